@@ -1,0 +1,148 @@
+"""The seam between the harness and a messaging system, in the shape of OMB's driver API, by block.
+
+Knows no plan, rate, histogram or server; never imports a driver at top level. A driver receives bytes.
+Nothing per message is a task or a future: a producer takes many payloads at once and reports replies by block, a
+consumer hands over whole batches with one arrival time.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from ombdriver.errors import InputError
+
+ENTRY_POINT_GROUP = "ombdriver.drivers"
+"""Third parties register a `DriverFactory` under this entry-point group; its name is the driver's name."""
+
+OnReplies = Callable[[int, int, int, Exception | None, int], None]
+"""`on_replies(partition, first, count, error, time_ns)`: the replies of `count` messages of one partition arrived.
+
+`first` is the index, from 0, of the first of them among all that this producer sent to that partition (in the order
+sent); `error` is None when all of them were acknowledged, else the one error that all of them met; `time_ns` is when
+the replies were read (`time.monotonic_ns()`).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic as the plan names it: `name`, and how many `partitions` (1 or more) it has."""
+
+    name: str
+    partitions: int = 1
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one read of a consumer brought.
+
+    Attributes:
+        payloads: the message bodies as sent, in the order in which the server gave them.
+        arrival_ns: `time.monotonic_ns()` taken once, when the whole reply had been parsed.
+        receipt: what the driver needs to acknowledge the batch; opaque to the harness.
+    """
+
+    payloads: list[bytes]
+    arrival_ns: int
+    receipt: object
+
+
+class DriverProducer(Protocol):
+    """Sends to one topic."""
+
+    def route(self, count: int, keys: Sequence[bytes] | None) -> Sequence[int] | None:
+        """The partition of each of the next `count` messages; None when all go to partition 0.
+
+        `keys`, when given, has `count` items; without keys the partitioner's own rule holds (round robin).
+        """
+        ...
+
+    def room(self) -> int:
+        """How many messages may be sent right now without passing the in-flight limit or a paused transport."""
+        ...
+
+    def send(self, partition: int, payloads: Sequence[bytes], keys: Sequence[bytes] | None) -> None:
+        """Queues `payloads` for `partition`, in order; returns at once. They leave in the same turn of the loop."""
+        ...
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Calls `callback` once, in a later turn of the loop, as soon as `room()` is above 0."""
+        ...
+
+    async def aclose(self) -> None:
+        """Ends the producer. What is in flight is reported with an error."""
+        ...
+
+
+class DriverConsumer(Protocol):
+    """Reads one or more topics as one member of one subscription."""
+
+    async def receive(self) -> Batch | None:
+        """The next batch; None when nothing came within the driver's block time, so that the caller may look up.
+
+        Raises:
+            DriverError: if the subscription can no longer be read.
+        """
+        ...
+
+    def acknowledge(self, batch: Batch) -> None:
+        """Acknowledges every message of `batch`; returns at once. A failure shows in `Driver.statistics()`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Ends the consumer, after the acknowledgements given so far have been answered."""
+        ...
+
+
+class Driver(Protocol):
+    """One process's connection to the messaging system."""
+
+    async def create_topics(self, topics: Sequence[TopicSpec], subscriptions: Sequence[str]) -> None:
+        """Creates topics and their subscriptions, empty.
+
+        Raises:
+            DriverError: if one of the names exists already, or the server refuses.
+        """
+        ...
+
+    async def create_producer(self, topic: TopicSpec, on_replies: OnReplies) -> DriverProducer:
+        """A producer for `topic`, which exists."""
+        ...
+
+    async def create_consumer(self, topics: Sequence[TopicSpec], subscription: str, name: str) -> DriverConsumer:
+        """A consumer called `name` of `subscription` over all of `topics`, which exist."""
+        ...
+
+    async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int:
+        """Messages that the server holds for `subscription`: not yet delivered, or delivered and not acknowledged."""
+        ...
+
+    async def delete_created(self) -> int:
+        """Deletes exactly what this driver's `create_topics` made; returns how many topics' partitions that were."""
+        ...
+
+    def statistics(self) -> Mapping[str, int]:
+        """Counters worth telling in a result (failed acknowledgements, reconnects, trim suspended, ...)."""
+        ...
+
+    async def aclose(self) -> None:
+        """Closes every connection. What was created stays."""
+        ...
+
+
+DriverFactory = Callable[[Mapping[str, object]], Awaitable[Driver]]
+"""Opens a driver from its options (`Setup.driver_options`)."""
+
+
+def load_driver(name: str) -> DriverFactory:
+    """The factory registered as `name`.
+
+    Raises:
+        InputError: if no installed package registers that name.
+    """
+    found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    if name not in found:
+        known = ", ".join(sorted(found)) or "none"
+        raise InputError(f"there is no driver {name!r}; installed are: {known}")
+    factory: DriverFactory = found[name].load()
+    return factory

@@ -1,0 +1,39 @@
+"""One vocabulary of errors for both rooms.
+
+Knows nothing of redis, yaml or click: each border maps what it catches to one of these, with `from`.
+Every message ends with the way out, and none carries a password.
+"""
+
+from collections.abc import Sequence
+
+
+class OmbdriverError(Exception):
+    """Root of every error that this package raises on purpose."""
+
+
+class InputError(OmbdriverError):
+    """What could be known from the files and the command line alone: exit code 2.
+
+    Attributes:
+        faults: one sentence per fault, in the order found; never empty.
+    """
+
+    def __init__(self, faults: str | Sequence[str]) -> None:
+        self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class RunError(OmbdriverError):
+    """A run that could not start, or did not end well: exit code 1."""
+
+
+class ServerError(RunError):
+    """The server could not be started or reached, refused us, or lacks what the run needs."""
+
+
+class WorkerError(RunError):
+    """A worker process died or failed; the message names it."""
+
+
+class DriverError(RunError):
+    """A driver could not do what the seam asks of it; the message names the driver."""
