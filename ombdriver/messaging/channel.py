@@ -1,0 +1,272 @@
+"""One connection, many callers: the hot path of the library.
+
+All commands of one turn of the loop leave in one write, replies resolve in order. A channel outlives its connections:
+it makes the first on first use and a new one after a loss, with a jittered back-off that is ours. It never sends a
+command twice: what was in flight fails with an error that says whether it may have been carried out.
+Knows no stream command; `wire.Wire` is one connection of it.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from ombdriver.messaging.block import Block, Sink
+from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError, WouldBlock
+from ombdriver.messaging.resp import Argument, pack
+from ombdriver.messaging.wire import Convert, Wire
+
+Connect = Callable[[], Awaitable[AbstractConnection]]
+"""Gives a new redis-py connection of its own, connected, with protocol 2 and no retries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Waits between attempts to reconnect: full jitter under `first_s * 2**attempt`, at most `cap_s`.
+
+    Attributes:
+        first_s: the bound of the first wait, in seconds.
+        cap_s: the bound that no wait passes, in seconds.
+        give_up_s: after how long a caller that waits for the connection gets the error; the next caller tries again.
+    """
+
+    first_s: float = 0.05
+    cap_s: float = 10.0
+    give_up_s: float = 30.0
+
+    def wait_s(self, attempt: int) -> float:
+        """How long to wait after failed attempt `attempt` (from 0), in seconds."""
+        return random.uniform(0, min(self.cap_s, self.first_s * 2 ** min(attempt, 30)))
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStatistics:
+    """What a channel has done, and what it waits for.
+
+    Attributes:
+        connected: whether there is a connection now.
+        in_flight: commands without a reply.
+        replies: replies received over all connections.
+        reconnects: connections made after the first.
+        idle_ns: time since the last reply, or since the line stopped being empty; 0 when nothing is in flight.
+            A large value means that the peer stalls (or blocks, on a blocking read).
+    """
+
+    connected: bool
+    in_flight: int
+    replies: int
+    reconnects: int
+    idle_ns: int
+
+
+class Channel:
+    """A pipelined connection that many callers share.
+
+    Args:
+        connect: makes the redis-py connection that is taken over.
+        max_in_flight: commands that may be without a reply; callers past it wait.
+        backoff: the policy for reconnecting.
+        eager: reconnect as soon as the connection is lost, not on the next use.
+    """
+
+    def __init__(
+        self, connect: Connect, *, max_in_flight: int = 10_000, backoff: Backoff | None = None, eager: bool = False
+    ) -> None:
+        self._connect = connect
+        self._max_in_flight = max_in_flight
+        self._backoff = backoff or Backoff()
+        self._eager = eager
+        self._wire: Wire | None = None
+        self._connecting: asyncio.Task[Wire] | None = None
+        self._closed = False
+        self._replies = 0
+        self._connections = 0
+
+    def __repr__(self) -> str:
+        return f"<Channel {'closed' if self._closed else self._wire or 'not connected'}>"
+
+    def statistics(self) -> ChannelStatistics:
+        """The figures of this moment."""
+        wire = self._wire
+        busy = wire is not None and wire.in_flight > 0
+        return ChannelStatistics(
+            connected=wire is not None,
+            in_flight=wire.in_flight if wire else 0,
+            replies=self._replies + (wire.replies if wire else 0),
+            reconnects=max(0, self._connections - 1),
+            idle_ns=time.monotonic_ns() - wire.progress_ns if wire and busy else 0,
+        )
+
+    # -- one command -----------------------------------------------------------------------------------------------
+
+    def execute(self, *args: Argument, convert: Convert | None = None, guard_s: float | None = None) -> Awaitable[Any]:
+        """Sends one command; the awaitable gives `convert(reply)`, with the reply's strings as bytes.
+
+        Args:
+            args: the command's words.
+            convert: makes the caller's shape of the reply; what it raises, this caller gets.
+            guard_s: with no reply after so many seconds the peer is taken for gone, and the connection is given up.
+
+        Raises:
+            AioRedisMQValueError: at once, if an argument is of a type that can't be sent.
+            ClosedError: at once, if the channel was closed.
+            NotSentError: when awaited, if the command never left.
+            OutcomeUnknownError: when awaited, if the connection was lost after the command had left.
+            redis.exceptions.RedisError: when awaited, the server's error reply, as redis-py's class for it.
+        """
+        data = pack(args)
+        wire = self._wire
+        if wire is None or wire.room() <= 0 or wire.has_waiters():
+            if self._closed:
+                raise ClosedError(f"{args[0]!s} on a channel that was closed; make a new client")
+            return self._execute_when_possible(data, convert, guard_s)
+        future = wire.submit(data, convert)
+        if guard_s is not None:
+            self._guard(wire, future, guard_s)
+        return future
+
+    async def _execute_when_possible(self, data: bytes, convert: Convert | None, guard_s: float | None) -> Any:
+        wire = await self.ready()
+        while wire.room() <= 0:
+            if wire.is_lost:
+                wire = await self.ready()
+                continue
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            wire.when_room(lambda turn=turn: turn.done() or turn.set_result(None))  # type: ignore[misc]
+            try:
+                await turn
+            except asyncio.CancelledError:
+                wire.pass_on()  # the turn may have been ours already: the next in line gets it
+                raise
+        future = wire.submit(data, convert)
+        if guard_s is not None:
+            self._guard(wire, future, guard_s)
+        return await future
+
+    def _guard(self, wire: Wire, future: asyncio.Future[Any], guard_s: float) -> None:
+        def expire() -> None:
+            wire.fail(ConnectionLost(f"no reply within {guard_s:g} s, the server or the network is gone"))
+
+        handle = asyncio.get_running_loop().call_later(guard_s, expire)
+        future.add_done_callback(lambda _: handle.cancel())
+
+    # -- many commands as a block ----------------------------------------------------------------------------------
+
+    def room(self) -> int:
+        """Commands that may be sent at once, without waiting; 0 when there is no connection."""
+        wire = self._wire
+        return 0 if wire is None else wire.room()
+
+    def send_block(self, data: bytes, count: int, sink: Sink, token: int, first: int) -> None:
+        """Sends `count` packed commands, joined in `data`; `sink(token, first, …)` is told of their replies.
+
+        Raises:
+            WouldBlock: if there is no connection; `when_room` tells when there is.
+        """
+        if self._wire is None:
+            raise WouldBlock("the channel is not connected; wait for room first")
+        self._wire.submit_block(data, Block(sink, token, first, count))
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Calls `callback` once, in a later turn: when there is room, or when it is worth looking again."""
+        if self._wire is not None:
+            self._wire.when_room(callback)
+        elif not self._closed:
+            self._start_connecting().add_done_callback(lambda _: callback())
+
+    # -- connections -----------------------------------------------------------------------------------------------
+
+    async def ready(self) -> Wire:
+        """The connection, made if there is none. The first attempt fails fast, a reconnect backs off and goes on.
+
+        Raises:
+            ClosedError: if the channel was closed.
+            NotSentError: if no connection could be made; its cause says why.
+        """
+        if self._wire is not None:
+            return self._wire
+        if self._closed:
+            raise ClosedError("the channel was closed; make a new client")
+        attempt = self._start_connecting()
+        try:
+            return await asyncio.shield(attempt)  # a cancelled caller must not end the attempt for the others
+        except asyncio.CancelledError:
+            if attempt.cancelled() and self._closed:
+                raise ClosedError("the channel was closed while it was connecting") from None
+            raise
+
+    def _start_connecting(self) -> asyncio.Task[Wire]:
+        if self._connecting is None:
+            self._connecting = asyncio.get_running_loop().create_task(self._make_wire())
+            self._connecting.add_done_callback(self._connected)
+        return self._connecting
+
+    def _connected(self, task: asyncio.Task[Wire]) -> None:
+        self._connecting = None
+        if not task.cancelled():
+            task.exception()  # callers that still wait get it; without any it is nobody's
+
+    async def _make_wire(self) -> Wire:
+        patient = self._connections > 0
+        deadline = time.monotonic() + self._backoff.give_up_s
+        attempt = 0
+        while True:
+            try:
+                connection = await self._connect()
+                wire = Wire(self._max_in_flight, self._on_lost)
+                wire.adopt(connection)
+            except (RedisError, OSError) as error:
+                last_chance = time.monotonic() >= deadline and not self._eager
+                hopeless = not patient or (isinstance(error, AuthenticationError) and not self._eager)
+                if last_chance or hopeless:
+                    raise connect_error(error) from error
+                await asyncio.sleep(self._backoff.wait_s(attempt))
+                attempt += 1
+                continue
+            self._connections += 1
+            self._wire = wire
+            return wire
+
+    def _on_lost(self, wire: Wire) -> None:
+        self._replies += wire.replies
+        if self._wire is wire:
+            self._wire = None
+            if self._eager and not self._closed:
+                self._start_connecting()
+
+    async def aclose(self, wait_s: float = 0.0) -> None:
+        """Closes the channel; a second call does nothing.
+
+        Args:
+            wait_s: how long to wait for the replies in flight, in seconds; what is left then fails.
+        """
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
+        wire = self._wire
+        if wire is None:
+            return
+        if wait_s > 0 and wire.in_flight:
+            last = wire.submit(pack(("PING",)), None)  # its answer, whatever it is, comes after all others
+            await asyncio.wait([last], timeout=wait_s)
+            if not last.cancel() and not last.cancelled():
+                last.exception()
+        self._wire = None
+        self._replies += wire.replies
+        await wire.aclose()
+
+
+def connect_error(error: Exception) -> Exception:
+    """A refusal by the server keeps its class, so that callers can tell a wrong password from an absent server."""
+    if isinstance(error, RedisError) and not isinstance(error, RedisConnectionError):
+        return error
+    if isinstance(error, AuthenticationError):
+        return error
+    return NotSentError(f"{error}; is the server up, and the URL right?")

@@ -1,0 +1,297 @@
+"""One connection: commands leave in one write per turn of the loop, replies are matched to them in order.
+
+Knows RESP and nothing of streams, groups or reconnecting: a lost connection ends this object, and
+`channel.Channel` makes a new one. The reach into redis-py's connection is in `takeover`, nowhere else.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+
+from ombdriver.messaging.block import Block
+from ombdriver.messaging.errors import ConnectionLost, NotSentError, OutcomeUnknownError
+from ombdriver.messaging.resp import Reader, ReplyError, server_error
+from ombdriver.messaging.takeover import let_go, take_over
+
+Convert = Callable[[Any], Any]
+WRITE_HIGH_WATER = 1 << 20
+"""Bytes that may wait, ours and the transport's, before there is no more room."""
+READ_TURN = 1 << 20
+"""Bytes of replies handled before other callbacks of the loop get a turn."""
+
+
+class Wire(asyncio.Protocol):
+    """A taken-over connection with its line of unanswered commands.
+
+    A caller that was cancelled keeps its place in the line and its reply is thrown away, so a cancel never shifts
+    the replies of the others. Nothing is raised out of a callback of the transport.
+    """
+
+    def __init__(self, max_in_flight: int, on_lost: "Callable[[Wire], None]") -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reader = Reader()
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
+        self._connection: AbstractConnection | None = None
+        self._on_lost = on_lost
+        self._max_in_flight = max_in_flight
+        self._line: deque[tuple[asyncio.Future[Any], Convert | None] | Block] = deque()
+        self._in_flight = 0
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._out_count = 0
+        self._paused = False
+        self._waiters: deque[Callable[[], None]] = deque()
+        self._fed = 0
+        self._lost: asyncio.Future[None] = self._loop.create_future()
+        self._cause: BaseException | None = None
+        self.replies = 0
+        self.progress_ns = time.monotonic_ns()
+
+    def adopt(self, connection: AbstractConnection) -> None:
+        """Takes over the transport of `connection`, which redis-py has connected.
+
+        Raises:
+            ConnectionLost: if it is no longer connected, or redis-py holds bytes of it.
+        """
+        take_over(connection, self)
+        self._connection = connection
+
+    def __repr__(self) -> str:
+        state = "lost" if self.is_lost else "paused" if self._paused else "open"
+        return f"<Wire {state}, {self._in_flight} in flight, {self._out_count} not sent>"
+
+    # -- sending ---------------------------------------------------------------------------------------------------
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection ended."""
+        return self._lost.done()
+
+    @property
+    def in_flight(self) -> int:
+        """Commands without a reply, those not yet written among them."""
+        return self._in_flight
+
+    def room(self) -> int:
+        """Commands that may be queued now; 0 while the transport is paused or enough bytes wait for the write."""
+        if self._paused or self._out_bytes >= WRITE_HIGH_WATER or self._cause is not None or self._lost.done():
+            return 0
+        return self._max_in_flight - self._in_flight
+
+    def has_waiters(self) -> bool:
+        """Whether callers are already queued up for room."""
+        return bool(self._waiters)
+
+    def submit(self, data: bytes, convert: Convert | None) -> asyncio.Future[Any]:
+        """Queues one packed command; the future gets `convert(reply)`, the server's error, or `ConnectionLost`."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._line.append((future, convert))
+        self._queue(data, 1)
+        return future
+
+    def submit_block(self, data: bytes, block: Block) -> None:
+        """Queues `block.left` packed commands joined in `data`."""
+        self._line.append(block)
+        self._queue(data, block.left)
+
+    def _queue(self, data: bytes, count: int) -> None:
+        if self._lost.done():  # reported in a later turn, as a loss in flight would be
+            self._out_count += count
+            self._in_flight += count
+            self._loop.call_soon(self._fail_line)
+            return
+        if not self._in_flight:
+            self.progress_ns = time.monotonic_ns()
+        if not self._out:
+            self._loop.call_soon(self.flush)
+        self._out.append(data)
+        self._out_bytes += len(data)
+        self._out_count += count
+        self._in_flight += count
+
+    def flush(self) -> None:
+        """Writes what waits, in one write: over TLS a joined write was twice as fast as `writelines`."""
+        if not self._out or self._paused or self._cause is not None or self._lost.done():
+            return
+        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+        self._out.clear()
+        self._out_bytes = self._out_count = 0
+        self._transport.write(data)
+        self._wake()
+
+    # -- waiting for room ------------------------------------------------------------------------------------------
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Calls `callback` once, in a later turn, when there is room, or when the connection is lost."""
+        self._waiters.append(callback)
+        self._wake()
+
+    def pass_on(self) -> None:
+        """A caller that was given a turn does not use it: the next one may."""
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self._waiters:
+            return
+        room = len(self._waiters) if self._lost.done() else self.room()
+        while room > 0 and self._waiters:
+            self._loop.call_soon(self._waiters.popleft())
+            room -= 1
+
+    # -- the transport's callbacks ---------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Takes the transport."""
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self._transport = transport  # type: ignore[assignment]  # uvloop's transports have their own base
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+
+    def pause_writing(self) -> None:
+        """The transport holds more than it should: no room until it says so."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """The transport has drained."""
+        self._paused = False
+        self.flush()
+        self._wake()
+
+    def data_received(self, data: bytes) -> None:
+        """Hands each complete reply to the head of the line; all replies of one read share one arrival time."""
+        now_ns = self.progress_ns = time.monotonic_ns()
+        try:
+            self._reader.feed(data)
+            self._dispatch(now_ns)
+        except Exception as error:  # a malformed or unexpected reply: the order of the replies can't be trusted
+            self.fail(error)
+            return
+        self._wake()
+        self._fed += len(data)
+        if self._fed >= READ_TURN:
+            self._transport.pause_reading()
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self._fed = 0
+        if not self._lost.done() and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _dispatch(self, now_ns: int) -> None:
+        line, gets = self._line, self._reader.gets
+        before = self.replies
+        try:
+            while (reply := gets()) is not False:
+                if not line:
+                    raise ConnectionLost("the server sent a reply that nobody asked for")
+                slot = line[0]
+                if slot.__class__ is Block:
+                    self._dispatch_block(slot, reply, now_ns)
+                    continue
+                line.popleft()
+                self.replies += 1
+                future, convert = slot  # type: ignore[misc]  # not a Block
+                if future.done():
+                    continue
+                if reply.__class__ is ReplyError:
+                    future.set_exception(server_error(reply))
+                elif convert is None:
+                    future.set_result(reply)
+                else:
+                    try:
+                        future.set_result(convert(reply))
+                    except Exception as error:
+                        future.set_exception(error)
+        finally:
+            self._in_flight -= self.replies - before
+
+    def _dispatch_block(self, block: Any, reply: Any, now_ns: int) -> None:
+        """Counts the replies to `block` that have arrived; each is still looked at, an error reply is an error."""
+        gets = self._reader.gets
+        left = before = block.left
+        good = 0
+        while True:
+            left -= 1
+            if reply.__class__ is ReplyError:
+                if good:
+                    self._report(block, good, None, now_ns)
+                    good = 0
+                self._report(block, 1, server_error(reply), now_ns)
+            else:
+                good += 1
+            if not left:
+                self._line.popleft()
+                break
+            reply = gets()
+            if reply is False:
+                break
+        block.left = left
+        self.replies += before - left
+        if good:
+            self._report(block, good, None, now_ns)
+
+    def _report(self, block: Block, count: int, error: Exception | None, time_ns: int) -> None:
+        try:
+            block.report(count, error, time_ns)
+        except Exception as fault:
+            self._loop.call_exception_handler({"message": "a sink of replies failed", "exception": fault})
+
+    def eof_received(self) -> bool:
+        """The server closed its side: so do we."""
+        return False
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Fails everything in the line, and tells the channel."""
+        if not self._lost.done():
+            self._lost.set_result(None)
+        if self._cause is None:
+            self._cause = exc
+        self._fail_line()
+        self._wake()
+        let_go(self._connection)
+        self._connection = None
+        self._on_lost(self)
+
+    def _fail_line(self) -> None:
+        """The tail of the line that is still in our own list was not sent; the outcome of the rest is unknown."""
+        now_ns = time.monotonic_ns()
+        written = self._in_flight - self._out_count
+        why = f": {self._cause}" if self._cause else ""
+        while self._line:
+            slot = self._line.popleft()
+            count = slot.left if isinstance(slot, Block) else 1
+            error: ConnectionLost
+            if written > 0:
+                error = OutcomeUnknownError(f"the connection was lost after the command was sent{why}")
+            else:
+                error = NotSentError(f"the connection was lost before the command was sent{why}")
+            error.__cause__ = self._cause
+            written -= count
+            if isinstance(slot, Block):
+                slot.left = 0
+                self._report(slot, count, error, now_ns)
+            elif not slot[0].done():
+                slot[0].set_exception(error)
+        self._out.clear()
+        self._in_flight = self._out_bytes = self._out_count = 0
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def fail(self, cause: BaseException) -> None:
+        """Gives the connection up at once; whatever is in the line fails because of `cause`."""
+        if self._cause is None:
+            self._cause = cause
+        self._transport.abort()
+
+    async def aclose(self) -> None:
+        """Closes the transport, after what was queued has been written, and waits until that is done."""
+        if not self._lost.done():
+            self.flush()
+            self._transport.close()
+            await asyncio.wait([self._lost], timeout=1.0)
+            if not self._lost.done():
+                self._transport.abort()
+                await self._lost
