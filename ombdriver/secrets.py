@@ -1,0 +1,32 @@
+"""Takes passwords out of URLs and of texts that contain URLs, before anything is shown, logged or stored.
+
+Knows only how a URL carries a password. Must stay free of other imports of this package, and never raises: it is
+applied to text that a user mistyped. In doubt it hides more, not less.
+"""
+
+import re
+
+HIDDEN = "***"
+"""What stands where a password stood."""
+
+# The user part ends at the LAST '@': a password in which '@', '/' or '#' was left unescaped is hidden whole.
+_USER_AND_PASSWORD = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^:/?#@\s]*):(?P<password>.*)@", re.I | re.S)
+_USER_ALONE = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^:/?#@]+)@", re.I)
+_QUERY = re.compile(r"(?P<key>[?&;](?:[a-z_]*password|[a-z_]*passwd|auth|token)=)[^&;#\s]*", re.I)
+_URL_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.I)
+
+
+def redact_url(url: str) -> str:
+    """`url` with `***` in place of its password, wherever a URL may carry one.
+
+    A user name without a password is hidden too: `redis://secret@host` is how people mistype `redis://:secret@host`.
+    """
+    url, found = _USER_AND_PASSWORD.subn(rf"\g<scheme>\g<user>:{HIDDEN}@", url)
+    if not found:
+        url = _USER_ALONE.sub(rf"\g<scheme>{HIDDEN}@", url)
+    return _QUERY.sub(rf"\g<key>{HIDDEN}", url)
+
+
+def redact_text(text: str) -> str:
+    """`text` with every URL in it redacted; a URL ends at the first white space."""
+    return _URL_IN_TEXT.sub(lambda found: redact_url(found[0]), text)

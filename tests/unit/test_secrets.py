@@ -1,0 +1,43 @@
+"""No password survives redaction, also in URLs that were mistyped."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ombdriver.secrets import redact_text, redact_url
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        ("redis://[::1]:6379", "redis://[::1]:6379"),
+        ("redis://ann:hunter2@host:6379/1", "redis://ann:***@host:6379/1"),
+        ("rediss://:hunter2@host", "rediss://:***@host"),
+        ("unix://ann:hunter2@/run/redis.sock?db=2", "unix://ann:***@/run/redis.sock?db=2"),
+        ("redis://host?password=hunter2&db=1", "redis://host?password=***&db=1"),
+        ("redis://:hun/ter#2@x@host:1", "redis://:***@host:1"),
+        ("redis://hunter2@host", "redis://***@host"),
+        ("--url=redis://ann:hunter2@host", "--url=redis://ann:***@host"),
+    ],
+)
+def test_a_password_is_hidden_and_the_rest_is_kept(url: str, shown: str) -> None:
+    """Whatever form the URL has, the password gives way and the host stays readable."""
+    assert redact_url(url) == shown
+
+
+@given(st.text(alphabet="abcXYZ019:/?#[]@!$&'()*+,;=%._~- ", min_size=1, max_size=20))
+def test_no_password_survives(middle: str) -> None:
+    """Any characters in the password, escaped or not, are hidden."""
+    password = f"HUNTER{middle}TWO"
+
+    shown = redact_url(f"redis://ann:{password}@host:6379/0")
+
+    assert shown == "redis://ann:***@host:6379/0"
+
+
+def test_every_url_of_a_text_is_redacted() -> None:
+    """A text may name several URLs; what stands around them is kept."""
+    text = "cannot reach redis://:a@one, nor redis://ann:b@two; write to me@example"
+
+    assert redact_text(text) == "cannot reach redis://:***@one, nor redis://ann:***@two; write to me@example"
