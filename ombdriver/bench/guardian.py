@@ -1,0 +1,115 @@
+"""The process that stands between us and a private server: it ends the server when we are gone, whatever ended us.
+
+Run as a script by `python -I -S`, never imported: it knows the standard library only, so that it starts in a few
+hundredths of a second. It must not outlive its purpose: when standard input ends (we closed it, or died, be it by
+`kill -9`), or when the server has ended, the server's process and its directory are gone, and then so is this one.
+
+    guardian.py PARENT_FOLDER PROGRAM NAME
+
+Standard input: the server's configuration, ended by a NUL byte, then nothing until the end. `{directory}` in it is
+replaced. (Not in the arguments: it may hold a password, and arguments are public.)
+Standard output: one line `PID DIRECTORY` when the server was started, and at the end the last of the server's log.
+Exit code: the server's own, 128 + the signal that ended it, or 127 when it could not be started at all.
+"""
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+GRACE_S = 5.0
+"""How long the server may take to end after SIGTERM, before SIGKILL."""
+LOG_TAIL = 32 * 1024
+"""Bytes of log handed over at the end: less than a pipe holds, so that nobody has to be reading."""
+PREFIX = "ombdriver-"
+
+
+def read_configuration() -> bytes | None:
+    """What stands on standard input before the NUL; None if it ended without one."""
+    text = b""
+    while not text.endswith(b"\0"):
+        chunk = os.read(0, 65536)
+        if not chunk:
+            return None
+        text += chunk
+    return text[:-1]
+
+
+def say(text: bytes) -> None:
+    """Writes to standard output; it is no fault when nobody reads any more."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, text)
+
+
+def wait_for_a_reason(server: "subprocess.Popen[bytes]", wakeup: int) -> None:
+    """Returns when standard input has ended, the server has ended, or somebody sent us SIGTERM."""
+    while server.poll() is None:
+        ready, _, _ = select.select([0, wakeup], [], [])
+        if 0 in ready and not os.read(0, 4096):
+            return
+        if wakeup in ready and signal.SIGTERM in os.read(wakeup, 4096):
+            return
+
+
+def end(server: "subprocess.Popen[bytes]") -> int:
+    """Ends the server if it still runs, and returns its exit code as a shell would tell it."""
+    if server.poll() is None:
+        server.terminate()
+        try:
+            server.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+    return server.returncode if server.returncode >= 0 else 128 - server.returncode
+
+
+def guard(directory: str, program: str, name: str, configuration: bytes, wakeup: int) -> int:
+    """Runs the server in `directory` until there is a reason to end it; returns its exit code."""
+    with open(os.path.join(directory, name + ".conf"), "xb") as file:
+        file.write(configuration.replace(b"{directory}", os.fsencode(directory)))
+    with open(os.path.join(directory, name + ".log"), "xb+") as log:
+        try:
+            server = subprocess.Popen(
+                [program, file.name], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=directory
+            )
+        except OSError as error:
+            say(b"0 " + os.fsencode(directory) + b"\n" + str(error).encode())
+            return 127
+        try:
+            say(b"%d %s\n" % (server.pid, os.fsencode(directory)))
+            wait_for_a_reason(server, wakeup)
+        finally:
+            code = end(server)
+        size = log.seek(0, os.SEEK_END)
+        log.seek(max(0, size - LOG_TAIL))
+        say(log.read())
+    return code
+
+
+def main(arguments: list[str]) -> int:
+    """The whole life of the guardian; returns its exit code."""
+    parent_folder, program, name = arguments
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    wakeup, wakeup_end = os.pipe()
+    os.set_blocking(wakeup_end, False)
+    # With a wake-up descriptor every handled signal becomes a byte to select on; the handlers have nothing to do.
+    signal.set_wakeup_fd(wakeup_end)
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)
+    configuration = read_configuration()
+    if configuration is None:
+        return 0
+    directory = tempfile.mkdtemp(prefix=PREFIX, dir=parent_folder)
+    try:
+        return guard(directory, program, name, configuration, wakeup)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,95 @@
+"""Servers for the tests: private ones, started once for a whole session, and emptied before each test that asks.
+
+`valkey` and `redis_server` are the servers themselves; `valkey_url` and `server_url` (on both, one after the other)
+give a URL whose server was emptied. `--url` puts a server of yours in the place of both for `server_url`: it is never
+emptied; the tests get a database that was found empty, and only that one is emptied again.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+import redis
+
+from ombdriver.bench.engine import find_binary
+from ombdriver.bench.server import PrivateServer
+from ombdriver.errors import ServerError
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options that the messaging library's tests have always had."""
+    group = parser.getgroup("ombdriver", "a server of yours, in place of the private ones")
+    group.addoption("--url", metavar="HOST[:PORT]", help="run the tests of server_url in an empty database there")
+    group.addoption("--u", metavar="USER", default="", help="user name for --url")
+    group.addoption("--p", metavar="PASSWORD", default="", help="password for --url")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs what asks for `server_url` on both private servers, or on the one given."""
+    if "server_url" in metafunc.fixturenames:
+        engines = ["given"] if metafunc.config.getoption("--url") else ["valkey", "redis"]
+        metafunc.parametrize("server_url", engines, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[PrivateServer]:
+    """The embedded Valkey; `.url`, `.unix_url`, `.port`, `.pid`. Ask for `valkey_url` if it has to be empty."""
+    yield from _server("valkey")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[PrivateServer]:
+    """The machine's own redis-server; skips where there is none, and fails there when CI is set."""
+    yield from _server("redis")
+
+
+@pytest.fixture
+def valkey_url(valkey: PrivateServer) -> str:
+    """The URL of the embedded Valkey, emptied."""
+    return _emptied(valkey)
+
+
+@pytest.fixture
+def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of each server in turn, emptied."""
+    if request.param == "given":
+        yield from _empty_database_of(request.config)
+    else:
+        yield _emptied(request.getfixturevalue({"valkey": "valkey", "redis": "redis_server"}[request.param]))
+
+
+def _server(engine: str) -> Iterator[PrivateServer]:
+    try:
+        find_binary(engine)
+    except ServerError as error:
+        if engine == "valkey" or os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    # With a factory the runner leaves the thread's current event loop alone, which is pytest-asyncio's.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        server = runner.run(PrivateServer.start(engine))
+        yield server
+        runner.run(server.stop())
+
+
+def _emptied(server: PrivateServer) -> str:
+    with redis.Redis(port=server.port) as client:
+        client.flushall()
+    return server.url
+
+
+def _empty_database_of(config: pytest.Config) -> Iterator[str]:
+    address = re.sub(r"^\w+://", "", config.getoption("--url")).rstrip("/")
+    user, password = (quote(config.getoption(name), safe="") for name in ("--u", "--p"))
+    login = f"{user}:{password}@" if user or password else ""
+    for number in range(15, 0, -1):
+        url = f"redis://{login}{address}/{number}"
+        with redis.Redis.from_url(url) as client:
+            if client.dbsize() == 0:
+                yield url
+                client.flushdb()
+                return
+    pytest.exit(f"no database from 1 to 15 of {address} is empty; give a server that has an empty one", returncode=2)
