@@ -1,0 +1,122 @@
+"""What one worker has measured since it was last asked, keyed by phase, family, group and interval; merging is `+`.
+
+Knows no driver and no loop. Two keys of time are kept apart: a latency belongs to the interval of its *intended* send
+(so an interval closes late, and warm-up is told from measurement without any reset), a rate to the interval in which
+the reply or the batch *arrived*.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ombdriver.bench.recorder import Histogram, Int64s
+
+Key = tuple[int, str, str | None, int]
+"""(phase index, family or kind, subscription or None, interval from 0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of the run with a schedule of its own.
+
+    Attributes:
+        index: its place among the phases, from 0.
+        name: `warm-up` or `measure`.
+        start_ns: when its first message is due, on the monotonic clock.
+        duration_ns: how long messages go on to become due.
+        rate: messages per second over all producers.
+    """
+
+    index: int
+    name: str
+    start_ns: int
+    duration_ns: int
+    rate: int
+
+    @property
+    def end_ns(self) -> int:
+        """When the last message of the schedule has become due."""
+        return self.start_ns + self.duration_ns
+
+
+@dataclass(slots=True)
+class Figures:
+    """Histograms of latencies in nanoseconds, and counts; `Figures()` is the neutral element of `+`."""
+
+    histograms: dict[Key, Histogram] = field(default_factory=dict)
+    counts: dict[Key, int] = field(default_factory=dict)
+
+    def __iadd__(self, other: "Figures") -> "Figures":
+        """Takes `other` in."""
+        for key, histogram in other.histograms.items():
+            held = self.histograms.get(key)
+            self.histograms[key] = histogram if held is None else held + histogram
+        for key, count in other.counts.items():
+            self.counts[key] = self.counts.get(key, 0) + count
+        return self
+
+
+class Book:
+    """Sorts samples into phases and intervals.
+
+    Args:
+        interval_ns: the length of an interval.
+    """
+
+    def __init__(self, interval_ns: int) -> None:
+        self._interval_ns = interval_ns
+        self._phases: list[Phase] = []
+        self._starts = np.zeros(0, np.int64)
+        self._figures = Figures()
+
+    def open(self, phase: Phase) -> None:
+        """From now on, what is intended at or after the start of `phase` belongs to it."""
+        self._phases.append(phase)
+        self._starts = np.array([each.start_ns for each in self._phases], np.int64)
+
+    def latencies(self, group: str | None, intended: Int64s, families: Mapping[str, Int64s]) -> None:
+        """Records samples, by the time at which each message was intended; all arrays have shape (n,), ns.
+
+        What was intended before the first phase (a probe, a stranger's message) belongs to no phase and is left out.
+        """
+        for phase, interval, chosen in self._split(intended):
+            for family, values in families.items():
+                key = (phase, family, group, interval)
+                histogram = Histogram.of(values if chosen is None else values[chosen])
+                held = self._figures.histograms.get(key)
+                self._figures.histograms[key] = histogram if held is None else held + histogram
+
+    def tally(
+        self, kind: str, group: str | None, times: Sequence[int] | Int64s, counts: Sequence[int] | Int64s
+    ) -> None:
+        """Counts events by the time at which they happened: `counts[i]` of them at `times[i]` ns."""
+        numbers = np.array(counts, np.int64)
+        for phase, interval, chosen in self._split(np.array(times, np.int64)):
+            key = (phase, kind, group, interval)
+            number = int((numbers if chosen is None else numbers[chosen]).sum())
+            self._figures.counts[key] = self._figures.counts.get(key, 0) + number
+
+    def _split(self, times: Int64s) -> list[tuple[int, int, Int64s | None]]:
+        """(phase, interval, which) for each that occurs; `which` None means all of `times`."""
+        if not len(times) or not self._phases:
+            return []
+        first, last = self._place(int(times.min())), self._place(int(times.max()))
+        if first == last:  # nearly always: a fold spans a fraction of an interval
+            return [] if first[0] < 0 else [(*first, None)]
+        phases = np.searchsorted(self._starts, times, side="right") - 1
+        intervals = np.where(phases < 0, 0, (times - self._starts[phases]) // self._interval_ns)
+        found: list[tuple[int, int, Int64s | None]] = []
+        for phase, interval in np.unique(np.stack((phases, intervals)), axis=1).T.tolist():
+            if phase >= 0:
+                found.append((phase, interval, np.flatnonzero((phases == phase) & (intervals == interval))))
+        return found
+
+    def _place(self, time_ns: int) -> tuple[int, int]:
+        phase = int(np.searchsorted(self._starts, time_ns, side="right")) - 1
+        return (-1, 0) if phase < 0 else (phase, (time_ns - self._phases[phase].start_ns) // self._interval_ns)
+
+    def take(self) -> Figures:
+        """What has come since the last call."""
+        taken, self._figures = self._figures, Figures()
+        return taken

@@ -1,0 +1,223 @@
+"""The producing side of a worker: what is due is stamped and sent by block, replies are booked by block.
+
+Knows the schedule, the stamp and the driver's seam; the clock and the ticker are given. Nothing per message is a task,
+a future or a timer. The schedule is never re-based and no debt forgiven: what can't be sent in time is sent late, and
+told as delay, in two parts. *Schedule lag* is from due until this worker looked, and is ours; *blocked* is from there
+until it was sent, and is the system's back-pressure.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from ombdriver.bench.acknowledgements import AS_INTENDED, Acknowledgements, Block, Lane
+from ombdriver.bench.driver import DriverProducer
+from ombdriver.bench.figures import Book, Phase
+from ombdriver.bench.payload import STAMP, KeySource, PayloadPool
+from ombdriver.bench.schedule import Schedule, Stripe
+from ombdriver.bench.ticker import Ticker
+
+CHUNK = 64
+"""Messages that share one actual send time, so that stamping and packing is not counted as service."""
+TURN = 4096
+"""Messages sent before replies and other callbacks of the loop get a turn."""
+WAKE_NS = 200_000
+"""Wake-ups are at least this far apart: at 20,000 msg/s that costs 11 % of a core instead of spinning."""
+PROBE_SEQUENCE = 2**64 - 1
+
+
+class Sender:
+    """One producer of the plan: its handle of the driver (set once it is made), its lanes and its keys."""
+
+    def __init__(self, index: int, partitions: int, keys: KeySource | None) -> None:
+        self.index = index
+        self.keys = keys
+        self.lanes = [Lane() for _ in range(partitions)]
+        self.handle: DriverProducer = None  # type: ignore[assignment]
+        self.acknowledgements: Acknowledgements = None  # type: ignore[assignment]
+
+    def on_replies(self, partition: int, _first: int, count: int, error: Exception | None, time_ns: int) -> None:
+        """The driver's report (`driver.OnReplies`)."""
+        self.acknowledgements.take(self.lanes[partition], count, error, time_ns)
+
+
+class MakeTicker(Protocol):
+    """Makes the ticker that calls `callback`."""
+
+    def __call__(self, callback: Callable[[], None]) -> Ticker: ...  # noqa: D102
+
+
+class Publisher:
+    """Sends the messages of a worker's producers when they are due.
+
+    Args:
+        run: the run's number in the stamp.
+        senders: the worker's producers, by rising index.
+        producers_total: how many producers the whole run has.
+        pool: gives the bodies of the messages.
+        book: takes the figures.
+        clock: the monotonic clock, in nanoseconds.
+        make_ticker: makes what wakes the publisher.
+    """
+
+    def __init__(
+        self,
+        run: int,
+        senders: Sequence[Sender],
+        producers_total: int,
+        pool: PayloadPool,
+        book: Book,
+        clock: Callable[[], int],
+        make_ticker: MakeTicker,
+    ) -> None:
+        self._run, self._senders, self._producers_total = run, senders, producers_total
+        self._pool, self._book, self._clock = pool, book, clock
+        self.acknowledgements = Acknowledgements(book)
+        for sender in senders:
+            sender.acknowledgements = self.acknowledgements
+        self._ticker = make_ticker(self._tick)
+        self._loop = asyncio.get_running_loop()
+        self._stripe = self._make_stripe(Phase(-1, "none", 0, 0, 1))
+        self._next = 0
+        self._looked = 0
+        self._looks: deque[tuple[int, int]] = deque()
+        self._waiting = False
+        self.sent = 0
+
+    def __repr__(self) -> str:
+        return f"<Publisher {self._next} of {self._stripe.total} sent, {self.in_flight} in flight>"
+
+    @property
+    def in_flight(self) -> int:
+        """Messages sent, probes among them, whose reply has not come."""
+        return self.sent - self.acknowledgements.replied
+
+    @property
+    def unsent(self) -> int:
+        """Messages of the current phase, due or not yet, that are not sent."""
+        left: int = self._stripe.total - self._next
+        return left
+
+    def _make_stripe(self, phase: Phase) -> Stripe:
+        mine = tuple(sender.index for sender in self._senders)
+        return Stripe(Schedule(phase.start_ns, phase.rate, phase.duration_ns), self._producers_total, mine)
+
+    def begin(self, phase: Phase) -> None:
+        """Starts the schedule of `phase`; the one before must be sent or halted."""
+        self._stripe = self._make_stripe(phase)
+        self._next = self._looked = 0
+        self._looks.clear()
+        self._waiting = False
+        self._ticker.arm(phase.start_ns)
+
+    def probe(self) -> None:
+        """Sends one message outside of every phase to each partition of each producer's topic."""
+        for sender in self._senders:
+            for partition in range(len(sender.lanes)):
+                self._send_to(sender, partition, [0], None, self._clock(), AS_INTENDED, PROBE_SEQUENCE)
+
+    def halt(self) -> None:
+        """Ends the schedule now. What is due and was not sent stands in the family `unsent`, as (now - intended)."""
+        now_ns = self._clock()
+        missing = max(0, self._stripe.due(now_ns) - self._next)
+        if missing:
+            intended = np.array(self._stripe.intended_block(self._next, self._next + missing), np.int64)
+            self._book.latencies(None, intended, {"unsent": now_ns - intended})
+        self._next = self._stripe.total
+        self._looks.clear()
+
+    # -- sending ---------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        now_ns = self._clock()
+        stripe, limit = self._stripe, self._next + TURN
+        if self._next >= stripe.total or self._waiting:
+            return
+        due = stripe.due(now_ns)
+        if due > self._looked:
+            self._looks.append((due, now_ns))
+            self._looked = due
+        at = self._next
+        while at < due and at < limit:
+            handle = self._senders[stripe.producer(at)].handle
+            room = handle.room()
+            if room <= 0:
+                self._next, self._waiting = at, True
+                handle.when_room(self._on_room)
+                return
+            upto, looked_ns = self._looks[0]
+            end = min(at + CHUNK, upto, at + room)
+            self._send(at, end, looked_ns)
+            if end == upto:
+                self._looks.popleft()
+            at = end
+        self._next = at
+        if at < due:
+            self._loop.call_soon(self._tick)
+        elif at < stripe.total:
+            self._ticker.arm(max(stripe.next_time(at), now_ns + WAKE_NS))
+
+    def _on_room(self) -> None:
+        if not self._waiting:
+            return
+        self._waiting = False
+        # Whatever has become due meanwhile was not overlooked: there was no room for it.
+        due = self._stripe.due(self._clock())
+        if due > self._looked:
+            self._looks.append((due, AS_INTENDED))
+            self._looked = due
+        self._tick()
+
+    def _send(self, start: int, end: int, looked_ns: int) -> None:
+        sent_ns = self._clock()
+        intended = self._stripe.intended_block(start, end)
+        count = len(self._senders)
+        if count == 1:
+            self._send_from(self._senders[0], intended, sent_ns, looked_ns)
+            return
+        for offset in range(min(count, end - start)):
+            sender = self._senders[self._stripe.producer(start + offset)]
+            self._send_from(sender, intended[offset::count], sent_ns, looked_ns)
+
+    def _send_from(self, sender: Sender, intended: Sequence[int], sent_ns: int, looked_ns: int) -> None:
+        keys = None if sender.keys is None else sender.keys.keys(len(intended))
+        partitions = sender.handle.route(len(intended), keys)
+        if partitions is None:
+            self._send_to(sender, 0, intended, keys, sent_ns, looked_ns)
+            return
+        chosen: dict[int, list[int]] = {}
+        for at, partition in enumerate(partitions):
+            chosen.setdefault(partition, []).append(at)
+        for partition, places in chosen.items():
+            some_keys = None if keys is None else [keys[at] for at in places]
+            self._send_to(sender, partition, [intended[at] for at in places], some_keys, sent_ns, looked_ns)
+
+    def _send_to(
+        self,
+        sender: Sender,
+        partition: int,
+        intended: Sequence[int],
+        keys: Sequence[bytes] | None,
+        sent_ns: int,
+        looked_ns: int,
+        probe: int | None = None,
+    ) -> None:
+        lane, pack, run, producer = sender.lanes[partition], STAMP.pack, self._run, sender.index
+        sequence = lane.sequence if probe is None else probe
+        bodies = self._pool.next_bodies(len(intended))
+        payloads = [
+            pack(due_ns, sent_ns, run, producer, partition, 0, sequence + at) + body
+            for at, (due_ns, body) in enumerate(zip(intended, bodies, strict=True))
+        ]
+        if probe is None:
+            lane.sequence += len(intended)
+        lane.blocks.append(Block(intended, sent_ns, looked_ns))
+        self.sent += len(intended)
+        sender.handle.send(partition, payloads, keys)
+
+    def close(self) -> None:
+        """Ends the ticker."""
+        self._ticker.close()
