@@ -1,0 +1,91 @@
+"""Durations, sizes and names as people write them, and back. Pure.
+
+Knows units and spelling; knows no field of a workload or a setup. Times are integer nanoseconds inside, sizes bytes.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+
+MS = 10**6
+SECOND = 10**9
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+
+_DURATION_UNITS = {"ms": MS, "s": SECOND, "m": MINUTE, "h": HOUR}
+_SIZE_UNITS = {"B": 1, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20}
+
+DURATION_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,9})?(ms|s|m|h)$"
+"""What `parse_duration` takes, as a regular expression for JSON Schema."""
+SIZE_PATTERN = r"^[0-9]{1,12}(B|KB|KiB|MB|MiB)$"
+"""What `parse_size` takes as text, as a regular expression for JSON Schema."""
+
+# `$` also matches before a final line feed in Python, hence `fullmatch`.
+_DURATION = re.compile(DURATION_PATTERN[1:-1])
+_SIZE = re.compile(SIZE_PATTERN[1:-1])
+
+
+def parse_duration(value: object) -> int:
+    """The nanoseconds of a duration: `1500ms`, `10s`, `5m`, `1h`, `0.5s`.
+
+    Raises:
+        ValueError: if it is anything else; the message tells the units.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"{value} has no unit; write {value}s for seconds, {value}m for minutes (units: ms, s, m, h)")
+    if not isinstance(value, str) or not _DURATION.fullmatch(value):
+        raise ValueError(f"{shown(value)} is not a duration; write a number and a unit: 1500ms, 10s, 5m or 1h")
+    unit = value.lstrip("0123456789.")
+    nanoseconds = Decimal(value.removesuffix(unit)) * _DURATION_UNITS[unit]
+    if nanoseconds != nanoseconds.to_integral_value():
+        raise ValueError(f"{shown(value)} is finer than a nanosecond; write fewer digits")
+    return int(nanoseconds)
+
+
+def format_duration(duration_ns: int) -> str:
+    """The shortest exact text of a duration, which `parse_duration` reads back: `90s`, `5m`, `1.5ms`."""
+    for unit in ("h", "m", "s", "ms"):
+        if duration_ns and duration_ns % _DURATION_UNITS[unit] == 0:
+            return f"{duration_ns // _DURATION_UNITS[unit]}{unit}"
+    if not duration_ns:
+        return "0s"
+    whole, rest = divmod(duration_ns, MS)
+    return f"{whole}.{rest:06d}".rstrip("0") + "ms"
+
+
+def parse_size(value: object) -> int:
+    """The bytes of a size: a whole number, or `64B`, `64KB` (64,000), `1KiB` (1,024), `1MB`, `1MiB`.
+
+    Raises:
+        ValueError: if it is anything else; the message tells the units.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or not _SIZE.fullmatch(value):
+        raise ValueError(f"{shown(value)} is not a size; write bytes as a whole number, or 64KB (64,000), 1KiB (1,024)")
+    unit = value.lstrip("0123456789")
+    return int(value.removesuffix(unit)) * _SIZE_UNITS[unit]
+
+
+def format_size(size: float) -> str:
+    """A size for a reader, at most three digits and a binary unit: `1.5 KiB`, `64 MiB`. Not for reading back."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        # 999.5 is where three digits would turn into "1000".
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:,.0f} TiB" if size >= 999.5 else f"{size:.3g} TiB"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that `name` is most likely a misspelling of; None when none is near. Case does not count."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None
+
+
+def shown(value: object) -> str:
+    """`value` as a message may quote it: never long, never over several lines."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

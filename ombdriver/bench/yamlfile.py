@@ -1,0 +1,149 @@
+"""YAML text -> one flat-keyed mapping with the line of each key. The only importer of yaml.
+
+Stricter than YAML: one document, a mapping at the top, text keys, no key twice, no anchors. Knows no field: what the
+keys mean is told by whoever asked.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml  # type: ignore[import-untyped]
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode  # type: ignore[import-untyped]
+
+from ombdriver.bench.faults import Fault
+from ombdriver.bench.text import nearest, shown
+from ombdriver.errors import InputError
+
+MAX_BYTES = 1 << 20
+"""A file of this kind larger than that is a mistake, or an attack."""
+
+Where = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML file as read.
+
+    Attributes:
+        source: what messages call it: the path as the user gave it.
+        data: its top-level mapping; keys are text, values are what YAML makes of them.
+        lines: the line (from 1) of each key, by its path from the top.
+        faults: what was wrong with single entries: a key twice, a key that is not text, a value that can't be read.
+    """
+
+    source: str
+    data: dict[str, object]
+    lines: dict[Where, int] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+
+
+def read_text(path: Path) -> str:
+    """The text of a YAML file.
+
+    Raises:
+        InputError: if there is no such file, or it is unreadable, no UTF-8, or larger than 1 MiB.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file{_hint(path)}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder; name a file in it") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{path}: cannot be read ({reason}); name a readable file") from error
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{path}: is larger than 1 MiB; name a YAML file of settings")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}:{line}: is not UTF-8 text; name a YAML file of settings") from error
+
+
+def parse_document(text: str, source: str) -> Document:
+    """Reads the text of a YAML file.
+
+    Args:
+        text: the file's content.
+        source: what messages call it.
+
+    Raises:
+        InputError: if it is not YAML, not one document, empty, or not a mapping at the top.
+    """
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            _refuse_aliases(text, source)
+            root = loader.get_single_node()
+            if root is None:
+                raise InputError(f"{source}: is empty; write one setting per line, for example topics: 1")
+            if not isinstance(root, MappingNode):
+                raise InputError(f"{source}: holds no settings; write one per line, for example topics: 1")
+            lines: dict[Where, int] = {}
+            faults: list[Fault] = []
+            data = _mapping(loader, root, (), lines, faults)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{source}:{mark.line + 1}" if mark else source
+        raise InputError(f"{place}: is not valid YAML: {error.problem or error.context}; mend this line") from error
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{source}: is not valid YAML: {reason}; mend the file") from error
+    except RecursionError as error:
+        raise InputError(f"{source}: is nested too deeply; write one setting per line") from error
+    return Document(source, data, lines, tuple(faults))
+
+
+def _refuse_aliases(text: str, source: str) -> None:
+    # A few aliases can stand for gigabytes, and no file of this kind needs one.
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            line = event.start_mark.line + 1
+            raise InputError(f"{source}:{line}: has a YAML alias (*{event.anchor}); write the value out")
+
+
+def _mapping(
+    loader: yaml.SafeLoader, node: MappingNode, where: Where, lines: dict[Where, int], faults: list[Fault]
+) -> dict[str, object]:
+    data: dict[str, object] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, ScalarNode) or not key_node.tag.endswith(("str", "merge")):
+            text = key_node.value if isinstance(key_node, ScalarNode) else "this key"
+            faults.append(Fault(line, shown(text), "a key must be a plain name; put it in quotes if it is one"))
+            continue
+        path = (*where, key_node.value)
+        if path in lines:
+            faults.append(Fault(line, key_node.value, f"is given twice, first in line {lines[path]}; remove one"))
+            continue
+        lines[path] = line
+        data[key_node.value] = _value(loader, value_node, path, lines, faults)
+    return data
+
+
+def _value(loader: yaml.SafeLoader, node: Node, where: Where, lines: dict[Where, int], faults: list[Fault]) -> object:
+    if isinstance(node, MappingNode):
+        return _mapping(loader, node, where, lines, faults)
+    if isinstance(node, SequenceNode):
+        return [_value(loader, item, (*where, index), lines, faults) for index, item in enumerate(node.value)]
+    try:
+        value: object = loader.construct_object(node)
+    except (ValueError, yaml.constructor.ConstructorError) as error:
+        problem = error.problem if isinstance(error, yaml.constructor.ConstructorError) else str(error)
+        line = node.start_mark.line + 1
+        faults.append(Fault(line, ".".join(map(str, where)), f"{problem}; put the value in quotes if it is text"))
+        return None
+    return value
+
+
+def _hint(path: Path) -> str:
+    try:
+        siblings = [entry.name for entry in path.parent.iterdir() if entry.suffix in (".yaml", ".yml")]
+    except OSError:
+        return "; check the path"
+    near = nearest(path.name, siblings)
+    return f"; did you mean {path.with_name(near)}?" if near else "; check the path"
