@@ -1,0 +1,124 @@
+"""What the measuring side hands to `result.build_result`: plain numbers in nanoseconds, no histogram object.
+
+Knows no file format, unit of display or numpy. Everything here is of the measured window: latencies by the intended
+time of their message, rates by the time at which the reply or the batch arrived.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+FAMILIES = ("publish", "publishDelay", "endToEnd", "publishResponse", "endToEndResponse")
+"""The latency families: service times, the delay against the schedule, and response times (from the intended send)."""
+GROUP_FAMILIES = ("endToEnd", "endToEndResponse")
+"""Those that are told per subscription too."""
+
+PERCENTILES = (50.0, 75.0, 95.0, 99.0, 99.9, 99.99, 99.999)
+"""The percentiles of a `LatencySummaryNs`, in the order of its fields from `p50` on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySummaryNs:
+    """A distribution of `count` samples in a few figures, all in nanoseconds; with a count of 0 they mean nothing."""
+
+    count: int
+    min: int
+    avg: float
+    p50: int
+    p75: int
+    p95: int
+    p99: int
+    p999: int
+    p9999: int
+    p99999: int
+    max: int
+
+    @classmethod
+    def none(cls) -> "LatencySummaryNs":
+        """The summary of no sample."""
+        return cls(0, 0, 0.0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """All samples of a family over the window.
+
+    Attributes:
+        total: its figures.
+        encoded: the histogram as text (HdrHistogram V2, deflated, base64), values in nanoseconds.
+    """
+
+    total: LatencySummaryNs
+    encoded: str
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyMeasurements(Distribution):
+    """A family over the whole run: with its course and its curve.
+
+    Attributes:
+        series: one summary per sample interval, in order; an interval without a sample has a count of 0.
+        quantiles: percentile (0 to 100) -> value in ns, as finely as the curve is to be drawn; empty without samples.
+    """
+
+    series: Sequence[LatencySummaryNs]
+    quantiles: Mapping[float, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionMeasurements:
+    """One consumer group, over all topics.
+
+    Attributes:
+        name: as in the plan.
+        received: messages of the window that it was given, whenever they arrived.
+        consume_rate: messages per second that arrived inside the window.
+        latency: a distribution for each of `GROUP_FAMILIES`.
+    """
+
+    name: str
+    received: int
+    consume_rate: float
+    latency: Mapping[str, Distribution]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Messages of the measured window, by their intended time.
+
+    Attributes:
+        published: acknowledged by the server, be it in the drain.
+        publish_errors: answered with an error, or lost with their connection.
+        unsent: due, but never sent.
+        received: handed to consumers, over all subscriptions together, be it in the drain.
+    """
+
+    published: int
+    publish_errors: int
+    unsent: int
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """Everything that was measured.
+
+    Attributes:
+        families: one for each of `FAMILIES`; the end-to-end ones over all subscriptions together.
+        subscriptions: in the plan's order.
+        publish_rate: acknowledged messages per second, one value per sample interval; so are the next two.
+        publish_error_rate: failed messages per second.
+        consume_rate: received messages per second, over all subscriptions together.
+        backlog: messages acknowledged and not yet received, over all subscriptions, at the end of each interval.
+        totals: sums over the window.
+        counters: what else was counted and must not be passed over in silence (over-range samples, failed
+            acknowledgements, reconnects, ...), by camelCase name.
+    """
+
+    families: Mapping[str, FamilyMeasurements]
+    subscriptions: Sequence[SubscriptionMeasurements]
+    publish_rate: Sequence[float]
+    publish_error_rate: Sequence[float]
+    consume_rate: Sequence[float]
+    backlog: Sequence[int]
+    totals: Totals
+    counters: Mapping[str, int] = field(default_factory=dict)

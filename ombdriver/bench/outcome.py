@@ -1,0 +1,153 @@
+"""Measurements and facts of a run -> its Result: the names and the units.
+
+Pure. The one place where nanoseconds become the milliseconds and microseconds of a result.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+
+from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Distribution, LatencySummaryNs, Measurements
+from ombdriver.bench.result import STATISTICS, Caveat, LatencySummary, Result, Subscription, aggregated
+
+_NS_PER_MS = 1_000_000
+_NS_PER_US = 1_000
+
+
+def summary(figures: LatencySummaryNs) -> LatencySummary:
+    """Nanoseconds to ms; no figures when there was no sample."""
+    names = [each.name for each in fields(LatencySummary) if each.name != "count"]
+    return LatencySummary(figures.count, *(_ms(getattr(figures, name)) if figures.count else None for name in names))
+
+
+def build_result(
+    measured: Measurements,
+    *,
+    version: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    begin_time: datetime,
+    end_time: datetime,
+    driver: str,
+    sample_interval_ns: int,
+    workload_spec: Mapping[str, Any],
+    workload_sha256: str,
+    setup: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    caveats: Sequence[Caveat] = (),
+    partial_reason: str | None = None,
+) -> Result:
+    """The result of one run.
+
+    Args:
+        measured: the figures of the measured window.
+        version: of ombdriver.
+        run_id: the run's.
+        tags: the user's.
+        begin_time: of the measured window; with a time zone.
+        end_time: of the measured window; with a time zone.
+        driver: its name.
+        sample_interval_ns: what one element of the series stands for.
+        workload_spec: the resolved workload under OMB's names.
+        workload_sha256: its hash.
+        setup: the resolved setup, without secrets.
+        environment: the fingerprint, without secrets.
+        caveats: what has to be known with the figures.
+        partial_reason: why the run ended before its time; None when it did not.
+    """
+    series: dict[str, list[float | None]] = {}
+    overall: dict[str, float | None] = {}
+    quantiles: dict[str, dict[str, float]] = {}
+    for family in FAMILIES:
+        found = measured.families[family]
+        in_us = family == "publishDelay"
+        for ending, attribute in STATISTICS.items():
+            unit = _ms if not in_us else _us if ending == "Avg" else _whole_us
+            name = f"{family}Latency{ending}"
+            series[name] = [_in(unit, each, attribute) for each in found.series]
+            overall[aggregated(name)] = _in(unit, found.total, attribute)
+        curve = sorted(found.quantiles.items())
+        quantiles[aggregated(f"{family}LatencyQuantiles")] = {
+            str(float(at)): _whole_us(value) if in_us else _ms(value) for at, value in curve
+        }
+    totals = measured.totals
+    return Result(
+        version=version,
+        run_id=run_id,
+        tags=dict(tags),
+        begin_time=_iso(begin_time),
+        end_time=_iso(end_time),
+        partial=partial_reason is not None,
+        partial_reason=partial_reason,
+        caveats=tuple(caveats),
+        workload=workload_spec["name"],
+        driver=driver,
+        message_size=workload_spec["messageSize"],
+        topics=workload_spec["topics"],
+        partitions=workload_spec["partitionsPerTopic"],
+        producers_per_topic=workload_spec["producersPerTopic"],
+        consumers_per_topic=workload_spec["consumerPerSubscription"],
+        subscriptions_per_topic=workload_spec["subscriptionsPerTopic"],
+        target_publish_rate=workload_spec["producerRate"],
+        sample_interval_seconds=sample_interval_ns / 10**9,
+        totals={
+            "published": totals.published,
+            "publishErrors": totals.publish_errors,
+            "unsent": totals.unsent,
+            "received": totals.received,
+        },
+        counters=dict(measured.counters),
+        subscriptions=tuple(
+            Subscription(
+                each.name,
+                each.received,
+                each.consume_rate,
+                *(summary(each.latency[family].total) for family in GROUP_FAMILIES),
+            )
+            for each in measured.subscriptions
+        ),
+        latency={family: summary(measured.families[family].total) for family in FAMILIES},
+        rates={
+            "publishRate": list(measured.publish_rate),
+            "publishErrorRate": list(measured.publish_error_rate),
+            "consumeRate": list(measured.consume_rate),
+            "backlog": list(measured.backlog),
+        },
+        series=series,
+        aggregated=overall,
+        quantiles=quantiles,
+        workload_spec=workload_spec,
+        workload_sha256=workload_sha256,
+        setup=setup,
+        environment=environment,
+        histograms={
+            "unit": "ns",
+            "families": _encoded(measured.families),
+            "subscriptions": {each.name: _encoded(each.latency) for each in measured.subscriptions},
+        },
+    )
+
+
+def _encoded(distributions: Mapping[str, Distribution]) -> dict[str, str]:
+    return {family: each.encoded for family, each in distributions.items()}
+
+
+def _in(unit: Callable[[float], float], figures: LatencySummaryNs, attribute: str) -> float | None:
+    return unit(getattr(figures, attribute)) if figures.count else None
+
+
+def _ms(ns: float) -> float:
+    return round(ns / _NS_PER_MS, 6)
+
+
+def _us(ns: float) -> float:
+    return round(ns / _NS_PER_US, 3)
+
+
+def _whole_us(ns: float) -> int:
+    return round(ns / _NS_PER_US)
+
+
+def _iso(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,250 @@
+"""Result: what a run found, as data; JSON in and out, versioned.
+
+Pure: knows no clock, file, histogram or terminal. Names that the OpenMessaging Benchmark (OMB) uses in its TestResult
+keep its meaning, unit and type (`publish` and `endToEnd` in ms, `publishDelay` in whole µs, its average with decimals);
+what is ours has a name of its own.
+Where there was no sample there is `null`, never 0 and never NaN.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ombdriver.bench.measurements import FAMILIES
+from ombdriver.errors import InputError
+
+KIND = "run"
+FORMAT_VERSION = 1
+"""Raised when a key changes its meaning or goes away; a new key alone does not raise it."""
+
+STATISTICS = {
+    "Avg": "avg",
+    "50pct": "p50",
+    "75pct": "p75",
+    "95pct": "p95",
+    "99pct": "p99",
+    "999pct": "p999",
+    "9999pct": "p9999",
+    "99999pct": "p99999",
+    "Max": "max",
+}
+"""How OMB's names end, and the attribute of a `LatencySummaryNs` that each means."""
+
+
+def aggregated(name: str) -> str:
+    """OMB's name for the figure over the whole window, from its name for the figure per interval."""
+    return f"aggregated{name[0].upper()}{name[1:]}"
+
+
+RATES = ("publishRate", "publishErrorRate", "consumeRate", "backlog")
+"""Lists with one value per sample interval: messages per second; the backlog in messages."""
+SERIES = tuple(f"{family}Latency{ending}" for family in FAMILIES for ending in STATISTICS)
+"""Lists with one latency per sample interval, such as `publishLatency99pct`."""
+AGGREGATED = tuple(aggregated(name) for name in SERIES)
+"""The same over the whole window, such as `aggregatedPublishLatency99pct`."""
+QUANTILES = tuple(aggregated(f"{family}LatencyQuantiles") for family in FAMILIES)
+"""Maps from percentile (as text, 0 to 100) to latency over the whole window."""
+
+_FLAT = {"rates": RATES, "series": SERIES, "aggregated": AGGREGATED, "quantiles": QUANTILES}
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySummary:
+    """A distribution of `count` samples in ms; the figures are None when there was none."""
+
+    count: int
+    min: float | None
+    avg: float | None
+    p50: float | None
+    p75: float | None
+    p95: float | None
+    p99: float | None
+    p999: float | None
+    p9999: float | None
+    max: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys are `count, min, avg, p50, p75, p95, p99, p99.9, p99.99, max`."""
+        return {_summary_key(each.name): getattr(self, each.name) for each in fields(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "LatencySummary":
+        """Reads what `to_json` wrote; a missing key is a KeyError."""
+        return cls(**{each.name: data[_summary_key(each.name)] for each in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class Caveat:
+    """Something that a reader of the figures has to know: a `kind` for programs, a `message` for people."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One consumer group over all topics.
+
+    Attributes:
+        name: its name.
+        received: messages of the window that it was given.
+        consume_rate: messages per second that arrived inside the window.
+        end_to_end: latency from the actual send, in ms.
+        end_to_end_response: latency from the intended send, in ms.
+    """
+
+    name: str
+    received: int
+    consume_rate: float
+    end_to_end: LatencySummary
+    end_to_end_response: LatencySummary
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run that was measured, whole or in part. In JSON each attribute has its own name in camelCase.
+
+    Attributes:
+        version: of ombdriver.
+        run_id: as in the names of the run's topics.
+        tags: what the user gave with `--tag`.
+        begin_time, end_time: of the measured window, ISO 8601 in UTC.
+        partial: True when the run ended before its time, for `partial_reason`.
+        caveats: in the order found.
+        workload, driver: names.
+        message_size: bytes, stamp included.
+        partitions: per topic.
+        consumers_per_topic: per topic and subscription, as OMB means it.
+        target_publish_rate: messages per second over all producers.
+        sample_interval_seconds: the length of an interval in `rates` and `series`.
+        totals: `published`, `publishErrors`, `unsent`, `received`; messages of the measured window.
+        counters: what else was counted, by name.
+        subscriptions: in the plan's order.
+        latency: a summary in ms for each of the five families.
+        rates, series, aggregated, quantiles: by the names in `RATES`, `SERIES`, `AGGREGATED`, `QUANTILES`, which stand
+            at the top of the JSON; latencies in OMB's units.
+        workload_spec, workload_sha256, setup: as resolved.
+        environment: as found.
+        histograms: `unit` (ns), `families` and `subscriptions`: encoded histograms, by family, and by group and family.
+    """
+
+    version: str
+    run_id: str
+    tags: Mapping[str, str]
+    begin_time: str
+    end_time: str
+    partial: bool
+    partial_reason: str | None
+    caveats: tuple[Caveat, ...]
+    workload: str
+    driver: str
+    message_size: int
+    topics: int
+    partitions: int
+    producers_per_topic: int
+    consumers_per_topic: int
+    subscriptions_per_topic: int
+    target_publish_rate: float
+    sample_interval_seconds: float
+    totals: Mapping[str, int]
+    counters: Mapping[str, int]
+    subscriptions: tuple[Subscription, ...]
+    latency: Mapping[str, LatencySummary]
+    rates: Mapping[str, list[float]]
+    aggregated: Mapping[str, float | None]
+    series: Mapping[str, list[float | None]]
+    quantiles: Mapping[str, dict[str, float]]
+    workload_spec: Mapping[str, Any]
+    workload_sha256: str
+    setup: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    histograms: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, in the order in which it is written."""
+        data: dict[str, Any] = {"kind": KIND, "formatVersion": FORMAT_VERSION}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name in _FLAT:
+                data |= value
+            else:
+                data[_camel(each.name)] = _plain(value)
+        return data
+
+    def dumps(self) -> str:
+        """As JSON text, one line per key; a NaN or an infinity in it would be a ValueError."""
+        lines = [
+            f"{json.dumps(key)}: {json.dumps(value, allow_nan=False, ensure_ascii=False)}"
+            for key, value in self.to_json().items()
+        ]
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    @classmethod
+    def loads(cls, text: str, source: str) -> "Result":
+        """Reads what `dumps` wrote, from any version that wrote this format. Keys that are not known are passed over.
+
+        Raises:
+            InputError: if `text` (of the file `source`) is no such result.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"{source}: not JSON ({error}); give a result file that ombdriver wrote") from error
+        if not isinstance(data, dict) or data.get("kind") != KIND:
+            raise InputError(f"{source}: not the result of a run; give a file that `ombdriver run` wrote")
+        if data.get("formatVersion") != FORMAT_VERSION:
+            found = data.get("formatVersion")
+            raise InputError(
+                f"{source}: formatVersion is {found}, this ombdriver reads {FORMAT_VERSION}; use one that fits"
+            )
+        try:
+            return cls._from_json(data)
+        except KeyError as error:
+            raise InputError(f"{source}: the key {error} is missing; the file is damaged, run again") from error
+        except (TypeError, AttributeError) as error:
+            raise InputError(
+                f"{source}: a value has the wrong type ({error}); the file is damaged, run again"
+            ) from error
+
+    @classmethod
+    def _from_json(cls, data: Mapping[str, Any]) -> "Result":
+        read: dict[str, Any] = {}
+        for each in fields(cls):
+            names = _FLAT.get(each.name)
+            read[each.name] = data[_camel(each.name)] if names is None else {name: data[name] for name in names}
+        read["caveats"] = tuple(Caveat(one["kind"], one["message"]) for one in read["caveats"])
+        read["latency"] = {family: LatencySummary.from_json(read["latency"][family]) for family in FAMILIES}
+        read["subscriptions"] = tuple(
+            Subscription(
+                one["name"],
+                one["received"],
+                one["consumeRate"],
+                LatencySummary.from_json(one["endToEnd"]),
+                LatencySummary.from_json(one["endToEndResponse"]),
+            )
+            for one in read["subscriptions"]
+        )
+        return cls(**read)
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON has it."""
+    if isinstance(value, LatencySummary):
+        return value.to_json()
+    if isinstance(value, Caveat | Subscription):
+        return {_camel(each.name): _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _summary_key(name: str) -> str:
+    return {"p999": "p99.9", "p9999": "p99.99"}.get(name, name)

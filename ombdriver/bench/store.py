@@ -1,0 +1,88 @@
+"""Where results lie: `results/<utc>-<workload>-<setup>-<run id>.json`, written whole or not at all.
+
+Knows folders, names and how a file comes to be complete on disk. Must not know how a result was measured or is shown.
+"""
+
+import os
+import re
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ombdriver.bench.result import Result
+from ombdriver.errors import RunError
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_PART = 60
+
+
+def file_name(result: Result) -> str:
+    """The name of the result's file: the beginning of its window in UTC to the second, workload, setup and run id."""
+    begin = datetime.fromisoformat(result.begin_time).astimezone(UTC)
+    parts = (result.workload, str(result.setup.get("name", "setup")), result.run_id)
+    return "-".join([begin.strftime("%Y%m%dT%H%M%SZ"), *map(_safe, parts)]) + ".json"
+
+
+def prepare(folder: Path) -> None:
+    """Creates the folder and tries a small file in it, so that a run does not find out at its end.
+
+    Raises:
+        RunError: if the folder can't be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x" * 4096)
+            file.flush()
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+
+
+def save(result: Result, folder: Path) -> Path:
+    """Writes the result into the folder and returns its path.
+
+    The file has its name only once all of it is on disk. A file of that name is never replaced.
+
+    Raises:
+        RunError: if it can't be written; nothing is left then.
+    """
+    path = folder / file_name(result)
+    text = result.dumps()
+    if path.exists():
+        raise RunError(f"{path} exists already and is not replaced; move it away, or give another --output")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fchmod(file.fileno(), 0o644)  # mkstemp's 0600 would keep colleagues from reading it
+                os.fsync(file.fileno())
+            os.rename(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        _sync_folder(folder)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    return path
+
+
+def _cannot_write(folder: Path, error: OSError) -> RunError:
+    reason = error.strerror or str(error)
+    return RunError(f"results can't be written to {folder} ({reason}); free it, or name another folder with --output")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the new name last through a power cut too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _safe(part: str) -> str:
+    """`part` as it may stand in a file's name anywhere."""
+    return _UNSAFE.sub("_", part).strip("._-")[:_LONGEST_PART] or "unnamed"

@@ -1,0 +1,96 @@
+"""A run that never was, for the tests of what is made from results."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ombdriver.bench.measurements import (
+    FAMILIES,
+    GROUP_FAMILIES,
+    Distribution,
+    FamilyMeasurements,
+    LatencySummaryNs,
+    Measurements,
+    SubscriptionMeasurements,
+    Totals,
+)
+from ombdriver.bench.outcome import build_result
+from ombdriver.bench.result import Result
+
+SPEC = {
+    "name": "1kb-3groups",
+    "topics": 1,
+    "partitionsPerTopic": 1,
+    "messageSize": 1024,
+    "producersPerTopic": 1,
+    "consumerPerSubscription": 1,
+    "subscriptionsPerTopic": 3,
+    "producerRate": 2000,
+}
+
+
+def figures(scale: int, count: int = 60_000) -> LatencySummaryNs:
+    """A distribution whose median is `scale` ns."""
+    return LatencySummaryNs(
+        count,
+        scale // 2,
+        scale * 1.1,
+        scale,
+        scale * 2,
+        scale * 3,
+        scale * 5,
+        scale * 9,
+        scale * 20,
+        scale * 30,
+        scale * 40,
+    )
+
+
+def family(scale: int, intervals: int = 3) -> FamilyMeasurements:
+    """A family whose median is `scale` ns, with an empty interval at its end."""
+    series = [figures(scale + one, 2_000) for one in range(intervals - 1)] + [LatencySummaryNs.none()]
+    return FamilyMeasurements(figures(scale), "HISTFAAAA", series, {50.0: scale, 99.0: scale * 5, 100.0: scale * 40})
+
+
+def measurements(groups: int = 3, **changed: Any) -> Measurements:
+    """What a run of `groups` groups at 2,000 msg/s for 30 s measured."""
+    scales = dict(zip(FAMILIES, (61_000, 31_400, 180_000, 95_000, 212_000), strict=True))
+    values: dict[str, Any] = {
+        "families": {name: family(scale) for name, scale in scales.items()},
+        "subscriptions": [
+            SubscriptionMeasurements(
+                f"group-{number}",
+                60_000,
+                1999.97,
+                {
+                    name: Distribution(figures(scales[name] + number * 7_000), f"HIST{number}")
+                    for name in GROUP_FAMILIES
+                },
+            )
+            for number in range(1, groups + 1)
+        ],
+        "publish_rate": [2000.0, 1999.5, 2000.5],
+        "publish_error_rate": [0.0, 0.0, 0.0],
+        "consume_rate": [6000.0, 5998.5, 6001.5],
+        "backlog": [0, 3, 0],
+        "totals": Totals(60_000, 0, 0, 60_000 * groups),
+        "counters": {"overRange": 0},
+    }
+    return Measurements(**(values | changed))
+
+
+def result(measured: Measurements | None = None, **changed: Any) -> Result:
+    """The result of `measured`."""
+    values: dict[str, Any] = {
+        "version": "0.1.0",
+        "run_id": "k3v9qz",
+        "tags": {"host": "lab"},
+        "begin_time": datetime(2026, 3, 1, 12, 0, 10, 500_000, UTC),
+        "end_time": datetime(2026, 3, 1, 12, 0, 40, 500_000, UTC),
+        "driver": "redis-streams",
+        "sample_interval_ns": 10**9,
+        "workload_spec": SPEC,
+        "workload_sha256": "ab" * 32,
+        "setup": {"name": "embedded", "driver": "redis-streams"},
+        "environment": {"python": "3.11.4"},
+    }
+    return build_result(measured or measurements(), **(values | changed))
