@@ -6,10 +6,13 @@ Turns pydantic's errors into our words. Knows no single field, and reads no file
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ombdriver.bench.text import nearest, shown
+
+Where = tuple[str | int, ...]
+"""The path of a key from the top of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,45 +41,63 @@ def sentences(source: str, faults: Iterable[Fault]) -> list[str]:
     return [fault.sentence(source) for fault in ordered]
 
 
+class FieldNames:
+    """The keys of a file, from the models that it is validated by: `valid` by the path of each mapping in the file.
+
+    `in_file` turns a model's attribute into the file's name, for pydantic names a default's error by the attribute.
+    """
+
+    __slots__ = ("in_file", "valid")
+
+    def __init__(self, valid: Mapping[Where, Sequence[str]], in_file: Mapping[str, str]) -> None:
+        self.valid, self.in_file = valid, in_file
+
+    @classmethod
+    def of(cls, model: type[BaseModel], **inner: type[BaseModel]) -> "FieldNames":
+        """The names of `model`'s fields at the top of the file, and of `inner` models' fields below these keys."""
+        in_file: dict[str, str] = {}
+        valid: dict[Where, Sequence[str]] = {}
+        for where, part in [((), model), *(((key,), part) for key, part in inner.items())]:
+            names = {name: field.alias or name for name, field in part.model_fields.items()}
+            in_file |= names
+            valid[where] = list(names.values())
+        return cls(valid, in_file)
+
+
 def faults_of(
-    error: ValidationError,
-    lines: Mapping[tuple[str | int, ...], int],
-    known: Mapping[tuple[str | int, ...], Sequence[str]],
-    remarks: Mapping[str, str] = {},
+    error: ValidationError, lines: Mapping[Where, int], names: FieldNames, remarks: Mapping[str, str] = {}
 ) -> list[Fault]:
     """Pydantic's errors in our words.
 
     Args:
         error: what the validation raised.
         lines: the line of each key, by its path from the top of the file.
-        known: the valid keys of each mapping of the file, by its path; `()` is the top.
+        names: the file's valid keys.
         remarks: for an unknown key, what to say of it instead of the nearest valid name.
     """
-    return [_fault(details, lines, known, remarks) for details in error.errors(include_url=False)]
+    return [_fault(details, lines, names, remarks) for details in error.errors(include_url=False)]
 
 
-def _fault(
-    details: ErrorDetails,
-    lines: Mapping[tuple[str | int, ...], int],
-    known: Mapping[tuple[str | int, ...], Sequence[str]],
-    remarks: Mapping[str, str],
-) -> Fault:
+def _fault(details: ErrorDetails, lines: Mapping[Where, int], names: FieldNames, remarks: Mapping[str, str]) -> Fault:
     where = details["loc"]
-    line = lines.get(where, 0)
-    field = ".".join(map(str, where))
     if details["type"] == "extra_forbidden":
-        return Fault(line, field, _unknown(str(where[-1]), known.get(where[:-1], ()), remarks))
+        message = _unknown(str(where[-1]), names.valid.get(where[:-1], ()), remarks)
+        return Fault(lines.get(where, 0), ".".join(map(str, where)), message)
+    where = tuple(names.in_file.get(str(part), part) for part in where)
+    field = ".".join(map(str, where))
     if details["type"] == "missing":
-        # The way to a missing key of an inner mapping is the line of that mapping.
+        # A key that is missing inside another is told with the line of that one.
         return Fault(lines.get(where[:-1], 0), field, f"is missing; add a line {where[-1]}: ...")
-    return Fault(line, field, _wrong(details))
+    return Fault(lines.get(where, 0), field, _wrong(details))
 
 
 def _unknown(key: str, valid: Sequence[str], remarks: Mapping[str, str]) -> str:
     if key in remarks:
         return remarks[key]
     near = nearest(key, valid)
-    return f"unknown key; did you mean {near}?" if near else f"unknown key; remove it (known: {', '.join(valid)})"
+    if near:
+        return f"unknown key; did you mean {near}?"
+    return f"unknown key; remove it (known: {', '.join(valid)})" if len(valid) <= 8 else "unknown key; remove it"
 
 
 def _wrong(details: ErrorDetails) -> str:

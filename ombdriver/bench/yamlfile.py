@@ -10,14 +10,12 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode  # type: ignore[import-untyped]
 
-from ombdriver.bench.faults import Fault
+from ombdriver.bench.faults import Fault, Where
 from ombdriver.bench.text import nearest, shown
 from ombdriver.errors import InputError
 
 MAX_BYTES = 1 << 20
 """A file of this kind larger than that is a mistake, or an attack."""
-
-Where = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,212 @@
+"""A run decided in advance: topics, groups, and who sends and reads what in which process. Plain data, and pure.
+
+Crosses to the workers by pickle, so it imports neither YAML nor pydantic. Knows no server, process or clock.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ombdriver.bench.driver import TopicSpec
+from ombdriver.bench.payload import PayloadSpec
+from ombdriver.bench.retention_plan import Retention, entries_to_keep
+from ombdriver.errors import InputError
+
+if TYPE_CHECKING:
+    from ombdriver.bench.workload import Workload
+
+TOPIC_PREFIX = "ombdriver-"
+"""Every topic of ours is called `ombdriver-<run id>-<number>`; by that, leftovers of a run can be found."""
+
+STREAMS_PER_READER = 64
+"""A reader covers up to so many streams with one read; that many cost it tens of microseconds a wake-up."""
+
+MAX_WORKERS = 256
+DEFAULT_MAX_WORKERS = 16
+MESSAGES_PER_PRODUCING_WORKER = 50_000
+"""Messages per second that one process sends with most of its core left; a second one is not started below that."""
+
+Role = Literal["produce", "consume", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerAssignment:
+    """Producer number `index` (from 0, of all producers of the run) sends to `topic`."""
+
+    index: int
+    topic: TopicSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerAssignment:
+    """A reader: member `name` of `subscription`, over all partitions of `topics`."""
+
+    subscription: str
+    name: str
+    topics: tuple[TopicSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """One process. `producers` rise by index; `role` is `both` only with a driver that lives within one process."""
+
+    index: int
+    role: Role
+    producers: tuple[ProducerAssignment, ...] = ()
+    consumers: tuple[ConsumerAssignment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        run_id: names the run; part of every topic's name.
+        workload: the workload's name.
+        setup: the setup's name.
+        topics: all topics.
+        subscriptions: all groups: `group-1`, `group-2`, ...; each is on every topic.
+        producers: how many producers there are in all.
+        workers: the processes.
+        payload: bytes and keys of the messages.
+        rate: messages per second of all producers together.
+        warmup_ns: the warm-up; 0 for none.
+        test_ns: the measured time.
+        sample_interval_ns: the time that one sample of a series covers.
+        drain_timeout_ns: how long what is in flight at the end is waited for.
+        max_entries: about how many entries each partition keeps; None when nothing is trimmed.
+    """
+
+    run_id: str
+    workload: str
+    setup: str
+    topics: tuple[TopicSpec, ...]
+    subscriptions: tuple[str, ...]
+    producers: int
+    workers: tuple[WorkerPlan, ...]
+    payload: PayloadSpec
+    rate: int
+    warmup_ns: int
+    test_ns: int
+    sample_interval_ns: int
+    drain_timeout_ns: int
+    max_entries: int | None
+
+    @property
+    def partitions(self) -> int:
+        """Partitions, that is streams, of all topics together."""
+        return sum(topic.partitions for topic in self.topics)
+
+    @property
+    def readers(self) -> int:
+        """Consumers as the server sees them: blocking connections."""
+        return sum(len(worker.consumers) for worker in self.workers)
+
+
+def make_plan(
+    workload: "Workload",
+    setup_name: str,
+    run_id: str,
+    workers: int | None,
+    cores: int,
+    loopback: bool,
+    retention: Retention = "auto",
+) -> Plan:
+    """Decides who does what.
+
+    Producer i sends to topic i mod topics, so that messages in turn go to topics in turn.
+
+    Args:
+        workload: what to do.
+        setup_name: where; for the record.
+        run_id: names the run.
+        workers: how many processes to use at most; None leaves it to `cores`.
+        cores: of this machine.
+        loopback: whether the driver lives within one process, which then holds everything.
+        retention: what the setup says of trimming.
+
+    Raises:
+        InputError: if that number of workers can't do it.
+    """
+    topics = tuple(
+        TopicSpec(f"{TOPIC_PREFIX}{run_id}-{number:04d}", workload.partitions_per_topic)
+        for number in range(workload.topics)
+    )
+    consumed = workload.consumer_per_subscription > 0
+    subscriptions = tuple(f"group-{n + 1}" for n in range(workload.subscriptions_per_topic if consumed else 0))
+    producers = [
+        ProducerAssignment(index, topics[index % len(topics)])
+        for index in range(workload.topics * workload.producers_per_topic)
+    ]
+    readers = _readers(topics, subscriptions, workload.consumer_per_subscription)
+    if loopback:
+        if workers not in (None, 1):
+            raise InputError(
+                f"--workers: {workers} is too many: this setup's driver lives in one process; leave it out"
+            )
+        processes = (WorkerPlan(0, "both", tuple(producers), tuple(readers)),)
+    else:
+        producing, consuming = _split(workers, cores, workload.producer_rate, len(subscriptions), producers, readers)
+        processes = (
+            *(WorkerPlan(n, "produce", tuple(producers[n::producing])) for n in range(producing)),
+            *(WorkerPlan(producing + n, "consume", (), tuple(readers[n::consuming])) for n in range(consuming)),
+        )
+    return Plan(
+        run_id=run_id,
+        workload=workload.name,
+        setup=setup_name,
+        topics=topics,
+        subscriptions=subscriptions,
+        producers=len(producers),
+        workers=processes,
+        payload=workload.payload,
+        rate=workload.producer_rate,
+        warmup_ns=workload.warmup_ns,
+        test_ns=workload.test_ns,
+        sample_interval_ns=workload.sample_interval_ns,
+        drain_timeout_ns=workload.drain_timeout_ns,
+        max_entries=entries_to_keep(
+            retention,
+            rate=workload.producer_rate,
+            partitions=workload.topics * workload.partitions_per_topic,
+            message_size=workload.message_size,
+            keyed=workload.key_distributor != "NO_KEY",
+        ),
+    )
+
+
+def _readers(topics: tuple[TopicSpec, ...], subscriptions: tuple[str, ...], consumers: int) -> list[ConsumerAssignment]:
+    # One read can cover topics together, for a group bears the same name on all of them. A topic is never split.
+    per_reader = max(1, STREAMS_PER_READER // topics[0].partitions)
+    parts = [topics[first : first + per_reader] for first in range(0, len(topics), per_reader)]
+    return [
+        ConsumerAssignment(subscription, f"consumer-{n + 1}" + (f"-{k + 1}" if len(parts) > 1 else ""), part)
+        for subscription in subscriptions
+        for n in range(consumers)
+        for k, part in enumerate(parts)
+    ]
+
+
+def _split(
+    workers: int | None,
+    cores: int,
+    rate: int,
+    groups: int,
+    producers: list[ProducerAssignment],
+    readers: list[ConsumerAssignment],
+) -> tuple[int, int]:
+    """How many processes produce, and how many consume; never more than there is work for."""
+    least = 2 if readers else 1
+    if workers is not None and not least <= workers <= MAX_WORKERS:
+        why = "producing and consuming never share a process; " if workers == 1 else ""
+        raise InputError(f"--workers: {workers} is out of range: {why}write {least} to {MAX_WORKERS}, or leave it out")
+    most_producing = len(producers)
+    if workers is None:
+        # Two cores stay with the server and with this process, as far as there are that many.
+        workers = max(least, min(cores - 2, DEFAULT_MAX_WORKERS))
+        most_producing = min(most_producing, -(-rate // MESSAGES_PER_PRODUCING_WORKER))
+    if not readers:
+        return min(workers, most_producing), 0
+    # A delivered message costs about as much as a sent one, and each is delivered once to every group.
+    producing = min(max(1, round(workers / (1 + groups))), workers - 1, most_producing)
+    consuming = min(workers - producing, len(readers))
+    return min(workers - consuming, most_producing), consuming

@@ -1,0 +1,282 @@
+"""Workload: what is sent and read, how fast and for how long. Strict and frozen; every fault of a file in one error.
+
+Field names, meanings and defaults are those of the OpenMessaging Benchmark (OMB), so its files run unchanged. Knows no
+server, driver, process or plan, and opens no file itself.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
+
+from ombdriver.bench.faults import Fault, FieldNames, faults_of, sentences
+from ombdriver.bench.payload import KeyDistributor, PayloadSpec
+from ombdriver.bench.payloadfile import read_payload
+from ombdriver.bench.text import MINUTE, format_duration, parse_size
+from ombdriver.bench.workload_fields import (
+    DrainTimeout,
+    MessageSize,
+    Name,
+    SampleInterval,
+    TestDuration,
+    WarmupDuration,
+)
+from ombdriver.bench.yamlfile import parse_document, read_text
+from ombdriver.errors import InputError
+
+MAX_STREAMS = 100_000
+"""Topics times partitions: more streams than that are a slip of the keyboard."""
+MAX_READERS = 10_000
+"""Groups times consumers: each reader blocks on a connection of its own, and servers take 10,000 by default."""
+
+_REMARKS = {"messageSizeDistribution": "is not supported yet; write messageSize with one size instead"}
+_DURATIONS = ("testDuration", "warmupDuration", "sampleInterval", "drainTimeout")
+
+
+class Workload(BaseModel):
+    """A workload file as validated; made by `load` or `parse`. Attributes are the file's names in snake_case.
+
+    Times are told by `test_ns`, `warmup_ns`, `sample_interval_ns` and `drain_timeout_ns`, in nanoseconds.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", alias_generator=to_camel, allow_inf_nan=False)
+
+    name: Name = Field(description="What results call this workload; the file's name when absent.")
+    topics: int = Field(ge=1, le=MAX_STREAMS, description="Topics to create.")
+    partitions_per_topic: int = Field(ge=1, le=MAX_STREAMS, description="Partitions of each topic; each is a stream.")
+    key_distributor: KeyDistributor = Field("NO_KEY", description="How messages get their keys.")
+    message_size: MessageSize = Field(description="Size of a message, stamp included: bytes, or 1KiB, 64KB (64,000).")
+    use_randomized_payloads: bool = Field(False, description="Whether payloads are random, in part or wholly.")
+    random_bytes_ratio: float = Field(0.0, ge=0, le=1, description="The random share of a payload; the rest is zeros.")
+    randomized_payload_pool_size: int = Field(
+        0, ge=0, le=1_000_000, validate_default=True, description="How many different randomized payloads there are."
+    )
+    payload_file: str | None = Field(
+        None, min_length=1, description="A file with the bytes of a message; not read when payloads are randomized."
+    )
+    subscriptions_per_topic: int = Field(ge=0, le=1_000, description="Consumer groups; each receives every message.")
+    producers_per_topic: int = Field(ge=1, le=10_000, description="Producers of each topic.")
+    consumer_per_subscription: int = Field(ge=0, le=10_000, description="Consumers that share a group's messages.")
+    producer_rate: int = Field(
+        le=10_000_000, json_schema_extra={"minimum": 1}, description="Messages per second, of all producers together."
+    )
+    consumer_backlog_size_gb: int = Field(0, ge=0, alias="consumerBacklogSizeGB", description="0: no backlog is built.")
+    backlog_drain_ratio: float = Field(1.0, ge=0, le=1, description="Has no effect without a backlog.")
+    test_duration_minutes: int | None = Field(None, ge=1, le=44_640, description="The measured time in minutes.")
+    test_duration: TestDuration | None = Field(
+        None, validate_default=True, description="The measured time, instead of testDurationMinutes."
+    )
+    warmup_duration_minutes: int | None = Field(None, ge=0, le=1_440, description="The warm-up in minutes; else 1.")
+    warmup_duration: WarmupDuration | None = Field(None, description="The warm-up, instead of warmupDurationMinutes.")
+    sample_interval: SampleInterval = Field(
+        "1s", validate_default=True, description="The time that one sample of a series covers."
+    )
+    drain_timeout: DrainTimeout = Field(
+        "30s", validate_default=True, description="How long what is in flight at the end is waited for."
+    )
+    seed: int = Field(0, ge=-(2**63), lt=2**63, description="What random payloads and keys come from.")
+
+    _content: bytes | None = PrivateAttr(None)
+
+    # -- what fields must agree on: each rule stands with the last of its fields, and sees those that are valid ----
+
+    @field_validator("partitions_per_topic", "producers_per_topic")
+    @classmethod
+    def _few_enough(cls, per_topic: int, info: ValidationInfo) -> int:
+        if (total := per_topic * info.data.get("topics", 1)) > MAX_STREAMS:
+            raise ValueError(f"times topics makes {total:,}; write fewer, at most {MAX_STREAMS:,} in all")
+        return per_topic
+
+    @field_validator("consumer_per_subscription")
+    @classmethod
+    def _few_readers(cls, consumers: int, info: ValidationInfo) -> int:
+        if (total := consumers * info.data.get("subscriptions_per_topic", 1)) > MAX_READERS:
+            raise ValueError(
+                f"times subscriptionsPerTopic makes {total:,} readers; write fewer, at most {MAX_READERS:,}"
+            )
+        return consumers
+
+    @field_validator("randomized_payload_pool_size")
+    @classmethod
+    def _some_payloads(cls, pool: int, info: ValidationInfo) -> int:
+        if info.data.get("use_randomized_payloads") and not pool:
+            raise ValueError("useRandomizedPayloads needs a pool of payloads; write 1 or more, for example 1000")
+        return pool
+
+    @field_validator("producer_rate")
+    @classmethod
+    def _known_rate(cls, rate: int) -> int:
+        if rate < 0:
+            raise ValueError(f"{rate} is too small; write 1 or more")
+        if rate == 0:
+            raise ValueError("0 (find the maximum rate) is not supported yet; write the rate to test, as 10000")
+        return rate
+
+    @field_validator("consumer_backlog_size_gb")
+    @classmethod
+    def _no_backlog(cls, size: int) -> int:
+        if size > 0:
+            raise ValueError("building a backlog is not supported yet; write 0, or remove the line")
+        return size
+
+    @field_validator("test_duration")
+    @classmethod
+    def _one_test_duration(cls, duration: int | None, info: ValidationInfo) -> int | None:
+        minutes = info.data.get("test_duration_minutes")
+        if duration is not None and minutes is not None:
+            raise ValueError("is given beside testDurationMinutes; remove one of the two")
+        if duration is None and minutes is None and "test_duration_minutes" in info.data:
+            raise ValueError("is missing; add a line testDuration: 30s, or testDurationMinutes: 5")
+        return duration
+
+    @field_validator("warmup_duration")
+    @classmethod
+    def _one_warmup_duration(cls, duration: int | None, info: ValidationInfo) -> int | None:
+        if duration is not None and info.data.get("warmup_duration_minutes") is not None:
+            raise ValueError("is given beside warmupDurationMinutes; remove one of the two")
+        return duration
+
+    @field_validator("sample_interval")
+    @classmethod
+    def _within_the_test(cls, interval: int, info: ValidationInfo) -> int:
+        test = info.data.get("test_duration") or (info.data.get("test_duration_minutes") or 0) * MINUTE
+        if test and interval > test:
+            text = format_duration(interval)
+            raise ValueError(f"{text} is longer than the test ({format_duration(test)}); write a shorter one, as 100ms")
+        return interval
+
+    # -- made from -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The workload of a file.
+
+        Raises:
+            InputError: if the file can't be read or has faults; one sentence for each of them.
+        """
+        return cls.parse(read_text(path), str(path), path.parent)
+
+    @classmethod
+    def parse(cls, text: str, source: str, folder: Path | None = None) -> Self:
+        """The workload of a file's text.
+
+        Args:
+            text: YAML.
+            source: what messages call the file; its stem names a workload that has no name.
+            folder: where a relative `payloadFile` is looked for, after the working directory.
+
+        Raises:
+            InputError: if it has faults; one sentence for each of them.
+        """
+        document = parse_document(text, source)
+        faults = list(document.faults)
+        data: dict[str, Any] = {"name": Path(source).stem or "workload", **document.data}
+        content = None
+        file = data.get("payloadFile")
+        if isinstance(file, str) and file and data.get("useRandomizedPayloads") is not True:
+            try:
+                content = read_payload(file, folder)
+                data.setdefault("messageSize", len(content))
+                _same_size(data["messageSize"], content)
+            except ValueError as error:
+                faults.append(Fault(document.lines["payloadFile",], "payloadFile", str(error)))
+                data.setdefault("messageSize", "1KiB")  # or else it would be called missing, too
+        try:
+            workload = cls.model_validate(data)
+        except ValidationError as error:
+            told = {(fault.line, fault.field) for fault in faults}
+            more = faults_of(error, document.lines, _FILE_NAMES, _REMARKS)
+            faults += [fault for fault in more if (fault.line, fault.field) not in told]
+        if faults:
+            raise InputError(sentences(source, faults))
+        workload._content = content
+        return workload
+
+    def with_overrides(
+        self, *, duration_ns: int | None = None, warmup_ns: int | None = None, rate: int | None = None
+    ) -> Self:
+        """This workload with what the command line gives instead; None leaves a field as it is.
+
+        Raises:
+            InputError: if the result is not valid; faults are named by the option: `--duration`, `--warmup`, `--rate`.
+        """
+        options = {"testDuration": "--duration", "warmupDuration": "--warmup", "producerRate": "--rate"}
+        data = self.spec()
+        if duration_ns is not None:
+            data["testDuration"] = format_duration(duration_ns)
+        if warmup_ns is not None:
+            data["warmupDuration"] = format_duration(warmup_ns)
+        if rate is not None:
+            data["producerRate"] = rate
+        try:
+            workload = self.model_validate(data)
+        except ValidationError as error:
+            faults = faults_of(error, {}, _FILE_NAMES)
+            raise InputError([f"{options.get(each.field, each.field)}: {each.message}" for each in faults]) from error
+        workload._content = self._content
+        return workload
+
+    # -- read by others --------------------------------------------------------------------------------------------
+
+    @property
+    def test_ns(self) -> int:
+        """The measured time."""
+        return self.test_duration or (self.test_duration_minutes or 0) * MINUTE
+
+    @property
+    def warmup_ns(self) -> int:
+        """The warm-up; 0 for none."""
+        if self.warmup_duration is not None:
+            return self.warmup_duration
+        return (1 if self.warmup_duration_minutes is None else self.warmup_duration_minutes) * MINUTE
+
+    @property
+    def sample_interval_ns(self) -> int:
+        """The time that one sample of a series covers."""
+        return self.sample_interval
+
+    @property
+    def drain_timeout_ns(self) -> int:
+        """How long what is in flight at the end is waited for."""
+        return self.drain_timeout
+
+    @property
+    def payload(self) -> PayloadSpec:
+        """The bytes and the keys of the messages."""
+        return PayloadSpec(
+            size=self.message_size,
+            content=self._content,
+            random_ratio=self.random_bytes_ratio if self.use_randomized_payloads else None,
+            pool=max(1, self.randomized_payload_pool_size),
+            keys=self.key_distributor,
+            seed=self.seed,
+        )
+
+    def spec(self) -> dict[str, Any]:
+        """The workload as resolved, under the file's names and ready for JSON; `parse` takes it back as YAML."""
+        data = self.model_dump(by_alias=True, exclude_none=True)
+        for minutes in ("testDurationMinutes", "warmupDurationMinutes"):
+            data.pop(minutes, None)
+        times = (self.test_ns, self.warmup_ns, self.sample_interval_ns, self.drain_timeout_ns)
+        return data | dict(zip(_DURATIONS, map(format_duration, times), strict=True))
+
+    @property
+    def sha256(self) -> str:
+        """A hash of the resolved workload and of the payload file's content, in hexadecimal digits."""
+        canonical = json.dumps(self.spec(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode() + b"\0" + (self._content or b"")).hexdigest()
+
+
+def _same_size(message_size: object, content: bytes) -> None:
+    try:
+        size = parse_size(message_size)
+    except ValueError:
+        return  # told with messageSize itself
+    if size != len(content):
+        raise ValueError(f"holds {len(content)} bytes, but messageSize is {size}; make both the same")
+
+
+_FILE_NAMES = FieldNames.of(Workload)

@@ -1,0 +1,76 @@
+"""The types of a workload's fields: how each is written, and within which limits. Pure.
+
+Knows one field at a time; what fields must agree on is told in `workload`.
+"""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from ombdriver.bench.payload import STAMP
+from ombdriver.bench.text import (
+    DURATION_PATTERN,
+    HOUR,
+    MS,
+    SIZE_PATTERN,
+    format_duration,
+    parse_duration,
+    parse_size,
+    shown,
+)
+
+MAX_MESSAGE_BYTES = 512 << 20
+"""The largest value that a server takes by default (`proto-max-bulk-len`)."""
+
+DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN}
+SIZE_SCHEMA = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": SIZE_PATTERN}]}
+
+
+def _within(least_ns: int, most_ns: int) -> Callable[[int], int]:
+    def check(duration_ns: int) -> int:
+        text = format_duration(duration_ns)
+        if duration_ns < least_ns:
+            raise ValueError(f"{text} is too short; write {format_duration(least_ns)} or more")
+        if duration_ns > most_ns:
+            raise ValueError(f"{text} is too long; write {format_duration(most_ns)} or less")
+        return duration_ns
+
+    return check
+
+
+def _message_size(size: int) -> int:
+    if size < STAMP.size:
+        raise ValueError(
+            f"{size} bytes are too few: the stamp takes the first {STAMP.size} of each message; "
+            f"write {STAMP.size} or more"
+        )
+    if size > MAX_MESSAGE_BYTES:
+        raise ValueError(f"{size} bytes are more than a server takes; write {MAX_MESSAGE_BYTES >> 20}MiB or less")
+    return size
+
+
+def _one_line(name: str) -> str:
+    if not name.isprintable() or not name.strip():
+        raise ValueError(f"{shown(name)} is not a name; write one line of visible characters")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_line)]
+"""One line of visible characters."""
+
+MessageSize = Annotated[
+    int, BeforeValidator(parse_size), AfterValidator(_message_size), WithJsonSchema(SIZE_SCHEMA, mode="validation")
+]
+"""Bytes, from the stamp's size to 512 MiB."""
+
+_Duration = Annotated[int, BeforeValidator(parse_duration), WithJsonSchema(DURATION_SCHEMA, mode="validation")]
+
+TestDuration = Annotated[_Duration, AfterValidator(_within(100 * MS, 31 * 24 * HOUR))]
+"""Nanoseconds, from 100 ms to 31 days."""
+WarmupDuration = Annotated[_Duration, AfterValidator(_within(0, 24 * HOUR))]
+"""Nanoseconds, up to a day; 0 for none."""
+SampleInterval = Annotated[_Duration, AfterValidator(_within(100 * MS, HOUR))]
+"""Nanoseconds, from 100 ms to an hour."""
+DrainTimeout = Annotated[_Duration, AfterValidator(_within(100 * MS, 24 * HOUR))]
+"""Nanoseconds, from 100 ms to a day."""
