@@ -1,0 +1,164 @@
+"""How to get to a server: a URL, or a redis-py client that exists, becomes a way to make connections of our own.
+
+Knows how redis-py describes a connection (pool, connection class, arguments), and what must differ on ours. Opens
+nothing itself, and never lets a password into a message.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.credentials import StreamingCredentialProvider
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.secrets import redact_url
+
+CONNECT_TIMEOUT_S = 5.0
+"""For each step of connecting (the socket, the handshake), where the caller gave no `socket_connect_timeout`."""
+
+# What a pool puts into its connections' arguments for its own book-keeping. Ours are not in its books.
+_OF_THE_POOL = (
+    "event_dispatcher",
+    "himport_registry",
+    "maint_notifications_config",
+    "maint_notifications_pool_handler",
+    "maintenance_notification_hash",
+    "maintenance_state",
+    "oss_cluster_maint_notifications_handler",
+    "parser_class",
+)
+
+
+def open_client(url: str, options: Mapping[str, Any]) -> Redis:
+    """A redis-py client for `url` that suits a queue; it connects on first use.
+
+    redis-py's own defaults end an idle blocking read after 5 s and send commands again after a loss, which stores a
+    message twice. Here: no socket time-out (keep-alive finds a dead peer), no retries, and callers wait for a free
+    connection rather than fail.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`, with user, password and db.
+        options: keyword arguments as for `redis.asyncio.Redis.from_url`; they win over the defaults above.
+
+    Raises:
+        AioRedisMQValueError: if the URL can't be read, or an option is unknown or can't be.
+    """
+    settings: dict[str, Any] = {
+        "protocol": 2,
+        "decode_responses": True,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": None,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        **options,
+    }
+    _check_url(url)
+    try:
+        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, **settings)
+        pool.connection_class(**pool.connection_kwargs)  # connects to nothing, but knows which arguments it takes
+    except (TypeError, ValueError, AttributeError, RedisError) as error:
+        raise AioRedisMQValueError(
+            f"{redact_url(url)!r} can't be opened with the options {sorted(options)}: {_first_line(error, url)}; "
+            "give what redis.asyncio.Redis.from_url takes"
+        ) from None  # the cause might quote a part of the URL
+    return Redis(connection_pool=pool)
+
+
+def settings_of(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `url` and `options` say, in a form in which two ways to write the same server are equal.
+
+    Raises:
+        AioRedisMQValueError: if the URL can't be read.
+    """
+    _check_url(url)
+    plain: dict[str, Any] = {"host": "localhost", "port": 6379, "db": 0, "decode_responses": True}
+    return {**plain, **options, **parse_url(url)}
+
+
+def check_client(client: Any) -> None:
+    """Does nothing if `client` is a redis.asyncio client whose connections can be imitated.
+
+    Raises:
+        AioRedisMQValueError: if it is not, with what to give instead.
+    """
+    connection_class = getattr(getattr(client, "connection_pool", None), "connection_class", None)
+    if connection_class is None:
+        raise AioRedisMQValueError(
+            f"redis_pool is a {type(client).__name__}; give a redis.asyncio.Redis client "
+            "(also one from Sentinel.master_for; RedisCluster is not supported yet)"
+        )
+    if not inspect.iscoroutinefunction(getattr(connection_class, "connect", None)):
+        raise AioRedisMQValueError("redis_pool is a client of the blocking kind; give one of redis.asyncio")
+    if isinstance(client.connection_pool.connection_kwargs.get("credential_provider"), StreamingCredentialProvider):
+        raise AioRedisMQValueError(
+            "credentials that are renewed on an open connection are not supported; give a user and a password, "
+            "or a credential provider that is asked on each connect"
+        )
+    if client.connection_pool.connection_kwargs.get("encoding", "utf-8").lower() not in ("utf-8", "utf8"):
+        raise AioRedisMQValueError("encoding is not utf-8; give decode_responses=False, and decode what you read")
+
+
+def connector(client: Any) -> Callable[[], Awaitable[AbstractConnection]]:
+    """Makes new connections like those of `client`'s pool, never one of its own: the pool may want it back.
+
+    Protocol 2, no retries, no health checks, no socket time-out: who uses the connection has a policy of its own.
+    """
+    pool = client.connection_pool
+
+    async def connect() -> AbstractConnection:
+        arguments = {key: value for key, value in pool.connection_kwargs.items() if key not in _OF_THE_POOL}
+        limit_s = arguments.get("socket_connect_timeout") or CONNECT_TIMEOUT_S
+        arguments |= {
+            "protocol": 2,
+            "retry": Retry(NoBackoff(), 0),
+            "retry_on_error": [],
+            "retry_on_timeout": False,
+            "health_check_interval": 0,
+            "socket_timeout": None,
+            "socket_connect_timeout": limit_s,
+            "decode_responses": False,
+        }
+        connection: AbstractConnection = pool.connection_class(**arguments)
+        try:
+            async with asyncio.timeout(2 * limit_s):  # redis-py bounds the socket's part alone
+                await connection.connect()  # type: ignore[no-untyped-call]
+        except BaseException as error:
+            await connection.disconnect(nowait=True)
+            if isinstance(error, TimeoutError):
+                raise RedisConnectionError(f"no answer to the handshake within {2 * limit_s:g} s") from error
+            raise
+        return connection
+
+    return connect
+
+
+def _check_url(url: str) -> None:
+    way_out = "give redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss://… or unix://PATH[?db=DB], % for special signs"
+    try:
+        parts = urlsplit(url)
+        port_is_good = parts.port is None or parts.port > 0
+        parse_url(url)
+    except (ValueError, TypeError, AttributeError):
+        raise AioRedisMQValueError(f"{_shown(url)} is no URL of a server; {way_out}") from None
+    db = parts.path.strip("/")
+    # redis-py takes database 0 when it can't read the number: messages would go to another place than was asked for.
+    if not port_is_good or (parts.scheme != "unix" and db and not db.isdecimal()):
+        raise AioRedisMQValueError(f"{_shown(url)}: the port or the database is no number; {way_out}")
+
+
+def _shown(url: Any) -> str:
+    return repr(redact_url(url)) if isinstance(url, str) else repr(type(url).__name__)
+
+
+def _first_line(error: Exception, url: str) -> str:
+    """The error's text, unless it quotes a part of the URL that may be secret."""
+    text = str(error).partition("\n")[0]
+    secret = urlsplit(url).password
+    return type(error).__name__ if secret and secret in text else text

@@ -1,0 +1,175 @@
+"""The connections of one client: a channel for bulk sending, one for small commands, any number of blocking ones.
+
+Each has its own connection because replies come in order: an acknowledgement must not wait behind a thousand XADDs,
+and nothing may wait behind a blocking read. Rare commands go through a redis-py client. Knows no stream command.
+"""
+
+import asyncio
+import time
+import warnings
+import weakref
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from redis.exceptions import AuthenticationError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from ombdriver.messaging.address import check_client, connector
+from ombdriver.messaging.channel import Backoff, Channel, ChannelStatistics
+from ombdriver.messaging.errors import ClosedError
+from ombdriver.messaging.replies import Codec
+
+T = TypeVar("T")
+
+CLOSE_WAIT_S = 5.0
+"""How long closing waits for the replies of what was already sent."""
+GUARD_S = 5.0
+"""How long past its BLOCK time a blocking read may stay without a reply before the peer is taken for gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatistics:
+    """What the channels of one client have done.
+
+    Attributes:
+        bulk: the channel that sends messages.
+        control: the channel of acknowledgements and other small commands.
+        blocking: one per reader that is in use.
+    """
+
+    bulk: ChannelStatistics
+    control: ChannelStatistics
+    blocking: tuple[ChannelStatistics, ...]
+
+
+class Channels:
+    """All connections of one client, within one event loop. Each channel connects on first use.
+
+    Args:
+        client: a redis.asyncio client; its settings are those of all connections.
+        owns_client: close `client` too.
+        max_in_flight: commands that each channel may have without a reply.
+
+    Attributes:
+        bulk: for XADD.
+        control: for XACK and other small commands.
+        redis: the redis-py client, for rare commands.
+        codec: gives str or bytes, as the client's `decode_responses` says.
+        users: how many hold this object; whoever takes the last one away closes it.
+
+    Raises:
+        AioRedisMQValueError: if `client` is not of a kind that can be used.
+    """
+
+    def __init__(self, client: Any, *, owns_client: bool, max_in_flight: int = 10_000) -> None:
+        check_client(client)
+        self._connect = connector(client)
+        self._owns_client = owns_client
+        self._max_in_flight = max_in_flight
+        self._blocking: weakref.WeakSet[Channel] = weakref.WeakSet()
+        self.redis = client
+        self.codec = Codec(bool(client.connection_pool.connection_kwargs.get("decode_responses")))
+        self.bulk = Channel(self._connect, max_in_flight=max_in_flight)
+        self.control = Channel(self._connect, max_in_flight=max_in_flight)
+        self.users = 0
+        self._closing: asyncio.Task[None] | None = None
+        self._abandon = weakref.finalize(
+            self, _close_abandoned, asyncio.get_running_loop(), self.bulk, self.control, self._blocking, self._pool()
+        )
+        self._abandon.atexit = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed else f"bulk={self.bulk!r} control={self.control!r}"
+        return f"<Channels {state} blocking={len(self._blocking)}>"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `aclose` was called."""
+        return self._closing is not None
+
+    def blocking(self) -> Channel:
+        """A new channel for one reader, whose BLOCK holds up nobody else.
+
+        Raises:
+            ClosedError: if this was closed.
+        """
+        if self.is_closed:
+            raise ClosedError("the client was closed; make a new one")
+        channel = Channel(self._connect, max_in_flight=self._max_in_flight)
+        self._blocking.add(channel)
+        return channel
+
+    def statistics(self) -> ConnectionStatistics:
+        """The figures of this moment."""
+        return ConnectionStatistics(
+            bulk=self.bulk.statistics(),
+            control=self.control.statistics(),
+            blocking=tuple(channel.statistics() for channel in self._blocking),
+        )
+
+    async def aclose(self) -> None:
+        """Closes every connection, after the replies of what was sent (5 s at most). Blocking reads end with an error.
+
+        A second call waits for the first one.
+        """
+        if self._closing is None:
+            self._abandon.detach()
+            self._closing = asyncio.ensure_future(_close(self.bulk, self.control, self._blocking, self._pool()))
+        await asyncio.shield(self._closing)
+
+    def _pool(self) -> Any:
+        return self.redis.connection_pool if self._owns_client else None
+
+
+async def repeat(action: Callable[[], Awaitable[T]], within_s: float = 30.0) -> T:
+    """Awaits `action()`, up to three times while the connection gets lost. For commands that may be carried out twice.
+
+    Args:
+        action: makes the awaitable anew for each attempt.
+        within_s: no new attempt after so many seconds.
+
+    Raises:
+        redis.exceptions.RedisError: what the last attempt met.
+    """
+    backoff = Backoff(cap_s=1.0)
+    deadline = time.monotonic() + within_s
+    for attempt in range(2):
+        try:
+            return await action()
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            if isinstance(error, AuthenticationError) or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(backoff.wait_s(attempt))
+    return await action()
+
+
+async def _close(bulk: Channel, control: Channel, blocking: "weakref.WeakSet[Channel]", pool: Any) -> None:
+    steps = [channel.aclose() for channel in list(blocking)]  # first, so that nobody starts to acknowledge anew
+    steps += [bulk.aclose(wait_s=CLOSE_WAIT_S), control.aclose(wait_s=CLOSE_WAIT_S)]
+    results = await asyncio.gather(*steps, return_exceptions=True)
+    if pool is not None:
+        results += await asyncio.gather(pool.aclose(), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+_closing_abandoned: set[asyncio.Task[None]] = set()
+
+
+def _close_abandoned(
+    loop: asyncio.AbstractEventLoop, bulk: Channel, control: Channel, blocking: "weakref.WeakSet[Channel]", pool: Any
+) -> None:
+    """The last holder is gone without closing: no connection may stay open for the rest of the loop's life."""
+    channels = (bulk, control, *blocking)
+    if loop.is_closed() or not any(channel.statistics().connected for channel in channels):
+        return
+    def close() -> None:
+        task = loop.create_task(_close(bulk, control, blocking, pool))
+        _closing_abandoned.add(task)
+        task.add_done_callback(_closing_abandoned.discard)
+
+    loop.call_soon_threadsafe(close)
+    warnings.warn("a client was dropped without aclose(); its connections are being closed", ResourceWarning, 2)
