@@ -12,6 +12,8 @@ HIDDEN = "***"
 # The user part ends at the LAST '@': a password in which '@', '/' or '#' was left unescaped is hidden whole.
 _USER_AND_PASSWORD = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^:/?#@\s]*):(?P<password>.*)@", re.I | re.S)
 _USER_ALONE = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^:/?#@]+)@", re.I)
+# A port that is no number: the '@' after a password was forgotten.
+_NO_PORT = re.compile(r"(?P<start>[a-z][a-z0-9+.-]*://[^:/?#@\[\]]*:)(?=[^/?#]*[^0-9/?#])[^/?#]*", re.I)
 _QUERY = re.compile(r"(?P<key>[?&;](?:[a-z_]*password|[a-z_]*passwd|auth|token)=)[^&;#\s]*", re.I)
 _URL_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.I)
 
@@ -23,7 +25,9 @@ def redact_url(url: str) -> str:
     """
     url, found = _USER_AND_PASSWORD.subn(rf"\g<scheme>\g<user>:{HIDDEN}@", url)
     if not found:
-        url = _USER_ALONE.sub(rf"\g<scheme>{HIDDEN}@", url)
+        url, found = _USER_ALONE.subn(rf"\g<scheme>{HIDDEN}@", url)
+    if not found:
+        url = _NO_PORT.sub(rf"\g<start>{HIDDEN}", url)
     return _QUERY.sub(rf"\g<key>{HIDDEN}", url)
 
 

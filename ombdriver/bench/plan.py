@@ -140,10 +140,8 @@ def make_plan(
     readers = _readers(topics, subscriptions, workload.consumer_per_subscription)
     if loopback:
         if workers not in (None, 1):
-            raise InputError(
-                f"--workers: {workers} is too many: this setup's driver lives in one process; leave it out"
-            )
-        processes = (WorkerPlan(0, "both", tuple(producers), tuple(readers)),)
+            raise InputError(f"--workers: {workers} is too many: this driver lives in one process; leave it out")
+        processes: tuple[WorkerPlan, ...] = (WorkerPlan(0, "both", tuple(producers), tuple(readers)),)
     else:
         producing, consuming = _split(workers, cores, workload.producer_rate, len(subscriptions), producers, readers)
         processes = (

@@ -66,9 +66,7 @@ def messages_of(plan: "Plan") -> int:
 
 def memory_estimate(plan: "Plan") -> int:
     """Bytes that the server needs for a run whose groups keep up: what the streams keep at most, and the streams."""
-    messages = messages_of(plan)
-    if plan.max_entries is None:
-        kept = messages
-    else:
-        kept = min(messages, (plan.max_entries + TRIM_SLACK) * plan.partitions)
+    kept = messages_of(plan)
+    if plan.max_entries is not None:
+        kept = min(kept, (plan.max_entries + TRIM_SLACK) * plan.partitions)
     return kept * entry_bytes(plan.payload.size) + plan.partitions * STREAM_OVERHEAD

@@ -18,6 +18,8 @@ from ombdriver.secrets import redact_text, redact_url
         ("redis://host?password=hunter2&db=1", "redis://host?password=***&db=1"),
         ("redis://:hun/ter#2@x@host:1", "redis://:***@host:1"),
         ("redis://hunter2@host", "redis://***@host"),
+        ("redis://ann:hunter2", "redis://ann:***"),
+        ("redis://ann:6379/0", "redis://ann:6379/0"),
         ("--url=redis://ann:hunter2@host", "--url=redis://ann:***@host"),
     ],
 )
