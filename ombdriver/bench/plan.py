@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.payload import PayloadSpec
-from ombdriver.bench.retention_plan import Retention, entries_to_keep
+from ombdriver.bench.retention_plan import entries_to_keep, entry_bytes
 from ombdriver.errors import InputError
 
 if TYPE_CHECKING:
+    from ombdriver.bench.setup import Setup
     from ombdriver.bench.workload import Workload
 
 TOPIC_PREFIX = "ombdriver-"
@@ -24,6 +25,11 @@ MAX_WORKERS = 256
 DEFAULT_MAX_WORKERS = 16
 MESSAGES_PER_PRODUCING_WORKER = 50_000
 """Messages per second that one process sends with most of its core left; a second one is not started below that."""
+
+STREAM_OVERHEAD = 5_000
+"""Bytes of an empty stream with a few groups (4,800 measured with 3 groups that had read)."""
+TRIM_SLACK = 100
+"""Approximate trimming drops whole nodes only; a node holds up to so many entries."""
 
 Role = Literal["produce", "consume", "both"]
 
@@ -101,28 +107,32 @@ class Plan:
         """Consumers as the server sees them: blocking connections."""
         return sum(len(worker.consumers) for worker in self.workers)
 
+    @property
+    def messages(self) -> int:
+        """How many messages the schedules of warm-up and measured time hold together."""
+        return sum(-(-duration * self.rate // 10**9) for duration in (self.warmup_ns, self.test_ns))
 
-def make_plan(
-    workload: "Workload",
-    setup_name: str,
-    run_id: str,
-    workers: int | None,
-    cores: int,
-    loopback: bool,
-    retention: Retention = "auto",
-) -> Plan:
+
+def memory_estimate(plan: Plan) -> int:
+    """Bytes that the server needs for a run whose groups keep up: what the streams keep at most, and the streams."""
+    kept = plan.messages
+    if plan.max_entries is not None:
+        kept = min(kept, (plan.max_entries + TRIM_SLACK) * plan.partitions)
+    return kept * entry_bytes(plan.payload.size) + plan.partitions * STREAM_OVERHEAD
+
+
+def make_plan(workload: "Workload", setup: "Setup", run_id: str, *, workers: int | None, cores: int) -> Plan:
     """Decides who does what.
 
-    Producer i sends to topic i mod topics, so that messages in turn go to topics in turn.
+    Producer i sends to topic i mod topics, so that messages in turn go to topics in turn. A driver that lives within
+    one process has one worker for everything.
 
     Args:
         workload: what to do.
-        setup_name: where; for the record.
+        setup: where; its driver and its retention matter.
         run_id: names the run.
         workers: how many processes to use at most; None leaves it to `cores`.
         cores: of this machine.
-        loopback: whether the driver lives within one process, which then holds everything.
-        retention: what the setup says of trimming.
 
     Raises:
         InputError: if that number of workers can't do it.
@@ -138,7 +148,7 @@ def make_plan(
         for index in range(workload.topics * workload.producers_per_topic)
     ]
     readers = _readers(topics, subscriptions, workload.consumer_per_subscription)
-    if loopback:
+    if setup.loopback:
         if workers not in (None, 1):
             raise InputError(f"--workers: {workers} is too many: this driver lives in one process; leave it out")
         processes: tuple[WorkerPlan, ...] = (WorkerPlan(0, "both", tuple(producers), tuple(readers)),)
@@ -151,7 +161,7 @@ def make_plan(
     return Plan(
         run_id=run_id,
         workload=workload.name,
-        setup=setup_name,
+        setup=setup.name,
         topics=topics,
         subscriptions=subscriptions,
         producers=len(producers),
@@ -163,7 +173,7 @@ def make_plan(
         sample_interval_ns=workload.sample_interval_ns,
         drain_timeout_ns=workload.drain_timeout_ns,
         max_entries=entries_to_keep(
-            retention,
+            setup.streams.retention,
             rate=workload.producer_rate,
             partitions=workload.topics * workload.partitions_per_topic,
             message_size=workload.message_size,

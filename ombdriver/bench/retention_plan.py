@@ -1,12 +1,9 @@
-"""How many entries a partition keeps, and how much memory a run needs for that. Pure.
+"""How many entries a partition keeps, and how much memory an entry takes. Pure.
 
 Knows numbers only. That a group which lags suspends trimming, so that nothing unread is trimmed, is the driver's.
 """
 
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from ombdriver.bench.plan import Plan
+from typing import Literal
 
 Retention = int | Literal["auto", "none"]
 """`auto`: derived from rate and size. `none`: nothing is trimmed. A number: about so many entries per partition."""
@@ -22,10 +19,6 @@ MAX_KEPT_BYTES = 512 << 20
 
 ENTRY_OVERHEAD = 100
 """Bytes of an entry besides its message: id, field, and its share of the node that holds it."""
-STREAM_OVERHEAD = 5_000
-"""Bytes of an empty stream with a few groups (4,800 measured with 3 groups that had read)."""
-TRIM_SLACK = 100
-"""Approximate trimming drops whole nodes only; a node holds up to so many entries."""
 
 
 def entry_bytes(message_size: int) -> int:
@@ -57,16 +50,3 @@ def entries_to_keep(retention: Retention, *, rate: int, partitions: int, message
     kept = -(-KEPT_SECONDS * rate * (KEYED_SKEW if keyed else 1) // partitions)
     affordable = MAX_KEPT_BYTES // (partitions * entry_bytes(message_size))
     return max(LEAST_ENTRIES, min(affordable, max(USUAL_LEAST_ENTRIES, kept)))
-
-
-def messages_of(plan: "Plan") -> int:
-    """How many messages the schedules of warm-up and measured time hold together."""
-    return sum(-(-duration * plan.rate // 10**9) for duration in (plan.warmup_ns, plan.test_ns))
-
-
-def memory_estimate(plan: "Plan") -> int:
-    """Bytes that the server needs for a run whose groups keep up: what the streams keep at most, and the streams."""
-    kept = messages_of(plan)
-    if plan.max_entries is not None:
-        kept = min(kept, (plan.max_entries + TRIM_SLACK) * plan.partitions)
-    return kept * entry_bytes(plan.payload.size) + plan.partitions * STREAM_OVERHEAD

@@ -5,7 +5,6 @@ message.
 """
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -178,14 +177,10 @@ class Setup(BaseModel):
         """Whether the driver lives within one process, which then holds producers and consumers."""
         return self.driver == LOOPBACK_DRIVER
 
-    def driver_options(self, url: str | None, max_entries: int | None) -> Mapping[str, object]:
-        """What the driver's factory is given, in every process.
-
-        Args:
-            url: of the server, once it is known; None when there is none.
-            max_entries: the plan's figure: about how many entries a partition keeps; None for all.
-        """
-        return {"url": url, "max_entries": max_entries} if url is not None else {}
+    @property
+    def is_users_server(self) -> bool:
+        """Whether the server is the user's own, to be treated with care."""
+        return self.server is not None and self.server.url is not None
 
     def spec(self) -> dict[str, Any]:
         """The setup as resolved, ready for JSON; without a password."""
