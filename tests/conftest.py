@@ -3,12 +3,15 @@
 `valkey` and `redis_server` are the servers themselves; `valkey_url` and `server_url` (on both, one after the other)
 give a URL whose server was emptied. `--url` puts a server of yours in the place of both for `server_url`: it is never
 emptied; the tests get a database that was found empty, and only that one is emptied again.
+
+`golden` holds a text against a file in `tests/golden`; run with GOLDEN=write to write the files anew, then read them.
 """
 
 import asyncio
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -59,6 +62,19 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield from _empty_database_of(request.config)
     else:
         yield _emptied(request.getfixturevalue({"valkey": "valkey", "redis": "redis_server"}[request.param]))
+
+
+@pytest.fixture
+def golden() -> Callable[[str, str], None]:
+    """`golden(name, text)`: fails unless `text` is what the file of that name holds."""
+
+    def hold(name: str, text: str) -> None:
+        path = Path(__file__).parent / "golden" / name
+        if os.environ.get("GOLDEN") == "write":
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
+
+    return hold
 
 
 def _server(engine: str) -> Iterator[PrivateServer]:

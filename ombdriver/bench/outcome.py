@@ -102,16 +102,16 @@ def build_result(
             Subscription(
                 each.name,
                 each.received,
-                each.consume_rate,
+                round(each.consume_rate, 3),
                 *(summary(each.latency[family].total) for family in GROUP_FAMILIES),
             )
             for each in measured.subscriptions
         ),
         latency={family: summary(measured.families[family].total) for family in FAMILIES},
         rates={
-            "publishRate": list(measured.publish_rate),
-            "publishErrorRate": list(measured.publish_error_rate),
-            "consumeRate": list(measured.consume_rate),
+            "publishRate": _rounded(measured.publish_rate),
+            "publishErrorRate": _rounded(measured.publish_error_rate),
+            "consumeRate": _rounded(measured.consume_rate),
             "backlog": list(measured.backlog),
         },
         series=series,
@@ -135,6 +135,10 @@ def _encoded(distributions: Mapping[str, Distribution]) -> dict[str, str]:
 
 def _in(unit: Callable[[float], float], figures: LatencySummaryNs, attribute: str) -> float | None:
     return unit(getattr(figures, attribute)) if figures.count else None
+
+
+def _rounded(rates: Sequence[float]) -> list[float]:
+    return [round(rate, 3) for rate in rates]
 
 
 def _ms(ns: float) -> float:

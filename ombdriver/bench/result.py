@@ -9,6 +9,7 @@ Where there was no sample there is `null`, never 0 and never NaN.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
 
 from ombdriver.bench.measurements import FAMILIES
@@ -160,6 +161,22 @@ class Result:
     setup: Mapping[str, Any]
     environment: Mapping[str, Any]
     histograms: Mapping[str, Any]
+
+    @property
+    def window_s(self) -> float:
+        """Seconds from `begin_time` to `end_time`."""
+        return (datetime.fromisoformat(self.end_time) - datetime.fromisoformat(self.begin_time)).total_seconds()
+
+    def mean_rate(self, name: str) -> float:
+        """The mean over the window of one of the first three `RATES`; the last interval may be a shorter one."""
+        rates = self.rates[name]
+        if not rates:
+            return 0.0
+        last_s = self.window_s - (len(rates) - 1) * self.sample_interval_seconds
+        if not 0 < last_s <= self.sample_interval_seconds:  # times are to the millisecond only
+            last_s = self.sample_interval_seconds
+        seconds = [self.sample_interval_seconds] * (len(rates) - 1) + [last_s]
+        return sum(rate * length for rate, length in zip(rates, seconds, strict=True)) / sum(seconds)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, in the order in which it is written."""

@@ -16,7 +16,7 @@ from ombdriver.bench.measurements import (
 from ombdriver.bench.outcome import build_result
 from ombdriver.bench.result import Result
 
-SPEC = {
+SPEC: dict[str, Any] = {
     "name": "1kb-3groups",
     "topics": 1,
     "partitionsPerTopic": 1,
@@ -45,17 +45,22 @@ def figures(scale: int, count: int = 60_000) -> LatencySummaryNs:
     )
 
 
-def family(scale: int, intervals: int = 3) -> FamilyMeasurements:
+def family(scale: int, intervals: int = 3, count: int = 60_000) -> FamilyMeasurements:
     """A family whose median is `scale` ns, with an empty interval at its end."""
     series = [figures(scale + one, 2_000) for one in range(intervals - 1)] + [LatencySummaryNs.none()]
-    return FamilyMeasurements(figures(scale), "HISTFAAAA", series, {50.0: scale, 99.0: scale * 5, 100.0: scale * 40})
+    return FamilyMeasurements(
+        figures(scale, count), "HISTFAAAA", series, {50.0: scale, 99.0: scale * 5, 100.0: scale * 40}
+    )
 
 
 def measurements(groups: int = 3, **changed: Any) -> Measurements:
     """What a run of `groups` groups at 2,000 msg/s for 30 s measured."""
     scales = dict(zip(FAMILIES, (61_000, 31_400, 180_000, 95_000, 212_000), strict=True))
     values: dict[str, Any] = {
-        "families": {name: family(scale) for name, scale in scales.items()},
+        "families": {
+            name: family(scale, count=60_000 * (groups if name in GROUP_FAMILIES else 1))
+            for name, scale in scales.items()
+        },
         "subscriptions": [
             SubscriptionMeasurements(
                 f"group-{number}",
@@ -70,7 +75,7 @@ def measurements(groups: int = 3, **changed: Any) -> Measurements:
         ],
         "publish_rate": [2000.0, 1999.5, 2000.5],
         "publish_error_rate": [0.0, 0.0, 0.0],
-        "consume_rate": [6000.0, 5998.5, 6001.5],
+        "consume_rate": [groups * rate for rate in (2000.0, 1999.5, 2000.5)],
         "backlog": [0, 3, 0],
         "totals": Totals(60_000, 0, 0, 60_000 * groups),
         "counters": {"overRange": 0},
@@ -80,6 +85,7 @@ def measurements(groups: int = 3, **changed: Any) -> Measurements:
 
 def result(measured: Measurements | None = None, **changed: Any) -> Result:
     """The result of `measured`."""
+    measured = measured or measurements()
     values: dict[str, Any] = {
         "version": "0.1.0",
         "run_id": "k3v9qz",
@@ -88,9 +94,9 @@ def result(measured: Measurements | None = None, **changed: Any) -> Result:
         "end_time": datetime(2026, 3, 1, 12, 0, 40, 500_000, UTC),
         "driver": "redis-streams",
         "sample_interval_ns": 10**9,
-        "workload_spec": SPEC,
+        "workload_spec": SPEC | {"subscriptionsPerTopic": len(measured.subscriptions)},
         "workload_sha256": "ab" * 32,
         "setup": {"name": "embedded", "driver": "redis-streams"},
         "environment": {"python": "3.11.4"},
     }
-    return build_result(measured or measurements(), **(values | changed))
+    return build_result(measured, **(values | changed))

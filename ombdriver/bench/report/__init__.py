@@ -1,0 +1,1 @@
+"""Results and progress -> what people read. Nothing here measures, waits or knows a server."""

@@ -1,0 +1,136 @@
+"""The end of a run as a table for the terminal: latencies per group, rates against their target, totals, caveats.
+
+Knows a Result and rich; must not know how it came about. Reads the same at 80 columns, without colour and in a pipe.
+What a user of a busy system feels comes first: response times, counted from the intended send.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ombdriver.bench.report import units
+from ombdriver.bench.result import LatencySummary, Result, Subscription
+
+MOST_GROUPS = 12
+"""Of more groups than that the slowest are told; the file has them all."""
+
+NARROWEST = 80
+"""Columns that the tables need."""
+
+_COLUMNS = {"p50": "p50", "p95": "p95", "p99": "p99", "p99.9": "p999", "max": "max"}
+_RESPONSE = {"publishResponse": "publish", "endToEndResponse": "end-to-end"}
+_SERVICE = {"publish": "publish", "publishDelay": "publish delay", "endToEnd": "end-to-end"}
+_OF_GROUP = {"endToEndResponse": "end_to_end_response", "endToEnd": "end_to_end"}
+
+
+def show(result: Result, path: Path | None, stream: TextIO, width: int | None = None) -> None:
+    """Prints the report of `result` to `stream`.
+
+    Args:
+        result: what to tell.
+        path: where the result lies; None when it was not stored.
+        stream: a terminal, or anything else: then without colour, 80 columns wide.
+        width: columns, when they shall not be found out. Below 80 lines run over rather than lose a figure.
+    """
+    console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    console.width = max(console.width, NARROWEST)
+    with console.capture() as captured:
+        for part in _parts(result):
+            console.print(part)
+        if path is not None:
+            console.print(Text(f"Result: {path}"), soft_wrap=True)  # in one piece, to be copied
+    lines = (line.rstrip(" ") for line in captured.get().splitlines(keepends=False))
+    stream.write(units.fit_for(stream, "\n".join(lines) + "\n"))
+    stream.flush()
+
+
+def _parts(result: Result) -> Iterator[RenderableType]:
+    groups = _told(result.subscriptions)
+    yield Text(f"{result.workload} on {result.setup.get('name', result.driver)}, run {result.run_id}", style="bold")
+    yield Text(_described(result))
+    if result.partial:
+        yield Text(f"PARTIAL: {result.partial_reason}", style="bold yellow")
+    yield _heading("Response time, from the intended send")
+    yield _latencies(result, groups, _RESPONSE)
+    yield _heading("Service time, from the actual send; publish delay: from the intended to it")
+    yield _latencies(result, groups, _SERVICE)
+    yield _heading("Rates and messages of the measured window")
+    yield _rates(result, groups)
+    left_out = len(result.subscriptions) - len(groups)
+    if left_out:
+        yield Text(f"(the slowest {len(groups)} groups by p99; the other {left_out} are in the result)")
+    if result.caveats:
+        yield _heading("Caveats")
+        for caveat in result.caveats:
+            yield Padding(Text(f"{caveat.kind}: {caveat.message}"), (0, 0, 0, 2), expand=False)
+    yield Text()
+
+
+def _told(groups: Sequence[Subscription]) -> Sequence[Subscription]:
+    """The groups to tell: all, in their order, or the slowest, the slowest first."""
+    if len(groups) <= MOST_GROUPS:
+        return groups
+    return sorted(groups, key=lambda group: group.end_to_end_response.p99 or 0.0, reverse=True)[:MOST_GROUPS]
+
+
+def _described(result: Result) -> str:
+    return (
+        f"{units.duration(result.window_s)} measured from {result.begin_time}, "
+        f"messages of {units.count(result.message_size)} bytes, {_many(result.topics, 'topic')} of "
+        f"{_many(result.partitions, 'partition')}, per topic {_many(result.producers_per_topic, 'producer')} and "
+        f"{_many(result.subscriptions_per_topic, 'group')} of {_many(result.consumers_per_topic, 'consumer')}"
+    )
+
+
+def _latencies(result: Result, groups: Sequence[Subscription], families: dict[str, str]) -> Table:
+    table = _table("", *_COLUMNS, "messages")
+    for family, name in families.items():
+        _add_latency(table, name, result.latency[family])
+        for group in groups if family in _OF_GROUP else ():
+            _add_latency(table, f"  {group.name}", getattr(group, _OF_GROUP[family]))
+    return table
+
+
+def _add_latency(table: Table, name: str, summary: LatencySummary) -> None:
+    figures = (units.latency(getattr(summary, attribute)) for attribute in _COLUMNS.values())
+    table.add_row(Text(name), *figures, units.count(summary.count))
+
+
+def _rates(result: Result, groups: Sequence[Subscription]) -> Table:
+    table = _table("", "target", "achieved", "messages")
+    target, totals = result.target_publish_rate, result.totals
+    table.add_row("published", units.rate(target), units.rate(result.mean_rate("publishRate")), _n(totals["published"]))
+    table.add_row("publish errors", "", units.rate(result.mean_rate("publishErrorRate")), _n(totals["publishErrors"]))
+    table.add_row("never sent", "", "", _n(totals["unsent"]))
+    received = units.rate(target * len(result.subscriptions))
+    table.add_row("received", received, units.rate(result.mean_rate("consumeRate")), _n(totals["received"]))
+    for group in groups:
+        table.add_row(
+            Text(f"  {group.name}"), units.rate(target), units.rate(group.consume_rate), units.count(group.received)
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    name, *figures = columns
+    table.add_column(name, min_width=16, overflow="fold")  # a long name is broken, a figure never
+    for figure in figures:
+        table.add_column(figure, justify="right", no_wrap=True, min_width=8)
+    return table
+
+
+def _heading(text: str) -> Text:
+    return Text(f"\n{text}", style="bold")
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{units.count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+_n = units.count

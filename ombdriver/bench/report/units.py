@@ -1,0 +1,55 @@
+"""Figures as people read them: three digits and a unit. Pure."""
+
+from typing import TextIO
+
+NOTHING = "-"
+"""What stands where there was no sample."""
+
+
+def latency(ms: float | None) -> str:
+    """A latency in ms as `950 ns`, `61.0 µs`, `1.62 ms`, `12.5 s`; `-` when there is none."""
+    if ms is None:
+        return NOTHING
+    value = ms * 1e6
+    for unit in ("ns", "µs", "ms"):
+        text = f"{value:.0f}" if unit == "ns" or value >= 99.95 else _three_digits(value)
+        if float(text) < 1000:
+            return f"{text} {unit}"
+        value /= 1000
+    return f"{value:,.0f} s" if value >= 99.95 else f"{_three_digits(value)} s"
+
+
+def rate(per_second: float) -> str:
+    """Messages per second as `2,000/s`; with decimals below 10."""
+    return f"{count(round(per_second))}/s" if per_second >= 9.95 or per_second == 0 else f"{per_second:.1f}/s"
+
+
+def count(number: int) -> str:
+    """A whole number with thousands marked."""
+    return f"{number:,}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time as `0.4 s`, `30 s`, `5 min 0 s`, `1 h 5 min`."""
+    if seconds < 9.95 and round(seconds, 1) != round(seconds):
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 7200:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def fit_for(stream: TextIO, text: str) -> str:
+    """`text` as `stream` can take it: an ASCII one gets `us` in place of `µs`, and no exception."""
+    encoding = stream.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.replace("µs", "us").encode(encoding, "replace").decode(encoding)
+    return text
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}"

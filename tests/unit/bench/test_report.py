@@ -1,0 +1,276 @@
+"""What people read: the table at the end and the views while a run runs, held against golden texts."""
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from sample_result import SPEC, figures, measurements, result
+
+from ombdriver.bench.measurements import LatencySummaryNs, Totals
+from ombdriver.bench.report import live, terminal, units
+from ombdriver.bench.report.progress import Progress
+from ombdriver.bench.result import Caveat, Result
+
+Golden = Callable[[str, str], None]
+
+CAVEAT = Caveat("sharedHost", "producers, consumers and the server share 2 cores, and each is measured with the others")
+PATH = Path("results/20260301T120010Z-1kb-3groups-embedded-k3v9qz.json")
+
+
+def shown(told: Result, width: int | None = None) -> str:
+    """The report as it comes out of a pipe."""
+    stream = io.StringIO()
+    terminal.show(told, PATH, stream, width)
+    return stream.getvalue()
+
+
+def progress(groups: int, **changed: object) -> Progress:
+    """A look at a run in its twelfth second."""
+    values: dict[str, object] = {
+        "phase": "measure",
+        "elapsed_s": 12.1,
+        "phase_total_s": 30.0,
+        "target_rate": 2000.0,
+        "publish_rate": 1999.6,
+        "consume_rates": {f"group-{number}": 2000.0 + number for number in range(1, groups + 1)},
+        "backlog": {f"group-{number}": number % 5 for number in range(1, groups + 1)},
+        "publish": figures(95_000),
+        "end_to_end": figures(212_000),
+    }
+    return Progress(**(values | changed))  # type: ignore[arg-type]
+
+
+def drawn(told: Progress) -> str:
+    """The display as text, 80 columns wide."""
+    stream = io.StringIO()
+    Console(file=stream, width=80, highlight=False, markup=False, emoji=False).print(live.display(told))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+
+class Tty(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is."""
+        return True
+
+
+# -- the table at the end ----------------------------------------------------------------------------------------------
+
+
+def test_the_report_at_80_columns(golden: Golden) -> None:
+    """Response times first, then service times, rates, caveats and the file."""
+    golden("report-80.txt", shown(result(caveats=[CAVEAT]), 80))
+
+
+def test_the_report_at_120_columns(golden: Golden) -> None:
+    """The same figures; only prose gets longer lines."""
+    golden("report-120.txt", shown(result(caveats=[CAVEAT]), 120))
+
+
+def test_the_report_of_many_groups_tells_the_slowest(golden: Golden) -> None:
+    """A dozen of them, and how many more there are."""
+    golden("report-100-groups.txt", shown(result(measurements(100)), 80))
+
+
+def test_the_report_of_a_run_that_was_cut_off_before_anything_arrived(golden: Golden) -> None:
+    """Says so at the top, with dashes where there was no sample."""
+    empty = measurements()
+    families = {name: type(each)(LatencySummaryNs.none(), "", [], {}) for name, each in empty.families.items()}
+    rates: dict[str, list[float]] = {
+        name: [] for name in ("publish_rate", "publish_error_rate", "consume_rate", "backlog")
+    }
+    cut = measurements(0, families=families, totals=Totals(0, 0, 0, 0), **rates)
+
+    golden("report-partial.txt", shown(result(cut, partial_reason="interrupted by Ctrl-C"), 80))
+
+
+def test_a_pipe_gets_80_columns_and_no_escape_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in the file is what was on the screen."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    text = shown(result(caveats=[CAVEAT]))
+
+    assert text == shown(result(caveats=[CAVEAT]), 80)
+    assert "\x1b" not in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_a_narrow_terminal_loses_no_figure() -> None:
+    """Lines run over, the last column is there."""
+    assert shown(result(), 40) == shown(result(), 80)
+
+
+def test_an_ascii_stream_gets_a_report_too() -> None:
+    """Without a micro sign."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
+    terminal.show(result(), PATH, stream, 80)
+
+    assert b"95.0 us" in raw.getvalue()
+
+
+def test_names_are_shown_as_they_are() -> None:
+    """What looks like markup is none."""
+    assert "[bold]x[/bold] on embedded" in shown(result(workload_spec=SPEC | {"name": "[bold]x[/bold]"}))
+
+
+# -- while it runs -----------------------------------------------------------------------------------------------------
+
+
+def test_the_display(golden: Golden) -> None:
+    """Phase, bar, rates against the target, each group, backlog and latencies."""
+    golden("live-display.txt", drawn(progress(3)))
+
+
+def test_the_display_of_many_groups_shows_those_furthest_behind(golden: Golden) -> None:
+    """In the plan's order, so that lines do not jump about."""
+    golden("live-display-12-groups.txt", drawn(progress(12, publish_error_rate=3.0)))
+
+
+def test_the_display_before_anything_has_happened(golden: Golden) -> None:
+    """A phase without a known end, and no figures yet."""
+    golden("live-display-ready.txt", drawn(Progress("ready", 0.4, message="waiting for 3 of 6 probes")))
+
+
+def test_plain_lines(golden: Golden) -> None:
+    """One line for each update and each note."""
+    stream = io.StringIO()
+    with live.make_view("auto", stream) as view:
+        view.note("server: valkey 9.1.2")
+        view.update(Progress("ready", 0.4, message="waiting for 3 of 6 probes"))
+        view.update(progress(1))
+        view.update(progress(3, publish_error_rate=12.0))
+
+    golden("live-plain.txt", stream.getvalue())
+
+
+def test_quiet_says_nothing() -> None:
+    """Neither progress nor notes."""
+    stream = io.StringIO()
+    with live.make_view("quiet", stream) as view:
+        view.note("server")
+        view.update(progress(1))
+
+    assert stream.getvalue() == ""
+
+
+def test_plain_holds_on_a_terminal_too() -> None:
+    """When it was asked for."""
+    assert isinstance(live.make_view("plain", Tty()), live.PlainView)
+
+
+def test_the_display_is_for_terminals_that_can_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dumb one gets lines."""
+    monkeypatch.setenv("TERM", "xterm")
+    assert isinstance(live.make_view("auto", Tty()), live.DisplayView)
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(live.make_view("auto", Tty()), live.PlainView)
+
+
+def test_an_exception_gives_the_terminal_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cursor is shown again, and the exception goes on."""
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Tty()
+
+    def crash() -> None:
+        with live.make_view("auto", stream) as view:
+            view.update(progress(3))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        crash()
+
+    assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("\x1b[?25l")
+
+
+@pytest.mark.parametrize("mode", ["auto", "plain"])
+def test_a_stream_that_is_gone_silences_the_view(mode: live.Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`| head` must not end a run."""
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Tty()
+
+    def broken(_: str) -> int:
+        raise BrokenPipeError
+
+    with live.make_view(mode, stream) as view:
+        view.update(progress(1))
+        monkeypatch.setattr(stream, "write", broken)
+        view.update(progress(1))
+        view.note("server")
+
+
+# -- units -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (None, "-"),
+        (0.0, "0 ns"),
+        (0.00095, "950 ns"),
+        (0.0009996, "1.00 µs"),
+        (0.061, "61.0 µs"),
+        (0.0996, "99.6 µs"),
+        (0.09996, "100 µs"),
+        (0.475, "475 µs"),
+        (0.9996, "1.00 ms"),
+        (1.624, "1.62 ms"),
+        (9.996, "10.0 ms"),
+        (999.4, "999 ms"),
+        (999.6, "1.00 s"),
+        (12_345.0, "12.3 s"),
+        (86_400_000.0, "86,400 s"),
+    ],
+)
+def test_latencies_have_three_digits_and_a_unit(ms: float | None, text: str) -> None:
+    """Rounding never makes a fourth digit."""
+    assert units.latency(ms) == text
+
+
+@given(st.floats(0.001, 999_000))
+def test_a_latency_is_told_to_half_a_per_cent(ms: float) -> None:
+    """Whatever its size."""
+    number, unit = units.latency(ms).split()
+    told = float(number) * {"ns": 1e-6, "µs": 1e-3, "ms": 1.0, "s": 1e3}[unit]
+
+    assert abs(told - ms) <= 0.00501 * ms
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0.4 s"),
+        (30, "30 s"),
+        (9.96, "10 s"),
+        (119, "119 s"),
+        (300, "5 min 0 s"),
+        (3900, "65 min 0 s"),
+        (8000, "2 h 13 min"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    """Seconds, minutes, hours."""
+    assert units.duration(seconds) == text
+
+
+@pytest.mark.parametrize(("rate", "text"), [(0, "0/s"), (0.52, "0.5/s"), (9.96, "10/s"), (1999.7, "2,000/s")])
+def test_rates(rate: float, text: str) -> None:
+    """Decimals only where they tell something."""
+    assert units.rate(rate) == text
+
+
+def test_the_mean_rate_weighs_a_short_last_interval_by_its_length() -> None:
+    """30.5 s in intervals of 10 s: the last one is half a second."""
+    told = result(
+        measurements(publish_rate=[100.0, 100.0, 100.0, 161.0]),
+        sample_interval_ns=10**10,
+        begin_time=datetime(2026, 3, 1, 12, 0, 0, 0, UTC),
+        end_time=datetime(2026, 3, 1, 12, 0, 30, 500_000, UTC),
+    )
+
+    assert told.mean_rate("publishRate") == pytest.approx(101.0)
