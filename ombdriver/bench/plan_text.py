@@ -1,0 +1,108 @@
+"""A plan as text, for `ombdriver plan`. Pure; connects to nothing."""
+
+from ombdriver.bench.plan import Plan, memory_estimate
+from ombdriver.bench.setup import Setup
+from ombdriver.bench.text import format_duration, format_size
+from ombdriver.bench.workload import Workload
+
+SHOWN_WORKERS = 16
+"""More workers than that are told in one line."""
+
+
+def describe(plan: Plan, workload: Workload, setup: Setup) -> str:
+    """What would run: one fact per line, the last one ended by a line feed."""
+    bytes_per_second = plan.rate * plan.payload.size
+    facts = [
+        ("workload", f"{workload.name} (sha256 {workload.sha256[:12]})"),
+        ("setup", _setup(setup)),
+        ("topics", f"{len(plan.topics):,} x {_count(workload.partitions_per_topic, 'partition')}"),
+        ("stream keys", _keys(plan)),
+        ("subscriptions", _subscriptions(plan, workload)),
+        ("messages", f"{plan.payload.size:,} bytes, {_payload(workload)}, {_keyed(workload)}"),
+        ("rate", f"{plan.rate:,} msg/s in all, {format_size(bytes_per_second)}/s"),
+        ("producers", f"{plan.producers:,}, {plan.rate / plan.producers:,.6g} msg/s each"),
+        ("phases", _phases(plan)),
+        ("expected", _expected(plan)),
+        ("workers", f"{len(plan.workers)}"),
+        *_workers(plan),
+    ]
+    if not setup.loopback:
+        facts += [
+            ("retention", _retention(plan)),
+            ("memory", f"about {format_size(memory_estimate(plan))} on the server"),
+        ]
+    return "".join(f"{name:<14} {fact}\n" for name, fact in facts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _setup(setup: Setup) -> str:
+    if setup.server is None:
+        where = "no server"
+    elif setup.server.url is not None:
+        where = f"the server at {setup.spec()['server']['url']}"
+    else:
+        where = f"a private {setup.server.engine} server"
+    return f"{setup.name}: driver {setup.driver}, {where}"
+
+
+def _keys(plan: Plan) -> str:
+    def key(topic: int, partition: int) -> str:
+        return f"{{{plan.topics[topic].name}:{partition}}}"
+
+    if plan.partitions == 1:
+        return key(0, 0)
+    return f"{key(0, 0)} to {key(-1, plan.topics[-1].partitions - 1)}, {plan.partitions:,} in all"
+
+
+def _subscriptions(plan: Plan, workload: Workload) -> str:
+    if not plan.subscriptions:
+        return "none, nothing is read"
+    names = plan.subscriptions[0] if len(plan.subscriptions) == 1 else f"group-1 to {plan.subscriptions[-1]}"
+    consumers = _count(workload.consumer_per_subscription, "consumer")
+    return f"{names}, {consumers} each, {_count(plan.readers, 'reading connection')}"
+
+
+def _payload(workload: Workload) -> str:
+    if workload.use_randomized_payloads:
+        pool = _count(workload.randomized_payload_pool_size, "payload")
+        return f"{pool}, {workload.random_bytes_ratio:.0%} of each random"
+    return f"from {workload.payload_file}" if workload.payload_file else "a fixed payload"
+
+
+def _keyed(workload: Workload) -> str:
+    return "no keys" if workload.key_distributor == "NO_KEY" else f"keys {workload.key_distributor}"
+
+
+def _phases(plan: Plan) -> str:
+    warmup = f"warm-up {format_duration(plan.warmup_ns)}" if plan.warmup_ns else "no warm-up"
+    test, drain = format_duration(plan.test_ns), format_duration(plan.drain_timeout_ns)
+    return f"{warmup}, measured {test} in samples of {format_duration(plan.sample_interval_ns)}, drain up to {drain}"
+
+
+def _expected(plan: Plan) -> str:
+    measured = -(-plan.test_ns * plan.rate // 10**9)
+    groups = len(plan.subscriptions)
+    return f"{measured:,} published in the measured time, {measured * groups:,} received ({_count(groups, 'group')})"
+
+
+def _workers(plan: Plan) -> list[tuple[str, str]]:
+    if len(plan.workers) > SHOWN_WORKERS:
+        producing = sum(worker.role == "produce" for worker in plan.workers)
+        return [("", f"{producing} produce, {len(plan.workers) - producing} consume")]
+    rows = []
+    for worker in plan.workers:
+        work = [_count(len(worker.producers), "producer")] if worker.producers else []
+        work += [_count(len(worker.consumers), "reader")] if worker.consumers else []
+        rows.append(("", f"worker {worker.index}: {worker.role}, {' and '.join(work)}"))
+    return rows
+
+
+def _retention(plan: Plan) -> str:
+    if plan.max_entries is None:
+        return "none, nothing is trimmed"
+    share = plan.rate / plan.partitions
+    seconds = plan.max_entries / share
+    return f"about {plan.max_entries:,} entries per partition, {seconds:,.3g} s of its even share of the traffic"
