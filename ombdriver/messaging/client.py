@@ -12,7 +12,7 @@ from redis.client import NEVER_DECODE
 from ombdriver.messaging import commands, retention
 from ombdriver.messaging.commands import Id, Key, Word
 from ombdriver.messaging.connection import Channels, ConnectionStatistics, repeat
-from ombdriver.messaging.errors import AioRedisMQException, ClosedError
+from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, ClosedError
 from ombdriver.messaging.registry import Link
 
 
@@ -166,7 +166,7 @@ class MQClient:
         """
         bounds = commands.trimming(maxlen, minid, approximate, limit)
         if not bounds:
-            raise commands.AioRedisMQValueError("neither maxlen nor minid was given; give one of them")
+            raise AioRedisMQValueError("neither maxlen nor minid was given; give one of them")
         return self._ask("XTRIM", commands.key_bytes(stream_key), *bounds, *commands.policy(ref_policy))
 
     async def trim_acknowledged(self, stream_key: Key, approximate: bool = True) -> int:

@@ -141,7 +141,7 @@ def xclaim(
     force: bool,
     justid: bool,
 ) -> list[Word]:
-    """XCLAIM; times in milliseconds.
+    """What follows the word XCLAIM; times in milliseconds.
 
     Raises:
         AioRedisMQValueError: if a number is negative or no int, or there is no id.
@@ -150,7 +150,7 @@ def xclaim(
         raise AioRedisMQValueError("msg_ids is a list or tuple of message ids")
     if number("min_idle_time", min_idle_time, 0) is None:
         raise AioRedisMQValueError("min_idle_time is None; give milliseconds, 0 to claim whatever is pending")
-    words: list[Word] = ["XCLAIM", key, group, consumer, min_idle_time, *ids(msg_ids)]
+    words: list[Word] = [key, group, consumer, min_idle_time, *ids(msg_ids)]
     for name, value in (("idle", idle), ("time", time), ("retrycount", retrycount)):
         if number(name, value, 0) is not None:
             words += [name.upper(), value]  # type: ignore[list-item]  # not None here
@@ -158,14 +158,14 @@ def xclaim(
 
 
 def xpending(key: Key, group: Key, low: Id, high: Id, count: int, consumer: Key | None, idle: int | None) -> list[Word]:
-    """XPENDING over a range of ids; `idle` in milliseconds, at least.
+    """What follows the word XPENDING, for a range of ids; `idle` in milliseconds, at least.
 
     Raises:
         AioRedisMQValueError: if a number is negative or no int.
     """
     if number("count", count, 1) is None:
         raise AioRedisMQValueError("count is None; give how many pending messages to list at most")
-    words: list[Word] = ["XPENDING", key, group]
+    words: list[Word] = [key, group]
     if number("idle", idle, 0) is not None:
         words += ["IDLE", idle]  # type: ignore[list-item]  # not None here
     words += [one_id(low), one_id(high), count]

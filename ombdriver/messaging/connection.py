@@ -166,6 +166,7 @@ def _close_abandoned(
     channels = (bulk, control, *blocking)
     if loop.is_closed() or not any(channel.statistics().connected for channel in channels):
         return
+
     def close() -> None:
         task = loop.create_task(_close(bulk, control, blocking, pool))
         _closing_abandoned.add(task)
