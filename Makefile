@@ -1,0 +1,55 @@
+# Everything happens in .venv; nothing of the system is changed. Needs a Python 3.11 or later, found by itself or given:
+#   make run PYTHON=/path/to/python3.12
+#
+# One stamp per set of requirements: installed anew only when pyproject.toml changed (a new version of ombdriver itself
+# needs nothing: it is installed in place).
+
+.DEFAULT_GOAL := run
+.PHONY: run test lint types bench clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+CANDIDATES := python3.14 python3.13 python3.12 python3.11 python3
+# The first that is new enough and really starts; a version manager's shim may exist for a version that does not.
+NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in $(CANDIDATES); do "$$p" -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo "$$p" && break; done)
+
+# A .venv whose Python has gone (upgraded away) is made anew, so what was installed in it no longer counts.
+$(shell test -x $(BIN)/python || rm -f $(VENV)/.installed $(VENV)/.installed-dev)
+
+run: $(VENV)/.installed
+	$(BIN)/ombdriver run 1kb-3groups
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev
+	@echo "No benchmarks of ombdriver itself yet; 'make run' runs one of a server." >&2; exit 1
+
+$(VENV)/bin/python:
+	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null; then \
+	  echo "ombdriver needs Python 3.11 or later, with its venv and ensurepip modules; '$(or $(PYTHON),none of $(CANDIDATES))' has not." >&2; \
+	  echo "Install one, or name it: make PYTHON=/path/to/python3.12" >&2; \
+	  exit 1; \
+	fi
+	"$(PYTHON)" -m venv --clear $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+# The dev extra holds all that the plain installation needs, so this one does for both.
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find ombdriver tests -name __pycache__ -type d -prune -exec rm -rf {} +
