@@ -50,7 +50,7 @@ class Acknowledgements:
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self.replied = 0
+        self.replied = self.failed = 0
         self.errors: dict[str, int] = {}
         self._begin()
 
@@ -84,6 +84,7 @@ class Acknowledgements:
             self.fold()
 
     def _book_failure(self, intended: Int64s, error: Exception, time_ns: int) -> None:
+        self.failed += len(intended)
         self._book.latencies(None, intended, {"failed": time_ns - intended})
         self._book.tally("failed", None, [time_ns], [len(intended)])
         name = f"{type(error).__name__}: {error}"

@@ -69,6 +69,10 @@ class DriverProducer(Protocol):
         """Calls `callback` once, in a later turn of the loop, as soon as `room()` is above 0."""
         ...
 
+    def keep_everything(self, keep: bool) -> None:
+        """While `keep` is set, sending trims nothing; the harness asks for it when a group falls far behind."""
+        ...
+
     async def aclose(self) -> None:
         """Ends the producer. What is in flight is reported with an error."""
         ...
@@ -115,6 +119,14 @@ class Driver(Protocol):
 
     async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int:
         """Messages that the server holds for `subscription`: not yet delivered, or delivered and not acknowledged."""
+        ...
+
+    async def describe(self) -> Mapping[str, object]:
+        """What the server says of itself: plain values, fit for a result, without secrets.
+
+        A driver on a Redis server gives `engine`, `version`, `usedMemoryBytes`, `maxMemoryBytes` (0: no limit) and
+        `evictionPolicy` among them.
+        """
         ...
 
     async def delete_created(self) -> int:

@@ -119,6 +119,11 @@ class Publisher:
             for partition in range(len(sender.lanes)):
                 self._send_to(sender, partition, [0], None, self._clock(), AS_INTENDED, PROBE_SEQUENCE)
 
+    def keep_everything(self, keep: bool) -> None:
+        """See `driver.DriverProducer.keep_everything`, for all producers."""
+        for sender in self._senders:
+            sender.handle.keep_everything(keep)
+
     def halt(self) -> None:
         """Ends the schedule now. What is due and was not sent stands in the family `unsent`, as (now - intended)."""
         now_ns = self._clock()
@@ -158,7 +163,7 @@ class Publisher:
         if at < due:
             self._loop.call_soon(self._tick)
         elif at < stripe.total:
-            self._ticker.arm(max(stripe.next_time(at), now_ns + WAKE_NS))
+            self._ticker.arm(max(stripe.schedule.intended(stripe.index(at)), now_ns + WAKE_NS))
 
     def _on_room(self) -> None:
         if not self._waiting:

@@ -120,11 +120,14 @@ class Channel:
             OutcomeUnknownError: when awaited, if the connection was lost after the command had left.
             redis.exceptions.RedisError: when awaited, the server's error reply, as redis-py's class for it.
         """
-        data = pack(args)
+        return self.submit(pack(args), convert=convert, guard_s=guard_s)
+
+    def submit(self, data: bytes, *, convert: Convert | None = None, guard_s: float | None = None) -> Awaitable[Any]:
+        """As `execute`, for one command that is already packed (`resp.pack`)."""
         wire = self._wire
         if wire is None or wire.room() <= 0 or wire.has_waiters():
             if self._closed:
-                raise ClosedError(f"{args[0]!s} on a channel that was closed; make a new client")
+                raise ClosedError("the channel was closed; make a new client")
             return self._execute_when_possible(data, convert, guard_s)
         future = wire.submit(data, convert)
         if guard_s is not None:

@@ -1,0 +1,175 @@
+"""One run from its files to its result: server, topics, workers, course, result, and everything taken down again.
+
+A table of contents; what happens in each part is told by the part. Tear-down goes backwards through what was built,
+whatever happened, and starts only when the result is on disk.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from ombdriver import __version__
+from ombdriver.bench import preflight, store
+from ombdriver.bench.collector import Collector
+from ombdriver.bench.course import Course
+from ombdriver.bench.driver import Driver, load_driver
+from ombdriver.bench.ensemble import Ensemble
+from ombdriver.bench.environment import fingerprint
+from ombdriver.bench.interrupt import Interrupt
+from ombdriver.bench.outcome import build_result
+from ombdriver.bench.plan import Plan, make_plan, memory_estimate
+from ombdriver.bench.report.live import LiveView
+from ombdriver.bench.result import Result
+from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.setup import Setup
+from ombdriver.bench.viewing import Viewing
+from ombdriver.bench.workload import Workload
+from ombdriver.errors import OmbdriverError, RunError, ServerError
+
+READ_BYTES = 1 << 20
+"""One read of a consumer should bring about so much at most, whatever the size of the messages."""
+MOST_PER_READ = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asks for.
+
+    Attributes:
+        workload: what to send and read.
+        setup: against what.
+        output: the folder of results.
+        workers: how many processes; None chooses by the machine.
+        cores: the processor cores of this machine.
+        tags: the user's words for the result.
+        command_line: as typed; passwords in it are hidden before it is stored.
+    """
+
+    workload: Workload
+    setup: Setup
+    output: Path
+    workers: int | None
+    cores: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+    command_line: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A result and where it lies."""
+
+    result: Result
+    path: Path
+
+
+def plan_of(request: Request, run_id: str) -> Plan:
+    """What would run.
+
+    Raises:
+        InputError: if that number of workers can't do it.
+    """
+    return make_plan(request.workload, request.setup, run_id, workers=request.workers, cores=request.cores)
+
+
+def new_run_id() -> str:
+    """A name for a run that no other has: 8 letters and digits, fit for a key and for a file's name."""
+    return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(8))
+
+
+async def run(request: Request, view: LiveView, stop: Interrupt) -> Finished | None:
+    """Carries out one run; None when it was interrupted before there was anything to measure.
+
+    Raises:
+        InputError: if the request can't be carried out as it is.
+        RunError: if the run fails; what it had built is taken down all the same.
+    """
+    plan = plan_of(request, new_run_id())
+    store.prepare(request.output)
+    async with AsyncExitStack() as stack:
+        server, url = await _server(request.setup, stack)
+        options = driver_options(plan, url)
+        driver = await load_driver(request.setup.driver)(options)
+        stack.push_async_callback(driver.aclose)
+        facts = await driver.describe()
+        if server is None:
+            _check(facts, plan)
+            stack.push_async_callback(_delete_created, driver, request.setup)
+        await driver.create_topics(plan.topics, plan.subscriptions)
+        if stop.asked:
+            return None
+        ensemble = await stack.enter_async_context(Ensemble(plan, request.setup.driver, options))
+        collector = Collector(plan.subscriptions, plan.sample_interval_ns)
+        course = Course(plan, ensemble, driver, stop, collector, Viewing(view, plan, collector).show)
+        try:
+            await course.run()
+        except OmbdriverError:
+            if server is not None:
+                server.check()  # if the server died, that is what to tell
+            raise
+        if course.window is None:
+            return None
+        return _keep(request, plan, course, facts, stop)
+
+
+async def _server(setup: Setup, stack: AsyncExitStack) -> tuple[PrivateServer | None, str | None]:
+    """The private server, if the setup wants one, and the URL to use, if the driver needs one."""
+    if setup.server is None:
+        return None, None
+    if setup.server.url is not None:
+        return None, setup.server.url
+    server = await PrivateServer.start(setup.server.engine or "valkey")
+    stack.push_async_callback(server.stop)
+    return server, server.url
+
+
+def driver_options(plan: Plan, url: str | None) -> Mapping[str, object]:
+    """What the driver's factory is given in every process of the run."""
+    if url is None:
+        return {}
+    readers = [reader for worker in plan.workers for reader in worker.consumers]
+    streams = max((sum(topic.partitions for topic in reader.topics) for reader in readers), default=1)
+    return {
+        "url": url,
+        "run_id": plan.run_id,
+        "max_entries": plan.max_entries,
+        "read_count": max(1, min(MOST_PER_READ, READ_BYTES // (plan.payload.size * streams))),
+    }
+
+
+def _check(facts: Mapping[str, object], plan: Plan) -> None:
+    found = preflight.faults(facts, memory_estimate(plan))
+    if found:
+        raise ServerError("this server can't take the run:\n" + "\n".join(found))
+
+
+async def _delete_created(driver: Driver, setup: Setup) -> None:
+    try:
+        await driver.delete_created()
+    except OmbdriverError as error:
+        url = setup.spec().get("server", {}).get("url", "the server")
+        raise RunError(f"{error}; what this run created is still there: `ombdriver clean --url {url}`") from error
+
+
+def _keep(request: Request, plan: Plan, course: Course, facts: Mapping[str, object], stop: Interrupt) -> Finished:
+    assert course.window is not None
+    assert course.begin_time is not None
+    result = build_result(
+        course.window.measurements(),
+        version=__version__,
+        run_id=plan.run_id,
+        tags=request.tags,
+        begin_time=course.begin_time,
+        end_time=course.begin_time + timedelta(microseconds=course.window.length_ns // 1000),
+        driver=request.setup.driver,
+        sample_interval_ns=course.collector.interval_ns,
+        workload_spec=request.workload.spec(),
+        workload_sha256=request.workload.sha256,
+        setup=request.setup.spec(),
+        environment=fingerprint(facts, request.command_line) | {"workers": course.collector.processes()},
+        caveats=course.caveats,
+        partial_reason=f"interrupted by {stop.name}" if stop.asked else None,
+    )
+    return Finished(result, store.save(result, request.output))

@@ -1,0 +1,151 @@
+"""Brings the reports of all workers together: totals over the run, and figures by phase, family, group and interval.
+
+Pure: knows no process, clock or file. Histograms are merged, percentiles never averaged. A run of any length keeps at
+most some thousands of intervals: past that, neighbours are merged two by two, and `interval_ns` doubles.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ombdriver.bench.figures import Phase
+from ombdriver.bench.measurements import GROUP_FAMILIES
+from ombdriver.bench.orders import Report
+from ombdriver.bench.recorder import Histogram
+
+MOST_INTERVALS = 2048
+
+Series = tuple[int, str, str | None]
+"""(phase index, family or kind, subscription or None)."""
+
+
+class Collector:
+    """The figures of a run so far.
+
+    Args:
+        subscriptions: the plan's.
+        interval_ns: the length of a sample interval.
+        most_intervals: how many of them are kept before neighbours are merged.
+    """
+
+    def __init__(self, subscriptions: Sequence[str], interval_ns: int, most_intervals: int = MOST_INTERVALS) -> None:
+        self.subscriptions = tuple(subscriptions)
+        self.interval_ns = interval_ns
+        self._most = most_intervals
+        self._merged = 1
+        self._histograms: dict[Series, dict[int, Histogram]] = {}
+        self._counts: dict[Series, dict[int, int]] = {}
+        self._last: Sequence[Report] = ()
+
+    def __repr__(self) -> str:
+        return f"<Collector {self.acknowledged} acknowledged, {self.received()} received>"
+
+    def take(self, reports: Sequence[Report]) -> None:
+        """Adds one report of every worker."""
+        self._last = reports
+        highest = 0
+        for report in reports:
+            for (phase, family, group, interval), histogram in report.figures.histograms.items():
+                self._add_histogram((phase, family, group), interval // self._merged, histogram)
+                highest = max(highest, interval // self._merged)
+            for (phase, kind, group, interval), count in report.figures.counts.items():
+                held = self._counts.setdefault((phase, kind, group), {})
+                held[interval // self._merged] = held.get(interval // self._merged, 0) + count
+        while highest >= self._most:
+            self._coarsen()
+            highest //= 2
+
+    def _add_histogram(self, series: Series, interval: int, histogram: Histogram) -> None:
+        held = self._histograms.setdefault(series, {})
+        before = held.get(interval)
+        held[interval] = histogram if before is None else before + histogram
+
+    def _coarsen(self) -> None:
+        self._merged *= 2
+        self.interval_ns *= 2
+        for series, counts in self._counts.items():
+            merged: Counter[int] = Counter()
+            for interval, count in counts.items():
+                merged[interval // 2] += count
+            self._counts[series] = dict(merged)
+        before, self._histograms = self._histograms, {}
+        for series, histograms in before.items():
+            for interval, histogram in histograms.items():
+                self._add_histogram(series, interval // 2, histogram)
+
+    # -- totals over all phases and probes -------------------------------------------------------------------------
+
+    @property
+    def acknowledged(self) -> int:
+        """Messages answered well."""
+        return sum(report.acknowledged for report in self._last)
+
+    @property
+    def in_flight(self) -> int:
+        """Messages without an answer."""
+        return sum(report.sent - report.acknowledged - report.failed for report in self._last)
+
+    @property
+    def unsent(self) -> int:
+        """Messages of the current phase not sent yet, due or not."""
+        return sum(report.unsent for report in self._last)
+
+    def received(self) -> dict[str, int]:
+        """Messages received by each subscription."""
+        return {name: sum(report.received.get(name, 0) for report in self._last) for name in self.subscriptions}
+
+    def backlog(self) -> dict[str, int]:
+        """Messages that each subscription has not received, of those acknowledged."""
+        acknowledged = self.acknowledged
+        return {name: max(0, acknowledged - received) for name, received in self.received().items()}
+
+    def probed(self) -> frozenset[tuple[str, int, int]]:
+        """(subscription, producer, partition) of the probes that arrived."""
+        return frozenset().union(*(report.probed for report in self._last))
+
+    def errors(self) -> Counter[str]:
+        """How often each error was met by a send."""
+        return sum((Counter(report.errors) for report in self._last), Counter())
+
+    def counters(self) -> dict[str, int]:
+        """What else was counted: by the drivers, by the processes, and samples that don't fit a histogram."""
+        found: Counter[str] = Counter()
+        for report in self._last:
+            found.update(report.driver)
+            found["strangers"] += report.strangers
+            found["garbageCollections"] += report.process.gc_pauses
+        for histograms in self._histograms.values():
+            for histogram in histograms.values():
+                found["negativeSamples"] += histogram.negative
+                found["overRangeSamples"] += histogram.over_range
+        return {name: count for name, count in sorted(found.items()) if count}
+
+    def processes(self) -> list[dict[str, int]]:
+        """Processor time (ns), peak memory (bytes) and collector pauses (ns) of each worker, in the plan's order."""
+        return [
+            {
+                "cpuNs": report.process.cpu_ns,
+                "peakRssBytes": report.process.rss_bytes,
+                "garbageCollections": report.process.gc_pauses,
+                "longestCollectionNs": report.process.gc_longest_ns,
+            }
+            for report in self._last
+        ]
+
+    # -- figures of a phase ----------------------------------------------------------------------------------------
+
+    def histogram(self, phase: Phase, family: str, group: str | None = None, interval: int | None = None) -> Histogram:
+        """The samples of `family` in one interval, or in all; end-to-end families without a group mean all groups."""
+        total = Histogram.zero()
+        for name in self._groups(family, group):
+            held = self._histograms.get((phase.index, family, name), {})
+            found: Iterable[Histogram] = held.values() if interval is None else filter(None, [held.get(interval)])
+            for histogram in found:
+                total += histogram
+        return total
+
+    def _groups(self, family: str, group: str | None) -> Sequence[str | None]:
+        return self.subscriptions if group is None and family in GROUP_FAMILIES else (group,)
+
+    def count(self, phase: Phase, kind: str, group: str | None, interval: int) -> int:
+        """Events of `kind` (`published`, `failed`, `received`) that happened in one interval."""
+        return self._counts.get((phase.index, kind, group), {}).get(interval, 0)

@@ -1,0 +1,241 @@
+"""The course of one run on workers that are connected: ready, warm-up, clean cut, measure, drain.
+
+Knows phases, orders and figures; no server, file or terminal. Everything is asked of the workers by polls, each of
+which brings a report of all of them; between polls this process sleeps.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+
+from ombdriver.bench import orders
+from ombdriver.bench.collector import Collector
+from ombdriver.bench.driver import Driver
+from ombdriver.bench.ensemble import Ensemble
+from ombdriver.bench.figures import Phase
+from ombdriver.bench.interrupt import Interrupt
+from ombdriver.bench.plan import Plan
+from ombdriver.bench.result import Caveat
+from ombdriver.bench.window import Window
+from ombdriver.errors import RunError
+
+SECOND = 10**9
+LEAD_NS = 300_000_000
+"""From an order to the first message of its phase: time for every worker to get ready."""
+READY_TIMEOUT_S = 60.0
+READY_POLL_S = 0.02
+SETTLE_POLL_S = 0.05
+LONGEST_POLL_NS = SECOND
+"""Polls are at most so far apart, so that trimming is held in time when a subscription falls behind."""
+STUCK_POLLS = 20
+"""Polls without progress after which the server is asked whether anything is left for a subscription."""
+INTERRUPTED_DRAIN_NS = 5 * SECOND
+RELEASE = 8
+"""Trimming is held when a backlog passes half of what a stream keeps, and goes on below an eighth of it."""
+
+
+class Stage(Enum):
+    """Where a run is."""
+
+    READY = "ready"
+    WARM_UP = "warm-up"
+    CUT = "clean cut"
+    MEASURE = "measure"
+    DRAIN = "drain"
+
+
+Show = Callable[[Stage, Phase | None, int], None]
+"""`show(stage, phase, interval)`: something can be displayed; `interval` is the last one that is complete, or -1."""
+
+
+class Course:
+    """Runs the phases.
+
+    Args:
+        plan: the run.
+        ensemble: its workers.
+        driver: is asked for backlogs.
+        stop: is listened to all the time.
+        collector: takes the reports.
+        show: is called whenever there is something new.
+    """
+
+    def __init__(
+        self, plan: Plan, ensemble: Ensemble, driver: Driver, stop: Interrupt, collector: Collector, show: Show
+    ) -> None:
+        self._plan, self._ensemble, self._driver, self._stop = plan, ensemble, driver, stop
+        self._show = show
+        self.collector = collector
+        self.caveats: list[Caveat] = []
+        self.window: Window | None = None
+        self.begin_time: datetime | None = None
+        self._keeping = False
+
+    def __repr__(self) -> str:
+        return f"<Course {self.collector}>"
+
+    async def run(self) -> None:
+        """The table of contents of a run.
+
+        Raises:
+            WorkerError: if a worker dies or fails.
+            RunError: if not every subscription receives from every partition.
+        """
+        await self._ready()
+        if self._plan.warmup_ns and not self._stop.asked:
+            await self._phase(Stage.WARM_UP, self._begin(0, "warm-up", self._plan.warmup_ns))
+        carried_in = await self._settle(Stage.CUT, self._plan.drain_timeout_ns)
+        self._tell_carried_in(carried_in)
+        measured = self._begin(1, "measure", self._plan.test_ns)
+        self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
+        await self._phase(Stage.MEASURE, measured)
+        length_ns = measured.duration_ns
+        if self._stop.asked:
+            length_ns = max(1, min(length_ns, time.monotonic_ns() - measured.start_ns))
+        left = await self._settle(Stage.DRAIN, self._plan.drain_timeout_ns)
+        self._tell_left(left)
+        self.window = Window(self.collector, measured, length_ns, carried_in)
+
+    # -- phases ----------------------------------------------------------------------------------------------------
+
+    async def _ready(self) -> None:
+        """Every subscription receives a probe from every partition of every topic."""
+        plan = self._plan
+        topic_of = {each.index: each.topic.name for worker in plan.workers for each in worker.producers}
+        reading = {each.subscription for worker in plan.workers for each in worker.consumers}
+        wanted = {
+            (name, topic.name, partition)
+            for name in reading
+            for topic in plan.topics
+            for partition in range(topic.partitions)
+        }
+        self._show(Stage.READY, None, -1)
+        self._ensemble.order(orders.Probe())
+        deadline_ns = time.monotonic_ns() + int(READY_TIMEOUT_S * SECOND)
+        while not self._stop.asked:
+            await self._poll()
+            seen = {(name, topic_of[producer], partition) for name, producer, partition in self.collector.probed()}
+            missing = wanted - seen
+            if errors := self.collector.errors():
+                raise RunError(f"a probe was refused: {errors.most_common(1)[0][0]}")
+            if not missing and not self.collector.in_flight:
+                return
+            if time.monotonic_ns() > deadline_ns:
+                name, topic, partition = min(missing, default=("-", "-", 0))
+                raise RunError(
+                    f"not ready after {READY_TIMEOUT_S:g} s: {len(missing)} of {len(wanted)} pairs of subscription and"
+                    f" partition got no probe, {name} on partition {partition} of {topic} among them;"
+                    " use fewer topics, partitions or consumers, or a faster machine"
+                )
+            await self._sleep(READY_POLL_S)
+
+    def _begin(self, index: int, name: str, duration_ns: int) -> Phase:
+        phase = Phase(index, name, time.monotonic_ns() + LEAD_NS, duration_ns, self._plan.rate)
+        if not self._stop.asked:
+            self._ensemble.order(orders.Begin(phase))
+        return phase
+
+    async def _phase(self, stage: Stage, phase: Phase) -> None:
+        """Polls until the last message of `phase` is due, or somebody asks to stop."""
+        step_ns = min(self.collector.interval_ns, LONGEST_POLL_NS)
+        shown = -1
+        self._show(stage, phase, shown)
+        next_ns = phase.start_ns + step_ns
+        while not self._stop.asked and time.monotonic_ns() < phase.end_ns:
+            await self._sleep((min(next_ns, phase.end_ns) - time.monotonic_ns()) / SECOND)
+            await self._poll()
+            now_ns = time.monotonic_ns()
+            complete = (now_ns - phase.start_ns) // self.collector.interval_ns - 1
+            if complete > shown:
+                shown = complete
+                self._show(stage, phase, shown)
+            next_ns = max(next_ns + step_ns, now_ns - (now_ns - phase.start_ns) % step_ns + step_ns)
+
+    async def _settle(self, stage: Stage, timeout_ns: int) -> dict[str, int]:
+        """Waits until nothing is unsent, in flight or not received; returns what was left of each subscription."""
+        if self._stop.asked:
+            self._ensemble.order(orders.Halt())
+            timeout_ns = min(timeout_ns, INTERRUPTED_DRAIN_NS)
+        self._show(stage, None, -1)
+        deadline_ns = time.monotonic_ns() + timeout_ns
+        stuck, before = 0, (-1, -1)
+        while True:
+            await self._poll()
+            collector = self.collector
+            sending = collector.unsent + collector.in_flight
+            behind = sum(self._behind().values())
+            if not sending and not behind:
+                break
+            progress = (collector.acknowledged, behind)
+            stuck = stuck + 1 if progress == before else 0
+            before = progress
+            if time.monotonic_ns() > deadline_ns:
+                break
+            if not sending and stuck and stuck % STUCK_POLLS == 0 and not await self._anything_left():
+                break  # the server has nothing more for anybody: waiting longer changes nothing
+            await self._ensemble.watch(SETTLE_POLL_S)
+        self._ensemble.order(orders.Halt())
+        await self._poll()
+        return self._behind()
+
+    async def _anything_left(self) -> bool:
+        for name in self._behind():
+            if await self._driver.backlog(self._plan.topics, name):
+                return True
+        return False
+
+    def _behind(self) -> dict[str, int]:
+        """Backlogs of the subscriptions that somebody reads."""
+        reading = {each.subscription for worker in self._plan.workers for each in worker.consumers}
+        return {name: count for name, count in self.collector.backlog().items() if name in reading}
+
+    # -- pieces ----------------------------------------------------------------------------------------------------
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleeps, but not past a signal; a dead worker is noticed by the poll that follows."""
+        await self._stop.wait(seconds)
+
+    async def _poll(self) -> None:
+        self.collector.take(await self._ensemble.poll())
+        self._hold_trimming()
+
+    def _hold_trimming(self) -> None:
+        """Streams must never be cut past a subscription that is still reading, however slow it is."""
+        kept = self._plan.max_entries
+        if kept is None:
+            return
+        worst = max(self._behind().values(), default=0)
+        if not self._keeping and worst > kept // 2:
+            self._keeping = True
+            self.caveats.append(
+                Caveat(
+                    "trimmingHeld",
+                    f"a subscription fell {worst:,} messages behind, so trimming was held until it had caught up:"
+                    " the streams grew past their usual length",
+                )
+            )
+            self._ensemble.order(orders.Keep(True))
+        elif self._keeping and worst < kept // RELEASE:
+            self._keeping = False
+            self._ensemble.order(orders.Keep(False))
+
+    def _tell_carried_in(self, carried_in: dict[str, int]) -> None:
+        carried = sum(carried_in.values()) + self.collector.in_flight
+        if carried and self._plan.warmup_ns:
+            self.caveats.append(
+                Caveat(
+                    "carriedIn",
+                    f"{carried:,} messages of the warm-up were still on their way when the measurement began;"
+                    " the rate may be more than this setup sustains",
+                )
+            )
+
+    def _tell_left(self, left: dict[str, int]) -> None:
+        for name, count in left.items():
+            if count:
+                self.caveats.append(
+                    Caveat("notReceived", f"{name} had not received {count:,} messages when the drain ended")
+                )
+        for text, count in self.collector.errors().most_common(3):
+            self.caveats.append(Caveat("publishErrors", f"{count:,} messages met the error: {text}"))

@@ -1,0 +1,213 @@
+"""An in-process loopback: what the harness itself costs, with no server and no socket.
+
+A message is handed to every subscription in the turn of the loop after it was sent, and acknowledged in the turn
+after that. Producers and consumers must share a process, so the plan gives such a run one worker (`LOOPBACK`);
+topics that nobody created come into being on first use, since the harness creates them from another process.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ombdriver.bench.driver import Batch, OnReplies, TopicSpec
+from ombdriver.errors import DriverError
+
+MAX_IN_FLIGHT = 10_000
+MAX_BATCH = 500
+BLOCK_S = 1.0
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What one subscription of one topic has not been given yet, and what it has not acknowledged."""
+
+    waiting: deque[bytes] = field(default_factory=deque)
+    pending: int = 0
+    readers: list["MemoryConsumer"] = field(default_factory=list)
+
+
+class Broker:
+    """The topics of one process."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, dict[str, _Queue]] = {}
+
+    def queue(self, topic: str, subscription: str) -> _Queue:
+        """The queue of `subscription`, made if there is none."""
+        return self.topics.setdefault(topic, {}).setdefault(subscription, _Queue())
+
+    def publish(self, topic: str, payloads: Sequence[bytes]) -> None:
+        """Gives `payloads` to every subscription of `topic`."""
+        for queue in self.topics.get(topic, {}).values():
+            queue.waiting.extend(payloads)
+            for reader in queue.readers:
+                reader.wake()
+
+
+class MemoryProducer:
+    """Sends to one topic (`driver.DriverProducer`)."""
+
+    def __init__(self, broker: Broker, topic: TopicSpec, on_replies: OnReplies) -> None:
+        self._broker, self._topic, self._on_replies = broker, topic, on_replies
+        self._loop = asyncio.get_running_loop()
+        self._sent = [0] * topic.partitions
+        self._next = 0
+        self._in_flight: list[tuple[int, int, int]] = []
+        self._held = 0
+        self._waiters: list[Callable[[], None]] = []
+
+    def route(self, count: int, keys: Sequence[bytes] | None) -> Sequence[int] | None:
+        """Round robin without keys; with keys, by a hash of the key."""
+        partitions = self._topic.partitions
+        if partitions == 1:
+            return None
+        if keys is not None:
+            return [sum(key) % partitions for key in keys]
+        first, self._next = self._next, (self._next + count) % partitions
+        return [(first + at) % partitions for at in range(count)]
+
+    def room(self) -> int:
+        """See `driver.DriverProducer.room`."""
+        return MAX_IN_FLIGHT - self._held
+
+    def send(self, partition: int, payloads: Sequence[bytes], keys: Sequence[bytes] | None) -> None:
+        """See `driver.DriverProducer.send`."""
+        if not self._in_flight:
+            self._loop.call_soon(self._acknowledge)
+        self._broker.publish(self._topic.name, payloads)
+        self._in_flight.append((partition, self._sent[partition], len(payloads)))
+        self._sent[partition] += len(payloads)
+        self._held += len(payloads)
+
+    def _acknowledge(self) -> None:
+        now_ns = time.monotonic_ns()
+        answered, self._in_flight, self._held = self._in_flight, [], 0
+        for partition, first, count in answered:
+            self._on_replies(partition, first, count, None, now_ns)
+        woken, self._waiters = self._waiters, []
+        for callback in woken:
+            self._loop.call_soon(callback)
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """See `driver.DriverProducer.when_room`."""
+        if self.room() > 0:
+            self._loop.call_soon(callback)
+        else:
+            self._waiters.append(callback)
+
+    def keep_everything(self, keep: bool) -> None:
+        """Nothing is ever trimmed here."""
+
+    async def aclose(self) -> None:
+        """What is in flight is acknowledged now."""
+        self._acknowledge()
+
+
+class MemoryConsumer:
+    """Reads some topics as a member of one subscription (`driver.DriverConsumer`)."""
+
+    def __init__(self, queues: Sequence[_Queue]) -> None:
+        self._queues = queues
+        self._woken = asyncio.Event()
+        self._closed = False
+        for queue in queues:
+            queue.readers.append(self)
+
+    def wake(self) -> None:
+        """There may be something to take."""
+        self._woken.set()
+
+    async def receive(self) -> Batch | None:
+        """See `driver.DriverConsumer.receive`."""
+        if self._closed:
+            raise DriverError("the consumer was closed")
+        payloads: list[bytes] = []
+        for queue in self._queues:
+            taken = [queue.waiting.popleft() for _ in range(min(len(queue.waiting), MAX_BATCH - len(payloads)))]
+            queue.pending += len(taken)
+            payloads += taken
+        if payloads:
+            await asyncio.sleep(0)  # the others of this loop get their turn, as a socket would give it to them
+            return Batch(payloads, time.monotonic_ns(), payloads)
+        self._woken.clear()
+        try:
+            await asyncio.wait_for(self._woken.wait(), BLOCK_S)
+        except TimeoutError:
+            return None
+        return None if self._closed else await self.receive()
+
+    def acknowledge(self, batch: Batch) -> None:
+        """See `driver.DriverConsumer.acknowledge`."""
+        left = len(batch.payloads)
+        for queue in self._queues:
+            taken = min(left, queue.pending)
+            queue.pending -= taken
+            left -= taken
+
+    async def aclose(self) -> None:
+        """Ends a read under way."""
+        self._closed = True
+        self._woken.set()
+        for queue in self._queues:
+            queue.readers.remove(self)
+
+
+class MemoryDriver:
+    """The loopback (`driver.Driver`)."""
+
+    def __init__(self) -> None:
+        self._broker = Broker()
+        self._created: list[TopicSpec] = []
+
+    async def create_topics(self, topics: Sequence[TopicSpec], subscriptions: Sequence[str]) -> None:
+        """See `driver.Driver.create_topics`."""
+        for topic in topics:
+            if topic.name in self._broker.topics:
+                raise DriverError(f"memory: topic {topic.name} exists already")
+        for topic in topics:
+            self._broker.topics[topic.name] = {subscription: _Queue() for subscription in subscriptions}
+            self._created.append(topic)
+
+    async def create_producer(self, topic: TopicSpec, on_replies: OnReplies) -> MemoryProducer:
+        """See `driver.Driver.create_producer`."""
+        return MemoryProducer(self._broker, topic, on_replies)
+
+    async def create_consumer(
+        self,
+        topics: Sequence[TopicSpec],
+        subscription: str,
+        name: str,
+    ) -> MemoryConsumer:
+        """See `driver.Driver.create_consumer`."""
+        return MemoryConsumer([self._broker.queue(topic.name, subscription) for topic in topics])
+
+    async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int:
+        """See `driver.Driver.backlog`."""
+        queues = [self._broker.queue(topic.name, subscription) for topic in topics]
+        return sum(len(queue.waiting) + queue.pending for queue in queues)
+
+    async def describe(self) -> Mapping[str, object]:
+        """There is no server."""
+        return {"engine": "memory"}
+
+    async def delete_created(self) -> int:
+        """See `driver.Driver.delete_created`."""
+        deleted = sum(topic.partitions for topic in self._created)
+        for topic in self._created:
+            self._broker.topics.pop(topic.name, None)
+        self._created.clear()
+        return deleted
+
+    def statistics(self) -> Mapping[str, int]:
+        """Nothing can fail here."""
+        return {}
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+async def open_driver(options: Mapping[str, object]) -> MemoryDriver:
+    """A loopback of its own (`driver.DriverFactory`)."""
+    return MemoryDriver()

@@ -1,0 +1,162 @@
+"""Reads streams as one member of a group, by batch, and acknowledges by batch.
+
+One XREADGROUP covers all streams of the consumer, on a connection of its own, since it blocks; one XACK per stream and
+batch goes over a connection that carries no bulk. After a lost connection the consumer first reads what is already
+pending for it, since the reply may have been lost on its way.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from ombdriver.bench.driver import Batch
+from ombdriver.errors import DriverError
+from ombdriver.messaging.channel import Channel
+from ombdriver.messaging.errors import ClosedError, ConnectionLost
+from ombdriver.messaging.resp import pack
+
+GUARD_S = 5.0
+"""How much longer than BLOCK a reply may take before the peer is taken for gone."""
+CLOSE_TIMEOUT_S = 2.0
+"""How long the last acknowledgements may take."""
+
+Receipt = list[tuple[bytes, list[bytes]]]
+"""The stream and the entry ids of each part of a batch."""
+
+
+class Acknowledger:
+    """Sends XACK commands; each is sent again when the connection is lost, since XACK twice is XACK once.
+
+    Args:
+        channel: carries the acknowledgements of all consumers of a process.
+        statistics: counts `failedAcknowledgements` (commands that the server refused).
+    """
+
+    def __init__(self, channel: Channel, statistics: Counter[str]) -> None:
+        self._channel, self._statistics = channel, statistics
+        self._unanswered: dict[int, bytes] = {}
+        self._number = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def send(self, data: bytes) -> None:
+        """Sends one packed XACK."""
+        self._number += 1
+        self._unanswered[self._number] = data
+        self._idle.clear()
+        self._put(self._number)
+
+    def _put(self, number: int) -> None:
+        if number not in self._unanswered:
+            return
+        if self._channel.room() > 0:
+            self._channel.send_block(self._unanswered[number], 1, self._on_reply, number, 0)
+        else:
+            self._channel.when_room(lambda: self._put(number))
+
+    def _on_reply(self, number: int, _first: int, _count: int, error: Exception | None, _time_ns: int) -> None:
+        if isinstance(error, ConnectionLost):
+            asyncio.get_running_loop().call_soon(self._put, number)
+            return
+        if error is not None:
+            self._statistics["failedAcknowledgements"] += 1
+        self._unanswered.pop(number, None)
+        if not self._unanswered:
+            self._idle.set()
+
+    async def flush(self) -> None:
+        """Waits until all have been answered, or for `CLOSE_TIMEOUT_S`; what is left then counts as failed."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), CLOSE_TIMEOUT_S)
+        except TimeoutError:
+            self._statistics["failedAcknowledgements"] += len(self._unanswered)
+            self._unanswered.clear()
+
+
+class StreamConsumer:
+    """A member of a group over some streams (`driver.DriverConsumer`).
+
+    Args:
+        channel: a connection of its own.
+        acknowledger: sends the acknowledgements.
+        keys: the streams.
+        group: the group's name, the same on every stream.
+        name: the consumer's name.
+        count: entries per stream that one read may bring.
+        block_ms: how long a read waits for the first of them.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        acknowledger: Acknowledger,
+        keys: Sequence[str],
+        group: str,
+        name: str,
+        count: int,
+        block_ms: int,
+    ) -> None:
+        self._channel, self._acknowledger = channel, acknowledger
+        self._keys, self._group = tuple(keys), group
+        self._head: tuple[str | int, ...] = ("XREADGROUP", "GROUP", group, name, "COUNT", count)
+        self._guard_s = block_ms / 1000 + GUARD_S
+        self._read = pack((*self._head, "BLOCK", block_ms, "STREAMS", *self._keys, *(">" for _ in self._keys)))
+        self._replay: dict[bytes, bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"<StreamConsumer {self._group} on {len(self._keys)} streams, {self._channel}>"
+
+    async def receive(self) -> Batch | None:
+        """See `driver.DriverConsumer.receive`."""
+        try:
+            if self._replay is not None:
+                return await self._receive_pending(self._replay)
+            batch: Batch | None = await self._channel.submit(self._read, convert=to_batch, guard_s=self._guard_s)
+        except ClosedError as error:
+            raise DriverError("the consumer was closed") from error
+        except ConnectionLost:
+            self._replay = {key.encode(): b"0" for key in self._keys}
+            return None
+        except Exception as error:
+            raise DriverError(f"group {self._group} can't be read: {error}; were its streams deleted?") from error
+        return batch
+
+    async def _receive_pending(self, after: dict[bytes, bytes]) -> Batch | None:
+        """What is pending for this consumer already, from where the last such read ended."""
+        words: tuple[bytes | str | int, ...] = (*self._head, "STREAMS", *after, *after.values())
+        batch: Batch | None = await self._channel.submit(pack(words), convert=to_batch, guard_s=GUARD_S)
+        receipt: Any = batch.receipt if batch else []
+        self._replay = {key: ids[-1] for key, ids in receipt if ids} or None
+        return batch if self._replay else None
+
+    def acknowledge(self, batch: Batch) -> None:
+        """See `driver.DriverConsumer.acknowledge`."""
+        receipt: Any = batch.receipt
+        for key, ids in receipt:
+            self._acknowledger.send(pack(("XACK", key, self._group, *ids)))
+
+    async def aclose(self) -> None:
+        """See `driver.DriverConsumer.aclose`; the read under way is given up with its connection."""
+        await self._acknowledger.flush()
+        await self._channel.aclose()
+
+
+def to_batch(reply: Any) -> Batch | None:
+    """The reply of XREADGROUP, just parsed, as a batch; None when it is empty.
+
+    A pending entry that was deleted has no fields: it is acknowledged with the others and has no payload.
+    """
+    arrival_ns = time.monotonic_ns()
+    if not reply:
+        return None
+    payloads: list[bytes] = []
+    receipt: Receipt = []
+    for key, entries in reply:
+        try:
+            payloads += [fields[1] for _, fields in entries]
+        except (TypeError, IndexError):
+            payloads += [fields[1] for _, fields in entries if fields]
+        receipt.append((key, [entry_id for entry_id, _ in entries]))
+    return Batch(payloads, arrival_ns, receipt)

@@ -1,0 +1,233 @@
+"""Starts the worker processes of a run, gives orders to all of them, and gathers what they report.
+
+Knows no phase, driver or result. The only importer of multiprocessing and uvloop. A worker that dies or fails ends
+every wait with an error that names it; workers end by themselves when this process is gone, since their pipe closes.
+"""
+
+import asyncio
+import contextlib
+import gc
+import multiprocessing
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import uvloop
+
+from ombdriver.bench import orders
+from ombdriver.bench.plan import Plan, WorkerPlan
+from ombdriver.bench.worker import serve
+from ombdriver.errors import RunError, WorkerError
+
+CONNECT_TIMEOUT_S = 60.0
+POLL_TIMEOUT_S = 30.0
+LEAVE_TIMEOUT_S = 10.0
+
+
+class PipeLink:
+    """A worker's end of its pipe (`worker.Link`)."""
+
+    def __init__(self, pipe: "Connection[orders.Message, orders.Order]") -> None:
+        self._pipe = pipe
+
+    def send(self, message: orders.Message) -> None:
+        """Writes `message`; the parent reads all the time, so this does not wait for long."""
+        try:
+            self._pipe.send(message)
+        except OSError:  # the parent is gone; `listen` tells
+            return
+
+    def listen(self, on_order: Callable[[orders.Order], None], on_gone: Callable[[], None]) -> None:
+        """Reads orders as they come."""
+        loop = asyncio.get_running_loop()
+
+        def readable() -> None:
+            try:
+                while self._pipe.poll():
+                    on_order(self._pipe.recv())
+            except (EOFError, OSError):
+                loop.remove_reader(self._pipe.fileno())
+                on_gone()
+
+        loop.add_reader(self._pipe.fileno(), readable)
+
+
+def _main(pipe: "Connection[orders.Message, orders.Order]", job: orders.Job) -> None:
+    """A worker process. Ctrl-C reaches the whole foreground group; only the parent acts on it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    uvloop.run(serve(job, PipeLink(pipe)))
+    gc.disable()  # the process ends: nothing to collect
+
+
+class _Member:
+    """One worker as the parent sees it."""
+
+    def __init__(
+        self, plan: WorkerPlan, process: BaseProcess, pipe: "Connection[orders.Order, orders.Message]"
+    ) -> None:
+        self.plan, self.process, self.pipe = plan, process, pipe
+        self.name = f"worker {plan.index} ({plan.role})"
+        self.awaited: asyncio.Future[orders.Message] | None = None
+        self.leaving = False
+
+
+class Ensemble:
+    """The workers of one run; an async context manager."""
+
+    def __init__(self, plan: Plan, driver: str, options: Mapping[str, object]) -> None:
+        self._plan, self._driver, self._options = plan, driver, options
+        self._members: list[_Member] = []
+        self._loop = asyncio.get_running_loop()
+        self._failure: asyncio.Future[None] = self._loop.create_future()
+
+    def __repr__(self) -> str:
+        return f"<Ensemble {[member.name for member in self._members]}>"
+
+    async def __aenter__(self) -> "Ensemble":
+        """Spawns the workers and waits until each has connected.
+
+        Raises:
+            WorkerError: if one of them can't.
+        """
+        try:
+            for worker in self._plan.workers:
+                self._members.append(self._spawn(worker))
+            await self._gather("connect", CONNECT_TIMEOUT_S)
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _spawn(self, worker: WorkerPlan) -> _Member:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        job = orders.Job(self._plan, worker, self._driver, self._options)
+        process = context.Process(
+            target=_main, args=(theirs, job), name=f"ombdriver-worker-{worker.index}", daemon=True
+        )
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited, so that Ctrl-C can't hit its start-up
+        try:
+            process.start()
+        finally:
+            signal.signal(signal.SIGINT, handler)
+        theirs.close()
+        member = _Member(worker, process, ours)
+        self._loop.add_reader(ours.fileno(), self._readable, member)
+        self._loop.add_reader(process.sentinel, self._died, member)
+        return member
+
+    # -- what the workers say --------------------------------------------------------------------------------------
+
+    def _readable(self, member: _Member) -> None:
+        try:
+            message = member.pipe.recv()
+        except (EOFError, OSError):
+            self._loop.remove_reader(member.pipe.fileno())  # the sentinel tells the rest
+            return
+        if isinstance(message, orders.Failed):
+            text = message.message if message.known else f"an unexpected fault:\n{message.message}"
+            self._fail(WorkerError(f"{member.name}: {text}"))
+        elif isinstance(message, orders.Left):
+            member.leaving = True
+        elif member.awaited is not None and not member.awaited.done():
+            member.awaited.set_result(message)
+
+    def _died(self, member: _Member) -> None:
+        self._loop.remove_reader(member.process.sentinel)
+        if member.leaving:
+            return
+        if member.pipe.poll():  # its last words are on their way
+            self._readable(member)
+        member.process.join(timeout=1.0)
+        self._fail(
+            WorkerError(f"{member.name}, pid {member.process.pid}, died with exit code {member.process.exitcode}")
+        )
+
+    def _fail(self, error: WorkerError) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(error)
+
+    # -- orders ----------------------------------------------------------------------------------------------------
+
+    def order(self, order: orders.Order) -> None:
+        """Gives `order` to all workers."""
+        for member in self._members:
+            try:
+                member.pipe.send(order)
+            except OSError:  # dead: the sentinel tells
+                continue
+
+    async def poll(self) -> Sequence[orders.Report]:
+        """A report of each worker, of now.
+
+        Raises:
+            WorkerError: if a worker died or failed, or does not answer.
+        """
+        gathering = self._gather("report", POLL_TIMEOUT_S, orders.Poll())
+        return [message for message in await gathering if isinstance(message, orders.Report)]
+
+    async def _gather(self, what: str, timeout_s: float, order: orders.Order | None = None) -> list[orders.Message]:
+        for member in self._members:
+            member.awaited = self._loop.create_future()
+        if order is not None:
+            self.order(order)
+        awaited = [member.awaited for member in self._members if member.awaited]
+        everyone = asyncio.gather(*awaited)
+        first: list[asyncio.Future[Any]] = [everyone, self._failure]
+        await asyncio.wait(first, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if everyone.done():
+            return everyone.result()
+        everyone.cancel()
+        await asyncio.wait([everyone])
+        if self._failure.done():
+            self._failure.result()
+        silent = ", ".join(m.name for m in self._members if m.awaited is None or m.awaited.cancelled())
+        raise WorkerError(f"{silent} did not {what} within {timeout_s:g} s; is the machine overloaded?")
+
+    async def watch(self, sleep_s: float) -> None:
+        """Sleeps, but not past the death of a worker.
+
+        Raises:
+            WorkerError: if a worker died or failed.
+        """
+        if sleep_s > 0:
+            await asyncio.wait([self._failure], timeout=sleep_s)
+        if self._failure.done():
+            self._failure.result()
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Lets the workers leave, and ends those that don't."""
+        self.order(orders.Leave())
+        deadline = self._loop.time() + LEAVE_TIMEOUT_S
+        for member in self._members:
+            await self._end(member, deadline)
+        self._members.clear()
+        if self._failure.done():
+            self._failure.exception()  # whoever waited has been told
+
+    async def _end(self, member: _Member, deadline: float) -> None:
+        process = member.process
+        if not await self._exited(process, deadline):
+            process.terminate()
+        if not await self._exited(process, self._loop.time() + 2.0):
+            process.kill()
+        if not await self._exited(process, self._loop.time() + 2.0):
+            raise RunError(f"{member.name}, pid {process.pid}, can't be ended; end it by hand")
+        self._loop.remove_reader(process.sentinel)
+        with contextlib.suppress(OSError):
+            self._loop.remove_reader(member.pipe.fileno())
+        member.pipe.close()
+        process.join()
+        process.close()
+
+    async def _exited(self, process: BaseProcess, deadline: float) -> bool:
+        while process.is_alive() and self._loop.time() < deadline:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.005)
+        return not process.is_alive()

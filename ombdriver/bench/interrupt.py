@@ -1,0 +1,50 @@
+"""Ctrl-C and SIGTERM: the first one asks the run to end in order, a second one ends the process at once."""
+
+import asyncio
+import os
+import signal
+from types import TracebackType
+
+EXIT_CODE = 130
+
+
+class Interrupt:
+    """Whether the user has asked to stop; a context manager that listens for the signals while it is open."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+        self.name: str | None = None
+
+    def __enter__(self) -> "Interrupt":
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.ask, signal.Signals(number).name)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal has come."""
+        return self._asked.is_set()
+
+    def ask(self, name: str) -> None:
+        """What signal `name` does; the guardian and the workers notice by themselves when this process is gone."""
+        if self.asked:
+            os._exit(EXIT_CODE)
+        self.name = name
+        self._asked.set()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Sleeps for `timeout_s` seconds, or until a signal comes; tells whether one has."""
+        if timeout_s > 0 and not self.asked:
+            try:
+                await asyncio.wait_for(self._asked.wait(), timeout_s)
+            except TimeoutError:
+                return False
+        return self.asked

@@ -1,0 +1,135 @@
+"""What crosses the pipe between the parent and a worker: plain data, in both directions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ombdriver.bench.figures import Figures, Phase
+from ombdriver.bench.plan import Plan, WorkerPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one worker is for.
+
+    Attributes:
+        plan: the whole run.
+        worker: this worker's part of it.
+        driver: the driver's registered name.
+        options: what its factory is given.
+    """
+
+    plan: Plan
+    worker: WorkerPlan
+    driver: str
+    options: Mapping[str, object]
+
+
+# -- orders of the parent ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Send one message to every partition of every producer's topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A phase begins, a little in the future."""
+
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Fold and report now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Trim nothing while `everything` is set: a subscription has fallen far behind."""
+
+    everything: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Stop sending; what was due and is not sent is told as unsent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Close everything and end."""
+
+
+Order = Probe | Begin | Poll | Keep | Halt | Leave
+
+# -- what a worker says --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Consumers read, producers can send."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFigures:
+    """A worker process since its start.
+
+    Attributes:
+        cpu_ns: processor time, user and system.
+        rss_bytes: the greatest resident size so far.
+        gc_pauses: collections by the garbage collector since the last phase began.
+        gc_longest_ns: the longest of them.
+    """
+
+    cpu_ns: int = 0
+    rss_bytes: int = 0
+    gc_pauses: int = 0
+    gc_longest_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The answer to `Poll`: figures since the last one, and totals over all phases and probes.
+
+    Attributes:
+        figures: since the last report.
+        sent: messages sent.
+        acknowledged: of these, answered well.
+        failed: of these, answered with an error, or lost with the connection.
+        unsent: messages of the current phase that are not sent yet.
+        received: messages per subscription.
+        probed: (subscription, producer, partition) of each probe that arrived.
+        strangers: messages that were not of this run.
+        errors: how often each error was met, by its text.
+        driver: the driver's own counters.
+        process: the process.
+    """
+
+    figures: Figures
+    sent: int
+    acknowledged: int
+    failed: int
+    unsent: int
+    received: Mapping[str, int]
+    probed: frozenset[tuple[str, int, int]]
+    strangers: int
+    errors: Mapping[str, int]
+    driver: Mapping[str, int]
+    process: ProcessFigures = field(default_factory=ProcessFigures)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The worker can't go on; `known` tells an error of ours, whose message is enough, from a fault of the program."""
+
+    message: str
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Everything is closed."""
+
+
+Message = Connected | Report | Failed | Left

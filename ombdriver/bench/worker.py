@@ -1,0 +1,224 @@
+"""One worker: producers and consumers on one event loop, doing what the parent orders.
+
+Knows the plan, the driver's seam and the two halves of the work; never a server, YAML, the command line or the wall
+clock. It learns of its parent only through the `Link` it is given.
+"""
+
+import asyncio
+import gc
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Protocol
+
+from ombdriver.bench import orders, subscriber
+from ombdriver.bench.driver import Driver, DriverConsumer, load_driver
+from ombdriver.bench.figures import Book
+from ombdriver.bench.payload import KeySource, PayloadPool, run_number
+from ombdriver.bench.publisher import Publisher, Sender
+from ombdriver.bench.subscriber import Subscriber
+from ombdriver.bench.ticker import make_ticker
+from ombdriver.errors import OmbdriverError
+
+
+class Link(Protocol):
+    """The worker's end of the pipe."""
+
+    def send(self, message: orders.Message) -> None:
+        """Gives `message` to the parent."""
+        ...
+
+    def listen(self, on_order: Callable[[orders.Order], None], on_gone: Callable[[], None]) -> None:
+        """Calls `on_order` with each order, and `on_gone` once when there is no parent any more."""
+        ...
+
+
+class Collections:
+    """Watches the garbage collector; the harness makes few cycles, so it may run seldom while measuring."""
+
+    def __init__(self) -> None:
+        self._since_ns = 0
+        self.pauses = self.longest_ns = 0
+        gc.callbacks.append(self._watch)
+
+    def _watch(self, step: str, _info: dict[str, int]) -> None:
+        if step == "start":
+            self._since_ns = time.monotonic_ns()
+        else:
+            self.pauses += 1
+            self.longest_ns = max(self.longest_ns, time.monotonic_ns() - self._since_ns)
+
+    def reset(self) -> None:
+        """Forgets the collections so far."""
+        self.pauses = self.longest_ns = 0
+
+    def quieten(self) -> None:
+        """What lives now is not looked at again, and collections become rare."""
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        self.reset()
+
+
+class Worker:
+    """Holds the worker's producers and consumers; see `serve`."""
+
+    def __init__(self, job: orders.Job, link: Link) -> None:
+        self._job, self._link = job, link
+        self._book = Book(job.plan.sample_interval_ns)
+        self._driver: Driver | None = None
+        self._publisher: Publisher | None = None
+        self._subscribers: dict[str, Subscriber] = {}
+        self._consumers: list[DriverConsumer] = []
+        self._reading: list[asyncio.Task[None]] = []
+        self._collections = Collections()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def __repr__(self) -> str:
+        return f"<Worker {self._job.worker.index} {self._publisher} {list(self._subscribers.values())}>"
+
+    async def connect(self) -> None:
+        """Makes consumers, then producers.
+
+        Raises:
+            OmbdriverError: if the driver can't.
+        """
+        job, plan = self._job, self._job.plan
+        run = run_number(plan.run_id)
+        self._driver = driver = await load_driver(job.driver)(job.options)
+        for planned in job.worker.consumers:
+            consumer = await driver.create_consumer(planned.topics, planned.subscription, planned.name)
+            self._consumers.append(consumer)
+            name = planned.subscription
+            reader = self._subscribers.setdefault(name, Subscriber(run, name, self._book))
+            self._reading.append(subscriber.start(reader, consumer, self.fail))
+        if not job.worker.producers:
+            return
+        senders = []
+        for assigned in job.worker.producers:
+            keys = KeySource.make(plan.payload, assigned.index)
+            sender = Sender(assigned.index, assigned.topic.partitions, keys)
+            sender.handle = await driver.create_producer(assigned.topic, sender.on_replies)
+            senders.append(sender)
+        pool = PayloadPool(plan.payload)
+        self._publisher = Publisher(run, senders, plan.producers, pool, self._book, time.monotonic_ns, make_ticker)
+
+    # -- orders ----------------------------------------------------------------------------------------------------
+
+    def obey(self, order: orders.Order) -> None:
+        """Carries out one order of the parent."""
+        try:
+            self._actions[type(order)](self, order)
+        except Exception as error:
+            self.fail(error)
+
+    def _probe(self, _order: orders.Order) -> None:
+        if self._publisher:
+            self._publisher.probe()
+
+    def _begin(self, order: orders.Order) -> None:
+        assert isinstance(order, orders.Begin)
+        self._collections.quieten()
+        self._book.open(order.phase)
+        if self._publisher:
+            self._publisher.begin(order.phase)
+
+    def _poll(self, _order: orders.Order) -> None:
+        publisher, readers = self._publisher, self._subscribers.values()
+        if publisher:
+            publisher.acknowledgements.fold()
+        for reader in readers:
+            reader.fold()
+        replies = publisher.acknowledgements if publisher else None
+        self._link.send(
+            orders.Report(
+                figures=self._book.take(),
+                sent=publisher.sent if publisher else 0,
+                acknowledged=replies.replied - replies.failed if replies else 0,
+                failed=replies.failed if replies else 0,
+                unsent=publisher.unsent if publisher else 0,
+                received={reader.subscription: reader.received for reader in readers},
+                probed=frozenset((reader.subscription, *probe) for reader in readers for probe in reader.probed),
+                strangers=sum(reader.strangers for reader in readers),
+                errors=dict(replies.errors) if replies else {},
+                driver=dict(self._driver.statistics()) if self._driver else {},
+                process=self._process(),
+            )
+        )
+
+    def _process(self) -> orders.ProcessFigures:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, but bytes on macOS
+        rss = peak if sys.platform == "darwin" else peak * 1024
+        return orders.ProcessFigures(
+            time.process_time_ns(), rss, self._collections.pauses, self._collections.longest_ns
+        )
+
+    def _keep(self, order: orders.Order) -> None:
+        assert isinstance(order, orders.Keep)
+        if self._publisher:
+            self._publisher.keep_everything(order.everything)
+
+    def _halt(self, _order: orders.Order) -> None:
+        if self._publisher:
+            self._publisher.halt()
+
+    def _leave(self, _order: orders.Order) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    _actions = {  # noqa: RUF012 - a table, read only
+        orders.Probe: _probe,
+        orders.Begin: _begin,
+        orders.Poll: _poll,
+        orders.Keep: _keep,
+        orders.Halt: _halt,
+        orders.Leave: _leave,
+    }
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the worker with `error`."""
+        if not self.ended.done():
+            self.ended.set_exception(error)
+
+    def abandon(self) -> None:
+        """The parent is gone: end at once."""
+        self.fail(OmbdriverError("the parent is gone"))
+
+    async def aclose(self) -> None:
+        """Stops reading, then closes consumers, producers and connections."""
+        for reader in self._subscribers.values():
+            reader.leave()
+        if self._publisher:
+            self._publisher.close()
+        for consumer in self._consumers:
+            await consumer.aclose()  # ends the read under way
+        for task in self._reading:
+            task.cancel()
+        await asyncio.gather(*self._reading, return_exceptions=True)
+        if self._driver:
+            await self._driver.aclose()
+
+
+async def serve(job: orders.Job, link: Link) -> None:
+    """Runs a worker until the parent says so, is gone, or something fails; what fails is told to the parent."""
+    worker = Worker(job, link)
+    link.listen(worker.obey, worker.abandon)
+    try:
+        connecting = asyncio.ensure_future(worker.connect())
+        await asyncio.wait([connecting, worker.ended], return_when=asyncio.FIRST_COMPLETED)
+        if connecting.done():
+            connecting.result()
+            link.send(orders.Connected())
+        else:
+            connecting.cancel()
+        await worker.ended
+        await worker.aclose()
+        link.send(orders.Left())
+    except OmbdriverError as error:
+        link.send(orders.Failed(str(error), known=True))
+    except Exception:
+        link.send(orders.Failed(traceback.format_exc(), known=False))

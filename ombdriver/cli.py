@@ -1,0 +1,266 @@
+"""The command line: one thin verb each, and what an error becomes: one message and an exit code.
+
+0 sound; 1 failed; 2 what could be known from the files and the command line alone; 130 interrupted. Imports of the
+harness stand in the verbs: a spawned worker imports this module too, and `--help` should be quick.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ombdriver import __version__
+from ombdriver.errors import InputError, OmbdriverError
+from ombdriver.secrets import redact_text
+
+if TYPE_CHECKING:
+    from ombdriver.bench.benchmark import Finished, Request
+    from ombdriver.bench.report.live import LiveView
+
+EXIT_FAILED = 1
+EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+class _Duration(click.ParamType[int]):
+    """`10s`, `5m`, `1h`: nanoseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from ombdriver.bench.text import parse_duration
+
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _tags(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    tags = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not key or not equals:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
+        tags[key] = text
+    return tags
+
+
+def _request_options(verb: Verb) -> Verb:
+    """What `run` and `plan` have in common."""
+    options = (
+        click.option(
+            "--setup", "setup_name", default="embedded", metavar="NAME", help="Setup by name: embedded, memory."
+        ),
+        click.option(
+            "--url", metavar="URL", help="A server of yours in place of the setup's: redis://, rediss://, unix://."
+        ),
+        click.option("--duration", type=_Duration(), help="Measured time, in place of the workload's: 10s, 5m, 1h."),
+        click.option("--warmup", type=_Duration(), help="Warm-up, in place of the workload's; 0s for none."),
+        click.option("--rate", type=int, help="Messages per second, in place of the workload's producerRate."),
+        click.option("--workers", type=int, help="Processes; chosen by the machine's cores when absent."),
+    )
+    for option in reversed(options):
+        verb = option(verb)
+    return verb
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="ombdriver")
+@click.option("-v", "--verbose", count=True, help="Log to standard error; twice for more.")
+def cli(verbose: int) -> None:
+    """How does Redis Streams behave as a message queue, in this setup, under this load?"""
+    if verbose:
+        level = logging.DEBUG if verbose > 1 else logging.INFO
+        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+@cli.command()
+@click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
+@_request_options
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of the result files.",
+)
+@click.option(
+    "--tag", "tags", multiple=True, callback=_tags, metavar="KEY=VALUE", help="Noted in the result; repeatable."
+)
+@click.option("--plain", is_flag=True, help="One line per interval; the default when not on a terminal.")
+@click.option("--quiet", is_flag=True, help="No progress; only the table at the end.")
+def run(plain: bool, quiet: bool, **options: Any) -> None:
+    """Run workloads (shipped ones by name, or files) one after the other, and write a result for each."""
+    from ombdriver.bench.report.live import make_view
+    from ombdriver.bench.report.terminal import show
+
+    for request in _requests(**options):
+        view = make_view("quiet" if quiet else "plain" if plain else "auto", sys.stderr)
+        finished = asyncio.run(_run(request, view))
+        if finished is None:
+            raise _InterruptedError("interrupted before anything was measured; there is no result")
+        show(finished.result, finished.path, sys.stdout)
+        if finished.result.partial:
+            raise _InterruptedError(f"{finished.result.partial_reason}; the result is partial")
+
+
+async def _run(request: "Request", view: "LiveView") -> "Finished | None":
+    from ombdriver.bench import benchmark
+    from ombdriver.bench.interrupt import Interrupt
+
+    with Interrupt() as stop, view:
+        return await benchmark.run(request, view, stop)
+
+
+@cli.command()
+@click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
+@_request_options
+def plan(**options: Any) -> None:
+    """Print what would run, connecting to nothing."""
+    from ombdriver.bench.benchmark import plan_of
+    from ombdriver.bench.plan_text import describe
+
+    for request in _requests(output=Path(), tags={}, **options):
+        click.echo(describe(plan_of(request, "RUNID"), request.workload, request.setup))
+
+
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def workloads(context: click.Context) -> None:
+    """List the workloads that ship with ombdriver; `show NAME` prints one."""
+    from ombdriver.bench import catalogue
+
+    if context.invoked_subcommand is None:
+        names = catalogue.names()
+        width = max(len(name) for name in names)
+        for name in names:
+            click.echo(f"{name:<{width}}  {catalogue.summary(name)}")
+
+
+@workloads.command("show")
+@click.argument("name")
+def show_workload(name: str) -> None:
+    """Print the file of a shipped workload."""
+    from ombdriver.bench import catalogue
+
+    click.echo(catalogue.path(name).read_text(encoding="utf-8"), nl=False)
+
+
+@cli.group()
+def schema() -> None:
+    """Print a JSON Schema, for editors that check and complete YAML."""
+
+
+@schema.command("workload")
+def workload_schema() -> None:
+    """Print the JSON Schema of workload files."""
+    from ombdriver.bench.workload_schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@cli.command()
+@click.option("--url", required=True, metavar="URL", help="The server: redis://, rediss:// or unix://.")
+@click.option("--run-id", metavar="ID", help="Only this run, even if it seems to be alive.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
+def clean(url: str, run_id: str | None, dry_run: bool) -> None:
+    """Delete what killed runs left on a server of yours: their streams, by run id, and nothing else."""
+    from ombdriver.bench.cleaning import clean as clean_server
+
+    for line in asyncio.run(clean_server(url, run_id, dry_run=dry_run)):
+        click.echo(line)
+
+
+# -- from options to requests ----------------------------------------------------------------------------------------
+
+
+def _requests(
+    *,
+    workloads: Sequence[str],
+    setup_name: str,
+    url: str | None,
+    duration: int | None,
+    warmup: int | None,
+    rate: int | None,
+    workers: int | None,
+    output: Path,
+    tags: dict[str, str],
+) -> "list[Request]":
+    """One request per workload; the faults of all files and options in one error."""
+    from ombdriver.bench import catalogue
+    from ombdriver.bench.benchmark import Request, plan_of
+    from ombdriver.bench.environment import usable_cores
+    from ombdriver.bench.setup import Setup
+    from ombdriver.bench.workload import Workload
+
+    faults: list[str] = []
+    setup: Setup | None = None
+    try:
+        setup = Setup.load(setup_name)
+        if url is not None:
+            setup = setup.with_url(url)
+    except InputError as error:
+        faults += error.faults
+    requests = []
+    for name in workloads:
+        try:
+            workload = Workload.load(catalogue.resolve(name))
+            workload = workload.with_overrides(duration_ns=duration, warmup_ns=warmup, rate=rate)
+            if setup is not None:
+                request = Request(workload, setup, output, workers, usable_cores(), tags, sys.argv)
+                plan_of(request, "check")
+                requests.append(request)
+        except InputError as error:
+            faults += [fault for fault in error.faults if fault not in faults]
+    if faults:
+        raise InputError(faults)
+    return requests
+
+
+# -- errors and exit codes -------------------------------------------------------------------------------------------
+
+
+class _InterruptedError(Exception):
+    """The run was ended by a signal."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point: ends the process with one of the exit codes."""
+    sys.exit(_main(arguments))
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    try:
+        code = cli.main(arguments, prog_name="ombdriver", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return EXIT_INPUT
+    except (click.Abort, KeyboardInterrupt):
+        return _told(["interrupted"], EXIT_INTERRUPTED)
+    except _InterruptedError as error:
+        return _told([str(error)], EXIT_INTERRUPTED)
+    except InputError as error:
+        return _told(error.faults, EXIT_INPUT)
+    except OmbdriverError as error:
+        return _told([str(error)], EXIT_FAILED)
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    return code if isinstance(code, int) else 0
+
+
+def _told(messages: Sequence[str], code: int) -> int:
+    for message in messages:
+        click.echo(f"ombdriver: {redact_text(message)}", err=True)
+    return code
