@@ -120,7 +120,12 @@ async def _run(request: "Request", view: "LiveView") -> "Finished | None":
     from ombdriver.bench.interrupt import Interrupt
 
     with Interrupt() as stop, view:
-        return await benchmark.run(request, view, stop)
+        try:
+            return await benchmark.run(request, view, stop)
+        except asyncio.CancelledError:
+            if stop.asked:
+                return None
+            raise
 
 
 @cli.command()

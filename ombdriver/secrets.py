@@ -23,14 +23,20 @@ def redact_url(url: str) -> str:
 
     A user name without a password is hidden too: `redis://secret@host` is how people mistype `redis://:secret@host`.
     """
-    url, found = _USER_AND_PASSWORD.subn(rf"\g<scheme>\g<user>:{HIDDEN}@", url)
-    if not found:
-        url, found = _USER_ALONE.subn(rf"\g<scheme>{HIDDEN}@", url)
-    if not found:
-        url = _NO_PORT.sub(rf"\g<start>{HIDDEN}", url)
-    return _QUERY.sub(rf"\g<key>{HIDDEN}", url)
+    shown = _without_login(url)
+    return _NO_PORT.sub(rf"\g<start>{HIDDEN}", shown) if shown == url else shown
 
 
 def redact_text(text: str) -> str:
-    """`text` with every URL in it redacted; a URL ends at the first white space."""
-    return _URL_IN_TEXT.sub(lambda found: redact_url(found[0]), text)
+    """`text` with the login of every URL in it hidden; a URL ends at the first white space.
+
+    Unlike `redact_url` it leaves `redis://HOST:PORT` alone: our own messages say such things.
+    """
+    return _URL_IN_TEXT.sub(lambda found: _without_login(found[0]), text)
+
+
+def _without_login(url: str) -> str:
+    url, found = _USER_AND_PASSWORD.subn(rf"\g<scheme>\g<user>:{HIDDEN}@", url)
+    if not found:
+        url = _USER_ALONE.sub(rf"\g<scheme>{HIDDEN}@", url)
+    return _QUERY.sub(rf"\g<key>{HIDDEN}", url)

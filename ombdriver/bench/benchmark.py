@@ -83,24 +83,24 @@ async def run(request: Request, view: LiveView, stop: Interrupt) -> Finished | N
     """Carries out one run; None when it was interrupted before there was anything to measure.
 
     Raises:
+        asyncio.CancelledError: if it was interrupted while it was being built up.
         InputError: if the request can't be carried out as it is.
         RunError: if the run fails; what it had built is taken down all the same.
     """
     plan = plan_of(request, new_run_id())
     store.prepare(request.output)
     async with AsyncExitStack() as stack:
-        server, url = await _server(request.setup, stack)
-        options = driver_options(plan, url)
-        driver = await load_driver(request.setup.driver)(options)
-        stack.push_async_callback(driver.aclose)
-        facts = await driver.describe()
-        if server is None:
-            _check(facts, plan)
-            stack.push_async_callback(_delete_created, driver, request.setup)
-        await driver.create_topics(plan.topics, plan.subscriptions)
-        if stop.asked:
-            return None
-        ensemble = await stack.enter_async_context(Ensemble(plan, request.setup.driver, options))
+        with stop.cancels():
+            server, url = await _server(request.setup, stack)
+            options = driver_options(plan, url)
+            driver = await load_driver(request.setup.driver)(options)
+            stack.push_async_callback(driver.aclose)
+            facts = await driver.describe()
+            if server is None:
+                _check(facts, plan)
+                stack.push_async_callback(_delete_created, driver, request.setup)
+            await driver.create_topics(plan.topics, plan.subscriptions)
+            ensemble = await stack.enter_async_context(Ensemble(plan, request.setup.driver, options))
         collector = Collector(plan.subscriptions, plan.sample_interval_ns)
         course = Course(plan, ensemble, driver, stop, collector, Viewing(view, plan, collector).show)
         try:
@@ -109,9 +109,7 @@ async def run(request: Request, view: LiveView, stop: Interrupt) -> Finished | N
             if server is not None:
                 server.check()  # if the server died, that is what to tell
             raise
-        if course.window is None:
-            return None
-        return _keep(request, plan, course, facts, stop)
+        return _keep(request, plan, course, facts) if course.window else None
 
 
 async def _server(setup: Setup, stack: AsyncExitStack) -> tuple[PrivateServer | None, str | None]:
@@ -153,7 +151,7 @@ async def _delete_created(driver: Driver, setup: Setup) -> None:
         raise RunError(f"{error}; what this run created is still there: `ombdriver clean --url {url}`") from error
 
 
-def _keep(request: Request, plan: Plan, course: Course, facts: Mapping[str, object], stop: Interrupt) -> Finished:
+def _keep(request: Request, plan: Plan, course: Course, facts: Mapping[str, object]) -> Finished:
     assert course.window is not None
     assert course.begin_time is not None
     result = build_result(
@@ -170,6 +168,6 @@ def _keep(request: Request, plan: Plan, course: Course, facts: Mapping[str, obje
         setup=request.setup.spec(),
         environment=fingerprint(facts, request.command_line) | {"workers": course.collector.processes()},
         caveats=course.caveats,
-        partial_reason=f"interrupted by {stop.name}" if stop.asked else None,
+        partial_reason=course.partial_reason,
     )
     return Finished(result, store.save(result, request.output))

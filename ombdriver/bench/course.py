@@ -69,6 +69,7 @@ class Course:
         self.collector = collector
         self.caveats: list[Caveat] = []
         self.window: Window | None = None
+        self.partial_reason: str | None = None
         self.begin_time: datetime | None = None
         self._keeping = False
 
@@ -83,16 +84,19 @@ class Course:
             RunError: if not every subscription receives from every partition.
         """
         await self._ready()
-        if self._plan.warmup_ns and not self._stop.asked:
+        if self._stop.asked:
+            return
+        if self._plan.warmup_ns:
             await self._phase(Stage.WARM_UP, self._begin(0, "warm-up", self._plan.warmup_ns))
         carried_in = await self._settle(Stage.CUT, self._plan.drain_timeout_ns)
         self._tell_carried_in(carried_in)
         measured = self._begin(1, "measure", self._plan.test_ns)
         self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
         await self._phase(Stage.MEASURE, measured)
-        length_ns = measured.duration_ns
+        length_ns = max(1, min(measured.duration_ns, time.monotonic_ns() - measured.start_ns))
         if self._stop.asked:
-            length_ns = max(1, min(length_ns, time.monotonic_ns() - measured.start_ns))
+            seconds = length_ns / SECOND
+            self.partial_reason = f"interrupted by {self._stop.name} after {seconds:.1f} s of the measurement"
         left = await self._settle(Stage.DRAIN, self._plan.drain_timeout_ns)
         self._tell_left(left)
         self.window = Window(self.collector, measured, length_ns, carried_in)

@@ -184,6 +184,8 @@ class Ensemble:
             return everyone.result()
         everyone.cancel()
         await asyncio.wait([everyone])
+        if not everyone.cancelled():
+            everyone.exception()
         if self._failure.done():
             self._failure.result()
         silent = ", ".join(m.name for m in self._members if m.awaited is None or m.awaited.cancelled())

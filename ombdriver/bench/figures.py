@@ -103,18 +103,22 @@ class Book:
             return []
         first, last = self._place(int(times.min())), self._place(int(times.max()))
         if first == last:  # nearly always: a fold spans a fraction of an interval
-            return [] if first[0] < 0 else [(*first, None)]
+            return [] if first is None else [(*first, None)]
         phases = np.searchsorted(self._starts, times, side="right") - 1
         intervals = np.where(phases < 0, 0, (times - self._starts[phases]) // self._interval_ns)
         found: list[tuple[int, int, Int64s | None]] = []
         for phase, interval in np.unique(np.stack((phases, intervals)), axis=1).T.tolist():
             if phase >= 0:
-                found.append((phase, interval, np.flatnonzero((phases == phase) & (intervals == interval))))
+                chosen = np.flatnonzero((phases == phase) & (intervals == interval))
+                found.append((self._phases[phase].index, interval, chosen))
         return found
 
-    def _place(self, time_ns: int) -> tuple[int, int]:
-        phase = int(np.searchsorted(self._starts, time_ns, side="right")) - 1
-        return (-1, 0) if phase < 0 else (phase, (time_ns - self._phases[phase].start_ns) // self._interval_ns)
+    def _place(self, time_ns: int) -> tuple[int, int] | None:
+        opened = int(np.searchsorted(self._starts, time_ns, side="right")) - 1
+        if opened < 0:
+            return None
+        phase = self._phases[opened]
+        return phase.index, (time_ns - phase.start_ns) // self._interval_ns
 
     def take(self) -> Figures:
         """What has come since the last call."""

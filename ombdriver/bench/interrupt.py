@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 EXIT_CODE = 130
@@ -13,6 +15,7 @@ class Interrupt:
 
     def __init__(self) -> None:
         self._asked = asyncio.Event()
+        self._task: asyncio.Task[object] | None = None
         self.name: str | None = None
 
     def __enter__(self) -> "Interrupt":
@@ -39,6 +42,22 @@ class Interrupt:
             os._exit(EXIT_CODE)
         self.name = name
         self._asked.set()
+        if self._task is not None:
+            self._task.cancel()
+
+    @contextmanager
+    def cancels(self) -> Iterator[None]:
+        """While this is open, a signal cancels the current task instead of leaving it to look up.
+
+        For the parts of a run that wait for somebody else and have nothing to keep.
+        """
+        self._task = asyncio.current_task()
+        try:
+            if self.asked:
+                raise asyncio.CancelledError
+            yield
+        finally:
+            self._task = None
 
     async def wait(self, timeout_s: float) -> bool:
         """Sleeps for `timeout_s` seconds, or until a signal comes; tells whether one has."""
