@@ -77,7 +77,7 @@ class Workload(BaseModel):
     drain_timeout: DrainTimeout = Field(
         "30s", validate_default=True, description="How long what is in flight at the end is waited for."
     )
-    seed: int = Field(0, ge=-(2**63), lt=2**63, description="What random payloads and keys come from.")
+    seed: int = Field(0, ge=-(2**63), le=2**63 - 1, description="What random payloads and keys come from.")
 
     _content: bytes | None = PrivateAttr(None)
 

@@ -16,6 +16,7 @@ from ombdriver.errors import InputError
 
 MAX_BYTES = 1 << 20
 """A file of this kind larger than that is a mistake, or an attack."""
+MAX_DEPTH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def parse_document(text: str, source: str) -> Document:
     try:
         loader = yaml.SafeLoader(text)
         try:
-            _refuse_aliases(text, source)
+            _check_shape(text, source)
             root = loader.get_single_node()
             if root is None:
                 raise InputError(f"{source}: is empty; write one setting per line, for example topics: 1")
@@ -91,17 +92,20 @@ def parse_document(text: str, source: str) -> Document:
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{source}: is not valid YAML: {reason}; mend the file") from error
-    except RecursionError as error:
-        raise InputError(f"{source}: is nested too deeply; write one setting per line") from error
     return Document(source, data, lines, tuple(faults))
 
 
-def _refuse_aliases(text: str, source: str) -> None:
-    # A few aliases can stand for gigabytes, and no file of this kind needs one.
+def _check_shape(text: str, source: str) -> None:
+    # A few aliases can stand for gigabytes, deep nesting overflows the stack, and no file of this kind needs either.
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             line = event.start_mark.line + 1
             raise InputError(f"{source}:{line}: has a YAML alias (*{event.anchor}); write the value out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            line = event.start_mark.line + 1
+            raise InputError(f"{source}:{line}: is nested too deeply; write one setting per line")
 
 
 def _mapping(

@@ -1,0 +1,250 @@
+"""A plan deals out all producers and readers, once, to no more processes than have work; and tells what a run needs."""
+
+import pickle
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ombdriver.bench.catalogue import path
+from ombdriver.bench.plan import MAX_WORKERS, STREAMS_PER_READER, Plan, make_plan, memory_estimate
+from ombdriver.bench.plan_text import describe
+from ombdriver.bench.retention_plan import LEAST_ENTRIES, MAX_KEPT_BYTES, entries_to_keep, entry_bytes
+from ombdriver.bench.setup import Setup
+from ombdriver.bench.workload import Workload
+from ombdriver.errors import InputError
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+EMBEDDED, MEMORY = Setup.load("embedded"), Setup.load("memory")
+RUN = "ab12cd34"
+
+
+def workload(**fields: object) -> Workload:
+    """A small workload with some fields replaced."""
+    all_fields = {
+        "name": "small",
+        "topics": 1,
+        "partitionsPerTopic": 1,
+        "messageSize": 1024,
+        "subscriptionsPerTopic": 1,
+        "consumerPerSubscription": 1,
+        "producersPerTopic": 1,
+        "producerRate": 1000,
+        "warmupDuration": "5s",
+        "testDuration": "10s",
+    } | fields
+    return Workload.parse("\n".join(f"{name}: {value}" for name, value in all_fields.items()), "small.yaml")
+
+
+def plan(workers: int | None = None, cores: int = 2, setup: Setup = EMBEDDED, **fields: object) -> Plan:
+    """The plan of such a workload."""
+    return make_plan(workload(**fields), setup, RUN, workers=workers, cores=cores)
+
+
+def roles(planned: Plan) -> tuple[int, int]:
+    """How many workers produce, and how many consume."""
+    return tuple(sum(worker.role == role for worker in planned.workers) for role in ("produce", "consume"))  # type: ignore[return-value]
+
+
+@settings(deadline=None)
+@given(
+    topics=st.integers(1, 150),
+    partitions=st.sampled_from([1, 2, 16, 64, 100]),
+    groups=st.integers(0, 5),
+    consumers=st.integers(0, 4),
+    producers=st.integers(1, 4),
+    rate=st.integers(1, 10**6),
+    workers=st.one_of(st.none(), st.integers(2, 40)),
+    cores=st.integers(1, 64),
+)
+def test_everything_is_dealt_out_once(
+    topics: int, partitions: int, groups: int, consumers: int, producers: int, rate: int, workers: int, cores: int
+) -> None:
+    """Each producer stands in one worker, and each consumer of a group reads each partition once, whatever the load."""
+    planned = plan(
+        workers,
+        cores,
+        topics=topics,
+        partitionsPerTopic=partitions,
+        subscriptionsPerTopic=groups,
+        consumerPerSubscription=consumers,
+        producersPerTopic=producers,
+        producerRate=rate,
+    )
+
+    sent = list(chain.from_iterable(worker.producers for worker in planned.workers))
+    assert sorted(each.index for each in sent) == list(range(planned.producers)) == list(range(topics * producers))
+    assert all(each.topic == planned.topics[each.index % topics] for each in sent)
+    for worker in planned.workers:
+        assert list(worker.producers) == sorted(worker.producers, key=lambda each: each.index)
+        assert bool(worker.producers) == (worker.role == "produce")
+        assert bool(worker.consumers) == (worker.role == "consume")
+    assert [worker.index for worker in planned.workers] == list(range(len(planned.workers)))
+
+    read = [
+        (reader.subscription, reader.name.split("-")[1], topic.name)
+        for worker in planned.workers
+        for reader in worker.consumers
+        for topic in reader.topics
+    ]
+    assert len(read) == len(set(read)) == topics * groups * consumers
+    for reader in chain.from_iterable(worker.consumers for worker in planned.workers):
+        streams = sum(topic.partitions for topic in reader.topics)
+        assert streams <= STREAMS_PER_READER or len(reader.topics) == 1
+    names = [(each.subscription, each.name) for worker in planned.workers for each in worker.consumers]
+    assert len(names) == len(set(names)) == planned.readers
+    assert len(planned.workers) <= (workers or max(2, cores))
+
+
+def test_names_tell_the_run() -> None:
+    """Topics bear the run id, so that nothing of another run is ever touched; groups are counted from 1."""
+    planned = plan(topics=2, partitionsPerTopic=3, subscriptionsPerTopic=2)
+
+    assert [topic.name for topic in planned.topics] == ["ombdriver-ab12cd34-0000", "ombdriver-ab12cd34-0001"]
+    assert [topic.partitions for topic in planned.topics] == [3, 3]
+    assert planned.subscriptions == ("group-1", "group-2")
+    assert planned.partitions == 6
+
+
+@pytest.mark.parametrize(
+    ("cores", "fields", "expected"),
+    [
+        (1, {}, (1, 1)),  # never less than one of each
+        (2, {"subscriptionsPerTopic": 3}, (1, 1)),
+        (8, {}, (1, 1)),  # one producer and one reader need no more
+        (8, {"subscriptionsPerTopic": 3}, (1, 3)),
+        (4, {"subscriptionsPerTopic": 3}, (1, 1)),
+        (8, {"producersPerTopic": 8, "consumerPerSubscription": 8}, (1, 5)),  # a slow load needs one sender
+        (8, {"producersPerTopic": 8, "consumerPerSubscription": 8, "producerRate": 300_000}, (3, 3)),
+        (10, {"producersPerTopic": 8, "subscriptionsPerTopic": 3, "producerRate": 900_000}, (5, 3)),
+        (64, {"producersPerTopic": 99, "consumerPerSubscription": 99, "producerRate": 9_000_000}, (8, 8)),
+        (8, {"subscriptionsPerTopic": 0}, (1, 0)),
+        (8, {"consumerPerSubscription": 0}, (1, 0)),
+    ],
+)
+def test_the_default_number_of_workers_follows_the_cores(
+    cores: int, fields: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    """Server and parent keep a core each where there are enough; nobody is started who would have nothing to do."""
+    assert roles(plan(None, cores, **fields)) == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "fields", "expected"),
+    [
+        (2, {}, (1, 1)),
+        (5, {}, (1, 1)),  # there is no work for more
+        (4, {"producersPerTopic": 9, "consumerPerSubscription": 9}, (2, 2)),
+        (8, {"producersPerTopic": 9, "subscriptionsPerTopic": 3}, (5, 3)),
+        (8, {"producersPerTopic": 9, "subscriptionsPerTopic": 3, "consumerPerSubscription": 9}, (2, 6)),
+        (1, {"subscriptionsPerTopic": 0}, (1, 0)),
+        (3, {"subscriptionsPerTopic": 0, "producersPerTopic": 2}, (2, 0)),
+    ],
+)
+def test_a_given_number_of_workers_is_split_by_work(
+    workers: int, fields: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    """A delivered message weighs as much as a sent one."""
+    assert roles(plan(workers, 2, **fields)) == expected
+
+
+@pytest.mark.parametrize("workers", [-1, 0, 1, MAX_WORKERS + 1])
+def test_a_number_of_workers_that_cannot_be_is_refused(workers: int) -> None:
+    """Producing and consuming never share a process."""
+    with pytest.raises(InputError, match=f"--workers: {workers} is out of range: .*write 2 to 256, or leave it out"):
+        plan(workers)
+
+
+def test_the_loopback_is_one_process() -> None:
+    """The memory driver lives within one process, which then holds everything."""
+    planned = plan(None, 16, MEMORY, producersPerTopic=3, subscriptionsPerTopic=2)
+
+    assert [worker.role for worker in planned.workers] == ["both"]
+    assert (len(planned.workers[0].producers), len(planned.workers[0].consumers)) == (3, 2)
+    assert plan(1, 16, MEMORY) == plan(None, 16, MEMORY)
+    with pytest.raises(InputError, match="--workers: 2 is too many: this driver lives in one process"):
+        plan(2, 16, MEMORY)
+
+
+def test_a_plan_crosses_to_a_worker_without_yaml_and_pydantic() -> None:
+    """Workers start fast: a plan is plain data, and reading it imports neither."""
+    data = pickle.dumps(plan())
+    program = (
+        "import pickle, sys; plan = pickle.loads(sys.stdin.buffer.read()); "
+        "print(plan.run_id, sorted({'yaml', 'pydantic', 'click', 'rich'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], input=data, capture_output=True, check=True)
+
+    assert done.stdout.decode().split() == [RUN, "[]"]
+
+
+@pytest.mark.parametrize(
+    ("retention", "rate", "partitions", "size", "keyed", "kept"),
+    [
+        ("auto", 2_000, 1, 1024, False, 120_000),  # a minute of the traffic
+        ("auto", 2_000, 4, 1024, False, 30_000),  # a minute of the partition's share
+        ("auto", 2_000, 4, 1024, True, 60_000),  # keys spread unevenly
+        ("auto", 10, 1, 1024, False, 10_000),  # not less than this
+        ("auto", 50_000, 1, 1024, False, MAX_KEPT_BYTES // entry_bytes(1024)),  # not more memory than this
+        ("auto", 50, 1000, 65_536, False, LEAST_ENTRIES),  # but never less than this
+        ("none", 2_000, 1, 1024, False, None),
+        (5_000, 2_000, 1, 1024, False, 5_000),
+    ],
+)
+def test_how_much_is_kept_follows_from_rate_and_size(
+    retention: object, rate: int, partitions: int, size: int, keyed: bool, kept: int | None
+) -> None:
+    """A minute of traffic within 512 MiB, unless the setup says otherwise."""
+    got = entries_to_keep(retention, rate=rate, partitions=partitions, message_size=size, keyed=keyed)  # type: ignore[arg-type]
+
+    assert got == kept
+
+
+def test_the_memory_of_a_run_is_what_it_keeps() -> None:
+    """A short run keeps all that it sends, a long one what trimming leaves; without trimming it grows."""
+    short = plan(producerRate=1000, warmupDuration="0s", testDuration="10s")
+    long, longer = plan(testDuration="10h"), plan(testDuration="20h")
+    kept = Setup.parse("name: k\ndriver: redis-streams\nserver: {engine: valkey}\nstreams: {retention: none}\n", "k")
+
+    assert short.messages == 10_000
+    assert 10_000 * 1024 < memory_estimate(short) < 2 * 10_000 * 1024
+    assert memory_estimate(long) == memory_estimate(longer) < MAX_KEPT_BYTES
+    assert memory_estimate(plan(setup=kept, testDuration="10h")) > 36_000_000 * 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "setup", "cores"),
+    [("1kb-3groups", EMBEDDED, 2), ("1kb-100topics", EMBEDDED, 16), ("64kb-1group", MEMORY, 4)],
+)
+def test_a_plan_reads_as_text(name: str, setup: Setup, cores: int) -> None:
+    """`ombdriver plan` says what would run, one fact per line."""
+    load = Workload.load(path(name))
+
+    text = describe(make_plan(load, setup, RUN, workers=None, cores=cores), load, setup)
+
+    assert text == (GOLDEN / f"plan-{name}.txt").read_text()
+
+
+def test_a_plan_for_a_users_server_shows_no_password() -> None:
+    """The URL is told, its password is not."""
+    load, setup = workload(), EMBEDDED.with_url("redis://ann:hunter2@host:6379/0")
+
+    text = describe(make_plan(load, setup, RUN, workers=40, cores=64), load, setup)
+
+    assert "setup          url: driver redis-streams, the server at redis://ann:***@host:6379/0\n" in text
+    assert "hunter2" not in text
+
+
+def test_many_workers_are_told_in_one_line() -> None:
+    """A list of forty would hide the rest."""
+    load = workload(producersPerTopic=40, consumerPerSubscription=40)
+
+    text = describe(make_plan(load, EMBEDDED, RUN, workers=40, cores=64), load, EMBEDDED)
+
+    assert "workers        40\n               20 produce, 20 consume\n" in text
