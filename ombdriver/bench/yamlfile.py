@@ -1,4 +1,4 @@
-"""YAML text -> one flat-keyed mapping with the line of each key. The only importer of yaml.
+"""YAML text -> a mapping, with the line of each of its keys. The only importer of yaml.
 
 Stricter than YAML: one document, a mapping at the top, text keys, no key twice, no anchors. Knows no field: what the
 keys mean is told by whoever asked.

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import InputError
@@ -193,3 +195,24 @@ def test_a_folder_is_no_workload(tmp_path: Path) -> None:
     """Naming a folder is told as such."""
     with pytest.raises(InputError, match="is a folder; name a file in it"):
         Workload.load(tmp_path)
+
+
+@settings(deadline=None)
+@given(
+    st.one_of(
+        st.text(max_size=200),
+        st.dictionaries(
+            st.one_of(st.sampled_from([*FIELDS, "payloadFile", "name", "seed"]), st.text(max_size=5)),
+            st.one_of(st.text("0123456789-:.,[]{}&*!|>'\"%@`#smh~ \0", max_size=12), st.sampled_from(["1", "10s"])),
+        ).map(lambda fields: "".join(f"{name}: {value}\n" for name, value in fields.items())),
+    )
+)
+def test_no_text_whatever_ends_in_another_error(text: str) -> None:
+    """Any text is a workload or an `InputError` of whole sentences; nothing else ever comes out."""
+    told: tuple[str, ...] = ()
+    try:
+        Workload.parse(text, "w.yaml")
+    except InputError as error:
+        told = error.faults
+
+    assert all(fault.startswith("w.yaml") and "; " in fault for fault in told)
