@@ -9,6 +9,7 @@ import contextlib
 import gc
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -36,22 +37,24 @@ class PipeLink:
         """Writes `message`; the parent reads all the time, so this does not wait for long."""
         try:
             self._pipe.send(message)
-        except OSError:  # the parent is gone; `listen` tells
+        except BrokenPipeError:  # the parent is gone; `listen` tells
             return
 
     def listen(self, on_order: Callable[[orders.Order], None], on_gone: Callable[[], None]) -> None:
-        """Reads orders as they come."""
+        """Reads orders as they come, in a thread: watching the pipe with uvloop would make it non-blocking, and then
+        a report larger than the pipe's buffer would be written in part.
+        """
         loop = asyncio.get_running_loop()
 
-        def readable() -> None:
-            try:
-                while self._pipe.poll():
-                    on_order(self._pipe.recv())
-            except (EOFError, OSError):
-                loop.remove_reader(self._pipe.fileno())
-                on_gone()
+        def read() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and this process with it
+                try:
+                    while True:
+                        loop.call_soon_threadsafe(on_order, self._pipe.recv())
+                except (EOFError, OSError):
+                    loop.call_soon_threadsafe(on_gone)
 
-        loop.add_reader(self._pipe.fileno(), readable)
+        threading.Thread(target=read, name="orders", daemon=True).start()
 
 
 def _main(pipe: "Connection[orders.Message, orders.Order]", job: orders.Job) -> None:

@@ -4,10 +4,25 @@ All have redis-py's `RedisError` among their ancestors, so that code written for
 them; server replies reach the caller as redis-py's own classes (`ResponseError`, `ReadOnlyError`, ...).
 """
 
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
 from ombdriver.errors import OmbdriverError
+
+__all__ = [
+    "AioGroupCreateError",
+    "AioGroupError",
+    "AioRedisMQException",
+    "AioRedisMQValueError",
+    "AuthenticationError",
+    "ClosedError",
+    "ConnectionLost",
+    "NoPermissionError",
+    "NotSentError",
+    "OutcomeUnknownError",
+    "RedisError",
+    "WouldBlock",
+]
 
 
 class AioRedisMQException(OmbdriverError, RedisError):  # noqa: N818 - the seed library's name

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
-
 from ombdriver.errors import ServerError
 from ombdriver.messaging.channel import Channel
+from ombdriver.messaging.errors import AuthenticationError, NoPermissionError, RedisError
 
 OLDEST = (5, 0)
 """The first version that has streams."""
