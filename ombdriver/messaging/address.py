@@ -154,7 +154,9 @@ def _check_url(url: str) -> None:
 
 
 def _shown(url: Any) -> str:
-    return repr(redact_url(url)) if isinstance(url, str) else repr(type(url).__name__)
+    if not isinstance(url, str):
+        return f"a {type(url).__name__}"
+    return repr(redact_url(url)) if "://" in url else "a text without ://"  # it may still hold a password
 
 
 def _first_line(error: Exception, url: str) -> str:

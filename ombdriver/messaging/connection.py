@@ -66,7 +66,6 @@ class Channels:
     def __init__(self, client: Any, *, owns_client: bool, max_in_flight: int = 10_000) -> None:
         check_client(client)
         self._connect = connector(client)
-        self._owns_client = owns_client
         self._max_in_flight = max_in_flight
         self._blocking: weakref.WeakSet[Channel] = weakref.WeakSet()
         self.redis = client
@@ -75,10 +74,10 @@ class Channels:
         self.control = Channel(self._connect, max_in_flight=max_in_flight)
         self.users = 0
         self._closing: asyncio.Task[None] | None = None
-        self._abandon = weakref.finalize(
-            self, _close_abandoned, asyncio.get_running_loop(), self.bulk, self.control, self._blocking, self._pool()
-        )
-        self._abandon.atexit = False
+        pool = client.connection_pool if owns_client else None
+        self._open = _Open(asyncio.get_running_loop(), self.bulk, self.control, self._blocking, pool)
+        self._finalizer = weakref.finalize(self, _abandon, self._open)
+        self._finalizer.atexit = False
 
     def __repr__(self) -> str:
         state = "closed" if self.is_closed else f"bulk={self.bulk!r} control={self.control!r}"
@@ -88,6 +87,10 @@ class Channels:
     def is_closed(self) -> bool:
         """Whether `aclose` was called."""
         return self._closing is not None
+
+    def id_of(self, reply: bytes | None) -> Any:
+        """The reply of XADD in the caller's shape. As a method it keeps this object alive until the reply is there."""
+        return reply.decode() if reply is not None and self.codec.decodes else reply
 
     def blocking(self) -> Channel:
         """A new channel for one reader, whose BLOCK holds up nobody else.
@@ -114,13 +117,10 @@ class Channels:
 
         A second call waits for the first one.
         """
-        if self._closing is None:
-            self._abandon.detach()
-            self._closing = asyncio.ensure_future(_close(self.bulk, self.control, self._blocking, self._pool()))
+        if self._closing is None or self._closing.cancelled():  # cancelled: with the other tasks of a loop that ends
+            self._finalizer.detach()
+            self._closing = asyncio.ensure_future(self._open.close())
         await asyncio.shield(self._closing)
-
-    def _pool(self) -> Any:
-        return self.redis.connection_pool if self._owns_client else None
 
 
 async def repeat(action: Callable[[], Awaitable[T]], within_s: float = 30.0) -> T:
@@ -145,32 +145,55 @@ async def repeat(action: Callable[[], Awaitable[T]], within_s: float = 30.0) -> 
     return await action()
 
 
-async def _close(bulk: Channel, control: Channel, blocking: "weakref.WeakSet[Channel]", pool: Any) -> None:
-    steps = [channel.aclose() for channel in list(blocking)]  # first, so that nobody starts to acknowledge anew
-    steps += [bulk.aclose(wait_s=CLOSE_WAIT_S), control.aclose(wait_s=CLOSE_WAIT_S)]
-    results = await asyncio.gather(*steps, return_exceptions=True)
-    if pool is not None:
-        results += await asyncio.gather(pool.aclose(), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+@dataclass(frozen=True, eq=False)
+class _Open:
+    """What there is to close, without the `Channels` that it belongs to: it may be gone already."""
+
+    loop: asyncio.AbstractEventLoop
+    bulk: Channel
+    control: Channel
+    blocking: "weakref.WeakSet[Channel]"
+    pool: Any
+
+    def is_connected(self) -> bool:
+        if any(channel.statistics().connected for channel in (self.bulk, self.control, *self.blocking)):
+            return True
+        return self.pool is not None and bool(self.pool._available_connections or self.pool._in_use_connections)
+
+    async def close(self) -> None:
+        steps = [channel.aclose() for channel in list(self.blocking)]
+        steps += [channel.aclose(wait_s=CLOSE_WAIT_S) for channel in (self.bulk, self.control)]
+        results = await asyncio.gather(*steps, return_exceptions=True)
+        if self.pool is not None:
+            results += await asyncio.gather(self.pool.aclose(), return_exceptions=True)
+        _abandoned.pop(self, None)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
 
 
-_closing_abandoned: set[asyncio.Task[None]] = set()
+_abandoned: dict[_Open, asyncio.Task[None] | None] = {}
 
 
-def _close_abandoned(
-    loop: asyncio.AbstractEventLoop, bulk: Channel, control: Channel, blocking: "weakref.WeakSet[Channel]", pool: Any
-) -> None:
+def _abandon(parts: _Open) -> None:
     """The last holder is gone without closing: no connection may stay open for the rest of the loop's life."""
-    channels = (bulk, control, *blocking)
-    if loop.is_closed() or not any(channel.statistics().connected for channel in channels):
+    if parts.loop.is_closed() or not parts.is_connected():
         return
+    _abandoned[parts] = None
 
     def close() -> None:
-        task = loop.create_task(_close(bulk, control, blocking, pool))
-        _closing_abandoned.add(task)
-        task.add_done_callback(_closing_abandoned.discard)
+        if parts in _abandoned:
+            _abandoned[parts] = parts.loop.create_task(parts.close())
 
-    loop.call_soon_threadsafe(close)
+    parts.loop.call_soon_threadsafe(close)
     warnings.warn("a client was dropped without aclose(); its connections are being closed", ResourceWarning, 2)
+
+
+async def close_abandoned() -> None:
+    """Closes what clients of this loop left open that were dropped. A task for it may have been cancelled before."""
+    loop = asyncio.get_running_loop()
+    for parts in list(_abandoned):
+        if parts.loop is loop:
+            await parts.close()
+        elif parts.loop.is_closed():
+            _abandoned.pop(parts, None)

@@ -115,5 +115,5 @@ class MQProducer(MQClient):
         channels = self._channels()
         self._loop = asyncio.get_running_loop()
         self._bulk = channels.bulk
-        self._id_of = channels.codec.text
+        self._id_of = channels.id_of
         return channels.bulk

@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from ombdriver.messaging.address import open_client, settings_of
-from ombdriver.messaging.connection import Channels
+from ombdriver.messaging.address import check_client, open_client, settings_of
+from ombdriver.messaging.connection import Channels, close_abandoned
 from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, ClosedError
 
 
@@ -40,8 +40,10 @@ class LoopState:
 
     async def aclose(self) -> None:
         """Closes all of them."""
+        everything = list(self.all)  # held until they are closed
         self.named.clear()
-        await asyncio.gather(*(channels.aclose() for channels in list(self.all)), return_exceptions=True)
+        await asyncio.gather(*(channels.aclose() for channels in everything), return_exceptions=True)
+        await close_abandoned()
 
 
 async def _close_when_loop_ends(state: LoopState) -> AsyncGenerator[None, None]:
@@ -147,10 +149,12 @@ class Link:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._channels: Channels | None = None
         self._closed = False
-        if url is not None and client is None:
-            settings_of(url, self._options)
-        if asyncio._get_running_loop() is not None:  # outside of a loop, the first use finds the faults
+        if asyncio._get_running_loop() is not None:
             self.channels()
+        elif client is not None:
+            check_client(client)
+        elif url is not None:
+            open_client(url, self._options)  # only to find the faults: it connects to nothing
 
     def __repr__(self) -> str:
         how = "redis_pool" if self._client is not None else f"name {self.name!r}" if self.name else "own"
