@@ -1,6 +1,6 @@
 """How many entries a partition keeps, and how much memory an entry takes. Pure.
 
-Knows numbers only. That a group which lags suspends trimming, so that nothing unread is trimmed, is the driver's.
+Knows numbers only. That a group which lags holds trimming, so that nothing unread is trimmed, is `course`'s.
 """
 
 from typing import Literal
@@ -15,7 +15,10 @@ KEYED_SKEW = 2
 USUAL_LEAST_ENTRIES = 10_000
 LEAST_ENTRIES = 1_000
 MAX_KEPT_BYTES = 512 << 20
-"""What all partitions together may keep, unless `LEAST_ENTRIES` each is more."""
+"""What all partitions together may keep, unless the least below is more."""
+LEAST_SECONDS = 8
+"""How much of its share a partition keeps in any case. The backlog is looked at every second, and trimming is held as
+soon as it passes half of what is kept: four seconds of traffic must not fill the other half between two looks."""
 
 ENTRY_OVERHEAD = 100
 """Bytes of an entry besides its message: id, field, and its share of the node that holds it."""
@@ -34,7 +37,8 @@ def entries_to_keep(retention: Retention, *, rate: int, partitions: int, message
     """About how many entries each partition keeps; None when nothing is trimmed.
 
     `auto` is a minute of the partition's share of the traffic (of twice that share when messages are keyed), at least
-    10,000; less if all partitions together would pass 512 MiB; yet never below 1,000, whatever that takes.
+    10,000; less if all partitions together would pass 512 MiB; yet never below 8 s of that share, nor below 1,000,
+    whatever that takes.
 
     Args:
         retention: what the setup says.
@@ -47,6 +51,7 @@ def entries_to_keep(retention: Retention, *, rate: int, partitions: int, message
         return None
     if retention != "auto":
         return retention
-    kept = -(-KEPT_SECONDS * rate * (KEYED_SKEW if keyed else 1) // partitions)
+    share = rate * (KEYED_SKEW if keyed else 1)
+    kept, least = (-(-seconds * share // partitions) for seconds in (KEPT_SECONDS, LEAST_SECONDS))
     affordable = MAX_KEPT_BYTES // (partitions * entry_bytes(message_size))
-    return max(LEAST_ENTRIES, min(affordable, max(USUAL_LEAST_ENTRIES, kept)))
+    return max(LEAST_ENTRIES, least, min(affordable, max(USUAL_LEAST_ENTRIES, kept)))

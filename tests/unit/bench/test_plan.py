@@ -191,7 +191,8 @@ def test_a_plan_crosses_to_a_worker_without_yaml_and_pydantic() -> None:
         ("auto", 2_000, 4, 1024, False, 30_000),  # a minute of the partition's share
         ("auto", 2_000, 4, 1024, True, 60_000),  # keys spread unevenly
         ("auto", 10, 1, 1024, False, 10_000),  # not less than this
-        ("auto", 50_000, 1, 1024, False, MAX_KEPT_BYTES // entry_bytes(1024)),  # not more memory than this
+        ("auto", 20_000, 1, 1024, False, MAX_KEPT_BYTES // entry_bytes(1024)),  # not more memory than this
+        ("auto", 50_000, 1, 1024, False, 400_000),  # but never less than 8 s: a lagging group is looked at each second
         ("auto", 50, 1000, 65_536, False, LEAST_ENTRIES),  # but never less than this
         ("none", 2_000, 1, 1024, False, None),
         (5_000, 2_000, 1, 1024, False, 5_000),
