@@ -75,15 +75,19 @@ class Book:
         self._phases.append(phase)
         self._starts = np.array([each.start_ns for each in self._phases], np.int64)
 
-    def latencies(self, group: str | None, intended: Int64s, families: Mapping[str, Int64s]) -> None:
+    def latencies(
+        self, group: str | None, intended: Int64s, families: Mapping[str, Int64s], repeats: Int64s | None = None
+    ) -> None:
         """Records samples, by the time at which each message was intended; all arrays have shape (n,), ns.
 
         What was intended before the first phase (a probe, a stranger's message) belongs to no phase and is left out.
+        With `repeats`, each sample stands for so many messages.
         """
         for phase, interval, chosen in self._split(intended):
+            weights = repeats if repeats is None or chosen is None else repeats[chosen]
             for family, values in families.items():
                 key = (phase, family, group, interval)
-                histogram = Histogram.of(values if chosen is None else values[chosen])
+                histogram = Histogram.of(values if chosen is None else values[chosen], weights)
                 held = self._figures.histograms.get(key)
                 self._figures.histograms[key] = histogram if held is None else held + histogram
 

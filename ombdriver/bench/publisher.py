@@ -26,6 +26,8 @@ TURN = 4096
 """Messages sent before replies and other callbacks of the loop get a turn."""
 WAKE_NS = 200_000
 """Wake-ups are at least this far apart: at 20,000 msg/s that costs 11 % of a core instead of spinning."""
+UNSENT_POINTS = 50_000
+"""Samples that tell of the messages never sent, however many these are."""
 PROBE_SEQUENCE = 2**64 - 1
 
 
@@ -125,13 +127,20 @@ class Publisher:
             sender.handle.keep_everything(keep)
 
     def halt(self) -> None:
-        """Ends the schedule now. What is due and was not sent stands in the family `unsent`, as (now - intended)."""
-        now_ns = self._clock()
-        missing = max(0, self._stripe.due(now_ns) - self._next)
-        if missing:
-            intended = np.array(self._stripe.intended_block(self._next, self._next + missing), np.int64)
-            self._book.latencies(None, intended, {"unsent": now_ns - intended})
-        self._next = self._stripe.total
+        """Ends the schedule now. What is due and was not sent stands in the family `unsent`, as (now - intended).
+
+        Of very many, evenly spaced ones stand for their neighbours; the count stays exact.
+        """
+        now_ns, stripe = self._clock(), self._stripe
+        due = stripe.due(now_ns)
+        if due > self._next:
+            step = -(-(due - self._next) // UNSENT_POINTS)
+            told = range(self._next, due, step)
+            intended = np.array([stripe.schedule.intended(stripe.index(at)) for at in told], np.int64)
+            repeats = np.full(len(told), step, np.int64)
+            repeats[-1] = due - told[-1]
+            self._book.latencies(None, intended, {"unsent": now_ns - intended}, repeats)
+        self._next = stripe.total
         self._looks.clear()
 
     # -- sending ---------------------------------------------------------------------------------------------------
