@@ -61,7 +61,7 @@ class MQClient:
         return cls(redis_pool=redis_pool, **kwargs)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}{self._what()} {'closed' if self._closed else self._link!r}>"
+        return f"<{type(self).__name__}{self._what()} {'closed' if self._closed else repr(self._link)}>"
 
     def _what(self) -> str:
         return ""
