@@ -23,7 +23,7 @@ _SHAPE = HdrHistogram(1, HIGHEST_NS, SIGNIFICANT_DIGITS)
 _HALF_MAGNITUDE: int = _SHAPE.sub_bucket_half_count_magnitude
 _HALF_COUNT: int = _SHAPE.sub_bucket_half_count
 _MASK: int = _SHAPE.sub_bucket_mask
-_COUNTS: int = _SHAPE.counts_len
+_INT64_MAX = 2**63 - 1
 
 
 def bucket_index(values: Int64s) -> Int64s:
@@ -92,7 +92,8 @@ class Histogram:
         first = int(index.min())
         if repeats is None:
             dense = np.bincount(index - first)
-            count, total = len(values), int(values.sum())
+            count = len(values)
+            total = int(values.sum()) if greatest <= _INT64_MAX // count else sum(values.tolist())
         else:
             dense = np.bincount(index - first, weights=repeats).astype(np.int64)
             count, total = int(repeats.sum()), int((values.astype(np.float64) * repeats).sum())
