@@ -156,8 +156,10 @@ class GroupConsumer(MQClient):
                 continue
             if reply.deleted:
                 acknowledged = [self._forget(stream, gone) for stream, gone in reply.deleted.items()]
-                if not any(entries for _, entries in reply.streams):
+                empty = not any(entries for _, entries in reply.streams)
+                if empty or not new:  # new messages are handed over first: a cancel here would strand them
                     await asyncio.gather(*acknowledged)
+                if empty:
                     continue  # a page of nothing but deleted messages is not the end of what is pending
             self._received += sum(len(entries) for _, entries in reply.streams)
             return reply.streams

@@ -1,0 +1,123 @@
+"""Every way to a server: TCP, TLS, unix sockets, users with passwords, databases, plain asyncio and uvloop."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis.asyncio
+import uvloop
+
+from ombdriver import GroupManager, MQProducer
+from ombdriver.bench.engine import TlsFiles
+from ombdriver.bench.server import PrivateServer
+
+
+async def round_trip(url: str, **options: Any) -> None:
+    """One message there and back, by each kind of connection that a client has."""
+    async with (
+        MQProducer("transport", redis_url=url, **options) as producer,
+        GroupManager("transport", redis_url=url, **options) as manager,
+    ):
+        consumer = await (await manager.create_group("g")).create_consumer("c")
+        sent = [await producer.send_message({"f": "v"}) for _ in range(3)]
+        received: list[str] = []
+        while len(received) < 3:
+            received += [entry for _, entries in await consumer.block_read_messages() for entry, _ in entries]
+        assert received == sent
+        assert await consumer.ack_message(*sent) == 3
+        assert await producer.get_stream_length("transport") == 3
+        await producer.redis_pool.delete("transport")
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_tcp_on_both_loops(server_url: str, run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    """The library takes whatever loop its caller runs."""
+    run(round_trip(server_url))
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+@pytest.mark.parametrize("engine", ["valkey", "redis_server"])
+def test_unix_sockets(
+    request: pytest.FixtureRequest, engine: str, run: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    """`unix://PATH`, with a database in the query."""
+    server: PrivateServer = request.getfixturevalue(engine)
+
+    run(round_trip(server.unix_url))
+    run(round_trip(server.unix_url + "?db=3"))
+
+
+async def test_the_database_of_the_url_is_used_by_every_connection(valkey_url: str) -> None:
+    """Of the channels too, not just of redis-py's own."""
+    async with MQProducer("s", redis_url=valkey_url + "/4") as producer:
+        await producer.send_message({"f": 1})
+        async with redis.asyncio.Redis.from_url(valkey_url + "/4") as raw:
+            assert await raw.xlen("s") == 1
+            assert {client["db"] for client in await raw.client_list()} == {"4"}
+            await raw.flushdb()
+
+
+@pytest.fixture
+async def acl_url(valkey_url: str) -> AsyncIterator[str]:
+    """A URL with a user, and a password in which every sign that a URL gives a meaning is escaped."""
+    async with redis.asyncio.Redis.from_url(valkey_url) as raw:
+        await raw.execute_command("ACL", "SETUSER", "worker", "on", ">p@ss:w/rd#?%", "~*", "+@all")
+        yield valkey_url.replace("redis://", "redis://worker:p%40ss%3Aw%2Frd%23%3F%25@")
+        await raw.execute_command("ACL", "DELUSER", "worker")
+
+
+async def test_a_user_with_a_password(acl_url: str) -> None:
+    """The handshake is redis-py's, on each connection."""
+    await round_trip(acl_url)
+
+
+async def test_a_user_who_may_not_ask_for_client_ids_can_read(acl_url: str, valkey_url: str) -> None:
+    """What only makes cancelling quicker is not needed."""
+    async with redis.asyncio.Redis.from_url(valkey_url) as raw:
+        await raw.execute_command("ACL", "SETUSER", "worker", "-client|id", "-client|unblock", "-client|setinfo")
+        await round_trip(acl_url)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    """A certificate for 127.0.0.1, signed by itself, made with the openssl command."""
+    if shutil.which("openssl") is None:
+        if os.environ.get("CI"):
+            pytest.fail("there is no openssl; install the package openssl")
+        pytest.skip("there is no openssl; install the package openssl")
+    folder: Path = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
+            *("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return TlsFiles(folder / "cert.pem", folder / "key.pem", folder / "cert.pem")
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.usefixtures("redis_server")  # TLS is not built into the embedded server: skips where there is no other
+def test_tls(certificates: TlsFiles, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """`rediss://` with the certificate checked, also a message larger than a TLS record; unknown it is refused."""
+
+    async def main() -> None:
+        async with await PrivateServer.start("redis", tls=certificates) as server:
+            await round_trip(server.url, ssl_ca_certs=str(certificates.authority))
+            await round_trip(server.url + f"?ssl_ca_certs={certificates.authority}")
+            async with MQProducer("s", redis_url=server.url, ssl_ca_certs=str(certificates.authority)) as producer:
+                entry = await producer.send_message({"f": b"x" * 1_000_000})
+                assert await producer.query_messages("s") == [(entry, {"f": "x" * 1_000_000})]
+            async with MQProducer("s", redis_url=server.url) as stranger:
+                with pytest.raises(redis.exceptions.ConnectionError, match="certificate"):
+                    await stranger.send_message({"f": 1})
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main())
