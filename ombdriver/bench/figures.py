@@ -15,6 +15,9 @@ from ombdriver.bench.recorder import Histogram, Int64s
 Key = tuple[int, str, str | None, int]
 """(phase index, family or kind, subscription or None, interval from 0)."""
 
+AFTER = -1
+"""In place of the interval: after the end of the phase, in its drain. Merging intervals two by two keeps it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
@@ -67,13 +70,18 @@ class Book:
     def __init__(self, interval_ns: int) -> None:
         self._interval_ns = interval_ns
         self._phases: list[Phase] = []
-        self._starts = np.zeros(0, np.int64)
+        self._starts = self._ends = np.zeros(0, np.int64)
         self._figures = Figures()
 
     def open(self, phase: Phase) -> None:
         """From now on, what is intended at or after the start of `phase` belongs to it."""
         self._phases.append(phase)
         self._starts = np.array([each.start_ns for each in self._phases], np.int64)
+        self._ends = np.append(self._ends, phase.end_ns)
+
+    def cut(self, now_ns: int) -> None:
+        """The phase ends now, if it has not ended: what happens from here on happens after it."""
+        self._ends[-1:] = np.minimum(self._ends[-1:], now_ns)
 
     def latencies(
         self, group: str | None, intended: Int64s, families: Mapping[str, Int64s], repeats: Int64s | None = None
@@ -94,7 +102,10 @@ class Book:
     def tally(
         self, kind: str, group: str | None, times: Sequence[int] | Int64s, counts: Sequence[int] | Int64s
     ) -> None:
-        """Counts events by the time at which they happened: `counts[i]` of them at `times[i]` ns."""
+        """Counts events by the time at which they happened: `counts[i]` of them at `times[i]` ns.
+
+        What happened after the end of a phase is in none of its intervals: a rate is of the phase alone.
+        """
         numbers = np.array(counts, np.int64)
         for phase, interval, chosen in self._split(np.array(times, np.int64)):
             key = (phase, kind, group, interval)
@@ -110,6 +121,7 @@ class Book:
             return [] if first is None else [(*first, None)]
         phases = np.searchsorted(self._starts, times, side="right") - 1
         intervals = np.where(phases < 0, 0, (times - self._starts[phases]) // self._interval_ns)
+        intervals[times >= self._ends[phases]] = AFTER
         found: list[tuple[int, int, Int64s | None]] = []
         for phase, interval in np.unique(np.stack((phases, intervals)), axis=1).T.tolist():
             if phase >= 0:
@@ -122,7 +134,8 @@ class Book:
         if opened < 0:
             return None
         phase = self._phases[opened]
-        return phase.index, (time_ns - phase.start_ns) // self._interval_ns
+        after = time_ns >= self._ends[opened]
+        return phase.index, AFTER if after else (time_ns - phase.start_ns) // self._interval_ns
 
     def take(self) -> Figures:
         """What has come since the last call."""

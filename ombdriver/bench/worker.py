@@ -161,6 +161,7 @@ class Worker:
             self._publisher.keep_everything(order.everything)
 
     def _halt(self, _order: orders.Order) -> None:
+        self._book.cut(time.monotonic_ns())
         if self._publisher:
             self._publisher.halt()
 
