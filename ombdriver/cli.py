@@ -176,6 +176,40 @@ def workload_schema() -> None:
 
 
 @cli.command()
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of the result files; runs that write there carry these figures.",
+)
+def calibrate(output: Path) -> None:
+    """Measure what this machine's harness can do, in half a minute, with no real server in the way."""
+    from ombdriver.bench import store
+    from ombdriver.bench.ensemble import run_fast
+    from ombdriver.bench.report.calibration import describe
+
+    store.prepare(output)
+    figures = run_fast(_calibrate())
+    path = store.save_report("calibration", figures, output)
+    click.echo(describe(figures), nl=False)
+    click.echo(f"Result: {path}")
+
+
+async def _calibrate() -> dict[str, Any]:
+    from ombdriver.bench.calibrate import calibrate
+    from ombdriver.bench.interrupt import Interrupt
+
+    with Interrupt() as stop:
+        try:
+            return await calibrate(stop, lambda what: click.echo(f"measuring: {what}", err=True))
+        except asyncio.CancelledError:
+            if stop.asked:
+                raise _InterruptedError("interrupted; nothing was stored") from None
+            raise
+
+
+@cli.command()
 @click.option("--url", required=True, metavar="URL", help="The server: redis://, rediss:// or unix://.")
 @click.option("--run-id", metavar="ID", help="Only this run, even if it seems to be alive.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")

@@ -17,7 +17,7 @@ from ombdriver.bench.collector import Collector
 from ombdriver.bench.course import Course
 from ombdriver.bench.driver import Driver, load_driver
 from ombdriver.bench.ensemble import Ensemble
-from ombdriver.bench.environment import fingerprint
+from ombdriver.bench.environment import fingerprint, host
 from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.outcome import build_result
 from ombdriver.bench.plan import Plan, make_plan, memory_estimate
@@ -166,7 +166,8 @@ def _keep(request: Request, plan: Plan, course: Course, facts: Mapping[str, obje
         workload_spec=request.workload.spec(),
         workload_sha256=request.workload.sha256,
         setup=request.setup.spec(),
-        environment=fingerprint(facts, request.command_line) | {"workers": course.collector.processes()},
+        environment=fingerprint(facts, request.command_line)
+        | {"workers": course.workers, "harness": store.latest_calibration(request.output, host())},
         caveats=course.caveats,
         partial_reason=course.partial_reason,
     )

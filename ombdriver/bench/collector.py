@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.measurements import GROUP_FAMILIES
-from ombdriver.bench.orders import Report
+from ombdriver.bench.orders import ProcessFigures, Report
 from ombdriver.bench.recorder import Histogram
 
 MOST_INTERVALS = 2048
@@ -119,17 +119,9 @@ class Collector:
                 found["overRangeSamples"] += histogram.over_range
         return {name: count for name, count in sorted(found.items()) if count}
 
-    def processes(self) -> list[dict[str, int]]:
-        """Processor time (ns), peak memory (bytes) and collector pauses (ns) of each worker, in the plan's order."""
-        return [
-            {
-                "cpuNs": report.process.cpu_ns,
-                "peakRssBytes": report.process.rss_bytes,
-                "garbageCollections": report.process.gc_pauses,
-                "longestCollectionNs": report.process.gc_longest_ns,
-            }
-            for report in self._last
-        ]
+    def processes(self) -> Sequence[ProcessFigures]:
+        """Each worker process as it last reported, in the plan's order."""
+        return [report.process for report in self._last]
 
     # -- figures of a phase ----------------------------------------------------------------------------------------
 

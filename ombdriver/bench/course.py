@@ -5,7 +5,7 @@ which brings a report of all of them; between polls this process sleeps.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
@@ -70,6 +70,7 @@ class Course:
         self.caveats: list[Caveat] = []
         self.window: Window | None = None
         self.partial_reason: str | None = None
+        self.workers: list[dict[str, object]] = []
         self.begin_time: datetime | None = None
         self._keeping = False
 
@@ -90,9 +91,11 @@ class Course:
             await self._phase(Stage.WARM_UP, self._begin(0, "warm-up", self._plan.warmup_ns))
         carried_in = await self._settle(Stage.CUT, self._plan.drain_timeout_ns)
         self._tell_carried_in(carried_in)
+        before = self.collector.processes()
         measured = self._begin(1, "measure", self._plan.test_ns)
         self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
         await self._phase(Stage.MEASURE, measured)
+        self.workers = self._told_workers(before)
         length_ns = max(1, min(measured.duration_ns, time.monotonic_ns() - measured.start_ns))
         if self._stop.asked:
             seconds = length_ns / SECOND
@@ -223,6 +226,19 @@ class Course:
         elif self._keeping and worst < kept // RELEASE:
             self._keeping = False
             self._ensemble.order(orders.Keep(False))
+
+    def _told_workers(self, before: Sequence[orders.ProcessFigures]) -> list[dict[str, object]]:
+        """What each worker process took, the processor time from `before` on."""
+        return [
+            {
+                "role": worker.role,
+                "windowCpuSeconds": (now.cpu_ns - then.cpu_ns) / SECOND,
+                "peakRssBytes": now.rss_bytes,
+                "garbageCollections": now.gc_pauses,
+                "longestCollectionMs": now.gc_longest_ns / 1e6,
+            }
+            for worker, then, now in zip(self._plan.workers, before, self.collector.processes(), strict=True)
+        ]
 
     def _tell_carried_in(self, carried_in: dict[str, int]) -> None:
         carried = sum(carried_in.values()) + self.collector.in_flight

@@ -10,10 +10,10 @@ import gc
 import multiprocessing
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, TypeVar
 
 import uvloop
 
@@ -21,6 +21,8 @@ from ombdriver.bench import orders
 from ombdriver.bench.plan import Plan, WorkerPlan
 from ombdriver.bench.worker import serve
 from ombdriver.errors import RunError, WorkerError
+
+Returned = TypeVar("Returned")
 
 CONNECT_TIMEOUT_S = 60.0
 POLL_TIMEOUT_S = 30.0
@@ -41,20 +43,27 @@ class PipeLink:
             return
 
     def listen(self, on_order: Callable[[orders.Order], None], on_gone: Callable[[], None]) -> None:
-        """Reads orders as they come, in a thread: watching the pipe with uvloop would make it non-blocking, and then
-        a report larger than the pipe's buffer would be written in part.
-        """
-        loop = asyncio.get_running_loop()
+        """Reads orders as they come."""
+        _listen(self._pipe, on_order, on_gone)
 
-        def read() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and this process with it
-                try:
-                    while True:
-                        loop.call_soon_threadsafe(on_order, self._pipe.recv())
-                except (EOFError, OSError):
-                    loop.call_soon_threadsafe(on_gone)
 
-        threading.Thread(target=read, name="orders", daemon=True).start()
+def _listen(pipe: "Connection[Any, Any]", on_message: Callable[[Any], None], on_gone: Callable[[], None]) -> None:
+    """Calls `on_message` in the running loop with each object that comes, and `on_gone` at the end of the pipe.
+
+    In a thread: uvloop makes a pipe that it watches non-blocking, and then objects larger than the pipe's buffer would
+    be written and read in part.
+    """
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            try:
+                while True:
+                    loop.call_soon_threadsafe(on_message, pipe.recv())
+            except (EOFError, OSError):
+                loop.call_soon_threadsafe(on_gone)
+
+    threading.Thread(target=read, name="pipe", daemon=True).start()
 
 
 def _main(pipe: "Connection[orders.Message, orders.Order]", job: orders.Job) -> None:
@@ -62,6 +71,11 @@ def _main(pipe: "Connection[orders.Message, orders.Order]", job: orders.Job) -> 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     uvloop.run(serve(job, PipeLink(pipe)))
     gc.disable()  # the process ends: nothing to collect
+
+
+def run_fast(main: Coroutine[Any, Any, Returned]) -> Returned:
+    """`asyncio.run` on the workers' kind of loop."""
+    return uvloop.run(main)
 
 
 class _Member:
@@ -120,18 +134,12 @@ class Ensemble:
             signal.signal(signal.SIGINT, handler)
         theirs.close()
         member = _Member(worker, process, ours)
-        self._loop.add_reader(ours.fileno(), self._readable, member)
-        self._loop.add_reader(process.sentinel, self._died, member)
+        _listen(ours, lambda message: self._heard(member, message), lambda: self._silent(member))
         return member
 
     # -- what the workers say --------------------------------------------------------------------------------------
 
-    def _readable(self, member: _Member) -> None:
-        try:
-            message = member.pipe.recv()
-        except (EOFError, OSError):
-            self._loop.remove_reader(member.pipe.fileno())  # the sentinel tells the rest
-            return
+    def _heard(self, member: _Member, message: orders.Message) -> None:
         if isinstance(message, orders.Failed):
             text = message.message if message.known else f"an unexpected fault:\n{message.message}"
             self._fail(WorkerError(f"{member.name}: {text}"))
@@ -140,16 +148,12 @@ class Ensemble:
         elif member.awaited is not None and not member.awaited.done():
             member.awaited.set_result(message)
 
-    def _died(self, member: _Member) -> None:
-        self._loop.remove_reader(member.process.sentinel)
-        if member.leaving:
-            return
-        if member.pipe.poll():  # its last words are on their way
-            self._readable(member)
-        member.process.join(timeout=1.0)
-        self._fail(
-            WorkerError(f"{member.name}, pid {member.process.pid}, died with exit code {member.process.exitcode}")
-        )
+    def _silent(self, member: _Member) -> None:
+        """The pipe ends when the process does, after its last words."""
+        if not member.leaving:
+            member.process.join(timeout=1.0)
+            code = member.process.exitcode
+            self._fail(WorkerError(f"{member.name}, pid {member.process.pid}, died with exit code {code}"))
 
     def _fail(self, error: WorkerError) -> None:
         if not self._failure.done():
@@ -162,7 +166,7 @@ class Ensemble:
         for member in self._members:
             try:
                 member.pipe.send(order)
-            except OSError:  # dead: the sentinel tells
+            except OSError:  # dead: the end of its pipe tells
                 continue
 
     async def poll(self) -> Sequence[orders.Report]:
@@ -225,9 +229,7 @@ class Ensemble:
             process.kill()
         if not await self._exited(process, self._loop.time() + 2.0):
             raise RunError(f"{member.name}, pid {process.pid}, can't be ended; end it by hand")
-        self._loop.remove_reader(process.sentinel)
-        with contextlib.suppress(OSError):
-            self._loop.remove_reader(member.pipe.fileno())
+        member.leaving = True
         member.pipe.close()
         process.join()
         process.close()

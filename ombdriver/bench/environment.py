@@ -23,21 +23,14 @@ _CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
 
-def fingerprint(server: Mapping[str, object], command_line: Sequence[str]) -> dict[str, Any]:
-    """The environment of a run, as plain data for its result.
-
-    Args:
-        server: what the server says of itself, without secrets.
-        command_line: as typed; passwords in URLs are hidden here.
-    """
-    load = _or_none(os.getloadavg)
+def host() -> dict[str, Any]:
+    """What of this machine and this installation decides how fast the harness is: plain data that can be compared."""
     return {
         "versions": {
             "ombdriver": ombdriver.__version__,
             "python": f"{platform.python_implementation()} {platform.python_version()}",
             **{name: _or_none(lambda name=name: version(name)) for name in PACKAGES},
         },
-        "gitCommit": git_commit(Path(ombdriver.__file__).parents[1]),
         "platform": platform.platform(),
         "kernel": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
@@ -51,6 +44,20 @@ def fingerprint(server: Mapping[str, object], command_line: Sequence[str]) -> di
         },
         "memoryBytes": _or_none(lambda: int(psutil.virtual_memory().total)),
         "memoryLimitBytes": memory_limit(_text(_CGROUP_MEMORY) or ""),
+    }
+
+
+def fingerprint(server: Mapping[str, object], command_line: Sequence[str]) -> dict[str, Any]:
+    """The environment of a run, as plain data for its result.
+
+    Args:
+        server: what the server says of itself, without secrets.
+        command_line: as typed; passwords in URLs are hidden here.
+    """
+    load = _or_none(os.getloadavg)
+    return {
+        **host(),
+        "gitCommit": git_commit(Path(ombdriver.__file__).parents[1]),
         "loadAverage": None if load is None else [round(each, 2) for each in load],
         "server": dict(server),
         "commandLine": redact_command_line(command_line),

@@ -3,24 +3,28 @@
 Knows folders, names and how a file comes to be complete on disk. Must not know how a result was measured or is shown.
 """
 
+import json
 import os
 import re
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ombdriver.bench.result import Result
 from ombdriver.errors import RunError
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_PART = 60
+_TIME = "%Y%m%dT%H%M%SZ"
 
 
 def file_name(result: Result) -> str:
     """The name of the result's file: the beginning of its window in UTC to the second, workload, setup and run id."""
     begin = datetime.fromisoformat(result.begin_time).astimezone(UTC)
     parts = (result.workload, str(result.setup.get("name", "setup")), result.run_id)
-    return "-".join([begin.strftime("%Y%m%dT%H%M%SZ"), *map(_safe, parts)]) + ".json"
+    return "-".join([begin.strftime(_TIME), *map(_safe, parts)]) + ".json"
 
 
 def prepare(folder: Path) -> None:
@@ -39,15 +43,37 @@ def prepare(folder: Path) -> None:
 
 
 def save(result: Result, folder: Path) -> Path:
-    """Writes the result into the folder and returns its path.
+    """Writes the result into the folder and returns its path; see `write`."""
+    return write(folder, file_name(result), result.dumps())
+
+
+def save_report(kind: str, report: Mapping[str, Any], folder: Path) -> Path:
+    """Writes a report other than a run's, by its kind and its `time` (ISO 8601 in UTC); see `write`."""
+    time = datetime.fromisoformat(str(report["time"])).astimezone(UTC)
+    return write(folder, f"{time.strftime(_TIME)}-{_safe(kind)}.json", json.dumps(report, indent=1) + "\n")
+
+
+def latest_calibration(folder: Path, host: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The newest calibration in the folder that was made on `host` (`environment.host`); None if there is none."""
+    for path in sorted(folder.glob("*-calibration.json"), reverse=True):
+        try:
+            report = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # not readable: not a calibration that could be used
+            continue
+        if isinstance(report, dict) and report.get("kind") == "calibration" and report.get("host") == host:
+            return {"time": report["time"], **report["figures"]}
+    return None
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    """Writes `text` as a new file of the folder and returns its path.
 
     The file has its name only once all of it is on disk. A file of that name is never replaced.
 
     Raises:
         RunError: if it can't be written; nothing is left then.
     """
-    path = folder / file_name(result)
-    text = result.dumps()
+    path = folder / name
     if path.exists():
         raise RunError(f"{path} exists already and is not replaced; move it away, or give another --output")
     try:

@@ -1,8 +1,9 @@
 """An in-process loopback: what the harness itself costs, with no server and no socket.
 
-A message is handed to every subscription in the turn of the loop after it was sent, and acknowledged in the turn
-after that. Producers and consumers must share a process, so the plan gives such a run one worker (`LOOPBACK`);
-topics that nobody created come into being on first use, since the harness creates them from another process.
+A message is handed to every subscription when it is sent, and acknowledged in the next turn of the loop. There is room
+while no subscription has more than `MAX_IN_FLIGHT` messages to take: nothing else bounds the queues. Producers and
+consumers must share a process, so the plan gives such a run one worker; topics that nobody created come into being on
+first use, since the harness creates them from another process.
 """
 
 import asyncio
@@ -33,10 +34,21 @@ class Broker:
 
     def __init__(self) -> None:
         self.topics: dict[str, dict[str, _Queue]] = {}
+        self.waiting_producers: list[Callable[[], None]] = []
 
     def queue(self, topic: str, subscription: str) -> _Queue:
         """The queue of `subscription`, made if there is none."""
         return self.topics.setdefault(topic, {}).setdefault(subscription, _Queue())
+
+    def longest(self, topic: str) -> int:
+        """Messages that the slowest subscription of `topic` has not taken."""
+        return max((len(queue.waiting) for queue in self.topics.get(topic, {}).values()), default=0)
+
+    def taken(self) -> None:
+        """A consumer has taken messages: producers that wait may look again."""
+        woken, self.waiting_producers = self.waiting_producers, []
+        for callback in woken:
+            asyncio.get_running_loop().call_soon(callback)
 
     def publish(self, topic: str, payloads: Sequence[bytes]) -> None:
         """Gives `payloads` to every subscription of `topic`."""
@@ -56,7 +68,6 @@ class MemoryProducer:
         self._next = 0
         self._in_flight: list[tuple[int, int, int]] = []
         self._held = 0
-        self._waiters: list[Callable[[], None]] = []
 
     def route(self, count: int, keys: Sequence[bytes] | None) -> Sequence[int] | None:
         """Round robin without keys; with keys, by a hash of the key."""
@@ -70,7 +81,7 @@ class MemoryProducer:
 
     def room(self) -> int:
         """See `driver.DriverProducer.room`."""
-        return MAX_IN_FLIGHT - self._held
+        return MAX_IN_FLIGHT - max(self._held, self._broker.longest(self._topic.name))
 
     def send(self, partition: int, payloads: Sequence[bytes], keys: Sequence[bytes] | None) -> None:
         """See `driver.DriverProducer.send`."""
@@ -86,16 +97,14 @@ class MemoryProducer:
         answered, self._in_flight, self._held = self._in_flight, [], 0
         for partition, first, count in answered:
             self._on_replies(partition, first, count, None, now_ns)
-        woken, self._waiters = self._waiters, []
-        for callback in woken:
-            self._loop.call_soon(callback)
+        self._broker.taken()
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """See `driver.DriverProducer.when_room`."""
         if self.room() > 0:
             self._loop.call_soon(callback)
         else:
-            self._waiters.append(callback)
+            self._broker.waiting_producers.append(callback)
 
     def keep_everything(self, keep: bool) -> None:
         """Nothing is ever trimmed here."""
@@ -108,8 +117,8 @@ class MemoryProducer:
 class MemoryConsumer:
     """Reads some topics as a member of one subscription (`driver.DriverConsumer`)."""
 
-    def __init__(self, queues: Sequence[_Queue]) -> None:
-        self._queues = queues
+    def __init__(self, broker: Broker, queues: Sequence[_Queue]) -> None:
+        self._broker, self._queues = broker, queues
         self._woken = asyncio.Event()
         self._closed = False
         for queue in queues:
@@ -129,6 +138,7 @@ class MemoryConsumer:
             queue.pending += len(taken)
             payloads += taken
         if payloads:
+            self._broker.taken()
             await asyncio.sleep(0)  # the others of this loop get their turn, as a socket would give it to them
             return Batch(payloads, time.monotonic_ns(), payloads)
         self._woken.clear()
@@ -181,7 +191,7 @@ class MemoryDriver:
         name: str,
     ) -> MemoryConsumer:
         """See `driver.Driver.create_consumer`."""
-        return MemoryConsumer([self._broker.queue(topic.name, subscription) for topic in topics])
+        return MemoryConsumer(self._broker, [self._broker.queue(topic.name, subscription) for topic in topics])
 
     async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int:
         """See `driver.Driver.backlog`."""
