@@ -261,8 +261,6 @@ class Channel:
             await asyncio.wait([last], timeout=wait_s)
             if not last.cancel() and not last.cancelled():
                 last.exception()
-        self._wire = None
-        self._replies += wire.replies
         await wire.aclose()
 
 
