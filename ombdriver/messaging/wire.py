@@ -213,25 +213,27 @@ class Wire(asyncio.Protocol):
         gets = self._reader.gets
         left = before = block.left
         good = 0
-        while True:
-            left -= 1
-            if reply.__class__ is ReplyError:
-                if good:
-                    self._report(block, good, None, now_ns)
-                    good = 0
-                self._report(block, 1, server_error(reply), now_ns)
-            else:
-                good += 1
-            if not left:
-                self._line.popleft()
-                break
-            reply = gets()
-            if reply is False:
-                break
-        block.left = left
-        self.replies += before - left
-        if good:
-            self._report(block, good, None, now_ns)
+        try:
+            while True:
+                left -= 1
+                if reply.__class__ is ReplyError:
+                    if good:
+                        self._report(block, good, None, now_ns)
+                        good = 0
+                    self._report(block, 1, server_error(reply), now_ns)
+                else:
+                    good += 1
+                if not left:
+                    self._line.popleft()
+                    break
+                reply = gets()
+                if reply is False:
+                    break
+        finally:  # what came before a malformed reply is booked
+            block.left = left
+            self.replies += before - left
+            if good:
+                self._report(block, good, None, now_ns)
 
     def _report(self, block: Block, count: int, error: Exception | None, time_ns: int) -> None:
         try:
