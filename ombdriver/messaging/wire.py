@@ -115,8 +115,8 @@ class Wire(asyncio.Protocol):
 
     def flush(self) -> None:
         """Writes what waits, in one write: over TLS a joined write was twice as fast as `writelines`."""
-        if not self._out or self._paused or self._cause is not None or self._lost.done():
-            return
+        if not self._out or self._paused or self._cause is not None or self._transport.is_closing():
+            return  # a closing transport would drop it, and it would pass for sent
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
         self._out_bytes = self._out_count = 0
@@ -243,6 +243,7 @@ class Wire(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The server closed its side: so do we."""
+        self._cause = self._cause or ConnectionLost("the server closed the connection")
         return False
 
     def connection_lost(self, exc: BaseException | None) -> None:
