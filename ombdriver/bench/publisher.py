@@ -156,7 +156,7 @@ class Publisher:
             self._looked = due
         at = self._next
         while at < due and at < limit:
-            handle = self._senders[stripe.producer(at)].handle
+            handle = self._narrowest(at, due)
             room = handle.room()
             if room <= 0:
                 self._next, self._waiting = at, True
@@ -173,6 +173,14 @@ class Publisher:
             self._loop.call_soon(self._tick)
         elif at < stripe.total:
             self._ticker.arm(max(stripe.schedule.intended(stripe.index(at)), now_ns + WAKE_NS))
+
+    def _narrowest(self, start: int, due: int) -> DriverProducer:
+        """Of the producers whose turn comes with the next chunk, the one with the least room: it bounds the chunk."""
+        senders, producer = self._senders, self._stripe.producer
+        if len(senders) == 1:
+            return senders[0].handle
+        turns = range(start, min(start + len(senders), start + CHUNK, due))
+        return min((senders[producer(at)].handle for at in turns), key=lambda handle: handle.room())
 
     def _on_room(self) -> None:
         if not self._waiting:
