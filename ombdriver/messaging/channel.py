@@ -9,6 +9,7 @@ Knows no stream command; `wire.Wire` is one connection of it.
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +86,7 @@ class Channel:
         self._wire: Wire | None = None
         self._connecting: asyncio.Task[Wire] | None = None
         self._closed = False
+        self._waiting: deque[tuple[asyncio.Future[Any], bytes, Convert | None, float | None]] = deque()
         self._replies = 0
         self._connections = 0
 
@@ -115,7 +117,7 @@ class Channel:
 
         Raises:
             AioRedisMQValueError: at once, if an argument is of a type that can't be sent.
-            ClosedError: at once, if the channel was closed.
+            ClosedError: at once, if the channel was closed; when awaited, if that happened before the command was sent.
             NotSentError: when awaited, if the command never left.
             OutcomeUnknownError: when awaited, if the connection was lost after the command had left.
             redis.exceptions.RedisError: when awaited, the server's error reply, as redis-py's class for it.
@@ -125,32 +127,49 @@ class Channel:
     def submit(self, data: bytes, *, convert: Convert | None = None, guard_s: float | None = None) -> Awaitable[Any]:
         """As `execute`, for one command that is already packed (`resp.pack`)."""
         wire = self._wire
-        if wire is None or wire.room() <= 0 or wire.has_waiters():
-            if self._closed:
-                raise ClosedError("the channel was closed; make a new client")
-            return self._execute_when_possible(data, convert, guard_s)
+        if wire is None or self._waiting or self._closed or wire.room() <= 0:
+            return self._queue_up(data, convert, guard_s)
         future = wire.submit(data, convert)
         if guard_s is not None:
             self._guard(wire, future, guard_s)
         return future
 
-    async def _execute_when_possible(self, data: bytes, convert: Convert | None, guard_s: float | None) -> Any:
-        wire = await self.ready()
-        while wire.room() <= 0:
-            if wire.is_lost:
-                wire = await self.ready()
-                continue
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            wire.when_room(lambda turn=turn: turn.done() or turn.set_result(None))  # type: ignore[misc]
-            try:
-                await turn
-            except asyncio.CancelledError:
-                wire.pass_on()  # the turn may have been ours already: the next in line gets it
-                raise
-        future = wire.submit(data, convert)
-        if guard_s is not None:
-            self._guard(wire, future, guard_s)
-        return await future
+    def _queue_up(self, data: bytes, convert: Convert | None, guard_s: float | None) -> asyncio.Future[Any]:
+        """Commands that can't go at once wait here, so that nobody who comes later can overtake them."""
+        self._check_open()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((future, data, convert, guard_s))
+        if self._wire is None:
+            self._start_connecting()
+        elif len(self._waiting) == 1:
+            self._wire.when_room(self._send_waiting)
+        return future
+
+    def _send_waiting(self) -> None:
+        """Sends what waits, in order, as far as there is room; a caller that was cancelled is passed over."""
+        wire = self._wire
+        while self._waiting and wire is not None and wire.room() > 0:
+            future, data, convert, guard_s = self._waiting.popleft()
+            if not future.done():
+                wire.submit(data, convert, future)
+                if guard_s is not None:
+                    self._guard(wire, future, guard_s)
+        if wire is None and self._closed:
+            self._fail_waiting(ClosedError("the channel was closed before the command was sent"))
+        elif wire is None and self._waiting:
+            self._start_connecting()
+        elif wire is not None and self._waiting:
+            wire.when_room(self._send_waiting)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the channel was closed; make a new client")
+
+    def _fail_waiting(self, error: BaseException) -> None:
+        while self._waiting:
+            future = self._waiting.popleft()[0]
+            if not future.done():
+                future.set_exception(error)
 
     def _guard(self, wire: Wire, future: asyncio.Future[Any], guard_s: float) -> None:
         def expire() -> None:
@@ -164,21 +183,23 @@ class Channel:
     def room(self) -> int:
         """Commands that may be sent at once, without waiting; 0 when there is no connection."""
         wire = self._wire
-        return 0 if wire is None else wire.room()
+        return 0 if wire is None or self._closed else wire.room()
 
     def send_block(self, data: bytes, count: int, sink: Sink, token: int, first: int) -> None:
         """Sends `count` packed commands, joined in `data`; `sink(token, first, …)` is told of their replies.
 
         Raises:
+            ClosedError: if the channel was closed.
             WouldBlock: if there is no connection; `when_room` tells when there is.
         """
+        self._check_open()
         if self._wire is None:
             raise WouldBlock("the channel is not connected; wait for room first")
         self._wire.submit_block(data, Block(sink, token, first, count))
 
     def when_room(self, callback: Callable[[], None]) -> None:
-        """Calls `callback` once, in a later turn: when there is room, or when it is worth looking again."""
-        if self._wire is not None:
+        """Calls `callback` once, in a later turn: when it is worth looking again. Never, if the channel is closed."""
+        if self._wire is not None and not self._closed:
             self._wire.when_room(callback)
         elif not self._closed:
             self._start_connecting().add_done_callback(lambda _: callback())
@@ -194,8 +215,7 @@ class Channel:
         """
         if self._wire is not None:
             return self._wire
-        if self._closed:
-            raise ClosedError("the channel was closed; make a new client")
+        self._check_open()
         attempt = self._start_connecting()
         try:
             return await asyncio.shield(attempt)  # a cancelled caller must not end the attempt for the others
@@ -212,8 +232,12 @@ class Channel:
 
     def _connected(self, task: asyncio.Task[Wire]) -> None:
         self._connecting = None
-        if not task.cancelled():
-            task.exception()  # callers that still wait get it; without any it is nobody's
+        if task.cancelled():
+            self._fail_waiting(ClosedError("the channel was closed before the command was sent"))
+        elif error := task.exception():  # commands that wait get it; without any it is nobody's
+            self._fail_waiting(error)
+        else:
+            self._send_waiting()
 
     async def _make_wire(self) -> Wire:
         patient = self._connections > 0
@@ -223,7 +247,11 @@ class Channel:
             try:
                 connection = await self._connect()
                 wire = Wire(self._max_in_flight, self._on_lost)
-                wire.adopt(connection)
+                try:
+                    wire.adopt(connection)
+                except BaseException:
+                    await connection.disconnect(nowait=True)
+                    raise
             except (RedisError, OSError) as error:
                 last_chance = time.monotonic() >= deadline and not self._eager
                 hopeless = not patient or (isinstance(error, AuthenticationError) and not self._eager)
@@ -244,30 +272,29 @@ class Channel:
                 self._start_connecting()
 
     async def aclose(self, wait_s: float = 0.0) -> None:
-        """Closes the channel; a second call does nothing.
+        """Closes the channel. When it is closed already this does nothing; a call that still waits, it cuts short.
 
         Args:
             wait_s: how long to wait for the replies in flight, in seconds; what is left then fails.
         """
+        last: asyncio.Future[Any] | None = None
+        if wait_s > 0 and not self._closed and self._wire is not None and (self._wire.in_flight or self._waiting):
+            last = asyncio.ensure_future(self.submit(pack(("PING",))))  # any answer to it comes after all others
         self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
-        wire = self._wire
-        if wire is None:
-            return
-        if wait_s > 0 and wire.in_flight:
-            last = wire.submit(pack(("PING",)), None)  # its answer, whatever it is, comes after all others
+        if last is not None:
             await asyncio.wait([last], timeout=wait_s)
             if not last.cancel() and not last.cancelled():
                 last.exception()
-        await wire.aclose()
+        self._fail_waiting(ClosedError("the channel was closed before the command was sent"))
+        if self._wire is not None:
+            await self._wire.aclose()
 
 
 def connect_error(error: Exception) -> Exception:
     """A refusal by the server keeps its class, so that callers can tell a wrong password from an absent server."""
-    if isinstance(error, RedisError) and not isinstance(error, RedisConnectionError):
-        return error
-    if isinstance(error, AuthenticationError):
+    if not isinstance(error, RedisConnectionError | OSError) or isinstance(error, AuthenticationError):
         return error
     return NotSentError(f"{error}; is the server up, and the URL right?")

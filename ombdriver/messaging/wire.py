@@ -82,13 +82,12 @@ class Wire(asyncio.Protocol):
             return 0
         return self._max_in_flight - self._in_flight
 
-    def has_waiters(self) -> bool:
-        """Whether callers are already queued up for room."""
-        return bool(self._waiters)
-
-    def submit(self, data: bytes, convert: Convert | None) -> asyncio.Future[Any]:
+    def submit(
+        self, data: bytes, convert: Convert | None, future: asyncio.Future[Any] | None = None
+    ) -> asyncio.Future[Any]:
         """Queues one packed command; the future gets `convert(reply)`, the server's error, or `ConnectionLost`."""
-        future: asyncio.Future[Any] = self._loop.create_future()
+        if future is None:
+            future = self._loop.create_future()
         self._line.append((future, convert))
         self._queue(data, 1)
         return future
@@ -128,10 +127,6 @@ class Wire(asyncio.Protocol):
     def when_room(self, callback: Callable[[], None]) -> None:
         """Calls `callback` once, in a later turn, when there is room, or when the connection is lost."""
         self._waiters.append(callback)
-        self._wake()
-
-    def pass_on(self) -> None:
-        """A caller that was given a turn does not use it: the next one may."""
         self._wake()
 
     def _wake(self) -> None:
