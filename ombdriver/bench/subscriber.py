@@ -79,7 +79,9 @@ class Subscriber:
         ours = stamps["run"] == self._run
         probes = ours & (stamps["intended_ns"] == 0)
         if not ours.all() or probes.any():
-            self.strangers += int(len(stamps) - np.count_nonzero(ours))
+            strangers = int(len(stamps) - np.count_nonzero(ours))
+            self.strangers += strangers
+            self.received -= strangers
             self.probed |= set(
                 zip(stamps["producer"][probes].tolist(), stamps["partition"][probes].tolist(), strict=True)
             )
