@@ -88,7 +88,7 @@ class Acknowledgements:
         self._book.latencies(None, intended, {"failed": time_ns - intended})
         self._book.tally("failed", None, [time_ns], [len(intended)])
         name = f"{type(error).__name__}: {error}"
-        if name in self.errors or len(self.errors) < 16:
+        if name in self.errors or len(self.errors) < ERROR_KINDS:
             self.errors[name] = self.errors.get(name, 0) + len(intended)
 
     def fold(self) -> None:
