@@ -1,0 +1,167 @@
+"""`Subscriber` with a consumer that hands over what the test gives it."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from ombdriver.bench import subscriber
+from ombdriver.bench.driver import Batch
+from ombdriver.bench.figures import Book, Figures, Phase
+from ombdriver.bench.payload import STAMP
+from ombdriver.bench.publisher import PROBE_SEQUENCE
+from ombdriver.bench.recorder import Histogram
+from ombdriver.bench.subscriber import FOLD, Subscriber
+from ombdriver.errors import DriverError
+
+RUN = 7
+SECOND = 10**9
+START = 10 * SECOND
+
+
+class ScriptedConsumer:
+    """Hands over batches, empty reads (None) and errors in turn; after the last of them the subscriber leaves."""
+
+    def __init__(self, reader: Subscriber, script: Sequence[Batch | Exception | None]) -> None:
+        self._reader, self._script = reader, list(script)
+        self.acknowledged: list[Batch] = []
+
+    async def receive(self) -> Batch | None:
+        """The next thing of the script."""
+        given = self._script.pop(0)
+        if not self._script:
+            self._reader.leave()
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    def acknowledge(self, batch: Batch) -> None:
+        """Notes what was acknowledged."""
+        self.acknowledged.append(batch)
+
+    async def aclose(self) -> None:
+        """Nothing to end."""
+
+
+def message(intended: int, sent: int, run: int = RUN, producer: int = 0, sequence: int = 0) -> bytes:
+    """A message with its stamp; times from the start of the phase."""
+    return STAMP.pack(START + intended, START + sent, run, producer, 0, 0, sequence) + b"body"
+
+
+def probe(producer: int, partition: int) -> bytes:
+    """A probe of this run."""
+    return STAMP.pack(0, 5, RUN, producer, partition, 0, PROBE_SEQUENCE)
+
+
+def batch(arrived: int, *payloads: bytes) -> Batch:
+    """A batch that arrived so long after the start of the phase."""
+    return Batch(list(payloads), START + arrived, object())
+
+
+async def consumed(*script: Batch | Exception | None) -> tuple[Subscriber, ScriptedConsumer, Figures]:
+    """What a subscriber makes of the script."""
+    book = Book(SECOND)
+    book.open(Phase(0, "measure", START, 10 * SECOND, 1000))
+    reader = Subscriber(RUN, "group-1", book)
+    consumer = ScriptedConsumer(reader, script)
+    await reader.consume(consumer)
+    reader.fold()
+    return reader, consumer, book.take()
+
+
+async def test_latencies_are_from_both_send_times_to_the_arrival_of_the_batch() -> None:
+    """End-to-end from the actual send, response from the intended one; counts go by arrival."""
+    reader, _, figures = await consumed(batch(1_000, message(0, 100), message(200, 300)), batch(SECOND, message(5, 9)))
+
+    service, response = (figures.histograms[0, name, "group-1", 0] for name in ("endToEnd", "endToEndResponse"))
+    assert service.sum_ns == 900 + 700 + SECOND - 9
+    assert response.sum_ns == 1_000 + 800 + SECOND - 5
+    assert figures.counts == {(0, "received", "group-1", 0): 2, (0, "received", "group-1", 1): 1}
+    assert (reader.received, reader.strangers) == (3, 0)
+    assert repr(reader) == "<Subscriber group-1: 3 received>"
+
+
+async def test_latencies_far_below_a_millisecond_are_kept() -> None:
+    """None is dropped or rounded to milliseconds, not even one of 0 or of a few nanoseconds."""
+    _, _, figures = await consumed(batch(100, message(0, 100), message(50, 97)))
+
+    assert figures.histograms[0, "endToEnd", "group-1", 0].index.tolist() == [0, 3]
+
+
+async def test_every_batch_is_acknowledged_once_and_an_empty_read_is_none() -> None:
+    """What was handed over is acknowledged whole, strangers too: they are read, after all."""
+    batches = [batch(1, message(0, 0)), batch(2, b"tiny"), batch(3, message(0, 0, run=RUN + 1))]
+
+    _, consumer, _ = await consumed(None, *batches, None)
+
+    assert consumer.acknowledged == batches
+
+
+async def test_messages_of_others_are_counted_and_not_measured() -> None:
+    """Too short for a stamp, or of another run: a stranger, and no sample."""
+    reader, _, figures = await consumed(
+        batch(50, b"", b"tiny", message(0, 10)), batch(60, message(0, 10, run=RUN + 1), message(0, 20)), batch(70, b"x")
+    )
+
+    assert reader.strangers == 4
+    assert figures.histograms[0, "endToEnd", "group-1", 0].count == 2
+    assert figures.counts == {(0, "received", "group-1", 0): 2}
+    assert reader.received == 2
+
+
+async def test_probes_are_told_and_not_measured() -> None:
+    """A probe says from which producer and partition it came, and is in no figure of the phase."""
+    reader, _, figures = await consumed(batch(5, probe(1, 0), probe(1, 3)), batch(9, message(0, 1), probe(2, 0)))
+
+    assert reader.probed == {(1, 0), (1, 3), (2, 0)}
+    assert figures.histograms[0, "endToEnd", "group-1", 0].count == 1
+    assert reader.received == 4
+
+
+async def test_thousands_are_folded_without_being_asked() -> None:
+    """Stamps kept in memory stay few, however many messages come between two polls."""
+    book = Book(SECOND)
+    book.open(Phase(0, "measure", START, SECOND, 1000))
+    reader = Subscriber(RUN, "group-1", book)
+    many = batch(5, *[message(0, 1)] * FOLD)
+
+    await reader.consume(ScriptedConsumer(reader, [many]))
+
+    assert book.take().histograms[0, "endToEnd", "group-1", 0].count == FOLD
+
+
+async def test_a_merged_histogram_of_all_batches_is_that_of_all_messages() -> None:
+    """Nothing depends on how messages were cut into batches."""
+    times = np.random.default_rng(5).integers(0, 10**8, 3_000)
+    messages = [message(0, int(sent)) for sent in times]
+    cuts = [0, 1, 7, 500, 2_999, 3_000]
+    parts = [batch(2 * 10**8, *messages[a:b]) for a, b in itertools.pairwise(cuts)]
+
+    _, _, figures = await consumed(*parts)
+
+    expected = Histogram.of(2 * 10**8 - times)
+    found = figures.histograms[0, "endToEnd", "group-1", 0]
+    assert (found.index.tolist(), found.counts.tolist()) == (expected.index.tolist(), expected.counts.tolist())
+
+
+async def test_a_consumer_that_can_no_longer_read_is_told() -> None:
+    """Its error reaches the worker; leaving in order or being cancelled is no failure."""
+    book = Book(SECOND)
+    told: list[BaseException] = []
+    failing, leaving, cancelled = (Subscriber(RUN, "g", book) for _ in range(3))
+    error = DriverError("gone")
+    tasks = [
+        subscriber.start(failing, ScriptedConsumer(failing, [error]), told.append),
+        subscriber.start(leaving, ScriptedConsumer(leaving, [None]), told.append),
+        subscriber.start(cancelled, ScriptedConsumer(cancelled, [None]), told.append),
+    ]
+    tasks[2].cancel()
+
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)
+
+    assert told == [error]
+    with pytest.raises(DriverError):
+        tasks[0].result()
