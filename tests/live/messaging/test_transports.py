@@ -66,9 +66,9 @@ async def test_the_database_of_the_url_is_used_by_every_connection(valkey_url: s
 async def acl_url(valkey_url: str) -> AsyncIterator[str]:
     """A URL with a user, and a password in which every sign that a URL gives a meaning is escaped."""
     async with redis.asyncio.Redis.from_url(valkey_url) as raw:
-        await raw.execute_command("ACL", "SETUSER", "worker", "on", ">p@ss:w/rd#?%", "~*", "+@all")
+        await raw.execute_command("ACL", "SETUSER", "worker", "on", ">p@ss:w/rd#?%", "~*", "+@all")  # type: ignore[no-untyped-call]
         yield valkey_url.replace("redis://", "redis://worker:p%40ss%3Aw%2Frd%23%3F%25@")
-        await raw.execute_command("ACL", "DELUSER", "worker")
+        await raw.execute_command("ACL", "DELUSER", "worker")  # type: ignore[no-untyped-call]
 
 
 async def test_a_user_with_a_password(acl_url: str) -> None:
@@ -79,7 +79,7 @@ async def test_a_user_with_a_password(acl_url: str) -> None:
 async def test_a_user_who_may_not_ask_for_client_ids_can_read(acl_url: str, valkey_url: str) -> None:
     """What only makes cancelling quicker is not needed."""
     async with redis.asyncio.Redis.from_url(valkey_url) as raw:
-        await raw.execute_command("ACL", "SETUSER", "worker", "-client|id", "-client|unblock", "-client|setinfo")
+        await raw.execute_command("ACL", "SETUSER", "worker", "-client|id", "-client|unblock", "-client|setinfo")  # type: ignore[no-untyped-call]
         await round_trip(acl_url)
 
 
