@@ -234,6 +234,7 @@ class Course:
                 "role": worker.role,
                 "windowCpuSeconds": (now.cpu_ns - then.cpu_ns) / SECOND,
                 "peakRssBytes": now.rss_bytes,
+                "peakRssGrowthBytes": now.rss_bytes - then.rss_bytes,
                 "garbageCollections": now.gc_pauses,
                 "longestCollectionMs": now.gc_longest_ns / 1e6,
             }

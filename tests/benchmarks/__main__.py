@@ -1,0 +1,140 @@
+"""`make bench`: interleaved rounds on one private server, told as ratios with their spread, and written as JSON.
+
+Machines are noisy: what is compared is measured one after the other in each round, and the ratio is taken within it.
+"""
+
+import argparse
+import asyncio
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvloop
+
+from ombdriver import __version__
+from ombdriver.bench import environment, store
+from ombdriver.bench.calibrate import record_cost
+from ombdriver.bench.recorder import HIGHEST_NS  # noqa: F401 - imports numpy before anything is timed
+from ombdriver.bench.server import PrivateServer
+from tests.benchmarks import harness, library
+
+ROUNDS = 5
+RATIOS = (
+    ("send_message, 500 callers", "send 500", "redis-py pool 50", 15.0),
+    ("send_message, 500 callers", "send 500", "redis-benchmark", 0.7),
+    ("send_message, 50 callers", "send 50", "redis-py pool 50", None),
+    ("send_message, 500 callers", "send 500", "redis-py pipeline 100", None),
+    ("send_message, one by one", "send 1", "redis-py 1", 1.3),
+    ("GroupConsumer, read 500 and ack", "consume", "redis-py consume", 1.3),
+    ("driver, read 500 and ack", "consume driver", "redis-py consume", 1.7),
+    ("harness, publish only", "harness publish", "redis-benchmark", 0.75),
+    ("harness, in and out, 1 group", "harness in and out", "redis-benchmark", 0.45),
+)
+"""What is compared: its name, the two figures (messages per second), and the ratio aimed at."""
+ABSOLUTES = (
+    ("harness flat out, CPU per message, µs", "cpu us", 2.0),
+    ("harness at 10,000 msg/s, publish p50, µs", "publish p50 us", 80.0),
+    ("harness at 10,000 msg/s, publish p99, µs", "publish p99 us", 250.0),
+    ("harness at 10,000 msg/s, mean delay, µs", "delay us", 200.0),
+    ("harness at 10,000 msg/s, cores", "cores", 0.35),
+    ("recording a sample, ns", "record ns", 60.0),
+    ("worker's memory growth in 4 s, MiB", "growth mib", None),
+)
+"""What has no counterpart, and the most that is aimed at; these depend on the machine."""
+
+
+def redis_benchmark(port: int) -> float | None:
+    """XADD of 1 KiB by `redis-benchmark -P 16 -c 50`, per second; None where it is not installed."""
+    program = shutil.which("redis-benchmark")
+    if program is None:
+        return None
+    command = ["-n", "200000", "-P", "16", "-c", "50", "-q", "xadd", "bench", "maxlen", "~", "10000", "*", "payload"]
+    done = subprocess.run([program, "-p", str(port), *command, "x" * 1024], capture_output=True, text=True, check=True)
+    return float(re.findall(r"([0-9.]+) requests per second", done.stdout)[-1])
+
+
+def one_round(server: PrivateServer) -> dict[str, float]:
+    """Every figure once; the library's on uvloop, as the harness's workers are."""
+    url, found = server.url, {}
+    found["redis-py pool 50"] = uvloop.run(library.redis_py(url, 8_000, 50))
+    found["send 500"] = uvloop.run(library.ours(url, 100_000, 500))
+    if (reference := redis_benchmark(server.port)) is not None:
+        found["redis-benchmark"] = reference
+    found["send 50"] = uvloop.run(library.ours(url, 50_000, 50))
+    found["redis-py pipeline 100"] = uvloop.run(library.redis_py_pipeline(url, 40_000, 100))
+    found["redis-py 1"] = uvloop.run(library.redis_py(url, 4_000, 1))
+    found["send 1"] = uvloop.run(library.ours(url, 5_000, 1))
+    found["redis-py consume"] = uvloop.run(library.consume_redis_py(url))
+    found["consume"] = uvloop.run(library.consume_ours(url))
+    found["consume driver"] = uvloop.run(library.consume_driver(url))
+    flat = asyncio.run(harness.trial(url, groups=0))
+    found["harness publish"], found["cpu us"], found["growth mib"] = flat.sent, flat.cpu_us, flat.growth / 2**20
+    through = asyncio.run(harness.trial(url, groups=1))
+    found["harness in and out"] = min(through.sent, through.received)
+    paced = asyncio.run(harness.trial(url, 10_000, groups=0, warmup=1))
+    found["publish p50 us"], found["publish p99 us"] = paced.publish_p50_us, paced.publish_p99_us
+    found["delay us"], found["cores"] = paced.delay_mean_us, paced.cores
+    found["record ns"] = record_cost()
+    return found
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median, and from least to greatest."""
+    return f"{statistics.median(values):>9.2f}   {min(values):.2f} to {max(values):.2f}"
+
+
+def table(rounds: Sequence[dict[str, float]]) -> str:
+    """The ratios within each round, then the figures that stand alone."""
+    lines = [f"{'ratio, median of ' + str(len(rounds)) + ' rounds':<66}{'aim':>6}{'median':>9}   spread"]
+    for name, ours, other, aim in RATIOS:
+        ratios = [each[ours] / each[other] for each in rounds if ours in each and other in each]
+        goal = f">{aim:g}" if aim else ""
+        told = spread(ratios) if ratios else f"   left out: {other} is not installed (Debian's redis-tools)"
+        lines.append(f"{name + ' / ' + other:<66}{goal:>6}{told}")
+    lines += ["", f"{'figure of this machine':<66}{'aim':>6}{'median':>9}   spread"]
+    for name, key, aim in ABSOLUTES:
+        lines.append(f"{name:<66}{f'<{aim:g}' if aim else '':>6}{spread([each[key] for each in rounds])}")
+    lines += ["", f"{'messages per second':<66}{'':>6}{'median':>9}   spread"]
+    rates = [key for _, *pair, _ in RATIOS for key in pair]
+    for key in dict.fromkeys(rates):
+        if key in rounds[0]:
+            values = [each[key] for each in rounds]
+            lines.append(f"{key:<72}{statistics.median(values):>9,.0f}   {min(values):,.0f} to {max(values):,.0f}")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Runs the rounds, prints the table, writes the report."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--output", type=Path, default=Path("results"))
+    options = parser.parse_args()
+    store.prepare(options.output)
+    rounds = []
+    with asyncio.Runner() as runner:
+        server = runner.run(PrivateServer.start())
+        try:
+            for number in range(options.rounds):
+                sys.stderr.write(f"round {number + 1} of {options.rounds}\n")
+                rounds.append(one_round(server))
+        finally:
+            runner.run(server.stop())
+    sys.stdout.write(table(rounds))
+    report = {
+        "kind": "bench",
+        "formatVersion": 1,
+        "version": __version__,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": environment.host(),
+        "rounds": rounds,
+    }
+    sys.stdout.write(f"Result: {store.save_report('bench', report, options.output)}\n")
+
+
+if __name__ == "__main__":
+    main()

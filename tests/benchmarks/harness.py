@@ -1,0 +1,66 @@
+"""The harness's own figures on a real server, by short runs through the same code as any other run."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ombdriver.bench import benchmark, environment
+from ombdriver.bench.benchmark import Request
+from ombdriver.bench.calibrate import FLAT_OUT
+from ombdriver.bench.interrupt import Interrupt
+from ombdriver.bench.report.live import QuietView
+from ombdriver.bench.setup import Setup
+from ombdriver.bench.workload import Workload
+
+SETUP = "{name: bench, driver: redis-streams, server: {engine: valkey}, streams: {retention: 200000}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a short run found.
+
+    Attributes:
+        sent: messages per second acknowledged in the window.
+        received: messages per second received in the window.
+        cpu_us: processor time of the producing worker per message, in µs.
+        cores: the share of a core that the producing worker took.
+        publish_p50_us: publish latency from the actual send; so are the next two.
+        publish_p99_us: its 99th percentile.
+        delay_mean_us: publish delay.
+        growth: bytes by which the producing worker's peak memory grew in the window.
+    """
+
+    sent: float
+    received: float
+    cpu_us: float
+    cores: float
+    publish_p50_us: float
+    publish_p99_us: float
+    delay_mean_us: float
+    growth: int
+
+
+async def trial(url: str, rate: int = FLAT_OUT, *, groups: int, seconds: int = 4, warmup: int = 0) -> Trial:
+    """One run of a single producer with 1 KiB messages; `FLAT_OUT` sends as fast as replies come."""
+    text = f"""
+        {{topics: 1, partitionsPerTopic: 1, messageSize: 1024, subscriptionsPerTopic: {groups}, producersPerTopic: 1,
+        consumerPerSubscription: {groups}, producerRate: {rate}, warmupDuration: {warmup}s, testDuration: {seconds}s,
+        drainTimeout: 100ms}}"""
+    setup = Setup.parse(SETUP, "bench").with_url(url)
+    with tempfile.TemporaryDirectory(prefix="ombdriver-") as folder, Interrupt() as stop:
+        request = Request(Workload.parse(text, "bench"), setup, Path(folder), None, environment.usable_cores())
+        finished = await benchmark.run(request, QuietView(), stop)
+    assert finished is not None
+    result = finished.result
+    worker = result.environment["workers"][0]
+    latency, published = result.latency, max(1, result.totals["published"])
+    return Trial(
+        sent=result.mean_rate("publishRate"),
+        received=result.mean_rate("consumeRate"),
+        cpu_us=worker["windowCpuSeconds"] * 1e6 / published,
+        cores=worker["windowCpuSeconds"] / result.window_s,
+        publish_p50_us=1000 * (latency["publish"].p50 or 0),
+        publish_p99_us=1000 * (latency["publish"].p99 or 0),
+        delay_mean_us=1000 * (latency["publishDelay"].avg or 0),
+        growth=worker["peakRssGrowthBytes"],
+    )

@@ -1,0 +1,123 @@
+"""The library against redis-py, on one server: messages per second, sent or consumed and acknowledged."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from redis.asyncio import BlockingConnectionPool, Redis
+
+from ombdriver import GroupManager, MQProducer
+from ombdriver.bench.driver import TopicSpec
+from ombdriver.bench.drivers.redis_streams import open_driver
+
+PAYLOAD = b"x" * 1024
+MESSAGE = {"payload": PAYLOAD}
+KEPT = 10_000
+BATCH = 500
+FILLED = 60_000
+
+Send = Callable[[], Awaitable[object]]
+
+
+async def rate(send: Send, messages: int, callers: int) -> float:
+    """Messages per second when `callers` callers await one send after the other."""
+
+    async def caller(count: int) -> None:
+        for _ in range(count):
+            await send()
+
+    start = time.perf_counter()
+    await asyncio.gather(*(caller(messages // callers) for _ in range(callers)))
+    return messages // callers * callers / (time.perf_counter() - start)
+
+
+async def ours(url: str, messages: int, callers: int) -> float:
+    """`MQProducer.send_message`."""
+    async with MQProducer("bench", redis_url=url) as producer:
+        await producer.send_message(MESSAGE)
+        return await rate(lambda: producer.send_message(MESSAGE, maxlen=KEPT), messages, callers)
+
+
+async def redis_py(url: str, messages: int, callers: int) -> float:
+    """`Redis.xadd` over a pool with a connection for each caller."""
+    pool = BlockingConnectionPool.from_url(url, max_connections=callers, timeout=60)
+    async with Redis(connection_pool=pool) as client:
+        await client.xadd("bench", MESSAGE)
+        found = await rate(lambda: client.xadd("bench", MESSAGE, maxlen=KEPT), messages, callers)
+    await pool.aclose()
+    return found
+
+
+async def redis_py_pipeline(url: str, messages: int, depth: int) -> float:
+    """`Redis.xadd` in pipelines of `depth` commands, on one connection."""
+    async with Redis.from_url(url) as client:
+
+        async def send() -> None:
+            pipeline = client.pipeline(transaction=False)
+            for _ in range(depth):
+                pipeline.xadd("bench", MESSAGE, maxlen=KEPT)
+            await pipeline.execute()
+
+        return depth * await rate(send, messages // depth, 1)
+
+
+async def filled(url: str) -> Redis:
+    """A client, and `FILLED` messages in the stream `filled` that no group has read."""
+    client = Redis.from_url(url)
+    await client.delete("filled")
+    pipeline = client.pipeline(transaction=False)
+    for at in range(FILLED):
+        pipeline.xadd("filled", {"p": PAYLOAD})
+        if at % 1000 == 999:
+            await pipeline.execute()
+    return client
+
+
+async def consume_redis_py(url: str) -> float:
+    """Messages per second read 500 at a time, decoded, and acknowledged with one XACK per batch: redis-py."""
+    async with await filled(url) as client, Redis.from_url(url, decode_responses=True) as reader:
+        await client.xgroup_create("filled", "g", "0")
+        start, got = time.perf_counter(), 0
+        while got < FILLED:
+            found = await reader.xreadgroup("g", "c", {"filled": ">"}, count=BATCH, block=1000)
+            ids = [entry_id for entry_id, _ in found[0][1]]
+            await reader.xack("filled", "g", *ids)
+            got += len(ids)
+        return got / (time.perf_counter() - start)
+
+
+async def consume_ours(url: str) -> float:
+    """The same through `GroupConsumer`, in the same shape."""
+    async with await filled(url), GroupManager("filled", redis_url=url) as manager:
+        group = await manager.create_group("g", msg_id="0")
+        consumer = await group.create_consumer("c")
+        async with consumer:
+            start, got = time.perf_counter(), 0
+            while got < FILLED:
+                found = await consumer.block_read_messages(count=BATCH, block=1000)
+                ids = [entry_id for entry_id, _ in found[0][1]]
+                await consumer.ack_message(*ids)
+                got += len(ids)
+            return got / (time.perf_counter() - start)
+
+
+async def consume_driver(url: str) -> float:
+    """The same through the harness's driver, which hands over payloads by batch."""
+    async with await filled(url) as client:
+        driver = await open_driver({"url": url, "run_id": "bench", "read_count": BATCH})
+        topic = TopicSpec("ombdriver-bench-0000")
+        await driver.create_topics([topic], ["g"])
+        await client.rename("filled", "{ombdriver-bench-0000:0}")
+        await client.xgroup_create("{ombdriver-bench-0000:0}", "g", "0")
+        consumer = await driver.create_consumer([topic], "g", "c")
+        start, got = time.perf_counter(), 0
+        while got < FILLED:
+            batch = await consumer.receive()
+            if batch is not None:
+                consumer.acknowledge(batch)
+                got += len(batch.payloads)
+        await consumer.aclose()
+        found = got / (time.perf_counter() - start)
+        await driver.delete_created()
+        await driver.aclose()
+        return found
