@@ -31,7 +31,7 @@ types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev
-	@echo "No benchmarks of ombdriver itself yet; 'make run' runs one of a server." >&2; exit 1
+	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null; then \
