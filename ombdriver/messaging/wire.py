@@ -159,6 +159,8 @@ class Wire(asyncio.Protocol):
         """Hands each complete reply to the head of the line; all replies of one read share one arrival time."""
         now_ns = self.progress_ns = time.monotonic_ns()
         try:
+            if self._in_flight == self._out_count:
+                raise ConnectionLost("the server sent a reply before anything was asked")
             self._reader.feed(data)
             self._dispatch(now_ns)
         except Exception as error:  # a malformed or unexpected reply: the order of the replies can't be trusted
@@ -198,8 +200,8 @@ class Wire(asyncio.Protocol):
                 else:
                     try:
                         future.set_result(convert(reply))
-                    except Exception as error:
-                        future.set_exception(error)
+                    except Exception as error:  # a future refuses StopIteration
+                        future.set_exception(RuntimeError(repr(error)) if isinstance(error, StopIteration) else error)
         finally:
             self._in_flight -= self.replies - before
 
