@@ -22,7 +22,7 @@ def take_over(connection: AbstractConnection, protocol: asyncio.Protocol) -> Non
         ConnectionLost: if redis-py holds bytes that it has read and not used, or is no longer connected.
     """
     reader, writer = connection._reader, connection._writer
-    if reader is None or writer is None:
+    if reader is None or writer is None or reader.at_eof() or writer.is_closing():
         raise ConnectionLost("the connection was lost during the handshake; try again")
     parser_reader = getattr(connection._parser, "_reader", None)
     if reader._buffer or (parser_reader is not None and parser_reader.has_data()):  # type: ignore[attr-defined]
