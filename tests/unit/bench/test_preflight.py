@@ -1,0 +1,64 @@
+"""What a server that is not ours has to offer before anything is created on it."""
+
+import pytest
+
+from ombdriver.bench.preflight import MARGIN, faults
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+def facts(**changed: object) -> dict[str, object]:
+    """A server with 100 MiB used, a limit of 1 GiB and no eviction."""
+    values: dict[str, object] = {
+        "usedMemoryBytes": 100 * MIB,
+        "maxMemoryBytes": GIB,
+        "systemMemoryBytes": 16 * GIB,
+        "evictionPolicy": "noeviction",
+    }
+    return values | changed
+
+
+def test_a_server_with_room_is_taken() -> None:
+    """Also right up to its limit, the margin included."""
+    assert faults(facts(), 200 * MIB) == []
+    assert faults(facts(), int(924 * MIB / MARGIN)) == []
+
+
+def test_too_small_a_limit_is_a_fault() -> None:
+    """The limit, what is used, and what the run needs with its margin are told, and the way out."""
+    (fault,) = faults(facts(), 800 * MIB)
+
+    assert "maxmemory is 1 GiB" in fault
+    assert "100 MiB" in fault
+    assert "960 MiB" in fault
+    assert "or raise maxmemory" in fault
+
+
+def test_without_a_limit_the_machine_is_the_limit() -> None:
+    """A server without maxmemory takes what its machine has."""
+    assert faults(facts(maxMemoryBytes=0), 12 * GIB) == []
+    (fault,) = faults(facts(maxMemoryBytes=0), 15 * GIB)
+
+    assert "the server's machine has 16 GiB" in fault
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_a_server_that_evicts_is_a_fault(policy: str) -> None:
+    """Messages could vanish, and the run would not know; without a limit nothing is ever evicted."""
+    (fault,) = faults(facts(evictionPolicy=policy), MIB)
+
+    assert f"maxmemory-policy {policy}" in fault
+    assert "set maxmemory-policy noeviction" in fault
+    assert faults(facts(evictionPolicy=policy, maxMemoryBytes=0), MIB) == []
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """Too small, and evicting: both."""
+    assert len(faults(facts(evictionPolicy="allkeys-lru"), GIB)) == 2
+
+
+def test_what_a_driver_does_not_tell_is_not_judged() -> None:
+    """A third party's driver may know no memory at all."""
+    assert faults({}, GIB) == []
+    assert faults({"maxMemoryBytes": "?", "usedMemoryBytes": None}, GIB) == []
