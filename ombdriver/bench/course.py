@@ -208,24 +208,29 @@ class Course:
         self._hold_trimming()
 
     def _hold_trimming(self) -> None:
-        """Streams must never be cut past a subscription that is still reading, however slow it is."""
+        """Streams must never be cut past a subscription that is still reading, however slow it is.
+
+        What is known is how far behind a subscription is over all streams, so in a run with many of them this holds
+        sooner than it had to. It is told when a single stream might have lost something without it.
+        """
         kept = self._plan.max_entries
         if kept is None:
             return
         worst = max(self._behind().values(), default=0)
         if not self._keeping and worst > kept // 2:
             self._keeping = True
-            self.caveats.append(
-                Caveat(
-                    "trimmingHeld",
-                    f"a subscription fell {worst:,} messages behind, so trimming was held until it had caught up:"
-                    " the streams grew past their usual length",
-                )
-            )
             self._ensemble.order(orders.Keep(True))
         elif self._keeping and worst < kept // RELEASE:
             self._keeping = False
             self._ensemble.order(orders.Keep(False))
+        if worst > kept and "trimmingHeld" not in {caveat.kind for caveat in self.caveats}:
+            self.caveats.append(
+                Caveat(
+                    "trimmingHeld",
+                    f"a subscription fell more than {kept:,} messages behind, so trimming was held until it had"
+                    " caught up: the streams grew past their usual length",
+                )
+            )
 
     def _told_workers(self, before: Sequence[orders.ProcessFigures]) -> list[dict[str, object]]:
         """What each worker process took, the processor time from `before` on."""
