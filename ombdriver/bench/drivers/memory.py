@@ -34,7 +34,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.topics: dict[str, dict[str, _Queue]] = {}
-        self.waiting_producers: list[Callable[[], None]] = []
+        self._waiting: list[tuple[MemoryProducer, Callable[[], None]]] = []
 
     def queue(self, topic: str, subscription: str) -> _Queue:
         """The queue of `subscription`, made if there is none."""
@@ -45,10 +45,17 @@ class Broker:
         return max((len(queue.waiting) for queue in self.topics.get(topic, {}).values()), default=0)
 
     def taken(self) -> None:
-        """A consumer has taken messages: producers that wait may look again."""
-        woken, self.waiting_producers = self.waiting_producers, []
-        for callback in woken:
+        """There may be room again, since messages were taken or acknowledged: producers that have some are called."""
+        waiting, self._waiting = self._waiting, []
+        for producer, callback in waiting:
+            self.call_when_room(producer, callback)
+
+    def call_when_room(self, producer: "MemoryProducer", callback: Callable[[], None]) -> None:
+        """See `driver.DriverProducer.when_room`."""
+        if producer.room() > 0:
             asyncio.get_running_loop().call_soon(callback)
+        else:
+            self._waiting.append((producer, callback))
 
     def publish(self, topic: str, payloads: Sequence[bytes]) -> None:
         """Gives `payloads` to every subscription of `topic`."""
@@ -101,10 +108,7 @@ class MemoryProducer:
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """See `driver.DriverProducer.when_room`."""
-        if self.room() > 0:
-            self._loop.call_soon(callback)
-        else:
-            self._broker.waiting_producers.append(callback)
+        self._broker.call_when_room(self, callback)
 
     def keep_everything(self, keep: bool) -> None:
         """Nothing is ever trimmed here."""
