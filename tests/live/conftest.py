@@ -1,0 +1,50 @@
+"""Drivers for the conformance suite: `memory`, and `redis-streams` on both servers.
+
+A third party's driver can be held against the suite by adding a way to open it to `DRIVERS`.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+import redis
+from seam import RUN_ID, Open
+
+from ombdriver.bench.driver import Driver, load_driver
+from ombdriver.bench.server import PrivateServer
+
+DRIVERS: Mapping[str, str | None] = {"memory": None, "valkey": "valkey", "redis": "redis_server"}
+"""By name: the fixture of the server that `redis-streams` is opened on, or None for `memory`."""
+
+
+@pytest.fixture(params=DRIVERS)
+def opening(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
+    """The name of a driver, and what its factory is given; on a server, a database of the suite's own."""
+    fixture = DRIVERS[request.param]
+    if fixture is None:
+        return "memory", {}
+    server: PrivateServer = request.getfixturevalue(fixture)
+    with redis.Redis.from_url(f"{server.url}/9") as client:
+        client.flushdb()
+    return "redis-streams", {"url": f"{server.url}/9", "run_id": RUN_ID, "block_ms": 20}
+
+
+@pytest.fixture
+async def open_one(opening: tuple[str, dict[str, object]]) -> AsyncIterator[Open]:
+    """Opens drivers on the same system, empty at first; closes them at the end."""
+    opened: list[Driver] = []
+    name, given = opening
+
+    async def open_it() -> Driver:
+        opened.append(await load_driver(name)(given))
+        return opened[-1]
+
+    yield open_it
+    for driver in opened:
+        await driver.delete_created()
+        await driver.aclose()
+
+
+@pytest.fixture
+async def driver(open_one: Open) -> Driver:
+    """One driver."""
+    return await open_one()
