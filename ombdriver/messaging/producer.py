@@ -1,7 +1,7 @@
 """`MQProducer`: sends messages to one stream, or to the partitions of one topic. The sending half of the hot path."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -43,7 +43,7 @@ class MQProducer(MQClient):
         self._partitioner = Partitioner(stream_key) if isinstance(stream_key, Topic) else None
         self._key = b"" if isinstance(stream_key, Topic) else commands.key_bytes(stream_key)
         self._bulk: Channel | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_running: Callable[[], bool] = bool
         self._id_of: Any = None
         self._adopt(Link(redis_name, redis_url, redis_pool, kwargs), owns_link=True)
 
@@ -89,7 +89,8 @@ class MQProducer(MQClient):
             redis.exceptions.ResponseError: when awaited, if the server refuses.
         """
         bulk = self._bulk
-        if bulk is None or self._loop is not asyncio._get_running_loop() or self._closed:
+        # Not compared with the running loop: asking for that asks the kernel for the process id, 3 µs where measured.
+        if bulk is None or self._closed or not self._is_running():
             bulk = self._bind()
         partitioner = self._partitioner
         if partitioner is not None:
@@ -102,18 +103,23 @@ class MQProducer(MQClient):
             message.__class__ is dict
             and message
             and msg_id == "*"
-            and maxlen is None
+            and (maxlen is None or maxlen.__class__ is int)
             and not (nomkstream or minid is not None or limit is not None or ref_policy is not None)
         ):
-            # The usual case, spelt out: half a microsecond less than by way of `commands`.
-            return bulk.execute("XADD", stream, "*", *chain.from_iterable(message.items()), convert=self._id_of)
+            # The usual case, spelt out: a microsecond less than by way of `commands`.
+            words = chain.from_iterable(message.items())
+            if maxlen is None:
+                return bulk.execute("XADD", stream, "*", *words, convert=self._id_of)
+            if maxlen >= 0:
+                how = "~" if approximate else "="
+                return bulk.execute("XADD", stream, "MAXLEN", how, maxlen, "*", *words, convert=self._id_of)
         bounds = commands.trimming(maxlen, minid, approximate, limit)
         options: list[Word] = [*(["NOMKSTREAM"] if nomkstream else []), *commands.policy(ref_policy), *bounds]
         return bulk.execute(*commands.xadd(stream, message, msg_id, options), convert=self._id_of)
 
     def _bind(self) -> Channel:
         channels = self._channels()
-        self._loop = asyncio.get_running_loop()
+        self._is_running = asyncio.get_running_loop().is_running
         self._bulk = channels.bulk
         self._id_of = channels.id_of
         return channels.bulk
