@@ -8,6 +8,7 @@ from ombdriver.bench.driver import Batch, Driver, DriverConsumer, DriverProducer
 
 RUN_ID = "conform1"
 ONE = TopicSpec(f"ombdriver-{RUN_ID}-0000", 1)
+ONE_KEY = f"{{{ONE.name}:0}}"
 THREE = TopicSpec(f"ombdriver-{RUN_ID}-0001", 3)
 
 Open = Callable[[], Awaitable[Driver]]

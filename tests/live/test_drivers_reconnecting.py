@@ -1,0 +1,159 @@
+"""`redis-streams` when its connections are killed: what was in flight is told, and nothing is left behind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import redis.asyncio
+from seam import ONE, RUN_ID, Replies, acknowledged, payloads, receive
+
+from ombdriver.bench.driver import DriverProducer
+from ombdriver.bench.drivers.redis_streams import RedisStreamsDriver, open_driver
+from ombdriver.messaging.errors import OutcomeUnknownError
+
+
+class System:
+    """A driver with one topic, and the test's own connection to its server."""
+
+    def __init__(self, driver: RedisStreamsDriver, raw: redis.asyncio.Redis) -> None:
+        self.driver, self.raw = driver, raw
+
+    async def kill(self, command: str, flag: str = "") -> None:
+        """Ends the connection whose last command was `command`, as soon as there is one with that flag."""
+        while True:
+            for client in await self.raw.client_list():
+                if client["cmd"] == command and flag in client["flags"]:
+                    await self.raw.client_kill_filter(_id=client["id"])
+                    return
+
+    async def room(self, producer: DriverProducer) -> None:
+        """Returns when the producer may send."""
+        while producer.room() <= 0:
+            there_is = asyncio.Event()
+            producer.when_room(there_is.set)
+            await there_is.wait()
+
+
+@pytest.fixture
+async def system(server_url: str) -> AsyncIterator[System]:
+    """On each server."""
+    raw = redis.asyncio.Redis.from_url(server_url)
+    driver = await open_driver({"url": server_url, "run_id": RUN_ID, "block_ms": 20})
+    await driver.create_topics([ONE], ["g"])
+    yield System(driver, raw)
+    await raw.client_unpause()
+    await driver.delete_created()
+    await driver.aclose()
+    await raw.aclose()
+
+
+async def test_a_producer_tells_what_was_in_flight_and_goes_on(system: System) -> None:
+    """Its messages may or may not be stored: each is reported once, with an error; later ones are sent as ever."""
+    replies = Replies()
+    producer = await system.driver.create_producer(ONE, replies)
+    producer.send(0, [b"before"] * 10, None)
+    await replies.until(10)
+    await system.raw.client_pause(30_000, all=False)
+    producer.send(0, [b"lost"] * 100, None)
+    producer.send(0, [b"lost"] * 50, None)
+    await system.kill("xadd", flag="b")
+    await replies.until(160)
+    assert producer.room() == 0
+
+    await system.raw.client_unpause()
+    await system.room(producer)
+    producer.send(0, [b"after"] * 5, None)
+    await replies.until(165)
+
+    lost = [(first, count) for _, first, count, error, _ in replies.told if isinstance(error, OutcomeUnknownError)]
+    assert lost == [(10, 100), (110, 50)]
+    assert replies.indices(0) == [*range(10), *range(160, 165)]
+    assert system.driver.statistics()["reconnects"] == 1
+
+
+async def test_a_send_without_room_after_a_loss_is_told_too(system: System) -> None:
+    """A producer that sends before it has seen the loss gets an error for each message, and no exception."""
+    replies = Replies()
+    producer = await system.driver.create_producer(ONE, replies)
+    producer.send(0, [b"before"], None)
+    await replies.until(1)
+    await system.kill("xadd")
+    sent = 1
+    while producer.room() > 0:  # until the loss has been seen
+        producer.send(0, [b"into the gap"], None)
+        sent += 1
+        await asyncio.sleep(0)
+
+    await replies.until(sent)
+
+    told = [first + at for _, first, count, _, _ in replies.told for at in range(count)]
+    assert told == list(range(sent))
+    await system.room(producer)
+
+
+async def test_a_consumer_reads_again_what_it_had_not_acknowledged(system: System) -> None:
+    """When a read is lost it first gets what is pending for it, since the reply may have been lost on its way."""
+    replies = Replies()
+    producer = await system.driver.create_producer(ONE, replies)
+    consumer = await system.driver.create_consumer([ONE], "g", "c")
+    producer.send(0, [b"1", b"2", b"3"], None)
+    assert payloads(await receive(consumer, 3)) == [b"1", b"2", b"3"]
+    reading = asyncio.create_task(receive(consumer, 4))
+    await system.kill("xreadgroup", flag="b")
+    producer.send(0, [b"4"], None)
+
+    again = await reading
+
+    assert payloads(again) == [b"1", b"2", b"3", b"4"]
+    for batch in again:
+        consumer.acknowledge(batch)
+    await acknowledged(system.driver, [ONE], "g")
+
+
+async def test_a_consumer_whose_read_waits_is_not_lost_with_its_connection(system: System) -> None:
+    """The read that blocks comes back with nothing, and the next ones are on a new connection."""
+    consumer = await system.driver.create_consumer([ONE], "g", "c")
+    assert await consumer.receive() is None
+    reading = asyncio.create_task(receive(consumer, 1))
+    for _ in range(3):
+        await system.kill("xreadgroup")
+    replies = Replies()
+    (await system.driver.create_producer(ONE, replies)).send(0, [b"m"], None)
+
+    assert payloads(await reading) == [b"m"]
+
+
+async def test_acknowledgements_are_sent_again(system: System) -> None:
+    """Acknowledging twice is acknowledging once, so a lost connection loses none and none is counted as failed."""
+    replies = Replies()
+    producer = await system.driver.create_producer(ONE, replies)
+    consumer = await system.driver.create_consumer([ONE], "g", "c")
+    producer.send(0, [b"m"] * 20, None)
+    await replies.until(20)
+    batches = await receive(consumer, 20)
+    await system.raw.client_pause(30_000, all=False)
+    for batch in batches:
+        consumer.acknowledge(batch)
+    await system.kill("xack", flag="b")
+    await system.raw.client_unpause()
+
+    await acknowledged(system.driver, [ONE], "g")
+
+    assert "failedAcknowledgements" not in system.driver.statistics()
+    await consumer.aclose()
+
+
+async def test_a_refused_acknowledgement_is_counted(system: System) -> None:
+    """Nobody waits for it, so it shows in the statistics."""
+    replies = Replies()
+    producer = await system.driver.create_producer(ONE, replies)
+    consumer = await system.driver.create_consumer([ONE], "g", "c")
+    producer.send(0, [b"m"], None)
+    (batch,) = await receive(consumer, 1)
+    (key,) = await system.raw.keys("{ombdriver*")
+    await system.raw.set(key, "no stream any more")
+
+    consumer.acknowledge(batch)
+    await consumer.aclose()
+
+    assert system.driver.statistics()["failedAcknowledgements"] == 1
