@@ -7,21 +7,24 @@ stood in error messages.
 import asyncio
 import contextlib
 import traceback
+from collections.abc import Awaitable, Callable
 
 import pytest
 import redis.asyncio
 
 from ombdriver import AioRedisMQException, MQClient, MQProducer, NotSentError, OutcomeUnknownError
 
+Cut = Callable[[], Awaitable[None]]
 
-async def test_a_client_comes_back_after_its_connections_were_closed(server_url: str, raw: redis.asyncio.Redis) -> None:
+
+async def test_a_client_comes_back_after_its_connections_were_closed(server_url: str, cut: Cut) -> None:
     """Sends, acknowledgements and queries after a loss connect anew, without the caller's help."""
     async with MQProducer("s", redis_url=server_url) as producer:
         for n in range(5):
             await producer.send_message({"n": n})
             assert await producer.get_stream_length("s") == n + 1
             await producer.check_health()
-            await raw.client_kill_filter(_type="normal", skipme=True)
+            await cut()
             # The bulk channel learns of the loss from its socket.
             while producer.statistics().bulk.connected:  # noqa: ASYNC110 - there is no event to wait for
                 await asyncio.sleep(0)
@@ -30,9 +33,7 @@ async def test_a_client_comes_back_after_its_connections_were_closed(server_url:
         assert producer.statistics().bulk.reconnects == 4
 
 
-async def test_a_send_that_is_lost_is_never_repeated_and_never_silent(
-    server_url: str, raw: redis.asyncio.Redis
-) -> None:
+async def test_a_send_that_is_lost_is_never_repeated_and_never_silent(server_url: str, cut: Cut) -> None:
     """Each message is stored once, or its caller has an error that says whether it may have been stored."""
     async with MQProducer("s", redis_url=server_url) as producer:
         await producer.send_message({"n": -1})
@@ -40,7 +41,7 @@ async def test_a_send_that_is_lost_is_never_repeated_and_never_silent(
         for start in range(0, 2_000, 100):
             sends = [asyncio.ensure_future(producer.send_message({"n": n})) for n in range(start, start + 100)]
             if start % 300 == 0:
-                await raw.client_kill_filter(_type="normal", skipme=True)
+                await cut()
             outcomes += await asyncio.gather(*sends, return_exceptions=True)
         stored = [int(fields["n"]) for _, fields in await producer.query_messages("s")][1:]
 

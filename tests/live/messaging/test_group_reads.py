@@ -15,6 +15,7 @@ from redis.exceptions import ResponseError
 from ombdriver import ClosedError, GroupConsumer, GroupManager, MQProducer, OutcomeUnknownError
 
 Waits = Callable[[int], Awaitable[None]]
+Cut = Callable[[], Awaitable[None]]
 
 
 @pytest.fixture
@@ -209,13 +210,12 @@ async def test_a_parked_reply_waits_for_a_read_of_its_streams(
 
 
 async def test_a_lost_group_read_is_told_and_what_was_delivered_is_pending(
-    consumer: GroupConsumer, producer: MQProducer, raw: redis.asyncio.Redis, blocked: Waits
+    consumer: GroupConsumer, producer: MQProducer, cut: Cut, blocked: Waits
 ) -> None:
     """It is not sent again by itself: that would hide what the server delivered. The next read connects anew."""
     reading = asyncio.ensure_future(consumer.block_read_messages(block=60_000))
     await blocked(1)
-    [victim] = [c["id"] for c in await raw.client_list() if "b" in c["flags"]]
-    await raw.client_kill_filter(_id=victim)
+    await cut()
 
     with pytest.raises(OutcomeUnknownError):
         await reading
@@ -224,13 +224,13 @@ async def test_a_lost_group_read_is_told_and_what_was_delivered_is_pending(
 
 
 async def test_an_acknowledgement_survives_a_lost_connection(
-    consumer: GroupConsumer, producer: MQProducer, raw: redis.asyncio.Redis
+    consumer: GroupConsumer, producer: MQProducer, cut: Cut
 ) -> None:
     """It may be carried out twice without harm, so it is sent again."""
     await producer.send_message({"f": "v"}, "1-0")
     await consumer.block_read_messages(block=1000)
     await consumer.ack_message("9-9")
-    await raw.client_kill_filter(_type="normal", skipme=True)
+    await cut()
 
     assert await consumer.ack_message("1-0") == 1
 
