@@ -92,3 +92,8 @@ def test_a_client_may_be_made_outside_of_an_event_loop() -> None:
     assert repr(client) == "<MQClient <Link name 'name'>>"
     with pytest.raises(AioRedisMQException, match="no running event loop"):
         client.redis_pool  # noqa: B018 - it is a property that connects
+
+
+def test_a_client_that_asks_sentinels_is_accepted() -> None:
+    """Its connection class finds the master anew for each connection that is made from it."""
+    check_client(redis.asyncio.Sentinel([("localhost", 26379)]).master_for("orders"))
