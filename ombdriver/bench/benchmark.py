@@ -102,7 +102,8 @@ async def run(request: Request, view: LiveView, stop: Interrupt) -> Finished | N
             await driver.create_topics(plan.topics, plan.subscriptions)
             ensemble = await stack.enter_async_context(Ensemble(plan, request.setup.driver, options))
         collector = Collector(plan.subscriptions, plan.sample_interval_ns)
-        course = Course(plan, ensemble, driver, stop, collector, Viewing(view, plan, collector).show)
+        show = Viewing(view, plan, collector).show
+        course = Course(plan, ensemble, driver, stop, collector, show, server.check if server else lambda: None)
         try:
             await course.run()
         except OmbdriverError:

@@ -59,13 +59,21 @@ class Course:
         stop: is listened to all the time.
         collector: takes the reports.
         show: is called whenever there is something new.
+        check: raises when what the run stands on is gone; called with every poll.
     """
 
     def __init__(
-        self, plan: Plan, ensemble: Ensemble, driver: Driver, stop: Interrupt, collector: Collector, show: Show
+        self,
+        plan: Plan,
+        ensemble: Ensemble,
+        driver: Driver,
+        stop: Interrupt,
+        collector: Collector,
+        show: Show,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._plan, self._ensemble, self._driver, self._stop = plan, ensemble, driver, stop
-        self._show = show
+        self._show, self._check = show, check
         self.collector = collector
         self.caveats: list[Caveat] = []
         self.window: Window | None = None
@@ -204,6 +212,7 @@ class Course:
         await self._stop.wait(seconds)
 
     async def _poll(self) -> None:
+        self._check()
         self.collector.take(await self._ensemble.poll())
         self._hold_trimming()
 
