@@ -11,6 +11,7 @@ import multiprocessing
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ Returned = TypeVar("Returned")
 CONNECT_TIMEOUT_S = 60.0
 POLL_TIMEOUT_S = 30.0
 LEAVE_TIMEOUT_S = 10.0
+_OF_THE_PARENT = (signal.SIGINT, signal.SIGTERM)
 
 
 class PipeLink:
@@ -67,8 +69,10 @@ def _listen(pipe: "Connection[Any, Any]", on_message: Callable[[Any], None], on_
 
 
 def _main(pipe: "Connection[orders.Message, orders.Order]", job: orders.Job) -> None:
-    """A worker process. Ctrl-C reaches the whole foreground group; only the parent acts on it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker process. Ctrl-C and SIGTERM may reach the whole group; only the parent acts on them."""
+    for number in _OF_THE_PARENT:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_PARENT)
     uvloop.run(serve(job, PipeLink(pipe)))
     gc.disable()  # the process ends: nothing to collect
 
@@ -127,11 +131,13 @@ class Ensemble:
         process = context.Process(
             target=_main, args=(theirs, job), name=f"ombdriver-worker-{worker.index}", daemon=True
         )
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited, so that Ctrl-C can't hit its start-up
+        resource_tracker.ensure_running()  # it unblocks SIGINT when it starts
+        # Inherited, so that no signal hits the worker's start-up; and none that comes meanwhile is lost to us.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_PARENT)
         try:
             process.start()
         finally:
-            signal.signal(signal.SIGINT, handler)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         member = _Member(worker, process, ours)
         _listen(ours, lambda message: self._heard(member, message), lambda: self._silent(member))
@@ -224,8 +230,6 @@ class Ensemble:
     async def _end(self, member: _Member, deadline: float) -> None:
         process = member.process
         if not await self._exited(process, deadline):
-            process.terminate()
-        if not await self._exited(process, self._loop.time() + 2.0):
             process.kill()
         if not await self._exited(process, self._loop.time() + 2.0):
             raise RunError(f"{member.name}, pid {process.pid}, can't be ended; end it by hand")
