@@ -87,6 +87,7 @@ class Started:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         self._psutil = psutil.Process(self._process.pid)
         self._family: dict[int, psutil.Process] = {}
@@ -129,6 +130,10 @@ class Started:
     def send(self, number: signal.Signals) -> None:
         """A signal to the process itself."""
         self._process.send_signal(number)
+
+    def send_to_group(self, number: signal.Signals) -> None:
+        """A signal to the process and to all that are in its group, as a terminal's Ctrl-C is."""
+        os.killpg(self._process.pid, number)
 
     def end(self) -> tuple[int, str, str]:
         """Waits for the end: exit code, standard output, and all of standard error."""
