@@ -99,10 +99,15 @@ async def leftovers(channel: Channel) -> list[Leftover]:
 
 
 async def _read(channel: Channel, run_id: str) -> Leftover | None:
-    host, started, topics = await channel.execute("HMGET", RECORD + run_id, "host", "started", "topics")
-    if not topics:
+    """None for what is no record of ours: it is left as it is."""
+    if await channel.execute("TYPE", RECORD + run_id) != b"hash":
         return None
+    host, started, topics = await channel.execute("HMGET", RECORD + run_id, "host", "started", "topics")
     prefix = f"{TOPIC_PREFIX}{run_id}-"
-    specs = [TopicSpec(name, partitions) for name, partitions in json.loads(topics) if name.startswith(prefix)]
+    try:
+        named = [(str(name), int(partitions)) for name, partitions in json.loads(topics or "")]
+    except (ValueError, TypeError):
+        return None
+    specs = tuple(TopicSpec(name, partitions) for name, partitions in named if name.startswith(prefix))
     alive = bool(await channel.execute("EXISTS", ALIVE + run_id))
-    return Leftover(run_id, (host or b"?").decode(), (started or b"?").decode(), alive, tuple(specs))
+    return Leftover(run_id, (host or b"?").decode(), (started or b"?").decode(), alive, specs)
