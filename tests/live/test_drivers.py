@@ -153,7 +153,7 @@ async def test_a_deleted_stream_ends_its_consumer(server_url: str, raw: redis.as
     consumer = await driver.create_consumer([ONE], "g", "c")
     await raw.delete(ONE_KEY)
 
-    with pytest.raises(DriverError, match=r"group g can't be read: .*; were its streams deleted\?"):
+    with pytest.raises(DriverError, match=r"group g can't be read: NOGROUP"):
         await receive(consumer, 1)
     await driver.aclose()
 

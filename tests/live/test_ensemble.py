@@ -1,0 +1,176 @@
+"""`Ensemble`: real worker processes, what they report, and what happens when one of them does not."""
+
+import asyncio
+import contextlib
+import re
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from ombdriver.bench import orders
+from ombdriver.bench.drivers.redis_streams import RedisStreamsDriver, open_driver
+from ombdriver.bench.ensemble import Ensemble
+from ombdriver.bench.figures import Phase
+from ombdriver.bench.plan import Plan, make_plan
+from ombdriver.bench.setup import Setup
+from ombdriver.bench.workload import Workload
+from ombdriver.errors import WorkerError
+
+RUN_ID = "ensemble"
+WORKLOAD = """
+topics: 2
+partitionsPerTopic: 2
+messageSize: 64
+subscriptionsPerTopic: 2
+consumerPerSubscription: 1
+producersPerTopic: 2
+producerRate: 1000
+testDuration: 1s
+"""
+
+
+def plan_for(url: str, workers: int = 3) -> Plan:
+    """A run of some producers and consumers in so many processes."""
+    setup = Setup.load("embedded").with_url(url)
+    return make_plan(Workload.parse(WORKLOAD, "w.yaml"), setup, RUN_ID, workers=workers, cores=2)
+
+
+def options(url: str) -> Mapping[str, object]:
+    """What the driver is given."""
+    return {"url": url, "run_id": RUN_ID, "block_ms": 50}
+
+
+def pids() -> set[int]:
+    """The worker processes that run."""
+    return {
+        child.pid
+        for child in psutil.Process().children()
+        if child.is_running() and any("spawn_main" in word for word in child.cmdline())
+    }
+
+
+@pytest.fixture
+async def driver(valkey_url: str) -> AsyncIterator[RedisStreamsDriver]:
+    """The parent's driver, with the topics made."""
+    made = await open_driver(options(valkey_url))
+    plan = plan_for(valkey_url)
+    await made.create_topics(plan.topics, plan.subscriptions)
+    yield made
+    await made.delete_created()
+    await made.aclose()
+
+
+async def polled(ensemble: Ensemble) -> AsyncIterator[list[orders.Report]]:
+    """Reports, again and again."""
+    while True:
+        yield list(await ensemble.poll())
+
+
+async def test_workers_probe_send_receive_and_leave(valkey_url: str, driver: RedisStreamsDriver) -> None:
+    """Every group gets a probe of each partition, then the schedule to the message; then the processes are gone."""
+    plan = plan_for(valkey_url)
+    received: dict[str, int] = {}
+    async with Ensemble(plan, "redis-streams", options(valkey_url)) as ensemble:
+        assert len(pids()) == 3
+        assert re.fullmatch(r"<Ensemble \['worker 0 \(produce\)', .*'worker 2 \(consume\)'\]>", repr(ensemble))
+        ensemble.order(orders.Probe())
+        async for reports in polled(ensemble):
+            assert [bool(report.sent) for report in reports] == [True, False, False]
+            if len(frozenset().union(*(report.probed for report in reports))) == 2 * 8:
+                break
+        ensemble.order(orders.Begin(Phase(0, "measure", time.monotonic_ns(), 500_000_000, plan.rate)))
+        async for reports in polled(ensemble):
+            for name in plan.subscriptions:
+                received[name] = sum(report.received.get(name, 0) for report in reports)
+            if min(received.values()) >= 500 + 8:
+                break
+        assert sum(report.acknowledged for report in reports) == 500 + 8
+        assert received == {"group-1": 508, "group-2": 508}
+        assert all(report.process.cpu_ns > 0 and report.process.rss_bytes > 2**20 for report in reports)
+
+    assert pids() == set()
+    assert all([await driver.backlog(plan.topics, name) == 0 for name in plan.subscriptions])
+
+
+async def test_a_worker_that_is_killed_ends_every_wait_with_its_name(
+    valkey_url: str, driver: RedisStreamsDriver
+) -> None:
+    """A poll under way, a sleep, and all that come later; the others are ended."""
+    ensemble = Ensemble(plan_for(valkey_url), "redis-streams", options(valkey_url))
+    async with ensemble:
+        (victim, *_) = pids()
+        watching = asyncio.create_task(ensemble.watch(3600))
+        psutil.Process(victim).kill()
+
+        with pytest.raises(WorkerError, match=rf"worker \d \(\w+\), pid {victim}, died with exit code -9"):
+            await watching
+        for _ in range(2):
+            with pytest.raises(WorkerError, match=f"pid {victim}"):
+                await ensemble.poll()
+
+    assert pids() == set()
+
+
+async def test_a_worker_that_can_not_connect_says_why(unused_tcp_port: int) -> None:
+    """Its own error, under its name, without a traceback; nothing is left of the others."""
+    url = f"redis://127.0.0.1:{unused_tcp_port}"
+
+    with pytest.raises(
+        WorkerError, match=r"^worker \d \(\w+\): redis://127\.0\.0\.1:\d+: .*is the server up"
+    ) as raised:
+        await Ensemble(plan_for(url), "redis-streams", options(url)).__aenter__()
+
+    assert "Traceback" not in str(raised.value)
+    assert pids() == set()
+
+
+async def test_a_worker_that_meets_an_unexpected_fault_shows_it(valkey_url: str) -> None:
+    """With its traceback, since it is a fault of the program."""
+    plan = plan_for(valkey_url)
+    async with contextlib.AsyncExitStack() as stack:
+        driver = await open_driver(options(valkey_url))
+        stack.push_async_callback(driver.aclose)
+        await driver.create_topics(plan.topics, plan.subscriptions)
+        stack.push_async_callback(driver.delete_created)
+        ensemble = await stack.enter_async_context(Ensemble(plan, "redis-streams", options(valkey_url)))
+        ensemble.order("nonsense")  # type: ignore[arg-type]
+
+        with pytest.raises(WorkerError, match=r"(?s)worker \d .*an unexpected fault:.*KeyError"):
+            await ensemble.poll()
+
+
+async def test_a_subscription_that_can_no_longer_be_read_ends_the_run(
+    valkey_url: str, driver: RedisStreamsDriver
+) -> None:
+    """Somebody deletes the streams: the worker says so."""
+    async with Ensemble(plan_for(valkey_url), "redis-streams", options(valkey_url)) as ensemble:
+        await driver.delete_created()
+
+        with pytest.raises(WorkerError, match=r"worker \d \(consume\): group group-\d can't be read: NOGROUP"):
+            await ensemble.watch(3600)
+
+
+async def test_signals_meant_for_the_parent_do_not_end_a_worker(valkey_url: str, driver: RedisStreamsDriver) -> None:
+    """Ctrl-C in a terminal reaches all of the group; workers go on until the parent says so."""
+    async with Ensemble(plan_for(valkey_url), "redis-streams", options(valkey_url)) as ensemble:
+        for pid in pids():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                psutil.Process(pid).send_signal(number)
+
+        assert len(await ensemble.poll()) == 3
+
+
+async def test_a_cancelled_start_ends_the_workers(valkey_url: str, driver: RedisStreamsDriver) -> None:
+    """Whatever they were at."""
+    starting = asyncio.create_task(Ensemble(plan_for(valkey_url), "redis-streams", options(valkey_url)).__aenter__())
+    while not pids():  # noqa: ASYNC110 - processes tell nobody
+        await asyncio.sleep(0)
+
+    starting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert pids() == set()
