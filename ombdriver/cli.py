@@ -106,6 +106,8 @@ def run(plain: bool, quiet: bool, **options: Any) -> None:
     from ombdriver.bench.report.terminal import show
 
     for request in _requests(**options):
+        # A log between the lines of a display would tear it.
+        plain = plain or click.get_current_context().find_root().params["verbose"] > 0
         view = make_view("quiet" if quiet else "plain" if plain else "auto", sys.stderr)
         finished = asyncio.run(_run(request, view))
         if finished is None:

@@ -4,6 +4,7 @@ A table of contents; what happens in each part is told by the part. Tear-down go
 whatever happened, and starts only when the result is on disk.
 """
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -28,6 +29,8 @@ from ombdriver.bench.setup import Setup
 from ombdriver.bench.viewing import Viewing
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import OmbdriverError, RunError, ServerError
+
+logger = logging.getLogger(__name__)
 
 READ_BYTES = 1 << 20
 """One read of a consumer should bring about so much at most, whatever the size of the messages."""
@@ -96,10 +99,12 @@ async def run(request: Request, view: LiveView, stop: Interrupt) -> Finished | N
             driver = await load_driver(request.setup.driver)(options)
             stack.push_async_callback(driver.aclose)
             facts = await driver.describe()
+            logger.info("run %s on %s %s", plan.run_id, facts.get("engine"), facts.get("version", ""))
             if server is None:
                 _check(facts, plan)
                 stack.push_async_callback(_delete_created, driver, request.setup)
             await driver.create_topics(plan.topics, plan.subscriptions)
+            logger.info("created %d topics of %d streams in all", len(plan.topics), plan.partitions)
             ensemble = await stack.enter_async_context(Ensemble(plan, request.setup.driver, options))
         collector = Collector(plan.subscriptions, plan.sample_interval_ns)
         show = Viewing(view, plan, collector).show
@@ -120,6 +125,7 @@ async def _server(setup: Setup, stack: AsyncExitStack) -> tuple[PrivateServer | 
     if setup.server.url is not None:
         return None, setup.server.url
     server = await PrivateServer.start(setup.server.engine or "valkey")
+    logger.info("started a private server at %s, pid %d", server.url, server.pid)
     stack.push_async_callback(server.stop)
     return server, server.url
 
@@ -146,7 +152,8 @@ def _check(facts: Mapping[str, object], plan: Plan) -> None:
 
 async def _delete_created(driver: Driver, setup: Setup) -> None:
     try:
-        await driver.delete_created()
+        deleted = await driver.delete_created()
+        logger.info("deleted %d streams", deleted)
     except OmbdriverError as error:
         url = setup.spec().get("server", {}).get("url", "the server")
         raise RunError(f"{error}; what this run created is still there: `ombdriver clean --url {url}`") from error

@@ -4,12 +4,13 @@ Knows phases, orders and figures; no server, file or terminal. Everything is ask
 which brings a report of all of them; between polls this process sleeps.
 """
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-from ombdriver.bench import orders
+from ombdriver.bench import orders, remarks
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.driver import Driver
 from ombdriver.bench.ensemble import Ensemble
@@ -19,6 +20,8 @@ from ombdriver.bench.plan import Plan
 from ombdriver.bench.result import Caveat
 from ombdriver.bench.window import Window
 from ombdriver.errors import RunError
+
+logger = logging.getLogger(__name__)
 
 SECOND = 10**9
 LEAD_NS = 300_000_000
@@ -81,6 +84,7 @@ class Course:
         self.workers: list[dict[str, object]] = []
         self.begin_time: datetime | None = None
         self._keeping = False
+        self._furthest_behind = 0
 
     def __repr__(self) -> str:
         return f"<Course {self.collector}>"
@@ -98,7 +102,8 @@ class Course:
         if self._plan.warmup_ns:
             await self._phase(Stage.WARM_UP, self._begin(0, "warm-up", self._plan.warmup_ns))
         carried_in = await self._settle(Stage.CUT, self._plan.drain_timeout_ns)
-        self._tell_carried_in(carried_in)
+        if self._plan.warmup_ns:
+            self.caveats += remarks.on_warm_up(sum(carried_in.values()) + self.collector.in_flight)
         before = self.collector.processes()
         measured = self._begin(1, "measure", self._plan.test_ns)
         self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
@@ -109,7 +114,8 @@ class Course:
             seconds = length_ns / SECOND
             self.partial_reason = f"interrupted by {self._stop.name} after {seconds:.1f} s of the measurement"
         left = await self._settle(Stage.DRAIN, self._plan.drain_timeout_ns)
-        self._tell_left(left)
+        self.caveats += remarks.on_trimming(self._furthest_behind, self._plan.max_entries)
+        self.caveats += remarks.on_drain(left, self.collector.counters(), self.collector.errors())
         self.window = Window(self.collector, measured, length_ns, carried_in)
 
     # -- phases ----------------------------------------------------------------------------------------------------
@@ -135,6 +141,7 @@ class Course:
             if errors := self.collector.errors():
                 raise RunError(f"a probe was refused: {errors.most_common(1)[0][0]}")
             if not missing and not self.collector.in_flight:
+                logger.info("ready: %d pairs of subscription and partition have had a probe", len(wanted))
                 return
             if time.monotonic_ns() > deadline_ns:
                 name, topic, partition = min(missing, default=("-", "-", 0))
@@ -156,6 +163,7 @@ class Course:
         step_ns = min(self.collector.interval_ns, LONGEST_POLL_NS)
         shown = -1
         self._show(stage, phase, shown)
+        logger.info("%s: %d msg/s for %g s", phase.name, phase.rate, phase.duration_ns / SECOND)
         next_ns = phase.start_ns + step_ns
         while not self._stop.asked and time.monotonic_ns() < phase.end_ns:
             await self._sleep((min(next_ns, phase.end_ns) - time.monotonic_ns()) / SECOND)
@@ -192,6 +200,7 @@ class Course:
             await self._ensemble.watch(SETTLE_POLL_S)
         self._ensemble.order(orders.Halt())
         await self._poll()
+        logger.info("%s ends: %s", stage.value, self.collector)
         return self._behind()
 
     async def _anything_left(self) -> bool:
@@ -232,14 +241,7 @@ class Course:
         elif self._keeping and worst < kept // RELEASE:
             self._keeping = False
             self._ensemble.order(orders.Keep(False))
-        if worst > kept and "trimmingHeld" not in {caveat.kind for caveat in self.caveats}:
-            self.caveats.append(
-                Caveat(
-                    "trimmingHeld",
-                    f"a subscription fell more than {kept:,} messages behind, so trimming was held until it had"
-                    " caught up: the streams grew past their usual length",
-                )
-            )
+        self._furthest_behind = max(self._furthest_behind, worst)
 
     def _told_workers(self, before: Sequence[orders.ProcessFigures]) -> list[dict[str, object]]:
         """What each worker process took, the processor time from `before` on."""
@@ -254,23 +256,3 @@ class Course:
             }
             for worker, then, now in zip(self._plan.workers, before, self.collector.processes(), strict=True)
         ]
-
-    def _tell_carried_in(self, carried_in: dict[str, int]) -> None:
-        carried = sum(carried_in.values()) + self.collector.in_flight
-        if carried and self._plan.warmup_ns:
-            self.caveats.append(
-                Caveat(
-                    "carriedIn",
-                    f"{carried:,} messages of the warm-up were still on their way when the measurement began;"
-                    " the rate may be more than this setup sustains",
-                )
-            )
-
-    def _tell_left(self, left: dict[str, int]) -> None:
-        for name, count in left.items():
-            if count:
-                self.caveats.append(
-                    Caveat("notReceived", f"{name} had not received {count:,} messages when the drain ended")
-                )
-        for text, count in self.collector.errors().most_common(3):
-            self.caveats.append(Caveat("publishErrors", f"{count:,} messages met the error: {text}"))

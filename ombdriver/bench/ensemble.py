@@ -7,6 +7,7 @@ every wait with an error that names it; workers end by themselves when this proc
 import asyncio
 import contextlib
 import gc
+import logging
 import multiprocessing
 import signal
 import threading
@@ -22,6 +23,8 @@ from ombdriver.bench import orders
 from ombdriver.bench.plan import Plan, WorkerPlan
 from ombdriver.bench.worker import serve
 from ombdriver.errors import RunError, WorkerError
+
+logger = logging.getLogger(__name__)
 
 Returned = TypeVar("Returned")
 
@@ -116,6 +119,7 @@ class Ensemble:
             for worker in self._plan.workers:
                 self._members.append(self._spawn(worker))
             await self._gather("connect", CONNECT_TIMEOUT_S)
+            logger.info("connected: %s", ", ".join(f"{m.name}, pid {m.process.pid}" for m in self._members))
         except BaseException:
             await self.aclose()
             raise
@@ -169,6 +173,7 @@ class Ensemble:
 
     def order(self, order: orders.Order) -> None:
         """Gives `order` to all workers."""
+        logger.debug("order to all workers: %s", order)
         for member in self._members:
             try:
                 member.pipe.send(order)

@@ -112,6 +112,8 @@ class Measurements:
         totals: sums over the window.
         counters: what else was counted and must not be passed over in silence (over-range samples, failed
             acknowledgements, reconnects, ...), by camelCase name.
+        delay_parts: what publish delay is made of: `scheduleLag` (from due until the worker looked: the harness's) and
+            `blocked` (from there until it was sent: the system's back-pressure).
     """
 
     families: Mapping[str, FamilyMeasurements]
@@ -122,3 +124,4 @@ class Measurements:
     backlog: Sequence[int]
     totals: Totals
     counters: Mapping[str, int] = field(default_factory=dict)
+    delay_parts: Mapping[str, LatencySummaryNs] = field(default_factory=dict)

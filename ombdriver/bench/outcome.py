@@ -98,6 +98,7 @@ def build_result(
             "received": totals.received,
         },
         counters=dict(measured.counters),
+        delay_parts={part: summary(each) for part, each in measured.delay_parts.items()},
         subscriptions=tuple(
             Subscription(
                 each.name,

@@ -240,6 +240,8 @@ class Publisher:
         self.sent += len(intended)
         sender.handle.send(partition, payloads, keys)
 
-    def close(self) -> None:
-        """Ends the ticker."""
+    async def aclose(self) -> None:
+        """Ends the ticker and the producers."""
         self._ticker.close()
+        for sender in self._senders:
+            await sender.handle.aclose()

@@ -123,6 +123,7 @@ class Result:
         counters: what else was counted, by name.
         subscriptions: in the plan's order.
         latency: a summary in ms for each of the five families.
+        delay_parts: a summary in ms of `scheduleLag` and of `blocked`, which add up to the publish delay of a message.
         rates, series, aggregated, quantiles: by the names in `RATES`, `SERIES`, `AGGREGATED`, `QUANTILES`, which stand
             at the top of the JSON; latencies in OMB's units.
         workload_spec, workload_sha256, setup: as resolved.
@@ -152,6 +153,7 @@ class Result:
     counters: Mapping[str, int]
     subscriptions: tuple[Subscription, ...]
     latency: Mapping[str, LatencySummary]
+    delay_parts: Mapping[str, LatencySummary]
     rates: Mapping[str, list[float]]
     aggregated: Mapping[str, float | None]
     series: Mapping[str, list[float | None]]
@@ -232,6 +234,7 @@ class Result:
             read[each.name] = data[_camel(each.name)] if names is None else {name: data[name] for name in names}
         read["caveats"] = tuple(Caveat(one["kind"], one["message"]) for one in read["caveats"])
         read["latency"] = {family: LatencySummary.from_json(read["latency"][family]) for family in FAMILIES}
+        read["delay_parts"] = {part: LatencySummary.from_json(each) for part, each in read["delay_parts"].items()}
         read["subscriptions"] = tuple(
             Subscription(
                 one["name"],

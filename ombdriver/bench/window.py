@@ -24,6 +24,7 @@ from ombdriver.bench.recorder import Histogram
 TICKS_PER_HALVING = 5
 """Points of a quantile curve for each halving of what is left to 100 %."""
 
+DELAY_PARTS = ("scheduleLag", "blocked")
 RESPONSES = ("publishResponse", "endToEndResponse")
 """Families in which a message that was never sent stands too, at (end - intended)."""
 
@@ -133,4 +134,5 @@ class Window:
                 received=sum(each.received for each in subscriptions),
             ),
             counters=self._collector.counters(),
+            delay_parts={part: summarise(self.histogram(part)) for part in DELAY_PARTS},
         )

@@ -208,7 +208,7 @@ class Worker:
         for reader in self._subscribers.values():
             reader.leave()
         if self._publisher:
-            self._publisher.close()
+            await self._publisher.aclose()
         for consumer in self._consumers:
             await consumer.aclose()  # ends the read under way
         for task in self._reading:

@@ -120,7 +120,8 @@ class StreamConsumer:
             self._replay = {key.encode(): b"0" for key in self._keys}
             return None
         except Exception as error:
-            raise DriverError(f"group {self._group} can't be read: {error}; were its streams deleted?") from error
+            gone = "; its stream was deleted, or the server was emptied" if "NOGROUP" in str(error) else ""
+            raise DriverError(f"group {self._group} can't be read: {error}{gone}") from error
         return batch
 
     async def _receive_pending(self, after: dict[bytes, bytes]) -> Batch | None:

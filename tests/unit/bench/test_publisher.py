@@ -260,6 +260,6 @@ async def test_everything_is_kept_at_every_producer_when_asked() -> None:
     assert [handle.keeping for handle in bench.handles] == [True, True]
     bench.publisher.keep_everything(False)
     assert [handle.keeping for handle in bench.handles] == [False, False]
-    bench.publisher.close()
+    await bench.publisher.aclose()
     assert bench.ticker.closed
     assert repr(bench.publisher) == "<Publisher 0 of 0 sent, 0 in flight>"

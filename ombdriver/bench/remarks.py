@@ -1,0 +1,70 @@
+"""What a reader of the figures has to know with them: counts of a run -> caveats. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from ombdriver.bench.result import Caveat
+
+MOST_ERRORS = 3
+"""Different errors of sends that are told."""
+
+
+def on_warm_up(carried: int) -> list[Caveat]:
+    """`carried` messages of the warm-up were still on their way, or not received, when the measurement began."""
+    if not carried:
+        return []
+    return [
+        Caveat(
+            "carriedIn",
+            f"{carried:,} messages of the warm-up were still on their way when the measurement began;"
+            " the rate may be more than this setup sustains",
+        )
+    ]
+
+
+def on_trimming(furthest_behind: int, kept: int | None) -> list[Caveat]:
+    """A subscription was `furthest_behind` messages behind at worst, and each stream keeps about `kept` entries.
+
+    Trimming was held long before; it is told when a single stream might have lost something without that.
+    """
+    if kept is None or furthest_behind <= kept:
+        return []
+    return [
+        Caveat(
+            "trimmingHeld",
+            f"a subscription fell {furthest_behind:,} messages behind, so trimming was held until it had caught up:"
+            " the streams grew past their usual length",
+        )
+    ]
+
+
+def on_drain(left: Mapping[str, int], counters: Mapping[str, int], errors: Counter[str]) -> list[Caveat]:
+    """What did not end well.
+
+    Args:
+        left: messages that each subscription had not received when the drain ended.
+        counters: the run's counters.
+        errors: how often each error was met by a send.
+    """
+    found = [
+        Caveat("notReceived", f"{name} had not received {count:,} messages when the drain ended")
+        for name, count in left.items()
+        if count
+    ]
+    if refused := counters.get("failedAcknowledgements", 0):
+        found.append(
+            Caveat(
+                "failedAcknowledgements",
+                f"{refused:,} acknowledgements were refused or never answered, so their messages stay pending;"
+                " may this user run XACK?",
+            )
+        )
+    if lost := counters.get("reconnects", 0):
+        found.append(
+            Caveat(
+                "reconnects", f"{lost:,} connections were lost and made anew; what was on its way may have come twice"
+            )
+        )
+    for text, count in errors.most_common(MOST_ERRORS):
+        found.append(Caveat("publishErrors", f"{count:,} messages met the error: {text}"))
+    return found
