@@ -295,9 +295,11 @@ def _main(arguments: Sequence[str] | None) -> int:
         return _told(error.faults, EXIT_INPUT)
     except OmbdriverError as error:
         return _told([str(error)], EXIT_FAILED)
-    except BrokenPipeError:  # whoever read our output has had enough
+    except OSError as error:  # files have errors of ours by now, so this is our output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+        if isinstance(error, BrokenPipeError):  # whoever read it has had enough
+            return EXIT_FAILED
+        return _told([f"the output can't be written ({error.strerror}); send it elsewhere"], EXIT_FAILED)
     return code if isinstance(code, int) else 0
 
 
