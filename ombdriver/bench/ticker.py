@@ -8,6 +8,7 @@ Knows no schedule and sends nothing.
 """
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import sys
@@ -55,21 +56,27 @@ class TimerfdTicker:
             raise OSError(ctypes.get_errno(), "timerfd_create failed")
         self._callback = callback
         self._spec = _Itimerspec()
+        self._at_ns = 0
+        self._armings = 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._fd, self._fire)
 
     def arm(self, at_ns: int) -> None:
         """See `Ticker.arm`."""
-        at_ns = max(at_ns, 1)  # 0 would disarm the timer
+        self._at_ns = at_ns = max(at_ns, 1)  # 0 would disarm the timer
+        self._armings += 1
         self._spec.value.seconds, self._spec.value.nanoseconds = divmod(at_ns, 10**9)
         self._libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, ctypes.byref(self._spec), None)
 
     def _fire(self) -> None:
-        try:
-            os.read(self._fd, 8)
-        except BlockingIOError:  # armed anew since it became readable
+        if time.monotonic_ns() < self._at_ns:  # armed anew since it became readable
             return
+        armings = self._armings
         self._callback()
+        # Arming the timer anew clears it; reading it for that would be one more system call for each wake-up.
+        if self._armings == armings and self._fd >= 0:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._fd, 8)
 
     def close(self) -> None:
         """See `Ticker.close`."""
