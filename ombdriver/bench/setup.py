@@ -25,7 +25,7 @@ from ombdriver.bench.retention_plan import LEAST_ENTRIES, Retention
 from ombdriver.bench.text import nearest, shown
 from ombdriver.bench.yamlfile import parse_document, read_text
 from ombdriver.errors import InputError
-from ombdriver.secrets import redact_url
+from ombdriver.secrets import HIDDEN, redact_url
 
 FOLDER = Path(__file__).parent / "setups"
 """Where the setups that come with the package lie."""
@@ -44,7 +44,7 @@ def check_url(url: str) -> str:
     Raises:
         ValueError: if its scheme is not redis, rediss or unix, or a part is missing or malformed.
     """
-    told = redact_url(url)
+    told = redact_url(url) if "://" in url else re.sub(r".*@", f"{HIDDEN}@", url, flags=re.S)
     example = "write redis://HOST:PORT/DB, rediss://... for TLS, or unix:///PATH"
     try:
         parts = urlsplit(url)
