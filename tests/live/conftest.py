@@ -1,12 +1,14 @@
-"""Drivers for the conformance suite: `memory`, and `redis-streams` on both servers.
+"""A place to run `ombdriver` in; and drivers for the conformance suite: `memory`, and `redis-streams` on both servers.
 
 A third party's driver can be held against the suite by adding a way to open it to `DRIVERS`.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import redis
+from processes import Place, place_in
 from seam import RUN_ID, Open
 
 from ombdriver.bench.driver import Driver, load_driver
@@ -48,3 +50,10 @@ async def open_one(opening: tuple[str, dict[str, object]]) -> AsyncIterator[Open
 async def driver(open_one: Open) -> Driver:
     """One driver."""
     return await open_one()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A folder to run in, which is left clean."""
+    with place_in(tmp_path) as made:
+        yield made

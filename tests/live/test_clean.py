@@ -2,11 +2,10 @@
 
 import signal
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 import redis
-from processes import Place, place_in
+from processes import Place
 
 from ombdriver.bench.cleaning import clean
 from ombdriver.bench.driver import TopicSpec
@@ -21,13 +20,6 @@ FOREIGN: dict[str, str] = {
     "{ombdriver-dead0001-9999:0}": "5",
 }
 """Keys of others, some of them with names much like ours."""
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    """A folder to run in, which is left clean."""
-    with place_in(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`ombdriver run`, from its command line to its result, on real servers."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,13 +26,6 @@ OMB_FIELDS = [
 """Every field of OMB's TestResult."""
 
 FORBIDDEN = ("config", "flush", "pause", "debug", "shutdown", "swapdb", "replicaof", "slaveof")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    """A folder to run in, which is left clean."""
-    with place_in(tmp_path) as made:
-        yield made
 
 
 def ran(place: Place, *arguments: str) -> dict[str, Any]:

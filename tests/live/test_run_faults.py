@@ -1,21 +1,12 @@
 """Runs that can't start, fail midway, or are ended by somebody: one message, an exit code, and nothing left behind."""
 
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
-from processes import Place, place_in
+from processes import Place
 
 from ombdriver.bench.server import PrivateServer
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    """A folder to run in, which is left clean."""
-    with place_in(tmp_path) as made:
-        yield made
 
 
 def refused(place: Place, *arguments: str, code: int = 1) -> str:
