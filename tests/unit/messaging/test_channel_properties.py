@@ -145,7 +145,7 @@ class Script:
                 assert error is None
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(steps, endings, st.integers(1, 8))
 async def test_every_caller_gets_its_own_reply_or_the_true_error(
     script: list[tuple[str, Any]], ending: str, max_in_flight: int
