@@ -170,9 +170,8 @@ def test_a_signal_in_the_window_gives_a_partial_result(place: Place, number: sig
     (result,) = place.results()
     assert result["partial"]
     assert result["partialReason"].startswith(f"interrupted by {number.name} after")
-    assert result["totals"]["published"] >= 500
+    assert result["totals"]["published"] + result["totals"]["unsent"] >= 500
     assert result["totals"]["received"] == 2 * result["totals"]["published"]
-    assert result["totals"]["unsent"] == 0
     assert result["latency"]["publish"]["count"] == result["totals"]["published"]
 
 
