@@ -7,43 +7,20 @@ Knows no stream command; `wire.Wire` is one connection of it.
 """
 
 import asyncio
-import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import AuthenticationError, RedisError
-from redis.exceptions import ConnectionError as RedisConnectionError
-
 from ombdriver.messaging.block import Block, Sink
-from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError, WouldBlock
+from ombdriver.messaging.connecting import Backoff, Connect, dial, watch_for_stalls
+from ombdriver.messaging.errors import ClosedError, ConnectionLost, WouldBlock
 from ombdriver.messaging.resp import Argument, pack
 from ombdriver.messaging.wire import Convert, Wire
 
-Connect = Callable[[], Awaitable[AbstractConnection]]
-"""Gives a new redis-py connection of its own, connected, with protocol 2 and no retries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Waits between attempts to reconnect: full jitter under `first_s * 2**attempt`, at most `cap_s`.
-
-    Attributes:
-        first_s: the bound of the first wait, in seconds.
-        cap_s: the bound that no wait passes, in seconds.
-        give_up_s: after how long a caller that waits for the connection gets the error; the next caller tries again.
-    """
-
-    first_s: float = 0.05
-    cap_s: float = 10.0
-    give_up_s: float = 30.0
-
-    def wait_s(self, attempt: int) -> float:
-        """How long to wait after failed attempt `attempt` (from 0), in seconds."""
-        return random.uniform(0, min(self.cap_s, self.first_s * 2 ** min(attempt, 30)))
+AGAIN_S = 0.5
+"""After a failed attempt to connect, who waits for room is called so many seconds later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +50,22 @@ class Channel:
         connect: makes the redis-py connection that is taken over.
         max_in_flight: commands that may be without a reply; callers past it wait.
         backoff: the policy for reconnecting.
-        eager: reconnect as soon as the connection is lost, not on the next use.
+        stall_s: a peer that has owed replies for so many seconds is reported in the log; None for a channel whose
+            commands may block. The connection is left as it is: a stall is not a loss.
     """
 
     def __init__(
-        self, connect: Connect, *, max_in_flight: int = 10_000, backoff: Backoff | None = None, eager: bool = False
+        self,
+        connect: Connect,
+        *,
+        max_in_flight: int = 10_000,
+        backoff: Backoff | None = None,
+        stall_s: float | None = 30.0,
     ) -> None:
         self._connect = connect
+        self._stall_s = stall_s
         self._max_in_flight = max_in_flight
         self._backoff = backoff or Backoff()
-        self._eager = eager
         self._wire: Wire | None = None
         self._connecting: asyncio.Task[Wire] | None = None
         self._closed = False
@@ -202,7 +185,13 @@ class Channel:
         if self._wire is not None and not self._closed:
             self._wire.when_room(callback)
         elif not self._closed:
-            self._start_connecting().add_done_callback(lambda _: callback())
+            loop = asyncio.get_running_loop()
+
+            def attempted(task: asyncio.Task[Wire]) -> None:
+                failed = task.cancelled() or task.exception() is not None
+                loop.call_later(AGAIN_S if failed else 0, callback)  # whoever waits will ask again at once
+
+            self._start_connecting().add_done_callback(attempted)
 
     # -- connections -----------------------------------------------------------------------------------------------
 
@@ -240,36 +229,22 @@ class Channel:
             self._send_waiting()
 
     async def _make_wire(self) -> Wire:
-        patient = self._connections > 0
-        deadline = time.monotonic() + self._backoff.give_up_s
-        attempt = 0
-        while True:
-            try:
-                connection = await self._connect()
-                wire = Wire(self._max_in_flight, self._on_lost)
-                try:
-                    wire.adopt(connection)
-                except BaseException:
-                    await connection.disconnect(nowait=True)
-                    raise
-            except (RedisError, OSError) as error:
-                last_chance = time.monotonic() >= deadline and not self._eager
-                hopeless = not patient or (isinstance(error, AuthenticationError) and not self._eager)
-                if last_chance or hopeless:
-                    raise connect_error(error) from error
-                await asyncio.sleep(self._backoff.wait_s(attempt))
-                attempt += 1
-                continue
-            self._connections += 1
-            self._wire = wire
-            return wire
+        wire = await dial(
+            self._connect,
+            lambda: Wire(self._max_in_flight, self._on_lost),
+            self._backoff,
+            patient=self._connections > 0,
+        )
+        self._connections += 1
+        self._wire = wire
+        if self._stall_s is not None:
+            watch_for_stalls(wire, self._stall_s)
+        return wire
 
     def _on_lost(self, wire: Wire) -> None:
         self._replies += wire.replies
         if self._wire is wire:
             self._wire = None
-            if self._eager and not self._closed:
-                self._start_connecting()
 
     async def aclose(self, wait_s: float = 0.0) -> None:
         """Closes the channel. When it is closed already this does nothing; a call that still waits, it cuts short.
@@ -291,10 +266,3 @@ class Channel:
         self._fail_waiting(ClosedError("the channel was closed before the command was sent"))
         if self._wire is not None:
             await self._wire.aclose()
-
-
-def connect_error(error: Exception) -> Exception:
-    """A refusal by the server keeps its class, so that callers can tell a wrong password from an absent server."""
-    if not isinstance(error, RedisConnectionError | OSError) or isinstance(error, AuthenticationError):
-        return error
-    return NotSentError(f"{error}; is the server up, and the URL right?")

@@ -17,7 +17,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ombdriver.messaging.address import check_client, connector
-from ombdriver.messaging.channel import Backoff, Channel, ChannelStatistics
+from ombdriver.messaging.channel import Channel, ChannelStatistics
+from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.replies import Codec
 
@@ -100,7 +101,7 @@ class Channels:
         """
         if self.is_closed:
             raise ClosedError("the client was closed; make a new one")
-        channel = Channel(self._connect, max_in_flight=self._max_in_flight)
+        channel = Channel(self._connect, max_in_flight=self._max_in_flight, stall_s=None)
         self._blocking.add(channel)
         return channel
 

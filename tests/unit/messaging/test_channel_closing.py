@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from fake_server import FakeServer, turns, until
 
-from ombdriver.messaging.channel import Backoff, Channel
+from ombdriver.messaging.channel import Channel
+from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.errors import ClosedError, OutcomeUnknownError
 from ombdriver.messaging.resp import pack
 
@@ -150,16 +151,6 @@ async def test_closing_during_connecting(server: FakeServer) -> None:
         await waits
 
 
-async def test_closing_an_eager_channel_starts_no_connection(server: FakeServer) -> None:
-    """The loss that closing brings is no reason to reconnect."""
-    channel = Channel(server.connect, eager=True)
-    await channel.execute("DO")
-    await channel.aclose()
-    await turns(10)
-
-    assert server.attempts == 1
-
-
 async def test_closing_an_unused_channel_does_nothing(server: FakeServer) -> None:
     """It never connected."""
     channel = Channel(server.connect)
@@ -228,3 +219,17 @@ async def test_a_closed_channel_refuses(server: FakeServer) -> None:
     channel.when_room(lambda: called.append(1))
     await turns()
     assert [channel.room(), called, repr(channel)] == [0, [], "<Channel closed>"]
+
+
+async def test_a_peer_that_owes_replies_for_long_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    """With how many and for how long; the connection is left as it is, and a reply ends the stall."""
+    async with FakeServer() as server:
+        channel = Channel(server.connect, stall_s=0.01)
+        future = asyncio.ensure_future(channel.execute("DO"))
+        peer = await server.peer()
+        await until(lambda: caplog.messages)
+
+        assert caplog.messages == ["the server has owed 1 replies for 0 s"]
+        peer.send(b"+OK\r\n")
+        assert await future == b"OK"
+        await channel.aclose()

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from ombdriver.messaging.channel import Backoff, Channel
+from ombdriver.messaging.channel import Channel
+from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.errors import NotSentError
 
 QUICK = Backoff(first_s=0.001, cap_s=0.002)
@@ -127,21 +128,7 @@ async def test_a_changed_password_ends_reconnecting_at_once(server: FakeServer) 
     await channel.aclose()
 
 
-async def test_an_eager_channel_reconnects_by_itself(server: FakeServer) -> None:
-    """Nobody has to call, and it does not give up."""
-    channel = Channel(server.connect, backoff=Backoff(first_s=0.001, give_up_s=0), eager=True)
-    await channel.ready()
-    server.refuse = [AuthenticationError("later"), ConnectionRefusedError("later")]
-    server.peers[0].cut()
-    await lost(channel)
-
-    await until(lambda: channel.statistics().connected)
-
-    assert channel.statistics().reconnects == 1
-    await channel.aclose()
-
-
-async def test_a_channel_that_is_not_eager_stays_unconnected(server: FakeServer) -> None:
+async def test_after_a_loss_a_channel_stays_unconnected(server: FakeServer) -> None:
     """Until somebody calls, or waits for room."""
     channel = Channel(server.connect)
     await channel.ready()

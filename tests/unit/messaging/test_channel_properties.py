@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
-from ombdriver.messaging.channel import Backoff, Channel
+from ombdriver.messaging.channel import Channel
+from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.errors import ClosedError, NotSentError, OutcomeUnknownError
 from ombdriver.messaging.resp import pack
 
