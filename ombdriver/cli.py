@@ -104,8 +104,9 @@ def run(plain: bool, quiet: bool, **options: Any) -> None:
     """Run workloads (shipped ones by name, or files) one after the other, and write a result for each."""
     from ombdriver.bench.report.live import make_view
     from ombdriver.bench.report.terminal import show
+    from ombdriver.bench.requests import requests_of
 
-    for request in _requests(**options):
+    for request in requests_of(**options, command_line=sys.argv):
         # A log between the lines of a display would tear it.
         plain = plain or click.get_current_context().find_root().params["verbose"] > 0
         view = make_view("quiet" if quiet else "plain" if plain else "auto", sys.stderr)
@@ -137,8 +138,9 @@ def plan(**options: Any) -> None:
     """Print what would run, connecting to nothing."""
     from ombdriver.bench.benchmark import plan_of
     from ombdriver.bench.plan_text import describe
+    from ombdriver.bench.requests import requests_of
 
-    for request in _requests(output=Path(), tags={}, **options):
+    for request in requests_of(output=Path(), tags={}, **options):
         click.echo(describe(plan_of(request, "RUNID"), request.workload, request.setup))
 
 
@@ -221,52 +223,6 @@ def clean(url: str, run_id: str | None, dry_run: bool) -> None:
 
     for line in asyncio.run(clean_server(url, run_id, dry_run=dry_run)):
         click.echo(line)
-
-
-# -- from options to requests ----------------------------------------------------------------------------------------
-
-
-def _requests(
-    *,
-    workloads: Sequence[str],
-    setup_name: str,
-    url: str | None,
-    duration: int | None,
-    warmup: int | None,
-    rate: int | None,
-    workers: int | None,
-    output: Path,
-    tags: dict[str, str],
-) -> "list[Request]":
-    """One request per workload; the faults of all files and options in one error."""
-    from ombdriver.bench import catalogue
-    from ombdriver.bench.benchmark import Request, plan_of
-    from ombdriver.bench.environment import usable_cores
-    from ombdriver.bench.setup import Setup
-    from ombdriver.bench.workload import Workload
-
-    faults: list[str] = []
-    setup: Setup | None = None
-    try:
-        setup = Setup.load(setup_name)
-        if url is not None:
-            setup = setup.with_url(url)
-    except InputError as error:
-        faults += error.faults
-    requests = []
-    for name in workloads:
-        try:
-            workload = Workload.load(catalogue.resolve(name))
-            workload = workload.with_overrides(duration_ns=duration, warmup_ns=warmup, rate=rate)
-            if setup is not None:
-                request = Request(workload, setup, output, workers, usable_cores(), tags, sys.argv)
-                plan_of(request, "check")
-                requests.append(request)
-        except InputError as error:
-            faults += [fault for fault in error.faults if fault not in faults]
-    if faults:
-        raise InputError(faults)
-    return requests
 
 
 # -- errors and exit codes -------------------------------------------------------------------------------------------
