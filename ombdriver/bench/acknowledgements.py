@@ -6,7 +6,7 @@ few list entries here until thousands are folded at once.
 
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -52,6 +52,7 @@ class Acknowledgements:
         self._book = book
         self.replied = self.failed = 0
         self.errors: dict[str, int] = {}
+        self._concluded = False
         self._begin()
 
     def _begin(self) -> None:
@@ -63,6 +64,8 @@ class Acknowledgements:
 
     def take(self, lane: Lane, count: int, error: Exception | None, time_ns: int) -> None:
         """Books that the next `count` messages of `lane` were answered at `time_ns`, all well or all with `error`."""
+        if self._concluded:
+            return  # it stands as unanswered already
         self.replied += count
         while count:
             block = lane.blocks[0]
@@ -82,6 +85,16 @@ class Acknowledgements:
                 lane.blocks.popleft()
         if len(self._intended) >= FOLD:
             self.fold()
+
+    def conclude(self, lanes: Iterable[Lane], now_ns: int) -> None:
+        """No reply is waited for any longer: what has none stands in the family `unanswered`, as (now - intended)."""
+        self.fold()
+        self._concluded = True
+        open_blocks = (block for lane in lanes for block in lane.blocks)
+        left = [due_ns for block in open_blocks for due_ns in block.intended[block.done :]]
+        if left:
+            intended = np.array(left, np.int64)
+            self._book.latencies(None, intended, {"unanswered": now_ns - intended})
 
     def _book_failure(self, intended: Int64s, error: Exception, time_ns: int) -> None:
         self.failed += len(intended)

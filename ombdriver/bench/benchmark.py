@@ -6,7 +6,7 @@ whatever happened, and starts only when the result is on disk.
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -82,8 +82,12 @@ def new_run_id() -> str:
     return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(8))
 
 
-async def run(request: Request, view: LiveView, stop: Interrupt) -> Finished | None:
+async def run(
+    request: Request, view: LiveView, stop: Interrupt, on_stored: Callable[[Finished], None] = lambda _: None
+) -> Finished | None:
     """Carries out one run; None when it was interrupted before there was anything to measure.
+
+    `on_stored` is called when the result is on disk, before anything is taken down: taking down may fail.
 
     Raises:
         asyncio.CancelledError: if it was interrupted while it was being built up.
@@ -100,7 +104,7 @@ async def run(request: Request, view: LiveView, stop: Interrupt) -> Finished | N
             stack.push_async_callback(driver.aclose)
             facts = await driver.describe()
             logger.info("run %s on %s %s", plan.run_id, facts.get("engine"), facts.get("version", ""))
-            if server is None:
+            if request.setup.is_users_server:
                 _check(facts, plan)
                 stack.push_async_callback(_delete_created, driver, request.setup)
             await driver.create_topics(plan.topics, plan.subscriptions)
@@ -115,7 +119,11 @@ async def run(request: Request, view: LiveView, stop: Interrupt) -> Finished | N
             if server is not None:
                 server.check()  # if the server died, that is what to tell
             raise
-        return _keep(request, plan, course, facts) if course.window else None
+        if course.window is None:
+            return None
+        finished = _keep(request, plan, course, facts)
+        on_stored(finished)
+        return finished
 
 
 async def _server(setup: Setup, stack: AsyncExitStack) -> tuple[PrivateServer | None, str | None]:

@@ -5,7 +5,7 @@ most some thousands of intervals: past that, neighbours are merged two by two, a
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.measurements import GROUP_FAMILIES
@@ -106,17 +106,22 @@ class Collector:
         """How often each error was met by a send."""
         return sum((Counter(report.errors) for report in self._last), Counter())
 
-    def counters(self) -> dict[str, int]:
-        """What else was counted: by the drivers, by the processes, and samples that don't fit a histogram."""
+    def counters(self, before: Mapping[str, int] | None = None) -> dict[str, int]:
+        """What else was counted: by the drivers, by the processes, and samples that don't fit a histogram.
+
+        Args:
+            before: what to leave out, as this gave it earlier. Collections are counted by phase in any case.
+        """
         found: Counter[str] = Counter()
         for report in self._last:
             found.update(report.driver)
             found["strangers"] += report.strangers
-            found["garbageCollections"] += report.process.gc_pauses
         for histograms in self._histograms.values():
             for histogram in histograms.values():
                 found["negativeSamples"] += histogram.negative
                 found["overRangeSamples"] += histogram.over_range
+        found.subtract(before or {})
+        found["garbageCollections"] = sum(report.process.gc_pauses for report in self._last)
         return {name: count for name, count in sorted(found.items()) if count}
 
     def processes(self) -> Sequence[ProcessFigures]:

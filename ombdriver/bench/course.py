@@ -101,22 +101,32 @@ class Course:
             return
         if self._plan.warmup_ns:
             await self._phase(Stage.WARM_UP, self._begin(0, "warm-up", self._plan.warmup_ns))
-        carried_in = await self._settle(Stage.CUT, self._plan.drain_timeout_ns)
+        await self._settle(Stage.CUT)
+        if self._stop.asked:
+            return
+        carried_in = self._behind()
         if self._plan.warmup_ns:
             self.caveats += remarks.on_warm_up(sum(carried_in.values()) + self.collector.in_flight)
-        before = self.collector.processes()
+        before, counters, errors = self.collector.processes(), self.collector.counters(), self.collector.errors()
         measured = self._begin(1, "measure", self._plan.test_ns)
         self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
         await self._phase(Stage.MEASURE, measured)
         self.workers = self._told_workers(before)
         length_ns = max(1, min(measured.duration_ns, time.monotonic_ns() - measured.start_ns))
+        await self._settle(Stage.DRAIN)
+        await self._poll(orders.Conclude())
         if self._stop.asked:
             seconds = length_ns / SECOND
             self.partial_reason = f"interrupted by {self._stop.name} after {seconds:.1f} s of the measurement"
-        left = await self._settle(Stage.DRAIN, self._plan.drain_timeout_ns)
+        window = self.window = Window(self.collector, measured, length_ns, carried_in, time.monotonic_ns(), counters)
         self.caveats += remarks.on_trimming(self._furthest_behind, self._plan.max_entries)
-        self.caveats += remarks.on_drain(left, self.collector.counters(), self.collector.errors())
-        self.window = Window(self.collector, measured, length_ns, carried_in)
+        self.caveats += remarks.on_drain(
+            self._behind(),
+            window.histogram("unsent").count,
+            window.histogram("unanswered").count,
+            self.collector.counters(counters),
+            self.collector.errors() - errors,
+        )
 
     # -- phases ----------------------------------------------------------------------------------------------------
 
@@ -175,15 +185,16 @@ class Course:
                 self._show(stage, phase, shown)
             next_ns = max(next_ns + step_ns, now_ns - (now_ns - phase.start_ns) % step_ns + step_ns)
 
-    async def _settle(self, stage: Stage, timeout_ns: int) -> dict[str, int]:
-        """Waits until nothing is unsent, in flight or not received; returns what was left of each subscription."""
-        if self._stop.asked:
-            self._ensemble.order(orders.Halt())
-            timeout_ns = min(timeout_ns, INTERRUPTED_DRAIN_NS)
+    async def _settle(self, stage: Stage) -> None:
+        """Waits until nothing is unsent, in flight or not received; at most for the drain's time-out."""
         self._show(stage, None, -1)
-        deadline_ns = time.monotonic_ns() + timeout_ns
-        stuck, before = 0, (-1, -1)
+        deadline_ns = time.monotonic_ns() + self._plan.drain_timeout_ns
+        stuck, before, hurried = 0, (-1, -1), False
         while True:
+            if self._stop.asked and not hurried:
+                hurried = True
+                self._ensemble.order(orders.Halt())
+                deadline_ns = min(deadline_ns, time.monotonic_ns() + INTERRUPTED_DRAIN_NS)
             await self._poll()
             collector = self.collector
             sending = collector.unsent + collector.in_flight
@@ -201,11 +212,10 @@ class Course:
         self._ensemble.order(orders.Halt())
         await self._poll()
         logger.info("%s ends: %s", stage.value, self.collector)
-        return self._behind()
 
     async def _anything_left(self) -> bool:
         for name in self._behind():
-            if await self._driver.backlog(self._plan.topics, name):
+            if await self._driver.backlog(self._plan.topics, name) != 0:  # None: it can't tell
                 return True
         return False
 
@@ -220,9 +230,9 @@ class Course:
         """Sleeps, but not past a signal; a dead worker is noticed by the poll that follows."""
         await self._stop.wait(seconds)
 
-    async def _poll(self) -> None:
+    async def _poll(self, order: orders.Conclude | None = None) -> None:
         self._check()
-        self.collector.take(await self._ensemble.poll())
+        self.collector.take(await self._ensemble.poll(order))
         self._hold_trimming()
 
     def _hold_trimming(self) -> None:
@@ -249,8 +259,8 @@ class Course:
             {
                 "role": worker.role,
                 "windowCpuSeconds": (now.cpu_ns - then.cpu_ns) / SECOND,
-                "peakRssBytes": now.rss_bytes,
-                "peakRssGrowthBytes": now.rss_bytes - then.rss_bytes,
+                "peakRssBytes": now.peak_rss_bytes,
+                "rssGrowthBytes": now.rss_bytes - then.rss_bytes,
                 "garbageCollections": now.gc_pauses,
                 "longestCollectionMs": now.gc_longest_ns / 1e6,
             }

@@ -117,8 +117,11 @@ class Driver(Protocol):
         """A consumer called `name` of `subscription` over all of `topics`, which exist."""
         ...
 
-    async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int:
-        """Messages that the server holds for `subscription`: not yet delivered, or delivered and not acknowledged."""
+    async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int | None:
+        """Messages that the server holds for `subscription`: not yet delivered, or delivered and not acknowledged.
+
+        None when it can't tell.
+        """
         ...
 
     async def describe(self) -> Mapping[str, object]:

@@ -180,13 +180,13 @@ class Ensemble:
             except OSError:  # dead: the end of its pipe tells
                 continue
 
-    async def poll(self) -> Sequence[orders.Report]:
-        """A report of each worker, of now.
+    async def poll(self, order: orders.Poll | orders.Conclude | None = None) -> Sequence[orders.Report]:
+        """A report of each worker, of now; or the last one, with the order to conclude.
 
         Raises:
             WorkerError: if a worker died or failed, or does not answer.
         """
-        gathering = self._gather("report", POLL_TIMEOUT_S, orders.Poll())
+        gathering = self._gather("report", POLL_TIMEOUT_S, order or orders.Poll())
         return [message for message in await gathering if isinstance(message, orders.Report)]
 
     async def _gather(self, what: str, timeout_s: float, order: orders.Order | None = None) -> list[orders.Message]:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
 EXIT_CODE = 130
 
@@ -17,10 +18,12 @@ class Interrupt:
         self._asked = asyncio.Event()
         self._task: asyncio.Task[object] | None = None
         self.name: str | None = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupt":
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.getsignal(number)
             loop.add_signal_handler(number, self.ask, signal.Signals(number).name)
         return self
 
@@ -30,6 +33,7 @@ class Interrupt:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+            signal.signal(number, self._before[number])
 
     @property
     def asked(self) -> bool:

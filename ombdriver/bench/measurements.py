@@ -90,12 +90,14 @@ class Totals:
         publish_errors: answered with an error, or lost with their connection.
         unsent: due, but never sent.
         received: handed to consumers, over all subscriptions together, be it in the drain.
+        unanswered: sent, and without a reply when nothing was waited for any longer.
     """
 
     published: int
     publish_errors: int
     unsent: int
     received: int
+    unanswered: int = 0
 
 
 @dataclass(frozen=True, slots=True)

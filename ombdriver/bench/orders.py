@@ -57,11 +57,16 @@ class Halt:
 
 
 @dataclass(frozen=True, slots=True)
+class Conclude:
+    """Nothing is waited for any longer: halt, stop reading, tell what has no reply, and report."""
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """Close everything and end."""
 
 
-Order = Probe | Begin | Poll | Keep | Halt | Leave
+Order = Probe | Begin | Poll | Keep | Halt | Conclude | Leave
 
 # -- what a worker says --------------------------------------------------------------------------------------------
 
@@ -77,13 +82,15 @@ class ProcessFigures:
 
     Attributes:
         cpu_ns: processor time, user and system.
-        rss_bytes: the greatest resident size so far.
+        rss_bytes: the resident size now.
+        peak_rss_bytes: the greatest resident size so far.
         gc_pauses: collections by the garbage collector since the last phase began.
         gc_longest_ns: the longest of them.
     """
 
     cpu_ns: int = 0
     rss_bytes: int = 0
+    peak_rss_bytes: int = 0
     gc_pauses: int = 0
     gc_longest_ns: int = 0
 

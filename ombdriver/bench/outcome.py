@@ -95,6 +95,7 @@ def build_result(
             "published": totals.published,
             "publishErrors": totals.publish_errors,
             "unsent": totals.unsent,
+            "unanswered": totals.unanswered,
             "received": totals.received,
         },
         counters=dict(measured.counters),

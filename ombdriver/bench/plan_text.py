@@ -105,4 +105,5 @@ def _retention(plan: Plan) -> str:
         return "none, nothing is trimmed"
     share = plan.rate / plan.partitions
     seconds = plan.max_entries / share
-    return f"about {plan.max_entries:,} entries per partition, {seconds:,.3g} s of its even share of the traffic"
+    told = f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"
+    return f"about {plan.max_entries:,} entries per partition, {told} s of its even share of the traffic"

@@ -17,6 +17,10 @@ def faults(facts: Mapping[str, object], needed_bytes: int) -> Sequence[str]:
         needed_bytes: what the run's streams are estimated to take.
     """
     found = []
+    if facts.get("mode") == "cluster":
+        found.append("the server is part of a cluster, which is not supported yet; use one server that stands alone")
+    if facts.get("role") == "slave":
+        found.append("the server is a replica, which takes no messages; give the URL of its primary")
     needed = int(needed_bytes * MARGIN)
     used = _number(facts, "usedMemoryBytes")
     limit = _number(facts, "maxMemoryBytes")

@@ -131,6 +131,7 @@ class Publisher:
 
         Of very many, evenly spaced ones stand for their neighbours; the count stays exact.
         """
+        self._tick()  # what has become due since the last wake-up was not overlooked
         now_ns, stripe = self._clock(), self._stripe
         due = stripe.due(now_ns)
         if due > self._next:
@@ -142,6 +143,11 @@ class Publisher:
             self._book.latencies(None, intended, {"unsent": now_ns - intended}, repeats)
         self._next = stripe.total
         self._looks.clear()
+
+    def conclude(self) -> None:
+        """Ends the schedule, and waits for no reply any longer."""
+        self.halt()
+        self.acknowledgements.conclude((lane for sender in self._senders for lane in sender.lanes), self._clock())
 
     # -- sending ---------------------------------------------------------------------------------------------------
 

@@ -38,15 +38,24 @@ def on_trimming(furthest_behind: int, kept: int | None) -> list[Caveat]:
     ]
 
 
-def on_drain(left: Mapping[str, int], counters: Mapping[str, int], errors: Counter[str]) -> list[Caveat]:
+def on_drain(
+    left: Mapping[str, int], unsent: int, unanswered: int, counters: Mapping[str, int], errors: Counter[str]
+) -> list[Caveat]:
     """What did not end well.
 
     Args:
         left: messages that each subscription had not received when the drain ended.
-        counters: the run's counters.
-        errors: how often each error was met by a send.
+        unsent: messages of the window that were due and never sent.
+        unanswered: messages of the window that were sent and had no reply when the drain ended.
+        counters: of the measurement.
+        errors: how often each error was met by a send of the measurement.
     """
-    found = [
+    found = []
+    if unsent:
+        found.append(Caveat("unsent", f"{unsent:,} messages were due and never sent: this setup did not take the load"))
+    if unanswered:
+        found.append(Caveat("unanswered", f"{unanswered:,} messages had no reply when the drain ended"))
+    found += [
         Caveat("notReceived", f"{name} had not received {count:,} messages when the drain ended")
         for name, count in left.items()
         if count

@@ -5,6 +5,9 @@ schedule put into it, be they answered or received in the drain. Rates count wha
 """
 
 import math
+from collections.abc import Mapping
+
+import numpy as np
 
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.figures import Phase
@@ -25,8 +28,9 @@ TICKS_PER_HALVING = 5
 """Points of a quantile curve for each halving of what is left to 100 %."""
 
 DELAY_PARTS = ("scheduleLag", "blocked")
-RESPONSES = ("publishResponse", "endToEndResponse")
-"""Families in which a message that was never sent stands too, at (end - intended)."""
+"""What the publish delay is made of."""
+WITHOUT_REPLY = ("unsent", "unanswered")
+"""Messages that stand in `publishResponse` at (end - intended)."""
 
 
 def summarise(histogram: Histogram) -> LatencySummaryNs:
@@ -54,11 +58,21 @@ class Window:
         phase: which phase.
         length_ns: how much of it was run; less than its duration when the run was interrupted.
         carried_in: the backlog of each subscription when it began.
+        end_ns: when nothing was waited for any longer, on the monotonic clock.
+        before: counters as they stood when it began.
     """
 
-    def __init__(self, collector: Collector, phase: Phase, length_ns: int, carried_in: dict[str, int]) -> None:
+    def __init__(
+        self,
+        collector: Collector,
+        phase: Phase,
+        length_ns: int,
+        carried_in: Mapping[str, int],
+        end_ns: int,
+        before: Mapping[str, int],
+    ) -> None:
         self._collector, self._phase, self.length_ns = collector, phase, length_ns
-        self._carried_in = carried_in
+        self._carried_in, self._end_ns, self._before = carried_in, end_ns, before
         self.intervals = max(1, math.ceil(length_ns / collector.interval_ns))
 
     def rate(self, kind: str, group: str | None, interval: int) -> float:
@@ -73,15 +87,32 @@ class Window:
         return sum(counts)
 
     def histogram(self, family: str, group: str | None = None, interval: int | None = None) -> Histogram:
-        """All samples of a family; responses with what was never sent."""
+        """All samples of a family; responses with the messages that had none, each at (end - intended)."""
         found = self._collector.histogram(self._phase, family, group, interval)
-        if family not in RESPONSES:
-            return found
-        unsent = self._collector.histogram(self._phase, "unsent", None, interval)
-        times = len(self._collector.subscriptions) if family in GROUP_FAMILIES and group is None else 1
-        for _ in range(times):
-            found += unsent
+        if family == "publishResponse":
+            for missing in WITHOUT_REPLY:
+                found += self._collector.histogram(self._phase, missing, None, interval)
+        elif family == "endToEndResponse":
+            for name in self._collector.subscriptions if group is None else (group,):
+                for at in range(self.intervals) if interval is None else (interval,):
+                    found += self._not_received(name, at)
         return found
+
+    def _not_received(self, name: str, interval: int) -> Histogram:
+        """What was due in an interval and did not reach a subscription, though the system did not refuse it.
+
+        Of what was never sent the intended times are known; of the rest only the interval, so its middle stands for it.
+        """
+        unsent = self._collector.histogram(self._phase, "unsent", None, interval)
+        due = sum(
+            self._collector.histogram(self._phase, each, None, interval).count for each in ("publish", "unanswered")
+        )
+        received = self._collector.histogram(self._phase, "endToEnd", name, interval).count
+        if due <= received:
+            return unsent
+        middle_ns = self._phase.start_ns + interval * self._collector.interval_ns + self._collector.interval_ns // 2
+        waited = np.array([max(0, self._end_ns - middle_ns)], np.int64)
+        return unsent + Histogram.of(waited, np.array([due - received], np.int64))
 
     def _family(self, family: str) -> FamilyMeasurements:
         total = self.histogram(family)
@@ -131,8 +162,9 @@ class Window:
                 published=self.histogram("publish").count,
                 publish_errors=self.histogram("failed").count,
                 unsent=self.histogram("unsent").count,
+                unanswered=self.histogram("unanswered").count,
                 received=sum(each.received for each in subscriptions),
             ),
-            counters=self._collector.counters(),
+            counters=self._collector.counters(self._before),
             delay_parts={part: summarise(self.histogram(part)) for part in DELAY_PARTS},
         )

@@ -7,10 +7,10 @@ clock. It learns of its parent only through the `Link` it is given.
 import asyncio
 import gc
 import resource
-import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Protocol
 
 from ombdriver.bench import orders, subscriber
@@ -127,7 +127,10 @@ class Worker:
             self._publisher.begin(order.phase)
 
     def _poll(self, _order: orders.Order) -> None:
-        self._reporting = asyncio.get_running_loop().create_task(self._report())
+        self._start_reporting(self._report())
+
+    def _start_reporting(self, report: Coroutine[object, object, None]) -> None:
+        self._reporting = asyncio.get_running_loop().create_task(report)
         self._reporting.add_done_callback(self._reported)
 
     def _reported(self, task: asyncio.Task[None]) -> None:
@@ -163,10 +166,9 @@ class Worker:
         )
 
     def _process(self) -> orders.ProcessFigures:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, but bytes on macOS
-        rss = peak if sys.platform == "darwin" else peak * 1024
+        rss, peak = resident_bytes()
         return orders.ProcessFigures(
-            time.process_time_ns(), rss, self._collections.pauses, self._collections.longest_ns
+            time.process_time_ns(), rss, peak, self._collections.pauses, self._collections.longest_ns
         )
 
     def _keep(self, order: orders.Order) -> None:
@@ -179,6 +181,19 @@ class Worker:
         if self._publisher:
             self._publisher.halt()
 
+    def _conclude(self, _order: orders.Order) -> None:
+        self._start_reporting(self._end_and_report())
+
+    async def _end_and_report(self) -> None:
+        """Acknowledgements are answered before the last report, so that those refused are in it."""
+        for reader in self._subscribers.values():
+            reader.leave()
+        if self._publisher:
+            self._publisher.conclude()
+        await asyncio.gather(*(consumer.aclose() for consumer in self._consumers))
+        self._consumers.clear()
+        await self._report()
+
     def _leave(self, _order: orders.Order) -> None:
         if not self.ended.done():
             self.ended.set_result(None)
@@ -189,6 +204,7 @@ class Worker:
         orders.Poll: _poll,
         orders.Keep: _keep,
         orders.Halt: _halt,
+        orders.Conclude: _conclude,
         orders.Leave: _leave,
     }
 
@@ -216,6 +232,20 @@ class Worker:
         await asyncio.gather(*self._reading, return_exceptions=True)
         if self._driver:
             await self._driver.aclose()
+
+
+def resident_bytes() -> tuple[int, int]:
+    """The resident size of this process in bytes: now, and at its greatest.
+
+    Linux hands `ru_maxrss` on from the process that spawned this one, so there it is no use.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        told = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+        return int(told["VmRSS"].split()[0]) * 1024, int(told["VmHWM"].split()[0]) * 1024
+    except (OSError, KeyError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak, peak
 
 
 async def serve(job: orders.Job, link: Link) -> None:

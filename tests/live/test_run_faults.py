@@ -1,10 +1,15 @@
 """Runs that can't start, fail midway, or are ended by somebody: one message, an exit code, and nothing left behind."""
 
+import asyncio
+import os
 import signal
+import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
-from processes import Place
+from processes import WORKLOAD, Place
 
 from ombdriver.bench.server import PrivateServer
 
@@ -258,3 +263,58 @@ def test_interrupting_the_first_of_several_workloads_ends_all(place: Place) -> N
         assert run.end()[0] == 130
         assert run.alone()
     assert [result["workload"] for result in place.results()] == ["w"]
+
+
+@pytest.fixture
+def frozen() -> Iterator[PrivateServer]:
+    """A server that a test may stop with SIGSTOP; it goes on before it is ended."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        server = runner.run(PrivateServer.start())
+        yield server
+        os.kill(server.pid, signal.SIGCONT)
+        runner.run(server.stop())
+
+
+def stored(place: Place) -> dict[str, Any]:
+    """The result, as soon as there is one."""
+    deadline = time.monotonic() + 50
+    while not list((place.folder / "results").glob("2*.json")):
+        assert time.monotonic() < deadline, "no result"
+        time.sleep(0.02)
+    (result,) = place.results()
+    return result
+
+
+def test_what_a_frozen_server_leaves_unanswered_is_told(place: Place, frozen: PrivateServer) -> None:
+    """Every message that was due is published, failed, unsent or unanswered; the table comes before tearing down."""
+    place.write(WORKLOAD + "drainTimeout: 1s\n")
+    with place.start("run", "w.yaml", "--duration", "3s", "--plain", "--url", frozen.url) as run:
+        run.until("measure")
+        os.kill(frozen.pid, signal.SIGSTOP)
+        result = stored(place)
+        os.kill(frozen.pid, signal.SIGCONT)
+        code, stdout, _ = run.end()
+
+    assert code == 0
+    assert "Result:" in stdout
+    totals = result["totals"]
+    assert totals["unanswered"] > 0
+    assert sum(totals[name] for name in ("published", "publishErrors", "unsent", "unanswered")) == 3 * 500
+    assert result["latency"]["publishResponse"]["count"] == 3 * 500 - totals["publishErrors"]
+    assert result["latency"]["publishResponse"]["max"] > 1_000
+    assert "unanswered" in {caveat["kind"] for caveat in result["caveats"]}
+
+
+def test_a_signal_in_the_drain_ends_it(place: Place, frozen: PrivateServer) -> None:
+    """It waits for no more than a few seconds, and the result is marked partial."""
+    with place.start("run", "w.yaml", "w.yaml", "--duration", "3s", "--plain", "--url", frozen.url) as run:
+        run.until("measure")
+        os.kill(frozen.pid, signal.SIGSTOP)
+        run.until("drain")
+        run.send(signal.SIGINT)
+        result = stored(place)
+        os.kill(frozen.pid, signal.SIGCONT)
+
+        assert run.end()[0] == 130
+    assert result["partial"]
+    assert len(place.results()) == 1

@@ -7,13 +7,14 @@ acknowledgements and small commands, and one for each consumer, since a blocking
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from ombdriver.bench.driver import OnReplies, TopicSpec
 from ombdriver.bench.drivers import stream_runs
 from ombdriver.bench.drivers.stream_consumer import Acknowledger, StreamConsumer
 from ombdriver.bench.drivers.stream_producer import StreamProducer
 from ombdriver.bench.drivers.stream_server import border, check_version, facts
-from ombdriver.errors import DriverError, InputError
+from ombdriver.errors import DriverError, InputError, ServerError
 from ombdriver.messaging.address import open_client
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.connection import Channels
@@ -29,6 +30,10 @@ OPTIONS: Mapping[str, tuple[type, ...]] = {
     "max_in_flight": (int,),
 }
 """The options of `open_driver`; only `url` and `run_id` have no default."""
+GUARD_S = 10.0
+"""A server that owes the reply to a small command for so long is taken for gone."""
+DELETE_TIMEOUT_S = 30.0
+"""How long deleting everything may take."""
 _DEFAULTS: Mapping[str, object] = {"max_entries": None, "read_count": 500, "block_ms": 1000, "max_in_flight": 10_000}
 
 
@@ -97,19 +102,21 @@ class RedisStreamsDriver:
         count, block_ms = self._number("read_count"), self._number("block_ms")
         return StreamConsumer(channel, self._acknowledger, keys, subscription, name, count, block_ms)
 
-    async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int:
+    async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int | None:
         """See `driver.Driver.backlog`: lag and pending of the group, over all partitions.
 
-        On servers before 7.0, which know no lag, what is not yet delivered is not in it.
+        None on servers before 7.0, which know no lag, and where it was lost, as by XDEL.
         """
-        execute = self._channels.control.execute
+        execute = partial(self._channels.control.execute, guard_s=GUARD_S)
         with border(self.server):
             replies = await asyncio.gather(*(execute("XINFO", "GROUPS", k) for k in stream_runs.stream_keys(topics)))
         total = 0
         for group in (group for groups in replies for group in groups):
             told = dict(zip(group[::2], group[1::2], strict=True))
             if told[b"name"].decode() == subscription:
-                total += int(told[b"pending"]) + int(told.get(b"lag") or 0)
+                if told.get(b"lag") is None:
+                    return None
+                total += int(told[b"pending"]) + int(told[b"lag"])
         return total
 
     async def describe(self) -> Mapping[str, object]:
@@ -123,7 +130,11 @@ class RedisStreamsDriver:
         if not self._created:
             return 0
         with border(self.server):
-            deleted = await stream_runs.delete(self._channels.control, self._run_id, self._created)
+            try:
+                async with asyncio.timeout(DELETE_TIMEOUT_S):
+                    deleted = await stream_runs.delete(self._channels.control, self._run_id, self._created)
+            except TimeoutError as error:
+                raise ServerError(f"{self.server} has not answered for {DELETE_TIMEOUT_S:g} s") from error
         self._created.clear()
         return deleted
 

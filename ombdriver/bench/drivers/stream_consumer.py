@@ -31,11 +31,11 @@ class Acknowledger:
 
     Args:
         channel: carries the acknowledgements of all consumers of a process.
-        statistics: counts `failedAcknowledgements` (commands that the server refused).
+        statistics: counts `failedAcknowledgements`: commands that the server refused or did not answer.
     """
 
     def __init__(self, channel: Channel, statistics: Counter[str]) -> None:
-        self._channel, self._statistics = channel, statistics
+        self._channel, self.statistics = channel, statistics
         self._unanswered: dict[int, bytes] = {}
         self._number = 0
         self._idle = asyncio.Event()
@@ -61,7 +61,7 @@ class Acknowledger:
             asyncio.get_running_loop().call_soon(self._put, number)
             return
         if error is not None:
-            self._statistics["failedAcknowledgements"] += 1
+            self.statistics["failedAcknowledgements"] += 1
         self._unanswered.pop(number, None)
         if not self._unanswered:
             self._idle.set()
@@ -71,7 +71,7 @@ class Acknowledger:
         try:
             await asyncio.wait_for(self._idle.wait(), CLOSE_TIMEOUT_S)
         except TimeoutError:
-            self._statistics["failedAcknowledgements"] += len(self._unanswered)
+            self.statistics["failedAcknowledgements"] += len(self._unanswered)
             self._unanswered.clear()
 
 
@@ -104,6 +104,8 @@ class StreamConsumer:
         self._guard_s = block_ms / 1000 + GUARD_S
         self._read = pack((*self._head, "BLOCK", block_ms, "STREAMS", *self._keys, *(">" for _ in self._keys)))
         self._replay: dict[bytes, bytes] | None = None
+        self._last: dict[bytes, bytes] = {}
+        self._statistics = acknowledger.statistics
 
     def __repr__(self) -> str:
         return f"<StreamConsumer {self._group} on {len(self._keys)} streams, {self._channel}>"
@@ -122,15 +124,31 @@ class StreamConsumer:
         except Exception as error:
             gone = "; its stream was deleted, or the server was emptied" if "NOGROUP" in str(error) else ""
             raise DriverError(f"group {self._group} can't be read: {error}{gone}") from error
-        return batch
+        return self._noted(batch)
 
     async def _receive_pending(self, after: dict[bytes, bytes]) -> Batch | None:
-        """What is pending for this consumer already, from where the last such read ended."""
+        """What is pending for this consumer already, from where the last such read ended.
+
+        Only what the lost reply held is handed over: the rest was before, and is acknowledged when the harness says so.
+        """
         words: tuple[bytes | str | int, ...] = (*self._head, "STREAMS", *after, *after.values())
-        batch: Batch | None = await self._channel.submit(pack(words), convert=to_batch, guard_s=GUARD_S)
-        receipt: Any = batch.receipt if batch else []
-        self._replay = {key: ids[-1] for key, ids in receipt if ids} or None
-        return batch if self._replay else None
+        reply: Any = await self._channel.submit(pack(words), guard_s=GUARD_S)
+        self._replay = {key: entries[-1][0] for key, entries in reply or () if entries} or None
+        missed = []
+        for key, entries in reply or ():
+            last = id_order(self._last.get(key, b"0-0"))
+            known = [entry_id for entry_id, _ in entries if id_order(entry_id) <= last]
+            self._statistics["passedOver"] += len(known)
+            if len(known) < len(entries):
+                missed.append([key, entries[len(known) :]])  # ids rise
+        return self._noted(to_batch(missed))
+
+    def _noted(self, batch: Batch | None) -> Batch | None:
+        """Remembers how far each stream has been handed over."""
+        receipt: Any = batch.receipt if batch else ()
+        for key, ids in receipt:
+            self._last[key] = ids[-1]
+        return batch
 
     def acknowledge(self, batch: Batch) -> None:
         """See `driver.DriverConsumer.acknowledge`."""
@@ -161,3 +179,9 @@ def to_batch(reply: Any) -> Batch | None:
             payloads += [fields[1] for _, fields in entries if fields]
         receipt.append((key, [entry_id for entry_id, _ in entries]))
     return Batch(payloads, arrival_ns, receipt)
+
+
+def id_order(entry_id: bytes) -> tuple[int, int]:
+    """What entry ids are ordered by: milliseconds, then sequence."""
+    milliseconds, _, sequence = entry_id.partition(b"-")
+    return int(milliseconds), int(sequence or 0)

@@ -91,7 +91,8 @@ async def leftovers(channel: Channel) -> list[Leftover]:
     cursor, found = b"0", []
     while True:
         cursor, keys = await channel.execute("SCAN", cursor, "MATCH", RECORD + "*", "COUNT", 1000)
-        found += [key.decode() for key in keys]
+        names = [key.decode(errors="replace") for key in keys]
+        found += [name for name, key in zip(names, keys, strict=True) if name.encode() == key]  # else not ours
         if cursor == b"0":
             break
     runs = [await _read(channel, key.removeprefix(RECORD)) for key in sorted(set(found))]
@@ -102,12 +103,20 @@ async def _read(channel: Channel, run_id: str) -> Leftover | None:
     """None for what is no record of ours: it is left as it is."""
     if await channel.execute("TYPE", RECORD + run_id) != b"hash":
         return None
-    host, started, topics = await channel.execute("HMGET", RECORD + run_id, "host", "started", "topics")
+    fields = await channel.execute("HMGET", RECORD + run_id, "host", "pid", "started", "topics")
+    if None in fields:
+        return None
+    host, _pid, started, topics = (value.decode(errors="replace") for value in fields)
     prefix = f"{TOPIC_PREFIX}{run_id}-"
     try:
-        named = [(str(name), int(partitions)) for name, partitions in json.loads(topics or "")]
-    except (ValueError, TypeError):
+        named = [(str(name), int(partitions)) for name, partitions in json.loads(topics)]
+    except (ValueError, TypeError, OverflowError):
         return None
-    specs = tuple(TopicSpec(name, partitions) for name, partitions in named if name.startswith(prefix))
+    # A name of ours is plain ASCII, and a topic has a partition at least.
+    specs = tuple(
+        TopicSpec(*each) for each in named if each[0].startswith(prefix) and each[0].isascii() and each[1] > 0
+    )
+    if not specs:
+        return None
     alive = bool(await channel.execute("EXISTS", ALIVE + run_id))
-    return Leftover(run_id, (host or b"?").decode(), (started or b"?").decode(), alive, specs)
+    return Leftover(run_id, host, started, alive, specs)

@@ -30,7 +30,8 @@ def describe(calibration: Mapping[str, Any]) -> str:
                     lines.append(f"  {name}, {int(rate):,} msg/s, {label}".ljust(42) + columns)
     lines += [
         "",
-        f"wake-ups a millisecond apart are late by {late['mean']} us on average, p99 {late['p99']} us",
+        f"wake-ups a millisecond apart are late by {units.latency(late['mean'] / 1e3)} on average,"
+        f" p99 {units.latency(late['p99'] / 1e3)}",
         f"recording a sample takes {figures['recordNsPerSample']} ns",
         "",
     ]

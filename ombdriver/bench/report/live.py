@@ -195,7 +195,8 @@ def _figures(figures: LatencySummaryNs | None) -> tuple[str, str, str]:
 def _time(progress: Progress) -> str:
     if progress.phase_total_s is None:
         return f"{progress.elapsed_s:.0f} s"
-    return f"{progress.elapsed_s:.0f} of {progress.phase_total_s:.0f} s"
+    digits = 1 if progress.phase_total_s < 10 else 0  # short phases have short intervals
+    return f"{progress.elapsed_s:.{digits}f} of {progress.phase_total_s:.{digits}f} s"
 
 
 def _span(rates: Mapping[str, float]) -> str:

@@ -165,3 +165,19 @@ def test_however_replies_are_cut_every_message_is_booked_with_its_own_times(
         assert (found.count, found.sum_ns) == (len(values), int(values.sum()))
     assert replies.failed == len(messages) - len(expected)
     assert not lane.blocks
+
+
+def test_what_has_no_reply_at_the_end_is_told_and_later_replies_are_not_counted() -> None:
+    """The rest of a block that was answered in part, and whole blocks, as (now - intended)."""
+    book = opened()
+    replies, lane = Acknowledgements(book), lane_of(([0, 10, 20], 100, 50), ([30], 100, 50))
+    replies.take(lane, 1, None, START + 1_000)
+
+    replies.conclude([lane], START + SECOND // 2)
+    replies.take(lane, 3, None, START + SECOND)
+
+    figures = book.take()
+    unanswered = one(figures, "unanswered")
+    assert (unanswered.count, unanswered.sum_ns) == (3, 3 * SECOND // 2 - 60)
+    assert one(figures, "publish").count == 1
+    assert replies.replied == 1

@@ -49,7 +49,7 @@ class Made:
         """What was measured."""
         collector = Collector(GROUPS, SECOND)
         collector.take([_report(self.book.take())])
-        return Window(collector, PHASE, length_ns, carried_in or {})
+        return Window(collector, PHASE, length_ns, carried_in or {}, PHASE.end_ns, {})
 
 
 def _report(figures: Figures) -> Report:
@@ -116,6 +116,36 @@ def test_what_was_never_sent_stands_in_both_responses_and_in_no_service_time() -
     assert [each.latency["endToEndResponse"].total.count for each in measured.subscriptions] == [5, 5]
     assert [each.latency["endToEnd"].total.count for each in measured.subscriptions] == [2, 2]
     assert (measured.totals.unsent, measured.totals.published, measured.totals.received) == (3, 2, 4)
+
+
+def test_what_a_group_did_not_receive_stands_in_its_response_time() -> None:
+    """Which of an interval's messages were missing is not known, so the middle of the interval stands for them."""
+    made = Made()
+    made.publish(0.5, 0.5, 0.6, count=5)
+    made.receive("group-1", 0.5, 0.6, count=5)
+    made.receive("group-2", 0.5, 0.6, count=2)
+
+    measured = made.window().measurements()
+
+    first, second = (each.latency["endToEndResponse"].total for each in measured.subscriptions)
+    assert (first.count, second.count) == (5, 5)
+    assert first.max == SECOND // 10
+    assert second.max == PHASE.duration_ns - SECOND // 2
+    assert measured.subscriptions[1].latency["endToEnd"].total.count == 2
+
+
+def test_a_message_without_a_reply_is_published_by_nobody_and_waited_for_by_all() -> None:
+    """It stands in the publish response, and in the end-to-end response of each group that did not receive it."""
+    made = Made()
+    made.unsent(0.5, count=1)
+    at = np.full(4, PHASE.start_ns, np.int64)
+    made.book.latencies(None, at, {"unanswered": PHASE.end_ns - at})
+
+    measured = made.window().measurements()
+
+    assert (measured.totals.unanswered, measured.totals.unsent, measured.totals.published) == (4, 1, 0)
+    assert measured.families["publishResponse"].total.count == 5
+    assert measured.families["endToEndResponse"].total.count == 5 * len(GROUPS)
 
 
 def test_errors_are_counted_and_are_no_latency() -> None:
