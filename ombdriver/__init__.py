@@ -1,26 +1,30 @@
 """ombdriver: a load harness for Redis Streams, and the asyncio messaging library under it.
 
-Importing this gives the library alone; the harness is the command `ombdriver`.
+What is here is the library, loaded when one of its names is first asked for: so that the command `ombdriver`, which
+imports this package too, is quick to start. The harness is that command.
 """
 
-from ombdriver.messaging import (
-    AioGroupCreateError,
-    AioGroupError,
-    AioRedisMQException,
-    AioRedisMQValueError,
-    ClosedError,
-    ConnectionLost,
-    Group,
-    GroupConsumer,
-    GroupManager,
-    MQClient,
-    MQConsumer,
-    MQProducer,
-    NotSentError,
-    OutcomeUnknownError,
-    RedisPool,
-    Topic,
-)
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ombdriver.messaging import (
+        AioGroupCreateError,
+        AioGroupError,
+        AioRedisMQException,
+        AioRedisMQValueError,
+        ClosedError,
+        ConnectionLost,
+        Group,
+        GroupConsumer,
+        GroupManager,
+        MQClient,
+        MQConsumer,
+        MQProducer,
+        NotSentError,
+        OutcomeUnknownError,
+        RedisPool,
+        Topic,
+    )
 
 __all__ = [
     "AioGroupCreateError",
@@ -42,3 +46,17 @@ __all__ = [
 ]
 
 __version__ = "0.1.0.dev0"
+
+
+if not TYPE_CHECKING:  # for a type checker, a name that is not above is a mistake
+
+    def __getattr__(name: str) -> object:
+        if name in __all__ or name == "messaging":
+            from importlib import import_module
+
+            messaging = import_module("ombdriver.messaging")
+            return messaging if name == "messaging" else getattr(messaging, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -8,10 +8,11 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -238,6 +239,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
+    # What was closed by who started us (`>&-`) is None here.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, also before and after a run
+    try:
+        return _exit_code(arguments)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
+
+
+def _exit_code(arguments: Sequence[str] | None) -> int:
     try:
         code = cli.main(arguments, prog_name="ombdriver", standalone_mode=False)
     except click.ClickException as error:

@@ -4,10 +4,13 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 
 import pytest
 from processes import COMMAND, Place
+
+from ombdriver.cli import main
 
 FAST = ("--setup", "memory", "--duration", "1s", "--warmup", "0s")
 ESCAPE = "\x1b"
@@ -107,6 +110,38 @@ def test_a_run_whose_output_nobody_reads_still_writes_its_result(place: Place) -
     os.close(writing)
 
     assert [result["totals"]["published"] for result in place.results()] == [500]
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_stream_that_is_closed_from_the_start_is_as_good_as_one_nobody_reads(place: Place, closed: int) -> None:
+    """As with `>&-` and `2>&-`: the run goes on, and its result is on disk."""
+    finished = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}>&-', "sh", *COMMAND, "run", "w.yaml", *FAST],
+        cwd=place.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert finished.returncode == 0
+    assert "Traceback" not in finished.stderr
+    assert [result["totals"]["published"] for result in place.results()] == [500]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_outside_a_run_ends_the_command_in_order(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While files are read, say: exit code 130, one message, and the handlers that were there before."""
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setattr("ombdriver.bench.catalogue.names", lambda: signal.raise_signal(number))
+
+    with pytest.raises(SystemExit) as ended:
+        main(["workloads"])
+
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip() == "ombdriver: interrupted"
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")

@@ -82,11 +82,14 @@ async def test_what_may_be_cancelled_does_not_begin_after_a_signal() -> None:
 
 async def test_after_the_end_signals_are_what_they_were() -> None:
     """Nobody listens any more once the run is over."""
-    before = signal.getsignal(signal.SIGTERM)
-    with Interrupt():
-        assert signal.getsignal(signal.SIGTERM) is not before
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with Interrupt():
+            assert signal.getsignal(signal.SIGTERM) is not signal.default_int_handler
 
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)])

@@ -6,7 +6,7 @@ import sys
 PROGRAM = """
 import logging, sys, warnings
 before = (logging.getLogger().level, list(logging.getLogger().handlers))
-import ombdriver
+from ombdriver import *
 assert (logging.getLogger().level, list(logging.getLogger().handlers)) == before, "the root logger was touched"
 logging.getLogger("ombdriver.messaging.group").warning("nobody asked for this")
 print(*sorted(set(sys.modules) & {"click", "hdrh", "multiprocessing", "numpy", "pydantic", "rich", "uvloop", "yaml"}))
