@@ -21,6 +21,9 @@ FOREIGN: dict[str, str] = {
 }
 """Keys of others, some of them with names much like ours."""
 
+WHOLE = {"host": "h", "pid": "1", "started": "2026-01-01T00:00:00+00:00"}
+"""What a record of ours has beside its topics."""
+
 
 @pytest.fixture
 def raw(server_url: str) -> Iterator[redis.Redis]:
@@ -139,7 +142,17 @@ async def test_nothing_to_clean_is_told(server_url: str, runs: Runs) -> None:
 
 
 @pytest.mark.parametrize(
-    "record", [{"host": "h"}, {"topics": "no json"}, {"topics": "[1]"}, {"topics": '[["ombdriver-broken01-0", "x"]]'}]
+    "record",
+    [
+        {"host": "h"},
+        {"topics": '[["ombdriver-broken01-0", 1]]'},
+        WHOLE | {"topics": "no json"},
+        WHOLE | {"topics": "[1]"},
+        WHOLE | {"topics": "[]"},
+        WHOLE | {"topics": '[["ombdriver-broken01-0", "x"]]'},
+        WHOLE | {"topics": '[["ombdriver-broken01-0", 1e999]]'},
+        WHOLE | {"topics": '[["ombdriver-alive002-0000", 8]]'},
+    ],
 )
 async def test_a_record_that_can_not_be_read_keeps_no_other_from_being_cleaned(
     server_url: str, runs: Runs, raw: redis.Redis, record: dict[str, str]
@@ -153,6 +166,20 @@ async def test_a_record_that_can_not_be_read_keeps_no_other_from_being_cleaned(
 
     assert any("run dead0001" in line and "2 of 2 streams deleted" in line for line in lines)
     assert runs.keys() == {"ombdriver:run:broken01", "ombdriver:run:broken02"}
+
+
+async def test_what_is_not_utf_8_is_left_or_shown(server_url: str, runs: Runs, raw: redis.Redis) -> None:
+    """A key that can't be a run's is left; a record's text is shown with what can be read of it."""
+    odd = b"ombdriver:run:\xff"
+    raw.set(odd, "1")
+    await runs.make("dead0001", alive=False)
+    raw.hset("ombdriver:run:dead0001", "host", b"h\xff")
+
+    (line,) = await clean(server_url, None, dry_run=False)
+
+    assert "run dead0001 (on h\ufffd, " in line
+    assert raw.delete(odd) == 1
+    assert runs.keys() == set()
 
 
 async def test_a_url_that_names_no_server_is_bad_input() -> None:
