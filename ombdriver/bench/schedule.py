@@ -98,10 +98,6 @@ class Stripe:
         """Which producer sends local message `j`, as a position in `mine`."""
         return j % len(self._mine)
 
-    def next_time(self, j: int) -> int:
-        """When local message `j` is intended; past `total`, when it would be."""
-        return self.schedule.intended(self.index(j))
-
     def intended_block(self, j0: int, j1: int) -> list[int]:
         """When each of the local messages `j0` to `j1` - 1 is intended; of length `j1` - `j0`, in O(`j1` - `j0`)."""
         start, rate, step = self.schedule.start_ns, self.schedule.rate, self._step

@@ -32,10 +32,6 @@ class LiveView(Protocol):
         """Shows how far the run is."""
         ...
 
-    def note(self, text: str) -> None:
-        """Says something once that stays readable."""
-        ...
-
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -67,20 +63,13 @@ class _View:
 
     def update(self, progress: Progress) -> None:
         """See `LiveView`."""
-        self._try(progress)
-
-    def note(self, text: str) -> None:
-        """See `LiveView`."""
-        self._try(text)
-
-    def _try(self, what: Progress | str) -> None:
         if not self._silent:
             try:
-                self._show(what)
+                self._show(progress)
             except OSError:
                 self._silent = True
 
-    def _show(self, what: Progress | str) -> None:
+    def _show(self, progress: Progress) -> None:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -95,7 +84,7 @@ class _View:
 class QuietView(_View):
     """Shows nothing."""
 
-    def _show(self, what: Progress | str) -> None:
+    def _show(self, progress: Progress) -> None:
         return None
 
 
@@ -105,9 +94,8 @@ class PlainView(_View):
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def _show(self, what: Progress | str) -> None:
-        text = what if isinstance(what, str) else plain_line(what)
-        self._stream.write(units.fit_for(self._stream, text + "\n"))
+    def _show(self, progress: Progress) -> None:
+        self._stream.write(units.fit_for(self._stream, plain_line(progress) + "\n"))
         self._stream.flush()
 
 
@@ -115,15 +103,11 @@ class DisplayView(_View):
     """A display that is drawn anew in its place, and gone at the end."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
         # No refresh of its own: no thread, and no drawing while nothing is new.
         self._live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
 
-    def _show(self, what: Progress | str) -> None:
-        if isinstance(what, str):
-            self._console.print(Text(what))
-        else:
-            self._live.update(display(what), refresh=True)
+    def _show(self, progress: Progress) -> None:
+        self._live.update(display(progress), refresh=True)
 
     def __enter__(self) -> Self:
         self._live.start()

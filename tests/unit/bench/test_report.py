@@ -138,22 +138,21 @@ def test_the_display_before_anything_has_happened(golden: Golden) -> None:
 
 
 def test_plain_lines(golden: Golden) -> None:
-    """One line for each update and each note."""
+    """One line for each update; short phases have tenths of seconds."""
     stream = io.StringIO()
     with live.make_view("auto", stream) as view:
-        view.note("server: valkey 9.1.2")
         view.update(Progress("ready", 0.4, message="waiting for 3 of 6 probes"))
         view.update(progress(1))
         view.update(progress(3, publish_error_rate=12.0))
+        view.update(Progress("drain", 0.2, 0.5))
 
     golden("live-plain.txt", stream.getvalue())
 
 
 def test_quiet_says_nothing() -> None:
-    """Neither progress nor notes."""
+    """No progress."""
     stream = io.StringIO()
     with live.make_view("quiet", stream) as view:
-        view.note("server")
         view.update(progress(1))
 
     assert stream.getvalue() == ""
@@ -201,7 +200,6 @@ def test_a_stream_that_is_gone_silences_the_view(mode: live.Mode, monkeypatch: p
         view.update(progress(1))
         monkeypatch.setattr(stream, "write", broken)
         view.update(progress(1))
-        view.note("server")
 
 
 # -- units -------------------------------------------------------------------------------------------------------------

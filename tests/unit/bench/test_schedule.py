@@ -98,8 +98,8 @@ def test_what_is_due_to_the_workers_is_what_is_due(rate: int, share: tuple[int, 
     assert sum(stripe.total for stripe in stripes) == schedule.total
     for stripe in stripes:
         due = stripe.due(now)
-        assert due == stripe.total or stripe.next_time(due) > now
-        assert due == 0 or stripe.next_time(due - 1) <= now
+        assert due == stripe.total or schedule.intended(stripe.index(due)) > now
+        assert due == 0 or schedule.intended(stripe.index(due - 1)) <= now
 
 
 @settings(deadline=None)
@@ -113,7 +113,7 @@ def test_a_block_is_its_messages_one_by_one(
 
     block = stripe.intended_block(first, first + count)
 
-    assert block == [stripe.next_time(j) for j in range(first, first + count)]
+    assert block == [stripe.schedule.intended(stripe.index(j)) for j in range(first, first + count)]
 
 
 @pytest.mark.parametrize("mine", [[], [1, 0], [0, 0], [2], [-1]])
