@@ -12,6 +12,7 @@ import numpy as np
 from ombdriver.bench.driver import DriverConsumer
 from ombdriver.bench.figures import Book
 from ombdriver.bench.payload import STAMP, STAMP_DTYPE
+from ombdriver.errors import DriverError
 
 FOLD = 4096
 """Samples gathered before they are folded into histograms."""
@@ -44,7 +45,12 @@ class Subscriber:
         """Receives, books and acknowledges until `leave`; the read under way is never cut short."""
         size = STAMP.size
         while not self._leaving:
-            batch = await consumer.receive()
+            try:
+                batch = await consumer.receive()
+            except DriverError:
+                if self._leaving:  # closed under the read, which is how a read that waits ends
+                    return
+                raise
             if batch is None:
                 continue
             payloads = batch.payloads
