@@ -111,24 +111,33 @@ def run(plain: bool, quiet: bool, **options: Any) -> None:
         # A log between the lines of a display would tear it.
         plain = plain or click.get_current_context().find_root().params["verbose"] > 0
         view = make_view("quiet" if quiet else "plain" if plain else "auto", sys.stderr)
-        finished = asyncio.run(_run(request, view))
+
+        def stored(finished: "Finished", view: "LiveView" = view) -> None:
+            view.__exit__(None, None, None)  # a display is drawn over what comes after it
+            show(finished.result, finished.path, sys.stdout)
+
+        finished, interrupted = asyncio.run(_run(request, view, stored))
         if finished is None:
             raise _InterruptedError("interrupted before anything was measured; there is no result")
-        show(finished.result, finished.path, sys.stdout)
         if finished.result.partial:
             raise _InterruptedError(f"{finished.result.partial_reason}; the result is partial")
+        if interrupted:
+            raise _InterruptedError("interrupted when the result was stored; it is complete")
 
 
-async def _run(request: "Request", view: "LiveView") -> "Finished | None":
+async def _run(
+    request: "Request", view: "LiveView", stored: "Callable[[Finished], None]"
+) -> "tuple[Finished | None, bool]":
+    """What was run, and whether a signal came."""
     from ombdriver.bench import benchmark
     from ombdriver.bench.interrupt import Interrupt
 
     with Interrupt() as stop, view:
         try:
-            return await benchmark.run(request, view, stop)
+            return await benchmark.run(request, view, stop, stored), stop.asked
         except asyncio.CancelledError:
             if stop.asked:
-                return None
+                return None, True
             raise
 
 
