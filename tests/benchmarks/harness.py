@@ -27,7 +27,7 @@ class Trial:
         publish_p50_us: publish latency from the actual send; so are the next two.
         publish_p99_us: its 99th percentile.
         delay_mean_us: publish delay.
-        growth: bytes by which the producing worker's peak memory grew in the window.
+        growth: bytes by which the producing worker's memory grew in the window.
     """
 
     sent: float
@@ -62,5 +62,5 @@ async def trial(url: str, rate: int = FLAT_OUT, *, groups: int, seconds: int = 4
         publish_p50_us=1000 * (latency["publish"].p50 or 0),
         publish_p99_us=1000 * (latency["publish"].p99 or 0),
         delay_mean_us=1000 * (latency["publishDelay"].avg or 0),
-        growth=worker["peakRssGrowthBytes"],
+        growth=worker["rssGrowthBytes"],
     )

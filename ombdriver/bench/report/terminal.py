@@ -107,6 +107,8 @@ def _rates(result: Result, groups: Sequence[Subscription]) -> Table:
     table.add_row("published", units.rate(target), units.rate(result.mean_rate("publishRate")), _n(totals["published"]))
     table.add_row("publish errors", "", units.rate(result.mean_rate("publishErrorRate")), _n(totals["publishErrors"]))
     table.add_row("never sent", "", "", _n(totals["unsent"]))
+    if totals.get("unanswered"):
+        table.add_row("no reply", "", "", _n(totals["unanswered"]))
     received = units.rate(target * len(result.subscriptions))
     table.add_row("received", received, units.rate(result.mean_rate("consumeRate")), _n(totals["received"]))
     for group in groups:
