@@ -80,7 +80,7 @@ def connect_error(error: Exception) -> Exception:
     """A refusal by the server keeps its class, so that callers can tell a wrong password from an absent server."""
     if not isinstance(error, RedisConnectionError | OSError) or isinstance(error, AuthenticationError):
         return error
-    return NotSentError(f"{error}; is the server up, and the URL right?")
+    return NotSentError(f"{str(error).rstrip('.')}; is the server up, and the URL right?")
 
 
 def watch_for_stalls(wire: Wire, after_s: float) -> None:

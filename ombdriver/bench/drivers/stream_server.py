@@ -5,10 +5,25 @@ from contextlib import contextmanager
 
 from ombdriver.errors import ServerError
 from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.errors import AuthenticationError, NoPermissionError, RedisError
+from ombdriver.messaging.errors import AuthenticationError, NoPermissionError, NotSentError, RedisError
 
 OLDEST = (5, 0)
 """The first version that has streams."""
+
+_IS_IT_UP = "is the server up, and the URL right?"
+_ADVICE = (
+    ("", "CERTIFICATE_VERIFY_FAILED", "name the authority that signed the certificate in the URL: ?ssl_ca_certs=FILE"),
+    ("rediss:", "Timeout connecting", f"{_IS_IT_UP} if the port has no TLS, write redis://"),
+    ("rediss:", "SSL", "if the port has no TLS, write redis://"),
+    ("redis:", "Error while reading", f"{_IS_IT_UP} if the port is one for TLS, write rediss://"),
+    ("redis:", "Connection closed by server", f"{_IS_IT_UP} if the port is one for TLS, write rediss://"),
+    ("", "Timeout connecting", _IS_IT_UP),
+    ("", "DB index is out of range", "write a database that the server has, as in redis://HOST:PORT/0"),
+    ("", "Hash slot not served", "clusters are not supported yet; use one server that stands alone"),
+    ("", "cluster is down", "clusters are not supported yet; use one server that stands alone"),
+    ("", "read only replica", "give the URL of its primary"),
+)
+"""What to do about an error: how the URL begins, a part of the error's text, and the advice; the first row counts."""
 
 
 @contextmanager
@@ -22,9 +37,19 @@ def border(server: str) -> Iterator[None]:
         yield
     except (AuthenticationError, NoPermissionError) as error:
         way_out = "check user and password in the URL, and what that user may do"
-        raise ServerError(f"{server}: {error}; {way_out}") from error
+        raise ServerError(f"{server}: {str(error).rstrip('.')}; {way_out}") from error
     except RedisError as error:
-        raise ServerError(f"{server}: {error}") from error
+        raise ServerError(f"{server}: {with_advice(server, error)}") from error
+
+
+def with_advice(server: str, error: Exception) -> str:
+    """The text of `error`, with what to do about it as far as that is known."""
+    # The library's own advice gives way to one that knows more.
+    text = str(error.__cause__ or error) if isinstance(error, NotSentError) else str(error)
+    for scheme, part, advice in _ADVICE:
+        if server.startswith(scheme) and part in text:
+            return f"{text.rstrip('.')}; {advice}"
+    return str(error)
 
 
 async def facts(channel: Channel) -> Mapping[str, object]:

@@ -47,7 +47,7 @@ async def test_the_first_command_connects(server: FakeServer) -> None:
 
 async def test_the_first_connection_fails_fast(server: FakeServer) -> None:
     """All who wait get the error, with its cause and the way out; the next caller tries again."""
-    server.refuse = [ConnectionRefusedError("nobody there")]
+    server.refuse = [ConnectionRefusedError("nobody there.")]
     channel = Channel(server.connect, backoff=FOR_EVER)
 
     errors = await asyncio.gather(*(channel.execute("DO", i) for i in range(3)), return_exceptions=True)
