@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ombdriver.bench import catalogue
 from ombdriver.bench.benchmark import Request, plan_of
+from ombdriver.bench.driver import load_driver
 from ombdriver.bench.environment import usable_cores
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.workload import Workload
@@ -49,6 +50,11 @@ def requests_of(
             setup = setup.with_url(url)
     except InputError as error:
         faults += error.faults
+    if setup is not None:
+        try:
+            load_driver(setup.driver)
+        except InputError as error:
+            faults += [f"{setup_name}: driver: {fault}" for fault in error.faults]
     requests = []
     for name in workloads:
         try:

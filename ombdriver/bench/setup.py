@@ -7,7 +7,7 @@ message.
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -34,6 +34,12 @@ LOOPBACK_DRIVER = "memory"
 URL_SETUP = "url"
 """What a setup is called once a server of the user's stands in it."""
 
+_URL_OPTIONS = {"db", "username", "password", "client_name", "socket_connect_timeout", "socket_keepalive"}
+_TLS_OPTIONS = {f"ssl_{name}" for name in ("ca_certs", "ca_path", "ca_data", "certfile", "keyfile", "password")} | {
+    f"ssl_{name}" for name in ("cert_reqs", "check_hostname", "min_version", "ciphers")
+}
+"""What may stand behind the `?` of a URL, the second only with rediss://; the names are those of redis-py."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -42,7 +48,7 @@ def check_url(url: str) -> str:
     """`url` as it is, if it can name a Redis server.
 
     Raises:
-        ValueError: if its scheme is not redis, rediss or unix, or a part is missing or malformed.
+        ValueError: if its scheme is not redis, rediss or unix, or a part is missing, malformed or unknown.
     """
     told = redact_url(url) if "://" in url else re.sub(r".*@", f"{HIDDEN}@", url, flags=re.S)
     example = "write redis://HOST:PORT/DB, rediss://... for TLS, or unix:///PATH"
@@ -54,6 +60,14 @@ def check_url(url: str) -> str:
         raise ValueError(f"{shown(told)} is not a URL; {example}") from None
     if parts.scheme not in ("redis", "rediss", "unix"):
         raise ValueError(f"{shown(told)} does not begin with redis://, rediss:// or unix://; {example}")
+    known = _URL_OPTIONS | _TLS_OPTIONS if parts.scheme == "rediss" else _URL_OPTIONS
+    for option, value in parse_qsl(parts.query, keep_blank_values=True):
+        if option not in known:
+            # After a `?` in a password, what looks like an option is a part of it.
+            name = "an option" if "@" in parts.query else f"the option {shown(option)}"
+            raise ValueError(f"{shown(told)} has {name} that there is not; there are: {', '.join(sorted(known))}")
+        if option == "db" and not value.isdecimal():
+            raise ValueError(f"{shown(told)} names database {shown(value)}, which is no number; {example}")
     if parts.scheme == "unix":
         if not parts.path.strip("/"):
             raise ValueError(f"{shown(told)} names no socket; {example}")

@@ -152,6 +152,15 @@ def test_bad_input_is_exit_code_2_with_a_word_on_it(faults: Faults, arguments: l
     assert "s3cret" not in told
 
 
+def test_a_setup_whose_driver_nobody_registers_is_bad_input(place: Place, faults: Faults) -> None:
+    """Known before anything starts, also to `plan`."""
+    place.write("name: odd\ndriver: nosuch\n", "odd.yaml")
+
+    for verb in ("run", "plan"):
+        (line,) = faults(verb, "w.yaml", "--setup", "odd.yaml")
+        assert line.startswith("ombdriver: odd.yaml: driver: there is no driver 'nosuch'; installed are: memory")
+
+
 @pytest.mark.parametrize(
     "text", ["", "just text", "- a\n- list\n", "topics: [1\n", "\x00\x01", "topics: 1\ntopics: 2\n"]
 )

@@ -113,6 +113,8 @@ def test_faults_of_a_setup_are_told_with_their_lines(text: str, faults: list[str
         "rediss://ann:hunter2@db.example:6380/0",
         "unix:///run/redis.sock?db=1",
         "redis://:hunter2@host",
+        "redis://host?db=1&client_name=me",
+        "rediss://host?ssl_ca_certs=/etc/ca.pem",
     ],
 )
 def test_a_users_server_takes_the_place_of_the_setups(url: str) -> None:
@@ -137,6 +139,7 @@ def test_a_users_server_takes_the_place_of_the_setups(url: str) -> None:
         "redis://ann:hun/ter2@host",
         "redis://[::1",
         "unix://",
+        "redis://host?db=one",
         "",
     ],
 )
@@ -145,6 +148,24 @@ def test_a_url_that_names_no_server_is_refused_without_its_password(url: str) ->
     with pytest.raises(InputError, match=r"^--url: .*; write redis://HOST:PORT/DB") as caught:
         Setup.load("embedded").with_url(url)
     assert "hun" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://host:1/0?foo=bar", "redis://host?foo", "redis://host?db=1&foo=", "unix:///s?foo=1"]
+)
+def test_an_option_that_there_is_not_is_named(url: str) -> None:
+    """With those that there are; options of TLS need rediss://."""
+    with pytest.raises(InputError, match=r"^--url: .* has the option 'foo' that there is not; there are: .*db, "):
+        Setup.load("embedded").with_url(url)
+    with pytest.raises(InputError, match="'ssl_ca_certs'"):
+        Setup.load("embedded").with_url("redis://host?ssl_ca_certs=x")
+
+
+def test_a_password_with_a_question_mark_is_not_taken_for_an_option() -> None:
+    """It is not repeated, be it well formed by chance."""
+    with pytest.raises(InputError, match="--url") as caught:
+        Setup.load("embedded").with_url("redis://ann:12?hunter=2@host")
+    assert "hunter" not in str(caught.value)
 
 
 def test_the_memory_setup_takes_no_url() -> None:
