@@ -23,6 +23,7 @@ from ombdriver.bench.workload_fields import (
     SampleInterval,
     TestDuration,
     WarmupDuration,
+    with_short_interval,
 )
 from ombdriver.bench.yamlfile import parse_document, read_text
 from ombdriver.errors import InputError
@@ -185,7 +186,7 @@ class Workload(BaseModel):
                 faults.append(Fault(document.lines["payloadFile",], "payloadFile", str(error)))
                 data.setdefault("messageSize", "1KiB")  # or else it would be called missing, too
         try:
-            workload = cls.model_validate(data)
+            workload = cls.model_validate(with_short_interval(data))
         except ValidationError as error:
             told = {(fault.line, fault.field) for fault in faults}
             more = faults_of(error, document.lines, _FILE_NAMES, _REMARKS)
@@ -201,21 +202,28 @@ class Workload(BaseModel):
         """This workload with what the command line gives instead; None leaves a field as it is.
 
         Raises:
-            InputError: if the result is not valid; faults are named by the option: `--duration`, `--warmup`, `--rate`.
+            InputError: if the result is not valid; faults are named by the option: `--duration`, `--warmup`, `--rate`,
+                or, if another field does not go with it, by the workload, the options and that field.
         """
         options = {"testDuration": "--duration", "warmupDuration": "--warmup", "producerRate": "--rate"}
         data = self.spec()
         if duration_ns is not None:
             data["testDuration"] = format_duration(duration_ns)
+            if "sample_interval" not in self.model_fields_set:
+                del data["sampleInterval"]
         if warmup_ns is not None:
             data["warmupDuration"] = format_duration(warmup_ns)
         if rate is not None:
             data["producerRate"] = rate
         try:
-            workload = self.model_validate(data)
+            workload = self.model_validate(with_short_interval(data))
         except ValidationError as error:
             faults = faults_of(error, {}, _FILE_NAMES)
-            raise InputError([f"{options.get(each.field, each.field)}: {each.message}" for each in faults]) from error
+            given = (("--duration", duration_ns), ("--warmup", warmup_ns), ("--rate", rate))
+            names = ", ".join(option for option, value in given if value is not None)
+            others = f"{self.name} with {names}: "
+            told = [f"{options.get(each.field, others + each.field)}: {each.message}" for each in faults]
+            raise InputError(told) from error
         workload._content = self._content
         return workload
 

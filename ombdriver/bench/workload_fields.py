@@ -4,7 +4,7 @@ Knows one field at a time; what fields must agree on is told in `workload`.
 """
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -13,6 +13,7 @@ from ombdriver.bench.text import (
     DURATION_PATTERN,
     HOUR,
     MS,
+    SECOND,
     SIZE_PATTERN,
     format_duration,
     parse_duration,
@@ -74,3 +75,14 @@ SampleInterval = Annotated[_Duration, AfterValidator(_within(100 * MS, HOUR))]
 """Nanoseconds, from 100 ms to an hour."""
 DrainTimeout = Annotated[_Duration, AfterValidator(_within(100 * MS, 24 * HOUR))]
 """Nanoseconds, from 100 ms to a day."""
+
+
+def with_short_interval(data: dict[str, Any]) -> dict[str, Any]:
+    """`data` as a file gives it; a test shorter than the default of `sampleInterval` becomes one sample."""
+    if "sampleInterval" in data:
+        return data
+    try:
+        short = 100 * MS <= parse_duration(data.get("testDuration")) < SECOND
+    except ValueError:
+        return data  # told with testDuration itself
+    return data | {"sampleInterval": data["testDuration"]} if short else data

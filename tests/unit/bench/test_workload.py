@@ -205,6 +205,18 @@ def test_overrides_are_checked_and_named_by_their_option() -> None:
     )
 
 
+def test_a_test_shorter_than_the_default_interval_is_one_sample() -> None:
+    """By the file or by an override; an interval that the file gives is not changed, but told with the workload."""
+    assert small(testDuration="500ms").sample_interval_ns == SECOND // 2
+    assert small().with_overrides(duration_ns=SECOND // 2).sample_interval_ns == SECOND // 2
+
+    with pytest.raises(InputError) as caught:
+        small(sampleInterval="2s", name="mine").with_overrides(duration_ns=SECOND, rate=5)
+    assert caught.value.faults == (
+        "mine with --duration, --rate: sampleInterval: 2s is longer than the test (1s); write a shorter one, as 100ms",
+    )
+
+
 def test_a_workload_is_frozen() -> None:
     """Nobody changes a workload under those who have read it."""
     with pytest.raises(ValueError, match="frozen"):
