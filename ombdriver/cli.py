@@ -265,8 +265,13 @@ def _nowhere() -> TextIO:
 def _exit_code(arguments: Sequence[str] | None) -> int:
     try:
         code = cli.main(arguments, prog_name="ombdriver", standalone_mode=False)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return EXIT_INPUT
+    except click.ClickException as error:
+        _told([error.format_message()], EXIT_INPUT)
+        if isinstance(error, click.UsageError) and error.ctx:
+            click.echo(f"Try '{error.ctx.command_path} --help' for help.", err=True)
         return EXIT_INPUT
     except (click.Abort, KeyboardInterrupt):
         return _told(["interrupted"], EXIT_INTERRUPTED)

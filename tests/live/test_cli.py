@@ -152,6 +152,14 @@ def test_bad_input_is_exit_code_2_with_a_word_on_it(faults: Faults, arguments: l
     assert "s3cret" not in told
 
 
+def test_wrong_usage_is_told_as_other_faults_are_with_a_hint(faults: Faults) -> None:
+    """The message first, under our name; then where to read on."""
+    told, hint = faults("run", "w.yaml", "--no-such-option")
+
+    assert told.startswith("ombdriver: No such option")
+    assert hint == "Try 'ombdriver run --help' for help."
+
+
 def test_a_setup_whose_driver_nobody_registers_is_bad_input(place: Place, faults: Faults) -> None:
     """Known before anything starts, also to `plan`."""
     place.write("name: odd\ndriver: nosuch\n", "odd.yaml")
