@@ -1,6 +1,7 @@
 """A plan deals out all producers and readers, once, to no more processes than have work; and tells what a run needs."""
 
 import pickle
+import re
 import subprocess
 import sys
 from itertools import chain
@@ -240,6 +241,16 @@ def test_a_plan_for_a_users_server_shows_no_password() -> None:
 
     assert "setup          url: driver redis-streams, the server at redis://ann:***@host:6379/0\n" in text
     assert "hunter2" not in text
+
+
+def test_long_times_of_retention_are_whole_seconds() -> None:
+    """Many partitions share little traffic; no power of ten is shown."""
+    load = workload(partitionsPerTopic=200, producerRate=1000, testDuration="2h")
+
+    text = describe(make_plan(load, EMBEDDED, RUN, workers=None, cores=4), load, EMBEDDED)
+
+    assert re.search(r"^retention .* [1-9][0-9,]{2,} s of its even share", text, re.M), text
+    assert "e+" not in text
 
 
 def test_many_workers_are_told_in_one_line() -> None:
