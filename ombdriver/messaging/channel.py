@@ -16,7 +16,7 @@ from typing import Any
 from ombdriver.messaging.block import Block, Sink
 from ombdriver.messaging.connecting import Backoff, Connect, dial, watch_for_stalls
 from ombdriver.messaging.errors import ClosedError, ConnectionLost, WouldBlock
-from ombdriver.messaging.resp import Argument, pack
+from ombdriver.messaging.resp import Argument, pack, pack_command
 from ombdriver.messaging.wire import Convert, Wire
 
 AGAIN_S = 0.5
@@ -105,14 +105,22 @@ class Channel:
             OutcomeUnknownError: when awaited, if the connection was lost after the command had left.
             redis.exceptions.RedisError: when awaited, the server's error reply, as redis-py's class for it.
         """
-        return self.submit(pack(args), convert=convert, guard_s=guard_s)
+        try:
+            data: bytes = pack_command(args)  # type: ignore[arg-type]  # its stub says one-tuple
+        except (TypeError, UnicodeEncodeError):
+            data = pack(args)  # says what is wrong
+        wire = self._wire
+        if wire is not None and guard_s is None and not self._waiting and not self._closed:
+            future = wire.submit(data, convert)
+            if future is not None:
+                return future
+        return self.submit(data, convert=convert, guard_s=guard_s)
 
     def submit(self, data: bytes, *, convert: Convert | None = None, guard_s: float | None = None) -> Awaitable[Any]:
         """As `execute`, for one command that is already packed (`resp.pack`)."""
         wire = self._wire
-        if wire is None or self._waiting or self._closed or wire.room() <= 0:
+        if wire is None or self._waiting or self._closed or (future := wire.submit(data, convert)) is None:
             return self._queue_up(data, convert, guard_s)
-        future = wire.submit(data, convert)
         if guard_s is not None:
             self._guard(wire, future, guard_s)
         return future

@@ -1,12 +1,11 @@
 """RESP 2, by hiredis both ways: commands packed, replies parsed as bytes, error replies as redis-py's classes."""
 
-import hiredis
-from hiredis import Reader, ReplyError
+from hiredis import Reader, ReplyError, pack_command
 from redis._parsers.base import BaseParser
 
 from ombdriver.messaging.errors import AioRedisMQValueError
 
-__all__ = ["Argument", "Reader", "ReplyError", "pack", "server_error"]
+__all__ = ["Argument", "Reader", "ReplyError", "pack", "pack_command", "server_error"]
 
 Argument = bytes | str | int | float
 
@@ -24,7 +23,7 @@ def pack(args: tuple[Argument, ...]) -> bytes:
         AioRedisMQValueError: if an argument is not bytes, str, int or float.
     """
     try:
-        data: bytes = hiredis.pack_command(args)  # type: ignore[arg-type]  # its stub says one-tuple
+        data: bytes = pack_command(args)  # type: ignore[arg-type]  # its stub says one-tuple
     except (TypeError, UnicodeEncodeError) as error:
         for arg in args:
             if not isinstance(arg, bytes | str | int | float) or isinstance(arg, bool):

@@ -48,6 +48,7 @@ class Wire(asyncio.Protocol):
         self._fed = 0
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._cause: BaseException | None = None
+        self._ending = False
         self.replies = 0
         self.progress_ns = time.monotonic_ns()
 
@@ -64,8 +65,6 @@ class Wire(asyncio.Protocol):
         state = "lost" if self.is_lost else "paused" if self._paused else "open"
         return f"<Wire {state}, {self._in_flight} in flight, {self._out_count} not sent>"
 
-    # -- sending ---------------------------------------------------------------------------------------------------
-
     @property
     def is_lost(self) -> bool:
         """Whether the connection ended."""
@@ -78,29 +77,39 @@ class Wire(asyncio.Protocol):
 
     def room(self) -> int:
         """Commands that may be queued now; 0 while the transport is paused or enough bytes wait for the write."""
-        if self._paused or self._out_bytes >= WRITE_HIGH_WATER or self._cause is not None or self._lost.done():
+        if self._paused or self._out_bytes >= WRITE_HIGH_WATER or self._ending:
             return 0
         return self._max_in_flight - self._in_flight
 
     def submit(
         self, data: bytes, convert: Convert | None, future: asyncio.Future[Any] | None = None
-    ) -> asyncio.Future[Any]:
-        """Queues one packed command; the future gets `convert(reply)`, the server's error, or `ConnectionLost`."""
+    ) -> asyncio.Future[Any] | None:
+        """Queues one packed command; the future gets `convert(reply)`, the server's error, or `ConnectionLost`.
+
+        None when there is no room: nothing was queued then. Every command comes through, so this makes no calls.
+        """
+        in_flight = self._in_flight
+        if in_flight >= self._max_in_flight or self._out_bytes >= WRITE_HIGH_WATER or self._paused or self._ending:
+            return None
         if future is None:
             future = self._loop.create_future()
         self._line.append((future, convert))
-        self._queue(data, 1)
+        if not in_flight:
+            self.progress_ns = time.monotonic_ns()
+        if not self._out:
+            self._loop.call_soon(self.flush)
+        self._out.append(data)
+        self._out_bytes += len(data)
+        self._out_count += 1
+        self._in_flight = in_flight + 1
         return future
 
     def submit_block(self, data: bytes, block: Block) -> None:
-        """Queues `block.left` packed commands joined in `data`."""
+        """Queues `block.left` packed commands joined in `data`; `room` was asked before."""
         self._line.append(block)
-        self._queue(data, block.left)
-
-    def _queue(self, data: bytes, count: int) -> None:
+        self._out_count += block.left
         if self._lost.done():  # reported in a later turn, as a loss in flight would be
-            self._out_count += count
-            self._in_flight += count
+            self._in_flight += block.left
             self._loop.call_soon(self._fail_line)
             return
         if not self._in_flight:
@@ -109,20 +118,17 @@ class Wire(asyncio.Protocol):
             self._loop.call_soon(self.flush)
         self._out.append(data)
         self._out_bytes += len(data)
-        self._out_count += count
-        self._in_flight += count
+        self._in_flight += block.left
 
     def flush(self) -> None:
         """Writes what waits, in one write: over TLS a joined write was twice as fast as `writelines`."""
-        if not self._out or self._paused or self._cause is not None or self._transport.is_closing():
+        if not self._out or self._paused or self._ending or self._transport.is_closing():
             return  # a closing transport would drop it, and it would pass for sent
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
         self._out_bytes = self._out_count = 0
         self._transport.write(data)
         self._wake()
-
-    # -- waiting for room ------------------------------------------------------------------------------------------
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """Calls `callback` once, in a later turn, when there is room, or when the connection is lost."""
@@ -136,8 +142,6 @@ class Wire(asyncio.Protocol):
         while room > 0 and self._waiters:
             self._loop.call_soon(self._waiters.popleft())
             room -= 1
-
-    # -- the transport's callbacks ---------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes the transport."""
@@ -240,15 +244,16 @@ class Wire(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The server closed its side: so do we."""
+        self._ending = True
         self._cause = self._cause or ConnectionLost("the server closed the connection")
         return False
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Fails everything in the line, and tells the channel."""
+        self._ending = True
         if not self._lost.done():
             self._lost.set_result(None)
-        if self._cause is None:
-            self._cause = exc
+        self._cause = self._cause or exc
         self._fail_line()
         self._wake()
         let_go(self._connection)
@@ -278,12 +283,10 @@ class Wire(asyncio.Protocol):
         self._out.clear()
         self._in_flight = self._out_bytes = self._out_count = 0
 
-    # -- the end ---------------------------------------------------------------------------------------------------
-
     def fail(self, cause: BaseException) -> None:
         """Gives the connection up at once; whatever is in the line fails because of `cause`."""
-        if self._cause is None:
-            self._cause = cause
+        self._ending = True
+        self._cause = self._cause or cause
         self._transport.abort()
 
     async def aclose(self) -> None:

@@ -153,7 +153,7 @@ async def test_a_consumer_that_can_no_longer_read_is_told() -> None:
     failing, leaving, cancelled = (Subscriber(RUN, "g", book) for _ in range(3))
     error = DriverError("gone")
     tasks = [
-        subscriber.start(failing, ScriptedConsumer(failing, [error]), told.append),
+        subscriber.start(failing, ScriptedConsumer(failing, [error, None]), told.append),
         subscriber.start(leaving, ScriptedConsumer(leaving, [None]), told.append),
         subscriber.start(cancelled, ScriptedConsumer(cancelled, [None]), told.append),
     ]
