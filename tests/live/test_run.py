@@ -47,6 +47,7 @@ def complete(result: dict[str, Any], messages: int, groups: int) -> None:
     assert result["totals"] == {
         "published": messages,
         "publishErrors": 0,
+        "unanswered": 0,
         "unsent": 0,
         "received": groups * messages,
     }
