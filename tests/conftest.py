@@ -10,6 +10,8 @@ emptied; the tests get a database that was found empty, and only that one is emp
 import asyncio
 import os
 import re
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -17,7 +19,7 @@ from urllib.parse import quote
 import pytest
 import redis
 
-from ombdriver.bench.engine import find_binary
+from ombdriver.bench.engine import TlsFiles, find_binary
 from ombdriver.bench.server import PrivateServer
 from ombdriver.errors import ServerError
 
@@ -47,6 +49,23 @@ def valkey() -> Iterator[PrivateServer]:
 def redis_server() -> Iterator[PrivateServer]:
     """The machine's own redis-server; skips where there is none, and fails there when CI is set."""
     yield from _server("redis")
+
+
+@pytest.fixture(scope="session")
+def tls_files(redis_server: PrivateServer, tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    """A certificate for loopback that signs itself, for Debian's redis-server: the embedded one is built without TLS.
+
+    Skips where there is no openssl, and fails there when CI is set.
+    """
+    if shutil.which("openssl") is None:
+        assert not os.environ.get("CI"), "openssl is missing"
+        pytest.skip("no openssl here; install it (Debian's package openssl)")
+    folder: Path = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "server.crt", folder / "server.key"
+    command = f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -keyout {key} -out {certificate}"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    return TlsFiles(certificate, key, certificate)
 
 
 @pytest.fixture

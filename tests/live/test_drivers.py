@@ -1,9 +1,6 @@
 """What is particular to `redis-streams`, and how a third party's driver is found."""
 
 import asyncio
-import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -169,18 +166,10 @@ def test_over_a_unix_socket(request: pytest.FixtureRequest, engine: str) -> None
     asyncio.run(round_trip(f"{server.unix_url}?db=8"))
 
 
-async def test_over_tls(redis_server: PrivateServer, tmp_path: Path) -> None:
+async def test_over_tls(tls_files: TlsFiles) -> None:
     """`rediss://`, with the authority's certificate in the query; without it the server is not trusted."""
-    if shutil.which("openssl") is None:
-        assert not os.environ.get("CI"), "openssl is missing"
-        pytest.skip("no openssl here; install it (Debian's package openssl)")
-    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
-    command = f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -keyout {key} -out {certificate}"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    await asyncio.to_thread(subprocess.run, [*command.split(), *names], check=True, capture_output=True)
-
-    async with await PrivateServer.start("redis", tls=TlsFiles(certificate, key, certificate)) as running:
-        await round_trip(f"{running.url}/1?ssl_ca_certs={certificate}")
+    async with await PrivateServer.start("redis", tls=tls_files) as running:
+        await round_trip(f"{running.url}/1?ssl_ca_certs={tls_files.authority}")
         with pytest.raises(ServerError, match=r"(?i)certificate"):
             await round_trip(running.url)
 

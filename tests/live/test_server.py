@@ -243,18 +243,10 @@ async def test_users_come_from_the_configuration_and_passwords_stay_out_of_the_p
         assert not {"open", "shut", "sesame"} & set(" ".join([*process.cmdline(), *guard.cmdline()]).split())
 
 
-async def test_a_server_can_speak_tls(redis_server: PrivateServer, folder: Path) -> None:
+async def test_a_server_can_speak_tls(tls_files: TlsFiles) -> None:
     """With TLS files the port speaks TLS alone; the socket stays plain."""
-    if shutil.which("openssl") is None:
-        assert not os.environ.get("CI"), "openssl is missing"
-        pytest.skip("no openssl here; install it (Debian's package openssl)")
-    certificate, key = folder / "server.crt", folder / "server.key"
-    command = f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -keyout {key} -out {certificate}"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    await asyncio.to_thread(subprocess.run, [*command.split(), *names], check=True, capture_output=True)
-
-    async with await PrivateServer.start("redis", tls=TlsFiles(certificate, key, certificate)) as running:
-        context = ssl.create_default_context(cafile=str(certificate))
+    async with await PrivateServer.start("redis", tls=tls_files) as running:
+        context = ssl.create_default_context(cafile=str(tls_files.authority))
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port, ssl=context)
         writer.write(b"PING\r\n")
         assert await reader.readline() == b"+PONG\r\n"

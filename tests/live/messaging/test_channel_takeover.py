@@ -6,12 +6,9 @@ What redis-py changes inside shows here first.
 import asyncio
 import gc
 import os
-import shutil
-import subprocess
 import warnings
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -71,20 +68,6 @@ def test_a_unix_socket(request: pytest.FixtureRequest, engine: str, run: Run) ->
 
     run(round_trip(server.unix_url))
     run(round_trip(server.unix_url + "?db=3"))
-
-
-@pytest.fixture(scope="module")
-def tls_files(redis_server: PrivateServer, tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
-    """A certificate for loopback, which signs itself; the embedded server, built without TLS, has no use for it."""
-    if shutil.which("openssl") is None:
-        assert not os.environ.get("CI"), "openssl is missing"
-        pytest.skip("no openssl here; install it (Debian's package openssl)")
-    folder: Path = tmp_path_factory.mktemp("tls")
-    certificate, key = folder / "server.crt", folder / "server.key"
-    command = f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -keyout {key} -out {certificate}"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*command.split(), *names], check=True, capture_output=True)
-    return TlsFiles(certificate, key, certificate)
 
 
 @both_loops

@@ -1,11 +1,7 @@
 """Every way to a server: TCP, TLS, unix sockets, users with passwords, databases, plain asyncio and uvloop."""
 
 import asyncio
-import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,36 +79,15 @@ async def test_a_user_who_may_not_ask_for_client_ids_can_read(acl_url: str, valk
         await round_trip(acl_url)
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
-    """A certificate for 127.0.0.1, signed by itself, made with the openssl command."""
-    if shutil.which("openssl") is None:
-        if os.environ.get("CI"):
-            pytest.fail("there is no openssl; install the package openssl")
-        pytest.skip("there is no openssl; install the package openssl")
-    folder: Path = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
-            *("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return TlsFiles(folder / "cert.pem", folder / "key.pem", folder / "cert.pem")
-
-
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-@pytest.mark.usefixtures("redis_server")  # TLS is not built into the embedded server: skips where there is no other
-def test_tls(certificates: TlsFiles, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_tls(tls_files: TlsFiles, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     """`rediss://` with the certificate checked, also a message larger than a TLS record; unknown it is refused."""
 
     async def main() -> None:
-        async with await PrivateServer.start("redis", tls=certificates) as server:
-            await round_trip(server.url, ssl_ca_certs=str(certificates.authority))
-            await round_trip(server.url + f"?ssl_ca_certs={certificates.authority}")
-            async with MQProducer("s", redis_url=server.url, ssl_ca_certs=str(certificates.authority)) as producer:
+        async with await PrivateServer.start("redis", tls=tls_files) as server:
+            await round_trip(server.url, ssl_ca_certs=str(tls_files.authority))
+            await round_trip(server.url + f"?ssl_ca_certs={tls_files.authority}")
+            async with MQProducer("s", redis_url=server.url, ssl_ca_certs=str(tls_files.authority)) as producer:
                 entry = await producer.send_message({"f": b"x" * 1_000_000})
                 assert await producer.query_messages("s") == [(entry, {"f": "x" * 1_000_000})]
             async with MQProducer("s", redis_url=server.url) as stranger:
