@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from itertools import chain
 from typing import Any
 
 from ombdriver.messaging import commands
@@ -12,6 +11,7 @@ from ombdriver.messaging.commands import Id, Key, Value, Word
 from ombdriver.messaging.errors import AioRedisMQValueError
 from ombdriver.messaging.registry import Link
 from ombdriver.messaging.topic import Partitioner, Topic
+from ombdriver.messaging.xadd import pack_message
 
 
 class MQProducer(MQClient):
@@ -41,6 +41,7 @@ class MQProducer(MQClient):
     ) -> None:
         self.stream_key = stream_key
         self._partitioner = Partitioner(stream_key) if isinstance(stream_key, Topic) else None
+        self._keys = [key.encode() for key in stream_key.keys] if isinstance(stream_key, Topic) else []
         self._key = b"" if isinstance(stream_key, Topic) else commands.key_bytes(stream_key)
         self._bulk: Channel | None = None
         self._is_running: Callable[[], bool] = bool
@@ -94,7 +95,7 @@ class MQProducer(MQClient):
             bulk = self._bind()
         partitioner = self._partitioner
         if partitioner is not None:
-            stream: Key = partitioner.topic.keys[partitioner.pick(key)]
+            stream = self._keys[partitioner.pick(key)]
         elif key is None:
             stream = self._key
         else:
@@ -103,16 +104,12 @@ class MQProducer(MQClient):
             message.__class__ is dict
             and message
             and msg_id == "*"
-            and (maxlen is None or maxlen.__class__ is int)
+            and (maxlen is None or (maxlen.__class__ is int and maxlen >= 0))
+            and approximate.__class__ is bool
             and not (nomkstream or minid is not None or limit is not None or ref_policy is not None)
+            and (data := pack_message(stream, message, maxlen, approximate)) is not None
         ):
-            # The usual case, spelt out: a microsecond less than by way of `commands`.
-            words = chain.from_iterable(message.items())
-            if maxlen is None:
-                return bulk.execute("XADD", stream, "*", *words, convert=self._id_of)
-            if maxlen >= 0:
-                how = "~" if approximate else "="
-                return bulk.execute("XADD", stream, "MAXLEN", how, maxlen, "*", *words, convert=self._id_of)
+            return bulk.submit(data, convert=self._id_of)
         bounds = commands.trimming(maxlen, minid, approximate, limit)
         options: list[Word] = [*(["NOMKSTREAM"] if nomkstream else []), *commands.policy(ref_policy), *bounds]
         return bulk.execute(*commands.xadd(stream, message, msg_id, options), convert=self._id_of)

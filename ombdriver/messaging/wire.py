@@ -42,7 +42,7 @@ class Wire(asyncio.Protocol):
         self._in_flight = 0
         self._out: list[bytes] = []
         self._out_bytes = 0
-        self._out_count = 0
+        self._written = 0
         self._paused = False
         self._waiters: deque[Callable[[], None]] = deque()
         self._fed = 0
@@ -63,7 +63,7 @@ class Wire(asyncio.Protocol):
 
     def __repr__(self) -> str:
         state = "lost" if self.is_lost else "paused" if self._paused else "open"
-        return f"<Wire {state}, {self._in_flight} in flight, {self._out_count} not sent>"
+        return f"<Wire {state}, {self._in_flight} in flight, {self._in_flight - self._written} not sent>"
 
     @property
     def is_lost(self) -> bool:
@@ -100,14 +100,12 @@ class Wire(asyncio.Protocol):
             self._loop.call_soon(self.flush)
         self._out.append(data)
         self._out_bytes += len(data)
-        self._out_count += 1
         self._in_flight = in_flight + 1
         return future
 
     def submit_block(self, data: bytes, block: Block) -> None:
         """Queues `block.left` packed commands joined in `data`; `room` was asked before."""
         self._line.append(block)
-        self._out_count += block.left
         if self._lost.done():  # reported in a later turn, as a loss in flight would be
             self._in_flight += block.left
             self._loop.call_soon(self._fail_line)
@@ -126,7 +124,8 @@ class Wire(asyncio.Protocol):
             return  # a closing transport would drop it, and it would pass for sent
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
-        self._out_bytes = self._out_count = 0
+        self._out_bytes = 0
+        self._written = self._in_flight
         self._transport.write(data)
         self._wake()
 
@@ -163,7 +162,7 @@ class Wire(asyncio.Protocol):
         """Hands each complete reply to the head of the line; all replies of one read share one arrival time."""
         now_ns = self.progress_ns = time.monotonic_ns()
         try:
-            if self._in_flight == self._out_count:
+            if not self._written:
                 raise ConnectionLost("the server sent a reply before anything was asked")
             self._reader.feed(data)
             self._dispatch(now_ns)
@@ -208,6 +207,7 @@ class Wire(asyncio.Protocol):
                         future.set_exception(RuntimeError(repr(error)) if isinstance(error, StopIteration) else error)
         finally:
             self._in_flight -= self.replies - before
+            self._written -= self.replies - before
 
     def _dispatch_block(self, block: Any, reply: Any, now_ns: int) -> None:
         """Counts the replies to `block` that have arrived; each is still looked at, an error reply is an error."""
@@ -263,7 +263,7 @@ class Wire(asyncio.Protocol):
     def _fail_line(self) -> None:
         """The tail of the line that is still in our own list was not sent; the outcome of the rest is unknown."""
         now_ns = time.monotonic_ns()
-        written = self._in_flight - self._out_count
+        written = self._written
         why = f": {self._cause}" if self._cause else ""
         while self._line:
             slot = self._line.popleft()
@@ -281,7 +281,7 @@ class Wire(asyncio.Protocol):
             elif not slot[0].done():
                 slot[0].set_exception(error)
         self._out.clear()
-        self._in_flight = self._out_bytes = self._out_count = 0
+        self._in_flight = self._written = self._out_bytes = 0
 
     def fail(self, cause: BaseException) -> None:
         """Gives the connection up at once; whatever is in the line fails because of `cause`."""
