@@ -186,3 +186,14 @@ def test_hours_do_not_overflow_the_sum() -> None:
     histogram = Histogram.of(np.full(count, HIGHEST_NS, np.int64))
 
     assert histogram.sum_ns == count * HIGHEST_NS
+
+
+def test_a_bucket_takes_six_bytes_until_a_count_needs_more() -> None:
+    """A run of hours keeps thousands of histograms; a count past 32 bits is kept whole all the same."""
+    small = Histogram.of(np.arange(0, 10_000_000, 1000))
+    assert small.index.nbytes + small.counts.nbytes == 6 * len(small.index)
+
+    large = Histogram.of(np.array([5, 7]), np.array([2**32 - 1, 1]))
+    large += Histogram.of(np.array([5]))
+    assert large.counts.tolist() == [2**32, 1]
+    assert large.percentiles([50, 100]) == [5, 7]
