@@ -82,6 +82,8 @@ class Stripe:
         return f"<Stripe [{len(self._mine)} of {self._producers_total} producers, {self.total} messages]>"
 
     def _local(self, messages: int) -> int:
+        if self._all_mine:
+            return messages
         rounds, rest = divmod(messages, self._producers_total)
         return rounds * len(self._mine) + bisect_left(self._mine, rest)
 
@@ -91,6 +93,8 @@ class Stripe:
 
     def index(self, j: int) -> int:
         """The number, in the whole schedule, of local message `j`."""
+        if self._all_mine:
+            return j
         rounds, position = divmod(j, len(self._mine))
         return rounds * self._producers_total + self._mine[position]
 

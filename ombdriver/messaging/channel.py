@@ -183,10 +183,11 @@ class Channel:
             ClosedError: if the channel was closed.
             WouldBlock: if there is no connection; `when_room` tells when there is.
         """
-        self._check_open()
-        if self._wire is None:
+        wire = self._wire
+        if wire is None or self._closed:
+            self._check_open()
             raise WouldBlock("the channel is not connected; wait for room first")
-        self._wire.submit_block(data, Block(sink, token, first, count))
+        wire.submit_block(data, Block(sink, token, first, count))
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """Calls `callback` once, in a later turn: when it is worth looking again. Never, if the channel is closed."""

@@ -58,7 +58,7 @@ class StreamProducer:
     def send(self, partition: int, payloads: Sequence[bytes], keys: Sequence[bytes] | None) -> None:
         """See `driver.DriverProducer.send`."""
         size = len(payloads[0])
-        if keys is None and all(len(payload) == size for payload in payloads):
+        if keys is None and (len(payloads) == 1 or len(set(map(len, payloads))) == 1):
             head = self._head(partition, size, keyed=False)
             data = head + (b"\r\n" + head).join(payloads) + b"\r\n"
         else:
