@@ -143,6 +143,53 @@ async def test_exactly_the_own_keys_are_made_and_deleted(server_url: str, raw: r
     await driver.aclose()
 
 
+async def test_only_a_full_batch_has_the_next_read_sent_ahead(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """Where a batch is full there is more, and the server gets it ready; below that, messages may gather."""
+
+    async def pending() -> int:
+        return int((await raw.xpending(ONE_KEY, "g"))["pending"])
+
+    driver = await open_driver({"url": server_url, "run_id": RUN_ID, "read_count": 5, "block_ms": 20})
+    await driver.create_topics([ONE], ["g"])
+    replies = Replies()
+    producer = await driver.create_producer(ONE, replies)
+    consumer = await driver.create_consumer([ONE], "g", "c")
+    producer.send(0, [b"m"] * 3, None)
+    await replies.until(3)
+
+    await receive(consumer, 3)
+    producer.send(0, [b"m"] * 12, None)
+    await replies.until(15)
+    assert await pending() == 3
+
+    await receive(consumer, 5)
+    while await pending() < 13:  # noqa: ASYNC110 - the server tells nobody
+        await asyncio.sleep(0)
+    await receive(consumer, 5)
+    await receive(consumer, 2)
+    await driver.delete_created()
+    await driver.aclose()
+
+
+async def test_a_consumer_is_closed_with_a_read_sent_ahead(server_url: str) -> None:
+    """Nobody asks for that read any more: it is no error, and the consumer is closed as ever."""
+    driver = await open_driver({"url": server_url, "run_id": RUN_ID, "read_count": 5})
+    await driver.create_topics([ONE], ["g"])
+    replies = Replies()
+    producer = await driver.create_producer(ONE, replies)
+    consumer = await driver.create_consumer([ONE], "g", "c")
+    producer.send(0, [b"m"] * 5, None)
+    await replies.until(5)
+    await receive(consumer, 5)
+
+    await consumer.aclose()
+
+    with pytest.raises(DriverError):
+        await consumer.receive()
+    await driver.delete_created()
+    await driver.aclose()
+
+
 async def test_a_deleted_stream_ends_its_consumer(server_url: str, raw: redis.asyncio.Redis) -> None:
     """Reading on would never end: the error names the group and asks the right question."""
     driver = await open_driver({"url": server_url, "run_id": RUN_ID, "block_ms": 20})

@@ -174,3 +174,22 @@ async def test_a_refused_acknowledgement_is_counted(system: System) -> None:
     await consumer.aclose()
 
     assert system.driver.statistics()["failedAcknowledgements"] == 1
+
+
+async def test_a_read_sent_ahead_is_lost_with_its_connection_and_nothing_is(system: System) -> None:
+    """A full batch has the next read on its way already; whatever that had brought comes once, after the loss."""
+    replies = Replies()
+    producer = await system.driver.create_producer(ONE, replies)
+    sent = [b"%d" % number for number in range(1_200)]
+    producer.send(0, sent, None)
+    await replies.until(len(sent))
+    consumer = await system.driver.create_consumer([ONE], "g", "c")
+
+    first = await receive(consumer, 500)
+    await system.kill("xreadgroup")
+    rest = await receive(consumer, 700)
+
+    assert payloads([*first, *rest]) == sent
+    for batch in [*first, *rest]:
+        consumer.acknowledge(batch)
+    await acknowledged(system.driver, [ONE], "g")

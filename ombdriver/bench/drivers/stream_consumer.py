@@ -3,9 +3,12 @@
 One XREADGROUP covers all streams of the consumer, on a connection of its own, since it blocks; one XACK per stream and
 batch goes over a connection that carries no bulk. After a lost connection the consumer first reads what is already
 pending for it, since the reply may have been lost on its way.
+
+A full batch means that more is waiting, so the next read is sent before the batch is handed over.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +18,7 @@ from ombdriver.bench.driver import Batch
 from ombdriver.errors import DriverError
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.errors import ClosedError, ConnectionLost
+from ombdriver.messaging.group_reader import look_at
 from ombdriver.messaging.resp import pack
 
 GUARD_S = 5.0
@@ -101,7 +105,8 @@ class StreamConsumer:
         self._channel, self._acknowledger = channel, acknowledger
         self._keys, self._group = tuple(keys), group
         self._head: tuple[str | int, ...] = ("XREADGROUP", "GROUP", group, name, "COUNT", count)
-        self._guard_s = block_ms / 1000 + GUARD_S
+        self._count, self._guard_s = count, block_ms / 1000 + GUARD_S
+        self._ahead: asyncio.Future[Batch | None] | None = None
         self._read = pack((*self._head, "BLOCK", block_ms, "STREAMS", *self._keys, *(">" for _ in self._keys)))
         self._replay: dict[bytes, bytes] | None = None
         self._last: dict[bytes, bytes] = {}
@@ -115,7 +120,8 @@ class StreamConsumer:
         try:
             if self._replay is not None:
                 return await self._receive_pending(self._replay)
-            batch: Batch | None = await self._channel.submit(self._read, convert=to_batch, guard_s=self._guard_s)
+            ahead, self._ahead = self._ahead, None
+            batch: Batch | None = await (ahead or self._send_read())
         except ClosedError as error:
             raise DriverError("the consumer was closed") from error
         except ConnectionLost:
@@ -124,7 +130,16 @@ class StreamConsumer:
         except Exception as error:
             gone = "; its stream was deleted, or the server was emptied" if "NOGROUP" in str(error) else ""
             raise DriverError(f"group {self._group} can't be read: {error}{gone}") from error
+        if batch is not None and len(batch.payloads) >= self._count:
+            # There is more: the server gets it ready while this batch is worked on. Not below that, since a read that
+            # already waits brings each message by itself, and being woken for one costs as much as forty in a batch.
+            with contextlib.suppress(ClosedError):  # closed meanwhile: this batch is the last
+                self._ahead = self._send_read()
+                self._ahead.add_done_callback(look_at)  # it may be closed before anybody asks for the next one
         return self._noted(batch)
+
+    def _send_read(self) -> asyncio.Future[Batch | None]:
+        return asyncio.ensure_future(self._channel.submit(self._read, convert=to_batch, guard_s=self._guard_s))
 
     async def _receive_pending(self, after: dict[bytes, bytes]) -> Batch | None:
         """What is pending for this consumer already, from where the last such read ended.
@@ -158,6 +173,7 @@ class StreamConsumer:
 
     async def aclose(self) -> None:
         """See `driver.DriverConsumer.aclose`; the read under way is given up with its connection."""
+        self._ahead = None
         await self._acknowledger.flush()
         await self._channel.aclose()
 
