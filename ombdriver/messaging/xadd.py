@@ -1,12 +1,13 @@
 """XADD of a message, packed from parts that are made once: the command's beginning, the names of fields, the sizes.
 
 Pure. hiredis packs any command, at 1.7 µs for a message of 1 KiB where measured; most of that is printing numbers and
-words that are the same in every command. Joined from prepared parts it takes 0.7 µs.
+words that are the same in every command. Joined from prepared parts it takes 0.8 µs.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from ombdriver.messaging import commands
 from ombdriver.messaging.resp import pack
 
 Question = TypeVar("Question")
@@ -32,8 +33,7 @@ class _Parts(dict[Question, bytes]):
 def _head(of: tuple[bytes, int | None, bool, int]) -> bytes:
     """All that stands before the first field of a message with so many fields."""
     key, maxlen, approximate, fields = of
-    bound: tuple[str | int, ...] = () if maxlen is None else ("MAXLEN", "~" if approximate else "=", maxlen)
-    words = (b"XADD", key, *bound, b"*")
+    words = ("XADD", key, *commands.trimming(maxlen, None, approximate, None), "*")
     return b"*%d\r\n%b" % (len(words) + 2 * fields, pack(words).split(_END, 1)[1])
 
 
