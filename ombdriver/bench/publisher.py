@@ -21,7 +21,7 @@ from ombdriver.bench.schedule import Schedule, Stripe
 from ombdriver.bench.ticker import Ticker
 
 CHUNK = 64
-"""So many messages of a partition share one actual send time, so that stamping and packing is not counted as service."""
+"""So many messages of a partition share one actual send time, so that stamping and packing is not told as service."""
 TURN = 4096
 """Messages sent before replies and other callbacks of the loop get a turn."""
 WAKE_NS = 250_000
