@@ -91,6 +91,8 @@ class Totals:
         unsent: due, but never sent.
         received: handed to consumers, over all subscriptions together, be it in the drain.
         unanswered: sent, and without a reply when nothing was waited for any longer.
+        indeterminate: of `publish_errors`: sent, and the connection was lost before the reply, so that the system may
+            hold them or not.
     """
 
     published: int
@@ -98,6 +100,46 @@ class Totals:
     unsent: int
     received: int
     unanswered: int = 0
+    indeterminate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of the messages of the measured window on their way to one subscription; see `ledger`.
+
+    acknowledged + recovered = received + lost + trimmed + undelivered.
+
+    Attributes:
+        subscription: its name.
+        acknowledged: messages that the system told the producers it holds.
+        received: different messages that reached the subscription.
+        lost: acknowledged, and never to be delivered: no longer there though never trimmed past, or skipped.
+        trimmed: acknowledged, and cut off before the subscription had read them.
+        undelivered: acknowledged, and still waiting when the drain ended.
+        redelivered: times that an entry came again.
+        duplicated: times that a message came again as another entry.
+        repeated: times that a message came again, where several consumers share a partition, so that which of the
+            two it was can't be told.
+        reordered: messages whose sequence was below the next expected one of their partition (RFC 4737); repetitions
+            are not counted.
+        order_exact: whether `reordered` is exact; else each consumer saw only a part, and it is a lower bound.
+        recovered: delivered, though the producer was not told that the system holds them.
+        corrupt: messages whose checksum did not fit; None when there were no checksums.
+    """
+
+    subscription: str
+    acknowledged: int
+    received: int
+    lost: int = 0
+    trimmed: int = 0
+    undelivered: int = 0
+    redelivered: int = 0
+    duplicated: int = 0
+    repeated: int = 0
+    reordered: int = 0
+    order_exact: bool = True
+    recovered: int = 0
+    corrupt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +154,7 @@ class Measurements:
         consume_rate: received messages per second, over all subscriptions together.
         backlog: messages acknowledged and not yet received, over all subscriptions, at the end of each interval.
         totals: sums over the window.
+        delivery: what became of the messages, one for each subscription that is read, in the plan's order.
         counters: what else was counted and must not be passed over in silence (over-range samples, failed
             acknowledgements, reconnects, ...), by camelCase name.
         delay_parts: what publish delay is made of: `scheduleLag` (from due until the worker looked: the harness's) and
@@ -125,5 +168,6 @@ class Measurements:
     consume_rate: Sequence[float]
     backlog: Sequence[int]
     totals: Totals
+    delivery: Sequence[Delivery] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
     delay_parts: Mapping[str, LatencySummaryNs] = field(default_factory=dict)

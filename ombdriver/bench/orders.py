@@ -86,6 +86,9 @@ class ProcessFigures:
         peak_rss_bytes: the greatest resident size so far.
         gc_pauses: collections by the garbage collector since the last phase began.
         gc_longest_ns: the longest of them.
+        run_delay_ns: time that it was ready to run and had no processor (0 where the system does not tell).
+        stalls: times since the last phase began that the event loop was held up for longer than a few milliseconds.
+        longest_stall_ns: the longest of them.
     """
 
     cpu_ns: int = 0
@@ -93,6 +96,9 @@ class ProcessFigures:
     peak_rss_bytes: int = 0
     gc_pauses: int = 0
     gc_longest_ns: int = 0
+    run_delay_ns: int = 0
+    stalls: int = 0
+    longest_stall_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
