@@ -78,6 +78,10 @@ class Workload(BaseModel):
     drain_timeout: DrainTimeout = Field(
         "30s", validate_default=True, description="How long what is in flight at the end is waited for."
     )
+    checksum: bool = Field(False, description="Whether each message carries a checksum, which consumers look at.")
+    max_in_flight: int | None = Field(
+        None, ge=1, le=1_000_000, description="Messages that a producer may have without a reply; 1 is a closed loop."
+    )
     seed: int = Field(0, ge=-(2**63), le=2**63 - 1, description="What random payloads and keys come from.")
 
     _content: bytes | None = PrivateAttr(None)
@@ -261,6 +265,7 @@ class Workload(BaseModel):
             pool=max(1, self.randomized_payload_pool_size),
             keys=self.key_distributor,
             seed=self.seed,
+            checksums=self.checksum,
         )
 
     def spec(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from functools import partial
 from ombdriver.bench.driver import OnReplies, TopicSpec
 from ombdriver.bench.drivers import stream_runs
 from ombdriver.bench.drivers.stream_consumer import Acknowledger, StreamConsumer
+from ombdriver.bench.drivers.stream_inspector import StreamInspector
 from ombdriver.bench.drivers.stream_producer import StreamProducer
 from ombdriver.bench.drivers.stream_server import border, check_version, facts
 from ombdriver.errors import DriverError, InputError, ServerError
@@ -118,6 +119,10 @@ class RedisStreamsDriver:
                     return None
                 total += int(told[b"pending"]) + int(told[b"lag"])
         return total
+
+    def inspector(self) -> StreamInspector:
+        """See `driver.Driver.inspector`."""
+        return StreamInspector(self._channels.control, self.server)
 
     async def describe(self) -> Mapping[str, object]:
         """See `driver.Driver.describe`."""
