@@ -62,7 +62,7 @@ class Holdings:
         first = beginning[0][0]
         floors: dict[int, int] = {}
         on_edge: dict[int, int] = {}
-        ends: list[Reference | None] = []
+        ends: list[Reference] = []
         for lane, spans in gaps.items():
             checkpoints = self._published.checkpoints(lane)
             at = bisect_left(checkpoints, first, key=lambda each: self._inspector.reference(each[1]))
@@ -72,14 +72,19 @@ class Holdings:
             if spans & Spans.of([(floors[lane], max(floors[lane], above))]):
                 on_edge[lane] = above
                 ends.append(self._inspector.reference(checkpoints[at][1]) if known else None)
-        # On the edge the first message of the lane that is there tells.
-        async for page in self._pages(place, (first, _greatest(ends))):
-            for lane in [lane for lane in on_edge if (page.lanes == lane).any()]:
-                floors[lane] = int(page.sequences[page.lanes == lane].min())
-                del on_edge[lane]
-            if not on_edge:
-                break
-        return floors | on_edge
+        return floors | await self._first_of(place, on_edge, (first, _greatest(ends)))
+
+    async def _first_of(self, place: Place, on_edge: dict[int, int], between: Range) -> dict[int, int]:
+        """The first sequence of each lane in `on_edge` that is there; of those that aren't, what is given."""
+        left = set(on_edge)
+        if left:
+            async for page in self._pages(place, between):
+                for lane in [lane for lane in left if (page.lanes == lane).any()]:
+                    on_edge[lane] = int(page.sequences[page.lanes == lane].min())
+                    left.remove(lane)
+                if not left:
+                    break
+        return on_edge
 
     async def waiting(self, place: Place, missing: Mapping[str, Mapping[int, Spans]]) -> dict[tuple[str, int], Spans]:
         """Of what subscriptions miss, by name and lane: what is there and not delivered yet, or pending."""
@@ -140,6 +145,6 @@ class Holdings:
         return Page(lanes, stamps["sequence"].astype(np.int64), [whole[place][0] for place in at.tolist()])
 
 
-def _greatest(ends: Sequence[Reference | None]) -> Reference | None:
+def _greatest(ends: Sequence[Reference]) -> Reference:
     """The greatest of some ends, where None is the end of everything."""
     return None if any(end is None for end in ends) else max(ends, default=None)

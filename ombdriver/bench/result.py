@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from ombdriver.bench.measurements import FAMILIES
+from ombdriver.bench.measurements import FAMILIES, Delivery
 from ombdriver.errors import InputError
 
 KIND = "run"
@@ -46,6 +46,9 @@ AGGREGATED = tuple(aggregated(name) for name in SERIES)
 """The same over the whole window, such as `aggregatedPublishLatency99pct`."""
 QUANTILES = tuple(aggregated(f"{family}LatencyQuantiles") for family in FAMILIES)
 """Maps from percentile (as text, 0 to 100) to latency over the whole window."""
+
+_NEWER: Mapping[str, Any] = {"delivery": ()}
+"""Keys that older results of this format don't have, and what stands for them."""
 
 _FLAT = {"rates": RATES, "series": SERIES, "aggregated": AGGREGATED, "quantiles": QUANTILES}
 
@@ -119,7 +122,10 @@ class Result:
         consumers_per_topic: per topic and subscription, as OMB means it.
         target_publish_rate: messages per second over all producers.
         sample_interval_seconds: the length of an interval in `rates` and `series`.
-        totals: `published`, `publishErrors`, `unsent`, `received`; messages of the measured window.
+        totals: `published`, `publishErrors`, `indeterminate` (of these), `unsent`, `unanswered`, `received`; messages
+            of the measured window.
+        delivery: what became of the messages of the window, for each subscription that was read; empty in results of
+            versions that kept no ledger.
         counters: what else was counted, by name.
         subscriptions: in the plan's order.
         latency: a summary in ms for each of the five families.
@@ -150,6 +156,7 @@ class Result:
     target_publish_rate: float
     sample_interval_seconds: float
     totals: Mapping[str, int]
+    delivery: tuple[Delivery, ...]
     counters: Mapping[str, int]
     subscriptions: tuple[Subscription, ...]
     latency: Mapping[str, LatencySummary]
@@ -229,9 +236,13 @@ class Result:
     @classmethod
     def _from_json(cls, data: Mapping[str, Any]) -> "Result":
         read: dict[str, Any] = {}
+        data = {**_NEWER, **data}
         for each in fields(cls):
             names = _FLAT.get(each.name)
             read[each.name] = data[_camel(each.name)] if names is None else {name: data[name] for name in names}
+        read["delivery"] = tuple(
+            Delivery(**{each.name: one[_camel(each.name)] for each in fields(Delivery)}) for one in read["delivery"]
+        )
         read["caveats"] = tuple(Caveat(one["kind"], one["message"]) for one in read["caveats"])
         read["latency"] = {family: LatencySummary.from_json(read["latency"][family]) for family in FAMILIES}
         read["delay_parts"] = {part: LatencySummary.from_json(each) for part, each in read["delay_parts"].items()}
@@ -252,7 +263,7 @@ def _plain(value: Any) -> Any:
     """`value` as JSON has it."""
     if isinstance(value, LatencySummary):
         return value.to_json()
-    if isinstance(value, Caveat | Subscription):
+    if isinstance(value, Caveat | Subscription | Delivery):
         return {_camel(each.name): _plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}

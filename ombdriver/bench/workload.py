@@ -278,8 +278,13 @@ class Workload(BaseModel):
 
     @property
     def sha256(self) -> str:
-        """A hash of the resolved workload and of the payload file's content, in hexadecimal digits."""
-        canonical = json.dumps(self.spec(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        """A hash of the resolved workload and of the payload file's content, in hexadecimal digits.
+
+        What has its default is left out, so that a field that comes into being does not change the hash of what was.
+        """
+        defaults = {each.alias or to_camel(name): each.default for name, each in type(self).model_fields.items()}
+        told = {name: value for name, value in self.spec().items() if name not in defaults or value != defaults[name]}
+        canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode() + b"\0" + (self._content or b"")).hexdigest()
 
 

@@ -23,7 +23,7 @@ OUR_LATENCIES = ["publishResponseLatency", "endToEndResponseLatency"]
 OURS = [
     "kind", "formatVersion", "version", "runId", "tags", "beginTime",
     "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate", "partial", "partialReason",
-    "caveats", "totals", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",
+    "caveats", "totals", "delivery", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",
     "workloadSha256", "setup", "environment", "histograms",
 ]
 # fmt: on

@@ -13,10 +13,11 @@ from ombdriver.bench.figures import Book, Figures, Phase
 from ombdriver.bench.payload import STAMP
 from ombdriver.bench.publisher import PROBE_SEQUENCE
 from ombdriver.bench.recorder import Histogram
-from ombdriver.bench.subscriber import FOLD, Subscriber
+from ombdriver.bench.subscriber import FOLD, Expected, Subscriber
 from ombdriver.errors import DriverError
 
 RUN = 7
+EXPECTED = Expected(RUN, producers=8, partitions=8)
 SECOND = 10**9
 START = 10 * SECOND
 
@@ -64,7 +65,7 @@ async def consumed(*script: Batch | Exception | None) -> tuple[Subscriber, Scrip
     """What a subscriber makes of the script."""
     book = Book(SECOND)
     book.open(Phase(0, "measure", START, 10 * SECOND, 1000))
-    reader = Subscriber(RUN, "group-1", book)
+    reader = Subscriber(EXPECTED, "group-1", book)
     consumer = ScriptedConsumer(reader, script)
     await reader.consume(consumer)
     reader.fold()
@@ -124,7 +125,7 @@ async def test_thousands_are_folded_without_being_asked() -> None:
     """Stamps kept in memory stay few, however many messages come between two polls."""
     book = Book(SECOND)
     book.open(Phase(0, "measure", START, SECOND, 1000))
-    reader = Subscriber(RUN, "group-1", book)
+    reader = Subscriber(EXPECTED, "group-1", book)
     many = batch(5, *[message(0, 1)] * FOLD)
 
     await reader.consume(ScriptedConsumer(reader, [many]))
@@ -150,7 +151,7 @@ async def test_a_consumer_that_can_no_longer_read_is_told() -> None:
     """Its error reaches the worker; leaving in order or being cancelled is no failure."""
     book = Book(SECOND)
     told: list[BaseException] = []
-    failing, leaving, cancelled = (Subscriber(RUN, "g", book) for _ in range(3))
+    failing, leaving, cancelled = (Subscriber(EXPECTED, "g", book) for _ in range(3))
     error = DriverError("gone")
     tasks = [
         subscriber.start(failing, ScriptedConsumer(failing, [error, None]), told.append),
