@@ -60,10 +60,14 @@ class Audit:
             self.incomplete = str(error)
         self._ledger.note_floors(floors)
 
-    async def conclude(self) -> Findings:
-        """Looks for everything that is missing; call it when nothing is waited for any longer."""
+    async def settled(self) -> None:
+        """Waits until the look under way, if there is one, has ended."""
         if self._looking is not None:
             await self._looking
+
+    async def conclude(self) -> Findings:
+        """Looks for everything that is missing; call it when nothing is waited for any longer."""
+        await self.settled()
         missing = {name: self._ledger.missing(name) for name in self._ledger.received}
         if self._holdings is None:
             return Findings(waiting=self._not_overtaken(missing))

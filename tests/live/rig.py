@@ -31,9 +31,11 @@ WORKLOAD = {
     "producersPerTopic": 1,
     "producerRate": 2000,
     "warmupDuration": "0s",
-    "testDuration": "3s",
+    "testDuration": "2s",
+    "sampleInterval": "200ms",
     "drainTimeout": "10s",
 }
+MESSAGES = 4000
 Entry = tuple[bytes, dict[bytes, bytes]]
 
 

@@ -10,7 +10,7 @@ import pytest
 from ombdriver.bench import subscriber
 from ombdriver.bench.driver import Batch
 from ombdriver.bench.figures import Book, Figures, Phase
-from ombdriver.bench.payload import STAMP
+from ombdriver.bench.payload import STAMP, with_checksum
 from ombdriver.bench.publisher import PROBE_SEQUENCE
 from ombdriver.bench.recorder import Histogram
 from ombdriver.bench.subscriber import FOLD, Expected, Subscriber
@@ -166,3 +166,52 @@ async def test_a_consumer_that_can_no_longer_read_is_told() -> None:
     assert told == [error]
     with pytest.raises(DriverError):
         tasks[0].result()
+
+
+async def test_the_ledger_is_told_which_sequences_came() -> None:
+    """Runs by lane; entries that are not new are kept apart, and strangers leave no trace."""
+    first = batch(5, *(message(0, 1, producer=2, sequence=n) for n in range(10)), b"tiny", probe(1, 0))
+    second = batch(9, b"tiny", *(message(0, 1, producer=2, sequence=n) for n in (8, 9, 10)))
+    second.again = (1, 2)
+
+    reader, _, _ = await consumed(first, second)
+
+    arrived = reader.ledger.take()
+    lane = 2 * EXPECTED.partitions
+    assert arrived.runs.tolist() == [[lane, 0, 11]]
+    assert arrived.again.tolist() == [[lane, 8, 2]]
+    assert (arrived.late, arrived.corrupt) == (2, 0)
+
+
+async def test_a_stamp_that_can_t_be_ours_is_a_stranger() -> None:
+    """A producer, partition or sequence beyond what the run has is not taken for a message of it."""
+    alien = STAMP.pack(START, START, RUN, 0, EXPECTED.partitions, 0, 0)
+
+    reader, _, figures = await consumed(
+        batch(5, message(0, 1, producer=EXPECTED.producers), alien, message(0, 1, sequence=2**60), message(0, 1))
+    )
+
+    assert (reader.strangers, reader.received) == (3, 1)
+    assert figures.histograms[0, "endToEnd", "group-1", 0].count == 1
+
+
+async def test_messages_with_a_wrong_checksum_are_corrupt() -> None:
+    """They have arrived all the same; a message of another run is none of ours."""
+    book = Book(SECOND)
+    reader = Subscriber(Expected(RUN, 8, 8, checksums=True), "group-1", book)
+    good = with_checksum(message(0, 1))
+    broken = good[:-1] + b"?"
+    consumer = ScriptedConsumer(reader, [batch(5, good, broken, message(0, 1, run=RUN + 1), b"tiny")])
+
+    await reader.consume(consumer)
+
+    assert reader.ledger.take().corrupt == 1
+    assert reader.received == 3
+
+
+async def test_empty_reads_are_counted_until_something_comes() -> None:
+    """So that a drain knows that nothing more is to be expected."""
+    waiting, _, _ = await consumed(None, batch(1, message(0, 0)), None, None, None)
+    busy, _, _ = await consumed(None, None, batch(1, message(0, 0)))
+
+    assert (waiting.empty_reads, busy.empty_reads) == (3, 0)
