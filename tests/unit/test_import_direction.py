@@ -54,8 +54,9 @@ NEVER_IMPORTS = {
 """What a module must not import itself, at the top or inside a function."""
 
 PURE = (
-    "bench.collector bench.figures bench.measurements bench.outcome bench.payload bench.plan bench.recorder "
-    "bench.result bench.retention_plan bench.schedule bench.text bench.window bench.report.progress bench.report.units "
+    "bench.arrivals bench.collector bench.figures bench.ledger bench.measurements bench.outcome bench.payload "
+    "bench.plan bench.published bench.received bench.recorder bench.result bench.retention_plan bench.schedule "
+    "bench.spans bench.text bench.window bench.report.progress bench.report.units "
     "messaging.replies messaging.topic"
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
