@@ -91,6 +91,7 @@ class ProcessFigures:
         longest_stall_ns: the longest of them.
         stalled_ns: all of them together.
         gc_ns: all collections since the last phase began together.
+        since_ns: when that phase began for this process, on the monotonic clock.
         throttled_ns: how long its cgroup was kept from running by a limit; None where the system does not tell.
     """
 
@@ -104,6 +105,7 @@ class ProcessFigures:
     longest_stall_ns: int = 0
     stalled_ns: int = 0
     gc_ns: int = 0
+    since_ns: int = 0
     throttled_ns: int | None = None
 
 

@@ -46,6 +46,7 @@ class Worker:
         self._reading: list[asyncio.Task[None]] = []
         self._reporting: asyncio.Task[None] | None = None
         self._collections, self._stalls = Collections(), Stalls()
+        self._since_ns = 0
         self._throttling = accounting.throttle_files()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -95,6 +96,7 @@ class Worker:
         assert isinstance(order, orders.Begin)
         self._collections.quieten()
         self._stalls.reset()
+        self._since_ns = time.monotonic_ns()
         self._book.open(order.phase)
         if self._publisher:
             self._publisher.begin(order.phase)
@@ -151,6 +153,7 @@ class Worker:
             longest_stall_ns=self._stalls.longest_ns,
             stalled_ns=self._stalls.total_ns,
             gc_ns=self._collections.total_ns,
+            since_ns=self._since_ns,
             throttled_ns=accounting.throttled_ns(self._throttling),
         )
 

@@ -42,6 +42,19 @@ NEVER_REACHES = {
     "bench.worker": {"messaging.*", "redis", "yaml", "click", "rich", "psutil", "cli", "bench.benchmark", "datetime"},
     "bench.ensemble": {"messaging.*", "redis", "click", "rich", "bench.report.*", "bench.benchmark"},
     "bench.report.*": {"messaging.*", "bench.worker", "bench.ensemble", "bench.recorder", "asyncio"},
+    "bench.telemetry": {
+        "messaging.*",
+        "redis",
+        "bench.drivers.*",
+        "bench.ensemble",
+        "bench.report.*",
+        "bench.result",
+        "rich",
+    },
+    "bench.stalls": {"bench.*"},
+    "bench.accounting": {"bench.*", "psutil"},
+    "bench.machine": {"bench.*"},
+    "bench.look": {"bench.*"},
     "bench.store": {"messaging.*", "bench.worker", "bench.ensemble", "bench.report.*", "bench.recorder", "asyncio"},
     "bench.result": {"bench.recorder", "numpy", "rich", "asyncio"},
 }
@@ -55,6 +68,7 @@ NEVER_IMPORTS = {
 
 PURE = (
     "bench.collector bench.figures bench.measurements bench.outcome bench.payload bench.plan bench.recorder "
+    "bench.look bench.process_series bench.server_events bench.server_series bench.stream_sums bench.thinning "
     "bench.result bench.retention_plan bench.schedule bench.text bench.window bench.report.progress bench.report.units "
     "messaging.replies messaging.topic"
 )
