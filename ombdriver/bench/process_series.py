@@ -82,9 +82,9 @@ class ProcessSeries:
         self._kept.take(tick)
 
     def cpu(self, name: str) -> dict[str, float | None]:
-        """The share of a core that a process took over the window: `mean`, and `peak` between two ticks."""
+        """The share of a core that a process took over the window: `mean`, and `peak` between two ticks, never less."""
         mean = cpu_share(self._first, self._final, name) if self._first and self._final else None
-        peak = self._peaks.get(name)
+        peak = max((each for each in (mean, self._peaks.get(name)) if each is not None), default=None)
         return {"mean": _rounded(mean), "peak": _rounded(peak)}
 
     def told(self, server: str, parent: str, workers: Mapping[str, str]) -> dict[str, Any]:

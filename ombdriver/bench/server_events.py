@@ -50,7 +50,8 @@ def forked(before: Look, now: Look) -> int:
     counted = grown(before, now, "forks")
     if counted is not None or "forks" in now.figures:
         return int(counted or 0)
-    return int(now.figures.get("lastForkMicros", 0) != before.figures.get("lastForkMicros", 0))
+    last, last_before = now.figures.get("lastForkMicros"), before.figures.get("lastForkMicros")
+    return int(last is not None and last_before is not None and last != last_before)
 
 
 def _restarted(before: Look, now: Look) -> bool:
@@ -61,6 +62,8 @@ def _restarted(before: Look, now: Look) -> bool:
 
 def _written(before: Look, now: Look, flag: str, counter: str, kind: str, what: str) -> Iterator[Event]:
     """A file that a child process writes: its beginning, its end, or both when that fell between two looks."""
+    if flag not in before.figures or flag not in now.figures:
+        return
     was, is_now = bool(before.figures.get(flag)), bool(now.figures.get(flag))
     ended = grown(before, now, counter)
     if was and (not is_now or (ended or 0) > 0):

@@ -49,6 +49,6 @@ def _of_the_workers(workers: Any) -> Iterator[str]:
     stalls = sum(each.get("loopStalls", 0) for each in workers)
     if stalls:
         longest = max(each.get("longestStallMs", 0.0) for each in workers)
-        yield f"workers stalled {stalls:,} times, for {units.latency(longest)} at most"
+        yield f"{units.many(stalls, 'worker stall')} of {units.latency(longest)} at most"
     elif workers:
         yield "no worker stalled"

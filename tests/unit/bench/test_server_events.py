@@ -37,6 +37,15 @@ def test_nothing_happens_at_a_server_at_rest() -> None:
     assert kinds(look(), look(uptimeSeconds=61), Look(), Look()) == [[], [], []]
 
 
+def test_a_server_that_tells_nothing_any_more_did_nothing() -> None:
+    """The right to ask was taken away in the midst of a save, and given back."""
+    saving = look(saving=1, forks=1, lastForkMicros=312, replicas=1)
+    older = Look({"lastForkMicros": 312, "uptimeSeconds": 1})
+
+    assert kinds(saving, Look(), saving) == [[], []]
+    assert kinds(older, Look(), older) == [[], []]
+
+
 def test_a_save_begins_with_a_fork_and_ends() -> None:
     """Seen at three looks."""
     began = look(forks=1, saving=1, lastForkMicros=312)
