@@ -15,10 +15,11 @@ from pathlib import Path
 from ombdriver import __version__
 from ombdriver.bench import preflight, store
 from ombdriver.bench.collector import Collector
-from ombdriver.bench.course import Course
+from ombdriver.bench.course import Course, Show, Stage
 from ombdriver.bench.driver import Driver, load_driver
 from ombdriver.bench.ensemble import Ensemble
 from ombdriver.bench.environment import fingerprint, host
+from ombdriver.bench.figures import Phase
 from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.outcome import build_result
 from ombdriver.bench.plan import Plan, make_plan, memory_estimate
@@ -26,6 +27,7 @@ from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.result import Result
 from ombdriver.bench.server import PrivateServer
 from ombdriver.bench.setup import Setup
+from ombdriver.bench.telemetry import Telemetry
 from ombdriver.bench.viewing import Viewing
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import OmbdriverError, RunError, ServerError
@@ -111,7 +113,9 @@ async def run(
             logger.info("created %d topics of %d streams in all", len(plan.topics), plan.partitions)
             ensemble = await stack.enter_async_context(Ensemble(plan, request.setup.driver, options))
         collector = Collector(plan.subscriptions, plan.sample_interval_ns)
-        show = Viewing(view, plan, collector).show
+        telemetry = Telemetry(plan, driver, collector.processes, ensemble.pids, server.pid if server else None)
+        stack.push_async_callback(telemetry.aclose)
+        show = _followed(Viewing(view, plan, collector).show, telemetry)
         course = Course(plan, ensemble, driver, stop, collector, show, server.check if server else lambda: None)
         try:
             await course.run()
@@ -121,9 +125,21 @@ async def run(
             raise
         if course.window is None:
             return None
-        finished = _keep(request, plan, course, facts)
+        await telemetry.stop()
+        finished = _keep(request, plan, course, facts, telemetry)
         on_stored(finished)
         return finished
+
+
+def _followed(show: Show, telemetry: Telemetry) -> Show:
+    """`show`, with the telemetry told of each phase as it begins and when it is over."""
+
+    def both(stage: Stage, phase: Phase | None, interval: int) -> None:
+        if stage is not Stage.READY and interval < 0:
+            telemetry.follow(phase)
+        show(stage, phase, interval)
+
+    return both
 
 
 async def _server(setup: Setup, stack: AsyncExitStack) -> tuple[PrivateServer | None, str | None]:
@@ -167,7 +183,7 @@ async def _delete_created(driver: Driver, setup: Setup) -> None:
         raise RunError(f"{error}; what this run created is still there: `ombdriver clean --url {url}`") from error
 
 
-def _keep(request: Request, plan: Plan, course: Course, facts: Mapping[str, object]) -> Finished:
+def _keep(request: Request, plan: Plan, course: Course, facts: Mapping[str, object], telemetry: Telemetry) -> Finished:
     assert course.window is not None
     assert course.begin_time is not None
     result = build_result(
@@ -184,6 +200,7 @@ def _keep(request: Request, plan: Plan, course: Course, facts: Mapping[str, obje
         setup=request.setup.spec(),
         environment=fingerprint(facts, request.command_line)
         | {"workers": course.workers, "harness": store.latest_calibration(request.output, host())},
+        telemetry=telemetry.told(),
         caveats=course.caveats,
         partial_reason=course.partial_reason,
     )

@@ -274,6 +274,14 @@ class Course:
                 "rssGrowthBytes": now.rss_bytes - then.rss_bytes,
                 "garbageCollections": now.gc_pauses,
                 "longestCollectionMs": now.gc_longest_ns / 1e6,
+                "runDelayMs": (now.run_delay_ns - then.run_delay_ns) / 1e6,
+                "loopStalls": now.stalls,
+                "longestStallMs": now.longest_stall_ns / 1e6,
+                "throttledMs": _ms_between(then.throttled_ns, now.throttled_ns),
             }
             for worker, then, now in zip(self._plan.workers, before, self.collector.processes(), strict=True)
         ]
+
+
+def _ms_between(then_ns: int | None, now_ns: int | None) -> float | None:
+    return None if then_ns is None or now_ns is None else (now_ns - then_ns) / 1e6

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
+from ombdriver.bench.look import Look, Stream
 from ombdriver.errors import InputError
 
 ENTRY_POINT_GROUP = "ombdriver.drivers"
@@ -177,6 +178,17 @@ class Driver(Protocol):
 
         A driver on a Redis server gives `engine`, `version`, `usedMemoryBytes`, `maxMemoryBytes` (0: no limit) and
         `evictionPolicy` among them.
+        """
+        ...
+
+    async def observe(self, streams: Sequence[Stream]) -> Look | None:
+        """One look at the server, and at the partitions `streams`, some tens at most; None when there is no server.
+
+        Asked for once a second during a run, in the parent alone, and never while an earlier look is under way. It must
+        travel on a connection of its own, and change nothing on the server. A driver may do without this method.
+
+        Raises:
+            DriverError: if the server can't be reached. What it merely refuses to tell is said in the look.
         """
         ...
 

@@ -109,6 +109,11 @@ class Ensemble:
     def __repr__(self) -> str:
         return f"<Ensemble {[member.name for member in self._members]}>"
 
+    @property
+    def pids(self) -> list[int]:
+        """The workers' process ids, in the plan's order."""
+        return [member.process.pid or 0 for member in self._members]
+
     async def __aenter__(self) -> "Ensemble":
         """Spawns the workers and waits until each has connected.
 

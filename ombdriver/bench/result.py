@@ -47,8 +47,8 @@ AGGREGATED = tuple(aggregated(name) for name in SERIES)
 QUANTILES = tuple(aggregated(f"{family}LatencyQuantiles") for family in FAMILIES)
 """Maps from percentile (as text, 0 to 100) to latency over the whole window."""
 
-_NEWER: Mapping[str, Any] = {"delivery": ()}
-"""Keys that older results of this format don't have, and what stands for them."""
+_LATER: dict[str, Any] = {"telemetry": None, "delivery": ()}
+"""Keys that files of earlier versions lack, and what is read in their place."""
 
 _FLAT = {"rates": RATES, "series": SERIES, "aggregated": AGGREGATED, "quantiles": QUANTILES}
 
@@ -134,6 +134,7 @@ class Result:
             at the top of the JSON; latencies in OMB's units.
         workload_spec, workload_sha256, setup: as resolved.
         environment: as found.
+        telemetry: what the server and the processes did during the run; None when nobody looked.
         histograms: `unit` (ns), `families` and `subscriptions`: encoded histograms, by family, and by group and family.
     """
 
@@ -169,6 +170,7 @@ class Result:
     workload_sha256: str
     setup: Mapping[str, Any]
     environment: Mapping[str, Any]
+    telemetry: Mapping[str, Any] | None
     histograms: Mapping[str, Any]
 
     @property
@@ -225,7 +227,7 @@ class Result:
                 f"{source}: formatVersion is {found}, this ombdriver reads {FORMAT_VERSION}; use one that fits"
             )
         try:
-            return cls._from_json(data)
+            return cls._from_json(_LATER | data)
         except KeyError as error:
             raise InputError(f"{source}: the key {error} is missing; the file is damaged, run again") from error
         except (TypeError, AttributeError) as error:
@@ -236,7 +238,6 @@ class Result:
     @classmethod
     def _from_json(cls, data: Mapping[str, Any]) -> "Result":
         read: dict[str, Any] = {}
-        data = {**_NEWER, **data}
         for each in fields(cls):
             names = _FLAT.get(each.name)
             read[each.name] = data[_camel(each.name)] if names is None else {name: data[name] for name in names}

@@ -5,22 +5,20 @@ clock. It learns of its parent only through the `Link` it is given.
 """
 
 import asyncio
-import gc
-import resource
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Protocol
 
-from ombdriver.bench import orders, subscriber
+from ombdriver.bench import accounting, orders, subscriber
 from ombdriver.bench.driver import Driver, DriverConsumer, load_driver
 from ombdriver.bench.figures import Book
 from ombdriver.bench.payload import KeySource, PayloadPool, run_number
 from ombdriver.bench.published import Answered
 from ombdriver.bench.publisher import Publisher
 from ombdriver.bench.sender import Sender
+from ombdriver.bench.stalls import Collections, Stalls
 from ombdriver.bench.subscriber import Expected, Subscriber
 from ombdriver.bench.ticker import make_ticker
 from ombdriver.errors import OmbdriverError
@@ -38,33 +36,6 @@ class Link(Protocol):
         ...
 
 
-class Collections:
-    """Watches the garbage collector; the harness makes few cycles, so it may run seldom while measuring."""
-
-    def __init__(self) -> None:
-        self._since_ns = 0
-        self.pauses = self.longest_ns = 0
-        gc.callbacks.append(self._watch)
-
-    def _watch(self, step: str, _info: dict[str, int]) -> None:
-        if step == "start":
-            self._since_ns = time.monotonic_ns()
-        else:
-            self.pauses += 1
-            self.longest_ns = max(self.longest_ns, time.monotonic_ns() - self._since_ns)
-
-    def reset(self) -> None:
-        """Forgets the collections so far."""
-        self.pauses = self.longest_ns = 0
-
-    def quieten(self) -> None:
-        """What lives now is not looked at again, and collections become rare."""
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
-        self.reset()
-
-
 class Worker:
     """Holds the worker's producers and consumers; see `serve`."""
 
@@ -77,7 +48,9 @@ class Worker:
         self._consumers: list[DriverConsumer] = []
         self._reading: list[asyncio.Task[None]] = []
         self._reporting: asyncio.Task[None] | None = None
-        self._collections = Collections()
+        self._collections, self._stalls = Collections(), Stalls()
+        self._since_ns = 0
+        self._throttling = accounting.throttle_files()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
@@ -128,6 +101,8 @@ class Worker:
     def _begin(self, order: orders.Order) -> None:
         assert isinstance(order, orders.Begin)
         self._collections.quieten()
+        self._stalls.reset()
+        self._since_ns = time.monotonic_ns()
         self._book.open(order.phase)
         if self._publisher:
             self._publisher.begin(order.phase)
@@ -181,9 +156,20 @@ class Worker:
         )
 
     def _process(self) -> orders.ProcessFigures:
-        rss, peak = resident_bytes()
+        rss, peak = accounting.resident_bytes()
         return orders.ProcessFigures(
-            time.process_time_ns(), rss, peak, self._collections.pauses, self._collections.longest_ns
+            cpu_ns=time.process_time_ns(),
+            rss_bytes=rss,
+            peak_rss_bytes=peak,
+            gc_pauses=self._collections.pauses,
+            gc_longest_ns=self._collections.longest_ns,
+            run_delay_ns=accounting.run_delay_ns(),
+            stalls=self._stalls.count,
+            longest_stall_ns=self._stalls.longest_ns,
+            stalled_ns=self._stalls.total_ns,
+            gc_ns=self._collections.total_ns,
+            since_ns=self._since_ns,
+            throttled_ns=accounting.throttled_ns(self._throttling),
         )
 
     def _keep(self, order: orders.Order) -> None:
@@ -236,6 +222,8 @@ class Worker:
 
     async def aclose(self) -> None:
         """Stops reading, then closes consumers, producers and connections."""
+        self._stalls.close()
+        self._collections.close()
         for reader in self._subscribers:
             reader.leave()
         if self._publisher:
@@ -247,20 +235,6 @@ class Worker:
         await asyncio.gather(*self._reading, return_exceptions=True)
         if self._driver:
             await self._driver.aclose()
-
-
-def resident_bytes() -> tuple[int, int]:
-    """The resident size of this process in bytes: now, and at its greatest.
-
-    Linux hands `ru_maxrss` on from the process that spawned this one, so there it is no use.
-    """
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        told = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-        return int(told["VmRSS"].split()[0]) * 1024, int(told["VmHWM"].split()[0]) * 1024
-    except (OSError, KeyError):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak, peak
 
 
 async def serve(job: orders.Job, link: Link) -> None:

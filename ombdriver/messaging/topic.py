@@ -38,7 +38,7 @@ class Topic:
             )
         if not isinstance(self.partitions, int) or isinstance(self.partitions, bool) or self.partitions < 1:
             raise AioRedisMQValueError(f"topic {self.name!r}: partitions is {self.partitions!r}; give 1 or more")
-        object.__setattr__(self, "keys", tuple(f"{{{self.name}:{p}}}" for p in range(self.partitions)))
+        object.__setattr__(self, "keys", tuple(stream_key(self.name, p) for p in range(self.partitions)))
 
     def key(self, partition: int) -> str:
         """The stream key of `partition`, counted from 0.
@@ -56,6 +56,11 @@ class Topic:
         """The partition of messages with `key` (str as UTF-8): the one that Kafka's default partitioner picks."""
         data = key.encode() if isinstance(key, str) else key
         return (murmur2(data) & 0x7FFFFFFF) % self.partitions
+
+
+def stream_key(topic: str, partition: int) -> str:
+    """The key of the stream of one partition, whose number is not checked."""
+    return f"{{{topic}:{partition}}}"
 
 
 class Partitioner:

@@ -5,6 +5,7 @@ import asyncio
 from seam import ONE, RUN_ID, THREE, Replies, acknowledged, payloads, receive, send
 
 from ombdriver.bench.driver import Driver, TopicSpec
+from ombdriver.bench.look import COUNTERS, GAUGES, HIDDEN, RATES, GroupLook, StreamLook
 
 
 async def test_a_message_goes_through_and_is_acknowledged(driver: Driver) -> None:
@@ -218,3 +219,23 @@ async def test_room_comes_back_and_is_told(driver: Driver) -> None:
     assert called[0] > 0
     assert producer.room() == full
     await producer.aclose()
+
+
+async def test_a_look_tells_of_the_streams_asked_for_or_there_is_no_server(driver: Driver) -> None:
+    """Plain numbers; what a group has not been given is lag, what it has not acknowledged is pending."""
+    replies = Replies()
+    await driver.create_topics([THREE], ["g"])
+    producer = await driver.create_producer(THREE, replies)
+    producer.send(2, [b"x"] * 3, None)
+    await replies.until(3)
+
+    look = await driver.observe([(THREE.name, 0), (THREE.name, 2)])
+
+    if look is not None:
+        assert look.streams == {
+            (THREE.name, 0): StreamLook(0, {"g": GroupLook(0, 0)}),
+            (THREE.name, 2): StreamLook(3, {"g": GroupLook(3, 0)}),
+        }
+        assert look.figures.keys() <= {*GAUGES, *RATES, *COUNTERS, *HIDDEN}
+        assert look.figures["usedMemoryBytes"] > 0
+        assert look.commands_sent > 0

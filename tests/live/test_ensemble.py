@@ -74,7 +74,8 @@ async def test_workers_probe_send_receive_and_leave(valkey_url: str, driver: Red
     plan = plan_for(valkey_url)
     received: dict[str, int] = {}
     async with Ensemble(plan, "redis-streams", options(valkey_url)) as ensemble:
-        assert len(pids()) == 3
+        assert len(ensemble.pids) == 3
+        assert set(ensemble.pids) == pids()
         assert re.fullmatch(r"<Ensemble \['worker 0 \(produce\)', .*'worker 2 \(consume\)'\]>", repr(ensemble))
         ensemble.order(orders.Probe())
         async for reports in polled(ensemble):

@@ -20,7 +20,7 @@ IMPORTERS = {
     "hdrh": {"bench.recorder"},
     "hiredis": {"messaging.*"},
     "numpy": {"bench.*"},
-    "psutil": {"bench.environment"},
+    "psutil": {"bench.machine"},
     "pydantic": {"bench.faults", "bench.setup", "bench.workload", "bench.workload_fields"},
     "pydantic_core": {"bench.faults"},
     "redis": {"messaging.*"},
@@ -39,9 +39,22 @@ NEVER_REACHES = {
     "secrets": {""},
     "messaging.*": {"bench.*", "cli", "uvloop", "click", "yaml", "numpy", "hdrh", "multiprocessing"},
     "bench.driver": {"bench.drivers.*", "messaging.*"},
-    "bench.worker": {"messaging.*", "redis", "yaml", "click", "rich", "cli", "bench.benchmark", "datetime"},
+    "bench.worker": {"messaging.*", "redis", "yaml", "click", "rich", "psutil", "cli", "bench.benchmark", "datetime"},
     "bench.ensemble": {"messaging.*", "redis", "click", "rich", "bench.report.*", "bench.benchmark"},
     "bench.report.*": {"messaging.*", "bench.worker", "bench.ensemble", "bench.recorder", "asyncio"},
+    "bench.telemetry": {
+        "messaging.*",
+        "redis",
+        "bench.drivers.*",
+        "bench.ensemble",
+        "bench.report.*",
+        "bench.result",
+        "rich",
+    },
+    "bench.stalls": {"bench.*"},
+    "bench.accounting": {"bench.*", "psutil"},
+    "bench.machine": {"bench.*"},
+    "bench.look": {"bench.*"},
     "bench.store": {"messaging.*", "bench.worker", "bench.ensemble", "bench.report.*", "bench.recorder", "asyncio"},
     "bench.result": {"bench.recorder", "numpy", "rich", "asyncio"},
 }
@@ -54,9 +67,10 @@ NEVER_IMPORTS = {
 """What a module must not import itself, at the top or inside a function."""
 
 PURE = (
-    "bench.arrivals bench.collector bench.figures bench.ledger bench.measurements bench.outcome bench.payload "
-    "bench.plan bench.published bench.received bench.recorder bench.result bench.retention_plan bench.schedule "
-    "bench.spans bench.text bench.window bench.report.progress bench.report.units "
+    "bench.arrivals bench.collector bench.figures bench.ledger bench.look bench.measurements bench.outcome "
+    "bench.payload bench.plan bench.process_series bench.published bench.received bench.recorder "
+    "bench.report.progress bench.report.units bench.result bench.retention_plan bench.schedule "
+    "bench.server_events bench.server_series bench.spans bench.stream_sums bench.text bench.thinning bench.window "
     "messaging.replies messaging.topic"
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}

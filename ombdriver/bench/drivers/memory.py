@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ombdriver.bench.driver import Batch, OnReplies, TopicSpec
+from ombdriver.bench.look import Stream
 from ombdriver.errors import DriverError
 
 MAX_IN_FLIGHT = 10_000
@@ -208,6 +209,9 @@ class MemoryDriver:
     async def describe(self) -> Mapping[str, object]:
         """There is no server."""
         return {"engine": "memory"}
+
+    async def observe(self, streams: Sequence[Stream]) -> None:
+        """There is no server."""
 
     async def delete_created(self) -> int:
         """See `driver.Driver.delete_created`."""

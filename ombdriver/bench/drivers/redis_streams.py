@@ -1,7 +1,8 @@
 """The driver `redis-streams`: topics on Redis or Valkey, each partition a stream of its own, on our messaging library.
 
 Knows the library and the seam, no workload or plan. A process has one connection for all it sends, one for
-acknowledgements and small commands, and one for each consumer, since a blocking read holds its connection up.
+acknowledgements and small commands, and one for each consumer, since a blocking read holds its connection up; the
+parent's has one more to observe the server, so that a look neither waits for messages nor holds them up.
 """
 
 import asyncio
@@ -13,8 +14,10 @@ from ombdriver.bench.driver import OnReplies, TopicSpec
 from ombdriver.bench.drivers import stream_runs
 from ombdriver.bench.drivers.stream_consumer import Acknowledger, StreamConsumer
 from ombdriver.bench.drivers.stream_inspector import StreamInspector
+from ombdriver.bench.drivers.stream_observer import observe
 from ombdriver.bench.drivers.stream_producer import StreamProducer
 from ombdriver.bench.drivers.stream_server import border, check_version, facts
+from ombdriver.bench.look import Look, Stream
 from ombdriver.errors import DriverError, InputError, ServerError
 from ombdriver.messaging.address import open_client
 from ombdriver.messaging.channel import Channel
@@ -60,6 +63,7 @@ class RedisStreamsDriver:
         self._created: list[TopicSpec] = []
         self._renewing: asyncio.Task[None] | None = None
         self._reading: list[Channel] = []
+        self._observing: Channel | None = None
 
     def __repr__(self) -> str:
         return f"<RedisStreamsDriver run {self._run_id}, {self._channels}>"
@@ -135,6 +139,13 @@ class RedisStreamsDriver:
         """See `driver.Driver.describe`."""
         with border(self.server):
             return await facts(self._channels.control)
+
+    async def observe(self, streams: Sequence[Stream]) -> Look:
+        """See `driver.Driver.observe`."""
+        with border(self.server):
+            if self._observing is None:
+                self._observing = self._channels.blocking()  # a channel of its own, that warns of no stall
+            return await observe(self._observing, streams)
 
     async def delete_created(self) -> int:
         """See `driver.Driver.delete_created`."""

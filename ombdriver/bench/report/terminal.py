@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ombdriver.bench.measurements import Delivery
-from ombdriver.bench.report import units
+from ombdriver.bench.report import processes, units
 from ombdriver.bench.result import LatencySummary, Result, Subscription
 
 MOST_GROUPS = 12
@@ -68,6 +68,9 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     left_out = len(result.subscriptions) - len(groups)
     if left_out:
         yield Text(f"(the slowest {len(groups)} groups by p99; the other {left_out} are in the result)")
+    if result.telemetry is not None:
+        yield _heading("Server and processes of the measured window, CPU as a share of one core")
+        yield from processes.block(result, _table("", "mean", "peak"))
     if result.caveats:
         yield _heading("Caveats")
         for caveat in result.caveats:
@@ -159,8 +162,5 @@ def _heading(text: str) -> Text:
     return Text(f"\n{text}", style="bold")
 
 
-def _many(number: int, noun: str) -> str:
-    return f"{units.count(number)} {noun}{'' if number == 1 else 's'}"
-
-
+_many = units.many
 _n = units.count

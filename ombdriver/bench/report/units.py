@@ -29,6 +29,18 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def many(number: int, noun: str) -> str:
+    """`1 group`, `3 groups`."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def percent(share: float | None) -> str:
+    """A share as `28 %`, with a decimal below 9.95; `-` when there is none."""
+    if share is None:
+        return NOTHING
+    return f"{share * 100:.0f} %" if share >= 0.0995 else f"{share * 100:.1f} %"
+
+
 def duration(seconds: float) -> str:
     """A length of time as `0.4 s`, `30 s`, `5 min 0 s`, `1 h 5 min`."""
     if seconds < 9.95 and round(seconds, 1) != round(seconds):

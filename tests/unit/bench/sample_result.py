@@ -28,6 +28,26 @@ SPEC: dict[str, Any] = {
 }
 
 
+TELEMETRY: dict[str, Any] = {
+    "intervalSeconds": 1.0,
+    "summary": {
+        "serverCpu": {"mean": 0.0931, "peak": 0.2826},
+        "usedMemoryPeakBytes": 16_210_904,
+        "evictedKeys": 0,
+        "expiredKeys": 0,
+        "delayedFsyncs": None,
+        "forks": 1,
+        "longestForkMs": 0.312,
+        "serverProcessCpu": {"mean": None, "peak": None},
+        "busiestWorkerCpu": {"mean": 0.37, "peak": 1.4},
+    },
+    "server": None,
+    "processes": {"t": [], "server": None, "parent": {}, "workers": []},
+    "cost": {"looks": 31},
+}
+"""What a result tells of server and processes, shortened."""
+
+
 def figures(scale: int, count: int = 60_000) -> LatencySummaryNs:
     """A distribution whose median is `scale` ns."""
     return LatencySummaryNs(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from sample_result import SPEC, figures, measurements, result
+from sample_result import SPEC, TELEMETRY, figures, measurements, result
 
 from ombdriver.bench.measurements import LatencySummaryNs, Totals
 from ombdriver.bench.report import live, terminal, units
@@ -88,6 +88,30 @@ def test_the_report_of_a_run_that_was_cut_off_before_anything_arrived(golden: Go
     cut = measurements(0, families=families, totals=Totals(0, 0, 0, 0), **rates)
 
     golden("report-partial.txt", shown(result(cut, partial_reason="interrupted by Ctrl-C"), 80))
+
+
+def test_the_report_of_a_run_with_telemetry(golden: Golden) -> None:
+    """What server and processes did stands between the rates and the caveats."""
+    workers = [{"loopStalls": 2, "longestStallMs": 7.25}, {"loopStalls": 1, "longestStallMs": 16.7}]
+    told = result(telemetry=TELEMETRY, environment={"workers": workers}, caveats=[CAVEAT])
+
+    golden("report-telemetry.txt", shown(told, 80))
+
+
+def test_the_report_tells_of_processes_where_there_is_no_server() -> None:
+    """As with the memory driver: a worker's share, and whether one stalled."""
+    summary = dict.fromkeys(TELEMETRY["summary"]) | {
+        "serverCpu": {"mean": None, "peak": None},
+        "busiestWorkerCpu": {"mean": 0.37, "peak": 1.4},
+    }
+    told = result(telemetry=TELEMETRY | {"summary": summary}, environment={"workers": [{"loopStalls": 0}]})
+
+    _, _, block = shown(told, 80).partition("Server and processes of the measured window")
+    assert block.splitlines()[1:4] == [
+        "                      mean      peak",
+        "busiest worker        37 %     140 %",
+        "no worker stalled",
+    ]
 
 
 def test_a_pipe_gets_80_columns_and_no_escape_codes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ OURS = [
     "kind", "formatVersion", "version", "runId", "tags", "beginTime",
     "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate", "partial", "partialReason",
     "caveats", "totals", "delivery", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",
-    "workloadSha256", "setup", "environment", "histograms",
+    "workloadSha256", "setup", "environment", "telemetry", "histograms",
 ]
 # fmt: on
 
@@ -152,6 +152,13 @@ def test_what_was_written_is_read_back(
 def test_keys_of_a_later_version_are_passed_over() -> None:
     """A new key alone does not make a result unreadable."""
     data = to_json() | {"verdict": "VALID"}
+
+    assert Result.loads(json.dumps(data), "r.json") == result()
+
+
+def test_a_file_from_before_the_telemetry_is_read_without_it() -> None:
+    """A key that came later is null."""
+    data = {key: value for key, value in to_json().items() if key != "telemetry"}
 
     assert Result.loads(json.dumps(data), "r.json") == result()
 

@@ -1,0 +1,88 @@
+"""What the kernel has booked for this process: memory, the wait for a processor, and the throttling of its cgroup.
+
+Reads small files of /proc and /sys and nothing else, so that a worker can ask with every report: all of it took
+115 µs. Elsewhere than on Linux the figures are missing (0 or None), which a reader has to tell from a good value.
+"""
+
+import resource
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def resident_bytes() -> tuple[int, int]:
+    """The resident size of this process in bytes: now, and at its greatest.
+
+    Linux hands `ru_maxrss` on from the process that spawned this one, so there it is no use.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        told = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+        return int(told["VmRSS"].split()[0]) * 1024, int(told["VmHWM"].split()[0]) * 1024
+    except (OSError, KeyError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak, peak
+
+
+def run_delay_ns() -> int:
+    """How long the main thread of this process was ready to run and had no processor, since its start; 0 if not told.
+
+    The main thread alone, since that is where the event loop is: what the others wait for delays no message, and a
+    thread that ends would take its share out of a sum.
+    """
+    try:
+        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def throttle_files(root: Path = CGROUPS) -> tuple[Path, ...]:
+    """The `cpu.stat` of this process's cgroup and of those above it, as far as they can be read."""
+    try:
+        text = Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ()
+    return tuple(path for path in stat_paths(text, root) if path.is_file())
+
+
+def stat_paths(cgroups: str, root: Path) -> Iterator[Path]:
+    """Where the throttling of a process may be told (pure).
+
+    Args:
+        cgroups: the text of `/proc/PID/cgroup`, of version 2, of version 1, or of both.
+        root: where the cgroups are mounted.
+    """
+    for line in cgroups.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mount = root / controllers if controllers else root
+        inside = Path(path.lstrip("/"))
+        yield from (mount / each / "cpu.stat" for each in (inside, *inside.parents) if each != Path("."))
+        yield mount / "cpu.stat"
+
+
+def throttled_ns(files: Iterable[Path]) -> int | None:
+    """How long the cgroups of `files` (see `throttle_files`) were kept from running by their limits, since they exist.
+
+    None when none of them tells. A limit further up holds up all below it, so the times are added. They are of whole
+    cgroups: every process in one is told the same.
+    """
+    told = [found for path in files if (found := throttled_in(_text(path))) is not None]
+    return sum(told) if told else None
+
+
+def throttled_in(stat: str) -> int | None:
+    """The throttled time in the text of a `cpu.stat`, in ns: µs in version 2 of cgroups, ns in version 1 (pure)."""
+    told = dict(line.split(" ", 1) for line in stat.splitlines() if " " in line)
+    if "throttled_usec" in told:
+        return int(told["throttled_usec"]) * 1000
+    return int(told["throttled_time"]) if "throttled_time" in told else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""

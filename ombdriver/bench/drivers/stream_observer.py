@@ -1,0 +1,122 @@
+"""One look at a Redis or Valkey server for the telemetry: INFO, and length and groups of some streams.
+
+On a connection of its own, so that it neither waits behind messages nor holds them up. Only commands that change
+nothing: INFO, XLEN, XINFO GROUPS. What the server refuses is told, and never fails a run.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ombdriver.bench.look import CommandLook, GroupLook, Look, Stream, StreamLook
+from ombdriver.messaging.channel import Channel
+from ombdriver.messaging.errors import ConnectionLost, RedisError
+from ombdriver.messaging.topic import stream_key
+
+FIGURES = {
+    "used_memory": "usedMemoryBytes",
+    "used_memory_rss": "memoryRssBytes",
+    "connected_clients": "clients",
+    "blocked_clients": "blockedClients",
+    "rdb_bgsave_in_progress": "saving",
+    "aof_rewrite_in_progress": "rewriting",
+    "latest_fork_usec": "lastForkMicros",
+    "connected_slaves": "replicas",
+    "master_repl_offset": "replicationOffset",
+    "used_cpu_user": "cpuUserSeconds",
+    "used_cpu_sys": "cpuSystemSeconds",
+    "total_commands_processed": "commandsProcessed",
+    "total_net_input_bytes": "netInputBytes",
+    "total_net_output_bytes": "netOutputBytes",
+    "evicted_keys": "evictedKeys",
+    "expired_keys": "expiredKeys",
+    "aof_delayed_fsync": "delayedFsyncs",
+    "uptime_in_seconds": "uptimeSeconds",
+    "total_forks": "forks",
+    "rdb_saves": "saves",
+    "aof_rewrites": "rewrites",
+}
+"""Lines of INFO, and our names for them. Older servers lack some: forks are counted from 6.2 on, saves from 7.0 on."""
+
+_CHILDREN = ("used_cpu_user_children", "used_cpu_sys_children")
+
+
+async def observe(channel: Channel, streams: Sequence[Stream]) -> Look:
+    """One look; all its commands leave together.
+
+    Args:
+        channel: the observer's own.
+        streams: whose length and groups to ask for.
+
+    Raises:
+        RedisError: if the connection can't be made, or is lost.
+    """
+    keys = [stream_key(topic, partition) for topic, partition in streams]
+    # `INFO all` is what every version knows; several sections in one command came with 7.0.
+    asked = [("INFO", "all"), *(("XLEN", key) for key in keys), *(("XINFO", "GROUPS", key) for key in keys)]
+    replies = await asyncio.gather(*(channel.execute(*words) for words in asked), return_exceptions=True)
+    answers: list[Any] = []
+    unseen: dict[str, str] = {}
+    for words, reply in zip(asked, replies, strict=True):
+        if isinstance(reply, BaseException):
+            if isinstance(reply, ConnectionLost) or not isinstance(reply, RedisError):
+                raise reply
+            unseen[words[0] if words[0] != "XINFO" else "XINFO GROUPS"] = str(reply)
+            answers.append(None)
+        else:
+            answers.append(reply)
+    info, lengths, groups = answers[0], answers[1 : len(keys) + 1], answers[len(keys) + 1 :]
+    return replace(
+        read_info("" if info is None else info.decode(errors="replace")),
+        streams={
+            stream: StreamLook(None if length is None else int(length), None if told is None else read_groups(told))
+            for stream, length, told in zip(streams, lengths, groups, strict=True)
+        },
+        unseen=[f"{command}: {why}" for command, why in unseen.items()],
+        commands_sent=len(asked),
+    )
+
+
+def read_info(text: str) -> Look:
+    """What the text of INFO says, as far as it is there and can be read (pure)."""
+    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    figures = {ours: number for theirs, ours in FIGURES.items() if (number := _number(lines.get(theirs))) is not None}
+    children = [_number(lines.get(name)) for name in _CHILDREN]
+    if all(each is not None for each in children):
+        figures["childrenCpuSeconds"] = sum(each for each in children if each is not None)
+    if "used_memory" in lines:  # databases without a key have no line
+        counts = (_pairs(told).get("keys") for name, told in lines.items() if name[:2] == "db" and name[2:].isdecimal())
+        figures["keys"] = sum(int(number) for each in counts if (number := _number(each)) is not None)
+    commands, latency = {}, {}
+    for name, told in lines.items():
+        if name.startswith("cmdstat_"):
+            calls, micros = (_number(_pairs(told).get(key)) for key in ("calls", "usec"))
+            if calls is not None and micros is not None:
+                commands[name.removeprefix("cmdstat_")] = CommandLook(int(calls), int(micros))
+        elif name.startswith("latency_percentiles_usec_"):
+            found = {key: number for key, each in _pairs(told).items() if (number := _number(each)) is not None}
+            latency[name.removeprefix("latency_percentiles_usec_")] = found
+    return Look(figures, lines.get("run_id", "").strip(), commands, latency)
+
+
+def read_groups(reply: Sequence[Sequence[Any]]) -> Mapping[str, GroupLook]:
+    """What XINFO GROUPS says; the lag is unknown before 7.0, and where the server lost it, as by XDEL (pure)."""
+    found = {}
+    for group in reply:
+        told = dict(zip(group[::2], group[1::2], strict=True))
+        lag = told.get(b"lag")
+        name = told[b"name"].decode(errors="replace")
+        found[name] = GroupLook(None if lag is None else int(lag), int(told[b"pending"]))
+    return found
+
+
+def _pairs(told: str) -> dict[str, str]:
+    return dict(each.split("=", 1) for each in told.strip().split(",") if "=" in each)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,80 @@
+"""One look at a server, as a driver gives it to the telemetry: plain numbers under our names.
+
+Pure. Knows no protocol and no result. A driver tells what it can; what it can't is left out, and said in `unseen`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+GAUGES = (
+    *("usedMemoryBytes", "memoryRssBytes", "clients", "blockedClients", "keys"),
+    *("saving", "rewriting", "lastForkMicros", "replicas", "replicationOffset"),
+)
+"""Figures that are told as they were at the look. `saving` and `rewriting` are 1 while a process that was forked off
+writes the data set or the append-only file, else 0; `lastForkMicros` is how long the last fork held the server up."""
+
+RATES = {
+    "cpuUserSeconds": "cpuUser",
+    "cpuSystemSeconds": "cpuSystem",
+    "childrenCpuSeconds": "cpuChildren",
+    "commandsProcessed": "commandsPerSecond",
+    "netInputBytes": "netInputBytesPerSecond",
+    "netOutputBytes": "netOutputBytesPerSecond",
+}
+"""Figures that only grow, and the name under which their growth per second is told."""
+
+COUNTERS = {"evictedKeys": "evictedKeys", "expiredKeys": "expiredKeys", "delayedFsyncs": "delayedFsyncs"}
+"""Figures that only grow, and the name under which their growth since the look before is told."""
+
+HIDDEN = ("uptimeSeconds", "forks", "saves", "rewrites")
+"""Figures that are used to notice events, and not told."""
+
+Stream = tuple[str, int]
+"""(topic, partition from 0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLook:
+    """A subscription of one stream: `lag` entries not delivered yet (None: unknown), `pending` not acknowledged."""
+
+    lag: int | None
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLook:
+    """One stream: its `length` in entries, and its subscriptions by name; None for what could not be seen."""
+
+    length: int | None
+    groups: Mapping[str, GroupLook] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLook:
+    """One command since the server's start, or since its statistics were reset: `calls`, and `micros` they took."""
+
+    calls: int
+    micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a server told at one moment.
+
+    Attributes:
+        figures: by the names in `GAUGES`, `RATES`, `COUNTERS` and `HIDDEN`; any of them may be missing.
+        server_id: another one means another start of the server; empty when unknown.
+        commands: by name.
+        command_latency: percentile (`p50`) -> µs, by command, since the server's start.
+        streams: those that were asked for, as far as they could be seen.
+        unseen: what the server refused to tell, and why.
+        commands_sent: commands that this look took.
+    """
+
+    figures: Mapping[str, float] = field(default_factory=dict)
+    server_id: str = ""
+    commands: Mapping[str, CommandLook] = field(default_factory=dict)
+    command_latency: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    streams: Mapping[Stream, StreamLook] = field(default_factory=dict)
+    unseen: Sequence[str] = ()
+    commands_sent: int = 0
