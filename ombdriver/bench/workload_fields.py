@@ -20,6 +20,7 @@ from ombdriver.bench.text import (
     parse_size,
     shown,
 )
+from ombdriver.bench.thresholds import EXAMPLE, Threshold
 
 MAX_MESSAGE_BYTES = 512 << 20
 """The largest value that a server takes by default (`proto-max-bulk-len`)."""
@@ -77,6 +78,22 @@ DrainTimeout = Annotated[_Duration, AfterValidator(_within(100 * MS, 24 * HOUR))
 """Nanoseconds, from 100 ms to a day."""
 
 
+def _list_of_text(value: object) -> object:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError(f"must be a list of conditions, not {shown(value)}; {EXAMPLE}, each after a dash")
+    return value
+
+
+def _conditions(texts: list[str]) -> list[str]:
+    for text in texts:
+        Threshold.parse(text)
+    return texts
+
+
+Thresholds = Annotated[list[str], BeforeValidator(_list_of_text), AfterValidator(_conditions)]
+"""Conditions as `endToEndResponse.p99 < 5ms`; which groups there are is for the workload to tell."""
+
+
 def with_short_interval(data: dict[str, Any]) -> dict[str, Any]:
     """`data` as a file gives it; a test shorter than the default of `sampleInterval` becomes one sample."""
     if "sampleInterval" in data:
@@ -86,3 +103,8 @@ def with_short_interval(data: dict[str, Any]) -> dict[str, Any]:
     except ValueError:
         return data  # told with testDuration itself
     return data | {"sampleInterval": data["testDuration"]} if short else data
+
+
+def group_names(groups: int, consumers: int) -> tuple[str, ...]:
+    """What the groups of a run are called; where nobody reads there are none."""
+    return tuple(f"group-{number + 1}" for number in range(groups if consumers else 0))

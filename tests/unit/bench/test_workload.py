@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ombdriver.bench.overrides import Overrides
 from ombdriver.bench.text import MINUTE, SECOND
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import InputError
@@ -128,6 +129,8 @@ def test_what_is_left_out_has_a_default() -> None:
         "sampleInterval": "1s",
         "drainTimeout": "30s",
         "seed": 0,
+        "thresholds": [],
+        "abortOnFail": False,
     }
 
 
@@ -180,24 +183,24 @@ def test_overrides_replace_what_the_file_says() -> None:
     """The command line wins over the file, and leaves the rest of it."""
     workload = Workload.load(OMB / "randomized-keyed-4kb.yaml")
 
-    changed = workload.with_overrides(duration_ns=3 * SECOND, warmup_ns=0, rate=10)
+    changed = workload.with_overrides(Overrides(duration_ns=3 * SECOND, warmup_ns=0, rate=10))
 
     assert (changed.test_ns, changed.warmup_ns, changed.producer_rate) == (3 * SECOND, 0, 10)
     assert changed.payload == workload.payload
-    assert workload.with_overrides().spec() == workload.spec()
+    assert workload.with_overrides(Overrides()).spec() == workload.spec()
 
 
 def test_overrides_keep_the_payload_files_content(omb_checkout: Path) -> None:
     """The payload file is read once, and not looked for again."""
     workload = Workload.load(omb_checkout / "workloads" / "1-topic-1-partition-1kb.yaml")
 
-    assert workload.with_overrides(rate=1).payload.content == b"k" * 1024
+    assert workload.with_overrides(Overrides(rate=1)).payload.content == b"k" * 1024
 
 
 def test_overrides_are_checked_and_named_by_their_option() -> None:
     """A fault of the command line names the option, not a line of the file; all are told at once."""
     with pytest.raises(InputError) as caught:
-        small().with_overrides(duration_ns=1, warmup_ns=SECOND, rate=0)
+        small().with_overrides(Overrides(duration_ns=1, warmup_ns=SECOND, rate=0))
 
     assert caught.value.faults == (
         "--rate: 0 (find the maximum rate) is not supported yet; write the rate to test, as 10000",
@@ -208,10 +211,10 @@ def test_overrides_are_checked_and_named_by_their_option() -> None:
 def test_a_test_shorter_than_the_default_interval_is_one_sample() -> None:
     """By the file or by an override; an interval that the file gives is not changed, but told with the workload."""
     assert small(testDuration="500ms").sample_interval_ns == SECOND // 2
-    assert small().with_overrides(duration_ns=SECOND // 2).sample_interval_ns == SECOND // 2
+    assert small().with_overrides(Overrides(duration_ns=SECOND // 2)).sample_interval_ns == SECOND // 2
 
     with pytest.raises(InputError) as caught:
-        small(sampleInterval="2s", name="mine").with_overrides(duration_ns=SECOND, rate=5)
+        small(sampleInterval="2s", name="mine").with_overrides(Overrides(duration_ns=SECOND, rate=5))
     assert caught.value.faults == (
         "mine with --duration, --rate: sampleInterval: 2s is longer than the test (1s); write a shorter one, as 100ms",
     )
