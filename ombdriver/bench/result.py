@@ -8,10 +8,11 @@ Where there was no sample there is `null`, never 0 and never NaN.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
+from ombdriver.bench.judgement import Check, Verdict
 from ombdriver.bench.measurements import FAMILIES
 from ombdriver.errors import InputError
 
@@ -46,6 +47,9 @@ AGGREGATED = tuple(aggregated(name) for name in SERIES)
 """The same over the whole window, such as `aggregatedPublishLatency99pct`."""
 QUANTILES = tuple(aggregated(f"{family}LatencyQuantiles") for family in FAMILIES)
 """Maps from percentile (as text, 0 to 100) to latency over the whole window."""
+
+_LATER = ("verdict", "thresholds", "at_harness_floor")
+"""Attributes that older results do not have."""
 
 _FLAT = {"rates": RATES, "series": SERIES, "aggregated": AGGREGATED, "quantiles": QUANTILES}
 
@@ -112,6 +116,9 @@ class Result:
         tags: what the user gave with `--tag`.
         begin_time, end_time: of the measured window, ISO 8601 in UTC.
         partial: True when the run ended before its time, for `partial_reason`.
+        verdict: whether the figures can be trusted; None in results of versions that had none.
+        thresholds: what became of each, in the user's order.
+        at_harness_floor: the percentiles that are no higher than the harness's own, as `publish.p50`.
         caveats: in the order found.
         workload, driver: names.
         message_size: bytes, stamp included.
@@ -138,6 +145,9 @@ class Result:
     end_time: str
     partial: bool
     partial_reason: str | None
+    verdict: Verdict | None
+    thresholds: tuple[Check, ...]
+    at_harness_floor: tuple[str, ...]
     caveats: tuple[Caveat, ...]
     workload: str
     driver: str
@@ -231,7 +241,13 @@ class Result:
         read: dict[str, Any] = {}
         for each in fields(cls):
             names = _FLAT.get(each.name)
-            read[each.name] = data[_camel(each.name)] if names is None else {name: data[name] for name in names}
+            if each.name in _LATER:
+                read[each.name] = data.get(_camel(each.name))
+            else:
+                read[each.name] = data[_camel(each.name)] if names is None else {name: data[name] for name in names}
+        read["verdict"] = None if read["verdict"] is None else Verdict.from_json(read["verdict"])
+        read["thresholds"] = tuple(Check.from_json(one) for one in read["thresholds"] or ())
+        read["at_harness_floor"] = tuple(read["at_harness_floor"] or ())
         read["caveats"] = tuple(Caveat(one["kind"], one["message"]) for one in read["caveats"])
         read["latency"] = {family: LatencySummary.from_json(read["latency"][family]) for family in FAMILIES}
         read["delay_parts"] = {part: LatencySummary.from_json(each) for part, each in read["delay_parts"].items()}
@@ -252,7 +268,7 @@ def _plain(value: Any) -> Any:
     """`value` as JSON has it."""
     if isinstance(value, LatencySummary):
         return value.to_json()
-    if isinstance(value, Caveat | Subscription):
+    if is_dataclass(value):
         return {_camel(each.name): _plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}

@@ -16,7 +16,9 @@ from ombdriver.bench.text import nearest, shown
 OPERATORS = {"<": float.__lt__, "<=": float.__le__, ">": float.__gt__, ">=": float.__ge__}
 STATISTICS = {
     **{name: name for name in ("min", "avg", "p50", "p75", "p95", "p99")},
-    "p99.9": "p999", "p99.99": "p9999", "max": "max",
+    "p99.9": "p999",
+    "p99.99": "p9999",
+    "max": "max",
 }
 """How a statistic is written, and the attribute of a `LatencySummaryNs` that it means."""
 BEYOND = {"p50": 0.5, "p75": 0.25, "p95": 0.05, "p99": 0.01, "p99.9": 0.001, "p99.99": 0.0001}
