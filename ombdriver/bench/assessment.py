@@ -18,8 +18,8 @@ from ombdriver.bench.verdict import judge
 
 MOST_ON_ITS_WAY_NS = 100_000_000
 """At the end of the window messages are on their way for one median service time; for no longer than that it counts."""
-LEAST_STALL_NS = 2_000_000
-"""Each stall that a worker counts is at least that long."""
+LEAST_STALL_NS = 5_000_000
+"""Each stall that a worker counts is at least about that long."""
 _SUMMED = ("p50", "p99")
 
 
@@ -154,7 +154,7 @@ def _worker(number: int, told: Mapping[str, Any]) -> WorkerFacts:
     return WorkerFacts(
         name=f"worker {number} ({told.get('role', '?')})",
         cpu_ns=round((told.get("windowCpuSeconds") or 0.0) * 1e9),
-        run_delay_ns=ns("runDelayMs"),
+        run_delay_ns=ns("runDelayMs") or None,  # 0 where the system does not tell
         throttled_ns=ns("throttledMs"),
         longest_collection_ns=ns("longestCollectionMs") or 0,
         stalls_ns=None if longest is None or stalls is None else longest + max(0, stalls - 1) * LEAST_STALL_NS,

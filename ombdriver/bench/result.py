@@ -48,8 +48,8 @@ AGGREGATED = tuple(aggregated(name) for name in SERIES)
 QUANTILES = tuple(aggregated(f"{family}LatencyQuantiles") for family in FAMILIES)
 """Maps from percentile (as text, 0 to 100) to latency over the whole window."""
 
-_LATER = ("verdict", "thresholds", "at_harness_floor")
-"""Attributes that older results do not have."""
+_LATER: dict[str, Any] = {"verdict": None, "thresholds": [], "atHarnessFloor": []}
+"""Keys that files of earlier versions lack, and what is read in their place."""
 
 _FLAT = {"rates": RATES, "series": SERIES, "aggregated": AGGREGATED, "quantiles": QUANTILES}
 
@@ -228,7 +228,7 @@ class Result:
                 f"{source}: formatVersion is {found}, this ombdriver reads {FORMAT_VERSION}; use one that fits"
             )
         try:
-            return cls._from_json(data)
+            return cls._from_json(_LATER | data)
         except KeyError as error:
             raise InputError(f"{source}: the key {error} is missing; the file is damaged, run again") from error
         except (TypeError, AttributeError) as error:
@@ -241,13 +241,10 @@ class Result:
         read: dict[str, Any] = {}
         for each in fields(cls):
             names = _FLAT.get(each.name)
-            if each.name in _LATER:
-                read[each.name] = data.get(_camel(each.name))
-            else:
-                read[each.name] = data[_camel(each.name)] if names is None else {name: data[name] for name in names}
+            read[each.name] = data[_camel(each.name)] if names is None else {name: data[name] for name in names}
         read["verdict"] = None if read["verdict"] is None else Verdict.from_json(read["verdict"])
-        read["thresholds"] = tuple(Check.from_json(one) for one in read["thresholds"] or ())
-        read["at_harness_floor"] = tuple(read["at_harness_floor"] or ())
+        read["thresholds"] = tuple(Check.from_json(one) for one in read["thresholds"])
+        read["at_harness_floor"] = tuple(read["at_harness_floor"])
         read["caveats"] = tuple(Caveat(one["kind"], one["message"]) for one in read["caveats"])
         read["latency"] = {family: LatencySummary.from_json(read["latency"][family]) for family in FAMILIES}
         read["delay_parts"] = {part: LatencySummary.from_json(each) for part, each in read["delay_parts"].items()}

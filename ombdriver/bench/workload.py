@@ -17,7 +17,6 @@ from ombdriver.bench.overrides import Overrides
 from ombdriver.bench.payload import KeyDistributor, PayloadSpec
 from ombdriver.bench.payloadfile import read_payload
 from ombdriver.bench.text import MINUTE, format_duration, parse_size
-from ombdriver.bench.thresholds import Threshold
 from ombdriver.bench.workload_fields import (
     DrainTimeout,
     MessageSize,
@@ -26,6 +25,7 @@ from ombdriver.bench.workload_fields import (
     TestDuration,
     Thresholds,
     WarmupDuration,
+    check_conditions,
     group_names,
     with_short_interval,
 )
@@ -160,10 +160,9 @@ class Workload(BaseModel):
     @classmethod
     def _of_groups(cls, thresholds: list[str], info: ValidationInfo) -> list[str]:
         groups, consumers = (info.data.get(name) for name in ("subscriptions_per_topic", "consumer_per_subscription"))
-        if groups is not None and consumers is not None:
-            for text in thresholds:
-                Threshold.parse(text, group_names(groups, consumers))
-        return thresholds
+        if groups is None or consumers is None:
+            return thresholds
+        return check_conditions(thresholds, group_names(groups, consumers))
 
     # -- made from -------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 Knows one field at a time; what fields must agree on is told in `workload`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -84,13 +84,24 @@ def _list_of_text(value: object) -> object:
     return value
 
 
-def _conditions(texts: list[str]) -> list[str]:
+def check_conditions(texts: list[str], groups: Sequence[str] | None = None) -> list[str]:
+    """`texts`, if each is a threshold of a run with these groups; with None any group may be named.
+
+    Raises:
+        ValueError: with what is wrong with each.
+    """
+    faults = []
     for text in texts:
-        Threshold.parse(text)
+        try:
+            Threshold.parse(text, groups)
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError("; and ".join(faults))
     return texts
 
 
-Thresholds = Annotated[list[str], BeforeValidator(_list_of_text), AfterValidator(_conditions)]
+Thresholds = Annotated[list[str], BeforeValidator(_list_of_text), AfterValidator(check_conditions)]
 """Conditions as `endToEndResponse.p99 < 5ms`; which groups there are is for the workload to tell."""
 
 

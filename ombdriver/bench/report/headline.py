@@ -24,17 +24,17 @@ def headline(result: Result) -> Iterator[RenderableType]:
         yield Text(f"PARTIAL: {result.partial_reason}", style=_OTHERS)
     if result.thresholds:
         yield _thresholds(result)
+    if result.verdict is not None or result.partial or result.thresholds:
+        yield Text()
 
 
 def _reasons(verdict: Verdict) -> Iterator[RenderableType]:
     for reason in verdict.reasons:
         other = "" if reason.status == verdict.status else f"{reason.status}, "
         yield _indented(Text.assemble((f"{other}{reason.rule}: ", "bold"), reason.message))
-    by_message: dict[str, list[str]] = {}
-    for each in verdict.not_judged:
-        by_message.setdefault(each.message, []).append(each.rule)
-    for message, rules in by_message.items():
-        yield _indented(Text(f"not judged ({', '.join(rules)}): {message}", style="dim"))
+    if verdict.not_judged:
+        rules = ", ".join(each.rule for each in verdict.not_judged)
+        yield _indented(Text(f"not judged (why: verdict.notJudged of the result): {rules}", style="dim"))
 
 
 def _indented(text: Text) -> Padding:

@@ -105,6 +105,24 @@ def test_a_randomized_payload_needs_no_file(tmp_path: Path) -> None:
     assert Workload.parse(text, "w.yaml", tmp_path).payload.content is None
 
 
+def test_thresholds_demand_something_of_a_load_and_make_no_other() -> None:
+    """Those of the command line come after the file's; the hash is that of the load alone."""
+    workload = small(thresholds=["publish.p99 < 5ms"])
+
+    demanding = workload.with_overrides(Overrides(thresholds=["totals.unsent <= 0"], abort_on_fail=True))
+
+    assert demanding.thresholds == ["publish.p99 < 5ms", "totals.unsent <= 0"]
+    assert (workload.abort_on_fail, demanding.abort_on_fail) == (False, True)
+    assert demanding.sha256 == workload.sha256 == small().sha256
+    assert demanding.with_overrides(Overrides()).spec() == demanding.spec()
+
+
+def test_a_threshold_of_the_command_line_is_told_by_its_option() -> None:
+    """A group that this workload does not have."""
+    with pytest.raises(InputError, match="--threshold: there is no group 'group-4'"):
+        small().with_overrides(Overrides(thresholds=["endToEnd[group-4].p99 < 5ms"]))
+
+
 def test_what_is_left_out_has_a_default() -> None:
     """Defaults are OMB's where OMB has the field; a workload without a name bears that of its file."""
     workload = small()
