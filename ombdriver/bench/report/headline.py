@@ -58,4 +58,5 @@ def value(check: Check) -> str:
         return "no sample"
     if check.unit == "ms":
         return units.latency(check.value)
-    return units.rate(check.value) if check.unit else units.count(round(check.value))
+    number = f"{check.value:,.7g}"  # rounded further, a rate just below its limit would look like it
+    return f"{number}/s" if check.unit else number

@@ -64,7 +64,7 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     yield _heading("Service time, from the actual send; publish delay: from the intended to it")
     yield _latencies(result, groups, _SERVICE)
     if result.at_harness_floor:
-        yield Text(f"{AT_FLOOR} at harness floor: no higher than what `ombdriver calibrate` found without a server")
+        yield Text(f"{AT_FLOOR} at harness floor: no higher than `ombdriver calibrate` found with no server")
     yield _heading("Rates and messages of the measured window")
     yield _rates(result, groups)
     left_out = len(result.subscriptions) - len(groups)
