@@ -135,7 +135,7 @@ _WHOLE = "run it again for whole figures"
 
 RULES = (
     Rule("interrupted", "PARTIAL", "the run was interrupted", _ended_by(INTERRUPTED, _WHOLE)),
-    Rule("workerDied", "PARTIAL", "a worker died", _ended_by(WORKER_DIED, _WHOLE)),
+    Rule("workerDied", "PARTIAL", "a worker died, or did not answer", _ended_by(WORKER_DIED, _WHOLE)),
     Rule(
         "thresholdFailed",
         "PARTIAL",
