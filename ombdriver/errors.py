@@ -35,5 +35,9 @@ class WorkerError(RunError):
     """A worker process died or failed; the message names it."""
 
 
+class OutcomeUnknown(OmbdriverError):  # noqa: N818 - a state
+    """A request was sent and no answer came: it may have been carried out or not."""
+
+
 class DriverError(RunError):
     """A driver could not do what the seam asks of it; the message names the driver."""

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ombdriver.bench.figures import Book
+from ombdriver.bench.published import CHECKPOINT, Answered
 from ombdriver.bench.recorder import Int64s
+from ombdriver.errors import OutcomeUnknown
 
 FOLD = 4096
 """Samples gathered before they are folded into histograms."""
@@ -22,23 +24,31 @@ AS_INTENDED = -1
 
 
 class Block:
-    """Messages of one lane that were sent at one time."""
+    """Messages of one lane that were sent at one time; a probe is no message of the lane."""
 
-    __slots__ = ("count", "done", "intended", "looked_ns", "sent_ns")
+    __slots__ = ("count", "done", "intended", "is_probe", "looked_ns", "sent_ns")
 
-    def __init__(self, intended: Sequence[int], sent_ns: int, looked_ns: int) -> None:
-        self.intended, self.sent_ns, self.looked_ns = intended, sent_ns, looked_ns
+    def __init__(self, intended: Sequence[int], sent_ns: int, looked_ns: int, is_probe: bool = False) -> None:
+        self.intended, self.sent_ns, self.looked_ns, self.is_probe = intended, sent_ns, looked_ns, is_probe
         self.count, self.done = len(intended), 0
 
 
 class Lane:
-    """One producer's messages to one partition, in order."""
+    """One producer's messages to one partition, in order.
 
-    __slots__ = ("blocks", "sequence")
+    Attributes:
+        number: the lane's (`plan.Plan.lane`).
+        sequence: of the next message; so many have been sent.
+        replied: so many of these have a reply.
+        checkpoint: the next checkpoint is due when this sequence has been acknowledged.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("blocks", "checkpoint", "number", "replied", "sequence")
+
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
         self.blocks: deque[Block] = deque()
-        self.sequence = 0
+        self.sequence = self.replied = self.checkpoint = 0
 
 
 class Acknowledgements:
@@ -53,6 +63,9 @@ class Acknowledgements:
         self.replied = self.failed = 0
         self.errors: dict[str, int] = {}
         self._concluded = False
+        self._failed: list[tuple[int, int, int]] = []
+        self._indeterminate: list[tuple[int, int, int]] = []
+        self._checkpoints: list[tuple[int, int, object]] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -62,8 +75,11 @@ class Acknowledgements:
         self._replied_ns: list[int] = []
         self._intended = array("q")
 
-    def take(self, lane: Lane, count: int, error: Exception | None, time_ns: int) -> None:
-        """Books that the next `count` messages of `lane` were answered at `time_ns`, all well or all with `error`."""
+    def take(self, lane: Lane, count: int, error: Exception | None, time_ns: int, answer: object = None) -> None:
+        """Books that the next `count` messages of `lane` were answered at `time_ns`, all well or all with `error`.
+
+        `answer` is what the system said to the last of them.
+        """
         if self._concluded:
             return  # it stands as unanswered already
         self.replied += count
@@ -79,12 +95,39 @@ class Acknowledgements:
                 self._intended.extend(intended)
             else:
                 self._book_failure(np.array(intended, np.int64), error, time_ns)
+                if not block.is_probe:
+                    self._note(error, lane, taken)
+            if not block.is_probe:
+                lane.replied += taken
             block.done += taken
             count -= taken
             if block.done == block.count:
                 lane.blocks.popleft()
+        if lane.replied > lane.checkpoint and answer is not None:
+            self._checkpoints.append((lane.number, lane.replied - 1, answer))
+            lane.checkpoint = lane.replied - 1 + CHECKPOINT
         if len(self._intended) >= FOLD:
             self.fold()
+
+    def _note(self, error: Exception, lane: Lane, count: int) -> None:
+        """Remembers for the ledger that the next `count` messages of `lane` were not acknowledged."""
+        runs = self._indeterminate if isinstance(error, OutcomeUnknown) else self._failed
+        first = lane.replied
+        if runs and runs[-1][0] == lane.number and runs[-1][1] + runs[-1][2] == first:
+            _, first, before = runs.pop()
+            count += before
+        runs.append((lane.number, first, count))
+
+    def answered(self, lanes: Iterable[Lane]) -> Answered:
+        """What the ledger has to know of `lanes`, which are all of this worker's, since this was last called."""
+        told = Answered(
+            _rows([(lane.number, lane.sequence, lane.replied) for lane in lanes]),
+            _rows(self._failed),
+            _rows(self._indeterminate),
+            self._checkpoints,
+        )
+        self._failed, self._indeterminate, self._checkpoints = [], [], []
+        return told
 
     def conclude(self, lanes: Iterable[Lane], now_ns: int) -> None:
         """No reply is waited for any longer: what has none stands in the family `unanswered`, as (now - intended)."""
@@ -125,3 +168,7 @@ class Acknowledgements:
         self._book.latencies(None, intended, families)
         self._book.tally("published", None, self._replied_ns, self._counts)
         self._begin()
+
+
+def _rows(rows: Sequence[tuple[int, int, int]]) -> Int64s:
+    return np.array(rows, np.int64).reshape(-1, 3)

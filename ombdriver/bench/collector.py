@@ -98,6 +98,10 @@ class Collector:
         acknowledged = self.acknowledged
         return {name: max(0, acknowledged - received) for name, received in self.received().items()}
 
+    def empty_reads(self) -> int:
+        """Reads that brought nothing, one after the other and until now: of the consumer that has the fewest."""
+        return min((count for report in self._last for count in report.empty_reads.values()), default=0)
+
     def probed(self) -> frozenset[tuple[str, int, int]]:
         """(subscription, producer, partition) of the probes that arrived."""
         return frozenset().union(*(report.probed for report in self._last))

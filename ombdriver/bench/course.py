@@ -11,15 +11,17 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from ombdriver.bench import orders, remarks
+from ombdriver.bench.audit import Audit
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.driver import Driver
 from ombdriver.bench.ensemble import Ensemble
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.judgement import INTERRUPTED, THRESHOLD_FAILED, WORKER_DIED, Ending
+from ombdriver.bench.ledger import Ledger
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.result import Caveat
-from ombdriver.bench.window import Window
+from ombdriver.bench.window import Account, Window
 from ombdriver.errors import RunError, WorkerError
 
 logger = logging.getLogger(__name__)
@@ -32,8 +34,8 @@ READY_POLL_S = 0.02
 SETTLE_POLL_S = 0.05
 LONGEST_POLL_NS = SECOND
 """Polls are at most so far apart, so that trimming is held in time when a subscription falls behind."""
-STUCK_POLLS = 20
-"""Polls without progress after which the server is asked whether anything is left for a subscription."""
+EMPTY_READS = 2
+"""When every consumer has waited in vain so often, the server is asked whether anything is left for anybody."""
 INTERRUPTED_DRAIN_NS = 5 * SECOND
 RELEASE = 8
 """Trimming is held when a backlog passes half of what a stream keeps, and goes on below an eighth of it."""
@@ -81,6 +83,10 @@ class Course:
         self._plan, self._ensemble, self._driver, self._stop = plan, ensemble, driver, stop
         self._show, self._check, self._failed = show, check, failed
         self.collector = collector
+        reading = {each.subscription for worker in plan.workers for each in worker.consumers}
+        self._reading = [name for name in plan.subscriptions if name in reading]
+        self._ledger = Ledger(plan.lanes, self._reading, exclusive=not plan.shared, checksums=plan.payload.checksums)
+        self._audit = Audit(plan, self._ledger, driver.inspector())
         self.caveats: list[Caveat] = []
         self.window: Window | None = None
         self.ending: Ending | None = None
@@ -110,6 +116,7 @@ class Course:
         if self._stop.asked:
             return
         carried_in = self._behind()
+        self._ledger.open_window()
         if self._plan.warmup_ns:
             self.caveats += remarks.on_warm_up(sum(carried_in.values()) + self.collector.in_flight)
         before, counters, errors = self.collector.processes(), self.collector.counters(), self.collector.errors()
@@ -125,19 +132,21 @@ class Course:
         except WorkerError as error:
             until_ns = length_ns or min(measured.duration_ns, self._polled_ns - measured.start_ns)
             if until_ns > 0:
-                told = str(error).splitlines()[0]
-                self.ending = Ending(WORKER_DIED, f"{told}, {until_ns / SECOND:.1f} s into the measurement")
+                self.ending = Ending.after(WORKER_DIED, str(error).splitlines()[0], until_ns)
                 self.workers = self.workers or self._told_workers(before)
                 self.window = Window(self.collector, measured, until_ns, carried_in, self._polled_ns, counters)
             raise
         if self._stop.asked:
-            self.ending = Ending(
-                INTERRUPTED, f"interrupted by {self._stop.name} after {length_ns / SECOND:.1f} s of the measurement"
-            )
-        window = self.window = Window(self.collector, measured, length_ns, carried_in, time.monotonic_ns(), counters)
+            self.ending = Ending.after(INTERRUPTED, f"interrupted by {self._stop.name}", length_ns)
+        end_ns = time.monotonic_ns()
+        findings = await self._audit.conclude()
+        account = Account(self._ledger.deliveries(findings), self._ledger.indeterminate())
+        window = self.window = Window(self.collector, measured, length_ns, carried_in, end_ns, counters, account)
         self.caveats += remarks.on_trimming(self._furthest_behind, self._plan.max_entries)
+        self.caveats += remarks.on_delivery(
+            account.deliveries, self._ledger.gone_before(findings), self._audit.incomplete
+        )
         self.caveats += remarks.on_drain(
-            self._behind(),
             window.histogram("unsent").count,
             window.histogram("unanswered").count,
             self.collector.counters(counters),
@@ -150,10 +159,9 @@ class Course:
         """Every subscription receives a probe from every partition of every topic."""
         plan = self._plan
         topic_of = {each.index: each.topic.name for worker in plan.workers for each in worker.producers}
-        reading = {each.subscription for worker in plan.workers for each in worker.consumers}
         wanted = {
             (name, topic.name, partition)
-            for name in reading
+            for name in self._reading
             for topic in plan.topics
             for partition in range(topic.partitions)
         }
@@ -200,8 +208,7 @@ class Course:
                 shown = complete
                 self._show(stage, phase, shown)
             if stage is Stage.MEASURE and (reason := self._failed(phase, now_ns - phase.start_ns)):
-                seconds = (now_ns - phase.start_ns) / SECOND
-                self.ending = Ending(THRESHOLD_FAILED, f"{reason} after {seconds:.1f} s of the measurement")
+                self.ending = Ending.after(THRESHOLD_FAILED, reason, now_ns - phase.start_ns)
                 self._ensemble.order(orders.Halt())
                 return
             next_ns = max(next_ns + step_ns, now_ns - (now_ns - phase.start_ns) % step_ns + step_ns)
@@ -210,7 +217,7 @@ class Course:
         """Waits until nothing is unsent, in flight or not received; at most for the drain's time-out."""
         self._show(stage, None, -1)
         deadline_ns = time.monotonic_ns() + self._plan.drain_timeout_ns
-        stuck, before, hurried = 0, (-1, -1), False
+        hurried, asked_ns = False, 0
         while True:
             if self._stop.asked and not hurried:
                 hurried = True
@@ -219,31 +226,28 @@ class Course:
             await self._poll()
             collector = self.collector
             sending = collector.unsent + collector.in_flight
-            behind = sum(self._behind().values())
-            if not sending and not behind:
+            if not sending and not any(self._ledger.outstanding().values()):
                 break
-            progress = (collector.acknowledged, behind)
-            stuck = stuck + 1 if progress == before else 0
-            before = progress
-            if time.monotonic_ns() > deadline_ns:
+            if (now_ns := time.monotonic_ns()) > deadline_ns:
                 break
-            if not sending and stuck and stuck % STUCK_POLLS == 0 and not await self._anything_left():
-                break  # the server has nothing more for anybody: waiting longer changes nothing
+            if not sending and collector.empty_reads() >= EMPTY_READS and now_ns > asked_ns + SECOND:
+                asked_ns = now_ns
+                if not await self._anything_left():
+                    break  # the server has nothing more for anybody: waiting longer changes nothing
             await self._ensemble.watch(SETTLE_POLL_S)
         self._ensemble.order(orders.Halt())
         await self._poll()
         logger.info("%s ends: %s", stage.value, self.collector)
 
     async def _anything_left(self) -> bool:
-        for name in self._behind():
+        for name in self._reading:
             if await self._driver.backlog(self._plan.topics, name) != 0:  # None: it can't tell
                 return True
         return False
 
     def _behind(self) -> dict[str, int]:
-        """Backlogs of the subscriptions that somebody reads."""
-        reading = {each.subscription for worker in self._plan.workers for each in worker.consumers}
-        return {name: count for name, count in self.collector.backlog().items() if name in reading}
+        """Backlogs of the subscriptions that somebody reads, by counts alone."""
+        return {name: count for name, count in self.collector.backlog().items() if name in self._reading}
 
     # -- pieces ----------------------------------------------------------------------------------------------------
 
@@ -253,8 +257,11 @@ class Course:
 
     async def _poll(self, order: orders.Conclude | None = None) -> None:
         self._check()
-        self.collector.take(await self._ensemble.poll(order))
+        reports = await self._ensemble.poll(order)
+        self.collector.take(reports)
         self._polled_ns = time.monotonic_ns()
+        self._ledger.take((each.answered for each in reports), (some for each in reports for some in each.arrived))
+        self._audit.glance()
         self._hold_trimming()
 
     def _hold_trimming(self) -> None:

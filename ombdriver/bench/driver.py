@@ -8,19 +8,22 @@ consumer hands over whole batches with one arrival time.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Any, Protocol
 
 from ombdriver.errors import InputError
 
 ENTRY_POINT_GROUP = "ombdriver.drivers"
 """Third parties register a `DriverFactory` under this entry-point group; its name is the driver's name."""
 
-OnReplies = Callable[[int, int, int, Exception | None, int], None]
-"""`on_replies(partition, first, count, error, time_ns)`: the replies of `count` messages of one partition arrived.
+OnReplies = Callable[[int, int, int, Exception | None, int, Any], None]
+"""`on_replies(partition, first, count, error, time_ns, answer)`: replies of `count` messages of a partition arrived.
 
 `first` is the index, from 0, of the first of them among all that this producer sent to that partition (in the order
 sent); `error` is None when all of them were acknowledged, else the one error that all of them met; `time_ns` is when
-the replies were read (`time.monotonic_ns()`).
+the replies were read (`time.monotonic_ns()`); `answer` is what the system said to the last of them, from which
+`Inspector.reference` can tell where that message is kept, or None.
+
+An error that leaves open whether the system took the message is an `errors.OutcomeUnknown`.
 """
 
 
@@ -40,11 +43,14 @@ class Batch:
         payloads: the message bodies as sent, in the order in which the server gave them.
         arrival_ns: `time.monotonic_ns()` taken once, when the whole reply had been parsed.
         receipt: what the driver needs to acknowledge the batch; opaque to the harness.
+        again: indexes into `payloads`, rising, of those that came of an entry that is not new: this consumer was given
+            that entry, or a later one of its partition, by an earlier batch.
     """
 
     payloads: list[bytes]
     arrival_ns: int
     receipt: object
+    again: Sequence[int] = ()
 
 
 class DriverProducer(Protocol):
@@ -98,6 +104,44 @@ class DriverConsumer(Protocol):
         ...
 
 
+Reference = Any
+"""Where a message is kept: a value that sorts as the messages of one partition lie."""
+
+
+class Inspector(Protocol):
+    """Looks at what the system holds, so that a message which did not arrive can be accounted for."""
+
+    def reference(self, answer: object) -> Reference:
+        """The reference of the message whose sending was answered so (`OnReplies`)."""
+        ...
+
+    async def held(
+        self, topic: TopicSpec, partition: int, first: Reference | None, last: Reference | None, count: int
+    ) -> Sequence[tuple[Reference, bytes]]:
+        """Up to `count` messages that are held, by rising reference, with their payloads.
+
+        From `first` to `last`, both among them; None is the beginning, or the end.
+
+        Raises:
+            DriverError: if the system can't be asked; so do the next two.
+        """
+        ...
+
+    def after(self, reference: Reference) -> Reference:
+        """The least reference beyond `reference`."""
+        ...
+
+    async def position(self, topic: TopicSpec, partition: int, subscription: str) -> Reference | None:
+        """How far a subscription has been given messages; None when it was given none yet."""
+        ...
+
+    async def pending(
+        self, topic: TopicSpec, partition: int, subscription: str, references: Sequence[Reference]
+    ) -> set[Reference]:
+        """Of `references`, those that were given to a consumer of the subscription and not acknowledged."""
+        ...
+
+
 class Driver(Protocol):
     """One process's connection to the messaging system."""
 
@@ -122,6 +166,10 @@ class Driver(Protocol):
 
         None when it can't tell.
         """
+        ...
+
+    def inspector(self) -> Inspector | None:
+        """What looks at the messages that are held; None when the system can't tell."""
         ...
 
     async def describe(self) -> Mapping[str, object]:

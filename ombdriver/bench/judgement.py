@@ -29,6 +29,11 @@ class Ending:
     kind: str
     reason: str
 
+    @classmethod
+    def after(cls, kind: str, what: str, measured_ns: int) -> "Ending":
+        """`what` ended the run when so much had been measured."""
+        return cls(kind, f"{what} after {measured_ns / 1e9:.1f} s of the measurement")
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:

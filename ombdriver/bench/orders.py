@@ -1,10 +1,12 @@
 """What crosses the pipe between the parent and a worker: plain data, in both directions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ombdriver.bench.arrivals import Arrived
 from ombdriver.bench.figures import Figures, Phase
 from ombdriver.bench.plan import Plan, WorkerPlan
+from ombdriver.bench.published import Answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,10 @@ class Report:
         strangers: messages that were not of this run.
         errors: how often each error was met, by its text.
         driver: the driver's own counters.
+        answered: what the ledger has to know of what was sent, since the last report.
+        arrived: what each consumer was given since the last report: its subscription and the runs.
+        empty_reads: reads of each subscription's consumers that brought nothing, one after the other and until now;
+            the fewest of any of its consumers.
         process: the process.
     """
 
@@ -129,6 +135,9 @@ class Report:
     strangers: int
     errors: Mapping[str, int]
     driver: Mapping[str, int]
+    answered: Answered = field(default_factory=Answered)
+    arrived: Sequence[tuple[str, Arrived]] = ()
+    empty_reads: Mapping[str, int] = field(default_factory=dict)
     process: ProcessFigures = field(default_factory=ProcessFigures)
 
 

@@ -104,10 +104,12 @@ def build_result(
         totals={
             "published": totals.published,
             "publishErrors": totals.publish_errors,
+            "indeterminate": totals.indeterminate,
             "unsent": totals.unsent,
             "unanswered": totals.unanswered,
             "received": totals.received,
         },
+        delivery=tuple(measured.delivery),
         counters=dict(measured.counters),
         delay_parts={part: summary(each) for part, each in measured.delay_parts.items()},
         subscriptions=tuple(

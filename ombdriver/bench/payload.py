@@ -18,8 +18,10 @@ import numpy as np
 STAMP = struct.Struct("<qqIIIIQ")
 """The first 40 bytes of every message: intended_ns, sent_ns, run, producer, partition, checksum, sequence.
 
-Times are `time.monotonic_ns()`; run is `run_number(run_id)`; checksum is 0, which means that there is none.
+Times are `time.monotonic_ns()`; run is `run_number(run_id)`; checksum is 0 where there is none, see `with_checksum`.
 """
+_RUN = slice(16, 20)
+_CHECKSUM = slice(28, 32)
 
 STAMP_DTYPE = np.dtype(
     [
@@ -65,6 +67,7 @@ class PayloadSpec:
         pool: how many different randomized payloads there are.
         keys: how messages get their keys.
         seed: what all that is random comes from.
+        checksums: whether each message carries a checksum.
     """
 
     size: int
@@ -73,11 +76,32 @@ class PayloadSpec:
     pool: int = 1
     keys: KeyDistributor = "NO_KEY"
     seed: int = 0
+    checksums: bool = False
 
 
 def run_number(run_id: str) -> int:
     """The 32-bit number by which a stamp names its run."""
     return zlib.crc32(run_id.encode())
+
+
+def with_checksum(payload: bytes) -> bytes:
+    """`payload`, whose checksum is 0, with its CRC-32; 1 stands for a CRC of 0."""
+    return payload[: _CHECKSUM.start] + _crc(payload).to_bytes(4, "little") + payload[_CHECKSUM.stop :]
+
+
+def count_corrupt(payloads: Sequence[bytes], run: int) -> int:
+    """How many of `payloads` are of run number `run` and don't have the checksum that `with_checksum` gave them."""
+    ours = run.to_bytes(4, "little")
+    return sum(
+        int.from_bytes(payload[_CHECKSUM], "little") != _crc(payload)
+        for payload in payloads
+        if len(payload) >= STAMP.size and payload[_RUN] == ours
+    )
+
+
+def _crc(payload: bytes) -> int:
+    before = zlib.crc32(bytes(4), zlib.crc32(payload[: _CHECKSUM.start]))  # as if there was no checksum yet
+    return zlib.crc32(payload[_CHECKSUM.stop :], before) or 1
 
 
 class _Cycle(Generic[Item]):
@@ -108,6 +132,7 @@ class PayloadPool:
 
     def __init__(self, spec: PayloadSpec) -> None:
         self.body_size = spec.size - STAMP.size
+        self.checksums = spec.checksums
         self._random_size = 0
         self._shared = b""
         if spec.random_ratio is None:

@@ -80,6 +80,7 @@ class Plan:
         sample_interval_ns: the time that one sample of a series covers.
         drain_timeout_ns: how long what is in flight at the end is waited for.
         max_entries: about how many entries each partition keeps; None when nothing is trimmed.
+        max_in_flight: messages that each producer may have without a reply; None leaves it to the driver.
     """
 
     run_id: str
@@ -96,11 +97,41 @@ class Plan:
     sample_interval_ns: int
     drain_timeout_ns: int
     max_entries: int | None
+    max_in_flight: int | None = None
 
     @property
     def partitions(self) -> int:
         """Partitions, that is streams, of all topics together."""
         return sum(topic.partitions for topic in self.topics)
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes there are: what one producer sends to one partition, numbered by `lane`."""
+        return self.producers * self._partitions_per_topic
+
+    @property
+    def _partitions_per_topic(self) -> int:
+        return max(topic.partitions for topic in self.topics)
+
+    def lane(self, producer: int, partition: int) -> int:
+        """The number, from 0, of the lane of `producer` to `partition` of its topic."""
+        return producer * self._partitions_per_topic + partition
+
+    def lane_end(self, lane: int) -> tuple[TopicSpec, int]:
+        """The topic and the partition that a lane goes to."""
+        producer, partition = divmod(lane, self._partitions_per_topic)
+        return self.topics[producer % len(self.topics)], partition
+
+    @property
+    def shared(self) -> bool:
+        """Whether several consumers of a subscription share a partition."""
+        readers = [
+            (each.subscription, topic.name)
+            for worker in self.workers
+            for each in worker.consumers
+            for topic in each.topics
+        ]
+        return len(readers) > len(set(readers))
 
     @property
     def readers(self) -> int:
@@ -178,6 +209,7 @@ def make_plan(workload: "Workload", setup: "Setup", run_id: str, *, workers: int
             message_size=workload.message_size,
             keyed=workload.key_distributor != "NO_KEY",
         ),
+        max_in_flight=workload.max_in_flight,
     )
 
 

@@ -14,10 +14,11 @@ from typing import Protocol
 import numpy as np
 
 from ombdriver.bench.acknowledgements import AS_INTENDED, Acknowledgements, Block, Lane
-from ombdriver.bench.driver import DriverProducer
 from ombdriver.bench.figures import Book, Phase
-from ombdriver.bench.payload import STAMP, KeySource, PayloadPool
+from ombdriver.bench.payload import STAMP, PayloadPool, with_checksum
+from ombdriver.bench.published import Answered
 from ombdriver.bench.schedule import Schedule, Stripe
+from ombdriver.bench.sender import Sender
 from ombdriver.bench.ticker import Ticker
 
 CHUNK = 64
@@ -30,21 +31,6 @@ WAKE_NS = 250_000
 UNSENT_POINTS = 50_000
 """Samples that tell of the messages never sent, however many these are."""
 PROBE_SEQUENCE = 2**64 - 1
-
-
-class Sender:
-    """One producer of the plan: its handle of the driver (set once it is made), its lanes and its keys."""
-
-    def __init__(self, index: int, partitions: int, keys: KeySource | None) -> None:
-        self.index = index
-        self.keys = keys
-        self.lanes = [Lane() for _ in range(partitions)]
-        self.handle: DriverProducer = None  # type: ignore[assignment]
-        self.acknowledgements: Acknowledgements = None  # type: ignore[assignment]
-
-    def on_replies(self, partition: int, _first: int, count: int, error: Exception | None, time_ns: int) -> None:
-        """The driver's report (`driver.OnReplies`)."""
-        self.acknowledgements.take(self.lanes[partition], count, error, time_ns)
 
 
 class MakeTicker(Protocol):
@@ -148,7 +134,14 @@ class Publisher:
     def conclude(self) -> None:
         """Ends the schedule, and waits for no reply any longer."""
         self.halt()
-        self.acknowledgements.conclude((lane for sender in self._senders for lane in sender.lanes), self._clock())
+        self.acknowledgements.conclude(self._lanes(), self._clock())
+
+    def answered(self) -> Answered:
+        """What the ledger has to know of what was sent, since this was last called."""
+        return self.acknowledgements.answered(self._lanes())
+
+    def _lanes(self) -> list[Lane]:
+        return [lane for sender in self._senders for lane in sender.lanes]
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
@@ -163,11 +156,10 @@ class Publisher:
             self._looked = due
         at = self._next
         while at < due and at < limit:
-            handle = self._narrowest(at, due)
-            room = handle.room()
+            room = self._room(at, due)
             if room <= 0:
                 self._next, self._waiting = at, True
-                handle.when_room(self._on_room)
+                self._senders[stripe.producer(at)].when_room(self._on_room)
                 return
             upto, looked_ns = self._looks[0]
             end = min(at + CHUNK, upto, at + room)
@@ -181,13 +173,18 @@ class Publisher:
         elif at < stripe.total:
             self._ticker.arm(max(stripe.schedule.intended(stripe.index(at)), now_ns + WAKE_NS))
 
-    def _narrowest(self, start: int, due: int) -> DriverProducer:
-        """Of the producers whose turn comes with the next chunk, the one with the least room: it bounds the chunk."""
+    def _room(self, start: int, due: int) -> int:
+        """How many messages may be sent from `start` on: up to a producer without room, whose turn it is then."""
         senders, producer = self._senders, self._stripe.producer
-        if len(senders) == 1:
-            return senders[0].handle
-        turns = range(start, min(start + len(senders), start + CHUNK, due))
-        return min((senders[producer(at)].handle for at in turns), key=lambda handle: handle.room())
+        least = senders[producer(start)].room()
+        if len(senders) == 1 or least <= 0:
+            return least
+        for at in range(start + 1, min(start + len(senders), start + CHUNK, due)):
+            room = senders[producer(at)].room()
+            if room <= 0:
+                return min(least, at - start)
+            least = min(least, room)
+        return least
 
     def _on_room(self) -> None:
         if not self._waiting:
@@ -241,11 +238,13 @@ class Publisher:
             pack(due_ns, sent_ns, run, producer, partition, 0, number) + body
             for due_ns, number, body in zip(intended, sequences, bodies, strict=True)
         ]
+        if self._pool.checksums:
+            payloads = [with_checksum(payload) for payload in payloads]
         if probe is None:
             lane.sequence += len(intended)
-        lane.blocks.append(Block(intended, sent_ns, looked_ns))
+        lane.blocks.append(Block(intended, sent_ns, looked_ns, probe is not None))
         self.sent += len(intended)
-        sender.handle.send(partition, payloads, keys)
+        sender.send(partition, payloads, keys)
 
     async def aclose(self) -> None:
         """Ends the ticker and the producers."""

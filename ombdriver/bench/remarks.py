@@ -1,8 +1,9 @@
 """What a reader of the figures has to know with them: counts of a run -> caveats. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from ombdriver.bench.measurements import Delivery
 from ombdriver.bench.result import Caveat
 
 MOST_ERRORS = 3
@@ -38,13 +39,41 @@ def on_trimming(furthest_behind: int, kept: int | None) -> list[Caveat]:
     ]
 
 
-def on_drain(
-    left: Mapping[str, int], unsent: int, unanswered: int, counters: Mapping[str, int], errors: Counter[str]
+def on_delivery(
+    deliveries: Sequence[Delivery], gone_before: Mapping[str, tuple[int, int]], incomplete: str | None
 ) -> list[Caveat]:
+    """What has to be known with the account of the deliveries.
+
+    Args:
+        deliveries: the account of the window.
+        gone_before: messages of the warm-up that each subscription will never get: lost, and trimmed.
+        incomplete: why not everything that is missing could be looked for; None when it could.
+    """
+    found = [
+        Caveat(
+            "undelivered", f"{each.subscription} had not received {each.undelivered:,} messages when the drain ended"
+        )
+        for each in deliveries
+        if each.undelivered
+    ]
+    found += [
+        Caveat("goneInWarmUp", f"{name}: of the warm-up, {lost:,} messages were lost and {trimmed:,} trimmed")
+        for name, (lost, trimmed) in gone_before.items()
+    ]
+    if incomplete:
+        found.append(
+            Caveat(
+                "auditIncomplete",
+                f"not all that is missing could be looked for ({incomplete}): what was not is told as undelivered",
+            )
+        )
+    return found
+
+
+def on_drain(unsent: int, unanswered: int, counters: Mapping[str, int], errors: Counter[str]) -> list[Caveat]:
     """What did not end well.
 
     Args:
-        left: messages that each subscription had not received when the drain ended.
         unsent: messages of the window that were due and never sent.
         unanswered: messages of the window that were sent and had no reply when the drain ended.
         counters: of the measurement.
@@ -55,11 +84,6 @@ def on_drain(
         found.append(Caveat("unsent", f"{unsent:,} messages were due and never sent: this setup did not take the load"))
     if unanswered:
         found.append(Caveat("unanswered", f"{unanswered:,} messages had no reply when the drain ended"))
-    found += [
-        Caveat("notReceived", f"{name} had not received {count:,} messages when the drain ended")
-        for name, count in left.items()
-        if count
-    ]
     if refused := counters.get("failedAcknowledgements", 0):
         found.append(
             Caveat(

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from ombdriver.bench.judgement import Check, Verdict
-from ombdriver.bench.measurements import FAMILIES
+from ombdriver.bench.measurements import FAMILIES, Delivery
 from ombdriver.errors import InputError
 
 KIND = "run"
@@ -48,8 +48,8 @@ AGGREGATED = tuple(aggregated(name) for name in SERIES)
 QUANTILES = tuple(aggregated(f"{family}LatencyQuantiles") for family in FAMILIES)
 """Maps from percentile (as text, 0 to 100) to latency over the whole window."""
 
-_LATER: dict[str, Any] = {"verdict": None, "thresholds": [], "atHarnessFloor": []}
-"""Keys that files of earlier versions lack, and what is read in their place."""
+_NEWER: Mapping[str, Any] = {"verdict": None, "thresholds": (), "atHarnessFloor": (), "delivery": ()}
+"""Keys that older results of this format don't have, and what stands for them."""
 
 _FLAT = {"rates": RATES, "series": SERIES, "aggregated": AGGREGATED, "quantiles": QUANTILES}
 
@@ -126,7 +126,10 @@ class Result:
         consumers_per_topic: per topic and subscription, as OMB means it.
         target_publish_rate: messages per second over all producers.
         sample_interval_seconds: the length of an interval in `rates` and `series`.
-        totals: `published`, `publishErrors`, `unsent`, `received`; messages of the measured window.
+        totals: `published`, `publishErrors`, `indeterminate` (of these), `unsent`, `unanswered`, `received`; messages
+            of the measured window.
+        delivery: what became of the messages of the window, for each subscription that was read; empty in results of
+            versions that kept no ledger.
         counters: what else was counted, by name.
         subscriptions: in the plan's order.
         latency: a summary in ms for each of the five families.
@@ -160,6 +163,7 @@ class Result:
     target_publish_rate: float
     sample_interval_seconds: float
     totals: Mapping[str, int]
+    delivery: tuple[Delivery, ...]
     counters: Mapping[str, int]
     subscriptions: tuple[Subscription, ...]
     latency: Mapping[str, LatencySummary]
@@ -228,7 +232,7 @@ class Result:
                 f"{source}: formatVersion is {found}, this ombdriver reads {FORMAT_VERSION}; use one that fits"
             )
         try:
-            return cls._from_json(_LATER | data)
+            return cls._from_json(data)
         except KeyError as error:
             raise InputError(f"{source}: the key {error} is missing; the file is damaged, run again") from error
         except (TypeError, AttributeError) as error:
@@ -239,12 +243,16 @@ class Result:
     @classmethod
     def _from_json(cls, data: Mapping[str, Any]) -> "Result":
         read: dict[str, Any] = {}
+        data = {**_NEWER, **data}
         for each in fields(cls):
             names = _FLAT.get(each.name)
             read[each.name] = data[_camel(each.name)] if names is None else {name: data[name] for name in names}
         read["verdict"] = None if read["verdict"] is None else Verdict.from_json(read["verdict"])
         read["thresholds"] = tuple(Check.from_json(one) for one in read["thresholds"])
         read["at_harness_floor"] = tuple(read["at_harness_floor"])
+        read["delivery"] = tuple(
+            Delivery(**{each.name: one[_camel(each.name)] for each in fields(Delivery)}) for one in read["delivery"]
+        )
         read["caveats"] = tuple(Caveat(one["kind"], one["message"]) for one in read["caveats"])
         read["latency"] = {family: LatencySummary.from_json(read["latency"][family]) for family in FAMILIES}
         read["delay_parts"] = {part: LatencySummary.from_json(each) for part, each in read["delay_parts"].items()}

@@ -6,37 +6,59 @@ numpy, thousands at once.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from ombdriver.bench.driver import DriverConsumer
+from ombdriver.bench.arrivals import SEQUENCES, Arrivals
+from ombdriver.bench.driver import Batch, DriverConsumer
 from ombdriver.bench.figures import Book
-from ombdriver.bench.payload import STAMP, STAMP_DTYPE
+from ombdriver.bench.payload import STAMP, STAMP_DTYPE, count_corrupt
 from ombdriver.errors import DriverError
 
 FOLD = 4096
 """Samples gathered before they are folded into histograms."""
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What may come: anything else is a stranger.
+
+    Attributes:
+        run: the run's number in the stamp.
+        producers: how many producers the run has.
+        partitions: partitions of a topic, so that a lane is `producer * partitions + partition`.
+        checksums: whether messages carry a checksum, which is to be looked at.
+    """
+
+    run: int
+    producers: int
+    partitions: int
+    checksums: bool = False
+
+
 class Subscriber:
-    """The consumers that a worker holds of one subscription.
+    """What one consumer is given.
 
     Args:
-        run: the run's number in the stamp; messages of another run are strangers.
+        expected: what may come.
         subscription: the group's name.
         book: takes the figures.
     """
 
-    def __init__(self, run: int, subscription: str, book: Book) -> None:
-        self._run, self.subscription, self._book = run, subscription, book
+    def __init__(self, expected: Expected, subscription: str, book: Book) -> None:
+        self._expected, self.subscription, self._book = expected, subscription, book
         self._stamps: list[bytes] = []
         self._counts: list[int] = []
         self._arrivals: list[int] = []
+        self._again: list[int] = []
         self._held = 0
         self._leaving = False
+        self.ledger = Arrivals(expected.producers * expected.partitions)
         self.probed: set[tuple[int, int]] = set()
         self.received = 0
         self.strangers = 0
+        self.empty_reads = 0
 
     def __repr__(self) -> str:
         return f"<Subscriber {self.subscription}: {self.received} received>"
@@ -52,14 +74,15 @@ class Subscriber:
                     return
                 raise
             if batch is None:
+                self.empty_reads += 1
                 continue
-            payloads = batch.payloads
-            stamps = b"".join([payload[:size] for payload in payloads])
-            count = len(payloads)
-            if len(stamps) != size * count:  # somebody else's, too short for a stamp
-                whole = [payload[:size] for payload in payloads if len(payload) >= size]
-                self.strangers += count - len(whole)
-                stamps, count = b"".join(whole), len(whole)
+            self.empty_reads = 0
+            if self._expected.checksums:
+                self.ledger.add_corrupt(count_corrupt(batch.payloads, self._expected.run))
+            stamps = b"".join([payload[:size] for payload in batch.payloads])
+            count = len(batch.payloads)
+            if len(stamps) != size * count or batch.again:
+                stamps, count = self._take_unusual(batch)
             self._stamps.append(stamps)
             self._counts.append(count)
             self._arrivals.append(batch.arrival_ns)
@@ -69,21 +92,45 @@ class Subscriber:
             if self._held >= FOLD:
                 self.fold()
 
+    def _take_unusual(self, batch: Batch) -> tuple[bytes, int]:
+        """The stamps of a batch with somebody else's messages, too short for a stamp, or with entries not new."""
+        whole = [(at, payload[: STAMP.size]) for at, payload in enumerate(batch.payloads) if len(payload) >= STAMP.size]
+        self.strangers += len(batch.payloads) - len(whole)
+        again = frozenset(batch.again)
+        self._again += [self._held + place for place, (at, _) in enumerate(whole) if at in again]
+        return b"".join([stamp for _, stamp in whole]), len(whole)
+
     def leave(self) -> None:
         """Ends `consume` after the read that is under way."""
         self._leaving = True
 
     def fold(self) -> None:
-        """Brings what has arrived so far into the book."""
-        if not self._held:
-            self._counts.clear()
-            self._arrivals.clear()
-            self._stamps.clear()
-            return
-        stamps = np.frombuffer(b"".join(self._stamps), STAMP_DTYPE)
-        arrived = np.repeat(np.array(self._arrivals), np.array(self._counts))
-        ours = stamps["run"] == self._run
+        """Brings what has arrived so far into the book and the ledger."""
+        if self._held:
+            stamps = np.frombuffer(b"".join(self._stamps), STAMP_DTYPE)
+            arrived = np.repeat(np.array(self._arrivals), np.array(self._counts))
+            again = None
+            if self._again:
+                again = np.zeros(len(stamps), np.bool_)
+                again[self._again] = True
+            self._book_arrivals(stamps, arrived, again)
+        self._stamps.clear()
+        self._counts.clear()
+        self._arrivals.clear()
+        self._again.clear()
+        self._held = 0
+
+    def _book_arrivals(
+        self,
+        stamps: "np.typing.NDArray[np.void]",
+        arrived: "np.typing.NDArray[np.int64]",
+        again: "np.typing.NDArray[np.bool_] | None",
+    ) -> None:
+        expected = self._expected
+        ours = (stamps["run"] == expected.run) & (stamps["producer"] < expected.producers)
+        ours &= stamps["partition"] < expected.partitions
         probes = ours & (stamps["intended_ns"] == 0)
+        ours &= probes | (stamps["sequence"] < SEQUENCES)
         if not ours.all() or probes.any():
             strangers = int(len(stamps) - np.count_nonzero(ours))
             self.strangers += strangers
@@ -93,14 +140,13 @@ class Subscriber:
             )
             kept = ours & ~probes
             stamps, arrived = stamps[kept], arrived[kept]
+            again = None if again is None else again[kept]
         intended = stamps["intended_ns"]
         families = {"endToEnd": arrived - stamps["sent_ns"], "endToEndResponse": arrived - intended}
         self._book.latencies(self.subscription, intended, families)
         self._book.tally("received", self.subscription, arrived, np.ones(len(arrived), np.int64))
-        self._stamps.clear()
-        self._counts.clear()
-        self._arrivals.clear()
-        self._held = 0
+        lanes = stamps["producer"].astype(np.int64) * expected.partitions + stamps["partition"]
+        self.ledger.add(lanes, stamps["sequence"].astype(np.int64), again)
 
 
 def start(

@@ -5,7 +5,8 @@ schedule put into it, be they answered or received in the drain. Rates count wha
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ombdriver.bench.measurements import (
     FAMILIES,
     GROUP_FAMILIES,
     PERCENTILES,
+    Delivery,
     Distribution,
     FamilyMeasurements,
     LatencySummaryNs,
@@ -50,6 +52,19 @@ def quantile_points(count: int) -> list[float]:
     return [*(round(100 * (1 - 0.5 ** (step / TICKS_PER_HALVING)), 7) for step in steps), 100.0]
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the ledger says of the window.
+
+    Attributes:
+        deliveries: one for each subscription that is read.
+        indeterminate: messages whose connection was lost before the reply.
+    """
+
+    deliveries: Sequence[Delivery] = ()
+    indeterminate: int = 0
+
+
 class Window:
     """The part of `phase` that was measured.
 
@@ -60,6 +75,7 @@ class Window:
         carried_in: the backlog of each subscription when it began.
         end_ns: when nothing was waited for any longer, on the monotonic clock.
         before: counters as they stood when it began.
+        account: what became of its messages.
     """
 
     def __init__(
@@ -70,9 +86,10 @@ class Window:
         carried_in: Mapping[str, int],
         end_ns: int,
         before: Mapping[str, int],
+        account: Account = Account(),
     ) -> None:
         self._collector, self._phase, self.length_ns = collector, phase, length_ns
-        self._carried_in, self._end_ns, self._before = carried_in, end_ns, before
+        self._carried_in, self._end_ns, self._before, self._account = carried_in, end_ns, before, account
         self.intervals = max(1, math.ceil(length_ns / collector.interval_ns))
 
     def rate(self, kind: str, group: str | None, interval: int) -> float:
@@ -164,7 +181,9 @@ class Window:
                 unsent=self.histogram("unsent").count,
                 unanswered=self.histogram("unanswered").count,
                 received=sum(each.received for each in subscriptions),
+                indeterminate=self._account.indeterminate,
             ),
+            delivery=self._account.deliveries,
             counters=self._collector.counters(self._before),
             delay_parts={part: summarise(self.histogram(part)) for part in DELAY_PARTS},
         )

@@ -9,6 +9,7 @@ import gc
 import resource
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Protocol
@@ -17,8 +18,10 @@ from ombdriver.bench import orders, subscriber
 from ombdriver.bench.driver import Driver, DriverConsumer, load_driver
 from ombdriver.bench.figures import Book
 from ombdriver.bench.payload import KeySource, PayloadPool, run_number
-from ombdriver.bench.publisher import Publisher, Sender
-from ombdriver.bench.subscriber import Subscriber
+from ombdriver.bench.published import Answered
+from ombdriver.bench.publisher import Publisher
+from ombdriver.bench.sender import Sender
+from ombdriver.bench.subscriber import Expected, Subscriber
 from ombdriver.bench.ticker import make_ticker
 from ombdriver.errors import OmbdriverError
 
@@ -70,7 +73,7 @@ class Worker:
         self._book = Book(job.plan.sample_interval_ns)
         self._driver: Driver | None = None
         self._publisher: Publisher | None = None
-        self._subscribers: dict[str, Subscriber] = {}
+        self._subscribers: list[Subscriber] = []
         self._consumers: list[DriverConsumer] = []
         self._reading: list[asyncio.Task[None]] = []
         self._reporting: asyncio.Task[None] | None = None
@@ -78,7 +81,7 @@ class Worker:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
-        return f"<Worker {self._job.worker.index} {self._publisher} {list(self._subscribers.values())}>"
+        return f"<Worker {self._job.worker.index} {self._publisher} {self._subscribers}>"
 
     async def connect(self) -> None:
         """Makes consumers, then producers.
@@ -88,19 +91,22 @@ class Worker:
         """
         job, plan = self._job, self._job.plan
         run = run_number(plan.run_id)
+        partitions = max(topic.partitions for topic in plan.topics)
+        expected = Expected(run, plan.producers, partitions, plan.payload.checksums)
         self._driver = driver = await load_driver(job.driver)(job.options)
         for planned in job.worker.consumers:
             consumer = await driver.create_consumer(planned.topics, planned.subscription, planned.name)
             self._consumers.append(consumer)
-            name = planned.subscription
-            reader = self._subscribers.setdefault(name, Subscriber(run, name, self._book))
+            reader = Subscriber(expected, planned.subscription, self._book)
+            self._subscribers.append(reader)
             self._reading.append(subscriber.start(reader, consumer, self.fail))
         if not job.worker.producers:
             return
         senders = []
         for assigned in job.worker.producers:
             keys = KeySource.make(plan.payload, assigned.index)
-            sender = Sender(assigned.index, assigned.topic.partitions, keys)
+            lanes = [plan.lane(assigned.index, partition) for partition in range(assigned.topic.partitions)]
+            sender = Sender(assigned.index, lanes, keys, plan.max_in_flight)
             sender.handle = await driver.create_producer(assigned.topic, sender.on_replies)
             senders.append(sender)
         pool = PayloadPool(plan.payload)
@@ -141,13 +147,19 @@ class Worker:
         """Folds and reports, with a turn for the loop after each piece: with ten groups, folding all of them at once
         held up what arrived meanwhile by some milliseconds.
         """
-        publisher, readers = self._publisher, list(self._subscribers.values())
+        publisher, readers = self._publisher, self._subscribers
         if publisher:
             publisher.acknowledgements.fold()
         for reader in readers:
             await asyncio.sleep(0)
             reader.fold()
         await asyncio.sleep(0)
+        received: Counter[str] = Counter()
+        empty: dict[str, int] = {}
+        for reader in readers:
+            name = reader.subscription
+            received[name] += reader.received
+            empty[name] = min(reader.empty_reads, empty.get(name, reader.empty_reads))
         replies = publisher.acknowledgements if publisher else None
         self._link.send(
             orders.Report(
@@ -156,11 +168,14 @@ class Worker:
                 acknowledged=replies.replied - replies.failed if replies else 0,
                 failed=replies.failed if replies else 0,
                 unsent=publisher.unsent if publisher else 0,
-                received={reader.subscription: reader.received for reader in readers},
+                received=received,
                 probed=frozenset((reader.subscription, *probe) for reader in readers for probe in reader.probed),
                 strangers=sum(reader.strangers for reader in readers),
                 errors=dict(replies.errors) if replies else {},
                 driver=dict(self._driver.statistics()) if self._driver else {},
+                answered=publisher.answered() if publisher else Answered(),
+                arrived=[(reader.subscription, reader.ledger.take()) for reader in readers],
+                empty_reads=empty,
                 process=self._process(),
             )
         )
@@ -186,7 +201,7 @@ class Worker:
 
     async def _end_and_report(self) -> None:
         """Acknowledgements are answered before the last report, so that those refused are in it."""
-        for reader in self._subscribers.values():
+        for reader in self._subscribers:
             reader.leave()
         if self._publisher:
             self._publisher.conclude()
@@ -221,7 +236,7 @@ class Worker:
 
     async def aclose(self) -> None:
         """Stops reading, then closes consumers, producers and connections."""
-        for reader in self._subscribers.values():
+        for reader in self._subscribers:
             reader.leave()
         if self._publisher:
             await self._publisher.aclose()

@@ -15,8 +15,8 @@ from pydantic.alias_generators import to_camel
 from ombdriver.bench.faults import Fault, FieldNames, faults_of, sentences
 from ombdriver.bench.overrides import Overrides
 from ombdriver.bench.payload import KeyDistributor, PayloadSpec
-from ombdriver.bench.payloadfile import read_payload
-from ombdriver.bench.text import MINUTE, format_duration, parse_size
+from ombdriver.bench.payloadfile import check_size, read_payload
+from ombdriver.bench.text import MINUTE, format_duration
 from ombdriver.bench.workload_fields import (
     DrainTimeout,
     MessageSize,
@@ -82,6 +82,10 @@ class Workload(BaseModel):
     )
     drain_timeout: DrainTimeout = Field(
         "30s", validate_default=True, description="How long what is in flight at the end is waited for."
+    )
+    checksum: bool = Field(False, description="Whether each message carries a checksum, which consumers look at.")
+    max_in_flight: int | None = Field(
+        None, ge=1, le=1_000_000, description="Messages that a producer may have without a reply; 1 is a closed loop."
     )
     seed: int = Field(0, ge=-(2**63), le=2**63 - 1, description="What random payloads and keys come from.")
     thresholds: Thresholds = Field([], description="Conditions that a run is to meet, as endToEndResponse.p99 < 5ms.")
@@ -196,7 +200,7 @@ class Workload(BaseModel):
             try:
                 content = read_payload(file, folder)
                 data.setdefault("messageSize", len(content))
-                _same_size(data["messageSize"], content)
+                check_size(data["messageSize"], content)
             except ValueError as error:
                 faults.append(Fault(document.lines["payloadFile",], "payloadFile", str(error)))
                 data.setdefault("messageSize", "1KiB")  # or else it would be called missing, too
@@ -265,6 +269,7 @@ class Workload(BaseModel):
             pool=max(1, self.randomized_payload_pool_size),
             keys=self.key_distributor,
             seed=self.seed,
+            checksums=self.checksum,
         )
 
     def spec(self) -> dict[str, Any]:
@@ -280,19 +285,16 @@ class Workload(BaseModel):
         """A hash of the resolved workload and of the payload file's content, in hexadecimal digits.
 
         What is demanded of a run, by thresholds, does not make another load of it.
+        What has its default is left out, so that a field that comes into being does not change the hash of what was.
         """
-        load = {name: value for name, value in self.spec().items() if name not in _NOT_THE_LOAD}
-        canonical = json.dumps(load, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        defaults = {each.alias or to_camel(name): each.default for name, each in type(self).model_fields.items()}
+        told = {
+            name: value
+            for name, value in self.spec().items()
+            if name not in _NOT_THE_LOAD and (name not in defaults or value != defaults[name])
+        }
+        canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode() + b"\0" + (self._content or b"")).hexdigest()
-
-
-def _same_size(message_size: object, content: bytes) -> None:
-    try:
-        size = parse_size(message_size)
-    except ValueError:
-        return  # told with messageSize itself
-    if size != len(content):
-        raise ValueError(f"holds {len(content)} bytes, but messageSize is {size}; make both the same")
 
 
 _FILE_NAMES = FieldNames.of(Workload)

@@ -7,7 +7,7 @@ them; server replies reach the caller as redis-py's own classes (`ResponseError`
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from ombdriver.errors import OmbdriverError
+from ombdriver.errors import OmbdriverError, OutcomeUnknown
 
 __all__ = [
     "AioGroupCreateError",
@@ -53,7 +53,7 @@ class NotSentError(ConnectionLost):
     """The command never left this process: sending it again can't repeat it."""
 
 
-class OutcomeUnknownError(ConnectionLost):
+class OutcomeUnknownError(ConnectionLost, OutcomeUnknown):
     """The command was handed to the transport and no reply came: the server may or may not have carried it out."""
 
 

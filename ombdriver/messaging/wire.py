@@ -218,17 +218,18 @@ class Wire(asyncio.Protocol):
         """Counts the replies to `block` that have arrived; each is still looked at, an error reply is an error."""
         gets = self._reader.gets
         left = before = block.left
-        good = 0
+        good, last = 0, None
         try:
             while True:
                 left -= 1
                 if reply.__class__ is ReplyError:
                     if good:
-                        self._report(block, good, None, now_ns)
+                        self._report(block, good, None, now_ns, last)
                         good = 0
                     self._report(block, 1, server_error(reply), now_ns)
                 else:
                     good += 1
+                    last = reply
                 if not left:
                     self._line.popleft()
                     break
@@ -239,11 +240,11 @@ class Wire(asyncio.Protocol):
             block.left = left
             self.replies += before - left
             if good:
-                self._report(block, good, None, now_ns)
+                self._report(block, good, None, now_ns, last)
 
-    def _report(self, block: Block, count: int, error: Exception | None, time_ns: int) -> None:
+    def _report(self, block: Block, count: int, error: Exception | None, time_ns: int, last: Any = None) -> None:
         try:
-            block.report(count, error, time_ns)
+            block.report(count, error, time_ns, last)
         except Exception as fault:
             self._loop.call_exception_handler({"message": "a sink of replies failed", "exception": fault})
 

@@ -18,7 +18,7 @@ class Replies:
     """Notes what a producer reported, and lets a test wait for it."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, int, int, Exception | None, int]] = []
+        self.told: list[tuple[int, int, int, Exception | None, int, Any]] = []
         self._more = asyncio.Event()
 
     def __call__(self, *reply: Any) -> None:
@@ -29,7 +29,7 @@ class Replies:
     @property
     def count(self) -> int:
         """Messages answered."""
-        return sum(count for _, _, count, _, _ in self.told)
+        return sum(count for _, _, count, *_ in self.told)
 
     async def until(self, count: int) -> None:
         """Waits for so many messages to be answered."""
@@ -41,7 +41,7 @@ class Replies:
         """The indices reported as acknowledged, in the order of the reports."""
         return [
             first + at
-            for where, first, count, error, _ in self.told
+            for where, first, count, error, *_ in self.told
             if where == partition and error is None
             for at in range(count)
         ]

@@ -38,7 +38,7 @@ async def round_trip(url: str, **options: object) -> None:
             consumer.acknowledge(batch)
         await acknowledged(driver, [THREE], "g")
         await consumer.aclose()
-        assert [error for *_, error, _ in replies.told if error] == []
+        assert [error for _, _, _, error, *_ in replies.told if error] == []
         assert await driver.delete_created() == 3
     finally:
         await driver.aclose()

@@ -52,12 +52,18 @@ def complete(result: dict[str, Any], messages: int, groups: int) -> None:
     assert result["totals"] == {
         "published": messages,
         "publishErrors": 0,
+        "indeterminate": 0,
         "unanswered": 0,
         "unsent": 0,
         "received": groups * messages,
     }
     assert [each["received"] for each in result["subscriptions"]] == [messages] * groups
     assert [each["endToEndResponse"]["count"] for each in result["subscriptions"]] == [messages] * groups
+    for told in result["delivery"]:
+        assert (told["acknowledged"], told["received"]) == (messages, messages)
+        others = ("lost", "trimmed", "undelivered", "redelivered", "duplicated", "repeated", "reordered", "recovered")
+        assert not any(told[each] for each in others)
+    assert [each["subscription"] for each in result["delivery"]] == [each["name"] for each in result["subscriptions"]]
     counts = [result["latency"][family]["count"] for family in FAMILIES]
     assert counts == [messages, messages, groups * messages, messages, groups * messages]
     assert result["counters"].keys() <= {"garbageCollections"}

@@ -103,7 +103,7 @@ class MemoryProducer:
         now_ns = time.monotonic_ns()
         answered, self._in_flight, self._held = self._in_flight, [], 0
         for partition, first, count in answered:
-            self._on_replies(partition, first, count, None, now_ns)
+            self._on_replies(partition, first, count, None, now_ns, None)
         self._broker.taken()
 
     def when_room(self, callback: Callable[[], None]) -> None:
@@ -201,6 +201,9 @@ class MemoryDriver:
         """See `driver.Driver.backlog`."""
         queues = [self._broker.queue(topic.name, subscription) for topic in topics]
         return sum(len(queue.waiting) + queue.pending for queue in queues)
+
+    def inspector(self) -> None:
+        """Nothing is kept once it was received, and what was not received is waiting."""
 
     async def describe(self) -> Mapping[str, object]:
         """There is no server."""

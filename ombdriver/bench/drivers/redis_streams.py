@@ -12,6 +12,7 @@ from functools import partial
 from ombdriver.bench.driver import OnReplies, TopicSpec
 from ombdriver.bench.drivers import stream_runs
 from ombdriver.bench.drivers.stream_consumer import Acknowledger, StreamConsumer
+from ombdriver.bench.drivers.stream_inspector import StreamInspector
 from ombdriver.bench.drivers.stream_producer import StreamProducer
 from ombdriver.bench.drivers.stream_server import border, check_version, facts
 from ombdriver.errors import DriverError, InputError, ServerError
@@ -105,19 +106,28 @@ class RedisStreamsDriver:
     async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int | None:
         """See `driver.Driver.backlog`: lag and pending of the group, over all partitions.
 
-        None on servers before 7.0, which know no lag, and where it was lost, as by XDEL.
+        A group that has been given the newest entry has no lag, whatever the server says: redis 7.0 goes on to tell one
+        when the stream was cut past the group. Else None on servers before 7.0, and where the lag was lost, as by XDEL.
         """
         execute = partial(self._channels.control.execute, guard_s=GUARD_S)
+        keys = stream_runs.stream_keys(topics)
         with border(self.server):
-            replies = await asyncio.gather(*(execute("XINFO", "GROUPS", k) for k in stream_runs.stream_keys(topics)))
+            streams = await asyncio.gather(*(execute("XINFO", "STREAM", key) for key in keys))
+            replies = await asyncio.gather(*(execute("XINFO", "GROUPS", key) for key in keys))
         total = 0
-        for group in (group for groups in replies for group in groups):
-            told = dict(zip(group[::2], group[1::2], strict=True))
-            if told[b"name"].decode() == subscription:
-                if told.get(b"lag") is None:
-                    return None
-                total += int(told[b"pending"]) + int(told[b"lag"])
+        for stream, groups in zip(streams, replies, strict=True):
+            newest = dict(zip(stream[::2], stream[1::2], strict=True))[b"last-generated-id"]
+            for told in (dict(zip(group[::2], group[1::2], strict=True)) for group in groups):
+                if told[b"name"].decode() == subscription:
+                    lag = 0 if told[b"last-delivered-id"] == newest else told.get(b"lag")
+                    if lag is None:
+                        return None
+                    total += int(told[b"pending"]) + int(lag)
         return total
+
+    def inspector(self) -> StreamInspector:
+        """See `driver.Driver.inspector`."""
+        return StreamInspector(self._channels.control, self.server)
 
     async def describe(self) -> Mapping[str, object]:
         """See `driver.Driver.describe`."""

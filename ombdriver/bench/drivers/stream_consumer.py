@@ -60,7 +60,9 @@ class Acknowledger:
         else:
             self._channel.when_room(lambda: self._put(number))
 
-    def _on_reply(self, number: int, _first: int, _count: int, error: Exception | None, _time_ns: int) -> None:
+    def _on_reply(
+        self, number: int, _first: int, _count: int, error: Exception | None, _time_ns: int, _last: Any
+    ) -> None:
         if isinstance(error, ConnectionLost):
             asyncio.get_running_loop().call_soon(self._put, number)
             return
@@ -159,16 +161,30 @@ class StreamConsumer:
         return self._noted(to_batch(missed))
 
     def _noted(self, batch: Batch | None) -> Batch | None:
-        """Remembers how far each stream has been handed over."""
-        receipt: Any = batch.receipt if batch else ()
+        """Remembers how far each stream has been handed over, and marks what is not beyond that."""
+        if batch is None:
+            return None
+        receipt: Any = batch.receipt
+        at = 0
         for key, ids in receipt:
-            self._last[key] = ids[-1]
+            if not ids:
+                continue
+            last = self._last.get(key)
+            if last is not None and id_order(ids[0]) <= (reached := id_order(last)):
+                # The group was set back, or the entry was claimed: it is not new, however it came.
+                again = (at + n for n, each in enumerate(ids) if id_order(each) <= reached)
+                batch.again = [*batch.again, *(place for place in again if place < len(batch.payloads))]
+            else:
+                reached = (0, 0)
+            if id_order(ids[-1]) > reached:
+                self._last[key] = ids[-1]
+            at += len(ids)
         return batch
 
     def acknowledge(self, batch: Batch) -> None:
         """See `driver.DriverConsumer.acknowledge`."""
         receipt: Any = batch.receipt
-        for key, ids in receipt:
+        for key, ids in filter(lambda part: part[1], receipt):
             self._acknowledger.send(pack(("XACK", key, self._group, *ids)))
 
     async def aclose(self) -> None:
@@ -181,20 +197,23 @@ class StreamConsumer:
 def to_batch(reply: Any) -> Batch | None:
     """The reply of XREADGROUP, just parsed, as a batch; None when it is empty.
 
-    A pending entry that was deleted has no fields: it is acknowledged with the others and has no payload.
+    A pending entry that was deleted has no fields: it has no payload, and is acknowledged after the others.
     """
     arrival_ns = time.monotonic_ns()
     if not reply:
         return None
     payloads: list[bytes] = []
     receipt: Receipt = []
+    gone: Receipt = []
     for key, entries in reply:
         try:
             payloads += [fields[1] for _, fields in entries]
         except (TypeError, IndexError):
-            payloads += [fields[1] for _, fields in entries if fields]
+            gone.append((key, [entry_id for entry_id, fields in entries if not fields]))
+            entries = [entry for entry in entries if entry[1]]
+            payloads += [fields[1] for _, fields in entries]
         receipt.append((key, [entry_id for entry_id, _ in entries]))
-    return Batch(payloads, arrival_ns, receipt)
+    return Batch(payloads, arrival_ns, receipt + gone)
 
 
 def id_order(entry_id: bytes) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ombdriver.bench.measurements import Delivery
 from ombdriver.bench.report import units
 from ombdriver.bench.report.headline import headline
 from ombdriver.bench.result import LatencySummary, Result, Subscription
@@ -67,6 +68,9 @@ def _parts(result: Result) -> Iterator[RenderableType]:
         yield Text(f"{AT_FLOOR} at harness floor: no higher than `ombdriver calibrate` found with no server")
     yield _heading("Rates and messages of the measured window")
     yield _rates(result, groups)
+    if result.delivery:
+        yield _heading("Delivery of the messages of the measured window")
+        yield _delivery(result.delivery)
     left_out = len(result.subscriptions) - len(groups)
     if left_out:
         yield Text(f"(the slowest {len(groups)} groups by p99; the other {left_out} are in the result)")
@@ -118,6 +122,8 @@ def _rates(result: Result, groups: Sequence[Subscription]) -> Table:
     target, totals = result.target_publish_rate, result.totals
     table.add_row("published", units.rate(target), units.rate(result.mean_rate("publishRate")), _n(totals["published"]))
     table.add_row("publish errors", "", units.rate(result.mean_rate("publishErrorRate")), _n(totals["publishErrors"]))
+    if totals.get("indeterminate"):
+        table.add_row("  outcome unknown", "", "", _n(totals["indeterminate"]))
     table.add_row("never sent", "", "", _n(totals["unsent"]))
     if totals.get("unanswered"):
         table.add_row("no reply", "", "", _n(totals["unanswered"]))
@@ -128,6 +134,28 @@ def _rates(result: Result, groups: Sequence[Subscription]) -> Table:
             Text(f"  {group.name}"), units.rate(target), units.rate(group.consume_rate), units.count(group.received)
         )
     return table
+
+
+_FATES = ("lost", "trimmed", "undelivered", "recovered")
+_COURSES = ("redelivered", "duplicated", "repeated", "reordered", "corrupt")
+
+
+def _delivery(deliveries: Sequence[Delivery]) -> Table:
+    """One row per group; what a column has no count for in any group is left out, but for `lost`."""
+    told = [name for name in (*_FATES, *_COURSES) if name == "lost" or any(getattr(each, name) for each in deliveries)]
+    table = _table("", "acked", "received", *told)
+    for each in deliveries:
+        counts = (_fate(each, name) for name in ("acknowledged", "received", *told))
+        table.add_row(Text(each.subscription), *counts)
+    return table
+
+
+def _fate(delivery: Delivery, name: str) -> str:
+    count = getattr(delivery, name)
+    if count is None:
+        return "-"
+    at_least = name == "reordered" and count and not delivery.order_exact
+    return f"{'>=' if at_least else ''}{units.count(count)}"
 
 
 def _table(*columns: str) -> Table:

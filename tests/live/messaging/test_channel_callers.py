@@ -88,7 +88,7 @@ async def test_blocks_and_callers_share_a_connection(open_channel: Open, server_
     seen: list[list[int]] = [[] for _ in range(40)]
     done = asyncio.Event()
 
-    def sink(token: int, first: int, count: int, error: Exception | None, _time_ns: int) -> None:
+    def sink(token: int, first: int, count: int, error: Exception | None, *_: object) -> None:
         assert (error is not None) == (first <= 250 < first + count)
         seen[token] += range(first, first + count)
         if all(len(some) == 500 for some in seen):

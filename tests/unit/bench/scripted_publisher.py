@@ -7,8 +7,9 @@ import numpy as np
 
 from ombdriver.bench.figures import Book, Figures, Phase
 from ombdriver.bench.payload import STAMP, STAMP_DTYPE, KeySource, PayloadPool, PayloadSpec
-from ombdriver.bench.publisher import Publisher, Sender
+from ombdriver.bench.publisher import Publisher
 from ombdriver.bench.schedule import Schedule
+from ombdriver.bench.sender import Sender
 
 RUN = 77
 START = 10**9
@@ -103,7 +104,7 @@ class ScriptedProducer:
             if taken == size:
                 self.blocks.pop(0)
             count -= taken
-            self.sender.on_replies(partition, first, taken, error, self.clock.now_ns)
+            self.sender.on_replies(partition, first, taken, error, self.clock.now_ns, None)
 
     def wake(self) -> None:
         """Tells who waits that it is worth looking again."""
@@ -128,11 +129,20 @@ class Bench:
         limit: int = 10**9,
         spec: PayloadSpec | None = None,
         clock: Clock | None = None,
+        max_in_flight: int | None = None,
     ) -> None:
         spec = spec or PayloadSpec(size=STAMP.size + 8)
         self.clock = clock or Clock()
         self.book = Book(SECOND)
-        senders = [Sender(index, partitions, KeySource.make(spec, index)) for index in mine]
+        senders = [
+            Sender(
+                index,
+                range(index * partitions, (index + 1) * partitions),
+                KeySource.make(spec, index),
+                max_in_flight,
+            )
+            for index in mine
+        ]
         self.handles = [ScriptedProducer(sender, self.clock, partitions, limit) for sender in senders]
         for sender, handle in zip(senders, self.handles, strict=True):
             sender.handle = handle

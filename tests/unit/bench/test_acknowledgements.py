@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ombdriver.bench.acknowledgements import AS_INTENDED, ERROR_KINDS, FOLD, Acknowledgements, Block, Lane
 from ombdriver.bench.figures import Book, Figures, Phase
 from ombdriver.bench.recorder import Histogram
+from ombdriver.errors import OutcomeUnknown
 
 SECOND = 10**9
 START = 10 * SECOND
@@ -181,3 +182,37 @@ def test_what_has_no_reply_at_the_end_is_told_and_later_replies_are_not_counted(
     assert (unanswered.count, unanswered.sum_ns) == (3, 3 * SECOND // 2 - 60)
     assert one(figures, "publish").count == 1
     assert replies.replied == 1
+
+
+def test_the_ledger_is_told_what_became_of_every_sequence() -> None:
+    """Counts of what was sent and replied to, runs of what was not acknowledged, by kind; probes are left out."""
+    replies, lane = Acknowledgements(opened()), Lane(3)
+    lane.blocks.append(Block([0], START, AS_INTENDED, is_probe=True))
+    lane.blocks.append(Block([START] * 20, START, START))
+    lane.sequence = 20
+
+    replies.take(lane, 1, None, START + 1, b"1-0")
+    replies.take(lane, 5, None, START + 1, b"2-4")
+    replies.take(lane, 1, ValueError("refused"), START + 2)
+    replies.take(lane, 2, ValueError("refused"), START + 2)
+    replies.take(lane, 4, OutcomeUnknown("lost"), START + 3)
+    replies.take(lane, 3, None, START + 4, b"9-2")
+
+    told = replies.answered([lane])
+    assert told.lanes.tolist() == [[3, 20, 15]]
+    assert told.failed.tolist() == [[3, 5, 3]]
+    assert told.indeterminate.tolist() == [[3, 8, 4]]
+    assert told.checkpoints == [(3, 4, b"2-4")]
+    again = replies.answered([lane])
+    assert (len(again.failed), len(again.indeterminate), again.checkpoints) == (0, 0, [])
+
+
+def test_one_send_in_a_thousand_is_a_checkpoint() -> None:
+    """Its answer is kept with its sequence, whatever the size of the reads that brought the replies."""
+    replies, lane = Acknowledgements(opened()), Lane()
+    lane.blocks.append(Block([START] * 5000, START, START))
+
+    for end in range(300, 5001, 300):
+        replies.take(lane, 300, None, START + 1, b"%d-0" % (end - 1))
+
+    assert [sequence for _, sequence, _ in replies.answered([lane]).checkpoints] == [299, 1499, 2699, 3899]

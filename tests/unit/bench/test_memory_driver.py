@@ -17,7 +17,7 @@ class Replies:
     def __init__(self) -> None:
         self.told: list[tuple[int, int, int, Exception | None]] = []
 
-    def __call__(self, partition: int, first: int, count: int, error: Exception | None, _time_ns: int) -> None:
+    def __call__(self, partition: int, first: int, count: int, error: Exception | None, *_: object) -> None:
         """`driver.OnReplies`."""
         self.told.append((partition, first, count, error))
 

@@ -5,6 +5,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ombdriver.bench.payload import (
     KEY_COUNT,
@@ -14,7 +16,9 @@ from ombdriver.bench.payload import (
     KeySource,
     PayloadPool,
     PayloadSpec,
+    count_corrupt,
     run_number,
+    with_checksum,
 )
 
 
@@ -143,3 +147,15 @@ def test_runs_have_numbers_of_their_own() -> None:
 
     assert len(numbers) == 1000
     assert all(0 <= number < 2**32 for number in numbers)
+
+
+@given(st.binary(min_size=0, max_size=60), st.integers(0, 10_000), st.integers(0, 7))
+def test_a_checksum_tells_any_changed_bit(body: bytes, place: int, bit: int) -> None:
+    """Stamp and body are covered, and the checksum itself; only what says that it is of this run must be whole."""
+    payload = with_checksum(STAMP.pack(1, 2, 77, 3, 4, 0, 5) + body)
+    assert count_corrupt([payload], 77) == 0
+
+    at = place % len(payload)
+    changed = payload[:at] + bytes([payload[at] ^ 1 << bit]) + payload[at + 1 :]
+
+    assert count_corrupt([changed], 77) == (0 if 16 <= at < 20 else 1)

@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from scripted_publisher import MS, SECOND, START, Bench, events, greatest, total
+from scripted_publisher import MS, RUN, SECOND, START, Bench, events, greatest, total
 
-from ombdriver.bench.payload import STAMP, KeySource, PayloadSpec
+from ombdriver.bench.payload import STAMP, KeySource, PayloadSpec, count_corrupt
 from ombdriver.bench.publisher import CHUNK, PROBE_SEQUENCE, TURN, WAKE_NS
 
 
@@ -263,3 +263,50 @@ async def test_everything_is_kept_at_every_producer_when_asked() -> None:
     await bench.publisher.aclose()
     assert bench.ticker.closed
     assert repr(bench.publisher) == "<Publisher 0 of 0 sent, 0 in flight>"
+
+
+async def test_a_cap_of_one_closes_the_loop() -> None:
+    """The next message waits for the reply to the last one; it keeps its intended time, and the wait is blocked."""
+    bench = Bench(max_in_flight=1)
+    bench.begin(rate=1000, duration_ns=5 * MS)
+
+    bench.tick(START + 4 * MS)
+    for _ in range(5):
+        bench.clock.now_ns += 10 * MS
+        bench.handle.reply(1)
+        await asyncio.sleep(0)
+
+    figures = bench.figures()
+    assert bench.handle.most_in_flight == 1
+    assert bench.handle.stamps["intended_ns"].tolist() == [START + at * MS for at in range(5)]
+    assert greatest(figures, "publish") == 10 * MS
+    assert greatest(figures, "publishResponse") == 50 * MS
+    assert greatest(figures, "scheduleLag") == 4 * MS
+
+
+async def test_a_cap_holds_for_each_producer() -> None:
+    """A producer at its cap waits when its turn comes; before that the others send."""
+    bench = Bench(mine=(0, 1, 2), total=3, max_in_flight=2)
+    bench.begin(rate=1000, duration_ns=100 * MS)
+
+    bench.tick(START + 90 * MS)
+    assert [handle.most_in_flight for handle in bench.handles] == [2, 2, 2]
+    bench.handles[0].reply(1)
+    await asyncio.sleep(0)
+
+    assert [len(handle.sent) for handle in bench.handles] == [3, 2, 2]
+    assert bench.publisher.in_flight == 6
+
+
+async def test_what_is_sent_carries_a_checksum_if_asked_for() -> None:
+    """The workload's option covers every message, probes too."""
+    bench = Bench(spec=PayloadSpec(size=STAMP.size + 8, checksums=True))
+    bench.begin(rate=1000, duration_ns=10 * MS)
+
+    bench.publisher.probe()
+    bench.tick(START + 10 * MS)
+
+    payloads = [payload for _, _, payload, _ in bench.handle.sent]
+    assert len(payloads) == 11
+    assert count_corrupt(payloads, RUN) == 0
+    assert all(bench.handle.stamps["checksum"])

@@ -25,7 +25,7 @@ OURS = [
     "kind", "formatVersion", "version", "runId", "tags", "beginTime",
     "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate", "partial", "partialReason",
     "verdict", "thresholds", "atHarnessFloor",
-    "caveats", "totals", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",
+    "caveats", "totals", "delivery", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",
     "workloadSha256", "setup", "environment", "histograms",
 ]
 # fmt: on

@@ -10,13 +10,14 @@ import pytest
 from ombdriver.bench import subscriber
 from ombdriver.bench.driver import Batch
 from ombdriver.bench.figures import Book, Figures, Phase
-from ombdriver.bench.payload import STAMP
+from ombdriver.bench.payload import STAMP, with_checksum
 from ombdriver.bench.publisher import PROBE_SEQUENCE
 from ombdriver.bench.recorder import Histogram
-from ombdriver.bench.subscriber import FOLD, Subscriber
+from ombdriver.bench.subscriber import FOLD, Expected, Subscriber
 from ombdriver.errors import DriverError
 
 RUN = 7
+EXPECTED = Expected(RUN, producers=8, partitions=8)
 SECOND = 10**9
 START = 10 * SECOND
 
@@ -64,7 +65,7 @@ async def consumed(*script: Batch | Exception | None) -> tuple[Subscriber, Scrip
     """What a subscriber makes of the script."""
     book = Book(SECOND)
     book.open(Phase(0, "measure", START, 10 * SECOND, 1000))
-    reader = Subscriber(RUN, "group-1", book)
+    reader = Subscriber(EXPECTED, "group-1", book)
     consumer = ScriptedConsumer(reader, script)
     await reader.consume(consumer)
     reader.fold()
@@ -124,7 +125,7 @@ async def test_thousands_are_folded_without_being_asked() -> None:
     """Stamps kept in memory stay few, however many messages come between two polls."""
     book = Book(SECOND)
     book.open(Phase(0, "measure", START, SECOND, 1000))
-    reader = Subscriber(RUN, "group-1", book)
+    reader = Subscriber(EXPECTED, "group-1", book)
     many = batch(5, *[message(0, 1)] * FOLD)
 
     await reader.consume(ScriptedConsumer(reader, [many]))
@@ -150,7 +151,7 @@ async def test_a_consumer_that_can_no_longer_read_is_told() -> None:
     """Its error reaches the worker; leaving in order or being cancelled is no failure."""
     book = Book(SECOND)
     told: list[BaseException] = []
-    failing, leaving, cancelled = (Subscriber(RUN, "g", book) for _ in range(3))
+    failing, leaving, cancelled = (Subscriber(EXPECTED, "g", book) for _ in range(3))
     error = DriverError("gone")
     tasks = [
         subscriber.start(failing, ScriptedConsumer(failing, [error, None]), told.append),
@@ -165,3 +166,52 @@ async def test_a_consumer_that_can_no_longer_read_is_told() -> None:
     assert told == [error]
     with pytest.raises(DriverError):
         tasks[0].result()
+
+
+async def test_the_ledger_is_told_which_sequences_came() -> None:
+    """Runs by lane; entries that are not new are kept apart, and strangers leave no trace."""
+    first = batch(5, *(message(0, 1, producer=2, sequence=n) for n in range(10)), b"tiny", probe(1, 0))
+    second = batch(9, b"tiny", *(message(0, 1, producer=2, sequence=n) for n in (8, 9, 10)))
+    second.again = (1, 2)
+
+    reader, _, _ = await consumed(first, second)
+
+    arrived = reader.ledger.take()
+    lane = 2 * EXPECTED.partitions
+    assert arrived.runs.tolist() == [[lane, 0, 11]]
+    assert arrived.again.tolist() == [[lane, 8, 2]]
+    assert (arrived.late, arrived.corrupt) == (2, 0)
+
+
+async def test_a_stamp_that_can_t_be_ours_is_a_stranger() -> None:
+    """A producer, partition or sequence beyond what the run has is not taken for a message of it."""
+    alien = STAMP.pack(START, START, RUN, 0, EXPECTED.partitions, 0, 0)
+
+    reader, _, figures = await consumed(
+        batch(5, message(0, 1, producer=EXPECTED.producers), alien, message(0, 1, sequence=2**60), message(0, 1))
+    )
+
+    assert (reader.strangers, reader.received) == (3, 1)
+    assert figures.histograms[0, "endToEnd", "group-1", 0].count == 1
+
+
+async def test_messages_with_a_wrong_checksum_are_corrupt() -> None:
+    """They have arrived all the same; a message of another run is none of ours."""
+    book = Book(SECOND)
+    reader = Subscriber(Expected(RUN, 8, 8, checksums=True), "group-1", book)
+    good = with_checksum(message(0, 1))
+    broken = good[:-1] + b"?"
+    consumer = ScriptedConsumer(reader, [batch(5, good, broken, message(0, 1, run=RUN + 1), b"tiny")])
+
+    await reader.consume(consumer)
+
+    assert reader.ledger.take().corrupt == 1
+    assert reader.received == 3
+
+
+async def test_empty_reads_are_counted_until_something_comes() -> None:
+    """So that a drain knows that nothing more is to be expected."""
+    waiting, _, _ = await consumed(None, batch(1, message(0, 0)), None, None, None)
+    busy, _, _ = await consumed(None, None, batch(1, message(0, 0)))
+
+    assert (waiting.empty_reads, busy.empty_reads) == (3, 0)

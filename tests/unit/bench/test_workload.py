@@ -146,6 +146,7 @@ def test_what_is_left_out_has_a_default() -> None:
         "warmupDuration": "1m",
         "sampleInterval": "1s",
         "drainTimeout": "30s",
+        "checksum": False,
         "seed": 0,
         "thresholds": [],
         "abortOnFail": False,

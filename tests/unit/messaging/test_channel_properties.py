@@ -88,7 +88,7 @@ class Script:
         self.blocks[token] = list(numbers)
         self.reported[token] = []
 
-        def sink(token: int, first: int, count: int, error: Exception | None, _time_ns: int) -> None:
+        def sink(token: int, first: int, count: int, error: Exception | None, _time_ns: int, _last: Any) -> None:
             self.reported[token].append((first, count, error))
 
         channel.send_block(b"".join(data), len(some), sink, token, first)

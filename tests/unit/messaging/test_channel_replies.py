@@ -36,11 +36,13 @@ class Book:
 
     def __init__(self) -> None:
         self.reports: list[Report] = []
+        self.last: list[Any] = []
 
-    def __call__(self, token: int, first: int, count: int, error: Exception | None, time_ns: int) -> None:
+    def __call__(self, token: int, first: int, count: int, error: Exception | None, time_ns: int, last: Any) -> None:
         """Takes one report."""
         assert time_ns > 0
         self.reports.append((token, first, count, error))
+        self.last.append(last)
 
 
 async def test_large_replies_yield_to_the_loop(cable: Cable, channel: Channel) -> None:
@@ -175,6 +177,7 @@ async def test_a_block_reports_runs_of_replies(cable: Cable, channel: Channel) -
 
     (*first, none), (*second, error), (*third, lost) = book.reports
     assert [first, second, third] == [[7, 100, 2], [7, 102, 1], [8, 0, 2]]
+    assert book.last == [2, None, None], "what the last of the good ones said"
     assert none is None
     assert isinstance(error, ResponseError)
     assert isinstance(lost, OutcomeUnknownError)

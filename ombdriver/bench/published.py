@@ -1,0 +1,116 @@
+"""The sending half of the ledger: what became of every sequence number that was sent, by lane. Pure, on numpy.
+
+Replies of a lane come in order, so two numbers tell of most messages: how many were attempted, and how many of these
+have been replied to. Only what was not acknowledged is held besides, as spans.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ombdriver.bench.arrivals import NO_RUNS
+from ombdriver.bench.recorder import Int64s
+from ombdriver.bench.spans import Spans
+
+CHECKPOINT = 1000
+"""Of every so many sends of a lane, one is kept with what the system called it."""
+_THIN = 64
+
+Checkpoint = tuple[int, object]
+"""(sequence, what the system answered when it took that message)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a worker's producers have learnt since their last report.
+
+    Attributes:
+        lanes: shape (n, 3): lane, messages attempted so far, of these replied to (well or not), for all of its lanes.
+        failed: shape (n, 3): lane, first sequence, count of messages that the system refused, or that never left.
+        indeterminate: the same, of those that were sent and whose connection was lost before the reply.
+        checkpoints: (lane, sequence, answer) of some of the messages that were acknowledged.
+    """
+
+    lanes: Int64s = field(default_factory=lambda: NO_RUNS)
+    failed: Int64s = field(default_factory=lambda: NO_RUNS)
+    indeterminate: Int64s = field(default_factory=lambda: NO_RUNS)
+    checkpoints: Sequence[tuple[int, int, object]] = ()
+
+
+class Published:
+    """What was sent on all lanes of a run.
+
+    Args:
+        lanes: how many there are.
+
+    Attributes:
+        attempted: shape (lanes,), messages sent.
+        replied: shape (lanes,), of these, messages that have a reply.
+        failed: by lane, what is not there: refused, or never sent.
+        indeterminate: by lane, what may be there or not: no reply came.
+    """
+
+    def __init__(self, lanes: int) -> None:
+        self.attempted = np.zeros(lanes, np.int64)
+        self.replied = np.zeros(lanes, np.int64)
+        self.failed: dict[int, Spans] = {}
+        self.indeterminate: dict[int, Spans] = {}
+        self._checkpoints: dict[int, list[Checkpoint]] = {}
+
+    def take(self, answered: Answered) -> None:
+        """Adds the report of one worker."""
+        lanes, attempted, replied = answered.lanes.T
+        self.attempted[lanes] = attempted
+        self.replied[lanes] = replied
+        for held, runs in ((self.failed, answered.failed), (self.indeterminate, answered.indeterminate)):
+            for lane, spans in by_lane(runs):
+                held[lane] = held.get(lane, Spans()) | spans
+        for lane, sequence, answer in answered.checkpoints:
+            self._checkpoints.setdefault(lane, []).append((sequence, answer))
+
+    def acknowledged(self, lane: int) -> Spans:
+        """The sequences of `lane` that the system said it holds."""
+        spans = Spans.of([(0, int(self.replied[lane]))])
+        for held in (self.failed, self.indeterminate):
+            if lane in held:
+                spans -= held[lane]
+        return spans
+
+    @property
+    def troubled(self) -> Iterable[int]:
+        """The lanes of which something with a reply was not acknowledged."""
+        return self.failed.keys() | self.indeterminate.keys()
+
+    # -- checkpoints -----------------------------------------------------------------------------------------------
+
+    def forget(self, reached: Int64s) -> None:
+        """Drops the checkpoints that nobody will ask for: all but one below `reached` (shape (lanes,)) of each lane."""
+        for lane, held in self._checkpoints.items():
+            if len(held) > _THIN:
+                del held[: max(0, bisect_left(held, int(reached[lane]), key=_sequence) - 1)]
+
+    def checkpoints(self, lane: int) -> Sequence[Checkpoint]:
+        """Those of `lane` that are kept, by rising sequence."""
+        return self._checkpoints.get(lane, ())
+
+    def around(self, lane: int, first: int, end: int) -> tuple[object | None, object | None]:
+        """The answers to the nearest checkpoints at or below `first`, and at or above `end` - 1; None without one."""
+        held = self.checkpoints(lane)
+        below = bisect_left(held, first + 1, key=_sequence) - 1
+        above = bisect_left(held, end - 1, key=_sequence)
+        return (held[below][1] if below >= 0 else None), (held[above][1] if above < len(held) else None)
+
+
+def by_lane(runs: Int64s) -> list[tuple[int, Spans]]:
+    """Each lane that occurs in `runs` (lane, first, count), with all of its sequences."""
+    found = []
+    for lane in np.unique(runs[:, 0]).tolist():
+        _, firsts, counts = runs[runs[:, 0] == lane].T
+        found.append((lane, Spans.of(np.stack((firsts, firsts + counts), axis=1))))
+    return found
+
+
+def _sequence(checkpoint: Checkpoint) -> int:
+    return checkpoint[0]
