@@ -20,6 +20,8 @@ MOST_ON_ITS_WAY_NS = 100_000_000
 """At the end of the window messages are on their way for one median service time; for no longer than that it counts."""
 LEAST_STALL_NS = 5_000_000
 """Each stall that a worker counts is at least about that long."""
+LEAST_LATENCY_NS = 500_000
+"""A change of a latency is told as a share of that at least: 10 % of it are what wake-ups of this harness vary by."""
 _SUMMED = ("p50", "p99")
 
 
@@ -176,13 +178,14 @@ def _achieved(measured: Measurements, window: Circumstances, source: Measured) -
 
 def _trends(measured: Measurements, window: Circumstances) -> list[TrendFacts]:
     series: dict[str, Sequence[float | None]] = {"publishRate": measured.publish_rate}
-    sizes = {"publishRate": window.target_rate}
+    sizes: dict[str, float] = {"publishRate": window.target_rate}
     for family in ("publishResponse", "endToEndResponse"):
         for percentile in _SUMMED:
             name = f"{family}Latency{percentile[1:]}pct"
             series[name] = [
                 getattr(each, percentile) if each.count else None for each in measured.families[family].series
             ]
+            sizes[name] = LEAST_LATENCY_NS
     if measured.subscriptions:
         series["backlog"] = measured.backlog
         sizes["backlog"] = window.target_rate * window.interval_ns / 1e9 * len(measured.subscriptions)

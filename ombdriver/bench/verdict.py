@@ -195,7 +195,7 @@ RULES = (
     Rule(
         "latencyTrend",
         "UNSTEADY",
-        f"the p50 or p99 of `publishResponse` or `endToEndResponse` changed: {_TREND}",
+        f"the p50 or p99 of `publishResponse` or `endToEndResponse` changed: {_TREND}; of 0.5 ms, if that is more",
         _trend_of(LATENCY_SERIES, "give a longer warm-up, run longer, or lower the rate"),
     ),
     Rule(

@@ -1,5 +1,6 @@
 """Measurements become facts, and these a verdict, thresholds, caveats and marks at the harness floor."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,6 +97,18 @@ def test_trends_are_judged_from_30_intervals_on() -> None:
 
     assert "rateTrend" in [reason.rule for reason in found.verdict.reasons]
     assert "rateTrend" in [each.rule for each in short.verdict.not_judged]
+
+
+@pytest.mark.parametrize(("median_ns", "told"), [(40_000, False), (5_000_000, True)])
+def test_a_latency_that_wanders_by_tens_of_microseconds_has_no_trend(median_ns: int, told: bool) -> None:
+    """It grows by a fifth: at the p99 by 40 µs, which are the harness's, or by 5 ms, which are not."""
+    course = [figures(median_ns + median_ns * number // 200) for number in range(40)]
+    steady = family(1000)
+    families = {name: replace(steady, series=course) for name in measurements().families}
+
+    found = assessed(circumstances(length_ns=40 * SECOND), families=families, publish_rate=[2000.0] * 40)
+
+    assert ("latencyTrend" in [reason.rule for reason in found.verdict.reasons]) == told
 
 
 # -- caveats -----------------------------------------------------------------------------------------------------------
