@@ -60,10 +60,11 @@ NEVER_IMPORTS = {
 """What a module must not import itself, at the top or inside a function."""
 
 PURE = (
-    "bench.assessment bench.cautions bench.collector bench.facts bench.figures bench.floor bench.generator bench.guard "
-    "bench.judgement bench.measurements bench.outcome bench.overrides bench.payload bench.plan bench.recorder "
-    "bench.result bench.retention_plan bench.schedule bench.steadiness bench.text bench.thresholds bench.verdict "
-    "bench.window bench.report.progress bench.report.units exits messaging.replies messaging.topic"
+    "bench.arrivals bench.assessment bench.cautions bench.collector bench.facts bench.figures bench.floor "
+    "bench.generator bench.guard bench.judgement bench.ledger bench.measurements bench.outcome bench.overrides "
+    "bench.payload bench.plan bench.published bench.received bench.recorder bench.result bench.retention_plan "
+    "bench.schedule bench.spans bench.steadiness bench.text bench.thresholds bench.verdict bench.window "
+    "bench.report.progress bench.report.units exits messaging.replies messaging.topic"
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
 

@@ -112,11 +112,13 @@ class RedisStreamsDriver:
         execute = partial(self._channels.control.execute, guard_s=GUARD_S)
         keys = stream_runs.stream_keys(topics)
         with border(self.server):
-            streams = await asyncio.gather(*(execute("XINFO", "STREAM", key) for key in keys))
+            asked = (execute("XINFO", "STREAM", key) for key in keys)
+            streams = await asyncio.gather(*asked, return_exceptions=True)  # a user may lack the permission
             replies = await asyncio.gather(*(execute("XINFO", "GROUPS", key) for key in keys))
         total = 0
         for stream, groups in zip(streams, replies, strict=True):
-            newest = dict(zip(stream[::2], stream[1::2], strict=True))[b"last-generated-id"]
+            known = {} if isinstance(stream, BaseException) else dict(zip(stream[::2], stream[1::2], strict=True))
+            newest = known.get(b"last-generated-id")
             for told in (dict(zip(group[::2], group[1::2], strict=True)) for group in groups):
                 if told[b"name"].decode() == subscription:
                     lag = 0 if told[b"last-delivered-id"] == newest else told.get(b"lag")
