@@ -1,7 +1,7 @@
 """The command line: one thin verb each, and what an error becomes: one message and an exit code.
 
-0 sound; 1 failed; 2 what could be known from the files and the command line alone; 130 interrupted. Imports of the
-harness stand in the verbs: a spawned worker imports this module too, and `--help` should be quick.
+Which code is for what is told by `exits`. Imports of the harness stand in the verbs: a spawned worker imports this
+module too, and `--help` should be quick.
 """
 
 import asyncio
@@ -12,68 +12,19 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from ombdriver import __version__
+from ombdriver.cli_options import read_tags, request_options
 from ombdriver.errors import InputError, OmbdriverError
+from ombdriver.exits import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, of_result, worst
 from ombdriver.secrets import redact_text
 
 if TYPE_CHECKING:
     from ombdriver.bench.benchmark import Finished, Request
     from ombdriver.bench.report.live import LiveView
-
-EXIT_FAILED = 1
-EXIT_INPUT = 2
-EXIT_INTERRUPTED = 130
-
-Verb = TypeVar("Verb", bound=Callable[..., Any])
-
-
-class _Duration(click.ParamType[int]):
-    """`10s`, `5m`, `1h`: nanoseconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from ombdriver.bench.text import parse_duration
-
-        if not isinstance(value, str):
-            return value
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def _tags(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
-    tags = {}
-    for value in values:
-        key, equals, text = value.partition("=")
-        if not key or not equals:
-            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
-        tags[key] = text
-    return tags
-
-
-def _request_options(verb: Verb) -> Verb:
-    """What `run` and `plan` have in common."""
-    options = (
-        click.option(
-            "--setup", "setup_name", default="embedded", metavar="NAME", help="Setup by name: embedded, memory."
-        ),
-        click.option(
-            "--url", metavar="URL", help="A server of yours in place of the setup's: redis://, rediss://, unix://."
-        ),
-        click.option("--duration", type=_Duration(), help="Measured time, in place of the workload's: 10s, 5m, 1h."),
-        click.option("--warmup", type=_Duration(), help="Warm-up, in place of the workload's; 0s for none."),
-        click.option("--rate", type=int, help="Messages per second, in place of the workload's producerRate."),
-        click.option("--workers", type=int, help="Processes; chosen by the machine's cores when absent."),
-    )
-    for option in reversed(options):
-        verb = option(verb)
-    return verb
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -88,7 +39,7 @@ def cli(verbose: int) -> None:
 
 @cli.command()
 @click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
-@_request_options
+@request_options
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -97,16 +48,17 @@ def cli(verbose: int) -> None:
     help="Folder of the result files.",
 )
 @click.option(
-    "--tag", "tags", multiple=True, callback=_tags, metavar="KEY=VALUE", help="Noted in the result; repeatable."
+    "--tag", "tags", multiple=True, callback=read_tags, metavar="KEY=VALUE", help="Noted in the result; repeatable."
 )
 @click.option("--plain", is_flag=True, help="One line per interval; the default when not on a terminal.")
 @click.option("--quiet", is_flag=True, help="No progress; only the table at the end.")
-def run(plain: bool, quiet: bool, **options: Any) -> None:
+def run(plain: bool, quiet: bool, **options: Any) -> int:
     """Run workloads (shipped ones by name, or files) one after the other, and write a result for each."""
     from ombdriver.bench.report.live import make_view
     from ombdriver.bench.report.terminal import show
     from ombdriver.bench.requests import requests_of
 
+    codes = []
     for request in requests_of(**options, command_line=sys.argv):
         # A log between the lines of a display would tear it.
         plain = plain or click.get_current_context().find_root().params["verbose"] > 0
@@ -119,10 +71,12 @@ def run(plain: bool, quiet: bool, **options: Any) -> None:
         finished, interrupted = asyncio.run(_run(request, view, stored))
         if finished is None:
             raise _InterruptedError("interrupted before anything was measured; there is no result")
-        if finished.result.partial:
+        if interrupted and finished.result.partial:
             raise _InterruptedError(f"{finished.result.partial_reason}; the result is partial")
         if interrupted:
             raise _InterruptedError("interrupted when the result was stored; it is complete")
+        codes.append(of_result(finished.result.verdict, finished.result.thresholds))
+    return worst(codes)
 
 
 async def _run(
@@ -143,7 +97,7 @@ async def _run(
 
 @cli.command()
 @click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
-@_request_options
+@request_options
 def plan(**options: Any) -> None:
     """Print what would run, connecting to nothing."""
     from ombdriver.bench.benchmark import plan_of

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from ombdriver import __version__
 from ombdriver.bench import preflight, store
+from ombdriver.bench.assessment import Circumstances, assess
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.course import Course, Show, Stage
 from ombdriver.bench.driver import Driver, load_driver
 from ombdriver.bench.ensemble import Ensemble
 from ombdriver.bench.environment import fingerprint, host
 from ombdriver.bench.figures import Phase
+from ombdriver.bench.guard import Guard
 from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.outcome import build_result
 from ombdriver.bench.plan import Plan, make_plan, memory_estimate
@@ -28,6 +30,7 @@ from ombdriver.bench.result import Result
 from ombdriver.bench.server import PrivateServer
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.telemetry import Telemetry
+from ombdriver.bench.thresholds import Threshold
 from ombdriver.bench.viewing import Viewing
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import OmbdriverError, RunError, ServerError
@@ -94,7 +97,8 @@ async def run(
     Raises:
         asyncio.CancelledError: if it was interrupted while it was being built up.
         InputError: if the request can't be carried out as it is.
-        RunError: if the run fails; what it had built is taken down all the same.
+        RunError: if the run fails; what it had built is taken down all the same. When a worker died in the measurement
+            a result of what there was is stored first.
     """
     plan = plan_of(request, new_run_id())
     store.prepare(request.output)
@@ -116,18 +120,25 @@ async def run(
         telemetry = Telemetry(plan, driver, collector.processes, ensemble.pids, server.pid if server else None)
         stack.push_async_callback(telemetry.aclose)
         show = _followed(Viewing(view, plan, collector).show, telemetry)
-        course = Course(plan, ensemble, driver, stop, collector, show, server.check if server else lambda: None)
+        thresholds = [Threshold.parse(text) for text in request.workload.thresholds]
+        guard = Guard(thresholds if request.workload.abort_on_fail else (), collector)
+        check = server.check if server else lambda: None
+        course = Course(plan, ensemble, driver, stop, collector, show, check, guard.failed)
+        failure: OmbdriverError | None = None
         try:
             await course.run()
-        except OmbdriverError:
-            if server is not None:
-                server.check()  # if the server died, that is what to tell
-            raise
+        except OmbdriverError as error:
+            check()  # if the server died, that is what to tell
+            if course.window is None:
+                raise
+            failure = error
         if course.window is None:
             return None
         await telemetry.stop()
-        finished = _keep(request, plan, course, facts, telemetry)
+        finished = _keep(request, plan, course, facts, telemetry, thresholds)
         on_stored(finished)
+        if failure is not None:
+            raise failure
         return finished
 
 
@@ -183,11 +194,33 @@ async def _delete_created(driver: Driver, setup: Setup) -> None:
         raise RunError(f"{error}; what this run created is still there: `ombdriver clean --url {url}`") from error
 
 
-def _keep(request: Request, plan: Plan, course: Course, facts: Mapping[str, object], telemetry: Telemetry) -> Finished:
+def _keep(
+    request: Request,
+    plan: Plan,
+    course: Course,
+    facts: Mapping[str, object],
+    telemetry: Telemetry,
+    thresholds: Sequence[Threshold],
+) -> Finished:
     assert course.window is not None
     assert course.begin_time is not None
+    measured = course.window.measurements()
+    setup, machine = request.setup.spec(), host()
+    harness = store.latest_calibration(request.output, machine)
+    limit = machine["cpu"]["coresLimit"]
+    circumstances = Circumstances(
+        length_ns=course.window.length_ns,
+        interval_ns=course.collector.interval_ns,
+        target_rate=plan.rate,
+        ending=course.ending,
+        setup=setup,
+        cores=min(request.cores, limit or request.cores),
+        harness=harness,
+        loopback=request.setup.loopback,
+    )
+    assessed = assess(measured, circumstances, course.workers, thresholds)
     result = build_result(
-        course.window.measurements(),
+        measured,
         version=__version__,
         run_id=plan.run_id,
         tags=request.tags,
@@ -197,11 +230,13 @@ def _keep(request: Request, plan: Plan, course: Course, facts: Mapping[str, obje
         sample_interval_ns=course.collector.interval_ns,
         workload_spec=request.workload.spec(),
         workload_sha256=request.workload.sha256,
-        setup=request.setup.spec(),
-        environment=fingerprint(facts, request.command_line)
-        | {"workers": course.workers, "harness": store.latest_calibration(request.output, host())},
+        setup=setup,
+        environment=fingerprint(facts, request.command_line) | {"workers": course.workers, "harness": harness},
         telemetry=telemetry.told(),
-        caveats=course.caveats,
-        partial_reason=course.partial_reason,
+        caveats=[*course.caveats, *assessed.caveats],
+        partial_reason=course.ending.reason if course.ending else None,
+        verdict=assessed.verdict,
+        thresholds=assessed.thresholds,
+        at_harness_floor=assessed.at_harness_floor,
     )
     return Finished(result, store.save(result, request.output))

@@ -17,11 +17,12 @@ from ombdriver.bench.driver import Driver
 from ombdriver.bench.ensemble import Ensemble
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.interrupt import Interrupt
+from ombdriver.bench.judgement import INTERRUPTED, THRESHOLD_FAILED, WORKER_DIED, Ending
 from ombdriver.bench.ledger import Ledger
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.result import Caveat
 from ombdriver.bench.window import Account, Window
-from ombdriver.errors import RunError
+from ombdriver.errors import RunError, WorkerError
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class Course:
         collector: takes the reports.
         show: is called whenever there is something new.
         check: raises when what the run stands on is gone; called with every poll.
+        failed: tells why the measurement should end now, if it should; given its phase, and how much of it has passed.
     """
 
     def __init__(
@@ -76,9 +78,10 @@ class Course:
         collector: Collector,
         show: Show,
         check: Callable[[], None] = lambda: None,
+        failed: Callable[[Phase, int], str | None] = lambda _phase, _elapsed_ns: None,
     ) -> None:
         self._plan, self._ensemble, self._driver, self._stop = plan, ensemble, driver, stop
-        self._show, self._check = show, check
+        self._show, self._check, self._failed = show, check, failed
         self.collector = collector
         reading = {each.subscription for worker in plan.workers for each in worker.consumers}
         self._reading = [name for name in plan.subscriptions if name in reading]
@@ -86,11 +89,12 @@ class Course:
         self._audit = Audit(plan, self._ledger, driver.inspector())
         self.caveats: list[Caveat] = []
         self.window: Window | None = None
-        self.partial_reason: str | None = None
+        self.ending: Ending | None = None
         self.workers: list[dict[str, object]] = []
         self.begin_time: datetime | None = None
         self._keeping = False
         self._furthest_behind = 0
+        self._polled_ns = 0
 
     def __repr__(self) -> str:
         return f"<Course {self.collector}>"
@@ -99,7 +103,8 @@ class Course:
         """The table of contents of a run.
 
         Raises:
-            WorkerError: if a worker dies or fails.
+            WorkerError: if a worker dies or fails; when that was in the measurement, there is a window of what was
+                measured until then.
             RunError: if not every subscription receives from every partition.
         """
         await self._ready()
@@ -117,14 +122,22 @@ class Course:
         before, counters, errors = self.collector.processes(), self.collector.counters(), self.collector.errors()
         measured = self._begin(1, "measure", self._plan.test_ns)
         self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
-        await self._phase(Stage.MEASURE, measured)
-        self.workers = self._told_workers(before)
-        length_ns = max(1, min(measured.duration_ns, time.monotonic_ns() - measured.start_ns))
-        await self._settle(Stage.DRAIN)
-        await self._poll(orders.Conclude())
+        length_ns = 0
+        try:
+            await self._phase(Stage.MEASURE, measured)
+            self.workers = self._told_workers(before)
+            length_ns = max(1, min(measured.duration_ns, time.monotonic_ns() - measured.start_ns))
+            await self._settle(Stage.DRAIN)
+            await self._poll(orders.Conclude())
+        except WorkerError as error:
+            until_ns = length_ns or min(measured.duration_ns, self._polled_ns - measured.start_ns)
+            if until_ns > 0:
+                self.ending = Ending.after(WORKER_DIED, str(error).splitlines()[0], until_ns)
+                self.workers = self.workers or self._told_workers(before)
+                self.window = Window(self.collector, measured, until_ns, carried_in, self._polled_ns, counters)
+            raise
         if self._stop.asked:
-            seconds = length_ns / SECOND
-            self.partial_reason = f"interrupted by {self._stop.name} after {seconds:.1f} s of the measurement"
+            self.ending = Ending.after(INTERRUPTED, f"interrupted by {self._stop.name}", length_ns)
         end_ns = time.monotonic_ns()
         findings = await self._audit.conclude()
         account = Account(self._ledger.deliveries(findings), self._ledger.indeterminate())
@@ -194,6 +207,10 @@ class Course:
             if complete > shown:
                 shown = complete
                 self._show(stage, phase, shown)
+            if stage is Stage.MEASURE and (reason := self._failed(phase, now_ns - phase.start_ns)):
+                self.ending = Ending.after(THRESHOLD_FAILED, reason, now_ns - phase.start_ns)
+                self._ensemble.order(orders.Halt())
+                return
             next_ns = max(next_ns + step_ns, now_ns - (now_ns - phase.start_ns) % step_ns + step_ns)
 
     async def _settle(self, stage: Stage) -> None:
@@ -242,6 +259,7 @@ class Course:
         self._check()
         reports = await self._ensemble.poll(order)
         self.collector.take(reports)
+        self._polled_ns = time.monotonic_ns()
         self._ledger.take((each.answered for each in reports), (some for each in reports for some in each.arrived))
         self._audit.glance()
         self._hold_trimming()

@@ -8,6 +8,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
+from ombdriver.bench.judgement import Check, Verdict
 from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Distribution, LatencySummaryNs, Measurements
 from ombdriver.bench.result import STATISTICS, Caveat, LatencySummary, Result, Subscription, aggregated
 
@@ -38,6 +39,9 @@ def build_result(
     telemetry: Mapping[str, Any] | None = None,
     caveats: Sequence[Caveat] = (),
     partial_reason: str | None = None,
+    verdict: Verdict | None = None,
+    thresholds: Sequence[Check] = (),
+    at_harness_floor: Sequence[str] = (),
 ) -> Result:
     """The result of one run.
 
@@ -57,6 +61,9 @@ def build_result(
         telemetry: what the server and the processes did; None when nobody looked.
         caveats: what has to be known with the figures.
         partial_reason: why the run ended before its time; None when it did not.
+        verdict: on the figures.
+        thresholds: what became of them.
+        at_harness_floor: the percentiles that are no higher than the harness's own.
     """
     series: dict[str, list[float | None]] = {}
     overall: dict[str, float | None] = {}
@@ -82,6 +89,9 @@ def build_result(
         end_time=_iso(end_time),
         partial=partial_reason is not None,
         partial_reason=partial_reason,
+        verdict=verdict,
+        thresholds=tuple(thresholds),
+        at_harness_floor=tuple(at_harness_floor),
         caveats=tuple(caveats),
         workload=workload_spec["name"],
         driver=driver,

@@ -1,10 +1,11 @@
 """Finds and reads the file whose bytes every message carries. The one place where a workload's files are opened.
 
-Knows where OMB's users keep such files; knows no field but the file's name.
+Knows where OMB's users keep such files; knows no field but the file's name and the size of a message.
 """
 
 from pathlib import Path
 
+from ombdriver.bench.text import parse_size
 from ombdriver.bench.workload_fields import MAX_MESSAGE_BYTES
 
 
@@ -34,3 +35,17 @@ def read_payload(name: str, folder: Path | None) -> bytes:
         return content
     looked = " and ".join(dict.fromkeys(str(place.resolve()) for place in folders))
     raise ValueError(f"missing payload file {name!r}, looked for in {looked}; add it, or remove this line")
+
+
+def check_size(message_size: object, content: bytes) -> None:
+    """Holds `messageSize` as a file gives it against the payload.
+
+    Raises:
+        ValueError: if they differ.
+    """
+    try:
+        size = parse_size(message_size)
+    except ValueError:
+        return  # told with messageSize itself
+    if size != len(content):
+        raise ValueError(f"holds {len(content)} bytes, but messageSize is {size}; make both the same")

@@ -172,8 +172,7 @@ def make_plan(workload: "Workload", setup: "Setup", run_id: str, *, workers: int
         TopicSpec(f"{TOPIC_PREFIX}{run_id}-{number:04d}", workload.partitions_per_topic)
         for number in range(workload.topics)
     )
-    consumed = workload.consumer_per_subscription > 0
-    subscriptions = tuple(f"group-{n + 1}" for n in range(workload.subscriptions_per_topic if consumed else 0))
+    subscriptions = workload.groups
     producers = [
         ProducerAssignment(index, topics[index % len(topics)])
         for index in range(workload.topics * workload.producers_per_topic)

@@ -31,6 +31,8 @@ def describe(plan: Plan, workload: Workload, setup: Setup) -> str:
             ("retention", _retention(plan)),
             ("memory", f"about {format_size(memory_estimate(plan))} on the server"),
         ]
+    if workload.thresholds:
+        facts += zip(["thresholds", *[""] * len(workload.thresholds)], _thresholds(workload), strict=True)
     return "".join(f"{name:<14} {fact}\n" for name, fact in facts)
 
 
@@ -98,6 +100,11 @@ def _workers(plan: Plan) -> list[tuple[str, str]]:
         work += [_count(len(worker.consumers), "reader")] if worker.consumers else []
         rows.append(("", f"worker {worker.index}: {worker.role}, {' and '.join(work)}"))
     return rows
+
+
+def _thresholds(workload: Workload) -> list[str]:
+    ends = "the run ends as soon as one fails" if workload.abort_on_fail else "told at the end of the run"
+    return [f"{len(workload.thresholds)}, {ends}", *workload.thresholds]
 
 
 def _retention(plan: Plan) -> str:

@@ -18,7 +18,7 @@ def on_warm_up(carried: int) -> list[Caveat]:
         Caveat(
             "carriedIn",
             f"{carried:,} messages of the warm-up were still on their way when the measurement began;"
-            " the rate may be more than this setup sustains",
+            " the rate may be more than this setup sustains; lower it, or give a longer drainTimeout",
         )
     ]
 
@@ -34,7 +34,7 @@ def on_trimming(furthest_behind: int, kept: int | None) -> list[Caveat]:
         Caveat(
             "trimmingHeld",
             f"a subscription fell {furthest_behind:,} messages behind, so trimming was held until it had caught up:"
-            " the streams grew past their usual length",
+            " the streams grew past their usual length; lower the rate, or add consumers",
         )
     ]
 

@@ -7,6 +7,7 @@ from ombdriver.bench import catalogue
 from ombdriver.bench.benchmark import Request, plan_of
 from ombdriver.bench.driver import load_driver
 from ombdriver.bench.environment import usable_cores
+from ombdriver.bench.overrides import Overrides
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import InputError
@@ -23,6 +24,8 @@ def requests_of(
     workers: int | None,
     output: Path,
     tags: Mapping[str, str],
+    thresholds: Sequence[str] = (),
+    abort_on_fail: bool = False,
     command_line: Sequence[str] = (),
 ) -> list[Request]:
     """One request for each workload, in their order.
@@ -37,6 +40,8 @@ def requests_of(
         workers: how many processes; None chooses by the machine.
         output: the folder of results.
         tags: the user's words for the results.
+        thresholds: conditions besides each workload's own.
+        abort_on_fail: each run ends as soon as a threshold fails.
         command_line: as typed.
 
     Raises:
@@ -55,11 +60,12 @@ def requests_of(
             load_driver(setup.driver)
         except InputError as error:
             faults += [f"{setup_name}: driver: {fault}" for fault in error.faults]
+    overrides = Overrides(duration, warmup, rate, thresholds, abort_on_fail)
     requests = []
     for name in workloads:
         try:
             workload = Workload.load(catalogue.resolve(name))
-            workload = workload.with_overrides(duration_ns=duration, warmup_ns=warmup, rate=rate)
+            workload = workload.with_overrides(overrides)
             if setup is not None:
                 request = Request(workload, setup, output, workers, usable_cores(), tags, command_line)
                 plan_of(request, "check")

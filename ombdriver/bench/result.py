@@ -8,10 +8,11 @@ Where there was no sample there is `null`, never 0 and never NaN.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
+from ombdriver.bench.judgement import Check, Verdict
 from ombdriver.bench.measurements import FAMILIES, Delivery
 from ombdriver.errors import InputError
 
@@ -47,8 +48,14 @@ AGGREGATED = tuple(aggregated(name) for name in SERIES)
 QUANTILES = tuple(aggregated(f"{family}LatencyQuantiles") for family in FAMILIES)
 """Maps from percentile (as text, 0 to 100) to latency over the whole window."""
 
-_LATER: dict[str, Any] = {"telemetry": None, "delivery": ()}
-"""Keys that files of earlier versions lack, and what is read in their place."""
+_NEWER: Mapping[str, Any] = {
+    "verdict": None,
+    "thresholds": (),
+    "atHarnessFloor": (),
+    "delivery": (),
+    "telemetry": None,
+}
+"""Keys that older results of this format don't have, and what stands for them."""
 
 _FLAT = {"rates": RATES, "series": SERIES, "aggregated": AGGREGATED, "quantiles": QUANTILES}
 
@@ -115,6 +122,9 @@ class Result:
         tags: what the user gave with `--tag`.
         begin_time, end_time: of the measured window, ISO 8601 in UTC.
         partial: True when the run ended before its time, for `partial_reason`.
+        verdict: whether the figures can be trusted; None in results of versions that had none.
+        thresholds: what became of each, in the user's order.
+        at_harness_floor: the percentiles that are no higher than the harness's own, as `publish.p50`.
         caveats: in the order found.
         workload, driver: names.
         message_size: bytes, stamp included.
@@ -145,6 +155,9 @@ class Result:
     end_time: str
     partial: bool
     partial_reason: str | None
+    verdict: Verdict | None
+    thresholds: tuple[Check, ...]
+    at_harness_floor: tuple[str, ...]
     caveats: tuple[Caveat, ...]
     workload: str
     driver: str
@@ -227,7 +240,7 @@ class Result:
                 f"{source}: formatVersion is {found}, this ombdriver reads {FORMAT_VERSION}; use one that fits"
             )
         try:
-            return cls._from_json(_LATER | data)
+            return cls._from_json({**_NEWER, **data})
         except KeyError as error:
             raise InputError(f"{source}: the key {error} is missing; the file is damaged, run again") from error
         except (TypeError, AttributeError) as error:
@@ -241,6 +254,9 @@ class Result:
         for each in fields(cls):
             names = _FLAT.get(each.name)
             read[each.name] = data[_camel(each.name)] if names is None else {name: data[name] for name in names}
+        read["verdict"] = None if read["verdict"] is None else Verdict.from_json(read["verdict"])
+        read["thresholds"] = tuple(Check.from_json(one) for one in read["thresholds"])
+        read["at_harness_floor"] = tuple(read["at_harness_floor"])
         read["delivery"] = tuple(
             Delivery(**{each.name: one[_camel(each.name)] for each in fields(Delivery)}) for one in read["delivery"]
         )
@@ -264,7 +280,7 @@ def _plain(value: Any) -> Any:
     """`value` as JSON has it."""
     if isinstance(value, LatencySummary):
         return value.to_json()
-    if isinstance(value, Caveat | Subscription | Delivery):
+    if is_dataclass(value):
         return {_camel(each.name): _plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}

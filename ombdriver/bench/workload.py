@@ -13,16 +13,20 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.faults import Fault, FieldNames, faults_of, sentences
+from ombdriver.bench.overrides import Overrides
 from ombdriver.bench.payload import KeyDistributor, PayloadSpec
-from ombdriver.bench.payloadfile import read_payload
-from ombdriver.bench.text import MINUTE, format_duration, parse_size
+from ombdriver.bench.payloadfile import check_size, read_payload
+from ombdriver.bench.text import MINUTE, format_duration
 from ombdriver.bench.workload_fields import (
     DrainTimeout,
     MessageSize,
     Name,
     SampleInterval,
     TestDuration,
+    Thresholds,
     WarmupDuration,
+    check_conditions,
+    group_names,
     with_short_interval,
 )
 from ombdriver.bench.yamlfile import parse_document, read_text
@@ -34,6 +38,7 @@ MAX_READERS = 10_000
 """Groups times consumers: each reader blocks on a connection of its own, and servers take 10,000 by default."""
 
 _REMARKS = {"messageSizeDistribution": "is not supported yet; write messageSize with one size instead"}
+_NOT_THE_LOAD = ("thresholds", "abortOnFail")
 _DURATIONS = ("testDuration", "warmupDuration", "sampleInterval", "drainTimeout")
 
 
@@ -83,6 +88,8 @@ class Workload(BaseModel):
         None, ge=1, le=1_000_000, description="Messages that a producer may have without a reply; 1 is a closed loop."
     )
     seed: int = Field(0, ge=-(2**63), le=2**63 - 1, description="What random payloads and keys come from.")
+    thresholds: Thresholds = Field([], description="Conditions that a run is to meet, as endToEndResponse.p99 < 5ms.")
+    abort_on_fail: bool = Field(False, description="Whether a run ends as soon as a threshold fails.")
 
     _content: bytes | None = PrivateAttr(None)
 
@@ -153,6 +160,14 @@ class Workload(BaseModel):
             raise ValueError(f"{text} is longer than the test ({format_duration(test)}); write a shorter one, as 100ms")
         return interval
 
+    @field_validator("thresholds")
+    @classmethod
+    def _of_groups(cls, thresholds: list[str], info: ValidationInfo) -> list[str]:
+        groups, consumers = (info.data.get(name) for name in ("subscriptions_per_topic", "consumer_per_subscription"))
+        if groups is None or consumers is None:
+            return thresholds
+        return check_conditions(thresholds, group_names(groups, consumers))
+
     # -- made from -------------------------------------------------------------------------------------------------
 
     @classmethod
@@ -185,7 +200,7 @@ class Workload(BaseModel):
             try:
                 content = read_payload(file, folder)
                 data.setdefault("messageSize", len(content))
-                _same_size(data["messageSize"], content)
+                check_size(data["messageSize"], content)
             except ValueError as error:
                 faults.append(Fault(document.lines["payloadFile",], "payloadFile", str(error)))
                 data.setdefault("messageSize", "1KiB")  # or else it would be called missing, too
@@ -200,34 +215,18 @@ class Workload(BaseModel):
         workload._content = content
         return workload
 
-    def with_overrides(
-        self, *, duration_ns: int | None = None, warmup_ns: int | None = None, rate: int | None = None
-    ) -> Self:
-        """This workload with what the command line gives instead; None leaves a field as it is.
+    def with_overrides(self, overrides: Overrides) -> Self:
+        """This workload with what the command line gives instead of its own values, or besides them.
 
         Raises:
-            InputError: if the result is not valid; faults are named by the option: `--duration`, `--warmup`, `--rate`,
-                or, if another field does not go with it, by the workload, the options and that field.
+            InputError: if the result is not valid; faults are named by the option, or, if another field does not go
+                with it, by the workload, the options and that field.
         """
-        options = {"testDuration": "--duration", "warmupDuration": "--warmup", "producerRate": "--rate"}
-        data = self.spec()
-        if duration_ns is not None:
-            data["testDuration"] = format_duration(duration_ns)
-            if "sample_interval" not in self.model_fields_set:
-                del data["sampleInterval"]
-        if warmup_ns is not None:
-            data["warmupDuration"] = format_duration(warmup_ns)
-        if rate is not None:
-            data["producerRate"] = rate
+        data = overrides.applied(self.spec(), "sample_interval" in self.model_fields_set)
         try:
             workload = self.model_validate(with_short_interval(data))
         except ValidationError as error:
-            faults = faults_of(error, {}, _FILE_NAMES)
-            given = (("--duration", duration_ns), ("--warmup", warmup_ns), ("--rate", rate))
-            names = ", ".join(option for option, value in given if value is not None)
-            others = f"{self.name} with {names}: "
-            told = [f"{options.get(each.field, others + each.field)}: {each.message}" for each in faults]
-            raise InputError(told) from error
+            raise InputError(overrides.told(faults_of(error, {}, _FILE_NAMES), self.name)) from error
         workload._content = self._content
         return workload
 
@@ -256,6 +255,11 @@ class Workload(BaseModel):
         return self.drain_timeout
 
     @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of the groups that are read; none when nobody reads."""
+        return group_names(self.subscriptions_per_topic, self.consumer_per_subscription)
+
+    @property
     def payload(self) -> PayloadSpec:
         """The bytes and the keys of the messages."""
         return PayloadSpec(
@@ -280,21 +284,17 @@ class Workload(BaseModel):
     def sha256(self) -> str:
         """A hash of the resolved workload and of the payload file's content, in hexadecimal digits.
 
+        What is demanded of a run, by thresholds, does not make another load of it.
         What has its default is left out, so that a field that comes into being does not change the hash of what was.
         """
         defaults = {each.alias or to_camel(name): each.default for name, each in type(self).model_fields.items()}
-        told = {name: value for name, value in self.spec().items() if name not in defaults or value != defaults[name]}
+        told = {
+            name: value
+            for name, value in self.spec().items()
+            if name not in _NOT_THE_LOAD and (name not in defaults or value != defaults[name])
+        }
         canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode() + b"\0" + (self._content or b"")).hexdigest()
-
-
-def _same_size(message_size: object, content: bytes) -> None:
-    try:
-        size = parse_size(message_size)
-    except ValueError:
-        return  # told with messageSize itself
-    if size != len(content):
-        raise ValueError(f"holds {len(content)} bytes, but messageSize is {size}; make both the same")
 
 
 _FILE_NAMES = FieldNames.of(Workload)

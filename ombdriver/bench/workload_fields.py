@@ -3,7 +3,7 @@
 Knows one field at a time; what fields must agree on is told in `workload`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -20,6 +20,7 @@ from ombdriver.bench.text import (
     parse_size,
     shown,
 )
+from ombdriver.bench.thresholds import EXAMPLE, Threshold
 
 MAX_MESSAGE_BYTES = 512 << 20
 """The largest value that a server takes by default (`proto-max-bulk-len`)."""
@@ -77,6 +78,33 @@ DrainTimeout = Annotated[_Duration, AfterValidator(_within(100 * MS, 24 * HOUR))
 """Nanoseconds, from 100 ms to a day."""
 
 
+def _list_of_text(value: object) -> object:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError(f"must be a list of conditions, not {shown(value)}; {EXAMPLE}, each after a dash")
+    return value
+
+
+def check_conditions(texts: list[str], groups: Sequence[str] | None = None) -> list[str]:
+    """`texts`, if each is a threshold of a run with these groups; with None any group may be named.
+
+    Raises:
+        ValueError: with what is wrong with each.
+    """
+    faults = []
+    for text in texts:
+        try:
+            Threshold.parse(text, groups)
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError("; and ".join(faults))
+    return texts
+
+
+Thresholds = Annotated[list[str], BeforeValidator(_list_of_text), AfterValidator(check_conditions)]
+"""Conditions as `endToEndResponse.p99 < 5ms`; which groups there are is for the workload to tell."""
+
+
 def with_short_interval(data: dict[str, Any]) -> dict[str, Any]:
     """`data` as a file gives it; a test shorter than the default of `sampleInterval` becomes one sample."""
     if "sampleInterval" in data:
@@ -86,3 +114,8 @@ def with_short_interval(data: dict[str, Any]) -> dict[str, Any]:
     except ValueError:
         return data  # told with testDuration itself
     return data | {"sampleInterval": data["testDuration"]} if short else data
+
+
+def group_names(groups: int, consumers: int) -> tuple[str, ...]:
+    """What the groups of a run are called; where nobody reads there are none."""
+    return tuple(f"group-{number + 1}" for number in range(groups if consumers else 0))

@@ -101,8 +101,8 @@ def test_a_folder_that_vanishes_during_the_run_is_told(place: Place) -> None:
         assert run.alone()
 
 
-def test_a_worker_that_dies_ends_the_run(place: Place) -> None:
-    """The message names it; server, directory and the other workers are gone."""
+def test_a_worker_that_dies_ends_the_run_with_a_partial_result(place: Place) -> None:
+    """Of what was measured until then; the message names it, and server, directory and the other workers are gone."""
     with place.start("run", "w.yaml", "--duration", "1m", "--plain") as run:
         run.until("measure")
         worker = run.worker()
@@ -110,10 +110,29 @@ def test_a_worker_that_dies_ends_the_run(place: Place) -> None:
 
         code, stdout, said = run.end()
 
-        assert (code, stdout) == (1, "")
+        assert code == 1
+        assert stdout.startswith("PARTIAL\n  workerDied: worker ")
         assert f"pid {worker.pid}, died with exit code -9" in said
         assert "ombdriver: worker " in said
         assert "Traceback" not in said
+        assert run.alone()
+    (result,) = place.results()
+    assert (result["partial"], result["verdict"]["status"]) == (True, "PARTIAL")
+    assert f"pid {worker.pid}, died with exit code -9" in result["partialReason"]
+    assert result["totals"]["published"] > 0
+    assert len(result["publishRate"]) <= 3
+
+
+def test_a_worker_that_dies_before_the_measurement_leaves_no_result(place: Place) -> None:
+    """There is nothing to keep."""
+    with place.start("run", "w.yaml", "--warmup", "1m", "--plain") as run:
+        run.until("warm-up")
+        run.worker().kill()
+
+        code, stdout, said = run.end()
+
+        assert (code, stdout) == (1, "")
+        assert "died with exit code -9" in said
         assert run.alone()
     assert place.results() == []
 
@@ -169,7 +188,7 @@ def test_a_signal_in_the_window_gives_a_partial_result(place: Place, number: sig
         code, stdout, said = run.end()
 
         assert code == 130
-        assert f"PARTIAL: interrupted by {number.name} after" in stdout
+        assert stdout.startswith(f"PARTIAL\n  interrupted: interrupted by {number.name} after")
         assert "Traceback" not in said
         assert run.alone()
     (result,) = place.results()
@@ -295,8 +314,9 @@ def test_what_a_frozen_server_leaves_unanswered_is_told(place: Place, frozen: Pr
         os.kill(frozen.pid, signal.SIGCONT)
         code, stdout, _ = run.end()
 
-    assert code == 0
+    assert code == 3
     assert "Result:" in stdout
+    assert "achieved" in {reason["rule"] for reason in result["verdict"]["reasons"]}
     totals = result["totals"]
     assert totals["unanswered"] > 0
     assert sum(totals[name] for name in ("published", "publishErrors", "unsent", "unanswered")) == 3 * 500

@@ -2,7 +2,7 @@
 
 import pytest
 import redis
-from processes import Place
+from processes import Place, sound
 
 from ombdriver.bench.plan import STREAMS_PER_READER
 
@@ -46,7 +46,7 @@ def test_a_thousand_topics_share_reads_and_connections(place: Place, valkey_url:
         reading = [client for client in connections if client["cmd"] == "xreadgroup"]
         code, _, told = run.end()
 
-    assert code == 0, told
+    assert sound(code), told
     (result,) = place.results()
     assert result["totals"]["published"] == result["totals"]["received"] == 6_000
     # Besides the readers: sending and acknowledging in each worker, and the parent's own.
@@ -61,7 +61,7 @@ def test_the_memory_of_a_worker_does_not_grow_with_the_messages_sent(place: Plac
 
     finished = place.run("run", "w.yaml", "--plain")
 
-    assert finished.returncode == 0, finished.stderr
+    assert sound(finished.returncode), finished.stderr
     (result,) = place.results()
     assert result["totals"]["published"] == result["totals"]["received"] == 240_000
     growth = {each["role"]: each["rssGrowthBytes"] / 240_000 for each in result["environment"]["workers"]}

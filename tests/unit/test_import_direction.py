@@ -16,7 +16,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "ombdriver"
 
 IMPORTERS = {
-    "click": {"cli"},
+    "click": {"cli", "cli_options"},
     "hdrh": {"bench.recorder"},
     "hiredis": {"messaging.*"},
     "numpy": {"bench.*"},
@@ -57,21 +57,28 @@ NEVER_REACHES = {
     "bench.look": {"bench.*"},
     "bench.store": {"messaging.*", "bench.worker", "bench.ensemble", "bench.report.*", "bench.recorder", "asyncio"},
     "bench.result": {"bench.recorder", "numpy", "rich", "asyncio"},
+    "bench.verdict": {"bench.result", "numpy", "asyncio", "rich"},
+    "bench.thresholds": {"bench.result", "bench.collector", "numpy", "asyncio"},
+    "bench.steadiness": {"bench.recorder", "bench.result", "asyncio"},
+    "bench.assessment": {"bench.course", "bench.collector", "bench.recorder", "bench.report.*", "asyncio"},
+    "exits": {"bench.result", "click", "asyncio"},
 }
 """What a module must not come to by any chain of imports at the top of modules."""
 
 NEVER_IMPORTS = {
     "cli": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "multiprocessing"},
+    "cli_options": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "multiprocessing"},
     "bench.drivers.*": {"bench.plan", "bench.schedule", "bench.recorder", "bench.workload", "bench.result", "cli"},
 }
 """What a module must not import itself, at the top or inside a function."""
 
 PURE = (
-    "bench.arrivals bench.collector bench.figures bench.ledger bench.look bench.measurements bench.outcome "
-    "bench.payload bench.plan bench.process_series bench.published bench.received bench.recorder "
+    "bench.arrivals bench.assessment bench.cautions bench.collector bench.facts bench.figures bench.floor "
+    "bench.generator bench.guard bench.judgement bench.ledger bench.look bench.measurements bench.outcome "
+    "bench.overrides bench.payload bench.plan bench.process_series bench.published bench.received bench.recorder "
     "bench.report.progress bench.report.units bench.result bench.retention_plan bench.schedule "
-    "bench.server_events bench.server_series bench.spans bench.stream_sums bench.text bench.thinning bench.window "
-    "messaging.replies messaging.topic"
+    "bench.server_events bench.server_series bench.spans bench.steadiness bench.stream_sums bench.text "
+    "bench.thinning bench.thresholds bench.verdict bench.window exits messaging.replies messaging.topic"
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
 

@@ -1,10 +1,11 @@
-"""The end of a run as a table for the terminal: latencies per group, rates against their target, totals, caveats.
+"""The end of a run as a table for the terminal: verdict, latencies per group, rates against their target, caveats.
 
 Knows a Result and rich; must not know how it came about. Reads the same at 80 columns, without colour and in a pipe.
-What a user of a busy system feels comes first: response times, counted from the intended send.
+What is said of the figures comes before them. Of these, what a user of a busy system feels comes first: response times,
+counted from the intended send.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import TextIO
 
@@ -15,10 +16,14 @@ from rich.text import Text
 
 from ombdriver.bench.measurements import Delivery
 from ombdriver.bench.report import processes, units
+from ombdriver.bench.report.headline import headline
 from ombdriver.bench.result import LatencySummary, Result, Subscription
 
 MOST_GROUPS = 12
 """Of more groups than that the slowest are told; the file has them all."""
+
+AT_FLOOR = "*"
+"""Stands behind a percentile that says more of the harness than of the system."""
 
 NARROWEST = 80
 """Columns that the tables need."""
@@ -52,14 +57,15 @@ def show(result: Result, path: Path | None, stream: TextIO, width: int | None = 
 
 def _parts(result: Result) -> Iterator[RenderableType]:
     groups = _told(result.subscriptions)
+    yield from headline(result)
     yield Text(f"{result.workload} on {result.setup.get('name', result.driver)}, run {result.run_id}", style="bold")
     yield Text(_described(result))
-    if result.partial:
-        yield Text(f"PARTIAL: {result.partial_reason}", style="bold yellow")
     yield _heading("Response time, from the intended send")
     yield _latencies(result, groups, _RESPONSE)
     yield _heading("Service time, from the actual send; publish delay: from the intended to it")
     yield _latencies(result, groups, _SERVICE)
+    if result.at_harness_floor:
+        yield Text(f"{AT_FLOOR} at harness floor: no higher than `ombdriver calibrate` found with no server")
     yield _heading("Rates and messages of the measured window")
     yield _rates(result, groups)
     if result.delivery:
@@ -96,16 +102,22 @@ def _described(result: Result) -> str:
 
 def _latencies(result: Result, groups: Sequence[Subscription], families: dict[str, str]) -> Table:
     table = _table("", *_COLUMNS, "messages")
+    marks = set(result.at_harness_floor)
     for family, name in families.items():
-        _add_latency(table, name, result.latency[family])
+        _add_latency(table, name, result.latency[family], family, marks)
         for group in groups if family in _OF_GROUP else ():
-            _add_latency(table, f"  {group.name}", getattr(group, _OF_GROUP[family]))
+            summary = getattr(group, _OF_GROUP[family])
+            _add_latency(table, f"  {group.name}", summary, f"{family}[{group.name}]", marks)
     return table
 
 
-def _add_latency(table: Table, name: str, summary: LatencySummary) -> None:
-    figures = (units.latency(getattr(summary, attribute)) for attribute in _COLUMNS.values())
-    table.add_row(Text(name), *figures, units.count(summary.count))
+def _add_latency(table: Table, label: str, summary: LatencySummary, name: str, marks: Set[str]) -> None:
+    """One row; where anything of the report is at the harness floor, each figure has a place for the mark."""
+    figures = (
+        units.latency(getattr(summary, attribute)) + (AT_FLOOR if f"{name}.{column}" in marks else " " * bool(marks))
+        for column, attribute in _COLUMNS.items()
+    )
+    table.add_row(Text(label), *figures, units.count(summary.count))
 
 
 def _rates(result: Result, groups: Sequence[Subscription]) -> Table:

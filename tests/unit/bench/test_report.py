@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from sample_result import SPEC, TELEMETRY, figures, measurements, result
 
+from ombdriver.bench.judgement import Check, NotJudged, Reason, Verdict
 from ombdriver.bench.measurements import LatencySummaryNs, Totals
 from ombdriver.bench.report import live, terminal, units
 from ombdriver.bench.report.progress import Progress
@@ -112,6 +113,45 @@ def test_the_report_tells_of_processes_where_there_is_no_server() -> None:
         "busiest worker        37 %     140 %",
         "no worker stalled",
     ]
+
+
+VERDICT = Verdict(
+    "INVALID",
+    (
+        Reason("scheduleLag", "INVALID", "the p99 of the schedule lag was 9.3 ms, above 2 ms; lower the rate"),
+        Reason("achieved", "OVERLOADED", "published: 1,000 of 2,000 messages/s, under 99%; lower the rate"),
+    ),
+    (NotJudged("rateTrend", "a trend is judged from 30 intervals on"), NotJudged("backlogTrend", "the same")),
+)
+CHECKS = (
+    Check("endToEndResponse.p99 < 5ms", 1.06, 5.0, "ms", True),
+    Check("publishRate >= 2000", 1999.5, 2000.0, "messages/s", False),
+    Check("delivery[group-1].lost <= 0", None, 0.0, "", False),
+)
+
+
+def test_the_report_begins_with_the_verdict(golden: Golden) -> None:
+    """Then its reasons, those of another status with that status; thresholds; marks at the harness floor."""
+    floor = ("publish.p50", "endToEnd[group-1].p99.9", "publish.p75")
+    told = result(verdict=VERDICT, thresholds=CHECKS, at_harness_floor=floor)
+
+    golden("report-verdict.txt", shown(told, 80))
+
+
+def test_a_valid_run_is_told_in_one_word() -> None:
+    """Before everything else."""
+    assert shown(result(verdict=Verdict("VALID"))).startswith("VALID\n\n1kb-3groups on embedded")
+
+
+@pytest.mark.parametrize(("status", "colour"), [("VALID", "32"), ("INVALID", "31"), ("LOSS", "31"), ("UNSTEADY", "33")])
+def test_the_verdict_is_coloured_on_a_terminal(status: str, colour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Green, red or yellow."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stream = Tty()
+    terminal.show(result(verdict=Verdict(status)), PATH, stream, 80)
+
+    assert stream.getvalue().startswith(f"\x1b[1;{colour}m{status}\x1b[0m\n")
 
 
 def test_a_pipe_gets_80_columns_and_no_escape_codes(monkeypatch: pytest.MonkeyPatch) -> None:

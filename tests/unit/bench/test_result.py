@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_result import family, figures, measurements, result
 
+from ombdriver.bench.judgement import STATUSES, Check, NotJudged, Reason, Verdict
 from ombdriver.bench.measurements import FAMILIES, LatencySummaryNs, Totals
 from ombdriver.bench.outcome import summary
 from ombdriver.bench.result import Caveat, Result
@@ -23,6 +24,7 @@ OUR_LATENCIES = ["publishResponseLatency", "endToEndResponseLatency"]
 OURS = [
     "kind", "formatVersion", "version", "runId", "tags", "beginTime",
     "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate", "partial", "partialReason",
+    "verdict", "thresholds", "atHarnessFloor",
     "caveats", "totals", "delivery", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",
     "workloadSha256", "setup", "environment", "telemetry", "histograms",
 ]
@@ -136,22 +138,64 @@ def test_a_result_without_groups_can_be_told() -> None:
     reason=st.none() | st.text(min_size=1),
     caveats=st.lists(st.builds(Caveat, st.text(), st.text()), max_size=2),
     totals=st.builds(Totals, *[st.integers(0, 2**53)] * 4),
+    judged=st.fixed_dictionaries(
+        {
+            "verdict": st.none()
+            | st.builds(
+                Verdict,
+                st.sampled_from(STATUSES),
+                st.lists(st.builds(Reason, st.text(), st.sampled_from(STATUSES), st.text())).map(tuple),
+                st.lists(st.builds(NotJudged, st.text(), st.text())).map(tuple),
+            ),
+            "thresholds": st.lists(
+                st.builds(Check, st.text(), st.none() | st.floats(0, 1e9), st.floats(0, 1e9), st.text(), st.booleans())
+            ),
+            "at_harness_floor": st.lists(st.text()),
+        }
+    ),
 )
 def test_what_was_written_is_read_back(
-    count: int, scale: int, tags: dict[str, str], rates: list[float], reason: str | None, caveats: Any, totals: Totals
+    count: int,
+    scale: int,
+    tags: dict[str, str],
+    rates: list[float],
+    reason: str | None,
+    caveats: Any,
+    totals: Totals,
+    judged: dict[str, Any],
 ) -> None:
     """Writing and reading lose nothing."""
     families = {name: family(scale) for name in FAMILIES}
     families["publish"] = type(families["publish"])(figures(scale, count), "", [], {})
     measured = measurements(families=families, publish_rate=rates, totals=totals)
-    written = result(measured, tags=tags, partial_reason=reason, caveats=caveats)
+    written = result(measured, tags=tags, partial_reason=reason, caveats=caveats, **judged)
 
     assert Result.loads(written.dumps(), "r.json") == written
 
 
+def test_a_file_from_before_there_were_verdicts_is_read() -> None:
+    """It has none, and no thresholds."""
+    data = to_json()
+    for key in ("verdict", "thresholds", "atHarnessFloor"):
+        del data[key]
+
+    assert Result.loads(json.dumps(data), "r.json") == result()
+
+
+def test_the_verdict_stands_in_the_json_with_its_reasons() -> None:
+    """Under names that are told in docs/result.md."""
+    verdict = Verdict("INVALID", (Reason("scheduleLag", "INVALID", "late"),), (NotJudged("lost", "no ledger"),))
+
+    assert to_json(verdict=verdict)["verdict"] == {
+        "status": "INVALID",
+        "reasons": [{"rule": "scheduleLag", "status": "INVALID", "message": "late"}],
+        "notJudged": [{"rule": "lost", "message": "no ledger"}],
+    }
+
+
 def test_keys_of_a_later_version_are_passed_over() -> None:
     """A new key alone does not make a result unreadable."""
-    data = to_json() | {"verdict": "VALID"}
+    data = to_json() | {"weather": "fine"}
 
     assert Result.loads(json.dumps(data), "r.json") == result()
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ombdriver.bench.overrides import Overrides
 from ombdriver.bench.text import MINUTE, SECOND
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import InputError
@@ -104,6 +105,24 @@ def test_a_randomized_payload_needs_no_file(tmp_path: Path) -> None:
     assert Workload.parse(text, "w.yaml", tmp_path).payload.content is None
 
 
+def test_thresholds_demand_something_of_a_load_and_make_no_other() -> None:
+    """Those of the command line come after the file's; the hash is that of the load alone."""
+    workload = small(thresholds=["publish.p99 < 5ms"])
+
+    demanding = workload.with_overrides(Overrides(thresholds=["totals.unsent <= 0"], abort_on_fail=True))
+
+    assert demanding.thresholds == ["publish.p99 < 5ms", "totals.unsent <= 0"]
+    assert (workload.abort_on_fail, demanding.abort_on_fail) == (False, True)
+    assert demanding.sha256 == workload.sha256 == small().sha256
+    assert demanding.with_overrides(Overrides()).spec() == demanding.spec()
+
+
+def test_a_threshold_of_the_command_line_is_told_by_its_option() -> None:
+    """A group that this workload does not have."""
+    with pytest.raises(InputError, match="--threshold: there is no group 'group-4'"):
+        small().with_overrides(Overrides(thresholds=["endToEnd[group-4].p99 < 5ms"]))
+
+
 def test_what_is_left_out_has_a_default() -> None:
     """Defaults are OMB's where OMB has the field; a workload without a name bears that of its file."""
     workload = small()
@@ -129,6 +148,8 @@ def test_what_is_left_out_has_a_default() -> None:
         "drainTimeout": "30s",
         "checksum": False,
         "seed": 0,
+        "thresholds": [],
+        "abortOnFail": False,
     }
 
 
@@ -181,24 +202,24 @@ def test_overrides_replace_what_the_file_says() -> None:
     """The command line wins over the file, and leaves the rest of it."""
     workload = Workload.load(OMB / "randomized-keyed-4kb.yaml")
 
-    changed = workload.with_overrides(duration_ns=3 * SECOND, warmup_ns=0, rate=10)
+    changed = workload.with_overrides(Overrides(duration_ns=3 * SECOND, warmup_ns=0, rate=10))
 
     assert (changed.test_ns, changed.warmup_ns, changed.producer_rate) == (3 * SECOND, 0, 10)
     assert changed.payload == workload.payload
-    assert workload.with_overrides().spec() == workload.spec()
+    assert workload.with_overrides(Overrides()).spec() == workload.spec()
 
 
 def test_overrides_keep_the_payload_files_content(omb_checkout: Path) -> None:
     """The payload file is read once, and not looked for again."""
     workload = Workload.load(omb_checkout / "workloads" / "1-topic-1-partition-1kb.yaml")
 
-    assert workload.with_overrides(rate=1).payload.content == b"k" * 1024
+    assert workload.with_overrides(Overrides(rate=1)).payload.content == b"k" * 1024
 
 
 def test_overrides_are_checked_and_named_by_their_option() -> None:
     """A fault of the command line names the option, not a line of the file; all are told at once."""
     with pytest.raises(InputError) as caught:
-        small().with_overrides(duration_ns=1, warmup_ns=SECOND, rate=0)
+        small().with_overrides(Overrides(duration_ns=1, warmup_ns=SECOND, rate=0))
 
     assert caught.value.faults == (
         "--rate: 0 (find the maximum rate) is not supported yet; write the rate to test, as 10000",
@@ -209,10 +230,10 @@ def test_overrides_are_checked_and_named_by_their_option() -> None:
 def test_a_test_shorter_than_the_default_interval_is_one_sample() -> None:
     """By the file or by an override; an interval that the file gives is not changed, but told with the workload."""
     assert small(testDuration="500ms").sample_interval_ns == SECOND // 2
-    assert small().with_overrides(duration_ns=SECOND // 2).sample_interval_ns == SECOND // 2
+    assert small().with_overrides(Overrides(duration_ns=SECOND // 2)).sample_interval_ns == SECOND // 2
 
     with pytest.raises(InputError) as caught:
-        small(sampleInterval="2s", name="mine").with_overrides(duration_ns=SECOND, rate=5)
+        small(sampleInterval="2s", name="mine").with_overrides(Overrides(duration_ns=SECOND, rate=5))
     assert caught.value.faults == (
         "mine with --duration, --rate: sampleInterval: 2s is longer than the test (1s); write a shorter one, as 100ms",
     )

@@ -45,6 +45,16 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"thresholds": "publish.p99 < 5ms"}, "w.yaml:9: thresholds: must be a list of conditions, not 'publish.p99"),
+        ({"thresholds": "[1]"}, "w.yaml:9: thresholds: must be a list of conditions, not [1]; write it as 'endToEnd"),
+        ({"thresholds": "[publish.p99 < 5]"}, "w.yaml:9: thresholds: 'publish.p99 < 5': 5 has no unit; write 5ms"),
+        ({"thresholds": "[a < 5, b < 5]"}, "; and there is no figure 'b'; there are: publish"),
+        ({"thresholds": "['endToEnd[group-2].p50 < 5ms']"}, "there is no group 'group-2'; did you mean group-1?"),
+        (
+            {"thresholds": "['endToEnd[group-1].p50 < 5ms']", "consumerPerSubscription": "0"},
+            "there is no group 'group-1'; this run has none",
+        ),
+        ({"abortOnFail": "1"}, "w.yaml:9: abortOnFail: must be true or false, not 1"),
         ({"topics": "0"}, "w.yaml:1: topics: 0 is too small; write 1 or more"),
         ({"topics": "-1"}, "w.yaml:1: topics: -1 is too small; write 1 or more"),
         ({"topics": "yes"}, "w.yaml:1: topics: must be a whole number, not True; write digits only"),

@@ -1,0 +1,106 @@
+"""What is said of a result as a whole, as data: its verdict with the reasons, its thresholds, why it ended early.
+
+Knows nothing of how any of it is found out: the rules are in `verdict`, thresholds in `thresholds`. Pure; a `Result`
+holds these and reads them back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+STATUSES = ("PARTIAL", "LOSS", "INVALID", "OVERLOADED", "UNSTEADY", "VALID")
+"""Every status that a verdict may have; the earlier one holds when there are reasons for several."""
+VALID = STATUSES[-1]
+
+INTERRUPTED = "interrupted"
+WORKER_DIED = "workerDied"
+THRESHOLD_FAILED = "thresholdFailed"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a run ended before its time.
+
+    Attributes:
+        kind: `INTERRUPTED`, `WORKER_DIED` or `THRESHOLD_FAILED`; the name of the verdict's rule as well.
+        reason: what happened and when, for people.
+    """
+
+    kind: str
+    reason: str
+
+    @classmethod
+    def after(cls, kind: str, what: str, measured_ns: int) -> "Ending":
+        """`what` ended the run when so much had been measured."""
+        return cls(kind, f"{what} after {measured_ns / 1e9:.1f} s of the measurement")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a result has its status, or would have another one but for a graver reason.
+
+    Attributes:
+        rule: the name of the rule, as in docs/verdict.md.
+        status: what the rule says of the result; one of `STATUSES`.
+        message: the figure, the threshold, and what to do about it.
+    """
+
+    rule: str
+    status: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotJudged:
+    """A rule that could not be applied, and why not."""
+
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the figures can be trusted, and mean what they seem to.
+
+    Attributes:
+        status: one of `STATUSES`; that of the gravest reason.
+        reasons: all of them, the gravest first; none when `VALID`.
+        not_judged: the rules that could not be applied.
+    """
+
+    status: str
+    reasons: tuple[Reason, ...] = ()
+    not_judged: tuple[NotJudged, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Verdict":
+        """Reads what a result's JSON holds; a missing key is a KeyError."""
+        return cls(
+            data["status"],
+            tuple(Reason(one["rule"], one["status"], one["message"]) for one in data["reasons"]),
+            tuple(NotJudged(one["rule"], one["message"]) for one in data["notJudged"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What became of one threshold.
+
+    Attributes:
+        expression: as the user wrote it.
+        value: the figure, in `unit`; None when there was no sample.
+        limit: what it was held against, in `unit`.
+        unit: `ms`, `messages/s`, or `` for a number.
+        passed: whether it held; a figure without a sample never does.
+    """
+
+    expression: str
+    value: float | None
+    limit: float
+    unit: str
+    passed: bool
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Check":
+        """Reads what a result's JSON holds; a missing key is a KeyError."""
+        return cls(data["expression"], data["value"], data["limit"], data["unit"], data["passed"])

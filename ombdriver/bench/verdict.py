@@ -1,0 +1,208 @@
+"""The rules of the verdict: facts of a run -> a status and all its reasons. Pure; docs/verdict.md has the same table.
+
+Each rule is a function from `Facts` to the messages that it has to tell, or to why it can't judge. It knows numbers
+only: not where they come from, and neither a result nor a file.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ombdriver.bench import generator
+from ombdriver.bench.facts import Facts, Found, Unjudged
+from ombdriver.bench.judgement import (
+    INTERRUPTED,
+    STATUSES,
+    THRESHOLD_FAILED,
+    VALID,
+    WORKER_DIED,
+    NotJudged,
+    Reason,
+    Verdict,
+)
+
+LEAST_ACHIEVED = 0.99
+MOST_ERRORS = 0.001
+FEWEST_INTERVALS = 30
+TREND_EFFECT = 0.1
+TREND_LEVEL = 0.01
+"""How likely any trend at all may be told where there is none; the series that are judged share it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table.
+
+    Attributes:
+        name: as in the result.
+        status: what the rule says of a run when it has something to tell.
+        threshold: when that is, as in docs/verdict.md.
+        judge: does it.
+    """
+
+    name: str
+    status: str
+    threshold: str
+    judge: Callable[[Facts], Found]
+
+
+def judge(facts: Facts) -> Verdict:
+    """The verdict: the gravest status that any rule tells, with the reasons of all rules."""
+    reasons: list[Reason] = []
+    unjudged: list[NotJudged] = []
+    for rule in RULES:
+        found = rule.judge(facts)
+        if isinstance(found, Unjudged):
+            unjudged.append(NotJudged(rule.name, found.why))
+        else:
+            reasons += [Reason(rule.name, rule.status, message) for message in found]
+    reasons.sort(key=lambda reason: STATUSES.index(reason.status))
+    return Verdict(reasons[0].status if reasons else VALID, tuple(reasons), tuple(unjudged))
+
+
+# -- PARTIAL, LOSS -----------------------------------------------------------------------------------------------------
+
+
+def _ended_by(kind: str, way_out: str) -> Callable[[Facts], Found]:
+    def judged(facts: Facts) -> Found:
+        ended = facts.ending is not None and facts.ending.kind == kind
+        return [f"{facts.ending.reason}; {way_out}"] if ended and facts.ending else []
+
+    return judged
+
+
+def _missing(of: Callable[[Facts], Mapping[str, int] | None], what: str) -> Callable[[Facts], Found]:
+    def judged(facts: Facts) -> Found:
+        counts = of(facts)
+        if counts is None:
+            return Unjudged("nothing was kept of which messages were delivered")
+        return [f"{name}: {count:,} {what}" for name, count in counts.items() if count > 0]
+
+    return judged
+
+
+# -- OVERLOADED, UNSTEADY ----------------------------------------------------------------------------------------------
+
+
+def _achieved(facts: Facts) -> Found:
+    if not facts.target_rate or not facts.achieved:
+        return Unjudged("nothing was due")
+    return [
+        f"{name}: {rate:,.0f} of {facts.target_rate:,.0f} messages/s, {rate / facts.target_rate:.1%} of the target,"
+        f" under {LEAST_ACHIEVED:.0%}: the system could not; lower the rate, or give the server more"
+        for name, rate in facts.achieved.items()
+        if rate < LEAST_ACHIEVED * facts.target_rate
+    ]
+
+
+def _errors(facts: Facts) -> Found:
+    if not facts.due:
+        return Unjudged("nothing was due")
+    if facts.errors <= MOST_ERRORS * facts.due:
+        return []
+    return [
+        f"{facts.errors:,} of {facts.due:,} messages met an error, {facts.errors / facts.due:.2%}, above"
+        f" {MOST_ERRORS:.1%}; the caveats tell which error it was"
+    ]
+
+
+def _trend_of(names: Sequence[str], way_out: str) -> Callable[[Facts], Found]:
+    def judged(facts: Facts) -> Found:
+        judged_ones = [each for each in facts.trends if each.series in names]
+        if not judged_ones:
+            return Unjudged(
+                f"a trend is judged from {FEWEST_INTERVALS} intervals with samples on, of {facts.intervals} here"
+            )
+        return [
+            f"{each.series} {'rose' if each.change > 0 else 'fell'} by {abs(each.change):.0%} over the window, above"
+            f" {TREND_EFFECT:.0%}; {way_out}"
+            for each in judged_ones
+            if abs(each.change) > TREND_EFFECT and each.p_value < TREND_LEVEL / len(facts.trends)
+        ]
+
+    return judged
+
+
+LATENCY_SERIES = (
+    "publishResponseLatency50pct",
+    "publishResponseLatency99pct",
+    "endToEndResponseLatency50pct",
+    "endToEndResponseLatency99pct",
+)
+
+_BOUND = "the larger of 2 ms and half of the p99 of `publishResponse`"
+_TREND = "above 10 % over the window, at a level of 1 %, from 30 intervals on"
+_WHOLE = "run it again for whole figures"
+
+RULES = (
+    Rule("interrupted", "PARTIAL", "the run was interrupted", _ended_by(INTERRUPTED, _WHOLE)),
+    Rule("workerDied", "PARTIAL", "a worker died, or did not answer", _ended_by(WORKER_DIED, _WHOLE)),
+    Rule(
+        "thresholdFailed",
+        "PARTIAL",
+        "`abortOnFail` ended the run",
+        _ended_by(THRESHOLD_FAILED, "leave out --abort-on-fail (abortOnFail) for whole figures"),
+    ),
+    Rule(
+        "lost",
+        "LOSS",
+        "lost > 0",
+        _missing(
+            lambda facts: facts.lost,
+            "acknowledged messages are lost: gone though never trimmed, or passed over; see `delivery` in the result"
+            " and the server's log",
+        ),
+    ),
+    Rule(
+        "trimmed",
+        "LOSS",
+        "trimmed > 0",
+        _missing(
+            lambda facts: facts.trimmed,
+            "acknowledged messages were trimmed before they were read; set a larger retention in the setup",
+        ),
+    ),
+    Rule("scheduleLag", "INVALID", f"p99 of `scheduleLag` above {_BOUND}", generator.schedule_lag),
+    Rule(
+        "runDelay",
+        "INVALID",
+        "a worker waited for a core longer than it ran, and for more than 5 % of the window",
+        generator.waiting,
+    ),
+    Rule(
+        "throttled", "INVALID", "a worker throttled by its cgroup for more than 1 % of the window", generator.throttled
+    ),
+    Rule("coreBusy", "INVALID", "a worker took more than 90 % of a core", generator.busy),
+    Rule(
+        "collections",
+        "INVALID",
+        f"a collection longer than {_BOUND}, and than 1 % of the window",
+        generator.collections,
+    ),
+    Rule(
+        "stalls",
+        "INVALID",
+        f"a stall of a worker's event loop longer than {_BOUND}, and all of its stalls more than 1 % of the window",
+        generator.stalls,
+    ),
+    Rule("achieved", "OVERLOADED", "published, or received by a group, under 99 % of the target rate", _achieved),
+    Rule("errors", "OVERLOADED", "more than 0.1 % of the messages met an error", _errors),
+    Rule(
+        "rateTrend",
+        "UNSTEADY",
+        f"`publishRate` changed: {_TREND}",
+        _trend_of(("publishRate",), "run longer, and look at `publishRate` in the result"),
+    ),
+    Rule(
+        "latencyTrend",
+        "UNSTEADY",
+        f"the p50 or p99 of `publishResponse` or `endToEndResponse` changed: {_TREND}; of 0.5 ms, if that is more",
+        _trend_of(LATENCY_SERIES, "give a longer warm-up, run longer, or lower the rate"),
+    ),
+    Rule(
+        "backlogTrend",
+        "UNSTEADY",
+        f"`backlog` changed: {_TREND}; of what one interval brings, if that is more",
+        _trend_of(("backlog",), "consumers do not keep up, or caught up: lower the rate, or add consumers"),
+    ),
+)
+"""In the order of docs/verdict.md; a test holds the two together."""

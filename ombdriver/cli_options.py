@@ -1,0 +1,76 @@
+"""The options that several verbs of the command line have in common, and how their values are read."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+class Duration(click.ParamType[int]):
+    """`10s`, `5m`, `1h`: nanoseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The nanoseconds; what is no text has been converted before."""
+        from ombdriver.bench.text import parse_duration
+
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def read_tags(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    """`KEY=VALUE`, each."""
+    tags = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not key or not equals:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
+        tags[key] = text
+    return tags
+
+
+def read_thresholds(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> Sequence[str]:
+    """`FIGURE OP VALUE`, each; which groups there are is told by each workload."""
+    from ombdriver.bench.thresholds import Threshold
+
+    for value in values:
+        try:
+            Threshold.parse(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return values
+
+
+def request_options(verb: Verb) -> Verb:
+    """What `run` and `plan` have in common."""
+    options = (
+        click.option(
+            "--setup", "setup_name", default="embedded", metavar="NAME", help="Setup by name: embedded, memory."
+        ),
+        click.option(
+            "--url", metavar="URL", help="A server of yours in place of the setup's: redis://, rediss://, unix://."
+        ),
+        click.option("--duration", type=Duration(), help="Measured time, in place of the workload's: 10s, 5m, 1h."),
+        click.option("--warmup", type=Duration(), help="Warm-up, in place of the workload's; 0s for none."),
+        click.option("--rate", type=int, help="Messages per second, in place of the workload's producerRate."),
+        click.option("--workers", type=int, help="Processes; chosen by the machine's cores when absent."),
+        click.option(
+            "--threshold",
+            "thresholds",
+            multiple=True,
+            callback=read_thresholds,
+            metavar="CONDITION",
+            help="As 'endToEndResponse.p99 < 5ms', besides the workload's; repeatable.",
+        ),
+        click.option("--abort-on-fail", is_flag=True, help="End a run as soon as a threshold fails."),
+    )
+    for option in reversed(options):
+        verb = option(verb)
+    return verb
