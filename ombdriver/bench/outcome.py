@@ -127,12 +127,25 @@ def build_result(
             "unit": "ns",
             "families": _encoded(measured.families),
             "subscriptions": {each.name: _encoded(each.latency) for each in measured.subscriptions},
+            **({"intervals": _intervals(measured)} if measured.histogram_interval_ns else {}),
         },
     )
 
 
 def _encoded(distributions: Mapping[str, Distribution]) -> dict[str, str]:
     return {family: each.encoded for family, each in distributions.items()}
+
+
+def _intervals(measured: Measurements) -> dict[str, Any]:
+    return {
+        "seconds": measured.histogram_interval_ns / 10**9,
+        "families": {family: list(each.intervals) for family, each in measured.families.items()},
+        "subscriptionSeconds": measured.subscription_interval_ns / 10**9,
+        "subscriptions": {
+            each.name: {family: list(one.intervals) for family, one in each.latency.items()}
+            for each in measured.subscriptions
+        },
+    }
 
 
 def _in(unit: Callable[[float], float], figures: LatencySummaryNs, attribute: str) -> float | None:

@@ -47,6 +47,12 @@ def bucket_top(index: Buckets) -> Int64s:
     return top
 
 
+def bucket_size(index: Buckets) -> Int64s:
+    """How many values fall into each bucket."""
+    size: Int64s = np.int64(1) << np.maximum((index.astype(np.int64) >> _HALF_MAGNITUDE) - 1, 0)
+    return size
+
+
 def _compact(index: Buckets, counts: Counts) -> tuple[Buckets, Counts]:
     """The same in 6 bytes a bucket; in 10 where a count needs more than 32 bits."""
     small = not len(counts) or int(counts.max()) < 2**32
@@ -156,18 +162,31 @@ class Histogram:
 
     @classmethod
     def decode(cls, text: str) -> "Histogram":
-        """Reads what `encode` wrote; sum, least and greatest are then known to the bucket only."""
-        decoded = HdrHistogram.decode(text)
+        """Reads what `encode` wrote; sum, least and greatest are then known to the bucket only.
+
+        Each sample counts in the sum at the middle of its bucket, as HdrHistogram's ports count in their means.
+
+        Raises:
+            ValueError: if `text` is no such histogram.
+        """
+        try:
+            decoded = HdrHistogram.decode(text)
+        except Exception as error:  # of base64, zlib, struct and hdrh: there is no common root
+            raise ValueError(f"not an encoded histogram ({error})") from error
+        shape = (decoded.lowest_trackable_value, decoded.highest_trackable_value, decoded.significant_figures)
+        if shape != (1, HIGHEST_NS, SIGNIFICANT_DIGITS):
+            raise ValueError("a histogram of another range or precision than ours")
         dense = np.frombuffer(decoded.counts, dtype=np.int64)
         index = np.flatnonzero(dense)
         if not len(index):
             return cls.zero()
         counts = dense[index].astype(np.int64)
         tops = bucket_top(index)
+        middles = tops - (bucket_size(index) - 1) // 2
         return cls(
             *_compact(index, counts),
             int(counts.sum()),
-            int((tops.astype(np.float64) * counts).sum()),
+            int((middles.astype(np.float64) * counts).sum()),
             int(tops[0]),
             int(tops[-1]),
         )
