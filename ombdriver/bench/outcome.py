@@ -10,6 +10,7 @@ from typing import Any
 
 from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Distribution, LatencySummaryNs, Measurements
 from ombdriver.bench.result import STATISTICS, Caveat, LatencySummary, Result, Subscription, aggregated
+from ombdriver.bench.result_versions import content_sha256
 
 _NS_PER_MS = 1_000_000
 _NS_PER_US = 1_000
@@ -122,6 +123,7 @@ def build_result(
         workload_spec=workload_spec,
         workload_sha256=workload_sha256,
         setup=setup,
+        setup_sha256=content_sha256(setup),
         environment=environment,
         histograms={
             "unit": "ns",

@@ -13,11 +13,12 @@ from datetime import datetime
 from typing import Any
 
 from ombdriver.bench.measurements import FAMILIES
+from ombdriver.bench.result_versions import upgraded
 from ombdriver.errors import InputError
 
 KIND = "run"
 FORMAT_VERSION = 1
-"""Raised when a key changes its meaning or goes away; a new key alone does not raise it."""
+"""Raised when a key changes its meaning or goes away; a new key alone does not raise it. See `result_versions`."""
 
 STATISTICS = {
     "Avg": "avg",
@@ -127,8 +128,10 @@ class Result:
         rates, series, aggregated, quantiles: by the names in `RATES`, `SERIES`, `AGGREGATED`, `QUANTILES`, which stand
             at the top of the JSON; latencies in OMB's units.
         workload_spec, workload_sha256, setup: as resolved.
+        setup_sha256: a hash of `setup`, which holds no password.
         environment: as found.
-        histograms: `unit` (ns), `families` and `subscriptions`: encoded histograms, by family, and by group and family.
+        histograms: `unit` (ns), `families` and `subscriptions`: encoded histograms, by family, and by group and family;
+            `intervals`: the same for each interval; not in results of older versions.
     """
 
     version: str
@@ -161,6 +164,7 @@ class Result:
     workload_spec: Mapping[str, Any]
     workload_sha256: str
     setup: Mapping[str, Any]
+    setup_sha256: str
     environment: Mapping[str, Any]
     histograms: Mapping[str, Any]
 
@@ -169,15 +173,19 @@ class Result:
         """Seconds from `begin_time` to `end_time`."""
         return (datetime.fromisoformat(self.end_time) - datetime.fromisoformat(self.begin_time)).total_seconds()
 
-    def mean_rate(self, name: str) -> float:
-        """The mean over the window of one of the first three `RATES`; the last interval may be a shorter one."""
-        rates = self.rates[name]
-        if not rates:
-            return 0.0
-        last_s = self.window_s - (len(rates) - 1) * self.sample_interval_seconds
+    def interval_lengths_s(self) -> list[float]:
+        """The length of each sample interval in seconds; the last one may be shorter than the others."""
+        count = len(self.rates["publishRate"])
+        last_s = self.window_s - (count - 1) * self.sample_interval_seconds
         if not 0 < last_s <= self.sample_interval_seconds:  # times are to the millisecond only
             last_s = self.sample_interval_seconds
-        seconds = [self.sample_interval_seconds] * (len(rates) - 1) + [last_s]
+        return [self.sample_interval_seconds] * (count - 1) + [last_s] * min(count, 1)
+
+    def mean_rate(self, name: str) -> float:
+        """The mean over the window of one of the first three `RATES`."""
+        rates, seconds = self.rates[name], self.interval_lengths_s()
+        if not rates:
+            return 0.0
         return sum(rate * length for rate, length in zip(rates, seconds, strict=True)) / sum(seconds)
 
     def to_json(self) -> dict[str, Any]:
@@ -201,24 +209,19 @@ class Result:
 
     @classmethod
     def loads(cls, text: str, source: str) -> "Result":
-        """Reads what `dumps` wrote, from any version that wrote this format. Keys that are not known are passed over.
+        """Reads what `dumps` wrote, of this version or any before it. Keys that are not known are passed over.
 
         Raises:
-            InputError: if `text` (of the file `source`) is no such result.
+            InputError: if `text` (of the file `source`) is no such result, or one of a later formatVersion.
         """
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{source}: not JSON ({error}); give a result file that ombdriver wrote") from error
         if not isinstance(data, dict) or data.get("kind") != KIND:
             raise InputError(f"{source}: not the result of a run; give a file that `ombdriver run` wrote")
-        if data.get("formatVersion") != FORMAT_VERSION:
-            found = data.get("formatVersion")
-            raise InputError(
-                f"{source}: formatVersion is {found}, this ombdriver reads {FORMAT_VERSION}; use one that fits"
-            )
         try:
-            return cls._from_json(data)
+            return cls._from_json(upgraded(data, source, FORMAT_VERSION))
         except KeyError as error:
             raise InputError(f"{source}: the key {error} is missing; the file is damaged, run again") from error
         except (TypeError, AttributeError) as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ombdriver.bench.result import Result
-from ombdriver.errors import RunError
+from ombdriver.errors import InputError, RunError
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_PART = 60
@@ -40,6 +40,22 @@ def prepare(folder: Path) -> None:
             file.flush()
     except OSError as error:
         raise _cannot_write(folder, error) from error
+
+
+def load(path: Path) -> Result:
+    """Reads a result's file, of this version of ombdriver or of any before it.
+
+    Raises:
+        InputError: if it is not there, can't be read, or is no result.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text, so not a result; give a file that `ombdriver run` wrote") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise InputError(f"{path} can't be read ({reason}); give a result file, as there are in results/") from error
+    return Result.loads(text, str(path))
 
 
 def save(result: Result, folder: Path) -> Path:
