@@ -28,6 +28,10 @@ _HALF_COUNT: int = _SHAPE.sub_bucket_half_count
 _MASK: int = _SHAPE.sub_bucket_mask
 _INT64_MAX = 2**63 - 1
 
+BUCKETS: int = _SHAPE.bucket_count
+SUB_BUCKETS: int = _SHAPE.sub_bucket_count
+"""Of HdrHistogram's form for this range; its texts tell them."""
+
 
 def bucket_index(values: Int64s) -> Int64s:
     """The index into HdrHistogram's counts of each value (0 to `HIGHEST_NS`); the same as its own for each."""
@@ -47,10 +51,11 @@ def bucket_top(index: Buckets) -> Int64s:
     return top
 
 
-def bucket_size(index: Buckets) -> Int64s:
-    """How many values fall into each bucket."""
-    size: Int64s = np.int64(1) << np.maximum((index.astype(np.int64) >> _HALF_MAGNITUDE) - 1, 0)
-    return size
+def bucket_middle(index: Buckets) -> Int64s:
+    """The value that stands for each bucket in HdrHistogram's means, in nanoseconds."""
+    size = np.int64(1) << np.maximum((index.astype(np.int64) >> _HALF_MAGNITUDE) - 1, 0)
+    middle: Int64s = bucket_top(index) - size + 1 + size // 2
+    return middle
 
 
 def _compact(index: Buckets, counts: Counts) -> tuple[Buckets, Counts]:
@@ -182,11 +187,10 @@ class Histogram:
             return cls.zero()
         counts = dense[index].astype(np.int64)
         tops = bucket_top(index)
-        middles = tops - (bucket_size(index) - 1) // 2
         return cls(
             *_compact(index, counts),
             int(counts.sum()),
-            int((middles.astype(np.float64) * counts).sum()),
+            int((bucket_middle(index).astype(np.float64) * counts).sum()),
             int(tops[0]),
             int(tops[-1]),
         )

@@ -54,7 +54,5 @@ def test_merging_drops_nothing(values: list[list[int]], by: int) -> None:
 
     found = merged(histograms, by)
 
-    assert [each.count for each in found] == [
-        sum(map(len, values[at : at + by])) for at in range(0, len(values), by)
-    ]
+    assert [each.count for each in found] == [sum(map(len, values[at : at + by])) for at in range(0, len(values), by)]
     assert sum(each.sum_ns for each in found) == sum(map(sum, values))
