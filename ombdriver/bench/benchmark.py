@@ -18,7 +18,7 @@ from ombdriver.bench.collector import Collector
 from ombdriver.bench.course import Course
 from ombdriver.bench.driver import Driver, load_driver
 from ombdriver.bench.ensemble import Ensemble
-from ombdriver.bench.environment import fingerprint, host
+from ombdriver.bench.environment import fingerprint, host, load_average
 from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.outcome import build_result
 from ombdriver.bench.plan import Plan, make_plan, memory_estimate
@@ -96,6 +96,7 @@ async def run(
     """
     plan = plan_of(request, new_run_id())
     store.prepare(request.output)
+    load_at_start = load_average()
     async with AsyncExitStack() as stack:
         with stop.cancels():
             server, url = await _server(request.setup, stack)
@@ -121,7 +122,7 @@ async def run(
             raise
         if course.window is None:
             return None
-        finished = _keep(request, plan, course, facts)
+        finished = _keep(request, plan, course, facts, load_at_start)
         on_stored(finished)
         return finished
 
@@ -167,7 +168,13 @@ async def _delete_created(driver: Driver, setup: Setup) -> None:
         raise RunError(f"{error}; what this run created is still there: `ombdriver clean --url {url}`") from error
 
 
-def _keep(request: Request, plan: Plan, course: Course, facts: Mapping[str, object]) -> Finished:
+def _keep(
+    request: Request,
+    plan: Plan,
+    course: Course,
+    facts: Mapping[str, object],
+    load_at_start: Sequence[float] | None,
+) -> Finished:
     assert course.window is not None
     assert course.begin_time is not None
     result = build_result(
@@ -182,7 +189,9 @@ def _keep(request: Request, plan: Plan, course: Course, facts: Mapping[str, obje
         workload_spec=request.workload.spec(),
         workload_sha256=request.workload.sha256,
         setup=request.setup.spec(),
-        environment=fingerprint(facts, request.command_line)
+        environment=fingerprint(
+            facts, request.command_line, load_at_start=load_at_start, seeds={"workload": request.workload.seed}
+        )
         | {"workers": course.workers, "harness": store.latest_calibration(request.output, host())},
         caveats=course.caveats,
         partial_reason=course.partial_reason,

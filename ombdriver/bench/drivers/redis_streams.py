@@ -13,7 +13,7 @@ from ombdriver.bench.driver import OnReplies, TopicSpec
 from ombdriver.bench.drivers import stream_runs
 from ombdriver.bench.drivers.stream_consumer import Acknowledger, StreamConsumer
 from ombdriver.bench.drivers.stream_producer import StreamProducer
-from ombdriver.bench.drivers.stream_server import border, check_version, facts
+from ombdriver.bench.drivers.stream_server import address, border, check_version, facts, settings
 from ombdriver.errors import DriverError, InputError, ServerError
 from ombdriver.messaging.address import open_client
 from ombdriver.messaging.channel import Channel
@@ -122,7 +122,12 @@ class RedisStreamsDriver:
     async def describe(self) -> Mapping[str, object]:
         """See `driver.Driver.describe`."""
         with border(self.server):
-            return await facts(self._channels.control)
+            found = await facts(self._channels.control)
+            return {
+                **found,
+                **await address(str(self._options["url"])),
+                "config": await settings(self._channels.control),
+            }
 
     async def delete_created(self) -> int:
         """See `driver.Driver.delete_created`."""
@@ -180,7 +185,9 @@ async def open_driver(options: Mapping[str, object]) -> RedisStreamsDriver:
         raise InputError("redis-streams needs the options url and run_id")
     driver = RedisStreamsDriver(options)
     try:
-        check_version(driver.server, await driver.describe())
+        with border(driver.server):
+            found = await facts(driver._channels.control)
+        check_version(driver.server, found)
     except BaseException:
         await driver.aclose()
         raise
