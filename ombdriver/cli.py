@@ -5,7 +5,6 @@ harness stand in the verbs: a spawned worker imports this module too, and `--hel
 """
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -16,45 +15,22 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from ombdriver import __version__
+from ombdriver import __version__, cli_files
+from ombdriver.cli_values import Duration, tags
 from ombdriver.errors import InputError, OmbdriverError
 from ombdriver.secrets import redact_text
 
 if TYPE_CHECKING:
     from ombdriver.bench.benchmark import Finished, Request
+    from ombdriver.bench.drift import Drift
     from ombdriver.bench.report.live import LiveView
+    from ombdriver.bench.result import Result
 
 EXIT_FAILED = 1
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
-
-
-class _Duration(click.ParamType[int]):
-    """`10s`, `5m`, `1h`: nanoseconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from ombdriver.bench.text import parse_duration
-
-        if not isinstance(value, str):
-            return value
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def _tags(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
-    tags = {}
-    for value in values:
-        key, equals, text = value.partition("=")
-        if not key or not equals:
-            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
-        tags[key] = text
-    return tags
 
 
 def _request_options(verb: Verb) -> Verb:
@@ -66,8 +42,8 @@ def _request_options(verb: Verb) -> Verb:
         click.option(
             "--url", metavar="URL", help="A server of yours in place of the setup's: redis://, rediss://, unix://."
         ),
-        click.option("--duration", type=_Duration(), help="Measured time, in place of the workload's: 10s, 5m, 1h."),
-        click.option("--warmup", type=_Duration(), help="Warm-up, in place of the workload's; 0s for none."),
+        click.option("--duration", type=Duration(), help="Measured time, in place of the workload's: 10s, 5m, 1h."),
+        click.option("--warmup", type=Duration(), help="Warm-up, in place of the workload's; 0s for none."),
         click.option("--rate", type=int, help="Messages per second, in place of the workload's producerRate."),
         click.option("--workers", type=int, help="Processes; chosen by the machine's cores when absent."),
     )
@@ -86,43 +62,87 @@ def cli(verbose: int) -> None:
         logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
+def _result_options(verb: Verb) -> Verb:
+    """What `run` and `rerun` have in common."""
+    options = (
+        click.option(
+            "--output",
+            type=click.Path(path_type=Path),
+            default=Path("results"),
+            show_default=True,
+            help="Folder of the result files.",
+        ),
+        click.option(
+            "--tag", "tags", multiple=True, callback=tags, metavar="KEY=VALUE", help="Noted in the result; repeatable."
+        ),
+        click.option("--plain", is_flag=True, help="One line per interval; the default when not on a terminal."),
+        click.option("--quiet", is_flag=True, help="No progress; only the table at the end."),
+    )
+    for option in reversed(options):
+        verb = option(verb)
+    return verb
+
+
 @cli.command()
 @click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
 @_request_options
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Folder of the result files.",
-)
-@click.option(
-    "--tag", "tags", multiple=True, callback=_tags, metavar="KEY=VALUE", help="Noted in the result; repeatable."
-)
-@click.option("--plain", is_flag=True, help="One line per interval; the default when not on a terminal.")
-@click.option("--quiet", is_flag=True, help="No progress; only the table at the end.")
+@_result_options
 def run(plain: bool, quiet: bool, **options: Any) -> None:
     """Run workloads (shipped ones by name, or files) one after the other, and write a result for each."""
-    from ombdriver.bench.report.live import make_view
-    from ombdriver.bench.report.terminal import show
     from ombdriver.bench.requests import requests_of
 
     for request in requests_of(**options, command_line=sys.argv):
-        # A log between the lines of a display would tear it.
-        plain = plain or click.get_current_context().find_root().params["verbose"] > 0
-        view = make_view("quiet" if quiet else "plain" if plain else "auto", sys.stderr)
+        _carry_out(request, plain, quiet)
 
-        def stored(finished: "Finished", view: "LiveView" = view) -> None:
-            view.__exit__(None, None, None)  # a display is drawn over what comes after it
-            show(finished.result, finished.path, sys.stdout)
 
-        finished, interrupted = asyncio.run(_run(request, view, stored))
-        if finished is None:
-            raise _InterruptedError("interrupted before anything was measured; there is no result")
-        if finished.result.partial:
-            raise _InterruptedError(f"{finished.result.partial_reason}; the result is partial")
-        if interrupted:
-            raise _InterruptedError("interrupted when the result was stored; it is complete")
+@cli.command()
+@click.argument("result", type=click.Path(path_type=Path), metavar="RESULT")
+@click.option("--url", metavar="URL", help="The server; needed when the URL of the run had a password.")
+@click.option("--workers", type=int, help="Processes; as many as the run had when absent.")
+@_result_options
+def rerun(result: Path, plain: bool, quiet: bool, **options: Any) -> None:
+    """Repeat the run that a result is of, and tell what has changed since: versions, machine, server, settings."""
+    from ombdriver.bench.rerun import drift_of_host, drift_of_run, request_of
+
+    before, request = request_of(result, **options, command_line=sys.argv)
+    known = drift_of_host(before)
+    _tell_drift(known)
+    _carry_out(
+        request,
+        plain,
+        quiet,
+        lambda after: _tell_drift([each for each in drift_of_run(before, after) if each not in known]),
+    )
+
+
+def _tell_drift(found: "Sequence[Drift]") -> None:
+    for each in found:
+        click.echo(f"ombdriver: not as it was: {redact_text(str(each))}", err=True)
+
+
+def _carry_out(
+    request: "Request", plain: bool, quiet: bool, before_table: "Callable[[Result], None]" = lambda _: None
+) -> None:
+    """One run, with its display and its table; `before_table` is called when the display is gone."""
+    from ombdriver.bench.report.live import make_view
+    from ombdriver.bench.report.terminal import show
+
+    # A log between the lines of a display would tear it.
+    plain = plain or click.get_current_context().find_root().params["verbose"] > 0
+    view = make_view("quiet" if quiet else "plain" if plain else "auto", sys.stderr)
+
+    def stored(finished: "Finished") -> None:
+        view.__exit__(None, None, None)  # a display is drawn over what comes after it
+        before_table(finished.result)
+        show(finished.result, finished.path, sys.stdout)
+
+    finished, interrupted = asyncio.run(_run(request, view, stored))
+    if finished is None:
+        raise _InterruptedError("interrupted before anything was measured; there is no result")
+    if finished.result.partial:
+        raise _InterruptedError(f"{finished.result.partial_reason}; the result is partial")
+    if interrupted:
+        raise _InterruptedError("interrupted when the result was stored; it is complete")
 
 
 async def _run(
@@ -152,41 +172,6 @@ def plan(**options: Any) -> None:
 
     for request in requests_of(output=Path(), tags={}, **options):
         click.echo(describe(plan_of(request, "RUNID"), request.workload, request.setup))
-
-
-@cli.group(invoke_without_command=True)
-@click.pass_context
-def workloads(context: click.Context) -> None:
-    """List the workloads that ship with ombdriver; `show NAME` prints one."""
-    from ombdriver.bench import catalogue
-
-    if context.invoked_subcommand is None:
-        names = catalogue.names()
-        width = max(len(name) for name in names)
-        for name in names:
-            click.echo(f"{name:<{width}}  {catalogue.summary(name)}")
-
-
-@workloads.command("show")
-@click.argument("name")
-def show_workload(name: str) -> None:
-    """Print the file of a shipped workload."""
-    from ombdriver.bench import catalogue
-
-    click.echo(catalogue.path(name).read_text(encoding="utf-8"), nl=False)
-
-
-@cli.group()
-def schema() -> None:
-    """Print a JSON Schema, for editors that check and complete YAML."""
-
-
-@schema.command("workload")
-def workload_schema() -> None:
-    """Print the JSON Schema of workload files."""
-    from ombdriver.bench.workload_schema import json_schema
-
-    click.echo(json.dumps(json_schema(), indent=2))
 
 
 @cli.command()
@@ -233,6 +218,10 @@ def clean(url: str, run_id: str | None, dry_run: bool) -> None:
 
     for line in asyncio.run(clean_server(url, run_id, dry_run=dry_run)):
         click.echo(line)
+
+
+for _verb in cli_files.VERBS:
+    cli.add_command(_verb)
 
 
 # -- errors and exit codes -------------------------------------------------------------------------------------------

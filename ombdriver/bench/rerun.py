@@ -6,13 +6,14 @@ Knows what a result keeps of its workload and its setup. Passwords it does not k
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from ombdriver.bench import store
 from ombdriver.bench.benchmark import Request, plan_of
-from ombdriver.bench.driver import load_driver
 from ombdriver.bench.drift import Drift, drift
+from ombdriver.bench.driver import load_driver
 from ombdriver.bench.environment import host, usable_cores
 from ombdriver.bench.result import Result
 from ombdriver.bench.setup import Server, Setup, check_url
@@ -72,9 +73,8 @@ def _processes(result: Result) -> int:
 
 
 def _workload(result: Result, path: Path) -> Workload:
-    text = json.dumps(result.workload_spec)  # JSON is YAML, save for a few characters, which dumps escapes
     try:
-        workload = Workload.parse(text, f"{path}: workloadSpec", path.parent)
+        workload = Workload.parse(_yaml(result.workload_spec), f"{path}: workloadSpec", path.parent)
     except InputError as error:
         if "missing payload file" not in str(error):
             raise
@@ -97,6 +97,15 @@ def _workload(result: Result, path: Path) -> Workload:
     return workload
 
 
+def _yaml(data: Mapping[str, Any]) -> str:
+    """`data` as YAML, which JSON is, save for floats without a point (1e-05)."""
+    values = {
+        key: f"{Decimal(repr(value)):f}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+        for key, value in data.items()
+    }
+    return "{" + ", ".join(f"{json.dumps(key)}: {value}" for key, value in values.items()) + "}"
+
+
 def _hash(spec: Mapping[str, Any], workload: Workload) -> str:
     """`Workload.sha256` of the spec as it was stored: one that a newer version resolves may have more fields."""
     canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -104,7 +113,7 @@ def _hash(spec: Mapping[str, Any], workload: Workload) -> str:
 
 
 def _setup(result: Result, source: str, url: str | None) -> Setup:
-    setup = Setup.parse(json.dumps(result.setup), f"{source}: setup")
+    setup = Setup.parse(_yaml(result.setup), f"{source}: setup")
     stored = setup.server.url if setup.server is not None else None
     if url is None:
         if stored is not None and HIDDEN in stored:

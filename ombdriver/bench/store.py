@@ -90,8 +90,7 @@ def write(folder: Path, name: str, text: str) -> Path:
         RunError: if it can't be written; nothing is left then.
     """
     path = folder / name
-    if path.exists():
-        raise RunError(f"{path} exists already and is not replaced; move it away, or give another --output")
+    _refuse_existing(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
@@ -109,6 +108,22 @@ def write(folder: Path, name: str, text: str) -> Path:
     except OSError as error:
         raise _cannot_write(folder, error) from error
     return path
+
+
+def write_all(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Writes each text as a new file of the folder, by its name; none when one of them is there already. See `write`.
+
+    Raises:
+        RunError: if a file is there, or can't be written; those before it are left then.
+    """
+    for name in texts:
+        _refuse_existing(folder / name)
+    return [write(folder, name, text) for name, text in texts.items()]
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists():
+        raise RunError(f"{path} exists already and is not replaced; move it away, or give another --output")
 
 
 def _cannot_write(folder: Path, error: OSError) -> RunError:

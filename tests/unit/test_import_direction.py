@@ -16,7 +16,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "ombdriver"
 
 IMPORTERS = {
-    "click": {"cli"},
+    "click": {"cli", "cli_files", "cli_values"},
     "hdrh": {"bench.recorder"},
     "hiredis": {"messaging.*"},
     "numpy": {"bench.*"},
@@ -44,11 +44,15 @@ NEVER_REACHES = {
     "bench.report.*": {"messaging.*", "bench.worker", "bench.ensemble", "bench.recorder", "asyncio"},
     "bench.store": {"messaging.*", "bench.worker", "bench.ensemble", "bench.report.*", "bench.recorder", "asyncio"},
     "bench.result": {"bench.recorder", "numpy", "rich", "asyncio"},
+    "bench.export.*": {"messaging.*", "bench.worker", "bench.ensemble", "bench.report.*", "bench.store", "asyncio"},
+    "bench.drift": {"bench.result", "bench.environment", "messaging.*", "numpy"},
+    "cli_files": {"bench.*", "redis", "multiprocessing"},
 }
 """What a module must not come to by any chain of imports at the top of modules."""
 
 NEVER_IMPORTS = {
     "cli": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "multiprocessing"},
+    "cli_files": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "bench.benchmark", "multiprocessing", "asyncio"},
     "bench.drivers.*": {"bench.plan", "bench.schedule", "bench.recorder", "bench.workload", "bench.result", "cli"},
 }
 """What a module must not import itself, at the top or inside a function."""
@@ -56,6 +60,8 @@ NEVER_IMPORTS = {
 PURE = (
     "bench.collector bench.figures bench.measurements bench.outcome bench.payload bench.plan bench.recorder "
     "bench.result bench.retention_plan bench.schedule bench.text bench.window bench.report.progress bench.report.units "
+    "bench.drift bench.intervals bench.result_versions bench.export.formats bench.export.hgrm bench.export.hlog "
+    "bench.export.omb bench.export.parts bench.export.series_csv "
     "messaging.replies messaging.topic"
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}

@@ -44,6 +44,11 @@ def export(
         raise InputError(f"{source}: a value can't be used ({error}); the file is damaged, run again") from error
 
 
+def is_one(name: str, family: str | None, group: str | None) -> bool:
+    """Whether what is asked for is one text, which can go to standard output."""
+    return name != HGRM or family is not None
+
+
 def remarks(result: Result, name: str) -> list[str]:
     """What has to be known with the text of that format, for whoever made it."""
     found = []
