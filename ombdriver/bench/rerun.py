@@ -49,7 +49,7 @@ def request_of(
     workload = _workload(result, path)
     load_driver(setup.driver)
     if workers is None:
-        workers = len(result.environment.get("workers") or ()) or None
+        workers = _processes(result) or None
     request = Request(workload, setup, output, workers, usable_cores(), {**result.tags, **tags}, command_line)
     plan_of(request, "check")
     return result, request
@@ -69,7 +69,8 @@ def drift_of_run(before: Result, after: Result) -> list[Drift]:
 
 
 def _processes(result: Result) -> int:
-    return len(result.environment.get("workers") or ())
+    workers = result.environment.get("workers")
+    return len(workers) if isinstance(workers, list) else 0
 
 
 def _workload(result: Result, path: Path) -> Workload:
@@ -121,6 +122,8 @@ def _setup(result: Result, source: str, url: str | None) -> Setup:
                 f"{source}: it ran on {stored}, and passwords are not kept in results; give the whole URL with --url"
             )
         return setup
+    if setup.loopback:
+        raise InputError(f"--url: {source} is of a run without a server; leave --url out")
     if stored is None:
         return setup.with_url(url)
     try:

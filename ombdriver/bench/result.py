@@ -48,6 +48,7 @@ AGGREGATED = tuple(aggregated(name) for name in SERIES)
 QUANTILES = tuple(aggregated(f"{family}LatencyQuantiles") for family in FAMILIES)
 """Maps from percentile (as text, 0 to 100) to latency over the whole window."""
 
+_OBJECTS = ("tags", "totals", "counters", "workload_spec", "setup", "environment", "histograms")
 _FLAT = {"rates": RATES, "series": SERIES, "aggregated": AGGREGATED, "quantiles": QUANTILES}
 
 
@@ -235,6 +236,8 @@ class Result:
         for each in fields(cls):
             names = _FLAT.get(each.name)
             read[each.name] = data[_camel(each.name)] if names is None else {name: data[name] for name in names}
+            if each.name in _OBJECTS and not isinstance(read[each.name], dict):
+                raise TypeError(f"{_camel(each.name)} is no object")
         read["caveats"] = tuple(Caveat(one["kind"], one["message"]) for one in read["caveats"])
         read["latency"] = {family: LatencySummary.from_json(read["latency"][family]) for family in FAMILIES}
         read["delay_parts"] = {part: LatencySummary.from_json(each) for part, each in read["delay_parts"].items()}

@@ -83,7 +83,6 @@ def test_what_can_not_be_chosen_is_refused(name: str, family: str | None, group:
         ("beginTime", "noon"),
         ("histograms", {"families": {}, "subscriptions": {}}),
         ("histograms", {"families": dict.fromkeys(("publish", "publishDelay"), "HISTF"), "subscriptions": {}}),
-        ("histograms", []),
         ("backlog", [0, float("nan"), 1]),
         ("subscriptions", []),
     ],
