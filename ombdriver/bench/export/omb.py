@@ -18,9 +18,11 @@ ELEMENT_S = 10.0
 HEAD = ("workload", "driver", "messageSize", "topics", "partitions", "producersPerTopic", "consumersPerTopic")
 FAMILIES = ("publish", "publishDelay", "endToEnd")
 """OMB's latencies: in ms, the delay in µs, of which all but the average are whole."""
+ENDINGS = tuple(ending for ending in STATISTICS if ending != "99999pct")
+"""How OMB's names of latencies end. Some of its forks have 99999pct too; its own reader fails on such a result."""
 
 _MEAN_RATES = RATES[:3]
-_PERCENTILES = dict(zip([name for name in STATISTICS if name.endswith("pct")], PERCENTILES, strict=True))
+_PERCENTILES = {f"{at:g}pct".replace(".", ""): at for at in PERCENTILES if at < 99.999}
 
 
 def render(result: Result) -> str:
@@ -45,7 +47,7 @@ def fields(result: Result) -> dict[str, Any]:
     for family in FAMILIES:
         found |= _series(result, family, starts_s, elements)
     for family in FAMILIES:
-        for ending in STATISTICS:
+        for ending in ENDINGS:
             name = aggregated(f"{family}Latency{ending}")
             found[name] = result.aggregated[name] or 0
         name = aggregated(f"{family}LatencyQuantiles")
@@ -85,7 +87,7 @@ def _series(
     finer = (interval_s(result) or math.inf) <= ELEMENT_S
     part_starts_s = [part.start_s for part in found]
     greatest = result.series[f"{family}LatencyMax"]
-    lists: dict[str, list[float]] = {f"{family}Latency{ending}": [] for ending in STATISTICS}
+    lists: dict[str, list[float]] = {f"{family}Latency{ending}": [] for ending in ENDINGS}
     for element in elements:
         merged = sum((histograms[at] for at in within(part_starts_s, *element)), start=Histogram.zero())
         known = [value for at in within(starts_s, *element) if finer and (value := greatest[at]) is not None]
@@ -94,7 +96,7 @@ def _series(
         if merged.count:  # the series know the exact maximum, a histogram only its bucket
             most = max(known, default=merged.max_ns / scale)
         values = dict(zip(_PERCENTILES, merged.percentiles(list(_PERCENTILES.values())), strict=True))
-        for ending in STATISTICS:
+        for ending in ENDINGS:
             if ending == "Avg":
                 value = round(merged.mean_ns / scale, 3 if in_us else 6)
             else:
