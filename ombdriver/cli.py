@@ -5,7 +5,6 @@ module too, and `--help` should be quick.
 """
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -16,15 +15,17 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ombdriver import __version__
-from ombdriver.cli_options import read_tags, request_options
+from ombdriver import __version__, cli_files
+from ombdriver.cli_options import request_options, result_options
 from ombdriver.errors import InputError, OmbdriverError
 from ombdriver.exits import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, of_result, worst
 from ombdriver.secrets import redact_text
 
 if TYPE_CHECKING:
     from ombdriver.bench.benchmark import Finished, Request
+    from ombdriver.bench.drift import Drift
     from ombdriver.bench.report.live import LiveView
+    from ombdriver.bench.result import Result
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -40,43 +41,64 @@ def cli(verbose: int) -> None:
 @cli.command()
 @click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
 @request_options
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Folder of the result files.",
-)
-@click.option(
-    "--tag", "tags", multiple=True, callback=read_tags, metavar="KEY=VALUE", help="Noted in the result; repeatable."
-)
-@click.option("--plain", is_flag=True, help="One line per interval; the default when not on a terminal.")
-@click.option("--quiet", is_flag=True, help="No progress; only the table at the end.")
+@result_options
 def run(plain: bool, quiet: bool, **options: Any) -> int:
     """Run workloads (shipped ones by name, or files) one after the other, and write a result for each."""
-    from ombdriver.bench.report.live import make_view
-    from ombdriver.bench.report.terminal import show
     from ombdriver.bench.requests import requests_of
 
-    codes = []
-    for request in requests_of(**options, command_line=sys.argv):
-        # A log between the lines of a display would tear it.
-        plain = plain or click.get_current_context().find_root().params["verbose"] > 0
-        view = make_view("quiet" if quiet else "plain" if plain else "auto", sys.stderr)
+    requests = requests_of(**options, command_line=sys.argv)
+    return worst([_carry_out(request, plain, quiet) for request in requests])
 
-        def stored(finished: "Finished", view: "LiveView" = view) -> None:
-            view.__exit__(None, None, None)  # a display is drawn over what comes after it
-            show(finished.result, finished.path, sys.stdout)
 
-        finished, interrupted = asyncio.run(_run(request, view, stored))
-        if finished is None:
-            raise _InterruptedError("interrupted before anything was measured; there is no result")
-        if interrupted and finished.result.partial:
-            raise _InterruptedError(f"{finished.result.partial_reason}; the result is partial")
-        if interrupted:
-            raise _InterruptedError("interrupted when the result was stored; it is complete")
-        codes.append(of_result(finished.result.verdict, finished.result.thresholds))
-    return worst(codes)
+@cli.command()
+@click.argument("result", type=click.Path(path_type=Path), metavar="RESULT")
+@click.option("--url", metavar="URL", help="The server; needed when the URL of the run had a password.")
+@click.option("--workers", type=int, help="Processes; as many as the run had when absent.")
+@result_options
+def rerun(result: Path, plain: bool, quiet: bool, **options: Any) -> int:
+    """Repeat the run that a result is of, and tell what has changed since: versions, machine, server, settings."""
+    from ombdriver.bench.rerun import drift_of_host, drift_of_run, request_of
+
+    before, request = request_of(result, **options, command_line=sys.argv)
+    known = drift_of_host(before)
+    _tell_drift(known)
+    return _carry_out(
+        request,
+        plain,
+        quiet,
+        lambda after: _tell_drift([each for each in drift_of_run(before, after) if each not in known]),
+    )
+
+
+def _tell_drift(found: "Sequence[Drift]") -> None:
+    for each in found:
+        click.echo(f"ombdriver: not as it was: {redact_text(str(each))}", err=True)
+
+
+def _carry_out(
+    request: "Request", plain: bool, quiet: bool, before_table: "Callable[[Result], None]" = lambda _: None
+) -> int:
+    """One run, with its display and its table, and its exit code; `before_table` is called when the display is gone."""
+    from ombdriver.bench.report.live import make_view
+    from ombdriver.bench.report.terminal import show
+
+    # A log between the lines of a display would tear it.
+    plain = plain or click.get_current_context().find_root().params["verbose"] > 0
+    view = make_view("quiet" if quiet else "plain" if plain else "auto", sys.stderr)
+
+    def stored(finished: "Finished") -> None:
+        view.__exit__(None, None, None)  # a display is drawn over what comes after it
+        before_table(finished.result)
+        show(finished.result, finished.path, sys.stdout)
+
+    finished, interrupted = asyncio.run(_run(request, view, stored))
+    if finished is None:
+        raise _InterruptedError("interrupted before anything was measured; there is no result")
+    if interrupted and finished.result.partial:
+        raise _InterruptedError(f"{finished.result.partial_reason}; the result is partial")
+    if interrupted:
+        raise _InterruptedError("interrupted when the result was stored; it is complete")
+    return of_result(finished.result.verdict, finished.result.thresholds)
 
 
 async def _run(
@@ -106,41 +128,6 @@ def plan(**options: Any) -> None:
 
     for request in requests_of(output=Path(), tags={}, **options):
         click.echo(describe(plan_of(request, "RUNID"), request.workload, request.setup))
-
-
-@cli.group(invoke_without_command=True)
-@click.pass_context
-def workloads(context: click.Context) -> None:
-    """List the workloads that ship with ombdriver; `show NAME` prints one."""
-    from ombdriver.bench import catalogue
-
-    if context.invoked_subcommand is None:
-        names = catalogue.names()
-        width = max(len(name) for name in names)
-        for name in names:
-            click.echo(f"{name:<{width}}  {catalogue.summary(name)}")
-
-
-@workloads.command("show")
-@click.argument("name")
-def show_workload(name: str) -> None:
-    """Print the file of a shipped workload."""
-    from ombdriver.bench import catalogue
-
-    click.echo(catalogue.path(name).read_text(encoding="utf-8"), nl=False)
-
-
-@cli.group()
-def schema() -> None:
-    """Print a JSON Schema, for editors that check and complete YAML."""
-
-
-@schema.command("workload")
-def workload_schema() -> None:
-    """Print the JSON Schema of workload files."""
-    from ombdriver.bench.workload_schema import json_schema
-
-    click.echo(json.dumps(json_schema(), indent=2))
 
 
 @cli.command()
@@ -187,6 +174,10 @@ def clean(url: str, run_id: str | None, dry_run: bool) -> None:
 
     for line in asyncio.run(clean_server(url, run_id, dry_run=dry_run)):
         click.echo(line)
+
+
+for _verb in cli_files.VERBS:
+    cli.add_command(_verb)
 
 
 # -- errors and exit codes -------------------------------------------------------------------------------------------

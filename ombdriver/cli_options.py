@@ -1,6 +1,7 @@
 """The options that several verbs of the command line have in common, and how their values are read."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -70,6 +71,32 @@ def request_options(verb: Verb) -> Verb:
             help="As 'endToEndResponse.p99 < 5ms', besides the workload's; repeatable.",
         ),
         click.option("--abort-on-fail", is_flag=True, help="End a run as soon as a threshold fails."),
+    )
+    for option in reversed(options):
+        verb = option(verb)
+    return verb
+
+
+def result_options(verb: Verb) -> Verb:
+    """What `run` and `rerun` have in common."""
+    options = (
+        click.option(
+            "--output",
+            type=click.Path(path_type=Path),
+            default=Path("results"),
+            show_default=True,
+            help="Folder of the result files.",
+        ),
+        click.option(
+            "--tag",
+            "tags",
+            multiple=True,
+            callback=read_tags,
+            metavar="KEY=VALUE",
+            help="Noted in the result; repeatable.",
+        ),
+        click.option("--plain", is_flag=True, help="One line per interval; the default when not on a terminal."),
+        click.option("--quiet", is_flag=True, help="No progress; only the table at the end."),
     )
     for option in reversed(options):
         verb = option(verb)

@@ -19,7 +19,7 @@ from ombdriver.bench.collector import Collector
 from ombdriver.bench.course import Course, Show, Stage
 from ombdriver.bench.driver import Driver, load_driver
 from ombdriver.bench.ensemble import Ensemble
-from ombdriver.bench.environment import fingerprint, host
+from ombdriver.bench.environment import fingerprint, host, load_average
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.guard import Guard
 from ombdriver.bench.interrupt import Interrupt
@@ -102,6 +102,7 @@ async def run(
     """
     plan = plan_of(request, new_run_id())
     store.prepare(request.output)
+    load_at_start = load_average()
     async with AsyncExitStack() as stack:
         with stop.cancels():
             server, url = await _server(request.setup, stack)
@@ -135,7 +136,7 @@ async def run(
         if course.window is None:
             return None
         await telemetry.stop()
-        finished = _keep(request, plan, course, facts, telemetry, thresholds)
+        finished = _keep(request, plan, course, facts, telemetry, thresholds, load_at_start)
         on_stored(finished)
         if failure is not None:
             raise failure
@@ -201,6 +202,7 @@ def _keep(
     facts: Mapping[str, object],
     telemetry: Telemetry,
     thresholds: Sequence[Threshold],
+    load_at_start: Sequence[float] | None,
 ) -> Finished:
     assert course.window is not None
     assert course.begin_time is not None
@@ -231,7 +233,10 @@ def _keep(
         workload_spec=request.workload.spec(),
         workload_sha256=request.workload.sha256,
         setup=setup,
-        environment=fingerprint(facts, request.command_line) | {"workers": course.workers, "harness": harness},
+        environment=fingerprint(
+            facts, request.command_line, load_at_start=load_at_start, seeds={"workload": request.workload.seed}
+        )
+        | {"workers": course.workers, "harness": harness},
         telemetry=telemetry.told(),
         caveats=[*course.caveats, *assessed.caveats],
         partial_reason=course.ending.reason if course.ending else None,

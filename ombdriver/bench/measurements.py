@@ -45,10 +45,13 @@ class Distribution:
     Attributes:
         total: its figures.
         encoded: the histogram as text (HdrHistogram V2, deflated, base64), values in nanoseconds.
+        intervals: the same for each interval of `Measurements.histogram_interval_ns` (of
+            `subscription_interval_ns` for a subscription's), in order; None where there was no sample.
     """
 
     total: LatencySummaryNs
     encoded: str
+    intervals: Sequence[str | None] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,9 @@ class Measurements:
             acknowledgements, reconnects, ...), by camelCase name.
         delay_parts: what publish delay is made of: `scheduleLag` (from due until the worker looked: the harness's) and
             `blocked` (from there until it was sent: the system's back-pressure).
+        histogram_interval_ns: what one element of `Distribution.intervals` stands for; a multiple of the sample
+            interval. 0 when there are none.
+        subscription_interval_ns: the same for the subscriptions'.
     """
 
     families: Mapping[str, FamilyMeasurements]
@@ -171,3 +177,5 @@ class Measurements:
     delivery: Sequence[Delivery] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
     delay_parts: Mapping[str, LatencySummaryNs] = field(default_factory=dict)
+    histogram_interval_ns: int = 0
+    subscription_interval_ns: int = 0

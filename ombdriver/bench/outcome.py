@@ -11,6 +11,7 @@ from typing import Any
 from ombdriver.bench.judgement import Check, Verdict
 from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Distribution, LatencySummaryNs, Measurements
 from ombdriver.bench.result import STATISTICS, Caveat, LatencySummary, Result, Subscription, aggregated
+from ombdriver.bench.result_versions import content_sha256
 
 _NS_PER_MS = 1_000_000
 _NS_PER_US = 1_000
@@ -136,18 +137,32 @@ def build_result(
         workload_spec=workload_spec,
         workload_sha256=workload_sha256,
         setup=setup,
+        setup_sha256=content_sha256(setup),
         environment=environment,
         telemetry=telemetry,
         histograms={
             "unit": "ns",
             "families": _encoded(measured.families),
             "subscriptions": {each.name: _encoded(each.latency) for each in measured.subscriptions},
+            **({"intervals": _intervals(measured)} if measured.histogram_interval_ns else {}),
         },
     )
 
 
 def _encoded(distributions: Mapping[str, Distribution]) -> dict[str, str]:
     return {family: each.encoded for family, each in distributions.items()}
+
+
+def _intervals(measured: Measurements) -> dict[str, Any]:
+    return {
+        "seconds": measured.histogram_interval_ns / 10**9,
+        "families": {family: list(each.intervals) for family, each in measured.families.items()},
+        "subscriptionSeconds": measured.subscription_interval_ns / 10**9,
+        "subscriptions": {
+            each.name: {family: list(one.intervals) for family, one in each.latency.items()}
+            for each in measured.subscriptions
+        },
+    }
 
 
 def _in(unit: Callable[[float], float], figures: LatencySummaryNs, attribute: str) -> float | None:

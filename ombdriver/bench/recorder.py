@@ -6,7 +6,7 @@ nanoseconds a sample, into the same counts, and nothing is refused: a negative v
 `negative`, one over range counts at the top of the range and is told in `over_range`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,10 @@ _HALF_COUNT: int = _SHAPE.sub_bucket_half_count
 _MASK: int = _SHAPE.sub_bucket_mask
 _INT64_MAX = 2**63 - 1
 
+BUCKETS: int = _SHAPE.bucket_count
+SUB_BUCKETS: int = _SHAPE.sub_bucket_count
+"""Of HdrHistogram's form for this range; its texts tell them."""
+
 
 def bucket_index(values: Int64s) -> Int64s:
     """The index into HdrHistogram's counts of each value (0 to `HIGHEST_NS`); the same as its own for each."""
@@ -45,6 +49,13 @@ def bucket_top(index: Buckets) -> Int64s:
     bucket = np.maximum(bucket, 0)
     top: Int64s = ((sub + 1) << bucket) - 1
     return top
+
+
+def bucket_middle(index: Buckets) -> Int64s:
+    """The value that stands for each bucket in HdrHistogram's means, in nanoseconds."""
+    size = np.int64(1) << np.maximum((index.astype(np.int64) >> _HALF_MAGNITUDE) - 1, 0)
+    middle: Int64s = bucket_top(index) - size + 1 + size // 2
+    return middle
 
 
 def _compact(index: Buckets, counts: Counts) -> tuple[Buckets, Counts]:
@@ -130,6 +141,27 @@ class Histogram:
             self.over_range + other.over_range,
         )
 
+    @classmethod
+    def total(cls, histograms: Iterable["Histogram"]) -> "Histogram":
+        """All of them together: what `+` gives one by one, in a tenth of the time where they are many."""
+        some = [each for each in histograms if each.count]
+        if len(some) <= 2:
+            return sum(some, start=cls.zero())
+        first = min(int(each.index[0]) for each in some)
+        dense = np.zeros(max(int(each.index[-1]) for each in some) - first + 1, np.int64)
+        for each in some:
+            dense[each.index.astype(np.int64) - first] += each.counts
+        held = np.flatnonzero(dense)
+        return cls(
+            *_compact(held + first, dense[held]),
+            sum(each.count for each in some),
+            sum(each.sum_ns for each in some),
+            min(each.min_ns for each in some),
+            max(each.max_ns for each in some),
+            sum(each.negative for each in some),
+            sum(each.over_range for each in some),
+        )
+
     def percentiles(self, of: Sequence[float]) -> list[int]:
         """The value at each percentile (0 to 100), in nanoseconds: HdrHistogram's, but never above the maximum."""
         if not self.count:
@@ -156,8 +188,20 @@ class Histogram:
 
     @classmethod
     def decode(cls, text: str) -> "Histogram":
-        """Reads what `encode` wrote; sum, least and greatest are then known to the bucket only."""
-        decoded = HdrHistogram.decode(text)
+        """Reads what `encode` wrote; sum, least and greatest are then known to the bucket only.
+
+        Each sample counts in the sum at the middle of its bucket, as HdrHistogram's ports count in their means.
+
+        Raises:
+            ValueError: if `text` is no such histogram.
+        """
+        try:
+            decoded = HdrHistogram.decode(text)
+        except Exception as error:  # of base64, zlib, struct and hdrh: there is no common root
+            raise ValueError(f"not an encoded histogram ({error})") from error
+        shape = (decoded.lowest_trackable_value, decoded.highest_trackable_value, decoded.significant_figures)
+        if shape != (1, HIGHEST_NS, SIGNIFICANT_DIGITS):
+            raise ValueError("a histogram of another range or precision than ours")
         dense = np.frombuffer(decoded.counts, dtype=np.int64)
         index = np.flatnonzero(dense)
         if not len(index):
@@ -167,7 +211,7 @@ class Histogram:
         return cls(
             *_compact(index, counts),
             int(counts.sum()),
-            int((tops.astype(np.float64) * counts).sum()),
+            int((bucket_middle(index).astype(np.float64) * counts).sum()),
             int(tops[0]),
             int(tops[-1]),
         )

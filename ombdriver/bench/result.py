@@ -14,11 +14,12 @@ from typing import Any
 
 from ombdriver.bench.judgement import Check, Verdict
 from ombdriver.bench.measurements import FAMILIES, Delivery
+from ombdriver.bench.result_versions import upgraded
 from ombdriver.errors import InputError
 
 KIND = "run"
 FORMAT_VERSION = 1
-"""Raised when a key changes its meaning or goes away; a new key alone does not raise it."""
+"""Raised when a key changes its meaning or goes away; a new key alone does not raise it. See `result_versions`."""
 
 STATISTICS = {
     "Avg": "avg",
@@ -48,15 +49,7 @@ AGGREGATED = tuple(aggregated(name) for name in SERIES)
 QUANTILES = tuple(aggregated(f"{family}LatencyQuantiles") for family in FAMILIES)
 """Maps from percentile (as text, 0 to 100) to latency over the whole window."""
 
-_NEWER: Mapping[str, Any] = {
-    "verdict": None,
-    "thresholds": (),
-    "atHarnessFloor": (),
-    "delivery": (),
-    "telemetry": None,
-}
-"""Keys that older results of this format don't have, and what stands for them."""
-
+_OBJECTS = ("tags", "totals", "counters", "workload_spec", "setup", "environment", "histograms")
 _FLAT = {"rates": RATES, "series": SERIES, "aggregated": AGGREGATED, "quantiles": QUANTILES}
 
 
@@ -143,9 +136,11 @@ class Result:
         rates, series, aggregated, quantiles: by the names in `RATES`, `SERIES`, `AGGREGATED`, `QUANTILES`, which stand
             at the top of the JSON; latencies in OMB's units.
         workload_spec, workload_sha256, setup: as resolved.
+        setup_sha256: a hash of `setup`, which holds no password.
         environment: as found.
         telemetry: what the server and the processes did during the run; None when nobody looked.
-        histograms: `unit` (ns), `families` and `subscriptions`: encoded histograms, by family, and by group and family.
+        histograms: `unit` (ns), `families` and `subscriptions`: encoded histograms, by family, and by group and family;
+            `intervals`: the same for each interval; not in results of older versions.
     """
 
     version: str
@@ -182,6 +177,7 @@ class Result:
     workload_spec: Mapping[str, Any]
     workload_sha256: str
     setup: Mapping[str, Any]
+    setup_sha256: str
     environment: Mapping[str, Any]
     telemetry: Mapping[str, Any] | None
     histograms: Mapping[str, Any]
@@ -191,15 +187,19 @@ class Result:
         """Seconds from `begin_time` to `end_time`."""
         return (datetime.fromisoformat(self.end_time) - datetime.fromisoformat(self.begin_time)).total_seconds()
 
-    def mean_rate(self, name: str) -> float:
-        """The mean over the window of one of the first three `RATES`; the last interval may be a shorter one."""
-        rates = self.rates[name]
-        if not rates:
-            return 0.0
-        last_s = self.window_s - (len(rates) - 1) * self.sample_interval_seconds
+    def interval_lengths_s(self) -> list[float]:
+        """The length of each sample interval in seconds; the last one may be shorter than the others."""
+        count = len(self.rates["publishRate"])
+        last_s = self.window_s - (count - 1) * self.sample_interval_seconds
         if not 0 < last_s <= self.sample_interval_seconds:  # times are to the millisecond only
             last_s = self.sample_interval_seconds
-        seconds = [self.sample_interval_seconds] * (len(rates) - 1) + [last_s]
+        return [self.sample_interval_seconds] * (count - 1) + [last_s] * min(count, 1)
+
+    def mean_rate(self, name: str) -> float:
+        """The mean over the window of one of the first three `RATES`."""
+        rates, seconds = self.rates[name], self.interval_lengths_s()
+        if not rates:
+            return 0.0
         return sum(rate * length for rate, length in zip(rates, seconds, strict=True)) / sum(seconds)
 
     def to_json(self) -> dict[str, Any]:
@@ -223,24 +223,19 @@ class Result:
 
     @classmethod
     def loads(cls, text: str, source: str) -> "Result":
-        """Reads what `dumps` wrote, from any version that wrote this format. Keys that are not known are passed over.
+        """Reads what `dumps` wrote, of this version or any before it. Keys that are not known are passed over.
 
         Raises:
-            InputError: if `text` (of the file `source`) is no such result.
+            InputError: if `text` (of the file `source`) is no such result, or one of a later formatVersion.
         """
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{source}: not JSON ({error}); give a result file that ombdriver wrote") from error
         if not isinstance(data, dict) or data.get("kind") != KIND:
             raise InputError(f"{source}: not the result of a run; give a file that `ombdriver run` wrote")
-        if data.get("formatVersion") != FORMAT_VERSION:
-            found = data.get("formatVersion")
-            raise InputError(
-                f"{source}: formatVersion is {found}, this ombdriver reads {FORMAT_VERSION}; use one that fits"
-            )
         try:
-            return cls._from_json({**_NEWER, **data})
+            return cls._from_json(upgraded(data, source, FORMAT_VERSION))
         except KeyError as error:
             raise InputError(f"{source}: the key {error} is missing; the file is damaged, run again") from error
         except (TypeError, AttributeError) as error:
@@ -254,6 +249,8 @@ class Result:
         for each in fields(cls):
             names = _FLAT.get(each.name)
             read[each.name] = data[_camel(each.name)] if names is None else {name: data[name] for name in names}
+            if each.name in _OBJECTS and not isinstance(read[each.name], dict):
+                raise TypeError(f"{_camel(each.name)} is no object")
         read["verdict"] = None if read["verdict"] is None else Verdict.from_json(read["verdict"])
         read["thresholds"] = tuple(Check.from_json(one) for one in read["thresholds"])
         read["at_harness_floor"] = tuple(read["at_harness_floor"])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ombdriver.bench.result import Result
-from ombdriver.errors import RunError
+from ombdriver.errors import InputError, RunError
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_PART = 60
@@ -40,6 +40,22 @@ def prepare(folder: Path) -> None:
             file.flush()
     except OSError as error:
         raise _cannot_write(folder, error) from error
+
+
+def load(path: Path) -> Result:
+    """Reads a result's file, of this version of ombdriver or of any before it.
+
+    Raises:
+        InputError: if it is not there, can't be read, or is no result.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text, so not a result; give a file that `ombdriver run` wrote") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise InputError(f"{path} can't be read ({reason}); give a result file, as there are in results/") from error
+    return Result.loads(text, str(path))
 
 
 def save(result: Result, folder: Path) -> Path:
@@ -74,8 +90,7 @@ def write(folder: Path, name: str, text: str) -> Path:
         RunError: if it can't be written; nothing is left then.
     """
     path = folder / name
-    if path.exists():
-        raise RunError(f"{path} exists already and is not replaced; move it away, or give another --output")
+    _refuse_existing(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
@@ -93,6 +108,22 @@ def write(folder: Path, name: str, text: str) -> Path:
     except OSError as error:
         raise _cannot_write(folder, error) from error
     return path
+
+
+def write_all(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Writes each text as a new file of the folder, by its name; none when one of them is there already. See `write`.
+
+    Raises:
+        RunError: if a file is there, or can't be written; those before it are left then.
+    """
+    for name in texts:
+        _refuse_existing(folder / name)
+    return [write(folder, name, text) for name, text in texts.items()]
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists():
+        raise RunError(f"{path} exists already and is not replaced; move it away, or give another --output")
 
 
 def _cannot_write(folder: Path, error: OSError) -> RunError:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.figures import Phase
+from ombdriver.bench.intervals import MOST_INTERVALS, merged, merged_by, most_for
 from ombdriver.bench.measurements import (
     FAMILIES,
     GROUP_FAMILIES,
@@ -65,6 +66,10 @@ class Account:
     indeterminate: int = 0
 
 
+def _encoded(histograms: Sequence[Histogram]) -> list[str | None]:
+    return [each.encode() if each.count else None for each in histograms]
+
+
 class Window:
     """The part of `phase` that was measured.
 
@@ -91,6 +96,9 @@ class Window:
         self._collector, self._phase, self.length_ns = collector, phase, length_ns
         self._carried_in, self._end_ns, self._before, self._account = carried_in, end_ns, before, account
         self.intervals = max(1, math.ceil(length_ns / collector.interval_ns))
+        self._merged_by = merged_by(self.intervals, collector.interval_ns, MOST_INTERVALS)
+        most = most_for(len(collector.subscriptions), len(GROUP_FAMILIES))
+        self._groups_merged_by = merged_by(self.intervals, collector.interval_ns, most)
 
     def rate(self, kind: str, group: str | None, interval: int) -> float:
         """Events per second in one interval; the last one may be shorter than the others."""
@@ -134,18 +142,22 @@ class Window:
     def _family(self, family: str) -> FamilyMeasurements:
         total = self.histogram(family)
         points = quantile_points(total.count)
+        each = [self.histogram(family, None, at) for at in range(self.intervals)]
         return FamilyMeasurements(
             total=summarise(total),
             encoded=total.encode(),
-            series=[summarise(self.histogram(family, None, at)) for at in range(self.intervals)],
+            series=[summarise(histogram) for histogram in each],
             quantiles=dict(zip(points, total.percentiles(points), strict=True)),
+            intervals=_encoded(merged(each, self._merged_by)),
         )
 
     def _subscription(self, name: str) -> SubscriptionMeasurements:
         latency = {}
         for family in GROUP_FAMILIES:
             histogram = self.histogram(family, name)
-            latency[family] = Distribution(summarise(histogram), histogram.encode())
+            each = [self.histogram(family, name, at) for at in range(self.intervals)]
+            intervals = _encoded(merged(each, self._groups_merged_by))
+            latency[family] = Distribution(summarise(histogram), histogram.encode(), intervals=intervals)
         return SubscriptionMeasurements(
             name=name,
             received=self._collector.histogram(self._phase, "endToEnd", name).count,
@@ -186,4 +198,6 @@ class Window:
             delivery=self._account.deliveries,
             counters=self._collector.counters(self._before),
             delay_parts={part: summarise(self.histogram(part)) for part in DELAY_PARTS},
+            histogram_interval_ns=self._merged_by * self._collector.interval_ns,
+            subscription_interval_ns=self._groups_merged_by * self._collector.interval_ns,
         )

@@ -28,7 +28,18 @@ OMB_FIELDS = [
 ON_FIGURES = {"carriedIn", "fewSamples", "shortRun", "colocated", "stalls"}
 """Caveats of short runs on small machines; the others tell of messages."""
 
-FORBIDDEN = ("config", "flush", "pause", "debug", "shutdown", "swapdb", "replicaof", "slaveof")
+FORBIDDEN = (
+    "config|set",
+    "config|rewrite",
+    "config|resetstat",
+    "flush",
+    "pause",
+    "debug",
+    "shutdown",
+    "swapdb",
+    "replicaof",
+    "slaveof",
+)
 
 
 def ran(place: Place, *arguments: str) -> dict[str, Any]:
@@ -218,6 +229,11 @@ def test_on_a_users_server_exactly_the_created_keys_are_gone(place: Place, serve
     assert {"xadd", "xreadgroup", "xack", "unlink"} <= commands
     assert [command for command in commands if any(word in command for word in FORBIDDEN)] == []
     assert (result["setup"]["name"], result["setup"]["server"]["url"]) == ("url", server_url)
+    server = result["environment"]["server"]
+    assert (server["address"], server["tls"]) == ("loopback", False)
+    assert {name: settings.get(name) for name in server["config"]} == server["config"]
+    assert {"appendonly", "save", "stream-node-max-bytes", "maxmemory-policy"} <= server["config"].keys()
+    assert not any("pass" in name or "auth" in name for name in server["config"])
 
 
 def test_no_password_gets_into_the_result(place: Place, redis_server: PrivateServer) -> None:
@@ -235,4 +251,5 @@ def test_no_password_gets_into_the_result(place: Place, redis_server: PrivateSer
     complete(result, 500, 2)
     text = (place.folder / "results" / file_of(place)).read_text()
     assert "s3cr" not in text
+    assert result["environment"]["server"]["config"] is None  # CONFIG is dangerous, so refused
     assert Result.loads(text, "result").setup["server"]["url"].count("***") == 1

@@ -16,7 +16,7 @@ from ombdriver.bench.drivers.stream_consumer import Acknowledger, StreamConsumer
 from ombdriver.bench.drivers.stream_inspector import StreamInspector
 from ombdriver.bench.drivers.stream_observer import observe
 from ombdriver.bench.drivers.stream_producer import StreamProducer
-from ombdriver.bench.drivers.stream_server import border, check_version, facts
+from ombdriver.bench.drivers.stream_server import address, border, check_version, facts, settings
 from ombdriver.bench.look import Look, Stream
 from ombdriver.errors import DriverError, InputError, ServerError
 from ombdriver.messaging.address import open_client
@@ -138,7 +138,12 @@ class RedisStreamsDriver:
     async def describe(self) -> Mapping[str, object]:
         """See `driver.Driver.describe`."""
         with border(self.server):
-            return await facts(self._channels.control)
+            found = await facts(self._channels.control)
+            return {
+                **found,
+                **await address(str(self._options["url"])),
+                "config": await settings(self._channels.control),
+            }
 
     async def observe(self, streams: Sequence[Stream]) -> Look:
         """See `driver.Driver.observe`."""
@@ -203,7 +208,9 @@ async def open_driver(options: Mapping[str, object]) -> RedisStreamsDriver:
         raise InputError("redis-streams needs the options url and run_id")
     driver = RedisStreamsDriver(options)
     try:
-        check_version(driver.server, await driver.describe())
+        with border(driver.server):
+            found = await facts(driver._channels.control)
+        check_version(driver.server, found)
     except BaseException:
         await driver.aclose()
         raise

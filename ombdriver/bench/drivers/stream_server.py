@@ -1,7 +1,10 @@
 """What a Redis or Valkey server says of itself, and how its refusals become errors of ours."""
 
+import asyncio
+import ipaddress
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from ombdriver.errors import ServerError
 from ombdriver.messaging.channel import Channel
@@ -9,6 +12,22 @@ from ombdriver.messaging.errors import AuthenticationError, NoPermissionError, N
 
 OLDEST = (5, 0)
 """The first version that has streams."""
+
+SETTINGS = (
+    *("appendonly", "appendfsync", "no-appendfsync-on-rewrite", "save", "repl-diskless-sync", "min-replicas-to-write"),
+    *(
+        "maxmemory",
+        "maxmemory-policy",
+        "stream-node-max-bytes",
+        "stream-node-max-entries",
+        "client-output-buffer-limit",
+    ),
+    *("io-threads", "io-threads-do-reads", "hz", "dynamic-hz", "activedefrag", "lazyfree-lazy-user-del", "tcp-backlog"),
+    *("databases", "maxclients", "timeout", "cluster-enabled", "notify-keyspace-events"),
+    *("latency-monitor-threshold", "latency-tracking", "slowlog-log-slower-than"),
+)
+"""What of a server's configuration bears on streams, their durability and their latency. Never a password, nor a name
+that a server may keep one under."""
 
 _IS_IT_UP = "is the server up, and the URL right?"
 _ADVICE = (
@@ -52,8 +71,8 @@ def with_advice(server: str, error: Exception) -> str:
     return str(error)
 
 
-async def facts(channel: Channel) -> Mapping[str, object]:
-    """See `driver.Driver.describe`; from INFO alone, which a user needs the permission for."""
+async def facts(channel: Channel) -> dict[str, object]:
+    """The plain part of `driver.Driver.describe`; from INFO alone, which a user needs the permission for."""
     lines = (await channel.execute("INFO")).decode(errors="replace").splitlines()
     info = dict(line.split(":", 1) for line in lines if ":" in line)
     valkey = info.get("valkey_version")
@@ -72,7 +91,45 @@ async def facts(channel: Channel) -> Mapping[str, object]:
         "systemMemoryBytes": int(info.get("total_system_memory", 0)),
         "evictionPolicy": info.get("maxmemory_policy", "?"),
         "appendonly": info.get("aof_enabled", "?") == "1",
+        "buildId": info.get("redis_build_id"),
+        "gitSha1": _git_sha1(info.get("redis_git_sha1", "")),
+        "gccVersion": info.get("gcc_version"),
+        "architectureBits": int(info.get("arch_bits", 0)) or None,
+        "eventLoop": info.get("multiplexing_api"),
+        "maxClients": int(info.get("maxclients", 0)) or None,
     }
+
+
+def _git_sha1(told: str) -> str | None:
+    """The commit that a server was built from; a build from an archive tells zeros."""
+    return told if told.strip("0") else None
+
+
+async def settings(channel: Channel) -> Mapping[str, str | None] | None:
+    """`SETTINGS` by their names, None for those that this server does not have; None where CONFIG is not to be had.
+
+    It may be forbidden to the user, renamed, or kept away by whoever runs the server. One refused command is enough.
+    """
+    try:
+        replies = [await channel.execute("CONFIG", "GET", SETTINGS[0])]
+        replies += await asyncio.gather(*(channel.execute("CONFIG", "GET", name) for name in SETTINGS[1:]))
+    except RedisError:
+        return None
+    found = [reply[1].decode(errors="replace") if len(reply) > 1 else None for reply in replies]
+    return dict(zip(SETTINGS, found, strict=True))
+
+
+async def address(url: str) -> dict[str, object]:
+    """How the server at `url` is reached: `address` (`loopback`, `unix` or `remote`) and `tls`."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return {"address": "unix", "tls": False}
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, None)
+    except OSError:
+        found = []
+    local = bool(found) and all(ipaddress.ip_address(each[4][0]).is_loopback for each in found)
+    return {"address": "loopback" if local else "remote", "tls": parts.scheme == "rediss"}
 
 
 def check_version(server: str, found: Mapping[str, object]) -> None:

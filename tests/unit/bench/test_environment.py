@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ombdriver.bench import environment
-from ombdriver.bench.environment import cpu_limit, cpu_model, fingerprint, git_commit, memory_limit, redact_command_line
+from ombdriver.bench.environment import cpu_model, fingerprint, git_commit, load_average, redact_command_line
 
 
 def test_the_fingerprint_tells_versions_machine_server_and_command_line() -> None:
@@ -53,13 +53,14 @@ def test_the_processor_has_a_name() -> None:
     assert cpu_model("") is None
 
 
-def test_limits_of_a_container() -> None:
-    """In cores and in bytes; `max` means none."""
-    assert cpu_limit("150000 100000") == 1.5
-    assert cpu_limit("max 100000") is None
-    assert cpu_limit("") is None
-    assert memory_limit("1073741824") == 2**30
-    assert memory_limit("max") is None
+def test_the_load_of_the_machine_is_told_from_before_and_after() -> None:
+    """The run's own load is in the second only; seeds stand beside them."""
+    found = fingerprint({}, [], load_at_start=[0.1, 0.2, 0.3], seeds={"workload": 7})
+
+    assert found["loadAverageAtStart"] == [0.1, 0.2, 0.3]
+    assert [type(each) for each in found["loadAverage"]] == [float] * 3
+    assert len(load_average() or ()) == 3
+    assert found["seeds"] == {"workload": 7}
 
 
 def test_the_commit_of_a_checkout(tmp_path: Path) -> None:
@@ -75,6 +76,21 @@ def test_the_commit_of_a_checkout(tmp_path: Path) -> None:
     assert git_commit(tmp_path) == "5e6f"
     (git / "HEAD").write_text("7a8b\n")
     assert git_commit(tmp_path) == "7a8b"
+
+
+def test_the_commit_of_a_further_work_tree(tmp_path: Path) -> None:
+    """Its head is in the repository, and branches are shared."""
+    git = tmp_path / "repository" / ".git"
+    own = git / "worktrees" / "tree"
+    (git / "refs" / "heads").mkdir(parents=True)
+    own.mkdir(parents=True)
+    (git / "refs" / "heads" / "side").write_text("9c0d\n")
+    (own / "HEAD").write_text("ref: refs/heads/side\n")
+    (own / "commondir").write_text("../..\n")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / ".git").write_text(f"gitdir: {own}\n")
+
+    assert git_commit(tmp_path / "tree") == "9c0d"
 
 
 def test_nothing_that_is_named_is_imported() -> None:

@@ -1,5 +1,7 @@
 """`Histogram`: the same counts as HdrHistogram's own recording, a monoid under `+`, and nothing refused."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram
@@ -170,6 +172,35 @@ def test_decoding_gives_the_same_buckets(values: list[int]) -> None:
     assert read.count == histogram.count
     assert read.max_ns >= histogram.max_ns
     assert read.encode() == Histogram.decode(read.encode()).encode()
+
+
+@pytest.mark.parametrize("damage", [lambda text: "", lambda text: text[:-40], lambda text: text[:20], lambda _: "é"])
+def test_what_is_no_histogram_is_refused(damage: Callable[[str], str]) -> None:
+    """One error, whatever hdrh, zlib and base64 make of it; other shapes do not fit our buckets either."""
+    with pytest.raises(ValueError, match="not an encoded histogram"):
+        Histogram.decode(damage(of(list(range(1000))).encode()))
+    with pytest.raises(ValueError, match="another range or precision"):
+        Histogram.decode(HdrHistogram(1, HIGHEST_NS, 2).encode().decode())
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(in_range, min_size=1, max_size=50))
+def test_the_mean_of_what_was_decoded_is_hdrhistograms(values: list[int]) -> None:
+    """Each sample counts at the middle of its bucket, neither at its top nor at its bottom."""
+    text = of(values).encode()
+
+    assert Histogram.decode(text).mean_ns == pytest.approx(HdrHistogram.decode(text).get_mean_value(), abs=1)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(histograms, max_size=6))
+def test_many_at_once_are_what_they_are_one_by_one(some: list[Histogram]) -> None:
+    """The faster way is the same sum, to the last attribute."""
+    at_once, one_by_one = Histogram.total(some), sum(some, start=Histogram.zero())
+
+    assert (at_once.index.tolist(), at_once.counts.tolist()) == (one_by_one.index.tolist(), one_by_one.counts.tolist())
+    for name in ("count", "sum_ns", "min_ns", "max_ns", "negative", "over_range"):
+        assert getattr(at_once, name) == getattr(one_by_one, name)
 
 
 def test_the_mean_is_exact() -> None:

@@ -26,7 +26,7 @@ OURS = [
     "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate", "partial", "partialReason",
     "verdict", "thresholds", "atHarnessFloor",
     "caveats", "totals", "delivery", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",
-    "workloadSha256", "setup", "environment", "telemetry", "histograms",
+    "workloadSha256", "setup", "setupSha256", "environment", "telemetry", "histograms",
 ]
 # fmt: on
 
@@ -213,8 +213,11 @@ def test_a_file_from_before_the_telemetry_is_read_without_it() -> None:
         ("{", r"r\.json: not JSON"),
         ("[]", r"r\.json: not the result of a run"),
         ('{"kind": "sweep"}', r"r\.json: not the result of a run"),
-        ('{"kind": "run", "formatVersion": 2}', r"r\.json: formatVersion is 2, this ombdriver reads 1"),
-        ('{"kind": "run", "formatVersion": 1}', r"r\.json: the key 'version' is missing"),
+        ("[" * 100_000, r"r\.json: not JSON"),
+        ('{"kind": "run", "formatVersion": 2}', r"r\.json: formatVersion is 2, this ombdriver reads up to 1; use the"),
+        ('{"kind": "run", "formatVersion": true}', r"r\.json: formatVersion is True, which there never was"),
+        ('{"kind": "run"}', r"r\.json: formatVersion is None, which there never was"),
+        ('{"kind": "run", "formatVersion": 1}', r"r\.json: the key 'setup' is missing"),
     ],
 )
 def test_what_is_no_result_is_refused_by_name(text: str, message: str) -> None:

@@ -1,5 +1,7 @@
 """`Window`: totals by intended time, rates by arrival, and what was never sent in both responses."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -204,3 +206,38 @@ def test_series_and_encoded_histograms_agree_with_the_totals() -> None:
     assert family.total.max == pytest.approx(SECOND // 10, abs=1)
     assert Histogram.decode(family.encoded).count == family.total.count == 12
     assert max(family.quantiles.values()) == family.total.max
+
+
+def test_each_interval_has_a_histogram_of_its_own() -> None:
+    """Of every family and of every group's; none where there was no sample, and together they are the total."""
+    made = Made()
+    made.publish(0.1, 0.2, 0.3, count=7)
+    made.publish(2.1, 2.2, 2.3, count=5)
+    made.receive("group-2", 2.1, 2.3, count=4)
+
+    measured = made.window().measurements()
+
+    assert (measured.histogram_interval_ns, measured.subscription_interval_ns) == (SECOND, SECOND)
+    assert _counts(measured.families["publish"].intervals) == [7, None, 5]
+    assert _counts(measured.families["endToEnd"].intervals) == [None, None, 4]
+    first, second = (each.latency["endToEndResponse"].intervals for each in measured.subscriptions)
+    assert (_counts(first), _counts(second)) == ([7, None, 5], [7, None, 5])
+
+
+def test_many_intervals_are_merged_and_none_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result stays small; how long an interval became is told."""
+    monkeypatch.setattr("ombdriver.bench.window.MOST_INTERVALS", 2)
+    made = Made()
+    made.publish(0.1, 0.2, 0.3, count=7)
+    made.publish(1.1, 1.2, 1.3, count=5)
+    made.publish(2.1, 2.2, 2.3, count=3)
+
+    measured = made.window().measurements()
+
+    assert measured.histogram_interval_ns == 2 * SECOND
+    assert _counts(measured.families["publish"].intervals) == [12, 3]
+    assert len(measured.families["publish"].series) == 3
+
+
+def _counts(encoded: Sequence[str | None]) -> list[int | None]:
+    return [None if each is None else Histogram.decode(each).count for each in encoded]

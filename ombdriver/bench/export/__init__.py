@@ -1,0 +1,1 @@
+"""A stored result in the formats of other tools; one module for each format."""

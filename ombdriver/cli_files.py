@@ -1,0 +1,101 @@
+"""The verbs that run nothing: what ships with the package, and results in the formats of other tools.
+
+Part of `cli`, which adds them to the command; knows no server and no loop.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from ombdriver.errors import InputError
+
+_FORMATS = ("csv", "hgrm", "hlog", "omb")
+_FAMILIES = ("publish", "publishDelay", "endToEnd", "publishResponse", "endToEndResponse")
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def workloads(context: click.Context) -> None:
+    """List the workloads that ship with ombdriver; `show NAME` prints one."""
+    from ombdriver.bench import catalogue
+
+    if context.invoked_subcommand is None:
+        names = catalogue.names()
+        width = max(len(name) for name in names)
+        for name in names:
+            click.echo(f"{name:<{width}}  {catalogue.summary(name)}")
+
+
+@workloads.command("show")
+@click.argument("name")
+def show_workload(name: str) -> None:
+    """Print the file of a shipped workload."""
+    from ombdriver.bench import catalogue
+
+    click.echo(catalogue.path(name).read_text(encoding="utf-8"), nl=False)
+
+
+@click.group()
+def schema() -> None:
+    """Print a JSON Schema, for editors that check and complete YAML."""
+
+
+@schema.command("workload")
+def workload_schema() -> None:
+    """Print the JSON Schema of workload files."""
+    from ombdriver.bench.workload_schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@click.command()
+@click.argument("result", type=click.Path(path_type=Path), metavar="RESULT")
+@click.option(
+    "--format",
+    "name",
+    type=click.Choice(_FORMATS),
+    required=True,
+    help="csv: the series. hgrm: percentiles, for HdrHistogram's plotters. hlog: HdrHistogram's log of intervals."
+    " omb: OMB's own result.",
+)
+@click.option("--family", type=click.Choice(_FAMILIES), help="Of hgrm: this latency alone.")
+@click.option("--group", metavar="NAME", help="Of hgrm: this consumer group alone.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A new file in place of standard output; for several hgrm texts a folder.",
+)
+def export(result: Path, name: str, family: str | None, group: str | None, output: Path | None) -> None:
+    """Print the result of a run in a format of other tools."""
+    from ombdriver.bench import store
+    from ombdriver.bench.export import formats
+
+    read = store.load(result)
+    texts = formats.export(read, str(result), name, family, group)
+    for remark in formats.remarks(read, name):
+        click.echo(f"ombdriver: {remark}", err=True)
+    if not texts:
+        raise InputError(f"{result}: no latency has a sample, so there is nothing to write")
+    if formats.is_one(name, family, group):
+        (text,) = texts.values()
+        if output is None or str(output) == "-":
+            # As it is: Python would make other line ends of it on some systems.
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        else:
+            click.echo(store.write(output.parent, output.name, text))
+    elif output is None:
+        raise InputError(
+            "hgrm is one text for each latency; name a folder for them with --output,"
+            " or one latency with --family, and --group for one group"
+        )
+    else:
+        named = {f"{result.stem}-{one}.hgrm": text for one, text in texts.items()}
+        for path in store.write_all(output, named):
+            click.echo(path)
+
+
+VERBS: tuple[click.Command, ...] = (workloads, schema, export)
