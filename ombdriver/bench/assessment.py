@@ -11,7 +11,7 @@ from ombdriver.bench import cautions, steadiness
 from ombdriver.bench.facts import Facts, TrendFacts, WorkerFacts
 from ombdriver.bench.floor import at_floor
 from ombdriver.bench.judgement import Check, Ending, Verdict
-from ombdriver.bench.measurements import Delivery, LatencySummaryNs, Measurements
+from ombdriver.bench.measurements import LatencySummaryNs, Measurements
 from ombdriver.bench.result import Caveat
 from ombdriver.bench.thresholds import Threshold
 from ombdriver.bench.verdict import judge
@@ -129,8 +129,8 @@ def facts_of(
     return Facts(
         window_ns=window.length_ns,
         ending=window.ending,
-        lost=_of_delivery(measured.delivery, "lost"),
-        trimmed=_of_delivery(measured.delivery, "trimmed"),
+        lost=_gone(measured, "lost", 0),
+        trimmed=_gone(measured, "trimmed", 1),
         schedule_lag_p99_ns=lag.p99 if lag.count else None,
         publish_response_p99_ns=response.p99 if response.count else None,
         workers=[_worker(number, each) for number, each in enumerate(workers)],
@@ -143,8 +143,12 @@ def facts_of(
     )
 
 
-def _of_delivery(delivery: Sequence[Delivery], attribute: str) -> dict[str, int] | None:
-    return {each.subscription: int(getattr(each, attribute)) for each in delivery} if delivery else None
+def _gone(measured: Measurements, attribute: str, place: int) -> dict[str, int] | None:
+    """What each subscription will never get; None without a ledger."""
+    if not measured.delivery:
+        return None
+    found = {each.subscription: int(getattr(each, attribute)) for each in measured.delivery}
+    return found | {f"{name}, in the warm-up": counts[place] for name, counts in measured.gone_before.items()}
 
 
 def _worker(number: int, told: Mapping[str, Any]) -> WorkerFacts:

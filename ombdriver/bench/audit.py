@@ -18,9 +18,6 @@ from ombdriver.errors import OmbdriverError
 
 logger = logging.getLogger(__name__)
 
-CONCLUDE_TIMEOUT_S = 60.0
-"""How long the last look may take."""
-
 
 class Audit:
     """Finds out what became of what is missing.
@@ -65,8 +62,8 @@ class Audit:
         if self._looking is not None:
             await self._looking
 
-    async def conclude(self) -> Findings:
-        """Looks for everything that is missing; call it when nothing is waited for any longer."""
+    async def conclude(self, timeout_s: float) -> Findings:
+        """Looks for everything that is missing, for so long; call it when nothing is waited for any longer."""
         await self.settled()
         missing = {name: self._ledger.missing(name) for name in self._ledger.received}
         if self._holdings is None:
@@ -75,14 +72,14 @@ class Audit:
         waiting: dict[tuple[str, int], Spans] = {}
         floors: dict[int, int] = {}
         try:
-            async with asyncio.timeout(CONCLUDE_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 for place, here in self._by_place(lanes).items():
                     some = {name: {n: each[n] for n in here if n in each} for name, each in missing.items()}
                     floors |= await self._floors(self._holdings, place, some)
                     waiting |= await self._holdings.waiting(place, some)
                     lanes -= set(here)
         except TimeoutError:
-            self.incomplete = f"it would have taken longer than {CONCLUDE_TIMEOUT_S:g} s"
+            self.incomplete = f"it would have taken longer than {timeout_s:g} s"
         except OmbdriverError as error:
             self.incomplete = str(error)
         for name, spans_of in missing.items():  # what was not looked at is not told as lost

@@ -6,7 +6,7 @@ which brings a report of all of them; between polls this process sleeps.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
@@ -21,7 +21,9 @@ from ombdriver.bench.judgement import INTERRUPTED, THRESHOLD_FAILED, WORKER_DIED
 from ombdriver.bench.ledger import Ledger
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.result import Caveat
+from ombdriver.bench.trimming import TrimmingHold
 from ombdriver.bench.window import Account, Window
+from ombdriver.bench.worker_figures import told_workers
 from ombdriver.errors import RunError, WorkerError
 
 logger = logging.getLogger(__name__)
@@ -37,8 +39,8 @@ LONGEST_POLL_NS = SECOND
 EMPTY_READS = 2
 """When every consumer has waited in vain so often, the server is asked whether anything is left for anybody."""
 INTERRUPTED_DRAIN_NS = 5 * SECOND
-RELEASE = 8
-"""Trimming is held when a backlog passes half of what a stream keeps, and goes on below an eighth of it."""
+AUDIT_S, HURRIED_AUDIT_S = 60.0, 5.0
+"""How long what is missing may be looked for; and when somebody has asked to stop."""
 
 
 class Stage(Enum):
@@ -92,8 +94,7 @@ class Course:
         self.ending: Ending | None = None
         self.workers: list[dict[str, object]] = []
         self.begin_time: datetime | None = None
-        self._keeping = False
-        self._furthest_behind = 0
+        self._trimming = TrimmingHold(plan.max_entries)
         self._polled_ns = 0
 
     def __repr__(self) -> str:
@@ -125,7 +126,7 @@ class Course:
         length_ns = 0
         try:
             await self._phase(Stage.MEASURE, measured)
-            self.workers = self._told_workers(before)
+            self.workers = told_workers(self._plan.workers, before, self.collector.processes())
             length_ns = max(1, min(measured.duration_ns, time.monotonic_ns() - measured.start_ns))
             await self._settle(Stage.DRAIN)
             await self._poll(orders.Conclude())
@@ -133,19 +134,19 @@ class Course:
             until_ns = length_ns or min(measured.duration_ns, self._polled_ns - measured.start_ns)
             if until_ns > 0:
                 self.ending = Ending.after(WORKER_DIED, str(error).splitlines()[0], until_ns)
-                self.workers = self.workers or self._told_workers(before)
+                self.workers = self.workers or told_workers(self._plan.workers, before, self.collector.processes())
                 self.window = Window(self.collector, measured, until_ns, carried_in, self._polled_ns, counters)
             raise
         if self._stop.asked:
             self.ending = Ending.after(INTERRUPTED, f"interrupted by {self._stop.name}", length_ns)
         end_ns = time.monotonic_ns()
-        findings = await self._audit.conclude()
-        account = Account(self._ledger.deliveries(findings), self._ledger.indeterminate())
+        findings = await self._audit.conclude(HURRIED_AUDIT_S if self._stop.asked else AUDIT_S)
+        ledger = self._ledger
+        account = Account(ledger.deliveries(findings), ledger.indeterminate(), ledger.gone_before(findings))
         window = self.window = Window(self.collector, measured, length_ns, carried_in, end_ns, counters, account)
-        self.caveats += remarks.on_trimming(self._furthest_behind, self._plan.max_entries)
-        self.caveats += remarks.on_delivery(
-            account.deliveries, self._ledger.gone_before(findings), self._audit.incomplete
-        )
+        self.caveats += remarks.on_loop(self._plan.max_in_flight)
+        self.caveats += remarks.on_trimming(self._trimming.furthest_behind, self._plan.max_entries)
+        self.caveats += remarks.on_delivery(account.deliveries, self._audit.incomplete)
         self.caveats += remarks.on_drain(
             window.histogram("unsent").count,
             window.histogram("unanswered").count,
@@ -262,44 +263,5 @@ class Course:
         self._polled_ns = time.monotonic_ns()
         self._ledger.take((each.answered for each in reports), (some for each in reports for some in each.arrived))
         self._audit.glance()
-        self._hold_trimming()
-
-    def _hold_trimming(self) -> None:
-        """Streams must never be cut past a subscription that is still reading, however slow it is.
-
-        What is known is how far behind a subscription is over all streams, so in a run with many of them this holds
-        sooner than it had to. It is told when a single stream might have lost something without it.
-        """
-        kept = self._plan.max_entries
-        if kept is None:
-            return
-        worst = max(self._behind().values(), default=0)
-        if not self._keeping and worst > kept // 2:
-            self._keeping = True
-            self._ensemble.order(orders.Keep(True))
-        elif self._keeping and worst < kept // RELEASE:
-            self._keeping = False
-            self._ensemble.order(orders.Keep(False))
-        self._furthest_behind = max(self._furthest_behind, worst)
-
-    def _told_workers(self, before: Sequence[orders.ProcessFigures]) -> list[dict[str, object]]:
-        """What each worker process took, the processor time from `before` on."""
-        return [
-            {
-                "role": worker.role,
-                "windowCpuSeconds": (now.cpu_ns - then.cpu_ns) / SECOND,
-                "peakRssBytes": now.peak_rss_bytes,
-                "rssGrowthBytes": now.rss_bytes - then.rss_bytes,
-                "garbageCollections": now.gc_pauses,
-                "longestCollectionMs": now.gc_longest_ns / 1e6,
-                "runDelayMs": (now.run_delay_ns - then.run_delay_ns) / 1e6,
-                "loopStalls": now.stalls,
-                "longestStallMs": now.longest_stall_ns / 1e6,
-                "throttledMs": _ms_between(then.throttled_ns, now.throttled_ns),
-            }
-            for worker, then, now in zip(self._plan.workers, before, self.collector.processes(), strict=True)
-        ]
-
-
-def _ms_between(then_ns: int | None, now_ns: int | None) -> float | None:
-    return None if then_ns is None or now_ns is None else (now_ns - then_ns) / 1e6
+        if (keep := self._trimming.look(max(self._behind().values(), default=0))) is not None:
+            self._ensemble.order(orders.Keep(keep))

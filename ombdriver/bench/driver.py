@@ -28,6 +28,10 @@ An error that leaves open whether the system took the message is an `errors.Outc
 """
 
 
+OnAcknowledged = Callable[[int], None]
+"""`done(time_ns)`: an acknowledgement was confirmed; `time_ns` is when that was read (`time.monotonic_ns()`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
     """A topic as the plan names it: `name`, and how many `partitions` (1 or more) it has."""
@@ -96,8 +100,12 @@ class DriverConsumer(Protocol):
         """
         ...
 
-    def acknowledge(self, batch: Batch) -> None:
-        """Acknowledges every message of `batch`; returns at once. A failure shows in `Driver.statistics()`."""
+    def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
+        """Acknowledges every message of `batch`; returns at once.
+
+        `done` is called when the system has confirmed all of it; never after a failure, which `Driver.statistics()`
+        tells.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -158,10 +158,12 @@ class Measurements:
         backlog: messages acknowledged and not yet received, over all subscriptions, at the end of each interval.
         totals: sums over the window.
         delivery: what became of the messages, one for each subscription that is read, in the plan's order.
+        gone_before: messages of the warm-up that a subscription will never get, by its name: lost, and trimmed.
         counters: what else was counted and must not be passed over in silence (over-range samples, failed
             acknowledgements, reconnects, ...), by camelCase name.
         delay_parts: what publish delay is made of: `scheduleLag` (from due until the worker looked: the harness's) and
-            `blocked` (from there until it was sent: the system's back-pressure).
+            `blocked` (from there until it was sent: the system's back-pressure); and `consumerAck` (from the arrival of
+            a batch until its acknowledgement was confirmed, for each of its messages, by the time of arrival).
         histogram_interval_ns: what one element of `Distribution.intervals` stands for; a multiple of the sample
             interval. 0 when there are none.
         subscription_interval_ns: the same for the subscriptions'.
@@ -175,6 +177,7 @@ class Measurements:
     backlog: Sequence[int]
     totals: Totals
     delivery: Sequence[Delivery] = ()
+    gone_before: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
     delay_parts: Mapping[str, LatencySummaryNs] = field(default_factory=dict)
     histogram_interval_ns: int = 0

@@ -39,35 +39,43 @@ def on_trimming(furthest_behind: int, kept: int | None) -> list[Caveat]:
     ]
 
 
-def on_delivery(
-    deliveries: Sequence[Delivery], gone_before: Mapping[str, tuple[int, int]], incomplete: str | None
-) -> list[Caveat]:
+def on_delivery(deliveries: Sequence[Delivery], incomplete: str | None) -> list[Caveat]:
     """What has to be known with the account of the deliveries.
 
     Args:
         deliveries: the account of the window.
-        gone_before: messages of the warm-up that each subscription will never get: lost, and trimmed.
         incomplete: why not everything that is missing could be looked for; None when it could.
     """
     found = [
         Caveat(
-            "undelivered", f"{each.subscription} had not received {each.undelivered:,} messages when the drain ended"
+            "undelivered",
+            f"{each.subscription} had not received {each.undelivered:,} messages when the drain ended;"
+            " give it more consumers, lower the rate, or set a longer drainTimeout",
         )
         for each in deliveries
         if each.undelivered
-    ]
-    found += [
-        Caveat("goneInWarmUp", f"{name}: of the warm-up, {lost:,} messages were lost and {trimmed:,} trimmed")
-        for name, (lost, trimmed) in gone_before.items()
     ]
     if incomplete:
         found.append(
             Caveat(
                 "auditIncomplete",
-                f"not all that is missing could be looked for ({incomplete}): what was not is told as undelivered",
+                f"not all that is missing could be looked for ({incomplete}), and what was not is told as undelivered;"
+                " may this user run XRANGE, XPENDING and XINFO?",
             )
         )
     return found
+
+
+def on_loop(max_in_flight: int | None) -> list[Caveat]:
+    """Producers may have only so many messages without a reply; None: as many as the driver takes."""
+    if max_in_flight is None:
+        return []
+    what = (
+        "a closed loop: each producer waits for the reply to its last message before it sends the next"
+        if max_in_flight == 1
+        else f"each producer waits when {max_in_flight:,} of its messages have no reply"
+    )
+    return [Caveat("closedLoop", f"{what} (maxInFlight); service times leave that wait out: read the response times")]
 
 
 def on_drain(unsent: int, unanswered: int, counters: Mapping[str, int], errors: Counter[str]) -> list[Caveat]:

@@ -211,6 +211,9 @@ class Result:
                 data |= value
             else:
                 data[_camel(each.name)] = _plain(value)
+        unknown = self.totals.get("indeterminate", 0)  # of the errors; neither has a latency
+        without = {"failed": self.totals["publishErrors"] - unknown, "indeterminate": unknown}
+        data["latency"] = {family: summary | without for family, summary in data["latency"].items()}
         return data
 
     def dumps(self) -> str:

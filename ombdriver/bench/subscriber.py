@@ -7,6 +7,7 @@ numpy, thousands at once.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -52,6 +53,7 @@ class Subscriber:
         self._counts: list[int] = []
         self._arrivals: list[int] = []
         self._again: list[int] = []
+        self._confirmed: list[tuple[int, int, int]] = []
         self._held = 0
         self._leaving = False
         self.ledger = Arrivals(expected.producers * expected.partitions)
@@ -88,7 +90,7 @@ class Subscriber:
             self._arrivals.append(batch.arrival_ns)
             self.received += count
             self._held += count
-            consumer.acknowledge(batch)
+            consumer.acknowledge(batch, partial(self._acknowledged, batch.arrival_ns, count))
             if self._held >= FOLD:
                 self.fold()
 
@@ -104,8 +106,15 @@ class Subscriber:
         """Ends `consume` after the read that is under way."""
         self._leaving = True
 
+    def _acknowledged(self, arrival_ns: int, count: int, time_ns: int) -> None:
+        self._confirmed.append((arrival_ns, time_ns, count))
+
     def fold(self) -> None:
-        """Brings what has arrived so far into the book and the ledger."""
+        """Brings what has arrived and was acknowledged so far into the book and the ledger."""
+        if self._confirmed:
+            arrived, confirmed, counts = np.array(self._confirmed, np.int64).T
+            self._confirmed.clear()
+            self._book.latencies(None, arrived, {"consumerAck": confirmed - arrived}, counts)
         if self._held:
             stamps = np.frombuffer(b"".join(self._stamps), STAMP_DTYPE)
             arrived = np.repeat(np.array(self._arrivals), np.array(self._counts))

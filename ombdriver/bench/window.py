@@ -6,7 +6,7 @@ schedule put into it, be they answered or received in the drain. Rates count wha
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,8 +30,8 @@ from ombdriver.bench.recorder import Histogram
 TICKS_PER_HALVING = 5
 """Points of a quantile curve for each halving of what is left to 100 %."""
 
-DELAY_PARTS = ("scheduleLag", "blocked")
-"""What the publish delay is made of."""
+DELAY_PARTS = ("scheduleLag", "blocked", "consumerAck")
+"""What the publish delay is made of, and what comes after the arrival."""
 WITHOUT_REPLY = ("unsent", "unanswered")
 """Messages that stand in `publishResponse` at (end - intended)."""
 
@@ -60,10 +60,12 @@ class Account:
     Attributes:
         deliveries: one for each subscription that is read.
         indeterminate: messages whose connection was lost before the reply.
+        gone_before: of the warm-up, by subscription: messages lost, and trimmed.
     """
 
     deliveries: Sequence[Delivery] = ()
     indeterminate: int = 0
+    gone_before: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def _encoded(histograms: Sequence[Histogram]) -> list[str | None]:
@@ -196,6 +198,7 @@ class Window:
                 indeterminate=self._account.indeterminate,
             ),
             delivery=self._account.deliveries,
+            gone_before=self._account.gone_before,
             counters=self._collector.counters(self._before),
             delay_parts={part: summarise(self.histogram(part)) for part in DELAY_PARTS},
             histogram_interval_ns=self._merged_by * self._collector.interval_ns,

@@ -114,7 +114,7 @@ async def consume_driver(url: str) -> float:
         while got < FILLED:
             batch = await consumer.receive()
             if batch is not None:
-                consumer.acknowledge(batch)
+                consumer.acknowledge(batch, lambda _: None)
                 got += len(batch.payloads)
         await consumer.aclose()
         found = got / (time.perf_counter() - start)

@@ -47,6 +47,10 @@ class Replies:
         ]
 
 
+def ignored(_time_ns: int) -> None:
+    """`driver.OnAcknowledged`, of a test that does not look at when an acknowledgement was confirmed."""
+
+
 async def receive(consumer: DriverConsumer, count: int) -> list[Batch]:
     """Batches with exactly so many messages together."""
     batches: list[Batch] = []

@@ -1,8 +1,9 @@
 """What every driver does with messages, over `memory` and `redis-streams` on both servers (see `conftest`)."""
 
 import asyncio
+import time
 
-from seam import ONE, RUN_ID, THREE, Replies, acknowledged, payloads, receive, send
+from seam import ONE, RUN_ID, THREE, Replies, acknowledged, ignored, payloads, receive, send
 
 from ombdriver.bench.driver import Driver, TopicSpec
 from ombdriver.bench.look import COUNTERS, GAUGES, HIDDEN, RATES, GroupLook, StreamLook
@@ -26,9 +27,12 @@ async def test_a_message_goes_through_and_is_acknowledged(driver: Driver) -> Non
     assert reply[4] > 0
     assert batch.payloads == [body]
     assert await driver.backlog([ONE], "g") == 1
-    consumer.acknowledge(batch)
+    confirmed: list[int] = []
+    consumer.acknowledge(batch, confirmed.append)
     await acknowledged(driver, [ONE], "g")
     await consumer.aclose()
+    assert len(confirmed) == 1
+    assert batch.arrival_ns <= confirmed[0] <= time.monotonic_ns()
 
 
 async def test_replies_count_from_0_per_partition_whatever_the_blocks(driver: Driver) -> None:
@@ -114,7 +118,7 @@ async def test_every_group_receives_everything(driver: Driver) -> None:
         batches = await receive(consumer, 90)
         assert sorted(payloads(batches)) == sorted(messages)
         for batch in batches:
-            consumer.acknowledge(batch)
+            consumer.acknowledge(batch, ignored)
         await acknowledged(driver, [THREE], group)
 
 
@@ -131,7 +135,7 @@ async def test_consumers_of_a_group_share_its_messages(driver: Driver) -> None:
             batch = await consumers[number].receive()
             if batch is not None:
                 got[number] += batch.payloads
-                consumers[number].acknowledge(batch)
+                consumers[number].acknowledge(batch, ignored)
                 if sum(map(len, got)) >= len(messages):
                     everything.set()
 
@@ -160,7 +164,7 @@ async def test_one_consumer_may_read_many_topics(driver: Driver) -> None:
 
     batches = await receive(consumer, 20)
     for batch in batches:
-        consumer.acknowledge(batch)
+        consumer.acknowledge(batch, ignored)
 
     assert sorted(payloads(batches)) == sorted(topic.name.encode() for topic in topics for _ in range(4))
     await acknowledged(driver, topics, "g")

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from seam import ONE, THREE, Open, Replies, receive
+from seam import ONE, THREE, Open, Replies, ignored, receive
 
 from ombdriver.bench.driver import Driver
 from ombdriver.errors import DriverError
@@ -59,7 +59,7 @@ async def test_acknowledgements_are_complete_when_a_consumer_is_closed(driver: D
     producer.send(0, [b"m"] * 300, None)
     await replies.until(300)
     for batch in await receive(consumer, 300):
-        consumer.acknowledge(batch)
+        consumer.acknowledge(batch, ignored)
 
     await consumer.aclose()
 

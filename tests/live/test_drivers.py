@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 import redis.asyncio
-from seam import ONE, ONE_KEY, RUN_ID, THREE, Replies, acknowledged, payloads, receive, send
+from seam import ONE, ONE_KEY, RUN_ID, THREE, Replies, acknowledged, ignored, payloads, receive, send
 
 from ombdriver.bench.driver import load_driver
 from ombdriver.bench.drivers.redis_streams import open_driver
@@ -35,7 +35,7 @@ async def round_trip(url: str, **options: object) -> None:
         batches = await receive(consumer, 3)
         assert sorted(payloads(batches)) == [b"1", b"2", b"3"]
         for batch in batches:
-            consumer.acknowledge(batch)
+            consumer.acknowledge(batch, ignored)
         await acknowledged(driver, [THREE], "g")
         await consumer.aclose()
         assert [error for _, _, _, error, *_ in replies.told if error] == []

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import redis.asyncio
-from seam import ONE, RUN_ID, Replies, acknowledged, payloads, receive
+from seam import ONE, RUN_ID, Replies, acknowledged, ignored, payloads, receive
 
 from ombdriver.bench.driver import DriverProducer
 from ombdriver.bench.drivers.redis_streams import RedisStreamsDriver, open_driver
@@ -107,7 +107,7 @@ async def test_a_consumer_gets_what_a_lost_reply_held_and_nothing_twice(system: 
 
     assert payloads(after) == [b"4"]
     for batch in [*before, *after]:
-        consumer.acknowledge(batch)
+        consumer.acknowledge(batch, ignored)
     await acknowledged(system.driver, [ONE], "g")
 
 
@@ -150,7 +150,7 @@ async def test_acknowledgements_are_sent_again(system: System) -> None:
     batches = await receive(consumer, 20)
     await system.raw.client_pause(30_000, all=False)
     for batch in batches:
-        consumer.acknowledge(batch)
+        consumer.acknowledge(batch, ignored)
     await system.kill("xack", flag="b")
     await system.raw.client_unpause()
 
@@ -170,7 +170,7 @@ async def test_a_refused_acknowledgement_is_counted(system: System) -> None:
     (key,) = await system.raw.keys("{ombdriver*")
     await system.raw.set(key, "no stream any more")
 
-    consumer.acknowledge(batch)
+    consumer.acknowledge(batch, ignored)
     await consumer.aclose()
 
     assert system.driver.statistics()["failedAcknowledgements"] == 1
@@ -191,5 +191,5 @@ async def test_a_read_sent_ahead_is_lost_with_its_connection_and_nothing_is(syst
 
     assert payloads([*first, *rest]) == sent
     for batch in [*first, *rest]:
-        consumer.acknowledge(batch)
+        consumer.acknowledge(batch, ignored)
     await acknowledged(system.driver, [ONE], "g")

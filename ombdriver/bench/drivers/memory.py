@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ombdriver.bench.driver import Batch, OnReplies, TopicSpec
+from ombdriver.bench.driver import Batch, OnAcknowledged, OnReplies, TopicSpec
 from ombdriver.bench.look import Stream
 from ombdriver.errors import DriverError
 
@@ -153,8 +153,9 @@ class MemoryConsumer:
             return None
         return None if self._closed else await self.receive()
 
-    def acknowledge(self, batch: Batch) -> None:
+    def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
         """See `driver.DriverConsumer.acknowledge`."""
+        done(time.monotonic_ns())
         left = len(batch.payloads)
         for queue in self._queues:
             taken = min(left, queue.pending)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ombdriver.bench.driver import Batch
+from ombdriver.bench.driver import Batch, OnAcknowledged
 from ombdriver.errors import DriverError
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.errors import ClosedError, ConnectionLost
@@ -40,15 +40,15 @@ class Acknowledger:
 
     def __init__(self, channel: Channel, statistics: Counter[str]) -> None:
         self._channel, self.statistics = channel, statistics
-        self._unanswered: dict[int, bytes] = {}
+        self._unanswered: dict[int, tuple[bytes, OnAcknowledged]] = {}
         self._number = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def send(self, data: bytes) -> None:
-        """Sends one packed XACK."""
+    def send(self, data: bytes, done: OnAcknowledged) -> None:
+        """Sends one packed XACK; `done` is called when the server has carried it out."""
         self._number += 1
-        self._unanswered[self._number] = data
+        self._unanswered[self._number] = data, done
         self._idle.clear()
         self._put(self._number)
 
@@ -56,19 +56,21 @@ class Acknowledger:
         if number not in self._unanswered:
             return
         if self._channel.room() > 0:
-            self._channel.send_block(self._unanswered[number], 1, self._on_reply, number, 0)
+            self._channel.send_block(self._unanswered[number][0], 1, self._on_reply, number, 0)
         else:
             self._channel.when_room(lambda: self._put(number))
 
     def _on_reply(
-        self, number: int, _first: int, _count: int, error: Exception | None, _time_ns: int, _last: Any
+        self, number: int, _first: int, _count: int, error: Exception | None, time_ns: int, _last: Any
     ) -> None:
         if isinstance(error, ConnectionLost):
             asyncio.get_running_loop().call_soon(self._put, number)
             return
+        _, done = self._unanswered.pop(number, (b"", None))
         if error is not None:
             self.statistics["failedAcknowledgements"] += 1
-        self._unanswered.pop(number, None)
+        elif done is not None:  # nobody has given up waiting for it
+            done(time_ns)
         if not self._unanswered:
             self._idle.set()
 
@@ -181,11 +183,13 @@ class StreamConsumer:
             at += len(ids)
         return batch
 
-    def acknowledge(self, batch: Batch) -> None:
+    def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
         """See `driver.DriverConsumer.acknowledge`."""
         receipt: Any = batch.receipt
-        for key, ids in filter(lambda part: part[1], receipt):
-            self._acknowledger.send(pack(("XACK", key, self._group, *ids)))
+        parts = [part for part in receipt if part[1]]
+        told = done if len(parts) == 1 else _last_of(len(parts), done)
+        for key, ids in parts:
+            self._acknowledger.send(pack(("XACK", key, self._group, *ids)), told)
 
     async def aclose(self) -> None:
         """See `driver.DriverConsumer.aclose`; the read under way is given up with its connection."""
@@ -214,6 +218,19 @@ def to_batch(reply: Any) -> Batch | None:
             payloads += [fields[1] for _, fields in entries]
         receipt.append((key, [entry_id for entry_id, _ in entries]))
     return Batch(payloads, arrival_ns, receipt + gone)
+
+
+def _last_of(count: int, done: OnAcknowledged) -> OnAcknowledged:
+    """Calls `done` when it has been called itself so often."""
+    left = count
+
+    def one(time_ns: int) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            done(time_ns)
+
+    return one
 
 
 def id_order(entry_id: bytes) -> tuple[int, int]:

@@ -5,7 +5,7 @@ What is said of the figures comes before them. Of these, what a user of a busy s
 counted from the intended send.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -15,23 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from ombdriver.bench.measurements import Delivery
-from ombdriver.bench.report import processes, units
+from ombdriver.bench.report import latencies, processes, units
 from ombdriver.bench.report.headline import headline
-from ombdriver.bench.result import LatencySummary, Result, Subscription
+from ombdriver.bench.result import Result, Subscription
 
 MOST_GROUPS = 12
 """Of more groups than that the slowest are told; the file has them all."""
 
-AT_FLOOR = "*"
-"""Stands behind a percentile that says more of the harness than of the system."""
-
 NARROWEST = 80
 """Columns that the tables need."""
-
-_COLUMNS = {"p50": "p50", "p95": "p95", "p99": "p99", "p99.9": "p999", "max": "max"}
-_RESPONSE = {"publishResponse": "publish", "endToEndResponse": "end-to-end"}
-_SERVICE = {"publish": "publish", "publishDelay": "publish delay", "endToEnd": "end-to-end"}
-_OF_GROUP = {"endToEndResponse": "end_to_end_response", "endToEnd": "end_to_end"}
 
 
 def show(result: Result, path: Path | None, stream: TextIO, width: int | None = None) -> None:
@@ -60,12 +52,7 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     yield from headline(result)
     yield Text(f"{result.workload} on {result.setup.get('name', result.driver)}, run {result.run_id}", style="bold")
     yield Text(_described(result))
-    yield _heading("Response time, from the intended send")
-    yield _latencies(result, groups, _RESPONSE)
-    yield _heading("Service time, from the actual send; publish delay: from the intended to it")
-    yield _latencies(result, groups, _SERVICE)
-    if result.at_harness_floor:
-        yield Text(f"{AT_FLOOR} at harness floor: no higher than `ombdriver calibrate` found with no server")
+    yield from latencies.blocks(result, groups)
     yield _heading("Rates and messages of the measured window")
     yield _rates(result, groups)
     if result.delivery:
@@ -97,27 +84,15 @@ def _described(result: Result) -> str:
         f"messages of {units.count(result.message_size)} bytes, {_many(result.topics, 'topic')} of "
         f"{_many(result.partitions, 'partition')}, per topic {_many(result.producers_per_topic, 'producer')} and "
         f"{_many(result.subscriptions_per_topic, 'group')} of {_many(result.consumers_per_topic, 'consumer')}"
+        f"{_loop(result)}"
     )
 
 
-def _latencies(result: Result, groups: Sequence[Subscription], families: dict[str, str]) -> Table:
-    table = _table("", *_COLUMNS, "messages")
-    marks = set(result.at_harness_floor)
-    for family, name in families.items():
-        _add_latency(table, name, result.latency[family], family, marks)
-        for group in groups if family in _OF_GROUP else ():
-            summary = getattr(group, _OF_GROUP[family])
-            _add_latency(table, f"  {group.name}", summary, f"{family}[{group.name}]", marks)
-    return table
-
-
-def _add_latency(table: Table, label: str, summary: LatencySummary, name: str, marks: Set[str]) -> None:
-    """One row; where anything of the report is at the harness floor, each figure has a place for the mark."""
-    figures = (
-        units.latency(getattr(summary, attribute)) + (AT_FLOOR if f"{name}.{column}" in marks else " " * bool(marks))
-        for column, attribute in _COLUMNS.items()
-    )
-    table.add_row(Text(label), *figures, units.count(summary.count))
+def _loop(result: Result) -> str:
+    most = result.workload_spec.get("maxInFlight")
+    if most is None:
+        return ""
+    return ", closed loop" if most == 1 else f", at most {units.count(most)} in flight per producer"
 
 
 def _rates(result: Result, groups: Sequence[Subscription]) -> Table:

@@ -126,7 +126,7 @@ async def test_everything_that_is_missing_is_told_apart(
     ends = [(producer, count, count) for producer, count in enumerate(counts)]
     ledger.take([Answered(np.array(ends, np.int64), checkpoints=checkpoints)], [(GROUP, arrivals.take())])
 
-    (account,) = ledger.deliveries(await Audit(plan, ledger, system).conclude())
+    (account,) = ledger.deliveries(await Audit(plan, ledger, system).conclude(60.0))
 
     first = min(system.references, default=10**6)
     expected = dict.fromkeys(("lost", "trimmed", "undelivered"), 0)
@@ -162,7 +162,7 @@ async def test_a_gap_is_judged_by_where_the_partition_begins_when_it_shows() -> 
     system.remove(*range(1, 13))
     system.reached = 10
 
-    (account,) = ledger.deliveries(await audit.conclude())
+    (account,) = ledger.deliveries(await audit.conclude(60.0))
 
     assert (account.lost, account.trimmed, account.undelivered) == (1, 2, 8)
 
@@ -175,7 +175,7 @@ async def test_what_could_not_be_looked_at_is_not_told_as_lost() -> None:
     system.broken = True
     audit = Audit(plan, ledger, system)
 
-    (account,) = ledger.deliveries(await audit.conclude())
+    (account,) = ledger.deliveries(await audit.conclude(60.0))
 
     assert (account.undelivered, account.lost, account.trimmed) == (7, 0, 0)
     assert audit.incomplete == "the system is gone"
@@ -189,6 +189,6 @@ async def test_without_a_look_what_was_not_overtaken_is_waiting(came: list[int],
     arrivals.add(np.zeros(len(came), np.int64), np.array(came, np.int64), None)
     ledger.take([Answered(np.array([[0, 7, 7]]))], [(GROUP, arrivals.take())])
 
-    (account,) = ledger.deliveries(await Audit(plan, ledger, None).conclude())
+    (account,) = ledger.deliveries(await Audit(plan, ledger, None).conclude(60.0))
 
     assert (account.lost, account.undelivered) == (lost, undelivered)

@@ -99,10 +99,12 @@ async def test_a_read_takes_no_more_than_a_batch_and_leaves_the_rest() -> None:
     first, second = await received(consumer), await received(consumer)
 
     assert (len(first.payloads), len(second.payloads)) == (MAX_BATCH, MAX_BATCH - 2)
-    consumer.acknowledge(first)
+    times: list[int] = []
+    consumer.acknowledge(first, times.append)
     assert await driver.backlog(topics, "g") == MAX_BATCH - 2
-    consumer.acknowledge(second)
+    consumer.acknowledge(second, times.append)
     assert await driver.backlog(topics, "g") == 0
+    assert len(times) == 2
 
 
 async def test_closing_ends_a_read_that_waits() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ombdriver.bench import subscriber
-from ombdriver.bench.driver import Batch
+from ombdriver.bench.driver import Batch, OnAcknowledged
 from ombdriver.bench.figures import Book, Figures, Phase
 from ombdriver.bench.payload import STAMP, with_checksum
 from ombdriver.bench.publisher import PROBE_SEQUENCE
@@ -38,9 +38,10 @@ class ScriptedConsumer:
             raise given
         return given
 
-    def acknowledge(self, batch: Batch) -> None:
-        """Notes what was acknowledged."""
+    def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
+        """Notes what was acknowledged; that is confirmed 3 ns after the batch arrived."""
         self.acknowledged.append(batch)
+        done(batch.arrival_ns + 3)
 
     async def aclose(self) -> None:
         """Nothing to end."""
@@ -215,3 +216,11 @@ async def test_empty_reads_are_counted_until_something_comes() -> None:
     busy, _, _ = await consumed(None, None, batch(1, message(0, 0)))
 
     assert (waiting.empty_reads, busy.empty_reads) == (3, 0)
+
+
+async def test_the_time_to_the_confirmed_acknowledgement_counts_for_each_message() -> None:
+    """By the time of arrival, over all groups together."""
+    _, _, figures = await consumed(batch(5, message(0, 1), message(0, 2)), batch(9, message(0, 1)))
+
+    histogram = figures.histograms[0, "consumerAck", None, 0]
+    assert (histogram.count, histogram.min_ns, histogram.max_ns) == (3, 3, 3)

@@ -1,0 +1,94 @@
+"""The latencies of a result as tables: response beside service time, and where the time went."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ombdriver.bench.report import units
+from ombdriver.bench.result import LatencySummary, Result, Subscription
+
+AT_FLOOR = "*"
+"""Stands within a percentile, before its unit, that says more of the harness than of the system."""
+
+_COLUMNS = {"p50": "p50", "p99": "p99", "p99.9": "p999", "max": "max"}
+_PAIRS = (("publish", "publishResponse", "publish"), ("end-to-end", "endToEndResponse", "endToEnd"))
+"""The name of a row, its response time and its service time."""
+_OF_GROUP = {"endToEndResponse": "end_to_end_response", "endToEnd": "end_to_end"}
+_WIDTH = 7
+"""Of a figure, as `99.9 ms`."""
+_NAME = 14
+
+
+def blocks(result: Result, groups: Sequence[Subscription]) -> Iterator[RenderableType]:
+    """The tables, each under its heading.
+
+    Args:
+        result: what to tell.
+        groups: those of its groups that are told.
+    """
+    yield Text("\nLatency", style="bold")
+    half = len(_COLUMNS) * (_WIDTH + 1) - 1
+    yield Text(f"{'':<{_NAME}}{'response: from the intended send':>{half}}  {'service: from the actual send':>{half}}")
+    yield _side_by_side(result, groups)
+    if result.at_harness_floor:
+        yield Text(f"{AT_FLOOR} before a unit: at harness floor, what `ombdriver calibrate` found with no server")
+    without = _without(result)
+    if without:
+        yield Text(without)
+    yield Text("\nWhere the time went", style="bold")
+    yield _parts(result)
+
+
+def _side_by_side(result: Result, groups: Sequence[Subscription]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("", min_width=_NAME - 1, overflow="fold")  # a long name is broken, a figure never
+    for at, column in enumerate([*_COLUMNS, *_COLUMNS]):
+        table.add_column(column, justify="right", no_wrap=True, min_width=_WIDTH + (at == len(_COLUMNS)))
+    marks = frozenset(result.at_harness_floor)
+    for label, *families in _PAIRS:
+        table.add_row(Text(label), *chain(*(_figures(result.latency[each], each, marks) for each in families)))
+        for group in groups if label == "end-to-end" else ():
+            told = (_figures(getattr(group, _OF_GROUP[each]), f"{each}[{group.name}]", marks) for each in families)
+            table.add_row(Text(f"  {group.name}"), *chain(*told))
+    return table
+
+
+def _figures(summary: LatencySummary, name: str, marks: frozenset[str]) -> list[str]:
+    """The figures of one half of a row, with the marks of those at the harness floor."""
+    return [
+        units.latency(getattr(summary, attribute)).replace(" ", AT_FLOOR if f"{name}.{column}" in marks else " ")
+        for column, attribute in _COLUMNS.items()
+    ]
+
+
+def _without(result: Result) -> str:
+    """What is in no latency, though it was sent."""
+    unknown = result.totals.get("indeterminate", 0)
+    failed = result.totals["publishErrors"] - unknown
+    told = [f"{units.count(failed)} failed"] if failed else []
+    told += [f"{units.count(unknown)} with an unknown outcome"] if unknown else []
+    return f"sends without a latency: {', '.join(told)}" if told else ""
+
+
+def _parts(result: Result) -> Table:
+    """The way of a message in its parts, one row each."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("", min_width=_NAME - 1)
+    for column in ("avg", *_COLUMNS):
+        table.add_column(column, justify="right", no_wrap=True, min_width=_WIDTH)
+    delay = result.delay_parts
+    rows = (
+        ("schedule lag, until we looked", delay.get("scheduleLag")),
+        ("blocked, until there was room", delay.get("blocked")),
+        ("sent until the acknowledgement", result.latency["publish"]),
+        ("sent until the delivery", result.latency["endToEnd"]),
+        ("delivery until its own ack", delay.get("consumerAck")),
+    )
+    for label, summary in rows:
+        if summary is not None and summary.count:
+            figures = (units.latency(getattr(summary, each)) for each in ("avg", *_COLUMNS.values()))
+            table.add_row(Text(label), *figures)
+    return table
