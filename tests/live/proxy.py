@@ -151,6 +151,33 @@ class LossyProxy(Proxy):
         return True
 
 
+class ThrottlingProxy(Proxy):
+    """Hands on only so many requests per second of the sending connection.
+
+    Args:
+        server_url: the server.
+        per_second: how many.
+    """
+
+    def __init__(self, server_url: str, per_second: int) -> None:
+        super().__init__(server_url)
+        self._pause_s = 0.01
+        self._at_once = max(1, round(per_second * self._pause_s))
+
+    async def requests(self, link: Link) -> None:
+        """A few requests at a time, with a pause behind them."""
+        rest = b""
+        while data := await link.near_reader.read(CHUNK):
+            link.sends = link.sends or b"XADD" in data
+            if not link.sends:
+                link.far_writer.write(data)
+                continue
+            whole, rest = _split(rest + data)
+            for first in range(0, len(whole), self._at_once):
+                link.far_writer.write(b"".join(whole[first : first + self._at_once]))
+                await asyncio.sleep(self._pause_s)  # the slowness itself
+
+
 def _split(data: bytes) -> tuple[list[bytes], bytes]:
     """The whole commands or replies at the beginning of `data`, and what is left."""
     whole = []

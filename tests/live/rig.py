@@ -130,6 +130,16 @@ class Rig:
         return told
 
 
+OF_THE_MACHINE = {"runDelay", "throttled", "stalls", "coreBusy"}
+"""Rules by which a machine that is busy with something else makes any run invalid, and rightly so."""
+
+
+def reasons(result: Result) -> dict[str, str]:
+    """Which rules found something, and the status of each; without what else this machine did meanwhile."""
+    assert result.verdict is not None
+    return {each.rule: each.status for each in result.verdict.reasons if each.rule not in OF_THE_MACHINE}
+
+
 @asynccontextmanager
 async def running(
     folder: Path, server_url: str, url: str | None = None, workers: int | None = None, **workload: object

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from proxy import LossyProxy
-from rig import MESSAGES, running
+from rig import MESSAGES, reasons, running
 
 HELD_UP = 400
 """Entries that a consumer is behind before something is done to them."""
@@ -29,6 +29,7 @@ async def test_what_is_cut_off_before_a_group_has_read_it_is_trimmed(folder: Pat
         assert (first.trimmed, first.lost, first.undelivered) == (300, 0, 0)
         assert (second.trimmed, second.lost, second.undelivered) == (0, 0, 0)
         assert second.received == second.acknowledged == MESSAGES
+        assert reasons(await rig.result())["trimmed"] == "LOSS"
 
 
 async def test_what_is_deleted_before_it_was_delivered_is_lost(folder: Path, server_url: str) -> None:
@@ -42,6 +43,7 @@ async def test_what_is_deleted_before_it_was_delivered_is_lost(folder: Path, ser
         rig.let_go()
         (told,) = await rig.deliveries()
         assert (told.lost, told.trimmed, told.undelivered, told.received) == (67, 0, 0, MESSAGES - 67)
+        assert reasons(await rig.result())["lost"] == "LOSS"
 
 
 async def test_a_loss_stays_a_loss_when_the_stream_is_trimmed_later(folder: Path, server_url: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from rig import Rig, running
+from rig import Rig, reasons, running
 
 from ombdriver.bench.result import Result
 from ombdriver.bench.server import PrivateServer
@@ -43,6 +43,7 @@ def check_response(result: Result, stalled_s: float, catch_up: float) -> None:
         assert -0.03 < off < 0.05, f"{figure:.1f} ms is {off:+.1%} of the stall off"
     assert result.totals["published"] == WINDOW_S * RATE
     assert result.totals["unsent"] == 0
+    assert reasons(result) == {}, "all that was due was delivered in the window, and nobody was late: VALID"
 
 
 async def paused(rig: Rig, server: PrivateServer) -> float:
