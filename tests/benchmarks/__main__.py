@@ -21,7 +21,7 @@ from ombdriver.bench import environment, store
 from ombdriver.bench.calibrate import record_cost
 from ombdriver.bench.recorder import HIGHEST_NS  # noqa: F401 - imports numpy before anything is timed
 from ombdriver.bench.server import PrivateServer
-from tests.benchmarks import harness, library
+from tests.benchmarks import harness, ledger, library
 
 ROUNDS = 5
 RATIOS = (
@@ -43,6 +43,8 @@ ABSOLUTES = (
     ("harness at 10,000 msg/s, mean delay, µs", "delay us", 200.0),
     ("harness at 10,000 msg/s, cores", "cores", 0.35),
     ("recording a sample, ns", "record ns", 60.0),
+    ("ledger, of a message's CPU in a producing worker, %", "ledger publish %", 10.0),
+    ("ledger, of a message's time in a driver's consumer, %", "ledger consume %", 10.0),
     ("worker's memory growth in 4 s, MiB", "growth mib", None),
 )
 """What has no counterpart, and the most that is aimed at; these depend on the machine."""
@@ -80,6 +82,8 @@ def one_round(server: PrivateServer) -> dict[str, float]:
     found["publish p50 us"], found["publish p99 us"] = paced.publish_p50_us, paced.publish_p99_us
     found["delay us"], found["cores"] = paced.delay_mean_us, paced.cores
     found["record ns"] = record_cost()
+    found["ledger publish %"] = ledger.publish_ns() / (10 * found["cpu us"])
+    found["ledger consume %"] = ledger.consume_ns() * found["consume driver"] / 1e7
     return found
 
 

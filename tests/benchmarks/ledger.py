@@ -1,0 +1,95 @@
+"""What the delivery ledger costs a worker: the same work with it and without, one after the other, per message."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from ombdriver.bench.acknowledgements import Acknowledgements, Block, Lane
+from ombdriver.bench.arrivals import Arrivals
+from ombdriver.bench.driver import Batch, OnAcknowledged
+from ombdriver.bench.figures import Book, Phase
+from ombdriver.bench.payload import STAMP
+from ombdriver.bench.subscriber import Expected, Subscriber
+
+MESSAGES, BATCH, BLOCK = 200_000, 500, 64
+PASSES = 5
+START = 10**9
+
+
+class _NoLedger(Arrivals):
+    """Keeps no account."""
+
+    def add(self, *_: object) -> None:
+        """Does nothing."""
+
+
+class _Reader:
+    """Hands over batches that are there already."""
+
+    def __init__(self, reader: Subscriber, batches: Sequence[Batch]) -> None:
+        self._reader, self._batches = reader, iter(batches)
+        self._left = len(batches)
+
+    async def receive(self) -> Batch:
+        """The next one; after the last one the subscriber leaves."""
+        self._left -= 1
+        if not self._left:
+            self._reader.leave()
+        return next(self._batches)
+
+    def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
+        """At once."""
+        done(batch.arrival_ns)
+
+    async def aclose(self) -> None:
+        """Nothing to end."""
+
+
+def _book() -> Book:
+    book = Book(10**9)
+    book.open(Phase(0, "measure", START, 10**12, 1))
+    return book
+
+
+def _consume(batches: Sequence[Batch], ledger: type[Arrivals]) -> float:
+    reader = Subscriber(Expected(7, 1, 1), "g", _book())
+    reader.ledger = ledger(1)
+    start = time.perf_counter()
+    asyncio.run(reader.consume(_Reader(reader, batches)))
+    reader.fold()
+    reader.ledger.take()
+    return time.perf_counter() - start
+
+
+def consume_ns() -> float:
+    """Nanoseconds that the ledger adds to a message received; the median of some passes, taken in turn."""
+    body = bytes(1024 - STAMP.size)
+    payloads = [STAMP.pack(START, START, 7, 0, 0, 0, number) + body for number in range(MESSAGES)]
+    batches = [Batch(payloads[at : at + BATCH], START + at, None) for at in range(0, MESSAGES, BATCH)]
+    found = [_consume(batches, Arrivals) - _consume(batches, _NoLedger) for _ in range(PASSES)]
+    return float(np.median(found)) * 1e9 / MESSAGES
+
+
+def _acknowledge(answer: bytes | None) -> float:
+    replies, lane = Acknowledgements(_book()), Lane()
+    intended = list(range(START, START + BLOCK))
+    blocks = [Block(intended, START, START) for _ in range(MESSAGES // BLOCK)]
+    start = time.perf_counter()
+    for block in blocks:
+        lane.blocks.append(block)
+        replies.take(lane, BLOCK, None, START, answer)
+    replies.fold()
+    if answer is not None:
+        replies.answered([lane])
+    return time.perf_counter() - start
+
+
+def publish_ns() -> float:
+    """Nanoseconds that the ledger adds to a message acknowledged; the median of some passes, taken in turn.
+
+    What can't be left out, a counter for each block, is in both.
+    """
+    found = [_acknowledge(b"1700000000000-0") - _acknowledge(None) for _ in range(PASSES)]
+    return float(np.median(found)) * 1e9 / MESSAGES
