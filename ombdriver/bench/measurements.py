@@ -12,6 +12,9 @@ FAMILIES = ("publish", "publishDelay", "endToEnd", "publishResponse", "endToEndR
 GROUP_FAMILIES = ("endToEnd", "endToEndResponse")
 """Those that are told per subscription too."""
 
+DELAY_PARTS = ("scheduleLag", "blocked", "consumerAck")
+"""What the publish delay is made of, and what comes after the arrival."""
+
 PERCENTILES = (50.0, 75.0, 95.0, 99.0, 99.9, 99.99, 99.999)
 """The percentiles of a `LatencySummaryNs`, in the order of its fields from `p50` on."""
 

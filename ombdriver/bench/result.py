@@ -132,7 +132,8 @@ class Result:
         counters: what else was counted, by name.
         subscriptions: in the plan's order.
         latency: a summary in ms for each of the five families.
-        delay_parts: a summary in ms of `scheduleLag` and of `blocked`, which add up to the publish delay of a message.
+        delay_parts: a summary in ms of `scheduleLag` and of `blocked`, which add up to the publish delay of a message,
+            and of `consumerAck`.
         rates, series, aggregated, quantiles: by the names in `RATES`, `SERIES`, `AGGREGATED`, `QUANTILES`, which stand
             at the top of the JSON; latencies in OMB's units.
         workload_spec, workload_sha256, setup: as resolved.

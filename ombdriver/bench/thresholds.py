@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Literal, Protocol
 
 from ombdriver.bench.judgement import Check
-from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Delivery, LatencySummaryNs, Totals
+from ombdriver.bench.measurements import DELAY_PARTS, FAMILIES, GROUP_FAMILIES, Delivery, LatencySummaryNs, Totals
 from ombdriver.bench.text import nearest, shown
 
 OPERATORS = {"<": float.__lt__, "<=": float.__le__, ">": float.__gt__, ">=": float.__ge__}
@@ -26,7 +26,6 @@ BEYOND = {"p50": 0.5, "p75": 0.25, "p95": 0.05, "p99": 0.01, "p99.9": 0.001, "p9
 ENOUGH_BEYOND = 10
 """A percentile is worth telling from so many samples beyond it on: 1,000 samples for the p99."""
 UNITS_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9}
-DELAY_PARTS = ("scheduleLag", "blocked")
 RATES = ("publishRate", "publishErrorRate", "consumeRate")
 
 

@@ -14,6 +14,7 @@ from ombdriver.bench.collector import Collector
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.intervals import MOST_INTERVALS, merged, merged_by, most_for
 from ombdriver.bench.measurements import (
+    DELAY_PARTS,
     FAMILIES,
     GROUP_FAMILIES,
     PERCENTILES,
@@ -30,8 +31,6 @@ from ombdriver.bench.recorder import Histogram
 TICKS_PER_HALVING = 5
 """Points of a quantile curve for each halving of what is left to 100 %."""
 
-DELAY_PARTS = ("scheduleLag", "blocked", "consumerAck")
-"""What the publish delay is made of, and what comes after the arrival."""
 WITHOUT_REPLY = ("unsent", "unanswered")
 """Messages that stand in `publishResponse` at (end - intended)."""
 
