@@ -18,8 +18,6 @@ from ombdriver.bench.verdict import judge
 
 MOST_ON_ITS_WAY_NS = 100_000_000
 """At the end of the window messages are on their way for one median service time; for no longer than that it counts."""
-LEAST_STALL_NS = 5_000_000
-"""Each stall that a worker counts is at least about that long."""
 LEAST_LATENCY_NS = 500_000
 """A change of a latency is told as a share of that at least: 10 % of it are what wake-ups of this harness vary by."""
 _SUMMED = ("p50", "p99")
@@ -156,15 +154,15 @@ def _worker(number: int, told: Mapping[str, Any]) -> WorkerFacts:
         value = told.get(key)
         return None if value is None else round(value * 1e6)
 
-    longest, stalls = ns("longestStallMs"), told.get("loopStalls")
     return WorkerFacts(
         name=f"worker {number} ({told.get('role', '?')})",
         cpu_ns=round((told.get("windowCpuSeconds") or 0.0) * 1e9),
         run_delay_ns=ns("runDelayMs") or None,  # 0 where the system does not tell
         throttled_ns=ns("throttledMs"),
         longest_collection_ns=ns("longestCollectionMs") or 0,
-        stalls_ns=None if longest is None or stalls is None else longest + max(0, stalls - 1) * LEAST_STALL_NS,
-        longest_stall_ns=longest,
+        collections_ns=ns("collectingMs") or 0,
+        stalls_ns=ns("stalledMs"),
+        longest_stall_ns=ns("longestStallMs"),
     )
 
 

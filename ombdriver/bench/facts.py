@@ -21,7 +21,8 @@ class WorkerFacts:
         run_delay_ns: time that it was ready to run and had no core.
         throttled_ns: time that its cgroup was not let run.
         longest_collection_ns: the longest pause by the garbage collector.
-        stalls_ns: time that its event loop was held up, at least.
+        collections_ns: all of these together.
+        stalls_ns: time that its event loop was held up.
         longest_stall_ns: the longest of these.
     """
 
@@ -30,6 +31,7 @@ class WorkerFacts:
     run_delay_ns: int | None = None
     throttled_ns: int | None = None
     longest_collection_ns: int = 0
+    collections_ns: int = 0
     stalls_ns: int | None = None
     longest_stall_ns: int | None = None
 

@@ -67,10 +67,12 @@ def busy(facts: Facts) -> Found:
 def collections(facts: Facts) -> Found:
     """The garbage collector held a worker up for long enough to reach the p99."""
     return [
-        f"{worker.name} was held up by the garbage collector for {milliseconds(longest)} at once, above"
-        f" {PAUSED_SHARE:.0%} of the window and {milliseconds(facts.bound_ns)}; {_LESS_LOAD}"
+        f"{worker.name} was held up by the garbage collector for {worker.collections_ns / facts.window_ns:.1%} of the"
+        f" window, above {PAUSED_SHARE:.0%}, and for {milliseconds(longest)} at once, above"
+        f" {milliseconds(facts.bound_ns)}; {_LESS_LOAD}"
         for worker in facts.workers
-        if (longest := worker.longest_collection_ns) > max(facts.bound_ns, PAUSED_SHARE * facts.window_ns)
+        if (longest := worker.longest_collection_ns) > facts.bound_ns
+        and worker.collections_ns > PAUSED_SHARE * facts.window_ns
     ]
 
 

@@ -175,7 +175,7 @@ RULES = (
     Rule(
         "collections",
         "INVALID",
-        f"a collection longer than {_BOUND}, and than 1 % of the window",
+        f"a collection longer than {_BOUND}, and all of a worker's collections more than 1 % of the window",
         generator.collections,
     ),
     Rule(

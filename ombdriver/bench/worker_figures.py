@@ -18,9 +18,11 @@ def told_workers(
             "rssGrowthBytes": now.rss_bytes - then.rss_bytes,
             "garbageCollections": now.gc_pauses,
             "longestCollectionMs": now.gc_longest_ns / 1e6,
+            "collectingMs": now.gc_ns / 1e6,
             "runDelayMs": (now.run_delay_ns - then.run_delay_ns) / 1e6,
             "loopStalls": now.stalls,
             "longestStallMs": now.longest_stall_ns / 1e6,
+            "stalledMs": now.stalled_ns / 1e6,
             "throttledMs": _ms_between(then.throttled_ns, now.throttled_ns),
         }
         for worker, then, now in zip(workers, before, after, strict=True)

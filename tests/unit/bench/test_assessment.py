@@ -21,6 +21,7 @@ WORKERS = [
         "runDelayMs": 200.0,
         "loopStalls": 3,
         "longestStallMs": 7.0,
+        "stalledMs": 17.0,
         "throttledMs": None,
     },
     {"role": "consume", "windowCpuSeconds": 0.5, "longestCollectionMs": 0.0},
@@ -39,7 +40,7 @@ def kinds(found: Assessment) -> list[str]:
 
 
 def test_facts_come_from_measurements_and_workers() -> None:
-    """What a worker does not tell is not known; stalls count as 5 ms each, the longest as what it is."""
+    """What a worker does not tell is not known."""
     measured = measurements(
         delay_parts={"scheduleLag": figures(1_000)},
         delivery=[Delivery("group-1", 60_000, 59_990, lost=4, trimmed=6)],

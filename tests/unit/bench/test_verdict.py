@@ -73,7 +73,7 @@ def test_a_sound_run_is_valid_without_a_reason() -> None:
         ({"workers": [worker(cpu_ns=3 * SECOND, run_delay_ns=3 * SECOND + 1)]}, "runDelay"),
         ({"workers": [worker(throttled_ns=SECOND // 2)]}, "throttled"),
         ({"workers": [worker(), worker(cpu_ns=37 * SECOND)]}, "coreBusy"),
-        ({"workers": [worker(longest_collection_ns=401 * MS)]}, "collections"),
+        ({"workers": [worker(longest_collection_ns=3 * MS, collections_ns=401 * MS)]}, "collections"),
         ({"workers": [worker(stalls_ns=401 * MS, longest_stall_ns=3 * MS)]}, "stalls"),
         ({"achieved": {"published": 1979.0, "group-1": 1999.0}}, "achieved"),
         ({"achieved": {"published": 2000.0, "group-1": 1979.0}}, "achieved"),
@@ -101,7 +101,7 @@ def test_each_rule_tells_its_own(changed: dict[str, Any], rule: str) -> None:
             "workers": [worker(cpu_ns=SECOND, run_delay_ns=3 * SECOND // 2)]
         },  # it hardly runs, and waits for less than 5 %
         {"workers": [worker(cpu_ns=14 * SECOND, run_delay_ns=10 * SECOND)]},  # 24 % of the window, by short waits
-        {"workers": [worker(longest_collection_ns=100 * MS)]},
+        {"workers": [worker(longest_collection_ns=100 * MS, collections_ns=300 * MS)]},
         {"workers": [worker(stalls_ns=300 * MS, longest_stall_ns=100 * MS)]},
         {"workers": [worker(cpu_ns=36 * SECOND)]},
         {"workers": [worker(throttled_ns=400 * MS)]},
@@ -178,6 +178,7 @@ def test_what_was_not_measured_is_not_judged() -> None:
                 run_delay_ns=st.none() | st.integers(0, 10**13),
                 throttled_ns=st.none() | st.integers(0, 10**13),
                 longest_collection_ns=st.integers(0, 10**13),
+                collections_ns=st.integers(0, 10**13),
                 stalls_ns=st.none() | st.integers(0, 10**13),
                 longest_stall_ns=st.none() | st.integers(0, 10**13),
             ),
