@@ -78,10 +78,16 @@ def runs_of(lanes: Int64s, sequences: Int64s) -> Int64s:
     """The runs (`Arrived.runs`) of messages in their order of arrival."""
     if not len(lanes):
         return NO_RUNS
-    if lanes[0] != lanes[-1] or (lanes != lanes[0]).any():
+    is_one_lane = lanes[0] == lanes[-1] and bool((lanes == lanes[0]).all())
+    if not is_one_lane:
         order = np.argsort(lanes, kind="stable")
         lanes, sequences = lanes[order], sequences[order]
-    starts = np.flatnonzero((lanes[1:] != lanes[:-1]) | (sequences[1:] != sequences[:-1] + 1)) + 1
+    breaks = sequences[1:] != sequences[:-1] + 1
+    if not is_one_lane:
+        breaks |= lanes[1:] != lanes[:-1]
+    starts = np.flatnonzero(breaks) + 1
+    if not len(starts):  # the usual case: nothing is missing
+        return np.array([[lanes[0], sequences[0], len(lanes)]], np.int64)
     starts = np.concatenate(([0], starts))
     counts = np.diff(starts, append=len(lanes))
     return np.stack((lanes[starts], sequences[starts], counts), axis=1)
@@ -110,6 +116,11 @@ def count_late(runs: Int64s, expected: Int64s) -> int:
     """
     if not len(runs):
         return 0
+    if len(runs) == 1:
+        lane, first, count = map(int, runs[0])
+        due_now = int(expected[lane])
+        expected[lane] = max(due_now, first + count)
+        return min(max(due_now - first, 0), count)
     lanes, firsts, counts = runs.T
     is_first = np.concatenate(([True], lanes[1:] != lanes[:-1]))
     floor = (np.cumsum(is_first) - 1) * SEQUENCES  # lifts each lane above the ones before, so that one sweep does all
