@@ -172,14 +172,15 @@ class StreamConsumer:
             if not ids:
                 continue
             last = self._last.get(key)
-            if last is not None and id_order(ids[0]) <= (reached := id_order(last)):
+            if last is None or is_after(ids[0], last):  # ids rise
+                self._last[key] = ids[-1]
+            else:
                 # The group was set back, or the entry was claimed: it is not new, however it came.
+                reached = id_order(last)
                 again = (at + n for n, each in enumerate(ids) if id_order(each) <= reached)
                 batch.again = [*batch.again, *(place for place in again if place < len(batch.payloads))]
-            else:
-                reached = (0, 0)
-            if id_order(ids[-1]) > reached:
-                self._last[key] = ids[-1]
+                if id_order(ids[-1]) > reached:
+                    self._last[key] = ids[-1]
             at += len(ids)
         return batch
 
@@ -231,6 +232,13 @@ def _last_of(count: int, done: OnAcknowledged) -> OnAcknowledged:
             done(time_ns)
 
     return one
+
+
+def is_after(one: bytes, other: bytes) -> bool:
+    """Whether entry `one` comes after `other`; ids of one shape, as they nearly always are, compare as text."""
+    if len(one) == len(other) and one.find(b"-") == other.find(b"-"):
+        return one > other
+    return id_order(one) > id_order(other)
 
 
 def id_order(entry_id: bytes) -> tuple[int, int]:
