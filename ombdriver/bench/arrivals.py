@@ -1,17 +1,15 @@
 """What a consumer has been given, in few words: runs of sequence numbers by lane, and how many came out of order.
 
-Pure, on numpy, by thousands of messages at once. A *lane* is what one producer sends to one partition, as a number
-(`plan.Plan.lane`). The parent unites the runs of all consumers of a subscription; see `ledger`.
+Pure, on numpy, by thousands of messages at once. The parent unites the runs of all consumers of a subscription; see
+`ledger`.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from ombdriver.bench.lanes import SEQUENCES
 from ombdriver.bench.recorder import Int64s
-
-SEQUENCES = 1 << 44
-"""Sequence numbers are below this, so that a lane's rank and a sequence fit into one integer."""
 
 NO_RUNS = np.zeros((0, 3), np.int64)
 

@@ -98,7 +98,7 @@ class Audit:
     def _not_overtaken(self, missing: Mapping[str, Mapping[int, Spans]]) -> dict[tuple[str, int], Spans]:
         """Without a look: what is missing after the last message that came is taken for waiting."""
         return {
-            (name, lane): spans - Spans.of([(0, self._ledger.received[name].of(lane).end)])
+            (name, lane): spans - Spans.of([(0, int(self._ledger.received[name].ends[lane]))])
             for name, spans_of in missing.items()
             for lane, spans in spans_of.items()
         }

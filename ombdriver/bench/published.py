@@ -1,16 +1,17 @@
 """The sending half of the ledger: what became of every sequence number that was sent, by lane. Pure, on numpy.
 
 Replies of a lane come in order, so two numbers tell of most messages: how many were attempted, and how many of these
-have been replied to. Only what was not acknowledged is held besides, as spans.
+have been replied to. Only what was not acknowledged is held besides, as spans over all lanes.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ombdriver.bench.arrivals import NO_RUNS
+from ombdriver.bench.lanes import below, of_runs
 from ombdriver.bench.recorder import Int64s
 from ombdriver.bench.spans import Spans
 
@@ -48,15 +49,14 @@ class Published:
     Attributes:
         attempted: shape (lanes,), messages sent.
         replied: shape (lanes,), of these, messages that have a reply.
-        failed: by lane, what is not there: refused, or never sent.
-        indeterminate: by lane, what may be there or not: no reply came.
+        failed: what is not there (`lanes`): refused, or never sent.
+        indeterminate: what may be there or not: no reply came.
     """
 
     def __init__(self, lanes: int) -> None:
         self.attempted = np.zeros(lanes, np.int64)
         self.replied = np.zeros(lanes, np.int64)
-        self.failed: dict[int, Spans] = {}
-        self.indeterminate: dict[int, Spans] = {}
+        self.failed = self.indeterminate = Spans()
         self._checkpoints: dict[int, list[Checkpoint]] = {}
 
     def take(self, answered: Answered) -> None:
@@ -64,24 +64,14 @@ class Published:
         lanes, attempted, replied = answered.lanes.T
         self.attempted[lanes] = attempted
         self.replied[lanes] = replied
-        for held, runs in ((self.failed, answered.failed), (self.indeterminate, answered.indeterminate)):
-            for lane, spans in by_lane(runs):
-                held[lane] = held.get(lane, Spans()) | spans
+        self.failed |= of_runs(answered.failed)
+        self.indeterminate |= of_runs(answered.indeterminate)
         for lane, sequence, answer in answered.checkpoints:
             self._checkpoints.setdefault(lane, []).append((sequence, answer))
 
-    def acknowledged(self, lane: int) -> Spans:
-        """The sequences of `lane` that the system said it holds."""
-        spans = Spans.of([(0, int(self.replied[lane]))])
-        for held in (self.failed, self.indeterminate):
-            if lane in held:
-                spans -= held[lane]
-        return spans
-
-    @property
-    def troubled(self) -> Iterable[int]:
-        """The lanes of which something with a reply was not acknowledged."""
-        return self.failed.keys() | self.indeterminate.keys()
+    def acknowledged(self) -> Spans:
+        """What the system said it holds."""
+        return below(self.replied) - self.failed - self.indeterminate
 
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
@@ -101,15 +91,6 @@ class Published:
         below = bisect_left(held, first + 1, key=_sequence) - 1
         above = bisect_left(held, end - 1, key=_sequence)
         return (held[below][1] if below >= 0 else None), (held[above][1] if above < len(held) else None)
-
-
-def by_lane(runs: Int64s) -> list[tuple[int, Spans]]:
-    """Each lane that occurs in `runs` (lane, first, count), with all of its sequences."""
-    found = []
-    for lane in np.unique(runs[:, 0]).tolist():
-        _, firsts, counts = runs[runs[:, 0] == lane].T
-        found.append((lane, Spans.of(np.stack((firsts, firsts + counts), axis=1))))
-    return found
 
 
 def _sequence(checkpoint: Checkpoint) -> int:

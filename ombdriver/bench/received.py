@@ -1,15 +1,16 @@
-"""The receiving half of the ledger: which sequence numbers reached one subscription, by lane. Pure, on numpy.
+"""The receiving half of the ledger: which messages reached one subscription, on all lanes. Pure, on numpy.
 
-All that a lane has brought up to some number is told by that number, the lane's *mark*. Only lanes with a gap hold
-spans besides; so memory follows the number of gaps, not the length of the run.
+One set of spans over all lanes (`lanes`): a pair of numbers for each lane while nothing is missing, and another one for
+each gap; so memory follows the number of gaps, not the length of the run, and a poll is a few sweeps, however many
+lanes and consumers it tells of.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 
 import numpy as np
 
 from ombdriver.bench.arrivals import Arrived
-from ombdriver.bench.published import by_lane
+from ombdriver.bench.lanes import below, between, ends_of, marks_of, of_runs
 from ombdriver.bench.recorder import Int64s
 from ombdriver.bench.spans import Spans
 
@@ -21,7 +22,8 @@ class Received:
         lanes: how many lanes the run has.
 
     Attributes:
-        marks: shape (lanes,): every sequence below it has arrived.
+        spans: every message that has arrived.
+        ends: shape (lanes,): one past the greatest sequence that has arrived.
         again: messages that came once more, by an entry that was not new.
         anew: messages that came once more, by a new entry.
         late: messages below the next expected sequence of the consumer that got them, repetitions among them.
@@ -29,100 +31,54 @@ class Received:
     """
 
     def __init__(self, lanes: int) -> None:
-        self.marks = np.zeros(lanes, np.int64)
+        self.spans = Spans()
+        self.ends = np.zeros(lanes, np.int64)
         self.again = self.anew = self.late = self.corrupt = 0
-        self._gapped: dict[int, Spans] = {}
-        self._highest = np.zeros(lanes, np.int64)
+        self._seen_before = np.zeros(lanes, np.int64)
         self._examined = np.zeros(lanes, np.int64)
-        self._floors: dict[int, list[tuple[int, int]]] = {}
+        self._gaps = self._judged = self._cut = Spans()
 
     def __repr__(self) -> str:
-        return f"<Received {int(self.marks.sum())} up to the marks, gaps on {len(self._gapped)} lanes>"
+        return f"<Received {len(self.spans)} in {len(self.spans.pairs)} stretches>"
 
-    def take(self, arrived: Arrived) -> None:
-        """Adds what one consumer reports."""
-        runs = self._take_in_order(arrived.runs)
-        self.anew += self._unite(runs)
-        self.again += self._unite(arrived.again)
-        self.late += arrived.late
-        self.corrupt += arrived.corrupt
+    def take(self, arrived: Sequence[Arrived]) -> None:
+        """Adds what the consumers report."""
+        self.anew += self._unite([each.runs for each in arrived])
+        self.again += self._unite([each.again for each in arrived])
+        self.late += sum(each.late for each in arrived)
+        self.corrupt += sum(each.corrupt for each in arrived)
 
-    def _take_in_order(self, runs: Int64s) -> Int64s:
-        """Brings the marks forward by the runs that begin right at them; returns the others."""
-        lanes, firsts, counts = runs.T
-        occurs = np.bincount(lanes, minlength=len(self.marks))
-        in_order = (occurs[lanes] == 1) & (firsts == self.marks[lanes])
-        if self._gapped:
-            in_order &= ~np.isin(lanes, list(self._gapped))
-        self.marks[lanes[in_order]] += counts[in_order]
-        rest: Int64s = runs[~in_order]
-        return rest
+    def _unite(self, parts: Sequence[Int64s]) -> int:
+        """Adds runs; returns how many of their messages had come before, or come twice in them."""
+        runs = np.concatenate(parts) if parts else np.zeros((0, 3), np.int64)
+        if not len(runs):
+            return 0
+        before = len(self.spans)
+        self.spans |= of_runs(runs)
+        self.ends = ends_of(self.spans, len(self.ends))
+        return int(runs[:, 2].sum()) - (len(self.spans) - before)
 
-    def _unite(self, runs: Int64s) -> int:
-        """Adds `runs`, whatever they are; returns how many of their messages had come before."""
-        repeated = int(runs[:, 2].sum())
-        for lane, spans in by_lane(runs):
-            before = self.of(lane)
-            after = before | spans
-            repeated -= len(after) - len(before)
-            self._hold(lane, after)
-        return repeated
-
-    def _hold(self, lane: int, spans: Spans) -> None:
-        pairs = spans.pairs
-        starts_at_0 = bool(len(pairs)) and pairs[0, 0] == 0
-        self.marks[lane] = pairs[0, 1] if starts_at_0 else 0
-        if len(pairs) > starts_at_0:
-            self._gapped[lane] = spans
-        else:
-            self._gapped.pop(lane, None)
-
-    def of(self, lane: int) -> Spans:
-        """Every sequence of `lane` that has arrived."""
-        held = self._gapped.get(lane)
-        return Spans.of([(0, int(self.marks[lane]))]) if held is None else held
-
-    @property
-    def gapped(self) -> Iterable[int]:
-        """The lanes of which something arrived beyond a gap."""
-        return self._gapped.keys()
+    def marks(self) -> Int64s:
+        """The lowest sequence of each lane that has not arrived. Shape (lanes,)."""
+        return marks_of(self.spans, len(self.ends))
 
     # -- gaps ------------------------------------------------------------------------------------------------------
 
-    def _ends(self) -> Int64s:
-        """One past the greatest sequence of each lane that has arrived."""
-        ends = self.marks.copy()
-        for lane, spans in self._gapped.items():
-            ends[lane] = spans.end
-        return ends
-
-    def new_gaps(self) -> Iterator[tuple[int, Spans]]:
-        """Gaps that were there when this was called last and still are, by lane, each once.
+    def new_gaps(self, acknowledged: Spans) -> Spans:
+        """Acknowledged messages that were overtaken before this was called last, and still have not come; each once.
 
         A gap of one report may be filled by the next one, from another consumer.
         """
-        for lane, spans in self._gapped.items():
-            first, end = int(self._examined[lane]), int(self._highest[lane])
-            gaps = Spans.of([(first, end)]) - spans
-            if gaps:
-                yield lane, gaps
-        self._examined = np.maximum(self._examined, self._highest)
-        self._highest = self._ends()
+        self._gaps = (between(self._examined, self._seen_before) & acknowledged) - self.spans
+        self._examined = self._seen_before
+        self._seen_before = self.ends
+        return self._gaps
 
-    def note_floor(self, lane: int, floor: int) -> None:
-        """Notes that now, with the gaps of `lane` just found, the system still holds nothing below `floor`."""
-        self._floors.setdefault(lane, []).append((int(self._examined[lane]), floor))
+    def judge(self, floors: Int64s) -> None:
+        """Notes that the system now holds nothing below `floors` (shape (lanes,)), for the gaps found last."""
+        self._judged |= self._gaps
+        self._cut |= self._gaps & below(floors)
 
-    def trimmed(self, lane: int, missing: Spans, floor: int) -> Spans:
-        """Of `missing`, what was cut off: below the floor when the gap was found.
-
-        Args:
-            lane: the lane.
-            missing: its sequences that never came.
-            floor: for those after the last gap that was looked at.
-        """
-        found, start = Spans(), 0
-        for end, at_the_time in [*self._floors.get(lane, ()), (missing.end, floor)]:
-            found |= missing & Spans.of([(start, max(start, min(end, at_the_time)))])
-            start = max(start, end)
-        return found
+    def trimmed(self, gone: Spans, floors: Int64s) -> Spans:
+        """Of what is gone, what was cut off: below the floor when its gap was found, or else below `floors` now."""
+        return (gone & self._cut) | ((gone - self._judged) & below(floors))

@@ -11,9 +11,10 @@ from functools import partial
 
 import numpy as np
 
-from ombdriver.bench.arrivals import SEQUENCES, Arrivals
+from ombdriver.bench.arrivals import Arrivals
 from ombdriver.bench.driver import Batch, DriverConsumer
 from ombdriver.bench.figures import Book
+from ombdriver.bench.lanes import SEQUENCES
 from ombdriver.bench.payload import STAMP, STAMP_DTYPE, count_corrupt
 from ombdriver.errors import DriverError
 

@@ -79,12 +79,13 @@ NEVER_IMPORTS = {
 PURE = (
     "bench.arrivals bench.assessment bench.cautions bench.collector bench.drift bench.export.formats "
     "bench.export.hgrm bench.export.hlog bench.export.omb bench.export.parts bench.export.series_csv bench.facts "
-    "bench.figures bench.floor bench.generator bench.guard bench.intervals bench.judgement bench.ledger "
-    "bench.look bench.measurements bench.outcome bench.overrides bench.payload bench.plan bench.process_series "
-    "bench.published bench.received bench.recorder bench.report.progress bench.report.units bench.result "
-    "bench.result_versions bench.retention_plan bench.schedule bench.server_events bench.server_series "
-    "bench.spans bench.steadiness bench.stream_sums bench.text bench.thinning bench.thresholds bench.verdict "
-    "bench.window exits messaging.replies messaging.topic"
+    "bench.figures bench.floor bench.generator bench.guard bench.intervals bench.judgement bench.lanes "
+    "bench.ledger bench.look bench.measurements bench.outcome bench.overrides bench.payload bench.plan "
+    "bench.process_series bench.published bench.received bench.recorder bench.report.progress bench.report.units "
+    "bench.result bench.result_versions bench.retention_plan bench.schedule bench.server_events "
+    "bench.server_series bench.spans bench.steadiness bench.stream_sums bench.text bench.thinning "
+    "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.replies "
+    "messaging.topic"
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
 
