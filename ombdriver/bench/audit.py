@@ -64,7 +64,6 @@ class Audit:
 
     async def conclude(self, timeout_s: float) -> Findings:
         """Looks for everything that is missing, for so long; call it when nothing is waited for any longer."""
-        await self.settled()
         missing = {name: self._ledger.missing(name) for name in self._ledger.received}
         if self._holdings is None:
             return Findings(waiting=self._not_overtaken(missing))
@@ -73,6 +72,7 @@ class Audit:
         floors: dict[int, int] = {}
         try:
             async with asyncio.timeout(timeout_s):
+                await self.settled()  # on expiry it is cancelled with this
                 for place, here in self._by_place(lanes).items():
                     some = {name: {n: each[n] for n in here if n in each} for name, each in missing.items()}
                     floors |= await self._floors(self._holdings, place, some)

@@ -129,11 +129,10 @@ async def run(
         try:
             await course.run()
         except OmbdriverError as error:
-            check()  # if the server died, that is what to tell
-            if course.window is None:
+            if course.accounts.window is None:
                 raise
             failure = error
-        if course.window is None:
+        if course.accounts.window is None:
             return None
         await telemetry.stop()
         finished = _keep(request, plan, course, facts, telemetry, thresholds, load_at_start)
@@ -204,14 +203,14 @@ def _keep(
     thresholds: Sequence[Threshold],
     load_at_start: Sequence[float] | None,
 ) -> Finished:
-    assert course.window is not None
+    assert course.accounts.window is not None
     assert course.begin_time is not None
-    measured = course.window.measurements()
+    measured = course.accounts.window.measurements()
     setup, machine = request.setup.spec(), host()
     harness = store.latest_calibration(request.output, machine)
     limit = machine["cpu"]["coresLimit"]
     circumstances = Circumstances(
-        length_ns=course.window.length_ns,
+        length_ns=course.accounts.window.length_ns,
         interval_ns=course.collector.interval_ns,
         target_rate=plan.rate,
         ending=course.ending,
@@ -220,14 +219,14 @@ def _keep(
         harness=harness,
         loopback=request.setup.loopback,
     )
-    assessed = assess(measured, circumstances, course.workers, thresholds)
+    assessed = assess(measured, circumstances, course.accounts.workers, thresholds)
     result = build_result(
         measured,
         version=__version__,
         run_id=plan.run_id,
         tags=request.tags,
         begin_time=course.begin_time,
-        end_time=course.begin_time + timedelta(microseconds=course.window.length_ns // 1000),
+        end_time=course.begin_time + timedelta(microseconds=course.accounts.window.length_ns // 1000),
         driver=request.setup.driver,
         sample_interval_ns=course.collector.interval_ns,
         workload_spec=request.workload.spec(),
@@ -236,9 +235,9 @@ def _keep(
         environment=fingerprint(
             facts, request.command_line, load_at_start=load_at_start, seeds={"workload": request.workload.seed}
         )
-        | {"workers": course.workers, "harness": harness},
+        | {"workers": course.accounts.workers, "harness": harness},
         telemetry=telemetry.told(),
-        caveats=[*course.caveats, *assessed.caveats],
+        caveats=[*course.accounts.caveats, *assessed.caveats],
         partial_reason=course.ending.reason if course.ending else None,
         verdict=assessed.verdict,
         thresholds=assessed.thresholds,

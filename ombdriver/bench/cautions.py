@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from ombdriver.bench.facts import WorkerFacts
+from ombdriver.bench.facts import SHORT_NS, WorkerFacts
 from ombdriver.bench.generator import milliseconds
 from ombdriver.bench.measurements import FAMILIES, Measurements
 from ombdriver.bench.result import Caveat
 from ombdriver.bench.thresholds import BEYOND, ENOUGH_BEYOND
 
-SHORT_NS = 10 * 10**9
-"""Shorter windows hold no trimming, no garbage collection of the server and no slow wave."""
 _HERE = {"127.0.0.1", "::1", "localhost"}
 
 

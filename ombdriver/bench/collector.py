@@ -35,6 +35,7 @@ class Collector:
         self._histograms: dict[Series, dict[int, Histogram]] = {}
         self._counts: dict[Series, dict[int, int]] = {}
         self._last: Sequence[Report] = ()
+        self._probed: set[tuple[str, int, int]] = set()
 
     def __repr__(self) -> str:
         return f"<Collector {self.acknowledged} acknowledged, {self.received()} received>"
@@ -42,6 +43,7 @@ class Collector:
     def take(self, reports: Sequence[Report]) -> None:
         """Adds one report of every worker."""
         self._last = reports
+        self._probed.update(*(report.probed for report in reports))
         highest = 0
         for report in reports:
             for (phase, family, group, interval), histogram in report.figures.histograms.items():
@@ -104,7 +106,7 @@ class Collector:
 
     def probed(self) -> frozenset[tuple[str, int, int]]:
         """(subscription, producer, partition) of the probes that arrived."""
-        return frozenset().union(*(report.probed for report in self._last))
+        return frozenset(self._probed)
 
     def errors(self) -> Counter[str]:
         """How often each error was met by a send."""

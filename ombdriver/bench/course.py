@@ -4,27 +4,23 @@ Knows phases, orders and figures; no server, file or terminal. Everything is ask
 which brings a report of all of them; between polls this process sleeps.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-from ombdriver.bench import orders, remarks
-from ombdriver.bench.audit import Audit
+from ombdriver.bench import orders
+from ombdriver.bench.accounts import Accounts
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.driver import Driver
 from ombdriver.bench.ensemble import Ensemble
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.interrupt import Interrupt
-from ombdriver.bench.judgement import INTERRUPTED, THRESHOLD_FAILED, WORKER_DIED, Ending
-from ombdriver.bench.ledger import Ledger
+from ombdriver.bench.judgement import INTERRUPTED, RUN_FAILED, THRESHOLD_FAILED, WORKER_DIED, Ending
 from ombdriver.bench.plan import Plan
-from ombdriver.bench.result import Caveat
-from ombdriver.bench.trimming import TrimmingHold
-from ombdriver.bench.window import Account, Window
-from ombdriver.bench.worker_figures import told_workers
-from ombdriver.errors import RunError, WorkerError
+from ombdriver.errors import OmbdriverError, RunError, WorkerError
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +35,8 @@ LONGEST_POLL_NS = SECOND
 EMPTY_READS = 2
 """When every consumer has waited in vain so often, the server is asked whether anything is left for anybody."""
 INTERRUPTED_DRAIN_NS = 5 * SECOND
-AUDIT_S, HURRIED_AUDIT_S = 60.0, 5.0
-"""How long what is missing may be looked for; and when somebody has asked to stop."""
+ASK_S = 2.0
+"""How long the drain waits for an answer to whether anything is left."""
 
 
 class Stage(Enum):
@@ -85,17 +81,10 @@ class Course:
         self._plan, self._ensemble, self._driver, self._stop = plan, ensemble, driver, stop
         self._show, self._check, self._failed = show, check, failed
         self.collector = collector
-        reading = {each.subscription for worker in plan.workers for each in worker.consumers}
-        self._reading = [name for name in plan.subscriptions if name in reading]
-        self._ledger = Ledger(plan.lanes, self._reading, exclusive=not plan.shared, checksums=plan.payload.checksums)
-        self._audit = Audit(plan, self._ledger, driver.inspector())
-        self.caveats: list[Caveat] = []
-        self.window: Window | None = None
+        self.accounts = Accounts(plan, collector, driver.inspector())
         self.ending: Ending | None = None
-        self.workers: list[dict[str, object]] = []
         self.begin_time: datetime | None = None
-        self._trimming = TrimmingHold(plan.max_entries)
-        self._polled_ns = 0
+        self._polled_ns = self._length_ns = 0
 
     def __repr__(self) -> str:
         return f"<Course {self.collector}>"
@@ -104,10 +93,18 @@ class Course:
         """The table of contents of a run.
 
         Raises:
-            WorkerError: if a worker dies or fails; when that was in the measurement, there is a window of what was
-                measured until then.
-            RunError: if not every subscription receives from every partition.
+            WorkerError: if a worker dies or fails; so does
+            RunError: if not every subscription receives from every partition, or `check` raised it. After a failure in
+                the measurement there is a window of what was measured until then.
         """
+        try:
+            await self._run()
+        except OmbdriverError as error:
+            if (cause := self._cause(error)) is not error:
+                raise cause from error
+            raise
+
+    async def _run(self) -> None:
         await self._ready()
         if self._stop.asked:
             return
@@ -116,43 +113,42 @@ class Course:
         await self._settle(Stage.CUT)
         if self._stop.asked:
             return
-        carried_in = self._behind()
-        self._ledger.open_window()
-        if self._plan.warmup_ns:
-            self.caveats += remarks.on_warm_up(sum(carried_in.values()) + self.collector.in_flight)
-        before, counters, errors = self.collector.processes(), self.collector.counters(), self.collector.errors()
+        await self.accounts.open_window()
         measured = self._begin(1, "measure", self._plan.test_ns)
         self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
-        length_ns = 0
         try:
-            await self._phase(Stage.MEASURE, measured)
-            self.workers = told_workers(self._plan.workers, before, self.collector.processes())
-            length_ns = max(1, min(measured.duration_ns, time.monotonic_ns() - measured.start_ns))
-            await self._settle(Stage.DRAIN)
-            await self._poll(orders.Conclude())
-        except WorkerError as error:
-            until_ns = length_ns or min(measured.duration_ns, self._polled_ns - measured.start_ns)
-            if until_ns > 0:
-                self.ending = Ending.after(WORKER_DIED, str(error).splitlines()[0], until_ns)
-                self.workers = self.workers or told_workers(self._plan.workers, before, self.collector.processes())
-                self.window = Window(self.collector, measured, until_ns, carried_in, self._polled_ns, counters)
+            await self._measure(measured)
+        except OmbdriverError as error:
+            self._break_off(measured, self._cause(error))
             raise
+
+    async def _measure(self, measured: Phase) -> None:
+        await self._phase(Stage.MEASURE, measured)
+        self.accounts.tell_workers()
+        self._length_ns = min(measured.duration_ns, time.monotonic_ns() - measured.start_ns)
+        if self._length_ns <= 0:
+            return  # asked to stop before the first message was due
+        await self._settle(Stage.DRAIN)
+        await self._poll(orders.Conclude())
         if self._stop.asked:
-            self.ending = Ending.after(INTERRUPTED, f"interrupted by {self._stop.name}", length_ns)
-        end_ns = time.monotonic_ns()
-        findings = await self._audit.conclude(HURRIED_AUDIT_S if self._stop.asked else AUDIT_S)
-        ledger = self._ledger
-        account = Account(ledger.deliveries(findings), ledger.indeterminate(), ledger.gone_before(findings))
-        window = self.window = Window(self.collector, measured, length_ns, carried_in, end_ns, counters, account)
-        self.caveats += remarks.on_loop(self._plan.max_in_flight)
-        self.caveats += remarks.on_trimming(self._trimming.furthest_behind, self._plan.max_entries)
-        self.caveats += remarks.on_delivery(account.deliveries, self._audit.incomplete)
-        self.caveats += remarks.on_drain(
-            window.histogram("unsent").count,
-            window.histogram("unanswered").count,
-            self.collector.counters(counters),
-            self.collector.errors() - errors,
-        )
+            self.ending = Ending.after(INTERRUPTED, f"interrupted by {self._stop.name}", self._length_ns)
+        await self.accounts.close(measured, self._length_ns, time.monotonic_ns(), hurried=self._stop.asked)
+
+    def _break_off(self, measured: Phase, cause: OmbdriverError) -> None:
+        """Keeps what was measured until the last poll."""
+        length_ns = self._length_ns or min(measured.duration_ns, self._polled_ns - measured.start_ns)
+        if length_ns > 0:
+            kind = WORKER_DIED if isinstance(cause, WorkerError) else RUN_FAILED
+            self.ending = Ending.after(kind, str(cause).splitlines()[0], length_ns)
+            self.accounts.break_off(measured, length_ns, self._polled_ns)
+
+    def _cause(self, error: OmbdriverError) -> OmbdriverError:
+        """What the run stands on may be gone, which then is the cause."""
+        try:
+            self._check()
+        except OmbdriverError as cause:
+            return cause
+        return error
 
     # -- phases ----------------------------------------------------------------------------------------------------
 
@@ -162,7 +158,7 @@ class Course:
         topic_of = {each.index: each.topic.name for worker in plan.workers for each in worker.producers}
         wanted = {
             (name, topic.name, partition)
-            for name in self._reading
+            for name in self.accounts.reading
             for topic in plan.topics
             for partition in range(topic.partitions)
         }
@@ -227,7 +223,7 @@ class Course:
             await self._poll()
             collector = self.collector
             sending = collector.unsent + collector.in_flight
-            if not sending and not any(self._ledger.outstanding().values()):
+            if not sending and self.accounts.all_delivered:
                 break
             if (now_ns := time.monotonic_ns()) > deadline_ns:
                 break
@@ -241,14 +237,16 @@ class Course:
         logger.info("%s ends: %s", stage.value, self.collector)
 
     async def _anything_left(self) -> bool:
-        for name in self._reading:
-            if await self._driver.backlog(self._plan.topics, name) != 0:  # None: it can't tell
-                return True
+        """Whether the system holds anything for anybody; also when it can't tell, or does not in time."""
+        try:
+            async with asyncio.timeout(ASK_S):
+                for name in self.accounts.reading:
+                    if await self._driver.backlog(self._plan.topics, name) != 0:  # None: it can't tell
+                        return True
+        except (TimeoutError, OmbdriverError) as error:
+            logger.warning("what is left can't be asked for: %s", error or "no answer in time")
+            return True
         return False
-
-    def _behind(self) -> dict[str, int]:
-        """Backlogs of the subscriptions that somebody reads, by counts alone."""
-        return {name: count for name, count in self.collector.backlog().items() if name in self._reading}
 
     # -- pieces ----------------------------------------------------------------------------------------------------
 
@@ -258,10 +256,8 @@ class Course:
 
     async def _poll(self, order: orders.Conclude | None = None) -> None:
         self._check()
+        asked_ns = time.monotonic_ns()
         reports = await self._ensemble.poll(order)
-        self.collector.take(reports)
-        self._polled_ns = time.monotonic_ns()
-        self._ledger.take((each.answered for each in reports), (some for each in reports for some in each.arrived))
-        self._audit.glance()
-        if (keep := self._trimming.look(max(self._behind().values(), default=0))) is not None:
+        self._polled_ns = asked_ns  # what a worker did after that may be missing
+        if (keep := self.accounts.take(reports)) is not None:
             self._ensemble.order(orders.Keep(keep))

@@ -7,6 +7,8 @@ from ombdriver.bench.judgement import Ending
 
 LEAST_LAG_NS = 2_000_000
 """Schedule lags and pauses up to that never matter."""
+SHORT_NS = 10 * 10**9
+"""Shorter windows hold no trimming, no garbage collection of the server and no slow wave."""
 PART_OF_RESPONSE = 0.5
 """Above that, they matter from this part of the p99 of `publishResponse` on."""
 

@@ -14,6 +14,7 @@ VALID = STATUSES[-1]
 
 INTERRUPTED = "interrupted"
 WORKER_DIED = "workerDied"
+RUN_FAILED = "runFailed"
 THRESHOLD_FAILED = "thresholdFailed"
 
 
@@ -22,7 +23,7 @@ class Ending:
     """Why a run ended before its time.
 
     Attributes:
-        kind: `INTERRUPTED`, `WORKER_DIED` or `THRESHOLD_FAILED`; the name of the verdict's rule as well.
+        kind: `INTERRUPTED`, `WORKER_DIED`, `RUN_FAILED` or `THRESHOLD_FAILED`; the name of the verdict's rule as well.
         reason: what happened and when, for people.
     """
 

@@ -122,7 +122,7 @@ class Report:
         failed: of these, answered with an error, or lost with the connection.
         unsent: messages of the current phase that are not sent yet.
         received: messages per subscription.
-        probed: (subscription, producer, partition) of each probe that arrived.
+        probed: (subscription, producer, partition) of each probe that arrived since the last report.
         strangers: messages that were not of this run.
         errors: how often each error was met, by its text.
         driver: the driver's own counters.

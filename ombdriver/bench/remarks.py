@@ -23,12 +23,13 @@ def on_warm_up(carried: int) -> list[Caveat]:
     ]
 
 
-def on_trimming(furthest_behind: int, kept: int | None) -> list[Caveat]:
+def on_trimming(furthest_behind: int, kept: int | None, *, held: bool) -> list[Caveat]:
     """A subscription was `furthest_behind` messages behind at worst, and each stream keeps about `kept` entries.
 
-    Trimming was held long before; it is told when a single stream might have lost something without that.
+    Trimming was held long before; it is told when a single stream might have lost something without that, and when it
+    still is `held` at the end.
     """
-    if kept is None or furthest_behind <= kept:
+    if kept is None or (furthest_behind <= kept and not held):
         return []
     return [
         Caveat(

@@ -58,7 +58,7 @@ class Subscriber:
         self._held = 0
         self._leaving = False
         self.ledger = Arrivals(expected.producers * expected.partitions)
-        self.probed: set[tuple[int, int]] = set()
+        self._probed: set[tuple[int, int]] = set()
         self.received = 0
         self.strangers = 0
         self.empty_reads = 0
@@ -103,6 +103,11 @@ class Subscriber:
         self._again += [self._held + place for place, (at, _) in enumerate(whole) if at in again]
         return b"".join([stamp for _, stamp in whole]), len(whole)
 
+    def take_probes(self) -> set[tuple[int, int]]:
+        """(producer, partition) of each probe that has come since the last call."""
+        taken, self._probed = self._probed, set()
+        return taken
+
     def leave(self) -> None:
         """Ends `consume` after the read that is under way."""
         self._leaving = True
@@ -145,18 +150,21 @@ class Subscriber:
             strangers = int(len(stamps) - np.count_nonzero(ours))
             self.strangers += strangers
             self.received -= strangers
-            self.probed |= set(
+            self._probed |= set(
                 zip(stamps["producer"][probes].tolist(), stamps["partition"][probes].tolist(), strict=True)
             )
             kept = ours & ~probes
             stamps, arrived = stamps[kept], arrived[kept]
             again = None if again is None else again[kept]
+        lanes = stamps["producer"].astype(np.int64) * expected.partitions + stamps["partition"]
+        self.ledger.add(lanes, stamps["sequence"].astype(np.int64), again)
+        if again is not None:  # the same entry once more is no delivery
+            self.received -= int(np.count_nonzero(again))
+            stamps, arrived = stamps[~again], arrived[~again]
         intended = stamps["intended_ns"]
         families = {"endToEnd": arrived - stamps["sent_ns"], "endToEndResponse": arrived - intended}
         self._book.latencies(self.subscription, intended, families)
         self._book.tally("received", self.subscription, arrived, np.ones(len(arrived), np.int64))
-        lanes = stamps["producer"].astype(np.int64) * expected.partitions + stamps["partition"]
-        self.ledger.add(lanes, stamps["sequence"].astype(np.int64), again)
 
 
 def start(

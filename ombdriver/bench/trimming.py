@@ -15,22 +15,28 @@ class TrimmingHold:
 
     Attributes:
         furthest_behind: the greatest backlog so far.
+        holding: whether everything is being kept.
     """
 
     def __init__(self, kept: int | None) -> None:
         self._kept = kept
-        self._holding = False
+        self.holding = False
         self.furthest_behind = 0
 
     def look(self, behind: int) -> bool | None:
-        """Whether everything is to be kept from now on, given the greatest backlog now; None: as before."""
+        """Whether everything is to be kept from now on; None: as before.
+
+        Args:
+            behind: messages before the subscription that is furthest behind. What it will never get is none of them:
+                else a loss would hold trimming for ever.
+        """
         if self._kept is None:
             return None
         self.furthest_behind = max(self.furthest_behind, behind)
-        if not self._holding and behind > self._kept // HOLD:
-            self._holding = True
+        if not self.holding and behind > self._kept // HOLD:
+            self.holding = True
             return True
-        if self._holding and behind < self._kept // RELEASE:
-            self._holding = False
+        if self.holding and behind < self._kept // RELEASE:
+            self.holding = False
             return False
         return None

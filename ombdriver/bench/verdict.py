@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ombdriver.bench import generator
-from ombdriver.bench.facts import Facts, Found, Unjudged
+from ombdriver.bench.facts import SHORT_NS, Facts, Found, Unjudged
 from ombdriver.bench.judgement import (
     INTERRUPTED,
+    RUN_FAILED,
     STATUSES,
     THRESHOLD_FAILED,
     VALID,
@@ -86,6 +87,8 @@ def _missing(of: Callable[[Facts], Mapping[str, int] | None], what: str) -> Call
 def _achieved(facts: Facts) -> Found:
     if not facts.target_rate or not facts.achieved:
         return Unjudged("nothing was due")
+    if facts.ending is not None and facts.window_ns < SHORT_NS:
+        return Unjudged("the run was cut short, too soon to tell what the system would have caught up with")
     return [
         f"{name}: {rate:,.0f} of {facts.target_rate:,.0f} messages/s, {rate / facts.target_rate:.1%} of the target,"
         f" under {LEAST_ACHIEVED:.0%}: the system could not; lower the rate, or give the server more"
@@ -136,6 +139,7 @@ _WHOLE = "run it again for whole figures"
 RULES = (
     Rule("interrupted", "PARTIAL", "the run was interrupted", _ended_by(INTERRUPTED, _WHOLE)),
     Rule("workerDied", "PARTIAL", "a worker died, or did not answer", _ended_by(WORKER_DIED, _WHOLE)),
+    Rule("runFailed", "PARTIAL", "the server died, or another error ended the run", _ended_by(RUN_FAILED, _WHOLE)),
     Rule(
         "thresholdFailed",
         "PARTIAL",

@@ -144,7 +144,7 @@ class Worker:
                 failed=replies.failed if replies else 0,
                 unsent=publisher.unsent if publisher else 0,
                 received=received,
-                probed=frozenset((reader.subscription, *probe) for reader in readers for probe in reader.probed),
+                probed=frozenset((reader.subscription, *probe) for reader in readers for probe in reader.take_probes()),
                 strangers=sum(reader.strangers for reader in readers),
                 errors=dict(replies.errors) if replies else {},
                 driver=dict(self._driver.statistics()) if self._driver else {},

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -112,13 +112,20 @@ class Started:
 
     def until(self, beginning: str) -> str:
         """The next line on standard error that begins so."""
+        return self._until(lambda line: line.startswith(beginning), beginning)
+
+    def until_said(self, part: str) -> str:
+        """The next line on standard error with `part` in it."""
+        return self._until(lambda line: part in line, part)
+
+    def _until(self, met: Callable[[str], bool], what: str) -> str:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             self.told.append(line)
-            if line.startswith(beginning):
+            if met(line):
                 self.family()
                 return line
-        raise AssertionError(f"ended without a line {beginning!r}: {''.join(self.told)}")
+        raise AssertionError(f"ended without a line {what!r}: {''.join(self.told)}")
 
     def family(self) -> list[psutil.Process]:
         """All processes that it has started, as far as they have been seen; by calling this they are."""

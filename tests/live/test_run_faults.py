@@ -149,7 +149,7 @@ def test_a_worker_that_dies_leaves_nothing_on_a_users_server(place: Place, valke
         assert client.dbsize() == 0
 
 
-def test_a_server_that_dies_ends_the_run(place: Place) -> None:
+def test_a_server_that_dies_ends_the_run_with_a_partial_result(place: Place) -> None:
     """The message says that it was the server, and does not wait for the end of the measurement."""
     with place.start("run", "w.yaml", "--duration", "10m", "--plain") as run:
         run.until("measure")
@@ -157,9 +157,26 @@ def test_a_server_that_dies_ends_the_run(place: Place) -> None:
 
         code, stdout, said = run.end()
 
-        assert (code, stdout) == (1, "")
+        assert code == 1
+        assert stdout.startswith("PARTIAL\n  runFailed: ")
         assert "has ended by itself (exit code 137); run again" in said
         assert "Traceback" not in said
+        assert run.alone()
+    (result,) = place.results()
+    assert "has ended by itself (exit code 137)" in result["partialReason"]
+    assert result["totals"]["published"] > 0
+
+
+def test_a_signal_before_the_first_message_is_due_leaves_no_result(place: Place) -> None:
+    """Between the order to begin and the beginning there is nothing to measure, and no figure is made up."""
+    with place.start("-v", "run", "w.yaml", "--plain") as run:
+        run.until_said(": measure: 500 msg/s")
+        run.send(signal.SIGINT)
+
+        code, stdout, said = run.end()
+
+        assert (code, stdout) == (130, "")
+        assert "ombdriver: interrupted before anything was measured; there is no result" in said
         assert run.alone()
     assert place.results() == []
 

@@ -1,5 +1,6 @@
 """What is missing is looked for: against a system that holds messages in a list, by any course of events."""
 
+import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
@@ -192,3 +193,28 @@ async def test_without_a_look_what_was_not_overtaken_is_waiting(came: list[int],
     (account,) = ledger.deliveries(await Audit(plan, ledger, None).conclude(60.0))
 
     assert (account.lost, account.undelivered) == (lost, undelivered)
+
+
+class Silent(System):
+    """Never answers."""
+
+    async def held(self, *_: object) -> Sequence[tuple[int, bytes]]:
+        """Waits for ever."""
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_system_that_does_not_answer_holds_nothing_up_for_longer_than_allowed() -> None:
+    """Neither a look that is under way, nor the last one."""
+    plan, system = plan_of(1), Silent()
+    ledger, arrivals = Ledger(plan.lanes, [GROUP], exclusive=True), Arrivals(plan.lanes)
+    arrivals.add(np.zeros(2, np.int64), np.array([0, 5]), None)
+    ledger.take([Answered(np.array([[0, 7, 7]]))], [(GROUP, arrivals.take())])
+    audit = Audit(plan, ledger, system)
+    audit.glance()
+    audit.glance()
+
+    (account,) = ledger.deliveries(await audit.conclude(0.05))
+
+    assert (account.undelivered, account.lost) == (5, 0)
+    assert audit.incomplete == "it would have taken longer than 0.05 s"

@@ -284,3 +284,15 @@ def test_a_shared_group_is_counted_exactly_but_for_its_order(story: Story, cuts:
     assert account.repeated == arrived - account.received
     assert (account.redelivered, account.duplicated, account.order_exact) == (0, 0, False)
     assert account.reordered <= account.received
+
+
+def test_what_is_lost_is_not_before_a_group() -> None:
+    """Trimming is held by what can still be delivered, or one loss would hold it to the end."""
+    run = Run()
+    run.sent(100)
+    run.given(list(range(10)))
+    run.given(list(range(70, 90)))
+    run.report()
+
+    assert run.ledger.outstanding() == {GROUP: 70}
+    assert run.ledger.before() == {GROUP: 10}

@@ -117,7 +117,8 @@ async def test_probes_are_told_and_not_measured() -> None:
     """A probe says from which producer and partition it came, and is in no figure of the phase."""
     reader, _, figures = await consumed(batch(5, probe(1, 0), probe(1, 3)), batch(9, message(0, 1), probe(2, 0)))
 
-    assert reader.probed == {(1, 0), (1, 3), (2, 0)}
+    assert reader.take_probes() == {(1, 0), (1, 3), (2, 0)}
+    assert reader.take_probes() == set(), "each is told once"
     assert figures.histograms[0, "endToEnd", "group-1", 0].count == 1
     assert reader.received == 4
 
@@ -224,3 +225,18 @@ async def test_the_time_to_the_confirmed_acknowledgement_counts_for_each_message
 
     histogram = figures.histograms[0, "consumerAck", None, 0]
     assert (histogram.count, histogram.min_ns, histogram.max_ns) == (3, 3, 3)
+
+
+async def test_the_same_entry_once_more_is_no_delivery() -> None:
+    """It is in no latency, rate or count of messages, or it would stand for one that was lost; the ledger knows it."""
+    second = batch(9, *(message(0, 1, sequence=n) for n in (0, 1, 2)))
+    second.again = (0, 1)
+
+    reader, consumer, figures = await consumed(batch(5, message(0, 1), message(0, 1, sequence=1)), second)
+
+    assert reader.received == 3
+    assert figures.histograms[0, "endToEnd", "group-1", 0].count == 3
+    assert figures.histograms[0, "endToEndResponse", "group-1", 0].count == 3
+    assert figures.counts == {(0, "received", "group-1", 0): 3}
+    assert reader.ledger.take().again[:, 2].sum() == 2
+    assert len(consumer.acknowledged) == 2

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ombdriver.bench.facts import Facts, TrendFacts, WorkerFacts
-from ombdriver.bench.judgement import INTERRUPTED, STATUSES, THRESHOLD_FAILED, VALID, WORKER_DIED, Ending, Verdict
+from ombdriver.bench.judgement import (
+    INTERRUPTED,
+    RUN_FAILED,
+    STATUSES,
+    THRESHOLD_FAILED,
+    VALID,
+    WORKER_DIED,
+    Ending,
+    Verdict,
+)
 from ombdriver.bench.verdict import RULES, judge
 
 MS = 1_000_000
@@ -65,6 +74,7 @@ def test_a_sound_run_is_valid_without_a_reason() -> None:
     [
         ({"ending": Ending(INTERRUPTED, "interrupted by SIGINT after 3.0 s of the measurement")}, "interrupted"),
         ({"ending": Ending(WORKER_DIED, "worker 0 died")}, "workerDied"),
+        ({"ending": Ending(RUN_FAILED, "the server died")}, "runFailed"),
         ({"ending": Ending(THRESHOLD_FAILED, "the threshold failed")}, "thresholdFailed"),
         ({"lost": {"group-1": 0, "group-2": 1}}, "lost"),
         ({"trimmed": {"group-1": 1}}, "trimmed"),
@@ -165,7 +175,8 @@ def test_what_was_not_measured_is_not_judged() -> None:
     st.builds(
         Facts,
         window_ns=st.integers(1, 10**13),
-        ending=st.none() | st.builds(Ending, st.sampled_from([INTERRUPTED, WORKER_DIED, THRESHOLD_FAILED]), st.text()),
+        ending=st.none()
+        | st.builds(Ending, st.sampled_from([INTERRUPTED, WORKER_DIED, RUN_FAILED, THRESHOLD_FAILED]), st.text()),
         lost=st.none() | st.dictionaries(st.text(), st.integers(0, 10**9), max_size=2),
         trimmed=st.none() | st.dictionaries(st.text(), st.integers(0, 10**9), max_size=2),
         schedule_lag_p99_ns=st.none() | st.integers(0, 10**13),

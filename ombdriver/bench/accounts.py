@@ -1,0 +1,130 @@
+"""What is known of a run: figures, deliveries, the hold of trimming, and what has to be said of them.
+
+Takes the reports of the workers, and makes the measured window of them. Knows no phase's course, no order and no server
+but what it may look at.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ombdriver.bench import remarks
+from ombdriver.bench.audit import Audit
+from ombdriver.bench.collector import Collector
+from ombdriver.bench.driver import Inspector
+from ombdriver.bench.figures import Phase
+from ombdriver.bench.ledger import Ledger
+from ombdriver.bench.orders import ProcessFigures, Report
+from ombdriver.bench.plan import Plan
+from ombdriver.bench.result import Caveat
+from ombdriver.bench.trimming import TrimmingHold
+from ombdriver.bench.window import Account, Window
+from ombdriver.bench.worker_figures import told_workers
+
+AUDIT_S, HURRIED_AUDIT_S = 60.0, 5.0
+"""How long what is missing may be looked for; and when something waits for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """How things stood when the measurement began."""
+
+    carried_in: Mapping[str, int] = field(default_factory=dict)
+    processes: Sequence[ProcessFigures] = ()
+    counters: Mapping[str, int] = field(default_factory=dict)
+    errors: Counter[str] = field(default_factory=Counter)
+
+
+class Accounts:
+    """Keeps the accounts of one run.
+
+    Args:
+        plan: the run.
+        collector: takes the figures.
+        inspector: looks at the system; None when nothing can be looked at.
+
+    Attributes:
+        reading: the subscriptions that somebody reads, in the plan's order.
+        caveats: in the order found.
+        window: what was measured; None as long as there is nothing.
+        workers: what each worker took in it, as a result tells it.
+    """
+
+    def __init__(self, plan: Plan, collector: Collector, inspector: Inspector | None) -> None:
+        self._plan, self._collector = plan, collector
+        reading = {each.subscription for worker in plan.workers for each in worker.consumers}
+        self.reading = [name for name in plan.subscriptions if name in reading]
+        self._ledger = Ledger(plan.lanes, self.reading, exclusive=not plan.shared, checksums=plan.payload.checksums)
+        self._audit = Audit(plan, self._ledger, inspector)
+        self._trimming = TrimmingHold(plan.max_entries)
+        self._start = _Start()
+        self.caveats: list[Caveat] = []
+        self.window: Window | None = None
+        self.workers: list[dict[str, object]] = []
+
+    def __repr__(self) -> str:
+        return f"<Accounts {self._collector}, {self._ledger}>"
+
+    def take(self, reports: Sequence[Report]) -> bool | None:
+        """Adds one report of every worker; returns what is to be done about trimming (`TrimmingHold.look`)."""
+        self._collector.take(reports)
+        self._ledger.take((each.answered for each in reports), (some for each in reports for some in each.arrived))
+        self._audit.glance()
+        return self._trimming.look(max(self._ledger.before().values(), default=0))
+
+    @property
+    def all_delivered(self) -> bool:
+        """Whether every subscription has every acknowledged message."""
+        return not any(self._ledger.outstanding().values())
+
+    # -- the window ------------------------------------------------------------------------------------------------
+
+    async def open_window(self) -> None:
+        """What is sent from here on is measured; nothing of the warm-up should be on its way."""
+        collector, ledger = self._collector, self._ledger
+        ledger.open_window()
+        left = ledger.outstanding()
+        if any(left.values()):  # what is lost is not on its way
+            gone = ledger.gone_before(await self._audit.conclude(HURRIED_AUDIT_S))
+            left = {name: count - sum(gone.get(name, ())) for name, count in left.items()}
+        if self._plan.warmup_ns:
+            self.caveats += remarks.on_warm_up(sum(left.values()) + collector.in_flight)
+        self._start = _Start(left, collector.processes(), collector.counters(), collector.errors())
+
+    def tell_workers(self) -> None:
+        """Notes what the workers took so far in the window; what comes later is of the drain."""
+        self.workers = told_workers(self._plan.workers, self._start.processes, self._collector.processes())
+
+    async def close(self, measured: Phase, length_ns: int, end_ns: int, *, hurried: bool) -> None:
+        """Makes the window, when nothing is waited for any longer.
+
+        Args:
+            measured: its phase.
+            length_ns: how much of it was measured.
+            end_ns: when nothing was waited for any longer, on the monotonic clock.
+            hurried: somebody waits for this.
+        """
+        ledger = self._ledger
+        findings = await self._audit.conclude(HURRIED_AUDIT_S if hurried else AUDIT_S)
+        account = Account(ledger.deliveries(findings), ledger.indeterminate(), ledger.gone_before(findings))
+        self._make_window(measured, length_ns, end_ns, account)
+
+    def break_off(self, measured: Phase, length_ns: int, end_ns: int) -> None:
+        """Makes the window of what there is; nobody can be asked what became of what is missing. Args: see `close`."""
+        if not self.workers:
+            self.tell_workers()
+        self._make_window(measured, length_ns, end_ns, Account(indeterminate=self._ledger.indeterminate()))
+
+    def _make_window(self, measured: Phase, length_ns: int, end_ns: int, account: Account) -> None:
+        collector, start, trimming, plan = self._collector, self._start, self._trimming, self._plan
+        window = Window(collector, measured, length_ns, start.carried_in, end_ns, start.counters, account)
+        self.window = window
+        self.caveats += remarks.on_loop(plan.max_in_flight)
+        self.caveats += remarks.on_trimming(trimming.furthest_behind, plan.max_entries, held=trimming.holding)
+        self.caveats += remarks.on_delivery(account.deliveries, self._audit.incomplete)
+        self.caveats += remarks.on_drain(
+            window.histogram("unsent").count,
+            window.histogram("unanswered").count,
+            collector.counters(start.counters),
+            collector.errors() - start.errors,
+        )
