@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import redis
 from proxy import LossyProxy
 from rig import MESSAGES, reasons, running
 
@@ -65,6 +66,47 @@ async def test_a_loss_stays_a_loss_when_the_stream_is_trimmed_later(folder: Path
         assert (told.lost, told.trimmed) == (50, 0)
 
 
+async def test_what_the_warm_up_lost_is_a_loss_and_is_not_on_its_way(folder: Path, valkey_url: str) -> None:
+    """The window itself is whole; the verdict is of the system, which lost acknowledged messages."""
+    async with running(folder, valkey_url, warmupDuration="2s", drainTimeout="4s") as rig:
+        key = await rig.measuring(500)
+        rig.hold(CONSUMING)
+        entries = await rig.not_delivered(key, HELD_UP)
+        await rig.server.xdel(key, *(entry_id for entry_id, _ in entries[100:150]))
+        rig.let_go()
+        (told,) = await rig.deliveries()
+        result = await rig.result()
+
+    assert (told.acknowledged, told.received, told.lost) == (MESSAGES, MESSAGES, 0)
+    assert result.verdict is not None
+    (message,) = (each.message for each in result.verdict.reasons if each.rule == "lost")
+    assert message.startswith("group-1, in the warm-up: 50 acknowledged messages are lost")
+    assert "carriedIn" not in [each.kind for each in result.caveats]
+    assert result.rates["backlog"][-1] == 0
+
+
+async def test_a_user_who_may_not_look_gets_the_result_and_is_told(folder: Path, valkey_url: str) -> None:
+    """What is missing can't be looked for: it is undelivered, not lost, and the run is not thrown away."""
+    with redis.Redis.from_url(valkey_url) as client:
+        client.execute_command("ACL", "SETUSER", "blind", "on", ">s3cret", "~*", "+@all", "-xinfo", "-xrange")
+    url = valkey_url.replace("redis://", "redis://blind:s3cret@")
+    try:
+        async with running(folder, valkey_url, url, drainTimeout="3s") as rig:
+            key = await rig.measuring(500)
+            rig.hold(CONSUMING)
+            entries = await rig.not_delivered(key, HELD_UP)
+            await rig.server.xdel(key, *(entry_id for entry_id, _ in entries[100:150]))
+            rig.let_go()
+            (told,) = await rig.deliveries()
+            result = await rig.result()
+    finally:
+        with redis.Redis.from_url(valkey_url) as client:
+            client.execute_command("ACL", "DELUSER", "blind")
+
+    assert (told.undelivered, told.lost, told.received) == (50, 0, MESSAGES - 50)
+    assert "auditIncomplete" in [each.kind for each in result.caveats]
+
+
 async def test_a_stretch_that_is_published_twice_is_duplicated(folder: Path, valkey_url: str) -> None:
     """Copies of 120 messages as new entries: each group gets them twice, and says so."""
     async with running(folder, valkey_url, subscriptionsPerTopic=2) as rig:
@@ -89,6 +131,9 @@ async def test_a_stretch_that_is_read_again_is_redelivered(folder: Path, server_
         (told,) = await rig.deliveries()
         assert (told.redelivered, told.duplicated, told.repeated) == (50, 0, 0)
         assert (told.reordered, told.received) == (0, MESSAGES)
+        result = await rig.result()
+        assert result.totals["received"] == result.subscriptions[0].received == MESSAGES, "each once"
+        assert result.latency["endToEnd"].count == result.latency["endToEndResponse"].count == MESSAGES
 
 
 async def test_entries_that_are_swapped_are_reordered(folder: Path, valkey_url: str) -> None:

@@ -23,6 +23,7 @@ from ombdriver.bench.verdict import RULES, judge
 
 MS = 1_000_000
 SECOND = 1_000_000_000
+ENDINGS = (INTERRUPTED, WORKER_DIED, RUN_FAILED, THRESHOLD_FAILED)
 SERIES = ("publishRate", "publishResponseLatency50pct", "endToEndResponseLatency99pct", "backlog")
 
 
@@ -175,8 +176,7 @@ def test_what_was_not_measured_is_not_judged() -> None:
     st.builds(
         Facts,
         window_ns=st.integers(1, 10**13),
-        ending=st.none()
-        | st.builds(Ending, st.sampled_from([INTERRUPTED, WORKER_DIED, RUN_FAILED, THRESHOLD_FAILED]), st.text()),
+        ending=st.none() | st.builds(Ending, st.sampled_from(ENDINGS), st.text()),
         lost=st.none() | st.dictionaries(st.text(), st.integers(0, 10**9), max_size=2),
         trimmed=st.none() | st.dictionaries(st.text(), st.integers(0, 10**9), max_size=2),
         schedule_lag_p99_ns=st.none() | st.integers(0, 10**13),
@@ -220,3 +220,20 @@ def test_the_documents_table_is_the_codes() -> None:
 
     assert rows == [(rule.name, rule.status, rule.threshold) for rule in RULES]
     assert [row.split("`")[1] for row in text.splitlines() if re.match(r"\| `[A-Z]+` \|", row)] == list(STATUSES)
+
+
+@pytest.mark.parametrize(("seconds", "blamed"), [(2, False), (40, True)])
+def test_a_run_cut_short_soon_does_not_blame_the_system_for_what_it_had_no_time_for(seconds: int, blamed: bool) -> None:
+    """A server that stands still for a moment has not been too slow yet."""
+    verdict = judge(
+        facts(
+            window_ns=seconds * SECOND,
+            workers=[worker(cpu_ns=SECOND, run_delay_ns=0)],
+            ending=Ending(INTERRUPTED, "interrupted"),
+            achieved={"published": 1000.0},
+        )
+    )
+
+    assert verdict.status == "PARTIAL"
+    assert ("achieved" in [each.rule for each in verdict.reasons]) is blamed
+    assert ("achieved" in [each.rule for each in verdict.not_judged]) is not blamed
