@@ -49,6 +49,13 @@ def read_thresholds(_ctx: click.Context, _param: click.Parameter, values: Sequen
     return values
 
 
+def _with(verb: Verb, options: Sequence[Callable[[Verb], Verb]]) -> Verb:
+    """`verb` with `options`, in their order."""
+    for option in reversed(options):
+        verb = option(verb)
+    return verb
+
+
 def request_options(verb: Verb) -> Verb:
     """What `run` and `plan` have in common."""
     options = (
@@ -72,9 +79,7 @@ def request_options(verb: Verb) -> Verb:
         ),
         click.option("--abort-on-fail", is_flag=True, help="End a run as soon as a threshold fails."),
     )
-    for option in reversed(options):
-        verb = option(verb)
-    return verb
+    return _with(verb, options)
 
 
 def result_options(verb: Verb) -> Verb:
@@ -98,6 +103,4 @@ def result_options(verb: Verb) -> Verb:
         click.option("--plain", is_flag=True, help="One line per interval; the default when not on a terminal."),
         click.option("--quiet", is_flag=True, help="No progress; only the table at the end."),
     )
-    for option in reversed(options):
-        verb = option(verb)
-    return verb
+    return _with(verb, options)

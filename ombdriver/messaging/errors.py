@@ -59,3 +59,15 @@ class OutcomeUnknownError(ConnectionLost, OutcomeUnknown):
 
 class WouldBlock(AioRedisMQException):
     """There is no room for another command right now."""
+
+
+def lost(*, was_sent: bool, cause: BaseException | None) -> ConnectionLost:
+    """The error of a command whose connection ended before its reply, because of `cause`."""
+    why = f": {cause}" if cause else ""
+    error: ConnectionLost
+    if was_sent:
+        error = OutcomeUnknownError(f"the connection was lost after the command was sent{why}")
+    else:
+        error = NotSentError(f"the connection was lost before the command was sent{why}")
+    error.__cause__ = cause
+    return error

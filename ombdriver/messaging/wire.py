@@ -13,7 +13,7 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 
 from ombdriver.messaging.block import Block
-from ombdriver.messaging.errors import ConnectionLost, NotSentError, OutcomeUnknownError
+from ombdriver.messaging.errors import ConnectionLost, lost
 from ombdriver.messaging.resp import Reader, ReplyError, server_error
 from ombdriver.messaging.takeover import let_go, take_over
 
@@ -270,16 +270,10 @@ class Wire(asyncio.Protocol):
         """The tail of the line that is still in our own list was not sent; the outcome of the rest is unknown."""
         now_ns = time.monotonic_ns()
         written = self._written
-        why = f": {self._cause}" if self._cause else ""
         while self._line:
             slot = self._line.popleft()
             count = slot.left if isinstance(slot, Block) else 1
-            error: ConnectionLost
-            if written > 0:
-                error = OutcomeUnknownError(f"the connection was lost after the command was sent{why}")
-            else:
-                error = NotSentError(f"the connection was lost before the command was sent{why}")
-            error.__cause__ = self._cause
+            error = lost(was_sent=written > 0, cause=self._cause)
             written -= count
             if isinstance(slot, Block):
                 slot.left = 0

@@ -73,11 +73,22 @@ class Proxy:
         self._tasks.discard(task)
 
     async def requests(self, link: Link) -> None:
-        """From the harness to the server."""
+        """From the harness to the server; whole requests where they are sends."""
+        rest = b""
         while data := await link.near_reader.read(CHUNK):
             link.sends = link.sends or b"XADD" in data
-            link.far_writer.write(data)
+            if link.sends:
+                whole, rest = _split(rest + data)
+                if not await self.sends(link, whole):
+                    return
+            else:
+                link.far_writer.write(data)
             await link.far_writer.drain()
+
+    async def sends(self, link: Link, whole: list[bytes]) -> bool:
+        """Hands sends on; False ends the connection."""
+        link.far_writer.write(b"".join(whole))
+        return True
 
     async def replies(self, link: Link) -> None:
         """From the server to the harness."""
@@ -109,22 +120,14 @@ class LossyProxy(Proxy):
         self._losing = True
         return await self._lost
 
-    async def requests(self, link: Link) -> None:
-        """Whole requests go on, and are counted; while the connection is being lost only some of them."""
-        rest = b""
-        while data := await link.near_reader.read(CHUNK):
-            link.sends = link.sends or b"XADD" in data
-            if not link.sends:
-                link.far_writer.write(data)
-                continue
-            whole, rest = _split(rest + data)
-            for request in whole:
-                link.seen += 1
-                if not self._losing or self._lost.done() or link.forwarded - link.passed < self._carry_out:
-                    link.forwarded += 1
-                    link.far_writer.write(request)
-            if self._is_over(link):
-                return
+    async def sends(self, link: Link, whole: list[bytes]) -> bool:
+        """They are counted; while the connection is being lost only some of them go on."""
+        for request in whole:
+            link.seen += 1
+            if not self._losing or self._lost.done() or link.forwarded - link.passed < self._carry_out:
+                link.forwarded += 1
+                link.far_writer.write(request)
+        return not self._is_over(link)
 
     async def replies(self, link: Link) -> None:
         """Whole replies go on, and are counted; none while the connection is being lost."""
@@ -164,18 +167,12 @@ class ThrottlingProxy(Proxy):
         self._pause_s = 0.01
         self._at_once = max(1, round(per_second * self._pause_s))
 
-    async def requests(self, link: Link) -> None:
-        """A few requests at a time, with a pause behind them."""
-        rest = b""
-        while data := await link.near_reader.read(CHUNK):
-            link.sends = link.sends or b"XADD" in data
-            if not link.sends:
-                link.far_writer.write(data)
-                continue
-            whole, rest = _split(rest + data)
-            for first in range(0, len(whole), self._at_once):
-                link.far_writer.write(b"".join(whole[first : first + self._at_once]))
-                await asyncio.sleep(self._pause_s)  # the slowness itself
+    async def sends(self, link: Link, whole: list[bytes]) -> bool:
+        """A few at a time, with a pause behind them."""
+        for first in range(0, len(whole), self._at_once):
+            link.far_writer.write(b"".join(whole[first : first + self._at_once]))
+            await asyncio.sleep(self._pause_s)  # the slowness itself
+        return True
 
 
 def _split(data: bytes) -> tuple[list[bytes], bytes]:
