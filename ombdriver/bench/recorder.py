@@ -123,30 +123,14 @@ class Histogram:
 
     def __add__(self, other: "Histogram") -> "Histogram":
         """Both together."""
-        if not other.count:
-            return self
-        if not self.count:
-            return other
-        index = np.union1d(self.index, other.index)
-        counts = np.zeros(len(index), np.int64)
-        counts[np.searchsorted(index, self.index)] += self.counts
-        counts[np.searchsorted(index, other.index)] += other.counts
-        return Histogram(
-            *_compact(index, counts),
-            self.count + other.count,
-            self.sum_ns + other.sum_ns,
-            min(self.min_ns, other.min_ns),
-            max(self.max_ns, other.max_ns),
-            self.negative + other.negative,
-            self.over_range + other.over_range,
-        )
+        return Histogram.total((self, other))
 
     @classmethod
     def total(cls, histograms: Iterable["Histogram"]) -> "Histogram":
-        """All of them together: what `+` gives one by one, in a tenth of the time where they are many."""
+        """All of them together, in one sweep over the range that they span."""
         some = [each for each in histograms if each.count]
-        if len(some) <= 2:
-            return sum(some, start=cls.zero())
+        if len(some) < 2:
+            return some[0] if some else cls.zero()
         first = min(int(each.index[0]) for each in some)
         dense = np.zeros(max(int(each.index[-1]) for each in some) - first + 1, np.int64)
         for each in some:
