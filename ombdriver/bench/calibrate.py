@@ -35,6 +35,7 @@ MESSAGE_SIZE = 1024
 FLAT_OUT = 10_000_000
 """Messages per second that no worker reaches: it sends as fast as replies come."""
 FLOOR_RATES = (1_000, 10_000)
+TRIAL_MS = 2000
 TICKS = 500
 TICK_NS = 1_000_000
 SAMPLES = 1_000_000
@@ -43,8 +44,8 @@ FOLD = 4096
 Say = Callable[[str], None]
 
 
-async def calibrate(stop: Interrupt, say: Say) -> dict[str, Any]:
-    """The figures of this machine, ready for JSON; `say` is told what is being measured.
+async def calibrate(stop: Interrupt, say: Say, trial_ms: int = TRIAL_MS) -> dict[str, Any]:
+    """The figures of this machine, ready for JSON; `say` is told what is being measured, `trial_ms` how long each run.
 
     Raises:
         RunError: if one of the short runs fails.
@@ -52,7 +53,7 @@ async def calibrate(stop: Interrupt, say: Say) -> dict[str, Any]:
     say("ticker and recorder")
     figures: dict[str, Any] = {"tickerLatenessUs": await ticker_lateness(), "recordNsPerSample": record_cost()}
     with tempfile.TemporaryDirectory(prefix="ombdriver-") as folder:
-        trial = _Trial(Path(folder), stop, say)
+        trial = _Trial(Path(folder), stop, say, trial_ms)
         memory = Setup.load("memory")
         both = await trial.run(memory, FLAT_OUT, groups=1)
         async with null_server() as url:
@@ -84,8 +85,8 @@ async def calibrate(stop: Interrupt, say: Say) -> dict[str, Any]:
 class _Trial:
     """Short runs whose results are looked at and thrown away."""
 
-    def __init__(self, folder: Path, stop: Interrupt, say: Say) -> None:
-        self._folder, self._stop, self._say = folder, stop, say
+    def __init__(self, folder: Path, stop: Interrupt, say: Say, trial_ms: int) -> None:
+        self._folder, self._stop, self._say, self._trial_ms = folder, stop, say, trial_ms
 
     async def run(self, setup: Setup, rate: int, *, groups: int) -> Result:
         what = "flat out" if rate == FLAT_OUT else f"{rate:,} msg/s"
@@ -94,7 +95,7 @@ class _Trial:
         text = f"""
             {{topics: 1, partitionsPerTopic: 1, messageSize: {MESSAGE_SIZE}, subscriptionsPerTopic: {groups},
             producersPerTopic: 1, consumerPerSubscription: {groups}, producerRate: {rate}, warmupDuration: 0s,
-            testDuration: 2s, sampleInterval: 500ms, drainTimeout: 100ms}}"""
+            testDuration: {self._trial_ms}ms, sampleInterval: 100ms, drainTimeout: 100ms}}"""
         workload = Workload.parse(text, "calibrate")
         request = Request(workload, setup, self._folder, None, environment.usable_cores())
         finished = await benchmark.run(request, QuietView(), self._stop)

@@ -1,17 +1,19 @@
 """A server that does nothing: it answers XADD at once, so what is measured against it is the harness and the library.
 
-Speaks as much of RESP 2 as the driver `redis-streams` needs. XREADGROUP is answered at once too, with the last entries
-that were kept, again and again. A program of its own: prints its port, and ends with its standard input.
+Speaks as much of RESP 2 as the driver `redis-streams` needs. XREADGROUP is answered at once too, with the last payloads
+that were kept, again and again as new entries. A program of its own: prints its port, and ends with its standard input.
 """
 
 import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import count
 
 from ombdriver.messaging.resp import Reader
 
 ENTRY_ID = b"$15\r\n1700000000000-0\r\n"
+NOTHING = b"*0\r\n"
 INFO = b"redis_version:7.0.0\r\nredis_mode:null\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n"
 XADD = b"\r\nXADD\r\n"
 _PAYLOAD = b"\r\n$1\r\np\r\n$"
@@ -26,11 +28,15 @@ class NullServer:
 
     def __init__(self) -> None:
         self._kept: deque[bytes] = deque(maxlen=KEPT)
-        self._encoded = b""
+        self._entry_ids = count(1_700_000_000_000)
         self._answers: dict[bytes, Callable[[Words], bytes]] = {
             b"EXISTS": lambda _: b":0\r\n",
             b"HSET": lambda _: b":0\r\n",
             b"UNLINK": lambda _: b":0\r\n",
+            b"XLEN": lambda _: b":0\r\n",
+            b"CONFIG": lambda _: NOTHING,
+            b"XINFO": lambda _: NOTHING,
+            b"XRANGE": lambda _: NOTHING,
             b"XACK": lambda words: b":%d\r\n" % (len(words) - 3),
             b"INFO": lambda _: b"$%d\r\n%b\r\n" % (len(INFO), INFO),
             b"XREADGROUP": lambda words: self._entries(words[words.index(b"STREAMS") + 1]),
@@ -54,15 +60,15 @@ class NullServer:
         """Readers will be given `payload`, among others."""
         if payload:
             self._kept.append(payload)
-            self._encoded = b""
 
     def _entries(self, key: bytes) -> bytes:
         if not self._kept:
             return b"*-1\r\n"
-        if not self._encoded:
-            told = [b"*2\r\n%b*2\r\n$1\r\np\r\n$%d\r\n%b\r\n" % (ENTRY_ID, len(each), each) for each in self._kept]
-            self._encoded = b"*1\r\n*2\r\n$%d\r\n%b\r\n*%d\r\n" % (len(key), key, len(told)) + b"".join(told)
-        return self._encoded
+        told = [
+            b"*2\r\n$15\r\n%d-0\r\n*2\r\n$1\r\np\r\n$%d\r\n%b\r\n" % (entry_id, len(each), each)
+            for each, entry_id in zip(self._kept, self._entry_ids, strict=False)
+        ]
+        return b"*1\r\n*2\r\n$%d\r\n%b\r\n*%d\r\n" % (len(key), key, len(told)) + b"".join(told)
 
 
 class _Connection(asyncio.Protocol):
