@@ -93,8 +93,16 @@ class Channels:
         """The reply of XADD in the caller's shape. As a method it keeps this object alive until the reply is there."""
         return reply.decode() if reply is not None and self.codec.decodes else reply
 
-    def blocking(self) -> Channel:
-        """A new channel for one reader, whose BLOCK holds up nobody else.
+    def bulk_for(self, _key: bytes) -> Channel:
+        """The channel that XADDs to `key` go through, at this moment."""
+        return self.bulk
+
+    def control_for(self, _key: bytes) -> Channel:
+        """The channel that small commands on `key` go through, at this moment."""
+        return self.control
+
+    def blocking(self, _key: bytes | None = None) -> Channel:
+        """A new channel for one reader, whose BLOCK holds up nobody else; to where `key` is, each time it connects.
 
         Raises:
             ClosedError: if this was closed.
