@@ -39,5 +39,9 @@ class OutcomeUnknown(OmbdriverError):  # noqa: N818 - a state
     """A request was sent and no answer came: it may have been carried out or not."""
 
 
+class UnderReplicated(OutcomeUnknown):
+    """A message is stored, but fewer replicas than asked for have it: a failover may lose it."""
+
+
 class DriverError(RunError):
     """A driver could not do what the seam asks of it; the message names the driver."""

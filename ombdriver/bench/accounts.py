@@ -56,7 +56,7 @@ class Accounts:
         self.reading = [name for name in plan.subscriptions if name in reading]
         self._ledger = Ledger(plan.lanes, self.reading, exclusive=not plan.shared, checksums=plan.payload.checksums)
         self._audit = Audit(plan, self._ledger, inspector)
-        self._trimming = TrimmingHold(plan.max_entries)
+        self._trimming = TrimmingHold(plan.trimming.max_entries)
         self._start = _Start()
         self.caveats: list[Caveat] = []
         self.window: Window | None = None
@@ -120,7 +120,7 @@ class Accounts:
         window = Window(collector, measured, length_ns, start.carried_in, end_ns, start.counters, account)
         self.window = window
         self.caveats += remarks.on_loop(plan.max_in_flight)
-        self.caveats += remarks.on_trimming(trimming.furthest_behind, plan.max_entries, held=trimming.holding)
+        self.caveats += remarks.on_trimming(trimming.furthest_behind, plan.trimming.max_entries, held=trimming.holding)
         self.caveats += remarks.on_delivery(account.deliveries, self._audit.incomplete)
         self.caveats += remarks.on_drain(
             window.histogram("unsent").count,

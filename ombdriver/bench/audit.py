@@ -82,6 +82,10 @@ class Audit:
             self.incomplete = f"it would have taken longer than {timeout_s:g} s"
         except OmbdriverError as error:
             self.incomplete = str(error)
+        if self._plan.plain:
+            # The system does not know how far a reader is; but it will not go back.
+            ahead = self._not_overtaken(missing)
+            waiting = {which: spans & ahead[which] for which, spans in waiting.items() if which in ahead}
         for name, spans_of in missing.items():  # what was not looked at is not told as lost
             waiting |= {(name, lane): spans for lane, spans in spans_of.items() if lane in lanes}
         return Findings(waiting, floors)

@@ -23,6 +23,7 @@ from ombdriver.bench.environment import fingerprint, host, load_average
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.guard import Guard
 from ombdriver.bench.interrupt import Interrupt
+from ombdriver.bench.login import connect_url
 from ombdriver.bench.outcome import build_result
 from ombdriver.bench.plan import Plan, make_plan, memory_estimate
 from ombdriver.bench.report.live import LiveView
@@ -106,17 +107,17 @@ async def run(
     async with AsyncExitStack() as stack:
         with stop.cancels():
             server, url = await _server(request.setup, stack)
-            options = driver_options(plan, url)
-            driver = await load_driver(request.setup.driver)(options)
+            options = driver_options(plan, request.setup, url)
+            driver = await load_driver(request.setup.driver_used)(options)
             stack.push_async_callback(driver.aclose)
             facts = await driver.describe()
             logger.info("run %s on %s %s", plan.run_id, facts.get("engine"), facts.get("version", ""))
+            _check(facts, plan, request.setup)
             if request.setup.is_users_server:
-                _check(facts, plan)
                 stack.push_async_callback(_delete_created, driver, request.setup)
             await driver.create_topics(plan.topics, plan.subscriptions)
             logger.info("created %d topics of %d streams in all", len(plan.topics), plan.partitions)
-            ensemble = await stack.enter_async_context(Ensemble(plan, request.setup.driver, options))
+            ensemble = await stack.enter_async_context(Ensemble(plan, request.setup.driver_used, options))
         collector = Collector(plan.subscriptions, plan.sample_interval_ns)
         telemetry = Telemetry(plan, driver, collector.processes, ensemble.pids, server.pid if server else None)
         stack.push_async_callback(telemetry.aclose)
@@ -158,29 +159,49 @@ async def _server(setup: Setup, stack: AsyncExitStack) -> tuple[PrivateServer | 
     if setup.server is None:
         return None, None
     if setup.server.url is not None:
-        return None, setup.server.url
+        return None, connect_url(setup.server)
     server = await PrivateServer.start(setup.server.engine or "valkey")
     logger.info("started a private server at %s, pid %d", server.url, server.pid)
     stack.push_async_callback(server.stop)
     return server, server.url
 
 
-def driver_options(plan: Plan, url: str | None) -> Mapping[str, object]:
+def driver_options(plan: Plan, setup: Setup, url: str | None) -> Mapping[str, object]:
     """What the driver's factory is given in every process of the run."""
     if url is None:
         return {}
     readers = [reader for worker in plan.workers for reader in worker.consumers]
-    streams = max((sum(topic.partitions for topic in reader.topics) for reader in readers), default=1)
+    streams = max((reader.streams for reader in readers), default=1)
+    if setup.server is not None and setup.server.in_cluster:
+        streams = 1  # a read can't cross slots
+    suits = max(1, min(MOST_PER_READ, READ_BYTES // (plan.payload.size * streams)))
+    trimming, how = plan.trimming, setup.streams
     return {
         "url": url,
         "run_id": plan.run_id,
-        "max_entries": plan.max_entries,
-        "read_count": max(1, min(MOST_PER_READ, READ_BYTES // (plan.payload.size * streams))),
+        "max_entries": trimming.max_entries,
+        "max_age_ms": trimming.by_age_ms,
+        "exact_trim": trimming.exact,
+        "keep_unacknowledged": trimming.acknowledged,
+        "bound_entries": trimming.bound_entries,
+        "bound_age_ms": trimming.bound_age_ms,
+        "plain": plan.plain,
+        "ack": how.ack,
+        "groups": max(1, len(plan.subscriptions)),
+        "read_count": how.read_count or suits,
+        "block_ms": how.block_ms,
+        "max_in_flight": setup.client.max_in_flight,
+        "connections": setup.client.sending_connections,
+        "wait_replicas": how.wait_replicas,
+        "wait_timeout_ms": how.wait_timeout_ms,
+        "balanced": how.placement == "balanced",
     }
 
 
-def _check(facts: Mapping[str, object], plan: Plan) -> None:
-    found = preflight.faults(facts, memory_estimate(plan))
+def _check(facts: Mapping[str, object], plan: Plan, setup: Setup) -> None:
+    found = list(preflight.lacks(facts, setup.needs(len(plan.subscriptions))))
+    if setup.is_users_server:
+        found += preflight.faults(facts, memory_estimate(plan))
     if found:
         raise ServerError("this server can't take the run:\n" + "\n".join(found))
 
@@ -227,7 +248,7 @@ def _keep(
         tags=request.tags,
         begin_time=course.begin_time,
         end_time=course.begin_time + timedelta(microseconds=course.accounts.window.length_ns // 1000),
-        driver=request.setup.driver,
+        driver=request.setup.driver_used,
         sample_interval_ns=course.collector.interval_ns,
         workload_spec=request.workload.spec(),
         workload_sha256=request.workload.sha256,

@@ -18,7 +18,7 @@ async def clean(url: str, run_id: str | None, *, dry_run: bool) -> list[str]:
     """
     setup = Setup.load("embedded").with_url(url)
     assert setup.server is not None
-    driver = await open_driver({"url": setup.server.url, "run_id": "clean"})
+    driver = await open_driver({"url": setup.server.joined_url, "run_id": "clean"})
     try:
         runs = await driver.leftovers()
         chosen = [run for run in runs if run_id in (None, run.run_id)]

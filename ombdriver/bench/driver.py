@@ -24,7 +24,8 @@ sent); `error` is None when all of them were acknowledged, else the one error th
 the replies were read (`time.monotonic_ns()`); `answer` is what the system said to the last of them, from which
 `Inspector.reference` can tell where that message is kept, or None.
 
-An error that leaves open whether the system took the message is an `errors.OutcomeUnknown`.
+An error that leaves open whether the system took the message is an `errors.OutcomeUnknown`; so is one that says that it
+did, but not as safely as was asked (`errors.UnderReplicated`).
 """
 
 
@@ -166,8 +167,13 @@ class Driver(Protocol):
         """A producer for `topic`, which exists."""
         ...
 
-    async def create_consumer(self, topics: Sequence[TopicSpec], subscription: str, name: str) -> DriverConsumer:
-        """A consumer called `name` of `subscription` over all of `topics`, which exist."""
+    async def create_consumer(
+        self, topics: Sequence[TopicSpec], subscription: str, name: str, partitions: Sequence[int] | None = None
+    ) -> DriverConsumer:
+        """A consumer called `name` of `subscription` over all of `topics`, which exist.
+
+        With `partitions` it reads these of each topic, and no other consumer of the subscription does.
+        """
         ...
 
     async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int | None:

@@ -108,6 +108,7 @@ def build_result(
             "published": totals.published,
             "publishErrors": totals.publish_errors,
             "indeterminate": totals.indeterminate,
+            "underReplicated": min(totals.indeterminate, measured.counters.get("underReplicated", 0)),
             "unsent": totals.unsent,
             "unanswered": totals.unanswered,
             "received": totals.received,

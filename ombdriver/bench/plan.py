@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.payload import PayloadSpec
-from ombdriver.bench.retention_plan import entries_to_keep, entry_bytes
+from ombdriver.bench.retention_plan import NO_TRIMMING, Trimming, entry_bytes, trimming_of
+from ombdriver.bench.thresholds import Threshold
 from ombdriver.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ STREAM_OVERHEAD = 5_000
 TRIM_SLACK = 100
 """Approximate trimming drops whole nodes only; a node holds up to so many entries."""
 
+KEPT_UNACKNOWLEDGED_S = 10
+"""Seconds of traffic that lie there when what was acknowledged is cut, as long as the groups keep up."""
+
 Role = Literal["produce", "consume", "both"]
 
 
@@ -44,11 +48,19 @@ class ProducerAssignment:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerAssignment:
-    """A reader: member `name` of `subscription`, over all partitions of `topics`."""
+    """A reader: member `name` of `subscription`, over `partitions` of each of `topics`; None is all of them."""
 
     subscription: str
     name: str
     topics: tuple[TopicSpec, ...]
+    partitions: tuple[int, ...] | None = None
+
+    @property
+    def streams(self) -> int:
+        """How many partitions it reads."""
+        if self.partitions is not None:
+            return len(self.topics) * len(self.partitions)
+        return sum(topic.partitions for topic in self.topics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +82,8 @@ class Plan:
         workload: the workload's name.
         setup: the setup's name.
         topics: all topics.
-        subscriptions: all groups: `group-1`, `group-2`, ...; each is on every topic.
+        subscriptions: all groups: `group-1`, `group-2`, ...; each is on every topic. With plain reads there are no
+            groups: each consumer is a subscription of its own.
         producers: how many producers there are in all.
         workers: the processes.
         payload: bytes and keys of the messages.
@@ -79,8 +92,9 @@ class Plan:
         test_ns: the measured time.
         sample_interval_ns: the time that one sample of a series covers.
         drain_timeout_ns: how long what is in flight at the end is waited for.
-        max_entries: about how many entries each partition keeps; None when nothing is trimmed.
+        trimming: what each partition keeps.
         max_in_flight: messages that each producer may have without a reply; None leaves it to the driver.
+        plain: whether streams are read without groups, each consumer seeing all.
     """
 
     run_id: str
@@ -96,8 +110,9 @@ class Plan:
     test_ns: int
     sample_interval_ns: int
     drain_timeout_ns: int
-    max_entries: int | None
+    trimming: Trimming = NO_TRIMMING
     max_in_flight: int | None = None
+    plain: bool = False
 
     @property
     def partitions(self) -> int:
@@ -126,7 +141,7 @@ class Plan:
     def shared(self) -> bool:
         """Whether several consumers of a subscription share a partition."""
         readers = [
-            (each.subscription, topic.name)
+            (each.subscription, topic.name, each.partitions)
             for worker in self.workers
             for each in worker.consumers
             for topic in each.topics
@@ -146,9 +161,11 @@ class Plan:
 
 def memory_estimate(plan: Plan) -> int:
     """Bytes that the server needs for a run whose groups keep up: what the streams keep at most, and the streams."""
-    kept = plan.messages
-    if plan.max_entries is not None:
-        kept = min(kept, (plan.max_entries + TRIM_SLACK) * plan.partitions)
+    kept, trimming = plan.messages, plan.trimming
+    if trimming.max_entries is not None:
+        kept = min(kept, (trimming.max_entries + TRIM_SLACK) * plan.partitions)
+    elif trimming.acknowledged:
+        kept = min(kept, KEPT_UNACKNOWLEDGED_S * plan.rate + TRIM_SLACK * plan.partitions)
     return kept * entry_bytes(plan.payload.size) + plan.partitions * STREAM_OVERHEAD
 
 
@@ -172,18 +189,22 @@ def make_plan(workload: "Workload", setup: "Setup", run_id: str, *, workers: int
         TopicSpec(f"{TOPIC_PREFIX}{run_id}-{number:04d}", workload.partitions_per_topic)
         for number in range(workload.topics)
     )
-    subscriptions = workload.groups
+    plain = setup.streams.read == "plain"
     producers = [
         ProducerAssignment(index, topics[index % len(topics)])
         for index in range(workload.topics * workload.producers_per_topic)
     ]
-    readers = _readers(topics, subscriptions, workload.consumer_per_subscription)
+    readers = _readers(topics, workload, setup)
+    subscriptions = tuple(dict.fromkeys(each.subscription for each in readers)) if plain else workload.groups
+    if subscriptions != workload.groups:
+        _check_thresholds(workload, subscriptions)
     if setup.loopback:
         if workers not in (None, 1):
             raise InputError(f"--workers: {workers} is too many: this driver lives in one process; leave it out")
         processes: tuple[WorkerPlan, ...] = (WorkerPlan(0, "both", tuple(producers), tuple(readers)),)
     else:
-        producing, consuming = _split(workers, cores, workload.producer_rate, len(subscriptions), producers, readers)
+        copies = len({each.subscription for each in readers})
+        producing, consuming = _split(workers, cores, workload.producer_rate, copies, producers, readers)
         processes = (
             *(WorkerPlan(n, "produce", tuple(producers[n::producing])) for n in range(producing)),
             *(WorkerPlan(producing + n, "consume", (), tuple(readers[n::consuming])) for n in range(consuming)),
@@ -202,27 +223,60 @@ def make_plan(workload: "Workload", setup: "Setup", run_id: str, *, workers: int
         test_ns=workload.test_ns,
         sample_interval_ns=workload.sample_interval_ns,
         drain_timeout_ns=workload.drain_timeout_ns,
-        max_entries=entries_to_keep(
-            setup.streams.retention,
+        trimming=trimming_of(
+            setup.streams.keeping,
             rate=workload.producer_rate,
             partitions=workload.topics * workload.partitions_per_topic,
             message_size=workload.message_size,
             keyed=workload.key_distributor != "NO_KEY",
         ),
         max_in_flight=workload.max_in_flight,
+        plain=plain,
     )
 
 
-def _readers(topics: tuple[TopicSpec, ...], subscriptions: tuple[str, ...], consumers: int) -> list[ConsumerAssignment]:
-    # One read can cover topics together, for a group bears the same name on all of them. A topic is never split.
-    per_reader = max(1, STREAMS_PER_READER // topics[0].partitions)
-    parts = [topics[first : first + per_reader] for first in range(0, len(topics), per_reader)]
+def _check_thresholds(workload: "Workload", subscriptions: tuple[str, ...]) -> None:
+    for text in workload.thresholds:
+        try:
+            Threshold.parse(text, subscriptions)
+        except ValueError as error:
+            raise InputError(f"{workload.name}: thresholds: {error} (with plain reads, each consumer is one)") from None
+
+
+def _readers(topics: tuple[TopicSpec, ...], workload: "Workload", setup: "Setup") -> list[ConsumerAssignment]:
+    # One read can cover topics together, for a group bears the same name on all of them.
+    consumers, partitions = workload.consumer_per_subscription, topics[0].partitions
+    shares: list[tuple[int, ...] | None] = [None] * consumers
+    if setup.streams.assignment == "exclusive" and workload.groups:
+        if consumers > partitions:
+            raise InputError(
+                f"{workload.name}: consumerPerSubscription: {consumers} consumers can't have a partition of their own"
+                f" where there are {partitions} (streams.assignment: exclusive); write {partitions} or fewer"
+            )
+        shares = [tuple(range(n, partitions, consumers)) for n in range(consumers)]
     return [
-        ConsumerAssignment(subscription, f"consumer-{n + 1}" + (f"-{k + 1}" if len(parts) > 1 else ""), part)
-        for subscription in subscriptions
-        for n in range(consumers)
+        ConsumerAssignment(
+            _subscription(group, n, consumers) if setup.streams.read == "plain" else group,
+            f"consumer-{n + 1}" + (f"-{k + 1}" if len(parts) > 1 else ""),
+            part,
+            share,
+        )
+        for group in workload.groups
+        for n, share in enumerate(shares)
+        for parts in [_parts(topics, partitions if share is None else len(share))]
         for k, part in enumerate(parts)
     ]
+
+
+def _parts(topics: tuple[TopicSpec, ...], partitions: int) -> list[tuple[TopicSpec, ...]]:
+    """The topics that one reader covers together, each with so many partitions. A topic is never split."""
+    per_reader = max(1, STREAMS_PER_READER // partitions)
+    return [topics[first : first + per_reader] for first in range(0, len(topics), per_reader)]
+
+
+def _subscription(group: str, number: int, consumers: int) -> str:
+    """What a consumer that sees everything is called as a subscription of its own."""
+    return group if consumers == 1 else f"{group}.consumer-{number + 1}"
 
 
 def _split(

@@ -2,7 +2,8 @@
 
 from ombdriver.bench.plan import Plan, memory_estimate
 from ombdriver.bench.setup import Setup
-from ombdriver.bench.text import format_duration, format_size
+from ombdriver.bench.setup_server import Server
+from ombdriver.bench.text import MS, format_duration, format_size
 from ombdriver.bench.workload import Workload
 
 SHOWN_WORKERS = 16
@@ -41,13 +42,23 @@ def _count(number: int, noun: str) -> str:
 
 
 def _setup(setup: Setup) -> str:
-    if setup.server is None:
-        where = "no server"
-    elif setup.server.url is not None:
-        where = f"the server at {setup.spec()['server']['url']}"
-    else:
-        where = f"a private {setup.server.engine} server"
-    return f"{setup.name}: driver {setup.driver}, {where}"
+    return f"{setup.name}: driver {setup.driver_used}, {_where(setup.server)}"
+
+
+def _where(server: Server | None) -> str:
+    if server is None:
+        return "no server"
+    if server.url is not None:
+        return f"the server at {', '.join([told] if isinstance(told := server.spec()['url'], str) else told)}"
+    nodes = ""
+    if server.topology == "cluster":
+        nodes = f" cluster of {_count(server.primaries, 'primary').replace('primarys', 'primaries')}"
+        nodes += f" with {_count(server.replicas_started, 'replica')} each" if server.replicas_started else ""
+    elif server.topology != "standalone":
+        nodes = f" primary with {_count(server.replicas_started, 'replica')}"
+        nodes += " and 3 Sentinels" if server.topology == "sentinel" else ""
+    how = [" with TLS"] * bool(server.tls) + [" by its unix socket"] * server.unix_socket
+    return f"a private {server.engine}{nodes or ' server'}{''.join(how)}"
 
 
 def _keys(plan: Plan) -> str:
@@ -62,9 +73,12 @@ def _keys(plan: Plan) -> str:
 def _subscriptions(plan: Plan, workload: Workload) -> str:
     if not plan.subscriptions:
         return "none, nothing is read"
-    names = plan.subscriptions[0] if len(plan.subscriptions) == 1 else f"group-1 to {plan.subscriptions[-1]}"
+    names = " to ".join(dict.fromkeys([plan.subscriptions[0], plan.subscriptions[-1]]))
+    if plan.plain:
+        return f"{names}, plain reads without groups, {_count(plan.readers, 'reading connection')}"
     consumers = _count(workload.consumer_per_subscription, "consumer")
-    return f"{names}, {consumers} each, {_count(plan.readers, 'reading connection')}"
+    dealt = ", partitions dealt out" if any(c.partitions for w in plan.workers for c in w.consumers) else ""
+    return f"{names}, {consumers} each{dealt}, {_count(plan.readers, 'reading connection')}"
 
 
 def _payload(workload: Workload) -> str:
@@ -108,9 +122,20 @@ def _thresholds(workload: Workload) -> list[str]:
 
 
 def _retention(plan: Plan) -> str:
-    if plan.max_entries is None:
+    trimming = plan.trimming
+    if trimming.acknowledged:
+        bounds = []
+        if trimming.bound_entries is not None:
+            bounds.append(f"{trimming.bound_entries:,} entries per partition at most")
+        if trimming.bound_age_ms is not None:
+            bounds.append(f"none older than {format_duration(trimming.bound_age_ms * MS)}")
+        return "what not every group has acknowledged" + "".join(f", {bound}" for bound in bounds)
+    if trimming.max_entries is None:
         return "none, nothing is trimmed"
+    if trimming.by_age_ms is not None:
+        return f"{format_duration(trimming.by_age_ms * MS)}, about {trimming.max_entries:,} entries per partition"
     share = plan.rate / plan.partitions
-    seconds = plan.max_entries / share
+    seconds = trimming.max_entries / share
     told = f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"
-    return f"about {plan.max_entries:,} entries per partition, {told} s of its even share of the traffic"
+    about = "" if trimming.exact else "about "
+    return f"{about}{trimming.max_entries:,} entries per partition, {told} s of its even share of the traffic"

@@ -1,6 +1,10 @@
-"""What a server that is not ours must offer before anything is created on it. Pure: facts in, faults out."""
+"""What a server must offer before anything is created on it. Pure: facts in, faults out.
+
+What a setup asks for is asked of every server, room and safety of those that are not ours.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ombdriver.bench.text import format_size
 
@@ -17,8 +21,6 @@ def faults(facts: Mapping[str, object], needed_bytes: int) -> Sequence[str]:
         needed_bytes: what the run's streams are estimated to take.
     """
     found = []
-    if facts.get("mode") == "cluster":
-        found.append("the server is part of a cluster, which is not supported yet; use one server that stands alone")
     if facts.get("role") == "slave":
         found.append("the server is a replica, which takes no messages; give the URL of its primary")
     needed = int(needed_bytes * MARGIN)
@@ -42,6 +44,63 @@ def faults(facts: Mapping[str, object], needed_bytes: int) -> Sequence[str]:
             f" set maxmemory-policy {SAFE_POLICY} on it, or use another server"
         )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a setup asks of a server.
+
+    Attributes:
+        minid: trimming by id, which ages and acknowledgements need.
+        xackdel: XACKDEL, to delete what several groups have acknowledged.
+        replicas: how many have to have a message.
+        cluster: whether the setup speaks to a cluster.
+    """
+
+    minid: bool = False
+    xackdel: bool = False
+    replicas: int = 0
+    cluster: bool = False
+
+
+def lacks(facts: Mapping[str, object], needs: Needs) -> Sequence[str]:
+    """What of `needs` this server has not, each with the version that has it, or the way out.
+
+    Args:
+        facts: what `Driver.describe` gave; values that are not there are not judged.
+        needs: what the setup asks for.
+    """
+    found = []
+    version = str(facts.get("redisVersion", ""))
+    if needs.minid and _version(version) < (6, 2):
+        found.append(
+            f"the server is version {version}, and trimming by age or by acknowledgement (MINID) came with Redis 6.2;"
+            " use that, or a retention by maxlen"
+        )
+    if needs.xackdel and facts.get("hasXackdel") is False:
+        found.append(
+            "ack: delete with several groups needs XACKDEL, which Redis has from 8.2 on (Valkey has not);"
+            " use such a server, one group (subscriptionsPerTopic: 1), or ack: batch"
+        )
+    replicas = facts.get("replicas")
+    if isinstance(replicas, int) and replicas < needs.replicas:
+        found.append(
+            f"waitReplicas is {needs.replicas}, and the server has {replicas} replicas that are connected;"
+            " lower it, or connect more"
+        )
+    mode = facts.get("mode")
+    if mode == "cluster" and not needs.cluster:
+        found.append("the server is part of a cluster; write redis+cluster://HOST:PORT, or cluster: true in the setup")
+    if mode == "standalone" and needs.cluster:
+        found.append(
+            "the server stands alone and is no part of a cluster; remove cluster: true, or +cluster in the URL"
+        )
+    return found
+
+
+def _version(text: str) -> tuple[int, ...]:
+    numbers = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+    return numbers or (99,)
 
 
 def _number(facts: Mapping[str, object], name: str) -> int:

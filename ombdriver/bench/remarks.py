@@ -107,6 +107,30 @@ def on_drain(unsent: int, unanswered: int, counters: Mapping[str, int], errors: 
                 "reconnects", f"{lost:,} connections were lost and made anew; what was on its way may have come twice"
             )
         )
+    if few := counters.get("underReplicated", 0):
+        found.append(
+            Caveat(
+                "underReplicated",
+                f"{few:,} messages are stored, but fewer replicas than waitReplicas asks for had them in time:"
+                " they don't count as published, and a failover may lose them",
+            )
+        )
+    if polling := counters.get("pollingConsumers", 0):
+        found.append(
+            Caveat(
+                "pollingReads",
+                f"{polling:,} consumers have too many partitions for blocking reads on a cluster, so they ask all of"
+                " them in turn, up to 20 ms apart; use more consumers with assignment: exclusive",
+            )
+        )
+    if cut := counters.get("trimmedUnacknowledged", 0):
+        found.append(
+            Caveat(
+                "retentionBreached",
+                f"{cut:,} entries were cut that a group had not acknowledged: the bound of retention was passed;"
+                " raise maxlen or maxage, or see why the group lags",
+            )
+        )
     for text, count in errors.most_common(MOST_ERRORS):
         found.append(Caveat("publishErrors", f"{count:,} messages met the error: {text}"))
     return found

@@ -7,6 +7,7 @@ from ombdriver.bench import catalogue
 from ombdriver.bench.benchmark import Request, plan_of
 from ombdriver.bench.driver import load_driver
 from ombdriver.bench.environment import usable_cores
+from ombdriver.bench.login import connect_url
 from ombdriver.bench.overrides import Overrides
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.workload import Workload
@@ -57,9 +58,11 @@ def requests_of(
         faults += error.faults
     if setup is not None:
         try:
-            load_driver(setup.driver)
+            load_driver(setup.driver_used)
+            if setup.server is not None and setup.server.url is not None:
+                connect_url(setup.server)  # only to find what is missing
         except InputError as error:
-            faults += [f"{setup_name}: driver: {fault}" for fault in error.faults]
+            faults += [f"{setup_name}: {fault}" for fault in error.faults]
     overrides = Overrides(duration, warmup, rate, thresholds, abort_on_fail)
     requests = []
     for name in workloads:

@@ -15,7 +15,9 @@ from ombdriver.bench.drift import Drift, drift
 from ombdriver.bench.driver import load_driver
 from ombdriver.bench.environment import host, usable_cores
 from ombdriver.bench.result import Result
-from ombdriver.bench.setup import Server, Setup, check_url
+from ombdriver.bench.server_url import check_url
+from ombdriver.bench.setup import Setup
+from ombdriver.bench.setup_server import PASSWORDS, Server
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import InputError
 from ombdriver.secrets import HIDDEN
@@ -46,7 +48,7 @@ def request_of(
     result = store.load(path)
     setup = _setup(result, str(path), url)
     workload = _workload(result, path)
-    load_driver(setup.driver)
+    load_driver(setup.driver_used)
     if workers is None:
         workers = _processes(result) or None
     request = Request(workload, setup, output, workers, usable_cores(), {**result.tags, **tags}, command_line)
@@ -108,7 +110,7 @@ def _yaml(data: Mapping[str, Any]) -> str:
 
 def _setup(result: Result, source: str, url: str | None) -> Setup:
     setup = Setup.parse(_yaml(result.setup), f"{source}: setup")
-    stored = setup.server.url if setup.server is not None else None
+    stored = setup.server.joined_url if setup.is_users_server and setup.server is not None else None
     if url is None:
         if stored is not None and HIDDEN in stored:
             raise InputError(
@@ -120,6 +122,7 @@ def _setup(result: Result, source: str, url: str | None) -> Setup:
     if stored is None:
         return setup.with_url(url)
     try:
-        return setup.model_copy(update={"server": Server(url=check_url(url))})  # its name and its streams stay
+        server = Server.model_validate({"url": check_url(url)}, context={PASSWORDS: True})
+        return setup.model_copy(update={"server": server})  # its name and its streams stay
     except ValueError as error:
         raise InputError(f"--url: {error}") from None

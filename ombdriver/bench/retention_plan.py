@@ -3,10 +3,27 @@
 Knows numbers only. That a group which lags holds trimming, so that nothing unread is trimmed, is `course`'s.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
-Retention = int | Literal["auto", "none"]
-"""`auto`: derived from rate and size. `none`: nothing is trimmed. A number: about so many entries per partition."""
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What a partition keeps.
+
+    Attributes:
+        kind: `auto` derives a length from rate and size; `none` keeps everything; `maxlen` and `maxage` keep so much;
+            `acknowledged` keeps what a group has not acknowledged.
+        max_length: entries, approximately unless `exact`; with `acknowledged` a bound that wins over a group.
+        max_age_ns: nanoseconds; likewise.
+        exact: cut to the entry, not to whole nodes of a stream.
+    """
+
+    kind: Literal["auto", "none", "maxlen", "maxage", "acknowledged"]
+    max_length: int | None = None
+    max_age_ns: int | None = None
+    exact: bool = False
+
 
 KEPT_SECONDS = 60
 """How much traffic `auto` keeps: so long may a consumer stall before trimming has to wait for it."""
@@ -33,6 +50,46 @@ def entry_bytes(message_size: int) -> int:
     return message_size + message_size // 4 + ENTRY_OVERHEAD
 
 
+@dataclass(frozen=True, slots=True)
+class Trimming:
+    """How a run's partitions are trimmed.
+
+    Attributes:
+        max_entries: about how many entries each keeps, by a bound that sending sets; None when it sets none.
+        by_age_ms: the bound is an age, which makes about `max_entries` of it; None when it is the number.
+        exact: cut to the entry.
+        acknowledged: what all groups have acknowledged is cut, once a second.
+        bound_entries: with `acknowledged`: no partition may keep more, whatever a group has not read; None: no bound.
+        bound_age_ms: likewise, by age.
+    """
+
+    max_entries: int | None = None
+    by_age_ms: int | None = None
+    exact: bool = False
+    acknowledged: bool = False
+    bound_entries: int | None = None
+    bound_age_ms: int | None = None
+
+
+NO_TRIMMING = Trimming()
+"""Everything is kept."""
+
+
+def trimming_of(retention: Retention, *, rate: int, partitions: int, message_size: int, keyed: bool) -> Trimming:
+    """How to trim. `maxage` is told in entries too: those of so much time. Args: see `entries_to_keep`."""
+    age_ms = None if retention.max_age_ns is None else retention.max_age_ns // 10**6
+    if retention.kind == "acknowledged":
+        return Trimming(
+            exact=retention.exact, acknowledged=True, bound_entries=retention.max_length, bound_age_ms=age_ms
+        )
+    if retention.kind == "maxage":
+        assert age_ms is not None
+        share = rate * (KEYED_SKEW if keyed else 1)
+        return Trimming(max(1, -(-share * age_ms // (1000 * partitions))), age_ms, retention.exact)
+    kept = entries_to_keep(retention, rate=rate, partitions=partitions, message_size=message_size, keyed=keyed)
+    return Trimming(kept, exact=retention.exact)
+
+
 def entries_to_keep(retention: Retention, *, rate: int, partitions: int, message_size: int, keyed: bool) -> int | None:
     """About how many entries each partition keeps; None when nothing is trimmed.
 
@@ -41,16 +98,16 @@ def entries_to_keep(retention: Retention, *, rate: int, partitions: int, message
     whatever that takes.
 
     Args:
-        retention: what the setup says.
+        retention: `auto`, `none` or `maxlen`.
         rate: messages per second of the run.
         partitions: of all topics together.
         message_size: bytes.
         keyed: whether messages have keys.
     """
-    if retention == "none":
+    if retention.kind == "none":
         return None
-    if retention != "auto":
-        return retention
+    if retention.kind == "maxlen":
+        return retention.max_length
     share = rate * (KEYED_SKEW if keyed else 1)
     kept, least = (-(-seconds * share // partitions) for seconds in (KEPT_SECONDS, LEAST_SECONDS))
     affordable = MAX_KEPT_BYTES // (partitions * entry_bytes(message_size))

@@ -6,122 +6,45 @@ message.
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
 
+from ombdriver.bench import omb_driver_file
 from ombdriver.bench.faults import FieldNames, faults_of, sentences
-from ombdriver.bench.retention_plan import LEAST_ENTRIES, Retention
+from ombdriver.bench.preflight import Needs
+from ombdriver.bench.server_url import check_url
+from ombdriver.bench.setup_server import PASSWORDS, STRICT, Server
+from ombdriver.bench.setup_streams import Client, Streams
 from ombdriver.bench.text import nearest, shown
 from ombdriver.bench.yamlfile import parse_document, read_text
 from ombdriver.errors import InputError
-from ombdriver.secrets import HIDDEN, redact_url
 
 FOLDER = Path(__file__).parent / "setups"
 """Where the setups that come with the package lie."""
 
 LOOPBACK_DRIVER = "memory"
+STREAMS_DRIVER = "redis-streams"
+REDIS_PY_DRIVER = "redis-py"
 URL_SETUP = "url"
 """What a setup is called once a server of the user's stands in it."""
 
-_URL_OPTIONS = {"db", "username", "password", "client_name", "socket_connect_timeout", "socket_keepalive"}
-_TLS_OPTIONS = {f"ssl_{name}" for name in ("ca_certs", "ca_path", "ca_data", "certfile", "keyfile", "password")} | {
-    f"ssl_{name}" for name in ("cert_reqs", "check_hostname", "min_version", "ciphers")
-}
-"""What may stand behind the `?` of a URL, the second only with rediss://; the names are those of redis-py."""
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-def check_url(url: str) -> str:
-    """`url` as it is, if it can name a Redis server.
-
-    Raises:
-        ValueError: if its scheme is not redis, rediss or unix, or a part is missing, malformed or unknown.
-    """
-    told = redact_url(url) if "://" in url else re.sub(r".*@", f"{HIDDEN}@", url, flags=re.S)
-    example = "write redis://HOST:PORT/DB, rediss://... for TLS, or unix:///PATH"
-    try:
-        parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        # The error's own words may quote what should have been a password.
-        raise ValueError(f"{shown(told)} is not a URL; {example}") from None
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        raise ValueError(f"{shown(told)} does not begin with redis://, rediss:// or unix://; {example}")
-    known = _URL_OPTIONS | _TLS_OPTIONS if parts.scheme == "rediss" else _URL_OPTIONS
-    for option, value in parse_qsl(parts.query, keep_blank_values=True):
-        if option not in known:
-            # After a `?` in a password, what looks like an option is a part of it.
-            name = "an option" if "@" in parts.query else f"the option {shown(option)}"
-            raise ValueError(f"{shown(told)} has {name} that there is not; there are: {', '.join(sorted(known))}")
-        if option == "db" and not value.isdecimal():
-            raise ValueError(f"{shown(told)} names database {shown(value)}, which is no number; {example}")
-    if parts.scheme == "unix":
-        if not parts.path.strip("/"):
-            raise ValueError(f"{shown(told)} names no socket; {example}")
-        return url
-    if not host:
-        raise ValueError(f"{shown(told)} names no host; {example}")
-    database = parts.path.strip("/")
-    if database and not database.isdecimal():
-        raise ValueError(f"{shown(told)} names database {shown(database)}, which is no number; {example}")
-    return url
-
-
-class Server(BaseModel):
-    """Where the driver connects to: a server that is started for the run, or one that runs already."""
-
-    model_config = _STRICT
-
-    engine: Literal["valkey"] | None = None
-    url: Annotated[str, AfterValidator(check_url)] | None = Field(None, repr=False)
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        if (self.engine is None) == (self.url is None):
-            raise ValueError("needs one of engine and url; write engine: valkey, or url: redis://HOST:PORT")
-        return self
-
-
-class Streams(BaseModel):
-    """Options of the streams themselves."""
-
-    model_config = _STRICT
-
-    retention: Retention = "auto"
-
-    @field_validator("retention", mode="before")
-    @classmethod
-    def _known(cls, retention: object) -> object:
-        number = isinstance(retention, int) and not isinstance(retention, bool)
-        if retention in ("auto", "none") or (number and LEAST_ENTRIES <= retention <= 10**9):  # type: ignore[operator]
-            return retention
-        numbers = f"a number of entries from {LEAST_ENTRIES}"
-        raise ValueError(f"{shown(retention)} is not a retention; write auto, none, or {numbers}")
 
 
 class Setup(BaseModel):
     """A setup as validated. `load` finds it by name or path; `with_url` puts a server of the user's in it."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
-    name: str = Field(min_length=1, max_length=60)
-    description: str = ""
-    driver: str = Field(min_length=1)
-    server: Server | None = Field(None, validate_default=True)
-    streams: Streams = Streams()
+    name: str = Field(min_length=1, max_length=60, description="What results call this setup.")
+    description: str = Field("", description="What it is for.")
+    driver: str = Field(min_length=1, description="redis-streams, memory, or one that a package registers.")
+    server: Server | None = Field(None, validate_default=True, description="Where to connect to.")
+    client: Client = Field(Client(), description="How messages are sent.")
+    streams: Streams = Field(Streams(), description="What streams keep, and how they are read.")
+    _notes: tuple[str, ...] = PrivateAttr(())
 
     @field_validator("name")
     @classmethod
@@ -135,9 +58,29 @@ class Setup(BaseModel):
     def _server_where_due(cls, server: Server | None, info: ValidationInfo) -> Server | None:
         if server is not None and info.data.get("driver") == LOOPBACK_DRIVER:
             raise ValueError("the memory driver has no server; remove this part, or write driver: redis-streams")
-        if server is None and info.data.get("driver") == "redis-streams":
+        if server is None and info.data.get("driver") in (STREAMS_DRIVER, REDIS_PY_DRIVER):
             raise ValueError("is missing; add it, with engine: valkey below it")
         return server
+
+    @field_validator("client")
+    @classmethod
+    def _client_of_server(cls, client: Client, info: ValidationInfo) -> Client:
+        server = info.data.get("server")
+        if info.data.get("driver") == LOOPBACK_DRIVER and client.model_fields_set:
+            raise ValueError("the memory driver has no connections; remove this part")
+        if client.pipelining == "redis-py" and server is not None and server.in_cluster:
+            raise ValueError("pipelining: redis-py is for one server; write channel for a cluster")
+        return client
+
+    @field_validator("streams")
+    @classmethod
+    def _streams_of_client(cls, streams: Streams, info: ValidationInfo) -> Streams:
+        client = info.data.get("client")
+        if info.data.get("driver") == LOOPBACK_DRIVER and (given := sorted(streams.model_fields_set - {"retention"})):
+            raise ValueError(f"the memory driver has no streams, so {to_camel(given[0])} means nothing; remove it")
+        if streams.wait_replicas and client is not None and client.pipelining == "redis-py":
+            raise ValueError("waitReplicas needs client.pipelining: channel; write that, or remove waitReplicas")
+        return streams
 
     @classmethod
     def load(cls, name_or_path: str) -> Self:
@@ -163,9 +106,17 @@ class Setup(BaseModel):
             InputError: if it has faults; one sentence for each of them.
         """
         document = parse_document(text, source)
+        data, context, notes = document.data, {}, []
+        if omb_driver_file.is_one(data):
+            try:
+                data, notes = omb_driver_file.translated(data)
+            except ValueError as error:
+                raise InputError(f"{source}: {error}") from None
+            context = {PASSWORDS: True}
         faults = list(document.faults)
         try:
-            setup = cls.model_validate(document.data)
+            setup = cls.model_validate(data, context=context)
+            setup._notes = tuple(f"{source}: {note}" for note in notes)
         except ValidationError as error:
             faults += faults_of(error, document.lines, _FILE_NAMES)
         if faults:
@@ -181,10 +132,15 @@ class Setup(BaseModel):
         if self.loopback:
             raise InputError(f"--url: the setup {self.name} has no server; leave --url out, or choose another --setup")
         try:
-            server = Server(url=check_url(url))
+            server = Server.model_validate({"url": check_url(url)}, context={PASSWORDS: True})
         except ValueError as error:
             raise InputError(f"--url: {error}") from None
         return self.model_copy(update={"name": URL_SETUP, "description": "a server of the user's", "server": server})
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of the file that this was read from."""
+        return self._notes
 
     @property
     def loopback(self) -> bool:
@@ -196,12 +152,28 @@ class Setup(BaseModel):
         """Whether the server is the user's own, to be treated with care."""
         return self.server is not None and self.server.url is not None
 
+    def needs(self, groups: int) -> Needs:
+        """What it asks of a server, with so many groups on a topic."""
+        return Needs(
+            minid=self.streams.keeping.kind == "acknowledged" or self.streams.keeping.max_age_ns is not None,
+            xackdel=self.streams.ack == "delete" and groups > 1,
+            replicas=self.streams.wait_replicas,
+            cluster=self.server is not None and self.server.in_cluster,
+        )
+
+    @property
+    def driver_used(self) -> str:
+        """The name under which the driver is registered that carries this setup out."""
+        return REDIS_PY_DRIVER if self.client.pipelining == "redis-py" else self.driver
+
     def spec(self) -> dict[str, Any]:
-        """The setup as resolved, ready for JSON; without a password."""
-        data = self.model_dump(exclude_none=True)
-        if self.server is not None and self.server.url is not None:
-            data["server"]["url"] = redact_url(self.server.url)
-        return data
+        """What the setup says, ready for JSON, without a password; `parse` reads it back. Defaults are left out."""
+        data: dict[str, Any] = {"name": self.name, "description": self.description, "driver": self.driver}
+        if self.server is not None:
+            data["server"] = self.server.spec()
+        if client := self.client.model_dump(by_alias=True, exclude_defaults=True):
+            data["client"] = client
+        return {**data, "streams": self.streams.spec()}
 
 
 def setup_names() -> list[str]:
@@ -209,4 +181,4 @@ def setup_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-_FILE_NAMES = FieldNames.of(Setup, server=Server, streams=Streams)
+_FILE_NAMES = FieldNames.of(Setup, server=Server, client=Client, streams=Streams)

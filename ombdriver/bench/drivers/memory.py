@@ -195,8 +195,10 @@ class MemoryDriver:
         topics: Sequence[TopicSpec],
         subscription: str,
         name: str,
+        partitions: Sequence[int] | None = None,
     ) -> MemoryConsumer:
-        """See `driver.Driver.create_consumer`."""
+        """See `driver.Driver.create_consumer`; partitions share a queue, so they can't be dealt out."""
+        assert partitions is None  # `Setup` refuses it
         return MemoryConsumer(self._broker, [self._broker.queue(topic.name, subscription) for topic in topics])
 
     async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int:

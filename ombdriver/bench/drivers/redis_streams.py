@@ -1,166 +1,171 @@
 """The driver `redis-streams`: topics on Redis or Valkey, each partition a stream of its own, on our messaging library.
 
-Knows the library and the seam, no workload or plan. A process has one connection for all it sends, one for
-acknowledgements and small commands, and one for each consumer, since a blocking read holds its connection up; the
-parent's has one more to observe the server, so that a look neither waits for messages nor holds them up.
+On one server, behind Sentinel, or on a cluster. Knows the library and the seam, no workload or plan. A process has one
+connection to each node for all it sends, one for acknowledgements and small commands, and one for each blocking read,
+since that holds its connection up; the parent's has more to observe the server, so that a look neither waits for
+messages nor holds them up.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
+from typing import Any
 
-from ombdriver.bench.driver import OnReplies, TopicSpec
+from ombdriver.bench.driver import DriverConsumer, DriverProducer, OnReplies, TopicSpec
 from ombdriver.bench.drivers import stream_runs
-from ombdriver.bench.drivers.stream_consumer import Acknowledger, StreamConsumer
-from ombdriver.bench.drivers.stream_inspector import StreamInspector
+from ombdriver.bench.drivers.stream_acks import Acknowledger
+from ombdriver.bench.drivers.stream_inspector import StreamInspector, backlog
 from ombdriver.bench.drivers.stream_observer import observe
-from ombdriver.bench.drivers.stream_producer import StreamProducer
-from ombdriver.bench.drivers.stream_server import address, border, check_version, facts, settings
+from ombdriver.bench.drivers.stream_options import StreamOptions
+from ombdriver.bench.drivers.stream_producer import Cut, StreamProducer
+from ombdriver.bench.drivers.stream_readers import Reading, make_consumer
+from ombdriver.bench.drivers.replicated_producer import ReplicatedProducer
+from ombdriver.bench.drivers.stream_server import address, ask, border, check_version, facts, has_command, settings
+from ombdriver.bench.drivers.stream_topics import StreamTopics
+from ombdriver.bench.drivers.stream_trimmer import StreamTrimmer
 from ombdriver.bench.look import Look, Stream
-from ombdriver.errors import DriverError, InputError, ServerError
+from ombdriver.errors import DriverError, ServerError
 from ombdriver.messaging.address import open_client
-from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.connection import Channels
-from ombdriver.messaging.topic import Topic
+from ombdriver.messaging.cluster import AnyChannels, open_channels
+from ombdriver.messaging.resp import pack
 from ombdriver.secrets import redact_url
 
-OPTIONS: Mapping[str, tuple[type, ...]] = {
-    "url": (str,),
-    "run_id": (str,),
-    "max_entries": (int, type(None)),
-    "read_count": (int,),
-    "block_ms": (int,),
-    "max_in_flight": (int,),
-}
-"""The options of `open_driver`; only `url` and `run_id` have no default."""
-GUARD_S = 10.0
-"""A server that owes the reply to a small command for so long is taken for gone."""
 DELETE_TIMEOUT_S = 30.0
 """How long deleting everything may take."""
-_DEFAULTS: Mapping[str, object] = {"max_entries": None, "read_count": 500, "block_ms": 1000, "max_in_flight": 10_000}
 
 
 class RedisStreamsDriver:
-    """One process's connections to a server (`driver.Driver`); made by `open_driver`.
+    """One process's connections to a server or a cluster (`driver.Driver`); made by `open_driver`.
 
     Args:
-        options: `OPTIONS`, of the right types.
+        options: what it is to do.
 
     Attributes:
         server: the URL without its password, for messages.
     """
 
-    def __init__(self, options: Mapping[str, object]) -> None:
-        self._options = {**_DEFAULTS, **options}
-        self._run_id = str(options["run_id"])
-        url = str(options["url"])
-        self.server = redact_url(url)
-        client = open_client(url, {"decode_responses": False})
-        self._channels = Channels(client, owns_client=True, max_in_flight=self._number("max_in_flight"))
+    def __init__(self, options: StreamOptions) -> None:
+        self._options = options
+        self.server = redact_url(options.url)
+        self._channels = self._open()
+        self._sending: list[AnyChannels] = [self._channels]
+        self._producers = 0
         self._statistics: Counter[str] = Counter()
-        self._acknowledger = Acknowledger(self._channels.control, self._statistics)
+        self._acknowledger = Acknowledger(self._channels, self._statistics)
+        self._topics = StreamTopics(self._channels, options.balanced)
         self._created: list[TopicSpec] = []
         self._renewing: asyncio.Task[None] | None = None
-        self._reading: list[Channel] = []
-        self._observing: Channel | None = None
+        self._trimmer: StreamTrimmer | None = None
+        self._reading: list[Reading] = []
+        self._observing: AnyChannels | None = None
 
     def __repr__(self) -> str:
-        return f"<RedisStreamsDriver run {self._run_id}, {self._channels}>"
+        return f"<{type(self).__name__} run {self._options.run_id}, {self._channels}>"
 
-    def _number(self, option: str) -> int:
-        value = self._options[option]
-        assert isinstance(value, int)  # checked by `open_driver`
-        return value
+    def _open(self) -> AnyChannels:
+        client = open_client(self._options.url, {"decode_responses": False})
+        return open_channels(client, owns_client=True, max_in_flight=self._options.max_in_flight)
 
     async def create_topics(self, topics: Sequence[TopicSpec], subscriptions: Sequence[str]) -> None:
         """See `driver.Driver.create_topics`; every subscription is a group that starts at the beginning."""
-        execute = self._channels.control.execute
-        keys = stream_runs.stream_keys(topics)
+        run_id, channels = self._options.run_id, self._channels
+        groups = () if self._options.plain else subscriptions
         with border(self.server):
-            existing = await asyncio.gather(*(execute("EXISTS", key) for key in keys))
+            await stream_runs.register(channels, run_id, topics)
+            keys = await self._topics.place(topics)
+            if self._options.balanced:
+                await stream_runs.register(channels, run_id, topics, keys)
+            existing = await asyncio.gather(*(ask(channels, key, "EXISTS", key) for key in keys))
             taken = [key for key, exists in zip(keys, existing, strict=True) if exists]
             if taken:
-                raise DriverError(f"{taken[0]} exists already on {self.server}; run again, for another run id")
-            await stream_runs.register(self._channels.control, self._run_id, topics)
+                await stream_runs.forget(channels, run_id, topics)
+                raise DriverError(f"{taken[0].decode()} exists already on {self.server}; run again, for another run id")
             self._created.extend(topics)
-            self._renewing = asyncio.create_task(stream_runs.keep_renewing(self._channels.control, self._run_id))
-            pairs = [(key, group) for key in keys for group in subscriptions]
-            await asyncio.gather(*(execute("XGROUP", "CREATE", *pair, "0", "MKSTREAM") for pair in pairs))
+            self._renewing = asyncio.create_task(stream_runs.keep_renewing(channels, run_id))
+            pairs = [(key, group) for key in keys for group in groups]
+            made = (("XGROUP", "CREATE", key, group, "0", "MKSTREAM") for key, group in pairs)
+            await asyncio.gather(*(channels.send(words[2], pack(words), bulk=False) for words in made))
+        if self._options.keep_unacknowledged:
+            self._trimmer = StreamTrimmer(self._channels, keys, self._options, self._statistics)
 
-    async def create_producer(self, topic: TopicSpec, on_replies: OnReplies) -> StreamProducer:
+    async def create_producer(self, topic: TopicSpec, on_replies: OnReplies) -> DriverProducer:
         """See `driver.Driver.create_producer`."""
+        options = self._options
+        cut = Cut(options.max_entries, options.max_age_ms, options.exact_trim)
         with border(self.server):
-            await self._channels.bulk.ready()
-        max_entries = self._options["max_entries"]
-        assert max_entries is None or isinstance(max_entries, int)
-        return StreamProducer(self._channels.bulk, Topic(topic.name, topic.partitions), max_entries, on_replies)
+            placed = await self._topics.topic(topic)
+            channels = await self._channels_for_sending(placed.keys[0].encode())
+        if options.wait_replicas:
+            wait = options.wait_replicas, options.wait_timeout_ms
+            return ReplicatedProducer(channels, placed, cut, on_replies, *wait, self._statistics)
+        return StreamProducer(channels, placed, cut, on_replies)
 
-    async def create_consumer(self, topics: Sequence[TopicSpec], subscription: str, name: str) -> StreamConsumer:
+    async def _channels_for_sending(self, key: bytes) -> AnyChannels:
+        """Dealt out in turn; what waits for replicas holds up what is behind it, so it shares with nobody."""
+        number, self._producers = self._producers, self._producers + 1
+        at = number if self._options.wait_replicas else number % self._options.connections
+        if at == len(self._sending):
+            self._sending.append(self._open())
+        channels = self._sending[at]
+        await channels.ready_for(key)
+        await channels.bulk_for(key).ready()
+        return channels
+
+    async def create_consumer(
+        self, topics: Sequence[TopicSpec], subscription: str, name: str, partitions: Sequence[int] | None = None
+    ) -> DriverConsumer:
         """See `driver.Driver.create_consumer`."""
-        channel = self._channels.blocking()
         with border(self.server):
-            await channel.ready()
-            await self._channels.control.ready()
-        self._reading.append(channel)
-        keys = stream_runs.stream_keys(topics)
-        count, block_ms = self._number("read_count"), self._number("block_ms")
-        return StreamConsumer(channel, self._acknowledger, keys, subscription, name, count, block_ms)
+            placed = [await self._topics.topic(topic) for topic in topics]
+            keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
+            await self._channels.ready_for(keys[0].encode())
+            reading = Reading(self._channels, self._acknowledger, self._options, subscription, name)
+            self._reading.append(reading)
+            return await make_consumer(reading, [key.encode() for key in keys])
 
     async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int | None:
-        """See `driver.Driver.backlog`: lag and pending of the group, over all partitions.
-
-        A group that has been given the newest entry has no lag, whatever the server says: redis 7.0 goes on to tell one
-        when the stream was cut past the group. Else None on servers before 7.0, and where the lag was lost, as by XDEL.
-        """
-        execute = partial(self._channels.control.execute, guard_s=GUARD_S)
-        keys = stream_runs.stream_keys(topics)
+        """See `driver.Driver.backlog`: lag and pending of the group, over all partitions; None for plain reads."""
+        if self._options.plain:
+            return None
         with border(self.server):
-            asked = (execute("XINFO", "STREAM", key) for key in keys)
-            streams = await asyncio.gather(*asked, return_exceptions=True)  # a user may lack the permission
-            replies = await asyncio.gather(*(execute("XINFO", "GROUPS", key) for key in keys))
-        total = 0
-        for stream, groups in zip(streams, replies, strict=True):
-            known = {} if isinstance(stream, BaseException) else dict(zip(stream[::2], stream[1::2], strict=True))
-            newest = known.get(b"last-generated-id")
-            for told in (dict(zip(group[::2], group[1::2], strict=True)) for group in groups):
-                if told[b"name"].decode() == subscription:
-                    lag = 0 if told[b"last-delivered-id"] == newest else told.get(b"lag")
-                    if lag is None:
-                        return None
-                    total += int(told[b"pending"]) + int(lag)
-        return total
+            keys = [key.encode() for topic in topics for key in (await self._topics.topic(topic)).keys]
+            return await backlog(self._channels, keys, subscription)
 
     def inspector(self) -> StreamInspector:
         """See `driver.Driver.inspector`."""
-        return StreamInspector(self._channels.control, self.server)
+        return StreamInspector(self._channels, self._topics, self.server)
 
     async def describe(self) -> Mapping[str, object]:
-        """See `driver.Driver.describe`."""
+        """See `driver.Driver.describe`; of a cluster, its first primary, and sums over all."""
         with border(self.server):
-            found = await facts(self._channels.control)
+            await self._channels.ready_for()
+            nodes = self._channels.every_control()
+            asked = self._options.ack == "delete" and self._options.groups > 1
             return {
-                **found,
-                **await address(str(self._options["url"])),
-                "config": await settings(self._channels.control),
+                **await facts(nodes),
+                **await address(self._options.url),
+                **({"hasXackdel": await has_command(nodes[0], "XACKDEL")} if asked else {}),
+                "config": await settings(nodes[0]),
             }
 
     async def observe(self, streams: Sequence[Stream]) -> Look:
         """See `driver.Driver.observe`."""
         with border(self.server):
             if self._observing is None:
-                self._observing = self._channels.blocking()  # a channel of its own, that warns of no stall
-            return await observe(self._observing, streams)
+                self._observing = self._open()
+            placed = [(name, self._topics.key(name, partition)) for name, partition in streams]
+            return await observe(self._observing, streams, [key for _, key in placed])
 
     async def delete_created(self) -> int:
         """See `driver.Driver.delete_created`."""
-        self._stop_renewing()
+        await self._stop_tasks()
         if not self._created:
             return 0
         with border(self.server):
             try:
                 async with asyncio.timeout(DELETE_TIMEOUT_S):
-                    deleted = await stream_runs.delete(self._channels.control, self._run_id, self._created)
+                    keys = [key.encode() for topic in self._created for key in (await self._topics.topic(topic)).keys]
+                    deleted = await stream_runs.delete(self._channels, self._options.run_id, self._created, keys)
             except TimeoutError as error:
                 raise ServerError(f"{self.server} has not answered for {DELETE_TIMEOUT_S:g} s") from error
         self._created.clear()
@@ -169,29 +174,34 @@ class RedisStreamsDriver:
     async def leftovers(self) -> Sequence[stream_runs.Leftover]:
         """Runs that left a record on this server; see `ombdriver clean`."""
         with border(self.server):
-            return await stream_runs.leftovers(self._channels.control)
+            return await stream_runs.leftovers(self._channels)
 
     async def delete_leftover(self, run: stream_runs.Leftover) -> int:
         """Deletes what `run` left; returns how many streams that were."""
         with border(self.server):
-            return await stream_runs.delete(self._channels.control, run.run_id, run.topics)
+            return await stream_runs.delete(self._channels, run.run_id, run.topics, run.keys)
 
     def statistics(self) -> Mapping[str, int]:
         """See `driver.Driver.statistics`."""
-        channels = [self._channels.bulk, self._channels.control, *self._reading]
-        reconnects = sum(channel.statistics().reconnects for channel in channels)
-        return {**self._statistics, **({"reconnects": reconnects} if reconnects else {})}
+        found = Counter(self._statistics)
+        for channels in self._sending:
+            found["reconnects"] += channels.reconnects
+        return {name: count for name, count in found.items() if count}
 
-    def _stop_renewing(self) -> None:
+    async def _stop_tasks(self) -> None:
         if self._renewing:
             self._renewing.cancel()
             self._renewing = None
+        if self._trimmer:
+            await self._trimmer.aclose()
+            self._trimmer = None
 
     async def aclose(self) -> None:
         """See `driver.Driver.aclose`."""
-        self._stop_renewing()
+        await self._stop_tasks()
+        everything: list[Any] = [*self._sending, *([self._observing] if self._observing else [])]
         with border(self.server):
-            await self._channels.aclose()
+            await asyncio.gather(*(channels.aclose() for channels in everything))
 
 
 async def open_driver(options: Mapping[str, object]) -> RedisStreamsDriver:
@@ -201,15 +211,19 @@ async def open_driver(options: Mapping[str, object]) -> RedisStreamsDriver:
         InputError: if an option is unknown, missing or of the wrong type.
         ServerError: if the server can't be reached, refuses the login, or is too old for streams.
     """
-    for name, value in options.items():
-        if name not in OPTIONS or not isinstance(value, OPTIONS[name]):
-            raise InputError(f"redis-streams has no option {name} of that type; its options are {', '.join(OPTIONS)}")
-    if not {"url", "run_id"} <= options.keys():
-        raise InputError("redis-streams needs the options url and run_id")
-    driver = RedisStreamsDriver(options)
+    return await connected(RedisStreamsDriver(StreamOptions.of(options)))
+
+
+async def connected(driver: RedisStreamsDriver) -> Any:
+    """`driver`, if its server can be used.
+
+    Raises:
+        ServerError: if it can't be reached, refuses the login, or is too old for streams.
+    """
     try:
         with border(driver.server):
-            found = await facts(driver._channels.control)
+            await driver._channels.ready_for()
+            found = await facts(driver._channels.every_control())
         check_version(driver.server, found)
     except BaseException:
         await driver.aclose()

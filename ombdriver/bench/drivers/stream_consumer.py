@@ -1,7 +1,7 @@
-"""Reads streams as one member of a group, by batch, and acknowledges by batch.
+"""Reads streams as one member of a group, by batch.
 
-One XREADGROUP covers all streams of the consumer, on a connection of its own, since it blocks; one XACK per stream and
-batch goes over a connection that carries no bulk. After a lost connection the consumer first reads what is already
+One XREADGROUP covers all streams of the consumer, on a connection of its own, since it blocks; acknowledgements go over
+a connection that carries no bulk. After a lost connection the consumer first reads what is already
 pending for it, since the reply may have been lost on its way.
 
 A full batch means that more is waiting, so the next read is sent before the batch is handed over.
@@ -10,114 +10,90 @@ A full batch means that more is waiting, so the next read is sent before the bat
 import asyncio
 import contextlib
 import time
-from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from typing import Any, Protocol
 
 from ombdriver.bench.driver import Batch, OnAcknowledged
+from ombdriver.bench.drivers.stream_acks import Acknowledger, Commands
 from ombdriver.errors import DriverError
-from ombdriver.messaging.channel import Channel
+from ombdriver.messaging.cluster import AnyChannels
 from ombdriver.messaging.errors import ClosedError, ConnectionLost
 from ombdriver.messaging.group_reader import look_at
 from ombdriver.messaging.resp import pack
 
+AGAIN_S = 0.005
+"""When a stream has moved, it is read where it is now so many seconds later."""
 GUARD_S = 5.0
 """How much longer than BLOCK a reply may take before the peer is taken for gone."""
-CLOSE_TIMEOUT_S = 2.0
-"""How long the last acknowledgements may take."""
+
+
+class Connected(Protocol):
+    """What reads go through: a channel, or what finds one each time."""
+
+    def submit(self, data: bytes, *, convert: Any = None, guard_s: float | None = None) -> Awaitable[Any]:
+        """See `Channel.submit`."""
+        ...
+
+    async def ready(self) -> object:
+        """See `Channel.ready`."""
+        ...
+
+    async def aclose(self) -> None:
+        """See `Channel.aclose`."""
+        ...
+
 
 Receipt = list[tuple[bytes, list[bytes]]]
 """The stream and the entry ids of each part of a batch."""
-
-
-class Acknowledger:
-    """Sends XACK commands; each is sent again when the connection is lost, since XACK twice is XACK once.
-
-    Args:
-        channel: carries the acknowledgements of all consumers of a process.
-        statistics: counts `failedAcknowledgements`: commands that the server refused or did not answer.
-    """
-
-    def __init__(self, channel: Channel, statistics: Counter[str]) -> None:
-        self._channel, self.statistics = channel, statistics
-        self._unanswered: dict[int, tuple[bytes, OnAcknowledged]] = {}
-        self._number = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    def send(self, data: bytes, done: OnAcknowledged) -> None:
-        """Sends one packed XACK; `done` is called when the server has carried it out."""
-        self._number += 1
-        self._unanswered[self._number] = data, done
-        self._idle.clear()
-        self._put(self._number)
-
-    def _put(self, number: int) -> None:
-        if number not in self._unanswered:
-            return
-        if self._channel.room() > 0:
-            self._channel.send_block(self._unanswered[number][0], 1, self._on_reply, number, 0)
-        else:
-            self._channel.when_room(lambda: self._put(number))
-
-    def _on_reply(
-        self, number: int, _first: int, _count: int, error: Exception | None, time_ns: int, _last: Any
-    ) -> None:
-        if isinstance(error, ConnectionLost):
-            asyncio.get_running_loop().call_soon(self._put, number)
-            return
-        _, done = self._unanswered.pop(number, (b"", None))
-        if error is not None:
-            self.statistics["failedAcknowledgements"] += 1
-        elif done is not None:  # nobody has given up waiting for it
-            done(time_ns)
-        if not self._unanswered:
-            self._idle.set()
-
-    async def flush(self) -> None:
-        """Waits until all have been answered, or for `CLOSE_TIMEOUT_S`; what is left then counts as failed."""
-        try:
-            await asyncio.wait_for(self._idle.wait(), CLOSE_TIMEOUT_S)
-        except TimeoutError:
-            self.statistics["failedAcknowledgements"] += len(self._unanswered)
-            self._unanswered.clear()
 
 
 class StreamConsumer:
     """A member of a group over some streams (`driver.DriverConsumer`).
 
     Args:
-        channel: a connection of its own.
+        channels: are told when a stream has moved.
+        channel: what reads go through: a connection of its own, if they block.
         acknowledger: sends the acknowledgements.
+        commands: those of an acknowledgement; None to read with NOACK.
         keys: the streams.
         group: the group's name, the same on every stream.
         name: the consumer's name.
         count: entries per stream that one read may bring.
-        block_ms: how long a read waits for the first of them.
+        block_ms: how long a read waits for the first of them; None not to wait.
     """
 
     def __init__(
         self,
-        channel: Channel,
+        channels: AnyChannels,
+        channel: Connected,
         acknowledger: Acknowledger,
-        keys: Sequence[str],
+        commands: Commands | None,
+        keys: Sequence[bytes],
         group: str,
         name: str,
         count: int,
-        block_ms: int,
+        block_ms: int | None,
     ) -> None:
-        self._channel, self._acknowledger = channel, acknowledger
+        self._channels, self._channel = channels, channel
+        self._acknowledger, self._commands = acknowledger, commands
         self._keys, self._group = tuple(keys), group
         self._head: tuple[str | int, ...] = ("XREADGROUP", "GROUP", group, name, "COUNT", count)
-        self._count, self._guard_s = count, block_ms / 1000 + GUARD_S
+        self._count, self._guard_s = count, (block_ms or 0) / 1000 + GUARD_S
         self._ahead: asyncio.Future[Batch | None] | None = None
-        self._read = pack((*self._head, "BLOCK", block_ms, "STREAMS", *self._keys, *(">" for _ in self._keys)))
+        noack = ("NOACK",) if commands is None else ()
+        new = (">" for _ in self._keys)
+        block = () if block_ms is None else ("BLOCK", block_ms)
+        self._read = pack((*self._head, *block, *noack, "STREAMS", *self._keys, *new))
         self._replay: dict[bytes, bytes] | None = None
         self._last: dict[bytes, bytes] = {}
         self._statistics = acknowledger.statistics
 
     def __repr__(self) -> str:
         return f"<StreamConsumer {self._group} on {len(self._keys)} streams, {self._channel}>"
+
+    async def ready(self) -> None:
+        """Connects."""
+        await self._channel.ready()
 
     async def receive(self) -> Batch | None:
         """See `driver.DriverConsumer.receive`."""
@@ -128,10 +104,15 @@ class StreamConsumer:
             batch: Batch | None = await (ahead or self._send_read())
         except ClosedError as error:
             raise DriverError("the consumer was closed") from error
-        except ConnectionLost:
-            self._replay = {key.encode(): b"0" for key in self._keys}
+        except ConnectionLost as error:
+            self._channels.redirect(error)
+            # With NOACK nothing is pending: what was in a lost reply is lost.
+            self._replay = None if self._commands is None else dict.fromkeys(self._keys, b"0")
             return None
         except Exception as error:
+            if self._channels.redirect(error):  # the stream is elsewhere now; nothing was read
+                await asyncio.sleep(AGAIN_S)
+                return None
             gone = "; its stream was deleted, or the server was emptied" if "NOGROUP" in str(error) else ""
             raise DriverError(f"group {self._group} can't be read: {error}{gone}") from error
         if batch is not None and len(batch.payloads) >= self._count:
@@ -186,11 +167,13 @@ class StreamConsumer:
 
     def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
         """See `driver.DriverConsumer.acknowledge`."""
+        if self._commands is None:
+            return
         receipt: Any = batch.receipt
         parts = [part for part in receipt if part[1]]
         told = done if len(parts) == 1 else _last_of(len(parts), done)
         for key, ids in parts:
-            self._acknowledger.send(pack(("XACK", key, self._group, *ids)), told)
+            self._acknowledger.send(key, self._commands(key, ids), told)
 
     async def aclose(self) -> None:
         """See `driver.DriverConsumer.aclose`; the read under way is given up with its connection."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from ombdriver.bench.look import CommandLook, GroupLook, Look, Stream, StreamLook
 from ombdriver.messaging.channel import Channel
+from ombdriver.messaging.cluster import AnyChannels
 from ombdriver.messaging.errors import ConnectionLost, RedisError
-from ombdriver.messaging.topic import stream_key
 
 FIGURES = {
     "used_memory": "usedMemoryBytes",
@@ -39,36 +39,44 @@ FIGURES = {
 }
 """Lines of INFO, and our names for them. Older servers lack some: forks are counted from 6.2 on, saves from 7.0 on."""
 
+_NOT_ADDED = ("uptimeSeconds", "lastForkMicros", "replicationOffset", "saving", "rewriting")
 _CHILDREN = ("used_cpu_user_children", "used_cpu_sys_children")
 
 
-async def observe(channel: Channel, streams: Sequence[Stream]) -> Look:
-    """One look; all its commands leave together.
+async def observe(channels: AnyChannels, streams: Sequence[Stream], keys: Sequence[str]) -> Look:
+    """One look; all its commands leave together. Of a cluster, every primary is asked, and figures are added up.
 
     Args:
-        channel: the observer's own.
+        channels: the observer's own.
         streams: whose length and groups to ask for.
+        keys: theirs.
 
     Raises:
         RedisError: if the connection can't be made, or is lost.
     """
-    keys = [stream_key(topic, partition) for topic, partition in streams]
+    await channels.ready_for()
+    nodes = channels.every_control()
     # `INFO all` is what every version knows; several sections in one command came with 7.0.
-    asked = [("INFO", "all"), *(("XLEN", key) for key in keys), *(("XINFO", "GROUPS", key) for key in keys)]
-    replies = await asyncio.gather(*(channel.execute(*words) for words in asked), return_exceptions=True)
+    asked: list[tuple[Channel, tuple[str, ...]]] = [(node, ("INFO", "all")) for node in nodes]
+    homes = [channels.control_for(key.encode()) for key in keys]
+    asked += [(home, ("XLEN", key)) for home, key in zip(homes, keys, strict=True)]
+    asked += [(home, ("XINFO", "GROUPS", key)) for home, key in zip(homes, keys, strict=True)]
+    replies = await asyncio.gather(*(node.execute(*words) for node, words in asked), return_exceptions=True)
     answers: list[Any] = []
     unseen: dict[str, str] = {}
-    for words, reply in zip(asked, replies, strict=True):
+    for (_, words), reply in zip(asked, replies, strict=True):
         if isinstance(reply, BaseException):
+            channels.redirect(reply)
             if isinstance(reply, ConnectionLost) or not isinstance(reply, RedisError):
                 raise reply
             unseen[words[0] if words[0] != "XINFO" else "XINFO GROUPS"] = str(reply)
             answers.append(None)
         else:
             answers.append(reply)
-    info, lengths, groups = answers[0], answers[1 : len(keys) + 1], answers[len(keys) + 1 :]
+    infos, rest = answers[: len(nodes)], answers[len(nodes) :]
+    lengths, groups = rest[: len(keys)], rest[len(keys) :]
     return replace(
-        read_info("" if info is None else info.decode(errors="replace")),
+        together([read_info("" if info is None else info.decode(errors="replace")) for info in infos]),
         streams={
             stream: StreamLook(None if length is None else int(length), None if told is None else read_groups(told))
             for stream, length, told in zip(streams, lengths, groups, strict=True)
@@ -76,6 +84,28 @@ async def observe(channel: Channel, streams: Sequence[Stream]) -> Look:
         unseen=[f"{command}: {why}" for command, why in unseen.items()],
         commands_sent=len(asked),
     )
+
+
+def together(looks: Sequence[Look]) -> Look:
+    """The looks at several servers as one: figures and commands added up, the longest of times, all run ids (pure)."""
+    if len(looks) == 1:
+        return looks[0]
+    figures = {
+        name: (max if name in _NOT_ADDED else sum)(each.figures[name] for each in looks)
+        for name in looks[0].figures
+        if all(name in each.figures for each in looks)
+    }
+    commands: dict[str, CommandLook] = {}
+    latency: dict[str, dict[str, float]] = {}
+    for look in looks:
+        for name, one in look.commands.items():
+            before = commands.get(name, CommandLook(0, 0))
+            commands[name] = CommandLook(before.calls + one.calls, before.micros + one.micros)
+        for name, percentiles in look.command_latency.items():
+            held = latency.setdefault(name, {})
+            for at, value in percentiles.items():
+                held[at] = max(value, held.get(at, 0.0))
+    return Look(figures, " ".join(sorted(look.server_id for look in looks)), commands, latency)
 
 
 def read_info(text: str) -> Look:

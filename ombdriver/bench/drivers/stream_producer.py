@@ -1,38 +1,66 @@
 """Sends the payloads of one topic as XADD commands, by block.
 
-Knows the channel and the layout of an entry, which `stream_consumer` reads: field `p` is the payload and comes first;
+Knows the channels and the layout of an entry, which `stream_consumer` reads: field `p` is the payload and comes first;
 field `k`, if there is one, the key. The head of a command is the same for all messages of a partition, so it is packed
 once and payloads are joined with it.
 """
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from ombdriver.bench.driver import OnReplies
 from ombdriver.messaging.channel import Channel
+from ombdriver.messaging.cluster import AnyChannels
 from ombdriver.messaging.resp import pack
 from ombdriver.messaging.topic import Partitioner, Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What sending trims.
+
+    Attributes:
+        max_length: entries that a partition keeps; None keeps all, unless there is an age.
+        max_age_ms: what is older goes, by this machine's clock against the server's; in place of `max_length`.
+        exact: to the entry, not to whole nodes of a stream.
+    """
+
+    max_length: int | None = None
+    max_age_ms: int | None = None
+    exact: bool = False
+
+    def words(self, now_s: int) -> tuple[str | int, ...]:
+        """The words of XADD at `now_s`, seconds since 1970."""
+        how = "=" if self.exact else "~"
+        if self.max_age_ms is not None:
+            return ("MINID", how, max(0, now_s * 1000 - self.max_age_ms))
+        return () if self.max_length is None else ("MAXLEN", how, self.max_length)
 
 
 class StreamProducer:
     """Sends to one topic (`driver.DriverProducer`).
 
     Args:
-        channel: the connection, which other producers may share.
+        channels: the connections, which other producers may share.
         topic: where to.
-        max_length: entries that a partition keeps, approximately; None keeps all.
+        cut: what sending trims.
         on_replies: told of the replies.
     """
 
-    def __init__(self, channel: Channel, topic: Topic, max_length: int | None, on_replies: OnReplies) -> None:
-        self._channel, self._topic, self._on_replies = channel, topic, on_replies
+    def __init__(self, channels: AnyChannels, topic: Topic, cut: Cut, on_replies: OnReplies) -> None:
+        self._channels, self._topic, self._on_replies = channels, topic, on_replies
         self._partitioner = Partitioner(topic)
-        self._max_length = max_length
-        self._trim = max_length is not None
+        self._cut = cut
+        self._trim = True
+        self._second = 0
         self._sent = [0] * topic.partitions
-        self._heads: dict[tuple[int, int, bool, bool], bytes] = {}
+        self._heads: dict[tuple[int, int, bool], bytes] = {}
+        self._keys = [key.encode() for key in topic.keys]
+        self._find_lines()
 
     def __repr__(self) -> str:
-        return f"<StreamProducer {self._topic.name}, {sum(self._sent)} sent, {self._channel}>"
+        return f"<{type(self).__name__} {self._topic.name}, {sum(self._sent)} sent, {self._channels}>"
 
     def route(self, count: int, keys: Sequence[bytes] | None) -> Sequence[int] | None:
         """murmur2 of the key, as Kafka does; round robin without keys."""
@@ -43,20 +71,39 @@ class StreamProducer:
             return [pick() for _ in range(count)]
         return [pick(key) for key in keys]
 
+    # -- where to --------------------------------------------------------------------------------------------------
+
+    def _find_lines(self) -> None:
+        """The channel of each partition, as partitions lie now."""
+        self._version = self._channels.version
+        self._lines = [self._channels.bulk_for(key) for key in self._keys]
+        self._distinct: tuple[Channel, ...] = tuple(dict.fromkeys(self._lines))
+
     def room(self) -> int:
-        """See `driver.DriverProducer.room`."""
-        return self._channel.room()
+        """See `driver.DriverProducer.room`. On a cluster, of the node with the least: messages go to all in turn."""
+        if self._version != self._channels.version:
+            self._find_lines()
+        distinct = self._distinct
+        return distinct[0].room() if len(distinct) == 1 else min([channel.room() for channel in distinct])
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """See `driver.DriverProducer.when_room`."""
-        self._channel.when_room(callback)
+        full = (channel for channel in self._distinct if channel.room() <= 0)
+        next(full, self._distinct[0]).when_room(callback)
 
     def keep_everything(self, keep: bool) -> None:
         """See `driver.DriverProducer.keep_everything`."""
-        self._trim = self._max_length is not None and not keep
+        if self._trim == keep:
+            self._trim = not keep
+            self._heads.clear()
+
+    # -- sending ---------------------------------------------------------------------------------------------------
 
     def send(self, partition: int, payloads: Sequence[bytes], keys: Sequence[bytes] | None) -> None:
         """See `driver.DriverProducer.send`."""
+        if self._cut.max_age_ms is not None and (second := int(time.time())) != self._second:
+            self._second = second
+            self._heads.clear()
         size = len(payloads[0])
         if keys is None and (len(payloads) == 1 or len(set(map(len, payloads))) == 1):
             head = self._head(partition, size, keyed=False)
@@ -65,7 +112,10 @@ class StreamProducer:
             data = b"".join(self._commands(partition, payloads, keys))
         first = self._sent[partition]
         self._sent[partition] = first + len(payloads)
-        self._channel.send_block(data, len(payloads), self._on_replies, partition, first)
+        self._put(self._lines[partition], data, len(payloads), partition, first)
+
+    def _put(self, channel: Channel, data: bytes, count: int, partition: int, first: int) -> None:
+        channel.send_block(data, count, self._on_replies, partition, first)
 
     def _commands(self, partition: int, payloads: Sequence[bytes], keys: Sequence[bytes] | None) -> list[bytes]:
         if keys is None:
@@ -77,14 +127,14 @@ class StreamProducer:
         ]
 
     def _head(self, partition: int, size: int, *, keyed: bool) -> bytes:
-        which = (partition, size, keyed, self._trim)
+        which = (partition, size, keyed)
         head = self._heads.get(which)
         if head is None:
-            trim: tuple[str | int, ...] = ("MAXLEN", "~", self._max_length or 0) if self._trim else ()
+            trim = self._cut.words(self._second) if self._trim else ()
             rest = (b"", b"") if keyed else ()  # counted in the array's length, written by `_commands`
-            whole = pack(("XADD", self._topic.key(partition), *trim, "*", "p", b"", *rest))
+            whole = pack(("XADD", self._keys[partition], *trim, "*", "p", b"", *rest))
             head = self._heads[which] = whole[: -len(b"$0\r\n\r\n") * (1 + len(rest))] + b"$%d\r\n" % size
         return head
 
     async def aclose(self) -> None:
-        """The channel is the driver's, and ends with it."""
+        """The channels are the driver's, and end with it."""

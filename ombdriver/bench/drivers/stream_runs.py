@@ -9,13 +9,15 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
 from ombdriver.bench.driver import TopicSpec
-from ombdriver.messaging.channel import Channel
+from ombdriver.bench.drivers.stream_server import ask
+from ombdriver.messaging import placement
+from ombdriver.messaging.cluster import AnyChannels
 from ombdriver.messaging.topic import Topic
 
 RECORD = "ombdriver:run:"
@@ -36,6 +38,7 @@ class Leftover:
         started: when, ISO 8601 in UTC.
         alive: whether it has renewed its mark within `ALIVE_S`, so that it may still be running.
         topics: what it made.
+        keys: the streams of these.
     """
 
     run_id: str
@@ -43,67 +46,80 @@ class Leftover:
     started: str
     alive: bool
     topics: tuple[TopicSpec, ...]
+    keys: tuple[bytes, ...]
 
 
-def stream_keys(topics: Iterable[TopicSpec]) -> list[str]:
-    """The keys of all partitions of `topics`."""
-    return [key for spec in topics for key in Topic(spec.name, spec.partitions).keys]
-
-
-async def register(channel: Channel, run_id: str, topics: Sequence[TopicSpec]) -> None:
-    """Writes the run's record, before anything is created."""
+async def register(
+    channels: AnyChannels, run_id: str, topics: Sequence[TopicSpec], keys: Sequence[bytes] | None = None
+) -> None:
+    """Writes the run's record, before anything is created; `keys` where they are not natural."""
     made = json.dumps([[topic.name, topic.partitions] for topic in topics])
+    placed = [] if keys is None else ["keys", json.dumps([key.decode() for key in keys])]
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    await renew(channel, run_id)
-    await channel.execute(
-        "HSET", RECORD + run_id, "host", socket.gethostname(), "pid", os.getpid(), "started", started, "topics", made
-    )
+    await renew(channels, run_id)
+    fields = ("host", socket.gethostname(), "pid", os.getpid(), "started", started, "topics", made, *placed)
+    await ask(channels, record(run_id), "HSET", record(run_id), *fields)
 
 
-async def renew(channel: Channel, run_id: str) -> None:
+def record(run_id: str) -> bytes:
+    """The key of a run's record."""
+    return (RECORD + run_id).encode()
+
+
+async def renew(channels: AnyChannels, run_id: str) -> None:
     """Marks the run as alive for another `ALIVE_S` seconds."""
-    await channel.execute("SET", ALIVE + run_id, 1, "EX", ALIVE_S)
+    alive = (ALIVE + run_id).encode()
+    await ask(channels, alive, "SET", alive, 1, "EX", ALIVE_S)
 
 
-async def keep_renewing(channel: Channel, run_id: str) -> None:
+async def keep_renewing(channels: AnyChannels, run_id: str) -> None:
     """Renews until cancelled; a failure is passed over, the next attempt may succeed."""
     while True:
         await asyncio.sleep(RENEW_S)
         try:
-            await renew(channel, run_id)
+            await renew(channels, run_id)
         except Exception:
             continue
 
 
-async def delete(channel: Channel, run_id: str, topics: Sequence[TopicSpec]) -> int:
-    """Deletes the streams of `topics` and the run's record; returns how many streams there were."""
-    keys = iter(stream_keys(topics))
+async def delete(channels: AnyChannels, run_id: str, topics: Sequence[TopicSpec], keys: Sequence[bytes]) -> int:
+    """Deletes the streams `keys` of `topics` and the run's record; returns how many streams there were."""
+    rest = iter(keys)
     deleted = 0
-    while some := list(islice(keys, _UNLINK_AT_ONCE)):
+    while some := list(islice(rest, _UNLINK_AT_ONCE)):
         # One UNLINK per key, as in a cluster every stream has a slot of its own; they leave in one write all the same.
-        deleted += sum(await asyncio.gather(*(channel.execute("UNLINK", key) for key in some)))
-    await asyncio.gather(channel.execute("UNLINK", RECORD + run_id), channel.execute("UNLINK", ALIVE + run_id))
+        deleted += sum(await asyncio.gather(*(ask(channels, key, "UNLINK", key) for key in some)))
+    await forget(channels, run_id, topics)
     return deleted
 
 
-async def leftovers(channel: Channel) -> list[Leftover]:
-    """The runs that have a record on this server, in the order of their start."""
-    cursor, found = b"0", []
-    while True:
-        cursor, keys = await channel.execute("SCAN", cursor, "MATCH", RECORD + "*", "COUNT", 1000)
-        names = [key.decode(errors="replace") for key in keys]
-        found += [name for name, key in zip(names, keys, strict=True) if name.encode() == key]  # else not ours
-        if cursor == b"0":
-            break
-    runs = [await _read(channel, key.removeprefix(RECORD)) for key in sorted(set(found))]
+async def forget(channels: AnyChannels, run_id: str, topics: Sequence[TopicSpec]) -> None:
+    """Deletes what was written of a run, and nothing that it created."""
+    own = [record(run_id), (ALIVE + run_id).encode(), *(placement.record_key(topic.name) for topic in topics)]
+    await asyncio.gather(*(ask(channels, key, "UNLINK", key) for key in own))
+
+
+async def leftovers(channels: AnyChannels) -> list[Leftover]:
+    """The runs that have a record on this server or cluster, in the order of their start."""
+    found: set[str] = set()
+    for node in channels.every_control():
+        cursor = b"0"
+        while True:
+            cursor, keys = await node.execute("SCAN", cursor, "MATCH", RECORD + "*", "COUNT", 1000)
+            names = [key.decode(errors="replace") for key in keys]
+            found |= {name for name, key in zip(names, keys, strict=True) if name.encode() == key}  # else not ours
+            if cursor == b"0":
+                break
+    runs = [await _read(channels, key.removeprefix(RECORD)) for key in sorted(found)]
     return sorted((run for run in runs if run is not None), key=lambda run: run.started)
 
 
-async def _read(channel: Channel, run_id: str) -> Leftover | None:
+async def _read(channels: AnyChannels, run_id: str) -> Leftover | None:
     """None for what is no record of ours: it is left as it is."""
-    if await channel.execute("TYPE", RECORD + run_id) != b"hash":
+    key = record(run_id)
+    if await ask(channels, key, "TYPE", key) != b"hash":
         return None
-    fields = await channel.execute("HMGET", RECORD + run_id, "host", "pid", "started", "topics")
+    *fields, placed = await ask(channels, key, "HMGET", key, "host", "pid", "started", "topics", "keys")
     if None in fields:
         return None
     host, _pid, started, topics = (value.decode(errors="replace") for value in fields)
@@ -118,5 +134,16 @@ async def _read(channel: Channel, run_id: str) -> Leftover | None:
     )
     if not specs:
         return None
-    alive = bool(await channel.execute("EXISTS", ALIVE + run_id))
-    return Leftover(run_id, host, started, alive, specs)
+    mark = (ALIVE + run_id).encode()
+    alive = bool(await ask(channels, mark, "EXISTS", mark))
+    return Leftover(run_id, host, started, alive, specs, tuple(_keys(specs, prefix, placed)))
+
+
+def _keys(specs: Sequence[TopicSpec], prefix: str, placed: bytes | None) -> list[bytes]:
+    """The keys of streams that the record names; only those that bear the run's id."""
+    natural = [key.encode() for spec in specs for key in Topic(spec.name, spec.partitions).keys]
+    try:
+        found = [str(key).encode() for key in json.loads(placed)] if placed else natural
+    except (ValueError, TypeError):
+        return natural
+    return [key for key in found if key.startswith(b"{" + prefix.encode())]

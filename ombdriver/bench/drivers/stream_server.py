@@ -2,13 +2,20 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
+from ombdriver.bench.server_url import hosts_of
 from ombdriver.errors import ServerError
 from ombdriver.messaging.channel import Channel
+from ombdriver.messaging.cluster import AnyChannels
 from ombdriver.messaging.errors import AuthenticationError, NoPermissionError, NotSentError, RedisError
+from ombdriver.messaging.resp import Argument, pack
+
+GUARD_S = 10.0
+"""A server that owes the reply to a small command for so long is taken for gone."""
 
 OLDEST = (5, 0)
 """The first version that has streams."""
@@ -38,8 +45,9 @@ _ADVICE = (
     ("redis:", "Connection closed by server", f"{_IS_IT_UP} if the port is one for TLS, write rediss://"),
     ("", "Timeout connecting", _IS_IT_UP),
     ("", "DB index is out of range", "write a database that the server has, as in redis://HOST:PORT/0"),
-    ("", "Hash slot not served", "clusters are not supported yet; use one server that stands alone"),
-    ("", "cluster is down", "clusters are not supported yet; use one server that stands alone"),
+    ("", "Hash slot not served", "assign every slot of the cluster (redis-cli --cluster check HOST:PORT)"),
+    ("", "cluster is down", "look at it with redis-cli --cluster check HOST:PORT"),
+    ("", "MOVED", "the server is part of a cluster: write redis+cluster://HOST:PORT, or cluster: true in the setup"),
     ("", "read only replica", "give the URL of its primary"),
 )
 """What to do about an error: how the URL begins, a part of the error's text, and the advice; the first row counts."""
@@ -71,23 +79,34 @@ def with_advice(server: str, error: Exception) -> str:
     return str(error)
 
 
-async def facts(channel: Channel) -> dict[str, object]:
-    """The plain part of `driver.Driver.describe`; from INFO alone, which a user needs the permission for."""
-    lines = (await channel.execute("INFO")).decode(errors="replace").splitlines()
-    info = dict(line.split(":", 1) for line in lines if ":" in line)
+def ask(channels: AnyChannels, key: bytes, *words: Argument, guard_s: float = GUARD_S) -> Awaitable[Any]:
+    """A small command, to where `key` lies; it may be carried out twice when the connection is lost meanwhile."""
+    return channels.send(key, pack(words), bulk=False, guard_s=guard_s, may_repeat=True)
+
+
+async def facts(nodes: Sequence[Channel]) -> dict[str, object]:
+    """The plain part of `driver.Driver.describe`; from INFO alone, which a user needs the permission for.
+
+    Args:
+        nodes: a channel to each primary; of several, the first speaks, and what adds up is added up.
+    """
+    infos = [_lines(reply) for reply in await asyncio.gather(*(node.execute("INFO") for node in nodes))]
+    info = infos[0]
     valkey = info.get("valkey_version")
+    limits = [int(each.get("maxmemory", 0)) for each in infos]
     return {
         "engine": "valkey" if valkey else "redis",
         "version": valkey or info.get("redis_version", "?"),
         "redisVersion": info.get("redis_version", "?"),
         "mode": info.get("redis_mode", info.get("server_mode", "?")),
         "role": info.get("role", "?"),
-        "replicas": int(info.get("connected_slaves", 0)),
+        "primaries": len(nodes),
+        "replicas": min(int(each.get("connected_slaves", 0)) for each in infos),
         "os": info.get("os", "?"),
         "allocator": info.get("mem_allocator", "?"),
         "ioThreads": int(info.get("io_threads_active", 0)),
-        "usedMemoryBytes": int(info.get("used_memory", 0)),
-        "maxMemoryBytes": int(info.get("maxmemory", 0)),
+        "usedMemoryBytes": sum(int(each.get("used_memory", 0)) for each in infos),
+        "maxMemoryBytes": sum(limits) if all(limits) else 0,
         "systemMemoryBytes": int(info.get("total_system_memory", 0)),
         "evictionPolicy": info.get("maxmemory_policy", "?"),
         "appendonly": info.get("aof_enabled", "?") == "1",
@@ -98,6 +117,19 @@ async def facts(channel: Channel) -> dict[str, object]:
         "eventLoop": info.get("multiplexing_api"),
         "maxClients": int(info.get("maxclients", 0)) or None,
     }
+
+
+def _lines(reply: bytes) -> dict[str, str]:
+    return dict(line.split(":", 1) for line in reply.decode(errors="replace").splitlines() if ":" in line)
+
+
+async def has_command(channel: Channel, name: str) -> bool:
+    """Whether the server knows a command; True when it does not say."""
+    try:
+        found = await channel.execute("COMMAND", "INFO", name)
+    except RedisError:
+        return True
+    return bool(found and found[0])
 
 
 def _git_sha1(told: str) -> str | None:
@@ -125,11 +157,14 @@ async def address(url: str) -> dict[str, object]:
     if parts.scheme == "unix":
         return {"address": "unix", "tls": False}
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, None)
+        loop = asyncio.get_running_loop()
+        found = [
+            each for host in hosts_of(url) for each in await loop.getaddrinfo(urlsplit(f"//{host}").hostname, None)
+        ]
     except OSError:
         found = []
     local = bool(found) and all(ipaddress.ip_address(each[4][0]).is_loopback for each in found)
-    return {"address": "loopback" if local else "remote", "tls": parts.scheme == "rediss"}
+    return {"address": "loopback" if local else "remote", "tls": parts.scheme.startswith("rediss")}
 
 
 def check_version(server: str, found: Mapping[str, object]) -> None:

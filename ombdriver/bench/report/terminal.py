@@ -102,6 +102,8 @@ def _rates(result: Result, groups: Sequence[Subscription]) -> Table:
     table.add_row("publish errors", "", units.rate(result.mean_rate("publishErrorRate")), _n(totals["publishErrors"]))
     if totals.get("indeterminate"):
         table.add_row("  outcome unknown", "", "", _n(totals["indeterminate"]))
+    if totals.get("underReplicated"):
+        table.add_row("    on too few replicas", "", "", _n(totals["underReplicated"]))
     table.add_row("never sent", "", "", _n(totals["unsent"]))
     if totals.get("unanswered"):
         table.add_row("no reply", "", "", _n(totals["unanswered"]))

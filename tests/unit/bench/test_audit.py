@@ -39,7 +39,6 @@ def plan_of(producers: int) -> Plan:
         test_ns=1,
         sample_interval_ns=1,
         drain_timeout_ns=1,
-        max_entries=None,
     )
 
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from ombdriver.bench.catalogue import path
 from ombdriver.bench.plan import MAX_WORKERS, STREAMS_PER_READER, Plan, make_plan, memory_estimate
 from ombdriver.bench.plan_text import describe
-from ombdriver.bench.retention_plan import LEAST_ENTRIES, MAX_KEPT_BYTES, entries_to_keep, entry_bytes
+from ombdriver.bench.retention_plan import LEAST_ENTRIES, MAX_KEPT_BYTES, entry_bytes, trimming_of
 from ombdriver.bench.setup import Setup
+from ombdriver.bench.setup_streams import parse_retention
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import InputError
 
@@ -203,9 +204,9 @@ def test_how_much_is_kept_follows_from_rate_and_size(
     retention: object, rate: int, partitions: int, size: int, keyed: bool, kept: int | None
 ) -> None:
     """A minute of traffic within 512 MiB, unless the setup says otherwise."""
-    got = entries_to_keep(retention, rate=rate, partitions=partitions, message_size=size, keyed=keyed)  # type: ignore[arg-type]
+    got = trimming_of(parse_retention(retention), rate=rate, partitions=partitions, message_size=size, keyed=keyed)
 
-    assert got == kept
+    assert got.max_entries == kept
 
 
 def test_the_memory_of_a_run_is_what_it_keeps() -> None:

@@ -1,0 +1,280 @@
+"""The driver `redis-py`: the same topics sent and read as one would with redis-py alone, as a yardstick.
+
+A message is one awaited `xadd` on a connection of redis-py's pool; a read is its `xreadgroup`, an acknowledgement its
+`xack`. Everything else is the driver `redis-streams`.
+"""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from ombdriver.bench.driver import Batch, DriverConsumer, DriverProducer, OnAcknowledged, OnReplies, TopicSpec
+from ombdriver.bench.drivers.redis_streams import RedisStreamsDriver, connected
+from ombdriver.bench.drivers.stream_acks import commands_of
+from ombdriver.bench.drivers.stream_options import StreamOptions
+from ombdriver.bench.drivers.stream_producer import Cut
+from ombdriver.bench.drivers.stream_server import border
+from ombdriver.errors import DriverError
+from ombdriver.messaging.address import open_client
+from ombdriver.messaging.errors import RedisError, lost
+from ombdriver.messaging.group_reader import look_at
+from ombdriver.messaging.topic import Partitioner, Topic
+
+AGAIN_S = 0.1
+"""After a lost connection a consumer reads again so many seconds later."""
+
+
+class RedisPyDriver(RedisStreamsDriver):
+    """One process's connections (`driver.Driver`); made by `open_driver`."""
+
+    def __init__(self, options: StreamOptions) -> None:
+        super().__init__(options)
+        self._sender: Redis | None = None
+        self._readers: list[Redis] = []
+
+    async def create_producer(self, topic: TopicSpec, on_replies: OnReplies) -> DriverProducer:
+        """See `driver.Driver.create_producer`; all producers of a process share one pool."""
+        options = self._options
+        if self._sender is None:
+            self._sender = self._client(options.connections)
+        with border(self.server):
+            await self._sender.ping()
+        cut = Cut(options.max_entries, options.max_age_ms, options.exact_trim)
+        room = min(options.connections, options.max_in_flight)
+        return RedisPyProducer(self._sender, Topic(topic.name, topic.partitions), cut, on_replies, room)
+
+    async def create_consumer(
+        self, topics: Sequence[TopicSpec], subscription: str, name: str, partitions: Sequence[int] | None = None
+    ) -> DriverConsumer:
+        """See `driver.Driver.create_consumer`; one connection to read, one to acknowledge."""
+        placed = [Topic(topic.name, topic.partitions) for topic in topics]
+        keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
+        client = self._client(2)
+        self._readers.append(client)
+        with border(self.server):
+            await client.ping()
+        return RedisPyConsumer(client, keys, subscription, name, self._options, self._statistics)
+
+    def _client(self, connections: int) -> Redis:
+        client: Redis = open_client(
+            self._options.url, {"decode_responses": False, "max_connections": connections, "timeout": None}
+        )
+        return client
+
+    async def aclose(self) -> None:
+        """See `driver.Driver.aclose`."""
+        for client in [*self._readers, *([self._sender] if self._sender else [])]:
+            await client.connection_pool.aclose()
+        await super().aclose()
+
+
+class _Slot:
+    __slots__ = ("answer", "error", "time_ns")
+
+    def __init__(self) -> None:
+        self.time_ns = 0
+        self.error: Exception | None = None
+        self.answer: Any = None
+
+
+class RedisPyProducer:
+    """Sends to one topic, a task for each message (`driver.DriverProducer`).
+
+    Args:
+        client: its pool has `room` connections.
+        topic: where to.
+        cut: what sending trims.
+        on_replies: told of the replies, in the order in which the messages of a partition were sent.
+        room: messages under way at most: one on each connection.
+    """
+
+    def __init__(self, client: Redis, topic: Topic, cut: Cut, on_replies: OnReplies, room: int) -> None:
+        self._client, self._topic, self._cut, self._on_replies = client, topic, cut, on_replies
+        self._partitioner = Partitioner(topic)
+        self._room, self._under_way = room, 0
+        self._trim = True
+        self._lines: list[deque[_Slot]] = [deque() for _ in range(topic.partitions)]
+        self._told = [0] * topic.partitions
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: list[Callable[[], None]] = []
+
+    def __repr__(self) -> str:
+        return f"<RedisPyProducer {self._topic.name}, {self._under_way} under way>"
+
+    def route(self, count: int, keys: Sequence[bytes] | None) -> Sequence[int] | None:
+        """murmur2 of the key, as Kafka does; round robin without keys."""
+        if self._topic.partitions == 1:
+            return None
+        return [self._partitioner.pick(key) for key in keys or [None] * count]
+
+    def room(self) -> int:
+        """See `driver.DriverProducer.room`."""
+        return self._room - self._under_way
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """See `driver.DriverProducer.when_room`."""
+        if self.room() > 0:
+            asyncio.get_running_loop().call_soon(callback)
+        else:
+            self._waiting.append(callback)
+
+    def keep_everything(self, keep: bool) -> None:
+        """See `driver.DriverProducer.keep_everything`."""
+        self._trim = not keep
+
+    def send(self, partition: int, payloads: Sequence[bytes], keys: Sequence[bytes] | None) -> None:
+        """See `driver.DriverProducer.send`."""
+        for at, payload in enumerate(payloads):
+            fields = {"p": payload} if keys is None else {"p": payload, "k": keys[at]}
+            slot = _Slot()
+            self._lines[partition].append(slot)
+            self._under_way += 1
+            task = asyncio.get_running_loop().create_task(self._send_one(partition, fields, slot))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _send_one(self, partition: int, fields: Mapping[str, bytes], slot: _Slot) -> None:
+        cut, key = self._cut, self._topic.keys[partition]
+        bounds: dict[str, Any] = {"approximate": not cut.exact}
+        if self._trim and cut.max_age_ms is not None:
+            bounds["minid"] = int(time.time() * 1000) - cut.max_age_ms
+        elif self._trim and cut.max_length is not None:
+            bounds["maxlen"] = cut.max_length
+        try:
+            slot.answer = await self._client.xadd(key, fields, **bounds)  # type: ignore[arg-type]
+        except (RedisError, OSError) as error:
+            slot.error = lost(was_sent=True, cause=error) if _is_loss(error) else error
+        slot.time_ns = time.monotonic_ns()
+        self._under_way -= 1
+        self._tell(partition)
+        waiting, self._waiting = self._waiting, []
+        for callback in waiting:
+            callback()
+
+    def _tell(self, partition: int) -> None:
+        """Replies come in any order; they are told in that of the messages, each with its own time."""
+        line = self._lines[partition]
+        while line and line[0].time_ns:
+            slot = line.popleft()
+            first, self._told[partition] = self._told[partition], self._told[partition] + 1
+            self._on_replies(partition, first, 1, slot.error, slot.time_ns, slot.answer)
+
+    async def aclose(self) -> None:
+        """See `driver.DriverProducer.aclose`."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class RedisPyConsumer:
+    """Reads as one member of a group, or plainly (`driver.DriverConsumer`).
+
+    Args:
+        client: reads and acknowledges.
+        keys: the streams.
+        group: the group's name.
+        name: the consumer's name.
+        options: how to read and acknowledge.
+        statistics: counts `failedAcknowledgements`.
+    """
+
+    def __init__(
+        self,
+        client: Redis,
+        keys: Sequence[str],
+        group: str,
+        name: str,
+        options: StreamOptions,
+        statistics: Counter[str],
+    ) -> None:
+        self._client, self._options, self._statistics = client, options, statistics
+        count, block_ms = options.read_count, options.block_ms
+        self._last: dict[Any, Any] = dict.fromkeys((key.encode() for key in keys), "0" if options.plain else ">")
+        self._read: Callable[[], Any] = partial(client.xread, self._last, count, block_ms)
+        self._commands = None if options.plain else commands_of(options.ack, group, options.groups)
+        if not options.plain:
+            no_ack = options.ack == "none"
+            self._read = partial(client.xreadgroup, group, name, self._last, count, block_ms, noack=no_ack)
+        self._acknowledging: set[asyncio.Task[None]] = set()
+        self._reading: asyncio.Task[Any] | None = None
+        self._closed = False
+
+    async def receive(self) -> Batch | None:
+        """See `driver.DriverConsumer.receive`. What a lost reply held stays pending: only what is new is read."""
+        self._reading = asyncio.get_running_loop().create_task(self._read())
+        self._reading.add_done_callback(look_at)
+        await asyncio.wait([self._reading])
+        if self._closed:
+            raise DriverError("the consumer was closed")
+        try:
+            reply = self._reading.result()
+        except (RedisError, OSError) as error:
+            if not _is_loss(error):
+                raise DriverError(f"streams can't be read: {error}") from error
+            await asyncio.sleep(AGAIN_S)
+            return None
+        arrival_ns = time.monotonic_ns()
+        if not reply:
+            return None
+        payloads, receipt = [], []
+        for key, entries in reply:
+            payloads += [fields[b"p"] for _, fields in entries]
+            receipt.append((key, [entry_id for entry_id, _ in entries]))
+            if self._options.plain:
+                self._last[key] = entries[-1][0]
+        return Batch(payloads, arrival_ns, receipt)
+
+    def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
+        """See `driver.DriverConsumer.acknowledge`."""
+        if self._commands is None:
+            return
+        task = asyncio.get_running_loop().create_task(self._acknowledge(batch, done))
+        self._acknowledging.add(task)
+        task.add_done_callback(self._acknowledging.discard)
+
+    async def _acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
+        assert self._commands is not None
+        receipt: Any = batch.receipt
+        words = [each for key, ids in receipt for each in self._commands(key, ids)]
+        try:
+            if len(words) == 1:
+                await self._client.execute_command(*words[0])
+            else:
+                async with self._client.pipeline(transaction=False) as pipeline:
+                    for each in words:
+                        pipeline.execute_command(*each)
+                    await pipeline.execute()
+        except (RedisError, OSError):
+            self._statistics["failedAcknowledgements"] += len(words)
+        else:
+            done(time.monotonic_ns())
+
+    async def aclose(self) -> None:
+        """See `driver.DriverConsumer.aclose`; the read under way is given up."""
+        self._closed = True
+        await asyncio.gather(*self._acknowledging, return_exceptions=True)
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+
+
+def _is_loss(error: Exception) -> bool:
+    return isinstance(error, RedisConnectionError | RedisTimeoutError | OSError)
+
+
+async def open_driver(options: Mapping[str, object]) -> RedisPyDriver:
+    """Connects to a server (`driver.DriverFactory`).
+
+    Raises:
+        InputError: if an option is unknown, missing or of the wrong type.
+        ServerError: if the server can't be reached, refuses the login, or is too old for streams.
+    """
+    driver: RedisPyDriver = await connected(RedisPyDriver(StreamOptions.of(options)))
+    return driver

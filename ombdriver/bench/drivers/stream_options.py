@@ -1,0 +1,72 @@
+"""The options of the drivers for Redis Streams, as the harness gives them (`benchmark.driver_options`). Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from ombdriver.errors import InputError
+from ombdriver.secrets import redact_url
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """What a driver is opened with; only `url` and `run_id` have no default.
+
+    Attributes:
+        url: of the server, the cluster or the Sentinels, with the login.
+        run_id: names the run.
+        max_entries: what sending trims a partition to; None trims nothing.
+        max_age_ms: what is older, sending trims, in place of `max_entries`.
+        exact_trim: trim to the entry, not to whole nodes of a stream.
+        keep_unacknowledged: cut what every group has acknowledged, once a second; done by whoever created the topics.
+        bound_entries: with that, what no partition may exceed, whatever a group has not read; None: no bound.
+        bound_age_ms: likewise, by age.
+        plain: read without groups.
+        ack: `batch`, `each`, `none` or `delete`.
+        groups: how many groups share a stream; with `delete` the server has to wait for all of them.
+        read_count: entries per stream that a read asks for.
+        block_ms: how long a read waits for the first.
+        max_in_flight: commands without a reply, on each connection.
+        connections: for sending, in this process.
+        wait_replicas: replicas that have to have a message before it is acknowledged.
+        wait_timeout_ms: how long that may take.
+        balanced: on a cluster, give each primary its even share of the partitions.
+    """
+
+    url: str
+    run_id: str
+    max_entries: int | None = None
+    max_age_ms: int | None = None
+    exact_trim: bool = False
+    keep_unacknowledged: bool = False
+    bound_entries: int | None = None
+    bound_age_ms: int | None = None
+    plain: bool = False
+    ack: str = "batch"
+    groups: int = 1
+    read_count: int = 500
+    block_ms: int = 1000
+    max_in_flight: int = 10_000
+    connections: int = 1
+    wait_replicas: int = 0
+    wait_timeout_ms: int = 1000
+    balanced: bool = False
+
+    def __repr__(self) -> str:
+        return f"<StreamOptions of run {self.run_id} on {redact_url(self.url)}>"
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """`options` as they were given.
+
+        Raises:
+            InputError: if one is unknown, missing or of the wrong type.
+        """
+        types = {field.name: str(field.type) for field in fields(cls)}
+        for name, value in options.items():
+            kind = "None" if value is None else type(value).__name__
+            if kind not in types.get(name, "").split(" | "):
+                raise InputError(f"redis-streams has no option {name} of that type; its options are {', '.join(types)}")
+        if not {"url", "run_id"} <= options.keys():
+            raise InputError("redis-streams needs the options url and run_id")
+        return cls(**options)
