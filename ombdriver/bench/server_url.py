@@ -94,9 +94,12 @@ def hosts_of(url: str) -> list[str]:
     return [host for host in network.split(",") if host]
 
 
-def has_password(url: str) -> bool:
-    """Whether a password stands in `url`; the mark of a hidden one is none."""
-    return redact_url(url) != url
+def has_login(url: str) -> bool:
+    """Whether a login stands in `url`; one that is hidden is none."""
+    parts = urlsplit(url)
+    login = parts.netloc.rpartition("@")[0]
+    named = [value for option, value in parse_qsl(parts.query) if "password" in option or option == "username"]
+    return bool(login or named) and HIDDEN not in url
 
 
 def join(urls: Sequence[str], *, cluster: bool, master: str | None) -> str:
@@ -127,6 +130,7 @@ def with_login(url: str, username: str | None, password: str | None) -> str:
 def with_options(url: str, options: dict[str, str | None]) -> str:
     """`url` with more behind its `?`; None is left out."""
     given = {name: value for name, value in options.items() if value is not None}
-    parts = urlsplit(url)
-    query = "&".join(filter(None, [parts.query, urlencode(given, quote_via=quote)]))
-    return parts._replace(query=query).geturl()
+    if not given:
+        return url
+    before, _, query = url.partition("?")
+    return f"{before}?{'&'.join(filter(None, [query, urlencode(given, quote_via=quote)]))}"

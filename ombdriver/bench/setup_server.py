@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from ombdriver.bench.server_url import check_url, has_password, join, scheme_kind
+from ombdriver.bench.server_url import check_url, has_login, join, scheme_kind
 from ombdriver.bench.text import shown
 from ombdriver.secrets import HIDDEN, redact_url
 
@@ -78,7 +78,7 @@ def _one_or_several(value: object) -> object:
 def _urls(value: str | list[str], info: ValidationInfo) -> str | list[str]:
     for url in [value] if isinstance(value, str) else value:
         check_url(url)
-        if has_password(url) and not (info.context or {}).get(PASSWORDS):
+        if has_login(url) and not (info.context or {}).get(PASSWORDS):
             raise ValueError(
                 f"{shown(redact_url(url))} holds a login; write username and passwordEnv or passwordFile beside it"
             )

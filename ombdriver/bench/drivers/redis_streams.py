@@ -13,13 +13,13 @@ from typing import Any
 
 from ombdriver.bench.driver import DriverConsumer, DriverProducer, OnReplies, TopicSpec
 from ombdriver.bench.drivers import stream_runs
+from ombdriver.bench.drivers.replicated_producer import ReplicatedProducer
 from ombdriver.bench.drivers.stream_acks import Acknowledger
 from ombdriver.bench.drivers.stream_inspector import StreamInspector, backlog
 from ombdriver.bench.drivers.stream_observer import observe
 from ombdriver.bench.drivers.stream_options import StreamOptions
 from ombdriver.bench.drivers.stream_producer import Cut, StreamProducer
 from ombdriver.bench.drivers.stream_readers import Reading, make_consumer
-from ombdriver.bench.drivers.replicated_producer import ReplicatedProducer
 from ombdriver.bench.drivers.stream_server import address, ask, border, check_version, facts, has_command, settings
 from ombdriver.bench.drivers.stream_topics import StreamTopics
 from ombdriver.bench.drivers.stream_trimmer import StreamTrimmer

@@ -41,7 +41,7 @@ def test_faults_of_a_driver_file_are_told(line: str, fault: str) -> None:
     """With the file's name."""
     key = line.partition(":")[0]
     text = "\n".join([each for each in OMB.splitlines() if not each.startswith(key + ":")] + [line])
-    with pytest.raises(InputError, match="^redis.yaml: ") as caught:
+    with pytest.raises(InputError, match=r"^redis\.yaml: ") as caught:
         Setup.parse(text, "redis.yaml")
     assert fault in str(caught.value)
     assert "hunter2" not in str(caught.value)
