@@ -56,12 +56,19 @@ class Acknowledgements:
 
     Args:
         book: takes the figures.
+
+    Attributes:
+        replied: messages that were answered.
+        failed: of these, those that were not acknowledged.
+        errors: how often each error was met.
+        longest_silence_ns: the longest time in which a message was due and none was acknowledged, since `listen`.
     """
 
     def __init__(self, book: Book) -> None:
         self._book = book
         self.replied = self.failed = 0
         self.errors: dict[str, int] = {}
+        self.longest_silence_ns = self._acknowledged_ns = 0
         self._concluded = False
         self._failed: list[tuple[int, int, int]] = []
         self._indeterminate: list[tuple[int, int, int]] = []
@@ -75,6 +82,10 @@ class Acknowledgements:
         self._replied_ns: list[int] = []
         self._intended = array("q")
 
+    def listen(self, now_ns: int) -> None:
+        """From here on silence counts."""
+        self.longest_silence_ns, self._acknowledged_ns = 0, now_ns
+
     def take(self, lane: Lane, count: int, error: Exception | None, time_ns: int, answer: object = None) -> None:
         """Books that the next `count` messages of `lane` were answered at `time_ns`, all well or all with `error`.
 
@@ -83,6 +94,12 @@ class Acknowledgements:
         if self._concluded:
             return  # it stands as unanswered already
         self.replied += count
+        if error is None:
+            due_ns = lane.blocks[0].intended[0]
+            if time_ns - due_ns > self.longest_silence_ns:
+                silence_ns = time_ns - max(due_ns, self._acknowledged_ns)
+                self.longest_silence_ns = max(self.longest_silence_ns, silence_ns)
+            self._acknowledged_ns = time_ns
         while count:
             block = lane.blocks[0]
             taken = min(count, block.count - block.done)

@@ -116,7 +116,8 @@ class Collector:
         """What else was counted: by the drivers, by the processes, and samples that don't fit a histogram.
 
         Args:
-            before: what to leave out, as this gave it earlier. Collections are counted by phase in any case.
+            before: what to leave out, as this gave it earlier. Collections and the
+                longest silence are of the phase in any case.
         """
         found: Counter[str] = Counter()
         for report in self._last:
@@ -127,6 +128,7 @@ class Collector:
                 found["negativeSamples"] += histogram.negative
                 found["overRangeSamples"] += histogram.over_range
         found.subtract(before or {})
+        found["longestSilenceMs"] = max((report.longest_silence_ns for report in self._last), default=0) // 10**6
         found["garbageCollections"] = sum(report.process.gc_pauses for report in self._last)
         return {name: count for name, count in sorted(found.items()) if count}
 

@@ -3,6 +3,8 @@
 Only importer of psutil. Knows no worker, server or run. What can't be found out is None.
 """
 
+from collections.abc import Sequence
+
 import psutil  # type: ignore[import-untyped]
 
 
@@ -51,3 +53,28 @@ class Meter:
         except (OSError, psutil.Error):
             return None
         return round((times.user + times.system) * 1e9), int(memory.rss)
+
+
+class Meters:
+    """Reads what several processes have taken together; one that has ended counts with what it had taken.
+
+    Args:
+        pids: the processes.
+    """
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._meters = [Meter(pid) for pid in pids]
+        self._cpu_ns = [0] * len(pids)
+
+    def __repr__(self) -> str:
+        return f"<Meters of {self._meters}>"
+
+    def read(self) -> tuple[int, int] | None:
+        """As `Meter.read`; None when none of them can be seen."""
+        found = [meter.read() for meter in self._meters]
+        for at, each in enumerate(found):
+            if each is not None:
+                self._cpu_ns[at] = each[0]
+        if all(each is None for each in found):
+            return None
+        return sum(self._cpu_ns), sum(each[1] for each in found if each is not None)

@@ -131,6 +131,7 @@ class Report:
         empty_reads: reads of each subscription's consumers that brought nothing, one after the other and until now;
             the fewest of any of its consumers.
         process: the process.
+        longest_silence_ns: the longest time of the current phase in which a message was due and none acknowledged.
     """
 
     figures: Figures
@@ -147,6 +148,7 @@ class Report:
     arrived: Sequence[tuple[str, Arrived]] = ()
     empty_reads: Mapping[str, int] = field(default_factory=dict)
     process: ProcessFigures = field(default_factory=ProcessFigures)
+    longest_silence_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,9 @@ def on_drain(unsent: int, unanswered: int, counters: Mapping[str, int], errors: 
     if lost := counters.get("reconnects", 0):
         found.append(
             Caveat(
-                "reconnects", f"{lost:,} connections were lost and made anew; what was on its way may have come twice"
+                "reconnects",
+                f"{lost:,} connections were lost and made anew; what was on its way may have come twice; at the longest,"
+                f" messages were due and none was acknowledged for {counters.get('longestSilenceMs', 0) / 1000:,.3g} s",
             )
         )
     if few := counters.get("underReplicated", 0):

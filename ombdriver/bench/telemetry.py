@@ -15,7 +15,7 @@ from ombdriver.bench import accounting
 from ombdriver.bench.driver import Driver
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.look import Look, Stream
-from ombdriver.bench.machine import Meter
+from ombdriver.bench.machine import Meter, Meters
 from ombdriver.bench.orders import ProcessFigures
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.process_series import ProcessSeries, Taken, Tick
@@ -43,7 +43,7 @@ class Telemetry:
         driver: gives looks; one without `observe`, or whose looks are None, has no server.
         reports: what each worker last said of its process, in the plan's order.
         workers: process ids, in the plan's order.
-        server: the process id of a server on this machine that is the run's own.
+        servers: the process ids of servers on this machine that are the run's own; they are told together.
         every_ns: between two looks.
     """
 
@@ -53,7 +53,7 @@ class Telemetry:
         driver: Driver,
         reports: Callable[[], Sequence[ProcessFigures]],
         workers: Sequence[int],
-        server: int | None = None,
+        servers: Sequence[int] = (),
         every_ns: int = EVERY_NS,
     ) -> None:
         self._observe: Callable[[Sequence[Stream]], Awaitable[Look | None]] | None = getattr(driver, "observe", None)
@@ -61,9 +61,9 @@ class Telemetry:
         self._turns = Turns(self._streams)
         self._reports, self._every_ns = reports, every_ns
         self._roles = {f"worker {worker.index}": worker.role for worker in plan.workers}
-        self._meters = {name: Meter(pid) for name, pid in zip(self._roles, workers, strict=True)}
-        if server is not None:
-            self._meters[SERVER] = Meter(server)
+        self._meters: dict[str, Meter | Meters] = dict(zip(self._roles, map(Meter, workers), strict=True))
+        if servers:
+            self._meters[SERVER] = Meters(servers)
         self._server, self._processes = ServerSeries(every_ns), ProcessSeries()
         self._start_ns = self._end_ns = 0
         self._missed = self._unanswered = 0

@@ -107,6 +107,7 @@ class Worker:
         self._since_ns = time.monotonic_ns()
         self._book.open(order.phase)
         if self._publisher:
+            self._publisher.acknowledgements.listen(self._since_ns)
             self._publisher.begin(order.phase)
 
     def _poll(self, _order: orders.Order) -> None:
@@ -154,6 +155,7 @@ class Worker:
                 arrived=[(reader.subscription, reader.ledger.take()) for reader in readers],
                 empty_reads=empty,
                 process=self._process(),
+                longest_silence_ns=replies.longest_silence_ns if replies else 0,
             )
         )
 
