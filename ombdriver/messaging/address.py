@@ -105,7 +105,8 @@ def _sentinel_client(seeds: Seeds, settings: dict[str, Any]) -> Redis:
         "socket_connect_timeout": limit_s,
         **seeds.sentinel_login,
     }
-    sentinel = Sentinel(seeds.servers, sentinel_kwargs=to_sentinels)
+    assert seeds.master is not None
+    sentinel = Sentinel(seeds.servers, sentinel_kwargs=to_sentinels)  # type: ignore[no-untyped-call]
     client: Redis = sentinel.master_for(seeds.master, **known)
     pool = client.connection_pool
     pool.connection_class(**pool.connection_kwargs)  # as above
@@ -218,7 +219,7 @@ async def _is_master(connection: AbstractConnection) -> None:
     """
     with contextlib.suppress(ResponseError):  # not allowed to ask: then its first READONLY tells
         await connection.send_command("ROLE")
-        role = await connection.read_response()  # type: ignore[no-untyped-call]
+        role = await connection.read_response()
         if bytes(role[0]) != b"master":
             raise RedisConnectionError("the server that the Sentinels name is no master (yet)")
 

@@ -68,7 +68,7 @@ class KeyChannel(Channel):
             connection = await self._connect_to(*node)
             if asked is not None:
                 await connection.send_command("ASKING")
-                await connection.read_response()  # type: ignore[no-untyped-call]
+                await connection.read_response()
         except BaseException as error:
             if isinstance(error, Exception):
                 self._topology.doubt(node)

@@ -50,10 +50,11 @@ class Topology:
         connect_to: ConnectTo,
         on_change: Callable[[SlotMap | None, SlotMap], None],
         remap: Callable[[Node], Node] = lambda node: node,
-        backoff: Backoff = Backoff(first_s=0.05, cap_s=1.0),
+        backoff: Backoff | None = None,
     ) -> None:
         self._seeds = tuple(seeds)
-        self._connect_to, self._on_change, self._remap, self._backoff = connect_to, on_change, remap, backoff
+        self._connect_to, self._on_change, self._remap = connect_to, on_change, remap
+        self._backoff = backoff or Backoff(first_s=0.05, cap_s=1.0)
         self.map: SlotMap | None = None
         self.version = 0
         self._doubted: set[Node] = set()
@@ -137,9 +138,8 @@ class Topology:
                 if time.monotonic() >= deadline:
                     raise
             if time.monotonic() >= deadline:
-                logger.warning(
-                    "the cluster is not whole: %r, no answer from %s", self.map, list(map(str, self._doubted))
-                )
+                silent = ", ".join(map(str, self._doubted)) or "none"
+                logger.warning("the cluster is not whole: %r; servers without an answer: %s", self.map, silent)
                 self._doubted.clear()
                 return
             await asyncio.sleep(self._backoff.wait_s(attempt))
@@ -184,9 +184,9 @@ class Topology:
                 connection = await self._connect_to(*node)
                 try:
                     await connection.send_command("PING")
-                    await connection.read_response()  # type: ignore[no-untyped-call]
+                    await connection.read_response()
                     await connection.send_command("CLUSTER", "SLOTS")
-                    reply = await connection.read_response()  # type: ignore[no-untyped-call]
+                    reply = await connection.read_response()
                 finally:
                     await connection.disconnect(nowait=True)
         except TimeoutError as error:
