@@ -13,7 +13,12 @@ HIDDEN = "***"
 _USER_AND_PASSWORD = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^:/?#@\s]*):(?P<password>.*)@", re.I | re.S)
 _USER_ALONE = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^:/?#@]+)@", re.I)
 # A port that is no number: the '@' after a password was forgotten.
-_NO_PORT = re.compile(r"(?P<start>[a-z][a-z0-9+.-]*://[^:/?#@\[\]]*:)(?=[^/?#]*[^0-9/?#])[^/?#]*", re.I)
+_NO_PORT = re.compile(
+    r"(?P<start>[a-z][a-z0-9+.-]*://[^:/?#@\[\]]*:)"
+    r"(?!\d+(?:,(?:[^:/?#@\[\],]+|\[[0-9a-f:.]+\])(?::\d+)?)+(?:[/?#]|$))"  # HOST:PORT,HOST:PORT, as of a cluster
+    r"(?=[^/?#]*[^0-9/?#])[^/?#]*",
+    re.I,
+)
 _QUERY = re.compile(r"(?P<key>[?&;](?:[a-z_]*password|[a-z_]*passwd|auth|token)=)[^&;#\s]*", re.I)
 _URL_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.I)
 

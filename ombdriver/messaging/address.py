@@ -5,20 +5,24 @@ nothing itself, and never lets a password into a message.
 """
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.credentials import StreamingCredentialProvider
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.seeds import CLUSTER, SENTINEL, WAY_OUT, Seeds, parse_seeds, scheme_of
 from ombdriver.secrets import redact_url
 
 CONNECT_TIMEOUT_S = 5.0
@@ -37,7 +41,7 @@ _OF_THE_POOL = (
 )
 
 
-def open_client(url: str, options: Mapping[str, Any]) -> Redis:
+def open_client(url: str, options: Mapping[str, Any]) -> Redis | RedisCluster:
     """A redis-py client for `url` that suits a queue; it connects on first use.
 
     redis-py's own defaults end an idle blocking read after 5 s and send commands again after a loss, which stores a
@@ -45,7 +49,8 @@ def open_client(url: str, options: Mapping[str, Any]) -> Redis:
     connection rather than fail.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`, with user, password and db.
+        url: `redis://`, `rediss://` or `unix://`, with user, password and db; `redis+cluster://` or `rediss+cluster://`
+            with seeds; `redis+sentinel://` or `rediss+sentinel://` with Sentinels and a master's name.
         options: keyword arguments as for `redis.asyncio.Redis.from_url`; they win over the defaults above.
 
     Raises:
@@ -61,6 +66,10 @@ def open_client(url: str, options: Mapping[str, Any]) -> Redis:
     }
     _check_url(url)
     try:
+        if scheme_of(url) in CLUSTER:
+            return _cluster_client(parse_seeds(url), settings)
+        if scheme_of(url) in SENTINEL:
+            return _sentinel_client(parse_seeds(url), settings)
         pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, **settings)
         pool.connection_class(**pool.connection_kwargs)  # connects to nothing, but knows which arguments it takes
     except (TypeError, ValueError, AttributeError, RedisError) as error:
@@ -71,6 +80,39 @@ def open_client(url: str, options: Mapping[str, Any]) -> Redis:
     return Redis(connection_pool=pool)
 
 
+def _cluster_client(seeds: Seeds, settings: dict[str, Any]) -> RedisCluster:
+    known = {**settings, **parse_url(seeds.url)}
+    known["ssl"] = known.pop("connection_class", None) is not None
+    known.pop("db", None)
+    known.pop("host", None)
+    known.pop("port", None)
+    client = RedisCluster(startup_nodes=[ClusterNode(*server) for server in seeds.servers], **known)
+    node = client.startup_nodes[0]
+    node.connection_class(**node.connection_kwargs)  # as above
+    return client
+
+
+def _sentinel_client(seeds: Seeds, settings: dict[str, Any]) -> Redis:
+    known = {**settings, **parse_url(seeds.url)}
+    known["ssl"] = known.pop("connection_class", None) is not None
+    known.pop("host", None)
+    known.pop("port", None)
+    limit_s = known["socket_connect_timeout"]
+    to_sentinels = {name: value for name, value in known.items() if name.startswith("ssl")} | {
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": limit_s,
+        "socket_connect_timeout": limit_s,
+        **seeds.sentinel_login,
+    }
+    assert seeds.master is not None
+    sentinel = Sentinel(seeds.servers, sentinel_kwargs=to_sentinels)  # type: ignore[no-untyped-call]
+    client: Redis = sentinel.master_for(seeds.master, **known)
+    pool = client.connection_pool
+    pool.connection_class(**pool.connection_kwargs)  # as above
+    return client
+
+
 def settings_of(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """What `url` and `options` say, in a form in which two ways to write the same server are equal.
 
@@ -79,6 +121,10 @@ def settings_of(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     _check_url(url)
     plain: dict[str, Any] = {"host": "localhost", "port": 6379, "db": 0, "decode_responses": True}
+    if scheme_of(url) in (*CLUSTER, *SENTINEL):
+        seeds = parse_seeds(url)
+        told = {"servers": seeds.servers, "master": seeds.master, **seeds.sentinel_login_options()}
+        return {**plain, **options, **parse_url(seeds.url), **told}
     return {**plain, **options, **parse_url(url)}
 
 
@@ -88,20 +134,24 @@ def check_client(client: Any) -> None:
     Raises:
         AioRedisMQValueError: if it is not, with what to give instead.
     """
-    connection_class = getattr(getattr(client, "connection_pool", None), "connection_class", None)
+    if isinstance(client, RedisCluster):
+        connection_class, settings = client.connection_kwargs["connection_class"], client.connection_kwargs
+    else:
+        connection_class = getattr(getattr(client, "connection_pool", None), "connection_class", None)
+        settings = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {})
     if connection_class is None:
         raise AioRedisMQValueError(
             f"redis_pool is a {type(client).__name__}; give a redis.asyncio.Redis client "
-            "(also one from Sentinel.master_for; RedisCluster is not supported yet)"
+            "(also one from Sentinel.master_for) or a redis.asyncio.RedisCluster"
         )
     if not inspect.iscoroutinefunction(getattr(connection_class, "connect", None)):
         raise AioRedisMQValueError("redis_pool is a client of the blocking kind; give one of redis.asyncio")
-    if isinstance(client.connection_pool.connection_kwargs.get("credential_provider"), StreamingCredentialProvider):
+    if isinstance(settings.get("credential_provider"), StreamingCredentialProvider):
         raise AioRedisMQValueError(
             "credentials that are renewed on an open connection are not supported; give a user and a password, "
             "or a credential provider that is asked on each connect"
         )
-    if client.connection_pool.connection_kwargs.get("encoding", "utf-8").lower() not in ("utf-8", "utf8"):
+    if settings.get("encoding", "utf-8").lower() not in ("utf-8", "utf8"):
         raise AioRedisMQValueError("encoding is not utf-8; give decode_responses=False, and decode what you read")
 
 
@@ -111,35 +161,75 @@ def connector(client: Any) -> Callable[[], Awaitable[AbstractConnection]]:
     Protocol 2, no retries, no health checks, no socket time-out: who uses the connection has a policy of its own.
     """
     pool = client.connection_pool
+    is_master = isinstance(pool, SentinelConnectionPool) and pool.is_master
 
     async def connect() -> AbstractConnection:
-        arguments = {key: value for key, value in pool.connection_kwargs.items() if key not in _OF_THE_POOL}
-        limit_s = arguments.get("socket_connect_timeout") or CONNECT_TIMEOUT_S
-        arguments |= {
-            "protocol": 2,
-            "retry": Retry(NoBackoff(), 0),
-            "retry_on_error": [],
-            "retry_on_timeout": False,
-            "health_check_interval": 0,
-            "socket_timeout": None,
-            "socket_connect_timeout": limit_s,
-            "decode_responses": False,
-        }
-        connection: AbstractConnection = pool.connection_class(**arguments)
-        try:
-            async with asyncio.timeout(2 * limit_s):  # redis-py bounds the socket's part alone
-                await connection.connect()  # type: ignore[no-untyped-call]
-        except BaseException as error:
-            await connection.disconnect(nowait=True)
-            if isinstance(error, TimeoutError):
-                raise RedisConnectionError(f"no answer to the handshake within {2 * limit_s:g} s") from error
-            raise
-        return connection
+        return await _connect(pool.connection_class, pool.connection_kwargs, check=_is_master if is_master else None)
 
     return connect
 
 
+def cluster_connector(client: RedisCluster) -> Callable[[str, int], Awaitable[AbstractConnection]]:
+    """As `connector`, to a given host and port of a cluster, with the settings of `client`."""
+    node = client.startup_nodes[0]
+    settings = dict(node.connection_kwargs)
+
+    async def connect(host: str, port: int) -> AbstractConnection:
+        return await _connect(node.connection_class, settings | {"host": host, "port": port})
+
+    return connect
+
+
+async def _connect(
+    connection_class: Any,
+    settings: Mapping[str, Any],
+    check: Callable[[AbstractConnection], Awaitable[None]] | None = None,
+) -> AbstractConnection:
+    arguments = {key: value for key, value in settings.items() if key not in _OF_THE_POOL}
+    limit_s = arguments.get("socket_connect_timeout") or CONNECT_TIMEOUT_S
+    arguments |= {
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_error": [],
+        "retry_on_timeout": False,
+        "health_check_interval": 0,
+        "socket_timeout": None,
+        "socket_connect_timeout": limit_s,
+        "decode_responses": False,
+    }
+    connection: AbstractConnection = connection_class(**arguments)
+    try:
+        async with asyncio.timeout(2 * limit_s):  # redis-py bounds the socket's part alone
+            await connection.connect()  # type: ignore[no-untyped-call]
+            if check is not None:
+                await check(connection)
+    except BaseException as error:
+        await connection.disconnect(nowait=True)
+        if isinstance(error, TimeoutError):
+            raise RedisConnectionError(f"no answer to the handshake within {2 * limit_s:g} s") from error
+        raise
+    return connection
+
+
+async def _is_master(connection: AbstractConnection) -> None:
+    """A Sentinel that has not heard of a failover yet still names the old master, which may be a replica by now.
+
+    Raises:
+        redis.exceptions.ConnectionError: if the server is no master.
+    """
+    with contextlib.suppress(ResponseError):  # not allowed to ask: then its first READONLY tells
+        await connection.send_command("ROLE")
+        role = await connection.read_response()
+        if bytes(role[0]) != b"master":
+            raise RedisConnectionError("the server that the Sentinels name is no master (yet)")
+
+
 def _check_url(url: str) -> None:
+    if isinstance(url, str) and scheme_of(url) in (*CLUSTER, *SENTINEL):
+        try:
+            url = parse_seeds(url).url
+        except ValueError as error:  # its text is ours, and quotes nothing
+            raise AioRedisMQValueError(f"{_shown(url)} is no URL of servers: {error}; {WAY_OUT}") from None
     way_out = "give redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss://… or unix://PATH[?db=DB], % for special signs"
     try:
         parts = urlsplit(url)

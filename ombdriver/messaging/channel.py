@@ -9,13 +9,14 @@ Knows no stream command; `wire.Wire` is one connection of it.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from ombdriver.messaging.block import Block, Sink
 from ombdriver.messaging.connecting import Backoff, Connect, dial, watch_for_stalls
-from ombdriver.messaging.errors import ClosedError, ConnectionLost, WouldBlock
+from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError, WouldBlock
+from ombdriver.messaging.refusals import is_of_wrong_server
 from ombdriver.messaging.resp import Argument, pack, pack_command
 from ombdriver.messaging.wire import Convert, Wire
 
@@ -42,6 +43,18 @@ class ChannelStatistics:
     reconnects: int
     idle_ns: int
 
+    @classmethod
+    def together(cls, parts: "Iterable[ChannelStatistics]") -> "ChannelStatistics":
+        """Several channels seen as one: connected if all are, idle as long as the idlest."""
+        parts = tuple(parts)
+        return cls(
+            connected=bool(parts) and all(part.connected for part in parts),
+            in_flight=sum(part.in_flight for part in parts),
+            replies=sum(part.replies for part in parts),
+            reconnects=sum(part.reconnects for part in parts),
+            idle_ns=max((part.idle_ns for part in parts), default=0),
+        )
+
 
 class Channel:
     """A pipelined connection that many callers share.
@@ -52,6 +65,10 @@ class Channel:
         backoff: the policy for reconnecting.
         stall_s: a peer that has owed replies for so many seconds is reported in the log; None for a channel whose
             commands may block. The connection is left as it is: a stall is not a loss.
+        is_over: whether an error reply says that this server is the wrong one. The connection then takes no new
+            commands, what is in flight gets its replies, and the next command goes over a new connection.
+        on_trouble: called when a connection was lost, or its peer has owed replies for `trouble_s` seconds.
+        trouble_s: see `on_trouble`.
     """
 
     def __init__(
@@ -61,14 +78,22 @@ class Channel:
         max_in_flight: int = 10_000,
         backoff: Backoff | None = None,
         stall_s: float | None = 30.0,
+        is_over: Callable[[Exception], bool] = is_of_wrong_server,
+        on_trouble: Callable[[], None] | None = None,
+        trouble_s: float | None = None,
     ) -> None:
         self._connect = connect
+        self._is_over = is_over
+        self._on_trouble = on_trouble
+        self._trouble_s = trouble_s
         self._stall_s = stall_s
         self._max_in_flight = max_in_flight
         self._backoff = backoff or Backoff()
         self._wire: Wire | None = None
         self._connecting: asyncio.Task[Wire] | None = None
+        self._retired: set[Wire] = set()
         self._closed = False
+        self._has_left = False
         self._waiting: deque[tuple[asyncio.Future[Any], bytes, Convert | None, float | None]] = deque()
         self._replies = 0
         self._connections = 0
@@ -82,8 +107,8 @@ class Channel:
         busy = wire is not None and wire.in_flight > 0
         return ChannelStatistics(
             connected=wire is not None,
-            in_flight=wire.in_flight if wire else 0,
-            replies=self._replies + (wire.replies if wire else 0),
+            in_flight=sum(each.in_flight for each in (wire, *self._retired) if each),
+            replies=self._replies + sum(each.replies for each in (wire, *self._retired) if each),
             reconnects=max(0, self._connections - 1),
             idle_ns=time.monotonic_ns() - wire.progress_ns if wire and busy else 0,
         )
@@ -116,19 +141,29 @@ class Channel:
                 return future
         return self.submit(data, convert=convert, guard_s=guard_s)
 
-    def submit(self, data: bytes, *, convert: Convert | None = None, guard_s: float | None = None) -> Awaitable[Any]:
-        """As `execute`, for one command that is already packed (`resp.pack`)."""
+    def submit(
+        self,
+        data: bytes,
+        *,
+        convert: Convert | None = None,
+        guard_s: float | None = None,
+        future: asyncio.Future[Any] | None = None,
+    ) -> Awaitable[Any]:
+        """As `execute`, for one command that is already packed (`resp.pack`); `future` gets the reply, if given."""
         wire = self._wire
-        if wire is None or self._waiting or self._closed or (future := wire.submit(data, convert)) is None:
-            return self._queue_up(data, convert, guard_s)
+        if wire is None or self._waiting or self._closed or (found := wire.submit(data, convert, future)) is None:
+            return self._queue_up(data, convert, guard_s, future)
         if guard_s is not None:
-            self._guard(wire, future, guard_s)
-        return future
+            self._guard(wire, found, guard_s)
+        return found
 
-    def _queue_up(self, data: bytes, convert: Convert | None, guard_s: float | None) -> asyncio.Future[Any]:
+    def _queue_up(
+        self, data: bytes, convert: Convert | None, guard_s: float | None, future: asyncio.Future[Any] | None
+    ) -> asyncio.Future[Any]:
         """Commands that can't go at once wait here, so that nobody who comes later can overtake them."""
         self._check_open()
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if future is None:
+            future = asyncio.get_running_loop().create_future()
         self._waiting.append((future, data, convert, guard_s))
         if self._wire is None:
             self._start_connecting()
@@ -153,6 +188,8 @@ class Channel:
             wire.when_room(self._send_waiting)
 
     def _check_open(self) -> None:
+        if self._has_left:
+            raise NotSentError("this server has no part in the key any more; ask for the channel of the key anew")
         if self._closed:
             raise ClosedError("the channel was closed; make a new client")
 
@@ -181,6 +218,7 @@ class Channel:
 
         Raises:
             ClosedError: if the channel was closed.
+            NotSentError: if its server has left (`leave`).
             WouldBlock: if there is no connection; `when_room` tells when there is.
         """
         wire = self._wire
@@ -202,6 +240,11 @@ class Channel:
 
             self._start_connecting().add_done_callback(attempted)
 
+    @property
+    def has_connected(self) -> bool:
+        """Whether there was ever a connection: from then on callers wait through failures."""
+        return self._connections > 0
+
     # -- connections -----------------------------------------------------------------------------------------------
 
     async def ready(self) -> Wire:
@@ -218,6 +261,8 @@ class Channel:
         try:
             return await asyncio.shield(attempt)  # a cancelled caller must not end the attempt for the others
         except asyncio.CancelledError:
+            if attempt.cancelled() and self._has_left:
+                raise _left() from None
             if attempt.cancelled() and self._closed:
                 raise ClosedError("the channel was closed while it was connecting") from None
             raise
@@ -231,8 +276,11 @@ class Channel:
     def _connected(self, task: asyncio.Task[Wire]) -> None:
         self._connecting = None
         if task.cancelled():
-            self._fail_waiting(ClosedError("the channel was closed before the command was sent"))
+            self._fail_waiting(
+                _left() if self._has_left else ClosedError("the channel was closed before the command was sent")
+            )
         elif error := task.exception():  # commands that wait get it; without any it is nobody's
+            self._tell_trouble()
             self._fail_waiting(error)
         else:
             self._send_waiting()
@@ -240,7 +288,7 @@ class Channel:
     async def _make_wire(self) -> Wire:
         wire = await dial(
             self._connect,
-            lambda: Wire(self._max_in_flight, self._on_lost),
+            lambda: Wire(self._max_in_flight, self._on_lost, self._on_refusal),
             self._backoff,
             patient=self._connections > 0,
         )
@@ -248,12 +296,45 @@ class Channel:
         self._wire = wire
         if self._stall_s is not None:
             watch_for_stalls(wire, self._stall_s)
+        if self._trouble_s is not None:
+            watch_for_stalls(wire, self._trouble_s, lambda _: self._tell_trouble())
         return wire
+
+    def _tell_trouble(self) -> None:
+        if self._on_trouble is not None and not self._closed:
+            self._on_trouble()
 
     def _on_lost(self, wire: Wire) -> None:
         self._replies += wire.replies
+        self._retired.discard(wire)
         if self._wire is wire:
             self._wire = None
+            self._tell_trouble()
+
+    def _on_refusal(self, wire: Wire, error: Exception) -> None:
+        if self._is_over(error) and wire is self._wire:
+            self.retire()
+
+    def retire(self) -> None:
+        """Gives up the connection in good order: no new commands on it, replies to those in flight, then a new one."""
+        if self._wire is not None:
+            wire, self._wire = self._wire, None
+            self._retired.add(wire)
+            wire.retire()
+            if self._waiting and not self._closed:
+                self._start_connecting()
+
+    def leave(self) -> None:
+        """The server has no part in this any more: ends the channel for good, with time for replies in flight.
+
+        What waits fails with `NotSentError`, now and later; so does whoever comes after.
+        """
+        if not self._closed:
+            self._closed = self._has_left = True
+            if self._connecting is not None:
+                self._connecting.cancel()
+            self._fail_waiting(_left())
+            self.retire()
 
     async def aclose(self, wait_s: float = 0.0) -> None:
         """Closes the channel. When it is closed already this does nothing; a call that still waits, it cuts short.
@@ -273,5 +354,10 @@ class Channel:
             if not last.cancel() and not last.cancelled():
                 last.exception()
         self._fail_waiting(ClosedError("the channel was closed before the command was sent"))
-        if self._wire is not None:
-            await self._wire.aclose()
+        for wire in (*self._retired, self._wire):
+            if wire is not None:
+                await wire.aclose()
+
+
+def _left() -> NotSentError:
+    return NotSentError("the server has left before the command was sent")

@@ -7,11 +7,9 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
-from redis.client import NEVER_DECODE
-
 from ombdriver.messaging import commands, retention
 from ombdriver.messaging.commands import Id, Key, Word
-from ombdriver.messaging.connection import Channels, ConnectionStatistics, repeat
+from ombdriver.messaging.connection import Channels, ConnectionStatistics
 from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, ClosedError
 from ombdriver.messaging.registry import Link
 
@@ -25,8 +23,9 @@ class MQClient:
 
     Args:
         redis_name: name under which connections are shared.
-        redis_url: `redis://`, `rediss://` or `unix://`, with user, password and db.
-        redis_pool: a redis.asyncio client; wins over the other two.
+        redis_url: `redis://`, `rediss://` or `unix://`, with user, password and db; `redis+cluster://` with seeds, or
+            `redis+sentinel://` with Sentinels and the master's name (rediss+… with TLS).
+        redis_pool: a redis.asyncio client, a RedisCluster or one of Sentinel.master_for too; wins over the other two.
         kwargs: as for `redis.asyncio.Redis.from_url`; `decode_responses` is True unless given.
 
     Raises:
@@ -83,13 +82,12 @@ class MQClient:
         return self._channels().statistics()
 
     async def check_health(self) -> bool:
-        """True if the server answers PING.
+        """True if the server answers PING; in a cluster, if each primary does.
 
         Raises:
             redis.exceptions.RedisError: if there is no answer, with the reason.
         """
-        channels = self._channels()
-        return bool(await repeat(lambda: channels.control.execute("PING")) == b"PONG")
+        return await self._channels().ping()
 
     async def aclose(self) -> None:
         """Closes this client, and its connections if it has them for itself. A second call does nothing."""
@@ -175,8 +173,7 @@ class MQClient:
         On any server. A group that nobody reads keeps everything from where it stands.
         """
         key = commands.key_bytes(stream_key)
-        redis = self._channels().redis
-        minid = await repeat(lambda: retention.oldest_needed(redis, key))
+        minid = await retention.oldest_needed(self._channels().ask, key)
         return 0 if minid is None else await self.trim_stream(key, approximate=approximate, minid=minid)
 
     # -- ways to the server ----------------------------------------------------------------------------------------
@@ -192,13 +189,11 @@ class MQClient:
         name: str,
         *words: Word,
         shape: Callable[[Channels], Callable[[Any], Any]] = lambda c: c.codec.tree,
+        key: bytes | None = None,
         once: bool = False,
         **options: Any,
     ) -> Any:
-        """One rare command through redis-py, as bytes. It is repeated after a lost connection unless `once`."""
+        """One rare command, as bytes; without a `key` its first word tells its server. Repeated unless `once`."""
         channels = self._channels()
-
-        async def ask() -> Any:
-            return await channels.redis.execute_command(name, *words, **{NEVER_DECODE: True}, **options)
-
-        return shape(channels)(await (ask() if once else repeat(ask)))
+        where = commands.key_bytes(words[0] if key is None else key)  # type: ignore[arg-type]  # the first is the key
+        return shape(channels)(await channels.ask(where, name, *words, once=once, **options))

@@ -83,8 +83,14 @@ def connect_error(error: Exception) -> Exception:
     return NotSentError(f"{str(error).rstrip('.')}; is the server up, and the URL right?")
 
 
-def watch_for_stalls(wire: Wire, after_s: float) -> None:
-    """Logs a warning, once for each stall, when `wire` has waited `after_s` seconds for the reply that is due next."""
+def warn_of_stall(wire: Wire) -> None:
+    """Says in the log that the peer owes replies."""
+    waited_s = (time.monotonic_ns() - wire.progress_ns) / 1e9
+    logger.warning("the server has owed %d replies for %.0f s", wire.in_flight, waited_s)
+
+
+def watch_for_stalls(wire: Wire, after_s: float, tell: Callable[[Wire], None] = warn_of_stall) -> None:
+    """Tells, once for each stall, when `wire` has waited `after_s` seconds for the reply that is due next."""
     loop = asyncio.get_running_loop()
     told_ns = 0
 
@@ -96,7 +102,7 @@ def watch_for_stalls(wire: Wire, after_s: float) -> None:
         waited_s = (time.monotonic_ns() - since_ns) / 1e9
         if wire.in_flight and waited_s >= after_s and told_ns != since_ns:
             told_ns = since_ns
-            logger.warning("the server has owed %d replies for %.0f s", wire.in_flight, waited_s)
+            tell(wire)
         loop.call_later(after_s / 2, look)
 
     loop.call_later(after_s / 2, look)

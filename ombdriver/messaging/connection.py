@@ -2,16 +2,20 @@
 
 Each has its own connection because replies come in order: an acknowledgement must not wait behind a thousand XADDs,
 and nothing may wait behind a blocking read. Rare commands go through a redis-py client. Knows no stream command.
+`cluster.ClusterChannels` is the same for a cluster.
 """
 
 import asyncio
 import time
-import warnings
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
+from redis.asyncio import Redis
+from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.client import NEVER_DECODE
 from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -19,13 +23,16 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from ombdriver.messaging.address import check_client, connector
 from ombdriver.messaging.channel import Channel, ChannelStatistics
 from ombdriver.messaging.connecting import Backoff
-from ombdriver.messaging.errors import ClosedError
+from ombdriver.messaging.errors import ClosedError, NotSentError
+from ombdriver.messaging.following import Followed, Parking, Patience
+from ombdriver.messaging.lifetime import Open, abandon
+from ombdriver.messaging.refusals import was_not_carried_out
 from ombdriver.messaging.replies import Codec
+from ombdriver.messaging.resp import Argument, pack
+from ombdriver.messaging.wire import Convert
 
 T = TypeVar("T")
 
-CLOSE_WAIT_S = 5.0
-"""How long closing waits for the replies of what was already sent."""
 GUARD_S = 5.0
 """How long past its BLOCK time a blocking read may stay without a reply before the peer is taken for gone."""
 
@@ -35,8 +42,8 @@ class ConnectionStatistics:
     """What the channels of one client have done.
 
     Attributes:
-        bulk: the channel that sends messages.
-        control: the channel of acknowledgements and other small commands.
+        bulk: the channel that sends messages; in a cluster those of all primaries together.
+        control: the channel of acknowledgements and other small commands; likewise.
         blocking: one per reader that is in use.
     """
 
@@ -54,30 +61,58 @@ class Channels:
         max_in_flight: commands that each channel may have without a reply.
 
     Attributes:
-        bulk: for XADD.
-        control: for XACK and other small commands.
+        bulk: for XADD; `bulk_for` knows a cluster too.
+        control: for XACK and other small commands; `control_for` knows a cluster too.
         redis: the redis-py client, for rare commands.
         codec: gives str or bytes, as the client's `decode_responses` says.
+        follows: commands are to go by `send`, since their server may change: a cluster, or behind Sentinels.
+        version: rises when keys may have moved to other channels; 0 for ever on one server.
         users: how many hold this object; whoever takes the last one away closes it.
 
     Raises:
         AioRedisMQValueError: if `client` is not of a kind that can be used.
     """
 
+    bulk: Channel
+    control: Channel
+
     def __init__(self, client: Any, *, owns_client: bool, max_in_flight: int = 10_000) -> None:
         check_client(client)
+        pool = client.connection_pool
         self._connect = connector(client)
-        self._max_in_flight = max_in_flight
-        self._blocking: weakref.WeakSet[Channel] = weakref.WeakSet()
-        self.redis = client
-        self.codec = Codec(bool(client.connection_pool.connection_kwargs.get("decode_responses")))
         self.bulk = Channel(self._connect, max_in_flight=max_in_flight)
         self.control = Channel(self._connect, max_in_flight=max_in_flight)
+        both = (self.bulk, self.control)
+        pools = [pool] if owns_client else []
+        sentinel = isinstance(pool, SentinelConnectionPool)
+        if sentinel and owns_client:
+            pools += [client.connection_pool for client in pool.sentinel_manager.sentinels]
+        self._begin(client, lambda: both, max_in_flight, follows=sentinel and pool.is_master, pools=pools)
+
+    def _begin(
+        self,
+        client: Any,
+        lasting: Callable[[], Iterable[Channel]],
+        max_in_flight: int,
+        *,
+        follows: bool,
+        decode: bool | None = None,
+        pools: Sequence[Any] = (),
+        first: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self.redis = client
+        if decode is None:
+            decode = bool(client.connection_pool.connection_kwargs.get("decode_responses"))
+        self.codec = Codec(decode)
+        self.follows = follows
         self.users = 0
+        self.parking = Parking()
+        self._max_in_flight = max_in_flight
+        self._shapes: Any = Redis(protocol=2).response_callbacks if follows else {}
+        self._blocking: weakref.WeakSet[Channel] = weakref.WeakSet()
         self._closing: asyncio.Task[None] | None = None
-        pool = client.connection_pool if owns_client else None
-        self._open = _Open(asyncio.get_running_loop(), self.bulk, self.control, self._blocking, pool)
-        self._finalizer = weakref.finalize(self, _abandon, self._open)
+        self._open = Open(asyncio.get_running_loop(), lasting, self._blocking, pools, first)
+        self._finalizer = weakref.finalize(self, abandon, self._open)
         self._finalizer.atexit = False
 
     def __repr__(self) -> str:
@@ -89,9 +124,23 @@ class Channels:
         """Whether `aclose` was called."""
         return self._closing is not None
 
+    @property
+    def version(self) -> int:
+        """See `Channels`."""
+        return 0
+
     def id_of(self, reply: bytes | None) -> Any:
         """The reply of XADD in the caller's shape. As a method it keeps this object alive until the reply is there."""
         return reply.decode() if reply is not None and self.codec.decodes else reply
+
+    # -- channels --------------------------------------------------------------------------------------------------
+
+    async def ready_for(self, key: bytes | None = None) -> None:
+        """Makes sure that it is known where keys are: after it `bulk_for` and `control_for` give channels at once.
+
+        Raises:
+            NotSentError: if no server of a cluster could be asked; its cause says why.
+        """
 
     def bulk_for(self, _key: bytes) -> Channel:
         """The channel that XADDs to `key` go through, at this moment."""
@@ -101,17 +150,119 @@ class Channels:
         """The channel that small commands on `key` go through, at this moment."""
         return self.control
 
+    def every_control(self) -> list[Channel]:
+        """The control channel of each server that has keys."""
+        return [self.control]
+
+    def same_node(self, keys: Iterable[bytes]) -> list[list[bytes]]:
+        """`keys` grouped by what one command may cover; the groups and the keys of each in the order given."""
+        return [list(keys)]
+
     def blocking(self, _key: bytes | None = None) -> Channel:
         """A new channel for one reader, whose BLOCK holds up nobody else; to where `key` is, each time it connects.
 
         Raises:
             ClosedError: if this was closed.
         """
-        if self.is_closed:
-            raise ClosedError("the client was closed; make a new one")
+        self._check_open()
         channel = Channel(self._connect, max_in_flight=self._max_in_flight, stall_s=None)
         self._blocking.add(channel)
         return channel
+
+    def _check_open(self) -> None:
+        if self.is_closed:
+            raise ClosedError("the client was closed; make a new one")
+
+    # -- commands that find their server ---------------------------------------------------------------------------
+
+    def send(
+        self,
+        key: bytes,
+        data: bytes,
+        *,
+        convert: Convert | None = None,
+        bulk: bool = True,
+        may_repeat: bool = False,
+        after: Exception | None = None,
+    ) -> "asyncio.Future[Any]":
+        """Sends one packed command to the server of `key`, and again as long as it was surely not carried out.
+
+        Order is kept while nothing is refused; a command that had to be sent again may be carried out later than one
+        that came after it.
+
+        Args:
+            key: the stream, or what else tells the server.
+            data: the command.
+            convert: makes the caller's shape of the reply.
+            bulk: over the bulk channel; over the control channel otherwise.
+            may_repeat: it may be carried out twice, so it is sent again after a lost connection too.
+            after: the error that it met when it was sent before, as in a block.
+
+        Raises:
+            ClosedError: at once, if this was closed.
+            NotSentError: when awaited, if it could not be sent for 30 s.
+            OutcomeUnknownError: when awaited, if the connection was lost after it had left, without `may_repeat`.
+            redis.exceptions.RedisError: when awaited, the server's error reply.
+        """
+        self._check_open()
+        command = Followed(self, key, data, convert=convert, bulk=bulk, may_repeat=may_repeat)
+        if after is not None:
+            command.set_exception(after)
+        else:
+            command.carry()
+        return command
+
+    def carry(self, command: Followed) -> None:
+        """Sends `command` once; see `following.Carrier`."""
+        channel = self.bulk_for(command.key) if command.bulk else self.control_for(command.key)
+        channel.submit(command.data, convert=command.convert, future=command)
+
+    def redirect(self, error: BaseException) -> bool:
+        """Learns from an error that a command met, and tells whether it was surely not carried out.
+
+        Such a command may be sent again. In a cluster this starts a refresh of what is known of its servers.
+        """
+        if isinstance(error, NotSentError) and not (self.bulk.has_connected or self.control.has_connected):
+            return False  # the first connection fails fast
+        return was_not_carried_out(error)
+
+    def patience(self, *, may_repeat: bool = False) -> Patience:
+        """For a reader that sends its command anew by itself; on a plain server errors go to the caller."""
+        if not self.follows:
+            return Patience(lambda _: False)
+        return Patience(self.redirect, may_repeat=may_repeat)
+
+    async def small(self, key: bytes, *words: Argument) -> Any:
+        """A small command on `key` that may be carried out twice: repeated when the connection is lost."""
+        if self.follows:
+            return await self.send(key, pack(words), bulk=False, may_repeat=True)
+        return await repeat(lambda: self.control.execute(*words))
+
+    async def ask(self, key: bytes, name: str, *words: Argument, once: bool = False, **options: Any) -> Any:
+        """A rare command, in redis-py's shape for it, with bytes. Repeated after a lost connection unless `once`."""
+        if self.follows:
+            data = pack((*name.split(), *words))
+            reply = await self.send(key, data, bulk=False, may_repeat=not once)
+            shape = self._shapes.get(name)
+            return reply if shape is None else shape(reply, **options)
+
+        async def ask() -> Any:
+            return await self.redis.execute_command(name, *words, **{NEVER_DECODE: True}, **options)
+
+        return await (ask() if once else repeat(ask))
+
+    async def ping(self) -> bool:
+        """Whether every server answers PING.
+
+        Raises:
+            redis.exceptions.RedisError: if one does not answer, with the reason.
+        """
+        await self.ready_for()
+        ask = [partial(channel.execute, "PING") for channel in self.every_control()]
+        answers = await asyncio.gather(*(repeat(each) for each in ask))
+        return all(answer == b"PONG" for answer in answers)
+
+    # -- life ------------------------------------------------------------------------------------------------------
 
     def statistics(self) -> ConnectionStatistics:
         """The figures of this moment."""
@@ -152,57 +303,3 @@ async def repeat(action: Callable[[], Awaitable[T]], within_s: float = 30.0) -> 
                 raise
         await asyncio.sleep(backoff.wait_s(attempt))
     return await action()
-
-
-@dataclass(frozen=True, eq=False)
-class _Open:
-    """What there is to close, without the `Channels` that it belongs to: it may be gone already."""
-
-    loop: asyncio.AbstractEventLoop
-    bulk: Channel
-    control: Channel
-    blocking: "weakref.WeakSet[Channel]"
-    pool: Any
-
-    def is_connected(self) -> bool:
-        if any(channel.statistics().connected for channel in (self.bulk, self.control, *self.blocking)):
-            return True
-        return self.pool is not None and bool(self.pool._available_connections or self.pool._in_use_connections)
-
-    async def close(self) -> None:
-        steps = [channel.aclose() for channel in list(self.blocking)]
-        steps += [channel.aclose(wait_s=CLOSE_WAIT_S) for channel in (self.bulk, self.control)]
-        results = await asyncio.gather(*steps, return_exceptions=True)
-        if self.pool is not None:
-            results += await asyncio.gather(self.pool.aclose(), return_exceptions=True)
-        _abandoned.pop(self, None)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-
-
-_abandoned: dict[_Open, asyncio.Task[None] | None] = {}
-
-
-def _abandon(parts: _Open) -> None:
-    """The last holder is gone without closing: no connection may stay open for the rest of the loop's life."""
-    if parts.loop.is_closed() or not parts.is_connected():
-        return
-    _abandoned[parts] = None
-
-    def close() -> None:
-        if parts in _abandoned:
-            _abandoned[parts] = parts.loop.create_task(parts.close())
-
-    parts.loop.call_soon_threadsafe(close)
-    warnings.warn("a client was dropped without aclose(); its connections are being closed", ResourceWarning, 2)
-
-
-async def close_abandoned() -> None:
-    """Closes what clients of this loop left open that were dropped. A task for it may have been cancelled before."""
-    loop = asyncio.get_running_loop()
-    for parts in list(_abandoned):
-        if parts.loop is loop:
-            await parts.close()
-        elif parts.loop.is_closed():
-            _abandoned.pop(parts, None)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from ombdriver.messaging import commands
 from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.commands import Id, Key
-from ombdriver.messaging.connection import repeat
 from ombdriver.messaging.errors import AioGroupError
 from ombdriver.messaging.group_consumer import GroupConsumer
 from ombdriver.messaging.registry import Link
@@ -97,7 +96,8 @@ class Group(MQClient):
         if force:
             pending = int(await self._ask("XGROUP DELCONSUMER", self._key, self._name, name, once=True))
         else:
-            pending = int(await self._ask("EVAL", _DELETE_IF_IDLE, 1, self._key, self._name, name, once=True))
+            words = (_DELETE_IF_IDLE, 1, self._key, self._name, name)
+            pending = int(await self._ask("EVAL", *words, key=self._key, once=True))
         if pending < 0:
             raise AioGroupError(
                 f"consumer {consumer_id!r} of group {self.group_name!r} has pending messages, which would be lost; "
@@ -153,8 +153,7 @@ class Group(MQClient):
         return self._acknowledge(commands.ids(msg_id))
 
     async def _acknowledge(self, found: Sequence[Id]) -> int:
-        control = self._channels().control
-        count: int = await repeat(lambda: control.execute("XACK", self._key, self._name, *found))
+        count: int = await self._channels().small(self._key, "XACK", self._key, self._name, *found)
         return count
 
     def claim_message(

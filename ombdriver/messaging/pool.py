@@ -5,10 +5,9 @@ A thin face of `registry`, with the names and defaults of aio-redis-mq.
 
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
 from ombdriver.messaging.address import open_client
-from ombdriver.messaging.connection import repeat
 from ombdriver.messaging.errors import AioRedisMQException
 from ombdriver.messaging.registry import loop_state, named_channels
 
@@ -19,7 +18,7 @@ class RedisPool:
     @classmethod
     def get_redis_pool(
         cls, redis_name: str | None, redis_url: str | None = None, decode_responses: bool = True, **kwargs: Any
-    ) -> Redis:
+    ) -> Redis | RedisCluster:
         """The redis-py client of `redis_name`, opened if need be.
 
         Without a name: a client of its own for `redis_url`, which the caller closes.
@@ -40,9 +39,10 @@ class RedisPool:
             if redis_url is None:
                 raise AioRedisMQException("neither redis_name nor redis_url was given; give one of them")
             client = open_client(redis_url, kwargs)
-            client.auto_close_connection_pool = True
+            if isinstance(client, Redis):
+                client.auto_close_connection_pool = True
             return client
-        shared: Redis = named_channels(redis_name, redis_url, kwargs).redis
+        shared: Redis | RedisCluster = named_channels(redis_name, redis_url, kwargs).redis
         return shared
 
     @classmethod
@@ -55,7 +55,7 @@ class RedisPool:
         known = redis_name in loop_state().named
         channels = named_channels(redis_name, kwargs.pop("redis_url", None), kwargs)
         try:
-            return bool(await repeat(lambda: channels.control.execute("PING")) == b"PONG")
+            return await channels.ping()
         except BaseException:
             if not known:  # so that a corrected URL can take the name
                 await cls.close_redis(redis_name)

@@ -8,8 +8,10 @@ from ombdriver.messaging import commands
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.commands import Id, Key, Value, Word
+from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import AioRedisMQValueError
 from ombdriver.messaging.registry import Link
+from ombdriver.messaging.resp import pack
 from ombdriver.messaging.topic import Partitioner, Topic
 from ombdriver.messaging.xadd import pack_message
 
@@ -43,7 +45,8 @@ class MQProducer(MQClient):
         self._partitioner = Partitioner(stream_key) if isinstance(stream_key, Topic) else None
         self._keys = [key.encode() for key in stream_key.keys] if isinstance(stream_key, Topic) else []
         self._key = b"" if isinstance(stream_key, Topic) else commands.key_bytes(stream_key)
-        self._bulk: Channel | None = None
+        self._bulk: Channel  # with a `_sender` it is not used: nobody knows beforehand where a message goes
+        self._sender: Channels | None = None
         self._is_running: Callable[[], bool] = bool
         self._id_of: Any = None
         self._adopt(Link(redis_name, redis_url, redis_pool, kwargs), owns_link=True)
@@ -89,10 +92,9 @@ class MQProducer(MQClient):
             OutcomeUnknownError: when awaited, if the connection was lost and it may have been stored.
             redis.exceptions.ResponseError: when awaited, if the server refuses.
         """
-        bulk = self._bulk
         # Not compared with the running loop: asking for that asks the kernel for the process id, 3 µs where measured.
-        if bulk is None or self._closed or not self._is_running():
-            bulk = self._bind()
+        if self._closed or not self._is_running():
+            self._bind()
         partitioner = self._partitioner
         if partitioner is not None:
             stream = self._keys[partitioner.pick(key)]
@@ -109,14 +111,20 @@ class MQProducer(MQClient):
             and not (nomkstream or minid is not None or limit is not None or ref_policy is not None)
             and (data := pack_message(stream, message, maxlen, approximate)) is not None
         ):
-            return bulk.submit(data, convert=self._id_of)
+            if self._sender is not None:
+                return self._sender.send(stream, data, convert=self._id_of)
+            return self._bulk.submit(data, convert=self._id_of)
         bounds = commands.trimming(maxlen, minid, approximate, limit)
         options: list[Word] = [*(["NOMKSTREAM"] if nomkstream else []), *commands.policy(ref_policy), *bounds]
-        return bulk.execute(*commands.xadd(stream, message, msg_id, options), convert=self._id_of)
+        words = commands.xadd(stream, message, msg_id, options)
+        if self._sender is not None:
+            return self._sender.send(stream, pack(tuple(words)), convert=self._id_of)
+        return self._bulk.execute(*words, convert=self._id_of)
 
-    def _bind(self) -> Channel:
+    def _bind(self) -> None:
         channels = self._channels()
         self._is_running = asyncio.get_running_loop().is_running
-        self._bulk = channels.bulk
+        self._sender = channels if channels.follows else None
+        if not channels.follows:
+            self._bulk = channels.bulk
         self._id_of = channels.id_of
-        return channels.bulk

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ombdriver.messaging.address import check_client, open_client, settings_of
-from ombdriver.messaging.connection import Channels, close_abandoned
+from ombdriver.messaging.cluster import open_channels
+from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, ClosedError
+from ombdriver.messaging.lifetime import close_abandoned
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def loop_state() -> LoopState:
 
 
 def _open(state: LoopState, client: Any, *, owns_client: bool) -> Channels:
-    channels = Channels(client, owns_client=owns_client)
+    channels = open_channels(client, owns_client=owns_client)
     state.all.add(channels)
     return channels
 

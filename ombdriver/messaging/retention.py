@@ -3,10 +3,11 @@
 Asks the server, changes nothing. The rule itself, `first_needed`, is pure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from redis.client import NEVER_DECODE
+Ask = Callable[..., Awaitable[Any]]
+"""`ask(key, name, *words)`: a command to the server of `key`, in redis-py's shape for it, with bytes."""
 
 
 def first_needed(groups: Iterable[tuple[bytes, bytes | None]]) -> bytes | None:
@@ -23,14 +24,18 @@ def first_needed(groups: Iterable[tuple[bytes, bytes | None]]) -> bytes | None:
     return b"%d-%d" % min(needed) if needed else None
 
 
-async def oldest_needed(redis: Any, key: bytes) -> bytes | None:
-    """The lowest id of stream `key` that some group still needs; None if it has no group."""
-    infos = await redis.execute_command("XINFO GROUPS", key, **{NEVER_DECODE: True})
+async def oldest_needed(ask: Ask, key: bytes) -> bytes | None:
+    """The lowest id of stream `key` that some group still needs; None if it has no group.
+
+    How far a group was given entries is read before what it has pending: an entry that is given out in between is
+    above the former.
+    """
+    infos = await ask(key, "XINFO GROUPS", key)
     groups = []
     for info in infos:
         oldest = None
         if info["pending"]:
-            summary = await redis.execute_command("XPENDING", key, info["name"], **{NEVER_DECODE: True})
+            summary = await ask(key, "XPENDING", key, info["name"])
             oldest = summary["min"]
         groups.append((info["last-delivered-id"], oldest))
     return first_needed(groups)

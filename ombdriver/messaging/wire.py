@@ -22,6 +22,8 @@ WRITE_HIGH_WATER = 1 << 20
 """Bytes that may wait, ours and the transport's, before there is no more room."""
 LARGE = 1 << 14
 """Pieces of so many bytes on average are written one by one, for joining them would be one more copy."""
+RETIRE_S = 5.0
+"""How long a connection that gets no new commands waits for the replies that it is owed."""
 READ_TURN = 1 << 20
 """Bytes of replies handled before other callbacks of the loop get a turn."""
 
@@ -33,12 +35,18 @@ class Wire(asyncio.Protocol):
     the replies of the others. Nothing is raised out of a callback of the transport.
     """
 
-    def __init__(self, max_in_flight: int, on_lost: "Callable[[Wire], None]") -> None:
+    def __init__(
+        self,
+        max_in_flight: int,
+        on_lost: "Callable[[Wire], None]",
+        on_refusal: "Callable[[Wire, Exception], None] | None" = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._reader = Reader()
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
         self._connection: AbstractConnection | None = None
         self._on_lost = on_lost
+        self._on_refusal = on_refusal
         self._max_in_flight = max_in_flight
         self._line: deque[tuple[asyncio.Future[Any], Convert | None] | Block] = deque()
         self._in_flight = 0
@@ -71,6 +79,12 @@ class Wire(asyncio.Protocol):
     def is_lost(self) -> bool:
         """Whether the connection ended."""
         return self._lost.done()
+
+    @property
+    def address(self) -> tuple[Any, Any]:
+        """Host and port, or path, of the peer, as far as redis-py's connection tells."""
+        connection = self._connection
+        return getattr(connection, "host", None), getattr(connection, "port", getattr(connection, "path", None))
 
     @property
     def in_flight(self) -> int:
@@ -142,7 +156,7 @@ class Wire(asyncio.Protocol):
     def _wake(self) -> None:
         if not self._waiters:
             return
-        room = len(self._waiters) if self._lost.done() else self.room()
+        room = len(self._waiters) if self._lost.done() or not self._max_in_flight else self.room()
         while room > 0 and self._waiters:
             self._loop.call_soon(self._waiters.popleft())
             room -= 1
@@ -175,6 +189,8 @@ class Wire(asyncio.Protocol):
             self.fail(error)
             return
         self._wake()
+        if not self._max_in_flight:
+            self._end_when_idle()
         self._fed += len(data)
         if self._fed >= READ_TURN:
             self._transport.pause_reading()
@@ -202,7 +218,7 @@ class Wire(asyncio.Protocol):
                 if future.done():
                     continue
                 if reply.__class__ is ReplyError:
-                    future.set_exception(server_error(reply))
+                    future.set_exception(self._refusal(reply))
                 elif convert is None:
                     future.set_result(reply)
                 else:
@@ -226,7 +242,7 @@ class Wire(asyncio.Protocol):
                     if good:
                         self._report(block, good, None, now_ns, last)
                         good = 0
-                    self._report(block, 1, server_error(reply), now_ns)
+                    self._report(block, 1, self._refusal(reply), now_ns)
                 else:
                     good += 1
                     last = reply
@@ -241,6 +257,12 @@ class Wire(asyncio.Protocol):
             self.replies += before - left
             if good:
                 self._report(block, good, None, now_ns, last)
+
+    def _refusal(self, reply: ReplyError) -> Exception:
+        error = server_error(reply)
+        if self._on_refusal is not None:
+            self._on_refusal(self, error)
+        return error
 
     def _report(self, block: Block, count: int, error: Exception | None, time_ns: int, last: Any = None) -> None:
         try:
@@ -282,6 +304,22 @@ class Wire(asyncio.Protocol):
                 slot[0].set_exception(error)
         self._out.clear()
         self._in_flight = self._written = self._out_bytes = 0
+
+    def retire(self) -> None:
+        """Takes no new commands. It ends when what is in flight has its replies, or after `RETIRE_S`."""
+        if self._max_in_flight:
+            self._max_in_flight = 0
+            self._loop.call_soon(self._end_when_idle)
+            self._loop.call_later(RETIRE_S, self._end_late)
+            self._wake()
+
+    def _end_when_idle(self) -> None:
+        if not self._line and not self._lost.done():
+            self._transport.close()
+
+    def _end_late(self) -> None:
+        if not self._lost.done():
+            self.fail(ConnectionLost("the server is no longer the one to ask, and owed replies"))
 
     def fail(self, cause: BaseException) -> None:
         """Gives the connection up at once; whatever is in the line fails because of `cause`."""

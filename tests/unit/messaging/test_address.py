@@ -65,12 +65,9 @@ def test_a_client_of_another_kind_is_refused(client: Any) -> None:
         check_client(client)
 
 
-def test_a_cluster_client_is_refused_by_name() -> None:
-    """Until it is supported, the message says so."""
-    cluster = redis.asyncio.RedisCluster(host="localhost")
-
-    with pytest.raises(AioRedisMQValueError, match="RedisCluster is not supported yet"):
-        check_client(cluster)
+def test_a_cluster_client_is_accepted() -> None:
+    """Its seeds and its login are what matters."""
+    check_client(redis.asyncio.RedisCluster(host="localhost"))
 
 
 def test_a_client_with_another_encoding_is_refused() -> None:

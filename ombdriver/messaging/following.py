@@ -1,0 +1,151 @@
+"""A command that finds its server: sent again while errors say that it was surely not carried out.
+
+Knows neither slots nor Sentinels: `Carrier` is whoever does. Where a message is stored once or an error tells, this
+holds on: what may have been carried out is only sent again if its caller says that twice is no harm.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from ombdriver.messaging.connecting import Backoff
+from ombdriver.messaging.errors import AuthenticationError, ClosedError
+from ombdriver.messaging.refusals import AskError
+from ombdriver.messaging.wire import Convert
+
+AGAIN = Backoff(first_s=0.02, cap_s=0.5)
+"""Waits between attempts of one command; it is given up `give_up_s` after its first refusal."""
+PLAIN_REDIRECTS = 5
+"""Redirects that are followed at once. Two servers that each name the other would be asked without end."""
+
+
+class Carrier(Protocol):
+    """Who brings commands to their servers."""
+
+    parking: "Parking"
+
+    def carry(self, command: "Followed") -> None:
+        """Sends `command` once, to where its key is now; after ASK to where `command.refusal` says."""
+
+    def redirect(self, error: BaseException) -> bool:
+        """Learns from `error`; whether the command was surely not carried out."""
+
+
+class Followed(asyncio.Future[Any]):
+    """The future of one packed command; an error that can be followed up does not end it.
+
+    That is why this is a future of its own, and not a coroutine around one: nothing is added per command but this.
+
+    Args:
+        carrier: sends it.
+        key: whose server is to get it.
+        data: the command, packed.
+        convert: makes the caller's shape of the reply.
+        bulk: goes with the messages, not with the small commands.
+        may_repeat: it may be carried out twice.
+
+    Attributes:
+        refusal: the error that it met last, None at first.
+        attempts: how often it was refused.
+    """
+
+    def __init__(
+        self, carrier: Carrier, key: bytes, data: bytes, *, convert: Convert | None, bulk: bool, may_repeat: bool
+    ) -> None:
+        super().__init__()
+        self.carrier, self.key, self.data, self.convert, self.bulk = carrier, key, data, convert, bulk
+        self._may_repeat = may_repeat
+        self.refusal: BaseException | None = None
+        self.attempts = 0
+        self._deadline = 0.0
+
+    def set_exception(self, exception: type | BaseException, /) -> None:
+        """Ends it with `exception`, unless it is sent again."""
+        if isinstance(exception, type) or not self._goes_on(exception):
+            super().set_exception(exception)
+
+    def _goes_on(self, error: BaseException) -> bool:
+        if not self.carrier.redirect(error) and not (self._may_repeat and is_loss(error)):
+            return False
+        now = time.monotonic()
+        if not self.attempts:
+            self._deadline = now + AGAIN.give_up_s
+        elif now >= self._deadline:
+            return False
+        self.refusal = error
+        self.attempts += 1
+        if isinstance(error, AskError) and self.attempts <= PLAIN_REDIRECTS:
+            self.get_loop().call_soon(self.carry)
+        else:
+            self.carrier.parking.later(self)
+        return True
+
+    def end(self, error: Exception) -> None:
+        """Ends it with `error`, whatever that is."""
+        if not self.done():
+            super().set_exception(error)
+
+    def carry(self) -> None:
+        """Sends it, or ends it if that can't be."""
+        if not self.done():
+            try:
+                self.carrier.carry(self)
+            except Exception as error:
+                self.set_exception(error)
+
+
+class Parking:
+    """Commands of one carrier that are sent again together after a while, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._commands: list[Followed] = []
+
+    def later(self, command: Followed) -> None:
+        """Sends `command` again when the first of those that wait has waited."""
+        self._commands.append(command)
+        if len(self._commands) == 1:
+            command.get_loop().call_later(AGAIN.wait_s(command.attempts - 1), self._go)
+
+    def _go(self) -> None:
+        commands, self._commands = self._commands, []
+        for command in commands:
+            command.carry()
+
+
+class Patience:
+    """For whoever sends a command anew by itself: how long to go on, and waiting in between.
+
+    Args:
+        redirect: learns from an error; whether the command was surely not carried out.
+        may_repeat: it may be carried out twice.
+    """
+
+    def __init__(self, redirect: Callable[[BaseException], bool], *, may_repeat: bool = False) -> None:
+        self._redirect, self._may_repeat = redirect, may_repeat
+        self._attempts = 0
+        self._deadline = 0.0
+
+    async def allows(self, error: BaseException) -> bool:
+        """Whether to try again after `error`; True comes when it is time."""
+        if not self._redirect(error) and not (self._may_repeat and is_loss(error)):
+            return False
+        now = time.monotonic()
+        if not self._attempts:
+            self._deadline = now + AGAIN.give_up_s
+        self._attempts += 1
+        if now >= self._deadline:
+            return False
+        if not isinstance(error, AskError) or self._attempts > PLAIN_REDIRECTS:
+            await asyncio.sleep(AGAIN.wait_s(self._attempts - 1))
+        return True
+
+
+def is_loss(error: BaseException) -> bool:
+    """Whether a connection was lost or could not be made, for another reason than a refused login or our closing."""
+    return isinstance(error, RedisConnectionError | RedisTimeoutError) and not isinstance(
+        error, AuthenticationError | ClosedError
+    )
