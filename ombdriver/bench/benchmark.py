@@ -119,7 +119,7 @@ async def run(
             logger.info("created %d topics of %d streams in all", len(plan.topics), plan.partitions)
             ensemble = await stack.enter_async_context(Ensemble(plan, request.setup.driver_used, options))
         collector = Collector(plan.subscriptions, plan.sample_interval_ns)
-        telemetry = Telemetry(plan, driver, collector.processes, ensemble.pids, server.pid if server else None)
+        telemetry = Telemetry(plan, driver, collector.processes, ensemble.pids, [server.pid] if server else ())
         stack.push_async_callback(telemetry.aclose)
         show = _followed(Viewing(view, plan, collector).show, telemetry)
         thresholds = [Threshold.parse(text) for text in request.workload.thresholds]

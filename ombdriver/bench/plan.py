@@ -276,7 +276,7 @@ def _parts(topics: tuple[TopicSpec, ...], partitions: int) -> list[tuple[TopicSp
 
 def _subscription(group: str, number: int, consumers: int) -> str:
     """What a consumer that sees everything is called as a subscription of its own."""
-    return group if consumers == 1 else f"{group}.consumer-{number + 1}"
+    return group if consumers == 1 else f"{group}.{number + 1}"
 
 
 def _split(

@@ -105,8 +105,8 @@ def on_drain(unsent: int, unanswered: int, counters: Mapping[str, int], errors: 
         found.append(
             Caveat(
                 "reconnects",
-                f"{lost:,} connections were lost and made anew; what was on its way may have come twice; at the longest,"
-                f" messages were due and none was acknowledged for {counters.get('longestSilenceMs', 0) / 1000:,.3g} s",
+                f"{lost:,} connections were lost and made anew; what was on its way may have come twice;"
+                f" the longest gap in the acknowledgements was {counters.get('longestSilenceMs', 0) / 1000:,.3g} s",
             )
         )
     if few := counters.get("underReplicated", 0):

@@ -296,5 +296,5 @@ async def test_a_third_partys_driver_is_found_by_its_entry_point(
     factory = load_driver("third")
 
     assert await factory({"a": 1}) == ("a driver", {"a": 1})  # type: ignore[comparison-overlap]
-    with pytest.raises(InputError, match="no driver 'fourth'; installed are: memory, redis-streams, third"):
+    with pytest.raises(InputError, match="no driver 'fourth'; installed are: memory, redis-py, redis-streams, third"):
         load_driver("fourth")

@@ -7,7 +7,7 @@ from typing import Any
 from ombdriver.bench.driver import Batch, OnAcknowledged
 from ombdriver.bench.drivers.stream_consumer import AGAIN_S, GUARD_S, to_batch
 from ombdriver.errors import DriverError
-from ombdriver.messaging.cluster import AnyChannels
+from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import ClosedError, ConnectionLost
 from ombdriver.messaging.resp import pack
 
@@ -22,7 +22,7 @@ class PlainConsumer:
         block_ms: how long a read waits for the first of them.
     """
 
-    def __init__(self, channels: AnyChannels, keys: Sequence[bytes], count: int, block_ms: int) -> None:
+    def __init__(self, channels: Channels, keys: Sequence[bytes], count: int, block_ms: int) -> None:
         self._channels, self._channel = channels, channels.blocking(keys[0])
         self._guard_s = block_ms / 1000 + GUARD_S
         self._head = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", *keys)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ombdriver.bench.driver import Batch, OnAcknowledged
 from ombdriver.bench.drivers.stream_consumer import StreamConsumer
-from ombdriver.messaging.cluster import AnyChannels
+from ombdriver.messaging.connection import Channels
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.02
 
@@ -23,7 +23,7 @@ class NodeOf:
         key: the stream's.
     """
 
-    def __init__(self, channels: AnyChannels, key: bytes) -> None:
+    def __init__(self, channels: Channels, key: bytes) -> None:
         self._channels, self._key = channels, key
 
     def submit(self, data: bytes, *, convert: Any = None, guard_s: float | None = None) -> Awaitable[Any]:

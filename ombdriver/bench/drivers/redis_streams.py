@@ -26,7 +26,8 @@ from ombdriver.bench.drivers.stream_trimmer import StreamTrimmer
 from ombdriver.bench.look import Look, Stream
 from ombdriver.errors import DriverError, ServerError
 from ombdriver.messaging.address import open_client
-from ombdriver.messaging.cluster import AnyChannels, open_channels
+from ombdriver.messaging.cluster import open_channels
+from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.resp import pack
 from ombdriver.secrets import redact_url
 
@@ -48,7 +49,7 @@ class RedisStreamsDriver:
         self._options = options
         self.server = redact_url(options.url)
         self._channels = self._open()
-        self._sending: list[AnyChannels] = [self._channels]
+        self._sending: list[Channels] = [self._channels]
         self._producers = 0
         self._statistics: Counter[str] = Counter()
         self._acknowledger = Acknowledger(self._channels, self._statistics)
@@ -57,12 +58,12 @@ class RedisStreamsDriver:
         self._renewing: asyncio.Task[None] | None = None
         self._trimmer: StreamTrimmer | None = None
         self._reading: list[Reading] = []
-        self._observing: AnyChannels | None = None
+        self._observing: Channels | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} run {self._options.run_id}, {self._channels}>"
 
-    def _open(self) -> AnyChannels:
+    def _open(self) -> Channels:
         client = open_client(self._options.url, {"decode_responses": False})
         return open_channels(client, owns_client=True, max_in_flight=self._options.max_in_flight)
 
@@ -100,7 +101,7 @@ class RedisStreamsDriver:
             return ReplicatedProducer(channels, placed, cut, on_replies, *wait, self._statistics)
         return StreamProducer(channels, placed, cut, on_replies)
 
-    async def _channels_for_sending(self, key: bytes) -> AnyChannels:
+    async def _channels_for_sending(self, key: bytes) -> Channels:
         """Dealt out in turn; what waits for replicas holds up what is behind it, so it shares with nobody."""
         number, self._producers = self._producers, self._producers + 1
         at = number if self._options.wait_replicas else number % self._options.connections
@@ -185,7 +186,8 @@ class RedisStreamsDriver:
         """See `driver.Driver.statistics`."""
         found = Counter(self._statistics)
         for channels in self._sending:
-            found["reconnects"] += channels.reconnects
+            now = channels.statistics()
+            found["reconnects"] += sum(each.reconnects for each in (now.bulk, now.control, *now.blocking))
         return {name: count for name, count in found.items() if count}
 
     async def _stop_tasks(self) -> None:

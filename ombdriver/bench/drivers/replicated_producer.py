@@ -14,7 +14,7 @@ from ombdriver.bench.driver import OnReplies
 from ombdriver.bench.drivers.stream_producer import Cut, StreamProducer
 from ombdriver.errors import UnderReplicated
 from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.cluster import AnyChannels
+from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import AioRedisMQException, ConnectionLost, lost
 from ombdriver.messaging.resp import pack
 from ombdriver.messaging.topic import Topic
@@ -38,7 +38,7 @@ class ReplicatedProducer(StreamProducer):
 
     def __init__(
         self,
-        channels: AnyChannels,
+        channels: Channels,
         topic: Topic,
         cut: Cut,
         on_replies: OnReplies,

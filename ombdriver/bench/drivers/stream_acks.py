@@ -10,7 +10,7 @@ from typing import Any
 
 from ombdriver.bench.driver import OnAcknowledged
 from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.cluster import AnyChannels
+from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import ClosedError, ConnectionLost
 from ombdriver.messaging.resp import pack
 
@@ -63,7 +63,7 @@ class Acknowledger:
         statistics: counts `failedAcknowledgements`: commands that the server refused or did not answer.
     """
 
-    def __init__(self, channels: AnyChannels, statistics: Counter[str]) -> None:
+    def __init__(self, channels: Channels, statistics: Counter[str]) -> None:
         self._channels, self.statistics = channels, statistics
         self._unanswered: dict[int, _Sent] = {}
         self._number = 0

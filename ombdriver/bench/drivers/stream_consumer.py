@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from ombdriver.bench.driver import Batch, OnAcknowledged
 from ombdriver.bench.drivers.stream_acks import Acknowledger, Commands
 from ombdriver.errors import DriverError
-from ombdriver.messaging.cluster import AnyChannels
+from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import ClosedError, ConnectionLost
 from ombdriver.messaging.group_reader import look_at
 from ombdriver.messaging.resp import pack
@@ -64,7 +64,7 @@ class StreamConsumer:
 
     def __init__(
         self,
-        channels: AnyChannels,
+        channels: Channels,
         channel: Connected,
         acknowledger: Acknowledger,
         commands: Commands | None,

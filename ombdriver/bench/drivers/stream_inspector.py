@@ -11,7 +11,7 @@ from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.drivers.stream_consumer import id_order
 from ombdriver.bench.drivers.stream_server import ask, border
 from ombdriver.bench.drivers.stream_topics import StreamTopics
-from ombdriver.messaging.cluster import AnyChannels
+from ombdriver.messaging.connection import Channels
 
 EntryId = tuple[int, int]
 
@@ -25,7 +25,7 @@ class StreamInspector:
         server: the URL without its password, for messages.
     """
 
-    def __init__(self, channels: AnyChannels, topics: StreamTopics, server: str) -> None:
+    def __init__(self, channels: Channels, topics: StreamTopics, server: str) -> None:
         self._channels, self._topics, self._server = channels, topics, server
 
     def reference(self, answer: object) -> EntryId:
@@ -73,7 +73,7 @@ class StreamInspector:
         return self._topics.key(topic.name, partition).encode()
 
 
-async def backlog(channels: AnyChannels, keys: Sequence[bytes], subscription: str) -> int | None:
+async def backlog(channels: Channels, keys: Sequence[bytes], subscription: str) -> int | None:
     """Lag and pending of a group over the streams `keys`; None where the server can't tell.
 
     A group that has been given the newest entry has no lag, whatever the server says: redis 7.0 goes on to tell one

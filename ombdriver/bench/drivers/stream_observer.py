@@ -11,7 +11,7 @@ from typing import Any
 
 from ombdriver.bench.look import CommandLook, GroupLook, Look, Stream, StreamLook
 from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.cluster import AnyChannels
+from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import ConnectionLost, RedisError
 
 FIGURES = {
@@ -43,7 +43,7 @@ _NOT_ADDED = ("uptimeSeconds", "lastForkMicros", "replicationOffset", "saving", 
 _CHILDREN = ("used_cpu_user_children", "used_cpu_sys_children")
 
 
-async def observe(channels: AnyChannels, streams: Sequence[Stream], keys: Sequence[str]) -> Look:
+async def observe(channels: Channels, streams: Sequence[Stream], keys: Sequence[str]) -> Look:
     """One look; all its commands leave together. Of a cluster, every primary is asked, and figures are added up.
 
     Args:

@@ -1,8 +1,8 @@
 """The options of the drivers for Redis Streams, as the harness gives them (`benchmark.driver_options`). Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, Self, get_type_hints
 
 from ombdriver.errors import InputError
 from ombdriver.secrets import redact_url
@@ -62,10 +62,10 @@ class StreamOptions:
         Raises:
             InputError: if one is unknown, missing or of the wrong type.
         """
-        types = {field.name: str(field.type) for field in fields(cls)}
+        types = get_type_hints(cls)
         for name, value in options.items():
-            kind = "None" if value is None else type(value).__name__
-            if kind not in types.get(name, "").split(" | "):
+            kind = types.get(name)
+            if kind is None or not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
                 raise InputError(f"redis-streams has no option {name} of that type; its options are {', '.join(types)}")
         if not {"url", "run_id"} <= options.keys():
             raise InputError("redis-streams needs the options url and run_id")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ombdriver.bench.driver import OnReplies
 from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.cluster import AnyChannels
+from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.resp import pack
 from ombdriver.messaging.topic import Partitioner, Topic
 
@@ -48,7 +48,7 @@ class StreamProducer:
         on_replies: told of the replies.
     """
 
-    def __init__(self, channels: AnyChannels, topic: Topic, cut: Cut, on_replies: OnReplies) -> None:
+    def __init__(self, channels: Channels, topic: Topic, cut: Cut, on_replies: OnReplies) -> None:
         self._channels, self._topic, self._on_replies = channels, topic, on_replies
         self._partitioner = Partitioner(topic)
         self._cut = cut

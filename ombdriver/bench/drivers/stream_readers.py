@@ -9,7 +9,7 @@ from ombdriver.bench.drivers.polling_consumer import NodeOf, PollingConsumer
 from ombdriver.bench.drivers.stream_acks import Acknowledger, commands_of
 from ombdriver.bench.drivers.stream_consumer import StreamConsumer
 from ombdriver.bench.drivers.stream_options import StreamOptions
-from ombdriver.messaging.cluster import AnyChannels
+from ombdriver.messaging.connection import Channels
 
 MOST_BLOCKING = 64
 """Connections that one consumer has for blocking reads on a cluster; with more partitions it polls."""
@@ -27,7 +27,7 @@ class Reading:
         name: the consumer's.
     """
 
-    channels: AnyChannels
+    channels: Channels
     acknowledger: Acknowledger
     options: StreamOptions
     group: str

@@ -17,7 +17,7 @@ from itertools import islice
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.drivers.stream_server import ask
 from ombdriver.messaging import placement
-from ombdriver.messaging.cluster import AnyChannels
+from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.topic import Topic
 
 RECORD = "ombdriver:run:"
@@ -50,7 +50,7 @@ class Leftover:
 
 
 async def register(
-    channels: AnyChannels, run_id: str, topics: Sequence[TopicSpec], keys: Sequence[bytes] | None = None
+    channels: Channels, run_id: str, topics: Sequence[TopicSpec], keys: Sequence[bytes] | None = None
 ) -> None:
     """Writes the run's record, before anything is created; `keys` where they are not natural."""
     made = json.dumps([[topic.name, topic.partitions] for topic in topics])
@@ -66,13 +66,13 @@ def record(run_id: str) -> bytes:
     return (RECORD + run_id).encode()
 
 
-async def renew(channels: AnyChannels, run_id: str) -> None:
+async def renew(channels: Channels, run_id: str) -> None:
     """Marks the run as alive for another `ALIVE_S` seconds."""
     alive = (ALIVE + run_id).encode()
     await ask(channels, alive, "SET", alive, 1, "EX", ALIVE_S)
 
 
-async def keep_renewing(channels: AnyChannels, run_id: str) -> None:
+async def keep_renewing(channels: Channels, run_id: str) -> None:
     """Renews until cancelled; a failure is passed over, the next attempt may succeed."""
     while True:
         await asyncio.sleep(RENEW_S)
@@ -82,7 +82,7 @@ async def keep_renewing(channels: AnyChannels, run_id: str) -> None:
             continue
 
 
-async def delete(channels: AnyChannels, run_id: str, topics: Sequence[TopicSpec], keys: Sequence[bytes]) -> int:
+async def delete(channels: Channels, run_id: str, topics: Sequence[TopicSpec], keys: Sequence[bytes]) -> int:
     """Deletes the streams `keys` of `topics` and the run's record; returns how many streams there were."""
     rest = iter(keys)
     deleted = 0
@@ -93,13 +93,13 @@ async def delete(channels: AnyChannels, run_id: str, topics: Sequence[TopicSpec]
     return deleted
 
 
-async def forget(channels: AnyChannels, run_id: str, topics: Sequence[TopicSpec]) -> None:
+async def forget(channels: Channels, run_id: str, topics: Sequence[TopicSpec]) -> None:
     """Deletes what was written of a run, and nothing that it created."""
     own = [record(run_id), (ALIVE + run_id).encode(), *(placement.record_key(topic.name) for topic in topics)]
     await asyncio.gather(*(ask(channels, key, "UNLINK", key) for key in own))
 
 
-async def leftovers(channels: AnyChannels) -> list[Leftover]:
+async def leftovers(channels: Channels) -> list[Leftover]:
     """The runs that have a record on this server or cluster, in the order of their start."""
     found: set[str] = set()
     for node in channels.every_control():
@@ -114,7 +114,7 @@ async def leftovers(channels: AnyChannels) -> list[Leftover]:
     return sorted((run for run in runs if run is not None), key=lambda run: run.started)
 
 
-async def _read(channels: AnyChannels, run_id: str) -> Leftover | None:
+async def _read(channels: Channels, run_id: str) -> Leftover | None:
     """None for what is no record of ours: it is left as it is."""
     key = record(run_id)
     if await ask(channels, key, "TYPE", key) != b"hash":

@@ -2,7 +2,7 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from ombdriver.bench.server_url import hosts_of
 from ombdriver.errors import ServerError
 from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.cluster import AnyChannels
-from ombdriver.messaging.errors import AuthenticationError, NoPermissionError, NotSentError, RedisError
+from ombdriver.messaging.connection import Channels
+from ombdriver.messaging.errors import AuthenticationError, NoPermissionError, NotSentError, OutcomeUnknownError, RedisError
 from ombdriver.messaging.resp import Argument, pack
 
 GUARD_S = 10.0
@@ -79,9 +79,18 @@ def with_advice(server: str, error: Exception) -> str:
     return str(error)
 
 
-def ask(channels: AnyChannels, key: bytes, *words: Argument, guard_s: float = GUARD_S) -> Awaitable[Any]:
-    """A small command, to where `key` lies; it may be carried out twice when the connection is lost meanwhile."""
-    return channels.send(key, pack(words), bulk=False, guard_s=guard_s, may_repeat=True)
+async def ask(channels: Channels, key: bytes, *words: Argument, guard_s: float = GUARD_S) -> Any:
+    """A small command, to where `key` lies; it may be carried out twice when the connection is lost meanwhile.
+
+    Raises:
+        OutcomeUnknownError: if there is no answer within `guard_s` seconds.
+        RedisError: what the server says.
+    """
+    try:
+        async with asyncio.timeout(guard_s):
+            return await channels.send(key, pack(words), bulk=False, may_repeat=True)
+    except TimeoutError as error:
+        raise OutcomeUnknownError(f"no reply within {guard_s:g} s, the server or the network is gone") from error
 
 
 async def facts(nodes: Sequence[Channel]) -> dict[str, object]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.messaging import placement
-from ombdriver.messaging.cluster import AnyChannels
+from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.topic import Topic, stream_key
 
 
@@ -19,7 +19,7 @@ class StreamTopics:
         balanced: give each primary its even share of the partitions.
     """
 
-    def __init__(self, channels: AnyChannels, balanced: bool) -> None:
+    def __init__(self, channels: Channels, balanced: bool) -> None:
         self._channels, self._balanced = channels, balanced
         self._known: dict[str, Topic] = {}
 

@@ -76,15 +76,15 @@ def test_with_plain_reads_every_consumer_is_a_subscription() -> None:
     setup = Setup.load("plain-read")
 
     assert plan_of(setup, consumerPerSubscription=2, subscriptionsPerTopic=1).subscriptions == (
-        "group-1.consumer-1",
-        "group-1.consumer-2",
+        "group-1.1",
+        "group-1.2",
     )
     assert plan_of(setup, consumerPerSubscription=1, subscriptionsPerTopic=2).subscriptions == ("group-1", "group-2")
 
 
 def test_a_threshold_on_a_group_that_plain_reads_have_not_is_refused() -> None:
     """The names that there are, are told."""
-    with pytest.raises(InputError, match=r"there is no group 'group-1'.*group-1\.consumer-1"):
+    with pytest.raises(InputError, match=r"there is no group 'group-1'.*group-1\.1"):
         plan_of(
             Setup.load("plain-read"),
             consumerPerSubscription=2,

@@ -94,9 +94,8 @@ def test_a_payload_file_has_to_be_there_and_the_same(tmp_path: Path, monkeypatch
 
 def test_a_password_has_to_be_given_again(tmp_path: Path) -> None:
     """Results keep none; name and streams of the setup stay when its URL is given whole."""
-    lab = Setup.parse(
-        "name: lab\ndriver: redis-streams\nserver:\n  url: redis://ann:sesame@h:1/0\nstreams:\n  retention: 5000\n", "s"
-    )
+    lab = Setup.parse("{name: lab, driver: redis-streams, server: {url: redis://h}, streams: {retention: 5000}}", "s")
+    lab = lab.model_copy(update={"server": Setup.load("embedded").with_url("redis://ann:sesame@h:1/0").server})
     path = stored(tmp_path, Workload.parse(WORKLOAD, "w.yaml"), lab, environment={})
 
     with pytest.raises(InputError) as raised:

@@ -17,7 +17,7 @@ from ombdriver.messaging.errors import NotSentError, RedisError
         ("redis://h", "Connection closed by server.", "by server; is the server up, and the URL right? if the port is"),
         ("redis://h", "Timeout connecting to server", "server; is the server up, and the URL right?"),
         ("redis://h/99", "DB index is out of range", "range; write a database that the server has"),
-        ("redis://h", "Hash slot not served", "served; clusters are not supported yet"),
+        ("redis://h", "Hash slot not served", "served; assign every slot of the cluster"),
         ("redis://h", "You can't write against a read only replica.", "replica; give the URL of its primary"),
     ],
 )
