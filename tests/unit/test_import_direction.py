@@ -30,7 +30,7 @@ IMPORTERS = {
     "yaml": {"bench.yamlfile"},
     # Of the standard library: whoever starts processes decides how they die.
     "multiprocessing": {"bench.ensemble"},
-    "subprocess": {"bench.server", "bench.guardian"},
+    "subprocess": {"bench.guarding", "bench.guardian"},
 }
 """Who may import a package from outside. Every foreign package has a row."""
 
