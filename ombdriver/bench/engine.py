@@ -19,7 +19,8 @@ SOCKET_NAME = "redis.sock"
 ServerConfig = Mapping[str, str | Sequence[str]]
 """Settings by their names in the configuration file; a key with several values (`user`) is written once for each."""
 
-_SECRET_KEYS = ("requirepass", "masterauth", "primaryauth", "tls-key-file-pass")
+SECRET_KEYS = ("requirepass", "masterauth", "primaryauth", "tls-key-file-pass")
+"""Settings whose value is a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,10 @@ def _embedded_binary() -> Path:
         raise ServerError(f"no embedded server for this machine: {error}; start a server and pass its --url") from error
 
 
-def render_configuration(config: ServerConfig, port: int, tls: TlsFiles | None = None) -> str:
-    """The configuration file of a private server on `port`, with `config` on top of `EMBEDDED`.
+def render_configuration(
+    config: ServerConfig, port: int, tls: TlsFiles | None = None, base: ServerConfig = EMBEDDED
+) -> str:
+    """The configuration file of a private server on `port`, with `config` on top of `base`.
 
     `{directory}` in it stands for the directory that the server will get. Values are written as they are, so that
     `save: "3600 1"` has two arguments; an empty one is written `""`. With `tls` the TCP port speaks TLS alone.
@@ -86,7 +89,7 @@ def render_configuration(config: ServerConfig, port: int, tls: TlsFiles | None =
             "tls-auth-clients": "no",
         }
     text = ""
-    for key, values in {**lines, **EMBEDDED, **config}.items():
+    for key, values in {**lines, **base, **config}.items():
         for value in _each(values):
             if any(mark in key + value for mark in "\r\n\0"):
                 raise ValueError(f"the server setting {key!r} holds a line break or NUL; write it in one line")
@@ -96,9 +99,11 @@ def render_configuration(config: ServerConfig, port: int, tls: TlsFiles | None =
 
 def hide_secrets(text: str, config: ServerConfig) -> str:
     """`text` (a server's log, which quotes a faulty line) with `***` for every password that `config` holds."""
-    secrets = {value for key in _SECRET_KEYS for value in _each(config.get(key, ()))}
+    secrets = {value for key in SECRET_KEYS for value in _each(config.get(key, ()))}
     for user in _each(config.get("user", ())):
         secrets |= {word[1:] for word in user.split() if word[0] in "><#!"}
+    for line in _each(config.get("sentinel", ())):
+        secrets |= {line.split(maxsplit=2)[2]} if line.startswith("auth-pass ") else set()
     for secret in sorted(secrets - {""}, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text

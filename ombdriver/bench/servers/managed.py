@@ -1,0 +1,201 @@
+"""The servers of one run: started, formed, checked, watched and taken down as one thing.
+
+Knows the order of a start and of an end, and words their errors. What servers are told and asked is in the modules
+beside it; that nothing is left when we are killed is the guardians' doing.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ombdriver.bench.ask import RefusedError
+from ombdriver.bench.engine import TlsFiles, find_binary
+from ombdriver.bench.guarding import Guard, StartError, keep_log
+from ombdriver.bench.server import describe
+from ombdriver.bench.servers.certificates import make_certificates
+from ombdriver.bench.servers.checking import config_differences, pinning_differences
+from ombdriver.bench.servers.forming import NotReadyError, form_cluster, link_replicas, watch
+from ombdriver.bench.servers.launching import LaunchError, launch
+from ombdriver.bench.servers.node import Node
+from ombdriver.bench.servers.topology import ServerPlan, cannot_serve, connect_url, places, plan_faults
+from ombdriver.errors import InputError, ServerError
+
+
+class ManagedServers:
+    """All servers of a plan, running. Made by `start`; `async with` stops them.
+
+    It belongs to no event loop: `start` and `stop` may run in different ones.
+
+    Attributes:
+        plan: what they were started by.
+        nodes: all of them: primaries, then replicas, then Sentinels.
+        url: what a driver connects to; without a password, whatever the configuration says.
+    """
+
+    def __init__(self, plan: ServerPlan) -> None:
+        self.plan = plan
+        self.nodes: list[Node] = []
+        self.url = ""
+        self._tls: TlsFiles | None = None
+        self._folder: Guard | None = None
+        self._ended: list[str] | None = None  # once they are being stopped: what had ended before
+
+    def __repr__(self) -> str:
+        running = sum(not node.ended for node in self.nodes)
+        return f"<ManagedServers {self.plan.topology}: {running} of {len(self.nodes)} running>"
+
+    @classmethod
+    async def start(cls, plan: ServerPlan, *, timeout_s: float = 20.0) -> Self:
+        """Starts the servers of `plan`, and returns when they are a whole and are what it says.
+
+        Args:
+            plan: which servers.
+            timeout_s: how long one server may take to answer; to become a whole, 2 s more for each of them.
+
+        Raises:
+            InputError: if the plan can't be, see `plan_faults`.
+            ServerError: if an engine is missing, or a server ends, stays silent or is not what the plan says; with the
+                last words of its log, and the name of the file in which all of the log is kept.
+        """
+        faults = plan_faults(plan, range(os.cpu_count() or 1))
+        if faults:
+            raise InputError(faults)
+        if plan.cpus and not hasattr(os, "sched_setaffinity"):
+            raise ServerError("this system can't keep a server on given processors; leave cpus out")
+        servers, binary = cls(plan), find_binary(plan.engine)
+        try:
+            await servers._start(binary, timeout_s)
+        except BaseException as error:
+            told = servers._told(binary, error)  # while all logs are there
+            await asyncio.shield(servers.stop())
+            if told is None:
+                raise
+            raise ServerError(told) from error
+        return servers
+
+    async def _start(self, binary: Path, timeout_s: float) -> None:
+        plan = self.plan
+        if plan.tls:
+            self._folder = await Guard.folder()
+            # Not in a thread: one that a cancel leaves behind would write into a folder that is being removed.
+            self._tls = make_certificates(self._folder.directory or Path())
+        wanted = places(plan)
+        data = [place for place in wanted if place.role != "sentinel"]
+        # The first alone: what is wrong with it is wrong with all, and others need its port.
+        for chosen in (data[:1], data[1:]):
+            port = self.nodes[0].port if self.nodes else None
+            await launch(plan, binary, chosen, port, self._tls, timeout_s, self.nodes.append)
+        self.nodes.sort(key=lambda node: data.index(node.place))
+        patience_s = timeout_s + 2.0 * len(wanted)
+        primary, *replicas = running = list(self.nodes)
+        if plan.topology == "cluster":
+            await form_cluster(running, patience_s)
+        elif replicas:
+            await link_replicas(primary, replicas, patience_s)
+        if plan.topology == "sentinel":
+            # Not earlier: a Sentinel looks for replicas every ten seconds only.
+            sentinels = wanted[len(data) :]
+            await launch(plan, binary, sentinels, primary.port, self._tls, timeout_s, self.nodes.append)
+            self.nodes.sort(key=lambda node: wanted.index(node.place))
+            await watch(self.nodes[len(data) :], running, patience_s)
+        async with asyncio.timeout(timeout_s):
+            await self._check_configuration(running)
+        self.url = self._url(running)
+
+    async def _check_configuration(self, data: list[Node]) -> None:
+        found = [sentence for node in data for sentence in await config_differences(node, self.plan.config)]
+        if self.plan.cpus:
+            found += [sentence for node in self.nodes for sentence in pinning_differences(node, self.plan.cpus)]
+        if found:
+            raise ServerError("the servers are not what the setup says:\n" + "\n".join(found))
+
+    def _url(self, data: list[Node]) -> str:
+        if self.plan.unix_socket:
+            return data[0].server.unix_url
+        asked = self.nodes[len(data) :] or data  # the Sentinels, if there are any
+        return connect_url(self.plan, [node.port for node in asked], self._tls.authority if self._tls else None)
+
+    def _told(self, binary: Path, error: BaseException) -> str | None:
+        """The message of a failed start; None if it has one already, or is no failure of the servers."""
+        match error:
+            case LaunchError():
+                return f"{error.name}: {describe(binary, error.cause)}"
+            case StartError():
+                return describe(binary, error)
+            case NotReadyError(node=Node(name=name)):
+                what = f"{name} {error}"
+            case NotReadyError() | RefusedError():
+                what = f"the servers did not come together: {error}"
+            case TimeoutError() | OSError() | EOFError():
+                what = f"a server could not be asked for its options ({error or 'no answer'}); run again"
+            case _:
+                return None
+        path = self.keep_logs()
+        return f"{what}\n(all their logs are kept in {path})" if path else what
+
+    @property
+    def data_nodes(self) -> list[Node]:
+        """Those that hold data: all but the Sentinels."""
+        return [node for node in self.nodes if node.role != "sentinel"]
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of those that hold data."""
+        return [node.pid for node in self.data_nodes]
+
+    def node(self, name: str) -> Node:
+        """The node called so.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def ended(self) -> list[str]:
+        """The names of those that have ended by themselves so far: each worth a word, none an error yet."""
+        return [node.name for node in self.nodes if node.ended] if self._ended is None else list(self._ended)
+
+    def check(self) -> None:
+        """Does nothing while what is left can serve, be it after a failover.
+
+        Raises:
+            ServerError: if it can't any more, with the end of the log of one whose end was too much.
+        """
+        name = cannot_serve(self.plan, self.ended())
+        if name is not None:
+            raise ServerError(f"the private server {name} {self.node(name).server.last_words()}")
+
+    def keep_logs(self) -> Path | None:
+        """Writes the ends of all logs, without passwords, to one file that stays; None if there is nothing in them.
+
+        May be called while the servers run and after they were stopped.
+        """
+        logs = [(node, node.server.log_end().strip()) for node in self.nodes]
+        if not any(log for _, log in logs):
+            return None
+        return keep_log("\n".join(f"== {node.name}, port {node.port}, pid {node.pid}\n{log}\n" for node, log in logs))
+
+    async def stop(self) -> None:
+        """Ends all servers and removes what they left. Harmless when done; a cancel leaves it to the guardians."""
+        self._ended = self.ended()  # from now on they do not end by themselves
+        for node in self.nodes:
+            node.server.close()  # all of them before the first is waited for
+        if self._folder:
+            self._folder.close()
+        for node in self.nodes:
+            await node.server.stop()
+        if self._folder:
+            await asyncio.to_thread(self._folder.finish)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
