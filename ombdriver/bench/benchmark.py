@@ -6,14 +6,14 @@ whatever happened, and starts only when the result is on disk.
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from ombdriver import __version__
-from ombdriver.bench import preflight, store
+from ombdriver.bench import preflight, remarks, store
 from ombdriver.bench.assessment import Circumstances, assess
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.course import Course, Show, Stage
@@ -28,7 +28,8 @@ from ombdriver.bench.outcome import build_result
 from ombdriver.bench.plan import Plan, make_plan, memory_estimate
 from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.result import Result
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.server_url import with_login
+from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.telemetry import Telemetry
 from ombdriver.bench.thresholds import Threshold
@@ -106,7 +107,7 @@ async def run(
     load_at_start = load_average()
     async with AsyncExitStack() as stack:
         with stop.cancels():
-            server, url = await _server(request.setup, stack)
+            servers, url = await _servers(request.setup, stack)
             options = driver_options(plan, request.setup, url)
             driver = await load_driver(request.setup.driver_used)(options)
             stack.push_async_callback(driver.aclose)
@@ -119,12 +120,12 @@ async def run(
             logger.info("created %d topics of %d streams in all", len(plan.topics), plan.partitions)
             ensemble = await stack.enter_async_context(Ensemble(plan, request.setup.driver_used, options))
         collector = Collector(plan.subscriptions, plan.sample_interval_ns)
-        telemetry = Telemetry(plan, driver, collector.processes, ensemble.pids, [server.pid] if server else ())
+        telemetry = Telemetry(plan, driver, collector.processes, ensemble.pids, servers.pids if servers else ())
         stack.push_async_callback(telemetry.aclose)
         show = _followed(Viewing(view, plan, collector).show, telemetry)
         thresholds = [Threshold.parse(text) for text in request.workload.thresholds]
         guard = Guard(thresholds if request.workload.abort_on_fail else (), collector)
-        check = server.check if server else lambda: None
+        check = servers.check if servers else lambda: None
         course = Course(plan, ensemble, driver, stop, collector, show, check, guard.failed)
         failure: OmbdriverError | None = None
         try:
@@ -136,6 +137,7 @@ async def run(
         if course.accounts.window is None:
             return None
         await telemetry.stop()
+        course.accounts.caveats += remarks.on_servers(servers.ended() if servers else ())
         finished = _keep(request, plan, course, facts, telemetry, thresholds, load_at_start)
         on_stored(finished)
         if failure is not None:
@@ -154,16 +156,28 @@ def _followed(show: Show, telemetry: Telemetry) -> Show:
     return both
 
 
-async def _server(setup: Setup, stack: AsyncExitStack) -> tuple[PrivateServer | None, str | None]:
-    """The private server, if the setup wants one, and the URL to use, if the driver needs one."""
+async def _servers(setup: Setup, stack: AsyncExitStack) -> tuple[ManagedServers | None, str | None]:
+    """The servers that the setup wants started, and the URL to use, if the driver needs one."""
     if setup.server is None:
         return None, None
     if setup.server.url is not None:
         return None, connect_url(setup.server)
-    server = await PrivateServer.start(setup.server.engine or "valkey")
-    logger.info("started a private server at %s, pid %d", server.url, server.pid)
-    stack.push_async_callback(server.stop)
-    return server, server.url
+    servers = await ManagedServers.start(setup.server.plan)
+    stack.push_async_callback(servers.stop)
+    stack.enter_context(_logs_kept(servers))
+    logger.info("started %s", ", ".join(f"{node.name} (port {node.port}, pid {node.pid})" for node in servers.nodes))
+    return servers, with_login(servers.url, None, setup.server.started_password)
+
+
+@contextmanager
+def _logs_kept(servers: ManagedServers) -> Iterator[None]:
+    """When a run fails, what its servers have said is worth keeping."""
+    try:
+        yield
+    except RunError as error:
+        if (path := servers.keep_logs()) is None:
+            raise
+        raise RunError(f"{error}\n(the logs of the servers are kept in {path})") from error
 
 
 def driver_options(plan: Plan, setup: Setup, url: str | None) -> Mapping[str, object]:

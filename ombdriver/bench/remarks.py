@@ -79,6 +79,14 @@ def on_loop(max_in_flight: int | None) -> list[Caveat]:
     return [Caveat("closedLoop", f"{what} (maxInFlight); service times leave that wait out: read the response times")]
 
 
+def on_servers(ended: Sequence[str]) -> list[Caveat]:
+    """Servers of the run, by name, that have ended by themselves; what is left could serve."""
+    if not ended:
+        return []
+    which = ", ".join(ended)
+    return [Caveat("serversEnded", f"{which} ended during the run, and what was left went on without; see the gap")]
+
+
 def on_drain(unsent: int, unanswered: int, counters: Mapping[str, int], errors: Counter[str]) -> list[Caveat]:
     """What did not end well.
 

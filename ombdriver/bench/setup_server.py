@@ -4,7 +4,8 @@ Knows what can be written and what excludes what; starts nothing and reads no fi
 fields: it is named by an environment variable or a file, and `login` reads it.
 """
 
-from typing import Annotated, Any, Literal, Self
+import os
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +21,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.server_url import check_url, has_login, join, scheme_kind
+from ombdriver.bench.servers.topology import ServerPlan, Topology, plan_faults
 from ombdriver.bench.text import shown
 from ombdriver.secrets import HIDDEN, redact_url
 
@@ -29,7 +31,6 @@ STRICT = ConfigDict(
 PASSWORDS = "passwords"
 """In a validation's context: a URL may hold a password, since it was not read from a file."""
 
-Topology = Literal["standalone", "replicated", "sentinel", "cluster"]
 LEAST_PRIMARIES, MOST_NODES = 3, 64
 
 _OF_STARTED = ("topology", "primaries", "replicas", "config", "unix_socket", "cpus")
@@ -144,6 +145,8 @@ class Server(BaseModel):
                 raise ValueError("primaries are those of a cluster; write topology: cluster, or remove them")
             if self.unix_socket and (self.topology != "standalone" or self.tls):
                 raise ValueError("unixSocket is for one server without TLS; remove it, or topology and tls")
+            if faults := plan_faults(self.plan, range(os.cpu_count() or 1)):
+                raise ValueError("; and ".join(faults))
             return self
         kinds = {scheme_kind(url.partition("://")[0]) for url in self.urls}
         if self.cluster and self.master:
@@ -185,6 +188,27 @@ class Server(BaseModel):
         if self.url is None:
             return self.topology == "cluster"
         return scheme_kind(self.joined_url.partition("://")[0]) == "+cluster"
+
+    @property
+    def plan(self) -> ServerPlan:
+        """The servers that are started; only where there is an engine."""
+        assert self.engine is not None
+        return ServerPlan(
+            engine=self.engine,
+            topology=self.topology,
+            primaries=self.primaries if self.topology == "cluster" else None,
+            replicas=self.replicas,
+            config=self.config,
+            tls=bool(self.tls),
+            unix_socket=self.unix_socket,
+            cpus=tuple(self.cpus),
+        )
+
+    @property
+    def started_password(self) -> str | None:
+        """The password that servers which are started ask for, if their options say so."""
+        password = self.config.get("requirepass")
+        return password if isinstance(password, str) and password else None
 
     @property
     def replicas_started(self) -> int:

@@ -11,7 +11,13 @@ from ombdriver.bench.server_url import hosts_of
 from ombdriver.errors import ServerError
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.connection import Channels
-from ombdriver.messaging.errors import AuthenticationError, NoPermissionError, NotSentError, OutcomeUnknownError, RedisError
+from ombdriver.messaging.errors import (
+    AuthenticationError,
+    NoPermissionError,
+    NotSentError,
+    OutcomeUnknownError,
+    RedisError,
+)
 from ombdriver.messaging.resp import Argument, pack
 
 GUARD_S = 10.0

@@ -1,2 +1,5 @@
 """stub"""
-class StreamTrimmer: pass
+
+
+class StreamTrimmer:
+    pass
