@@ -95,21 +95,22 @@ class RedisStreamsDriver:
         cut = Cut(options.max_entries, options.max_age_ms, options.exact_trim)
         with border(self.server):
             placed = await self._topics.topic(topic)
-            channels = await self._channels_for_sending(placed.keys[0].encode())
+            channels = await self._channels_for_sending([key.encode() for key in placed.keys])
         if options.wait_replicas:
             wait = options.wait_replicas, options.wait_timeout_ms
             return ReplicatedProducer(channels, placed, cut, on_replies, *wait, self._statistics)
         return StreamProducer(channels, placed, cut, on_replies)
 
-    async def _channels_for_sending(self, key: bytes) -> Channels:
-        """Dealt out in turn; what waits for replicas holds up what is behind it, so it shares with nobody."""
+    async def _channels_for_sending(self, keys: Sequence[bytes]) -> Channels:
+        """Connected to every node of `keys`. Dealt out in turn; what waits for replicas holds up what is behind it, so it shares with nobody."""
         number, self._producers = self._producers, self._producers + 1
         at = number if self._options.wait_replicas else number % self._options.connections
         if at == len(self._sending):
             self._sending.append(self._open())
         channels = self._sending[at]
-        await channels.ready_for(key)
-        await channels.bulk_for(key).ready()
+        await channels.ready_for(keys[0])
+        for channel in dict.fromkeys(channels.bulk_for(key) for key in keys):
+            await channel.ready()
         return channels
 
     async def create_consumer(
