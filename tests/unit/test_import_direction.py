@@ -21,9 +21,17 @@ IMPORTERS = {
     "hiredis": {"messaging.*"},
     "numpy": {"bench.*"},
     "psutil": {"bench.machine"},
-    "pydantic": {"bench.faults", "bench.setup", "bench.workload", "bench.workload_fields"},
+    "pydantic": {
+        "bench.faults",
+        "bench.setup",
+        "bench.setup_server",
+        "bench.setup_streams",
+        "bench.workload",
+        "bench.workload_fields",
+    },
     "pydantic_core": {"bench.faults"},
-    "redis": {"messaging.*"},
+    # The driver redis-py is a yardstick for what it is like to use redis-py itself.
+    "redis": {"messaging.*", "bench.drivers.redis_py"},
     "rich": {"bench.report.*"},
     "trustme": {"bench.servers.certificates"},
     "uvloop": {"bench.ensemble"},
@@ -81,9 +89,11 @@ PURE = (
     "bench.arrivals bench.assessment bench.cautions bench.collector bench.drift bench.export.formats "
     "bench.export.hgrm bench.export.hlog bench.export.omb bench.export.parts bench.export.series_csv bench.facts "
     "bench.figures bench.floor bench.generator bench.guard bench.intervals bench.judgement bench.lanes "
-    "bench.ledger bench.look bench.measurements bench.outcome bench.overrides bench.payload bench.plan "
+    "bench.ledger bench.look bench.measurements bench.omb_driver_file bench.outcome bench.overrides "
+    "bench.payload bench.plan bench.preflight "
     "bench.process_series bench.published bench.received bench.recorder bench.report.progress bench.report.units "
     "bench.result bench.result_versions bench.retention_plan bench.schedule bench.server_events "
+    "bench.server_url bench.setup_streams "
     "bench.server_series bench.servers.configuration bench.servers.options bench.servers.readiness "
     "bench.servers.topology bench.spans bench.steadiness bench.stream_sums bench.text bench.thinning "
     "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.replies "
