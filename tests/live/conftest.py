@@ -3,9 +3,12 @@
 A third party's driver can be held against the suite by adding a way to open it to `DRIVERS`.
 """
 
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 import redis
 from processes import Place, place_in
@@ -57,3 +60,17 @@ def place(tmp_path: Path) -> Iterator[Place]:
     """A folder to run in, which is left clean."""
     with place_in(tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def tidy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A short folder for temporary files; a test has to leave it without a directory, and us without a new process."""
+    path = Path(tempfile.mkdtemp(prefix="o"))
+    monkeypatch.setattr(tempfile, "tempdir", str(path))
+    monkeypatch.setenv("TMPDIR", str(path))
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    yield path
+    left = [process for process in psutil.Process().children(recursive=True) if process.pid not in before]
+    directories = [one for one in path.iterdir() if one.is_dir()]
+    shutil.rmtree(path)
+    assert (directories, left) == ([], [])

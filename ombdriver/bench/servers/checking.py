@@ -17,8 +17,7 @@ async def config_differences(node: Node, options: Options) -> list[str]:
 
     Raises:
         RefusedError: if the server does not let us ask.
-        OSError: if it can't be asked.
-        EOFError: if it goes away meanwhile.
+        LostError: if it can't be asked.
     """
     found = []
     for name, wanted in options.items():

@@ -4,11 +4,12 @@ Talks to running nodes only; starts and ends none.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from ombdriver.bench.ask import RefusedError
 from ombdriver.bench.engine import HOST
-from ombdriver.bench.servers.node import Node
+from ombdriver.bench.servers.node import LostError, Node
 from ombdriver.bench.servers.readiness import cluster_lack, info_fields, pairs, replication_lack, sentinel_lack
 from ombdriver.bench.servers.topology import MASTER_NAME, slot_ranges
 
@@ -51,8 +52,8 @@ async def until(lack: Lack, nodes: Sequence[Node], timeout_s: float) -> None:
                         raise NotReadyError(
                             f"{said}; give them requirepass, or masteruser and masterauth of a user who may all"
                         ) from error
-                except (OSError, EOFError) as error:
-                    said = f"one of them can't be asked ({error})"
+                except LostError as error:
+                    said = str(error)
                 if said is None:
                     return
                 await asyncio.sleep(_POLL_S)
@@ -96,6 +97,7 @@ async def form_cluster(nodes: Sequence[Node], timeout_s: float) -> None:
     Raises:
         NotReadyError: as `until` does.
         RefusedError: if a node refuses its part.
+        LostError: if a node goes away before it has its part.
     """
     primaries = [node for node in nodes if node.role == "primary"]
     replicas = [node for node in nodes if node.role == "replica"]
@@ -110,27 +112,42 @@ async def form_cluster(nodes: Sequence[Node], timeout_s: float) -> None:
         for other in nodes[:number]:
             await node.ask(("CLUSTER", "MEET", HOST, str(other.port), str(other.server.bus_port)))
 
-    async def all_meet() -> str | None:
-        return await _cluster(nodes, len(nodes))
+    await until(lambda: _cluster(nodes, len(nodes)), nodes, timeout_s)
+    for node in replicas:
+        await node.ask(("CLUSTER", "REPLICATE", str(ids[node.place.follows])))
 
     async def all_in_order() -> str | None:
         lack = await _cluster(nodes, len(primaries))
         for primary in primaries:
-            lack = lack or await _replication(
-                primary, [node for node in replicas if node.place.follows == primary.name]
-            )
+            followers = [node for node in replicas if node.place.follows == primary.name]
+            lack = lack or await _replication(primary, followers)
         return lack
 
-    await until(all_meet, nodes, timeout_s)
-    for node in replicas:
-        await node.ask(("CLUSTER", "REPLICATE", str(ids[node.place.follows])))
-    await until(all_in_order, nodes, timeout_s)
+    async with contextlib.AsyncExitStack() as stack:
+        for primary in primaries if replicas else ():
+            await stack.enter_async_context(_pinging(primary))
+        await until(all_in_order, nodes, timeout_s)
+
+
+@contextlib.asynccontextmanager
+async def _pinging(primary: Node) -> AsyncIterator[None]:
+    """Lets `primary` ping its replicas every second for a while, in place of every ten.
+
+    Nodes tell clients of a replica only once it has received something, and an empty primary sends nothing else.
+    """
+    name = "repl-ping-replica-period"
+    (before,) = await primary.ask(("CONFIG", "GET", name))
+    await primary.ask(("CONFIG", "SET", name, "1"))
+    yield
+    await primary.ask(("CONFIG", "SET", name, str(before[1] if isinstance(before, list) else before)))
 
 
 async def _cluster(nodes: Sequence[Node], primaries: int) -> str | None:
     for node in nodes:
-        info, known = await node.ask(("CLUSTER", "INFO"), ("CLUSTER", "NODES"))
-        found = cluster_lack(info_fields(str(info)), str(known), len(nodes), primaries)
+        info, known, slots = await node.ask(("CLUSTER", "INFO"), ("CLUSTER", "NODES"), ("CLUSTER", "SLOTS"))
+        # First slot, last slot, then whoever has them.
+        listed = sum(len(entry) - 2 for entry in slots if isinstance(entry, list)) if isinstance(slots, list) else 0
+        found = cluster_lack(info_fields(str(info)), str(known), listed, len(nodes), primaries)
         if found:
             return f"{node.name} {found}"
     return None

@@ -18,7 +18,7 @@ from ombdriver.bench.servers.certificates import make_certificates
 from ombdriver.bench.servers.checking import config_differences, pinning_differences
 from ombdriver.bench.servers.forming import NotReadyError, form_cluster, link_replicas, watch
 from ombdriver.bench.servers.launching import LaunchError, launch
-from ombdriver.bench.servers.node import Node
+from ombdriver.bench.servers.node import LostError, Node
 from ombdriver.bench.servers.topology import ServerPlan, cannot_serve, connect_url, places, plan_faults
 from ombdriver.errors import InputError, ServerError
 
@@ -68,7 +68,7 @@ class ManagedServers:
         try:
             await servers._start(binary, timeout_s)
         except BaseException as error:
-            told = servers._told(binary, error)  # while all logs are there
+            told = await servers._told(binary, error)  # while all logs are there
             await asyncio.shield(servers.stop())
             if told is None:
                 raise
@@ -117,7 +117,7 @@ class ManagedServers:
         asked = self.nodes[len(data) :] or data  # the Sentinels, if there are any
         return connect_url(self.plan, [node.port for node in asked], self._tls.authority if self._tls else None)
 
-    def _told(self, binary: Path, error: BaseException) -> str | None:
+    async def _told(self, binary: Path, error: BaseException) -> str | None:
         """The message of a failed start; None if it has one already, or is no failure of the servers."""
         match error:
             case LaunchError():
@@ -126,10 +126,12 @@ class ManagedServers:
                 return describe(binary, error)
             case NotReadyError(node=Node(name=name)):
                 what = f"{name} {error}"
+            case LostError(node=node):
+                what = f"{node.name} {node.server.last_words()}" if await _ends(node) else f"{error}; run again"
             case NotReadyError() | RefusedError():
                 what = f"the servers did not come together: {error}"
-            case TimeoutError() | OSError() | EOFError():
-                what = f"a server could not be asked for its options ({error or 'no answer'}); run again"
+            case TimeoutError():
+                what = "the servers did not tell their options in time; run again when this machine has less to do"
             case _:
                 return None
         path = self.keep_logs()
@@ -199,3 +201,12 @@ class ManagedServers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+
+async def _ends(node: Node) -> bool:
+    """Whether a server that can't be asked has ended; its guardian may need a moment to see that."""
+    for _ in range(100):
+        if node.ended:
+            return True
+        await asyncio.sleep(0.01)
+    return False

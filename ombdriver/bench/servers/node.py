@@ -11,6 +11,18 @@ from ombdriver.bench.server import PrivateServer
 from ombdriver.bench.servers.topology import Place, Role
 
 
+class LostError(Exception):
+    """A node did not answer what it was asked: it has ended, or is about to.
+
+    Attributes:
+        node: which.
+    """
+
+    def __init__(self, node: "Node", why: Exception) -> None:
+        super().__init__(f"{node.name} can't be asked ({why})")
+        self.node = node
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """A running server and its place.
@@ -57,5 +69,13 @@ class Node:
                 os.kill(self.pid, signal.SIGKILL)
 
     async def ask(self, *commands: Sequence[str]) -> list[Reply]:
-        """The replies to `commands`; raises as `bench.ask.ask` does."""
-        return await ask(self.server.socket, *commands, login=self.login)
+        """The replies to `commands`, in their order.
+
+        Raises:
+            RefusedError: if one of them is answered with an error.
+            LostError: if the server is not there, or goes away before it has answered.
+        """
+        try:
+            return await ask(self.server.socket, *commands, login=self.login)
+        except (OSError, EOFError) as error:
+            raise LostError(self, error) from error

@@ -49,8 +49,16 @@ def sentinel_lack(master: Mapping[str, str], replicas: Sequence[Mapping[str, str
     return None if len(linked) == len(replicas) == wanted else f"knows {len(linked)} of {wanted} replicas to be linked"
 
 
-def cluster_lack(info: Mapping[str, str], nodes: str, servers: int, primaries: int) -> str | None:
-    """What one node's view lacks to be that of a whole cluster, from its CLUSTER INFO and CLUSTER NODES."""
+def cluster_lack(info: Mapping[str, str], nodes: str, listed: int, servers: int, primaries: int) -> str | None:
+    """What one node's view lacks to be that of a whole cluster.
+
+    Args:
+        info: the fields of its CLUSTER INFO.
+        nodes: its CLUSTER NODES.
+        listed: how many servers its CLUSTER SLOTS lists, where each primary has one range.
+        servers: how many there are.
+        primaries: how many of these are to be primaries by now.
+    """
     if info.get("cluster_state") != "ok":
         return f"says cluster_state:{info.get('cluster_state')}"
     if info.get("cluster_slots_assigned") != str(SLOTS) or info.get("cluster_slots_ok") != str(SLOTS):
@@ -60,7 +68,10 @@ def cluster_lack(info: Mapping[str, str], nodes: str, servers: int, primaries: i
     if len(sound) != servers or len(lines) != servers:
         return f"is connected to {len(sound)} of {servers} nodes"
     known = sum("master" in flags.split(",") for flags in sound)
-    return None if known == primaries else f"takes {known} of {servers} nodes for primaries, in place of {primaries}"
+    if known != primaries:
+        return f"takes {known} of {servers} nodes for primaries, in place of {primaries}"
+    # While replicas are primaries still, they have no slots.
+    return None if listed == servers or known == servers else f"tells clients of {listed} of {servers} nodes"
 
 
 def _sound(flags: str) -> bool:

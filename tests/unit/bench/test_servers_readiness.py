@@ -61,7 +61,7 @@ def test_what_a_sentinel_does_not_know_yet_is_told(
 
 def test_a_node_that_sees_all_of_its_cluster_lacks_nothing() -> None:
     """All slots, all nodes, and as many primaries as there are to be."""
-    assert cluster_lack(CLUSTER, NODES, 3, 2) is None
+    assert cluster_lack(CLUSTER, NODES, 3, 3, 2) is None
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,13 @@ def test_a_node_that_sees_all_of_its_cluster_lacks_nothing() -> None:
         (CLUSTER, NODES.replace("master - 0 0 2", "master,fail? - 0 0 2"), "is connected to 2 of 3 nodes"),
         (CLUSTER, NODES.replace("1 connected\n", "1 disconnected\n"), "is connected to 2 of 3 nodes"),
         (CLUSTER, NODES.replace("slave a", "master -"), "takes 3 of 3 nodes for primaries, in place of 2"),
+        (CLUSTER, NODES, "tells clients of 2 of 3 nodes"),
         (CLUSTER, "", "is connected to 0 of 3 nodes"),
     ],
 )
 def test_what_a_node_does_not_see_yet_is_told(info: dict[str, str], nodes: str, words: str) -> None:
     """One thing at a time."""
-    assert cluster_lack(info, nodes, 3, 2) == words
+    assert cluster_lack(info, nodes, 2, 3, 2) == words
 
 
 def test_names_and_values_in_turn_are_fields() -> None:
