@@ -68,9 +68,8 @@ class Worker:
         expected = Expected(run, plan.producers, partitions, plan.payload.checksums)
         self._driver = driver = await load_driver(job.driver)(job.options)
         for planned in job.worker.consumers:
-            consumer = await driver.create_consumer(
-                planned.topics, planned.subscription, planned.name, planned.partitions
-            )
+            dealt = {} if planned.partitions is None else {"partitions": planned.partitions}
+            consumer = await driver.create_consumer(planned.topics, planned.subscription, planned.name, **dealt)
             self._consumers.append(consumer)
             reader = Subscriber(expected, planned.subscription, self._book)
             self._subscribers.append(reader)
