@@ -197,6 +197,16 @@ class ClusterChannels(Channels):
             groups.setdefault(slot_of(key), []).append(key)
         return list(groups.values())
 
+    def place(self, key: bytes) -> int:
+        """See `Channels.place`: the slot."""
+        return slot_of(key)
+
+    def control_beside(self, channel: Channel) -> Channel | None:
+        """See `Channels.control_beside`."""
+        slots = self._topology.map
+        node = channel.node if isinstance(channel, KeyChannel) else None
+        return self._servers.to(node).control if node and slots and node in slots.primaries else None
+
     def blocking(self, key: bytes | None = None) -> KeyChannel:
         """See `Channels.blocking`."""
         self._check_open()
