@@ -110,10 +110,10 @@ class MQConsumer(MQClient):
             for key in keys:
                 if from_latest or key not in self._cursors:
                     self._cursors[key] = await self._end_of(key)
-            streams = {key: self._cursors[key] for key in keys}
             if channels.follows:
-                return self._noted(await self._own_fan(channels).read(streams, count, block))
-            words = commands.xread(streams, count, block)
+                cursors = {key: self._cursors[key] for key in keys}
+                return self._noted(await self._own_fan(channels).read(cursors, count, block))
+            words = commands.xread({key: self._cursors[key] for key in keys}, count, block)
             guard_s = block / 1000 + GUARD_S if block else None
             reply: ReadReply = await repeat(
                 lambda: channel.execute(*words, convert=channels.codec.read, guard_s=guard_s)

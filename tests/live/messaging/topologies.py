@@ -36,11 +36,20 @@ async def until(question: Callable[[], Awaitable[Any]], within_s: float = 30.0) 
 
 
 class Servers:
-    """Some private servers, and a plain client to each."""
+    """Some private servers."""
 
     def __init__(self, servers: Sequence[PrivateServer]) -> None:
         self.servers = list(servers)
-        self.raw = [redis.asyncio.Redis(host=HOST, port=one.port, protocol=2, socket_timeout=5) for one in servers]
+        self._raw: list[redis.asyncio.Redis] = []
+
+    @property
+    def raw(self) -> list[redis.asyncio.Redis]:
+        """A plain client to each server, of the running loop."""
+        if not self._raw:
+            self._raw = [
+                redis.asyncio.Redis(host=HOST, port=one.port, protocol=2, socket_timeout=5) for one in self.servers
+            ]
+        return self._raw
 
     def port(self, number: int) -> int:
         """Where server `number` listens."""
@@ -62,9 +71,14 @@ class Servers:
         """Lets it go on."""
         os.kill(self.servers[number].pid, signal.SIGCONT)
 
+    async def let_go(self) -> None:
+        """Closes the plain clients, so that another loop can have its own."""
+        clients, self._raw = self._raw, []
+        await asyncio.gather(*(client.aclose() for client in clients))
+
     async def aclose(self) -> None:
         """Ends all of them."""
-        await asyncio.gather(*(client.aclose() for client in self.raw))
+        await self.let_go()
         await asyncio.gather(*(one.stop() for one in self.servers))
 
 
@@ -94,6 +108,11 @@ class Cluster(Servers):
             return await connection.read_response()
         finally:
             await client.connection_pool.release(connection)
+
+    async def empty(self) -> None:
+        """Deletes all keys."""
+        for number in range(self.primaries):
+            await self.ask(number, "FLUSHALL")
 
     async def everywhere(self, *words: object) -> list[Any]:
         """One command to each server."""
@@ -187,7 +206,12 @@ class Watched(Servers):
         """Has the Sentinels make a replica the master, and waits until it is; the new master."""
         old = await self.master()
         await until(lambda: self.sentinels[0].execute_command("SENTINEL FAILOVER", MASTER))
-        return await self.until_another(old)
+        new = await self.until_another(old)
+        await until(lambda: self._is_replica(old))  # until then it takes messages that will be lost
+        return new
+
+    async def _is_replica(self, number: int) -> bool:
+        return bool((await self.raw[number].execute_command("ROLE"))[0] == b"slave")
 
     async def until_another(self, old: int) -> int:
         """Waits until another server than `old` is the master that all Sentinels name; that one."""
