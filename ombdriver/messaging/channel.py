@@ -241,6 +241,11 @@ class Channel:
             self._start_connecting().add_done_callback(attempted)
 
     @property
+    def address(self) -> tuple[Any, Any] | None:
+        """Host and port of the server, None without a connection."""
+        return self._wire.address if self._wire is not None else None
+
+    @property
     def has_connected(self) -> bool:
         """Whether there was ever a connection: from then on callers wait through failures."""
         return self._connections > 0

@@ -14,6 +14,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from ombdriver.messaging.address import check_client, cluster_connector
 from ombdriver.messaging.channel import Channel, ChannelStatistics
+from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.connection import Channels, ConnectionStatistics
 from ombdriver.messaging.errors import ClosedError, NotSentError
 from ombdriver.messaging.following import Followed, is_loss
@@ -24,6 +25,8 @@ from ombdriver.messaging.topology import ConnectTo, Topology
 
 TROUBLE_S = 2.0
 """A primary that owes replies for so long is asked whether it is still there."""
+RECONNECT = Backoff(give_up_s=2.0)
+"""A command waits no longer for a primary that can't be reached: by then it may be due at another one."""
 _ASKING = pack(("ASKING",))
 
 
@@ -102,6 +105,7 @@ class Servers:
                 Channel(
                     partial(self.connect_to, *node),
                     max_in_flight=self._max_in_flight,
+                    backoff=RECONNECT,
                     on_trouble=trouble,
                     trouble_s=TROUBLE_S,
                 )
@@ -196,6 +200,16 @@ class ClusterChannels(Channels):
         for key in keys:
             groups.setdefault(slot_of(key), []).append(key)
         return list(groups.values())
+
+    def place(self, key: bytes) -> int:
+        """See `Channels.place`: the slot."""
+        return slot_of(key)
+
+    def control_beside(self, channel: Channel) -> Channel | None:
+        """See `Channels.control_beside`."""
+        slots = self._topology.map
+        node = channel.node if isinstance(channel, KeyChannel) else None
+        return self._servers.to(node).control if node and slots and node in slots.primaries else None
 
     def blocking(self, key: bytes | None = None) -> KeyChannel:
         """See `Channels.blocking`."""

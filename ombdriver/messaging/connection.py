@@ -158,6 +158,15 @@ class Channels:
         """`keys` grouped by what one command may cover; the groups and the keys of each in the order given."""
         return [list(keys)]
 
+    def place(self, _key: bytes) -> int:
+        """A number that two keys share if one command may cover both."""
+        return 0
+
+    def control_beside(self, channel: Channel) -> Channel | None:
+        """The control channel to the server that `channel` is connected to; None if there is none to be sure of."""
+        same = not self.follows or (channel.address is not None and channel.address == self.control.address)
+        return self.control if same else None
+
     def blocking(self, _key: bytes | None = None) -> Channel:
         """A new channel for one reader, whose BLOCK holds up nobody else; to where `key` is, each time it connects.
 

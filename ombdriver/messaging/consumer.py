@@ -1,7 +1,7 @@
 """`MQConsumer`: reads streams without a group, from where it stood last."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -11,6 +11,7 @@ from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.commands import Id, Key
 from ombdriver.messaging.connection import GUARD_S, Channels, repeat
+from ombdriver.messaging.plain_fan import PlainFan
 from ombdriver.messaging.registry import Link
 from ombdriver.messaging.replies import ReadReply, Streams
 
@@ -52,6 +53,7 @@ class MQConsumer(MQClient):
         self._reading: asyncio.Lock | None = None
         self._channel: Channel | None = None
         self._channel_of: Channels | None = None
+        self._fan: PlainFan | None = None
         self._adopt(Link(redis_name, redis_url, redis_pool, kwargs), owns_link=True)
 
     def _what(self) -> str:
@@ -64,8 +66,24 @@ class MQConsumer(MQClient):
             streams: stream key to the last id already seen; 0 for all.
             count: entries per stream, at most.
         """
-        words = commands.xread(streams, count, None)[1:]
-        return self._ask("XREAD", *words, shape=lambda c: lambda reply: c.codec.read(reply).streams)
+        commands.xread(streams, count, None)  # refuses here and now what can't be
+        return self._read_now({commands.key_bytes(key): found for key, found in streams.items()}, count)
+
+    async def _read_now(self, streams: dict[bytes, Id], count: int | None) -> Streams:
+        reads = []
+        for keys in self._channels().same_node(streams):
+            some: dict[Key, Id] = {key: streams[key] for key in keys}
+            words = commands.xread(some, count, None)[1:]
+            shape = self._shape_of_read
+            reads.append(self._ask("XREAD", *words, key=keys[0], shape=shape))
+        if len(reads) == 1:
+            found: Streams = await reads[0]
+            return found
+        return [pair for one in await asyncio.gather(*reads) for pair in one]
+
+    @staticmethod
+    def _shape_of_read(channels: Channels) -> Callable[[Any], Streams]:
+        return lambda reply: channels.codec.read(reply).streams
 
     def block_read_messages(
         self, *stream_key: Key, count: int | None = None, block: int | None = None, from_latest: bool = False
@@ -92,15 +110,21 @@ class MQConsumer(MQClient):
             for key in keys:
                 if from_latest or key not in self._cursors:
                     self._cursors[key] = await self._end_of(key)
+            if channels.follows:
+                cursors = {key: self._cursors[key] for key in keys}
+                return self._noted(await self._own_fan(channels).read(cursors, count, block))
             words = commands.xread({key: self._cursors[key] for key in keys}, count, block)
             guard_s = block / 1000 + GUARD_S if block else None
             reply: ReadReply = await repeat(
                 lambda: channel.execute(*words, convert=channels.codec.read, guard_s=guard_s)
             )
-            for stream, entries in reply.streams:
-                if entries:
-                    self._cursors[commands.key_bytes(stream)] = entries[-1][0]
-            return reply.streams
+            return self._noted(reply.streams)
+
+    def _noted(self, streams: Streams) -> Streams:
+        for stream, entries in streams:
+            if entries:
+                self._cursors[commands.key_bytes(stream)] = entries[-1][0]
+        return streams
 
     async def _end_of(self, key: bytes) -> Id:
         """The last id of the stream, a message that was deleted since included; '0-0' if there is no stream yet."""
@@ -115,12 +139,20 @@ class MQConsumer(MQClient):
 
     def _own_channel(self, channels: Channels) -> tuple[Channel, asyncio.Lock]:
         if self._channel is None or self._reading is None or self._channel_of is not channels:
-            self._channel, self._channel_of, self._reading = channels.blocking(), channels, asyncio.Lock()
+            key = commands.key_bytes(self.stream_key)
+            self._channel, self._channel_of, self._reading = channels.blocking(key), channels, asyncio.Lock()
         return self._channel, self._reading
+
+    def _own_fan(self, channels: Channels) -> PlainFan:
+        if self._fan is None or not self._fan.serves(channels):
+            self._fan = PlainFan(channels)
+        return self._fan
 
     async def aclose(self) -> None:
         """Closes the consumer. A read that still waits ends with an error."""
         channel, self._channel = self._channel, None
-        if channel is not None and not self._closed:
-            await channel.aclose()
+        fan, self._fan = self._fan, None
+        for each in (channel, fan):
+            if each is not None and not self._closed:
+                await each.aclose()
         await super().aclose()

@@ -11,9 +11,10 @@ from redis.exceptions import ResponseError
 from ombdriver.messaging import commands
 from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.commands import Id, Key, Word
-from ombdriver.messaging.connection import ConnectionStatistics, repeat
+from ombdriver.messaging.connection import ConnectionStatistics
 from ombdriver.messaging.consumer import DEFAULT_BLOCK_MS
-from ombdriver.messaging.group_reader import GroupReader, look_at
+from ombdriver.messaging.group_fan import GroupFan, Make
+from ombdriver.messaging.group_reader import look_at
 from ombdriver.messaging.registry import Link
 from ombdriver.messaging.replies import Streams
 
@@ -85,7 +86,7 @@ class GroupConsumer(MQClient):
         link = group._link if group is not None else Link(redis_name, redis_url, redis_pool, kwargs)
         self.redis_name = redis_name or link.name
         self._group = group
-        self._reader: GroupReader | None = None
+        self._reader: GroupFan | None = None
         self._received = 0
         self._deleted = 0
         self._adopt(link, owns_link=group is None)
@@ -112,8 +113,8 @@ class GroupConsumer(MQClient):
             OutcomeUnknownError: when awaited, if the connection was lost: what was delivered is pending, read it by 0.
             redis.exceptions.ResponseError: when awaited, NOGROUP if the group is not there, and what else is refused.
         """
-        words = commands.xreadgroup(self.group_name, self.consumer_id, streams, count, None, noack)
-        return self._read({commands.key_bytes(key): found for key, found in streams.items()}, words, count, None)
+        make = self._reading(streams, count, None, noack)
+        return self._read({commands.key_bytes(key): found for key, found in streams.items()}, make, count, None)
 
     def block_read_messages(
         self, *stream_key: Key, block: int | None = None, count: int | None = None, noack: bool = False
@@ -121,7 +122,7 @@ class GroupConsumer(MQClient):
         """Waits for messages that nobody in the group has got; `[]` when the time is over.
 
         On several streams the group is made where it is missing, for messages from now on; the first stream's group
-        must be there.
+        must be there. In a cluster there is one read for each slot, and what comes first is given.
 
         Args:
             stream_key: more streams to read; this consumer's own comes first, then these in their order.
@@ -134,18 +135,25 @@ class GroupConsumer(MQClient):
         """
         wait_ms = DEFAULT_BLOCK_MS if block is None else block
         streams: dict[Key, Id] = dict.fromkeys((commands.key_bytes(key) for key in (self.stream_key, *stream_key)), ">")
-        words = commands.xreadgroup(self.group_name, self.consumer_id, streams, count, wait_ms, noack)
-        return self._read({commands.key_bytes(key): ">" for key in streams}, words, count, wait_ms)
+        make = self._reading(streams, count, wait_ms, noack)
+        return self._read({commands.key_bytes(key): ">" for key in streams}, make, count, wait_ms)
 
-    async def _read(
-        self, streams: Mapping[bytes, Id], words: list[Word], count: int | None, block: int | None
-    ) -> Streams:
+    def _reading(self, streams: Mapping[Key, Id], count: int | None, block: int | None, noack: bool) -> Make:
+        """Makes the command for some of `streams`; refuses here and now what can't be."""
+
+        def make(some: Mapping[Any, Id]) -> list[Word]:
+            return commands.xreadgroup(self.group_name, self.consumer_id, some, count, block, noack)
+
+        make(streams)
+        return make
+
+    async def _read(self, streams: Mapping[bytes, Id], make: Make, count: int | None, block: int | None) -> Streams:
         reader = self._own_reader()
-        new = frozenset(key for key, found in streams.items() if found in (">", b">"))
+        new = any(found in (">", b">") for found in streams.values())
         healed = False
         while True:
             try:
-                reply = await reader.read(words, new, count, block)
+                reply = await reader.read(streams, make, count, block)
             except ResponseError as error:
                 others = [key for key in streams if key != self._key]
                 if healed or not others or not str(error).startswith("NOGROUP"):
@@ -175,7 +183,10 @@ class GroupConsumer(MQClient):
 
     def _forget(self, stream: Key, gone: list[Id]) -> asyncio.Future[int]:
         self._deleted += len(gone)
-        answer = asyncio.ensure_future(self._channels().control.execute("XACK", stream, self.group_name, *gone))
+        key = commands.key_bytes(stream)
+        answer: asyncio.Future[int] = asyncio.ensure_future(
+            self._channels().small(key, "XACK", key, self.group_name, *gone)
+        )
         answer.add_done_callback(look_at)  # if it fails, the next read of what is pending meets them again
         return answer
 
@@ -201,13 +212,7 @@ class GroupConsumer(MQClient):
             AioRedisMQValueError: at once, if there is no id.
         """
         key = commands.key_bytes(self.stream_key if stream_key is None else stream_key)
-        words: list[Word] = ["XACK", key, self.group_name, *commands.ids(msg_id)]
-        return self._acknowledge(words)
-
-    async def _acknowledge(self, words: list[Word]) -> int:
-        control = self._channels().control
-        count: int = await repeat(lambda: control.execute(*words))
-        return count
+        return self._channels().small(key, "XACK", key, self.group_name, *commands.ids(msg_id))
 
     def statistics(self) -> GroupConsumerStatistics:
         """What this consumer and its connections have done so far."""
@@ -217,10 +222,10 @@ class GroupConsumer(MQClient):
             shared.bulk, shared.control, shared.blocking, self._received, parked, self._deleted
         )
 
-    def _own_reader(self) -> GroupReader:
+    def _own_reader(self) -> GroupFan:
         channels = self._channels()
         if self._reader is None or not self._reader.serves(channels):
-            self._reader = GroupReader(channels)
+            self._reader = GroupFan(channels)
         return self._reader
 
     async def aclose(self) -> None:

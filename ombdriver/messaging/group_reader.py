@@ -40,12 +40,13 @@ class GroupReader:
     """Reads for one consumer of one group, on a channel of its own.
 
     Args:
-        channels: where the channel comes from; its control channel ends a BLOCK that nobody waits for any more.
+        channels: where the channel comes from; a control channel ends a BLOCK that nobody waits for any more.
+        key: the stream that tells the server; all that is read must be readable with it in one command.
     """
 
-    def __init__(self, channels: Channels) -> None:
+    def __init__(self, channels: Channels, key: bytes) -> None:
         self._channels = channels
-        self._channel: Channel = channels.blocking()
+        self._channel: Channel = channels.blocking(key)
         self._parked: deque[_Parked] = deque()
         self._wire: Wire | None = None
         self._client_id: int | None = None
@@ -55,10 +56,6 @@ class GroupReader:
     def parked(self) -> int:
         """Replies of cancelled reads that wait for the next read."""
         return len(self._parked)
-
-    def serves(self, channels: Channels) -> bool:
-        """Whether this reads over `channels`."""
-        return self._channels is channels
 
     async def read(
         self, words: Sequence[Word], keys: frozenset[bytes], count: int | None, block: int | None
@@ -75,6 +72,17 @@ class GroupReader:
             OutcomeUnknownError: if the connection was lost; what the server delivered is then pending for the consumer.
             redis.exceptions.ResponseError: if the server refuses.
         """
+        patience = self._channels.patience()
+        while True:
+            try:
+                return await self._read(words, keys, count, block)
+            except RedisError as error:
+                if not await patience.allows(error):
+                    raise
+
+    async def _read(
+        self, words: Sequence[Word], keys: frozenset[bytes], count: int | None, block: int | None
+    ) -> ReadReply:
         if keys and (found := await self._from_parked(keys, count)).streams:
             return found
         if self._unblocking is not None:
@@ -99,6 +107,12 @@ class GroupReader:
                 if blocks and not read.reply.done():
                     self._unblock()
             raise
+
+    def park(self, keys: frozenset[bytes], reply: ReadReply) -> None:
+        """Keeps a reply that was not handed over, for the next read of `keys`."""
+        kept: asyncio.Future[ReadReply] = asyncio.get_running_loop().create_future()
+        kept.set_result(reply)
+        self._parked.append(_Parked(keys, kept))
 
     async def _from_parked(self, keys: frozenset[bytes], count: int | None) -> ReadReply:
         """The first parked reply with messages of `keys`; replies without any are cleared away."""
@@ -130,12 +144,11 @@ class GroupReader:
 
     def _unblock(self) -> None:
         """Ends the BLOCK that nobody waits for, so that it takes no message, and the next read need not wait for it."""
-        if self._client_id is None:
+        control = self._channels.control_beside(self._channel) if not self._channels.is_closed else None
+        if self._client_id is None or control is None:
             return
         with contextlib.suppress(RedisError):  # closed meanwhile: then there is nothing to end
-            answer = asyncio.ensure_future(
-                self._channels.control.execute("CLIENT", "UNBLOCK", self._client_id, guard_s=GUARD_S)
-            )
+            answer = asyncio.ensure_future(control.execute("CLIENT", "UNBLOCK", self._client_id, guard_s=GUARD_S))
             answer.add_done_callback(look_at)
             self._unblocking = answer
 

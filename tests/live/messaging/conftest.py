@@ -1,12 +1,49 @@
 """What the live tests of the messaging library share: raw looks at the server, and waiting for what it shows."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 import redis.asyncio
+from topologies import Cluster, cluster
+
+from ombdriver.bench.engine import find_binary
+from ombdriver.errors import ServerError
 
 Waits = Callable[[int], Awaitable[None]]
+
+
+@pytest.fixture(scope="session", params=["valkey", "redis"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn, for tests that start servers themselves."""
+    name: str = request.param
+    try:
+        find_binary(name)
+    except ServerError as error:
+        if name == "valkey" or os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    return name
+
+
+@pytest.fixture(scope="session")
+def lasting_cluster(engine: str) -> Iterator[Cluster]:
+    """Three primaries for the whole session; tests ask for `three`."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        opening = cluster(engine)
+        made = runner.run(opening.__aenter__())
+        runner.run(made.let_go())
+        yield made
+        runner.run(opening.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def three(lasting_cluster: Cluster) -> AsyncIterator[Cluster]:
+    """A cluster of three primaries, emptied. Whoever moves a slot moves it back."""
+    await lasting_cluster.empty()
+    yield lasting_cluster
+    await lasting_cluster.let_go()
 
 
 @pytest.fixture

@@ -1,0 +1,107 @@
+"""Behind Sentinels: the master changes, by order or by death, and who sends and reads goes on at the new one."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+import redis.asyncio
+from sending import Sending, account
+from topologies import HOST, MASTER, Watched, sentinel
+
+from ombdriver import GroupConsumer, GroupManager, MQClient, MQConsumer, MQProducer, NotSentError, OutcomeUnknownError
+
+
+@pytest.fixture
+async def watched(engine: str) -> AsyncIterator[Watched]:
+    """A master and a replica, of the test's own."""
+    async with sentinel(engine, 1) as made:
+        yield made
+
+
+async def stored(producer: MQProducer) -> list[int]:
+    """The numbers of all messages, as they lie."""
+    return [int(fields["n"]) for _, fields in await producer.query_messages("s")]
+
+
+async def test_an_ordered_failover_is_lived_through(watched: Watched) -> None:
+    """Sends refused by the old master (READONLY) are sent to the new one; readers go on; nothing is stored twice."""
+    async with (
+        MQProducer("s", redis_url=watched.url) as producer,
+        GroupManager("s", redis_url=watched.url) as manager,
+        GroupConsumer("s", "g", "c", redis_url=watched.url) as member,
+        MQConsumer("s", redis_url=watched.url) as plain,
+    ):
+        await manager.create_group("g")
+        await plain.block_read_messages(block=1)
+        seen: list[int] = []
+        by_plain: list[int] = []
+
+        async def read_group() -> None:
+            while -1 not in seen:
+                with contextlib.suppress(OutcomeUnknownError):  # what it held is pending
+                    for _, entries in await member.block_read_messages():
+                        seen.extend(int(fields["n"]) for _, fields in entries)
+                        await member.ack_message(*(entry for entry, _ in entries))
+
+        async def read_plain() -> None:
+            while -1 not in by_plain:
+                for _, entries in await plain.block_read_messages():
+                    by_plain.extend(int(fields["n"]) for _, fields in entries)
+
+        readers = [asyncio.create_task(read_group()), asyncio.create_task(read_plain())]
+        sending = Sending(producer)
+        await sending.more(500)
+        new = await watched.fail_over()
+        await sending.more(500)
+        outcomes = await sending.stop()
+        await producer.send_message({"n": -1})
+        await asyncio.gather(*readers)
+        account(outcomes, [n for n in await stored(producer) if n >= 0])
+        assert new == 1
+        assert await producer.check_health() is True
+        assert len(set(by_plain)) == len(by_plain)
+        assert (await manager.get_groups_info())[0]["name"] == "g"
+
+
+async def test_the_death_of_a_master_is_lived_through(watched: Watched) -> None:
+    """In-flight messages have an unknown outcome; later ones wait for the new master."""
+    async with MQProducer("s", redis_url=watched.url) as producer, MQClient(redis_url=watched.url) as client:
+        assert await client.get_stream_length("s") == 0
+        sending = Sending(producer)
+        await sending.more(500)
+        watched.kill(0)
+        length = await client.get_stream_length("s")
+        await sending.more(500)
+        outcomes = await sending.stop()
+        account(outcomes, await stored(producer))
+        assert length > 0
+        assert await watched.until_another(0) == 1
+
+
+async def test_a_connection_is_checked_to_lead_to_a_master(watched: Watched) -> None:
+    """A Sentinel may still name a server that has become a replica: that counts as a failure to connect."""
+    await watched.raw[0].execute_command("REPLICAOF", HOST, watched.port(1))  # behind the Sentinels' back
+    async with MQProducer("s", redis_url=watched.url) as producer:
+        with pytest.raises(NotSentError, match="no master"):
+            await producer.send_message({"f": 1})
+
+
+async def test_a_client_of_sentinel_lends_its_settings(watched: Watched) -> None:
+    """As before, and it follows the master too."""
+    guards = redis.asyncio.Sentinel([(HOST, port) for port in watched.sentinel_ports])
+    lent = guards.master_for(MASTER, decode_responses=True)
+    async with MQProducer("s", redis_pool=lent) as producer:
+        await producer.send_message({"n": 0})
+        await watched.fail_over()
+        await producer.send_message({"n": 1})
+        assert 1 in await stored(producer)
+    await lent.aclose()
+    await guards.aclose()
+
+
+async def test_sentinels_that_do_not_know_the_master_are_told(watched: Watched) -> None:
+    """At once, by its name."""
+    async with MQProducer("s", redis_url=watched.url.replace(f"/{MASTER}", "/nobody")) as producer:
+        with pytest.raises(NotSentError, match="nobody"):
+            await producer.send_message({"f": 1})
