@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.server_url import check_url, has_login, join, scheme_kind
+from ombdriver.bench.servers.options import unquoted
 from ombdriver.bench.servers.topology import ServerPlan, Topology, plan_faults
 from ombdriver.bench.text import shown
 from ombdriver.secrets import HIDDEN, redact_url
@@ -208,7 +209,7 @@ class Server(BaseModel):
     def started_password(self) -> str | None:
         """The password that servers which are started ask for, if their options say so."""
         password = self.config.get("requirepass")
-        return password if isinstance(password, str) and password else None
+        return unquoted(password) if isinstance(password, str) and password else None
 
     @property
     def replicas_started(self) -> int:

@@ -1,0 +1,234 @@
+"""Whole runs on the setups that start servers: every topology, and failovers in the middle of a measurement."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+from managed import present
+from rig import WORKLOAD, reasons
+
+from ombdriver.bench import benchmark
+from ombdriver.bench.benchmark import Request
+from ombdriver.bench.interrupt import Interrupt
+from ombdriver.bench.report.live import QuietView
+from ombdriver.bench.report.progress import Progress
+from ombdriver.bench.result import Result
+from ombdriver.bench.servers.managed import ManagedServers
+from ombdriver.bench.servers.topology import ServerPlan
+from ombdriver.bench.setup import Setup
+from ombdriver.bench.workload import Workload
+from ombdriver.errors import RunError
+
+SPREAD = {"partitionsPerTopic": 12, "consumerPerSubscription": 2, "producersPerTopic": 2}
+LONG = {"testDuration": "6s", "producerRate": 1000, "drainTimeout": "20s"}
+ENGINES = ("valkey", "redis")
+
+
+class WatchedView(QuietView):
+    """Tells a test when the measurement has begun."""
+
+    def __init__(self) -> None:
+        self.measuring = asyncio.Event()
+
+    def _show(self, progress: Progress) -> None:
+        if progress.phase == "measure":
+            self.measuring.set()
+
+
+@dataclass
+class ManagedRun:
+    """A run under way.
+
+    Attributes:
+        finished: the run.
+        view: what it shows.
+        servers: those that it has started so far.
+    """
+
+    finished: "asyncio.Task[benchmark.Finished | None]"
+    view: WatchedView
+    servers: list[ManagedServers] = field(default_factory=list)
+
+    async def measuring(self) -> ManagedServers:
+        """The servers, as soon as something was measured."""
+        begun = asyncio.ensure_future(self.view.measuring.wait())
+        await asyncio.wait([begun, self.finished], return_when=asyncio.FIRST_COMPLETED)
+        if not begun.done():
+            self.finished.result()
+        return self.servers[0]
+
+    async def result(self) -> Result:
+        """What it found."""
+        finished = await self.finished
+        assert finished is not None
+        return finished.result
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, setup: Setup, monkeypatch: pytest.MonkeyPatch, **workload: object
+) -> AsyncIterator[ManagedRun]:
+    """Starts a run of a small workload; afterwards no process of it is left."""
+    started: list[ManagedServers] = []
+
+    async def start(plan: ServerPlan) -> ManagedServers:
+        started.append(await ManagedServers.start(plan))
+        return started[-1]
+
+    monkeypatch.setattr(benchmark, "ManagedServers", SimpleNamespace(start=start))
+    lines = [f"{name}: {value}" for name, value in (WORKLOAD | workload).items()]
+    request = Request(Workload.parse("\n".join(lines), "w"), setup, folder, None, cores=2)
+    view = WatchedView()
+    with Interrupt() as stop:
+        task = asyncio.create_task(benchmark.run(request, view, stop))
+        try:
+            yield ManagedRun(task, view, started)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+    left = [each.cmdline() for each in psutil.Process().children(recursive=True)]
+    assert [words for words in left if "resource_tracker" not in str(words)] == []  # Python's own stays
+
+
+def setup_of(server: str, streams: str = "{}") -> Setup:
+    """A setup with these parts."""
+    return Setup.parse(f"name: s\ndriver: redis-streams\nserver: {server}\nstreams: {streams}\n", "s.yaml")
+
+
+def all_arrived(result: Result, messages: int) -> bool:
+    """Whether every subscription has received every message, once."""
+    return all(
+        (each.acknowledged, each.received, each.lost, each.duplicates) == (messages, messages, 0, 0)
+        for each in result.delivery
+    )
+
+
+@pytest.mark.parametrize(
+    ("server", "streams"),
+    [
+        ("{engine: valkey, topology: replicated, replicas: 2}", "{waitReplicas: 2}"),
+        ("{engine: redis, topology: sentinel}", "{}"),
+        ("{engine: valkey, topology: cluster}", "{placement: balanced}"),
+        ("{engine: redis, topology: cluster, replicas: 1}", "{ack: each, assignment: exclusive}"),
+        ("{engine: valkey, topology: cluster}", "{read: plain}"),
+        ("{engine: redis, tls: true}", "{ack: delete}"),
+        ("{engine: redis, topology: cluster, tls: true}", "{waitReplicas: 0}"),
+        ("{engine: valkey, unixSocket: true}", "{retention: {maxage: 10s}}"),
+        ("{engine: valkey, config: {requirepass: 'p@ss/word', appendonly: yes, appendfsync: always}}", "{ack: none}"),
+    ],
+)
+async def test_a_run_goes_through_on_every_topology(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str, streams: str
+) -> None:
+    """Everything that was sent arrives, and the result says on what it ran; nothing is left."""
+    setup = setup_of(server, streams)
+    assert setup.server is not None
+    present(setup.server.plan.engine)
+    async with running(tmp_path, setup, monkeypatch, subscriptionsPerTopic=1, **SPREAD) as run:
+        result = await run.result()
+
+    assert all_arrived(result, 4000)
+    told = result.environment["server"]
+    assert told["mode"] == ("cluster" if setup.server.topology == "cluster" else "standalone")
+    assert told["primaries"] == (3 if setup.server.topology == "cluster" else 1)
+    assert told["tls"] is bool(setup.server.tls)
+    assert "p@ss" not in str(result)
+    assert not reasons(result)
+
+
+async def test_balanced_partitions_lie_evenly_on_all_primaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve on three, as each primary says itself."""
+    setup = setup_of("{engine: valkey, topology: cluster}", "{placement: balanced}")
+    async with running(tmp_path, setup, monkeypatch, **LONG, **SPREAD) as run:
+        servers = await run.measuring()
+        counts = []
+        for node in servers.nodes:
+            (keys,) = await node.ask(["KEYS", "{ombdriver-*"])
+            assert isinstance(keys, list)
+            counts.append(sum(not key.endswith(b"placement") for key in keys))
+        await run.result()
+
+    assert counts == [4, 4, 4]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_run_lives_through_the_end_of_a_primary_of_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    """Its replica takes over; what it had not got is counted as lost, exactly, and the gap is told."""
+    setup = setup_of(f"{{engine: {present(engine)}, topology: cluster, replicas: 1}}", "{placement: balanced}")
+    async with running(tmp_path, setup, monkeypatch, **LONG, **SPREAD) as run:
+        servers = await run.measuring()
+        servers.node("primary-1").kill()
+        result = await run.result()
+
+    _goes_on(result, "primary-1")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_run_lives_through_a_failover_behind_sentinels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    """Sentinels make the replica the primary, and producers and consumers find it."""
+    setup = setup_of(f"{{engine: {present(engine)}, topology: sentinel, replicas: 1}}")
+    async with running(tmp_path, setup, monkeypatch, **LONG, **SPREAD) as run:
+        servers = await run.measuring()
+        servers.node("primary-1").kill()
+        result = await run.result()
+
+    _goes_on(result, "primary-1")
+
+
+def _goes_on(result: Result, ended: str) -> None:
+    """The account is whole, everything was sent, the gap is told, and nothing came twice as a new entry."""
+    assert not result.partial
+    totals = result.totals
+    assert totals["published"] + totals["publishErrors"] == 6000
+    assert totals["unsent"] == totals["unanswered"] == 0
+    for each in result.delivery:
+        assert each.acknowledged + each.recovered == each.received + each.lost + each.trimmed + each.undelivered
+        assert each.undelivered == each.trimmed == each.duplicates == 0
+    caveats = {each.kind: each.message for each in result.caveats}
+    assert ended in caveats["serversEnded"]
+    assert "longest gap in the acknowledgements" in caveats["reconnects"]
+    assert result.counters["longestSilenceMs"] > 500
+
+
+async def test_a_run_ends_when_what_is_left_can_not_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A primary without anybody to take over; what was measured is stored, and the logs are kept and named."""
+    async with running(tmp_path, setup_of("{engine: valkey, topology: replicated}"), monkeypatch, **LONG) as run:
+        servers = await run.measuring()
+        servers.node("primary-1").kill()
+        with pytest.raises(RunError) as caught:
+            await run.finished
+
+    message = str(caught.value)
+    assert "the private server primary-1" in message
+    kept = message.rpartition("are kept in ")[2].rstrip(")")
+    assert os.path.getsize(kept) > 0
+    os.unlink(kept)
+    assert [name for name in os.listdir(tmp_path) if name.endswith(".json")]
+
+
+@pytest.mark.parametrize(
+    ("setup", "fault"),
+    [
+        ("server: {engine: valkey}\nstreams: {ack: delete}", "XACKDEL, which Redis has from 8.2 on"),
+        ("server: {engine: valkey}\nstreams: {waitReplicas: 1}", "waitReplicas is 1, and the server has 0 replicas"),
+    ],
+)
+async def test_a_feature_that_the_server_lacks_is_refused_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setup: str, fault: str
+) -> None:
+    """With the version that has it, or the way out."""
+    made = Setup.parse(f"name: s\ndriver: redis-streams\n{setup}\n", "s.yaml")
+    async with running(tmp_path, made, monkeypatch, subscriptionsPerTopic=2) as run:
+        with pytest.raises(RunError, match=fault):
+            await run.finished
