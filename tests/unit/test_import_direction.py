@@ -84,8 +84,8 @@ PURE = (
     "bench.process_series bench.published bench.received bench.recorder bench.report.progress bench.report.units "
     "bench.result bench.result_versions bench.retention_plan bench.schedule bench.server_events "
     "bench.server_series bench.spans bench.steadiness bench.stream_sums bench.text bench.thinning "
-    "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.replies "
-    "messaging.topic"
+    "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.balance "
+    "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic"
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
 
