@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ombdriver.messaging import (
+        AcknowledgedTrimmer,
         AioGroupCreateError,
         AioGroupError,
         AioRedisMQException,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AcknowledgedTrimmer",
     "AioGroupCreateError",
     "AioGroupError",
     "AioRedisMQException",

@@ -138,6 +138,7 @@ async def run(
             return None
         await telemetry.stop()
         course.accounts.caveats += remarks.on_servers(servers.ended() if servers else ())
+        course.accounts.caveats += remarks.on_retention(driver.statistics())
         finished = _keep(request, plan, course, facts, telemetry, thresholds, load_at_start)
         on_stored(finished)
         if failure is not None:

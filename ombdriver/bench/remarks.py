@@ -87,6 +87,24 @@ def on_servers(ended: Sequence[str]) -> list[Caveat]:
     return [Caveat("serversEnded", f"{which} ended during the run, and what was left went on without; see the gap")]
 
 
+def on_retention(counters: Mapping[str, int]) -> list[Caveat]:
+    """What whoever trims by acknowledgements has counted."""
+    found = []
+    if cut := counters.get("trimmedUnacknowledged", 0):
+        found.append(
+            Caveat(
+                "retentionBreached",
+                f"{cut:,} entries were cut that a group without live consumers had not acknowledged: a bound of"
+                " retention was passed; raise maxlen or maxage, or see why nobody reads",
+            )
+        )
+    if failed := counters.get("failedTrims", 0):
+        found.append(
+            Caveat("trimmingFailed", f"{failed:,} attempts to trim failed, so streams grew; may this user run XTRIM?")
+        )
+    return found
+
+
 def on_drain(unsent: int, unanswered: int, counters: Mapping[str, int], errors: Counter[str]) -> list[Caveat]:
     """What did not end well.
 
@@ -131,14 +149,6 @@ def on_drain(unsent: int, unanswered: int, counters: Mapping[str, int], errors: 
                 "pollingReads",
                 f"{polling:,} consumers have too many partitions for blocking reads on a cluster, so they ask all of"
                 " them in turn, up to 20 ms apart; use more consumers with assignment: exclusive",
-            )
-        )
-    if cut := counters.get("trimmedUnacknowledged", 0):
-        found.append(
-            Caveat(
-                "retentionBreached",
-                f"{cut:,} entries were cut that a group had not acknowledged: the bound of retention was passed;"
-                " raise maxlen or maxage, or see why the group lags",
             )
         )
     for text, count in errors.most_common(MOST_ERRORS):

@@ -24,8 +24,10 @@ from ombdriver.messaging.group_manager import GroupManager
 from ombdriver.messaging.pool import RedisPool
 from ombdriver.messaging.producer import MQProducer
 from ombdriver.messaging.topic import Topic
+from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 
 __all__ = [
+    "AcknowledgedTrimmer",
     "AioGroupCreateError",
     "AioGroupError",
     "AioRedisMQException",

@@ -9,10 +9,11 @@ from ombdriver.messaging.slots import SlotMap, slot_of
 
 
 def balanced_tags(topic: str, partitions: int, slots: SlotMap) -> tuple[str, ...]:
-    """The tag of each partition: `topic:p`, or `topic:p:s` with the smallest salt s that leads to the primary due.
+    """The tag of each partition: `topic:p`, or `topic:p/s` with the smallest salt s that leads to the primary due.
 
     Partition p is due at primary p modulo their number, in the order of their lowest slots; so shares differ by one
-    at most, and everybody who sees the same slots chooses the same tags.
+    at most, and everybody who sees the same slots chooses the same tags. The slash keeps a salted tag apart from the
+    natural ones of a topic whose name has a colon.
 
     Raises:
         ValueError: if no primary has a slot.
@@ -28,6 +29,6 @@ def balanced_tags(topic: str, partitions: int, slots: SlotMap) -> tuple[str, ...
         for salt in count():
             if slots.node_of(slot_of(tag.encode())) == due:
                 break
-            tag = f"{natural}:{salt}"
+            tag = f"{natural}/{salt}"
         tags.append(tag)
     return tuple(tags)

@@ -3,7 +3,7 @@
 Commands here are rare, so they go through redis-py, which gives bytes; `replies` makes the caller's shape of them.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,7 +11,10 @@ from ombdriver.messaging import commands, retention
 from ombdriver.messaging.commands import Id, Key, Word
 from ombdriver.messaging.connection import Channels, ConnectionStatistics
 from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, ClosedError
+from ombdriver.messaging.placement import placed
 from ombdriver.messaging.registry import Link
+from ombdriver.messaging.topic import Topic
+from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 
 
 class MQClient:
@@ -175,6 +178,43 @@ class MQClient:
         key = commands.key_bytes(stream_key)
         minid = await retention.oldest_needed(self._channels().ask, key)
         return 0 if minid is None else await self.trim_stream(key, approximate=approximate, minid=minid)
+
+    def keep_trimmed(
+        self,
+        keys: Iterable[Key],
+        every_s: float = 1.0,
+        maxlen: int | None = None,
+        max_age_s: float | None = None,
+        approximate: bool = True,
+        dead_after_s: float = 60.0,
+    ) -> AcknowledgedTrimmer:
+        """Removes what every group has acknowledged, in the background: `async with client.keep_trimmed(keys): ...`.
+
+        Args and errors are those of `AcknowledgedTrimmer`. Closing the client ends it too.
+        """
+        return AcknowledgedTrimmer(
+            self._channels,
+            keys,
+            every_s=every_s,
+            maxlen=maxlen,
+            max_age_s=max_age_s,
+            approximate=approximate,
+            dead_after_s=dead_after_s,
+        )
+
+    # -- topics ----------------------------------------------------------------------------------------------------
+
+    async def balanced_topic(self, name: str, partitions: int) -> Topic:
+        """A topic whose partitions are spread evenly over the primaries of a cluster, the same for everybody who asks.
+
+        The first who asks chooses, and records the choice at `{name}:placement`. On one server the topic is
+        `Topic(name, partitions)`, and nothing is recorded.
+
+        Raises:
+            AioRedisMQValueError: if the name or the number can't be, or the topic is recorded with another number.
+            redis.exceptions.RedisError: if the server can't be asked.
+        """
+        return await placed(self._channels(), name, partitions)
 
     # -- ways to the server ----------------------------------------------------------------------------------------
 

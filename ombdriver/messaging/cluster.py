@@ -163,7 +163,7 @@ class ClusterChannels(Channels):
 
     @property
     def slots(self) -> SlotMap | None:
-        """Which primary has which slots, as far as is known."""
+        """See `Channels.slots`."""
         return self._topology.map
 
     async def ready_for(self, key: bytes | None = None) -> None:

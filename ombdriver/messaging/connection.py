@@ -29,6 +29,7 @@ from ombdriver.messaging.lifetime import Open, abandon
 from ombdriver.messaging.refusals import was_not_carried_out
 from ombdriver.messaging.replies import Codec
 from ombdriver.messaging.resp import Argument, pack
+from ombdriver.messaging.slots import SlotMap
 from ombdriver.messaging.wire import Convert
 
 T = TypeVar("T")
@@ -132,6 +133,11 @@ class Channels:
     def id_of(self, reply: bytes | None) -> Any:
         """The reply of XADD in the caller's shape. As a method it keeps this object alive until the reply is there."""
         return reply.decode() if reply is not None and self.codec.decodes else reply
+
+    @property
+    def slots(self) -> SlotMap | None:
+        """Which primary of a cluster has which slots, as far as is known; None when this is no cluster."""
+        return None
 
     # -- channels --------------------------------------------------------------------------------------------------
 

@@ -17,18 +17,21 @@ _CACHE_LIMIT = 65_536
 class Topic:
     """A topic of `partitions` streams; partition p is the stream key `{name:p}`.
 
-    The braces are Redis Cluster's hash tag: all keys of one partition share a slot, and partitions spread.
+    The braces are Redis Cluster's hash tag: all keys of one partition share a slot, and partitions spread, fairly but
+    not evenly. `MQClient.balanced_topic` gives one whose partitions are spread evenly.
 
     Args:
         name: not empty, without braces.
         partitions: 1 or more. Changing it for a topic in use sends keys to other partitions than before.
+        tags: the hash tag of each partition, in place of `name:p`.
 
     Raises:
-        AioRedisMQValueError: if `name` or `partitions` is not as said.
+        AioRedisMQValueError: if one of them is not as said.
     """
 
     name: str
     partitions: int = 1
+    tags: tuple[str, ...] | None = field(default=None, repr=False)
     keys: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -38,7 +41,22 @@ class Topic:
             )
         if not isinstance(self.partitions, int) or isinstance(self.partitions, bool) or self.partitions < 1:
             raise AioRedisMQValueError(f"topic {self.name!r}: partitions is {self.partitions!r}; give 1 or more")
-        object.__setattr__(self, "keys", tuple(stream_key(self.name, p) for p in range(self.partitions)))
+        if self.tags is None:
+            keys = tuple(stream_key(self.name, p) for p in range(self.partitions))
+        else:
+            self._check_tags(self.tags)
+            keys = tuple(f"{{{tag}}}" for tag in self.tags)
+        object.__setattr__(self, "keys", keys)
+
+    def _check_tags(self, tags: tuple[str, ...]) -> None:
+        good = isinstance(tags, tuple) and all(
+            isinstance(tag, str) and tag and not set(tag) & set("{}") for tag in tags
+        )
+        if not good or len(tags) != self.partitions or len(set(tags)) != len(tags):
+            raise AioRedisMQValueError(
+                f"topic {self.name!r}: tags are {tags!r}; give a tuple with a text of its own for each of the "
+                f"{self.partitions} partitions, without braces"
+            )
 
     def key(self, partition: int) -> str:
         """The stream key of `partition`, counted from 0.

@@ -96,8 +96,8 @@ PURE = (
     "bench.server_url bench.setup_streams "
     "bench.server_series bench.servers.configuration bench.servers.options bench.servers.readiness "
     "bench.servers.topology bench.spans bench.steadiness bench.stream_sums bench.text bench.thinning "
-    "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.replies "
-    "messaging.topic"
+    "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.balance "
+    "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic"
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
 

@@ -22,15 +22,17 @@ from ombdriver.bench.drivers.stream_producer import Cut, StreamProducer
 from ombdriver.bench.drivers.stream_readers import Reading, make_consumer
 from ombdriver.bench.drivers.stream_server import address, ask, border, check_version, facts, has_command, settings
 from ombdriver.bench.drivers.stream_topics import StreamTopics
-from ombdriver.bench.drivers.stream_trimmer import StreamTrimmer
 from ombdriver.bench.look import Look, Stream
 from ombdriver.errors import DriverError, ServerError
 from ombdriver.messaging.address import open_client
 from ombdriver.messaging.cluster import open_channels
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.resp import pack
+from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 from ombdriver.secrets import redact_url
 
+DEAD_AFTER_S = 10.0
+"""A consumer that has asked for nothing so long after its BLOCK keeps nothing from being trimmed past a bound."""
 DELETE_TIMEOUT_S = 30.0
 """How long deleting everything may take."""
 
@@ -56,7 +58,7 @@ class RedisStreamsDriver:
         self._topics = StreamTopics(self._channels, options.balanced)
         self._created: list[TopicSpec] = []
         self._renewing: asyncio.Task[None] | None = None
-        self._trimmer: StreamTrimmer | None = None
+        self._trimmer: AcknowledgedTrimmer | None = None
         self._reading: list[Reading] = []
         self._observing: Channels | None = None
 
@@ -87,7 +89,20 @@ class RedisStreamsDriver:
             made = (("XGROUP", "CREATE", key, group, "0", "MKSTREAM") for key, group in pairs)
             await asyncio.gather(*(channels.send(words[2], pack(words), bulk=False) for words in made))
         if self._options.keep_unacknowledged:
-            self._trimmer = StreamTrimmer(self._channels, keys, self._options, self._statistics)
+            self._trimmer = self._trimmer_of(keys)
+            await self._trimmer.__aenter__()
+
+    def _trimmer_of(self, keys: Sequence[bytes]) -> AcknowledgedTrimmer:
+        options, channels = self._options, self._channels
+        age_s = None if options.bound_age_ms is None else options.bound_age_ms / 1000
+        return AcknowledgedTrimmer(
+            lambda: channels,
+            keys,
+            maxlen=options.bound_entries,
+            max_age_s=age_s,
+            approximate=not options.exact_trim,
+            dead_after_s=options.block_ms / 1000 + DEAD_AFTER_S,
+        )
 
     async def create_producer(self, topic: TopicSpec, on_replies: OnReplies) -> DriverProducer:
         """See `driver.Driver.create_producer`."""
@@ -189,6 +204,9 @@ class RedisStreamsDriver:
         for channels in self._sending:
             now = channels.statistics()
             found["reconnects"] += sum(each.reconnects for each in (now.bulk, now.control, *now.blocking))
+        for done in self._trimmer.statistics().values() if self._trimmer else ():
+            found["trimmedUnacknowledged"] += done.breached
+            found["failedTrims"] += done.failures
         return {name: count for name, count in found.items() if count}
 
     async def _stop_tasks(self) -> None:

@@ -95,7 +95,11 @@ async def delete(channels: Channels, run_id: str, topics: Sequence[TopicSpec], k
 
 async def forget(channels: Channels, run_id: str, topics: Sequence[TopicSpec]) -> None:
     """Deletes what was written of a run, and nothing that it created."""
-    own = [record(run_id), (ALIVE + run_id).encode(), *(placement.record_key(topic.name) for topic in topics)]
+    own = [
+        record(run_id),
+        (ALIVE + run_id).encode(),
+        *(placement.placement_key(topic.name).encode() for topic in topics),
+    ]
     await asyncio.gather(*(ask(channels, key, "UNLINK", key) for key in own))
 
 

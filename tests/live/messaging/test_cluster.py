@@ -10,6 +10,8 @@ import redis.asyncio
 from topologies import Cluster
 
 from ombdriver import (
+    AioRedisMQException,
+    AioRedisMQValueError,
     Group,
     GroupConsumer,
     GroupManager,
@@ -238,3 +240,38 @@ async def test_a_cluster_client_that_is_dropped_is_closed_with_a_warning(three: 
         holder.clear()
     while len(await three.raw[three.owner("s")].client_list()) == before:  # noqa: ASYNC110 - the server's
         await asyncio.sleep(0.002)
+
+
+async def test_a_balanced_topic_has_even_shares_and_is_recorded(three: Cluster) -> None:
+    """Whoever asks later gets what the first one chose, also when slots have moved; another number is refused."""
+    async with MQClient(redis_url=three.url) as first, MQClient(redis_url=three.url) as second:
+        topic = await first.balanced_topic("orders", 12)
+        assert [three.owner(key) for key in topic.keys] == [0, 1, 2] * 4
+        assert await second.balanced_topic("orders", 12) == topic
+        with pytest.raises(AioRedisMQValueError, match="recorded with 12 partitions"):
+            await second.balanced_topic("orders", 6)
+        async with MQProducer(topic, redis_url=three.url) as producer:
+            await fill(producer, 24)
+            assert [await producer.get_stream_length(key) for key in topic.keys] == [2] * 12
+        record = "{orders}:placement"
+        await three.raw[three.owner(record)].set(record, '["other:0", "other:1"]')
+        assert (await second.balanced_topic("orders", 2)).keys == ("{other:0}", "{other:1}")
+        await three.raw[three.owner(record)].set(record, "nonsense")
+        with pytest.raises(AioRedisMQException, match="no placement"):
+            await second.balanced_topic("orders", 2)
+
+
+async def test_many_who_ask_for_a_balanced_topic_at_once_agree(three: Cluster) -> None:
+    """One of them is first."""
+    clients = [MQClient(redis_url=three.url) for _ in range(5)]
+    topics = await asyncio.gather(*(client.balanced_topic("t", 7) for client in clients))
+    assert len(set(topics)) == 1
+    for client in clients:
+        await client.aclose()
+
+
+async def test_a_topic_on_one_server_is_placed_naturally(valkey_url: str) -> None:
+    """And nothing is recorded."""
+    async with MQClient(redis_url=valkey_url) as client:
+        assert await client.balanced_topic("t", 3) == Topic("t", 3)
+        assert await client.redis_pool.keys("*") == []

@@ -206,12 +206,7 @@ class Watched(Servers):
         """Has the Sentinels make a replica the master, and waits until it is; the new master."""
         old = await self.master()
         await until(lambda: self.sentinels[0].execute_command("SENTINEL FAILOVER", MASTER))
-        new = await self.until_another(old)
-        await until(lambda: self._is_replica(old))  # until then it takes messages that will be lost
-        return new
-
-    async def _is_replica(self, number: int) -> bool:
-        return bool((await self.raw[number].execute_command("ROLE"))[0] == b"slave")
+        return await self.until_another(old)
 
     async def until_another(self, old: int) -> int:
         """Waits until another server than `old` is the master that all Sentinels name; that one."""

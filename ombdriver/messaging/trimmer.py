@@ -1,0 +1,188 @@
+"""Keeps streams trimmed in the background: what every group has acknowledged goes, and no more, save for a bound.
+
+The rules are those of `retention`; this looks, cuts and counts.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from redis.exceptions import RedisError
+
+from ombdriver.messaging import commands, retention
+from ombdriver.messaging.commands import Key, Word
+from ombdriver.messaging.connection import Channels
+from ombdriver.messaging.errors import AioRedisMQValueError, ClosedError
+from ombdriver.messaging.retention import Parts, cut, parts_of, text_of
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 500
+"""Entries looked at in one step, when a stream is longer than its bound."""
+
+
+@dataclass(slots=True)
+class TrimStatistics:
+    """What was done to one stream.
+
+    Attributes:
+        trimmed: entries removed in all.
+        breached: those of them that a group without live consumers may still have needed, removed for the bound.
+        failures: looks that ended with an error.
+    """
+
+    trimmed: int = 0
+    breached: int = 0
+    failures: int = 0
+
+
+class AcknowledgedTrimmer:
+    """Trims streams to what their groups still need, again and again; `MQClient.keep_trimmed` makes it.
+
+    What a group has not read, or has not acknowledged, stays. A stream without groups is left alone, and a group that
+    is destroyed needs nothing any more. A group that nobody reads keeps everything from where it stands: for that there
+    are bounds. Past a bound, what only groups without live consumers still need is removed, counted as `breached`, and
+    told in the log with the names of stream and group. A group with a live consumer is never cut into.
+
+    A look that is out of date by the time of the cut is harmless, since what groups need only moves on. The exception:
+    a group that is set back (XGROUP SETID), or made at an older id, in that moment may miss what was cut.
+
+    Args:
+        channels: gives the connections.
+        keys: of the streams.
+        every_s: seconds between two rounds.
+        maxlen: the bound on the number of entries.
+        max_age_s: the bound on the age of entries in seconds, by the server's clock and the ids that it makes.
+        approximate: remove whole nodes of a stream only, which is much cheaper; more may stay.
+        dead_after_s: a consumer that has asked for nothing in so many seconds is not alive. Longer than any BLOCK.
+
+    Raises:
+        AioRedisMQValueError: if an argument can't be.
+    """
+
+    def __init__(
+        self,
+        channels: Callable[[], Channels],
+        keys: Iterable[Key],
+        *,
+        every_s: float = 1.0,
+        maxlen: int | None = None,
+        max_age_s: float | None = None,
+        approximate: bool = True,
+        dead_after_s: float = 60.0,
+    ) -> None:
+        commands.number("maxlen", maxlen, 0)
+        for name, value in (("every_s", every_s), ("max_age_s", max_age_s), ("dead_after_s", dead_after_s)):
+            if value is not None and not value > 0:
+                raise AioRedisMQValueError(f"{name} is {value!r}; give seconds above 0")
+        self._channels = channels
+        self._streams = {commands.key_bytes(key): TrimStatistics() for key in keys}
+        if not self._streams:
+            raise AioRedisMQValueError("no stream key was given; give at least one")
+        self._every_s, self._maxlen, self._max_age_s = every_s, maxlen, max_age_s
+        self._mark = "~" if approximate else "="
+        self._dead_after_s = dead_after_s
+        self._done: dict[bytes, Parts] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<AcknowledgedTrimmer {len(self._streams)} streams, {'running' if self._task else 'not running'}>"
+
+    def statistics(self) -> dict[bytes, TrimStatistics]:
+        """What was done so far, by stream key."""
+        return dict(self._streams)
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.get_running_loop().create_task(self._go_on())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Ends the trimming; what is under way is cut short."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _go_on(self) -> None:
+        while True:
+            try:
+                await self.trim()
+            except ClosedError:
+                return  # the client was closed, and this with it
+            await asyncio.sleep(self._every_s)
+
+    async def trim(self) -> int:
+        """One round over all streams; gives how many entries were removed. An error of one stream is logged."""
+        channels = self._channels()
+        return sum(await asyncio.gather(*(self._trim_safely(channels, key) for key in self._streams)))
+
+    async def _trim_safely(self, channels: Channels, key: bytes) -> int:
+        try:
+            return await self._trim_one(channels, key)
+        except ClosedError:
+            raise
+        except (RedisError, OSError) as error:
+            told = self._streams[key]
+            told.failures += 1
+            if told.failures == 1 or told.failures % 60 == 0:
+                logger.warning("stream %r could not be trimmed (%d times so far): %s", key, told.failures, error)
+            return 0
+
+    async def _trim_one(self, channels: Channels, key: bytes) -> int:
+        needs = await retention.read_needs(channels.ask, key)
+        if not needs:
+            return 0
+        horizon = min(needs.values())
+        removed = 0
+        if self._done.get(key) != horizon:
+            while lost := await self._cut(channels, key, horizon):  # the server bounds the work of one command
+                removed += lost
+            self._done[key] = horizon
+        while (bound := await self._bound(channels, key)) is not None and bound > horizon:
+            pinning = [group for group, first in needs.items() if first < bound]
+            found = cut(needs, await retention.read_dead(channels.ask, key, pinning, self._dead_after_s), bound)
+            lost = await self._cut(channels, key, found[0]) if found else 0
+            if not found or not lost:
+                break
+            removed += lost
+            self._tell(key, lost, found[1])
+        return removed
+
+    async def _cut(self, channels: Channels, key: bytes, first: Parts) -> int:
+        removed = int(await channels.small(key, "XTRIM", key, "MINID", self._mark, text_of(first)))
+        self._streams[key].trimmed += removed
+        return removed
+
+    def _tell(self, key: bytes, lost: int, groups: list[bytes]) -> None:
+        self._streams[key].breached += lost
+        logger.warning(
+            "stream %r was cut past its bound: %d entries removed that groups without live consumers may need: %s",
+            key,
+            lost,
+            ", ".join(repr(group) for group in groups),
+        )
+
+    async def _bound(self, channels: Channels, key: bytes) -> Parts | None:
+        """The lowest id within the bounds, as far as one step looks; None if nothing is past them."""
+        bounds: list[Parts] = []
+        if self._max_age_s is not None:
+            seconds, microseconds = await channels.small(key, "TIME")
+            oldest_ms = int(seconds) * 1000 + int(microseconds) // 1000 - int(self._max_age_s * 1000)
+            bounds.append((max(0, oldest_ms), 0))
+        if self._maxlen is not None:
+            excess = int(await channels.small(key, "XLEN", key)) - self._maxlen
+            if excess > 0:
+                words: list[Word] = ["XRANGE", key, "-", "+", "COUNT", min(excess, CHUNK) + 1]
+                entries: list[Any] = await channels.small(key, *words)
+                last = parts_of(entries[-1][0])
+                # All of them are past the bound when there is nothing to keep.
+                bounds.append(last if len(entries) > min(excess, CHUNK) else (last[0], last[1] + 1))
+        return max(bounds, default=None)
