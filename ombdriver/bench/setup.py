@@ -6,7 +6,7 @@ message.
 
 import re
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
@@ -42,8 +42,8 @@ class Setup(BaseModel):
     description: str = Field("", description="What it is for.")
     driver: str = Field(min_length=1, description="redis-streams, memory, or one that a package registers.")
     server: Server | None = Field(None, validate_default=True, description="Where to connect to.")
-    client: Client = Field(Client(), description="How messages are sent.")
-    streams: Streams = Field(Streams(), description="What streams keep, and how they are read.")
+    client: Annotated[Client, Field(description="How messages are sent.")] = Client.model_validate({})
+    streams: Annotated[Streams, Field(description="What streams keep, how they are read.")] = Streams.model_validate({})
     _notes: tuple[str, ...] = PrivateAttr(())
 
     @field_validator("name")
@@ -106,7 +106,8 @@ class Setup(BaseModel):
             InputError: if it has faults; one sentence for each of them.
         """
         document = parse_document(text, source)
-        data, context, notes = document.data, {}, []
+        data, context = document.data, {}
+        notes: list[str] = []
         if omb_driver_file.is_one(data):
             try:
                 data, notes = omb_driver_file.translated(data)

@@ -125,7 +125,7 @@ def parse_retention(value: object) -> Retention:
         ValueError: if it is none.
     """
     if value in ("auto", "none", "acknowledged"):
-        return Retention(value)  # type: ignore[arg-type]  # one of these
+        return Retention(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return Retention("maxlen", max_length=_length(value))
     if not isinstance(value, dict) or not value:

@@ -51,7 +51,7 @@ class JoinedConsumer:
 
     def _read(self, parts: Sequence[DriverConsumer]) -> None:
         loop = asyncio.get_running_loop()
-        self._reading |= {loop.create_task(part.receive()): part for part in parts}  # type: ignore[arg-type]
+        self._reading |= {loop.create_task(part.receive()): part for part in parts}
 
     def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
         """See `driver.DriverConsumer.acknowledge`."""

@@ -25,7 +25,7 @@ class PlainConsumer:
     def __init__(self, channels: Channels, keys: Sequence[bytes], count: int, block_ms: int) -> None:
         self._channels, self._channel = channels, channels.blocking(keys[0])
         self._guard_s = block_ms / 1000 + GUARD_S
-        self._head = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", *keys)
+        self._head: tuple[bytes | str | int, ...] = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", *keys)
         self._last: dict[bytes, bytes] = dict.fromkeys(keys, b"0")
 
     def __repr__(self) -> str:
@@ -37,7 +37,7 @@ class PlainConsumer:
 
     async def receive(self) -> Batch | None:
         """See `driver.DriverConsumer.receive`. After a lost connection it goes on where it was: nothing is missed."""
-        words = (*self._head, *self._last.values())
+        words: tuple[bytes | str | int, ...] = (*self._head, *self._last.values())
         try:
             batch: Batch | None = await self._channel.submit(pack(words), convert=to_batch, guard_s=self._guard_s)
         except ClosedError as error:

@@ -63,9 +63,10 @@ class RedisPyDriver(RedisStreamsDriver):
         return RedisPyConsumer(client, keys, subscription, name, self._options, self._statistics)
 
     def _client(self, connections: int) -> Redis:
-        client: Redis = open_client(
+        client = open_client(
             self._options.url, {"decode_responses": False, "max_connections": connections, "timeout": None}
         )
+        assert isinstance(client, Redis)  # `Setup` refuses clusters
         return client
 
     async def aclose(self) -> None:
@@ -112,7 +113,7 @@ class RedisPyProducer:
         """murmur2 of the key, as Kafka does; round robin without keys."""
         if self._topic.partitions == 1:
             return None
-        return [self._partitioner.pick(key) for key in keys or [None] * count]
+        return [self._partitioner.pick(None if keys is None else keys[at]) for at in range(count)]
 
     def room(self) -> int:
         """See `driver.DriverProducer.room`."""
@@ -245,7 +246,7 @@ class RedisPyConsumer:
         words = [each for key, ids in receipt for each in self._commands(key, ids)]
         try:
             if len(words) == 1:
-                await self._client.execute_command(*words[0])
+                await self._client.execute_command(*words[0])  # type: ignore[no-untyped-call]
             else:
                 async with self._client.pipeline(transaction=False) as pipeline:
                     for each in words:
@@ -276,5 +277,4 @@ async def open_driver(options: Mapping[str, object]) -> RedisPyDriver:
         InputError: if an option is unknown, missing or of the wrong type.
         ServerError: if the server can't be reached, refuses the login, or is too old for streams.
     """
-    driver: RedisPyDriver = await connected(RedisPyDriver(StreamOptions.of(options)))
-    return driver
+    return await connected(RedisPyDriver(StreamOptions.of(options)))

@@ -9,7 +9,7 @@ messages nor holds them up.
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ombdriver.bench.driver import DriverConsumer, DriverProducer, OnReplies, TopicSpec
 from ombdriver.bench.drivers import stream_runs
@@ -117,7 +117,9 @@ class RedisStreamsDriver:
         return StreamProducer(channels, placed, cut, on_replies)
 
     async def _channels_for_sending(self, keys: Sequence[bytes]) -> Channels:
-        """Connected to every node of `keys`. Dealt out in turn; what waits for replicas holds up what is behind it, so it shares with nobody."""
+        """Connected to every node of `keys`. Dealt out in turn; but what waits for replicas shares with nobody, since
+        it holds up what is behind it.
+        """
         number, self._producers = self._producers, self._producers + 1
         at = number if self._options.wait_replicas else number % self._options.connections
         if at == len(self._sending):
@@ -235,7 +237,10 @@ async def open_driver(options: Mapping[str, object]) -> RedisStreamsDriver:
     return await connected(RedisStreamsDriver(StreamOptions.of(options)))
 
 
-async def connected(driver: RedisStreamsDriver) -> Any:
+Opened = TypeVar("Opened", bound=RedisStreamsDriver)
+
+
+async def connected(driver: Opened) -> Opened:
     """`driver`, if its server can be used.
 
     Raises:

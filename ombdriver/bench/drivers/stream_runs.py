@@ -54,10 +54,20 @@ async def register(
 ) -> None:
     """Writes the run's record, before anything is created; `keys` where they are not natural."""
     made = json.dumps([[topic.name, topic.partitions] for topic in topics])
-    placed = [] if keys is None else ["keys", json.dumps([key.decode() for key in keys])]
+    placed: list[str] = [] if keys is None else ["keys", json.dumps([key.decode() for key in keys])]
     started = datetime.now(UTC).isoformat(timespec="seconds")
     await renew(channels, run_id)
-    fields = ("host", socket.gethostname(), "pid", os.getpid(), "started", started, "topics", made, *placed)
+    fields: tuple[str | int, ...] = (
+        "host",
+        socket.gethostname(),
+        "pid",
+        os.getpid(),
+        "started",
+        started,
+        "topics",
+        made,
+        *placed,
+    )
     await ask(channels, record(run_id), "HSET", record(run_id), *fields)
 
 
