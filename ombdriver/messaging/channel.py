@@ -9,54 +9,24 @@ Knows no stream command; `wire.Wire` is one connection of it.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ombdriver.messaging.block import Block, Sink
-from ombdriver.messaging.connecting import Backoff, Connect, dial, watch_for_stalls
-from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError, WouldBlock
+from ombdriver.messaging.channel_statistics import ChannelStatistics
+from ombdriver.messaging.connecting import Backoff, Connect
+from ombdriver.messaging.errors import ClosedError, ConnectionLost, WouldBlock
+from ombdriver.messaging.line import Line
 from ombdriver.messaging.refusals import is_of_wrong_server
 from ombdriver.messaging.resp import Argument, pack, pack_command
-from ombdriver.messaging.wire import Convert, Wire
+from ombdriver.messaging.unanswered import Convert
+from ombdriver.messaging.wire import Wire
 
 AGAIN_S = 0.5
 """After a failed attempt to connect, who waits for room is called so many seconds later."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelStatistics:
-    """What a channel has done, and what it waits for.
-
-    Attributes:
-        connected: whether there is a connection now.
-        in_flight: commands without a reply.
-        replies: replies received over all connections.
-        reconnects: connections made after the first.
-        idle_ns: time since the last reply, or since the line stopped being empty; 0 when nothing is in flight.
-            A large value means that the peer stalls (or blocks, on a blocking read).
-    """
-
-    connected: bool
-    in_flight: int
-    replies: int
-    reconnects: int
-    idle_ns: int
-
-    @classmethod
-    def together(cls, parts: "Iterable[ChannelStatistics]") -> "ChannelStatistics":
-        """Several channels seen as one: connected if all are, idle as long as the idlest."""
-        parts = tuple(parts)
-        return cls(
-            connected=bool(parts) and all(part.connected for part in parts),
-            in_flight=sum(part.in_flight for part in parts),
-            replies=sum(part.replies for part in parts),
-            reconnects=sum(part.reconnects for part in parts),
-            idle_ns=max((part.idle_ns for part in parts), default=0),
-        )
-
-
-class Channel:
+class Channel(Line):
     """A pipelined connection that many callers share.
 
     Args:
@@ -82,21 +52,16 @@ class Channel:
         on_trouble: Callable[[], None] | None = None,
         trouble_s: float | None = None,
     ) -> None:
-        self._connect = connect
-        self._is_over = is_over
-        self._on_trouble = on_trouble
-        self._trouble_s = trouble_s
-        self._stall_s = stall_s
-        self._max_in_flight = max_in_flight
-        self._backoff = backoff or Backoff()
-        self._wire: Wire | None = None
-        self._connecting: asyncio.Task[Wire] | None = None
-        self._retired: set[Wire] = set()
-        self._closed = False
-        self._has_left = False
+        super().__init__(
+            connect,
+            max_in_flight=max_in_flight,
+            backoff=backoff,
+            stall_s=stall_s,
+            is_over=is_over,
+            on_trouble=on_trouble,
+            trouble_s=trouble_s,
+        )
         self._waiting: deque[tuple[asyncio.Future[Any], bytes, Convert | None, float | None]] = deque()
-        self._replies = 0
-        self._connections = 0
 
     def __repr__(self) -> str:
         return f"<Channel {'closed' if self._closed else self._wire or 'not connected'}>"
@@ -187,11 +152,8 @@ class Channel:
         elif wire is not None and self._waiting:
             wire.when_room(self._send_waiting)
 
-    def _check_open(self) -> None:
-        if self._has_left:
-            raise NotSentError("this server has no part in the key any more; ask for the channel of the key anew")
-        if self._closed:
-            raise ClosedError("the channel was closed; make a new client")
+    def _is_waited_for(self) -> bool:
+        return bool(self._waiting)
 
     def _fail_waiting(self, error: BaseException) -> None:
         while self._waiting:
@@ -240,107 +202,6 @@ class Channel:
 
             self._start_connecting().add_done_callback(attempted)
 
-    @property
-    def address(self) -> tuple[Any, Any] | None:
-        """Host and port of the server, None without a connection."""
-        return self._wire.address if self._wire is not None else None
-
-    @property
-    def has_connected(self) -> bool:
-        """Whether there was ever a connection: from then on callers wait through failures."""
-        return self._connections > 0
-
-    # -- connections -----------------------------------------------------------------------------------------------
-
-    async def ready(self) -> Wire:
-        """The connection, made if there is none. The first attempt fails fast, a reconnect backs off and goes on.
-
-        Raises:
-            ClosedError: if the channel was closed.
-            NotSentError: if no connection could be made; its cause says why.
-        """
-        if self._wire is not None:
-            return self._wire
-        self._check_open()
-        attempt = self._start_connecting()
-        try:
-            return await asyncio.shield(attempt)  # a cancelled caller must not end the attempt for the others
-        except asyncio.CancelledError:
-            if attempt.cancelled() and self._has_left:
-                raise _left() from None
-            if attempt.cancelled() and self._closed:
-                raise ClosedError("the channel was closed while it was connecting") from None
-            raise
-
-    def _start_connecting(self) -> asyncio.Task[Wire]:
-        if self._connecting is None:
-            self._connecting = asyncio.get_running_loop().create_task(self._make_wire())
-            self._connecting.add_done_callback(self._connected)
-        return self._connecting
-
-    def _connected(self, task: asyncio.Task[Wire]) -> None:
-        self._connecting = None
-        if task.cancelled():
-            self._fail_waiting(
-                _left() if self._has_left else ClosedError("the channel was closed before the command was sent")
-            )
-        elif error := task.exception():  # commands that wait get it; without any it is nobody's
-            self._tell_trouble()
-            self._fail_waiting(error)
-        else:
-            self._send_waiting()
-
-    async def _make_wire(self) -> Wire:
-        wire = await dial(
-            self._connect,
-            lambda: Wire(self._max_in_flight, self._on_lost, self._on_refusal),
-            self._backoff,
-            patient=self._connections > 0,
-        )
-        self._connections += 1
-        self._wire = wire
-        if self._stall_s is not None:
-            watch_for_stalls(wire, self._stall_s)
-        if self._trouble_s is not None:
-            watch_for_stalls(wire, self._trouble_s, lambda _: self._tell_trouble())
-        return wire
-
-    def _tell_trouble(self) -> None:
-        if self._on_trouble is not None and not self._closed:
-            self._on_trouble()
-
-    def _on_lost(self, wire: Wire) -> None:
-        self._replies += wire.replies
-        self._retired.discard(wire)
-        if self._wire is wire:
-            self._wire = None
-            self._tell_trouble()
-
-    def _on_refusal(self, wire: Wire, error: Exception) -> None:
-        if self._is_over(error) and wire is self._wire:
-            self.retire()
-
-    def retire(self) -> None:
-        """Gives up the connection in good order: no new commands on it, replies to those in flight, then a new one."""
-        if self._wire is not None:
-            wire, self._wire = self._wire, None
-            self._retired.add(wire)
-            wire.retire()
-            if self._waiting and not self._closed:
-                self._start_connecting()
-
-    def leave(self) -> None:
-        """The server has no part in this any more: ends the channel for good, with time for replies in flight.
-
-        What waits fails with `NotSentError`, now and later; so does whoever comes after.
-        """
-        if not self._closed:
-            self._closed = self._has_left = True
-            if self._connecting is not None:
-                self._connecting.cancel()
-            self._fail_waiting(_left())
-            self.retire()
-
     async def aclose(self, wait_s: float = 0.0) -> None:
         """Closes the channel. When it is closed already this does nothing; a call that still waits, it cuts short.
 
@@ -362,7 +223,3 @@ class Channel:
         for wire in (*self._retired, self._wire):
             if wire is not None:
                 await wire.aclose()
-
-
-def _left() -> NotSentError:
-    return NotSentError("the server has left before the command was sent")

@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from ombdriver.messaging import commands, retention
+from ombdriver.messaging.channel_statistics import ConnectionStatistics
 from ombdriver.messaging.commands import Id, Key, Word
-from ombdriver.messaging.connection import Channels, ConnectionStatistics
+from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, ClosedError
 from ombdriver.messaging.placement import placed
 from ombdriver.messaging.registry import Link

@@ -6,51 +6,30 @@ and nothing may wait behind a blocking read. Rare commands go through a redis-py
 """
 
 import asyncio
-import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.client import NEVER_DECODE
-from redis.exceptions import AuthenticationError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from ombdriver.messaging.address import check_client, connector
-from ombdriver.messaging.channel import Channel, ChannelStatistics
-from ombdriver.messaging.connecting import Backoff
+from ombdriver.messaging.address import check_client
+from ombdriver.messaging.channel import Channel
+from ombdriver.messaging.channel_statistics import ConnectionStatistics
+from ombdriver.messaging.connector import connector
 from ombdriver.messaging.errors import ClosedError, NotSentError
-from ombdriver.messaging.following import Followed, Parking, Patience
+from ombdriver.messaging.following import Followed, Parking, Patience, repeat
 from ombdriver.messaging.lifetime import Open, abandon
 from ombdriver.messaging.refusals import was_not_carried_out
 from ombdriver.messaging.replies import Codec
 from ombdriver.messaging.resp import Argument, pack
 from ombdriver.messaging.slots import SlotMap
-from ombdriver.messaging.wire import Convert
-
-T = TypeVar("T")
+from ombdriver.messaging.unanswered import Convert
 
 GUARD_S = 5.0
 """How long past its BLOCK time a blocking read may stay without a reply before the peer is taken for gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionStatistics:
-    """What the channels of one client have done.
-
-    Attributes:
-        bulk: the channel that sends messages; in a cluster those of all primaries together.
-        control: the channel of acknowledgements and other small commands; likewise.
-        blocking: one per reader that is in use.
-    """
-
-    bulk: ChannelStatistics
-    control: ChannelStatistics
-    blocking: tuple[ChannelStatistics, ...]
 
 
 class Channels:
@@ -296,25 +275,3 @@ class Channels:
             self._finalizer.detach()
             self._closing = asyncio.ensure_future(self._open.close())
         await asyncio.shield(self._closing)
-
-
-async def repeat(action: Callable[[], Awaitable[T]], within_s: float = 30.0) -> T:
-    """Awaits `action()`, up to three times while the connection gets lost. For commands that may be carried out twice.
-
-    Args:
-        action: makes the awaitable anew for each attempt.
-        within_s: no new attempt after so many seconds.
-
-    Raises:
-        redis.exceptions.RedisError: what the last attempt met.
-    """
-    backoff = Backoff(cap_s=1.0)
-    deadline = time.monotonic() + within_s
-    for attempt in range(2):
-        try:
-            return await action()
-        except (RedisConnectionError, RedisTimeoutError) as error:
-            if isinstance(error, AuthenticationError) or time.monotonic() > deadline:
-                raise
-        await asyncio.sleep(backoff.wait_s(attempt))
-    return await action()

@@ -10,7 +10,8 @@ from ombdriver.messaging import commands
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.commands import Id, Key
-from ombdriver.messaging.connection import GUARD_S, Channels, repeat
+from ombdriver.messaging.connection import GUARD_S, Channels
+from ombdriver.messaging.following import repeat
 from ombdriver.messaging.plain_fan import PlainFan
 from ombdriver.messaging.registry import Link
 from ombdriver.messaging.replies import ReadReply, Streams

@@ -6,8 +6,8 @@ holds on: what may have been carried out is only sent again if its caller says t
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -15,7 +15,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.errors import AuthenticationError, ClosedError
 from ombdriver.messaging.refusals import AskError
-from ombdriver.messaging.wire import Convert
+from ombdriver.messaging.unanswered import Convert
+
+T = TypeVar("T")
 
 AGAIN = Backoff(first_s=0.02, cap_s=0.5)
 """Waits between attempts of one command; it is given up `give_up_s` after its first refusal."""
@@ -149,3 +151,25 @@ def is_loss(error: BaseException) -> bool:
     return isinstance(error, RedisConnectionError | RedisTimeoutError) and not isinstance(
         error, AuthenticationError | ClosedError
     )
+
+
+async def repeat(action: Callable[[], Awaitable[T]], within_s: float = 30.0) -> T:
+    """Awaits `action()`, up to three times while the connection gets lost. For commands that may be carried out twice.
+
+    Args:
+        action: makes the awaitable anew for each attempt.
+        within_s: no new attempt after so many seconds.
+
+    Raises:
+        redis.exceptions.RedisError: what the last attempt met.
+    """
+    backoff = Backoff(cap_s=1.0)
+    deadline = time.monotonic() + within_s
+    for attempt in range(2):
+        try:
+            return await action()
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            if isinstance(error, AuthenticationError) or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(backoff.wait_s(attempt))
+    return await action()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import ResponseError
 
 from ombdriver.messaging import commands
+from ombdriver.messaging.channel_statistics import ConnectionStatistics
 from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.commands import Id, Key, Word
-from ombdriver.messaging.connection import ConnectionStatistics
 from ombdriver.messaging.consumer import DEFAULT_BLOCK_MS
 from ombdriver.messaging.group_fan import GroupFan, Make
 from ombdriver.messaging.group_reader import look_at

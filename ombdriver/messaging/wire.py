@@ -13,11 +13,10 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 
 from ombdriver.messaging.block import Block
-from ombdriver.messaging.errors import ConnectionLost, lost
-from ombdriver.messaging.resp import Reader, ReplyError, server_error
+from ombdriver.messaging.errors import ConnectionLost
 from ombdriver.messaging.takeover import let_go, take_over
+from ombdriver.messaging.unanswered import Convert, Unanswered
 
-Convert = Callable[[Any], Any]
 WRITE_HIGH_WATER = 1 << 20
 """Bytes that may wait, ours and the transport's, before there is no more room."""
 LARGE = 1 << 14
@@ -28,7 +27,7 @@ READ_TURN = 1 << 20
 """Bytes of replies handled before other callbacks of the loop get a turn."""
 
 
-class Wire(asyncio.Protocol):
+class Wire(Unanswered, asyncio.Protocol):
     """A taken-over connection with its line of unanswered commands.
 
     A caller that was cancelled keeps its place in the line and its reply is thrown away, so a cancel never shifts
@@ -41,25 +40,18 @@ class Wire(asyncio.Protocol):
         on_lost: "Callable[[Wire], None]",
         on_refusal: "Callable[[Wire, Exception], None] | None" = None,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._reader = Reader()
+        super().__init__(on_refusal)
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
         self._connection: AbstractConnection | None = None
         self._on_lost = on_lost
-        self._on_refusal = on_refusal
         self._max_in_flight = max_in_flight
-        self._line: deque[tuple[asyncio.Future[Any], Convert | None] | Block] = deque()
-        self._in_flight = 0
         self._out: list[bytes] = []
         self._out_bytes = 0
-        self._written = 0
         self._paused = False
         self._waiters: deque[Callable[[], None]] = deque()
         self._fed = 0
         self._lost: asyncio.Future[None] = self._loop.create_future()
-        self._cause: BaseException | None = None
         self._ending = False
-        self.replies = 0
         self.progress_ns = time.monotonic_ns()
 
     def adopt(self, connection: AbstractConnection) -> None:
@@ -201,75 +193,6 @@ class Wire(asyncio.Protocol):
         if not self._lost.done() and not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def _dispatch(self, now_ns: int) -> None:
-        line, gets = self._line, self._reader.gets
-        before = self.replies
-        try:
-            while (reply := gets()) is not False:
-                if not line:
-                    raise ConnectionLost("the server sent a reply that nobody asked for")
-                slot = line[0]
-                if slot.__class__ is Block:
-                    self._dispatch_block(slot, reply, now_ns)
-                    continue
-                line.popleft()
-                self.replies += 1
-                future, convert = slot  # type: ignore[misc]  # not a Block
-                if future.done():
-                    continue
-                if reply.__class__ is ReplyError:
-                    future.set_exception(self._refusal(reply))
-                elif convert is None:
-                    future.set_result(reply)
-                else:
-                    try:
-                        future.set_result(convert(reply))
-                    except Exception as error:  # a future refuses StopIteration
-                        future.set_exception(RuntimeError(repr(error)) if isinstance(error, StopIteration) else error)
-        finally:
-            self._in_flight -= self.replies - before
-            self._written -= self.replies - before
-
-    def _dispatch_block(self, block: Any, reply: Any, now_ns: int) -> None:
-        """Counts the replies to `block` that have arrived; each is still looked at, an error reply is an error."""
-        gets = self._reader.gets
-        left = before = block.left
-        good, last = 0, None
-        try:
-            while True:
-                left -= 1
-                if reply.__class__ is ReplyError:
-                    if good:
-                        self._report(block, good, None, now_ns, last)
-                        good = 0
-                    self._report(block, 1, self._refusal(reply), now_ns)
-                else:
-                    good += 1
-                    last = reply
-                if not left:
-                    self._line.popleft()
-                    break
-                reply = gets()
-                if reply is False:
-                    break
-        finally:  # what came before a malformed reply is booked
-            block.left = left
-            self.replies += before - left
-            if good:
-                self._report(block, good, None, now_ns, last)
-
-    def _refusal(self, reply: ReplyError) -> Exception:
-        error = server_error(reply)
-        if self._on_refusal is not None:
-            self._on_refusal(self, error)
-        return error
-
-    def _report(self, block: Block, count: int, error: Exception | None, time_ns: int, last: Any = None) -> None:
-        try:
-            block.report(count, error, time_ns, last)
-        except Exception as fault:
-            self._loop.call_exception_handler({"message": "a sink of replies failed", "exception": fault})
-
     def eof_received(self) -> bool:
         """The server closed its side: so do we."""
         self._ending = True
@@ -289,21 +212,9 @@ class Wire(asyncio.Protocol):
         self._on_lost(self)
 
     def _fail_line(self) -> None:
-        """The tail of the line that is still in our own list was not sent; the outcome of the rest is unknown."""
-        now_ns = time.monotonic_ns()
-        written = self._written
-        while self._line:
-            slot = self._line.popleft()
-            count = slot.left if isinstance(slot, Block) else 1
-            error = lost(was_sent=written > 0, cause=self._cause)
-            written -= count
-            if isinstance(slot, Block):
-                slot.left = 0
-                self._report(slot, count, error, now_ns)
-            elif not slot[0].done():
-                slot[0].set_exception(error)
+        super()._fail_line()
         self._out.clear()
-        self._in_flight = self._written = self._out_bytes = 0
+        self._out_bytes = 0
 
     def retire(self) -> None:
         """Takes no new commands. It ends when what is in flight has its replies, or after `RETIRE_S`."""

@@ -8,8 +8,9 @@ import pytest
 import uvloop
 from redis.exceptions import ResponseError
 
-from ombdriver.messaging.address import connector, open_client
+from ombdriver.messaging.address import open_client
 from ombdriver.messaging.channel import Channel
+from ombdriver.messaging.connector import connector
 from ombdriver.messaging.errors import NotSentError, OutcomeUnknownError
 from ombdriver.messaging.resp import pack
 

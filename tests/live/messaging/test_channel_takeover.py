@@ -19,8 +19,9 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from ombdriver.bench.engine import TlsFiles
 from ombdriver.bench.server import PrivateServer
-from ombdriver.messaging.address import connector, open_client
+from ombdriver.messaging.address import open_client
 from ombdriver.messaging.channel import Channel
+from ombdriver.messaging.connector import connector
 from ombdriver.messaging.errors import ConnectionLost
 from ombdriver.messaging.takeover import take_over
 
