@@ -51,13 +51,22 @@ async def test_a_replica_has_what_its_primary_was_given(engine: str) -> None:
     config = {"requirepass": "open-sesame", "appendonly": "yes"}
     async with await ManagedServers.start(ServerPlan(engine, "replicated", config=config)) as servers:
         primary, replica = servers.nodes
-        await primary.ask(("SET", "k", "v"))
         with redis.Redis(port=primary.port, password="open-sesame") as client:
             client.set("k", "v")
             assert client.wait(1, 5000) == 1
         with redis.Redis(port=replica.port, password="open-sesame") as client:
             assert client.get("k") == b"v"
         assert servers.url == f"redis://127.0.0.1:{primary.port}"
+
+
+@pytest.mark.parametrize("topology", ["replicated", "sentinel", "cluster"])
+async def test_servers_may_have_a_user_of_their_own_for_each_other(engine: str, topology: Topology) -> None:
+    """Then the default user may be switched off."""
+    users = ["default off", "replica on >open-sesame ~* &* +@all"]
+    config = {"user": users, "masteruser": "replica", "masterauth": "open-sesame"}
+    plan = ServerPlan(engine, topology, replicas=1, config=config)
+    async with await ManagedServers.start(plan) as servers:
+        assert await servers.nodes[0].ask(("ACL", "WHOAMI")) == ["replica"]
 
 
 async def test_a_cluster_serves_every_slot_in_even_ranges(engine: str) -> None:

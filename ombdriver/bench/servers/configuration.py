@@ -80,8 +80,8 @@ def _login(config: ServerConfig) -> tuple[str, str] | None:
         password = next((rule[1:] for rule in rules if name == "default" and rule[0] == ">"), password)
     if password:
         return "default", password
-    password = _one(lines, "masterauth", "primaryauth")
-    return (_one(lines, "masteruser", "primaryuser") or "default", password) if password else None
+    name, password = _one(lines, "masteruser", "primaryuser"), _one(lines, "masterauth", "primaryauth")
+    return (name, password) if name and password else None
 
 
 def _one(lines: ServerConfig, *names: str) -> str:

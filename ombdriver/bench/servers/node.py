@@ -1,5 +1,6 @@
 """One server of those that a run has started, with its part in the topology."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -10,6 +11,9 @@ from ombdriver.bench.ask import Login, Reply, ask
 from ombdriver.bench.server import PrivateServer
 from ombdriver.bench.servers.topology import Place, Role
 
+_ANSWER_S = 10.0
+"""How long a server may take to answer: it may be loading or saving, but nobody else asks it anything yet."""
+
 
 class LostError(Exception):
     """A node did not answer what it was asked: it has ended, or is about to.
@@ -19,7 +23,7 @@ class LostError(Exception):
     """
 
     def __init__(self, node: "Node", why: Exception) -> None:
-        super().__init__(f"{node.name} can't be asked ({why})")
+        super().__init__(f"{node.name} can't be asked ({why or 'no answer'})")
         self.node = node
 
 
@@ -73,9 +77,10 @@ class Node:
 
         Raises:
             RefusedError: if one of them is answered with an error.
-            LostError: if the server is not there, or goes away before it has answered.
+            LostError: if the server is not there, goes away or is silent.
         """
         try:
-            return await ask(self.server.socket, *commands, login=self.login)
+            async with asyncio.timeout(_ANSWER_S):
+                return await ask(self.server.socket, *commands, login=self.login)
         except (OSError, EOFError) as error:
             raise LostError(self, error) from error

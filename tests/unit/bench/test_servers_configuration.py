@@ -75,6 +75,7 @@ def test_a_sentinel_watches_the_primary_by_its_name() -> None:
         ({}, None),
         ({"requirepass": '""'}, None),
         ({"user": ["ann on >x"]}, None),
+        ({"masterauth": "x"}, None),
         ({"requirepass": "sesame"}, Login("default", "sesame")),
         ({"RequirePass": "'open sesame'"}, Login("default", "open sesame")),
         ({"user": ["ann on >x", "default on >sesame ~* +@all"]}, Login("default", "sesame")),
