@@ -5,6 +5,7 @@ message.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -20,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from ombdriver.bench.assignments import Assignment, assigned
 from ombdriver.bench.faults import FieldNames, faults_of, sentences
 from ombdriver.bench.retention_plan import LEAST_ENTRIES, Retention
 from ombdriver.bench.text import nearest, shown
@@ -140,8 +142,9 @@ class Setup(BaseModel):
         return server
 
     @classmethod
-    def load(cls, name_or_path: str) -> Self:
-        """The setup called so among those that come with the package, or in that file.
+    def load(cls, name_or_path: str, given: Sequence[Assignment] = ()) -> Self:
+        """The setup called so among those that come with the package, or in that file, with what the command
+        line puts into it.
 
         Raises:
             InputError: if there is none, or its file has faults; one sentence for each of them.
@@ -153,16 +156,16 @@ class Setup(BaseModel):
             near = nearest(name_or_path, setup_names())
             hint = f"did you mean {near}?" if near else f"there are: {', '.join(setup_names())}"
             raise InputError(f"--setup: there is no setup {name_or_path!r}; {hint}")
-        return cls.parse(read_text(path), str(path))
+        return cls.parse(read_text(path), str(path), given)
 
     @classmethod
-    def parse(cls, text: str, source: str) -> Self:
+    def parse(cls, text: str, source: str, given: Sequence[Assignment] = ()) -> Self:
         """The setup of a file's text; `source` is what messages call the file.
 
         Raises:
             InputError: if it has faults; one sentence for each of them.
         """
-        document = parse_document(text, source)
+        document = assigned(parse_document(text, source), given, "setup")
         faults = list(document.faults)
         try:
             setup = cls.model_validate(document.data)
