@@ -17,7 +17,7 @@ class Standing:
     """Where a run stands among those of its command; numbers begin at 1.
 
     Attributes:
-        id: of the series, which are all runs of one command.
+        series: a name for all runs of one command together.
         run: which of the runs it is, in the order in which they are begun.
         runs: how many there are to be.
         block: which of the blocks of its workload, so the number of its repeat.
@@ -25,7 +25,7 @@ class Standing:
         repeats: how many blocks each workload has.
     """
 
-    id: str
+    series: str
     run: int = 1
     runs: int = 1
     block: int = 1

@@ -59,7 +59,7 @@ def test_runs_are_numbered_as_they_are_begun(workloads: int, setups: int, repeat
 
     total = workloads * setups * repeats
     assert [standing.run for _, _, standing in runs] == list(range(1, total + 1))
-    assert {(standing.id, standing.runs, standing.repeats) for _, _, standing in runs} == {("s", total, repeats)}
+    assert {(standing.series, standing.runs, standing.repeats) for _, _, standing in runs} == {("s", total, repeats)}
     assert [(workload, standing.block) for workload, _, standing in runs] == sorted(
         (workload, standing.block) for workload, _, standing in runs
     )
@@ -67,6 +67,6 @@ def test_runs_are_numbered_as_they_are_begun(workloads: int, setups: int, repeat
 
 def test_a_standing_is_read_back() -> None:
     """What is not known of it is passed over, as everywhere in a result."""
-    data = {"id": "s", "run": 3, "runs": 8, "block": 2, "position": 1, "repeats": 4, "more": 0}
+    data = {"series": "s", "run": 3, "runs": 8, "block": 2, "position": 1, "repeats": 4, "more": 0}
 
     assert Standing.from_json(data) == Standing("s", 3, 8, 2, 1, 4)
