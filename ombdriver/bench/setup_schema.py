@@ -6,7 +6,7 @@ from ombdriver.bench.setup import Setup
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema (2020-12), ready for JSON, as the models give it. What fields must agree on is told by `Setup` only."""
+    """The schema (2020-12), ready for JSON, as the models give it; what fields must agree on is told by `Setup`."""
     schema = Setup.model_json_schema(by_alias=True, mode="validation")
     for part in (schema, *schema.get("$defs", {}).values()):
         part.pop("title", None)

@@ -85,7 +85,7 @@ def _table(rows: Sequence[Row]) -> Table:
     table.add_column("run", justify="right", no_wrap=True)
     table.add_column("workload", overflow="fold")
     longest = max(len(row.setup) for row in rows)
-    table.add_column("setup", overflow="fold", min_width=min(longest, _WHOLE_SETUP))
+    table.add_column("setup", overflow="fold", no_wrap=longest <= _WHOLE_SETUP)
     table.add_column("repeat", justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
     table.add_column("result", no_wrap=True)
