@@ -166,8 +166,8 @@ def test_a_signal_ends_the_whole_series(setups: Place, number: signal.Signals) -
     assert [line[4:6] for line in table(stdout)][1:] == [["not", "run"]] * 5
 
 
-def test_a_signal_between_the_failures_of_others_ends_it_too(setups: Place) -> None:
-    """A run that fails before the signal does not hide it."""
+def test_a_run_that_failed_does_not_hide_a_signal_after_it(setups: Place) -> None:
+    """The code is that of the signal."""
     arguments = ("w.yaml", "--setup", "c.yaml", "--setup", "memory", "--repeats", "2", "--duration", "10m", "--plain")
     with setups.start("run", *arguments, "--warmup", "0s") as run:
         run.until("measure")

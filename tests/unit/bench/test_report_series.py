@@ -51,6 +51,7 @@ def test_the_table_fits_80_columns_and_is_plain() -> None:
         text = shown(rows(), width)
         assert max(map(len, text.splitlines())) <= 80
         assert "\x1b" not in text
+        assert text.count("*-k3v9qza") == text.count(".json") == 5
     assert len(shown(rows(), 140).splitlines()) == 1 + 2 + 8 + 3
 
 
