@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -17,15 +17,13 @@ import click
 
 from ombdriver import __version__, cli_files
 from ombdriver.cli_options import request_options, result_options
+from ombdriver.cli_runs import carry_out, carry_out_all, told
 from ombdriver.errors import InputError, OmbdriverError
-from ombdriver.exits import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, of_result, worst
+from ombdriver.exits import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, of_error
 from ombdriver.secrets import redact_text
 
 if TYPE_CHECKING:
-    from ombdriver.bench.benchmark import Finished, Request
     from ombdriver.bench.drift import Drift
-    from ombdriver.bench.report.live import LiveView
-    from ombdriver.bench.result import Result
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -42,12 +40,15 @@ def cli(verbose: int) -> None:
 @click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
 @request_options
 @result_options
-def run(plain: bool, quiet: bool, **options: Any) -> int:
-    """Run workloads (shipped ones by name, or files) one after the other, and write a result for each."""
+@click.option("--fail-fast", is_flag=True, help="End with the first run whose exit code is not 0.")
+def run(plain: bool, quiet: bool, fail_fast: bool, **options: Any) -> int:
+    """Run each workload on each setup, one run after the other, and write a result for each run.
+
+    Workloads and setups are shipped ones by name, or files.
+    """
     from ombdriver.bench.requests import requests_of
 
-    requests = requests_of(**options, command_line=sys.argv)
-    return worst([_carry_out(request, plain, quiet) for request in requests])
+    return carry_out_all(requests_of(**options, command_line=sys.argv), plain, quiet, fail_fast)
 
 
 @cli.command()
@@ -62,7 +63,7 @@ def rerun(result: Path, plain: bool, quiet: bool, **options: Any) -> int:
     before, request = request_of(result, **options, command_line=sys.argv)
     known = drift_of_host(before)
     _tell_drift(known)
-    return _carry_out(
+    return carry_out(
         request,
         plain,
         quiet,
@@ -75,48 +76,6 @@ def _tell_drift(found: "Sequence[Drift]") -> None:
         click.echo(f"ombdriver: not as it was: {redact_text(str(each))}", err=True)
 
 
-def _carry_out(
-    request: "Request", plain: bool, quiet: bool, before_table: "Callable[[Result], None]" = lambda _: None
-) -> int:
-    """One run, with its display and its table, and its exit code; `before_table` is called when the display is gone."""
-    from ombdriver.bench.report.live import make_view
-    from ombdriver.bench.report.terminal import show
-
-    # A log between the lines of a display would tear it.
-    plain = plain or click.get_current_context().find_root().params["verbose"] > 0
-    view = make_view("quiet" if quiet else "plain" if plain else "auto", sys.stderr)
-
-    def stored(finished: "Finished") -> None:
-        view.__exit__(None, None, None)  # a display is drawn over what comes after it
-        before_table(finished.result)
-        show(finished.result, finished.path, sys.stdout)
-
-    finished, interrupted = asyncio.run(_run(request, view, stored))
-    if finished is None:
-        raise _InterruptedError("interrupted before anything was measured; there is no result")
-    if interrupted and finished.result.partial:
-        raise _InterruptedError(f"{finished.result.partial_reason}; the result is partial")
-    if interrupted:
-        raise _InterruptedError("interrupted when the result was stored; it is complete")
-    return of_result(finished.result.verdict, finished.result.thresholds)
-
-
-async def _run(
-    request: "Request", view: "LiveView", stored: "Callable[[Finished], None]"
-) -> "tuple[Finished | None, bool]":
-    """What was run, and whether a signal came."""
-    from ombdriver.bench import benchmark
-    from ombdriver.bench.interrupt import Interrupt
-
-    with Interrupt() as stop, view:
-        try:
-            return await benchmark.run(request, view, stop, stored), stop.asked
-        except asyncio.CancelledError:
-            if stop.asked:
-                return None, True
-            raise
-
-
 @cli.command()
 @click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
 @request_options
@@ -124,10 +83,17 @@ def plan(**options: Any) -> None:
     """Print what would run, connecting to nothing."""
     from ombdriver.bench.benchmark import plan_of
     from ombdriver.bench.plan_text import describe
+    from ombdriver.bench.report.series import describe_order
     from ombdriver.bench.requests import requests_of
 
-    for request in requests_of(output=Path(), tags={}, **options):
-        click.echo(describe(plan_of(request, "RUNID"), request.workload, request.setup))
+    requests = requests_of(output=Path(), tags={}, **options)
+    for request in requests:
+        if request.standing is not None and request.standing.block == 1:
+            click.echo(describe(plan_of(request, "RUNID"), request.workload, request.setup))
+    if len(requests) > 1:
+        click.echo(
+            describe_order([(one.workload.name, one.setup.name, one.standing) for one in requests if one.standing])
+        )
 
 
 @cli.command()
@@ -222,10 +188,8 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         return _told(["interrupted"], EXIT_INTERRUPTED)
     except _InterruptedError as error:
         return _told([str(error)], EXIT_INTERRUPTED)
-    except InputError as error:
-        return _told(error.faults, EXIT_INPUT)
     except OmbdriverError as error:
-        return _told([str(error)], EXIT_FAILED)
+        return _told(error.faults if isinstance(error, InputError) else [str(error)], of_error(error))
     except OSError as error:  # files have errors of ours by now, so this is our output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # whoever read it has had enough
@@ -235,6 +199,5 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
 
 
 def _told(messages: Sequence[str], code: int) -> int:
-    for message in messages:
-        click.echo(f"ombdriver: {redact_text(message)}", err=True)
+    told(messages)
     return code

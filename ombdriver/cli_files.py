@@ -5,6 +5,7 @@ Part of `cli`, which adds them to the command; knows no server and no loop.
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -22,10 +23,7 @@ def workloads(context: click.Context) -> None:
     from ombdriver.bench import catalogue
 
     if context.invoked_subcommand is None:
-        names = catalogue.names()
-        width = max(len(name) for name in names)
-        for name in names:
-            click.echo(f"{name:<{width}}  {catalogue.summary(name)}")
+        _list({name: catalogue.summary(name) for name in catalogue.names()})
 
 
 @workloads.command("show")
@@ -37,6 +35,31 @@ def show_workload(name: str) -> None:
     click.echo(catalogue.path(name).read_text(encoding="utf-8"), nl=False)
 
 
+@click.group(invoke_without_command=True)
+@click.pass_context
+def setups(context: click.Context) -> None:
+    """List the setups that ship with ombdriver; `show NAME` prints one."""
+    from ombdriver.bench import setup_catalogue
+
+    if context.invoked_subcommand is None:
+        _list(setup_catalogue.summaries())
+
+
+@setups.command("show")
+@click.argument("name")
+def show_setup(name: str) -> None:
+    """Print the file of a shipped setup."""
+    from ombdriver.bench import setup_catalogue
+
+    click.echo(setup_catalogue.path(name).read_text(encoding="utf-8"), nl=False)
+
+
+def _list(summaries: Mapping[str, str]) -> None:
+    width = max(len(name) for name in summaries)
+    for name, summary in summaries.items():
+        click.echo(f"{name:<{width}}  {summary}")
+
+
 @click.group()
 def schema() -> None:
     """Print a JSON Schema, for editors that check and complete YAML."""
@@ -46,6 +69,14 @@ def schema() -> None:
 def workload_schema() -> None:
     """Print the JSON Schema of workload files."""
     from ombdriver.bench.workload_schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@schema.command("setup")
+def setup_schema() -> None:
+    """Print the JSON Schema of setup files."""
+    from ombdriver.bench.setup_schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
 
@@ -98,4 +129,4 @@ def export(result: Path, name: str, family: str | None, group: str | None, outpu
             click.echo(path)
 
 
-VERBS: tuple[click.Command, ...] = (workloads, schema, export)
+VERBS: tuple[click.Command, ...] = (workloads, setups, schema, export)

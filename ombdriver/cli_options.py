@@ -60,7 +60,23 @@ def request_options(verb: Verb) -> Verb:
     """What `run` and `plan` have in common."""
     options = (
         click.option(
-            "--setup", "setup_name", default="embedded", metavar="NAME", help="Setup by name: embedded, memory."
+            "--setup",
+            "setups",
+            multiple=True,
+            default=("embedded",),
+            show_default=True,
+            metavar="NAME",
+            help="A shipped setup (`ombdriver setups` lists them), or a file; repeatable, each workload runs on each.",
+        ),
+        click.option(
+            "--repeats", type=int, default=1, metavar="N", help="Run everything N times, the setups taking turns."
+        ),
+        click.option(
+            "--set",
+            "assignments",
+            multiple=True,
+            metavar="PATH=VALUE",
+            help="In place of a file's value, as workload.messageSize=4KiB, setup.streams.retention=none; repeatable.",
         ),
         click.option(
             "--url", metavar="URL", help="A server of yours in place of the setup's: redis://, rediss://, unix://."

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ombdriver.bench.judgement import THRESHOLD_FAILED, Check, Verdict
+from ombdriver.errors import InputError, OmbdriverError
 
 EXIT_VALID = 0
 """All is well: every result is VALID, and every threshold was met."""
@@ -17,8 +18,17 @@ EXIT_THRESHOLD = 4
 EXIT_INTERRUPTED = 130
 """Ended by Ctrl-C or SIGTERM."""
 
-SEVERITY = (EXIT_INTERRUPTED, EXIT_FAILED, EXIT_VERDICT, EXIT_THRESHOLD, EXIT_VALID)
-"""The earlier one counts. What is wrong with the input is told before anything runs, so it meets no other."""
+SEVERITY = (EXIT_INTERRUPTED, EXIT_FAILED, EXIT_INPUT, EXIT_VERDICT, EXIT_THRESHOLD, EXIT_VALID)
+"""The earlier one counts: whoever was interrupted has not got what was asked for; a run that failed, or could not be
+started as asked, has no whole result; a result that can't be trusted says nothing of its thresholds.
+What is wrong with files and options is told before anything runs; what a run alone finds out (that the machine has no
+such engine) may meet the codes of the runs around it.
+"""
+
+
+def of_error(error: OmbdriverError) -> int:
+    """The code for what a command, or one of its runs, failed with."""
+    return EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED
 
 
 def of_result(verdict: Verdict | None, thresholds: Sequence[Check]) -> int:

@@ -28,6 +28,7 @@ from ombdriver.bench.outcome import build_result
 from ombdriver.bench.plan import Plan, make_plan, memory_estimate
 from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.result import Result
+from ombdriver.bench.series import Standing
 from ombdriver.bench.server_url import with_login
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.setup import Setup
@@ -56,6 +57,8 @@ class Request:
         cores: the processor cores of this machine.
         tags: the user's words for the result.
         command_line: as typed; passwords in it are hidden before it is stored.
+        standing: where the run stands among those of its command; None when it is of none.
+        overrides: what the command line has put into the files, without passwords; workload and setup have it already.
     """
 
     workload: Workload
@@ -65,6 +68,8 @@ class Request:
     cores: int
     tags: Mapping[str, str] = field(default_factory=dict)
     command_line: Sequence[str] = ()
+    standing: Standing | None = None
+    overrides: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +278,8 @@ def _keep(
         )
         | {"workers": course.accounts.workers, "harness": harness},
         telemetry=telemetry.told(),
+        standing=request.standing,
+        overrides=request.overrides,
         caveats=[*course.accounts.caveats, *assessed.caveats],
         partial_reason=course.ending.reason if course.ending else None,
         verdict=assessed.verdict,

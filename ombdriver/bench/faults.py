@@ -13,6 +13,8 @@ from ombdriver.bench.text import nearest, shown
 
 Where = tuple[str | int, ...]
 """The path of a key from the top of a file."""
+Place = int | str
+"""Where a key stands: its line, from 1; or the option of the command line that gives it. 0: nowhere (it is missing)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,24 +22,27 @@ class Fault:
     """One thing that is wrong with one field.
 
     Attributes:
-        line: where it stands, from 1; 0 when it stands nowhere (a missing field).
+        line: where it stands.
         field: the field's name in the file.
         message: what is wrong; then, after a semicolon, the way out.
     """
 
-    line: int
+    line: Place
     field: str
     message: str
 
     def sentence(self, source: str) -> str:
-        """`FILE:LINE: field: what is wrong; the way out`."""
+        """`FILE:LINE: field: what is wrong; the way out`; what an option gives is told by that option."""
+        if isinstance(self.line, str):
+            named = self.line.endswith(f".{self.field}")
+            return f"{self.line}: {self.message}" if named else f"{self.line}: {self.field}: {self.message}"
         place = f"{source}:{self.line}" if self.line else source
         return f"{place}: {self.field}: {self.message}"
 
 
 def sentences(source: str, faults: Iterable[Fault]) -> list[str]:
-    """The sentences of all faults of a file, by line; what stands in no line comes last."""
-    ordered = sorted(faults, key=lambda fault: fault.line or float("inf"))
+    """The sentences of all faults of a file: by line, then what options give, then what stands nowhere."""
+    ordered = sorted(faults, key=lambda fault: (not fault.line, isinstance(fault.line, str), fault.line))
     return [fault.sentence(source) for fault in ordered]
 
 
@@ -65,20 +70,20 @@ class FieldNames:
 
 
 def faults_of(
-    error: ValidationError, lines: Mapping[Where, int], names: FieldNames, remarks: Mapping[str, str] = {}
+    error: ValidationError, lines: Mapping[Where, Place], names: FieldNames, remarks: Mapping[str, str] = {}
 ) -> list[Fault]:
     """Pydantic's errors in our words.
 
     Args:
         error: what the validation raised.
-        lines: the line of each key, by its path from the top of the file.
+        lines: where each key stands, by its path from the top of the file.
         names: the file's valid keys.
         remarks: for an unknown key, what to say of it instead of the nearest valid name.
     """
     return [_fault(details, lines, names, remarks) for details in error.errors(include_url=False)]
 
 
-def _fault(details: ErrorDetails, lines: Mapping[Where, int], names: FieldNames, remarks: Mapping[str, str]) -> Fault:
+def _fault(details: ErrorDetails, lines: Mapping[Where, Place], names: FieldNames, remarks: Mapping[str, str]) -> Fault:
     where = details["loc"]
     if details["type"] == "extra_forbidden":
         message = _unknown(str(where[-1]), names.valid.get(where[:-1], ()), remarks)

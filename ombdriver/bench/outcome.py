@@ -12,6 +12,7 @@ from ombdriver.bench.judgement import Check, Verdict
 from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Distribution, LatencySummaryNs, Measurements
 from ombdriver.bench.result import STATISTICS, Caveat, LatencySummary, Result, Subscription, aggregated
 from ombdriver.bench.result_versions import content_sha256
+from ombdriver.bench.series import Standing
 
 _NS_PER_MS = 1_000_000
 _NS_PER_US = 1_000
@@ -38,6 +39,8 @@ def build_result(
     setup: Mapping[str, Any],
     environment: Mapping[str, Any],
     telemetry: Mapping[str, Any] | None = None,
+    standing: Standing | None = None,
+    overrides: Sequence[str] = (),
     caveats: Sequence[Caveat] = (),
     partial_reason: str | None = None,
     verdict: Verdict | None = None,
@@ -60,6 +63,8 @@ def build_result(
         setup: the resolved setup, without secrets.
         environment: the fingerprint, without secrets.
         telemetry: what the server and the processes did; None when nobody looked.
+        standing: where the run stands among those of its command; None when nobody said.
+        overrides: what the command line put into the files, without secrets.
         caveats: what has to be known with the figures.
         partial_reason: why the run ended before its time; None when it did not.
         verdict: on the figures.
@@ -86,6 +91,8 @@ def build_result(
         version=version,
         run_id=run_id,
         tags=dict(tags),
+        standing=standing,
+        overrides=tuple(overrides),
         begin_time=_iso(begin_time),
         end_time=_iso(end_time),
         partial=partial_reason is not None,

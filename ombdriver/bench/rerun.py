@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ombdriver.bench import store
-from ombdriver.bench.benchmark import Request, plan_of
+from ombdriver.bench.benchmark import Request, new_run_id, plan_of
 from ombdriver.bench.drift import Drift, drift
 from ombdriver.bench.driver import load_driver
 from ombdriver.bench.environment import host, usable_cores
 from ombdriver.bench.result import Result
+from ombdriver.bench.series import Standing
 from ombdriver.bench.server_url import check_url
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.setup_server import PASSWORDS, Server
@@ -51,7 +52,17 @@ def request_of(
     load_driver(setup.driver_used)
     if workers is None:
         workers = _processes(result) or None
-    request = Request(workload, setup, output, workers, usable_cores(), {**result.tags, **tags}, command_line)
+    request = Request(
+        workload,
+        setup,
+        output,
+        workers,
+        usable_cores(),
+        {**result.tags, **tags},
+        command_line,
+        Standing(new_run_id()),
+        result.overrides,  # the workload and the setup of the result have them
+    )
     plan_of(request, "check")
     return result, request
 

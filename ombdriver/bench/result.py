@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from ombdriver.bench.judgement import Check, Verdict
-from ombdriver.bench.measurements import FAMILIES, Delivery
+from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Delivery
 from ombdriver.bench.result_versions import upgraded
+from ombdriver.bench.series import Standing
 from ombdriver.errors import InputError
 
 KIND = "run"
@@ -113,6 +114,8 @@ class Result:
         version: of ombdriver.
         run_id: as in the names of the run's topics.
         tags: what the user gave with `--tag`.
+        standing: where the run stands among those of its command; None in results of versions that did not say.
+        overrides: what `--set` put into the files, as typed, without passwords.
         begin_time, end_time: of the measured window, ISO 8601 in UTC.
         partial: True when the run ended before its time, for `partial_reason`.
         verdict: whether the figures can be trusted; None in results of versions that had none.
@@ -134,8 +137,7 @@ class Result:
         latency: a summary in ms for each of the five families.
         delay_parts: a summary in ms of `scheduleLag` and of `blocked`, which add up to the publish delay of a message,
             and of `consumerAck`.
-        rates, series, aggregated, quantiles: by the names in `RATES`, `SERIES`, `AGGREGATED`, `QUANTILES`, which stand
-            at the top of the JSON; latencies in OMB's units.
+        rates, series, aggregated, quantiles: by the names in `RATES` and so on, which stand at the top of the JSON.
         workload_spec, workload_sha256, setup: as resolved.
         setup_sha256: a hash of `setup`, which holds no password.
         environment: as found.
@@ -147,6 +149,8 @@ class Result:
     version: str
     run_id: str
     tags: Mapping[str, str]
+    standing: Standing | None
+    overrides: tuple[str, ...]
     begin_time: str
     end_time: str
     partial: bool
@@ -243,9 +247,7 @@ class Result:
         except KeyError as error:
             raise InputError(f"{source}: the key {error} is missing; the file is damaged, run again") from error
         except (TypeError, AttributeError) as error:
-            raise InputError(
-                f"{source}: a value has the wrong type ({error}); the file is damaged, run again"
-            ) from error
+            raise InputError(f"{source}: a value has a wrong type ({error}); the file is damaged, run again") from error
 
     @classmethod
     def _from_json(cls, data: Mapping[str, Any]) -> "Result":
@@ -255,6 +257,8 @@ class Result:
             read[each.name] = data[_camel(each.name)] if names is None else {name: data[name] for name in names}
             if each.name in _OBJECTS and not isinstance(read[each.name], dict):
                 raise TypeError(f"{_camel(each.name)} is no object")
+        read["standing"] = None if read["standing"] is None else Standing.from_json(read["standing"])
+        read["overrides"] = tuple(read["overrides"])
         read["verdict"] = None if read["verdict"] is None else Verdict.from_json(read["verdict"])
         read["thresholds"] = tuple(Check.from_json(one) for one in read["thresholds"])
         read["at_harness_floor"] = tuple(read["at_harness_floor"])
@@ -262,15 +266,12 @@ class Result:
             Delivery(**{each.name: one[_camel(each.name)] for each in fields(Delivery)}) for one in read["delivery"]
         )
         read["caveats"] = tuple(Caveat(one["kind"], one["message"]) for one in read["caveats"])
-        read["latency"] = {family: LatencySummary.from_json(read["latency"][family]) for family in FAMILIES}
-        read["delay_parts"] = {part: LatencySummary.from_json(each) for part, each in read["delay_parts"].items()}
+        summary = LatencySummary.from_json
+        read["latency"] = {family: summary(read["latency"][family]) for family in FAMILIES}
+        read["delay_parts"] = {part: summary(each) for part, each in read["delay_parts"].items()}
         read["subscriptions"] = tuple(
             Subscription(
-                one["name"],
-                one["received"],
-                one["consumeRate"],
-                LatencySummary.from_json(one["endToEnd"]),
-                LatencySummary.from_json(one["endToEndResponse"]),
+                one["name"], one["received"], one["consumeRate"], *(summary(one[name]) for name in GROUP_FAMILIES)
             )
             for one in read["subscriptions"]
         )

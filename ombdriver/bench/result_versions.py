@@ -30,6 +30,8 @@ ADDED: Mapping[str, Callable[[Data], Any]] = {
     "verdict": lambda _: None,
     "thresholds": lambda _: [],
     "atHarnessFloor": lambda _: [],
+    "standing": lambda _: None,
+    "overrides": lambda _: [],
 }
 """Keys that came without a new formatVersion, and what they are in a result that was written before them."""
 

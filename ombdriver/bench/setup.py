@@ -5,6 +5,7 @@ message.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationI
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench import omb_driver_file
+from ombdriver.bench.assignments import Assignment, assigned
 from ombdriver.bench.faults import FieldNames, faults_of, sentences
 from ombdriver.bench.preflight import Needs
 from ombdriver.bench.server_url import check_url
@@ -83,8 +85,9 @@ class Setup(BaseModel):
         return streams
 
     @classmethod
-    def load(cls, name_or_path: str) -> Self:
-        """The setup called so among those that come with the package, or in that file.
+    def load(cls, name_or_path: str, given: Sequence[Assignment] = ()) -> Self:
+        """The setup called so among those that come with the package, or in that file, with what the command
+        line puts into it.
 
         Raises:
             InputError: if there is none, or its file has faults; one sentence for each of them.
@@ -96,16 +99,16 @@ class Setup(BaseModel):
             near = nearest(name_or_path, setup_names())
             hint = f"did you mean {near}?" if near else f"there are: {', '.join(setup_names())}"
             raise InputError(f"--setup: there is no setup {name_or_path!r}; {hint}")
-        return cls.parse(read_text(path), str(path))
+        return cls.parse(read_text(path), str(path), given)
 
     @classmethod
-    def parse(cls, text: str, source: str) -> Self:
+    def parse(cls, text: str, source: str, given: Sequence[Assignment] = ()) -> Self:
         """The setup of a file's text; `source` is what messages call the file.
 
         Raises:
             InputError: if it has faults; one sentence for each of them.
         """
-        document = parse_document(text, source)
+        document = assigned(parse_document(text, source), given, "setup")
         data, context = document.data, {}
         notes: list[str] = []
         if omb_driver_file.is_one(data):

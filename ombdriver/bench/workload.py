@@ -6,18 +6,22 @@ server, driver, process or plan, and opens no file itself.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
+from ombdriver.bench.assignments import Assignment, assigned
 from ombdriver.bench.faults import Fault, FieldNames, faults_of, sentences
 from ombdriver.bench.overrides import Overrides
 from ombdriver.bench.payload import KeyDistributor, PayloadSpec
 from ombdriver.bench.payloadfile import check_size, read_payload
 from ombdriver.bench.text import MINUTE, format_duration
 from ombdriver.bench.workload_fields import (
+    MAX_READERS,
+    MAX_STREAMS,
     DrainTimeout,
     MessageSize,
     Name,
@@ -31,11 +35,6 @@ from ombdriver.bench.workload_fields import (
 )
 from ombdriver.bench.yamlfile import parse_document, read_text
 from ombdriver.errors import InputError
-
-MAX_STREAMS = 100_000
-"""Topics times partitions: more streams than that are a slip of the keyboard."""
-MAX_READERS = 10_000
-"""Groups times consumers: each reader blocks on a connection of its own, and servers take 10,000 by default."""
 
 _REMARKS = {"messageSizeDistribution": "is not supported yet; write messageSize with one size instead"}
 _CAME_LATER = {"checksum": False}
@@ -173,27 +172,28 @@ class Workload(BaseModel):
     # -- made from -------------------------------------------------------------------------------------------------
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """The workload of a file.
+    def load(cls, path: Path, given: Sequence[Assignment] = ()) -> Self:
+        """The workload of a file, with what the command line puts into it.
 
         Raises:
             InputError: if the file can't be read or has faults; one sentence for each of them.
         """
-        return cls.parse(read_text(path), str(path), path.parent)
+        return cls.parse(read_text(path), str(path), path.parent, given)
 
     @classmethod
-    def parse(cls, text: str, source: str, folder: Path | None = None) -> Self:
+    def parse(cls, text: str, source: str, folder: Path | None = None, given: Sequence[Assignment] = ()) -> Self:
         """The workload of a file's text.
 
         Args:
             text: YAML.
             source: what messages call the file; its stem names a workload that has no name.
             folder: where a relative `payloadFile` is looked for, after the working directory.
+            given: what the command line puts into the file.
 
         Raises:
             InputError: if it has faults; one sentence for each of them.
         """
-        document = parse_document(text, source)
+        document = assigned(parse_document(text, source), given, "workload")
         faults = list(document.faults)
         data: dict[str, Any] = {"name": Path(source).stem or "workload", **document.data}
         content = None

@@ -24,6 +24,10 @@ from ombdriver.bench.thresholds import EXAMPLE, Threshold
 
 MAX_MESSAGE_BYTES = 512 << 20
 """The largest value that a server takes by default (`proto-max-bulk-len`)."""
+MAX_STREAMS = 100_000
+"""Topics times partitions: more streams than that are a slip of the keyboard."""
+MAX_READERS = 10_000
+"""Groups times consumers: each reader blocks on a connection of its own, and servers take 10,000 by default."""
 
 DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN}
 SIZE_SCHEMA = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": SIZE_PATTERN}]}

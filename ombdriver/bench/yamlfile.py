@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode  # type: ignore[import-untyped]
 
-from ombdriver.bench.faults import Fault, Where
+from ombdriver.bench.faults import Fault, Place, Where
 from ombdriver.bench.text import nearest, shown
 from ombdriver.errors import InputError
 
@@ -26,13 +26,13 @@ class Document:
     Attributes:
         source: what messages call it: the path as the user gave it.
         data: its top-level mapping; keys are text, values are what YAML makes of them.
-        lines: the line (from 1) of each key, by its path from the top.
+        lines: where each key stands, by its path from the top; of a file as read, lines (from 1).
         faults: what was wrong with single entries: a key twice, a key that is not text, a value that can't be read.
     """
 
     source: str
     data: dict[str, object]
-    lines: dict[Where, int] = field(default_factory=dict)
+    lines: dict[Where, Place] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
 
 
@@ -80,7 +80,7 @@ def parse_document(text: str, source: str) -> Document:
                 raise InputError(f"{source}: is empty; write one setting per line, for example topics: 1")
             if not isinstance(root, MappingNode):
                 raise InputError(f"{source}: holds no settings; write one per line, for example topics: 1")
-            lines: dict[Where, int] = {}
+            lines: dict[Where, Place] = {}
             faults: list[Fault] = []
             data = _mapping(loader, root, (), lines, faults)
         finally:
@@ -93,6 +93,35 @@ def parse_document(text: str, source: str) -> Document:
         reason = " ".join(str(error).split())
         raise InputError(f"{source}: is not valid YAML: {reason}; mend the file") from error
     return Document(source, data, lines, tuple(faults))
+
+
+def parse_value(text: str) -> object:
+    """Reads a single value as it may stand behind a key: a scalar, or a list or a mapping in brackets.
+
+    Raises:
+        ValueError: if it is anything else, or nothing.
+    """
+    quoted = "put it in quotes if it is text"
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            _check_shape(text, "the value")
+            node = loader.get_single_node()
+            if node is None:
+                raise ValueError("has no value; write one behind the =, null for none")
+            if isinstance(node, MappingNode | SequenceNode) and not node.flow_style:
+                raise ValueError(f"{shown(text)} is no single value; {quoted}")
+            faults: list[Fault] = []
+            value = _value(loader, node, (), {}, faults)
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, InputError) as error:
+        raise ValueError(f"{shown(text)} is not valid YAML; {quoted}") from error
+    if faults:
+        raise ValueError(
+            "; and ".join(f"{each.field}: {each.message}" if each.field else each.message for each in faults)
+        )
+    return value
 
 
 def _check_shape(text: str, source: str) -> None:
@@ -109,7 +138,7 @@ def _check_shape(text: str, source: str) -> None:
 
 
 def _mapping(
-    loader: yaml.SafeLoader, node: MappingNode, where: Where, lines: dict[Where, int], faults: list[Fault]
+    loader: yaml.SafeLoader, node: MappingNode, where: Where, lines: dict[Where, Place], faults: list[Fault]
 ) -> dict[str, object]:
     data: dict[str, object] = {}
     for key_node, value_node in node.value:
@@ -127,7 +156,7 @@ def _mapping(
     return data
 
 
-def _value(loader: yaml.SafeLoader, node: Node, where: Where, lines: dict[Where, int], faults: list[Fault]) -> object:
+def _value(loader: yaml.SafeLoader, node: Node, where: Where, lines: dict[Where, Place], faults: list[Fault]) -> object:
     if isinstance(node, MappingNode):
         return _mapping(loader, node, where, lines, faults)
     if isinstance(node, SequenceNode):

@@ -56,7 +56,18 @@ def test_the_module_and_the_script_are_one_program(place: Place, command: tuple[
 
 
 @pytest.mark.parametrize(
-    "verb", [(), ("run",), ("plan",), ("workloads",), ("workloads", "show"), ("schema",), ("clean",)]
+    "verb",
+    [
+        (),
+        ("run",),
+        ("plan",),
+        ("workloads",),
+        ("workloads", "show"),
+        ("setups",),
+        ("setups", "show"),
+        ("schema",),
+        ("clean",),
+    ],
 )
 def test_every_verb_has_help_within_80_columns(call: Call, verb: tuple[str, ...]) -> None:
     """In both forms of the option, and with nothing but text."""
@@ -143,6 +154,9 @@ def test_faults_of_files_and_options_are_told_at_once(place: Place, faults: Faul
         (["clean", "--url", "nowhere:s3cret@x"], "--url"),
         (["workloads", "show", "nosuch"], "nosuch"),
         (["schema", "setups"], "setups"),
+        (["setups", "show", "nosuch"], "nosuch"),
+        (["run", "w.yaml", "--repeats", "1001"], "--repeats: 1001 is out of range"),
+        (["plan", "w.yaml", "--set", "setup.x"], "is not PATH=VALUE"),
         (["nosuch"], "No such command"),
         (["run", "w.yaml", "--no-such-option"], "No such option"),
     ],

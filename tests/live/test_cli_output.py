@@ -85,7 +85,14 @@ def test_verbose_logs_what_is_done(place: Place) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["workloads"], ["workloads", "show", "1kb-keyed"], ["schema", "workload"], ["plan", "w.yaml"], ["--help"]],
+    [
+        ["workloads"],
+        ["workloads", "show", "1kb-keyed"],
+        ["setups"],
+        ["schema", "workload"],
+        ["plan", "w.yaml"],
+        ["--help"],
+    ],
 )
 def test_a_reader_that_has_had_enough_is_no_fault_to_be_told(place: Place, arguments: list[str]) -> None:
     """As with `| head -1`: no word, no traceback."""

@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from ombdriver.bench.judgement import Check, Reason, Verdict
-from ombdriver.exits import of_result, worst
+from ombdriver.errors import InputError, RunError, WorkerError
+from ombdriver.exits import of_error, of_result, worst
 
 PASSED = Check("publish.p99 < 5ms", 1.0, 5.0, "ms", True)
 FAILED = Check("publish.p99 < 5ms", 6.0, 5.0, "ms", False)
@@ -35,9 +36,14 @@ def test_a_verdict_counts_before_a_threshold(verdict: Verdict | None, checks: li
 
 
 def test_the_gravest_code_counts() -> None:
-    """130 before 1, 3, 4 and 0, in whatever order they come."""
-    order = [130, 1, 3, 4, 0]
+    """130 before 1, 2, 3, 4 and 0, in whatever order they come."""
+    order = [130, 1, 2, 3, 4, 0]
     for codes in itertools.permutations(order):
         for length in range(1, len(codes) + 1):
             assert worst(codes[:length]) == min(codes[:length], key=order.index)
     assert worst([]) == 0
+
+
+def test_an_error_of_the_input_is_told_from_one_of_the_run() -> None:
+    """2, and 1 for all others."""
+    assert [of_error(error) for error in (InputError("x"), RunError("x"), WorkerError("x"))] == [2, 1, 1]

@@ -16,7 +16,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "ombdriver"
 
 IMPORTERS = {
-    "click": {"cli", "cli_files", "cli_options"},
+    "click": {"cli", "cli_files", "cli_options", "cli_runs"},
     "hdrh": {"bench.recorder"},
     "hiredis": {"messaging.*"},
     "numpy": {"bench.*"},
@@ -91,20 +91,21 @@ NEVER_REACHES = {
 NEVER_IMPORTS = {
     "cli": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "multiprocessing"},
     "cli_options": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "multiprocessing"},
+    "cli_runs": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "multiprocessing"},
     "cli_files": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "bench.benchmark", "multiprocessing", "asyncio"},
     "bench.drivers.*": {"bench.plan", "bench.schedule", "bench.recorder", "bench.workload", "bench.result", "cli"},
 }
 """What a module must not import itself, at the top or inside a function."""
 
 PURE = (
-    "bench.arrivals bench.assessment bench.cautions bench.collector bench.drift bench.export.formats "
+    "bench.arrivals bench.assessment bench.assignments bench.cautions bench.collector bench.drift bench.export.formats "
     "bench.export.hgrm bench.export.hlog bench.export.omb bench.export.parts bench.export.series_csv bench.facts "
     "bench.figures bench.floor bench.generator bench.guard bench.intervals bench.judgement bench.lanes "
     "bench.ledger bench.look bench.measurements bench.omb_driver_file bench.outcome bench.overrides "
     "bench.payload bench.plan bench.preflight "
     "bench.process_series bench.published bench.received bench.recorder bench.report.progress bench.report.units "
     "bench.result bench.result_versions bench.retention_plan bench.schedule bench.server_events "
-    "bench.server_url bench.setup_streams "
+    "bench.series bench.server_url bench.setup_streams "
     "bench.server_series bench.servers.configuration bench.servers.options bench.servers.readiness "
     "bench.servers.topology bench.spans bench.steadiness bench.stream_sums bench.text bench.thinning "
     "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.balance "

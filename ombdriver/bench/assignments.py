@@ -1,0 +1,134 @@
+"""`--set PATH=VALUE`: what the command line puts into files, after they are read and before they are validated. Pure.
+
+So a value has the types, units and limits that it has in the file, and faults of it are those of the file; they name
+the option where others name a line. Knows no field of a workload or a setup.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ombdriver.bench.faults import Place, Where
+from ombdriver.bench.text import nearest, shown
+from ombdriver.bench.yamlfile import Document, parse_value
+from ombdriver.errors import InputError
+from ombdriver.secrets import redact_text
+
+Part = Literal["workload", "setup"]
+_PARTS: tuple[Part, ...] = ("workload", "setup")
+_EXAMPLE = "write it as workload.messageSize=4KiB, or setup.streams.retention=none"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One `--set`.
+
+    Attributes:
+        part: whether workloads or setups are meant; all of them are.
+        path: the key in such a file, from its top.
+        value: as YAML has it.
+        text: as typed.
+    """
+
+    part: Part
+    path: tuple[str, ...]
+    value: object
+    text: str
+
+    @property
+    def option(self) -> str:
+        """What messages call it: `--set workload.messageSize`."""
+        return f"--set {'.'.join((self.part, *self.path))}"
+
+    def __str__(self) -> str:
+        """As typed, without a password."""
+        return redact_text(self.text)
+
+
+def parse(text: str) -> Assignment:
+    """An assignment from `PATH=VALUE`, the value being a scalar of YAML, or a list or mapping on one line.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    name, equals, written = text.partition("=")
+    keys = name.split(".")
+    if not equals or not all(keys):
+        raise ValueError(f"--set: {shown(redact_text(text))} is not PATH=VALUE; {_EXAMPLE}")
+    part = next((each for each in _PARTS if each == keys[0]), None)
+    if part is None:
+        near = nearest(keys[0], _PARTS)
+        hint = f"did you mean {'.'.join((near, *keys[1:]))}?" if near else _EXAMPLE
+        raise ValueError(f"--set {name}: begins with neither workload. nor setup.; {hint}")
+    if len(keys) == 1:
+        raise ValueError(f"--set {name}: names no setting of the {part}; {_EXAMPLE}")
+    try:
+        value = parse_value(written)
+    except ValueError as error:
+        raise ValueError(f"--set {name}: {error}") from error
+    return Assignment(part, tuple(keys[1:]), value, text)
+
+
+def parse_all(texts: Iterable[str]) -> list[Assignment]:
+    """The assignments, in their order.
+
+    Raises:
+        InputError: if one is none, or takes the place of one before it; with the faults of all.
+    """
+    found: list[Assignment] = []
+    faults: list[str] = []
+    for text in texts:
+        try:
+            one = parse(text)
+        except ValueError as error:
+            faults.append(str(error))
+            continue
+        for other in found:
+            if other.part == one.part and other.path[: len(one.path)] == one.path:
+                same = "is given twice" if other.path == one.path else f"takes the place of {other.option} before it"
+                faults.append(f"{one.option}: {same}; leave one of them out")
+        found.append(one)
+    if faults:
+        raise InputError(faults)
+    return found
+
+
+def assigned(document: Document, assignments: Sequence[Assignment], part: Part) -> Document:
+    """`document` with what is meant for `part` in it; places of faults tell the option in place of a line."""
+    data, places = document.data, dict(document.lines)
+    for one in assignments:
+        if one.part == part:
+            data = _with(data, one, (), places, document.source)
+    return replace(document, data=data, lines=places)
+
+
+def _with(
+    data: dict[str, object], one: Assignment, above: Where, places: dict[Where, Place], source: str
+) -> dict[str, object]:
+    """`data`, the mapping at `above`, with `one` in it; what is no mapping on the way gives way to one."""
+    key, rest = one.path[len(above)], one.path[len(above) + 1 :]
+    where = (*above, key)
+    if not rest:
+        for each in (where, *_below(one.value, where)):
+            places[each] = one.option
+        return data | {key: one.value}
+    inner = data.get(key)
+    if isinstance(inner, dict):
+        # What is wrong with the whole of it may be due to the line, or to the option.
+        place = places.get(where, 0)
+        before = f"{source}:{place} with" if isinstance(place, int) else f"{place} and"
+        places[where] = f"{before} {one.option}"
+    else:
+        inner, places[where] = {}, one.option
+    return data | {key: _with(inner, one, where, places, source)}
+
+
+def _below(value: object, where: Where) -> Iterator[Where]:
+    """The paths of all keys within `value`, which is at `where`."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*where, key)
+            yield from _below(inner, (*where, key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _below(inner, (*where, number))

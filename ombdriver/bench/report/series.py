@@ -1,0 +1,128 @@
+"""Runs of one command as people read them: which one begins, and all of them at the end, one line each.
+
+Knows rich and plain words; must not know how a run came about. Reads the same at 80 columns and in a pipe.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ombdriver.bench.report import units
+from ombdriver.bench.report.terminal import NARROWEST
+from ombdriver.bench.series import Standing
+
+NOT_BEGUN = "not run"
+
+_WHOLE_SETUP = 22
+"""A setup's name of so many characters is not broken: the names that ship are no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A run, as the table at the end tells it.
+
+    Attributes:
+        workload, setup: names.
+        standing: which of the runs it is.
+        outcome: its verdict, or what became of it in place of one.
+        run_id: of its result; None when there is none.
+        failure: what it failed with; None when it did not.
+    """
+
+    workload: str
+    setup: str
+    standing: Standing
+    outcome: str
+    run_id: str | None = None
+    failure: str | None = None
+
+
+def title(workload: str, setup: str, standing: Standing) -> str:
+    """`1kb-3groups x embedded, repeat 2`; without the repeat when there is but one."""
+    repeat = f", repeat {standing.block}" if standing.repeats > 1 else ""
+    return f"{workload} x {setup}{repeat}"
+
+
+def announcement(workload: str, setup: str, standing: Standing) -> str:
+    """`run 3 of 8: 1kb-3groups x embedded, repeat 2`."""
+    return f"run {standing.run} of {standing.runs}: {title(workload, setup, standing)}"
+
+
+def show(rows: Sequence[Row], folder: Path, stream: TextIO, width: int | None = None) -> None:
+    """Prints the table of all runs of a command.
+
+    A result is told as the end of its file's name, as a shell completes it; the whole of it is too long for a column.
+
+    Args:
+        rows: the runs in their order, also those that were not begun.
+        folder: where the results lie.
+        stream: a terminal, or anything else: then without colour, 80 columns wide.
+        width: columns, when they shall not be found out.
+    """
+    console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    console.width = max(console.width, NARROWEST)
+    stored = sum(row.run_id is not None for row in rows)
+    with console.capture() as captured:
+        head = f"\nSeries {rows[0].standing.series}: {units.many(len(rows), 'run')}, "
+        console.print(Text(f"{head}{units.many(stored, 'result')} in {folder}/", style="bold"), soft_wrap=True)
+        console.print(_table(rows))
+        for failure, numbers in _failures(rows).items():
+            of = f"run{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}: "
+            console.print(Padding(Text.assemble((of, "bold"), failure), (0, 0, 0, 2), expand=False))
+    lines = (line.rstrip(" ") for line in captured.get().splitlines(keepends=False))
+    stream.write(units.fit_for(stream, "\n".join(lines) + "\n"))
+    stream.flush()
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("run", justify="right", no_wrap=True)
+    table.add_column("workload", overflow="fold")
+    longest = max(len(row.setup) for row in rows)
+    table.add_column("setup", overflow="fold", no_wrap=longest <= _WHOLE_SETUP)
+    table.add_column("repeat", justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold")
+    table.add_column("result", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            str(row.standing.run),
+            Text(row.workload),
+            Text(row.setup),
+            str(row.standing.block),
+            Text(row.outcome),
+            units.NOTHING if row.run_id is None else f"*-{row.run_id}.json",
+        )
+    return table
+
+
+def _failures(rows: Sequence[Row]) -> dict[str, list[int]]:
+    """Each failure once, with the runs that it ended."""
+    found: dict[str, list[int]] = {}
+    for row in rows:
+        if row.failure is not None:
+            found.setdefault(row.failure, []).append(row.standing.run)
+    return found
+
+
+def describe_order(runs: Sequence[tuple[str, str, Standing]]) -> str:
+    """The order of runs that are yet to come, for `ombdriver plan`: a line for each workload, ended by a line feed.
+
+    Args:
+        runs: workload, setup and standing of each, in their order.
+    """
+    facts = [("runs", f"{len(runs):,}, one after the other")]
+    for workload in dict.fromkeys(name for name, _, _ in runs):
+        blocks: dict[int, list[str]] = {}
+        for name, setup, standing in runs:
+            if name == workload:
+                blocks.setdefault(standing.block, []).append(setup)
+        told = [", ".join(block) for block in list(blocks.values())[: len(blocks[1])]]
+        more = [f"and so on, {len(blocks):,} blocks in all"] if len(blocks) > len(told) else []
+        facts.append(("order", f"{workload}: {'; '.join([*told, *more])}"))
+    return "".join(f"{name:<14} {fact}\n" for name, fact in facts)

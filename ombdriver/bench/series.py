@@ -1,0 +1,61 @@
+"""The order of the runs of one command, and where each of them stands. Pure.
+
+Setups take turns, so that what changes slowly on a machine (its heat, its neighbours, its disk) meets all of them
+alike: a block holds every setup once, and each block begins with the setup after the one that began the block before.
+For two setups that is ABBA ABBA. Blocks are what a comparison is made within.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+MOST_REPEATS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a run stands among those of its command; numbers begin at 1.
+
+    Attributes:
+        series: a name for all runs of one command together.
+        run: which of the runs it is, in the order in which they are begun.
+        runs: how many there are to be.
+        block: which of the blocks of its workload, so the number of its repeat.
+        position: its place within the block.
+        repeats: how many blocks each workload has.
+    """
+
+    series: str
+    run: int = 1
+    runs: int = 1
+    block: int = 1
+    position: int = 1
+    repeats: int = 1
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Standing":
+        """Reads what a result holds; a missing key is a KeyError."""
+        return cls(**{each.name: data[each.name] for each in fields(cls)})
+
+
+def block_order(setups: int, block: int) -> list[int]:
+    """The setups, counted from 0, in the order of a block, counted from 1: the first block begins with the first."""
+    return [(block - 1 + position) % setups for position in range(setups)]
+
+
+def ordered(series_id: str, workloads: int, setups: int, repeats: int) -> Iterator[tuple[int, int, Standing]]:
+    """The runs of a command in their order: which workload, which setup (both from 0), and where the run stands.
+
+    Args:
+        series_id: of the command.
+        workloads: how many; each has all of its runs before the next one begins.
+        setups: how many.
+        repeats: how often each workload meets each setup.
+    """
+    runs = workloads * setups * repeats
+    number = 0
+    for workload in range(workloads):
+        for block in range(1, repeats + 1):
+            for position, setup in enumerate(block_order(setups, block), start=1):
+                number += 1
+                yield workload, setup, Standing(series_id, number, runs, block, position, repeats)
