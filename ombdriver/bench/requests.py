@@ -17,6 +17,7 @@ from ombdriver.bench.setup import Setup
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import InputError
 
+Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
@@ -73,21 +74,17 @@ def requests_of(
     read = _each(
         workloads, lambda name: Workload.load(catalogue.resolve(name), given).with_overrides(overrides), faults
     )
-    faults += _called_alike("--setup", setups, [setup.name if setup else None for setup in read_setups])
-    faults += _called_alike("WORKLOAD", workloads, [workload.name if workload else None for workload in read])
+    faults += _called_alike(setups, read_setups)
     texts = [str(one) for one in given]
-    pairs = {
-        f"{workload.name} x {setup.name}": Request(
-            workload, setup, output, workers, usable_cores(), tags, command_line, overrides=texts
-        )
+    requests = [
+        Request(workload, setup, output, workers, usable_cores(), tags, command_line, overrides=texts)
         for workload in read
         for setup in read_setups
         if workload and setup
-    }
-    _each(list(pairs), lambda name: plan_of(pairs[name], "check"), faults)
+    ]
+    _each(requests, lambda one: plan_of(one, "check"), faults, lambda one: f"{one.workload.name} x {one.setup.name}")
     if faults:
         raise InputError(faults)
-    requests = list(pairs.values())
     return [
         replace(requests[workload * len(setups) + setup], standing=standing)
         for workload, setup, standing in ordered(new_run_id(), len(workloads), len(setups), repeats)
@@ -107,19 +104,21 @@ def _setup(name: str, url: str | None, given: Sequence[Assignment]) -> Setup:
     return setup
 
 
-def _each(names: Sequence[str], make: Callable[[str], Made], faults: list[str]) -> list[Made | None]:
-    """What is made of each name; a fault is told once, and one of an option says whose it is if not all have it."""
+def _each(
+    given: Sequence[Given], make: Callable[[Given], Made], faults: list[str], name: Callable[[Given], str] = str
+) -> list[Made | None]:
+    """What is made of each; a fault is told once, and one of an option says whose it is if not all have it."""
     made: list[Made | None] = []
     told: dict[str, list[str]] = {}
-    for name in names:
+    for one in given:
         try:
-            made.append(make(name))
+            made.append(make(one))
         except InputError as error:
             made.append(None)
             for fault in error.faults:
-                told.setdefault(fault, []).append(name)
+                told.setdefault(fault, []).append(name(one))
     for fault, by in told.items():
-        whose = fault.startswith("--") and len(by) < len(names) and not any(repr(name) in fault for name in by)
+        whose = fault.startswith("--") and len(by) < len(given) and not any(repr(name) in fault for name in by)
         faults.append(f"{', '.join(by)}: {fault}" if whose else fault)
     return made
 
@@ -136,17 +135,18 @@ def _faults_of_url(url: str | None, setups: Sequence[str], given: Sequence[Assig
     return [f"{option}: has no effect, since --url takes the server's place; leave one of them out" for option in moot]
 
 
-def _called_alike(option: str, given: Sequence[str], names: Sequence[str | None]) -> list[str]:
-    """What is called like another one: results could not be told apart."""
-    faults: list[str] = []
+def _called_alike(given: Sequence[str], setups: Sequence[Setup | None]) -> list[str]:
+    """Setups that are called like another one: their results could not be told apart."""
+    faults: dict[str, None] = {}
     first: dict[str, str] = {}
-    for word, name in zip(given, names, strict=True):
-        if name is None:
+    for word, setup in zip(given, setups, strict=True):
+        if setup is None:
             continue
-        other = first.get(name)
-        first.setdefault(name, word)
-        if other == word:
-            faults.append(f"{option}: {word} is given twice; leave it out, --repeats 2 runs it twice")
-        elif other is not None:
-            faults.append(f"{option}: {word} has the name {name!r}, as {other} has; give one of them another name")
-    return list(dict.fromkeys(faults))
+        if setup.name not in first:
+            first[setup.name] = word
+        elif first[setup.name] == word:
+            faults[f"--setup: {word} is given twice; leave it out, --repeats 2 runs it twice"] = None
+        else:
+            other = f"has the name {setup.name!r}, as {first[setup.name]} has"
+            faults[f"--setup: {word} {other}; give one of them another name"] = None
+    return list(faults)

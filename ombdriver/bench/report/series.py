@@ -117,12 +117,12 @@ def describe_order(runs: Sequence[tuple[str, str, Standing]]) -> str:
         runs: workload, setup and standing of each, in their order.
     """
     facts = [("runs", f"{len(runs):,}, one after the other")]
-    for workload in dict.fromkeys(name for name, _, _ in runs):
+    starts = [at for at, (_, _, standing) in enumerate(runs) if (standing.block, standing.position) == (1, 1)]
+    for start, end in zip(starts, [*starts[1:], len(runs)], strict=True):  # a workload may be given twice
         blocks: dict[int, list[str]] = {}
-        for name, setup, standing in runs:
-            if name == workload:
-                blocks.setdefault(standing.block, []).append(setup)
+        for _, setup, standing in runs[start:end]:
+            blocks.setdefault(standing.block, []).append(setup)
         told = [", ".join(block) for block in list(blocks.values())[: len(blocks[1])]]
         more = [f"and so on, {len(blocks):,} blocks in all"] if len(blocks) > len(told) else []
-        facts.append(("order", f"{workload}: {'; '.join([*told, *more])}"))
+        facts.append(("order", f"{runs[start][0]}: {'; '.join([*told, *more])}"))
     return "".join(f"{name:<14} {fact}\n" for name, fact in facts)

@@ -69,9 +69,10 @@ def test_the_order_to_come_is_told_up_to_where_it_repeats() -> None:
 
     def order(workloads: int, setups: int, repeats: int) -> str:
         runs = ordered("s", workloads, setups, repeats)
-        return series.describe_order([("vw"[workload], "abc"[setup], standing) for workload, setup, standing in runs])
+        return series.describe_order([("vww"[workload], "abc"[setup], standing) for workload, setup, standing in runs])
 
     assert order(1, 1, 1).splitlines() == ["runs           1, one after the other", "order          v: a"]
     assert order(2, 2, 1).splitlines()[1:] == ["order          v: a, b", "order          w: a, b"]
+    assert order(3, 2, 1).splitlines()[2:] == ["order          w: a, b"] * 2
     assert order(1, 2, 5).splitlines()[1] == "order          v: a, b; b, a; and so on, 5 blocks in all"
     assert order(1, 3, 2).splitlines()[1] == "order          v: a, b, c; b, c, a"

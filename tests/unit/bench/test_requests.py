@@ -125,26 +125,26 @@ def test_a_fault_that_not_all_have_says_whose_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "fault"),
+    ("setups", "fault"),
     [
-        ({"setups": ["memory", "memory"]}, "--setup: memory is given twice; leave it out, --repeats 2 runs it twice"),
+        (["memory", "memory"], "--setup: memory is given twice; leave it out, --repeats 2 runs it twice"),
         (
-            {"workloads": ["w.yaml", "w.yaml"]},
-            "WORKLOAD: w.yaml is given twice; leave it out, --repeats 2 runs it twice",
-        ),
-        (
-            {"setups": ["a.yaml", "again.yaml"]},
+            ["a.yaml", "again.yaml"],
             "--setup: again.yaml has the name 'a', as a.yaml has; give one of them another name",
-        ),
-        (
-            {"workloads": ["w.yaml", "v.yaml"], "assignments": ["workload.name=x"]},
-            "WORKLOAD: v.yaml has the name 'x', as w.yaml has; give one of them another name",
         ),
     ],
 )
-def test_what_is_called_alike_is_refused(changed: dict[str, Any], fault: str) -> None:
+def test_setups_that_are_called_alike_are_refused(setups: list[str], fault: str) -> None:
     """Their results could not be told apart."""
-    assert faults(**changed) == (fault,)
+    assert faults(setups=setups) == (fault,)
+
+
+def test_a_workload_may_be_given_twice() -> None:
+    """Each time it has runs of its own."""
+    requests = requested(workloads=["w.yaml", "w.yaml"], setups=["memory", "embedded"])
+
+    assert [one.setup.name for one in requests] == ["memory", "embedded"] * 2
+    assert [one.standing.run for one in requests if one.standing] == [1, 2, 3, 4]
 
 
 def test_a_url_takes_the_place_of_one_server() -> None:
