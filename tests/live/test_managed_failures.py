@@ -195,3 +195,14 @@ async def test_a_start_with_tls_that_is_cancelled_leaves_no_certificate(tidy: Pa
         with contextlib.suppress(asyncio.CancelledError):
             await (await start).stop()
         assert os.listdir(tidy) == []
+
+
+async def test_certificates_that_cannot_be_written_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the system's own words."""
+
+    def full(folder: Path) -> None:
+        raise OSError(28, "No space left on device", str(folder))
+
+    monkeypatch.setattr(managed, "make_certificates", full)
+
+    assert "No space left on device" in await failure(ServerPlan(tls=True))

@@ -68,8 +68,10 @@ class ManagedServers:
         try:
             await servers._start(binary, timeout_s)
         except BaseException as error:
-            told = await servers._told(binary, error)  # while all logs are there
-            await asyncio.shield(servers.stop())
+            try:
+                told = await servers._told(binary, error)  # while all logs are there
+            finally:
+                await asyncio.shield(servers.stop())
             if told is None:
                 raise
             raise ServerError(told) from error
@@ -132,6 +134,8 @@ class ManagedServers:
                 what = f"the servers did not come together: {error}"
             case TimeoutError():
                 what = "the servers did not tell their options in time; run again when this machine has less to do"
+            case OSError():
+                what = f"the servers could not be started ({error}); see what this machine is short of"
             case _:
                 return None
         path = self.keep_logs()
