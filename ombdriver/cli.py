@@ -48,7 +48,10 @@ def run(plain: bool, quiet: bool, fail_fast: bool, **options: Any) -> int:
     """
     from ombdriver.bench.requests import requests_of
 
-    return carry_out_all(requests_of(**options, command_line=sys.argv), plain, quiet, fail_fast)
+    requests = requests_of(**options, command_line=sys.argv)
+    for note in dict.fromkeys(note for request in requests for note in request.setup.notes):
+        click.echo(f"ombdriver: {note}", err=True)
+    return carry_out_all(requests, plain, quiet, fail_fast)
 
 
 @cli.command()

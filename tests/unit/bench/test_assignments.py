@@ -168,7 +168,10 @@ def test_faults_name_the_option_in_place_of_a_line() -> None:
 @pytest.mark.parametrize(
     ("texts", "fault"),
     [
-        (["setup.streams.retention=10"], "--set setup.streams.retention: 10 is not a retention; write auto, none, acknowledged"),
+        (
+            ["setup.streams.retention=10"],
+            "--set setup.streams.retention: 10 is not a retention; write auto, none, acknowledged",
+        ),
         (["setup.streams.retension=none"], "--set setup.streams.retension: unknown key; did you mean retention?"),
         (["setup.servr.engine=valkey"], "--set setup.servr.engine: servr: unknown key; did you mean server?"),
         (["setup.streams={retention: 10}"], "--set setup.streams: streams.retention: 10 is not a retention"),
