@@ -91,7 +91,7 @@ async def test_waiting_for_replicas_needs_wait(tmp_path: Path, servers: ManagedS
 
     for node in servers.data_nodes:
         await node.ask(["ACL", "SETUSER", "bench", "-wait"])
-    with pytest.raises(RunError, match="refused WAIT: .* no permissions to run the 'wait' command"):
+    with pytest.raises(RunError, match=r"refused WAIT: .* no permissions to run the 'wait' command"):
         await run(tmp_path, servers.url.replace("://", "://bench:pw@"), "{waitReplicas: 1}")
 
 
