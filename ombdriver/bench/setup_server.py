@@ -58,6 +58,17 @@ def _word(name: str, value: object) -> str:
     raise ValueError(f"{name} is {shown(value)}; give it one value, or a list of them")
 
 
+_CONFIG_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": {
+        "anyOf": [
+            {"type": ["string", "number", "boolean"]},
+            {"type": "array", "items": {"type": ["string", "number", "boolean"]}},
+        ]
+    },
+}
+
+
 class Tls(BaseModel):
     """How a server of the user's is spoken to with TLS; paths of PEM files."""
 
@@ -102,7 +113,7 @@ class Server(BaseModel):
     replicas: int | None = Field(
         None, ge=0, le=MOST_NODES, description="Of the one primary (1 when absent), or of each of a cluster (0)."
     )
-    config: Annotated[Config, BeforeValidator(_config)] = Field(
+    config: Annotated[Config, BeforeValidator(_config), WithJsonSchema(_CONFIG_SCHEMA)] = Field(
         {}, description="Options of the server, by their names."
     )
     tls: bool | Tls = Field(False, description="true: servers that are started speak TLS. Of a URL: files and checks.")

@@ -20,11 +20,12 @@ from ombdriver.bench.report.live import QuietView
 from ombdriver.bench.report.progress import Progress
 from ombdriver.bench.result import Result
 from ombdriver.bench.servers.managed import ManagedServers
-from ombdriver.bench.servers.topology import ServerPlan
+from ombdriver.bench.servers.topology import MASTER_NAME, ServerPlan
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import RunError
 
+pytestmark = pytest.mark.usefixtures("tidy")
 SPREAD = {"partitionsPerTopic": 12, "consumerPerSubscription": 2, "producersPerTopic": 2}
 LONG = {"testDuration": "6s", "producerRate": 1000, "drainTimeout": "20s"}
 ENGINES = ("valkey", "redis")
@@ -183,6 +184,24 @@ async def test_a_run_lives_through_a_failover_behind_sentinels(
         result = await run.result()
 
     _goes_on(result, "primary-1")
+
+
+async def test_a_run_follows_a_failover_that_somebody_orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SENTINEL FAILOVER in the middle of it: the old primary lives on as a replica, and takes no more messages."""
+    async with running(tmp_path, setup_of("{engine: valkey, topology: sentinel}"), monkeypatch, **LONG) as run:
+        servers = await run.measuring()
+        (answer,) = await servers.node("sentinel-1").ask(["SENTINEL", "FAILOVER", MASTER_NAME])
+        result = await run.result()
+
+    assert answer == "OK"
+    assert not result.partial
+    for each in result.delivery:
+        assert each.acknowledged + each.recovered == each.received + each.lost
+        assert each.undelivered == each.trimmed == each.duplicated == 0
+    caveats = {each.kind for each in result.caveats}
+    assert "reconnects" in caveats
+    assert "serversEnded" not in caveats
+    assert result.totals["unsent"] == result.totals["unanswered"] == 0
 
 
 def _goes_on(result: Result, ended: str) -> None:

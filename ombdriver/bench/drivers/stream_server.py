@@ -43,20 +43,25 @@ SETTINGS = (
 that a server may keep one under."""
 
 _IS_IT_UP = "is the server up, and the URL right?"
-_ADVICE = (
-    ("", "CERTIFICATE_VERIFY_FAILED", "name the authority that signed the certificate in the URL: ?ssl_ca_certs=FILE"),
-    ("rediss:", "Timeout connecting", f"{_IS_IT_UP} if the port has no TLS, write redis://"),
-    ("rediss:", "SSL", "if the port has no TLS, write redis://"),
-    ("redis:", "Error while reading", f"{_IS_IT_UP} if the port is one for TLS, write rediss://"),
-    ("redis:", "Connection closed by server", f"{_IS_IT_UP} if the port is one for TLS, write rediss://"),
-    ("", "Timeout connecting", _IS_IT_UP),
-    ("", "DB index is out of range", "write a database that the server has, as in redis://HOST:PORT/0"),
-    ("", "Hash slot not served", "assign every slot of the cluster (redis-cli --cluster check HOST:PORT)"),
-    ("", "cluster is down", "look at it with redis-cli --cluster check HOST:PORT"),
-    ("", "MOVED", "the server is part of a cluster: write redis+cluster://HOST:PORT, or cluster: true in the setup"),
-    ("", "read only replica", "give the URL of its primary"),
+_PEM_FILES = "name PEM files: the authority's certificate (ssl_ca_certs), our own (ssl_certfile), its key (ssl_keyfile)"
+_ADVICE: Sequence[tuple[bool | None, str, str]] = (
+    (None, "CERTIFICATE_VERIFY_FAILED", "name the authority that signed the certificate: ?ssl_ca_certs=FILE"),
+    (True, "X509", _PEM_FILES),
+    (True, "PEM", _PEM_FILES),
+    (True, "KEY_VALUES_MISMATCH", "name the key that belongs to the certificate (ssl_keyfile)"),
+    (True, "Timeout connecting", f"{_IS_IT_UP} if the port has no TLS, write redis://"),
+    (True, "SSL", "if the port has no TLS, write redis://"),
+    (False, "Error while reading", f"{_IS_IT_UP} if the port is one for TLS, write rediss://"),
+    (False, "Connection closed by server", f"{_IS_IT_UP} if the port is one for TLS, write rediss://"),
+    (None, "Timeout connecting", _IS_IT_UP),
+    (None, "No master found", "are the Sentinels up, and is that what they call the master?"),
+    (None, "DB index is out of range", "write a database that the server has, as in redis://HOST:PORT/0"),
+    (None, "Hash slot not served", "assign every slot of the cluster (redis-cli --cluster check HOST:PORT)"),
+    (None, "cluster is down", "look at it with redis-cli --cluster check HOST:PORT"),
+    (None, "MOVED", "the server is part of a cluster: write redis+cluster://HOST:PORT, or cluster: true in the setup"),
+    (None, "read only replica", "give the URL of its primary"),
 )
-"""What to do about an error: how the URL begins, a part of the error's text, and the advice; the first row counts."""
+"""What to do about an error: whether it is one of TLS, a part of the error's text, and the advice; the first counts."""
 
 
 @contextmanager
@@ -79,8 +84,9 @@ def with_advice(server: str, error: Exception) -> str:
     """The text of `error`, with what to do about it as far as that is known."""
     # The library's own advice gives way to one that knows more.
     text = str(error.__cause__ or error) if isinstance(error, NotSentError) else str(error)
-    for scheme, part, advice in _ADVICE:
-        if server.startswith(scheme) and part in text:
+    text = text.partition(" : <")[0]  # redis-py tells of its Sentinels as Python shows them
+    for tls, part, advice in _ADVICE:
+        if tls in (None, server.startswith("rediss")) and part in text:
             return f"{text.rstrip('.')}; {advice}"
     return str(error)
 
