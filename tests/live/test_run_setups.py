@@ -25,10 +25,14 @@ from ombdriver.bench.setup import Setup
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import RunError
 
-pytestmark = pytest.mark.usefixtures("tidy")
 SPREAD = {"partitionsPerTopic": 12, "consumerPerSubscription": 2, "producersPerTopic": 2}
 LONG = {"testDuration": "6s", "producerRate": 1000, "drainTimeout": "20s"}
 ENGINES = ("valkey", "redis")
+
+
+@pytest.fixture(autouse=True)
+def _tidy(tmp_path: Path, tidy: Path) -> None:
+    """No directory and no process is left, whatever a run went through; `tmp_path` is made outside of what is looked at."""
 
 
 class WatchedView(QuietView):
@@ -187,8 +191,9 @@ async def test_a_run_lives_through_a_failover_behind_sentinels(
 
 
 async def test_a_run_follows_a_failover_that_somebody_orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SENTINEL FAILOVER in the middle of it: the old primary lives on as a replica, and takes no more messages."""
-    async with running(tmp_path, setup_of("{engine: valkey, topology: sentinel}"), monkeypatch, **LONG) as run:
+    """SENTINEL FAILOVER: the old primary lives on, and Sentinels make it a replica only some 10 s after the new one."""
+    long = LONG | {"testDuration": "16s"}
+    async with running(tmp_path, setup_of("{engine: valkey, topology: sentinel}"), monkeypatch, **long) as run:
         servers = await run.measuring()
         (answer,) = await servers.node("sentinel-1").ask(["SENTINEL", "FAILOVER", MASTER_NAME])
         result = await run.result()
