@@ -32,7 +32,7 @@ ENGINES = ("valkey", "redis")
 
 @pytest.fixture(autouse=True)
 def _tidy(tmp_path: Path, tidy: Path) -> None:
-    """No directory and no process is left, whatever a run went through; `tmp_path` is made outside of what is looked at."""
+    """No directory and no process is left, whatever a run went through; `tmp_path` is made before, elsewhere."""
 
 
 class WatchedView(QuietView):
