@@ -157,11 +157,14 @@ class ClusterChannels(Channels):
             topology.moved(error)
         elif not isinstance(error, AskError) and (was_not_carried_out(error) or is_loss(error)):
             topology.doubt()
-        return topology.map is not None and was_not_carried_out(error)
+        return self._is_met() and was_not_carried_out(error)
+
+    def _is_met(self) -> bool:
+        return self._topology.map is not None
 
     def statistics(self) -> ConnectionStatistics:
         """See `Channels.statistics`."""
-        lines = list(self._servers._lines.values())
+        lines = self._servers.lines()
         return ConnectionStatistics(
             bulk=ChannelStatistics.together(each.bulk.statistics() for each in lines),
             control=ChannelStatistics.together(each.control.statistics() for each in lines),
