@@ -129,7 +129,7 @@ class ClusterChannels(Channels):
             lines = self._servers.to(self._topology.told(command.refusal))
             channel = lines.bulk if command.bulk else lines.control
             asking = command.get_loop().create_future()
-            asking.add_done_callback(lambda done: done.exception())  # what it meets, the command behind it meets
+            asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # the command behind it tells
             channel.submit(_ASKING, future=asking)
             channel.submit(command.data, convert=command.convert, future=command)
         else:

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from sending import Sending, account
 from topologies import Cluster, cluster, until
 
-from ombdriver import GroupConsumer, GroupManager, MQConsumer, MQProducer, OutcomeUnknownError, Topic
+from ombdriver import GroupConsumer, GroupManager, MQConsumer, MQProducer, OutcomeUnknownError, RedisPool, Topic
 
 TOPIC = Topic("t", 6)
 
@@ -84,9 +84,9 @@ async def test_sends_go_on_when_a_primary_hangs(six: Cluster) -> None:
     """Its connections stay open and owe their replies: they are given up when its replica has taken over."""
     key = next(key for key in TOPIC.keys if six.owner(key) == 1)
     async with (
-        MQProducer(TOPIC, redis_url=six.url) as producer,
-        GroupManager(key, redis_url=six.url) as manager,
-        GroupConsumer(key, "g", "c", redis_url=six.url) as member,
+        MQProducer(TOPIC, "six", six.url) as producer,
+        GroupManager(key, "six") as manager,
+        GroupConsumer(key, "g", "c", "six") as member,
     ):
         await asyncio.gather(*(producer.send_message({"n": n}) for n in range(60)))
         await manager.create_group("g")
@@ -99,11 +99,12 @@ async def test_sends_go_on_when_a_primary_hangs(six: Cluster) -> None:
             assert {type(one) for one in outcomes} == {str, OutcomeUnknownError}
             again = [producer.send_message({"n": n}) for n in range(120, 180)]
             assert all(isinstance(one, str) for one in await asyncio.gather(*again))
-            with pytest.raises(OutcomeUnknownError):  # it had no end of its own
+            with pytest.raises(OutcomeUnknownError):  # it had no end of its own; who shares connections sees it end
                 await asyncio.wait_for(reading, 30)
             assert await member.block_read_messages()
         finally:
             six.resume(1)
+    await RedisPool.close_redis("six")
 
 
 async def test_a_planned_failover_loses_nothing(six: Cluster) -> None:
