@@ -120,7 +120,7 @@ class ClusterChannels(Channels):
 
     def carry(self, command: Followed) -> None:
         """See `Channels.carry`; the first command of all looks for the servers, and fails fast."""
-        if self._topology.map is None:
+        if self._topology.map is None or self._early:  # who comes later overtakes nobody
             self._check_open()
             self._early.append(command)
             if len(self._early) == 1:
