@@ -120,7 +120,7 @@ class ClusterChannels(Channels):
 
     def carry(self, command: Followed) -> None:
         """See `Channels.carry`; the first command of all looks for the servers, and fails fast."""
-        if self._topology.map is None:
+        if self._topology.map is None or self._early:  # who comes later overtakes nobody
             self._check_open()
             self._early.append(command)
             if len(self._early) == 1:
@@ -129,7 +129,7 @@ class ClusterChannels(Channels):
             lines = self._servers.to(self._topology.told(command.refusal))
             channel = lines.bulk if command.bulk else lines.control
             asking = command.get_loop().create_future()
-            asking.add_done_callback(lambda done: done.exception())  # what it meets, the command behind it meets
+            asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # the command behind it tells
             channel.submit(_ASKING, future=asking)
             channel.submit(command.data, convert=command.convert, future=command)
         else:
@@ -157,11 +157,14 @@ class ClusterChannels(Channels):
             topology.moved(error)
         elif not isinstance(error, AskError) and (was_not_carried_out(error) or is_loss(error)):
             topology.doubt()
-        return topology.map is not None and was_not_carried_out(error)
+        return self._is_met() and was_not_carried_out(error)
+
+    def _is_met(self) -> bool:
+        return self._topology.map is not None
 
     def statistics(self) -> ConnectionStatistics:
         """See `Channels.statistics`."""
-        lines = list(self._servers._lines.values())
+        lines = self._servers.lines()
         return ConnectionStatistics(
             bulk=ChannelStatistics.together(each.bulk.statistics() for each in lines),
             control=ChannelStatistics.together(each.control.statistics() for each in lines),

@@ -20,7 +20,7 @@ from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.channel_statistics import ConnectionStatistics
 from ombdriver.messaging.connector import connector
 from ombdriver.messaging.errors import ClosedError, NotSentError
-from ombdriver.messaging.following import Followed, Parking, Patience, repeat
+from ombdriver.messaging.following import Followed, Parking, Patience, is_loss, repeat
 from ombdriver.messaging.lifetime import Open, abandon
 from ombdriver.messaging.refusals import was_not_carried_out
 from ombdriver.messaging.replies import Codec
@@ -216,15 +216,21 @@ class Channels:
 
         Such a command may be sent again. In a cluster this starts a refresh of what is known of its servers.
         """
-        if isinstance(error, NotSentError) and not (self.bulk.has_connected or self.control.has_connected):
-            return False  # the first connection fails fast
-        return was_not_carried_out(error)
+        return was_not_carried_out(error) and (self._is_met() or not isinstance(error, NotSentError))
+
+    def _is_met(self) -> bool:
+        """Whether there was ever a connection: the first one fails fast, later ones are worth waiting for."""
+        return any(channel.has_connected for channel in (self.bulk, self.control, *self._blocking))
+
+    def follows_up(self, error: BaseException, may_repeat: bool) -> bool:
+        """Whether a command that met `error` is to be sent again; learns from the error as `redirect` does."""
+        return self.redirect(error) or (may_repeat and is_loss(error) and self._is_met())
 
     def patience(self, *, may_repeat: bool = False) -> Patience:
         """For a reader that sends its command anew by itself; on a plain server errors go to the caller."""
         if not self.follows:
-            return Patience(lambda _: False)
-        return Patience(self.redirect, may_repeat=may_repeat)
+            return Patience(lambda _, __: False)
+        return Patience(self.follows_up, may_repeat=may_repeat)
 
     async def small(self, key: bytes, *words: Argument) -> Any:
         """A small command on `key` that may be carried out twice: repeated when the connection is lost."""

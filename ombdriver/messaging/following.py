@@ -33,8 +33,8 @@ class Carrier(Protocol):
     def carry(self, command: "Followed") -> None:
         """Sends `command` once, to where its key is now; after ASK to where `command.refusal` says."""
 
-    def redirect(self, error: BaseException) -> bool:
-        """Learns from `error`; whether the command was surely not carried out."""
+    def follows_up(self, error: BaseException, may_repeat: bool) -> bool:
+        """Whether a command that met `error` is to be sent again; learns from the error."""
 
 
 class Followed(asyncio.Future[Any]):
@@ -71,7 +71,7 @@ class Followed(asyncio.Future[Any]):
             super().set_exception(exception)
 
     def _goes_on(self, error: BaseException) -> bool:
-        if not self.carrier.redirect(error) and not (self._may_repeat and is_loss(error)):
+        if not self.carrier.follows_up(error, self._may_repeat):
             return False
         now = time.monotonic()
         if not self.attempts:
@@ -122,18 +122,18 @@ class Patience:
     """For whoever sends a command anew by itself: how long to go on, and waiting in between.
 
     Args:
-        redirect: learns from an error; whether the command was surely not carried out.
+        follows_up: see `Carrier`.
         may_repeat: it may be carried out twice.
     """
 
-    def __init__(self, redirect: Callable[[BaseException], bool], *, may_repeat: bool = False) -> None:
-        self._redirect, self._may_repeat = redirect, may_repeat
+    def __init__(self, follows_up: Callable[[BaseException, bool], bool], *, may_repeat: bool = False) -> None:
+        self._follows_up, self._may_repeat = follows_up, may_repeat
         self._attempts = 0
         self._deadline = 0.0
 
     async def allows(self, error: BaseException) -> bool:
         """Whether to try again after `error`; True comes when it is time."""
-        if not self._redirect(error) and not (self._may_repeat and is_loss(error)):
+        if not self._follows_up(error, self._may_repeat):
             return False
         now = time.monotonic()
         if not self._attempts:

@@ -81,14 +81,19 @@ class Servers:
         self.connect_to = cluster_connector(client)
         self._max_in_flight = max_in_flight
         self._lines: dict[Node, Lines] = {}
+        self._leaving: list[Channel] = []
         self.blocking: weakref.WeakSet[KeyChannel] = weakref.WeakSet()
         seeds = [Node(node.host, int(node.port)) for node in client.startup_nodes]
         remap = client.nodes_manager.remap_host_port
         self.topology = Topology(seeds, self.connect_to, self._changed, lambda node: Node(*remap(*node)))
 
     def channels(self) -> list[Channel]:
-        """All of them."""
-        return [channel for lines in self._lines.values() for channel in lines]
+        """All of them, and those that have left and may still get replies."""
+        return [*self._leaving, *(channel for lines in self._lines.values() for channel in lines)]
+
+    def lines(self) -> list[Lines]:
+        """Those of each server that is in use."""
+        return list(self._lines.values())
 
     def to(self, node: Node) -> Lines:
         """The channels to `node`."""
@@ -110,9 +115,11 @@ class Servers:
 
     def _changed(self, old: SlotMap | None, new: SlotMap) -> None:
         """Ends the channels to servers that were primaries and are none any more."""
+        self._leaving = [channel for channel in self._leaving if channel.statistics().in_flight]
         for node in set(old.primaries if old else ()) - set(new.primaries):
             for channel in self._lines.pop(node, ()):
                 channel.leave()
+                self._leaving.append(channel)
             for reading in list(self.blocking):
                 if reading.node == node:
                     reading.retire()

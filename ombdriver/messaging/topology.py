@@ -151,7 +151,7 @@ class Topology:
         for node in self._order():
             try:
                 found = await self._look(node)
-            except (RedisError, OSError, ValueError) as fault:
+            except (RedisError, OSError) as fault:
                 error = fault
                 if isinstance(fault, AuthenticationError):
                     break
@@ -191,7 +191,10 @@ class Topology:
                     await connection.disconnect(nowait=True)
         except TimeoutError as error:
             raise NotSentError(f"{node} did not answer within {LOOK_S:g} s") from error
-        found = parse_slots(reply, node.host, self._remap)
+        try:
+            found = parse_slots(reply, node.host, self._remap)
+        except ValueError as error:
+            raise RedisError(f"{node}: {error}") from error
         if not found.primaries:
             raise NotSentError(f"{node} knows of no slots; is it part of a cluster?")
         return found

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from sending import Sending, account
 from topologies import Cluster, cluster, until
 
-from ombdriver import GroupConsumer, GroupManager, MQConsumer, MQProducer, OutcomeUnknownError, Topic
+from ombdriver import GroupConsumer, GroupManager, MQConsumer, MQProducer, OutcomeUnknownError, RedisPool, Topic
 
 TOPIC = Topic("t", 6)
 
@@ -82,8 +82,16 @@ async def test_sends_and_reads_go_on_after_a_primary_was_killed(six: Cluster) ->
 
 async def test_sends_go_on_when_a_primary_hangs(six: Cluster) -> None:
     """Its connections stay open and owe their replies: they are given up when its replica has taken over."""
-    async with MQProducer(TOPIC, redis_url=six.url) as producer:
+    key = next(key for key in TOPIC.keys if six.owner(key) == 1)
+    async with (
+        MQProducer(TOPIC, "six", six.url) as producer,
+        GroupManager(key, "six") as manager,
+        GroupConsumer(key, "g", "c", "six") as member,
+    ):
         await asyncio.gather(*(producer.send_message({"n": n}) for n in range(60)))
+        await manager.create_group("g")
+        reading = asyncio.create_task(member.block_read_messages(block=0))
+        await until(lambda: _is_blocked(six, 1))
         six.pause(1)
         try:
             sends = [producer.send_message({"n": n}) for n in range(60, 120)]
@@ -91,8 +99,12 @@ async def test_sends_go_on_when_a_primary_hangs(six: Cluster) -> None:
             assert {type(one) for one in outcomes} == {str, OutcomeUnknownError}
             again = [producer.send_message({"n": n}) for n in range(120, 180)]
             assert all(isinstance(one, str) for one in await asyncio.gather(*again))
+            with pytest.raises(OutcomeUnknownError):  # it had no end of its own; who shares connections sees it end
+                await asyncio.wait_for(reading, 30)
+            assert await member.block_read_messages()
         finally:
             six.resume(1)
+    await RedisPool.close_redis("six")
 
 
 async def test_a_planned_failover_loses_nothing(six: Cluster) -> None:
@@ -123,6 +135,10 @@ def _quick() -> object:
     from ombdriver.messaging.connecting import Backoff
 
     return Backoff(first_s=0.02, cap_s=0.1, give_up_s=1.0)
+
+
+async def _is_blocked(made: Cluster, number: int) -> bool:
+    return bool((await made.raw[number].info("clients"))["blocked_clients"])
 
 
 async def _is_down(made: Cluster) -> bool:

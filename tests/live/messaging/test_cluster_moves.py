@@ -9,6 +9,9 @@ from sending import Sending
 from topologies import Cluster
 
 from ombdriver import GroupConsumer, GroupManager, MQConsumer, MQProducer
+from ombdriver.messaging.address import open_client
+from ombdriver.messaging.cluster import open_channels
+from ombdriver.messaging.resp import pack
 
 KEY = "moving"
 SLOT = key_slot(KEY.encode())
@@ -67,6 +70,50 @@ async def test_every_message_is_stored_once_while_its_slot_moves(three: Cluster)
         outcomes = await sending.stop()
         assert [one for one in outcomes if not isinstance(one, str)] == []
         assert sorted(await stored(producer)) == list(range(-1, len(outcomes)))
+
+
+async def test_commands_of_a_block_that_were_refused_are_sent_again_by_key(three: Cluster) -> None:
+    """As a driver does it: the block's errors are told to the channels, which say what to send again, and do."""
+    client = open_client(three.url, {"decode_responses": False})
+    channels = open_channels(client, owns_client=True)
+    key = KEY.encode()
+    commands = [pack(("XADD", KEY, "*", "n", n)) for n in range(300)]
+    again: list[asyncio.Future[bytes]] = []
+    good = 0
+
+    def sink(_token: int, first: int, count: int, error: Exception | None, _ns: int, _last: object) -> None:
+        nonlocal good
+        if error is None:
+            good += count
+            return
+        for n in range(first, first + count):
+            assert channels.redirect(error)
+            again.append(channels.send(key, commands[n], after=error))
+
+    async with moving(three) as (source, target):
+        await channels.ready_for(key)
+        channel, version = channels.bulk_for(key), channels.version
+        await channel.ready()
+        channel.send_block(b"".join(commands[:100]), 100, sink, 0, 0)
+        while good < 100:  # noqa: ASYNC110 - until the replies are there
+            await asyncio.sleep(0)
+        await three.migrate_begin(SLOT, source, target)
+        await three.migrate_keys(SLOT, source, target)
+        channel.send_block(b"".join(commands[100:200]), 100, sink, 0, 100)
+        while len(again) < 100:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert all(await asyncio.gather(*again))
+        assert channels.version == version, "ASK says nothing of the next command"
+        await three.migrate_end(SLOT, source, target)
+        channel.send_block(b"".join(commands[200:]), 100, sink, 0, 200)
+        while len(again) < 200:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert all(await asyncio.gather(*again))
+        assert channels.version > version
+        assert channels.bulk_for(key) is not channel
+        entries = await channels.ask(key, "XRANGE", key, "-", "+")
+        assert [int(fields[b"n"]) for _, fields in entries] == list(range(300))
+        await channels.aclose()
 
 
 async def test_readers_follow_a_slot_that_moves(three: Cluster) -> None:

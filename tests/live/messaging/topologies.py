@@ -171,7 +171,7 @@ class Cluster(Servers):
 @contextlib.asynccontextmanager
 async def cluster(engine: str, primaries: int = 3, replicas: int = 0) -> AsyncIterator[Cluster]:
     """A cluster with so many primaries, and so many replicas of them all together."""
-    buses = [_free_port() for _ in range(primaries + replicas)]
+    buses = [free_port() for _ in range(primaries + replicas)]
     config = {"cluster-enabled": "yes", "cluster-node-timeout": "1000", "repl-diskless-sync-delay": "0"}
     config |= {"cluster-config-file": "nodes.conf", "repl-timeout": "5", "cluster-allow-replica-migration": "no"}
     started = await asyncio.gather(*(PrivateServer.start(engine, config | {"cluster-port": str(p)}) for p in buses))
@@ -235,7 +235,7 @@ async def sentinel(engine: str, replicas: int = 1) -> AsyncIterator[Watched]:
     behind = config | {"replicaof": f"{HOST} {master.port}"}
     others = await asyncio.gather(*(PrivateServer.start(engine, behind) for _ in range(replicas)))
     with tempfile.TemporaryDirectory() as folder:
-        ports = [_free_port() for _ in range(3)]
+        ports = [free_port() for _ in range(3)]
         processes = [_start_sentinel(engine, Path(folder), port, master.port) for port in ports]
         made = Watched([master, *others], ports)
         try:
@@ -269,7 +269,8 @@ async def _are_watching(made: Watched, replicas: int) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port that nobody has at this moment."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
