@@ -20,6 +20,8 @@ from ombdriver.messaging.resp import pack
 from ombdriver.messaging.servers import KeyChannel, Lines, Servers
 from ombdriver.messaging.slots import SlotMap, slot_of
 
+KNOWN = 65_536
+"""Keys whose channels are remembered, until the map changes."""
 _ASKING = pack(("ASKING",))
 
 
@@ -39,6 +41,8 @@ class ClusterChannels(Channels):
         check_client(client)
         self._servers = servers = Servers(client, max_in_flight)
         self._topology = servers.topology
+        self._known: dict[bytes, Lines] = {}
+        self._known_at = 0
         self._early: list[Followed] = []
         self._finding: asyncio.Task[None] | None = None
         self._begin(
@@ -80,12 +84,20 @@ class ClusterChannels(Channels):
 
     def _lines_for(self, key: bytes) -> Lines:
         self._check_open()
-        slots = self._topology.map
-        node = slots.node_of(slot_of(key)) if slots is not None else None
-        if node is None:
-            self._topology.doubt()
-            raise NotSentError("it is not known which server of the cluster has the key; await ready_for(key) first")
-        return self._servers.to(node)
+        topology = self._topology
+        if self._known_at != topology.version or len(self._known) >= KNOWN:
+            self._known.clear()
+            self._known_at = topology.version
+        found = self._known.get(key)
+        if found is None:
+            node = topology.map.node_of(slot_of(key)) if topology.map is not None else None
+            if node is None:
+                topology.doubt()
+                raise NotSentError(
+                    "it is not known which server of the cluster has the key; await ready_for(key) first"
+                )
+            found = self._known[key] = self._servers.to(node)
+        return found
 
     def every_control(self) -> list[Channel]:
         """See `Channels.every_control`."""
