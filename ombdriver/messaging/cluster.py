@@ -12,6 +12,7 @@ from redis.asyncio import RedisCluster
 from ombdriver.messaging.address import check_client
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.channel_statistics import ChannelStatistics, ConnectionStatistics
+from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import ClosedError, NotSentError
 from ombdriver.messaging.following import Followed, is_loss
@@ -32,12 +33,15 @@ class ClusterChannels(Channels):
         client: a `redis.asyncio.RedisCluster`; its seeds, login and TLS are taken, and no connection of it is used.
         owns_client: close `client` too.
         max_in_flight: commands that each channel may have without a reply.
+        backoff: the policy for reconnecting of blocking reads; None for the usual one.
 
     Raises:
         AioRedisMQValueError: if `client` is not of a kind that can be used.
     """
 
-    def __init__(self, client: Any, *, owns_client: bool, max_in_flight: int = 10_000) -> None:
+    def __init__(
+        self, client: Any, *, owns_client: bool, max_in_flight: int = 10_000, backoff: Backoff | None = None
+    ) -> None:
         check_client(client)
         self._servers = servers = Servers(client, max_in_flight)
         self._topology = servers.topology
@@ -49,6 +53,7 @@ class ClusterChannels(Channels):
             client,
             servers.channels,
             max_in_flight,
+            backoff,
             follows=True,
             decode=bool(client.connection_kwargs.get("decode_responses")),
             pools=[client] if owns_client else [],
@@ -125,7 +130,7 @@ class ClusterChannels(Channels):
     def blocking(self, key: bytes | None = None) -> KeyChannel:
         """See `Channels.blocking`."""
         self._check_open()
-        channel = KeyChannel(key, self._topology, self._servers.connect_to, self._max_in_flight)
+        channel = KeyChannel(key, self._topology, self._servers.connect_to, self._max_in_flight, self._backoff)
         self._blocking.add(channel)
         self._servers.blocking.add(channel)
         return channel
@@ -184,11 +189,13 @@ class ClusterChannels(Channels):
         )
 
 
-def open_channels(client: Any, *, owns_client: bool, max_in_flight: int = 10_000) -> Channels:
+def open_channels(
+    client: Any, *, owns_client: bool, max_in_flight: int = 10_000, backoff: Backoff | None = None
+) -> Channels:
     """The connections of `client`, of the kind that suits it.
 
     Raises:
         AioRedisMQValueError: if it is not of a kind that can be used.
     """
     kind = ClusterChannels if isinstance(client, RedisCluster) else Channels
-    return kind(client, owns_client=owns_client, max_in_flight=max_in_flight)
+    return kind(client, owns_client=owns_client, max_in_flight=max_in_flight, backoff=backoff)

@@ -18,6 +18,7 @@ from redis.client import NEVER_DECODE
 from ombdriver.messaging.address import check_client
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.channel_statistics import ConnectionStatistics
+from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.connector import connector
 from ombdriver.messaging.errors import ClosedError, NotSentError
 from ombdriver.messaging.following import Followed, Parking, Patience, is_loss, repeat
@@ -39,6 +40,7 @@ class Channels:
         client: a redis.asyncio client; its settings are those of all connections.
         owns_client: close `client` too.
         max_in_flight: commands that each channel may have without a reply.
+        backoff: the policy for reconnecting; None for the usual one.
 
     Attributes:
         bulk: for XADD; `bulk_for` knows a cluster too.
@@ -56,24 +58,27 @@ class Channels:
     bulk: Channel
     control: Channel
 
-    def __init__(self, client: Any, *, owns_client: bool, max_in_flight: int = 10_000) -> None:
+    def __init__(
+        self, client: Any, *, owns_client: bool, max_in_flight: int = 10_000, backoff: Backoff | None = None
+    ) -> None:
         check_client(client)
         pool = client.connection_pool
         self._connect = connector(client)
-        self.bulk = Channel(self._connect, max_in_flight=max_in_flight)
-        self.control = Channel(self._connect, max_in_flight=max_in_flight)
+        self.bulk = Channel(self._connect, max_in_flight=max_in_flight, backoff=backoff)
+        self.control = Channel(self._connect, max_in_flight=max_in_flight, backoff=backoff)
         both = (self.bulk, self.control)
         pools = [pool] if owns_client else []
         sentinel = isinstance(pool, SentinelConnectionPool)
         if sentinel and owns_client:
             pools += [client.connection_pool for client in pool.sentinel_manager.sentinels]
-        self._begin(client, lambda: both, max_in_flight, follows=sentinel and pool.is_master, pools=pools)
+        self._begin(client, lambda: both, max_in_flight, backoff, follows=sentinel and pool.is_master, pools=pools)
 
     def _begin(
         self,
         client: Any,
         lasting: Callable[[], Iterable[Channel]],
         max_in_flight: int,
+        backoff: Backoff | None,
         *,
         follows: bool,
         decode: bool | None = None,
@@ -87,7 +92,7 @@ class Channels:
         self.follows = follows
         self.users = 0
         self.parking = Parking()
-        self._max_in_flight = max_in_flight
+        self._max_in_flight, self._backoff = max_in_flight, backoff
         self._shapes: Any = Redis(protocol=2).response_callbacks if follows else {}
         self._blocking: weakref.WeakSet[Channel] = weakref.WeakSet()
         self._closing: asyncio.Task[None] | None = None
@@ -159,7 +164,7 @@ class Channels:
             ClosedError: if this was closed.
         """
         self._check_open()
-        channel = Channel(self._connect, max_in_flight=self._max_in_flight, stall_s=None)
+        channel = Channel(self._connect, max_in_flight=self._max_in_flight, stall_s=None, backoff=self._backoff)
         self._blocking.add(channel)
         return channel
 

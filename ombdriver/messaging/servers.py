@@ -38,8 +38,17 @@ class KeyChannel(Channel):
         node: where it last connected to.
     """
 
-    def __init__(self, key: bytes | None, topology: Topology, connect_to: ConnectTo, max_in_flight: int) -> None:
-        super().__init__(self._find, max_in_flight=max_in_flight, stall_s=None, is_over=self._is_elsewhere)
+    def __init__(
+        self,
+        key: bytes | None,
+        topology: Topology,
+        connect_to: ConnectTo,
+        max_in_flight: int,
+        backoff: Backoff | None = None,
+    ) -> None:
+        super().__init__(
+            self._find, max_in_flight=max_in_flight, stall_s=None, backoff=backoff, is_over=self._is_elsewhere
+        )
         self._slot = None if key is None else slot_of(key)
         self._topology, self._connect_to = topology, connect_to
         self._asked: Node | None = None

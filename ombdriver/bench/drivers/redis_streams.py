@@ -26,11 +26,14 @@ from ombdriver.bench.look import Look, Stream
 from ombdriver.errors import DriverError, ServerError
 from ombdriver.messaging.address import open_client
 from ombdriver.messaging.cluster import open_channels
+from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.resp import pack
 from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 from ombdriver.secrets import redact_url
 
+RECONNECT = Backoff(cap_s=0.25)
+"""Close together: how long a server is away is to be measured, not how long we wait between attempts."""
 DEAD_AFTER_S = 10.0
 """A consumer that has asked for nothing so long after its BLOCK keeps nothing from being trimmed past a bound."""
 DELETE_TIMEOUT_S = 30.0
@@ -67,7 +70,8 @@ class RedisStreamsDriver:
 
     def _open(self) -> Channels:
         client = open_client(self._options.url, {"decode_responses": False})
-        return open_channels(client, owns_client=True, max_in_flight=self._options.max_in_flight)
+        limit = self._options.max_in_flight
+        return open_channels(client, owns_client=True, max_in_flight=limit, backoff=RECONNECT)
 
     async def create_topics(self, topics: Sequence[TopicSpec], subscriptions: Sequence[str]) -> None:
         """See `driver.Driver.create_topics`; every subscription is a group that starts at the beginning."""
