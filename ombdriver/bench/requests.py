@@ -97,10 +97,13 @@ def _setup(name: str, url: str | None, given: Sequence[Assignment]) -> Setup:
         setup = setup.with_url(url)
     try:
         load_driver(setup.driver_used)
-        if setup.server is not None and setup.server.url is not None:
-            connect_url(setup.server)  # only to find what is missing
     except InputError as error:
-        raise InputError([f"{name}: {fault}" for fault in error.faults]) from error
+        raise InputError([f"{name}: driver: {fault}" for fault in error.faults]) from error
+    if setup.server is not None and setup.server.url is not None:
+        try:
+            connect_url(setup.server)  # only to find what is missing
+        except InputError as error:
+            raise InputError([f"{name}: {fault}" for fault in error.faults]) from error
     return setup
 
 
