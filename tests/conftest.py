@@ -16,12 +16,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import hypothesis
 import pytest
 import redis
 
 from ombdriver.bench.engine import TlsFiles, find_binary
 from ombdriver.bench.server import PrivateServer
 from ombdriver.errors import ServerError
+
+# How long an example takes is no property, least of all on a busy machine.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("here")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

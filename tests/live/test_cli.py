@@ -183,7 +183,9 @@ def test_a_setup_whose_driver_nobody_registers_is_bad_input(place: Place, faults
 
     for verb in ("run", "plan"):
         (line,) = faults(verb, "w.yaml", "--setup", "odd.yaml")
-        assert line.startswith("ombdriver: odd.yaml: driver: there is no driver 'nosuch'; installed are: memory, redis-py, redis-streams")
+        assert line.startswith(
+            "ombdriver: odd.yaml: driver: there is no driver 'nosuch'; installed are: memory, redis-py, redis-streams"
+        )
 
 
 @pytest.mark.parametrize(
