@@ -3,6 +3,7 @@
 A third party's driver can be held against the suite by adding a way to open it to `DRIVERS`.
 """
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -16,9 +17,25 @@ from seam import RUN_ID, Open
 
 from ombdriver.bench.driver import Driver, load_driver
 from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.servers.managed import ManagedServers
+from ombdriver.bench.servers.topology import ServerPlan
 
-DRIVERS: Mapping[str, str | None] = {"memory": None, "valkey": "valkey", "redis": "redis_server"}
-"""By name: the fixture of the server that `redis-streams` is opened on, or None for `memory`."""
+DRIVERS: Mapping[str, str | None] = {
+    "memory": None,
+    "valkey": "valkey",
+    "redis": "redis_server",
+    "cluster": "valkey_cluster",
+    "redis-py": "valkey",
+}
+"""By name: the fixture of the servers that a driver for streams is opened on, or None for `memory`."""
+
+
+@pytest.fixture(scope="session")
+def valkey_cluster() -> Iterator[ManagedServers]:
+    """Three primaries of the embedded Valkey."""
+    servers = asyncio.run(ManagedServers.start(ServerPlan(topology="cluster")))
+    yield servers
+    asyncio.run(servers.stop())
 
 
 @pytest.fixture(params=DRIVERS)
@@ -27,10 +44,17 @@ def opening(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
     fixture = DRIVERS[request.param]
     if fixture is None:
         return "memory", {}
-    server: PrivateServer = request.getfixturevalue(fixture)
+    server: PrivateServer | ManagedServers = request.getfixturevalue(fixture)
+    options: dict[str, object] = {"run_id": RUN_ID, "block_ms": 20}
+    if isinstance(server, ManagedServers):
+        for node in server.nodes:
+            asyncio.run(node.ask(["FLUSHALL"]))
+        return "redis-streams", options | {"url": server.url, "balanced": True}
     with redis.Redis.from_url(f"{server.url}/9") as client:
         client.flushdb()
-    return "redis-streams", {"url": f"{server.url}/9", "run_id": RUN_ID, "block_ms": 20}
+    if request.param == "redis-py":
+        return "redis-py", options | {"url": f"{server.url}/9", "connections": 20}
+    return "redis-streams", options | {"url": f"{server.url}/9"}
 
 
 @pytest.fixture

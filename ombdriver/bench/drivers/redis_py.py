@@ -209,10 +209,11 @@ class RedisPyConsumer:
 
     async def receive(self) -> Batch | None:
         """See `driver.DriverConsumer.receive`. What a lost reply held stays pending: only what is new is read."""
-        self._reading = asyncio.get_running_loop().create_task(self._read())
-        self._reading.add_done_callback(look_at)
-        await asyncio.wait([self._reading])
-        if self._closed:
+        if not self._closed:
+            self._reading = asyncio.get_running_loop().create_task(self._read())
+            self._reading.add_done_callback(look_at)
+            await asyncio.wait([self._reading])
+        if self._closed or self._reading is None:
             raise DriverError("the consumer was closed")
         try:
             reply = self._reading.result()
