@@ -210,7 +210,7 @@ class RedisPyConsumer:
     async def receive(self) -> Batch | None:
         """See `driver.DriverConsumer.receive`. What a lost reply held stays pending: only what is new is read."""
         if not self._closed:
-            self._reading = asyncio.get_running_loop().create_task(self._read())
+            self._reading = asyncio.get_running_loop().create_task(self._one_read())
             self._reading.add_done_callback(look_at)
             await asyncio.wait([self._reading])
         if self._closed or self._reading is None:
@@ -232,6 +232,9 @@ class RedisPyConsumer:
             if self._options.plain:
                 self._last[key] = entries[-1][0]
         return Batch(payloads, arrival_ns, receipt)
+
+    async def _one_read(self) -> Any:
+        return await self._read()
 
     def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
         """See `driver.DriverConsumer.acknowledge`."""
