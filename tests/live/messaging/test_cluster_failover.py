@@ -17,7 +17,7 @@ TOPIC = Topic("t", 6)
 @pytest.fixture
 async def six(engine: str) -> AsyncIterator[Cluster]:
     """Three primaries with a replica each, of the test's own."""
-    async with cluster(engine, 3, 3) as made:
+    async with cluster(engine, 3, 1) as made:
         yield made
 
 

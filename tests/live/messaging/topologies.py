@@ -9,19 +9,18 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import redis.asyncio
 from redis.crc import key_slot
 
-from ombdriver.bench.engine import HOST, find_binary
+from ombdriver.bench.engine import HOST
 from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.servers.managed import ManagedServers
+from ombdriver.bench.servers.topology import MASTER_NAME as MASTER
+from ombdriver.bench.servers.topology import ServerPlan
 
-MASTER = "orders"
 SLOTS = 16384
 
 
@@ -76,14 +75,9 @@ class Servers:
         clients, self._raw = self._raw, []
         await asyncio.gather(*(client.aclose() for client in clients))
 
-    async def aclose(self) -> None:
-        """Ends all of them."""
-        await self.let_go()
-        await asyncio.gather(*(one.stop() for one in self.servers))
-
 
 class Cluster(Servers):
-    """Servers of a cluster: first the primaries, then the replicas, replica r being that of primary r modulo theirs."""
+    """Servers of a cluster: first the primaries, then the replicas, in the order of their primaries."""
 
     def __init__(self, servers: Sequence[PrivateServer], primaries: int) -> None:
         super().__init__(servers)
@@ -118,35 +112,6 @@ class Cluster(Servers):
         """One command to each server."""
         return list(await asyncio.gather(*(self.ask(number, *words) for number in range(len(self.servers)))))
 
-    async def build(self) -> None:
-        """Makes a cluster of the servers."""
-        self.ids = [one.decode() for one in await self.everywhere("CLUSTER", "MYID")]
-        for number in range(self.primaries):
-            first = -(-number * SLOTS // self.primaries)
-            last = -(-(number + 1) * SLOTS // self.primaries) - 1
-            await self.ask(number, "CLUSTER", "ADDSLOTSRANGE", first, last)
-        for number in range(len(self.servers)):
-            await self.ask(number, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        for one in self.servers[1:]:
-            await self.ask(0, "CLUSTER", "MEET", HOST, one.port, self.bus[one.port])
-        await until(lambda: self._all_say(f"cluster_known_nodes:{len(self.servers)}"))
-        for number in range(self.primaries, len(self.servers)):
-            await self.ask(number, "CLUSTER", "REPLICATE", self.ids[(number - self.primaries) % self.primaries])
-        await until(lambda: self._all_say("cluster_state:ok"))
-        await until(self._replicas_follow)
-
-    bus: dict[int, int]
-
-    async def _all_say(self, line: str) -> bool:
-        return all(line.encode() in info for info in await self.everywhere("CLUSTER", "INFO"))
-
-    async def _replicas_follow(self) -> bool:
-        roles = [await self.ask(number, "ROLE") for number in range(self.primaries, len(self.servers))]
-        slots = await self.everywhere("CLUSTER", "SLOTS")
-        told = all(len({s[2][1] for s in one}) == self.primaries for one in slots)
-        known = {port for one in slots for entry in one for _, port, *_ in entry[3:]}
-        return told and len(known) == len(roles) and all(r[0] == b"slave" and r[3] == b"connected" for r in roles)
-
     async def migrate_begin(self, slot: int, source: int, target: int) -> None:
         """The slot is on its way from here on: keys that are not at the source are asked for at the target."""
         await self.ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.ids[source])
@@ -170,18 +135,15 @@ class Cluster(Servers):
 
 @contextlib.asynccontextmanager
 async def cluster(engine: str, primaries: int = 3, replicas: int = 0) -> AsyncIterator[Cluster]:
-    """A cluster with so many primaries, and so many replicas of them all together."""
-    buses = [free_port() for _ in range(primaries + replicas)]
-    config = {"cluster-enabled": "yes", "cluster-node-timeout": "1000", "repl-diskless-sync-delay": "0"}
-    config |= {"cluster-config-file": "nodes.conf", "repl-timeout": "5", "cluster-allow-replica-migration": "no"}
-    started = await asyncio.gather(*(PrivateServer.start(engine, config | {"cluster-port": str(p)}) for p in buses))
-    made = Cluster(started, primaries)
-    made.bus = {one.port: bus for one, bus in zip(started, buses, strict=True)}
-    try:
-        await made.build()
-        yield made
-    finally:
-        await made.aclose()
+    """A cluster with so many primaries, each with so many replicas."""
+    plan = ServerPlan(engine, "cluster", primaries, replicas, {"cluster-node-timeout": "1000", "repl-timeout": "5"})
+    async with await ManagedServers.start(plan) as started:
+        made = Cluster([node.server for node in started.nodes], primaries)
+        made.ids = [one.decode() for one in await made.everywhere("CLUSTER", "MYID")]
+        try:
+            yield made
+        finally:
+            await made.let_go()
 
 
 class Watched(Servers):
@@ -221,52 +183,23 @@ class Watched(Servers):
 
         return int(await until(named)) - 1
 
-    async def aclose(self) -> None:
-        """Ends all of them."""
+    async def let_go(self) -> None:
+        """Closes the clients of the Sentinels too."""
         await asyncio.gather(*(one.aclose() for one in self.sentinels))
-        await super().aclose()
+        await super().let_go()
 
 
 @contextlib.asynccontextmanager
 async def sentinel(engine: str, replicas: int = 1) -> AsyncIterator[Watched]:
     """A master with so many replicas, watched by three Sentinels."""
-    config = {"repl-diskless-sync-delay": "0", "repl-timeout": "5"}
-    master = await PrivateServer.start(engine, config)
-    behind = config | {"replicaof": f"{HOST} {master.port}"}
-    others = await asyncio.gather(*(PrivateServer.start(engine, behind) for _ in range(replicas)))
-    with tempfile.TemporaryDirectory() as folder:
-        ports = [free_port() for _ in range(3)]
-        processes = [_start_sentinel(engine, Path(folder), port, master.port) for port in ports]
-        made = Watched([master, *others], ports)
+    plan = ServerPlan(engine, "sentinel", replicas=replicas, config={"repl-timeout": "5"})
+    async with await ManagedServers.start(plan) as started:
+        sentinels = [node.port for node in started.nodes if node.role == "sentinel"]
+        made = Watched([node.server for node in started.data_nodes], sentinels)
         try:
-            await until(lambda: _are_watching(made, replicas))
             yield made
         finally:
-            for process in processes:
-                process.kill()
-                process.wait()
-            await made.aclose()
-
-
-def _start_sentinel(engine: str, folder: Path, port: int, master: int) -> "subprocess.Popen[bytes]":
-    path = folder / f"{port}.conf"
-    watch = [f"monitor {MASTER} {HOST} {master} 2", f"down-after-milliseconds {MASTER} 500"]
-    watch += [f"failover-timeout {MASTER} 3000", f"parallel-syncs {MASTER} 1"]
-    lines = [f"port {port}", f"bind {HOST}", f"dir {folder}", *(f"sentinel {line}" for line in watch)]
-    path.write_text("\n".join(lines) + "\n")
-    command = [str(find_binary(engine)), str(path), "--sentinel"]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-async def _are_watching(made: Watched, replicas: int) -> bool:
-    for one in made.sentinels:
-        (state,) = (await one.sentinel_masters()).values()
-        if state["num-other-sentinels"] != 2 or state["num-slaves"] != replicas or state["flags"] != "master":
-            return False
-        for known in await one.sentinel_slaves(MASTER):
-            if known["master-link-status"] != "ok":
-                return False
-    return True
+            await made.let_go()
 
 
 def free_port() -> int:
