@@ -143,12 +143,12 @@ def on_drain(unsent: int, unanswered: int, counters: Mapping[str, int], errors: 
                 " they don't count as published, and a failover may lose them",
             )
         )
-    if polling := counters.get("pollingConsumers", 0):
+    if polling := counters.get("pollingRounds", 0):
         found.append(
             Caveat(
                 "pollingReads",
-                f"{polling:,} consumers have too many partitions for blocking reads on a cluster, so they ask all of"
-                " them in turn, up to 20 ms apart; use more consumers with assignment: exclusive",
+                "consumers have too many partitions for blocking reads on a cluster, so they asked all of them in turn,"
+                f" up to 20 ms apart, {polling:,} times; use more consumers with assignment: exclusive",
             )
         )
     for text, count in errors.most_common(MOST_ERRORS):

@@ -162,6 +162,18 @@ async def test_balanced_partitions_lie_evenly_on_all_primaries(tmp_path: Path, m
     assert counts == [4, 4, 4]
 
 
+async def test_a_consumer_of_very_many_partitions_polls_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than 64 connections for one consumer would be too many; nothing is missed by it."""
+    setup = setup_of("{engine: valkey, topology: cluster}", "{placement: balanced}")
+    async with running(tmp_path, setup, monkeypatch, partitionsPerTopic=65) as run:
+        result = await run.result()
+
+    assert all_arrived(result, 4000)
+    assert "pollingReads" in {each.kind for each in result.caveats}
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_a_run_lives_through_the_end_of_a_primary_of_a_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str

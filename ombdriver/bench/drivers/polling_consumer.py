@@ -5,6 +5,7 @@ which grows as long as nothing comes.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
@@ -44,10 +45,11 @@ class PollingConsumer:
     Args:
         parts: of one subscription.
         block_s: how long one `receive` goes on when nothing comes.
+        statistics: counts `pollingRounds`.
     """
 
-    def __init__(self, parts: Sequence[StreamConsumer], block_s: float) -> None:
-        self._parts, self._block_s = tuple(parts), block_s
+    def __init__(self, parts: Sequence[StreamConsumer], block_s: float, statistics: Counter[str]) -> None:
+        self._parts, self._block_s, self._statistics = tuple(parts), block_s, statistics
         self._ready: list[tuple[StreamConsumer, Batch]] = []
         self._of: dict[int, StreamConsumer] = {}
 
@@ -59,6 +61,7 @@ class PollingConsumer:
         loop = asyncio.get_running_loop()
         deadline, pause_s = loop.time() + self._block_s, FIRST_PAUSE_S
         while not self._ready:
+            self._statistics["pollingRounds"] += 1
             found = await asyncio.gather(*(part.receive() for part in self._parts))
             self._ready = [(part, one) for part, one in zip(self._parts, found, strict=True) if one is not None]
             if self._ready:

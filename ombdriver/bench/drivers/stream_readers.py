@@ -38,21 +38,21 @@ async def make_consumer(reading: Reading, keys: list[bytes]) -> DriverConsumer:
     """A consumer over the streams `keys`, connected.
 
     On one server one read covers all of them. On a cluster a read can't cross slots: each partition has a connection,
-    up to `MOST_BLOCKING`; past that they are asked in turn, which statistics count as `pollingConsumers`.
+    up to `MOST_BLOCKING`; past that they are asked in turn, which statistics count as `pollingRounds`.
     """
     channels, options = reading.channels, reading.options
     together = channels.same_node(keys)
     if len(together) > MOST_BLOCKING and not options.plain:
-        reading.acknowledger.statistics["pollingConsumers"] += 1
-        return PollingConsumer([_of_group(reading, part, polls=True) for part in together], options.block_ms / 1000)
+        parts = [_of_group(reading, part, polls=True) for part in together]
+        return PollingConsumer(parts, options.block_ms / 1000, reading.acknowledger.statistics)
     for key in keys:
         await channels.control_for(key).ready()
-    parts: list[PlainConsumer | StreamConsumer] = []
+    blocking: list[PlainConsumer | StreamConsumer] = []
     for part in together:
         one = _plain(reading, part) if options.plain else _of_group(reading, part, polls=False)
         await one.ready()
-        parts.append(one)
-    return parts[0] if len(parts) == 1 else JoinedConsumer(parts, options.block_ms / 1000)
+        blocking.append(one)
+    return blocking[0] if len(blocking) == 1 else JoinedConsumer(blocking, options.block_ms / 1000)
 
 
 def _plain(reading: Reading, keys: list[bytes]) -> PlainConsumer:
