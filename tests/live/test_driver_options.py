@@ -15,6 +15,8 @@ from seam import ONE, ONE_KEY, RUN_ID, THREE, Replies, ignored, receive
 from ombdriver.bench.driver import Driver, DriverConsumer, DriverProducer, TopicSpec, load_driver
 from ombdriver.bench.engine import find_binary
 from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.servers.managed import ManagedServers
+from ombdriver.bench.servers.topology import ServerPlan
 from ombdriver.errors import UnderReplicated
 
 Opening = Callable[..., Awaitable[Driver]]
@@ -223,12 +225,11 @@ async def test_a_message_that_no_replica_has_is_told_apart(opening: Opening, raw
     assert await raw.xlen(ONE_KEY) == 2
 
 
-async def test_what_the_replicas_have_is_acknowledged(valkey: PrivateServer) -> None:
+async def test_what_the_replicas_have_is_acknowledged() -> None:
     """One WAIT for everything that was sent in a turn of the loop; then each message counts."""
-    config = {"replicaof": f"127.0.0.1 {valkey.port}"}
-    async with await PrivateServer.start("valkey", config) as _, redis.asyncio.Redis.from_url(valkey.url) as raw:
-        await raw.wait(1, 10_000)  # until the replica is there
-        options = {"url": valkey.url, "run_id": RUN_ID, "block_ms": 20, "wait_replicas": 1}
+    plan = ServerPlan(topology="replicated")
+    async with await ManagedServers.start(plan) as servers, redis.asyncio.Redis.from_url(servers.url) as raw:
+        options = {"url": servers.url, "run_id": RUN_ID, "block_ms": 20, "wait_replicas": 1, "wait_timeout_ms": 10_000}
         driver = await load_driver("redis-streams")(options)
         await driver.create_topics([ONE], ["g"])
         before = await calls(raw, "wait")

@@ -78,9 +78,11 @@ async def test_workers_probe_send_receive_and_leave(valkey_url: str, driver: Red
         assert set(ensemble.pids) == pids()
         assert re.fullmatch(r"<Ensemble \['worker 0 \(produce\)', .*'worker 2 \(consume\)'\]>", repr(ensemble))
         ensemble.order(orders.Probe())
+        probed: set[tuple[str, int, int]] = set()
         async for reports in polled(ensemble):
             assert [bool(report.sent) for report in reports] == [True, False, False]
-            if len(frozenset().union(*(report.probed for report in reports))) == 2 * 8:
+            probed |= frozenset().union(*(report.probed for report in reports))  # each tells of what is new
+            if len(probed) == 2 * 8:
                 break
         ensemble.order(orders.Begin(Phase(0, "measure", time.monotonic_ns(), 500_000_000, plan.rate)))
         async for reports in polled(ensemble):
