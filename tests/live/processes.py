@@ -75,8 +75,8 @@ class Place:
         return [json.loads(path.read_text()) for path in paths]
 
     def left(self) -> list[str]:
-        """What is left in the folder for temporary files."""
-        return sorted(path.name for path in self.temporary.iterdir())
+        """What is left in the folder for temporary files, but for the logs of servers whose run has failed."""
+        return sorted(path.name for path in self.temporary.iterdir() if path.suffix != ".log")
 
 
 class Started:

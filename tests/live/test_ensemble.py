@@ -45,11 +45,12 @@ def options(url: str) -> Mapping[str, object]:
 
 def pids() -> set[int]:
     """The worker processes that run."""
-    return {
-        child.pid
-        for child in psutil.Process().children()
-        if child.is_running() and any("spawn_main" in word for word in child.cmdline())
-    }
+    found = set()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # so is one that has ended and was not waited for yet
+            if child.is_running() and any("spawn_main" in word for word in child.cmdline()):
+                found.add(child.pid)
+    return found
 
 
 @pytest.fixture

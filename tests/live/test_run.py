@@ -64,6 +64,7 @@ def complete(result: dict[str, Any], messages: int, groups: int) -> None:
         "published": messages,
         "publishErrors": 0,
         "indeterminate": 0,
+        "underReplicated": 0,
         "unanswered": 0,
         "unsent": 0,
         "received": groups * messages,

