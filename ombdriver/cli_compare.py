@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ombdriver.errors import InputError, OmbdriverError
+from ombdriver.errors import InputError
 from ombdriver.exits import EXIT_THRESHOLD, EXIT_VALID
-from ombdriver.secrets import redact_text
 
 if TYPE_CHECKING:
     from ombdriver.bench.compare.trial import Trial
@@ -98,17 +97,25 @@ def tell_comparison(trials: "Sequence[Trial]") -> None:
     Their results are stored by now, so whatever goes wrong here is told, and ends nothing.
     """
     try:
-        from ombdriver.bench.compare.comparison import compare as compared
-        from ombdriver.bench.report.comparison import show
-
-        left_out = [trial for trial in trials if trial.unfit is not None]
-        show(compared([trial for trial in trials if trial.unfit is None], force=True), left_out, (), sys.stdout)
+        _tell_comparison(trials)
     except OSError:  # of the output, as for every table
         raise
-    except OmbdriverError as error:
-        click.echo(f"ombdriver: no comparison: {redact_text(str(error))}", err=True)
     except Exception as error:
         logging.getLogger(__name__).debug("the comparison failed", exc_info=True)
         click.echo(
             f"ombdriver: the comparison failed ({error!r}); the results are stored, try `ombdriver compare`", err=True
         )
+
+
+def _tell_comparison(trials: "Sequence[Trial]") -> None:
+    from ombdriver.bench.compare.comparison import compare as compared
+    from ombdriver.bench.report.comparison import show
+
+    fit = [trial for trial in trials if trial.unfit is None]
+    left_out = [trial for trial in trials if trial.unfit is not None]
+    try:
+        found = compared(fit, force=True)
+    except InputError:
+        click.echo("\nNo comparison: there is no workload with VALID results of two setups.")
+        found = []
+    show(found, left_out, (), sys.stdout)

@@ -15,6 +15,7 @@ SCALES = {"publish": 0.061, "endToEnd": 0.18, "publishResponse": 0.095, "endToEn
 TIMES = {"p50": 1.0, "p95": 3.0, "p99": 5.0, "p99.9": 9.0, "max": 40.0}
 FACTS: Mapping[str, Any] = {
     "workload.producerRate": 2000,
+    "workload.payloadFile": "some.data",
     "workloadSha256": "ab" * 32,
     "versions.ombdriver": "1.0",
     "kernel": "Linux 6.1",
@@ -53,7 +54,7 @@ def trials(
             name: float(factor) * SCALES[name.partition(".")[0]] * TIMES[name.partition(".")[2]]
             for name, factor in zip(latencies, factors, strict=True)
         }
-        figures |= {rate: 2000.0 + 0.01 * block for rate in RATES}
+        figures |= dict.fromkeys(RATES, 2000.0 + 0.01 * block)
         run = Trial(f"{setup}-{block}.json", "1kb-3groups", setup, figures, run_id=f"{setup}{block}", facts=FACTS)
         standing = None if series is None else Standing(series, block, 2 * repeats, block, 1, repeats)
         found.append(replace(run, standing=standing, **changed))
