@@ -228,9 +228,9 @@ def _judged(measured: Sequence[tuple[str, Pairing, Sequence[tuple[Effect, float 
 
 
 def _no_claim(pairing: Pairing, tests: int, effects: Sequence[tuple[Effect, float | None]]) -> str:
-    repeats = pairing.repeats
     ask = f"ask for more with --repeats {claims.GOOD_REPEATS}"
-    if not any(effect.metric.declared and effect.ratio is not None for effect, _ in effects):
+    repeats = max(min(each.baseline.count, each.other.count) for each, _ in effects if each.metric.declared)
+    if not repeats:
         return "no claim can be made: these results lack the metrics that are tested; compare results of ombdriver"
     if repeats < FEWEST:
         many = f"{repeats} {'block' if pairing.paired else 'run'}{'' if repeats == 1 else 's'}"

@@ -14,7 +14,7 @@ class Pairing:
     """The runs of a setup and of the baseline.
 
     Attributes:
-        paired: whether they have a series in common.
+        paired: whether they have a block in common.
         baseline, other: the runs; when paired, those at one place belong together.
         alone: when paired, how many runs have no partner in their block, and so are not in it.
     """
@@ -24,14 +24,9 @@ class Pairing:
     other: tuple[Trial, ...]
     alone: int = 0
 
-    @property
-    def repeats(self) -> int:
-        """Blocks; when not paired, the runs of the setup that has fewer."""
-        return min(len(self.baseline), len(self.other))
-
 
 def pair(baseline: Sequence[Trial], other: Sequence[Trial]) -> Pairing:
-    """The runs of two setups on one workload, in blocks when they have a series in common."""
+    """The runs of two setups on one workload, in blocks when they have one in common."""
     first, second = _blocks(baseline), _blocks(other)
     common = [block for block in first if block in second]
     if not common:
@@ -44,12 +39,10 @@ def pair(baseline: Sequence[Trial], other: Sequence[Trial]) -> Pairing:
     )
 
 
-def _blocks(trials: Sequence[Trial]) -> dict[tuple[str, int, int], Trial]:
-    """By series, block and, as a command may name a workload twice, which time the block comes."""
-    found: dict[tuple[str, int, int], Trial] = {}
-    for trial in sorted(trials, key=lambda trial: trial.standing.run if trial.standing else 0):
-        if trial.standing is not None:
-            block = (trial.standing.series, trial.standing.block)
-            time = sum(each[:2] == block for each in found)
-            found[*block, time] = trial
-    return found
+def _blocks(trials: Sequence[Trial]) -> dict[tuple[str, int], Trial]:
+    """By series and the run before the block, as a command that names a workload twice has each number twice."""
+    return {
+        (trial.standing.series, trial.standing.run - trial.standing.position): trial
+        for trial in trials
+        if trial.standing is not None
+    }

@@ -24,7 +24,7 @@ def basis(versus: Versus) -> str:
     """What was compared with what: `10 blocks, compared within each`."""
     if not versus.paired:
         runs = f"{units.many(versus.runs, 'run')} against {units.many(versus.baseline_runs, 'run')}"
-        return f"{runs}, of no common series and so not in blocks"
+        return f"{runs}, which have no block in common"
     alone = f"; left out: {units.many(versus.alone, 'run')} without a partner" if versus.alone else ""
     return f"{units.many(versus.runs, 'block')}, compared within each{alone}"
 

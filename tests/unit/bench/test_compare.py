@@ -80,29 +80,26 @@ def test_a_run_without_a_partner_is_left_out_of_the_blocks() -> None:
 
 
 def test_a_workload_that_a_command_names_twice_has_each_block_twice() -> None:
-    """The first of one setup belongs to the first of the other."""
-    twice = [
+    """A run belongs to the one beside it, also where others are missing."""
+    first, second = (
         [
-            replace(each, standing=Standing("s", run, 8, block))
-            for each, run, block in zip(runs, at, blocks, strict=True)
+            replace(each, standing=Standing("s", run, 8, block, position))
+            for each, run, block, position in zip(trials(name, 4, seed=1), runs, (1, 2, 1, 2), positions, strict=True)
         ]
-        for runs, at, blocks in (
-            (trials("a", 4, seed=1), (1, 4, 5, 8), (1, 2, 1, 2)),
-            (trials("b", 4, seed=2), (2, 3, 6, 7), (1, 2, 1, 2)),
-        )
-    ]
-    pairing = pair(*twice)
+        for name, runs, positions in (("a", (1, 4, 5, 8), (1, 2, 1, 2)), ("b", (2, 3, 6, 7), (2, 1, 2, 1)))
+    )
+    pairing = pair(first, second[1:])
 
     assert [
         (one.standing.run, two.standing.run)
         for one, two in zip(pairing.baseline, pairing.other, strict=True)
-        if one.standing and two.standing
-    ] == [(1, 2), (4, 3), (5, 6), (8, 7)]
-    assert pairing.alone == 0
+        if one.standing is not None and two.standing is not None
+    ] == [(4, 3), (5, 6), (8, 7)]
+    assert pairing.alone == 1
 
 
 def test_blocks_are_never_made_up() -> None:
-    """Results without a series in common are compared as two heaps."""
+    """Results without a block in common are compared as two heaps."""
     apart = one(compare([*trials("a", 7, seed=1, series="s"), *trials("b", 9, seed=2, series="t")]))
     unknown = one(compare([*trials("a", 7, seed=1, series=None), *trials("b", 9, seed=2, series=None)]))
 
@@ -230,6 +227,20 @@ def test_a_figure_that_some_runs_lack_takes_their_partners_along() -> None:
     assert (effects["publish.p50"].baseline.count, effects["publish.p50"].other.count) == (8, 8)
     assert effects["endToEnd.p50"].ratio is None
     assert effects["publish.p95"].other.count == 9
+
+
+def test_metrics_that_few_runs_have_are_told_as_few() -> None:
+    """However many runs there are without them."""
+    runs = [*trials("a", 9, seed=1), *trials("b", 9, seed=2)]
+    few = [
+        replace(run, figures={name: value for name, value in run.figures.items() if at % 3 == 0 or "Resp" not in name})
+        for at, run in enumerate(runs)
+    ]
+    versus = one(compare(few))
+
+    assert versus.runs == 9
+    assert versus.no_claim is not None
+    assert versus.no_claim.startswith("no claim can be made: 3 blocks, 6 are the fewest")
 
 
 def test_a_pooled_distribution_is_merged() -> None:
