@@ -89,8 +89,14 @@ def remarks(comparison: Comparison) -> list[str]:
 
 
 def left_out(trials: Sequence[Trial]) -> list[str]:
-    """A line for each run that was not compared."""
-    return [f"left out, {each.workload} x {each.setup}: {each.source} ({each.unfit})" for each in trials]
+    """The runs that were not compared, by name: a line for those of each workload, setup and reason."""
+    named: dict[tuple[str, str, str | None], list[str]] = {}
+    for each in trials:
+        named.setdefault((each.workload, each.setup, each.unfit), []).append(each.source)
+    return [
+        f"left out, {workload} x {setup}, {reason}: {', '.join(sources)}"
+        for (workload, setup, reason), sources in named.items()
+    ]
 
 
 def outcome(found: Outcome) -> str:
