@@ -132,13 +132,15 @@ def compare(
         per_group: each consumer group by itself too.
 
     Raises:
-        InputError: if no workload has two setups, or none has the baseline.
+        InputError: if there are no runs, no workload has two setups, or none has the baseline.
         NotComparable: if runs differ in what matters; with every difference.
     """
+    if not trials:
+        raise InputError("there is no VALID result to compare; run again when nothing else keeps the machine busy")
     setups = dict.fromkeys(trial.setup for trial in trials)
     if baseline is not None and baseline not in setups:
         near = nearest(baseline, setups)
-        hint = f"did you mean {near}?" if near else f"there are: {', '.join(setups) or 'none'}"
+        hint = f"did you mean {near}?" if near else f"there are: {', '.join(setups)}"
         raise InputError(f"--baseline: no result of a setup {baseline!r}; {hint}")
     found = []
     faults: list[str] = []
@@ -154,7 +156,7 @@ def compare(
     if faults and not force:
         raise NotComparable(faults)
     if not found:
-        what = " and ".join(setups) or "none"
+        what = ", ".join(setups)
         raise InputError(f"no workload has results of two setups (there are: {what}); give results of another setup")
     return found
 

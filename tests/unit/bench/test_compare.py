@@ -193,7 +193,7 @@ def test_each_workload_has_a_comparison_of_its_own() -> None:
     assert [each.workload for each in compare(runs)] == ["1kb-3groups", "w"]
     with pytest.raises(InputError, match="give results of another setup"):
         compare(trials("a", 3, seed=1))
-    with pytest.raises(InputError, match="there are: none"):
+    with pytest.raises(InputError, match="no VALID result to compare; run again"):
         compare([])
 
 
