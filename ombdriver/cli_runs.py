@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ombdriver.cli_compare import tell_comparison
 from ombdriver.errors import InputError, OmbdriverError
 from ombdriver.exits import EXIT_INTERRUPTED, EXIT_VALID, of_error, of_result, worst
 from ombdriver.secrets import redact_text
 
 if TYPE_CHECKING:
     from ombdriver.bench.benchmark import Finished, Request
+    from ombdriver.bench.compare.trial import Trial
     from ombdriver.bench.report.live import LiveView
     from ombdriver.bench.report.series import Row
     from ombdriver.bench.result import Result
@@ -60,9 +62,11 @@ def carry_out_all(requests: "Sequence[Request]", plain: bool, quiet: bool, fail_
     """
     if len(requests) == 1:
         return carry_out(requests[0], plain, quiet)
+    from ombdriver.bench.compare.trial import trial_of
     from ombdriver.bench.report import series
 
     rows: list[Row] = []
+    trials: list[Trial] = []
     codes: list[int] = []
     for request in requests:
         assert request.standing is not None
@@ -72,12 +76,14 @@ def carry_out_all(requests: "Sequence[Request]", plain: bool, quiet: bool, fail_
             continue
         if not quiet:
             _say(series.announcement(*names))
-        ended = _run(request, plain, quiet)
+        ended = _run(request, plain, quiet, lambda result: trials.append(trial_of(result, f"*-{result.run_id}.json")))
         told([f"{series.title(*names)}: {message}" for message in ended.messages])
         failure = redact_text("; ".join(ended.messages)) if ended.messages else None
         rows.append(series.Row(*names, ended.outcome, ended.run_id, failure))
         codes.append(ended.code)
     series.show(rows, requests[0].output, sys.stdout)
+    if codes[-1] != EXIT_INTERRUPTED and len({request.setup.name for request in requests}) > 1:
+        tell_comparison(trials)
     return worst(codes)
 
 

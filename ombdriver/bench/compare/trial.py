@@ -1,0 +1,122 @@
+"""One run, as a comparison sees it: a figure for each metric, where it stands, and what it ran on. Pure.
+
+The run is what is repeated, never a window within it: windows of one run depend on each other, so that any number of
+them says no more of how runs differ than one does. Each figure is that of the whole run; of a percentile it is the
+run's own, from all of its samples.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ombdriver.bench.compare.metrics import RATES, STATISTICS
+from ombdriver.bench.judgement import VALID
+from ombdriver.bench.result import LatencySummary, Result
+from ombdriver.bench.series import Standing
+
+Facts = Mapping[str, Any]
+
+FAMILIES_OF_GROUP = {"endToEnd": "end_to_end", "endToEndResponse": "end_to_end_response"}
+"""The latencies that are told per group, and the attribute of a `Subscription` that each means."""
+VERSIONS = ("ombdriver", "python", "uvloop", "redis", "hiredis", "numpy")
+"""What measures: another version of it may measure otherwise. What else is installed only writes or serves."""
+HOST = ("platform", "kernel", "machine", "cpu", "memoryBytes", "memoryLimitBytes")
+"""Keys of the environment that are of the machine."""
+NOT_OF_LOAD = ("name", "thresholds", "abortOnFail")
+"""Keys of a workload that do not bear on the figures."""
+NOT_OF_SETUP = ("name", "description")
+OF_THE_MOMENT = ("usedMemoryBytes",)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run.
+
+    Attributes:
+        source: what messages call it; a file's name.
+        workload, setup: names; of OMB's results, the setup is the driver.
+        figures: by the name of each metric, positive and finite; what a run has no sample of is not there.
+        groups: the names of its consumer groups.
+        run_id: of the run; None when its file does not say.
+        standing: where it stands in its series; None when its file does not say.
+        unfit: why its figures can't be trusted; None when they can, or when nobody judged.
+        judged: whether there was a verdict.
+        facts: what must be alike in all runs that are compared, by dotted key.
+        setup_facts: what must be alike in all runs of one setup.
+    """
+
+    source: str
+    workload: str
+    setup: str
+    figures: Mapping[str, float]
+    groups: tuple[str, ...] = ()
+    run_id: str | None = None
+    standing: Standing | None = None
+    unfit: str | None = None
+    judged: bool = True
+    facts: Facts = field(default_factory=dict)
+    setup_facts: Facts = field(default_factory=dict)
+
+
+def trial_of(result: Result, source: str) -> Trial:
+    """The run that `result`, called `source`, is of."""
+    environment = result.environment
+    versions = environment.get("versions") or {}
+    workload = {key: value for key, value in result.workload_spec.items() if key not in NOT_OF_LOAD}
+    server = environment.get("server") or {}
+    return Trial(
+        source=source,
+        workload=result.workload,
+        setup=str(result.setup.get("name", result.driver)),
+        figures=_figures(result),
+        groups=tuple(each.name for each in result.subscriptions),
+        run_id=result.run_id,
+        standing=result.standing,
+        unfit=_unfit(result),
+        facts={
+            **flat(workload, "workload."),
+            "workloadSha256": result.workload_sha256,
+            **flat({name: versions[name] for name in VERSIONS if name in versions}, "versions."),
+            **flat({key: environment[key] for key in HOST if key in environment}, ""),
+        },
+        setup_facts={
+            **flat({key: value for key, value in result.setup.items() if key not in NOT_OF_SETUP}, "setup."),
+            **flat({key: value for key, value in server.items() if key not in OF_THE_MOMENT}, "server."),
+            **({"workers": len(environment["workers"])} if environment.get("workers") else {}),
+        },
+    )
+
+
+def flat(data: Mapping[str, Any], above: str) -> dict[str, Any]:
+    """`data` with a dotted key for each value that is no object; `above` stands before each."""
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        found |= flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+    return found
+
+
+def usable(figures: Mapping[str, float | None]) -> dict[str, float]:
+    """Those of which a ratio can be told: what is positive and finite."""
+    return {name: value for name, value in figures.items() if value is not None and 0 < value < math.inf}
+
+
+def _unfit(result: Result) -> str | None:
+    if result.verdict is None:
+        return "without a verdict, as older versions wrote it"
+    return None if result.verdict.status == VALID else result.verdict.status
+
+
+def _figures(result: Result) -> dict[str, float]:
+    found: dict[str, float | None] = {rate: result.mean_rate(rate) for rate in RATES}
+    for family, summary in result.latency.items():
+        found |= _percentiles(family, summary)
+    for each in result.subscriptions:
+        found[f"consumeRate[{each.name}]"] = each.consume_rate
+        for family, attribute in FAMILIES_OF_GROUP.items():
+            found |= _percentiles(f"{family}[{each.name}]", getattr(each, attribute))
+    return usable(found)
+
+
+def _percentiles(of: str, summary: LatencySummary) -> dict[str, float | None]:
+    return {f"{of}.{name}": getattr(summary, attribute) for name, attribute in STATISTICS.items()}

@@ -1,0 +1,113 @@
+"""What is said of a comparison, in the words and figures that table and Markdown share. Pure."""
+
+from collections.abc import Sequence
+
+from ombdriver.bench.compare.comparison import Comparison, Effect, Versus
+from ombdriver.bench.compare.conditions import Outcome
+from ombdriver.bench.compare.metrics import Metric
+from ombdriver.bench.compare.trial import Trial
+from ombdriver.bench.report import units
+
+NOTES = (
+    "Medians over the runs of each run's own figure; spread: (most - least) / median.",
+    "Ratios are to the baseline, with a 95 % interval each, of the runs' ratios and not of the medians.",
+    "What is claimed is tested by permutations, corrected by Holm; all other figures are exploratory.",
+)
+
+
+def title(comparison: Comparison, versus: Versus) -> str:
+    """`1kb-3groups: valkey-aof-always against valkey-no-persistence`."""
+    return f"{comparison.workload}: {versus.setup} against {comparison.baseline}"
+
+
+def basis(versus: Versus) -> str:
+    """What was compared with what: `10 blocks, compared within each`."""
+    if not versus.paired:
+        runs = f"{units.many(versus.runs, 'run')} against {units.many(versus.baseline_runs, 'run')}"
+        return f"{runs}, which have no block in common"
+    alone = f"; left out: {units.many(versus.alone, 'run')} without a partner" if versus.alone else ""
+    return f"{units.many(versus.runs, 'block')}, compared within each{alone}"
+
+
+def findings(versus: Versus) -> list[tuple[str, str]]:
+    """Each metric that is tested, and what is said of it; none when no claim can be made."""
+    if versus.no_claim is not None:
+        return []
+    return [(each.metric.name, _finding(each)) for each in versus.effects if each.metric.declared]
+
+
+def _finding(effect: Effect) -> str:
+    if effect.word is None:
+        return "not tested: too few runs have it" if effect.ratio is not None else "not tested: no samples"
+    return f"{effect.word}: {times(effect)}, {_p(effect.corrected_p or 0.0)}"
+
+
+def times(effect: Effect) -> str:
+    """`1.203 times (1.102 to 1.310)`."""
+    between = interval(effect)
+    return f"{ratio(effect.ratio)} times{'' if between == units.NOTHING else f' ({between})'}"
+
+
+def interval(effect: Effect) -> str:
+    """`1.102 to 1.310`; `-` without one."""
+    if effect.low is None or effect.high is None:
+        return units.NOTHING
+    return f"{ratio(effect.low)} to {ratio(effect.high)}"
+
+
+def ratio(value: float | None) -> str:
+    """Three decimals, and fewer from 10 on; `-` for none."""
+    if value is None:
+        return units.NOTHING
+    return f"{value:.3f}" if value < 9.9995 else f"{value:.1f}" if value < 999.95 else units.count(round(value))
+
+
+def figure(metric: Metric, value: float | None) -> str:
+    """A value of it with its unit."""
+    if value is None:
+        return units.NOTHING
+    return units.rate(value) if metric.is_rate else units.latency(value)
+
+
+def families(effects: Sequence[Effect]) -> list[tuple[str, list[Effect]]]:
+    """Latencies by family and group, each under the name that stands above them; rates have no name above them."""
+    found: dict[str, list[Effect]] = {}
+    for effect in effects:
+        above = "" if effect.metric.is_rate else Metric(effect.metric.family, "", effect.metric.group).name
+        found.setdefault(above, []).append(effect)
+    return list(found.items())
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """What has to be known with the figures of a comparison."""
+    said = [f"not alike, and compared all the same: {each}" for each in comparison.differences]
+    if comparison.unjudged:
+        count = len(comparison.unjudged)
+        files = comparison.unjudged[0] if count == 1 else f"{count} results ({comparison.unjudged[0]} ...)"
+        said.append(f"without a verdict, since OMB gives none: {files}")
+    return said
+
+
+def left_out(trials: Sequence[Trial]) -> list[str]:
+    """The runs that were not compared, by name: a line for those of each workload, setup and reason."""
+    named: dict[tuple[str, str, str | None], list[str]] = {}
+    for each in trials:
+        named.setdefault((each.workload, each.setup, each.unfit), []).append(each.source)
+    return [
+        f"left out, {workload} x {setup}, {reason}: {', '.join(sources)}"
+        for (workload, setup, reason), sources in named.items()
+    ]
+
+
+def outcome(found: Outcome) -> str:
+    """What became of a condition, in one sentence."""
+    where = f"{found.workload} x {found.setup}"
+    if found.effect.ratio is None:
+        return f"{found.condition.expression}: FAILED for {where}: it can't be judged, since a setup has no samples"
+    alone = "" if found.effect.low is not None else "; by the ratio alone, more repeats would tell it from chance"
+    word = "FAILED" if found.met else "passed"
+    return f"{found.condition.expression}: {word} for {where}: {times(found.effect)}{alone if found.met else ''}"
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
