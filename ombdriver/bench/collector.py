@@ -13,6 +13,8 @@ from ombdriver.bench.orders import ProcessFigures, Report
 from ombdriver.bench.recorder import Histogram
 
 MOST_INTERVALS = 2048
+SILENCE_TOLD_MS = 500
+"""A shorter time in which messages were due and none was acknowledged stands in the latencies only."""
 
 Series = tuple[int, str, str | None]
 """(phase index, family or kind, subscription or None)."""
@@ -128,7 +130,8 @@ class Collector:
                 found["negativeSamples"] += histogram.negative
                 found["overRangeSamples"] += histogram.over_range
         found.subtract(before or {})
-        found["longestSilenceMs"] = max((report.longest_silence_ns for report in self._last), default=0) // 10**6
+        silence_ms = max((report.longest_silence_ns for report in self._last), default=0) // 10**6
+        found["longestSilenceMs"] = silence_ms if silence_ms >= SILENCE_TOLD_MS else 0
         found["garbageCollections"] = sum(report.process.gc_pauses for report in self._last)
         return {name: count for name, count in sorted(found.items()) if count}
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from ombdriver.bench.collector import SILENCE_TOLD_MS
 from ombdriver.bench.measurements import Delivery
 from ombdriver.bench.result import Caveat
 
@@ -105,6 +106,10 @@ def on_retention(counters: Mapping[str, int]) -> list[Caveat]:
     return found
 
 
+def _gap(silence_ms: int) -> str:
+    return f"{silence_ms / 1000:,.3g} s" if silence_ms else f"below {SILENCE_TOLD_MS / 1000:g} s"
+
+
 def on_drain(unsent: int, unanswered: int, counters: Mapping[str, int], errors: Counter[str]) -> list[Caveat]:
     """What did not end well.
 
@@ -132,7 +137,7 @@ def on_drain(unsent: int, unanswered: int, counters: Mapping[str, int], errors: 
             Caveat(
                 "reconnects",
                 f"{lost:,} connections were lost and made anew; what was on its way may have come twice;"
-                f" the longest gap in the acknowledgements was {counters.get('longestSilenceMs', 0) / 1000:,.3g} s",
+                f" the longest gap in the acknowledgements was {_gap(counters.get('longestSilenceMs', 0))}",
             )
         )
     if few := counters.get("underReplicated", 0):
