@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ombdriver import __version__, cli_files
+from ombdriver import __version__, cli_files, cli_report
 from ombdriver.cli_options import request_options, result_options
 from ombdriver.cli_runs import carry_out, carry_out_all, told
 from ombdriver.errors import InputError, OmbdriverError
@@ -145,7 +145,7 @@ def clean(url: str, run_id: str | None, dry_run: bool) -> None:
         click.echo(line)
 
 
-for _verb in cli_files.VERBS:
+for _verb in (*cli_files.VERBS, cli_report.report):
     cli.add_command(_verb)
 
 
