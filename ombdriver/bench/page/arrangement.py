@@ -6,10 +6,13 @@ of the same name are not different ones; then its hash comes with it, and so wit
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ombdriver.bench.gathering import Gathered
 from ombdriver.bench.page.redaction import redacted
 from ombdriver.bench.result import Result
+
+if TYPE_CHECKING:
+    from ombdriver.bench.gathering import Gathered
 
 _HASH = 6
 """Digits of a hash that are shown."""
@@ -48,7 +51,7 @@ class Repeats:
     runs: tuple[Run, ...]
 
 
-def arrange(gathered: Sequence[Gathered]) -> tuple[Repeats, ...]:
+def arrange(gathered: Sequence["Gathered"]) -> tuple[Repeats, ...]:
     """The results by workload and setup, in the order in which they first come."""
     results = [(each.source, redacted(each.result)) for each in gathered]
     setups = _labels((_setup(result), result.setup_sha256) for _, result in results)
@@ -76,6 +79,4 @@ def _labels(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """A label for each name and hash; the hash is in it where a name has several."""
     known = dict.fromkeys(pairs)
     names = [name for name, _ in known]
-    return {
-        (name, digest): name if names.count(name) == 1 else f"{name} ({digest[:_HASH]})" for name, digest in known
-    }
+    return {(name, digest): name if names.count(name) == 1 else f"{name} ({digest[:_HASH]})" for name, digest in known}

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ombdriver.bench.gathering import Gathered
 from ombdriver.bench.measurements import FAMILIES
 from ombdriver.bench.page.arrangement import Repeats, Run, arrange
 from ombdriver.bench.page.bars import Bar
@@ -14,6 +14,9 @@ from ombdriver.bench.page.marks import Mark
 from ombdriver.bench.page.redaction import without_logins
 from ombdriver.bench.page.summary import Row, Verdict, has_floor, row, tally, verdict
 from ombdriver.bench.page.timeline import timeline
+
+if TYPE_CHECKING:
+    from ombdriver.bench.gathering import Gathered
 
 LATENCIES = {
     "endToEndResponse": "End-to-end response (from the intended send)",
@@ -70,7 +73,7 @@ class Content:
     documents: tuple[Document, ...]
 
 
-def content(gathered: Sequence[Gathered], bars: Sequence[Bar] = ()) -> Content:
+def content(gathered: Sequence["Gathered"], bars: Sequence[Bar] = ()) -> Content:
     """Everything that a page shows of the results.
 
     Args:
@@ -99,7 +102,7 @@ def content(gathered: Sequence[Gathered], bars: Sequence[Bar] = ()) -> Content:
     )
 
 
-def summary(gathered: Sequence[Gathered]) -> tuple[str, tuple[Verdict, ...], tuple[Row, ...]]:
+def summary(gathered: Sequence["Gathered"]) -> tuple[str, tuple[Verdict, ...], tuple[Row, ...]]:
     """What a short form shows: the tally, the verdicts, and the rows of the table."""
     setups = arrange(gathered)
     runs = [run for setup in setups for run in setup.runs]

@@ -5,10 +5,12 @@ it stands in. Text that plotly draws itself is given with `<`, `>` and `&` escap
 """
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ombdriver.bench.page.bars import Bar
+from ombdriver.bench.page.condensing import Values
 from ombdriver.bench.page.curves import Curve
 from ombdriver.bench.page.styles import INK, Style, style
 from ombdriver.bench.page.timeline import Panel, Timeline
@@ -22,8 +24,14 @@ EDGE_PX = 96
 BAR_PX = 26
 
 _NINES = 9
+_DECADES_OF_PANEL, _DECADES_OF_PLOT = 2.0, 3.5
+"""Of a logarithmic axis, up to which it has three ticks in each power of ten."""
+_CAVEAT = "#D55E00"
 _SHARE_OF_GAP = 0.28
-_MARGIN = {"l": 56, "r": 14, "t": 26, "b": 44}
+_MARGIN = {"l": 56, "r": 14, "t": 40, "b": 44}
+_MARK_SHIFT_PX = 16
+_TOGETHER = 0.02
+"""Marks that are nearer to each other than this share of the time bear their numbers together."""
 
 
 def curve_figure(curves: Sequence[Curve], labels: Sequence[str], by_group: bool) -> Figure:
@@ -57,7 +65,8 @@ def curve_figure(curves: Sequence[Curve], labels: Sequence[str], by_group: bool)
         "tickvals": [10**nine for nine in nines],
         "ticktext": ["0 %", "90 %", *(f"99{'.' if nine > 2 else ''}{'9' * (nine - 2)} %" for nine in nines[2:])],
     }
-    y_axis = {"type": "log", "title": {"text": "latency, ms"}, "tickformat": "~g", "dtick": 1, "minor": {"ticks": ""}}
+    y_axis = {"type": "log", "title": {"text": "latency, ms"}}
+    y_axis |= _ticks([curve.values_ms for curve in told], _DECADES_OF_PLOT)
     layout = _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})
     return {"data": data, "layout": layout}
 
@@ -146,8 +155,19 @@ def _layout(own: Mapping[str, Any]) -> dict[str, Any]:
 
 def _value_axis(panel: Panel) -> dict[str, Any]:
     if panel.log:
-        return {"type": "log", "tickformat": "~g", "dtick": 1, "minor": {"ticks": ""}}
+        return {"type": "log"} | _ticks([line.values for line in panel.lines], _DECADES_OF_PANEL)
     return {"rangemode": "tozero", "nticks": 5, "tickformat": ",~g"}
+
+
+def _ticks(series: Sequence[Values], decades: float) -> dict[str, Any]:
+    """Ticks of a logarithmic axis: at 1, 2 and 5 of each power of ten, at its 1 alone when there are many powers."""
+    known = [value for values in series for value in values if value]
+    if not known:
+        return {}
+    low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
+    steps = (1, 2, 5) if math.log10(max(known) / min(known)) < decades else (1,)
+    ticks = [float(f"{step}e{power}") for power in range(low, high + 1) for step in steps]
+    return {"tickvals": ticks, "ticktext": [f"{tick:,g}" for tick in ticks]}
 
 
 def _title(text: str, top: float) -> dict[str, Any]:
@@ -164,19 +184,33 @@ def _title(text: str, top: float) -> dict[str, Any]:
 
 
 def _add_times(layout: dict[str, Any], timeline: Timeline) -> None:
-    """Phases as shades with their names at the foot, events and caveats as lines with numbers at the top."""
+    """Phases as shades; events and caveats as lines, with their numbers at the top."""
     for phase in timeline.phases:
         if phase.name != "measurement":
             layout["shapes"].append(
                 {"type": "rect", "xref": "x", "yref": "paper", "x0": phase.begin_s, "x1": phase.end_s, "y0": 0, "y1": 1}
                 | {"fillcolor": "rgba(128,128,128,0.18)", "line": {"width": 0}, "layer": "below"}
             )
-    for number, mark in enumerate(timeline.marks, start=1):
-        line = {"color": "#D55E00" if mark.caveat else INK, "width": 1, "dash": "dash" if mark.caveat else "dot"}
+    for mark in timeline.marks:
+        line = {"color": _CAVEAT if mark.caveat else INK, "width": 1, "dash": "dash" if mark.caveat else "dot"}
         span = {"type": "line", "xref": "x", "yref": "paper", "x0": mark.time_s, "x1": mark.time_s, "y0": 0, "y1": 1}
         layout["shapes"].append(span | {"line": line})
-        place = {"xref": "x", "yref": "paper", "x": mark.time_s, "y": 0, "xanchor": "left", "yanchor": "bottom"}
-        layout["annotations"].append({"text": f"<b>{number}</b>", "showarrow": False} | place)
+    for time_s, numbers in _numbered(timeline).items():
+        place = {"xref": "x", "yref": "paper", "x": time_s, "y": 1, "yanchor": "bottom", "yshift": _MARK_SHIFT_PX}
+        layout["annotations"].append({"text": f"<b>{numbers}</b>", "showarrow": False} | place)
+
+
+def _numbered(timeline: Timeline) -> dict[float, str]:
+    """The numbers of the marks, from 1, by where they stand; those that would cover each other stand together."""
+    length_s = timeline.phases[-1].end_s - timeline.phases[0].begin_s
+    numbered: dict[float, str] = {}
+    for number, mark in enumerate(timeline.marks, start=1):
+        last_s = next(reversed(numbered), None)
+        if last_s is not None and mark.time_s - last_s < _TOGETHER * length_s:
+            numbered[last_s] = f"{numbered[last_s].partition('-')[0]}-{number}"
+        else:
+            numbered[mark.time_s] = str(number)
+    return numbered
 
 
 def _beyond(higher: float | None, lower: float | None) -> float:

@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ombdriver.bench.gathering import Gathered
 from ombdriver.bench.page.content import summary
 from ombdriver.bench.page.summary import COLUMNS, Verdict, has_floor
+
+if TYPE_CHECKING:
+    from ombdriver.bench.gathering import Gathered
 
 _FIGURES_FROM = 2
 """The first column that is a figure."""
@@ -15,7 +18,7 @@ _MARKS = {"VALID": "✅", "LOSS": "❌", "INVALID": "❌"}
 _OTHERS = "⚠️"
 
 
-def render(gathered: Sequence[Gathered]) -> str:
+def render(gathered: Sequence["Gathered"]) -> str:
     """The text; what comes from results stands in it letter by letter, never as markup or as a mention."""
     tally, verdicts, rows = summary(gathered)
     lines = ["### ombdriver: " + _plain(tally), ""]

@@ -17,6 +17,5 @@ def source() -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise RunError(
-            f"plotly {plotly.__version__} came without plotly.min.js; install it anew: pip install --force-reinstall plotly"
-        ) from error
+        version = plotly.__version__
+        raise RunError(f"plotly {version} came without plotly.min.js; install another: pip install plotly") from error

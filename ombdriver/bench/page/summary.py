@@ -76,7 +76,9 @@ def tally(setups: Sequence[Repeats]) -> str:
 def verdict(run: Run) -> Verdict:
     """What is said of the result as a whole."""
     result, judged = run.result, run.result.verdict
-    reasons = [] if judged is None else [(_rule(one.status, run.status, one.rule), one.message) for one in judged.reasons]
+    reasons = (
+        [] if judged is None else [(_rule(one.status, run.status, one.rule), one.message) for one in judged.reasons]
+    )
     if judged is None and result.partial:
         reasons = [("partial", str(result.partial_reason))]
     return Verdict(

@@ -6,6 +6,7 @@ mean, everything else the highest.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from ombdriver.bench.page.condensing import Values, firsts, highest, means, stride
@@ -14,6 +15,9 @@ from ombdriver.bench.result import Result
 
 MOST_GROUPS = 6
 """Of more groups the lag is told as that of all together."""
+
+_SHORTEST_S = 0.2
+"""Between two looks, for a rate between them to mean something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +118,17 @@ def _observed(result: Result, most_points: int) -> Iterator[Panel]:
     others = firsts(seen, per)
     workers = {_worker(at, each): each for at, each in enumerate(processes.get("workers") or [])}
     parent = {"parent": processes.get("parent") or {}}
-    own = list(map(_sum, zip(server.get("cpuUser") or [], server.get("cpuSystem") or [], strict=False)))
-    children = server.get("cpuChildren")
+    both = zip(server.get("cpuUser") or [], server.get("cpuSystem") or [], strict=False)
+    own = _of_whole_steps(looks, [_sum(each) for each in both])
+    children = _of_whole_steps(looks, server.get("cpuChildren"))
     cpu = {"server": own, "server's children": children if any(children or ()) else None}
     cores = (*_lines(times, cpu, by), *_lines(others, _of(workers | parent, "cpu"), per))
     yield Panel("Processor time", "cores", cores)
     memory = {"used": server.get("usedMemoryBytes"), "resident": server.get("memoryRssBytes")}
     mebibytes = {name: _scaled(values, 2**20) for name, values in memory.items()}
     yield Panel("Memory of the server", "MiB", tuple(_lines(times, mebibytes, by)))
-    yield Panel(
-        "Commands of all clients", "per s", tuple(_lines(times, {"commands": server.get("commandsPerSecond")}, by))
-    )
+    commands = {"commands": _of_whole_steps(looks, server.get("commandsPerSecond"))}
+    yield Panel("Commands of all clients", "per s", tuple(_lines(times, commands, by)))
     yield Panel("Event loops held up", "ms/s", tuple(_lines(others, _of(workers | parent, "stalledMs"), per)))
 
 
@@ -133,6 +137,14 @@ def _lines(times: Sequence[float], series: Mapping[str, Values | None], by: int)
     for name, values in series.items():
         if values and any(value is not None for value in values):
             yield Line(name, times, highest(values, by))
+
+
+def _of_whole_steps(times: Sequence[float], values: Values | None) -> Values | None:
+    """Rates without those of a moment, which say nothing: a look at the window's end comes right after another."""
+    if not values:
+        return None
+    steps = [_SHORTEST_S, *(later - earlier for earlier, later in pairwise(times))]
+    return [value if step >= _SHORTEST_S else None for value, step in zip(values, steps, strict=False)]
 
 
 def _worker(number: int, worker: Mapping[str, Any]) -> str:

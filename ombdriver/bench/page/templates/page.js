@@ -114,8 +114,7 @@
     by.disabled = !of.group;
     const figure = of[by.disabled ? "setup" : by.value];
     figure.layout.yaxis = { ...figure.layout.yaxis, type: chosen(element, "log").checked ? "log" : "linear" };
-    if (figure.layout.yaxis.type === "log") figure.layout.yaxis.dtick = 1;
-    else { delete figure.layout.yaxis.dtick; figure.layout.yaxis.rangemode = "tozero"; }
+    if (figure.layout.yaxis.type === "linear") figure.layout.yaxis.rangemode = "tozero";
     return figure;
   };
 
@@ -132,26 +131,11 @@
     Plotly.relayout(plot, Object.fromEntries(axes.map((key) => [`${key}.autorange`, plot.layout[key].autorange === "reversed" ? "reversed" : true])));
   };
 
-  // -- drawn when they come near the screen: twenty at once would take seconds --
-
-  const near = new IntersectionObserver((entries) => {
-    for (const { isIntersecting, target } of entries) {
-      if (isIntersecting && !drawn.has(target)) draw(target);
-    }
-  }, { rootMargin: "300px" });
-
   const elements = [...document.querySelectorAll("[data-figure]")];
-  for (const element of elements) {
-    near.observe(element);
-    for (const choice of element.querySelectorAll("[data-choose]")) choice.addEventListener("change", () => draw(element));
-    element.querySelector('[data-act="reset"]')?.addEventListener("click", () => reset(element));
-  }
-
   const redrawAll = (wide) => { for (const element of drawn.keys()) redraw(element, wide); };
-  dark.addEventListener("change", () => redrawAll());
-
   let opened = [];
   addEventListener("beforeprint", () => {
+    load();
     document.documentElement.dataset.print = "";
     opened = [...document.querySelectorAll("details:not([open]):not(.text)")];
     for (const one of opened) one.open = true;
@@ -163,4 +147,30 @@
     for (const one of opened) one.open = false;
     redrawAll();
   });
+
+  // -- when: the library takes most of the time, so the text is painted first; plots come as they near the screen --
+
+  const load = () => {
+    if (window.Plotly) return;
+    const script = document.createElement("script");
+    script.text = document.getElementById("library").textContent;
+    document.body.append(script);
+  };
+
+  const near = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (isIntersecting && !drawn.has(target)) draw(target);
+    }
+  }, { rootMargin: "300px" });
+
+  const begin = () => {
+    load();
+    dark.addEventListener("change", () => redrawAll());
+    for (const element of elements) {
+      near.observe(element);
+      for (const choice of element.querySelectorAll("[data-choose]")) choice.addEventListener("change", () => draw(element));
+      element.querySelector('[data-act="reset"]')?.addEventListener("click", () => reset(element));
+    }
+  };
+  requestAnimationFrame(() => setTimeout(begin));
 })();
