@@ -1,4 +1,4 @@
-"""Results for the tests of pages: two setups with real histograms, telemetry and caveats, and one with hostile texts."""
+"""Results for the tests of pages: two setups with real histograms, telemetry and caveats; and hostile texts."""
 
 from collections.abc import Sequence
 from dataclasses import replace
