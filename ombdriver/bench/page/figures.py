@@ -107,6 +107,7 @@ def bar_figure(bars: Sequence[Bar]) -> Figure:
         series = _series(setup, [bar.ratio for bar in own], [escaped(bar.metric) for bar in own], drawn, "")
         series |= {
             "mode": "markers",
+            "orientation": "h",
             "text": [escaped(bar.words) for bar in own],
             "hovertemplate": f"{escaped(setup)}: %{{x:.3~g}} times, %{{text}}<extra></extra>",
             "error_x": {
