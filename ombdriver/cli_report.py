@@ -10,7 +10,7 @@ from ombdriver.errors import InputError
 
 
 @click.command()
-@click.argument("results", nargs=-1, required=True, metavar="RESULT…")
+@click.argument("results", nargs=-1, required=True, metavar="RESULT...")
 @click.option(
     "--format",
     "name",
@@ -43,6 +43,6 @@ def report(results: tuple[str, ...], name: str, output: Path | None) -> None:
     else:
         text = markdown.render(gathered)
     if output is None or stdout:
-        click.echo(text, nl=False)
+        click.echo(text.encode(), nl=False)  # UTF-8 wherever it goes, as the page says of itself
     else:
         click.echo(store.write(output.parent, output.name, text))

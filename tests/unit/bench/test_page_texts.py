@@ -171,7 +171,7 @@ def test_the_verb_writes_a_page_and_says_where(folder: Path) -> None:
 
 
 def test_markdown_goes_to_standard_output(folder: Path) -> None:
-    """To be piped into a comment."""
-    done = CliRunner().invoke(report, [str(folder), "--format", "markdown"], catch_exceptions=False)
+    """To be piped into a comment; in UTF-8 whatever the terminal speaks."""
+    done = CliRunner(charset="ascii").invoke(report, [str(folder), "--format", "markdown"], catch_exceptions=False)
 
-    assert done.output.startswith("### ombdriver: 2 results: 2 VALID\n")
+    assert done.stdout_bytes.decode("utf-8").startswith("### ombdriver: 2 results: 2 VALID\n\n- ✅ **VALID** redis-local")
