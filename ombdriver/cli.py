@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ombdriver import __version__, cli_files
+from ombdriver import __version__, cli_files, cli_report
 from ombdriver.cli_compare import compare
 from ombdriver.cli_options import request_options, result_options
 from ombdriver.cli_runs import carry_out, carry_out_all, told
@@ -146,7 +146,7 @@ def clean(url: str, run_id: str | None, dry_run: bool) -> None:
         click.echo(line)
 
 
-for _verb in (*cli_files.VERBS, compare):
+for _verb in (*cli_files.VERBS, compare, cli_report.report):
     cli.add_command(_verb)
 
 

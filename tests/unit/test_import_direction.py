@@ -16,10 +16,12 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "ombdriver"
 
 IMPORTERS = {
-    "click": {"cli", "cli_compare", "cli_files", "cli_options", "cli_runs"},
+    "click": {"cli", "cli_compare", "cli_files", "cli_options", "cli_report", "cli_runs"},
     "hdrh": {"bench.recorder"},
     "hiredis": {"messaging.*"},
+    "jinja2": {"bench.page.html"},
     "numpy": {"bench.*"},
+    "plotly": {"bench.page.plotting"},
     "psutil": {"bench.machine"},
     "pydantic": {
         "bench.faults",
@@ -95,9 +97,11 @@ NEVER_REACHES = {
         "rich",
         "scipy",
     },
+    "bench.page.*": {"messaging.*", "bench.worker", "bench.ensemble", "bench.store", "rich", "asyncio"},
     "bench.drift": {"bench.result", "bench.environment", "messaging.*", "numpy"},
     "cli_compare": {"bench.result", "bench.compare.*", "bench.report.*", "numpy", "redis", "multiprocessing"},
     "cli_files": {"bench.*", "redis", "multiprocessing"},
+    "cli_report": {"bench.*", "jinja2", "plotly", "redis", "multiprocessing"},
 }
 """What a module must not come to by any chain of imports at the top of modules."""
 
@@ -107,6 +111,7 @@ NEVER_IMPORTS = {
     "cli_runs": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "multiprocessing"},
     "cli_compare": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "bench.benchmark", "multiprocessing", "asyncio"},
     "cli_files": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "bench.benchmark", "multiprocessing", "asyncio"},
+    "cli_report": {"redis", "hdrh", "messaging.*", "bench.drivers.*", "bench.benchmark", "multiprocessing", "asyncio"},
     "bench.drivers.*": {"bench.plan", "bench.schedule", "bench.recorder", "bench.workload", "bench.result", "cli"},
 }
 """What a module must not import itself, at the top or inside a function."""
@@ -119,6 +124,9 @@ PURE = (
     "bench.export.hgrm bench.export.hlog bench.export.omb bench.export.parts bench.export.series_csv bench.facts "
     "bench.figures bench.floor bench.generator bench.guard bench.intervals bench.judgement bench.lanes "
     "bench.ledger bench.look bench.measurements bench.omb_driver_file bench.outcome bench.overrides "
+    "bench.page.arrangement bench.page.bars bench.page.condensing bench.page.content bench.page.curves "
+    "bench.page.documents bench.page.figures bench.page.markdown bench.page.marks bench.page.redaction "
+    "bench.page.styles bench.page.summary bench.page.timeline "
     "bench.payload bench.plan bench.preflight "
     "bench.process_series bench.published bench.received bench.recorder bench.report.comparison_markdown "
     "bench.report.comparison_text bench.report.progress bench.report.units "

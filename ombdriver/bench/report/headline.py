@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ombdriver.bench.judgement import Check, Verdict
+from ombdriver.bench.judgement import Verdict
 from ombdriver.bench.report import units
 from ombdriver.bench.result import Result
 
@@ -48,15 +48,5 @@ def _thresholds(result: Result) -> Table:
     table.add_column(no_wrap=True, justify="right")
     for check in result.thresholds:
         word = Text("  pass", style="green") if check.passed else Text("  FAIL", style="bold red")
-        table.add_row(word, Text(check.expression), value(check))
+        table.add_row(word, Text(check.expression), units.figure(check.value, check.unit))
     return table
-
-
-def value(check: Check) -> str:
-    """The figure of a threshold as people read it."""
-    if check.value is None:
-        return "no sample"
-    if check.unit == "ms":
-        return units.latency(check.value)
-    number = f"{check.value:,.7g}"  # rounded further, a rate just below its limit would look like it
-    return f"{number}/s" if check.unit else number

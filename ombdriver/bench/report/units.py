@@ -53,6 +53,16 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def figure(value: float | None, unit: str) -> str:
+    """The figure of a threshold, in `ms`, `messages/s`, or a number when the unit is empty."""
+    if value is None:
+        return "no sample"
+    if unit == "ms":
+        return latency(value)
+    number = f"{value:,.7g}"  # rounded further, a rate just below its limit would look like it
+    return f"{number}/s" if unit else number
+
+
 def fit_for(stream: TextIO, text: str) -> str:
     """`text` as `stream` can take it: an ASCII one gets `us` in place of `µs`, and no exception."""
     encoding = stream.encoding or "utf-8"

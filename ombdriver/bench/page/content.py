@@ -1,0 +1,139 @@
+"""Results -> all that a page shows, as plain data: the one structure that HTML and Markdown are made of. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ombdriver.bench.measurements import FAMILIES
+from ombdriver.bench.page.arrangement import Repeats, Run, arrange
+from ombdriver.bench.page.bars import Bar
+from ombdriver.bench.page.curves import curves
+from ombdriver.bench.page.documents import Document, documents
+from ombdriver.bench.page.figures import Figure, bar_figure, curve_figure, timeline_figure
+from ombdriver.bench.page.marks import Mark
+from ombdriver.bench.page.redaction import without_logins
+from ombdriver.bench.page.summary import Row, Verdict, has_floor, row, tally, verdict
+from ombdriver.bench.page.timeline import timeline
+
+if TYPE_CHECKING:
+    from ombdriver.bench.gathering import Gathered
+
+LATENCIES = {
+    "endToEndResponse": "End-to-end response (from the intended send)",
+    "publishResponse": "Publish response (from the intended send)",
+    "endToEnd": "End-to-end service (from the actual send)",
+    "publish": "Publish service (from the actual send)",
+    "publishDelay": "Publish delay (intended until actual send)",
+}
+"""What the families are called on a page, in the order of importance to who reads it."""
+assert LATENCIES.keys() == set(FAMILIES)
+
+POINTS_OF_ALL = 4800
+"""In the series of one kind, over all results: of one result more than a screen has columns, of twenty still 240."""
+MOST_POINTS, FEWEST_POINTS = 600, 120
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A run over time: its name, the figure, what the numbers in it mean, and how it was condensed."""
+
+    run: str
+    figure: Figure
+    marks: tuple[Mark, ...]
+    phases: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a page shows, in its order.
+
+    Attributes:
+        title: of the page.
+        tally: how many results of what status.
+        verdicts: of every result.
+        rows: of the table of all results.
+        floor: True when the mark of the harness floor is in the table.
+        bars: of the comparison; empty without one.
+        bar_figure: the same as a figure; None without a comparison.
+        curves: by family the figures `setup` and, where groups have that latency, `group`.
+        sections: every run over time.
+        documents: the texts that are folded away.
+    """
+
+    title: str
+    tally: str
+    verdicts: tuple[Verdict, ...]
+    rows: tuple[Row, ...]
+    floor: bool
+    bars: tuple[Bar, ...]
+    bar_figure: Figure | None
+    curves: dict[str, dict[str, Figure]]
+    sections: tuple[Section, ...]
+    documents: tuple[Document, ...]
+
+
+def content(gathered: Sequence["Gathered"], bars: Sequence[Bar] = ()) -> Content:
+    """Everything that a page shows of the results.
+
+    Args:
+        gathered: the results, in the order of time.
+        bars: of a comparison, when there is one.
+
+    Raises:
+        InputError: if a histogram of a result can't be read.
+    """
+    setups = arrange(gathered)
+    runs = [run for setup in setups for run in setup.runs]
+    rows = tuple(row(run) for run in runs)
+    told = tuple(without_logins(bar) for bar in bars)
+    most = max(FEWEST_POINTS, min(MOST_POINTS, POINTS_OF_ALL // max(len(runs), 1)))
+    return Content(
+        _title(setups),
+        tally(setups),
+        tuple(verdict(run) for run in runs),
+        rows,
+        has_floor(rows),
+        told,
+        bar_figure(told) if told else None,
+        _curves(setups),
+        tuple(_section(run, most) for run in runs),
+        tuple(documents(setups)),
+    )
+
+
+def summary(gathered: Sequence["Gathered"]) -> tuple[str, tuple[Verdict, ...], tuple[Row, ...]]:
+    """What a short form shows: the tally, the verdicts, and the rows of the table."""
+    setups = arrange(gathered)
+    runs = [run for setup in setups for run in setup.runs]
+    return tally(setups), tuple(verdict(run) for run in runs), tuple(row(run) for run in runs)
+
+
+def _title(setups: Sequence[Repeats]) -> str:
+    workloads = dict.fromkeys(run.result.workload for setup in setups for run in setup.runs)
+    names = dict.fromkeys(str(run.result.setup.get("name", run.result.driver)) for each in setups for run in each.runs)
+    return f"{_some(list(workloads), 'workloads')} on {_some(list(names), 'setups')}"
+
+
+def _some(names: Sequence[str], noun: str) -> str:
+    return f"{len(names)} {noun}" if len(names) > 3 else ", ".join(names)
+
+
+def _curves(setups: Sequence[Repeats]) -> dict[str, dict[str, Figure]]:
+    found = curves(setups)
+    labels = [setup.label for setup in setups]
+    figures = {}
+    for family in LATENCIES:
+        own = [curve for curve in found if curve.family == family]
+        drawn = {"setup": curve_figure(own, labels, by_group=False)} if own else {}
+        if any(curve.group is not None for curve in own):
+            drawn["group"] = curve_figure(own, labels, by_group=True)
+        if drawn:
+            figures[family] = drawn
+    return figures
+
+
+def _section(run: Run, most_points: int) -> Section:
+    line = timeline(run.result, most_points)
+    shaded = [phase.name for phase in line.phases if phase.name != "measurement"]
+    return Section(run.name, timeline_figure(line), line.marks, " and ".join(shaded), line.note)

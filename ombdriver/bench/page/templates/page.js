@@ -1,0 +1,176 @@
+(() => {
+  "use strict";
+  const INK = "#000000"; // stands for the colour of the text
+  const PRINTED_PX = 700;
+  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const drawn = new Map(); // the element of a figure -> its figure, as it is shown
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const coarse = matchMedia("(pointer: coarse)");
+  const config = { displayModeBar: false, responsive: true, doubleClick: "reset" };
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const inked = (value, ink) => (value === INK ? ink : value);
+
+  const themedLayout = (layout, wide) => {
+    const ink = colour("--ink"), grid = colour("--plot-grid"), line = colour("--line");
+    const own = {
+      ...layout, autosize: true, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: "system-ui, sans-serif", size: 12, color: ink },
+      hoverlabel: { bgcolor: colour("--card"), bordercolor: line, font: { color: ink } },
+      dragmode: coarse.matches ? false : layout.dragmode,
+    };
+    if (wide) own.width = wide;
+    for (const key of Object.keys(layout)) {
+      if (/^[xy]axis\d*$/.test(key)) own[key] = { ...layout[key], gridcolor: grid, zerolinecolor: grid, linecolor: line };
+    }
+    own.shapes = (layout.shapes || []).map((one) => ({ ...one, line: { ...one.line, color: inked(one.line.color, ink) } }));
+    return own;
+  };
+
+  const themedData = (data) => {
+    const ink = colour("--ink");
+    return data.map((one) => ({
+      ...one, line: { ...one.line, color: inked(one.line.color, ink) },
+      marker: { ...one.marker, color: inked(one.marker.color, ink) },
+      ...(one.error_x && { error_x: { ...one.error_x, color: inked(one.error_x.color, ink) } }),
+    }));
+  };
+
+  const redraw = (element, wide) => {
+    const figure = drawn.get(element);
+    return Plotly.react(element.querySelector(".plot"), themedData(figure.data), themedLayout(figure.layout, wide), config);
+  };
+
+  // -- the legend: buttons, so that a keyboard and a screen reader reach them --
+
+  const DASHES = { solid: "", dash: "6 4", dot: "2 3", dashdot: "6 3 2 3", longdash: "10 4", longdashdot: "10 3 2 3" };
+  const SHAPES = {
+    circle: "M14 2a4 4 0 1 0 .01 0z", square: "M10 2h8v8h-8z", diamond: "M14 1l5 5-5 5-5-5z",
+    "triangle-up": "M14 1l5 9h-10z", "triangle-down": "M14 11l5-9h-10z", cross: "M12.5 1h3v3.500h3.500v3h-3.500v3.500h-3v-3.500h-3.500v-3h3.500z",
+    x: "M10 2l2-1 2 3 2-3 2 1-2 4 2 4-2 1-2-3-2 3-2-1 2-4z", star: "M14 0l1.500 4h4l-3 2.500 1.200 4.500-3.700-2.500-3.700 2.500 1.200-4.500-3-2.500h4z",
+  };
+
+  const swatch = (one) => {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("width", "28"); svg.setAttribute("height", "12"); svg.setAttribute("aria-hidden", "true");
+    const add = (name, attributes) => {
+      const part = document.createElementNS("http://www.w3.org/2000/svg", name);
+      for (const [key, value] of Object.entries(attributes)) part.setAttribute(key, value);
+      svg.append(part);
+    };
+    const stroke = inked(one.line.color, "currentColor");
+    if (one.mode.includes("lines")) {
+      add("line", { x1: 0, x2: 28, y1: 6, y2: 6, stroke, "stroke-width": 2.500, "stroke-dasharray": DASHES[one.line.dash] });
+    }
+    if (one.mode.includes("markers")) add("path", { d: SHAPES[one.marker.symbol], fill: stroke });
+    return svg;
+  };
+
+  const legend = (element, figure) => {
+    const place = element.querySelector(".legend");
+    place.replaceChildren();
+    const rows = new Map();
+    const buttons = [];
+    const show = (button, one, visible) => {
+      one.visible = visible;
+      button.setAttribute("aria-pressed", String(visible));
+    };
+    for (const one of figure.data) {
+      const panel = one.meta.panel;
+      if (!rows.has(panel)) {
+        const row = document.createElement("div");
+        row.className = "panel";
+        if (panel) row.append(Object.assign(document.createElement("span"), { textContent: panel }));
+        rows.set(panel, row);
+        place.append(row);
+      }
+      const button = Object.assign(document.createElement("button"), { type: "button" });
+      button.append(swatch(one), document.createTextNode(one.meta.name));
+      show(button, one, one.visible !== false);
+      button.addEventListener("click", () => { show(button, one, !one.visible); redraw(element); });
+      buttons.push([button, one]);
+      rows.get(panel).append(button);
+    }
+    if (rows.size === 1 && buttons.length > 4) {
+      const all = Object.assign(document.createElement("button"), { type: "button", textContent: "All or none" });
+      all.addEventListener("click", () => {
+        const visible = !buttons.some(([, one]) => one.visible);
+        for (const [button, one] of buttons) show(button, one, visible);
+        redraw(element);
+      });
+      rows.values().next().value.append(all);
+    }
+  };
+
+  // -- which figure an element shows --
+
+  const chosen = (element, name) => element.querySelector(`[data-choose="${name}"]`);
+
+  const figureOf = (element) => {
+    const name = element.dataset.figure;
+    if (name === "bars") return figures.bars;
+    if (name !== "curves") return figures.runs[Number(name)];
+    const of = figures.curves[chosen(element, "family").value];
+    const by = chosen(element, "by");
+    by.disabled = !of.group;
+    const figure = of[by.disabled ? "setup" : by.value];
+    figure.layout.yaxis = { ...figure.layout.yaxis, type: chosen(element, "log").checked ? "log" : "linear" };
+    if (figure.layout.yaxis.type === "linear") figure.layout.yaxis.rangemode = "tozero";
+    return figure;
+  };
+
+  const draw = (element) => {
+    const figure = figureOf(element);
+    drawn.set(element, figure);
+    legend(element, figure);
+    redraw(element);
+  };
+
+  const reset = (element) => {
+    const plot = element.querySelector(".plot");
+    const axes = Object.keys(plot.layout).filter((key) => /^[xy]axis\d*$/.test(key));
+    Plotly.relayout(plot, Object.fromEntries(axes.map((key) => [`${key}.autorange`, plot.layout[key].autorange === "reversed" ? "reversed" : true])));
+  };
+
+  const elements = [...document.querySelectorAll("[data-figure]")];
+  const redrawAll = (wide) => { for (const element of drawn.keys()) redraw(element, wide); };
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    load();
+    document.documentElement.dataset.print = "";
+    opened = [...document.querySelectorAll("details:not([open]):not(.text)")];
+    for (const one of opened) one.open = true;
+    for (const element of elements) if (!drawn.has(element)) draw(element);
+    redrawAll(PRINTED_PX);
+  });
+  addEventListener("afterprint", () => {
+    delete document.documentElement.dataset.print;
+    for (const one of opened) one.open = false;
+    redrawAll();
+  });
+
+  // -- when: the library takes most of the time, so the text is painted first; plots come as they near the screen --
+
+  const load = () => {
+    if (window.Plotly) return;
+    const script = document.createElement("script");
+    script.text = document.getElementById("library").textContent;
+    document.body.append(script);
+  };
+
+  const near = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (isIntersecting && !drawn.has(target)) draw(target);
+    }
+  }, { rootMargin: "300px" });
+
+  const begin = () => {
+    load();
+    dark.addEventListener("change", () => redrawAll());
+    for (const element of elements) {
+      near.observe(element);
+      for (const choice of element.querySelectorAll("[data-choose]")) choice.addEventListener("change", () => draw(element));
+      element.querySelector('[data-act="reset"]')?.addEventListener("click", () => reset(element));
+    }
+  };
+  requestAnimationFrame(() => setTimeout(begin));
+})();
