@@ -174,4 +174,6 @@ def test_markdown_goes_to_standard_output(folder: Path) -> None:
     """To be piped into a comment; in UTF-8 whatever the terminal speaks."""
     done = CliRunner(charset="ascii").invoke(report, [str(folder), "--format", "markdown"], catch_exceptions=False)
 
-    assert done.stdout_bytes.decode("utf-8").startswith("### ombdriver: 2 results: 2 VALID\n\n- ✅ **VALID** redis-local")
+    assert done.stdout_bytes.decode("utf-8").startswith(
+        "### ombdriver: 2 results: 2 VALID\n\n- ✅ **VALID** redis-local"
+    )
