@@ -49,7 +49,9 @@ class StreamProducer:
     """
 
     def __init__(self, channels: Channels, topic: Topic, cut: Cut, on_replies: OnReplies) -> None:
-        self._channels, self._topic, self._on_replies = channels, topic, on_replies
+        self._channels, self._topic = channels, topic
+        self._told = on_replies
+        self._on_replies: OnReplies = self._look_at if channels.follows else on_replies
         self._partitioner = Partitioner(topic)
         self._cut = cut
         self._trim = True
@@ -70,6 +72,14 @@ class StreamProducer:
         if keys is None:
             return [pick() for _ in range(count)]
         return [pick(key) for key in keys]
+
+    def _look_at(
+        self, partition: int, first: int, count: int, error: Exception | None, time_ns: int, answer: object
+    ) -> None:
+        """Where partitions lie is learnt from errors: MOVED has the next message go to the right node."""
+        if error is not None:
+            self._channels.redirect(error)
+        self._told(partition, first, count, error, time_ns, answer)
 
     # -- where to --------------------------------------------------------------------------------------------------
 
