@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.payload import PayloadSpec
 from ombdriver.bench.retention_plan import NO_TRIMMING, Trimming, entry_bytes, trimming_of
+from ombdriver.bench.staffing import shared_out
 from ombdriver.bench.thresholds import Threshold
 from ombdriver.errors import InputError
 
@@ -22,10 +23,6 @@ TOPIC_PREFIX = "ombdriver-"
 STREAMS_PER_READER = 64
 """A reader covers up to so many streams with one read; that many cost it tens of microseconds a wake-up."""
 
-MAX_WORKERS = 256
-DEFAULT_MAX_WORKERS = 16
-MESSAGES_PER_PRODUCING_WORKER = 50_000
-"""Messages per second that one process sends with most of its core left; a second one is not started below that."""
 
 STREAM_OVERHEAD = 5_000
 """Bytes of an empty stream with a few groups (4,800 measured with 3 groups that had read)."""
@@ -204,7 +201,7 @@ def make_plan(workload: "Workload", setup: "Setup", run_id: str, *, workers: int
         processes: tuple[WorkerPlan, ...] = (WorkerPlan(0, "both", tuple(producers), tuple(readers)),)
     else:
         copies = len({each.subscription for each in readers})
-        producing, consuming = _split(workers, cores, workload.producer_rate, copies, producers, readers)
+        producing, consuming = shared_out(workers, cores, workload.producer_rate, copies, len(producers), len(readers))
         processes = (
             *(WorkerPlan(n, "produce", tuple(producers[n::producing])) for n in range(producing)),
             *(WorkerPlan(producing + n, "consume", (), tuple(readers[n::consuming])) for n in range(consuming)),
@@ -277,29 +274,3 @@ def _parts(topics: tuple[TopicSpec, ...], partitions: int) -> list[tuple[TopicSp
 def _subscription(group: str, number: int, consumers: int) -> str:
     """What a consumer that sees everything is called as a subscription of its own."""
     return group if consumers == 1 else f"{group}.{number + 1}"
-
-
-def _split(
-    workers: int | None,
-    cores: int,
-    rate: int,
-    groups: int,
-    producers: list[ProducerAssignment],
-    readers: list[ConsumerAssignment],
-) -> tuple[int, int]:
-    """How many processes produce, and how many consume; never more than there is work for."""
-    least = 2 if readers else 1
-    if workers is not None and not least <= workers <= MAX_WORKERS:
-        why = "producing and consuming never share a process; " if workers == 1 else ""
-        raise InputError(f"--workers: {workers} is out of range: {why}write {least} to {MAX_WORKERS}, or leave it out")
-    most_producing = len(producers)
-    if workers is None:
-        # Two cores stay with the server and with this process, as far as there are that many.
-        workers = max(least, min(cores - 2, DEFAULT_MAX_WORKERS))
-        most_producing = min(most_producing, -(-rate // MESSAGES_PER_PRODUCING_WORKER))
-    if not readers:
-        return min(workers, most_producing), 0
-    # A delivered message costs about as much as a sent one, and each is delivered once to every group.
-    producing = min(max(1, round(workers / (1 + groups))), workers - 1, most_producing)
-    consuming = min(workers - producing, len(readers))
-    return min(workers - consuming, most_producing), consuming

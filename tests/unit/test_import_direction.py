@@ -133,7 +133,7 @@ PURE = (
     "bench.result bench.result_versions bench.retention_plan bench.schedule bench.server_events "
     "bench.series bench.server_url bench.setup_streams "
     "bench.server_series bench.servers.configuration bench.servers.options bench.servers.readiness "
-    "bench.servers.topology bench.spans bench.steadiness bench.stream_sums bench.text bench.thinning "
+    "bench.servers.topology bench.spans bench.staffing bench.steadiness bench.stream_sums bench.text bench.thinning "
     "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.balance "
     "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic"
 )

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ombdriver.bench.catalogue import path
-from ombdriver.bench.plan import MAX_WORKERS, STREAMS_PER_READER, Plan, make_plan, memory_estimate
+from ombdriver.bench.plan import STREAMS_PER_READER, Plan, make_plan, memory_estimate
 from ombdriver.bench.plan_text import describe
 from ombdriver.bench.retention_plan import LEAST_ENTRIES, MAX_KEPT_BYTES, entry_bytes, trimming_of
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.setup_streams import parse_retention
+from ombdriver.bench.staffing import MAX_WORKERS
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import InputError
 
