@@ -20,13 +20,16 @@ from ombdriver.errors import InputError
     help="html: a page with plots that opens offline. markdown: verdicts and a table, for a pull request.",
 )
 @click.option(
+    "--baseline", metavar="NAME", help="The setup that the page compares the others with; the first when absent."
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="PATH",
     help="A new file; markdown goes to standard output without it.",
 )
-def report(results: tuple[str, ...], name: str, output: Path | None) -> None:
+def report(results: tuple[str, ...], name: str, baseline: str | None, output: Path | None) -> None:
     """Make a page of results: files, patterns, or folders of them."""
     from ombdriver.bench import store
     from ombdriver.bench.gathering import gather
@@ -35,11 +38,13 @@ def report(results: tuple[str, ...], name: str, output: Path | None) -> None:
     stdout = output is None or str(output) == "-"
     if name == "html" and stdout and sys.stdout.isatty():
         raise InputError("a page is megabytes of HTML; name a file for it, as -o report.html")
+    if name == "markdown" and baseline is not None:
+        raise InputError("--baseline is for the page; `ombdriver compare --format markdown` compares as Markdown")
     gathered = gather(results)
     if name == "html":
-        from ombdriver.bench.page import html
+        from ombdriver.bench.page import comparing, html
 
-        text = html.render(content.content(gathered), __version__)
+        text = html.render(content.content(gathered, comparing.compared(gathered, baseline)), __version__)
     else:
         text = markdown.render(gathered)
     if output is None or stdout:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ombdriver.bench.measurements import FAMILIES
 from ombdriver.bench.page.arrangement import Repeats, Run, arrange
 from ombdriver.bench.page.bars import Bar
+from ombdriver.bench.page.comparing import NOT_COMPARED, Compared
 from ombdriver.bench.page.curves import curves
 from ombdriver.bench.page.documents import Document, documents
 from ombdriver.bench.page.figures import Figure, bar_figure, curve_figure, timeline_figure
@@ -56,6 +57,7 @@ class Content:
         floor: True when the mark of the harness floor is in the table.
         bars: of the comparison; empty without one.
         bar_figure: the same as a figure; None without a comparison.
+        comparison_notes: what was compared with what, or why nothing was.
         curves: by family the figures `setup` and, where groups have that latency, `group`.
         sections: every run over time.
         documents: the texts that are folded away.
@@ -68,17 +70,18 @@ class Content:
     floor: bool
     bars: tuple[Bar, ...]
     bar_figure: Figure | None
+    comparison_notes: tuple[str, ...]
     curves: dict[str, dict[str, Figure]]
     sections: tuple[Section, ...]
     documents: tuple[Document, ...]
 
 
-def content(gathered: Sequence["Gathered"], bars: Sequence[Bar] = ()) -> Content:
+def content(gathered: Sequence["Gathered"], comparison: Compared = NOT_COMPARED) -> Content:
     """Everything that a page shows of the results.
 
     Args:
         gathered: the results, in the order of time.
-        bars: of a comparison, when there is one.
+        comparison: of their setups, when there is one.
 
     Raises:
         InputError: if a histogram of a result can't be read.
@@ -86,7 +89,7 @@ def content(gathered: Sequence["Gathered"], bars: Sequence[Bar] = ()) -> Content
     setups = arrange(gathered)
     runs = [run for setup in setups for run in setup.runs]
     rows = tuple(row(run) for run in runs)
-    told = tuple(without_logins(bar) for bar in bars)
+    told = tuple(without_logins(bar) for bar in comparison.bars)
     most = max(FEWEST_POINTS, min(MOST_POINTS, POINTS_OF_ALL // max(len(runs), 1)))
     return Content(
         _title(setups),
@@ -96,6 +99,7 @@ def content(gathered: Sequence["Gathered"], bars: Sequence[Bar] = ()) -> Content
         has_floor(rows),
         told,
         bar_figure(told) if told else None,
+        tuple(without_logins(note) for note in comparison.notes),
         _curves(setups),
         tuple(_section(run, most) for run in runs),
         tuple(documents(setups)),

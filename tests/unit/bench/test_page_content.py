@@ -11,6 +11,7 @@ from sample_page import PASSWORD, gathered, hostile, run, telemetry, two_setups
 
 from ombdriver.bench.page.arrangement import Repeats, arrange
 from ombdriver.bench.page.bars import Bar
+from ombdriver.bench.page.comparing import Compared
 from ombdriver.bench.page.condensing import firsts, highest, means, stride
 from ombdriver.bench.page.content import LATENCIES, content
 from ombdriver.bench.page.curves import MOST_GROUPS, Curve, curves
@@ -220,7 +221,7 @@ BARS = [
 
 def figures() -> list[dict[str, Any]]:
     """All of a page."""
-    shown = content(two_setups(), BARS)
+    shown = content(two_setups(), Compared(BARS))
     return [
         *(figure for of in shown.curves.values() for figure in of.values()),
         *(section.figure for section in shown.sections),

@@ -16,6 +16,7 @@ from sample_page import gathered, hostile, run, two_setups
 from ombdriver.bench.gathering import Gathered
 from ombdriver.bench.page import html
 from ombdriver.bench.page.bars import Bar
+from ombdriver.bench.page.comparing import NOT_COMPARED, Compared
 from ombdriver.bench.page.content import content
 
 pytestmark = pytest.mark.timeout(180)
@@ -41,12 +42,12 @@ def browser() -> Iterator[Browser]:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the pages that are looked at."""
     folder = tmp_path_factory.mktemp("pages")
-    bars = [Bar("endToEndResponse.p99", "redis-local", 1.2, 1.1, 1.3, "20 % slower")]
+    bars = Compared((Bar("endToEndResponse.p99", "redis-local", 1.2, 1.1, 1.3, "20 % slower"),))
     many = gathered(*(run(number, f"setup-{number % 4}") for number in range(20)))
-    several: dict[str, tuple[list[Gathered], list[Bar]]] = {
+    several: dict[str, tuple[list[Gathered], Compared]] = {
         "two": (two_setups(), bars),
-        "many": (many, []),
-        "hostile": (hostile(), []),
+        "many": (many, NOT_COMPARED),
+        "hostile": (hostile(), NOT_COMPARED),
     }
     for name, (results, told) in several.items():
         (folder / f"{name}.html").write_text(html.render(content(results, told), "1.0"), encoding="utf-8")

@@ -15,6 +15,7 @@ from sample_page import IMAGE, LINK, PASSWORD, SCRIPT, hostile, run, two_setups
 from ombdriver.bench.gathering import gather
 from ombdriver.bench.page import html, markdown
 from ombdriver.bench.page.bars import Bar
+from ombdriver.bench.page.comparing import Compared
 from ombdriver.bench.page.content import content
 from ombdriver.cli_report import report
 from ombdriver.errors import InputError
@@ -71,7 +72,7 @@ def test_markdown_takes_nothing_of_a_result_as_markup(golden: Callable[[str, str
 
 def test_the_page_names_nothing_outside_of_itself() -> None:
     """No tag loads anything; addresses within plotly's code are never followed, which the browser's tests hold."""
-    tags = Tags(html.render(content(two_setups(), [BAR]), "1.0")).tags
+    tags = Tags(html.render(content(two_setups(), Compared((BAR,))), "1.0")).tags
     addresses = [value for _, attributes in tags for name, value in attributes.items() if name in ("src", "href")]
 
     assert [each for each in addresses if not (each or "").startswith(("#", "data:"))] == []
@@ -105,7 +106,7 @@ def test_nothing_of_a_result_becomes_a_tag() -> None:
 
 def test_a_comparison_is_shown_when_it_is_given() -> None:
     """With its words, for those who can't see the bars."""
-    without, with_bars = (html.render(content(two_setups(), bars), "1.0") for bars in ([], [BAR]))
+    without, with_bars = (html.render(content(two_setups(), Compared(bars)), "1.0") for bars in ((), (BAR,)))
 
     assert 'id="comparison"' not in without
     assert 'id="comparison"' in with_bars
