@@ -18,7 +18,7 @@ import click
 from ombdriver import __version__, cli_files, cli_report
 from ombdriver.cli_compare import compare
 from ombdriver.cli_options import request_options, result_options
-from ombdriver.cli_runs import carry_out, carry_out_all, told
+from ombdriver.cli_runs import carry_out, carry_out_all, showing, told
 from ombdriver.errors import InputError, OmbdriverError
 from ombdriver.exits import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, of_error
 from ombdriver.secrets import redact_text
@@ -42,7 +42,7 @@ def cli(verbose: int) -> None:
 @request_options
 @result_options
 @click.option("--fail-fast", is_flag=True, help="End with the first run whose exit code is not 0.")
-def run(plain: bool, quiet: bool, fail_fast: bool, **options: Any) -> int:
+def run(plain: bool, quiet: bool, prometheus: int | None, fail_fast: bool, **options: Any) -> int:
     """Run each workload on each setup, one run after the other, and write a result for each run.
 
     Workloads and setups are shipped ones by name, or files.
@@ -52,7 +52,8 @@ def run(plain: bool, quiet: bool, fail_fast: bool, **options: Any) -> int:
     requests = requests_of(**options, command_line=sys.argv)
     for note in dict.fromkeys(note for request in requests for note in request.setup.notes):
         click.echo(f"ombdriver: {note}", err=True)
-    return carry_out_all(requests, plain, quiet, fail_fast)
+    with showing(plain, quiet, prometheus) as how:
+        return carry_out_all(requests, how, fail_fast)
 
 
 @cli.command()
@@ -60,19 +61,19 @@ def run(plain: bool, quiet: bool, fail_fast: bool, **options: Any) -> int:
 @click.option("--url", metavar="URL", help="The server; needed when the URL of the run had a password.")
 @click.option("--workers", type=int, help="Processes; as many as the run had when absent.")
 @result_options
-def rerun(result: Path, plain: bool, quiet: bool, **options: Any) -> int:
+def rerun(result: Path, plain: bool, quiet: bool, prometheus: int | None, **options: Any) -> int:
     """Repeat the run that a result is of, and tell what has changed since: versions, machine, server, settings."""
     from ombdriver.bench.rerun import drift_of_host, drift_of_run, request_of
 
     before, request = request_of(result, **options, command_line=sys.argv)
     known = drift_of_host(before)
     _tell_drift(known)
-    return carry_out(
-        request,
-        plain,
-        quiet,
-        lambda after: _tell_drift([each for each in drift_of_run(before, after) if each not in known]),
-    )
+    with showing(plain, quiet, prometheus) as how:
+        return carry_out(
+            request,
+            how,
+            lambda after: _tell_drift([each for each in drift_of_run(before, after) if each not in known]),
+        )
 
 
 def _tell_drift(found: "Sequence[Drift]") -> None:

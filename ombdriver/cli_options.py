@@ -118,5 +118,11 @@ def result_options(verb: Verb) -> Verb:
         ),
         click.option("--plain", is_flag=True, help="One line per interval; the default when not on a terminal."),
         click.option("--quiet", is_flag=True, help="No progress; only the table at the end."),
+        click.option(
+            "--prometheus",
+            type=click.IntRange(0, 65535),
+            metavar="PORT",
+            help="Serve live figures for Prometheus on this port of 127.0.0.1, as long as it runs; 0 for a free one.",
+        ),
     )
     return _with(verb, options)

@@ -6,8 +6,9 @@ Imports of the harness stand in the functions, for the reasons of `cli`.
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -21,8 +22,27 @@ if TYPE_CHECKING:
     from ombdriver.bench.benchmark import Finished, Request
     from ombdriver.bench.compare.trial import Trial
     from ombdriver.bench.report.live import LiveView
+    from ombdriver.bench.report.prometheus import Exposition
     from ombdriver.bench.report.series import Row
+    from ombdriver.bench.report.whole import Whole
     from ombdriver.bench.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What is shown of runs while they run.
+
+    Attributes:
+        plain: lines, also on a terminal.
+        quiet: nothing.
+        exposition: takes it as well, if there is one.
+        whole: tells how far all runs of the command are; None when there is but one.
+    """
+
+    plain: bool
+    quiet: bool
+    exposition: "Exposition | None" = None
+    whole: "Whole | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,41 +62,61 @@ class _Ended:
     messages: Sequence[str] = ()
 
 
-def carry_out(
-    request: "Request", plain: bool, quiet: bool, before_table: "Callable[[Result], None]" = lambda _: None
-) -> int:
+@contextlib.contextmanager
+def showing(plain: bool, quiet: bool, prometheus: int | None) -> Iterator[Showing]:
+    """How runs are shown, by the options of the command line; a port for Prometheus is served meanwhile.
+
+    Raises:
+        InputError: if it can't be served there.
+    """
+    if prometheus is None:
+        yield Showing(plain, quiet)
+        return
+    from ombdriver.bench.report.prometheus import Exposition
+
+    with Exposition(prometheus) as exposition:
+        if not quiet:
+            _say(f"ombdriver: live figures at {exposition.url}")
+        yield Showing(plain, quiet, exposition)
+
+
+def carry_out(request: "Request", how: Showing, before_table: "Callable[[Result], None]" = lambda _: None) -> int:
     """One run, with its display, its table and its errors, to its exit code.
 
     `before_table` is called with the result when the display is gone.
     """
-    ended = _run(request, plain, quiet, before_table)
+    ended = _run(request, how, before_table)
     told(ended.messages)
     return ended.code
 
 
-def carry_out_all(requests: "Sequence[Request]", plain: bool, quiet: bool, fail_fast: bool) -> int:
+def carry_out_all(requests: "Sequence[Request]", how: Showing, fail_fast: bool) -> int:
     """All runs of a command, one after the other, to the gravest of their exit codes.
 
     A run that fails does not keep the others from being run, unless with `fail_fast`; then so does one with any exit
     code but 0. A signal ends all of it.
     """
     if len(requests) == 1:
-        return carry_out(requests[0], plain, quiet)
+        return carry_out(requests[0], how)
     from ombdriver.bench.compare.trial import trial_of
     from ombdriver.bench.report import series
+    from ombdriver.bench.report.whole import Whole
 
+    whole = Whole([(one.workload.warmup_ns + one.workload.test_ns) / 1e9 for one in requests], time.monotonic)
+    how = replace(how, whole=whole)
     rows: list[Row] = []
     trials: list[Trial] = []
     codes: list[int] = []
-    for request in requests:
+    for at, request in enumerate(requests):
         assert request.standing is not None
         names = (request.workload.name, request.setup.name, request.standing)
         if codes and (codes[-1] == EXIT_INTERRUPTED or (fail_fast and codes[-1] != EXIT_VALID)):
             rows.append(series.Row(*names, series.NOT_BEGUN))
             continue
-        if not quiet:
-            _say(series.announcement(*names))
-        ended = _run(request, plain, quiet, lambda result: trials.append(trial_of(result, f"*-{result.run_id}.json")))
+        whole.begin(at)
+        if not how.quiet:
+            _say(series.announcement(*names, left_s=whole.progress().left_s))
+        ended = _run(request, how, lambda result: trials.append(trial_of(result, f"*-{result.run_id}.json")))
         told([f"{series.title(*names)}: {message}" for message in ended.messages])
         failure = redact_text("; ".join(ended.messages)) if ended.messages else None
         rows.append(series.Row(*names, ended.outcome, ended.run_id, failure))
@@ -99,15 +139,25 @@ def _say(line: str) -> None:
         click.echo(line, err=True)
 
 
-def _run(
-    request: "Request", plain: bool, quiet: bool, before_table: "Callable[[Result], None]" = lambda _: None
-) -> _Ended:
-    from ombdriver.bench.report.live import make_view
-    from ombdriver.bench.report.terminal import show
+def _view(request: "Request", how: Showing) -> "LiveView":
+    from ombdriver.bench.report.live import Views, make_view
+    from ombdriver.bench.report.prometheus import ExposedView, Labels
+    from ombdriver.bench.report.whole import WholeView
 
     # A log between the lines of a display would tear it.
-    plain = plain or click.get_current_context().find_root().params["verbose"] > 0
-    view = make_view("quiet" if quiet else "plain" if plain else "auto", sys.stderr)
+    plain = how.plain or click.get_current_context().find_root().params["verbose"] > 0
+    view: LiveView = make_view("quiet" if how.quiet else "plain" if plain else "auto", sys.stderr)
+    if how.exposition is not None:
+        run = request.standing.run if request.standing else 1
+        labels = Labels(request.workload.name, request.setup.name, run)
+        view = Views((view, ExposedView(how.exposition, labels)))
+    return view if how.whole is None else WholeView(view, how.whole)
+
+
+def _run(request: "Request", how: Showing, before_table: "Callable[[Result], None]" = lambda _: None) -> _Ended:
+    from ombdriver.bench.report.terminal import show
+
+    view = _view(request, how)
     results: list[Result] = []
 
     def stored(finished: "Finished") -> None:

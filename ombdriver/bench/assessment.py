@@ -3,7 +3,7 @@
 Brings facts to the rules, and knows none of their limits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from ombdriver.bench.floor import at_floor
 from ombdriver.bench.judgement import Check, Ending, Verdict
 from ombdriver.bench.measurements import LatencySummaryNs, Measurements
 from ombdriver.bench.result import Caveat
-from ombdriver.bench.thresholds import Threshold
+from ombdriver.bench.thresholds import Source, Threshold
 from ombdriver.bench.verdict import judge
 
 MOST_ON_ITS_WAY_NS = 100_000_000
@@ -131,9 +131,9 @@ def facts_of(
         trimmed=_gone(measured, "trimmed", 1),
         schedule_lag_p99_ns=lag.p99 if lag.count else None,
         publish_response_p99_ns=response.p99 if response.count else None,
-        workers=[_worker(number, each) for number, each in enumerate(workers)],
+        workers=[worker_facts(number, each) for number, each in enumerate(workers)],
         target_rate=window.target_rate,
-        achieved=_achieved(measured, window, source),
+        achieved=achieved(source, [each.name for each in measured.subscriptions], window.target_rate, window.length_ns),
         due=totals.published + totals.publish_errors + totals.unsent + totals.unanswered,
         errors=totals.publish_errors,
         trends=_trends(measured, window),
@@ -149,7 +149,9 @@ def _gone(measured: Measurements, attribute: str, place: int) -> dict[str, int] 
     return found | {f"{name}, in the warm-up": counts[place] for name, counts in measured.gone_before.items()}
 
 
-def _worker(number: int, told: Mapping[str, Any]) -> WorkerFacts:
+def worker_facts(number: int, told: Mapping[str, Any]) -> WorkerFacts:
+    """One of the `environment.workers` of a result, for the rules."""
+
     def ns(key: str) -> int | None:
         value = told.get(key)
         return None if value is None else round(value * 1e6)
@@ -166,15 +168,24 @@ def _worker(number: int, told: Mapping[str, Any]) -> WorkerFacts:
     )
 
 
-def _achieved(measured: Measurements, window: Circumstances, source: Measured) -> dict[str, float]:
-    def with_what_was_on_its_way(rate: float, service: LatencySummaryNs) -> float:
-        usual_ns = min(service.p50, MOST_ON_ITS_WAY_NS) if service.count else 0
-        return rate + window.target_rate * usual_ns / max(window.length_ns, 1)
+def achieved(source: Source, subscriptions: Iterable[str], target_rate: float, length_ns: int) -> dict[str, float]:
+    """Messages per second, `published` and received by each subscription, with what was on its way at the end.
 
-    published = source.rate("publishRate", None) or 0.0
-    return {"published": with_what_was_on_its_way(published, measured.families["publish"].total)} | {
-        each.name: with_what_was_on_its_way(each.consume_rate, each.latency["endToEnd"].total)
-        for each in measured.subscriptions
+    Args:
+        source: the figures.
+        subscriptions: their names.
+        target_rate: messages per second that were asked for.
+        length_ns: the time that the figures are of.
+    """
+
+    def with_what_was_on_its_way(rate: float | None, service: LatencySummaryNs) -> float:
+        usual_ns = min(service.p50, MOST_ON_ITS_WAY_NS) if service.count else 0
+        return (rate or 0.0) + target_rate * usual_ns / max(length_ns, 1)
+
+    published = with_what_was_on_its_way(source.rate("publishRate", None), source.latency("publish", None))
+    return {"published": published} | {
+        name: with_what_was_on_its_way(source.rate("consumeRate", name), source.latency("endToEnd", name))
+        for name in subscriptions
     }
 
 

@@ -127,7 +127,7 @@ async def run(
         collector = Collector(plan.subscriptions, plan.sample_interval_ns)
         telemetry = Telemetry(plan, driver, collector.processes, ensemble.pids, servers.pids if servers else ())
         stack.push_async_callback(telemetry.aclose)
-        show = _followed(Viewing(view, plan, collector).show, telemetry)
+        show = _followed(Viewing(view, plan, collector, lambda: telemetry.server_now).show, telemetry)
         thresholds = [Threshold.parse(text) for text in request.workload.thresholds]
         guard = Guard(thresholds if request.workload.abort_on_fail else (), collector)
         check = servers.check if servers else lambda: None

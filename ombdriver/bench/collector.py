@@ -19,6 +19,8 @@ SILENCE_TOLD_MS = 500
 Series = tuple[int, str, str | None]
 """(phase index, family or kind, subscription or None)."""
 
+NO_SAMPLES = Histogram.zero()
+
 
 class Collector:
     """The figures of a run so far.
@@ -35,7 +37,9 @@ class Collector:
         self._most = most_intervals
         self._merged = 1
         self._histograms: dict[Series, dict[int, Histogram]] = {}
+        self._totals: dict[Series, Histogram] = {}
         self._counts: dict[Series, dict[int, int]] = {}
+        self._counted: Counter[Series] = Counter()
         self._last: Sequence[Report] = ()
         self._probed: set[tuple[str, int, int]] = set()
 
@@ -49,11 +53,14 @@ class Collector:
         highest = 0
         for report in reports:
             for (phase, family, group, interval), histogram in report.figures.histograms.items():
-                self._add_histogram((phase, family, group), interval // self._merged, histogram)
+                series = (phase, family, group)
+                self._add_histogram(series, interval // self._merged, histogram)
+                self._totals[series] = self._totals.get(series, NO_SAMPLES) + histogram
                 highest = max(highest, interval // self._merged)
             for (phase, kind, group, interval), count in report.figures.counts.items():
                 held = self._counts.setdefault((phase, kind, group), {})
                 held[interval // self._merged] = held.get(interval // self._merged, 0) + count
+                self._counted[phase, kind, group] += count
         while highest >= self._most:
             self._coarsen()
             highest //= 2
@@ -125,10 +132,9 @@ class Collector:
         for report in self._last:
             found.update(report.driver)
             found["strangers"] += report.strangers
-        for histograms in self._histograms.values():
-            for histogram in histograms.values():
-                found["negativeSamples"] += histogram.negative
-                found["overRangeSamples"] += histogram.over_range
+        for histogram in self._totals.values():
+            found["negativeSamples"] += histogram.negative
+            found["overRangeSamples"] += histogram.over_range
         found.subtract(before or {})
         silence_ms = max((report.longest_silence_ns for report in self._last), default=0) // 10**6
         found["longestSilenceMs"] = silence_ms if silence_ms >= SILENCE_TOLD_MS else 0
@@ -143,11 +149,10 @@ class Collector:
 
     def histogram(self, phase: Phase, family: str, group: str | None = None, interval: int | None = None) -> Histogram:
         """The samples of `family` in one interval, or in all; end-to-end families without a group mean all groups."""
-        some: list[Histogram] = []
-        for name in self._groups(family, group):
-            held = self._histograms.get((phase.index, family, name), {})
-            some += held.values() if interval is None else filter(None, [held.get(interval)])
-        return Histogram.total(some)
+        series = [(phase.index, family, name) for name in self._groups(family, group)]
+        if interval is None:
+            return Histogram.total(self._totals.get(each, NO_SAMPLES) for each in series)
+        return Histogram.total(self._histograms.get(each, {}).get(interval, NO_SAMPLES) for each in series)
 
     def _groups(self, family: str, group: str | None) -> Sequence[str | None]:
         return self.subscriptions if group is None and family in GROUP_FAMILIES else (group,)
@@ -155,3 +160,7 @@ class Collector:
     def count(self, phase: Phase, kind: str, group: str | None, interval: int) -> int:
         """Events of `kind` (`published`, `failed`, `received`) that happened in one interval."""
         return self._counts.get((phase.index, kind, group), {}).get(interval, 0)
+
+    def counted(self, phase: Phase, kind: str, group: str | None = None) -> int:
+        """Events of `kind` in all of the phase, and in the drain after it."""
+        return self._counted[phase.index, kind, group]

@@ -162,10 +162,10 @@ class Course:
             for topic in plan.topics
             for partition in range(topic.partitions)
         }
-        self._show(Stage.READY, None, -1)
         self._ensemble.order(orders.Probe())
         deadline_ns = time.monotonic_ns() + int(READY_TIMEOUT_S * SECOND)
         while not self._stop.asked:
+            self._show(Stage.READY, None, -1)
             await self._poll()
             seen = {(name, topic_of[producer], partition) for name, producer, partition in self.collector.probed()}
             missing = wanted - seen
@@ -212,7 +212,6 @@ class Course:
 
     async def _settle(self, stage: Stage) -> None:
         """Waits until nothing is unsent, in flight or not received; at most for the drain's time-out."""
-        self._show(stage, None, -1)
         deadline_ns = time.monotonic_ns() + self._plan.drain_timeout_ns
         hurried, asked_ns = False, 0
         while True:
@@ -220,6 +219,7 @@ class Course:
                 hurried = True
                 self._ensemble.order(orders.Halt())
                 deadline_ns = min(deadline_ns, time.monotonic_ns() + INTERRUPTED_DRAIN_NS)
+            self._show(stage, None, -1)
             await self._poll()
             collector = self.collector
             sending = collector.unsent + collector.in_flight

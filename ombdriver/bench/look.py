@@ -78,3 +78,30 @@ class Look:
     streams: Mapping[Stream, StreamLook] = field(default_factory=dict)
     unseen: Sequence[str] = ()
     commands_sent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A look, and when it was asked for and answered, on the monotonic clock.
+
+    Its figures are those of the answer: a server that stalls looks at itself when it can again.
+    """
+
+    look: Look
+    asked_ns: int
+    answered_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerNow:
+    """The server at the last look; None for what it did not tell.
+
+    Attributes:
+        cpu: the processor time that it took since the look before, in cores.
+        memory_bytes: what its data take.
+        lag: entries not delivered yet, by subscription, over all streams; None when that of a stream is not known.
+    """
+
+    cpu: float | None
+    memory_bytes: int | None
+    lag: Mapping[str, int | None]

@@ -155,6 +155,12 @@ class Histogram:
         tops = bucket_top(self.index[np.minimum(at, len(self.index) - 1)])
         return [min(int(top), self.max_ns) for top in tops]
 
+    def upto(self, bounds_ns: Sequence[int]) -> list[int]:
+        """How many samples are at most each of `bounds_ns`, to the bucket: one that reaches above a bound is not."""
+        sums = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
+        found: list[int] = sums[np.searchsorted(bucket_top(self.index), bounds_ns, side="right")].tolist()
+        return found
+
     @property
     def mean_ns(self) -> float:
         """The exact mean in nanoseconds; 0 when there is no sample."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from ombdriver.bench import server_events
-from ombdriver.bench.look import COUNTERS, GAUGES, RATES, CommandLook, Look
+from ombdriver.bench.look import COUNTERS, GAUGES, RATES, CommandLook, Look, Seen, ServerNow
 from ombdriver.bench.server_events import grown
 from ombdriver.bench.stream_sums import StreamSums, Sums
 from ombdriver.bench.thinning import MOST, Thinned
@@ -17,18 +17,6 @@ from ombdriver.bench.thinning import MOST, Thinned
 CPU = ("cpuUserSeconds", "cpuSystemSeconds", "childrenCpuSeconds")
 MOST_EVENTS = 1000
 SECOND = 10**9
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A look, and when it was asked for and answered, on the monotonic clock.
-
-    Its figures are those of the answer: a server that stalls looks at itself when it can again.
-    """
-
-    look: Look
-    asked_ns: int
-    answered_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +35,9 @@ class ServerSeries:
     Args:
         late_ns: a look that takes longer is told as an event.
         most: looks that the series keep.
+
+    Attributes:
+        now: what the last look showed; None before the first one.
     """
 
     def __init__(self, late_ns: int = SECOND, most: int = MOST) -> None:
@@ -58,6 +49,7 @@ class ServerSeries:
         self._streaks: set[str] = set()
         self._unseen: dict[str, None] = {}
         self._last: Seen | None = None
+        self.now: ServerNow | None = None
         self.looks = self.late = self.failed = self.commands_sent = self.total_ns = self.longest_ns = 0
         self.begin(0, 0)
 
@@ -92,13 +84,17 @@ class ServerSeries:
         if took_ns > self._late_ns:
             self.late += 1
             self._note(seen.asked_ns, "lookLate", f"the server took {took_ns / SECOND:.1f} s to answer a look")
+        sums = self._sums.take(look.streams)
+        cpu = None if self._last is None else _cpu(self._last, seen)
+        memory = _whole(look.figures.get("usedMemoryBytes"))
+        self.now = ServerNow(cpu, memory, {name: group.lag for name, group in sums.groups.items()})
         if self._last is not None:
             for kind, text in server_events.between(self._last.look, look, self._streaks):
                 self._note(seen.answered_ns, kind, text)
             self._peaks(self._last, seen)
         self._choose(seen)
         self._streaks.discard("failed")
-        self._kept.take(_Kept(Look(look.figures), self._sums.take(look.streams), seen.answered_ns, took_ns))
+        self._kept.take(_Kept(Look(look.figures), sums, seen.answered_ns, took_ns))
         self._last = seen
 
     def fail(self, asked_ns: int, why: str) -> None:

@@ -14,12 +14,12 @@ from typing import Any
 from ombdriver.bench import accounting
 from ombdriver.bench.driver import Driver
 from ombdriver.bench.figures import Phase
-from ombdriver.bench.look import Look, Stream
+from ombdriver.bench.look import Look, Seen, ServerNow, Stream
 from ombdriver.bench.machine import Meter, Meters
 from ombdriver.bench.orders import ProcessFigures
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.process_series import ProcessSeries, Taken, Tick
-from ombdriver.bench.server_series import Seen, ServerSeries
+from ombdriver.bench.server_series import ServerSeries
 from ombdriver.bench.stalls import Collections, Stalls
 from ombdriver.bench.stream_sums import MOST_PER_LOOK, Turns
 from ombdriver.errors import OmbdriverError
@@ -187,6 +187,11 @@ class Telemetry:
             stalled_ns=stalls.total_ns if stalls else 0,
             since_ns=self._start_ns,
         )
+
+    @property
+    def server_now(self) -> ServerNow | None:
+        """The server at the last look; None when there has been none."""
+        return self._server.now
 
     # -- what is told ----------------------------------------------------------------------------------------------
 

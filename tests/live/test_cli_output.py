@@ -1,14 +1,21 @@
 """What the command line prints, and where: pipes, terminals, closed and full outputs."""
 
+import fcntl
 import json
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
+import urllib.request
+from collections.abc import Callable
+from typing import Self
 
+import pyte  # type: ignore[import-untyped]
 import pytest
-from processes import COMMAND, Place, sound
+from processes import COMMAND, WORKLOAD, Place, sound
 
 from ombdriver.cli import main
 
@@ -40,36 +47,115 @@ def test_off_a_terminal_plain_is_the_default(place: Place) -> None:
     assert ESCAPE not in finished.stdout + finished.stderr
 
 
+class Terminal:
+    """A terminal of 80 columns with `ombdriver` in it, and what has been drawn.
+
+    Attributes:
+        drawn: everything that was written, escape sequences too.
+        screen: what it looks like now.
+    """
+
+    def __init__(self, place: Place, *arguments: str, **environment: str) -> None:
+        self._ours, self._theirs = pty.openpty()
+        self.screen = pyte.Screen(80, 24)
+        self._stream = pyte.ByteStream(self.screen)
+        self.resize(80, 24)
+        inherited = {name: value for name, value in place.environment.items() if name not in ("NO_COLOR", "COLUMNS")}
+        self._process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=place.folder,
+            env=inherited | {"TERM": "xterm-256color", "LANG": "C.UTF-8"} | environment,
+            stdout=self._theirs,
+            stderr=self._theirs,
+        )
+        os.close(self._theirs)
+        self.drawn = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._ours)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """As if its window was."""
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.screen.resize(lines, columns)
+
+    def until(self, met: Callable[[Self], bool]) -> None:
+        """Reads until something is on the screen, or the program has ended."""
+        while not met(self):
+            try:
+                chunk = os.read(self._ours, 65536)
+            except OSError:  # the other side has been closed
+                return
+            if not chunk:
+                return
+            self.drawn += chunk
+            self._stream.feed(chunk)
+
+    def lines(self, beginning: str) -> list[str]:
+        """Lines on the screen that begin so."""
+        return [line.rstrip() for line in self.screen.display if line.startswith(beginning)]
+
+    def end(self) -> int:
+        """Reads to the end; the exit code."""
+        self.until(lambda _: False)
+        return self._process.wait()
+
+
 @pytest.mark.parametrize("colourless", [False, True])
 def test_on_a_terminal_there_is_a_display_that_is_gone_at_the_end(place: Place, colourless: bool) -> None:
     """Drawn in place, the cursor given back; with NO_COLOR no colour is in it."""
-    environment = place.environment | {"TERM": "xterm-256color", "LANG": "C.UTF-8"}
-    environment.pop("NO_COLOR", None)
-    if colourless:
-        environment["NO_COLOR"] = "1"
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [*COMMAND, "run", "w.yaml", *FAST], cwd=place.folder, env=environment, stdout=theirs, stderr=theirs
-    ) as process:
-        os.close(theirs)
-        drawn = b""
-        while True:
-            try:
-                drawn += (chunk := os.read(ours, 65536))
-            except OSError:  # the other side has been closed
-                break
-            if not chunk:
-                break
-    os.close(ours)
+    with Terminal(place, "run", "w.yaml", *FAST, **({"NO_COLOR": "1"} if colourless else {})) as terminal:
+        code = terminal.end()
 
-    text = drawn.decode()
-    assert sound(process.returncode)
+    text = terminal.drawn.decode()
+    assert sound(code)
     assert "measure" in text
     assert "\x1b[?25l" in text
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
     assert "Result: results/" in text
+    assert terminal.lines("measure") == []
     coloured = re.search(r"\x1b\[[0-9;]*(3[0-7]|38;[0-9;]+|9[0-7])m", text) is not None
     assert coloured is not colourless
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(130, 40), (60, 24), (80, 7)])
+def test_the_display_survives_a_resize(place: Place, columns: int, lines: int) -> None:
+    """It is drawn for the new size from the next interval on, in one piece; what is too low loses its end."""
+    place.write(WORKLOAD.replace("testDuration: 1s", "testDuration: 3s\nsampleInterval: 200ms"))
+    with Terminal(place, "run", "w.yaml", "--setup", "memory") as terminal:
+        terminal.until(lambda now: bool(now.lines("measure")))
+        terminal.resize(columns, lines)
+        seen = terminal.lines("measure")
+        terminal.until(lambda now: bool(now.lines("measure")) and now.lines("measure") != seen)
+        (first,) = terminal.lines("measure")
+        terminal.until(lambda now: bool(now.lines("measure")) and now.lines("measure") != [first])
+
+        assert len(terminal.lines("measure")) == len(terminal.lines("published")) == 1
+        assert sound(terminal.end())
+    assert b"Traceback" not in terminal.drawn
+
+
+def test_live_figures_are_served_as_long_as_runs_run(place: Place) -> None:
+    """The address is told; what a scraper gets grows, and is gone with the command."""
+    with place.start("run", "w.yaml", "--setup", "memory", "--duration", "10m", "--prometheus", "0", "--plain") as run:
+        address = run.until("ombdriver: live figures at ").split()[-1]
+        run.until("measure")
+        with urllib.request.urlopen(address) as answer:
+            text = answer.read().decode()
+        run.send(signal.SIGINT)
+        run.end()
+
+    published = re.search(r'^ombdriver_messages_published_total\{phase="measure"\} ([0-9.e+]+)$', text, re.MULTILINE)
+    assert published is not None
+    assert float(published[1]) > 0
+    assert 'ombdriver_end_to_end_response_seconds_bucket{group="group-2",le="+Inf",phase="measure"}' in text
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(address)
 
 
 def test_verbose_logs_what_is_done(place: Place) -> None:

@@ -34,6 +34,7 @@ IMPORTERS = {
     "pydantic_core": {"bench.faults"},
     # The driver redis-py is a yardstick for what it is like to use redis-py itself.
     "redis": {"messaging.*", "bench.drivers.redis_py"},
+    "prometheus_client": {"bench.report.prometheus"},
     "rich": {"bench.report.*"},
     # Loading it takes half a second, so this is inside functions.
     "scipy": {"bench.compare.permutation"},

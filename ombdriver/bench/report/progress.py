@@ -1,37 +1,128 @@
-"""Progress: where a run stands, as the phases tell it to whoever shows it. Data only."""
+"""Progress: where a run stands, as it is told to whoever shows it. Data only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from ombdriver.bench.judgement import Verdict
 from ombdriver.bench.measurements import LatencySummaryNs
 
 
 @dataclass(frozen=True, slots=True)
+class GroupProgress:
+    """One subscription.
+
+    Attributes:
+        rate: messages per second received.
+        backlog: messages acknowledged and not yet received, by this harness's own count.
+        lag: entries that the server has not delivered to it, by the server's count some seconds ago at most; None when
+            the server does not tell.
+        end_to_end: end-to-end latency from the intended send; None when nothing was received.
+    """
+
+    rate: float = 0.0
+    backlog: int = 0
+    lag: int | None = None
+    end_to_end: LatencySummaryNs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProgress:
+    """The server, as it last told; None for what it does not tell.
+
+    Attributes:
+        cpu: the processor time it takes, in cores.
+        memory_bytes: what its data take.
+    """
+
+    cpu: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WholeProgress:
+    """The runs of one command together.
+
+    Attributes:
+        run: which one it is, from 1.
+        runs: how many there are.
+        done: the share of the whole that is over, 0 to 1.
+        left_s: seconds until the last one ends, as far as can be told.
+    """
+
+    run: int
+    runs: int
+    done: float
+    left_s: float
+
+
+class Samples(Protocol):
+    """A distribution of samples in nanoseconds; a `Histogram` is one."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def sum_ns(self) -> int:
+        """All of them together."""
+        ...
+
+    def upto(self, bounds_ns: Sequence[int]) -> list[int]:
+        """How many are at most each of `bounds_ns`, which rise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TotalsProgress:
+    """A phase since its beginning.
+
+    Attributes:
+        phase: its name, `warm-up` or `measure`; empty before the first one.
+        counts: events by (kind, subscription or None): `published`, `failed` and `received`.
+        latencies: samples by (family, subscription or None).
+    """
+
+    phase: str = ""
+    counts: Mapping[tuple[str, str | None], int] = field(default_factory=dict)
+    latencies: Mapping[tuple[str, str | None], Samples] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
-    """One look at a run, over the time since the last one.
+    """One look at a run; rates and latencies are of the last sample interval.
 
     Attributes:
         phase: its name, as `warm-up`.
         elapsed_s: seconds since the phase began.
         phase_total_s: how many there will be; None when that is not known.
+        left_s: seconds until the last message of the run is due; None when that is not known.
         target_rate: messages per second that the schedule asks for.
         publish_rate: messages per second acknowledged.
         publish_error_rate: messages per second that failed.
-        consume_rates: messages per second received, by subscription.
-        backlog: messages acknowledged and not yet received, by subscription.
         publish: publish latency from the intended send; None when nothing was published.
         end_to_end: end-to-end latency from the intended send, over all subscriptions; None when nothing was received.
+        groups: by subscription, in the plan's order; none before the first interval is over.
+        server: None when there is none, or nothing is known of it yet.
+        verdict: what the verdict would be by what there is so far; None when it is too soon to tell.
+        totals: the phase so far.
+        whole: the runs of the command; None when it has but one.
         message: a word on what is being waited for, if any.
     """
 
     phase: str
     elapsed_s: float
     phase_total_s: float | None = None
+    left_s: float | None = None
     target_rate: float = 0.0
     publish_rate: float = 0.0
     publish_error_rate: float = 0.0
-    consume_rates: Mapping[str, float] = field(default_factory=dict)
-    backlog: Mapping[str, int] = field(default_factory=dict)
     publish: LatencySummaryNs | None = None
     end_to_end: LatencySummaryNs | None = None
+    groups: Mapping[str, GroupProgress] = field(default_factory=dict)
+    server: ServerProgress | None = None
+    verdict: Verdict | None = None
+    totals: TotalsProgress = TotalsProgress()
+    whole: WholeProgress | None = None
     message: str | None = None

@@ -49,9 +49,10 @@ def title(workload: str, setup: str, standing: Standing) -> str:
     return f"{workload} x {setup}{repeat}"
 
 
-def announcement(workload: str, setup: str, standing: Standing) -> str:
-    """`run 3 of 8: 1kb-3groups x embedded, repeat 2`."""
-    return f"run {standing.run} of {standing.runs}: {title(workload, setup, standing)}"
+def announcement(workload: str, setup: str, standing: Standing, left_s: float) -> str:
+    """`run 3 of 8 (about 5 min 0 s left): 1kb-3groups x embedded, repeat 2`."""
+    left = f"about {units.duration(left_s)} left"
+    return f"run {standing.run} of {standing.runs} ({left}): {title(workload, setup, standing)}"
 
 
 def show(rows: Sequence[Row], folder: Path, stream: TextIO, width: int | None = None) -> None:

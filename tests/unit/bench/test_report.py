@@ -1,4 +1,4 @@
-"""What people read: the table at the end and the views while a run runs, held against golden texts."""
+"""What people read at the end: the table of a run, held against golden texts."""
 
 import io
 from collections.abc import Callable
@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
-from sample_result import SPEC, TELEMETRY, figures, measurements, result
+from sample_result import SPEC, TELEMETRY, measurements, result
+from terminals import Tty
 
 from ombdriver.bench.judgement import Check, NotJudged, Reason, Verdict
 from ombdriver.bench.measurements import LatencySummaryNs, Totals
-from ombdriver.bench.report import live, terminal, units
-from ombdriver.bench.report.progress import Progress
+from ombdriver.bench.report import terminal, units
 from ombdriver.bench.result import Caveat, Result
 
 Golden = Callable[[str, str], None]
@@ -28,37 +27,6 @@ def shown(told: Result, width: int | None = None) -> str:
     stream = io.StringIO()
     terminal.show(told, PATH, stream, width)
     return stream.getvalue()
-
-
-def progress(groups: int, **changed: object) -> Progress:
-    """A look at a run in its twelfth second."""
-    values: dict[str, object] = {
-        "phase": "measure",
-        "elapsed_s": 12.1,
-        "phase_total_s": 30.0,
-        "target_rate": 2000.0,
-        "publish_rate": 1999.6,
-        "consume_rates": {f"group-{number}": 2000.0 + number for number in range(1, groups + 1)},
-        "backlog": {f"group-{number}": number % 5 for number in range(1, groups + 1)},
-        "publish": figures(95_000),
-        "end_to_end": figures(212_000),
-    }
-    return Progress(**(values | changed))  # type: ignore[arg-type]
-
-
-def drawn(told: Progress) -> str:
-    """The display as text, 80 columns wide."""
-    stream = io.StringIO()
-    Console(file=stream, width=80, highlight=False, markup=False, emoji=False).print(live.display(told))
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
-
-
-class Tty(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        """It is."""
-        return True
 
 
 # -- the table at the end ----------------------------------------------------------------------------------------------
@@ -181,89 +149,6 @@ def test_an_ascii_stream_gets_a_report_too() -> None:
 def test_names_are_shown_as_they_are() -> None:
     """What looks like markup is none."""
     assert "[bold]x[/bold] on embedded" in shown(result(workload_spec=SPEC | {"name": "[bold]x[/bold]"}))
-
-
-# -- while it runs -----------------------------------------------------------------------------------------------------
-
-
-def test_the_display(golden: Golden) -> None:
-    """Phase, bar, rates against the target, each group, backlog and latencies."""
-    golden("live-display.txt", drawn(progress(3)))
-
-
-def test_the_display_of_many_groups_shows_those_furthest_behind(golden: Golden) -> None:
-    """In the plan's order, so that lines do not jump about."""
-    golden("live-display-12-groups.txt", drawn(progress(12, publish_error_rate=3.0)))
-
-
-def test_the_display_before_anything_has_happened(golden: Golden) -> None:
-    """A phase without a known end, and no figures yet."""
-    golden("live-display-ready.txt", drawn(Progress("ready", 0.4, message="waiting for 3 of 6 probes")))
-
-
-def test_plain_lines(golden: Golden) -> None:
-    """One line for each update; short phases have tenths of seconds."""
-    stream = io.StringIO()
-    with live.make_view("auto", stream) as view:
-        view.update(Progress("ready", 0.4, message="waiting for 3 of 6 probes"))
-        view.update(progress(1))
-        view.update(progress(3, publish_error_rate=12.0))
-        view.update(Progress("drain", 0.2, 0.5))
-
-    golden("live-plain.txt", stream.getvalue())
-
-
-def test_quiet_says_nothing() -> None:
-    """No progress."""
-    stream = io.StringIO()
-    with live.make_view("quiet", stream) as view:
-        view.update(progress(1))
-
-    assert stream.getvalue() == ""
-
-
-def test_plain_holds_on_a_terminal_too() -> None:
-    """When it was asked for."""
-    assert isinstance(live.make_view("plain", Tty()), live.PlainView)
-
-
-def test_the_display_is_for_terminals_that_can_draw(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dumb one gets lines."""
-    monkeypatch.setenv("TERM", "xterm")
-    assert isinstance(live.make_view("auto", Tty()), live.DisplayView)
-    monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(live.make_view("auto", Tty()), live.PlainView)
-
-
-def test_an_exception_gives_the_terminal_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cursor is shown again, and the exception goes on."""
-    monkeypatch.setenv("TERM", "xterm")
-    stream = Tty()
-
-    def crash() -> None:
-        with live.make_view("auto", stream) as view:
-            view.update(progress(3))
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        crash()
-
-    assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("\x1b[?25l")
-
-
-@pytest.mark.parametrize("mode", ["auto", "plain"])
-def test_a_stream_that_is_gone_silences_the_view(mode: live.Mode, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`| head` must not end a run."""
-    monkeypatch.setenv("TERM", "xterm")
-    stream = Tty()
-
-    def broken(_: str) -> int:
-        raise BrokenPipeError
-
-    with live.make_view(mode, stream) as view:
-        view.update(progress(1))
-        monkeypatch.setattr(stream, "write", broken)
-        view.update(progress(1))
 
 
 # -- units -------------------------------------------------------------------------------------------------------------

@@ -59,8 +59,8 @@ def test_a_run_is_announced_by_its_number_and_its_names() -> None:
     """The repeat is left out where there is but one."""
     once, again = Standing("s", 3, 8), Standing("s", 3, 8, 2, 1, 4)
 
-    assert series.announcement("w", "a", again) == "run 3 of 8: w x a, repeat 2"
-    assert series.announcement("w", "a", once) == "run 3 of 8: w x a"
+    assert series.announcement("w", "a", again, 300.0) == "run 3 of 8 (about 5 min 0 s left): w x a, repeat 2"
+    assert series.announcement("w", "a", once, 3.0) == "run 3 of 8 (about 3 s left): w x a"
     assert series.title("w", "a", again) == "w x a, repeat 2"
 
 

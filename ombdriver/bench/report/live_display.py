@@ -1,0 +1,162 @@
+"""A look at a run as a block of lines for a terminal, or as one line for anything else. Pure.
+
+Knows Progress and rich. What matters most stands first: a terminal that is too low loses lines at the end. No line
+is longer than `WIDEST`, so that a window can be made narrower, down to that, without a trace.
+"""
+
+from collections.abc import Mapping
+
+from rich.console import Group, RenderableType
+from rich.constrain import Constrain
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ombdriver.bench.judgement import VALID
+from ombdriver.bench.measurements import LatencySummaryNs
+from ombdriver.bench.report import units
+from ombdriver.bench.report.progress import GroupProgress, Progress, ServerProgress, WholeProgress
+
+WIDEST = 80
+MOST_GROUPS = 8
+"""More groups than that are drawn by those with the largest backlog."""
+MEGABYTE = 1e6
+_LABEL, _NAME = 10, 18
+_COLUMNS = ("p50", "p99", "p99.9", "rate", "backlog", "lag")
+_INTENDED = "from intended send"
+
+
+def plain_line(progress: Progress) -> str:
+    """`progress` in one line; latencies are p50/p99/p99.9 from the intended send."""
+    parts = [f"{progress.phase:<9}{_time(progress):>12}"]
+    if progress.message:
+        parts.append(progress.message)
+    if progress.target_rate:
+        parts.append(f"published {units.rate(progress.publish_rate)} of {units.rate(progress.target_rate)}")
+    if progress.publish_error_rate:
+        parts.append(f"ERRORS {units.rate(progress.publish_error_rate)}")
+    if progress.groups:
+        if progress.target_rate:
+            parts.append(f"received {_span(progress.groups)}")
+        parts.append(f"backlog {units.count(sum(group.backlog for group in progress.groups.values()))}")
+    for name, figures in (("publish", progress.publish), ("end-to-end", progress.end_to_end)):
+        if figures:
+            parts.append(f"{name} {'/'.join(_figures(figures))}")
+    if progress.server and progress.server.cpu is not None:
+        parts.append(f"server {_server(progress.server)}")
+    if progress.verdict is not None and progress.verdict.status != VALID:
+        parts.append(f"so far {progress.verdict.status} ({progress.verdict.reasons[0].rule})")
+    return "  ".join(parts)
+
+
+def display(progress: Progress) -> RenderableType:
+    """`progress` as a block of some lines, none of them longer than `WIDEST`."""
+    lines: list[RenderableType] = []
+    if progress.whole is not None:
+        lines.append(_whole(progress.whole))
+    lines.append(_head(progress))
+    if progress.verdict is not None:
+        lines.append(_verdict(progress))
+    if progress.target_rate:
+        lines.append(_rates(progress))
+    if progress.server is not None:
+        lines.append(Text.assemble((f"{'server':<{_LABEL}} ", "dim"), _server(progress.server)))
+    if progress.groups:
+        lines.append(_table(progress))
+        if (left_out := len(progress.groups) - MOST_GROUPS) > 0:
+            lines.append(Text(f"and {units.many(left_out, 'group')} with less backlog", style="dim"))
+    return Constrain(Group(*lines), WIDEST)
+
+
+def _whole(whole: WholeProgress) -> RenderableType:
+    row = Table.grid(padding=(0, 1))
+    left = f"run {whole.run} of {whole.runs}, about {units.duration(whole.left_s)} left"
+    row.add_row(Text(f"{'all runs':<{_LABEL}}", style="bold"), ProgressBar(1.0, whole.done, width=28), Text(left))
+    return row
+
+
+def _head(progress: Progress) -> RenderableType:
+    row = Table.grid(padding=(0, 1))
+    label = Text(f"{progress.phase:<{_LABEL}}", style="bold")
+    if progress.phase_total_s is None:
+        row.add_row(label, Text(f"{_time(progress)}, {progress.message}" if progress.message else _time(progress)))
+        return row
+    told = _time(progress)
+    if progress.left_s is not None:
+        told += f", {units.duration(max(0.0, progress.left_s))} left"
+    bar = ProgressBar(progress.phase_total_s, min(progress.elapsed_s, progress.phase_total_s), width=28)
+    row.add_row(label, bar, Text(told))
+    return row
+
+
+def _verdict(progress: Progress) -> Text:
+    assert progress.verdict is not None
+    status, reasons = progress.verdict.status, progress.verdict.reasons
+    line = Text.assemble((f"{'so far':<{_LABEL}} ", "dim"), (status, "green" if status == VALID else "bold red"))
+    if reasons:
+        more = f" (and {units.many(len(reasons) - 1, 'reason')} more)" if len(reasons) > 1 else ""
+        line.append(f"{more}: {reasons[0].message}")
+    return _cut(line)
+
+
+def _rates(progress: Progress) -> Text:
+    errors = progress.publish_error_rate
+    return Text.assemble(
+        (f"{'published':<{_LABEL}} ", "dim"),
+        f"{units.rate(progress.publish_rate)} of {units.rate(progress.target_rate)}, ",
+        (f"errors {units.rate(errors)}", "bold red" if errors else ""),
+    )
+
+
+def _table(progress: Progress) -> RenderableType:
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True, overflow="ellipsis", min_width=_NAME, max_width=_NAME)
+    for _ in _COLUMNS:
+        table.add_column(justify="right", no_wrap=True, min_width=8)
+    if progress.target_rate:
+        table.add_row(_INTENDED, *_COLUMNS, style="dim")
+        table.add_row("publish", *_figures(progress.publish), f"{units.short(progress.publish_rate)}/s", "", "")
+    else:  # between phases there is but what is on its way
+        table.add_row("", *_COLUMNS, style="dim")
+    drawn = sorted(progress.groups, key=lambda name: -progress.groups[name].backlog)[:MOST_GROUPS]
+    for name, group in progress.groups.items():
+        if name in drawn:
+            lag = units.NOTHING if group.lag is None else units.short(group.lag)
+            rate = f"{units.short(group.rate)}/s" if progress.target_rate else units.NOTHING
+            table.add_row(Text(name), *_figures(group.end_to_end), rate, units.short(group.backlog), lag)
+    return table
+
+
+def _cut(line: Text) -> Text:
+    line.truncate(WIDEST, overflow="ellipsis")
+    line.no_wrap = True
+    line.overflow = "ellipsis"
+    return line
+
+
+def _figures(figures: LatencySummaryNs | None) -> tuple[str, str, str]:
+    if figures is None or not figures.count:
+        return (units.NOTHING,) * 3
+    p50, p99, p999 = (units.latency(ns / 1e6) for ns in (figures.p50, figures.p99, figures.p999))
+    return p50, p99, p999
+
+
+def _server(server: ServerProgress) -> str:
+    cpu = units.NOTHING if server.cpu is None else f"{server.cpu:.2f}"
+    memory = units.NOTHING if server.memory_bytes is None else f"{server.memory_bytes / MEGABYTE:,.1f} MB"
+    return f"{cpu} cores, {memory}"
+
+
+def _time(progress: Progress) -> str:
+    if progress.phase_total_s is None:
+        return f"{progress.elapsed_s:.0f} s"
+    digits = 1 if progress.phase_total_s < 10 else 0  # short phases have short intervals
+    return f"{progress.elapsed_s:.{digits}f} of {progress.phase_total_s:.{digits}f} s"
+
+
+def _span(groups: Mapping[str, GroupProgress]) -> str:
+    """One group's rate, or how many groups and their least and greatest rate."""
+    rates = [group.rate for group in groups.values()]
+    least, greatest = units.rate(min(rates)), units.rate(max(rates))
+    told = least if least == greatest else f"{least}..{greatest}"
+    return told if len(rates) == 1 else f"{len(rates)} x {told}"

@@ -1,0 +1,73 @@
+"""The verdict while a run runs: the rules, on the figures so far. Pure.
+
+What can't be told before the end is left to it: what is missing on the way to a subscription may yet arrive, and a
+trend is one of the whole window.
+"""
+
+from collections.abc import Sequence
+
+from ombdriver.bench.assessment import achieved, worker_facts
+from ombdriver.bench.collector import Collector
+from ombdriver.bench.facts import Facts
+from ombdriver.bench.figures import Phase
+from ombdriver.bench.judgement import Verdict
+from ombdriver.bench.measurements import LatencySummaryNs
+from ombdriver.bench.orders import ProcessFigures
+from ombdriver.bench.plan import Plan
+from ombdriver.bench.sofar import LEAST_ELAPSED_NS, SoFar, next_look_ns
+from ombdriver.bench.verdict import judge
+from ombdriver.bench.worker_figures import told_workers
+
+
+class RunningVerdict:
+    """Judges the measured phase of one run as it goes on.
+
+    Args:
+        plan: the run.
+        collector: holds its figures.
+
+    Attributes:
+        latest: what was judged last; None when it was too soon until now.
+    """
+
+    def __init__(self, plan: Plan, collector: Collector) -> None:
+        self._plan, self._collector = plan, collector
+        self._reading = {each.subscription for worker in plan.workers for each in worker.consumers}
+        self._before: Sequence[ProcessFigures] = ()
+        self._next_ns = LEAST_ELAPSED_NS
+        self.latest: Verdict | None = None
+
+    def __repr__(self) -> str:
+        return f"<RunningVerdict {self.latest.status if self.latest else 'not yet'}>"
+
+    def begin(self) -> None:
+        """The measurement begins: what the workers took until now is not of it."""
+        self._before = self._collector.processes()
+
+    def look(self, phase: Phase, elapsed_ns: int) -> Verdict | None:
+        """The verdict by what there is after `elapsed_ns` of `phase`; None when that is too little."""
+        if elapsed_ns >= self._next_ns:
+            self._next_ns = next_look_ns(elapsed_ns)
+            self.latest = judge(self._facts(SoFar(self._collector, phase, elapsed_ns), phase.rate))
+        return self.latest
+
+    def _facts(self, sofar: SoFar, target_rate: float) -> Facts:
+        lag, response = (sofar.latency(name, None) for name in ("scheduleLag", "publishResponse"))
+        workers = told_workers(self._plan.workers, self._before, self._collector.processes())
+        reading = [name for name in self._plan.subscriptions if name in self._reading]
+        published, failed = (sofar.latency(name, None).count for name in ("publish", "failed"))
+        return Facts(
+            window_ns=sofar.elapsed_ns,
+            schedule_lag_p99_ns=_p99(lag),
+            publish_response_p99_ns=_p99(response),
+            workers=[worker_facts(number, each) for number, each in enumerate(workers)],
+            target_rate=target_rate,
+            achieved=achieved(sofar, reading, target_rate, sofar.intervals * self._collector.interval_ns),
+            due=published + failed,
+            errors=failed,
+            intervals=sofar.intervals,
+        )
+
+
+def _p99(latency: LatencySummaryNs) -> int | None:
+    return latency.p99 if latency.count else None

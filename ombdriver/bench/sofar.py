@@ -1,0 +1,63 @@
+"""The figures of a phase up to now, while it runs: of messages that have been answered, or have arrived. Pure."""
+
+from ombdriver.bench.collector import Collector
+from ombdriver.bench.figures import Phase
+from ombdriver.bench.measurements import LatencySummaryNs
+from ombdriver.bench.window import summarise
+
+SECOND = 10**9
+LEAST_ELAPSED_NS = 5 * SECOND
+"""Before that, a percentile, an average or a rate says little of a run."""
+GROWTH = 1.05
+_COUNTED = {"published": "publish", "publish_errors": "failed", "received": "endToEnd"}
+"""Totals that are known while the run runs, and the histogram that counts them."""
+_KINDS = {"publishRate": "published", "publishErrorRate": "failed", "consumeRate": "received"}
+
+
+class SoFar:
+    """What there is of `phase` (`thresholds.Source`).
+
+    Args:
+        collector: holds the figures.
+        phase: which phase.
+        elapsed_ns: how much of it has passed.
+    """
+
+    def __init__(self, collector: Collector, phase: Phase, elapsed_ns: int) -> None:
+        self._collector, self._phase, self.elapsed_ns = collector, phase, elapsed_ns
+        self._summaries: dict[tuple[str, str | None], LatencySummaryNs] = {}
+
+    def __repr__(self) -> str:
+        return f"<SoFar {self.elapsed_ns / 1e9:.1f} s of {self._phase.name}>"
+
+    @property
+    def intervals(self) -> int:
+        """Sample intervals that are complete."""
+        return self.elapsed_ns // self._collector.interval_ns
+
+    def latency(self, name: str, group: str | None) -> LatencySummaryNs:
+        """See `Source`."""
+        if (name, group) not in self._summaries:
+            self._summaries[name, group] = summarise(self._collector.histogram(self._phase, name, group))
+        return self._summaries[name, group]
+
+    def count(self, name: str, group: str | None, attribute: str) -> int | None:
+        """See `Source`."""
+        return self._collector.histogram(self._phase, _COUNTED[attribute], group).count
+
+    def rate(self, name: str, group: str | None) -> float | None:
+        """See `Source`. Over the intervals that are complete."""
+        if not self.intervals:
+            return None
+        kind, every = _KINDS[name], range(self.intervals)
+        groups = [group] if kind != "received" or group else self._collector.subscriptions
+        counted = sum(self._collector.count(self._phase, kind, each, at) for each in groups for at in every)
+        return counted * 1e9 / (self.intervals * self._collector.interval_ns)
+
+
+def next_look_ns(elapsed_ns: int) -> int:
+    """When to look again after `elapsed_ns`: in a second at first, later when there is a twentieth more to look at.
+
+    Adding up all intervals of a long run takes a while.
+    """
+    return max(elapsed_ns + SECOND, round(elapsed_ns * GROWTH))
