@@ -5,7 +5,7 @@
 # needs nothing: it is installed in place).
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint types bench clean
+.PHONY: run demo picture test lint types bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,6 +19,19 @@ $(shell test -x $(BIN)/python || rm -f $(VENV)/.installed $(VENV)/.installed-dev
 
 run: $(VENV)/.installed
 	$(BIN)/ombdriver run 1kb-3groups
+
+# Three ways of persistence, held against each other: 30 runs taking turns, in some 10 minutes, and a page of them.
+DEMO := results/demo-$(shell date -u +%Y%m%dT%H%M%SZ)
+DEMO_SETUPS := valkey-no-persistence valkey-aof-everysec valkey-aof-always
+
+demo: $(VENV)/.installed
+	$(BIN)/ombdriver run 1kb-3groups $(DEMO_SETUPS:%=--setup %) --repeats 10 --duration 14s --warmup 3s \
+	  --output $(DEMO) $(DEMO_ARGS); code=$$?; \
+	  $(BIN)/ombdriver report $(DEMO) -o $(DEMO).html && exit $$code
+
+# The comparison of a page, as README shows it: make picture PAGE=results/demo-….html
+picture: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.picture $(PAGE) docs/comparison.png
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

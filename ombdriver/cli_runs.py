@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from ombdriver.bench.result import Result
 
 
+MOST_IN_FULL = 4
+"""Of more runs of one command than that each is told in brief."""
+
+
 @dataclass(frozen=True, slots=True)
 class Showing:
     """What is shown of runs while they run.
@@ -139,6 +143,10 @@ def _say(line: str) -> None:
         click.echo(line, err=True)
 
 
+def _is_one_of_many(request: "Request") -> bool:
+    return request.standing is not None and request.standing.runs > MOST_IN_FULL
+
+
 def _view(request: "Request", how: Showing) -> "LiveView":
     from ombdriver.bench.report.live import Views, make_view
     from ombdriver.bench.report.prometheus import ExposedView, Labels
@@ -164,7 +172,7 @@ def _run(request: "Request", how: Showing, before_table: "Callable[[Result], Non
         results.append(finished.result)
         view.__exit__(None, None, None)  # a display is drawn over what comes after it
         before_table(finished.result)
-        show(finished.result, finished.path, sys.stdout)
+        show(finished.result, finished.path, sys.stdout, brief=_is_one_of_many(request))
 
     failure, interrupted = asyncio.run(_attempt(request, view, stored))
     return _ended(results[0] if results else None, failure, interrupted)

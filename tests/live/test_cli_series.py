@@ -73,6 +73,8 @@ def test_every_workload_runs_on_every_setup_and_setups_take_turns(setups: Place)
     ]
     assert f"\nSeries {series}: 8 runs, 8 results in results/\n" in finished.stdout
     assert ESCAPE not in finished.stdout
+    assert finished.stdout.count("\nResult: ") == 8
+    assert "Where the time went" not in finished.stdout  # of so many runs, each is told in brief
     for number, (line, result) in enumerate(zip(table(finished.stdout), results, strict=True), start=1):
         assert line[:4] == [str(number), result["workload"], result["setup"]["name"], str(result["standing"]["block"])]
         assert line[4] == result["verdict"]["status"]

@@ -42,6 +42,18 @@ def blocks(result: Result, groups: Sequence[Subscription]) -> Iterator[Renderabl
     yield _parts(result)
 
 
+def response_times(result: Result) -> Table:
+    """From the intended send, over all groups; a table of two rows."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("intended send to", min_width=_NAME + 3, no_wrap=True)
+    for column in _COLUMNS:
+        table.add_column(column, justify="right", no_wrap=True, min_width=_WIDTH)
+    marks = frozenset(result.at_harness_floor)
+    for label, family in (("acknowledgement", "publishResponse"), ("delivery", "endToEndResponse")):
+        table.add_row(Text(label), *_figures(result.latency[family], family, marks))
+    return table
+
+
 def _side_by_side(result: Result, groups: Sequence[Subscription]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("", min_width=_NAME - 1, overflow="fold")  # a long name is broken, a figure never

@@ -26,7 +26,7 @@ NARROWEST = 80
 """Columns that the tables need."""
 
 
-def show(result: Result, path: Path | None, stream: TextIO, width: int | None = None) -> None:
+def show(result: Result, path: Path | None, stream: TextIO, width: int | None = None, *, brief: bool = False) -> None:
     """Prints the report of `result` to `stream`.
 
     Args:
@@ -34,11 +34,12 @@ def show(result: Result, path: Path | None, stream: TextIO, width: int | None = 
         path: where the result lies; None when it was not stored.
         stream: a terminal, or anything else: then without colour, 80 columns wide.
         width: columns, when they shall not be found out. Below 80 lines run over rather than lose a figure.
+        brief: only what is said of the whole, and the response times; for one of many.
     """
     console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
     console.width = max(console.width, NARROWEST)
     with console.capture() as captured:
-        for part in _parts(result):
+        for part in _in_brief(result) if brief else _parts(result):
             console.print(part)
         if path is not None:
             console.print(Text(f"Result: {path}"), soft_wrap=True)  # in one piece, to be copied
@@ -47,10 +48,21 @@ def show(result: Result, path: Path | None, stream: TextIO, width: int | None = 
     stream.flush()
 
 
+def _in_brief(result: Result) -> Iterator[RenderableType]:
+    yield Text()  # the run before it stands above
+    yield from headline(result)
+    yield Text(_title(result), style="bold")
+    yield latencies.response_times(result)
+
+
+def _title(result: Result) -> str:
+    return f"{result.workload} on {result.setup.get('name', result.driver)}, run {result.run_id}"
+
+
 def _parts(result: Result) -> Iterator[RenderableType]:
     groups = _told(result.subscriptions)
     yield from headline(result)
-    yield Text(f"{result.workload} on {result.setup.get('name', result.driver)}, run {result.run_id}", style="bold")
+    yield Text(_title(result), style="bold")
     yield Text(_described(result))
     yield from latencies.blocks(result, groups)
     yield _heading("Rates and messages of the measured window")

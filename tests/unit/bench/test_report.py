@@ -42,6 +42,15 @@ def test_the_report_at_120_columns(golden: Golden) -> None:
     golden("report-120.txt", shown(result(caveats=[CAVEAT]), 120))
 
 
+def test_one_of_many_runs_is_told_in_brief(golden: Golden) -> None:
+    """Verdict, reasons, response times over all groups, and the file."""
+    stream = io.StringIO()
+    verdict = Verdict("OVERLOADED", (Reason("achieved", "OVERLOADED", "published: 9,000 of 10,000 messages/s"),))
+    terminal.show(result(verdict=verdict), PATH, stream, 80, brief=True)
+
+    golden("report-brief.txt", stream.getvalue())
+
+
 def test_the_report_of_many_groups_tells_the_slowest(golden: Golden) -> None:
     """A dozen of them, and how many more there are."""
     golden("report-100-groups.txt", shown(result(measurements(100)), 80))
