@@ -86,9 +86,9 @@ def _tell_drift(found: "Sequence[Drift]") -> None:
 @request_options
 def plan(**options: Any) -> None:
     """Print what would run, connecting to nothing."""
-    from ombdriver.bench.benchmark import plan_of
     from ombdriver.bench.plan_text import describe
     from ombdriver.bench.report.series import describe_order
+    from ombdriver.bench.request import plan_of
     from ombdriver.bench.requests import requests_of
 
     requests = requests_of(output=Path(), tags={}, **options)

@@ -25,7 +25,7 @@ class Overrides:
     Attributes:
         duration_ns: the measured time.
         warmup_ns: the warm-up.
-        rate: messages per second.
+        rate: messages per second; 0 finds the highest that is sustained.
         thresholds: conditions besides the workload's own.
         abort_on_fail: the run ends as soon as a threshold fails, even if the workload does not say so.
     """
@@ -47,6 +47,9 @@ class Overrides:
             data["warmupDuration"] = format_duration(self.warmup_ns)
         if self.rate is not None:
             data["producerRate"] = self.rate
+            if self.rate:  # how the highest one was to be found has no meaning any longer
+                data.pop("slo", None)
+                data.pop("probeDuration", None)
         data["thresholds"] = [*spec["thresholds"], *self.thresholds]
         data["abortOnFail"] = spec["abortOnFail"] or self.abort_on_fail
         return data

@@ -7,11 +7,11 @@ from typing import TypeVar
 
 from ombdriver.bench import catalogue
 from ombdriver.bench.assignments import Assignment, parse_all
-from ombdriver.bench.benchmark import Request, new_run_id, plan_of
 from ombdriver.bench.driver import load_driver
 from ombdriver.bench.environment import usable_cores
 from ombdriver.bench.login import connect_url
 from ombdriver.bench.overrides import Overrides
+from ombdriver.bench.request import Request, new_run_id, plan_of
 from ombdriver.bench.series import MOST_REPEATS, ordered
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.workload import Workload

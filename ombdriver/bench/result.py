@@ -126,7 +126,8 @@ class Result:
         message_size: bytes, stamp included.
         partitions: per topic.
         consumers_per_topic: per topic and subscription, as OMB means it.
-        target_publish_rate: messages per second over all producers.
+        target_publish_rate: messages per second over all producers; with a search, what it found.
+        search: how the rate was found: `sustainedRate`, `failingRate`, `limit`, all `probes`; None when it was given.
         sample_interval_seconds: the length of an interval in `rates` and `series`.
         totals: `published`, `publishErrors`, `indeterminate` (of these), `unsent`, `unanswered`, `received`; messages
             of the measured window.
@@ -168,6 +169,7 @@ class Result:
     consumers_per_topic: int
     subscriptions_per_topic: int
     target_publish_rate: float
+    search: Mapping[str, Any] | None
     sample_interval_seconds: float
     totals: Mapping[str, int]
     delivery: tuple[Delivery, ...]
