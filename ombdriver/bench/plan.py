@@ -6,6 +6,7 @@ Crosses to the workers by pickle, so it imports neither YAML nor pydantic. Knows
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ombdriver.bench.consumer_work import ConsumerWork
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.payload import PayloadSpec
 from ombdriver.bench.retention_plan import NO_TRIMMING, Trimming, affordable_rate, entry_bytes, trimming_of
@@ -113,6 +114,7 @@ class Plan:
         drain_timeout_ns: how long what is in flight at the end is waited for.
         trimming: what each partition keeps.
         max_in_flight: messages that each producer may have without a reply; None leaves it to the driver.
+        consumer_work: what a consumer does with each message; None for nothing.
         plain: whether streams are read without groups, each consumer seeing all.
     """
 
@@ -132,6 +134,7 @@ class Plan:
     search: SearchPlan | None = None
     trimming: Trimming = NO_TRIMMING
     max_in_flight: int | None = None
+    consumer_work: ConsumerWork | None = None
     plain: bool = False
 
     @property
@@ -264,6 +267,7 @@ def make_plan(workload: "Workload", setup: "Setup", run_id: str, *, workers: int
             keyed=workload.key_distributor != "NO_KEY",
         ),
         max_in_flight=workload.max_in_flight,
+        consumer_work=workload.work,
         plain=plain,
     )
 

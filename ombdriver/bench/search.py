@@ -1,11 +1,11 @@
 """Which rate to try next when the highest rate that a system sustains is looked for. Pure.
 
 A rate is tried by probes, and is said to hold or not to hold by the majority of at most three. First rates are doubled
-(or halved, if the first does not hold) until one that holds and one that does not are known. Then the interval between
-the two is halved on a logarithmic scale until it is narrow. What was found by single probes is then looked at again:
-its lower end must hold in two of three probes, its upper end must fail in two of three, and so must a rate that is a
-step higher. If one of these holds after all, then a probe had failed by chance, and the search goes on from there; if
-the lower end does not, it goes on below. So a probe that was spoilt costs time, and does not move the result.
+(or brought down to a tenth, while none holds) until one that holds and one that does not are known. Then the interval
+between the two is halved on a logarithmic scale until it is narrow. What was found by single probes is then looked at
+again: its lower end must hold in two of three probes, its upper end must fail in two of three, and so must a rate that
+is a step higher. If one of these holds after all, then a probe had failed by chance, and the search goes on from there;
+if the lower end does not, it goes on below. So a probe that was spoilt costs time, and does not move the result.
 """
 
 import math
@@ -15,6 +15,8 @@ NARROW = 1.03
 """The interval is narrow when its upper end is not more than that times its lower one."""
 STEP = 1.1
 """So much above the rate that was found must fail."""
+DOWN = 10
+"""As long as no rate holds, the next one is that part of the last."""
 MAJORITY = 2
 """Of three probes, so many decide."""
 MOST_PROBES = 60
@@ -88,10 +90,9 @@ class Search:
         if self.failing is None:
             return None if self.sustained >= self.most else min(self.most, self.sustained * 2)
         if not self.sustained:
-            return None if self.failing <= self.least else max(self.least, self.failing // 2)
-        between = math.isqrt(self.sustained * self.failing)
-        if self.failing > self.sustained * NARROW and self.sustained < between < self.failing:
-            return between
+            return None if self.failing <= self.least else max(self.least, self.failing // DOWN)
+        if self.failing > max(self.sustained * NARROW, self.sustained + 1):
+            return max(self.sustained + 1, math.isqrt(self.sustained * self.failing))
         return self._doubtful()
 
     def _doubtful(self) -> int | None:

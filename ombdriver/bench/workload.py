@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.assignments import Assignment, assigned
+from ombdriver.bench.consumer_work import ConsumerWork
 from ombdriver.bench.faults import Fault, FieldNames, faults_of, sentences
 from ombdriver.bench.overrides import Overrides
 from ombdriver.bench.payload import KeyDistributor, PayloadSpec
@@ -32,6 +33,7 @@ from ombdriver.bench.workload_fields import (
     TestDuration,
     Thresholds,
     WarmupDuration,
+    Work,
     check_conditions,
     group_names,
     with_short_interval,
@@ -96,6 +98,9 @@ class Workload(BaseModel):
     checksum: bool = Field(False, description="Whether each message carries a checksum, which consumers look at.")
     max_in_flight: int | None = Field(
         None, ge=1, le=1_000_000, description="Messages that a producer may have without a reply; 1 is a closed loop."
+    )
+    consumer_work: Work | None = Field(
+        None, description="How long a consumer is at work on each message, as 1ms, 250us or 2ms exponential."
     )
     seed: int = Field(0, ge=-(2**63), le=2**63 - 1, description="What random payloads and keys come from.")
     thresholds: Thresholds = Field([], description="Conditions that a run is to meet, as endToEndResponse.p99 < 5ms.")
@@ -279,6 +284,11 @@ class Workload(BaseModel):
     def groups(self) -> tuple[str, ...]:
         """The names of the groups that are read; none when nobody reads."""
         return group_names(self.subscriptions_per_topic, self.consumer_per_subscription)
+
+    @property
+    def work(self) -> ConsumerWork | None:
+        """What a consumer does with each message; None for nothing."""
+        return None if self.consumer_work is None else ConsumerWork.parse(self.consumer_work)
 
     @property
     def payload(self) -> PayloadSpec:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from ombdriver.bench.consumer_work import WORK_PATTERN, ConsumerWork
 from ombdriver.bench.payload import STAMP
 from ombdriver.bench.text import (
     DURATION_PATTERN,
@@ -99,6 +100,16 @@ ProducerRate = Annotated[
     ),
 ]
 """Messages per second; 0, or `max`, to find the highest that is sustained."""
+
+
+def _work(text: object) -> str:
+    return str(ConsumerWork.parse(text))
+
+
+Work = Annotated[
+    str, BeforeValidator(_work), WithJsonSchema({"type": "string", "pattern": WORK_PATTERN}, mode="validation")
+]
+"""A time per message, as `1ms` or `2ms exponential`."""
 
 ProbeDuration = Annotated[_Duration, AfterValidator(_within(2 * SECOND, 10 * MINUTE))]
 """Nanoseconds, from 2 s to 10 min."""

@@ -10,7 +10,8 @@ from ombdriver.bench.page.bars import Bar
 from ombdriver.bench.page.comparing import NOT_COMPARED, Compared
 from ombdriver.bench.page.curves import curves
 from ombdriver.bench.page.documents import Document, documents
-from ombdriver.bench.page.figures import Figure, bar_figure, curve_figure, timeline_figure
+from ombdriver.bench.page.figures import Figure, bar_figure, curve_figure, load_figure, timeline_figure
+from ombdriver.bench.page.load import load_lines
 from ombdriver.bench.page.marks import Mark
 from ombdriver.bench.page.redaction import without_logins
 from ombdriver.bench.page.summary import Row, Verdict, has_floor, row, tally, verdict
@@ -58,6 +59,7 @@ class Content:
         bars: of the comparison; empty without one.
         bar_figure: the same as a figure; None without a comparison.
         comparison_notes: what was compared with what, or why nothing was.
+        load_figure: latency against load, of runs that searched their rate; None when there is none.
         curves: by family the figures `setup` and, where groups have that latency, `group`.
         sections: every run over time.
         documents: the texts that are folded away.
@@ -71,6 +73,7 @@ class Content:
     bars: tuple[Bar, ...]
     bar_figure: Figure | None
     comparison_notes: tuple[str, ...]
+    load_figure: Figure | None
     curves: dict[str, dict[str, Figure]]
     sections: tuple[Section, ...]
     documents: tuple[Document, ...]
@@ -89,6 +92,7 @@ def content(gathered: Sequence["Gathered"], comparison: Compared = NOT_COMPARED)
     setups = arrange(gathered)
     runs = [run for setup in setups for run in setup.runs]
     rows = tuple(row(run) for run in runs)
+    loads = load_lines(runs)
     told = tuple(without_logins(bar) for bar in comparison.bars)
     most = max(FEWEST_POINTS, min(MOST_POINTS, POINTS_OF_ALL // max(len(runs), 1)))
     return Content(
@@ -100,6 +104,7 @@ def content(gathered: Sequence["Gathered"], comparison: Compared = NOT_COMPARED)
         told,
         bar_figure(told) if told else None,
         tuple(without_logins(note) for note in comparison.notes),
+        load_figure(loads) if loads else None,
         _curves(setups),
         tuple(_section(run, most) for run in runs),
         tuple(documents(setups)),

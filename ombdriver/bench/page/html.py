@@ -42,6 +42,7 @@ def render(content: Content, version: str) -> str:
         "curves": content.curves,
         "runs": [section.figure for section in content.sections],
         "bars": content.bar_figure,
+        "load": content.load_figure,
     }
     return environment.get_template("page.html").render(
         content=content,
