@@ -94,6 +94,13 @@ def request_options(verb: Verb) -> Verb:
             help="In place of a file's value, as workload.messageSize=4KiB, setup.streams.retention=none; repeatable.",
         ),
         click.option(
+            "--sweep",
+            "sweeps",
+            multiple=True,
+            metavar="PATH=VALUE,...",
+            help="Run with each value in turn, as workload.messageSize=100,1KiB; of several sweeps all combinations.",
+        ),
+        click.option(
             "--url", metavar="URL", help="A server of yours in place of the setup's: redis://, rediss://, unix://."
         ),
         click.option("--duration", type=Duration(), help="Measured time, in place of the workload's: 10s, 5m, 1h."),

@@ -74,6 +74,7 @@ def keep(
         telemetry=telemetry.told(),
         standing=request.standing,
         overrides=request.overrides,
+        sweep=request.sweep,
         caveats=[*course.accounts.caveats, *assessed.caveats],
         partial_reason=course.ending.reason if course.ending else None,
         verdict=assessed.verdict,

@@ -74,6 +74,7 @@ def build_result(
     search: Mapping[str, Any] | None = None,
     standing: Standing | None = None,
     overrides: Sequence[str] = (),
+    sweep: Mapping[str, Any] | None = None,
     caveats: Sequence[Caveat] = (),
     partial_reason: str | None = None,
     verdict: Verdict | None = None,
@@ -99,6 +100,7 @@ def build_result(
         telemetry: what the server and the processes did; None when nobody looked.
         search: how the rate was found; None when it was given.
         standing: where the run stands among those of its command; None when nobody said.
+        sweep: the values of the settings that were swept, by path; None or empty when none was.
         overrides: what the command line put into the files, without secrets.
         caveats: what has to be known with the figures.
         partial_reason: why the run ended before its time; None when it did not.
@@ -128,6 +130,7 @@ def build_result(
         tags=dict(tags),
         standing=standing,
         overrides=tuple(overrides),
+        sweep=dict(sweep or {}),
         begin_time=_iso(begin_time),
         end_time=_iso(end_time),
         partial=partial_reason is not None,

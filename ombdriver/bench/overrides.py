@@ -36,6 +36,11 @@ class Overrides:
     thresholds: Sequence[str] = ()
     abort_on_fail: bool = False
 
+    def fields(self) -> set[str]:
+        """The fields of a workload that are given another value."""
+        given = {"testDuration": self.duration_ns, "warmupDuration": self.warmup_ns, "producerRate": self.rate}
+        return {name for name, value in given.items() if value is not None}
+
     def applied(self, spec: dict[str, Any], own_interval: bool) -> dict[str, Any]:
         """`spec` with what was given; with `own_interval` the workload says itself how long a sample is."""
         data = dict(spec)

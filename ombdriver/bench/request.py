@@ -24,6 +24,7 @@ class Request:
         tags: the user's words for the result.
         command_line: as typed; passwords in it are hidden before it is stored.
         standing: where the run stands among those of its command; None when it is of none.
+        sweep: the values that swept settings have in this run, by path.
         overrides: what the command line has put into the files, without passwords; workload and setup have it already.
     """
 
@@ -36,6 +37,7 @@ class Request:
     command_line: Sequence[str] = ()
     standing: Standing | None = None
     overrides: Sequence[str] = ()
+    sweep: Mapping[str, object] = field(default_factory=dict)
 
 
 def plan_of(request: Request, run_id: str) -> Plan:

@@ -61,7 +61,8 @@ def request_of(
         {**result.tags, **tags},
         command_line,
         Standing(new_run_id()),
-        result.overrides,  # the workload and the setup of the result have them
+        result.overrides,  # the workload and the setup of the result have these, and what was swept
+        result.sweep,
     )
     plan_of(request, "check")
     return result, request

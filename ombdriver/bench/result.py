@@ -115,6 +115,7 @@ class Result:
         run_id: as in the names of the run's topics.
         tags: what the user gave with `--tag`.
         standing: where the run stands among those of its command; None in results of versions that did not say.
+        sweep: the values of the settings that were swept, by path as for `--set`; empty when none was.
         overrides: what `--set` put into the files, as typed, without passwords.
         begin_time, end_time: of the measured window, ISO 8601 in UTC.
         partial: True when the run ended before its time, for `partial_reason`.
@@ -152,6 +153,7 @@ class Result:
     tags: Mapping[str, str]
     standing: Standing | None
     overrides: tuple[str, ...]
+    sweep: Mapping[str, Any]
     begin_time: str
     end_time: str
     partial: bool

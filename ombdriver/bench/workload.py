@@ -104,6 +104,11 @@ class Workload(BaseModel):
     )
     seed: int = Field(0, ge=-(2**63), le=2**63 - 1, description="What random payloads and keys come from.")
     thresholds: Thresholds = Field([], description="Conditions that a run is to meet, as endToEndResponse.p99 < 5ms.")
+    sweep: dict[str, list[Any]] | None = Field(
+        None,
+        exclude=True,
+        description="Settings that take values in turn, as workload.messageSize: [100, 1KiB]; all combinations run.",
+    )
     abort_on_fail: bool = Field(False, description="Whether a run ends as soon as a threshold fails.")
 
     _content: bytes | None = PrivateAttr(None)

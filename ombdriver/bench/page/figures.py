@@ -15,6 +15,7 @@ from ombdriver.bench.page.condensing import Values
 from ombdriver.bench.page.curves import Curve
 from ombdriver.bench.page.load import LoadLine
 from ombdriver.bench.page.styles import INK, Style, style
+from ombdriver.bench.page.swept import FIGURES, Swept
 from ombdriver.bench.page.timeline import Panel, Timeline
 
 Figure = dict[str, Any]
@@ -149,6 +150,20 @@ def load_figure(lines: Sequence[LoadLine]) -> Figure:
     rates = [rate for line in lines for rate in (*line.rates, *line.failed_rates)]
     x_axis = {"type": "log", "title": {"text": "load, messages per second"}} | _ticks([rates], _DECADES_OF_PLOT)
     y_axis = {"type": "log", "title": {"text": "latency, ms"}} | _ticks([values], _DECADES_OF_PLOT)
+    return {"data": data, "layout": _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})}
+
+
+def swept_figure(swept: Swept) -> Figure:
+    """The figures of a sweep over the values of one setting."""
+    together = list(dict.fromkeys(line.name.rpartition(": ")[0] for line in swept.lines))
+    data = []
+    for line in swept.lines:
+        drawn = style(together.index(line.name.rpartition(": ")[0]) * len(FIGURES) + line.kind, line.kind)
+        series = _series(line.name, [escaped(value) for value in line.values], line.figures_ms, drawn, "")
+        data.append(series | {"hovertemplate": f"{escaped(line.name)}: %{{y:.4~g}} ms at %{{x}}<extra></extra>"})
+    x_axis = {"type": "category", "title": {"text": escaped(swept.over)}}
+    y_axis = {"type": "log", "title": {"text": "latency, ms"}}
+    y_axis |= _ticks([line.figures_ms for line in swept.lines], _DECADES_OF_PLOT)
     return {"data": data, "layout": _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})}
 
 

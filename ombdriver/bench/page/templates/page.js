@@ -110,7 +110,7 @@
 
   const figureOf = (element) => {
     const name = element.dataset.figure;
-    if (name === "bars" || name === "load") return figures[name];
+    if (["bars", "load", "swept"].includes(name)) return figures[name];
     if (name !== "curves") return figures.runs[Number(name)];
     const of = figures.curves[chosen(element, "family").value];
     const by = chosen(element, "by");
