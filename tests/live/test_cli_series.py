@@ -1,6 +1,5 @@
 """Several workloads on several setups: their order, what one that fails means for the others, and how it all ends."""
 
-import json
 import re
 import signal
 from pathlib import Path
