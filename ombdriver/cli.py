@@ -20,7 +20,7 @@ from ombdriver.cli_compare import compare
 from ombdriver.cli_options import request_options, result_options
 from ombdriver.cli_runs import carry_out, carry_out_all, showing, told
 from ombdriver.errors import InputError, OmbdriverError
-from ombdriver.exits import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, of_error
+from ombdriver.exits import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_VALID, of_error
 from ombdriver.secrets import redact_text
 
 if TYPE_CHECKING:
@@ -42,14 +42,21 @@ def cli(verbose: int) -> None:
 @request_options
 @result_options
 @click.option("--fail-fast", is_flag=True, help="End with the first run whose exit code is not 0.")
-def run(plain: bool, quiet: bool, prometheus: int | None, fail_fast: bool, **options: Any) -> int:
+@click.option("--resume", is_flag=True, help="Leave out the runs of which the output folder has a whole result.")
+def run(plain: bool, quiet: bool, prometheus: int | None, fail_fast: bool, resume: bool, **options: Any) -> int:
     """Run each workload on each setup, one run after the other, and write a result for each run.
 
     Workloads and setups are shipped ones by name, or files.
     """
     from ombdriver.bench.requests import requests_of
+    from ombdriver.bench.resuming import left_to_run
 
     requests = requests_of(**options, command_line=sys.argv)
+    if resume:
+        whole, requests = requests, left_to_run(requests, options["output"])
+        click.echo(f"ombdriver: {len(whole) - len(requests)} of {len(whole)} runs have a result already", err=True)
+        if not requests:
+            return EXIT_VALID
     for note in dict.fromkeys(note for request in requests for note in request.setup.notes):
         click.echo(f"ombdriver: {note}", err=True)
     with showing(plain, quiet, prometheus) as how:
@@ -86,9 +93,9 @@ def _tell_drift(found: "Sequence[Drift]") -> None:
 @request_options
 def plan(**options: Any) -> None:
     """Print what would run, connecting to nothing."""
-    from ombdriver.bench.benchmark import plan_of
     from ombdriver.bench.plan_text import describe
     from ombdriver.bench.report.series import describe_order
+    from ombdriver.bench.request import plan_of
     from ombdriver.bench.requests import requests_of
 
     requests = requests_of(output=Path(), tags={}, **options)

@@ -26,6 +26,21 @@ class Duration(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
+class Rate(click.ParamType[int]):
+    """`10000`, or `max`, which is 0."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Messages per second; what is no text has been converted before."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return 0 if value == "max" else int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a whole number of messages per second nor max", param, ctx)
+
+
 def read_tags(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
     """`KEY=VALUE`, each."""
     tags = {}
@@ -79,11 +94,22 @@ def request_options(verb: Verb) -> Verb:
             help="In place of a file's value, as workload.messageSize=4KiB, setup.streams.retention=none; repeatable.",
         ),
         click.option(
+            "--sweep",
+            "sweeps",
+            multiple=True,
+            metavar="PATH=VALUE,...",
+            help="Run with each value in turn, as workload.messageSize=100,1KiB; of several sweeps all combinations.",
+        ),
+        click.option(
             "--url", metavar="URL", help="A server of yours in place of the setup's: redis://, rediss://, unix://."
         ),
         click.option("--duration", type=Duration(), help="Measured time, in place of the workload's: 10s, 5m, 1h."),
         click.option("--warmup", type=Duration(), help="Warm-up, in place of the workload's; 0s for none."),
-        click.option("--rate", type=int, help="Messages per second, in place of the workload's producerRate."),
+        click.option(
+            "--rate",
+            type=Rate(),
+            help="Messages per second, in place of the workload's producerRate; max finds the highest sustained.",
+        ),
         click.option("--workers", type=int, help="Processes; chosen by the machine's cores when absent."),
         click.option(
             "--threshold",

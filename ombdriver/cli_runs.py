@@ -19,12 +19,13 @@ from ombdriver.exits import EXIT_INTERRUPTED, EXIT_VALID, of_error, of_result, w
 from ombdriver.secrets import redact_text
 
 if TYPE_CHECKING:
-    from ombdriver.bench.benchmark import Finished, Request
     from ombdriver.bench.compare.trial import Trial
+    from ombdriver.bench.keeping import Finished
     from ombdriver.bench.report.live import LiveView
     from ombdriver.bench.report.prometheus import Exposition
     from ombdriver.bench.report.series import Row
     from ombdriver.bench.report.whole import Whole
+    from ombdriver.bench.request import Request
     from ombdriver.bench.result import Result
 
 

@@ -16,6 +16,7 @@ def take(page_file: Path, picture: Path) -> None:
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=program) as browser:
         page = browser.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme="light")
         page.goto(page_file.resolve().as_uri())
+        page.locator("#comparison .plot").scroll_into_view_if_needed()  # plots are drawn when they are looked at
         page.locator("#comparison .plot .main-svg").first.wait_for()
         page.locator("#comparison").screenshot(path=picture)
 

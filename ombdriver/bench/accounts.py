@@ -52,8 +52,7 @@ class Accounts:
 
     def __init__(self, plan: Plan, collector: Collector, inspector: Inspector | None) -> None:
         self._plan, self._collector = plan, collector
-        reading = {each.subscription for worker in plan.workers for each in worker.consumers}
-        self.reading = [name for name in plan.subscriptions if name in reading]
+        self.reading = plan.reading
         self._ledger = Ledger(plan.lanes, self.reading, exclusive=not plan.shared, checksums=plan.payload.checksums)
         self._audit = Audit(plan, self._ledger, inspector)
         self._trimming = TrimmingHold(plan.trimming.max_entries)

@@ -28,25 +28,31 @@ class Assignment:
         path: the key in such a file, from its top.
         value: as YAML has it.
         text: as typed.
+        by: the option that it was given by.
     """
 
     part: Part
     path: tuple[str, ...]
     value: object
     text: str
+    by: str = "--set"
 
     @property
     def option(self) -> str:
         """What messages call it: `--set workload.messageSize`."""
-        return f"--set {'.'.join((self.part, *self.path))}"
+        return f"{self.by} {'.'.join((self.part, *self.path))}"
 
     def __str__(self) -> str:
         """As typed, without a password."""
         return redact_text(self.text)
 
 
-def parse(text: str) -> Assignment:
+def parse(text: str, by: str = "--set") -> Assignment:
     """An assignment from `PATH=VALUE`, the value being a scalar of YAML, or a list or mapping on one line.
+
+    Args:
+        text: as typed.
+        by: the option that it was given by.
 
     Raises:
         ValueError: if it is none.
@@ -54,19 +60,19 @@ def parse(text: str) -> Assignment:
     name, equals, written = text.partition("=")
     keys = name.split(".")
     if not equals or not all(keys):
-        raise ValueError(f"--set: {shown(redact_text(text))} is not PATH=VALUE; {_EXAMPLE}")
+        raise ValueError(f"{by}: {shown(redact_text(text))} is not PATH=VALUE; {_EXAMPLE}")
     part = next((each for each in _PARTS if each == keys[0]), None)
     if part is None:
         near = nearest(keys[0], _PARTS)
         hint = f"did you mean {'.'.join((near, *keys[1:]))}?" if near else _EXAMPLE
-        raise ValueError(f"--set {name}: begins with neither workload. nor setup.; {hint}")
+        raise ValueError(f"{by} {name}: begins with neither workload. nor setup.; {hint}")
     if len(keys) == 1:
-        raise ValueError(f"--set {name}: names no setting of the {part}; {_EXAMPLE}")
+        raise ValueError(f"{by} {name}: names no setting of the {part}; {_EXAMPLE}")
     try:
         value = parse_value(written)
     except ValueError as error:
-        raise ValueError(f"--set {name}: {error}") from error
-    return Assignment(part, tuple(keys[1:]), value, text)
+        raise ValueError(f"{by} {name}: {error}") from error
+    return Assignment(part, tuple(keys[1:]), value, text, by)
 
 
 def parse_all(texts: Iterable[str]) -> list[Assignment]:

@@ -5,37 +5,32 @@ whatever happened, and starts only when the result is on disk.
 """
 
 import logging
-import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
-from pathlib import Path
 
-from ombdriver import __version__
 from ombdriver.bench import preflight, remarks, store
-from ombdriver.bench.assessment import Circumstances, assess
+from ombdriver.bench.accounts import Accounts
 from ombdriver.bench.collector import Collector
-from ombdriver.bench.course import Course, Show, Stage
+from ombdriver.bench.course import Course
 from ombdriver.bench.driver import Driver, load_driver
 from ombdriver.bench.ensemble import Ensemble
-from ombdriver.bench.environment import fingerprint, host, load_average
+from ombdriver.bench.environment import load_average
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.guard import Guard
 from ombdriver.bench.interrupt import Interrupt
+from ombdriver.bench.keeping import Finished, keep
 from ombdriver.bench.login import connect_url
-from ombdriver.bench.outcome import build_result
-from ombdriver.bench.plan import Plan, make_plan, memory_estimate
+from ombdriver.bench.plan import Plan, memory_estimate
 from ombdriver.bench.report.live import LiveView
-from ombdriver.bench.result import Result
-from ombdriver.bench.series import Standing
+from ombdriver.bench.request import Request, new_run_id, plan_of
+from ombdriver.bench.seeking import Seeking
 from ombdriver.bench.server_url import with_login
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.setup import Setup
+from ombdriver.bench.stages import Show, Stage, Stages
 from ombdriver.bench.telemetry import Telemetry
 from ombdriver.bench.thresholds import Threshold
 from ombdriver.bench.viewing import Viewing
-from ombdriver.bench.workload import Workload
 from ombdriver.errors import OmbdriverError, RunError, ServerError
 
 logger = logging.getLogger(__name__)
@@ -43,55 +38,6 @@ logger = logging.getLogger(__name__)
 READ_BYTES = 1 << 20
 """One read of a consumer should bring about so much at most, whatever the size of the messages."""
 MOST_PER_READ = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the user asks for.
-
-    Attributes:
-        workload: what to send and read.
-        setup: against what.
-        output: the folder of results.
-        workers: how many processes; None chooses by the machine.
-        cores: the processor cores of this machine.
-        tags: the user's words for the result.
-        command_line: as typed; passwords in it are hidden before it is stored.
-        standing: where the run stands among those of its command; None when it is of none.
-        overrides: what the command line has put into the files, without passwords; workload and setup have it already.
-    """
-
-    workload: Workload
-    setup: Setup
-    output: Path
-    workers: int | None
-    cores: int
-    tags: Mapping[str, str] = field(default_factory=dict)
-    command_line: Sequence[str] = ()
-    standing: Standing | None = None
-    overrides: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A result and where it lies."""
-
-    result: Result
-    path: Path
-
-
-def plan_of(request: Request, run_id: str) -> Plan:
-    """What would run.
-
-    Raises:
-        InputError: if that number of workers can't do it.
-    """
-    return make_plan(request.workload, request.setup, run_id, workers=request.workers, cores=request.cores)
-
-
-def new_run_id() -> str:
-    """A name for a run that no other has: 8 letters and digits, fit for a key and for a file's name."""
-    return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(8))
 
 
 async def run(
@@ -131,7 +77,10 @@ async def run(
         thresholds = [Threshold.parse(text) for text in request.workload.thresholds]
         guard = Guard(thresholds if request.workload.abort_on_fail else (), collector)
         check = servers.check if servers else lambda: None
-        course = Course(plan, ensemble, driver, stop, collector, show, check, guard.failed)
+        accounts = Accounts(plan, collector, driver.inspector())
+        stages = Stages(plan, ensemble, driver, stop, accounts, collector, show, check)
+        seeking = Seeking(plan, stages, collector, lambda: telemetry.server_now) if plan.search else None
+        course = Course(plan, stages, accounts, stop, seeking, guard.failed)
         failure: OmbdriverError | None = None
         try:
             await course.run()
@@ -144,7 +93,7 @@ async def run(
         await telemetry.stop()
         course.accounts.caveats += remarks.on_servers(servers.ended() if servers else ())
         course.accounts.caveats += remarks.on_retention(driver.statistics())
-        finished = _keep(request, plan, course, facts, telemetry, thresholds, load_at_start)
+        finished = keep(request, plan, course, facts, telemetry, thresholds, load_at_start)
         on_stored(finished)
         if failure is not None:
             raise failure
@@ -233,57 +182,3 @@ async def _delete_created(driver: Driver, setup: Setup) -> None:
     except OmbdriverError as error:
         url = setup.spec().get("server", {}).get("url", "the server")
         raise RunError(f"{error}; what this run created is still there: `ombdriver clean --url {url}`") from error
-
-
-def _keep(
-    request: Request,
-    plan: Plan,
-    course: Course,
-    facts: Mapping[str, object],
-    telemetry: Telemetry,
-    thresholds: Sequence[Threshold],
-    load_at_start: Sequence[float] | None,
-) -> Finished:
-    assert course.accounts.window is not None
-    assert course.begin_time is not None
-    measured = course.accounts.window.measurements()
-    setup, machine = request.setup.spec(), host()
-    harness = store.latest_calibration(request.output, machine)
-    limit = machine["cpu"]["coresLimit"]
-    circumstances = Circumstances(
-        length_ns=course.accounts.window.length_ns,
-        interval_ns=course.collector.interval_ns,
-        target_rate=plan.rate,
-        ending=course.ending,
-        setup=setup,
-        cores=min(request.cores, limit or request.cores),
-        harness=harness,
-        loopback=request.setup.loopback,
-    )
-    assessed = assess(measured, circumstances, course.accounts.workers, thresholds)
-    result = build_result(
-        measured,
-        version=__version__,
-        run_id=plan.run_id,
-        tags=request.tags,
-        begin_time=course.begin_time,
-        end_time=course.begin_time + timedelta(microseconds=course.accounts.window.length_ns // 1000),
-        driver=request.setup.driver_used,
-        sample_interval_ns=course.collector.interval_ns,
-        workload_spec=request.workload.spec(),
-        workload_sha256=request.workload.sha256,
-        setup=setup,
-        environment=fingerprint(
-            facts, request.command_line, load_at_start=load_at_start, seeds={"workload": request.workload.seed}
-        )
-        | {"workers": course.accounts.workers, "harness": harness},
-        telemetry=telemetry.told(),
-        standing=request.standing,
-        overrides=request.overrides,
-        caveats=[*course.accounts.caveats, *assessed.caveats],
-        partial_reason=course.ending.reason if course.ending else None,
-        verdict=assessed.verdict,
-        thresholds=assessed.thresholds,
-        at_harness_floor=assessed.at_harness_floor,
-    )
-    return Finished(result, store.save(result, request.output))

@@ -20,10 +20,10 @@ import numpy as np
 
 from ombdriver import __version__
 from ombdriver.bench import benchmark, environment
-from ombdriver.bench.benchmark import Request
 from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.recorder import Histogram
 from ombdriver.bench.report.live import QuietView
+from ombdriver.bench.request import Request
 from ombdriver.bench.result import Result
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.ticker import make_ticker

@@ -48,6 +48,16 @@ def gather(names: Sequence[str]) -> list[Gathered]:
     return sorted(read.values(), key=lambda each: (each.result.begin_time, each.source))
 
 
+def results_in(folder: Path) -> list[Gathered]:
+    """The results right in `folder`, the oldest first; none when it does not exist.
+
+    Raises:
+        InputError: if one can't be read.
+    """
+    paths = [str(path) for path in sorted(folder.glob("*.json")) if _is_result(path)]
+    return gather(paths)
+
+
 def _paths(name: str) -> Iterator[Path]:
     path = Path(name)
     if path.is_dir():

@@ -12,6 +12,7 @@ from ombdriver.bench.judgement import Check, Verdict
 from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Distribution, LatencySummaryNs, Measurements
 from ombdriver.bench.result import STATISTICS, Caveat, LatencySummary, Result, Subscription, aggregated
 from ombdriver.bench.result_versions import content_sha256
+from ombdriver.bench.seeking import Found
 from ombdriver.bench.series import Standing
 
 _NS_PER_MS = 1_000_000
@@ -24,6 +25,36 @@ def summary(figures: LatencySummaryNs) -> LatencySummary:
     return LatencySummary(figures.count, *(_ms(getattr(figures, name)) if figures.count else None for name in names))
 
 
+def told_search(found: Found) -> dict[str, Any]:
+    """The `search` of a result."""
+    limits = [probe.limit for probe in found.probes if probe.rate == found.failing and probe.limit is not None]
+    return {
+        "sustainedRate": found.sustained,
+        "failingRate": found.failing,
+        "limit": limits[-1].value if limits else None,
+        "probes": [
+            {
+                "rate": probe.rate,
+                "seconds": round(probe.seconds, 3),
+                "held": probe.held,
+                "reasons": list(probe.reasons),
+                "limit": None if probe.limit is None else probe.limit.value,
+                "achieved": {name: round(rate, 3) for name, rate in probe.achieved.items()},
+                "backlogGrowth": {name: round(rate, 3) for name, rate in probe.growth.items()},
+                "publishResponse": _probed(probe.publish),
+                "endToEndResponse": _probed(probe.end_to_end),
+                "serverCpu": None if probe.server_cpu is None else round(probe.server_cpu, 4),
+            }
+            for probe in found.probes
+        ],
+    }
+
+
+def _probed(figures: LatencySummaryNs) -> dict[str, float | None]:
+    told = summary(figures)
+    return {"p50": told.p50, "p99": told.p99, "p99.9": told.p999}
+
+
 def build_result(
     measured: Measurements,
     *,
@@ -34,13 +65,16 @@ def build_result(
     end_time: datetime,
     driver: str,
     sample_interval_ns: int,
+    target_rate: float,
     workload_spec: Mapping[str, Any],
     workload_sha256: str,
     setup: Mapping[str, Any],
     environment: Mapping[str, Any],
     telemetry: Mapping[str, Any] | None = None,
+    search: Mapping[str, Any] | None = None,
     standing: Standing | None = None,
     overrides: Sequence[str] = (),
+    sweep: Mapping[str, Any] | None = None,
     caveats: Sequence[Caveat] = (),
     partial_reason: str | None = None,
     verdict: Verdict | None = None,
@@ -58,12 +92,15 @@ def build_result(
         end_time: of the measured window; with a time zone.
         driver: its name.
         sample_interval_ns: what one element of the series stands for.
+        target_rate: messages per second that the measurement asked for.
         workload_spec: the resolved workload under OMB's names.
         workload_sha256: its hash.
         setup: the resolved setup, without secrets.
         environment: the fingerprint, without secrets.
         telemetry: what the server and the processes did; None when nobody looked.
+        search: how the rate was found; None when it was given.
         standing: where the run stands among those of its command; None when nobody said.
+        sweep: the values of the settings that were swept, by path; None or empty when none was.
         overrides: what the command line put into the files, without secrets.
         caveats: what has to be known with the figures.
         partial_reason: why the run ended before its time; None when it did not.
@@ -93,6 +130,7 @@ def build_result(
         tags=dict(tags),
         standing=standing,
         overrides=tuple(overrides),
+        sweep=dict(sweep or {}),
         begin_time=_iso(begin_time),
         end_time=_iso(end_time),
         partial=partial_reason is not None,
@@ -109,7 +147,8 @@ def build_result(
         producers_per_topic=workload_spec["producersPerTopic"],
         consumers_per_topic=workload_spec["consumerPerSubscription"],
         subscriptions_per_topic=workload_spec["subscriptionsPerTopic"],
-        target_publish_rate=workload_spec["producerRate"],
+        target_publish_rate=target_rate,
+        search=search,
         sample_interval_seconds=sample_interval_ns / 10**9,
         totals={
             "published": totals.published,

@@ -25,7 +25,7 @@ class Overrides:
     Attributes:
         duration_ns: the measured time.
         warmup_ns: the warm-up.
-        rate: messages per second.
+        rate: messages per second; 0 finds the highest that is sustained.
         thresholds: conditions besides the workload's own.
         abort_on_fail: the run ends as soon as a threshold fails, even if the workload does not say so.
     """
@@ -35,6 +35,11 @@ class Overrides:
     rate: int | None = None
     thresholds: Sequence[str] = ()
     abort_on_fail: bool = False
+
+    def fields(self) -> set[str]:
+        """The fields of a workload that are given another value."""
+        given = {"testDuration": self.duration_ns, "warmupDuration": self.warmup_ns, "producerRate": self.rate}
+        return {name for name, value in given.items() if value is not None}
 
     def applied(self, spec: dict[str, Any], own_interval: bool) -> dict[str, Any]:
         """`spec` with what was given; with `own_interval` the workload says itself how long a sample is."""
@@ -47,6 +52,9 @@ class Overrides:
             data["warmupDuration"] = format_duration(self.warmup_ns)
         if self.rate is not None:
             data["producerRate"] = self.rate
+            if self.rate:  # how the highest one was to be found has no meaning any longer
+                data.pop("slo", None)
+                data.pop("probeDuration", None)
         data["thresholds"] = [*spec["thresholds"], *self.thresholds]
         data["abortOnFail"] = spec["abortOnFail"] or self.abort_on_fail
         return data

@@ -6,9 +6,10 @@ Crosses to the workers by pickle, so it imports neither YAML nor pydantic. Knows
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ombdriver.bench.consumer_work import ConsumerWork
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.payload import PayloadSpec
-from ombdriver.bench.retention_plan import NO_TRIMMING, Trimming, entry_bytes, trimming_of
+from ombdriver.bench.retention_plan import NO_TRIMMING, Trimming, affordable_rate, entry_bytes, trimming_of
 from ombdriver.bench.staffing import shared_out
 from ombdriver.bench.thresholds import Threshold
 from ombdriver.errors import InputError
@@ -31,6 +32,12 @@ TRIM_SLACK = 100
 
 KEPT_UNACKNOWLEDGED_S = 10
 """Seconds of traffic that lie there when what was acknowledged is cut, as long as the groups keep up."""
+
+SEARCHED_RATE = 50_000
+"""Messages per second that a run is laid out for when the highest rate is to be found, if memory allows."""
+SEARCH_START = 1_000
+"""The first rate that a search tries."""
+USUAL_PROBES = 20
 
 Role = Literal["produce", "consume", "both"]
 
@@ -71,6 +78,21 @@ class WorkerPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """How the highest rate that is sustained is to be found.
+
+    Attributes:
+        start: the first rate that is tried, and that of the warm-up.
+        probe_ns: how long a rate is tried, after it has settled.
+        slo: a threshold that a rate must meet besides; None for none.
+    """
+
+    start: int
+    probe_ns: int
+    slo: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run will do.
 
@@ -84,13 +106,15 @@ class Plan:
         producers: how many producers there are in all.
         workers: the processes.
         payload: bytes and keys of the messages.
-        rate: messages per second of all producers together.
+        rate: messages per second of all producers together; with a search, what the run is laid out for.
+        search: how the rate is found; None when it is given.
         warmup_ns: the warm-up; 0 for none.
         test_ns: the measured time.
         sample_interval_ns: the time that one sample of a series covers.
         drain_timeout_ns: how long what is in flight at the end is waited for.
         trimming: what each partition keeps.
         max_in_flight: messages that each producer may have without a reply; None leaves it to the driver.
+        consumer_work: what a consumer does with each message; None for nothing.
         plain: whether streams are read without groups, each consumer seeing all.
     """
 
@@ -107,8 +131,10 @@ class Plan:
     test_ns: int
     sample_interval_ns: int
     drain_timeout_ns: int
+    search: SearchPlan | None = None
     trimming: Trimming = NO_TRIMMING
     max_in_flight: int | None = None
+    consumer_work: ConsumerWork | None = None
     plain: bool = False
 
     @property
@@ -146,14 +172,21 @@ class Plan:
         return len(readers) > len(set(readers))
 
     @property
+    def reading(self) -> tuple[str, ...]:
+        """The subscriptions that somebody reads."""
+        found = {each.subscription for worker in self.workers for each in worker.consumers}
+        return tuple(name for name in self.subscriptions if name in found)
+
+    @property
     def readers(self) -> int:
         """Consumers as the server sees them: blocking connections."""
         return sum(len(worker.consumers) for worker in self.workers)
 
     @property
     def messages(self) -> int:
-        """How many messages the schedules of warm-up and measured time hold together."""
-        return sum(-(-duration * self.rate // 10**9) for duration in (self.warmup_ns, self.test_ns))
+        """How many messages the schedules hold together; with a search, about so many."""
+        search_ns = 0 if self.search is None else USUAL_PROBES * self.search.probe_ns
+        return sum(-(-duration * self.rate // 10**9) for duration in (self.warmup_ns, search_ns, self.test_ns))
 
 
 def memory_estimate(plan: Plan) -> int:
@@ -182,6 +215,11 @@ def make_plan(workload: "Workload", setup: "Setup", run_id: str, *, workers: int
     Raises:
         InputError: if that number of workers can't do it.
     """
+    rate = workload.producer_rate
+    search = None
+    if workload.finds_the_maximum:
+        rate = min(SEARCHED_RATE, affordable_rate(workload.message_size))
+        search = SearchPlan(min(SEARCH_START, rate), workload.probe_duration, workload.slo)
     topics = tuple(
         TopicSpec(f"{TOPIC_PREFIX}{run_id}-{number:04d}", workload.partitions_per_topic)
         for number in range(workload.topics)
@@ -201,7 +239,7 @@ def make_plan(workload: "Workload", setup: "Setup", run_id: str, *, workers: int
         processes: tuple[WorkerPlan, ...] = (WorkerPlan(0, "both", tuple(producers), tuple(readers)),)
     else:
         copies = len({each.subscription for each in readers})
-        producing, consuming = shared_out(workers, cores, workload.producer_rate, copies, len(producers), len(readers))
+        producing, consuming = shared_out(workers, cores, rate, copies, len(producers), len(readers))
         processes = (
             *(WorkerPlan(n, "produce", tuple(producers[n::producing])) for n in range(producing)),
             *(WorkerPlan(producing + n, "consume", (), tuple(readers[n::consuming])) for n in range(consuming)),
@@ -215,19 +253,21 @@ def make_plan(workload: "Workload", setup: "Setup", run_id: str, *, workers: int
         producers=len(producers),
         workers=processes,
         payload=workload.payload,
-        rate=workload.producer_rate,
+        rate=rate,
         warmup_ns=workload.warmup_ns,
         test_ns=workload.test_ns,
         sample_interval_ns=workload.sample_interval_ns,
         drain_timeout_ns=workload.drain_timeout_ns,
+        search=search,
         trimming=trimming_of(
             setup.streams.keeping,
-            rate=workload.producer_rate,
+            rate=rate,
             partitions=workload.topics * workload.partitions_per_topic,
             message_size=workload.message_size,
             keyed=workload.key_distributor != "NO_KEY",
         ),
         max_in_flight=workload.max_in_flight,
+        consumer_work=workload.work,
         plain=plain,
     )
 

@@ -12,7 +12,6 @@ SHOWN_WORKERS = 16
 
 def describe(plan: Plan, workload: Workload, setup: Setup) -> str:
     """What would run: one fact per line, the last one ended by a line feed."""
-    bytes_per_second = plan.rate * plan.payload.size
     facts = [
         ("workload", f"{workload.name} (sha256 {workload.sha256[:12]})"),
         ("setup", _setup(setup)),
@@ -20,8 +19,8 @@ def describe(plan: Plan, workload: Workload, setup: Setup) -> str:
         ("stream keys", _keys(plan)),
         ("subscriptions", _subscriptions(plan, workload)),
         ("messages", f"{plan.payload.size:,} bytes, {_payload(workload)}, {_keyed(workload)}"),
-        ("rate", f"{plan.rate:,} msg/s in all, {format_size(bytes_per_second)}/s"),
-        ("producers", f"{plan.producers:,}, {plan.rate / plan.producers:,.6g} msg/s each"),
+        ("rate", _rate(plan)),
+        ("producers", _producers(plan)),
         ("phases", _phases(plan)),
         ("expected", _expected(plan)),
         ("workers", f"{len(plan.workers)}"),
@@ -35,6 +34,21 @@ def describe(plan: Plan, workload: Workload, setup: Setup) -> str:
     if workload.thresholds:
         facts += zip(["thresholds", *[""] * len(workload.thresholds)], _thresholds(workload), strict=True)
     return "".join(f"{name:<14} {fact}\n" for name, fact in facts)
+
+
+def _rate(plan: Plan) -> str:
+    bytes_per_second = format_size(plan.rate * plan.payload.size)
+    if plan.search is None:
+        return f"{plan.rate:,} msg/s in all, {bytes_per_second}/s"
+    slo = f" with {plan.search.slo}" if plan.search.slo else ""
+    return (
+        f"the highest that is sustained{slo}, from {plan.search.start:,} msg/s on; laid out for {plan.rate:,} msg/s"
+        f" in all, {bytes_per_second}/s"
+    )
+
+
+def _producers(plan: Plan) -> str:
+    return f"{plan.producers:,}" + ("" if plan.search else f", {plan.rate / plan.producers:,.6g} msg/s each")
 
 
 def _count(number: int, noun: str) -> str:
@@ -95,10 +109,14 @@ def _keyed(workload: Workload) -> str:
 def _phases(plan: Plan) -> str:
     warmup = f"warm-up {format_duration(plan.warmup_ns)}" if plan.warmup_ns else "no warm-up"
     test, drain = format_duration(plan.test_ns), format_duration(plan.drain_timeout_ns)
-    return f"{warmup}, measured {test} in samples of {format_duration(plan.sample_interval_ns)}, drain up to {drain}"
+    search = "" if plan.search is None else f"search by probes of {format_duration(plan.search.probe_ns)}, "
+    samples = f"in samples of {format_duration(plan.sample_interval_ns)}"
+    return f"{warmup}, {search}measured {test} {samples}, drain up to {drain}"
 
 
 def _expected(plan: Plan) -> str:
+    if plan.search is not None:
+        return "what the rate that is found makes"
     measured = -(-plan.test_ns * plan.rate // 10**9)
     groups = len(plan.subscriptions)
     return f"{measured:,} published in the measured time, {measured * groups:,} received ({_count(groups, 'group')})"
@@ -138,4 +156,5 @@ def _retention(plan: Plan) -> str:
     seconds = trimming.max_entries / share
     told = f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"
     about = "" if trimming.exact else "about "
-    return f"{about}{trimming.max_entries:,} entries per partition, {told} s of its even share of the traffic"
+    of = "its even share of the traffic" if plan.search is None else f"its even share of {plan.rate:,} msg/s"
+    return f"{about}{trimming.max_entries:,} entries per partition, {told} s of {of}"

@@ -1,19 +1,20 @@
 """What a user names and overrides -> requests that can be run, in their order; all faults of it in one error."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from ombdriver.bench import catalogue
 from ombdriver.bench.assignments import Assignment, parse_all
-from ombdriver.bench.benchmark import Request, new_run_id, plan_of
 from ombdriver.bench.driver import load_driver
 from ombdriver.bench.environment import usable_cores
 from ombdriver.bench.login import connect_url
 from ombdriver.bench.overrides import Overrides
+from ombdriver.bench.request import Request, new_run_id, plan_of
 from ombdriver.bench.series import MOST_REPEATS, ordered
 from ombdriver.bench.setup import Setup
+from ombdriver.bench.sweeps import Combination, combinations, name_given, named, parse_sweeps, values_of
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import InputError
 
@@ -34,6 +35,7 @@ def requests_of(
     tags: Mapping[str, str],
     repeats: int = 1,
     assignments: Sequence[str] = (),
+    sweeps: Sequence[str] = (),
     thresholds: Sequence[str] = (),
     abort_on_fail: bool = False,
     command_line: Sequence[str] = (),
@@ -52,6 +54,7 @@ def requests_of(
         tags: the user's words for the results.
         repeats: how often each workload meets each setup.
         assignments: `PATH=VALUE`, each, put into the files before they are validated.
+        sweeps: `PATH=VALUE,VALUE`, each, besides those of the workload files; all combinations run.
         thresholds: conditions besides each workload's own.
         abort_on_fail: each run ends as soon as a threshold fails.
         command_line: as typed.
@@ -70,29 +73,96 @@ def requests_of(
     faults += _faults_of_url(url, setups, given)
     one_url = url if len(setups) == 1 else None
     overrides = Overrides(duration, warmup, rate, thresholds, abort_on_fail)
-    read_setups = _each(setups, lambda name: _setup(name, one_url, given), faults)
+    of_workloads: list[str] = []
+    variants = [
+        variant
+        for found in _each(workloads, lambda name: _variants(name, given, sweeps, overrides), of_workloads)
+        for variant in found or ()
+    ]
+    wanted = {
+        (name, named("", values)): values
+        for name in setups
+        for values in [values for variant in variants for values in variant.setups] or [()]
+    }
     read = _each(
-        workloads, lambda name: Workload.load(catalogue.resolve(name), given).with_overrides(overrides), faults
+        list(wanted.items()), lambda one: _setup(one[0][0], one[1], one_url, given), faults, lambda one: one[0][0]
     )
-    faults += _called_alike(setups, read_setups)
+    read_setups = dict(zip(wanted, read, strict=True))
+    faults += of_workloads
+    first = [next(made for (name, _), made in read_setups.items() if name == word) for word in setups]
+    faults += _called_alike(setups, first)
     texts = [str(one) for one in given]
     requests = [
-        Request(workload, setup, output, workers, usable_cores(), tags, command_line, overrides=texts)
-        for workload in read
-        for setup in read_setups
-        if workload and setup
+        [
+            Request(
+                variant.workload,
+                setup,
+                output,
+                workers,
+                usable_cores(),
+                tags,
+                command_line,
+                overrides=texts,
+                sweep=values_of((*variant.combination, *combination)),
+            )
+            for name in setups
+            for combination in variant.setups
+            if (setup := read_setups[name, named("", combination)])
+        ]
+        for variant in variants
     ]
-    _each(requests, lambda one: plan_of(one, "check"), faults, lambda one: f"{one.workload.name} x {one.setup.name}")
+    every = [request for some in requests for request in some]
+    _each(every, lambda one: plan_of(one, "check"), faults, lambda one: f"{one.workload.name} x {one.setup.name}")
     if faults:
         raise InputError(faults)
     return [
-        replace(requests[workload * len(setups) + setup], standing=standing)
-        for workload, setup, standing in ordered(new_run_id(), len(workloads), len(setups), repeats)
+        replace(requests[workload][setup], standing=standing)
+        for workload, setup, standing in ordered(new_run_id(), [len(some) for some in requests], repeats)
     ]
 
 
-def _setup(name: str, url: str | None, given: Sequence[Assignment]) -> Setup:
-    setup = Setup.load(name, given)
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """A workload with one combination of the values that are swept, and those of the setups that it meets."""
+
+    workload: Workload
+    combination: Combination
+    setups: tuple[Combination, ...]
+
+
+def _variants(
+    name: str, given: Sequence[Assignment], sweeps: Sequence[str], overrides: Overrides
+) -> Sequence[_Variant]:
+    path = catalogue.resolve(name)
+    base = Workload.load(path, given)
+    swept = parse_sweeps(sweeps, base.sweep)
+    overridden = overrides.fields() & {one.name.removeprefix("workload.") for one in swept}
+    if overridden:
+        raise InputError(f"--sweep workload.{min(overridden)}: leave out the option that gives it a single value")
+    setups = tuple(combinations(swept, "setup"))
+    faults: list[str] = []
+    made = _each(
+        combinations(swept, "workload"),
+        lambda values: _Variant(_workload(path, given, values, overrides), values, setups),
+        faults,
+        lambda values: named(base.name, values),
+    )
+    if faults:
+        raise InputError(faults)
+    return [variant for variant in made if variant]
+
+
+def _workload(path: Path, given: Sequence[Assignment], values: Combination, overrides: Overrides) -> Workload:
+    workload = Workload.load(path, [*given, *values])
+    if values:
+        workload = Workload.load(path, [*given, *values, name_given("workload", named(workload.name, values))])
+    return workload.with_overrides(overrides)
+
+
+def _setup(name: str, values: Combination, url: str | None, given: Sequence[Assignment]) -> Setup:
+    setup = Setup.load(name, [*given, *values])
+    if values:
+        setup = Setup.load(name, [*given, *values, name_given("setup", named(setup.name, values))])
     if url is not None:
         setup = setup.with_url(url)
     try:
@@ -122,7 +192,7 @@ def _each(
                 told.setdefault(fault, []).append(name(one))
     for fault, by in told.items():
         whose = fault.startswith("--") and len(by) < len(given) and not any(repr(name) in fault for name in by)
-        faults.append(f"{', '.join(by)}: {fault}" if whose else fault)
+        faults.append(f"{', '.join(dict.fromkeys(by))}: {fault}" if whose else fault)
     return made
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ombdriver.bench import store
-from ombdriver.bench.benchmark import Request, new_run_id, plan_of
 from ombdriver.bench.drift import Drift, drift
 from ombdriver.bench.driver import load_driver
 from ombdriver.bench.environment import host, usable_cores
+from ombdriver.bench.request import Request, new_run_id, plan_of
 from ombdriver.bench.result import Result
 from ombdriver.bench.series import Standing
 from ombdriver.bench.server_url import check_url
@@ -61,7 +61,8 @@ def request_of(
         {**result.tags, **tags},
         command_line,
         Standing(new_run_id()),
-        result.overrides,  # the workload and the setup of the result have them
+        result.overrides,  # the workload and the setup of the result have these, and what was swept
+        result.sweep,
     )
     plan_of(request, "check")
     return result, request

@@ -115,6 +115,7 @@ class Result:
         run_id: as in the names of the run's topics.
         tags: what the user gave with `--tag`.
         standing: where the run stands among those of its command; None in results of versions that did not say.
+        sweep: the values of the settings that were swept, by path as for `--set`; empty when none was.
         overrides: what `--set` put into the files, as typed, without passwords.
         begin_time, end_time: of the measured window, ISO 8601 in UTC.
         partial: True when the run ended before its time, for `partial_reason`.
@@ -126,7 +127,8 @@ class Result:
         message_size: bytes, stamp included.
         partitions: per topic.
         consumers_per_topic: per topic and subscription, as OMB means it.
-        target_publish_rate: messages per second over all producers.
+        target_publish_rate: messages per second over all producers; with a search, what it found.
+        search: how the rate was found: `sustainedRate`, `failingRate`, `limit`, all `probes`; None when it was given.
         sample_interval_seconds: the length of an interval in `rates` and `series`.
         totals: `published`, `publishErrors`, `indeterminate` (of these), `unsent`, `unanswered`, `received`; messages
             of the measured window.
@@ -151,6 +153,7 @@ class Result:
     tags: Mapping[str, str]
     standing: Standing | None
     overrides: tuple[str, ...]
+    sweep: Mapping[str, Any]
     begin_time: str
     end_time: str
     partial: bool
@@ -168,6 +171,7 @@ class Result:
     consumers_per_topic: int
     subscriptions_per_topic: int
     target_publish_rate: float
+    search: Mapping[str, Any] | None
     sample_interval_seconds: float
     totals: Mapping[str, int]
     delivery: tuple[Delivery, ...]

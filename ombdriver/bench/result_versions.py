@@ -32,6 +32,8 @@ ADDED: Mapping[str, Callable[[Data], Any]] = {
     "atHarnessFloor": lambda _: [],
     "standing": lambda _: None,
     "overrides": lambda _: [],
+    "search": lambda _: None,
+    "sweep": lambda _: {},
 }
 """Keys that came without a new formatVersion, and what they are in a result that was written before them."""
 

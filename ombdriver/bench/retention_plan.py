@@ -112,3 +112,8 @@ def entries_to_keep(retention: Retention, *, rate: int, partitions: int, message
     kept, least = (-(-seconds * share // partitions) for seconds in (KEPT_SECONDS, LEAST_SECONDS))
     affordable = MAX_KEPT_BYTES // (partitions * entry_bytes(message_size))
     return max(LEAST_ENTRIES, least, min(affordable, max(USUAL_LEAST_ENTRIES, kept)))
+
+
+def affordable_rate(message_size: int) -> int:
+    """Messages per second of which `auto` can keep the least time within its memory; 1 or more."""
+    return max(1, MAX_KEPT_BYTES // (entry_bytes(message_size) * LEAST_SECONDS))

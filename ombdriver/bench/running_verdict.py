@@ -32,7 +32,6 @@ class RunningVerdict:
 
     def __init__(self, plan: Plan, collector: Collector) -> None:
         self._plan, self._collector = plan, collector
-        self._reading = {each.subscription for worker in plan.workers for each in worker.consumers}
         self._before: Sequence[ProcessFigures] = ()
         self._next_ns = LEAST_ELAPSED_NS
         self.latest: Verdict | None = None
@@ -48,25 +47,41 @@ class RunningVerdict:
         """The verdict by what there is after `elapsed_ns` of `phase`; None when that is too little."""
         if elapsed_ns >= self._next_ns:
             self._next_ns = next_look_ns(elapsed_ns)
-            self.latest = judge(self._facts(SoFar(self._collector, phase, elapsed_ns), phase.rate))
+            sofar = SoFar(self._collector, phase, elapsed_ns)
+            self.latest = judge(facts_so_far(sofar, self._plan, phase.rate, self._before, self._collector.processes()))
         return self.latest
 
-    def _facts(self, sofar: SoFar, target_rate: float) -> Facts:
-        lag, response = (sofar.latency(name, None) for name in ("scheduleLag", "publishResponse"))
-        workers = told_workers(self._plan.workers, self._before, self._collector.processes())
-        reading = [name for name in self._plan.subscriptions if name in self._reading]
-        published, failed = (sofar.latency(name, None).count for name in ("publish", "failed"))
-        return Facts(
-            window_ns=sofar.elapsed_ns,
-            schedule_lag_p99_ns=_p99(lag),
-            publish_response_p99_ns=_p99(response),
-            workers=[worker_facts(number, each) for number, each in enumerate(workers)],
-            target_rate=target_rate,
-            achieved=achieved(sofar, reading, target_rate, sofar.intervals * self._collector.interval_ns),
-            due=published + failed,
-            errors=failed,
-            intervals=sofar.intervals,
-        )
+
+def facts_so_far(
+    sofar: SoFar,
+    plan: Plan,
+    target_rate: float,
+    before: Sequence[ProcessFigures],
+    after: Sequence[ProcessFigures],
+) -> Facts:
+    """What the rules of the verdict look at, as far as it is known while a phase runs.
+
+    Args:
+        sofar: its figures.
+        plan: the run.
+        target_rate: messages per second that were asked for.
+        before: what the workers had taken at the beginning of the figures.
+        after: at their end.
+    """
+    lag, response = (sofar.latency(name, None) for name in ("scheduleLag", "publishResponse"))
+    workers = told_workers(plan.workers, before, after)
+    published, failed = (sofar.latency(name, None).count for name in ("publish", "failed"))
+    return Facts(
+        window_ns=sofar.length_ns,
+        schedule_lag_p99_ns=_p99(lag),
+        publish_response_p99_ns=_p99(response),
+        workers=[worker_facts(number, each) for number, each in enumerate(workers)],
+        target_rate=target_rate,
+        achieved=achieved(sofar, plan.reading, target_rate, sofar.intervals * sofar.interval_ns),
+        due=published + failed,
+        errors=failed,
+        intervals=sofar.intervals,
+    )
 
 
 def _p99(latency: LatencySummaryNs) -> int | None:

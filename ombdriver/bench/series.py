@@ -5,7 +5,7 @@ alike: a block holds every setup once, and each block begins with the setup afte
 For two setups that is ABBA ABBA. Blocks are what a comparison is made within.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -43,19 +43,18 @@ def block_order(setups: int, block: int) -> list[int]:
     return [(block - 1 + position) % setups for position in range(setups)]
 
 
-def ordered(series_id: str, workloads: int, setups: int, repeats: int) -> Iterator[tuple[int, int, Standing]]:
+def ordered(series_id: str, setups: Sequence[int], repeats: int) -> Iterator[tuple[int, int, Standing]]:
     """The runs of a command in their order: which workload, which setup (both from 0), and where the run stands.
 
     Args:
         series_id: of the command.
-        workloads: how many; each has all of its runs before the next one begins.
-        setups: how many.
+        setups: how many each workload meets; each workload has all of its runs before the next one begins.
         repeats: how often each workload meets each setup.
     """
-    runs = workloads * setups * repeats
+    runs = sum(setups) * repeats
     number = 0
-    for workload in range(workloads):
+    for workload, count in enumerate(setups):
         for block in range(1, repeats + 1):
-            for position, setup in enumerate(block_order(setups, block), start=1):
+            for position, setup in enumerate(block_order(count, block), start=1):
                 number += 1
                 yield workload, setup, Standing(series_id, number, runs, block, position, repeats)

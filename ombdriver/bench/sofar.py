@@ -3,6 +3,7 @@
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.measurements import LatencySummaryNs
+from ombdriver.bench.recorder import Histogram
 from ombdriver.bench.window import summarise
 
 SECOND = 10**9
@@ -21,10 +22,11 @@ class SoFar:
         collector: holds the figures.
         phase: which phase.
         elapsed_ns: how much of it has passed.
+        since: leaves out that many intervals at its beginning.
     """
 
-    def __init__(self, collector: Collector, phase: Phase, elapsed_ns: int) -> None:
-        self._collector, self._phase, self.elapsed_ns = collector, phase, elapsed_ns
+    def __init__(self, collector: Collector, phase: Phase, elapsed_ns: int, since: int = 0) -> None:
+        self._collector, self._phase, self.elapsed_ns, self._since = collector, phase, elapsed_ns, since
         self._summaries: dict[tuple[str, str | None], LatencySummaryNs] = {}
 
     def __repr__(self) -> str:
@@ -32,24 +34,41 @@ class SoFar:
 
     @property
     def intervals(self) -> int:
-        """Sample intervals that are complete."""
-        return self.elapsed_ns // self._collector.interval_ns
+        """Sample intervals that are complete, and not left out."""
+        return max(0, self.elapsed_ns // self._collector.interval_ns - self._since)
+
+    @property
+    def interval_ns(self) -> int:
+        """The length of a sample interval."""
+        return self._collector.interval_ns
+
+    @property
+    def length_ns(self) -> int:
+        """The time that is not left out, also of an interval that is not complete."""
+        return self.elapsed_ns - self._since * self._collector.interval_ns
+
+    def histogram(self, family: str, group: str | None = None) -> Histogram:
+        """All samples so far, or those of the complete intervals that are not left out."""
+        if not self._since:
+            return self._collector.histogram(self._phase, family, group)
+        every = range(self._since, self._since + self.intervals)
+        return Histogram.total(self._collector.histogram(self._phase, family, group, at) for at in every)
 
     def latency(self, name: str, group: str | None) -> LatencySummaryNs:
         """See `Source`."""
         if (name, group) not in self._summaries:
-            self._summaries[name, group] = summarise(self._collector.histogram(self._phase, name, group))
+            self._summaries[name, group] = summarise(self.histogram(name, group))
         return self._summaries[name, group]
 
     def count(self, name: str, group: str | None, attribute: str) -> int | None:
         """See `Source`."""
-        return self._collector.histogram(self._phase, _COUNTED[attribute], group).count
+        return self.histogram(_COUNTED[attribute], group).count
 
     def rate(self, name: str, group: str | None) -> float | None:
         """See `Source`. Over the intervals that are complete."""
         if not self.intervals:
             return None
-        kind, every = _KINDS[name], range(self.intervals)
+        kind, every = _KINDS[name], range(self._since, self._since + self.intervals)
         groups = [group] if kind != "received" or group else self._collector.subscriptions
         counted = sum(self._collector.count(self._phase, kind, each, at) for each in groups for at in every)
         return counted * 1e9 / (self.intervals * self._collector.interval_ns)

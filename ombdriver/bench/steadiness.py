@@ -86,13 +86,13 @@ def _p_value(values: Floats, slope: float) -> float:
     score = float(np.sign(values[second] - values[first]).sum())
     _, ties = np.unique(values, return_counts=True)
     variance = (n * (n - 1) * (2 * n + 5) - float((ties * (ties - 1) * (2 * ties + 5)).sum())) / 18
-    variance *= _inflation(values - slope * np.arange(n))
+    variance *= inflation(values - slope * np.arange(n))
     if variance <= 0:
         return 1.0
     return math.erfc(max(abs(score) - 1, 0) / math.sqrt(2 * variance))
 
 
-def _inflation(left: Floats) -> float:
+def inflation(left: Floats) -> float:
     """How much more the score varies than that of independent values, from what is `left` without the trend."""
     n = len(left)
     centred = left - left.mean()

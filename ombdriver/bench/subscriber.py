@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from ombdriver.bench.arrivals import Arrivals
+from ombdriver.bench.consumer_work import Working
 from ombdriver.bench.driver import Batch, DriverConsumer
 from ombdriver.bench.figures import Book
 from ombdriver.bench.lanes import SEQUENCES
@@ -46,9 +47,11 @@ class Subscriber:
         expected: what may come.
         subscription: the group's name.
         book: takes the figures.
+        working: what it does with each message before that is acknowledged; None for nothing.
     """
 
-    def __init__(self, expected: Expected, subscription: str, book: Book) -> None:
+    def __init__(self, expected: Expected, subscription: str, book: Book, working: Working | None = None) -> None:
+        self._working = working
         self._expected, self.subscription, self._book = expected, subscription, book
         self._stamps: list[bytes] = []
         self._counts: list[int] = []
@@ -91,6 +94,8 @@ class Subscriber:
             self._arrivals.append(batch.arrival_ns)
             self.received += count
             self._held += count
+            if self._working is not None:
+                await self._working.do(count, lambda: self._leaving)
             consumer.acknowledge(batch, partial(self._acknowledged, batch.arrival_ns, count))
             if self._held >= FOLD:
                 self.fold()

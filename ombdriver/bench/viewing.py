@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 
 from ombdriver.bench.collector import Collector
-from ombdriver.bench.course import Stage
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.look import ServerNow
 from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, LatencySummaryNs
@@ -12,19 +11,21 @@ from ombdriver.bench.plan import Plan
 from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.report.progress import GroupProgress, Progress, ServerProgress, TotalsProgress
 from ombdriver.bench.running_verdict import RunningVerdict
+from ombdriver.bench.stages import Stage
 from ombdriver.bench.window import summarise
 
 WAITING_EVERY_S = 1.0
 """How often a wait is shown."""
 _WAITING = {
     Stage.READY: "until every group has received from every partition",
+    Stage.SEARCH: "until what the probe has left behind is drained",
     Stage.CUT: "until nothing of the warm-up is on its way",
     Stage.DRAIN: "until everything sent has been received",
 }
 
 
 class Viewing:
-    """Turns what a `Course` tells into updates of a view.
+    """Turns what a `Stages` tell into updates of a view.
 
     Args:
         view: what to show it on.
@@ -43,7 +44,7 @@ class Viewing:
         self._phase: Phase | None = None
 
     def show(self, stage: Stage, phase: Phase | None, interval: int) -> None:
-        """`course.Show`."""
+        """`stages.Show`."""
         if phase is None:
             now = time.monotonic()
             since = self._since.setdefault(stage, now)
@@ -52,6 +53,7 @@ class Viewing:
                 self._view.update(self._waiting(stage, now - since))
         elif interval >= 0:
             self._phase = phase
+            self._since.clear()
             self._view.update(self._interval(stage, phase, interval))
         elif stage is Stage.MEASURE:
             self._verdict.begin()
@@ -73,12 +75,13 @@ class Viewing:
     def _interval(self, stage: Stage, phase: Phase, interval: int) -> Progress:
         elapsed_ns = (interval + 1) * self._collector.interval_ns
         later_ns = self._plan.test_ns if stage is Stage.WARM_UP else 0
-        now = self._server_now()
+        now, searching = self._server_now(), stage is Stage.SEARCH
         return Progress(
             phase=stage.value,
             elapsed_s=elapsed_ns / 1e9,
-            phase_total_s=phase.duration_ns / 1e9,
-            left_s=(phase.duration_ns - elapsed_ns + later_ns) / 1e9,
+            phase_total_s=None if searching else phase.duration_ns / 1e9,
+            left_s=None if searching else (phase.duration_ns - elapsed_ns + later_ns) / 1e9,
+            message=phase.name if searching else None,
             target_rate=phase.rate,
             publish_rate=self._rate(phase, "published", None, interval),
             publish_error_rate=self._rate(phase, "failed", None, interval),

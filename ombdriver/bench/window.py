@@ -101,6 +101,11 @@ class Window:
         most = most_for(len(collector.subscriptions), len(GROUP_FAMILIES))
         self._groups_merged_by = merged_by(self.intervals, collector.interval_ns, most)
 
+    @property
+    def interval_ns(self) -> int:
+        """The length of a sample interval."""
+        return self._collector.interval_ns
+
     def rate(self, kind: str, group: str | None, interval: int) -> float:
         """Events per second in one interval; the last one may be shorter than the others."""
         start_ns = interval * self._collector.interval_ns

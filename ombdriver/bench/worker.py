@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Protocol
 
 from ombdriver.bench import accounting, orders, subscriber
+from ombdriver.bench.consumer_work import Working
 from ombdriver.bench.driver import Driver, DriverConsumer, load_driver
 from ombdriver.bench.figures import Book
 from ombdriver.bench.payload import KeySource, PayloadPool, run_number
@@ -71,7 +72,7 @@ class Worker:
             dealt = {} if planned.partitions is None else {"partitions": planned.partitions}
             consumer = await driver.create_consumer(planned.topics, planned.subscription, planned.name, **dealt)
             self._consumers.append(consumer)
-            reader = Subscriber(expected, planned.subscription, self._book)
+            reader = Subscriber(expected, planned.subscription, self._book, self._working(len(self._consumers)))
             self._subscribers.append(reader)
             self._reading.append(subscriber.start(reader, consumer, self.fail))
         if not job.worker.producers:
@@ -85,6 +86,12 @@ class Worker:
             senders.append(sender)
         pool = PayloadPool(plan.payload)
         self._publisher = Publisher(run, senders, plan.producers, pool, self._book, time.monotonic_ns, make_ticker)
+
+    def _working(self, consumer: int) -> Working | None:
+        plan, worker = self._job.plan, self._job.worker.index
+        if plan.consumer_work is None:
+            return None
+        return Working(plan.consumer_work, (abs(plan.payload.seed), worker, consumer))
 
     # -- orders ----------------------------------------------------------------------------------------------------
 

@@ -14,21 +14,26 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.assignments import Assignment, assigned
+from ombdriver.bench.consumer_work import ConsumerWork
 from ombdriver.bench.faults import Fault, FieldNames, faults_of, sentences
 from ombdriver.bench.overrides import Overrides
 from ombdriver.bench.payload import KeyDistributor, PayloadSpec
 from ombdriver.bench.payloadfile import check_size, read_payload
-from ombdriver.bench.text import MINUTE, format_duration
+from ombdriver.bench.text import MINUTE, SECOND, format_duration
 from ombdriver.bench.workload_fields import (
+    FIND_THE_MAXIMUM,
     MAX_READERS,
     MAX_STREAMS,
     DrainTimeout,
     MessageSize,
     Name,
+    ProbeDuration,
+    ProducerRate,
     SampleInterval,
     TestDuration,
     Thresholds,
     WarmupDuration,
+    Work,
     check_conditions,
     group_names,
     with_short_interval,
@@ -67,8 +72,14 @@ class Workload(BaseModel):
     subscriptions_per_topic: int = Field(ge=0, le=1_000, description="Consumer groups; each receives every message.")
     producers_per_topic: int = Field(ge=1, le=10_000, description="Producers of each topic.")
     consumer_per_subscription: int = Field(ge=0, le=10_000, description="Consumers that share a group's messages.")
-    producer_rate: int = Field(
-        le=10_000_000, json_schema_extra={"minimum": 1}, description="Messages per second, of all producers together."
+    producer_rate: ProducerRate = Field(
+        description="Messages per second, of all producers together; 0 or max: the highest that is sustained is found."
+    )
+    slo: str | None = Field(
+        None, description="A condition that a rate must meet to be sustained, as endToEndResponse.p99 < 10ms."
+    )
+    probe_duration: ProbeDuration = Field(
+        "5s", validate_default=True, description="How long each rate is tried when the highest one is to be found."
     )
     consumer_backlog_size_gb: int = Field(0, ge=0, alias="consumerBacklogSizeGB", description="0: no backlog is built.")
     backlog_drain_ratio: float = Field(1.0, ge=0, le=1, description="Has no effect without a backlog.")
@@ -88,8 +99,16 @@ class Workload(BaseModel):
     max_in_flight: int | None = Field(
         None, ge=1, le=1_000_000, description="Messages that a producer may have without a reply; 1 is a closed loop."
     )
+    consumer_work: Work | None = Field(
+        None, description="How long a consumer is at work on each message, as 1ms, 250us or 2ms exponential."
+    )
     seed: int = Field(0, ge=-(2**63), le=2**63 - 1, description="What random payloads and keys come from.")
     thresholds: Thresholds = Field([], description="Conditions that a run is to meet, as endToEndResponse.p99 < 5ms.")
+    sweep: dict[str, list[Any]] | None = Field(
+        None,
+        exclude=True,
+        description="Settings that take values in turn, as workload.messageSize: [100, 1KiB]; all combinations run.",
+    )
     abort_on_fail: bool = Field(False, description="Whether a run ends as soon as a threshold fails.")
 
     _content: bytes | None = PrivateAttr(None)
@@ -119,14 +138,16 @@ class Workload(BaseModel):
             raise ValueError("useRandomizedPayloads needs a pool of payloads; write 1 or more, for example 1000")
         return pool
 
-    @field_validator("producer_rate")
+    @field_validator("slo")
     @classmethod
-    def _known_rate(cls, rate: int) -> int:
-        if rate < 0:
-            raise ValueError(f"{rate} is too small; write 1 or more")
-        if rate == 0:
-            raise ValueError("0 (find the maximum rate) is not supported yet; write the rate to test, as 10000")
-        return rate
+    def _one_condition(cls, slo: str | None, info: ValidationInfo) -> str | None:
+        if slo is None:
+            return None
+        if info.data.get("producer_rate", FIND_THE_MAXIMUM) != FIND_THE_MAXIMUM:
+            raise ValueError("has no effect on a given producerRate; write it under thresholds, or producerRate: max")
+        groups, consumers = (info.data.get(name) for name in ("subscriptions_per_topic", "consumer_per_subscription"))
+        known = None if groups is None or consumers is None else group_names(groups, consumers)
+        return check_conditions([slo], known)[0]
 
     @field_validator("consumer_backlog_size_gb")
     @classmethod
@@ -159,6 +180,9 @@ class Workload(BaseModel):
         if test and interval > test:
             text = format_duration(interval)
             raise ValueError(f"{text} is longer than the test ({format_duration(test)}); write a shorter one, as 100ms")
+        if info.data.get("producer_rate") == FIND_THE_MAXIMUM and interval > SECOND:
+            text = format_duration(interval)
+            raise ValueError(f"{text} is too long to find the highest rate by; write 1s or less")
         return interval
 
     @field_validator("thresholds")
@@ -235,6 +259,11 @@ class Workload(BaseModel):
     # -- read by others --------------------------------------------------------------------------------------------
 
     @property
+    def finds_the_maximum(self) -> bool:
+        """Whether the rate is the highest that is sustained, which is to be found."""
+        return self.producer_rate == FIND_THE_MAXIMUM
+
+    @property
     def test_ns(self) -> int:
         """The measured time."""
         return self.test_duration or (self.test_duration_minutes or 0) * MINUTE
@@ -262,6 +291,11 @@ class Workload(BaseModel):
         return group_names(self.subscriptions_per_topic, self.consumer_per_subscription)
 
     @property
+    def work(self) -> ConsumerWork | None:
+        """What a consumer does with each message; None for nothing."""
+        return None if self.consumer_work is None else ConsumerWork.parse(self.consumer_work)
+
+    @property
     def payload(self) -> PayloadSpec:
         """The bytes and the keys of the messages."""
         return PayloadSpec(
@@ -280,7 +314,9 @@ class Workload(BaseModel):
         for minutes in ("testDurationMinutes", "warmupDurationMinutes"):
             data.pop(minutes, None)
         times = (self.test_ns, self.warmup_ns, self.sample_interval_ns, self.drain_timeout_ns)
-        return data | dict(zip(_DURATIONS, map(format_duration, times), strict=True))
+        data |= dict(zip(_DURATIONS, map(format_duration, times), strict=True))
+        del data["probeDuration"]
+        return data | ({"probeDuration": format_duration(self.probe_duration)} if self.finds_the_maximum else {})
 
     @property
     def sha256(self) -> str:

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from ombdriver.bench.consumer_work import WORK_PATTERN, ConsumerWork
 from ombdriver.bench.payload import STAMP
 from ombdriver.bench.text import (
     DURATION_PATTERN,
     HOUR,
+    MINUTE,
     MS,
     SECOND,
     SIZE_PATTERN,
@@ -71,6 +73,46 @@ MessageSize = Annotated[
 """Bytes, from the stamp's size to 512 MiB."""
 
 _Duration = Annotated[int, BeforeValidator(parse_duration), WithJsonSchema(DURATION_SCHEMA, mode="validation")]
+
+MAX_RATE = 10_000_000
+"""Messages per second."""
+FIND_THE_MAXIMUM = 0
+"""In place of a rate: OMB's way to say that the highest one is to be found."""
+
+
+def _rate(value: object) -> object:
+    return FIND_THE_MAXIMUM if value == "max" else value
+
+
+def _known_rate(rate: int) -> int:
+    if rate < 0:
+        raise ValueError(f"{rate} is too small; write 1 or more, or max for the highest that is sustained")
+    return rate
+
+
+ProducerRate = Annotated[
+    int,
+    Field(le=MAX_RATE),
+    BeforeValidator(_rate),
+    AfterValidator(_known_rate),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_RATE}, {"const": "max"}]}, mode="validation"
+    ),
+]
+"""Messages per second; 0, or `max`, to find the highest that is sustained."""
+
+
+def _work(text: object) -> str:
+    return str(ConsumerWork.parse(text))
+
+
+Work = Annotated[
+    str, BeforeValidator(_work), WithJsonSchema({"type": "string", "pattern": WORK_PATTERN}, mode="validation")
+]
+"""A time per message, as `1ms` or `2ms exponential`."""
+
+ProbeDuration = Annotated[_Duration, AfterValidator(_within(2 * SECOND, 10 * MINUTE))]
+"""Nanoseconds, from 2 s to 10 min."""
 
 TestDuration = Annotated[_Duration, AfterValidator(_within(100 * MS, 31 * 24 * HOUR))]
 """Nanoseconds, from 100 ms to 31 days."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ombdriver.bench import benchmark, environment
-from ombdriver.bench.benchmark import Request
 from ombdriver.bench.calibrate import FLAT_OUT
 from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.report.live import QuietView
+from ombdriver.bench.request import Request
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.workload import Workload
 

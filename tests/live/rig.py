@@ -13,10 +13,11 @@ import psutil  # type: ignore[import-untyped]
 import redis.asyncio
 
 from ombdriver.bench import benchmark
-from ombdriver.bench.benchmark import Request
 from ombdriver.bench.interrupt import Interrupt
+from ombdriver.bench.keeping import Finished
 from ombdriver.bench.measurements import Delivery
 from ombdriver.bench.report.live import QuietView
+from ombdriver.bench.request import Request
 from ombdriver.bench.result import Result
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.workload import Workload
@@ -49,7 +50,7 @@ class Rig:
     """
 
     server: "redis.asyncio.Redis[bytes]"
-    finished: "asyncio.Task[benchmark.Finished | None]"
+    finished: "asyncio.Task[Finished | None]"
     _stopped: list[int] = field(default_factory=list)
 
     async def until(self, met: Callable[[], Awaitable[object]]) -> None:

@@ -263,3 +263,27 @@ def test_shipped_setups_are_listed_and_printed(place: Place) -> None:
     assert '"retention"' in place.run("schema", "setup").stdout
     unknown = place.run("setups", "show", "memroy")
     assert (unknown.returncode, errors(unknown.stderr)) == (2, ["there is no setup 'memroy'; did you mean memory?"])
+
+
+def test_a_sweep_that_was_ended_is_resumed(place: Place) -> None:
+    """The runs that have a result are left out; the others join their series, and then there is nothing to do."""
+    arguments = ("w.yaml", "--setup", "memory", "--sweep", "workload.messageSize=100,1KiB,2KiB", *FAST)
+    first = place.run("run", *arguments, "--quiet")
+    assert sound(first.returncode), first.stderr
+    (lost,) = (place.folder / "results").glob("*-1KiB-*.json")
+    lost.unlink()
+
+    again = place.run("run", *arguments, "--quiet", "--resume")
+    assert sound(again.returncode), again.stderr
+    assert "ombdriver: 2 of 3 runs have a result already" in again.stderr
+    results = sorted(place.results(), key=lambda result: result["standing"]["run"])
+    assert [result["sweep"] for result in results] == [
+        {"workload.messageSize": 100},
+        {"workload.messageSize": "1KiB"},
+        {"workload.messageSize": "2KiB"},
+    ]
+    assert len({result["standing"]["series"] for result in results}) == 1
+
+    nothing = place.run("run", *arguments, "--quiet", "--resume")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert "3 of 3 runs have a result already" in nothing.stderr

@@ -8,10 +8,10 @@ import pytest
 from rig import WORKLOAD
 
 from ombdriver.bench import benchmark
-from ombdriver.bench.benchmark import Request
 from ombdriver.bench.cleaning import clean
 from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.report.live import QuietView
+from ombdriver.bench.request import Request
 from ombdriver.bench.result import Result
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.topology import ServerPlan, Topology

@@ -13,10 +13,11 @@ from managed import present
 from rig import WORKLOAD
 
 from ombdriver.bench import benchmark
-from ombdriver.bench.benchmark import Request
 from ombdriver.bench.interrupt import Interrupt
+from ombdriver.bench.keeping import Finished
 from ombdriver.bench.report.live import QuietView
 from ombdriver.bench.report.progress import Progress
+from ombdriver.bench.request import Request
 from ombdriver.bench.result import Result
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.topology import MASTER_NAME, ServerPlan
@@ -55,7 +56,7 @@ class ManagedRun:
         servers: those that it has started so far.
     """
 
-    finished: "asyncio.Task[benchmark.Finished | None]"
+    finished: "asyncio.Task[Finished | None]"
     view: WatchedView
     servers: list[ManagedServers] = field(default_factory=list)
 

@@ -109,10 +109,12 @@ def _unfit(result: Result) -> str | None:
 
 def _figures(result: Result) -> dict[str, float]:
     found: dict[str, float | None] = {rate: result.mean_rate(rate) for rate in RATES}
+    found |= {f"consumeRate[{each.name}]": each.consume_rate for each in result.subscriptions}
+    if result.search is not None:
+        return usable(found)  # measured at the rate that the run found: latencies at several loads don't compare
     for family, summary in result.latency.items():
         found |= _percentiles(family, summary)
     for each in result.subscriptions:
-        found[f"consumeRate[{each.name}]"] = each.consume_rate
         for family, attribute in FAMILIES_OF_GROUP.items():
             found |= _percentiles(f"{family}[{each.name}]", getattr(each, attribute))
     return usable(found)

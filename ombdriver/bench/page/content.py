@@ -10,10 +10,12 @@ from ombdriver.bench.page.bars import Bar
 from ombdriver.bench.page.comparing import NOT_COMPARED, Compared
 from ombdriver.bench.page.curves import curves
 from ombdriver.bench.page.documents import Document, documents
-from ombdriver.bench.page.figures import Figure, bar_figure, curve_figure, timeline_figure
+from ombdriver.bench.page.figures import Figure, bar_figure, curve_figure, load_figure, swept_figure, timeline_figure
+from ombdriver.bench.page.load import load_lines
 from ombdriver.bench.page.marks import Mark
 from ombdriver.bench.page.redaction import without_logins
 from ombdriver.bench.page.summary import Row, Verdict, has_floor, row, tally, verdict
+from ombdriver.bench.page.swept import Swept, swept
 from ombdriver.bench.page.timeline import timeline
 
 if TYPE_CHECKING:
@@ -58,6 +60,9 @@ class Content:
         bars: of the comparison; empty without one.
         bar_figure: the same as a figure; None without a comparison.
         comparison_notes: what was compared with what, or why nothing was.
+        swept: what was swept, with its table; None when nothing was.
+        swept_figure: the same over the setting with the most values.
+        load_figure: latency against load, of runs that searched their rate; None when there is none.
         curves: by family the figures `setup` and, where groups have that latency, `group`.
         sections: every run over time.
         documents: the texts that are folded away.
@@ -71,6 +76,9 @@ class Content:
     bars: tuple[Bar, ...]
     bar_figure: Figure | None
     comparison_notes: tuple[str, ...]
+    swept: Swept | None
+    swept_figure: Figure | None
+    load_figure: Figure | None
     curves: dict[str, dict[str, Figure]]
     sections: tuple[Section, ...]
     documents: tuple[Document, ...]
@@ -89,6 +97,7 @@ def content(gathered: Sequence["Gathered"], comparison: Compared = NOT_COMPARED)
     setups = arrange(gathered)
     runs = [run for setup in setups for run in setup.runs]
     rows = tuple(row(run) for run in runs)
+    loads, found = load_lines(runs), swept(runs)
     told = tuple(without_logins(bar) for bar in comparison.bars)
     most = max(FEWEST_POINTS, min(MOST_POINTS, POINTS_OF_ALL // max(len(runs), 1)))
     return Content(
@@ -100,6 +109,9 @@ def content(gathered: Sequence["Gathered"], comparison: Compared = NOT_COMPARED)
         told,
         bar_figure(told) if told else None,
         tuple(without_logins(note) for note in comparison.notes),
+        found,
+        swept_figure(found) if found and found.lines else None,
+        load_figure(loads) if loads else None,
         _curves(setups),
         tuple(_section(run, most) for run in runs),
         tuple(documents(setups)),

@@ -1,4 +1,4 @@
-"""Curves, timelines and bars as figures in plotly's terms: plain data, no import of plotly. Pure.
+"""Curves, timelines, bars and loads as figures in plotly's terms: plain data, no import of plotly. Pure.
 
 `meta` of a series is for the page's own legend, which a keyboard can reach: its `name` as it is, and the `panel` that
 it stands in. Text that plotly draws itself is given with `<`, `>` and `&` escaped, since plotly reads some HTML in it.
@@ -7,12 +7,15 @@ it stands in. Text that plotly draws itself is given with `<`, `>` and `&` escap
 import html
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ombdriver.bench.page.bars import Bar
 from ombdriver.bench.page.condensing import Values
 from ombdriver.bench.page.curves import Curve
+from ombdriver.bench.page.load import LoadLine
 from ombdriver.bench.page.styles import INK, Style, style
+from ombdriver.bench.page.swept import FIGURES, Swept
 from ombdriver.bench.page.timeline import Panel, Timeline
 
 Figure = dict[str, Any]
@@ -130,6 +133,38 @@ def bar_figure(bars: Sequence[Bar]) -> Figure:
     }
     rows = len({bar.metric for bar in bars}) * max(2, len(setups))
     return {"data": data, "layout": _layout(layout), "height": rows * BAR_PX + EDGE_PX}
+
+
+def load_figure(lines: Sequence[LoadLine]) -> Figure:
+    """Latency against load: a line of the rates that held, and open marks for those that did not."""
+    data = []
+    for line in lines:
+        drawn = style(line.run * len({each.part for each in lines}) + line.part, line.part)
+        told = f"{escaped(line.name)}: %{{y:.4~g}} ms at %{{x:,.0f}}/s<extra></extra>"
+        data.append(_series(line.name, line.rates, line.values_ms, drawn, "") | {"hovertemplate": told})
+        if line.failed_rates:
+            open_marks = replace(drawn, symbol=f"{drawn.symbol}-open")
+            series = _series(f"{line.name}, not sustained", line.failed_rates, line.failed_values_ms, open_marks, "")
+            data.append(series | {"mode": "markers", "hovertemplate": told.replace("/s<", "/s, not sustained<")})
+    values = [value for line in lines for value in (*line.values_ms, *line.failed_values_ms)]
+    rates = [rate for line in lines for rate in (*line.rates, *line.failed_rates)]
+    x_axis = {"type": "log", "title": {"text": "load, messages per second"}} | _ticks([rates], _DECADES_OF_PLOT)
+    y_axis = {"type": "log", "title": {"text": "latency, ms"}} | _ticks([values], _DECADES_OF_PLOT)
+    return {"data": data, "layout": _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})}
+
+
+def swept_figure(swept: Swept) -> Figure:
+    """The figures of a sweep over the values of one setting."""
+    together = list(dict.fromkeys(line.name.rpartition(": ")[0] for line in swept.lines))
+    data = []
+    for line in swept.lines:
+        drawn = style(together.index(line.name.rpartition(": ")[0]) * len(FIGURES) + line.kind, line.kind)
+        series = _series(line.name, [escaped(value) for value in line.values], line.figures_ms, drawn, "")
+        data.append(series | {"hovertemplate": f"{escaped(line.name)}: %{{y:.4~g}} ms at %{{x}}<extra></extra>"})
+    x_axis = {"type": "category", "title": {"text": escaped(swept.over)}}
+    y_axis = {"type": "log", "title": {"text": "latency, ms"}}
+    y_axis |= _ticks([line.figures_ms for line in swept.lines], _DECADES_OF_PLOT)
+    return {"data": data, "layout": _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})}
 
 
 def escaped(text: str) -> str:

@@ -12,6 +12,8 @@ import jinja2
 from ombdriver.bench.page import plotting
 from ombdriver.bench.page.content import LATENCIES, Content
 from ombdriver.bench.page.summary import COLUMNS
+from ombdriver.bench.page.swept import FIGURES
+from ombdriver.bench.report import units
 
 _MARKS = {"VALID": "✓", "LOSS": "✕", "INVALID": "✕", "PARTIAL": "◐", "OVERLOADED": "▲", "UNSTEADY": "≈"}
 _TONES = {"VALID": "good", "LOSS": "bad", "INVALID": "bad"}
@@ -42,16 +44,21 @@ def render(content: Content, version: str) -> str:
         "curves": content.curves,
         "runs": [section.figure for section in content.sections],
         "bars": content.bar_figure,
+        "load": content.load_figure,
+        "swept": content.swept_figure,
     }
     return environment.get_template("page.html").render(
         content=content,
         columns=COLUMNS,
+        swept_columns=list(FIGURES),
         latencies={family: LATENCIES[family] for family in content.curves},
         figures=figures,
         marks=_MARKS,
         tones=_TONES,
         folded=len(content.verdicts) >= _FOLDED_FROM,
         version=version,
+        rate=units.rate,
+        ms=units.latency,
         style=style,
         library=library,
         own=own,

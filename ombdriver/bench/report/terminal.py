@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ombdriver.bench.measurements import Delivery
-from ombdriver.bench.report import latencies, processes, units
+from ombdriver.bench.report import latencies, processes, searching, units
 from ombdriver.bench.report.headline import headline
 from ombdriver.bench.result import Result, Subscription
 
@@ -64,6 +64,8 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     yield from headline(result)
     yield Text(_title(result), style="bold")
     yield Text(_described(result))
+    if result.search is not None:
+        yield from searching.block(result.search)
     yield from latencies.blocks(result, groups)
     yield _heading("Rates and messages of the measured window")
     yield _rates(result, groups)

@@ -82,6 +82,7 @@ def recorded(
         "end_time": begin + timedelta(seconds=(intervals - 1) * interval_s + last_s),
         "driver": "redis-streams",
         "sample_interval_ns": round(interval_s * 1e9),
+        "target_rate": SPEC["producerRate"],
         "workload_spec": SPEC | {"subscriptionsPerTopic": len(groups)},
         "workload_sha256": "ab" * 32,
         "setup": {"name": "embedded", "driver": "redis-streams"},

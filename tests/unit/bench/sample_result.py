@@ -114,6 +114,7 @@ def result(measured: Measurements | None = None, **changed: Any) -> Result:
         "end_time": datetime(2026, 3, 1, 12, 0, 40, 500_000, UTC),
         "driver": "redis-streams",
         "sample_interval_ns": 10**9,
+        "target_rate": SPEC["producerRate"],
         "workload_spec": SPEC | {"subscriptionsPerTopic": len(measured.subscriptions)},
         "workload_sha256": "ab" * 32,
         "setup": {"name": "embedded", "driver": "redis-streams"},

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sample_page import gathered, hostile, run, two_setups
+from sample_search import SEARCH
 
 from ombdriver.bench.gathering import Gathered
 from ombdriver.bench.page import html
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.timeout(180)
 
 WAIT_MS = 60_000
 """How long the browser may take for one thing, on a machine that has other things to do."""
-CURVES, TIME = '[data-figure="curves"]', '[data-figure="0"]'
+CURVES, TIME, LOAD = '[data-figure="curves"]', '[data-figure="0"]', '[data-figure="load"]'
 LINES = ".scatterlayer .trace .js-line"
 
 
@@ -48,6 +49,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "two": (two_setups(), bars),
         "many": (many, NOT_COMPARED),
         "hostile": (hostile(), NOT_COMPARED),
+        "search": (gathered(run(1, search=SEARCH)), NOT_COMPARED),
     }
     for name, (results, told) in several.items():
         (folder / f"{name}.html").write_text(html.render(content(results, told), "1.0"), encoding="utf-8")
@@ -117,6 +119,17 @@ def test_plots_hold_the_data(browser: Browser, pages: Path) -> None:
         assert publish != by_setup
         assert visit.page.locator('[data-choose="by"]').is_disabled()
         assert len(visit.lines(TIME)) == 2 + 4 + 4 + 3 + 4 + 2 + 1 + 3
+
+
+def test_latency_against_load_is_drawn_for_a_run_that_searched(browser: Browser, pages: Path) -> None:
+    """Six percentiles, each with the rates that were not sustained apart; there is no other place for such a run's."""
+    with Visit(browser, pages / "search.html") as visit:
+        visit.drawn(LOAD)
+
+        assert len(visit.lines(LOAD)) == 6
+        assert visit.page.locator(f"{LOAD} .legend button").count() == 12 + 1
+    with Visit(browser, pages / "two.html") as visit:
+        assert visit.page.locator(LOAD).count() == 0
 
 
 def test_a_legend_toggles_its_line_by_mouse_and_by_keyboard(browser: Browser, pages: Path) -> None:

@@ -4,6 +4,7 @@ import pickle
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,19 @@ def test_a_plan_reads_as_text(name: str, setup: Setup, cores: int) -> None:
     text = describe(make_plan(load, setup, RUN, workers=None, cores=cores), load, setup)
 
     assert text == (GOLDEN / f"plan-{name}.txt").read_text()
+
+
+def test_a_plan_for_the_highest_rate_is_laid_out_for_one_that_memory_allows(golden: Callable[[str, str], None]) -> None:
+    """Streams can keep the least time of it; the search's own numbers are told."""
+    made = workload(producerRate="max", slo="endToEndResponse.p99 < 10ms")
+    small_messages, large = (plan(producerRate=0, messageSize=size) for size in (100, 1 << 20))
+
+    golden("plan-search.txt", describe(make_plan(made, EMBEDDED, "RUNID", workers=None, cores=2), made, EMBEDDED))
+    assert small_messages.rate == 50_000
+    assert large.rate == 51
+    assert large.search is not None
+    assert large.search.start == 51
+    assert large.trimming.max_entries == LEAST_ENTRIES
 
 
 def test_a_plan_for_a_users_server_shows_no_password() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_result import SPEC, TELEMETRY, measurements, result
+from sample_search import SEARCH
 from terminals import Tty
 
 from ombdriver.bench.judgement import Check, NotJudged, Reason, Verdict
@@ -40,6 +41,11 @@ def test_the_report_at_80_columns(golden: Golden) -> None:
 def test_the_report_at_120_columns(golden: Golden) -> None:
     """The same figures; only prose gets longer lines."""
     golden("report-120.txt", shown(result(caveats=[CAVEAT]), 120))
+
+
+def test_a_search_is_told_rate_by_rate(golden: Golden) -> None:
+    """How many of its probes each rate held, how it was in the last one, and what kept the next one from holding."""
+    golden("report-search.txt", shown(result(search=SEARCH, target_rate=4000), 80))
 
 
 def test_one_of_many_runs_is_told_in_brief(golden: Golden) -> None:

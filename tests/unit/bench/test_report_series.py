@@ -26,7 +26,7 @@ def rows() -> list[Row]:
         ("PARTIAL, interrupted", "k3v9qzae", "interrupted by SIGINT after 3 s; the result is partial"),
         (series.NOT_BEGUN, None, None),
     ]
-    runs = ordered("ab12cd34", 2, 2, 2)
+    runs = ordered("ab12cd34", [2, 2], 2)
     return [
         Row(workloads[workload], setups[setup], standing, *end)
         for (workload, setup, standing), end in zip(runs, ends, strict=True)
@@ -68,7 +68,7 @@ def test_the_order_to_come_is_told_up_to_where_it_repeats() -> None:
     """For each workload."""
 
     def order(workloads: int, setups: int, repeats: int) -> str:
-        runs = ordered("s", workloads, setups, repeats)
+        runs = ordered("s", [setups] * workloads, repeats)
         return series.describe_order([("vww"[workload], "abc"[setup], standing) for workload, setup, standing in runs])
 
     assert order(1, 1, 1).splitlines() == ["runs           1, one after the other", "order          v: a"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ombdriver.bench.benchmark import Request
+from ombdriver.bench.request import Request
 from ombdriver.bench.requests import requests_of
 from ombdriver.errors import InputError
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sample_result import result as sample
 
-from ombdriver.bench.benchmark import Request
+from ombdriver.bench.request import Request
 from ombdriver.bench.rerun import drift_of_host, drift_of_run, request_of
 from ombdriver.bench.result import Result
 from ombdriver.bench.setup import Setup

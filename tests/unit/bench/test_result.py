@@ -22,7 +22,7 @@ OMB_LATENCIES = ["publishLatency", "publishDelayLatency", "endToEndLatency"]
 OUR_LATENCIES = ["publishResponseLatency", "endToEndResponseLatency"]
 # fmt: off
 OURS = [
-    "kind", "formatVersion", "version", "runId", "tags", "standing", "overrides", "beginTime",
+    "kind", "formatVersion", "version", "runId", "tags", "standing", "overrides", "sweep", "search", "beginTime",
     "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate", "partial", "partialReason",
     "verdict", "thresholds", "atHarnessFloor",
     "caveats", "totals", "delivery", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",

@@ -33,7 +33,7 @@ def test_setups_take_turns(setups: int, repeats: int, order: str) -> None:
 @given(COUNTS, COUNTS, COUNTS)
 def test_every_setup_meets_every_workload_as_often_as_asked(workloads: int, setups: int, repeats: int) -> None:
     """No more, no less."""
-    met = Counter((workload, setup) for workload, setup, _ in ordered("s", workloads, setups, repeats))
+    met = Counter((workload, setup) for workload, setup, _ in ordered("s", [setups] * workloads, repeats))
 
     assert met == {(workload, setup): repeats for workload in range(workloads) for setup in range(setups)}
 
@@ -41,7 +41,7 @@ def test_every_setup_meets_every_workload_as_often_as_asked(workloads: int, setu
 @given(COUNTS, COUNTS, COUNTS)
 def test_a_block_holds_every_setup_once(workloads: int, setups: int, repeats: int) -> None:
     """Side by side, each at a place of its own; and over as many blocks as there are setups, at every place once."""
-    runs = list(ordered("s", workloads, setups, repeats))
+    runs = list(ordered("s", [setups] * workloads, repeats))
 
     for start in range(0, len(runs), setups):
         block = runs[start : start + setups]
@@ -55,7 +55,7 @@ def test_a_block_holds_every_setup_once(workloads: int, setups: int, repeats: in
 @given(COUNTS, COUNTS, COUNTS)
 def test_runs_are_numbered_as_they_are_begun(workloads: int, setups: int, repeats: int) -> None:
     """Workload after workload, block after block; all of one series."""
-    runs = list(ordered("s", workloads, setups, repeats))
+    runs = list(ordered("s", [setups] * workloads, repeats))
 
     total = workloads * setups * repeats
     assert [standing.run for _, _, standing in runs] == list(range(1, total + 1))

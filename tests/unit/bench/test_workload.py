@@ -219,12 +219,27 @@ def test_overrides_keep_the_payload_files_content(omb_checkout: Path) -> None:
 def test_overrides_are_checked_and_named_by_their_option() -> None:
     """A fault of the command line names the option, not a line of the file; all are told at once."""
     with pytest.raises(InputError) as caught:
-        small().with_overrides(Overrides(duration_ns=1, warmup_ns=SECOND, rate=0))
+        small().with_overrides(Overrides(duration_ns=1, warmup_ns=SECOND, rate=-1))
 
     assert caught.value.faults == (
-        "--rate: 0 (find the maximum rate) is not supported yet; write the rate to test, as 10000",
+        "--rate: -1 is too small; write 1 or more, or max for the highest that is sustained",
         "--duration: 0.000001ms is too short; write 100ms or more",
     )
+
+
+def test_the_highest_rate_is_asked_for_by_omb_s_0_or_by_max() -> None:
+    """They are one workload, told with what the search goes by; a rate that is given instead leaves that out."""
+    omb, ours = small(producerRate=0), small(producerRate="max", slo="publish.p99 < 5ms", probeDuration="3s")
+
+    assert omb.finds_the_maximum
+    assert omb.sha256 == small(producerRate="max").sha256 == small().with_overrides(Overrides(rate=0)).sha256
+    assert (ours.spec()["producerRate"], ours.spec()["slo"]) == (0, "publish.p99 < 5ms")
+    assert ours.spec()["probeDuration"] == "3s"
+    assert Workload.parse(json.dumps(ours.spec()), "again.yaml").spec() == ours.spec()
+    fixed = ours.with_overrides(Overrides(rate=500))
+    assert not fixed.finds_the_maximum
+    assert fixed.sha256 == small(producerRate=500).sha256
+    assert "probeDuration" not in fixed.spec()
 
 
 def test_a_test_shorter_than_the_default_interval_is_one_sample() -> None:

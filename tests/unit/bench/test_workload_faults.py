@@ -70,8 +70,21 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
             {"subscriptionsPerTopic": "1000", "consumerPerSubscription": "1000"},
             "w.yaml:5: consumerPerSubscription: times subscriptionsPerTopic makes 1,000,000 readers; write",
         ),
-        ({"producerRate": "0"}, "w.yaml:7: producerRate: 0 (find the maximum rate) is not supported yet; write the"),
-        ({"producerRate": "-5"}, "w.yaml:7: producerRate: -5 is too small; write 1 or more"),
+        ({"producerRate": "-5"}, "w.yaml:7: producerRate: -5 is too small; write 1 or more, or max for the highest"),
+        ({"producerRate": "most"}, "w.yaml:7: producerRate: must be a whole number, not 'most'; write digits only"),
+        (
+            {"slo": "publish.p99 < 5ms"},
+            "w.yaml:9: slo: has no effect on a given producerRate; write it under thresholds",
+        ),
+        (
+            {"producerRate": "max", "slo": "publish.p99 < 5"},
+            "w.yaml:9: slo: 'publish.p99 < 5': 5 has no unit; write 5ms",
+        ),
+        ({"probeDuration": "1s"}, "w.yaml:9: probeDuration: 1s is too short; write 2s or more"),
+        (
+            {"producerRate": "max", "sampleInterval": "2s"},
+            "w.yaml:9: sampleInterval: 2s is too long to find the highest rate by; write 1s or less",
+        ),
         ({"producerRate": "10000001"}, "w.yaml:7: producerRate: 10000001 is too large; write 10000000 or less"),
         ({"producerRate": "1e5"}, "w.yaml:7: producerRate: must be a whole number, not '1e5'; write digits only"),
         ({"testDuration": "10"}, "w.yaml:8: testDuration: 10 has no unit; write 10s for seconds, 10m for minutes"),

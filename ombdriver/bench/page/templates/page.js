@@ -61,7 +61,10 @@
     if (one.mode.includes("lines")) {
       add("line", { x1: 0, x2: 28, y1: 6, y2: 6, stroke, "stroke-width": 2.500, "stroke-dasharray": DASHES[one.line.dash] });
     }
-    if (one.mode.includes("markers")) add("path", { d: SHAPES[one.marker.symbol], fill: stroke });
+    if (one.mode.includes("markers")) {
+      const open = one.marker.symbol.endsWith("-open");
+      add("path", { d: SHAPES[one.marker.symbol.replace("-open", "")], fill: open ? "none" : stroke, stroke });
+    }
     return svg;
   };
 
@@ -107,7 +110,7 @@
 
   const figureOf = (element) => {
     const name = element.dataset.figure;
-    if (name === "bars") return figures.bars;
+    if (["bars", "load", "swept"].includes(name)) return figures[name];
     if (name !== "curves") return figures.runs[Number(name)];
     const of = figures.curves[chosen(element, "family").value];
     const by = chosen(element, "by");

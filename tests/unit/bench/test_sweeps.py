@@ -1,0 +1,131 @@
+"""Sweeps: how they are written, their combinations, and the requests that they become."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ombdriver.bench.request import Request
+from ombdriver.bench.requests import requests_of
+from ombdriver.bench.sweeps import MOST_COMBINATIONS, Sweep, combinations, named, parse_sweeps, values_of
+from ombdriver.errors import InputError
+
+WORKLOAD = """
+topics: 1
+partitionsPerTopic: 1
+messageSize: 100
+subscriptionsPerTopic: 1
+producersPerTopic: 1
+consumerPerSubscription: 1
+producerRate: 500
+testDuration: 1s
+"""
+
+
+def requested(folder: Path, text: str = WORKLOAD, **options: Any) -> list[Request]:
+    """The requests of a workload file of that text."""
+    (folder / "w.yaml").write_text(text)
+    values: dict[str, Any] = {"setups": ["memory"], "url": None, "duration": None, "warmup": None, "rate": None}
+    values |= {"workers": None, "output": folder, "tags": {}}
+    return requests_of(workloads=[str(folder / "w.yaml")], **(values | options))
+
+
+@pytest.mark.parametrize(
+    "text", ["workload.messageSize=100,1KiB", "workload.messageSize=[100, 1KiB]", "workload.messageSize=100, 1KiB"]
+)
+def test_values_are_separated_by_commas_or_a_list(text: str) -> None:
+    """Each as in the file."""
+    sweep = Sweep.parse(text)
+
+    assert (sweep.part, sweep.name) == ("workload", "workload.messageSize")
+    assert [point.value for point in sweep.points] == [100, "1KiB"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "in_file", "fault"),
+    [
+        (["workload.messageSize"], None, "--sweep: 'workload.messageSize' is not PATH=VALUE,VALUE"),
+        (["workload.messageSize="], None, "--sweep workload.messageSize: has no value to take"),
+        (["workload.messageSize=[]"], None, "--sweep workload.messageSize: has no value to take"),
+        (["workload.messageSize=1,2,1"], None, "--sweep workload.messageSize: 1 is given twice; leave it out"),
+        (["messageSize=1,2"], None, "--sweep messageSize: begins with neither workload. nor setup."),
+        ([], {"workload.messageSize": []}, "--sweep workload.messageSize: has no value to take"),
+        (["workload.topics=1,2"], {"workload.topics": [1]}, "--sweep workload.topics: is swept twice"),
+    ],
+)
+def test_what_is_no_sweep_is_refused(texts: list[str], in_file: dict[str, object] | None, fault: str) -> None:
+    """With the way out."""
+    with pytest.raises(InputError) as caught:
+        parse_sweeps(texts, in_file)
+
+    (told,) = caught.value.faults
+    assert told.startswith(fault)
+
+
+def test_all_combinations_are_made_of_each_part() -> None:
+    """The last one changes fastest; without any there is one, of no values."""
+    sweeps = parse_sweeps(["workload.topics=1,2", "setup.streams.readCount=10,20", "workload.messageSize=100,1KiB"])
+
+    found = [values_of(each) for each in combinations(sweeps, "workload")]
+    assert found == [
+        {"workload.topics": topics, "workload.messageSize": size} for topics in (1, 2) for size in (100, "1KiB")
+    ]
+    assert combinations([], "setup") == [()]
+    assert named("w", combinations(sweeps, "workload")[1]) == "w-topics-1-messageSize-1KiB"
+
+
+def test_too_many_combinations_are_refused() -> None:
+    """Before they are made."""
+    many = ",".join(map(str, range(1, MOST_COMBINATIONS + 1)))
+
+    with pytest.raises(InputError, match="more than 1,000 combinations"):
+        combinations(parse_sweeps([f"workload.topics={many}", "workload.messageSize=1,2"]), "workload")
+
+
+def test_each_combination_is_a_workload_of_its_own_name(tmp_path: Path) -> None:
+    """Its request tells the values; a file may hold sweeps too."""
+    file = WORKLOAD + "sweep:\n  workload.messageSize: [100, 1KiB]\n"
+    found = requested(tmp_path, file, sweeps=["workload.topics=1,2"])
+
+    assert [one.workload.name for one in found] == [
+        "w-topics-1-messageSize-100",
+        "w-topics-1-messageSize-1KiB",
+        "w-topics-2-messageSize-100",
+        "w-topics-2-messageSize-1KiB",
+    ]
+    assert [(one.workload.topics, one.workload.message_size) for one in found] == [
+        (1, 100),
+        (1, 1024),
+        (2, 100),
+        (2, 1024),
+    ]
+    assert found[1].sweep == {"workload.topics": 1, "workload.messageSize": "1KiB"}
+    assert [one.standing.run for one in found if one.standing] == [1, 2, 3, 4]
+    assert "sweep" not in found[0].workload.spec()
+
+
+def test_swept_setups_take_turns_as_any_setups_do(tmp_path: Path) -> None:
+    """So that they can be compared within blocks."""
+    found = requested(tmp_path, setups=["embedded"], sweeps=["setup.streams.readCount=10,20"], repeats=2)
+
+    names = [(one.setup.name, one.standing.block) for one in found if one.standing]
+    ten, twenty = "embedded-readCount-10", "embedded-readCount-20"
+    assert names == [(ten, 1), (twenty, 1), (twenty, 2), (ten, 2)]
+    assert found[0].setup.streams.read_count == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"sweeps": ["workload.topic=1,2"]}, "--sweep workload.topic: unknown key; did you mean topics?"),
+        ({"sweeps": ["workload.messageSize=5,100"]}, "--sweep workload.messageSize: 5 bytes are too few"),
+        ({"sweeps": ["setup.streams.readCount=0,5"], "setups": ["embedded"]}, "--sweep setup.streams.readCount"),
+        ({"sweeps": ["workload.producerRate=1,2"], "rate": 5}, "--sweep workload.producerRate: leave out the option"),
+    ],
+)
+def test_values_that_can_not_be_are_told_by_their_sweep(tmp_path: Path, options: dict[str, Any], fault: str) -> None:
+    """As faults of the file would be."""
+    with pytest.raises(InputError) as caught:
+        requested(tmp_path, **options)
+
+    assert any(fault in told for told in caught.value.faults), caught.value.faults
