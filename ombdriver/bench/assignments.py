@@ -12,7 +12,7 @@ from ombdriver.bench.faults import Place, Where
 from ombdriver.bench.text import nearest, shown
 from ombdriver.bench.yamlfile import Document, parse_value
 from ombdriver.errors import InputError
-from ombdriver.secrets import redact_text
+from ombdriver.secrets import redact_argument, redact_text
 
 Part = Literal["workload", "setup"]
 _PARTS: tuple[Part, ...] = ("workload", "setup")
@@ -42,7 +42,7 @@ class Assignment:
 
     def __str__(self) -> str:
         """As typed, without a password."""
-        return redact_text(self.text)
+        return redact_text(redact_argument(self.text))
 
 
 def parse(text: str) -> Assignment:
@@ -54,7 +54,7 @@ def parse(text: str) -> Assignment:
     name, equals, written = text.partition("=")
     keys = name.split(".")
     if not equals or not all(keys):
-        raise ValueError(f"--set: {shown(redact_text(text))} is not PATH=VALUE; {_EXAMPLE}")
+        raise ValueError(f"--set: {shown(redact_text(redact_argument(text)))} is not PATH=VALUE; {_EXAMPLE}")
     part = next((each for each in _PARTS if each == keys[0]), None)
     if part is None:
         near = nearest(keys[0], _PARTS)
@@ -65,6 +65,8 @@ def parse(text: str) -> Assignment:
     try:
         value = parse_value(written)
     except ValueError as error:
+        if redact_argument(text) != text:  # the error quotes the value
+            raise ValueError(f"--set {name}: is no single value of YAML; put it in quotes if it is text") from None
         raise ValueError(f"--set {name}: {error}") from error
     return Assignment(part, tuple(keys[1:]), value, text)
 

@@ -24,7 +24,7 @@ from ombdriver.bench.server_url import check_url, has_login, join, scheme_kind
 from ombdriver.bench.servers.options import unquoted
 from ombdriver.bench.servers.topology import ServerPlan, Topology, plan_faults
 from ombdriver.bench.text import shown
-from ombdriver.secrets import HIDDEN, redact_url
+from ombdriver.secrets import HIDDEN, SECRET_OPTIONS, redact_url
 
 STRICT = ConfigDict(
     strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, alias_generator=to_camel, populate_by_name=True
@@ -233,9 +233,5 @@ class Server(BaseModel):
         if self.url is not None:
             hidden = [redact_url(url) for url in self.urls]
             data["url"] = hidden[0] if isinstance(self.url, str) else hidden
-        config = {name: HIDDEN if name in SECRET_OPTIONS else value for name, value in self.config.items()}
+        config = {name: HIDDEN if name.lower() in SECRET_OPTIONS else value for name, value in self.config.items()}
         return {**data, "config": config} if config else data
-
-
-SECRET_OPTIONS = ("requirepass", "masterauth", "primaryauth", "user", "tls-key-file-pass", "masteruser", "primaryuser")
-"""Options of a server that hold a password, or may."""

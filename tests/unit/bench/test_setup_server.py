@@ -94,6 +94,14 @@ def test_a_password_comes_from_the_environment_or_a_file(tmp_path: Path) -> None
     assert "p@ss" not in f"{by_file!r}{by_file.spec()}"
 
 
+@pytest.mark.parametrize("name", ["requirepass", "RequirePass", "USER", "masterauth"])
+def test_an_option_that_holds_a_password_is_not_in_the_spec(name: str) -> None:
+    """In whatever case it is written, as the server takes it in any."""
+    server = server_of(f"{{engine: valkey, config: {{{name}: default on >hunter2, save: ''}}}}")
+
+    assert server.spec()["config"] == {name: "***", "save": ""}
+
+
 def test_tls_files_of_a_url_become_options(tmp_path: Path) -> None:
     """As redis-py names them."""
     for name in ("ca.pem", "me.pem"):
