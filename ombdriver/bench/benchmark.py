@@ -23,13 +23,12 @@ from ombdriver.bench.environment import fingerprint, host, load_average
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.guard import Guard
 from ombdriver.bench.interrupt import Interrupt
-from ombdriver.bench.login import connect_url
+from ombdriver.bench.login import connect_url, started_url
 from ombdriver.bench.outcome import build_result
 from ombdriver.bench.plan import Plan, make_plan, memory_estimate
 from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.result import Result
 from ombdriver.bench.series import Standing
-from ombdriver.bench.server_url import with_login
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.telemetry import Telemetry
@@ -172,7 +171,7 @@ async def _servers(setup: Setup, stack: AsyncExitStack) -> tuple[ManagedServers 
     stack.push_async_callback(servers.stop)
     stack.enter_context(_logs_kept(servers))
     logger.info("started %s", ", ".join(f"{node.name} (port {node.port}, pid {node.pid})" for node in servers.nodes))
-    return servers, with_login(servers.url, None, setup.server.started_password)
+    return servers, started_url(servers.url, setup.server.config)
 
 
 @contextmanager

@@ -21,7 +21,6 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.server_url import check_url, has_login, join, scheme_kind
-from ombdriver.bench.servers.options import unquoted
 from ombdriver.bench.servers.topology import ServerPlan, Topology, plan_faults
 from ombdriver.bench.text import shown
 from ombdriver.secrets import HIDDEN, SECRET_OPTIONS, redact_url
@@ -215,12 +214,6 @@ class Server(BaseModel):
             unix_socket=self.unix_socket,
             cpus=tuple(self.cpus),
         )
-
-    @property
-    def started_password(self) -> str | None:
-        """The password that servers which are started ask for, if their options say so."""
-        password = self.config.get("requirepass")
-        return unquoted(password) if isinstance(password, str) and password else None
 
     @property
     def replicas_started(self) -> int:

@@ -124,6 +124,7 @@ def all_arrived(result: Result, messages: int) -> bool:
         ("{engine: redis, topology: cluster, tls: true}", "{waitReplicas: 0}"),
         ("{engine: valkey, unixSocket: true}", "{retention: {maxage: 10s}}"),
         ("{engine: valkey, config: {requirepass: 'p@ss/word', appendonly: yes, appendfsync: always}}", "{ack: none}"),
+        ("{engine: valkey, config: {user: 'default on >p@ss/word ~* &* +@all'}}", "{ack: each}"),
     ],
 )
 async def test_a_run_goes_through_on_every_topology(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ombdriver.bench.login import connect_url
+from ombdriver.bench.login import connect_url, started_url
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.setup_server import Server
 from ombdriver.errors import InputError
@@ -92,6 +92,26 @@ def test_a_password_comes_from_the_environment_or_a_file(tmp_path: Path) -> None
     assert connect_url(by_file, {}) == "redis://ann:p%40ss%2Fword@h:1"
     assert connect_url(by_env, {"PW": "x y", "SPW": "s&p"}) == ("redis+sentinel://:x%20y@a,b/m?sentinel_password=s%26p")
     assert "p@ss" not in f"{by_file!r}{by_file.spec()}"
+
+
+@pytest.mark.parametrize(
+    ("config", "url"),
+    [
+        ({}, "redis://h:1"),
+        ({"requirepass": ""}, "redis://h:1"),
+        ({"RequirePass": '"a b"'}, "redis://:a%20b@h:1"),
+        ({"user": ["bob off", "default on >hunter2 ~* &* +@all"]}, "redis://:hunter2@h:1"),
+        (
+            {"user": ["default off", "ann on >pw ~* +@all"], "masteruser": "ann", "masterauth": "pw"},
+            "redis://ann:pw@h:1",
+        ),
+    ],
+)
+def test_servers_that_are_started_are_logged_in_to_as_their_options_say(
+    config: dict[str, str | list[str]], url: str
+) -> None:
+    """By the password of the default user, wherever it is set, else as whom replicas log in."""
+    assert started_url("redis://h:1", config) == url
 
 
 @pytest.mark.parametrize("name", ["requirepass", "RequirePass", "USER", "masterauth"])
