@@ -16,9 +16,7 @@ from ombdriver.bench.driver import load_driver
 from ombdriver.bench.environment import host, usable_cores
 from ombdriver.bench.result import Result
 from ombdriver.bench.series import Standing
-from ombdriver.bench.server_url import check_url
 from ombdriver.bench.setup import Setup
-from ombdriver.bench.setup_server import PASSWORDS, Server
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import InputError
 from ombdriver.secrets import HIDDEN
@@ -130,10 +128,4 @@ def _setup(result: Result, source: str, url: str | None) -> Setup:
         return setup
     if setup.loopback:
         raise InputError(f"--url: {source} is of a run without a server; leave --url out")
-    if stored is None:
-        return setup.with_url(url)
-    try:
-        server = Server.model_validate({"url": check_url(url)}, context={PASSWORDS: True})
-        return setup.model_copy(update={"server": server})  # its name and its streams stay
-    except ValueError as error:
-        raise InputError(f"--url: {error}") from None
+    return setup.with_url(url, keep_name=stored is not None)

@@ -102,6 +102,23 @@ def has_login(url: str) -> bool:
     return bool(login or named) and HIDDEN not in url
 
 
+def check_alike(urls: Sequence[str], *, cluster: bool) -> None:
+    """Does nothing if `join` takes all that stands in `urls`.
+
+    Raises:
+        ValueError: if they differ in more than host and port, or name a database of a cluster.
+    """
+    first, *others = (urlsplit(url) for url in urls)
+    for other in others:
+        if other.scheme != first.scheme:
+            raise ValueError("the URLs have different schemes; write the same one, redis:// or rediss://, in each")
+        if other.path.strip("/") not in ("", first.path.strip("/")) or other.query not in ("", first.query):
+            raise ValueError("the URLs differ in database or options; write them in the first alone")
+    if cluster:
+        for one in (first, *others):
+            _check_path(one.path.strip("/"), CLUSTER, shown(redact_url(one.geturl())))
+
+
 def join(urls: Sequence[str], *, cluster: bool, master: str | None) -> str:
     """One URL of the seeds of a cluster, or of the Sentinels that know `master`; one server's as it is.
 

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from ombdriver.bench.server_url import check_url, has_login, join, scheme_kind
+from ombdriver.bench.server_url import check_alike, check_url, has_login, join, scheme_kind
 from ombdriver.bench.servers.topology import ServerPlan, Topology, plan_faults
 from ombdriver.bench.text import shown
 from ombdriver.secrets import HIDDEN, SECRET_OPTIONS, redact_url
@@ -162,8 +162,10 @@ class Server(BaseModel):
         kinds = {scheme_kind(url.partition("://")[0]) for url in self.urls}
         if self.cluster and self.master:
             raise ValueError("cluster and master exclude each other; remove one of them")
-        if (self.cluster or self.master) and kinds != {""}:
+        if (self.cluster or self.master) and (kinds != {""} or any(url.startswith("unix:") for url in self.urls)):
             raise ValueError("with cluster or master, write plain URLs: redis://HOST:PORT or rediss://HOST:PORT")
+        if self.cluster or self.master:
+            check_alike(self.urls, cluster=self.cluster)
         if len(self.urls) > 1 and not (self.cluster or self.master):
             raise ValueError("several URLs are seeds of a cluster or Sentinels; write cluster: true, or master: NAME")
         if isinstance(self.tls, Tls) and not all(url.startswith("rediss") for url in self.urls):
@@ -199,6 +201,13 @@ class Server(BaseModel):
         if self.url is None:
             return self.topology == "cluster"
         return scheme_kind(self.joined_url.partition("://")[0]) == "+cluster"
+
+    @property
+    def is_several(self) -> bool:
+        """Whether it takes more than one address to reach: a cluster, or Sentinels."""
+        if self.url is None:
+            return self.topology in ("cluster", "sentinel")
+        return scheme_kind(self.joined_url.partition("://")[0]) != ""
 
     @property
     def plan(self) -> ServerPlan:

@@ -249,18 +249,24 @@ async def test_a_run_ends_when_what_is_left_can_not_serve(tmp_path: Path, monkey
     assert [name for name in os.listdir(tmp_path) if name.endswith(".json")]
 
 
-@pytest.mark.parametrize(
-    ("setup", "fault"),
-    [
-        ("server: {engine: valkey}\nstreams: {ack: delete}", "XACKDEL, which Redis has from 8.2 on"),
-        ("server: {engine: valkey}\nstreams: {waitReplicas: 1}", "waitReplicas is 1, and the server has 0 replicas"),
-    ],
-)
 async def test_a_feature_that_the_server_lacks_is_refused_before_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setup: str, fault: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the version that has it, or the way out."""
-    made = Setup.parse(f"name: s\ndriver: redis-streams\n{setup}\n", "s.yaml")
-    async with running(tmp_path, made, monkeypatch, subscriptionsPerTopic=2) as run:
-        with pytest.raises(RunError, match=fault):
+    """With the version that has it."""
+    async with running(
+        tmp_path, setup_of("{engine: valkey}", "{ack: delete}"), monkeypatch, subscriptionsPerTopic=2
+    ) as run:
+        with pytest.raises(RunError, match="XACKDEL, which Redis has from"):
+            await run.finished
+
+
+async def test_replicas_that_a_server_of_the_users_has_not_are_told_before_the_run(
+    tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of servers that are started, the file tells it already."""
+    setup = Setup.parse(
+        f"{{name: s, driver: redis-streams, server: {{url: '{valkey_url}'}}, streams: {{waitReplicas: 1}}}}", "s"
+    )
+    async with running(tmp_path, setup, monkeypatch) as run:
+        with pytest.raises(RunError, match="waitReplicas is 1, and the server has 0 replicas"):
             await run.finished

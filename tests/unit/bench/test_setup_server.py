@@ -45,6 +45,11 @@ def server_of(server: str) -> Server:
         ("{url: 'redis://h', passwordEnv: A, passwordFile: b}", "exclude each other"),
         ("{url: 'redis://h', sentinelPasswordEnv: A}", "needs master"),
         ("{url: 'redis://ann:hunter2@h'}", "holds a login; write username and passwordEnv or passwordFile"),
+        ("{url: 'unix:///run/x.sock', cluster: true}", "write plain URLs: redis://HOST:PORT or rediss://HOST:PORT"),
+        ("{url: ['redis://a', 'rediss://b'], cluster: true}", "the URLs have different schemes"),
+        ("{url: ['redis://a/1', 'redis://b/2'], master: m}", "the URLs differ in database or options"),
+        ("{url: ['rediss://a', 'rediss://b?ssl_ca_certs=x'], master: m}", "the URLs differ in database or options"),
+        ("{url: 'redis://h/3', cluster: true}", "'redis://h/3' names a database, and a cluster has number 0 alone"),
         ("{url: 3}", "must be a URL or a list of them, not 3"),
         ("{engine: valkey, unixSocket: true, topology: cluster}", "unixSocket is for one server without TLS"),
         ("{engine: valkey, config: [1]}", "must hold options of the server, not [1]"),
@@ -185,6 +190,9 @@ def test_a_setup_says_again_what_it_was_read_from() -> None:
         ("streams: {retention: {maxln: 5000}}", "unknown key maxln; known: maxlen, maxage, exact, acknowledged"),
         ("streams: {retention: {maxlen: 5000, exact: 1}}", "must be true or false"),
         ("streams: {waitReplicas: 1}\nclient: {pipelining: redis-py}", "waitReplicas needs client.pipelining: channel"),
+        ("streams: {waitReplicas: 1}", "waitReplicas is 1, and each primary that is started has 0 replicas; lower it"),
+        ("streams: {waitReplicas: 1}\nclient: {connections: 2}", "waitReplicas gives each producer connections of its"),
+        ("streams: {waitTimeoutMs: 50}", "streams.waitTimeoutMs: means nothing without waitReplicas"),
     ],
 )
 def test_faults_of_streams_and_client_are_told(part: str, fault: str) -> None:
@@ -192,6 +200,28 @@ def test_faults_of_streams_and_client_are_told(part: str, fault: str) -> None:
     with pytest.raises(InputError) as caught:
         Setup.parse(f"name: x\ndriver: redis-streams\nserver: {{engine: valkey}}\n{part}\n", "s.yaml")
     assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["{engine: valkey, topology: cluster}", "{engine: valkey, topology: sentinel}", "{url: 'redis://h', master: m}"],
+)
+def test_redis_py_is_for_one_server(server: str) -> None:
+    """Told with the file, not by a worker; and a URL on the command line is held against it too."""
+    text = f"name: x\ndriver: redis-streams\nserver: {server}\nclient: {{pipelining: redis-py}}\n"
+    with pytest.raises(InputError, match=r"s\.yaml:4: client: pipelining: redis-py is for one server; write channel"):
+        Setup.parse(text, "s.yaml")
+
+    with pytest.raises(InputError, match=r"^--url: pipelining: redis-py is for one server; write channel"):
+        Setup.load("redis-py-client").with_url("redis+sentinel://h/m")
+
+
+def test_redis_py_is_asked_for_in_one_way() -> None:
+    """As a driver's name it would be read without the number of its connections; another driver would be left out."""
+    with pytest.raises(InputError, match="driver: write driver: redis-streams, and below client pipelining: redis-py"):
+        Setup.parse("{name: x, driver: redis-py, server: {engine: valkey}}", "s")
+    with pytest.raises(InputError, match="pipelining: redis-py takes the place of driver: redis-streams"):
+        Setup.parse("{name: x, driver: theirs, client: {pipelining: redis-py}}", "s")
 
 
 def test_the_memory_driver_takes_no_options_of_streams() -> None:
