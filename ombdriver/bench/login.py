@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ombdriver.bench.engine import ServerConfig
-from ombdriver.bench.server_url import with_login, with_options
+from ombdriver.bench.server_url import files_of, with_login, with_options
 from ombdriver.bench.servers.configuration import login_of
 from ombdriver.bench.setup_server import Server, Tls
 from ombdriver.errors import InputError
@@ -20,6 +20,10 @@ def connect_url(server: Server, environment: Mapping[str, str] = os.environ) -> 
     Raises:
         InputError: if a variable is not set, or a file can't be read, or is not there.
     """
+    for given in server.urls:
+        for option, name in files_of(given).items():
+            if not Path(name).is_file():
+                raise InputError(f"{option}: there is no file {name}; check the path")
     password = _secret(server.password_env, server.password_file, "server.password", environment)
     url = with_login(server.joined_url, server.username, password)
     sentinels = _secret(

@@ -103,7 +103,7 @@ def _setup(name: str, url: str | None, given: Sequence[Assignment]) -> Setup:
         try:
             connect_url(setup.server)  # only to find what is missing
         except InputError as error:
-            raise InputError([f"{name}: {fault}" for fault in error.faults]) from error
+            raise InputError([f"{'--url' if url else name}: {fault}" for fault in error.faults]) from error
     return setup
 
 

@@ -22,6 +22,15 @@ _TLS_OPTIONS = {f"ssl_{name}" for name in ("ca_certs", "ca_path", "ca_data", "ce
     f"ssl_{name}" for name in ("cert_reqs", "check_hostname", "min_version", "ciphers")
 }
 """What may stand behind the `?` of a URL, the last only with rediss://; the names are those of redis-py."""
+_FLAG = "true|false|yes|no|1|0", "true or false"
+_VALUES = {
+    "socket_connect_timeout": (r"\d{1,6}(\.\d{1,6})?", "a number of seconds"),
+    "socket_keepalive": _FLAG,
+    "ssl_check_hostname": _FLAG,
+    "ssl_cert_reqs": ("none|optional|required", "none, optional or required"),
+    "ssl_min_version": ("77[12]", "771 for TLS 1.2, or 772 for TLS 1.3"),
+}
+"""What the values of options look like, and what to write."""
 
 
 def check_url(url: str) -> str:
@@ -56,6 +65,9 @@ def check_url(url: str) -> str:
             raise ValueError(f"{told} has {name} that there is not; there are: {', '.join(sorted(known))}")
         if option == "db" and not value.isdecimal():
             raise ValueError(f"{told} names database {shown(value)}, which is no number; {EXAMPLE}")
+        form, what = _VALUES.get(option, (".*", ""))
+        if not re.fullmatch(form, value, re.I | re.S):
+            raise ValueError(f"{told} has {option}={shown(value)}; write {what}")
     if parts.scheme == "unix":
         if not parts.path.strip("/"):
             raise ValueError(f"{told} names no socket; {EXAMPLE}")
@@ -142,6 +154,12 @@ def with_login(url: str, username: str | None, password: str | None) -> str:
         return with_options(url, {"username": username, "password": password})
     login = quote(username or "", safe="") + ("" if password is None else ":" + quote(password, safe=""))
     return parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}").geturl()
+
+
+def files_of(url: str) -> dict[str, str]:
+    """The files of TLS that `url` names, by the options that name them."""
+    options = parse_qsl(urlsplit(url).query)
+    return {name: value for name, value in options if name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")}
 
 
 def with_options(url: str, options: dict[str, str | None]) -> str:
