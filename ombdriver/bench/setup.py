@@ -6,6 +6,7 @@ message.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -117,18 +118,18 @@ class Setup(BaseModel):
         Raises:
             InputError: if it has faults; one sentence for each of them.
         """
-        document = assigned(parse_document(text, source), given, "setup")
-        data, context = document.data, {}
+        document, context = parse_document(text, source), {}
         notes: list[str] = []
-        if omb_driver_file.is_one(data):
+        if omb_driver_file.is_one(document.data):
             try:
-                data, notes = omb_driver_file.translated(data)
+                data, notes = omb_driver_file.translated(document.data)
             except ValueError as error:
                 raise InputError(f"{source}: {error}") from None
-            context = {PASSWORDS: True}
+            document, context = replace(document, data=data), {PASSWORDS: True}
+        document = assigned(document, given, "setup")
         faults = list(document.faults)
         try:
-            setup = cls.model_validate(data, context=context)
+            setup = cls.model_validate(document.data, context=context)
             setup._notes = tuple(f"{source}: {note}" for note in notes)
         except ValidationError as error:
             faults += faults_of(error, document.lines, _FILE_NAMES)
