@@ -126,3 +126,4 @@ class Acknowledger:
         except TimeoutError:
             self.statistics["failedAcknowledgements"] += sum(sent.left for sent in self._unanswered.values())
             self._unanswered.clear()
+            self._idle.set()
