@@ -5,6 +5,7 @@ field `k`, if there is one, the key. The head of a command is the same for all m
 once and payloads are joined with it.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,12 @@ from dataclasses import dataclass
 from ombdriver.bench.driver import OnReplies
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.connection import Channels
+from ombdriver.messaging.errors import NotSentError
 from ombdriver.messaging.resp import pack
 from ombdriver.messaging.topic import Partitioner, Topic
+
+AGAIN_S = 0.05
+"""When nobody has a partition, it is looked for again so many seconds later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +89,30 @@ class StreamProducer:
     # -- where to --------------------------------------------------------------------------------------------------
 
     def _find_lines(self) -> None:
-        """The channel of each partition, as partitions lie now."""
-        self._version = self._channels.version
+        """The channel of each partition, as partitions lie now.
+
+        Raises:
+            NotSentError: if it is not known who has one of them.
+        """
         self._lines = [self._channels.bulk_for(key) for key in self._keys]
+        self._version = self._channels.version
         self._distinct: tuple[Channel, ...] = tuple(dict.fromkeys(self._lines))
 
     def room(self) -> int:
         """See `driver.DriverProducer.room`. On a cluster, of the node with the least: messages go to all in turn."""
         if self._version != self._channels.version:
-            self._find_lines()
+            try:
+                self._find_lines()
+            except NotSentError:  # nobody has a partition, for the moment
+                return 0
         distinct = self._distinct
         return distinct[0].room() if len(distinct) == 1 else min([channel.room() for channel in distinct])
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """See `driver.DriverProducer.when_room`."""
+        if self._version != self._channels.version:
+            asyncio.get_running_loop().call_later(AGAIN_S, callback)
+            return
         full = (channel for channel in self._distinct if channel.room() <= 0)
         next(full, self._distinct[0]).when_room(callback)
 
