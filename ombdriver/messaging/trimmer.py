@@ -182,7 +182,8 @@ class AcknowledgedTrimmer:
             if excess > 0:
                 words: list[Word] = ["XRANGE", key, "-", "+", "COUNT", min(excess, CHUNK) + 1]
                 entries: list[Any] = await channels.small(key, *words)
-                last = parts_of(entries[-1][0])
-                # All of them are past the bound when there is nothing to keep.
-                bounds.append(last if len(entries) > min(excess, CHUNK) else (last[0], last[1] + 1))
+                if entries:  # none: the stream was emptied meanwhile
+                    last = parts_of(entries[-1][0])
+                    # All of them are past the bound when there is nothing to keep.
+                    bounds.append(last if len(entries) > min(excess, CHUNK) else (last[0], last[1] + 1))
         return max(bounds, default=None)
