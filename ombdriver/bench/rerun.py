@@ -21,6 +21,8 @@ from ombdriver.bench.workload import Workload
 from ombdriver.errors import InputError
 from ombdriver.secrets import HIDDEN
 
+_USERS = ("user", "masteruser", "primaryuser")
+
 
 def request_of(
     path: Path,
@@ -117,10 +119,21 @@ def _yaml(data: Mapping[str, Any]) -> str:
     return "{" + ", ".join(f"{json.dumps(key)}: {value}" for key, value in values.items()) + "}"
 
 
+def _check_users(setup: Setup, source: str) -> None:
+    """A password gives way to another one, the same for all servers; a user's rules to none."""
+    config = setup.server.config if setup.server is not None else {}
+    if gone := [name for name, value in config.items() if name.lower() in _USERS and value == HIDDEN]:
+        raise InputError(
+            f"{source}: its servers were started with {', '.join(gone)}, which may hold a password, so results don't"
+            " keep it; run it anew with `ombdriver run`"
+        )
+
+
 def _setup(result: Result, source: str, url: str | None) -> Setup:
     setup = Setup.parse(_yaml(result.setup), f"{source}: setup")
     stored = setup.server.joined_url if setup.is_users_server and setup.server is not None else None
     if url is None:
+        _check_users(setup, source)
         if stored is not None and HIDDEN in stored:
             raise InputError(
                 f"{source}: it ran on {stored}, and passwords are not kept in results; give the whole URL with --url"
