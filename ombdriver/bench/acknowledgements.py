@@ -99,7 +99,7 @@ class Acknowledgements:
             if time_ns - due_ns > self.longest_silence_ns:
                 silence_ns = time_ns - max(due_ns, self._acknowledged_ns)
                 self.longest_silence_ns = max(self.longest_silence_ns, silence_ns)
-            self._acknowledged_ns = time_ns
+            self._acknowledged_ns = max(time_ns, self._acknowledged_ns)
         while count:
             block = lane.blocks[0]
             taken = min(count, block.count - block.done)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -184,6 +185,26 @@ async def test_a_run_lives_through_the_end_of_a_primary_of_a_cluster(
         result = await run.result()
 
     _goes_on(result, "primary-1")
+
+
+async def test_the_account_is_exact_when_a_primary_of_a_cluster_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its replica answers while the hanging one still owes replies: whose each reply is must not be mixed up."""
+    setup = setup_of("{engine: valkey, topology: cluster, replicas: 1}", "{placement: balanced}")
+    async with running(tmp_path, setup, monkeypatch, **LONG, **SPREAD) as run:
+        hanging = (await run.measuring()).node("primary-1")
+        os.kill(hanging.pid, signal.SIGSTOP)
+        try:
+            result = await run.result()
+        finally:
+            hanging.kill()
+
+    assert not result.partial
+    assert result.totals["published"] + result.totals["publishErrors"] == 6000
+    assert result.totals["indeterminate"] > 0
+    for each in result.delivery:
+        assert (each.lost, each.undelivered, each.duplicated) == (0, 0, 0)  # the replica had all that was acknowledged
 
 
 @pytest.mark.parametrize("engine", ENGINES)

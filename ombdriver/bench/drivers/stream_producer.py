@@ -43,6 +43,10 @@ class Cut:
         return () if self.max_length is None else ("MAXLEN", how, self.max_length)
 
 
+_Reply = tuple[int, Exception | None, int, object]
+"""As `OnReplies` is told it, without partition and first."""
+
+
 class StreamProducer:
     """Sends to one topic (`driver.DriverProducer`).
 
@@ -57,6 +61,8 @@ class StreamProducer:
         self._channels, self._topic = channels, topic
         self._told = on_replies
         self._on_replies: OnReplies = self._look_at if channels.follows else on_replies
+        self._reported = [0] * topic.partitions
+        self._early: list[dict[int, _Reply]] = [{} for _ in range(topic.partitions)]
         self._partitioner = Partitioner(topic)
         self._cut = cut
         self._trim = True
@@ -81,10 +87,23 @@ class StreamProducer:
     def _look_at(
         self, partition: int, first: int, count: int, error: Exception | None, time_ns: int, answer: object
     ) -> None:
-        """Where partitions lie is learnt from errors: MOVED has the next message go to the right node."""
+        """Where partitions lie is learnt from errors: MOVED has the next message go to the right node.
+
+        Replies are told in the order of the messages: a new server answers at once, while the connection to one that
+        hangs is given some time for what it owes.
+        """
         if error is not None:
             self._channels.redirect(error)
+        if first != self._reported[partition]:
+            self._early[partition][first] = count, error, time_ns, answer
+            return
         self._told(partition, first, count, error, time_ns, answer)
+        first += count
+        early = self._early[partition]
+        while early and (held := early.pop(first, None)) is not None:
+            self._told(partition, first, *held)
+            first += held[0]
+        self._reported[partition] = first
 
     # -- where to --------------------------------------------------------------------------------------------------
 
