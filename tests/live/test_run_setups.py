@@ -187,11 +187,12 @@ async def test_a_run_lives_through_the_end_of_a_primary_of_a_cluster(
     _goes_on(result, "primary-1")
 
 
-async def test_the_account_is_exact_when_a_primary_of_a_cluster_hangs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("topology", ["cluster", "sentinel"])
+async def test_the_account_is_exact_when_a_primary_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, topology: str
 ) -> None:
     """Its replica answers while the hanging one still owes replies: whose each reply is must not be mixed up."""
-    setup = setup_of("{engine: valkey, topology: cluster, replicas: 1}", "{placement: balanced}")
+    setup = setup_of(f"{{engine: valkey, topology: {topology}, replicas: 1}}")
     async with running(tmp_path, setup, monkeypatch, **LONG, **SPREAD) as run:
         hanging = (await run.measuring()).node("primary-1")
         os.kill(hanging.pid, signal.SIGSTOP)
