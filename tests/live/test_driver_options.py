@@ -142,6 +142,17 @@ async def test_a_server_without_xackdel_says_so(opening: Opening) -> None:
 
 
 @pytest.mark.parametrize("name", ["redis-streams", "redis-py"])
+async def test_an_entry_of_somebody_else_is_handed_over_as_it_is(opening: Opening, raw: Any, name: str) -> None:
+    """Whatever its fields are called: who counts messages sees that it is none of the run's."""
+    driver = await opening(name)
+    await driver.create_topics([ONE], ["g"])
+    consumer = await driver.create_consumer([ONE], "g", "c")
+    await raw.xadd(ONE_KEY, {"x": "stranger"})
+
+    assert [batch.payloads for batch in await receive(consumer, 1)] == [[b"stranger"]]
+
+
+@pytest.mark.parametrize("name", ["redis-streams", "redis-py"])
 async def test_acknowledgements_that_are_never_answered_do_not_keep_a_consumer_open(
     opening: Opening, raw: Any, name: str
 ) -> None:

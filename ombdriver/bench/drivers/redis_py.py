@@ -227,7 +227,7 @@ class RedisPyConsumer:
             return None
         payloads, receipt = [], []
         for key, entries in reply:
-            payloads += [fields[b"p"] for _, fields in entries]
+            payloads += [next(iter(fields.values())) for _, fields in entries]
             receipt.append((key, [entry_id for entry_id, _ in entries]))
             if self._options.plain:
                 self._last[key] = entries[-1][0]

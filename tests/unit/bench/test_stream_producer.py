@@ -1,10 +1,13 @@
 """Replies are told in the order in which messages were sent, wherever a partition lies meanwhile."""
 
+import asyncio
+from collections import Counter
 from typing import Any, cast
 
+from ombdriver.bench.drivers.replicated_producer import ReplicatedProducer
 from ombdriver.bench.drivers.stream_producer import Cut, StreamProducer
 from ombdriver.messaging.connection import Channels
-from ombdriver.messaging.errors import OutcomeUnknownError
+from ombdriver.messaging.errors import NotSentError, OutcomeUnknownError
 from ombdriver.messaging.topic import Topic
 
 
@@ -45,6 +48,34 @@ class Moving:
         self.version += 1
         self.server = Server()
         return self.server
+
+
+class Leaving(Server):
+    """A channel whose server leaves after it was given messages, and before WAIT."""
+
+    def send_block(self, data: bytes, _count: int, sink: Any, _token: int, _first: int) -> None:
+        """Takes messages alone."""
+        if b"WAIT" in data:
+            raise NotSentError("the server has left")
+        self.sink = sink
+
+
+async def test_messages_without_a_wait_have_an_unknown_outcome() -> None:
+    """They may be stored, and nobody can say by how many: they must be told, and not as acknowledged."""
+    told: list[tuple[Any, ...]] = []
+    channels = Moving()
+    leaving = channels.server = Leaving()
+    producer = ReplicatedProducer(
+        cast(Channels, channels), Topic("t"), Cut(), lambda *reply: told.append(reply), 1, 100, Counter()
+    )
+    producer.send(0, [b"a"] * 2, None)
+    await asyncio.sleep(0)
+
+    leaving.sink(0, 0, 2, None, 10, b"2-0")
+
+    ((partition, first, count, error, time_ns, last),) = told
+    assert (partition, first, count, time_ns, last) == (0, 0, 2, 10, None)
+    assert isinstance(error, OutcomeUnknownError)
 
 
 def test_a_new_server_does_not_answer_for_what_an_old_one_owes() -> None:
