@@ -1,7 +1,7 @@
-"""Takes passwords out of URLs and of texts that contain URLs, before anything is shown, logged or stored.
+"""Takes passwords out of URLs, of texts that contain URLs and of arguments, before anything is shown, logged or stored.
 
-Knows only how a URL carries a password. Must stay free of other imports of this package, and never raises: it is
-applied to text that a user mistyped. In doubt it hides more, not less.
+Knows how a URL carries a password, and which options of a server are one. Must stay free of other imports of this
+package, and never raises: it is applied to text that a user mistyped. In doubt it hides more, not less.
 """
 
 import re
@@ -9,6 +9,11 @@ import re
 HIDDEN = "***"
 """What stands where a password stood."""
 
+SECRET_OPTIONS = ("requirepass", "masterauth", "primaryauth", "user", "tls-key-file-pass", "masteruser", "primaryuser")
+"""Options of a server that hold a password, or may; a server takes them in any case."""
+
+_ASSIGNMENT = re.compile(r"(?P<path>(?:--set=)?setup\.[^=]*)=.*", re.S)
+_NAMES_SECRET = re.compile(rf"(?<![a-z-])(?:{'|'.join(SECRET_OPTIONS)})(?![a-z-])", re.I)
 # The user part ends at the LAST '@': a password in which '@', '/' or '#' was left unescaped is hidden whole.
 _USER_AND_PASSWORD = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^:/?#@\s]*):(?P<password>.*)@", re.I | re.S)
 _USER_ALONE = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^:/?#@]+)@", re.I)
@@ -38,6 +43,17 @@ def redact_text(text: str) -> str:
     Unlike `redact_url` it leaves `redis://HOST:PORT` alone: our own messages say such things.
     """
     return _URL_IN_TEXT.sub(lambda found: _without_login(found[0]), text)
+
+
+def redact_argument(argument: str) -> str:
+    """An argument of the command line, taken as a whole: a password may hold spaces.
+
+    Of `--set setup.…=VALUE` the whole value is hidden when an option of a server that holds a password is named.
+    """
+    found = _ASSIGNMENT.fullmatch(argument)
+    if found and _NAMES_SECRET.search(argument):
+        return f"{found['path']}={HIDDEN}"
+    return redact_url(argument) if "://" in argument else argument
 
 
 def _without_login(url: str) -> str:

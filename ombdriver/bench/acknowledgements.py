@@ -69,6 +69,7 @@ class Acknowledgements:
         self.replied = self.failed = 0
         self.errors: dict[str, int] = {}
         self.longest_silence_ns = self._acknowledged_ns = 0
+        self._owed_ns: int | None = None  # when the first was due that has failed since the last acknowledgement
         self._concluded = False
         self._failed: list[tuple[int, int, int]] = []
         self._indeterminate: list[tuple[int, int, int]] = []
@@ -84,7 +85,7 @@ class Acknowledgements:
 
     def listen(self, now_ns: int) -> None:
         """From here on silence counts."""
-        self.longest_silence_ns, self._acknowledged_ns = 0, now_ns
+        self.longest_silence_ns, self._acknowledged_ns, self._owed_ns = 0, now_ns, None
 
     def take(self, lane: Lane, count: int, error: Exception | None, time_ns: int, answer: object = None) -> None:
         """Books that the next `count` messages of `lane` were answered at `time_ns`, all well or all with `error`.
@@ -96,10 +97,12 @@ class Acknowledgements:
         self.replied += count
         if error is None:
             due_ns = lane.blocks[0].intended[0]
+            if self._owed_ns is not None:
+                due_ns, self._owed_ns = min(due_ns, self._owed_ns), None
             if time_ns - due_ns > self.longest_silence_ns:
                 silence_ns = time_ns - max(due_ns, self._acknowledged_ns)
                 self.longest_silence_ns = max(self.longest_silence_ns, silence_ns)
-            self._acknowledged_ns = time_ns
+            self._acknowledged_ns = max(time_ns, self._acknowledged_ns)
         while count:
             block = lane.blocks[0]
             taken = min(count, block.count - block.done)
@@ -111,6 +114,7 @@ class Acknowledgements:
                 self._replied_ns.append(time_ns)
                 self._intended.extend(intended)
             else:
+                self._owed_ns = intended[0] if self._owed_ns is None else min(intended[0], self._owed_ns)
                 self._book_failure(np.array(intended, np.int64), error, time_ns)
                 if not block.is_probe:
                     self._note(error, lane, taken)

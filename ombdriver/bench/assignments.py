@@ -12,7 +12,7 @@ from ombdriver.bench.faults import Place, Where
 from ombdriver.bench.text import nearest, shown
 from ombdriver.bench.yamlfile import Document, parse_value
 from ombdriver.errors import InputError
-from ombdriver.secrets import redact_text
+from ombdriver.secrets import redact_argument, redact_text
 
 Part = Literal["workload", "setup"]
 _PARTS: tuple[Part, ...] = ("workload", "setup")
@@ -44,7 +44,7 @@ class Assignment:
 
     def __str__(self) -> str:
         """As typed, without a password."""
-        return redact_text(self.text)
+        return redact_text(redact_argument(self.text))
 
 
 def parse(text: str, by: str = "--set") -> Assignment:
@@ -60,7 +60,7 @@ def parse(text: str, by: str = "--set") -> Assignment:
     name, equals, written = text.partition("=")
     keys = name.split(".")
     if not equals or not all(keys):
-        raise ValueError(f"{by}: {shown(redact_text(text))} is not PATH=VALUE; {_EXAMPLE}")
+        raise ValueError(f"{by}: {shown(redact_text(redact_argument(text)))} is not PATH=VALUE; {_EXAMPLE}")
     part = next((each for each in _PARTS if each == keys[0]), None)
     if part is None:
         near = nearest(keys[0], _PARTS)
@@ -71,6 +71,8 @@ def parse(text: str, by: str = "--set") -> Assignment:
     try:
         value = parse_value(written)
     except ValueError as error:
+        if redact_argument(text) != text:  # the error quotes the value
+            raise ValueError(f"{by} {name}: is no single value of YAML; put it in quotes if it is text") from None
         raise ValueError(f"{by} {name}: {error}") from error
     return Assignment(part, tuple(keys[1:]), value, text, by)
 

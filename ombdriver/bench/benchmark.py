@@ -19,12 +19,11 @@ from ombdriver.bench.figures import Phase
 from ombdriver.bench.guard import Guard
 from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.keeping import Finished, keep
-from ombdriver.bench.login import connect_url
+from ombdriver.bench.login import connect_url, started_url
 from ombdriver.bench.plan import Plan, memory_estimate
 from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.request import Request, new_run_id, plan_of
 from ombdriver.bench.seeking import Seeking
-from ombdriver.bench.server_url import with_login
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.stages import Show, Stage, Stages
@@ -121,7 +120,7 @@ async def _servers(setup: Setup, stack: AsyncExitStack) -> tuple[ManagedServers 
     stack.push_async_callback(servers.stop)
     stack.enter_context(_logs_kept(servers))
     logger.info("started %s", ", ".join(f"{node.name} (port {node.port}, pid {node.pid})" for node in servers.nodes))
-    return servers, with_login(servers.url, None, setup.server.started_password)
+    return servers, started_url(servers.url, setup.server.config)
 
 
 @contextmanager

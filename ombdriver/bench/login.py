@@ -1,4 +1,4 @@
-"""Where a run connects to, with the login that a setup only names: from the environment, or from a file.
+"""Where a run connects to, with its login: from the environment or a file that a setup names, or from server options.
 
 The one place that reads a password. What it gives goes to a driver, and never into a message, a log or a result.
 """
@@ -7,7 +7,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ombdriver.bench.server_url import with_login, with_options
+from ombdriver.bench.engine import ServerConfig
+from ombdriver.bench.server_url import files_of, with_login, with_options
+from ombdriver.bench.servers.configuration import login_of
 from ombdriver.bench.setup_server import Server, Tls
 from ombdriver.errors import InputError
 
@@ -18,6 +20,10 @@ def connect_url(server: Server, environment: Mapping[str, str] = os.environ) -> 
     Raises:
         InputError: if a variable is not set, or a file can't be read, or is not there.
     """
+    for given in server.urls:
+        for option, name in files_of(given).items():
+            if not Path(name).is_file():
+                raise InputError(f"{option}: there is no file {name}; check the path")
     password = _secret(server.password_env, server.password_file, "server.password", environment)
     url = with_login(server.joined_url, server.username, password)
     sentinels = _secret(
@@ -39,6 +45,14 @@ def connect_url(server: Server, environment: Mapping[str, str] = os.environ) -> 
             "ssl_check_hostname": None if tls.check_hostname else "false",
         },
     )
+
+
+def started_url(url: str, config: ServerConfig) -> str:
+    """`url`, of servers that were started with `config`, with the login that they ask for, if they do."""
+    login = login_of(config)
+    if login is None:
+        return url
+    return with_login(url, None if login.user == "default" else login.user, login.password)
 
 
 def _secret(variable: str | None, path: str | None, field: str, environment: Mapping[str, str]) -> str | None:

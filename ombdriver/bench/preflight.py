@@ -95,6 +95,8 @@ def lacks(facts: Mapping[str, object], needs: Needs) -> Sequence[str]:
         found.append(
             "the server stands alone and is no part of a cluster; remove cluster: true, or +cluster in the URL"
         )
+    if mode == "sentinel":
+        found.append("this is a Sentinel; write redis+sentinel://HOST:PORT/MASTER, or master: NAME in the setup")
     return found
 
 

@@ -173,7 +173,7 @@ def _setup(name: str, values: Combination, url: str | None, given: Sequence[Assi
         try:
             connect_url(setup.server)  # only to find what is missing
         except InputError as error:
-            raise InputError([f"{name}: {fault}" for fault in error.faults]) from error
+            raise InputError([f"{'--url' if url else name}: {fault}" for fault in error.faults]) from error
     return setup
 
 

@@ -16,12 +16,12 @@ from ombdriver.bench.environment import host, usable_cores
 from ombdriver.bench.request import Request, new_run_id, plan_of
 from ombdriver.bench.result import Result
 from ombdriver.bench.series import Standing
-from ombdriver.bench.server_url import check_url
 from ombdriver.bench.setup import Setup
-from ombdriver.bench.setup_server import PASSWORDS, Server
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import InputError
 from ombdriver.secrets import HIDDEN
+
+_USERS = ("user", "masteruser", "primaryuser")
 
 
 def request_of(
@@ -120,10 +120,21 @@ def _yaml(data: Mapping[str, Any]) -> str:
     return "{" + ", ".join(f"{json.dumps(key)}: {value}" for key, value in values.items()) + "}"
 
 
+def _check_users(setup: Setup, source: str) -> None:
+    """A password gives way to another one, the same for all servers; a user's rules to none."""
+    config = setup.server.config if setup.server is not None else {}
+    if gone := [name for name, value in config.items() if name.lower() in _USERS and value == HIDDEN]:
+        raise InputError(
+            f"{source}: its servers were started with {', '.join(gone)}, which may hold a password, so results don't"
+            " keep it; run it anew with `ombdriver run`"
+        )
+
+
 def _setup(result: Result, source: str, url: str | None) -> Setup:
     setup = Setup.parse(_yaml(result.setup), f"{source}: setup")
     stored = setup.server.joined_url if setup.is_users_server and setup.server is not None else None
     if url is None:
+        _check_users(setup, source)
         if stored is not None and HIDDEN in stored:
             raise InputError(
                 f"{source}: it ran on {stored}, and passwords are not kept in results; give the whole URL with --url"
@@ -131,10 +142,4 @@ def _setup(result: Result, source: str, url: str | None) -> Setup:
         return setup
     if setup.loopback:
         raise InputError(f"--url: {source} is of a run without a server; leave --url out")
-    if stored is None:
-        return setup.with_url(url)
-    try:
-        server = Server.model_validate({"url": check_url(url)}, context={PASSWORDS: True})
-        return setup.model_copy(update={"server": server})  # its name and its streams stay
-    except ValueError as error:
-        raise InputError(f"--url: {error}") from None
+    return setup.with_url(url, keep_name=stored is not None)

@@ -22,6 +22,15 @@ _TLS_OPTIONS = {f"ssl_{name}" for name in ("ca_certs", "ca_path", "ca_data", "ce
     f"ssl_{name}" for name in ("cert_reqs", "check_hostname", "min_version", "ciphers")
 }
 """What may stand behind the `?` of a URL, the last only with rediss://; the names are those of redis-py."""
+_FLAG = "true|false|yes|no|1|0", "true or false"
+_VALUES = {
+    "socket_connect_timeout": (r"\d{1,6}(\.\d{1,6})?", "a number of seconds"),
+    "socket_keepalive": _FLAG,
+    "ssl_check_hostname": _FLAG,
+    "ssl_cert_reqs": ("none|optional|required", "none, optional or required"),
+    "ssl_min_version": ("77[12]", "771 for TLS 1.2, or 772 for TLS 1.3"),
+}
+"""What the values of options look like, and what to write."""
 
 
 def check_url(url: str) -> str:
@@ -56,6 +65,9 @@ def check_url(url: str) -> str:
             raise ValueError(f"{told} has {name} that there is not; there are: {', '.join(sorted(known))}")
         if option == "db" and not value.isdecimal():
             raise ValueError(f"{told} names database {shown(value)}, which is no number; {EXAMPLE}")
+        form, what = _VALUES.get(option, (".*", ""))
+        if not re.fullmatch(form, value, re.I | re.S):
+            raise ValueError(f"{told} has {option}={shown(value)}; write {what}")
     if parts.scheme == "unix":
         if not parts.path.strip("/"):
             raise ValueError(f"{told} names no socket; {EXAMPLE}")
@@ -102,6 +114,23 @@ def has_login(url: str) -> bool:
     return bool(login or named) and HIDDEN not in url
 
 
+def check_alike(urls: Sequence[str], *, cluster: bool) -> None:
+    """Does nothing if `join` takes all that stands in `urls`.
+
+    Raises:
+        ValueError: if they differ in more than host and port, or name a database of a cluster.
+    """
+    first, *others = (urlsplit(url) for url in urls)
+    for other in others:
+        if other.scheme != first.scheme:
+            raise ValueError("the URLs have different schemes; write the same one, redis:// or rediss://, in each")
+        if other.path.strip("/") not in ("", first.path.strip("/")) or other.query not in ("", first.query):
+            raise ValueError("the URLs differ in database or options; write them in the first alone")
+    if cluster:
+        for one in (first, *others):
+            _check_path(one.path.strip("/"), CLUSTER, shown(redact_url(one.geturl())))
+
+
 def join(urls: Sequence[str], *, cluster: bool, master: str | None) -> str:
     """One URL of the seeds of a cluster, or of the Sentinels that know `master`; one server's as it is.
 
@@ -125,6 +154,12 @@ def with_login(url: str, username: str | None, password: str | None) -> str:
         return with_options(url, {"username": username, "password": password})
     login = quote(username or "", safe="") + ("" if password is None else ":" + quote(password, safe=""))
     return parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}").geturl()
+
+
+def files_of(url: str) -> dict[str, str]:
+    """The files of TLS that `url` names, by the options that name them."""
+    options = parse_qsl(urlsplit(url).query)
+    return {name: value for name, value in options if name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")}
 
 
 def with_options(url: str, options: dict[str, str | None]) -> str:

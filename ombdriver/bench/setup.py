@@ -6,6 +6,7 @@ message.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -55,12 +56,19 @@ class Setup(BaseModel):
             raise ValueError(f"{shown(name)} can't stand in a file's name; write letters, digits, dots and dashes")
         return name
 
+    @field_validator("driver")
+    @classmethod
+    def _not_by_pipelining(cls, driver: str) -> str:
+        if driver == REDIS_PY_DRIVER:
+            raise ValueError(f"write driver: {STREAMS_DRIVER}, and below client pipelining: redis-py")
+        return driver
+
     @field_validator("server")
     @classmethod
     def _server_where_due(cls, server: Server | None, info: ValidationInfo) -> Server | None:
         if server is not None and info.data.get("driver") == LOOPBACK_DRIVER:
             raise ValueError("the memory driver has no server; remove this part, or write driver: redis-streams")
-        if server is None and info.data.get("driver") in (STREAMS_DRIVER, REDIS_PY_DRIVER):
+        if server is None and info.data.get("driver") == STREAMS_DRIVER:
             raise ValueError("is missing; add it, with engine: valkey below it")
         return server
 
@@ -70,8 +78,10 @@ class Setup(BaseModel):
         server = info.data.get("server")
         if info.data.get("driver") == LOOPBACK_DRIVER and client.model_fields_set:
             raise ValueError("the memory driver has no connections; remove this part")
-        if client.pipelining == "redis-py" and server is not None and server.in_cluster:
-            raise ValueError("pipelining: redis-py is for one server; write channel for a cluster")
+        if client.pipelining == "redis-py" and info.data.get("driver", STREAMS_DRIVER) != STREAMS_DRIVER:
+            raise ValueError(f"pipelining: redis-py takes the place of driver: {STREAMS_DRIVER}; write one of the two")
+        if client.pipelining == "redis-py" and server is not None and server.is_several:
+            raise ValueError("pipelining: redis-py is for one server; write channel for a cluster or Sentinels")
         return client
 
     @field_validator("streams")
@@ -80,8 +90,8 @@ class Setup(BaseModel):
         client = info.data.get("client")
         if info.data.get("driver") == LOOPBACK_DRIVER and (given := sorted(streams.model_fields_set - {"retention"})):
             raise ValueError(f"the memory driver has no streams, so {to_camel(given[0])} means nothing; remove it")
-        if streams.wait_replicas and client is not None and client.pipelining == "redis-py":
-            raise ValueError("waitReplicas needs client.pipelining: channel; write that, or remove waitReplicas")
+        if streams.wait_replicas and client is not None:
+            _check_waiting(streams.wait_replicas, client, info.data.get("server"))
         return streams
 
     @classmethod
@@ -108,18 +118,18 @@ class Setup(BaseModel):
         Raises:
             InputError: if it has faults; one sentence for each of them.
         """
-        document = assigned(parse_document(text, source), given, "setup")
-        data, context = document.data, {}
+        document, context = parse_document(text, source), {}
         notes: list[str] = []
-        if omb_driver_file.is_one(data):
+        if omb_driver_file.is_one(document.data):
             try:
-                data, notes = omb_driver_file.translated(data)
+                data, notes = omb_driver_file.translated(document.data)
             except ValueError as error:
                 raise InputError(f"{source}: {error}") from None
-            context = {PASSWORDS: True}
+            document, context = replace(document, data=data), {PASSWORDS: True}
+        document = assigned(document, given, "setup")
         faults = list(document.faults)
         try:
-            setup = cls.model_validate(data, context=context)
+            setup = cls.model_validate(document.data, context=context)
             setup._notes = tuple(f"{source}: {note}" for note in notes)
         except ValidationError as error:
             faults += faults_of(error, document.lines, _FILE_NAMES)
@@ -127,19 +137,24 @@ class Setup(BaseModel):
             raise InputError(sentences(source, faults))
         return setup
 
-    def with_url(self, url: str) -> Self:
-        """This setup with the server at `url` in place of its own, and called `url`.
+    def with_url(self, url: str, *, keep_name: bool = False) -> Self:
+        """This setup with the server at `url` in place of its own, and called `url` unless `keep_name`.
 
         Raises:
-            InputError: if `url` names no Redis server, or this setup's driver has none.
+            InputError: if `url` names no Redis server, or one that this setup is not for.
         """
         if self.loopback:
             raise InputError(f"--url: the setup {self.name} has no server; leave --url out, or choose another --setup")
+        named = {} if keep_name else {"name": URL_SETUP, "description": "a server of the user's"}
         try:
             server = Server.model_validate({"url": check_url(url)}, context={PASSWORDS: True})
+            setup = self.model_validate({**dict(self), **named, "server": server})
+        except ValidationError as error:  # what a file says may not go with that server
+            raise InputError([f"--url: {fault.message}" for fault in faults_of(error, {}, _FILE_NAMES)]) from None
         except ValueError as error:
             raise InputError(f"--url: {error}") from None
-        return self.model_copy(update={"name": URL_SETUP, "description": "a server of the user's", "server": server})
+        setup._notes = self._notes
+        return setup
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -178,6 +193,18 @@ class Setup(BaseModel):
         if client := self.client.model_dump(by_alias=True, exclude_defaults=True):
             data["client"] = client
         return {**data, "streams": self.streams.spec()}
+
+
+def _check_waiting(replicas: int, client: Client, server: Server | None) -> None:
+    if client.pipelining == "redis-py":
+        raise ValueError("waitReplicas needs client.pipelining: channel; write that, or remove waitReplicas")
+    if client.connections is not None:
+        raise ValueError("waitReplicas gives each producer connections of its own; remove it, or client.connections")
+    if server is not None and server.engine is not None and replicas > server.replicas_started:
+        raise ValueError(
+            f"waitReplicas is {replicas}, and each primary that is started has {server.replicas_started} replicas;"
+            " lower it, or write topology: replicated with as many replicas"
+        )
 
 
 def setup_names() -> list[str]:

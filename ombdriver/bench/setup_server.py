@@ -20,11 +20,10 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from ombdriver.bench.server_url import check_url, has_login, join, scheme_kind
-from ombdriver.bench.servers.options import unquoted
+from ombdriver.bench.server_url import check_alike, check_url, has_login, join, scheme_kind
 from ombdriver.bench.servers.topology import ServerPlan, Topology, plan_faults
 from ombdriver.bench.text import shown
-from ombdriver.secrets import HIDDEN, redact_url
+from ombdriver.secrets import HIDDEN, SECRET_OPTIONS, redact_url
 
 STRICT = ConfigDict(
     strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, alias_generator=to_camel, populate_by_name=True
@@ -163,8 +162,10 @@ class Server(BaseModel):
         kinds = {scheme_kind(url.partition("://")[0]) for url in self.urls}
         if self.cluster and self.master:
             raise ValueError("cluster and master exclude each other; remove one of them")
-        if (self.cluster or self.master) and kinds != {""}:
+        if (self.cluster or self.master) and (kinds != {""} or any(url.startswith("unix:") for url in self.urls)):
             raise ValueError("with cluster or master, write plain URLs: redis://HOST:PORT or rediss://HOST:PORT")
+        if self.cluster or self.master:
+            check_alike(self.urls, cluster=self.cluster)
         if len(self.urls) > 1 and not (self.cluster or self.master):
             raise ValueError("several URLs are seeds of a cluster or Sentinels; write cluster: true, or master: NAME")
         if isinstance(self.tls, Tls) and not all(url.startswith("rediss") for url in self.urls):
@@ -202,6 +203,13 @@ class Server(BaseModel):
         return scheme_kind(self.joined_url.partition("://")[0]) == "+cluster"
 
     @property
+    def is_several(self) -> bool:
+        """Whether it takes more than one address to reach: a cluster, or Sentinels."""
+        if self.url is None:
+            return self.topology in ("cluster", "sentinel")
+        return scheme_kind(self.joined_url.partition("://")[0]) != ""
+
+    @property
     def plan(self) -> ServerPlan:
         """The servers that are started; only where there is an engine."""
         assert self.engine is not None
@@ -217,12 +225,6 @@ class Server(BaseModel):
         )
 
     @property
-    def started_password(self) -> str | None:
-        """The password that servers which are started ask for, if their options say so."""
-        password = self.config.get("requirepass")
-        return unquoted(password) if isinstance(password, str) and password else None
-
-    @property
     def replicas_started(self) -> int:
         """Replicas of the one primary, or of each primary of a cluster."""
         return self.replicas if self.replicas is not None else int(self.topology in ("replicated", "sentinel"))
@@ -233,9 +235,5 @@ class Server(BaseModel):
         if self.url is not None:
             hidden = [redact_url(url) for url in self.urls]
             data["url"] = hidden[0] if isinstance(self.url, str) else hidden
-        config = {name: HIDDEN if name in SECRET_OPTIONS else value for name, value in self.config.items()}
+        config = {name: HIDDEN if name.lower() in SECRET_OPTIONS else value for name, value in self.config.items()}
         return {**data, "config": config} if config else data
-
-
-SECRET_OPTIONS = ("requirepass", "masterauth", "primaryauth", "user", "tls-key-file-pass", "masteruser", "primaryuser")
-"""Options of a server that hold a password, or may."""

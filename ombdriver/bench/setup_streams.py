@@ -102,6 +102,13 @@ class Streams(BaseModel):
             raise ValueError("with plain reads every consumer sees all; remove this line, or write read: group")
         return assignment
 
+    @field_validator("wait_timeout_ms")
+    @classmethod
+    def _timeout_of_waiting(cls, timeout: int, info: ValidationInfo) -> int:
+        if info.data.get("wait_replicas") == 0:
+            raise ValueError("means nothing without waitReplicas; add that, or remove this line")
+        return timeout
+
     @model_validator(mode="after")
     def _retention_of_groups(self) -> Self:
         if self.read == "plain" and self.keeping.kind == "acknowledged":

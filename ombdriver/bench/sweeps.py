@@ -13,6 +13,7 @@ from ombdriver.bench.assignments import Assignment, Part, parse
 from ombdriver.bench.text import shown
 from ombdriver.bench.yamlfile import parse_value
 from ombdriver.errors import InputError
+from ombdriver.secrets import redact_argument
 
 Combination = tuple[Assignment, ...]
 """One value of each setting that is swept."""
@@ -76,6 +77,10 @@ class Sweep:
         if len(set(texts)) < len(texts):
             twice = next(text for text in texts if texts.count(text) > 1)
             raise ValueError(f"{_OPTION} {name}: {twice} is given twice; leave it out, --repeats 2 runs it twice")
+        if redact_argument(f"{name}={texts[0]}") != f"{name}={texts[0]}":
+            raise ValueError(
+                f"{_OPTION} {name}: is a password, which would stand in the names of results; leave it out"
+            )
         return cls(tuple(parse(f"{name}={text.strip()}", _OPTION) for text in texts))
 
 

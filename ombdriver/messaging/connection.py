@@ -27,6 +27,7 @@ from ombdriver.messaging.refusals import was_not_carried_out
 from ombdriver.messaging.replies import Codec
 from ombdriver.messaging.resp import Argument, pack
 from ombdriver.messaging.slots import SlotMap
+from ombdriver.messaging.succession import TROUBLE_S, Succession
 from ombdriver.messaging.unanswered import Convert
 
 GUARD_S = 5.0
@@ -64,14 +65,30 @@ class Channels:
         check_client(client)
         pool = client.connection_pool
         self._connect = connector(client)
-        self.bulk = Channel(self._connect, max_in_flight=max_in_flight, backoff=backoff)
-        self.control = Channel(self._connect, max_in_flight=max_in_flight, backoff=backoff)
-        both = (self.bulk, self.control)
         pools = [pool] if owns_client else []
         sentinel = isinstance(pool, SentinelConnectionPool)
         if sentinel and owns_client:
             pools += [client.connection_pool for client in pool.sentinel_manager.sentinels]
-        self._begin(client, lambda: both, max_in_flight, backoff, follows=sentinel and pool.is_master, pools=pools)
+        follows = sentinel and pool.is_master
+        blocking: weakref.WeakSet[Channel] = weakref.WeakSet()
+        succession = Succession(pool, lambda: [*both, *blocking]) if follows else None
+        if succession:
+            self._connect = succession.connecting(self._connect)
+        trouble: dict[str, Any] = {"on_trouble": succession.doubt, "trouble_s": TROUBLE_S} if succession else {}
+        self.bulk, self.control = both = tuple(
+            Channel(self._connect, max_in_flight=max_in_flight, backoff=backoff, **trouble) for _ in range(2)
+        )
+        first = succession.aclose if succession else None
+        self._begin(
+            client,
+            lambda: both,
+            max_in_flight,
+            backoff,
+            follows=follows,
+            pools=pools,
+            blocking=blocking,
+            first=first,
+        )
 
     def _begin(
         self,
@@ -83,6 +100,7 @@ class Channels:
         follows: bool,
         decode: bool | None = None,
         pools: Sequence[Any] = (),
+        blocking: "weakref.WeakSet[Channel] | None" = None,
         first: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.redis = client
@@ -94,7 +112,7 @@ class Channels:
         self.parking = Parking()
         self._max_in_flight, self._backoff = max_in_flight, backoff
         self._shapes: Any = Redis(protocol=2).response_callbacks if follows else {}
-        self._blocking: weakref.WeakSet[Channel] = weakref.WeakSet()
+        self._blocking: weakref.WeakSet[Channel] = weakref.WeakSet() if blocking is None else blocking
         self._closing: asyncio.Task[None] | None = None
         self._open = Open(asyncio.get_running_loop(), lasting, self._blocking, pools, first)
         self._finalizer = weakref.finalize(self, abandon, self._open)

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 CHUNK = 500
 """Entries looked at in one step, when a stream is longer than its bound."""
+LARGEST_CHUNK = 32 * CHUNK
+"""Up to which steps grow, where whole nodes are cut and a node of the stream holds more."""
 
 
 @dataclass(slots=True)
@@ -146,15 +148,22 @@ class AcknowledgedTrimmer:
             while lost := await self._cut(channels, key, horizon):  # the server bounds the work of one command
                 removed += lost
             self._done[key] = horizon
-        while (bound := await self._bound(channels, key)) is not None and bound > horizon:
-            pinning = [group for group, first in needs.items() if first < bound]
-            found = cut(needs, await retention.read_dead(channels.ask, key, pinning, self._dead_after_s), bound)
-            lost = await self._cut(channels, key, found[0]) if found else 0
-            if not found or not lost:
-                break
-            removed += lost
-            self._tell(key, lost, found[1])
-        return removed
+        chunk = CHUNK
+        while True:
+            bound, more = await self._bound(channels, key, chunk)
+            lost = 0
+            if bound is not None and bound > horizon:
+                pinning = [group for group, first in needs.items() if first < bound]
+                found = cut(needs, await retention.read_dead(channels.ask, key, pinning, self._dead_after_s), bound)
+                if found is None:
+                    return removed
+                if lost := await self._cut(channels, key, found[0]):
+                    removed += lost
+                    self._tell(key, lost, found[1])
+            if not lost and (not more or chunk >= LARGEST_CHUNK):
+                return removed
+            if not lost:
+                chunk *= 2
 
     async def _cut(self, channels: Channels, key: bytes, first: Parts) -> int:
         removed = int(await channels.small(key, "XTRIM", key, "MINID", self._mark, text_of(first)))
@@ -170,9 +179,12 @@ class AcknowledgedTrimmer:
             ", ".join(repr(group) for group in groups),
         )
 
-    async def _bound(self, channels: Channels, key: bytes) -> Parts | None:
-        """The lowest id within the bounds, as far as one step looks; None if nothing is past them."""
+    async def _bound(self, channels: Channels, key: bytes, chunk: int) -> tuple[Parts | None, bool]:
+        """The lowest id within the bounds, as far as a step of `chunk` entries looks, and whether a longer step would
+        find a higher one; None if nothing is past them.
+        """
         bounds: list[Parts] = []
+        excess = 0
         if self._max_age_s is not None:
             seconds, microseconds = await channels.small(key, "TIME")
             oldest_ms = int(seconds) * 1000 + int(microseconds) // 1000 - int(self._max_age_s * 1000)
@@ -180,9 +192,10 @@ class AcknowledgedTrimmer:
         if self._maxlen is not None:
             excess = int(await channels.small(key, "XLEN", key)) - self._maxlen
             if excess > 0:
-                words: list[Word] = ["XRANGE", key, "-", "+", "COUNT", min(excess, CHUNK) + 1]
+                words: list[Word] = ["XRANGE", key, "-", "+", "COUNT", min(excess, chunk) + 1]
                 entries: list[Any] = await channels.small(key, *words)
-                last = parts_of(entries[-1][0])
-                # All of them are past the bound when there is nothing to keep.
-                bounds.append(last if len(entries) > min(excess, CHUNK) else (last[0], last[1] + 1))
-        return max(bounds, default=None)
+                if entries:  # none: the stream was emptied meanwhile
+                    last = parts_of(entries[-1][0])
+                    # All of them are past the bound when there is nothing to keep.
+                    bounds.append(last if len(entries) > min(excess, chunk) else (last[0], last[1] + 1))
+        return max(bounds, default=None), excess > chunk

@@ -7,6 +7,7 @@ from seam import ONE, RUN_ID, Replies, ignored, receive
 
 from ombdriver.bench.driver import load_driver
 from ombdriver.bench.servers.managed import ManagedServers
+from ombdriver.bench.servers.topology import ServerPlan, slot_ranges
 
 
 async def test_a_partition_that_has_moved_is_found_where_it_is(valkey_cluster: ManagedServers) -> None:
@@ -41,6 +42,45 @@ async def test_a_partition_that_has_moved_is_found_where_it_is(valkey_cluster: M
     assert got == [b"after"] * stored
     await driver.delete_created()
     await driver.aclose()
+
+
+async def test_a_slot_that_nobody_has_is_waited_for() -> None:
+    """Messages and acknowledgements are held until some server has it again; nothing ends, and nothing is left over."""
+    async with await ManagedServers.start(ServerPlan(topology="cluster")) as servers:
+        driver = await load_driver("redis-streams")({"url": servers.url, "run_id": RUN_ID, "block_ms": 50})
+        await driver.create_topics([ONE], ["g"])
+        replies = Replies()
+        producer = await driver.create_producer(ONE, replies)
+        consumer = await driver.create_consumer([ONE], "g", "c")
+        producer.send(0, [b"before"], None)
+        await replies.until(1)
+        (batch,) = await receive(consumer, 1)
+        slot = key_slot(f"{{{ONE.name}:0}}".encode())
+        owner = servers.nodes[next(at for at, slots in enumerate(slot_ranges(3)) if slot in slots)]
+        for node in servers.nodes:
+            await node.ask(["CLUSTER", "DELSLOTS", str(slot)])
+
+        sent = 1
+        while producer.room() > 0:  # the first messages tell that it is gone
+            producer.send(0, [b"refused"], None)
+            sent += 1
+            await replies.until(sent)
+            await asyncio.sleep(0)
+        roomy, acknowledged = asyncio.Event(), asyncio.Event()
+        producer.when_room(roomy.set)
+        consumer.acknowledge(batch, lambda _: acknowledged.set())
+        await owner.ask(["CLUSTER", "ADDSLOTS", str(slot)])
+        await acknowledged.wait()
+        await roomy.wait()
+        while producer.room() <= 0:
+            roomy.clear()
+            producer.when_room(roomy.set)
+            await roomy.wait()
+        producer.send(0, [b"after"], None)
+
+        assert [one.payloads for one in await receive(consumer, 1)] == [[b"after"]]
+        assert replies.indices(0) == [0, sent]
+        await driver.aclose()
 
 
 async def _move(servers: ManagedServers, key: str) -> None:

@@ -13,6 +13,7 @@ import redis.asyncio
 from seam import ONE, ONE_KEY, RUN_ID, THREE, Replies, ignored, receive
 
 from ombdriver.bench.driver import Driver, DriverConsumer, DriverProducer, TopicSpec, load_driver
+from ombdriver.bench.drivers.stream_acks import CLOSE_TIMEOUT_S
 from ombdriver.bench.engine import find_binary
 from ombdriver.bench.server import PrivateServer
 from ombdriver.bench.servers.managed import ManagedServers
@@ -138,6 +139,55 @@ async def test_a_server_without_xackdel_says_so(opening: Opening) -> None:
     driver = await opening(ack="delete", groups=2)
 
     assert (await driver.describe())["hasXackdel"] is False
+
+
+@pytest.mark.parametrize("name", ["redis-streams", "redis-py"])
+async def test_an_entry_of_somebody_else_is_handed_over_as_it_is(opening: Opening, raw: Any, name: str) -> None:
+    """Whatever its fields are called: who counts messages sees that it is none of the run's."""
+    driver = await opening(name)
+    await driver.create_topics([ONE], ["g"])
+    consumer = await driver.create_consumer([ONE], "g", "c")
+    await raw.xadd(ONE_KEY, {"x": "stranger"})
+
+    assert [batch.payloads for batch in await receive(consumer, 1)] == [[b"stranger"]]
+
+
+@pytest.mark.parametrize("name", ["redis-streams", "redis-py"])
+async def test_acknowledgements_that_are_never_answered_do_not_keep_a_consumer_open(
+    opening: Opening, raw: Any, name: str
+) -> None:
+    """They count as failed: the server may have gone silent for good, and the run's result must not wait for it."""
+    driver = await opening(name)
+    await driver.create_topics([ONE], ["g", "h"])
+    consumers = [await driver.create_consumer([ONE], group, "c") for group in ("g", "h")]
+    await sent(driver, [b"m"])
+    batches = [(await receive(consumer, 1))[0] for consumer in consumers]
+    await raw.client_pause(60_000, all=False)
+
+    for consumer, batch in zip(consumers, batches, strict=True):
+        consumer.acknowledge(batch, ignored)
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(consumer.aclose() for consumer in consumers))
+    await raw.client_unpause()
+
+    assert driver.statistics()["failedAcknowledgements"] == 2
+
+
+async def test_acknowledgements_that_are_given_up_are_waited_for_once(opening: Opening, raw: Any) -> None:
+    """All consumers of a process share them: with ten of them, closing one after the other took 20 s."""
+    driver = await opening()
+    await driver.create_topics([ONE], ["g"])
+    consumers = [await driver.create_consumer([ONE], "g", f"c{number}") for number in range(10)]
+    await sent(driver, [b"m"])
+    (batch,) = await receive(consumers[0], 1)
+    await raw.client_pause(60_000, all=False)
+    consumers[0].acknowledge(batch, ignored)
+    await consumers[0].aclose()
+
+    async with asyncio.timeout(CLOSE_TIMEOUT_S):
+        for consumer in consumers[1:]:
+            await consumer.aclose()
+    await raw.client_unpause()
 
 
 @pytest.mark.parametrize("name", ["redis-streams", "redis-py"])

@@ -42,7 +42,8 @@ async def as_user(servers: ManagedServers, *rows: str) -> str:
 async def run(folder: Path, url: str, streams: str = "{}", **workload: object) -> Result:
     """A short run there."""
     lines = [f"{name}: {value}" for name, value in (WORKLOAD | {"testDuration": "1500ms"} | workload).items()]
-    setup = Setup.parse(f"{{name: s, driver: redis-streams, server: {{engine: valkey}}, streams: {streams}}}", "s")
+    server = "{engine: valkey, topology: replicated}"
+    setup = Setup.parse(f"{{name: s, driver: redis-streams, server: {server}, streams: {streams}}}", "s")
     request = Request(Workload.parse("\n".join(lines), "w"), setup.with_url(url), folder, None, cores=2)
     with Interrupt() as stop:
         finished = await benchmark.run(request, QuietView(), stop)

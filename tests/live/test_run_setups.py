@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -125,6 +126,7 @@ def all_arrived(result: Result, messages: int) -> bool:
         ("{engine: redis, topology: cluster, tls: true}", "{waitReplicas: 0}"),
         ("{engine: valkey, unixSocket: true}", "{retention: {maxage: 10s}}"),
         ("{engine: valkey, config: {requirepass: 'p@ss/word', appendonly: yes, appendfsync: always}}", "{ack: none}"),
+        ("{engine: valkey, config: {user: 'default on >p@ss/word ~* &* +@all'}}", "{ack: each}"),
     ],
 )
 async def test_a_run_goes_through_on_every_topology(
@@ -184,6 +186,27 @@ async def test_a_run_lives_through_the_end_of_a_primary_of_a_cluster(
         result = await run.result()
 
     _goes_on(result, "primary-1")
+
+
+@pytest.mark.parametrize("topology", ["cluster", "sentinel"])
+async def test_the_account_is_exact_when_a_primary_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, topology: str
+) -> None:
+    """Its replica answers while the hanging one still owes replies: whose each reply is must not be mixed up."""
+    setup = setup_of(f"{{engine: valkey, topology: {topology}, replicas: 1}}")
+    async with running(tmp_path, setup, monkeypatch, **LONG, **SPREAD) as run:
+        hanging = (await run.measuring()).node("primary-1")
+        os.kill(hanging.pid, signal.SIGSTOP)
+        try:
+            result = await run.result()
+        finally:
+            hanging.kill()
+
+    assert not result.partial
+    assert result.totals["published"] + result.totals["publishErrors"] == 6000
+    assert result.totals["indeterminate"] > 0
+    for each in result.delivery:
+        assert (each.lost, each.undelivered, each.duplicated) == (0, 0, 0)  # the replica had all that was acknowledged
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -249,18 +272,24 @@ async def test_a_run_ends_when_what_is_left_can_not_serve(tmp_path: Path, monkey
     assert [name for name in os.listdir(tmp_path) if name.endswith(".json")]
 
 
-@pytest.mark.parametrize(
-    ("setup", "fault"),
-    [
-        ("server: {engine: valkey}\nstreams: {ack: delete}", "XACKDEL, which Redis has from 8.2 on"),
-        ("server: {engine: valkey}\nstreams: {waitReplicas: 1}", "waitReplicas is 1, and the server has 0 replicas"),
-    ],
-)
 async def test_a_feature_that_the_server_lacks_is_refused_before_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setup: str, fault: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the version that has it, or the way out."""
-    made = Setup.parse(f"name: s\ndriver: redis-streams\n{setup}\n", "s.yaml")
-    async with running(tmp_path, made, monkeypatch, subscriptionsPerTopic=2) as run:
-        with pytest.raises(RunError, match=fault):
+    """With the version that has it."""
+    async with running(
+        tmp_path, setup_of("{engine: valkey}", "{ack: delete}"), monkeypatch, subscriptionsPerTopic=2
+    ) as run:
+        with pytest.raises(RunError, match="XACKDEL, which Redis has from"):
+            await run.finished
+
+
+async def test_replicas_that_a_server_of_the_users_has_not_are_told_before_the_run(
+    tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of servers that are started, the file tells it already."""
+    setup = Setup.parse(
+        f"{{name: s, driver: redis-streams, server: {{url: '{valkey_url}'}}, streams: {{waitReplicas: 1}}}}", "s"
+    )
+    async with running(tmp_path, setup, monkeypatch) as run:
+        with pytest.raises(RunError, match="waitReplicas is 1, and the server has 0 replicas"):
             await run.finished

@@ -17,7 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ombdriver.bench.driver import Batch, DriverConsumer, DriverProducer, OnAcknowledged, OnReplies, TopicSpec
 from ombdriver.bench.drivers.redis_streams import RedisStreamsDriver, connected
-from ombdriver.bench.drivers.stream_acks import commands_of
+from ombdriver.bench.drivers.stream_acks import CLOSE_TIMEOUT_S, commands_of
 from ombdriver.bench.drivers.stream_options import StreamOptions
 from ombdriver.bench.drivers.stream_producer import Cut
 from ombdriver.bench.drivers.stream_server import border
@@ -227,7 +227,7 @@ class RedisPyConsumer:
             return None
         payloads, receipt = [], []
         for key, entries in reply:
-            payloads += [fields[b"p"] for _, fields in entries]
+            payloads += [next(iter(fields.values())) for _, fields in entries]
             receipt.append((key, [entry_id for entry_id, _ in entries]))
             if self._options.plain:
                 self._last[key] = entries[-1][0]
@@ -256,15 +256,21 @@ class RedisPyConsumer:
                     for each in words:
                         pipeline.execute_command(*each)
                     await pipeline.execute()
-        except (RedisError, OSError):
+        except BaseException as error:
             self._statistics["failedAcknowledgements"] += len(words)
+            if not isinstance(error, RedisError | OSError):  # cancelled: it was never answered
+                raise
         else:
             done(time.monotonic_ns())
 
     async def aclose(self) -> None:
         """See `driver.DriverConsumer.aclose`; the read under way is given up."""
         self._closed = True
-        await asyncio.gather(*self._acknowledging, return_exceptions=True)
+        if self._acknowledging:
+            _, late = await asyncio.wait(self._acknowledging, timeout=CLOSE_TIMEOUT_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.wait([self._reading])

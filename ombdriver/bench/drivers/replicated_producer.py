@@ -6,7 +6,6 @@ behind them is answered: the latency ends there.
 """
 
 import asyncio
-import contextlib
 from collections import Counter, deque
 from typing import Any
 
@@ -15,7 +14,7 @@ from ombdriver.bench.drivers.stream_producer import Cut, StreamProducer
 from ombdriver.errors import UnderReplicated
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.connection import Channels
-from ombdriver.messaging.errors import AioRedisMQException, ConnectionLost, lost
+from ombdriver.messaging.errors import AioRedisMQException, ConnectionLost, NotSentError, lost
 from ombdriver.messaging.resp import pack
 from ombdriver.messaging.topic import Topic
 
@@ -70,7 +69,7 @@ class _Line:
         self._channel, self._on_replies, self._replicas = channel, on_replies, replicas
         self._wait = pack(("WAIT", replicas, timeout_ms))
         self._added: deque[Added] = deque()
-        self._asking = False
+        self._asking = self._has_left = False
 
     def put(self, data: bytes, count: int, partition: int, first: int) -> None:
         """Sends; what else is sent in this turn shares the WAIT."""
@@ -82,7 +81,9 @@ class _Line:
     def _on_added(
         self, partition: int, first: int, count: int, error: Exception | None, time_ns: int, last: Any
     ) -> None:
-        is_lost = isinstance(error, ConnectionLost)
+        if self._has_left and error is None:
+            error, last = lost(was_sent=True, cause=None), None
+        is_lost = self._has_left or isinstance(error, ConnectionLost)
         if is_lost:  # no WAIT will be answered for what came before on this connection
             self._tell(lost(was_sent=True, cause=error), time_ns)
         self._added.append((partition, first, count, error, last))
@@ -91,8 +92,12 @@ class _Line:
 
     def _ask(self) -> None:
         self._asking = False
-        with contextlib.suppress(AioRedisMQException):  # the connection is lost, which every XADD will be told
+        try:
             self._channel.send_block(self._wait, 1, self._on_waited, 0, 0)
+        except NotSentError:  # the server is no primary any more; it may still answer what it was sent
+            self._has_left = True
+        except AioRedisMQException:  # the connection is lost, which every XADD will be told
+            pass
 
     def _on_waited(
         self, _token: int, _first: int, _count: int, error: Exception | None, time_ns: int, last: Any

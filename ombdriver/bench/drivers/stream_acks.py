@@ -11,7 +11,7 @@ from typing import Any
 from ombdriver.bench.driver import OnAcknowledged
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.connection import Channels
-from ombdriver.messaging.errors import ClosedError, ConnectionLost
+from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError
 from ombdriver.messaging.resp import pack
 
 CLOSE_TIMEOUT_S = 2.0
@@ -81,14 +81,14 @@ class Acknowledger:
         sent = self._unanswered.get(number)
         if sent is None:
             return
-        channel: Channel = self._channels.control_for(sent.key)
-        if channel.room() > 0:
-            try:
+        try:
+            channel: Channel = self._channels.control_for(sent.key)
+            if channel.room() > 0:
                 channel.send_block(sent.data, sent.count, self._on_reply, number, 0)
-            except ClosedError:  # a node that has just left the cluster; or the driver was closed
-                self._put_later(number)
-        else:
-            channel.when_room(lambda: self._put(number))
+            else:
+                channel.when_room(lambda: self._put(number))
+        except (ClosedError, NotSentError):  # the driver was closed; or nobody has the stream, for the moment
+            self._put_later(number)
 
     def _put_later(self, number: int) -> None:
         if not self._channels.is_closed:
@@ -126,3 +126,4 @@ class Acknowledger:
         except TimeoutError:
             self.statistics["failedAcknowledgements"] += sum(sent.left for sent in self._unanswered.values())
             self._unanswered.clear()
+            self._idle.set()

@@ -5,6 +5,7 @@ field `k`, if there is one, the key. The head of a command is the same for all m
 once and payloads are joined with it.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,12 @@ from dataclasses import dataclass
 from ombdriver.bench.driver import OnReplies
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.connection import Channels
+from ombdriver.messaging.errors import NotSentError
 from ombdriver.messaging.resp import pack
 from ombdriver.messaging.topic import Partitioner, Topic
+
+AGAIN_S = 0.05
+"""When nobody has a partition, it is looked for again so many seconds later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,10 @@ class Cut:
         return () if self.max_length is None else ("MAXLEN", how, self.max_length)
 
 
+_Reply = tuple[int, Exception | None, int, object]
+"""As `OnReplies` is told it, without partition and first."""
+
+
 class StreamProducer:
     """Sends to one topic (`driver.DriverProducer`).
 
@@ -52,6 +61,8 @@ class StreamProducer:
         self._channels, self._topic = channels, topic
         self._told = on_replies
         self._on_replies: OnReplies = self._look_at if channels.follows else on_replies
+        self._reported = [0] * topic.partitions
+        self._early: list[dict[int, _Reply]] = [{} for _ in range(topic.partitions)]
         self._partitioner = Partitioner(topic)
         self._cut = cut
         self._trim = True
@@ -76,28 +87,51 @@ class StreamProducer:
     def _look_at(
         self, partition: int, first: int, count: int, error: Exception | None, time_ns: int, answer: object
     ) -> None:
-        """Where partitions lie is learnt from errors: MOVED has the next message go to the right node."""
+        """Where partitions lie is learnt from errors: MOVED has the next message go to the right node.
+
+        Replies are told in the order of the messages: a new server answers at once, while the connection to one that
+        hangs is given some time for what it owes.
+        """
         if error is not None:
             self._channels.redirect(error)
+        if first != self._reported[partition]:
+            self._early[partition][first] = count, error, time_ns, answer
+            return
         self._told(partition, first, count, error, time_ns, answer)
+        first += count
+        early = self._early[partition]
+        while early and (held := early.pop(first, None)) is not None:
+            self._told(partition, first, *held)
+            first += held[0]
+        self._reported[partition] = first
 
     # -- where to --------------------------------------------------------------------------------------------------
 
     def _find_lines(self) -> None:
-        """The channel of each partition, as partitions lie now."""
-        self._version = self._channels.version
+        """The channel of each partition, as partitions lie now.
+
+        Raises:
+            NotSentError: if it is not known who has one of them.
+        """
         self._lines = [self._channels.bulk_for(key) for key in self._keys]
+        self._version = self._channels.version
         self._distinct: tuple[Channel, ...] = tuple(dict.fromkeys(self._lines))
 
     def room(self) -> int:
         """See `driver.DriverProducer.room`. On a cluster, of the node with the least: messages go to all in turn."""
         if self._version != self._channels.version:
-            self._find_lines()
+            try:
+                self._find_lines()
+            except NotSentError:  # nobody has a partition, for the moment
+                return 0
         distinct = self._distinct
         return distinct[0].room() if len(distinct) == 1 else min([channel.room() for channel in distinct])
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """See `driver.DriverProducer.when_room`."""
+        if self._version != self._channels.version:
+            asyncio.get_running_loop().call_later(AGAIN_S, callback)
+            return
         full = (channel for channel in self._distinct if channel.room() <= 0)
         next(full, self._distinct[0]).when_room(callback)
 

@@ -49,6 +49,8 @@ _ADVICE: Sequence[tuple[bool | None, str, str]] = (
     (True, "X509", _PEM_FILES),
     (True, "PEM", _PEM_FILES),
     (True, "KEY_VALUES_MISMATCH", "name the key that belongs to the certificate (ssl_keyfile)"),
+    (True, "No cipher can be selected", "correct ssl_ciphers"),
+    (True, "cadata", "give PEM text as ssl_ca_data, or a file as ssl_ca_certs"),
     (True, "Timeout connecting", f"{_IS_IT_UP} if the port has no TLS, write redis://"),
     (True, "SSL", "if the port has no TLS, write redis://"),
     (False, "Error while reading", f"{_IS_IT_UP} if the port is one for TLS, write rediss://"),
@@ -58,6 +60,9 @@ _ADVICE: Sequence[tuple[bool | None, str, str]] = (
     (None, "DB index is out of range", "write a database that the server has, as in redis://HOST:PORT/0"),
     (None, "Hash slot not served", "assign every slot of the cluster (redis-cli --cluster check HOST:PORT)"),
     (None, "cluster is down", "look at it with redis-cli --cluster check HOST:PORT"),
+    (None, "cluster support disabled", "the server stands alone: remove cluster: true, or +cluster in the URL"),
+    (None, "unknown command 'CLUSTER'", "this is a Sentinel: write redis+sentinel://HOST:PORT/MASTER"),
+    (None, "unknown command 'SENTINEL'", "this is no Sentinel: give the addresses of Sentinels, or write redis://"),
     (None, "MOVED", "the server is part of a cluster: write redis+cluster://HOST:PORT, or cluster: true in the setup"),
     (None, "read only replica", "give the URL of its primary"),
 )

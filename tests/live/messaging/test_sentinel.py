@@ -79,6 +79,22 @@ async def test_the_death_of_a_master_is_lived_through(watched: Watched) -> None:
         assert await watched.until_another(0) == 1
 
 
+async def test_sends_go_on_when_a_master_hangs(watched: Watched) -> None:
+    """Its connections stay open and owe their replies: they are given up when the Sentinels name another one."""
+    async with MQProducer("s", redis_url=watched.url) as producer, MQClient(redis_url=watched.url) as client:
+        await asyncio.gather(*(producer.send_message({"n": n}) for n in range(10)))
+        assert await client.get_stream_length("s") == 10
+        watched.pause(0)
+        try:
+            sends = [producer.send_message({"n": n}) for n in range(10, 20)]
+            outcomes = await asyncio.wait_for(asyncio.gather(*sends, return_exceptions=True), 40)
+            assert {type(one) for one in outcomes} == {OutcomeUnknownError}
+            assert isinstance(await producer.send_message({"n": 20}), str)
+            assert await client.get_stream_length("s") == 11
+        finally:
+            watched.resume(0)
+
+
 async def test_a_connection_is_checked_to_lead_to_a_master(watched: Watched) -> None:
     """A Sentinel may still name a server that has become a replica: that counts as a failure to connect."""
     await watched.raw[0].execute_command("REPLICAOF", HOST, watched.port(1))  # behind the Sentinels' back

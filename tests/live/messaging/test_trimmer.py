@@ -18,6 +18,7 @@ from ombdriver import (
     MQProducer,
     Topic,
 )
+from ombdriver.bench.server import PrivateServer
 
 Cut = Callable[[], Awaitable[None]]
 
@@ -123,6 +124,22 @@ async def test_a_bound_cuts_what_only_dead_groups_need_and_tells(
         assert await client.get_stream_length("s") == 1_000
         assert trimmer.statistics()[b"s"].breached == 2_000
         assert await trimmer.trim() == 0
+
+
+async def test_a_bound_is_kept_where_nodes_of_a_stream_are_large() -> None:
+    """Whole nodes are cut, so what one step looks at has to reach beyond one, whatever `stream-node-max-entries` is."""
+    large = {"stream-node-max-entries": "2000", "stream-node-max-bytes": "0"}
+    async with (
+        await PrivateServer.start(config=large) as server,
+        MQProducer("s", redis_url=server.url) as producer,
+        GroupManager("s", redis_url=server.url) as manager,
+    ):
+        ids = await fill(producer, 9000)
+        await manager.create_group("dead", ids[1500])  # what it has not read begins within a node
+        trimmer = producer.keep_trimmed(["s"], maxlen=1000)
+
+        assert await trimmer.trim() == 8000
+        assert await producer.get_stream_length("s") == 1000
 
 
 async def test_a_bound_on_age_cuts_what_is_older(server_url: str) -> None:

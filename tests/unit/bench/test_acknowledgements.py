@@ -56,6 +56,19 @@ def test_a_reply_in_parts_gives_each_message_its_own_time() -> None:
     assert not lane.blocks
 
 
+def test_a_gap_begins_with_the_first_message_that_failed_in_it() -> None:
+    """What is due after a failover is answered in time, so what failed in it has to tell of the gap."""
+    replies, lane = Acknowledgements(opened()), lane_of(*(([at * SECOND], 0, 0) for at in range(5)))
+    replies.listen(START)
+    replies.take(lane, 1, None, START + 1_000)
+
+    replies.take(lane, 2, OutcomeUnknown("lost"), START + 4 * SECOND)
+    replies.take(lane, 1, None, START + 3 * SECOND + 1_000)
+    replies.take(lane, 1, None, START + 4 * SECOND + 1_000)
+
+    assert replies.longest_silence_ns == 2 * SECOND + 1_000
+
+
 def test_one_reply_may_cover_several_blocks() -> None:
     """All of them share the time of the reply; what was looked at as intended has no lag."""
     book = opened()

@@ -128,6 +128,30 @@ def test_no_password_is_told() -> None:
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("setup.server.config.requirepass=s3cret", "setup.server.config.requirepass=***"),
+        ("setup.server.config.MasterAuth=s3cret", "setup.server.config.MasterAuth=***"),
+        ("setup.server.config={save: '', user: 'default on >s3cret'}", "setup.server.config=***"),
+        ("setup.server={engine: valkey, config: {requirepass: s3cret}}", "setup.server=***"),
+        ("setup.server.username=ann", "setup.server.username=ann"),
+        ("workload.name=user", "workload.name=user"),
+    ],
+)
+def test_a_password_among_the_options_of_a_server_is_not_told(text: str, told: str) -> None:
+    """However deep the option stands in the value: the value is hidden whole."""
+    assert str(parse(text)) == told
+
+
+@pytest.mark.parametrize("value", ["[s3cret", "s3cret: x: y", "*s3cret", "{a: s3cret, a: b}"])
+def test_a_password_that_is_no_value_is_not_told(value: str) -> None:
+    """The fault of any other value quotes it."""
+    with pytest.raises(ValueError, match="requirepass: is no single value") as caught:
+        parse(f"setup.server.config.requirepass={value}")
+    assert "s3cret" not in str(caught.value)
+
+
 def test_a_workload_is_that_of_a_file_with_the_values_in_it() -> None:
     """With the units of the file, to the hash; what is meant for setups is none of it, and its name stays."""
     changed = workload("workload.messageSize=4KiB", "workload.testDuration=500ms", "workload.seed=7")

@@ -27,6 +27,15 @@ def test_an_unknown_engine_lists_the_engines() -> None:
         find_binary("no-such-engine")
 
 
+def test_a_program_is_found_from_where_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is started in another directory, so a path from here would lead nowhere there."""
+    program = tmp_path / "my-server"
+    program.touch(0o755)
+    monkeypatch.chdir(tmp_path)
+
+    assert find_binary("./my-server") == program
+
+
 def test_settings_of_the_caller_win_over_the_embedded_ones() -> None:
     """An empty value is quoted, and a key with several values has several lines."""
     text = render_configuration({"appendonly": "yes", "user": ["a on", "b on"]}, 6000)

@@ -38,11 +38,14 @@ def test_a_package_that_is_absent_is_none(monkeypatch: pytest.MonkeyPatch) -> No
         ("--url=redis://ann:sesame@host:6379/0", "--url=redis://ann:***@host:6379/0"),
         ("rediss://:open sesame@host", "rediss://:***@host"),
         ("unix:///tmp/s.sock?password=sesame", "unix:///tmp/s.sock?password=***"),
+        ("setup.server.config.requirepass=open sesame", "setup.server.config.requirepass=***"),
+        ("--set=setup.server.config.user=default on >sesame", "--set=setup.server.config.user=***"),
+        ("--set=setup.server.config.save=3600 1", "--set=setup.server.config.save=3600 1"),
         ("--tag=at=noon", "--tag=at=noon"),
     ],
 )
 def test_no_password_is_kept(typed: str, kept: str) -> None:
-    """Wherever a URL may hold one, be there spaces in it."""
+    """Wherever a URL or an option of a server may hold one, be there spaces in it."""
     assert redact_command_line(["run", typed]) == ["run", kept]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ombdriver.bench.assignments import parse_all
 from ombdriver.bench.login import connect_url
 from ombdriver.bench.setup import Setup
 from ombdriver.errors import InputError
@@ -26,6 +27,15 @@ def test_a_driver_file_of_omb_is_read_as_a_setup() -> None:
     assert [note.partition(":")[0] for note in setup.notes] == ["redis.yaml"]
     assert "jedisPoolMaxTotal has no meaning here" in setup.notes[0]
     assert "hunter2" not in f"{setup!r}{setup.spec()}{setup.notes}"
+
+
+def test_values_are_set_in_what_a_driver_file_becomes() -> None:
+    """OMB's file has no word for streams; so `--set` names the keys of a setup, and a fault names the option."""
+    setup = Setup.parse(OMB, "redis.yaml", parse_all(["setup.streams.ack=each", "setup.name=lab"]))
+
+    assert (setup.name, setup.streams.ack, setup.is_users_server) == ("lab", "each", True)
+    with pytest.raises(InputError, match=r"^--set setup\.streams\.ack: 'all' is not one of"):
+        Setup.parse(OMB, "redis.yaml", parse_all(["setup.streams.ack=all"]))
 
 
 @pytest.mark.parametrize(

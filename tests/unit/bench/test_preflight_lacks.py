@@ -13,6 +13,7 @@ from ombdriver.bench.preflight import Needs, lacks
         ({"replicas": 1}, Needs(replicas=2), "waitReplicas is 2, and the server has 1 replicas"),
         ({"mode": "cluster"}, Needs(), "write redis+cluster://HOST:PORT"),
         ({"mode": "standalone"}, Needs(cluster=True), "stands alone"),
+        ({"mode": "sentinel"}, Needs(), "write redis+sentinel://HOST:PORT/MASTER"),
     ],
 )
 def test_what_a_server_lacks_is_told_with_the_way_out(facts: dict[str, object], needs: Needs, fault: str) -> None:

@@ -147,6 +147,16 @@ def test_a_workload_may_be_given_twice() -> None:
     assert [one.standing.run for one in requests if one.standing] == [1, 2, 3, 4]
 
 
+def test_a_file_that_a_url_names_has_to_be_there(folder: Path) -> None:
+    """It is looked for before anything is started, wherever the URL was given."""
+    (folder / "ca.pem").touch()
+    url = "rediss://h?ssl_ca_certs=ca.pem&ssl_keyfile=no/key.pem"
+    (folder / "tls.yaml").write_text(f"name: t\ndriver: redis-streams\nserver: {{url: '{url}'}}\n")
+
+    assert faults(setups=["embedded"], url=url) == ("--url: ssl_keyfile: there is no file no/key.pem; check the path",)
+    assert faults(setups=["tls.yaml"]) == ("tls.yaml: ssl_keyfile: there is no file no/key.pem; check the path",)
+
+
 def test_a_url_takes_the_place_of_one_server() -> None:
     """With several setups it is not known whose; and what is set of a server has no effect beside it."""
     (told,) = faults(setups=["embedded", "a.yaml"], url="redis://h")

@@ -108,6 +108,16 @@ def test_a_password_has_to_be_given_again(tmp_path: Path) -> None:
         asked(path, url="h:1")
 
 
+def test_users_of_servers_that_were_started_are_not_kept(tmp_path: Path) -> None:
+    """Their rules hold passwords; a server would not start with what stands in their place."""
+    text = "{name: x, driver: redis-streams, server: {engine: valkey, config: {user: 'default on >pw', save: ''}}}"
+    path = stored(tmp_path, Workload.parse(WORKLOAD, "w.yaml"), Setup.parse(text, "x"), environment={})
+
+    with pytest.raises(InputError, match=r"started with user, which may hold a password, .*; run it anew with"):
+        asked(path)
+    assert asked(path, url="redis://h").setup.name == "url"
+
+
 def test_another_server_can_take_the_place_of_the_setups(tmp_path: Path) -> None:
     """As with run; a run without a server has none to replace."""
     workload = Workload.parse(WORKLOAD, "w.yaml")

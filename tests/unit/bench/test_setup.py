@@ -164,6 +164,22 @@ def test_an_option_that_there_is_not_is_named(url: str) -> None:
         Setup.load("embedded").with_url("redis://host?ssl_ca_certs=x")
 
 
+@pytest.mark.parametrize(
+    ("url", "way_out"),
+    [
+        ("redis://host?socket_connect_timeout=soon", "socket_connect_timeout='soon'; write a number of seconds"),
+        ("rediss://host?ssl_check_hostname=maybe", "ssl_check_hostname='maybe'; write true or false"),
+        ("rediss://host?ssl_cert_reqs=some", "ssl_cert_reqs='some'; write none, optional or required"),
+        ("rediss://host?ssl_min_version=TLSv1.2", "ssl_min_version='TLSv1.2'; write 771 for TLS 1.2, or 772"),
+    ],
+)
+def test_a_value_that_an_option_can_not_have_is_told_with_those_that_it_can(url: str, way_out: str) -> None:
+    """Before anything is started, not by a worker."""
+    with pytest.raises(InputError) as caught:
+        Setup.load("embedded").with_url(url)
+    assert way_out in str(caught.value)
+
+
 def test_a_password_with_a_question_mark_is_not_taken_for_an_option() -> None:
     """It is not repeated, be it well formed by chance."""
     with pytest.raises(InputError, match="--url") as caught:

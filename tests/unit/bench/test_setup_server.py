@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ombdriver.bench.login import connect_url
+from ombdriver.bench.login import connect_url, started_url
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.setup_server import Server
 from ombdriver.errors import InputError
@@ -45,6 +45,11 @@ def server_of(server: str) -> Server:
         ("{url: 'redis://h', passwordEnv: A, passwordFile: b}", "exclude each other"),
         ("{url: 'redis://h', sentinelPasswordEnv: A}", "needs master"),
         ("{url: 'redis://ann:hunter2@h'}", "holds a login; write username and passwordEnv or passwordFile"),
+        ("{url: 'unix:///run/x.sock', cluster: true}", "write plain URLs: redis://HOST:PORT or rediss://HOST:PORT"),
+        ("{url: ['redis://a', 'rediss://b'], cluster: true}", "the URLs have different schemes"),
+        ("{url: ['redis://a/1', 'redis://b/2'], master: m}", "the URLs differ in database or options"),
+        ("{url: ['rediss://a', 'rediss://b?ssl_ca_certs=x'], master: m}", "the URLs differ in database or options"),
+        ("{url: 'redis://h/3', cluster: true}", "'redis://h/3' names a database, and a cluster has number 0 alone"),
         ("{url: 3}", "must be a URL or a list of them, not 3"),
         ("{engine: valkey, unixSocket: true, topology: cluster}", "unixSocket is for one server without TLS"),
         ("{engine: valkey, config: [1]}", "must hold options of the server, not [1]"),
@@ -92,6 +97,34 @@ def test_a_password_comes_from_the_environment_or_a_file(tmp_path: Path) -> None
     assert connect_url(by_file, {}) == "redis://ann:p%40ss%2Fword@h:1"
     assert connect_url(by_env, {"PW": "x y", "SPW": "s&p"}) == ("redis+sentinel://:x%20y@a,b/m?sentinel_password=s%26p")
     assert "p@ss" not in f"{by_file!r}{by_file.spec()}"
+
+
+@pytest.mark.parametrize(
+    ("config", "url"),
+    [
+        ({}, "redis://h:1"),
+        ({"requirepass": ""}, "redis://h:1"),
+        ({"RequirePass": '"a b"'}, "redis://:a%20b@h:1"),
+        ({"user": ["bob off", "default on >hunter2 ~* &* +@all"]}, "redis://:hunter2@h:1"),
+        (
+            {"user": ["default off", "ann on >pw ~* +@all"], "masteruser": "ann", "masterauth": "pw"},
+            "redis://ann:pw@h:1",
+        ),
+    ],
+)
+def test_servers_that_are_started_are_logged_in_to_as_their_options_say(
+    config: dict[str, str | list[str]], url: str
+) -> None:
+    """By the password of the default user, wherever it is set, else as whom replicas log in."""
+    assert started_url("redis://h:1", config) == url
+
+
+@pytest.mark.parametrize("name", ["requirepass", "RequirePass", "USER", "masterauth"])
+def test_an_option_that_holds_a_password_is_not_in_the_spec(name: str) -> None:
+    """In whatever case it is written, as the server takes it in any."""
+    server = server_of(f"{{engine: valkey, config: {{{name}: default on >hunter2, save: ''}}}}")
+
+    assert server.spec()["config"] == {name: "***", "save": ""}
 
 
 def test_tls_files_of_a_url_become_options(tmp_path: Path) -> None:
@@ -157,6 +190,9 @@ def test_a_setup_says_again_what_it_was_read_from() -> None:
         ("streams: {retention: {maxln: 5000}}", "unknown key maxln; known: maxlen, maxage, exact, acknowledged"),
         ("streams: {retention: {maxlen: 5000, exact: 1}}", "must be true or false"),
         ("streams: {waitReplicas: 1}\nclient: {pipelining: redis-py}", "waitReplicas needs client.pipelining: channel"),
+        ("streams: {waitReplicas: 1}", "waitReplicas is 1, and each primary that is started has 0 replicas; lower it"),
+        ("streams: {waitReplicas: 1}\nclient: {connections: 2}", "waitReplicas gives each producer connections of its"),
+        ("streams: {waitTimeoutMs: 50}", "streams.waitTimeoutMs: means nothing without waitReplicas"),
     ],
 )
 def test_faults_of_streams_and_client_are_told(part: str, fault: str) -> None:
@@ -164,6 +200,28 @@ def test_faults_of_streams_and_client_are_told(part: str, fault: str) -> None:
     with pytest.raises(InputError) as caught:
         Setup.parse(f"name: x\ndriver: redis-streams\nserver: {{engine: valkey}}\n{part}\n", "s.yaml")
     assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["{engine: valkey, topology: cluster}", "{engine: valkey, topology: sentinel}", "{url: 'redis://h', master: m}"],
+)
+def test_redis_py_is_for_one_server(server: str) -> None:
+    """Told with the file, not by a worker; and a URL on the command line is held against it too."""
+    text = f"name: x\ndriver: redis-streams\nserver: {server}\nclient: {{pipelining: redis-py}}\n"
+    with pytest.raises(InputError, match=r"s\.yaml:4: client: pipelining: redis-py is for one server; write channel"):
+        Setup.parse(text, "s.yaml")
+
+    with pytest.raises(InputError, match=r"^--url: pipelining: redis-py is for one server; write channel"):
+        Setup.load("redis-py-client").with_url("redis+sentinel://h/m")
+
+
+def test_redis_py_is_asked_for_in_one_way() -> None:
+    """As a driver's name it would be read without the number of its connections; another driver would be left out."""
+    with pytest.raises(InputError, match="driver: write driver: redis-streams, and below client pipelining: redis-py"):
+        Setup.parse("{name: x, driver: redis-py, server: {engine: valkey}}", "s")
+    with pytest.raises(InputError, match="pipelining: redis-py takes the place of driver: redis-streams"):
+        Setup.parse("{name: x, driver: theirs, client: {pipelining: redis-py}}", "s")
 
 
 def test_the_memory_driver_takes_no_options_of_streams() -> None:

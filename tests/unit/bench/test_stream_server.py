@@ -18,6 +18,12 @@ from ombdriver.messaging.errors import NotSentError, RedisError
         ("redis://h", "Timeout connecting to server", "server; is the server up, and the URL right?"),
         ("redis://h/99", "DB index is out of range", "range; write a database that the server has"),
         ("redis://h", "Hash slot not served", "served; assign every slot of the cluster"),
+        (
+            "redis+cluster://h",
+            "This instance has cluster support disabled",
+            "disabled; the server stands alone: remove",
+        ),
+        ("rediss://h", "Error No cipher can be selected. connecting to h:1", "h:1; correct ssl_ciphers"),
         ("redis://h", "You can't write against a read only replica.", "replica; give the URL of its primary"),
     ],
 )

@@ -48,6 +48,7 @@ def test_values_are_separated_by_commas_or_a_list(text: str) -> None:
         (["workload.messageSize="], None, "--sweep workload.messageSize: has no value to take"),
         (["workload.messageSize=[]"], None, "--sweep workload.messageSize: has no value to take"),
         (["workload.messageSize=1,2,1"], None, "--sweep workload.messageSize: 1 is given twice; leave it out"),
+        (["setup.server.config.requirepass=a,b"], None, "--sweep setup.server.config.requirepass: is a password"),
         (["messageSize=1,2"], None, "--sweep messageSize: begins with neither workload. nor setup."),
         ([], {"workload.messageSize": []}, "--sweep workload.messageSize: has no value to take"),
         (["workload.topics=1,2"], {"workload.topics": [1]}, "--sweep workload.topics: is swept twice"),
