@@ -69,24 +69,21 @@ class FieldNames:
         return cls(valid, in_file)
 
 
-def faults_of(
-    error: ValidationError, lines: Mapping[Where, Place], names: FieldNames, remarks: Mapping[str, str] = {}
-) -> list[Fault]:
+def faults_of(error: ValidationError, lines: Mapping[Where, Place], names: FieldNames) -> list[Fault]:
     """Pydantic's errors in our words.
 
     Args:
         error: what the validation raised.
         lines: where each key stands, by its path from the top of the file.
         names: the file's valid keys.
-        remarks: for an unknown key, what to say of it instead of the nearest valid name.
     """
-    return [_fault(details, lines, names, remarks) for details in error.errors(include_url=False)]
+    return [_fault(details, lines, names) for details in error.errors(include_url=False)]
 
 
-def _fault(details: ErrorDetails, lines: Mapping[Where, Place], names: FieldNames, remarks: Mapping[str, str]) -> Fault:
+def _fault(details: ErrorDetails, lines: Mapping[Where, Place], names: FieldNames) -> Fault:
     where = details["loc"]
     if details["type"] == "extra_forbidden":
-        message = _unknown(str(where[-1]), names.valid.get(where[:-1], ()), remarks)
+        message = _unknown(str(where[-1]), names.valid.get(where[:-1], ()))
         return Fault(lines.get(where, 0), ".".join(map(str, where)), message)
     where = tuple(names.in_file.get(str(part), part) for part in where)
     field = ".".join(map(str, where))
@@ -96,9 +93,7 @@ def _fault(details: ErrorDetails, lines: Mapping[Where, Place], names: FieldName
     return Fault(lines.get(where, 0), field, _wrong(details))
 
 
-def _unknown(key: str, valid: Sequence[str], remarks: Mapping[str, str]) -> str:
-    if key in remarks:
-        return remarks[key]
+def _unknown(key: str, valid: Sequence[str]) -> str:
     near = nearest(key, valid)
     if near:
         return f"unknown key; did you mean {near}?"

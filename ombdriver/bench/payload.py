@@ -15,6 +15,8 @@ from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
+from ombdriver.bench.size_distribution import SizeRange, drawn_sizes
+
 STAMP = struct.Struct("<qqIIIIQ")
 """The first 40 bytes of every message: intended_ns, sent_ns, run, producer, partition, checksum, sequence.
 
@@ -45,6 +47,8 @@ KEY_BYTES = 7
 POOL_BYTES = 32 << 20
 """Bodies are kept ready while all of them fit into this; a larger pool is cut out of shared bytes as it is sent."""
 
+SIZES = 10_007
+"""Messages of drawn sizes repeat after so many; a prime, so that the repetition falls in with nothing else."""
 _PICKS = 100_003
 """RANDOM_NANO repeats after so many picks; a prime, so that the repetition falls in with nothing else."""
 _STRIDE = 7_919
@@ -60,7 +64,8 @@ class PayloadSpec:
     """The bytes and the keys of the messages of a run.
 
     Attributes:
-        size: bytes of a whole message, stamp included; at least `STAMP.size`.
+        size: bytes of a whole message, stamp included, or their mean; at least `STAMP.size`.
+        sizes: the ranges that sizes are drawn from; none when all are `size`.
         content: what a payload file holds, `size` bytes; None when there is none.
         random_ratio: the share (0 to 1) of `size` that is random, from its start, the rest being zeros; None when
             payloads are not randomized.
@@ -77,6 +82,7 @@ class PayloadSpec:
     keys: KeyDistributor = "NO_KEY"
     seed: int = 0
     checksums: bool = False
+    sizes: tuple[SizeRange, ...] = ()
 
 
 def run_number(run_id: str) -> int:
@@ -126,6 +132,7 @@ class _Cycle(Generic[Item]):
 class PayloadPool:
     """The bodies of a worker's messages: what follows the stamp, `spec.size - STAMP.size` bytes each.
 
+    With a distribution of sizes they are of those, `SIZES` of them in turn, or as many as memory allows.
     A body is the payload file's content, or one of the pool of randomized payloads, taken in turn (OMB draws them;
     in turn all of them are used equally), or else a fixed fill. The stamp covers the first bytes of what was there.
     """
@@ -135,6 +142,9 @@ class PayloadPool:
         self.checksums = spec.checksums
         self._random_size = 0
         self._shared = b""
+        if spec.sizes:
+            self._bodies = _Cycle(_bodies_of_sizes(spec))
+            return
         if spec.random_ratio is None:
             content = spec.content or _repeated(_FILL, spec.size)
             self._bodies = _Cycle([content[STAMP.size :]])
@@ -155,6 +165,20 @@ class PayloadPool:
             return self._bodies.take(count)
         shared, size, zeros = self._shared, self._random_size, self._zeros
         return [shared[offset : offset + size] + zeros for offset in self._offsets.take(count)]
+
+
+def _bodies_of_sizes(spec: PayloadSpec) -> list[bytes]:
+    count = max(1, min(SIZES, POOL_BYTES // max(1, spec.size)))
+    sizes = drawn_sizes(spec.sizes, count, spec.seed)
+    if spec.random_ratio is None:
+        fill = _repeated(_FILL, max(sizes))
+        return [fill[STAMP.size : size] for size in sizes]
+    ratio, source = spec.random_ratio, random.Random(f"payload {spec.seed}")
+    bodies = []
+    for size in sizes:
+        chance = max(0, int(size * ratio) - STAMP.size)
+        bodies.append(_random_bytes(source, chance) + bytes(size - STAMP.size - chance))
+    return bodies
 
 
 class KeySource:

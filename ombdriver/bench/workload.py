@@ -17,11 +17,13 @@ from ombdriver.bench.assignments import Assignment, assigned
 from ombdriver.bench.consumer_work import ConsumerWork
 from ombdriver.bench.faults import Fault, FieldNames, faults_of, sentences
 from ombdriver.bench.overrides import Overrides
-from ombdriver.bench.payload import KeyDistributor, PayloadSpec
+from ombdriver.bench.payload import STAMP, KeyDistributor, PayloadSpec
 from ombdriver.bench.payloadfile import check_size, read_payload
+from ombdriver.bench.size_distribution import SizeRange, mean_size, parse_distribution
 from ombdriver.bench.text import MINUTE, SECOND, format_duration
 from ombdriver.bench.workload_fields import (
     FIND_THE_MAXIMUM,
+    MAX_MESSAGE_BYTES,
     MAX_READERS,
     MAX_STREAMS,
     DrainTimeout,
@@ -30,6 +32,7 @@ from ombdriver.bench.workload_fields import (
     ProbeDuration,
     ProducerRate,
     SampleInterval,
+    SizeDistribution,
     TestDuration,
     Thresholds,
     WarmupDuration,
@@ -41,7 +44,6 @@ from ombdriver.bench.workload_fields import (
 from ombdriver.bench.yamlfile import parse_document, read_text
 from ombdriver.errors import InputError
 
-_REMARKS = {"messageSizeDistribution": "is not supported yet; write messageSize with one size instead"}
 _CAME_LATER = {"checksum": False}
 """Fields with a default that are younger than the hash; see `Workload.sha256`."""
 _NOT_THE_LOAD = ("thresholds", "abortOnFail")
@@ -61,6 +63,9 @@ class Workload(BaseModel):
     partitions_per_topic: int = Field(ge=1, le=MAX_STREAMS, description="Partitions of each topic; each is a stream.")
     key_distributor: KeyDistributor = Field("NO_KEY", description="How messages get their keys.")
     message_size: MessageSize = Field(description="Size of a message, stamp included: bytes, or 1KiB, 64KB (64,000).")
+    message_size_distribution: SizeDistribution | None = Field(
+        None, description="Ranges of sizes with their weights, in place of one size: {100-1KiB: 3, 1KiB-64KiB: 1}."
+    )
     use_randomized_payloads: bool = Field(False, description="Whether payloads are random, in part or wholly.")
     random_bytes_ratio: float = Field(0.0, ge=0, le=1, description="The random share of a payload; the rest is zeros.")
     randomized_payload_pool_size: int = Field(
@@ -113,7 +118,31 @@ class Workload(BaseModel):
 
     _content: bytes | None = PrivateAttr(None)
 
+    @property
+    def sizes(self) -> tuple[SizeRange, ...]:
+        """The ranges that sizes are drawn from; none when all messages have one size."""
+        given = self.message_size_distribution
+        return () if given is None else parse_distribution(given, STAMP.size, MAX_MESSAGE_BYTES)
+
     # -- what fields must agree on: each rule stands with the last of its fields, and sees those that are valid ----
+
+    @field_validator("message_size_distribution")
+    @classmethod
+    def _mean_told(cls, given: dict[str, int] | None, info: ValidationInfo) -> dict[str, int] | None:
+        size = info.data.get("message_size")
+        if given is None or size is None:
+            return given
+        mean = mean_size(parse_distribution(given, STAMP.size, MAX_MESSAGE_BYTES))
+        if size != mean:
+            raise ValueError(f"has a mean of {mean}, and messageSize is {size}; leave messageSize out")
+        return given
+
+    @field_validator("payload_file")
+    @classmethod
+    def _one_size(cls, file: str | None, info: ValidationInfo) -> str | None:
+        if file is not None and info.data.get("message_size_distribution") is not None:
+            raise ValueError("has one size, and messageSizeDistribution has several; leave one of them out")
+        return file
 
     @field_validator("partitions_per_topic", "producers_per_topic")
     @classmethod
@@ -230,11 +259,12 @@ class Workload(BaseModel):
             except ValueError as error:
                 faults.append(Fault(document.lines["payloadFile",], "payloadFile", str(error)))
                 data.setdefault("messageSize", "1KiB")  # or else it would be called missing, too
+        _tell_mean_size(data)
         try:
             workload = cls.model_validate(with_short_interval(data))
         except ValidationError as error:
             told = {(fault.line, fault.field) for fault in faults}
-            more = faults_of(error, document.lines, _FILE_NAMES, _REMARKS)
+            more = faults_of(error, document.lines, _FILE_NAMES)
             faults += [fault for fault in more if (fault.line, fault.field) not in told]
         if faults:
             raise InputError(sentences(source, faults))
@@ -306,6 +336,7 @@ class Workload(BaseModel):
             keys=self.key_distributor,
             seed=self.seed,
             checksums=self.checksum,
+            sizes=self.sizes,
         )
 
     def spec(self) -> dict[str, Any]:
@@ -331,6 +362,16 @@ class Workload(BaseModel):
                 del told[name]
         canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode() + b"\0" + (self._content or b"")).hexdigest()
+
+
+def _tell_mean_size(data: dict[str, Any]) -> None:
+    """Puts the mean of a distribution of sizes in place of a size that is not given."""
+    if "messageSizeDistribution" in data and "messageSize" not in data:
+        try:
+            ranges = parse_distribution(data["messageSizeDistribution"], STAMP.size, MAX_MESSAGE_BYTES)
+            data["messageSize"] = mean_size(ranges)
+        except ValueError:
+            data["messageSize"] = "1KiB"  # the fault is told with the distribution
 
 
 _FILE_NAMES = FieldNames.of(Workload)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ombdriver.bench.consumer_work import WORK_PATTERN, ConsumerWork
 from ombdriver.bench.payload import STAMP
+from ombdriver.bench.size_distribution import parse_distribution
 from ombdriver.bench.text import (
     DURATION_PATTERN,
     HOUR,
@@ -63,6 +64,19 @@ def _one_line(name: str) -> str:
         raise ValueError(f"{shown(name)} is not a name; write one line of visible characters")
     return name
 
+
+def _distribution(given: object) -> dict[str, int]:
+    parse_distribution(given, STAMP.size, MAX_MESSAGE_BYTES)
+    assert isinstance(given, dict)
+    return {str(text): weight for text, weight in given.items()}
+
+
+SizeDistribution = Annotated[
+    dict[str, int],
+    BeforeValidator(_distribution),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}}, mode="validation"),
+]
+"""Ranges of sizes and their weights."""
 
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_line)]
 """One line of visible characters."""
