@@ -18,7 +18,10 @@ def describe(plan: Plan, workload: Workload, setup: Setup) -> str:
         ("topics", f"{len(plan.topics):,} x {_count(workload.partitions_per_topic, 'partition')}"),
         ("stream keys", _keys(plan)),
         ("subscriptions", _subscriptions(plan, workload)),
-        ("messages", f"{plan.payload.size:,} bytes, {_payload(workload)}, {_keyed(workload)}"),
+        (
+            "messages",
+            f"{plan.payload.size:,} bytes{' on average' if plan.payload.sizes else ''}, {_payload(workload)}, {_keyed(workload)}",
+        ),
         ("rate", _rate(plan)),
         ("producers", _producers(plan)),
         ("phases", _phases(plan)),

@@ -366,7 +366,7 @@ class Workload(BaseModel):
 
 def _tell_mean_size(data: dict[str, Any]) -> None:
     """Puts the mean of a distribution of sizes in place of a size that is not given."""
-    if "messageSizeDistribution" in data and "messageSize" not in data:
+    if data.get("messageSizeDistribution") is not None and data.get("messageSize") is None:
         try:
             ranges = parse_distribution(data["messageSizeDistribution"], STAMP.size, MAX_MESSAGE_BYTES)
             data["messageSize"] = mean_size(ranges)
