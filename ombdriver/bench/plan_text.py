@@ -18,10 +18,7 @@ def describe(plan: Plan, workload: Workload, setup: Setup) -> str:
         ("topics", f"{len(plan.topics):,} x {_count(workload.partitions_per_topic, 'partition')}"),
         ("stream keys", _keys(plan)),
         ("subscriptions", _subscriptions(plan, workload)),
-        (
-            "messages",
-            f"{plan.payload.size:,} bytes{' on average' if plan.payload.sizes else ''}, {_payload(workload)}, {_keyed(workload)}",
-        ),
+        ("messages", f"{_sizes(plan)}, {_payload(workload)}, {_keyed(workload)}"),
         ("rate", _rate(plan)),
         ("producers", _producers(plan)),
         ("phases", _phases(plan)),
@@ -37,6 +34,10 @@ def describe(plan: Plan, workload: Workload, setup: Setup) -> str:
     if workload.thresholds:
         facts += zip(["thresholds", *[""] * len(workload.thresholds)], _thresholds(workload), strict=True)
     return "".join(f"{name:<14} {fact}\n" for name, fact in facts)
+
+
+def _sizes(plan: Plan) -> str:
+    return f"{plan.payload.size:,} bytes{' on average' if plan.payload.sizes else ''}"
 
 
 def _rate(plan: Plan) -> str:
