@@ -93,13 +93,12 @@ def _told(groups: Sequence[Subscription]) -> Sequence[Subscription]:
 
 
 def _described(result: Result) -> str:
-    return (
-        f"{units.duration(result.window_s)} measured from {result.begin_time}, "
-        f"messages of {units.count(result.message_size)} bytes{_on_average(result)}, "
-        f"{_many(result.topics, 'topic')} of {_many(result.partitions, 'partition')}, per topic {_many(result.producers_per_topic, 'producer')} and "
-        f"{_many(result.subscriptions_per_topic, 'group')} of {_many(result.consumers_per_topic, 'consumer')}"
-        f"{_loop(result)}"
-    )
+    messages = f"messages of {units.count(result.message_size)} bytes{_on_average(result)}"
+    topics = f"{_many(result.topics, 'topic')} of {_many(result.partitions, 'partition')}"
+    producers = _many(result.producers_per_topic, "producer")
+    groups = f"{_many(result.subscriptions_per_topic, 'group')} of {_many(result.consumers_per_topic, 'consumer')}"
+    measured = f"{units.duration(result.window_s)} measured from {result.begin_time}"
+    return f"{measured}, {messages}, {topics}, per topic {producers} and {groups}{_loop(result)}"
 
 
 def _on_average(result: Result) -> str:
