@@ -5,6 +5,7 @@ clock. It learns of its parent only through the `Link` it is given.
 """
 
 import asyncio
+import contextlib
 import time
 import traceback
 from collections import Counter
@@ -23,6 +24,9 @@ from ombdriver.bench.stalls import Collections, Stalls
 from ombdriver.bench.subscriber import Expected, Subscriber
 from ombdriver.bench.ticker import make_ticker
 from ombdriver.errors import OmbdriverError
+
+LET_GO_S = 1.0
+"""How long a worker that has failed may take to close what it holds."""
 
 
 class Link(Protocol):
@@ -264,5 +268,14 @@ async def serve(job: orders.Job, link: Link) -> None:
         link.send(orders.Left())
     except OmbdriverError as error:
         link.send(orders.Failed(str(error), known=True))
+        await _let_go(worker)
     except Exception:
         link.send(orders.Failed(traceback.format_exc(), known=False))
+        await _let_go(worker)
+
+
+async def _let_go(worker: Worker) -> None:
+    """Closes what a worker that has failed holds, as far as that can be done in time; it has been told."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(LET_GO_S):
+            await worker.aclose()
