@@ -29,9 +29,11 @@ demo: $(VENV)/.installed
 	  --output $(DEMO) $(DEMO_ARGS); code=$$?; \
 	  $(BIN)/ombdriver report $(DEMO) -o $(DEMO).html && exit $$code
 
-# The comparison of a page, as README shows it: make picture PAGE=results/demo-….html
+# A section of a page (comparison, load or sweep), as README shows it: make picture PAGE=results/demo-….html
+SECTION := comparison
+
 picture: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.picture $(PAGE) docs/comparison.png
+	$(BIN)/python -m tests.picture $(PAGE) $(SECTION) docs/$(SECTION).png
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
