@@ -71,6 +71,10 @@ class Accounts:
         self._audit.glance()
         return self._trimming.look(max(self._ledger.before().values(), default=0))
 
+    def missing(self) -> dict[str, int]:
+        """Acknowledged messages that each subscription does not have, by its name."""
+        return self._ledger.outstanding()
+
     @property
     def all_delivered(self) -> bool:
         """Whether every subscription has every acknowledged message."""

@@ -1,14 +1,14 @@
 """Does a system sustain a rate? What one probe at it showed -> held or not, why not, and what was the limit. Pure.
 
 A rate is sustained when at least 99 % of it is achieved, by the publishers and by each subscription; when this machine
-was not the bottleneck and no more than 0.1 % of the messages met an error (the rules of the verdict); when no
-subscription's backlog grows: the upper end of what its growth may be is under 0.5 % of the rate; and when the SLO is
-met, if there is one.
+was not the bottleneck, and no more than 0.1 % of the messages met an error (the rules of the verdict); when no
+subscription's backlog grows: the upper end of what its growth may be is under 0.5 % of the rate; when nothing is
+missing after the drain; and when the SLO is met, if there is one.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -96,6 +96,7 @@ class Observed:
         slo: what became of it; None when there is none.
         server_cpu: cores; None when it was not told.
         overrun: why the probe was ended early; None when it was not.
+        missing: acknowledged messages that a subscription had not got when everything was drained, by its name.
     """
 
     facts: Facts
@@ -105,6 +106,7 @@ class Observed:
     slo: Check | None = None
     server_cpu: float | None = None
     overrun: str | None = None
+    missing: Mapping[str, int] = field(default_factory=dict)
 
 
 def growth_of(times_s: Sequence[float], backlog: Sequence[int]) -> Growth | None:
@@ -165,6 +167,11 @@ def _faults(observed: Observed) -> list[tuple[Limit, str]]:
         found.append((limit, reason.message))
     if observed.overrun is not None:
         found.append((Limit.PUBLISHING, observed.overrun))
+    found += [
+        (Limit.CONSUMERS, f"{name} did not get {count:,} messages that were acknowledged")
+        for name, count in observed.missing.items()
+        if count
+    ]
     if observed.slo is not None and not observed.slo.passed:
         value = "no sample" if observed.slo.value is None else f"{observed.slo.value:.4g} {observed.slo.unit}".strip()
         found.append((Limit.SLO, f"{observed.slo.expression} is not met: {value}"))

@@ -7,7 +7,7 @@ rate that is far too high is given up early, before what it leaves behind fills 
 import logging
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.figures import Phase
@@ -93,6 +93,7 @@ class Seeking:
         return Found(tuple(self.probes), search.sustained, search.failing)
 
     async def _probe(self, rate: int) -> Probe | None:
+        before = self._stages.missing()
         one = _OneProbe(self._plan, self._collector, self._server_now, self._slo)
         phase = self._stages.begin(f"probe {len(self.probes) + 1}", SETTLE_NS + LONGER * self._how.probe_ns, rate)
         await self._stages.run(Stage.SEARCH, phase, one.look, STEP_NS)
@@ -101,7 +102,10 @@ class Seeking:
         observed = one.observed
         assert observed is not None
         await self._stages.settle(Stage.SEARCH)
-        return None if self._stages.interrupted else judged(observed, rate)
+        if self._stages.interrupted:
+            return None
+        missing = {name: count - before.get(name, 0) for name, count in self._stages.missing().items()}
+        return judged(replace(observed, missing=missing), rate)
 
 
 class _OneProbe:

@@ -88,6 +88,10 @@ class Stages:
     def __repr__(self) -> str:
         return f"<Stages {self._phases} phases, {self._collector}>"
 
+    def missing(self) -> dict[str, int]:
+        """`Accounts.missing`."""
+        return self._accounts.missing()
+
     @property
     def interrupted(self) -> bool:
         """Whether somebody asked to stop."""

@@ -59,6 +59,7 @@ def test_a_rate_that_is_achieved_with_steady_backlogs_is_sustained() -> None:
             Limit.CONSUMERS,
             "the backlog of group-1 grows by up to 62",
         ),
+        (replace(WELL, missing={"group-1": 7, "group-2": 0}), Limit.CONSUMERS, "group-1 did not get 7 messages"),
         (replace(WELL, overrun="12,000 messages were due and not sent"), Limit.PUBLISHING, "12,000 messages were due"),
         (
             replace(WELL, slo=Check("endToEndResponse.p99 < 10ms", 12.5, 10.0, "ms", False)),
