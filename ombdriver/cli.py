@@ -17,7 +17,7 @@ import click
 
 from ombdriver import __version__, cli_files, cli_report
 from ombdriver.cli_compare import compare
-from ombdriver.cli_options import request_options, result_options
+from ombdriver.cli_options import Rates, request_options, result_options
 from ombdriver.cli_runs import carry_out, carry_out_all, showing, told
 from ombdriver.errors import InputError, OmbdriverError
 from ombdriver.exits import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_VALID, of_error
@@ -25,6 +25,9 @@ from ombdriver.secrets import redact_text
 
 if TYPE_CHECKING:
     from ombdriver.bench.drift import Drift
+
+
+USUAL_STEPS = 12
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -61,6 +64,36 @@ def run(plain: bool, quiet: bool, prometheus: int | None, fail_fast: bool, resum
         click.echo(f"ombdriver: {note}", err=True)
     with showing(plain, quiet, prometheus) as how:
         return carry_out_all(requests, how, fail_fast)
+
+
+@cli.command()
+@click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
+@click.option("--rates", type=Rates(), help="Rates to try, as 1k,5k,10k; up to the first that is not sustained.")
+@click.option(
+    "--steps",
+    type=click.IntRange(2, 100),
+    help="So many rates, evenly spaced up to the highest that is sustained, which is looked for first; 12 when neither"
+    " this nor --rates is given.",
+)
+@request_options
+@result_options
+def curve(
+    rates: Sequence[int] | None, steps: int | None, plain: bool, quiet: bool, prometheus: int | None, **options: Any
+) -> int:
+    """Latency against load: try each workload on each setup at several rates, then measure the highest sustained one.
+
+    The rates take the place of the workload's.
+    """
+    from ombdriver.bench.requests import requests_of
+
+    if options["rate"] is not None:
+        raise click.UsageError("--rate: a curve has many; give them as --rates")
+    if rates and steps:
+        raise click.UsageError("--steps: is for a search, which --rates take the place of; leave one of them out")
+    found = {"probe_rates": rates or (), "probe_steps": None if rates else steps or USUAL_STEPS}
+    requests = requests_of(**options | {"rate": 0} | found, command_line=sys.argv)
+    with showing(plain, quiet, prometheus) as how:
+        return carry_out_all(requests, how, fail_fast=False)
 
 
 @cli.command()

@@ -41,6 +41,22 @@ class Rate(click.ParamType[int]):
             self.fail(f"{value!r} is neither a whole number of messages per second nor max", param, ctx)
 
 
+class Rates(click.ParamType[Sequence[int]]):
+    """`1k,5k,10000`: rates, rising."""
+
+    name = "rates"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Messages per second, the lowest first; what is no text has been converted before."""
+        if not isinstance(value, str):
+            return value
+        try:
+            parts = [(part.removesuffix("k"), 1000 if part.endswith("k") else 1) for part in value.split(",")]
+            return sorted({int(number) * unit for number, unit in parts})
+        except ValueError:
+            self.fail(f"{value!r} are no rates; write them as 1k,5k,10000", param, ctx)
+
+
 def read_tags(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
     """`KEY=VALUE`, each."""
     tags = {}

@@ -14,6 +14,8 @@ _OPTIONS = {
     "testDuration": "--duration",
     "warmupDuration": "--warmup",
     "producerRate": "--rate",
+    "probeRates": "--rates",
+    "probeSteps": "--steps",
     "thresholds": "--threshold",
 }
 
@@ -26,6 +28,8 @@ class Overrides:
         duration_ns: the measured time.
         warmup_ns: the warm-up.
         rate: messages per second; 0 finds the highest that is sustained.
+        probe_rates: rates to try in place of a search.
+        probe_steps: how many rates are tried after one.
         thresholds: conditions besides the workload's own.
         abort_on_fail: the run ends as soon as a threshold fails, even if the workload does not say so.
     """
@@ -33,6 +37,8 @@ class Overrides:
     duration_ns: int | None = None
     warmup_ns: int | None = None
     rate: int | None = None
+    probe_rates: Sequence[int] = ()
+    probe_steps: int | None = None
     thresholds: Sequence[str] = ()
     abort_on_fail: bool = False
 
@@ -53,8 +59,11 @@ class Overrides:
         if self.rate is not None:
             data["producerRate"] = self.rate
             if self.rate:  # how the highest one was to be found has no meaning any longer
-                data.pop("slo", None)
-                data.pop("probeDuration", None)
+                for name in ("slo", "probeDuration", "probeRates", "probeSteps"):
+                    data.pop(name, None)
+        if self.probe_rates or self.probe_steps:
+            data = {name: value for name, value in data.items() if name not in ("probeRates", "probeSteps")}
+            data |= {"probeRates": list(self.probe_rates)} if self.probe_rates else {"probeSteps": self.probe_steps}
         data["thresholds"] = [*spec["thresholds"], *self.thresholds]
         data["abortOnFail"] = spec["abortOnFail"] or self.abort_on_fail
         return data

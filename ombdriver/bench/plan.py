@@ -85,11 +85,15 @@ class SearchPlan:
         start: the first rate that is tried, and that of the warm-up.
         probe_ns: how long a rate is tried, after it has settled.
         slo: a threshold that a rate must meet besides; None for none.
+        rates: those that are tried in place of a search, rising; none for a search.
+        steps: so many rates, evenly spaced up to the highest, are tried after the search; None for none.
     """
 
     start: int
     probe_ns: int
     slo: str | None = None
+    rates: tuple[int, ...] = ()
+    steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +223,9 @@ def make_plan(workload: "Workload", setup: "Setup", run_id: str, *, workers: int
     search = None
     if workload.finds_the_maximum:
         rate = min(SEARCHED_RATE, affordable_rate(workload.message_size))
-        search = SearchPlan(min(SEARCH_START, rate), workload.probe_duration, workload.slo)
+        rates = tuple(workload.probe_rates or ())
+        start = rates[0] if rates else min(SEARCH_START, rate)
+        search = SearchPlan(start, workload.probe_duration, workload.slo, rates, workload.probe_steps)
     topics = tuple(
         TopicSpec(f"{TOPIC_PREFIX}{run_id}-{number:04d}", workload.partitions_per_topic)
         for number in range(workload.topics)

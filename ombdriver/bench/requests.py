@@ -38,6 +38,8 @@ def requests_of(
     sweeps: Sequence[str] = (),
     thresholds: Sequence[str] = (),
     abort_on_fail: bool = False,
+    probe_rates: Sequence[int] = (),
+    probe_steps: int | None = None,
     command_line: Sequence[str] = (),
 ) -> list[Request]:
     """Every workload on every setup, in the order in which they are to run; see `series`.
@@ -57,6 +59,8 @@ def requests_of(
         sweeps: `PATH=VALUE,VALUE`, each, besides those of the workload files; all combinations run.
         thresholds: conditions besides each workload's own.
         abort_on_fail: each run ends as soon as a threshold fails.
+        probe_rates: rates to try, in place of a search for the highest.
+        probe_steps: how many rates are tried after such a search.
         command_line: as typed.
 
     Raises:
@@ -72,7 +76,7 @@ def requests_of(
         faults.append(f"--repeats: {repeats} is out of range; write 1 to {MOST_REPEATS}")
     faults += _faults_of_url(url, setups, given)
     one_url = url if len(setups) == 1 else None
-    overrides = Overrides(duration, warmup, rate, thresholds, abort_on_fail)
+    overrides = Overrides(duration, warmup, rate, probe_rates, probe_steps, thresholds, abort_on_fail)
     of_workloads: list[str] = []
     variants = [
         variant

@@ -80,17 +80,47 @@ class Seeking:
         Raises:
             RunError: if no rate is sustained.
         """
+        found = await (self._try_each() if self._how.rates else self._search())
+        if found is None or self._how.steps is None:
+            return found
+        for step in range(1, self._how.steps + 1):
+            rate = max(1, found.sustained * step // self._how.steps)
+            if all(probe.rate != rate for probe in self.probes) and await self._note(rate) is None:
+                return None
+        return replace(found, probes=tuple(self.probes))
+
+    async def _search(self) -> Found | None:
         search = Search(self._how.start, most=MAX_RATE)
         while search.rate is not None:
-            probe = await self._probe(search.rate)
+            probe = await self._note(search.rate)
             if probe is None:
                 return None
-            self.probes.append(probe)
-            logger.info("%d msg/s %s: %s", probe.rate, "holds" if probe.held else "fails", "; ".join(probe.reasons))
             search.take(probe.held)
-        if not search.sustained:
-            raise RunError(f"no rate is sustained, not even {search.failing} msg/s: {self.probes[-1].reasons[0]}")
-        return Found(tuple(self.probes), search.sustained, search.failing)
+        return self._found(search.sustained, search.failing)
+
+    async def _try_each(self) -> Found | None:
+        """The given rates, up to the first that is not sustained: beyond it latencies grow with the time alone."""
+        sustained = 0
+        for rate in self._how.rates:
+            probe = await self._note(rate)
+            if probe is None:
+                return None
+            if not probe.held:
+                return self._found(sustained, rate)
+            sustained = rate
+        return self._found(sustained, None)
+
+    def _found(self, sustained: int, failing: int | None) -> Found:
+        if not sustained:
+            raise RunError(f"no rate is sustained, not even {failing} msg/s: {self.probes[-1].reasons[0]}")
+        return Found(tuple(self.probes), sustained, failing)
+
+    async def _note(self, rate: int) -> Probe | None:
+        probe = await self._probe(rate)
+        if probe is not None:
+            self.probes.append(probe)
+            logger.info("%d msg/s %s: %s", rate, "holds" if probe.held else "fails", "; ".join(probe.reasons))
+        return probe
 
     async def _probe(self, rate: int) -> Probe | None:
         before = self._stages.missing()

@@ -30,6 +30,7 @@ from ombdriver.bench.workload_fields import (
     MessageSize,
     Name,
     ProbeDuration,
+    ProbeRate,
     ProducerRate,
     SampleInterval,
     SizeDistribution,
@@ -85,6 +86,12 @@ class Workload(BaseModel):
     )
     probe_duration: ProbeDuration = Field(
         "5s", validate_default=True, description="How long each rate is tried when the highest one is to be found."
+    )
+    probe_rates: list[ProbeRate] | None = Field(
+        None, min_length=1, description="Rates to try, rising, in place of a search: the latency at each of them."
+    )
+    probe_steps: int | None = Field(
+        None, ge=2, le=100, description="So many rates, evenly spaced up to the highest, are tried after the search."
     )
     consumer_backlog_size_gb: int = Field(0, ge=0, alias="consumerBacklogSizeGB", description="0: no backlog is built.")
     backlog_drain_ratio: float = Field(1.0, ge=0, le=1, description="Has no effect without a backlog.")
@@ -177,6 +184,24 @@ class Workload(BaseModel):
         groups, consumers = (info.data.get(name) for name in ("subscriptions_per_topic", "consumer_per_subscription"))
         known = None if groups is None or consumers is None else group_names(groups, consumers)
         return check_conditions([slo], known)[0]
+
+    @field_validator("probe_rates")
+    @classmethod
+    def _rising(cls, rates: list[int] | None, info: ValidationInfo) -> list[int] | None:
+        if rates is not None:
+            _only_for_the_maximum(info)
+            if sorted(set(rates)) != rates:
+                raise ValueError(f"{rates} do not rise; write each rate once, the lowest first")
+        return rates
+
+    @field_validator("probe_steps")
+    @classmethod
+    def _after_a_search(cls, steps: int | None, info: ValidationInfo) -> int | None:
+        if steps is not None:
+            _only_for_the_maximum(info)
+            if info.data.get("probe_rates") is not None:
+                raise ValueError("is for a search, which probeRates take the place of; leave one of them out")
+        return steps
 
     @field_validator("consumer_backlog_size_gb")
     @classmethod
@@ -362,6 +387,11 @@ class Workload(BaseModel):
                 del told[name]
         canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode() + b"\0" + (self._content or b"")).hexdigest()
+
+
+def _only_for_the_maximum(info: ValidationInfo) -> None:
+    if info.data.get("producer_rate", FIND_THE_MAXIMUM) != FIND_THE_MAXIMUM:
+        raise ValueError("has no effect on a given producerRate; write producerRate: max")
 
 
 def _tell_mean_size(data: dict[str, Any]) -> None:

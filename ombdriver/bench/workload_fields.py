@@ -125,6 +125,9 @@ Work = Annotated[
 ]
 """A time per message, as `1ms` or `2ms exponential`."""
 
+ProbeRate = Annotated[int, Field(ge=1, le=MAX_RATE)]
+"""Messages per second."""
+
 ProbeDuration = Annotated[_Duration, AfterValidator(_within(2 * SECOND, 10 * MINUTE))]
 """Nanoseconds, from 2 s to 10 min."""
 

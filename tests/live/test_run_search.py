@@ -67,3 +67,19 @@ def test_a_signal_ends_a_search(place: Place) -> None:
         assert code == 130
         assert run.alone()
     assert "interrupted before anything was measured; there is no result" in stderr
+
+
+def test_a_curve_tries_the_given_rates_up_to_the_first_that_fails(place: Place) -> None:
+    """8,000 does not hold for consumers of 2,000/s, so 9,000 is not tried; the highest that holds is measured."""
+    place.write(WORKLOAD)
+    finished = place.run("curve", "w.yaml", "--rates", "200,400,8k,9k", "--quiet")
+    if "no rate is sustained, not even 200 msg/s: worker" in finished.stderr:
+        return  # this machine had no core for the workers, which is told
+
+    assert sound(finished.returncode), finished.stderr
+    (result,) = place.results()
+    search = result["search"]
+    assert search["probes"][-1]["rate"] in (400, 8000)  # a busy machine may fail sooner
+    assert not search["probes"][-1]["held"]
+    assert search["failingRate"] == search["probes"][-1]["rate"]
+    assert result["targetPublishRate"] == search["sustainedRate"] == search["probes"][-2]["rate"]

@@ -80,6 +80,12 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
             {"producerRate": "max", "slo": "publish.p99 < 5"},
             "w.yaml:9: slo: 'publish.p99 < 5': 5 has no unit; write 5ms",
         ),
+        ({"probeRates": "[5]"}, "w.yaml:9: probeRates: has no effect on a given producerRate; write producerRate: max"),
+        ({"producerRate": "max", "probeRates": "[5, 2]"}, "w.yaml:9: probeRates: [5, 2] do not rise; write each rate"),
+        (
+            {"producerRate": "max", "probeRates": "[5]", "probeSteps": "3"},
+            "probeSteps: is for a search, which probeRates",
+        ),
         ({"probeDuration": "1s"}, "w.yaml:9: probeDuration: 1s is too short; write 2s or more"),
         (
             {"producerRate": "max", "sampleInterval": "2s"},
