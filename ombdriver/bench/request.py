@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ombdriver.bench.plan import Plan, make_plan
+from ombdriver.bench.plan import Plan
+from ombdriver.bench.planning import make_plan
 from ombdriver.bench.series import Standing
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.workload import Workload

@@ -29,6 +29,7 @@ IMPORTERS = {
         "bench.setup_server",
         "bench.setup_streams",
         "bench.workload",
+        "bench.workload_model",
         "bench.workload_fields",
     },
     "pydantic_core": {"bench.faults"},

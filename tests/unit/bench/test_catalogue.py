@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ombdriver.bench import catalogue
-from ombdriver.bench.plan import make_plan, memory_estimate
+from ombdriver.bench.plan import memory_estimate
+from ombdriver.bench.planning import make_plan
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import InputError

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ombdriver.bench.catalogue import path
-from ombdriver.bench.plan import STREAMS_PER_READER, Plan, make_plan, memory_estimate
+from ombdriver.bench.plan import STREAMS_PER_READER, Plan, memory_estimate
 from ombdriver.bench.plan_text import describe
+from ombdriver.bench.planning import make_plan
 from ombdriver.bench.retention_plan import LEAST_ENTRIES, MAX_KEPT_BYTES, entry_bytes, trimming_of
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.setup_streams import parse_retention

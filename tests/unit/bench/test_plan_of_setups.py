@@ -2,7 +2,8 @@
 
 import pytest
 
-from ombdriver.bench.plan import Plan, make_plan
+from ombdriver.bench.plan import Plan
+from ombdriver.bench.planning import make_plan
 from ombdriver.bench.retention_plan import trimming_of
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.setup_streams import parse_retention

@@ -6,7 +6,8 @@ import pytest
 from sample_result import figures
 
 from ombdriver.bench.collector import Collector
-from ombdriver.bench.plan import Plan, make_plan
+from ombdriver.bench.plan import Plan
+from ombdriver.bench.planning import make_plan
 from ombdriver.bench.probing import Limit, Probe
 from ombdriver.bench.seeking import Seeking
 from ombdriver.bench.setup import Setup

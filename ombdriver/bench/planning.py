@@ -1,0 +1,142 @@
+"""A workload and a setup become a plan: who sends and reads what, in which process, at which rate. Pure."""
+
+from ombdriver.bench.driver import TopicSpec
+from ombdriver.bench.plan import (
+    STREAMS_PER_READER,
+    TOPIC_PREFIX,
+    ConsumerAssignment,
+    Plan,
+    ProducerAssignment,
+    SearchPlan,
+    WorkerPlan,
+)
+from ombdriver.bench.retention_plan import affordable_rate, trimming_of
+from ombdriver.bench.setup import Setup
+from ombdriver.bench.staffing import shared_out
+from ombdriver.bench.thresholds import Threshold
+from ombdriver.bench.workload import Workload
+from ombdriver.errors import InputError
+
+SEARCHED_RATE = 50_000
+"""Messages per second that a run is laid out for when the highest rate is to be found, if memory allows."""
+SEARCH_START = 1_000
+"""The first rate that a search tries."""
+
+
+def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | None, cores: int) -> Plan:
+    """Decides who does what.
+
+    Producer i sends to topic i mod topics, so that messages in turn go to topics in turn. A driver that lives within
+    one process has one worker for everything.
+
+    Args:
+        workload: what to do.
+        setup: where; its driver and its retention matter.
+        run_id: names the run.
+        workers: how many processes to use at most; None leaves it to `cores`.
+        cores: of this machine.
+
+    Raises:
+        InputError: if that number of workers can't do it.
+    """
+    rate = workload.producer_rate
+    search = None
+    if workload.finds_the_maximum:
+        rate = min(SEARCHED_RATE, affordable_rate(workload.message_size))
+        rates = tuple(workload.probe_rates or ())
+        start = rates[0] if rates else min(SEARCH_START, rate)
+        search = SearchPlan(start, workload.probe_duration, workload.slo, rates, workload.probe_steps)
+    topics = tuple(
+        TopicSpec(f"{TOPIC_PREFIX}{run_id}-{number:04d}", workload.partitions_per_topic)
+        for number in range(workload.topics)
+    )
+    plain = setup.streams.read == "plain"
+    producers = [
+        ProducerAssignment(index, topics[index % len(topics)])
+        for index in range(workload.topics * workload.producers_per_topic)
+    ]
+    readers = _readers(topics, workload, setup)
+    subscriptions = tuple(dict.fromkeys(each.subscription for each in readers)) if plain else workload.groups
+    if subscriptions != workload.groups:
+        _check_thresholds(workload, subscriptions)
+    if setup.loopback:
+        if workers not in (None, 1):
+            raise InputError(f"--workers: {workers} is too many: this driver lives in one process; leave it out")
+        processes: tuple[WorkerPlan, ...] = (WorkerPlan(0, "both", tuple(producers), tuple(readers)),)
+    else:
+        copies = len({each.subscription for each in readers})
+        producing, consuming = shared_out(workers, cores, rate, copies, len(producers), len(readers))
+        processes = (
+            *(WorkerPlan(n, "produce", tuple(producers[n::producing])) for n in range(producing)),
+            *(WorkerPlan(producing + n, "consume", (), tuple(readers[n::consuming])) for n in range(consuming)),
+        )
+    return Plan(
+        run_id=run_id,
+        workload=workload.name,
+        setup=setup.name,
+        topics=topics,
+        subscriptions=subscriptions,
+        producers=len(producers),
+        workers=processes,
+        payload=workload.payload,
+        rate=rate,
+        warmup_ns=workload.warmup_ns,
+        test_ns=workload.test_ns,
+        sample_interval_ns=workload.sample_interval_ns,
+        drain_timeout_ns=workload.drain_timeout_ns,
+        search=search,
+        trimming=trimming_of(
+            setup.streams.keeping,
+            rate=rate,
+            partitions=workload.topics * workload.partitions_per_topic,
+            message_size=workload.message_size,
+            keyed=workload.key_distributor != "NO_KEY",
+        ),
+        max_in_flight=workload.max_in_flight,
+        consumer_work=workload.work,
+        plain=plain,
+    )
+
+
+def _check_thresholds(workload: Workload, subscriptions: tuple[str, ...]) -> None:
+    for text in workload.thresholds:
+        try:
+            Threshold.parse(text, subscriptions)
+        except ValueError as error:
+            raise InputError(f"{workload.name}: thresholds: {error} (with plain reads, each consumer is one)") from None
+
+
+def _readers(topics: tuple[TopicSpec, ...], workload: Workload, setup: Setup) -> list[ConsumerAssignment]:
+    # One read can cover topics together, for a group bears the same name on all of them.
+    consumers, partitions = workload.consumer_per_subscription, topics[0].partitions
+    shares: list[tuple[int, ...] | None] = [None] * consumers
+    if setup.streams.assignment == "exclusive" and workload.groups:
+        if consumers > partitions:
+            raise InputError(
+                f"{workload.name}: consumerPerSubscription: {consumers} consumers can't have a partition of their own"
+                f" where there are {partitions} (streams.assignment: exclusive); write {partitions} or fewer"
+            )
+        shares = [tuple(range(n, partitions, consumers)) for n in range(consumers)]
+    return [
+        ConsumerAssignment(
+            _subscription(group, n, consumers) if setup.streams.read == "plain" else group,
+            f"consumer-{n + 1}" + (f"-{k + 1}" if len(parts) > 1 else ""),
+            part,
+            share,
+        )
+        for group in workload.groups
+        for n, share in enumerate(shares)
+        for parts in [_parts(topics, partitions if share is None else len(share))]
+        for k, part in enumerate(parts)
+    ]
+
+
+def _parts(topics: tuple[TopicSpec, ...], partitions: int) -> list[tuple[TopicSpec, ...]]:
+    """The topics that one reader covers together, each with so many partitions. A topic is never split."""
+    per_reader = max(1, STREAMS_PER_READER // partitions)
+    return [topics[first : first + per_reader] for first in range(0, len(topics), per_reader)]
+
+
+def _subscription(group: str, number: int, consumers: int) -> str:
+    """What a consumer that sees everything is called as a subscription of its own."""
+    return group if consumers == 1 else f"{group}.{number + 1}"

@@ -1,0 +1,231 @@
+"""The fields of a workload file, and what they must agree on. Pure.
+
+Field names, meanings and defaults are those of the OpenMessaging Benchmark (OMB), so its files run unchanged; what is
+ours besides is told in README.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
+
+from ombdriver.bench.payload import STAMP, KeyDistributor
+from ombdriver.bench.size_distribution import SizeRange, mean_size, parse_distribution
+from ombdriver.bench.text import MINUTE, SECOND, format_duration
+from ombdriver.bench.workload_fields import (
+    FIND_THE_MAXIMUM,
+    MAX_MESSAGE_BYTES,
+    MAX_READERS,
+    MAX_STREAMS,
+    DrainTimeout,
+    MessageSize,
+    Name,
+    ProbeDuration,
+    ProbeRate,
+    ProducerRate,
+    SampleInterval,
+    SizeDistribution,
+    TestDuration,
+    Thresholds,
+    WarmupDuration,
+    Work,
+    check_conditions,
+    group_names,
+)
+
+
+class WorkloadFields(BaseModel):
+    """What a workload file may hold. Attributes are the file's names in snake_case."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", alias_generator=to_camel, allow_inf_nan=False)
+
+    name: Name = Field(description="What results call this workload; the file's name when absent.")
+    topics: int = Field(ge=1, le=MAX_STREAMS, description="Topics to create.")
+    partitions_per_topic: int = Field(ge=1, le=MAX_STREAMS, description="Partitions of each topic; each is a stream.")
+    key_distributor: KeyDistributor = Field("NO_KEY", description="How messages get their keys.")
+    message_size: MessageSize = Field(description="Size of a message, stamp included: bytes, or 1KiB, 64KB (64,000).")
+    message_size_distribution: SizeDistribution | None = Field(
+        None, description="Ranges of sizes with their weights, in place of one size: {100-1KiB: 3, 1KiB-64KiB: 1}."
+    )
+    use_randomized_payloads: bool = Field(False, description="Whether payloads are random, in part or wholly.")
+    random_bytes_ratio: float = Field(0.0, ge=0, le=1, description="The random share of a payload; the rest is zeros.")
+    randomized_payload_pool_size: int = Field(
+        0, ge=0, le=1_000_000, validate_default=True, description="How many different randomized payloads there are."
+    )
+    payload_file: str | None = Field(
+        None, min_length=1, description="A file with the bytes of a message; not read when payloads are randomized."
+    )
+    subscriptions_per_topic: int = Field(ge=0, le=1_000, description="Consumer groups; each receives every message.")
+    producers_per_topic: int = Field(ge=1, le=10_000, description="Producers of each topic.")
+    consumer_per_subscription: int = Field(ge=0, le=10_000, description="Consumers that share a group's messages.")
+    producer_rate: ProducerRate = Field(
+        description="Messages per second, of all producers together; 0 or max: the highest that is sustained is found."
+    )
+    slo: str | None = Field(
+        None, description="A condition that a rate must meet to be sustained, as endToEndResponse.p99 < 10ms."
+    )
+    probe_duration: ProbeDuration = Field(
+        "5s", validate_default=True, description="How long each rate is tried when the highest one is to be found."
+    )
+    probe_rates: list[ProbeRate] | None = Field(
+        None, min_length=1, description="Rates to try, rising, in place of a search: the latency at each of them."
+    )
+    probe_steps: int | None = Field(
+        None, ge=2, le=100, description="So many rates, evenly spaced up to the highest, are tried after the search."
+    )
+    consumer_backlog_size_gb: int = Field(0, ge=0, alias="consumerBacklogSizeGB", description="0: no backlog is built.")
+    backlog_drain_ratio: float = Field(1.0, ge=0, le=1, description="Has no effect without a backlog.")
+    test_duration_minutes: int | None = Field(None, ge=1, le=44_640, description="The measured time in minutes.")
+    test_duration: TestDuration | None = Field(
+        None, validate_default=True, description="The measured time, instead of testDurationMinutes."
+    )
+    warmup_duration_minutes: int | None = Field(None, ge=0, le=1_440, description="The warm-up in minutes; else 1.")
+    warmup_duration: WarmupDuration | None = Field(None, description="The warm-up, instead of warmupDurationMinutes.")
+    sample_interval: SampleInterval = Field(
+        "1s", validate_default=True, description="The time that one sample of a series covers."
+    )
+    drain_timeout: DrainTimeout = Field(
+        "30s", validate_default=True, description="How long what is in flight at the end is waited for."
+    )
+    checksum: bool = Field(False, description="Whether each message carries a checksum, which consumers look at.")
+    max_in_flight: int | None = Field(
+        None, ge=1, le=1_000_000, description="Messages that a producer may have without a reply; 1 is a closed loop."
+    )
+    consumer_work: Work | None = Field(
+        None, description="How long a consumer is at work on each message, as 1ms, 250us or 2ms exponential."
+    )
+    seed: int = Field(0, ge=-(2**63), le=2**63 - 1, description="What random payloads and keys come from.")
+    thresholds: Thresholds = Field([], description="Conditions that a run is to meet, as endToEndResponse.p99 < 5ms.")
+    sweep: dict[str, list[Any]] | None = Field(
+        None,
+        exclude=True,
+        description="Settings that take values in turn, as workload.messageSize: [100, 1KiB]; all combinations run.",
+    )
+    abort_on_fail: bool = Field(False, description="Whether a run ends as soon as a threshold fails.")
+
+    @property
+    def sizes(self) -> tuple[SizeRange, ...]:
+        """The ranges that sizes are drawn from; none when all messages have one size."""
+        given = self.message_size_distribution
+        return () if given is None else parse_distribution(given, STAMP.size, MAX_MESSAGE_BYTES)
+
+    # -- what fields must agree on: each rule stands with the last of its fields, and sees those that are valid ----
+
+    @field_validator("message_size_distribution")
+    @classmethod
+    def _mean_told(cls, given: dict[str, int] | None, info: ValidationInfo) -> dict[str, int] | None:
+        size = info.data.get("message_size")
+        if given is None or size is None:
+            return given
+        mean = mean_size(parse_distribution(given, STAMP.size, MAX_MESSAGE_BYTES))
+        if size != mean:
+            raise ValueError(f"has a mean of {mean}, and messageSize is {size}; leave messageSize out")
+        return given
+
+    @field_validator("payload_file")
+    @classmethod
+    def _one_size(cls, file: str | None, info: ValidationInfo) -> str | None:
+        if file is not None and info.data.get("message_size_distribution") is not None:
+            raise ValueError("has one size, and messageSizeDistribution has several; leave one of them out")
+        return file
+
+    @field_validator("partitions_per_topic", "producers_per_topic")
+    @classmethod
+    def _few_enough(cls, per_topic: int, info: ValidationInfo) -> int:
+        if (total := per_topic * info.data.get("topics", 1)) > MAX_STREAMS:
+            raise ValueError(f"times topics makes {total:,}; write fewer, at most {MAX_STREAMS:,} in all")
+        return per_topic
+
+    @field_validator("consumer_per_subscription")
+    @classmethod
+    def _few_readers(cls, consumers: int, info: ValidationInfo) -> int:
+        if (total := consumers * info.data.get("subscriptions_per_topic", 1)) > MAX_READERS:
+            raise ValueError(
+                f"times subscriptionsPerTopic makes {total:,} readers; write fewer, at most {MAX_READERS:,}"
+            )
+        return consumers
+
+    @field_validator("randomized_payload_pool_size")
+    @classmethod
+    def _some_payloads(cls, pool: int, info: ValidationInfo) -> int:
+        if info.data.get("use_randomized_payloads") and not pool:
+            raise ValueError("useRandomizedPayloads needs a pool of payloads; write 1 or more, for example 1000")
+        return pool
+
+    @field_validator("slo")
+    @classmethod
+    def _one_condition(cls, slo: str | None, info: ValidationInfo) -> str | None:
+        if slo is None:
+            return None
+        if info.data.get("producer_rate", FIND_THE_MAXIMUM) != FIND_THE_MAXIMUM:
+            raise ValueError("has no effect on a given producerRate; write it under thresholds, or producerRate: max")
+        groups, consumers = (info.data.get(name) for name in ("subscriptions_per_topic", "consumer_per_subscription"))
+        known = None if groups is None or consumers is None else group_names(groups, consumers)
+        return check_conditions([slo], known)[0]
+
+    @field_validator("probe_rates")
+    @classmethod
+    def _rising(cls, rates: list[int] | None, info: ValidationInfo) -> list[int] | None:
+        if rates is not None:
+            _only_for_the_maximum(info)
+            if sorted(set(rates)) != rates:
+                raise ValueError(f"{rates} do not rise; write each rate once, the lowest first")
+        return rates
+
+    @field_validator("probe_steps")
+    @classmethod
+    def _after_a_search(cls, steps: int | None, info: ValidationInfo) -> int | None:
+        if steps is not None:
+            _only_for_the_maximum(info)
+            if info.data.get("probe_rates") is not None:
+                raise ValueError("is for a search, which probeRates take the place of; leave one of them out")
+        return steps
+
+    @field_validator("consumer_backlog_size_gb")
+    @classmethod
+    def _no_backlog(cls, size: int) -> int:
+        if size > 0:
+            raise ValueError("building a backlog is not supported yet; write 0, or remove the line")
+        return size
+
+    @field_validator("test_duration")
+    @classmethod
+    def _one_test_duration(cls, duration: int | None, info: ValidationInfo) -> int | None:
+        minutes = info.data.get("test_duration_minutes")
+        if duration is not None and minutes is not None:
+            raise ValueError("is given beside testDurationMinutes; remove one of the two")
+        if duration is None and minutes is None and "test_duration_minutes" in info.data:
+            raise ValueError("is missing; add a line testDuration: 30s, or testDurationMinutes: 5")
+        return duration
+
+    @field_validator("warmup_duration")
+    @classmethod
+    def _one_warmup_duration(cls, duration: int | None, info: ValidationInfo) -> int | None:
+        if duration is not None and info.data.get("warmup_duration_minutes") is not None:
+            raise ValueError("is given beside warmupDurationMinutes; remove one of the two")
+        return duration
+
+    @field_validator("sample_interval")
+    @classmethod
+    def _within_the_test(cls, interval: int, info: ValidationInfo) -> int:
+        test = info.data.get("test_duration") or (info.data.get("test_duration_minutes") or 0) * MINUTE
+        if test and interval > test:
+            text = format_duration(interval)
+            raise ValueError(f"{text} is longer than the test ({format_duration(test)}); write a shorter one, as 100ms")
+        if info.data.get("producer_rate") == FIND_THE_MAXIMUM and interval > SECOND:
+            text = format_duration(interval)
+            raise ValueError(f"{text} is too long to find the highest rate by; write 1s or less")
+        return interval
+
+    @field_validator("thresholds")
+    @classmethod
+    def _of_groups(cls, thresholds: list[str], info: ValidationInfo) -> list[str]:
+        groups, consumers = (info.data.get(name) for name in ("subscriptions_per_topic", "consumer_per_subscription"))
+        if groups is None or consumers is None:
+            return thresholds
+        return check_conditions(thresholds, group_names(groups, consumers))
+
+
+def _only_for_the_maximum(info: ValidationInfo) -> None:
+    if info.data.get("producer_rate", FIND_THE_MAXIMUM) != FIND_THE_MAXIMUM:
+        raise ValueError("has no effect on a given producerRate; write producerRate: max")
