@@ -15,6 +15,10 @@ from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError
 from ombdriver.messaging.placement import placed
 from ombdriver.messaging.registry import Link
 from ombdriver.messaging.topic import Topic
+from ombdriver.messaging.topics.codec import BytesCodec, Codec
+from ombdriver.messaging.topics.dead_letters import DeadLetters
+from ombdriver.messaging.topics.delayed import DelayedMessages
+from ombdriver.messaging.topics.runner import Runner
 from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 
 
@@ -216,6 +220,26 @@ class MQClient:
             redis.exceptions.RedisError: if the server can't be asked.
         """
         return await placed(self._channels(), name, partitions)
+
+    def runner(
+        self,
+        topic: Topic | str,
+        group: str,
+        name: str | None = None,
+        *,
+        codec: Codec[Any] | None = None,
+        **options: Any,
+    ) -> Runner[Any]:
+        """A `Runner`, which handles the messages of a topic with a function of yours; args and errors are its own."""
+        return Runner(self._channels, topic, group, name, codec=codec or BytesCodec(), **options)
+
+    def dead_letters(self, topic: Topic | str) -> DeadLetters:
+        """The messages of a topic that were given up: to look at, to send again, to throw away."""
+        return DeadLetters(self._channels, Topic(topic) if isinstance(topic, str) else topic)
+
+    def delayed(self, topic: Topic | str, *, codec: Codec[Any] | None = None) -> DelayedMessages:
+        """Sends messages to a topic that come later."""
+        return DelayedMessages(self._channels, Topic(topic) if isinstance(topic, str) else topic, codec)
 
     # -- ways to the server ----------------------------------------------------------------------------------------
 

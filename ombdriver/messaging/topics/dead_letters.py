@@ -12,7 +12,8 @@ from ombdriver.messaging.commands import Key, key_bytes, number
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics.keys import helper_key
-from ombdriver.messaging.topics.membership import Member
+from ombdriver.messaging.topics.member import Member
+from ombdriver.messaging.topics.partition import Partition
 from ombdriver.messaging.topics.record import Record, record_of
 from ombdriver.messaging.topics.scripts import Script
 
@@ -116,14 +117,14 @@ class DeadLetter:
     record: Record
 
 
-async def bury(member: Member, stream: bytes, entry_id: bytes, error: str, policy: DeadLetterPolicy) -> bool:
+async def bury(member: Member, partition: Partition, entry_id: bytes, error: str, policy: DeadLetterPolicy) -> bool:
     """Moves an entry to the dead letters and acknowledges it; False if it is no longer this member's.
 
     An entry whose content was trimmed or deleted is only acknowledged.
     """
     told = error[:ERROR_CHARACTERS].encode("utf-8", "surrogateescape")
-    arguments = (entry_id, told, "" if policy.maxlen is None else policy.maxlen)
-    return bool(await member.run(_BURY, stream, helper_key(stream, "dlq"), arguments=arguments))
+    most = "" if policy.maxlen is None else policy.maxlen
+    return bool(await _BURY.run_for(member, [partition.key, helper_key(partition.key, "dlq")], entry_id, told, most))
 
 
 class DeadLetters:

@@ -4,7 +4,8 @@ XGROUP DELCONSUMER throws away what a consumer has pending, so who asks and who 
 consumer holds is reclaimed first (`reclaiming`); then it is empty, and goes.
 """
 
-from ombdriver.messaging.topics.membership import Member
+from ombdriver.messaging.topics.member import Member
+from ombdriver.messaging.topics.partition import Partition
 from ombdriver.messaging.topics.scripts import Script
 
 _REMOVE = Script("""
@@ -25,15 +26,15 @@ return removed
 """)
 
 
-async def remove_dead(member: Member, stream: bytes, dead_after_ms: int) -> list[bytes]:
+async def remove_dead(member: Member, partition: Partition, dead_after_ms: int) -> list[bytes]:
     """Removes the other consumers that have nothing pending and have asked for nothing in `dead_after_ms`.
 
     One that was only quiet comes back with its next read, and has lost nothing.
     """
-    removed: list[bytes] = await member.run(_REMOVE, stream, arguments=(dead_after_ms, b""))
+    removed: list[bytes] = await _REMOVE.run_for(member, [partition.key], dead_after_ms, b"")
     return removed
 
 
-async def leave(member: Member, stream: bytes) -> bool:
+async def leave(member: Member, partition: Partition) -> bool:
     """Removes this member from the group if it has nothing pending; whether it did."""
-    return bool(await member.run(_REMOVE, stream, arguments=(0, member.name)))
+    return bool(await _REMOVE.run_for(member, [partition.key], 0, member.name))

@@ -1,11 +1,7 @@
-"""The names of a partition's helper keys. They share the hash tag of its stream, so that one script can use them all.
-
-Pure.
-"""
-
-from ombdriver.messaging.commands import Key, key_bytes
+"""Names of the keys that belong to a partition. Pure. All share the partition's hash tag, and so its slot."""
 
 
-def helper_key(stream: Key, what: str, *more: str) -> bytes:
-    """The key that serves `what` for a stream: `{orders:0}:dlq`, or with `more` `{orders:0}:sweep:billing`."""
-    return b":".join((key_bytes(stream), what.encode(), *(part.encode("utf-8", "surrogateescape") for part in more)))
+def helper_key(stream: str | bytes, what: str, *more: str) -> bytes:
+    """The key of a thing of partition `stream`: `{topic:p}:what`, and a part `:more` for each of the others."""
+    key = stream.encode() if isinstance(stream, str) else stream
+    return b":".join((key, what.encode(), *(each.encode() for each in more)))

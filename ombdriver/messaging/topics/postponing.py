@@ -5,12 +5,14 @@ member of the group's that nobody is. So a message keeps its id, its place in th
 count, no other group hears of it, and no process has to wait with it.
 """
 
-from ombdriver.messaging.topics.membership import Claimed, Member
+from ombdriver.messaging.topics.keys import helper_key
+from ombdriver.messaging.topics.leases import Claimed
+from ombdriver.messaging.topics.member import Member
+from ombdriver.messaging.topics.partition import Partition
 from ombdriver.messaging.topics.scripts import Script
 
 ASIDE = b"postponed"
 """The consumer for which postponed entries are pending."""
-DELAYED = "delayed"
 COUNT = 100
 """Entries that one script looks at."""
 
@@ -41,17 +43,22 @@ return found
 """)
 
 
-async def postpone(member: Member, stream: bytes, entry_id: bytes, delay_ms: int) -> bool:
+def delayed_key(member: Member, partition: Partition) -> bytes:
+    """The key of what waits for the member's group on a partition."""
+    return helper_key(partition.key, "delayed", member.group.decode())
+
+
+async def postpone(member: Member, partition: Partition, entry_id: bytes, delay_ms: int) -> bool:
     """Sets an entry aside for `delay_ms`, by the server's clock; False if it is no longer this member's."""
-    arguments = (entry_id, delay_ms, ASIDE)
-    return bool(await member.run(_POSTPONE, stream, member.key(stream, DELAYED), arguments=arguments))
+    keys = (partition.key, delayed_key(member, partition))
+    return bool(await _POSTPONE.run_for(member, keys, entry_id, delay_ms, ASIDE))
 
 
-async def take_due(member: Member, stream: bytes, count: int = COUNT) -> list[Claimed]:
+async def take_due(member: Member, partition: Partition, count: int = COUNT) -> list[Claimed]:
     """What is due, now this member's, `count` at most; their deliveries are not counted up.
 
     If the reply is lost they are pending for this member without its knowing; the next sweep past the visibility
     time-out finds them.
     """
-    rows = await member.run(_DUE, stream, member.key(stream, DELAYED), arguments=(min(count, COUNT), ASIDE))
-    return [Claimed(*row) for row in rows]
+    keys = (partition.key, delayed_key(member, partition))
+    return [Claimed(*row) for row in await _DUE.run_for(member, keys, min(count, COUNT), ASIDE)]

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 
 from redis.exceptions import ResponseError
 
-from ombdriver.messaging.topics.membership import Claimed, Member
-from ombdriver.messaging.topics.postponing import ASIDE, DELAYED
+from ombdriver.messaging.topics.joining import is_gone
+from ombdriver.messaging.topics.keys import helper_key
+from ombdriver.messaging.topics.leases import Claimed
+from ombdriver.messaging.topics.member import Member
+from ombdriver.messaging.topics.partition import Partition
+from ombdriver.messaging.topics.postponing import ASIDE, delayed_key
 from ombdriver.messaging.topics.scripts import Script
 
 logger = logging.getLogger(__name__)
@@ -66,54 +70,54 @@ class Reclaimer:
 
     Args:
         member: for whom.
-        streams: which.
-        visibility_ms: entries idle for so long are taken.
+        partitions: where.
         room: waits until this member can take more, and gives how many.
-        accept: is given what was taken of a stream.
-        lease_ms: for how long after a step nobody else of the group sweeps that stream.
+        accept: is given what was taken of a partition.
+        lease_ms: for how long after a step nobody else of the group sweeps that partition; None for an eighth of the
+            visibility time-out.
     """
 
     def __init__(
         self,
         member: Member,
-        streams: Iterable[bytes],
+        partitions: Iterable[Partition],
         *,
-        visibility_ms: int,
         room: Callable[[], Awaitable[int]],
-        accept: Callable[[bytes, list[Claimed]], None],
-        lease_ms: int = 1_000,
+        accept: Callable[[Partition, list[Claimed]], None],
+        lease_ms: int | None = None,
     ) -> None:
         self._member = member
-        self._cursors = dict.fromkeys(streams, START)
-        self._visibility_ms, self._lease_ms = visibility_ms, lease_ms
+        self._cursors = dict.fromkeys(partitions, START)
         self._room, self._accept = room, accept
+        self._lease_ms = max(1, member.visibility_ms // 8) if lease_ms is None else lease_ms
         self.statistics = ReclaimStatistics()
 
     async def sweep(self) -> None:
-        """One round over all streams, each from where the last round of it stopped."""
-        for stream in self._cursors:
-            while await self._step(stream, min(COUNT, await self._room())):
+        """One round over all partitions, each from where the last round of it stopped."""
+        for partition in self._cursors:
+            while await self._step(partition, min(COUNT, await self._room())):
                 pass
 
-    async def _step(self, stream: bytes, count: int) -> bool:
-        """Claims up to `count` entries of one stream; whether there may be more to take now."""
+    async def _step(self, partition: Partition, count: int) -> bool:
+        """Claims up to `count` entries of one partition; whether there may be more to take now."""
         member = self._member
-        keys = (member.key(stream, "sweep"), member.key(stream, DELAYED))
-        arguments = (self._visibility_ms, self._cursors[stream], count, self._lease_ms, ASIDE)
+        sweeper = helper_key(partition.key, "sweep", member.group.decode())
+        keys = (partition.key, sweeper, delayed_key(member, partition))
+        arguments = (member.visibility_ms, self._cursors[partition], count, self._lease_ms, ASIDE)
         try:
-            reply = await member.run(_CLAIM, stream, *keys, arguments=arguments)
+            reply = await _CLAIM.run_for(member, keys, *arguments)
         except ResponseError as error:
-            if "NOGROUP" not in str(error):
+            if not is_gone(error):
                 raise
             return False  # whoever reads makes the group
         if reply is None:
             return False
-        self._cursors[stream], rows, gone = reply
+        self._cursors[partition], rows, gone = reply
         self.statistics.sweeps += 1
         self.statistics.reclaimed += len(rows)
         self.statistics.deleted += gone
         if gone:
-            logger.warning("stream %r: %d pending entries were gone from it, and are acknowledged", stream, gone)
+            logger.warning("%s: %d pending entries were gone from it, and are acknowledged", partition.stream, gone)
         if rows:
-            self._accept(stream, [Claimed(*row) for row in rows])
-        return self._cursors[stream] != START
+            self._accept(partition, [Claimed(*row) for row in rows])
+        return self._cursors[partition] != START

@@ -1,17 +1,18 @@
 """Scripts that the server carries out whole, in the slot of one partition.
 
-Each of them may be carried out twice without harm, since a lost reply makes `Channels.small` send it again: what was
-moved, claimed or acknowledged the first time is not there the second time.
+Each of them may be carried out twice without harm, since a lost reply makes it be sent again: what was moved, claimed
+or acknowledged the first time is not there the second time.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from redis.exceptions import NoScriptError
 
 from ombdriver.messaging.connection import Channels
-from ombdriver.messaging.resp import Argument
+from ombdriver.messaging.resp import Argument, pack
+from ombdriver.messaging.topics.member import Member
 
 
 class Script:
@@ -40,9 +41,17 @@ class Script:
         """
         words = (len(keys), *keys, *arguments)
         try:
-            return await channels.small(keys[0], "EVALSHA", self._sha, *words)
+            return await _send(channels, keys[0], ("EVALSHA", self._sha, *words))
         except NoScriptError:
-            return await channels.small(keys[0], "EVAL", self._text, *words)
+            return await _send(channels, keys[0], ("EVAL", self._text, *words))
+
+    async def run_for(self, member: Member, keys: Sequence[bytes], *arguments: Argument) -> Any:
+        """As `run`, where ARGV is the member's group and name, and `arguments`."""
+        return await self.run(member.channels, keys, (member.group, member.name, *arguments))
+
+
+def _send(channels: Channels, key: bytes, words: tuple[Argument, ...]) -> Awaitable[Any]:
+    return channels.send(key, pack(words), bulk=False, may_repeat=True)
 
 
 _PRELUDE = """

@@ -10,7 +10,7 @@ ORDERS = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def obeying(first: Callable[[], None], further: Callable[[], None]) -> Iterator[None]:
-    """Calls `first` on the first of these signals and `further` on each one after it; before and after, all is as it was.
+    """Calls `first` on the first of these signals, `further` on each after it; before and after, all is as it was.
 
     Where there are no signal handlers, as in another thread than the main one, nothing is called.
     """

@@ -6,15 +6,18 @@ from typing import Any
 import redis.asyncio
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.membership import Member
+from ombdriver.messaging.topics.member import Counts, Member
+from ombdriver.messaging.topics.partition import Partition
 
 STREAM = b"{t:0}"
+PARTITION = Partition(0, "{t:0}")
 GROUP = b"g"
+VISIBILITY_MS = 30_000
 
 
 def member(client: MQClient, name: str, group: bytes = GROUP) -> Member:
     """A member of the group, on the client's connections."""
-    return Member(client._channels, group, name.encode())
+    return Member(client._channels(), group, name.encode(), VISIBILITY_MS, Counts())
 
 
 async def deliver(raw: redis.asyncio.Redis, count: int, to: str, stream: bytes = STREAM) -> list[bytes]:

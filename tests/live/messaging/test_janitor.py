@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 import redis.asyncio
-from pending import GROUP, STREAM, abandon, deliver, holds, member
+from pending import GROUP, PARTITION, STREAM, abandon, deliver, holds, member
 
 from ombdriver import MQClient
 from ombdriver.messaging.topics.janitor import leave, remove_dead
-from ombdriver.messaging.topics.membership import Claimed
+from ombdriver.messaging.topics.leases import Claimed
 from ombdriver.messaging.topics.reclaiming import Reclaimer
 
 
@@ -33,8 +33,8 @@ async def test_an_empty_dead_consumer_goes_and_one_that_holds_something_stays(
         await raw.xreadgroup(GROUP, name, {STREAM: ">"})  # nothing left: XREADGROUP makes it known all the same
 
     await raw.xgroup_createconsumer(STREAM, GROUP, "empty")
-    assert await remove_dead(member(client, "me"), STREAM, 3_600_000) == []
-    assert await remove_dead(member(client, "me"), STREAM, 0) == [b"empty"]
+    assert await remove_dead(member(client, "me"), PARTITION, 3_600_000) == []
+    assert await remove_dead(member(client, "me"), PARTITION, 0) == [b"empty"]
 
     assert b"holding" in await names(raw)
     assert await holds(raw) == dict.fromkeys(ids, ("holding", 1))
@@ -52,10 +52,10 @@ async def test_what_a_dead_consumer_holds_is_reclaimed_and_then_it_goes(
     async def room() -> int:
         return 100
 
-    assert await remove_dead(me, STREAM, 0) == []
-    await Reclaimer(me, [STREAM], visibility_ms=1_000, room=room, accept=lambda _, new: taken.extend(new)).sweep()
+    assert await remove_dead(me, PARTITION, 0) == []
+    await Reclaimer(me, [PARTITION], room=room, accept=lambda _, new: taken.extend(new)).sweep()
 
-    assert await remove_dead(me, STREAM, 0) == [b"dead"]
+    assert await remove_dead(me, PARTITION, 0) == [b"dead"]
     assert [one.id for one in taken] == ids
     assert await names(raw) == {b"me"}
 
@@ -64,13 +64,13 @@ async def test_one_leaves_if_it_holds_nothing(client: MQClient, raw: redis.async
     """Else it stays, so that what it holds is not lost."""
     (entry,) = await deliver(raw, 1, "me")
 
-    assert not await leave(member(client, "me"), STREAM)
+    assert not await leave(member(client, "me"), PARTITION)
     await raw.xack(STREAM, GROUP, entry)
-    assert await leave(member(client, "me"), STREAM)
+    assert await leave(member(client, "me"), PARTITION)
     assert await names(raw) == set()
 
 
 async def test_without_a_group_there_is_nobody(client: MQClient) -> None:
     """No error either."""
-    assert await remove_dead(member(client, "me"), STREAM, 0) == []
-    assert not await leave(member(client, "me"), STREAM)
+    assert await remove_dead(member(client, "me"), PARTITION, 0) == []
+    assert not await leave(member(client, "me"), PARTITION)

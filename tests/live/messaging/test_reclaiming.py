@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 import redis.asyncio
-from pending import GROUP, STREAM, abandon, deliver, holds, member
+from pending import GROUP, PARTITION, STREAM, abandon, deliver, holds, member
 from topologies import until
 
 from ombdriver import MQClient
 from ombdriver.messaging.topics import postponing
-from ombdriver.messaging.topics.membership import Claimed, Member
+from ombdriver.messaging.topics.leases import Claimed
+from ombdriver.messaging.topics.member import Member
 from ombdriver.messaging.topics.reclaiming import Reclaimer
 
 
@@ -30,8 +31,7 @@ def reclaimer(who: Member, into: list[Claimed], room: int = 1_000_000, lease_ms:
 
     return Reclaimer(
         who,
-        [STREAM],
-        visibility_ms=30_000,
+        [PARTITION],
         room=room_left,
         accept=lambda _, entries: into.extend(entries),
         lease_ms=lease_ms,
@@ -106,9 +106,7 @@ async def test_a_round_takes_no_more_than_there_is_room_for(client: MQClient, ra
         steps.append(len(taken))
         return next(rooms)
 
-    await Reclaimer(
-        member(client, "me"), [STREAM], visibility_ms=30_000, room=room, accept=lambda _, new: taken.extend(new)
-    ).sweep()
+    await Reclaimer(member(client, "me"), [PARTITION], room=room, accept=lambda _, new: taken.extend(new)).sweep()
 
     assert [one.id for one in taken] == ids
     assert steps[:4] == [0, 30, 130, 230]
@@ -127,9 +125,7 @@ async def test_a_cancelled_round_goes_on_where_it_stopped(client: MQClient, raw:
             await asyncio.Future()
         return 100
 
-    sweeping = Reclaimer(
-        member(client, "me"), [STREAM], visibility_ms=30_000, room=room, accept=lambda _, new: taken.extend(new)
-    )
+    sweeping = Reclaimer(member(client, "me"), [PARTITION], room=room, accept=lambda _, new: taken.extend(new))
     round_ = asyncio.create_task(sweeping.sweep())
     await waits.wait()
     round_.cancel()
@@ -173,17 +169,17 @@ async def test_a_postponed_entry_is_nobodys_until_it_is_due(client: MQClient, ra
     """Even past the visibility time-out: sweeps set it aside anew. Then it comes once, its count as it was."""
     (entry,) = await deliver(raw, 1, "me")
     me = member(client, "me")
-    assert await postponing.postpone(me, STREAM, entry, 3_600_000)
+    assert await postponing.postpone(me, PARTITION, entry, 3_600_000)
     await abandon(raw, [entry], "postponed")
     taken: list[Claimed] = []
 
     await reclaimer(me, taken).sweep()
 
-    assert (taken, await postponing.take_due(me, STREAM)) == ([], [])
+    assert (taken, await postponing.take_due(me, PARTITION)) == ([], [])
     assert await holds(raw) == {entry: ("postponed", 1)}
     await raw.zadd(b"{t:0}:delayed:g", {entry: 1})
-    assert await postponing.take_due(me, STREAM) == [Claimed(entry, 1, [b"value", b"0"])]
-    assert await postponing.take_due(me, STREAM) == []
+    assert await postponing.take_due(me, PARTITION) == [Claimed(entry, 1, [b"value", b"0"])]
+    assert await postponing.take_due(me, PARTITION) == []
     assert await holds(raw) == {entry: ("me", 1)}
 
 
@@ -193,8 +189,8 @@ async def test_only_what_is_ours_can_be_postponed(client: MQClient, raw: redis.a
     me = member(client, "me")
     await raw.xclaim(STREAM, GROUP, "other", 0, [claimed])
 
-    assert not await postponing.postpone(me, STREAM, claimed, 0)
-    assert await postponing.postpone(me, STREAM, trimmed, 0)
+    assert not await postponing.postpone(me, PARTITION, claimed, 0)
+    assert await postponing.postpone(me, PARTITION, trimmed, 0)
     await raw.xdel(STREAM, trimmed)
-    assert await postponing.take_due(me, STREAM) == []
+    assert await postponing.take_due(me, PARTITION) == []
     assert await holds(raw) == {claimed: ("other", 2)}

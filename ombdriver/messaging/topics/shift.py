@@ -1,0 +1,175 @@
+"""One run of a runner, from the first message to the last: the tasks of it, and the order in which they end.
+
+The order has its reasons. Nothing new is taken in first; what has not begun is given back, so that others need not wait
+for it. Handlers then have their time. The hold on their messages is renewed until the last of them is at its end, and
+acknowledgements go last.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Coroutine, Iterable
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from ombdriver.messaging.errors import ClosedError
+from ombdriver.messaging.topics import delayed, janitor, leases, postponing
+from ombdriver.messaging.topics.consumer import Consumer
+from ombdriver.messaging.topics.custody import Custody, Work
+from ombdriver.messaging.topics.handling import Handling
+from ombdriver.messaging.topics.periodic import every
+from ombdriver.messaging.topics.reclaiming import Reclaimer
+from ombdriver.messaging.topics.session import Session
+
+logger = logging.getLogger(__name__)
+
+MOVE_EVERY_S = 1.0
+"""How often it is looked for what is due; less often with more than a hundred partitions."""
+END_S = 5.0
+"""How long the server may take to hear what is given back."""
+
+
+class Shift:
+    """What a runner does while it runs.
+
+    Args:
+        consumer: which reads; it was started.
+        session: of the consumer.
+        custody: what is in hand.
+        handling: what is done with it.
+        concurrency: handlers at work at the same time, at most.
+        dead_after_s: consumers that have asked for nothing in so long, and hold nothing, are removed from the group.
+
+    Attributes:
+        reclaimer: takes over what others left.
+        returned: messages that were given back.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer[Any],
+        session: Session,
+        custody: Custody,
+        handling: Handling,
+        *,
+        concurrency: int,
+        dead_after_s: float,
+    ) -> None:
+        self._consumer, self._session = consumer, session
+        self._custody, self._handling = custody, handling
+        self._concurrency, self._dead_after_ms = concurrency, int(dead_after_s * 1000)
+        self.reclaimer = Reclaimer(
+            session.member, session.partitions, room=custody.room_to_take_over, accept=custody.take_over
+        )
+        self.returned = 0
+
+    async def run(self, stop: asyncio.Event, halt: asyncio.Event, drain_s: float) -> None:
+        """Handles messages until `stop`, then lets handlers end for `drain_s` seconds, or until `halt`.
+
+        Raises:
+            Exception: what ended one of its tasks, which is a fault of this library or of a policy of the user's.
+            ClosedError: if the client was closed meanwhile.
+        """
+        visibility_s = self._session.member.visibility_ms / 1000
+        partitions = self._session.partitions
+        renewing = [_task(every(visibility_s / 3, self._renew, "renewing the hold on messages"))]
+        taking = [
+            _task(self._read()),
+            _task(every(visibility_s / 4, self.reclaimer.sweep, "reclaiming")),
+            _task(every(MOVE_EVERY_S * max(1, len(partitions) / 100), self._take_due, "looking for what is due")),
+            _task(every(max(1.0, self._dead_after_ms / 4000), self._remove_dead, "removing dead consumers")),
+        ]
+        working = [_task(self._handling.work()) for _ in range(self._concurrency)]
+        try:
+            await _first([stop.wait(), halt.wait()], [*renewing, *taking, *working])
+            self._handling.stop()
+            await _end(taking)
+            self._consumer.pause()
+            self._custody.withdraw()
+            await self._give_back(self._custody.waiting())
+            async with asyncio.timeout(drain_s):
+                await _first([self._handling.idle(), halt.wait()], renewing)
+        except TimeoutError:
+            logger.warning("handlers were not at their end after %g s, and are cancelled", drain_s)
+        finally:
+            await _end([*taking, *working])
+            await _end(renewing)
+            self._custody.withdraw()
+            await self._give_back(self._custody.all())
+
+    async def _read(self) -> None:
+        custody, consumer = self._custody, self._consumer
+        while True:
+            room = await custody.room_to_read()
+            try:
+                await custody.take_in(await consumer.getmany(max_records=room))
+            except ClosedError:
+                raise
+            except RedisError as error:
+                logger.error("%r: %s", consumer, error)  # it goes on, with a back-off of its own
+
+    async def _renew(self) -> None:
+        await leases.renew_all(self._session.member, self._session.partitions, self._custody.lose)
+
+    async def _take_due(self) -> None:
+        member, partitions = self._session.member, self._session.partitions
+        await delayed.move_due(member.channels, [partition.key for partition in partitions])
+        for partition in partitions:
+            room = await self._custody.room_to_take_over()
+            while due := await postponing.take_due(member, partition, room):
+                self._custody.take_over(partition, due)
+                room = await self._custody.room_to_take_over()
+
+    async def leave(self) -> None:
+        """Takes the consumer out of the group, if it has nothing pending and the server can be told."""
+        try:
+            async with asyncio.timeout(END_S):
+                for partition in self._session.partitions:
+                    await janitor.leave(self._session.member, partition)
+        except (RedisError, OSError, TimeoutError) as error:
+            logger.info("%r stays in its group, and is removed by others: %s", self._consumer, error)
+
+    async def _remove_dead(self) -> None:
+        for partition in self._session.partitions:
+            await janitor.remove_dead(self._session.member, partition, self._dead_after_ms)
+
+    async def _give_back(self, works: list[Work]) -> None:
+        """Leaves messages to others, and what is in the consumer's buffer."""
+        try:
+            async with asyncio.timeout(END_S):
+                self.returned += await self._custody.give_back(works)
+                for partition in self._session.partitions:
+                    await self._session._give_back(partition)
+        except (RedisError, OSError, TimeoutError) as error:
+            logger.warning("what was not handled could not be given back, and comes to others later: %s", error)
+
+
+def _task(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    return asyncio.get_running_loop().create_task(work)
+
+
+async def _first(events: Iterable[Awaitable[object]], tasks: Iterable["asyncio.Task[None]"]) -> None:
+    """Returns at the first of some events; raises what a task ends with that should go on."""
+    waiting = [asyncio.ensure_future(event) for event in events]
+    tasks = list(tasks)
+    try:
+        done, _ = await asyncio.wait([*waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task in done:
+                task.result()
+                raise ClosedError("the client was closed while a runner ran on it")
+    finally:
+        for each in waiting:
+            each.cancel()
+
+
+async def _end(tasks: Iterable["asyncio.Task[None]"]) -> None:
+    """Cancels tasks, and waits until they are at their end; what they end with has been told, or does not matter."""
+    tasks = [task for task in tasks if not task.done()]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                logger.warning("%s", error)
