@@ -15,6 +15,9 @@ from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError
 from ombdriver.messaging.placement import placed
 from ombdriver.messaging.registry import Link
 from ombdriver.messaging.topic import Topic
+from ombdriver.messaging.topics.codec import BytesCodec, Codec
+from ombdriver.messaging.topics.consumer import Consumer
+from ombdriver.messaging.topics.positions import Position
 from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 
 
@@ -216,6 +219,35 @@ class MQClient:
             redis.exceptions.RedisError: if the server can't be asked.
         """
         return await placed(self._channels(), name, partitions)
+
+    def consumer(
+        self,
+        topic: Topic | str,
+        group: str,
+        name: str | None = None,
+        *,
+        codec: Codec[Any] | None = None,
+        start: Position = "earliest",
+        prefetch: int = 256,
+        visibility_timeout_ms: int = 30_000,
+        block_ms: int = 2_000,
+    ) -> Consumer[Any]:
+        """A member of a group on all partitions of a topic: `async with client.consumer("orders", "billing") as c:`.
+
+        `topic` is a `Topic`, or the name of one with a single partition; `codec` is None for values of bytes. All
+        arguments and errors are those of `Consumer`. Close it before this client.
+        """
+        return Consumer(
+            self._channels,
+            topic,
+            group,
+            name,
+            codec=BytesCodec() if codec is None else codec,
+            start=start,
+            prefetch=prefetch,
+            visibility_timeout_ms=visibility_timeout_ms,
+            block_ms=block_ms,
+        )
 
     # -- ways to the server ----------------------------------------------------------------------------------------
 
