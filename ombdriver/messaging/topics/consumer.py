@@ -1,10 +1,9 @@
 """`Consumer`: one member of a group on all partitions of a topic; at least once, acknowledged by hand."""
 
 import asyncio
-import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -14,26 +13,17 @@ from ombdriver.messaging import commands
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import AioRedisMQValueError, ClosedError
 from ombdriver.messaging.topic import Topic
-from ombdriver.messaging.topics import joining, lag, own
-from ombdriver.messaging.topics.acks import Acks
+from ombdriver.messaging.topics import joining, lag
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer_statistics import ConsumerStatistics
 from ombdriver.messaging.topics.inbox import Inbox
-from ombdriver.messaging.topics.intake import Intake
 from ombdriver.messaging.topics.member import Counts, Member
 from ombdriver.messaging.topics.message import Message
-from ombdriver.messaging.topics.partition import Partition, Room
-from ombdriver.messaging.topics.positions import Position, id_of, is_after
-from ombdriver.messaging.topics.reading import Reading
-from ombdriver.messaging.topics.returns import Returns
-from ombdriver.messaging.topics.settling import Settler
-
-logger = logging.getLogger(__name__)
+from ombdriver.messaging.topics.partition import Partition
+from ombdriver.messaging.topics.positions import Position, id_of
+from ombdriver.messaging.topics.session import Session
 
 Value = TypeVar("Value")
-
-CLOSE_S = 10.0
-"""How long closing waits for the server, in each of its steps."""
 
 
 class Consumer(Generic[Value]):
@@ -95,13 +85,11 @@ class Consumer(Generic[Value]):
         self._partitions = [Partition(number, key) for number, key in enumerate(self.topic.keys)]
         self._inbox = Inbox()
         self._counts = Counts()
-        self._member: Member | None = None
-        self._readings: list[Reading] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._session: Session | None = None
         self._closing: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        state = "closed" if self._closing else "open" if self._member else "not started"
+        state = "closed" if self._closing else "open" if self._session else "not started"
         return f"<Consumer {self.topic.name!r} group={self.group!r} name={self.name!r} {state}>"
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -115,34 +103,14 @@ class Consumer(Generic[Value]):
         """
         if self._closing is not None:
             raise ClosedError("the consumer was closed; make a new one")
-        if self._member is not None:
+        if self._session is not None:
             return
         channels = self._find_channels()
         await channels.ready_for(self._partitions[0].key)
         member = Member(channels, *self._names, self._visibility_ms, self._counts)
         await joining.join(member, self._partitions, self._start_id)
-        if self._member is not None or self._closing is not None:
-            return  # started, or closed, meanwhile
-        self._member = member
-        self._acks = Acks(member, self._partitions, self._inbox.fail)
-        self._intake = Intake(self._counts, self._inbox, self._acks)
-        self._returns = Returns(member, self._intake)
-        self._intake.settler = self._settler = Settler(member, self.codec, self._acks, self._returns)
-        self._read_from(channels, member)
-
-    def _read_from(self, channels: Channels, member: Member) -> None:
-        by_key = {partition.key: partition for partition in self._partitions}
-        places = channels.same_node(by_key)
-        for keys in places:
-            room = Room(max(1, self._prefetch // len(places)))
-            reading = Reading(member, [by_key[key] for key in keys], room, self._intake, self._block_ms)
-            self._readings.append(reading)
-            self._tasks.append(asyncio.get_running_loop().create_task(reading.run()))
-            self._tasks[-1].add_done_callback(self._look_at)
-
-    def _look_at(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._inbox.fail(error)
+        if self._session is None and self._closing is None:  # not started or closed meanwhile
+            self._session = Session(member, self._partitions, self._inbox, self.codec, self._prefetch, self._block_ms)
 
     async def close(self) -> None:
         """Stops reading, gives back what was not handed out, sends the acknowledgements, and waits for their answers.
@@ -156,40 +124,8 @@ class Consumer(Generic[Value]):
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        member = self._member
-        if member is None:
-            return
-        for reading in self._readings:
-            reading.stop()
-        await self._within(*(reading.hurry() for reading in self._readings))
-        await self._returns.aclose()
-        await asyncio.gather(*(reading.aclose() for reading in self._readings))
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        await self._within(*(self._give_back_buffered(partition) for partition in self._partitions))
-        await self._within(self._acks.flush())
-        self._acks.hurry()
-
-    async def _within(self, *steps: Awaitable[object]) -> None:
-        tasks = [asyncio.ensure_future(step) for step in steps]
-        done, late = await asyncio.wait(tasks, timeout=CLOSE_S) if tasks else (set(), set())
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late)
-            logger.warning("%r: the server did not answer within %g s of closing", self, CLOSE_S)
-        for task in done:
-            if (error := task.exception()) is not None:
-                logger.warning("%r: %s", self, error)
-
-    async def _give_back_buffered(self, partition: Partition) -> None:
-        messages = self._inbox.withdraw(partition)
-        assert self._member is not None
-        ids = [message._entry_id for message in messages]
-        partition.held.difference_update(ids)
-        if ids:
-            kept = await own.keep(self._member, partition, ids, self._visibility_ms, undelivered=True)
-            self._member.counts.given_back += len(kept)
+        if self._session is not None:
+            await self._session.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -252,14 +188,14 @@ class Consumer(Generic[Value]):
         return inbox.take(max_records)
 
     async def _wait(self) -> bool:
-        if self._member is None and self._closing is None:
+        if self._session is None and self._closing is None:
             raise ClosedError("the consumer was not started; use it with `async with`, or await start()")
         return await self._inbox.wait()
 
     async def flush(self) -> None:
         """Returns when the server has answered all acknowledgements made so far."""
-        if self._member is not None:
-            await self._acks.flush()
+        if self._session is not None:
+            await self._session.acks.flush()
 
     # -- where it reads --------------------------------------------------------------------------------------------
 
@@ -293,25 +229,7 @@ class Consumer(Generic[Value]):
             redis.exceptions.RedisError: if a server refuses, or can't be reached; some partitions may have been set.
         """
         place = id_of(position)
-        member, chosen = self._open_member(), self._some(partitions)
-        await asyncio.gather(*(reading.hold() for reading in self._readings))
-        try:
-            await asyncio.gather(*(self._seek(member, partition, place) for partition in chosen))
-        finally:
-            for reading in self._readings:
-                reading.go_on()
-
-    async def _seek(self, member: Member, partition: Partition, place: bytes) -> None:
-        await member.ask(partition.key, "XGROUP", "SETID", partition.key, member.group, place)
-        group = await joining.group_info(member, partition)
-        if group is None:
-            return  # gone meanwhile: the next read finds out
-        partition.last = reached = group[b"last-delivered-id"]
-        for message in self._inbox.withdraw(partition):
-            if is_after(message._entry_id, reached):
-                partition.held.discard(message._entry_id)  # it comes again
-            else:
-                message.ack()
+        await self._open_session().seek(self._some(partitions), place)
 
     async def lag(self) -> lag.Lag:
         """How far the whole group is behind, and whether that is exact.
@@ -320,14 +238,14 @@ class Consumer(Generic[Value]):
             ClosedError: if the consumer was closed.
             redis.exceptions.RedisError: if a server can't be asked.
         """
-        member = self._open_member()
+        member = self._open_session().member
         found = await asyncio.gather(*(lag.read_lag(member, partition) for partition in self._partitions))
         return lag.Lag.of(dict(enumerate(found)))
 
-    def _open_member(self) -> Member:
-        if self._member is None or self._closing is not None:
+    def _open_session(self) -> Session:
+        if self._session is None or self._closing is not None:
             raise ClosedError("the consumer is not open; use it with `async with`")
-        return self._member
+        return self._session
 
     def _some(self, numbers: Sequence[int]) -> Iterable[Partition]:
         for number in numbers:
@@ -346,5 +264,5 @@ class Consumer(Generic[Value]):
             **asdict(self._counts),
             buffered=len(self._inbox.ready) + sum(len(each.aside) for each in self._partitions),
             held=sum(len(each.held) for each in self._partitions),
-            unanswered=self._acks.waiting if self._member else 0,
+            unanswered=self._session.acks.waiting if self._session else 0,
         )

@@ -222,7 +222,7 @@ class Reading:
     async def hold(self) -> None:
         """Sends no more reads until `go_on`, and returns when the one under way is over; it brought what it brought."""
         self._holders += 1
-        await self._end_read()
+        await self.end_read()
 
     def go_on(self) -> None:
         """See `hold`."""
@@ -230,15 +230,12 @@ class Reading:
         self._room.changed.set()
 
     def stop(self) -> None:
-        """Has `run` come to its end; see `hurry`."""
+        """Has `run` come to its end, with the read under way; see `end_read`."""
         self._stopping = True
         self._room.changed.set()
 
-    async def hurry(self) -> None:
+    async def end_read(self) -> None:
         """Ends the BLOCK of the read under way, and waits for its reply."""
-        await self._end_read()
-
-    async def _end_read(self) -> None:
         while (read := self._read) is not None and not read.done():
             channels = self._member.channels
             control = None if channels.is_closed else channels.control_beside(self._channel)
