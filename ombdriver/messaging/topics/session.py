@@ -1,8 +1,8 @@
 """An open consumer: its readings, its acknowledgements, what comes again; how they begin, and how they end.
 
-The order of closing has its reasons. Reading ends first, by its own reply, so that nothing is stranded. What comes again
-ends next, so that the buffer does not grow any more; then the buffer is given back. Acknowledgements go last, since
-messages that were handed out may be settled until the end.
+The order of closing has its reasons. Reading ends first, by its own reply, so that nothing is stranded. What comes
+again ends next, so that the buffer does not grow any more; then the buffer is given back. Acknowledgements go last,
+since messages that were handed out may be settled until the end.
 """
 
 import asyncio
