@@ -219,10 +219,9 @@ class Reading:
 
     # -- holding and stopping --------------------------------------------------------------------------------------
 
-    async def hold(self) -> None:
-        """Sends no more reads until `go_on`, and returns when the one under way is over; it brought what it brought."""
+    def hold(self) -> None:
+        """Sends no more reads until `go_on`; see `end_read` for the one under way."""
         self._holders += 1
-        await self.end_read()
 
     def go_on(self) -> None:
         """See `hold`."""

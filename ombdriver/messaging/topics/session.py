@@ -78,8 +78,10 @@ class Session:
 
     async def seek(self, partitions: Iterable[Partition], place: bytes) -> None:
         """See `Consumer.seek`; `place` is an id as XGROUP SETID takes it."""
-        await asyncio.gather(*(reading.hold() for reading in self._readings))
+        for reading in self._readings:
+            reading.hold()
         try:
+            await asyncio.gather(*(reading.end_read() for reading in self._readings))
             await asyncio.gather(*(self._set(partition, place) for partition in partitions))
         finally:
             for reading in self._readings:
