@@ -16,9 +16,12 @@ from ombdriver.messaging.placement import placed
 from ombdriver.messaging.registry import Link
 from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics.codec import BytesCodec, Codec
-from ombdriver.messaging.topics.dead_letters import DeadLetters
+from ombdriver.messaging.topics.consumer import Consumer
+from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy, DeadLetters
 from ombdriver.messaging.topics.delayed import DelayedMessages
-from ombdriver.messaging.topics.runner import Runner
+from ombdriver.messaging.topics.positions import Position
+from ombdriver.messaging.topics.retry import RetryPolicy
+from ombdriver.messaging.topics.runner import Ordering, Runner
 from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 
 
@@ -221,6 +224,35 @@ class MQClient:
         """
         return await placed(self._channels(), name, partitions)
 
+    def consumer(
+        self,
+        topic: Topic | str,
+        group: str,
+        name: str | None = None,
+        *,
+        codec: Codec[Any] | None = None,
+        start: Position = "earliest",
+        prefetch: int = 256,
+        visibility_timeout_ms: int = 30_000,
+        block_ms: int = 2_000,
+    ) -> Consumer[Any]:
+        """A member of a group on all partitions of a topic: `async with client.consumer("orders", "billing") as c:`.
+
+        `topic` is a `Topic`, or the name of one with a single partition; `codec` is None for values of bytes. All
+        arguments and errors are those of `Consumer`. Close it before this client.
+        """
+        return Consumer(
+            self._channels,
+            topic,
+            group,
+            name,
+            codec=BytesCodec() if codec is None else codec,
+            start=start,
+            prefetch=prefetch,
+            visibility_timeout_ms=visibility_timeout_ms,
+            block_ms=block_ms,
+        )
+
     def runner(
         self,
         topic: Topic | str,
@@ -228,18 +260,47 @@ class MQClient:
         name: str | None = None,
         *,
         codec: Codec[Any] | None = None,
-        **options: Any,
+        concurrency: int = 32,
+        ordering: Ordering = "none",
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        dead_letter: DeadLetterPolicy | None = DeadLetterPolicy(),  # noqa: B008 - frozen
+        visibility_timeout_ms: int = 30_000,
+        drain_timeout_s: float = 30.0,
+        dead_after_s: float = 300.0,
+        start: Position = "earliest",
+        prefetch: int = 256,
+        block_ms: int = 2_000,
     ) -> Runner[Any]:
-        """A `Runner`, which handles the messages of a topic with a function of yours; args and errors are its own."""
-        return Runner(self._channels, topic, group, name, codec=codec or BytesCodec(), **options)
+        """Handles the messages of a topic with a function of yours, as a member of a group; see `Runner`.
+
+        `topic` is a `Topic`, or the name of one with a single partition; `codec` is None for values of bytes. All
+        arguments and errors are those of `Runner`.
+        """
+        return Runner(
+            self._channels,
+            topic,
+            group,
+            name,
+            codec=codec or BytesCodec(),
+            concurrency=concurrency,
+            ordering=ordering,
+            retry=retry,
+            dead_letter=dead_letter,
+            visibility_timeout_ms=visibility_timeout_ms,
+            drain_timeout_s=drain_timeout_s,
+            dead_after_s=dead_after_s,
+            start=start,
+            prefetch=prefetch,
+            block_ms=block_ms,
+        )
 
     def dead_letters(self, topic: Topic | str) -> DeadLetters:
         """The messages of a topic that were given up: to look at, to send again, to throw away."""
-        return DeadLetters(self._channels, Topic(topic) if isinstance(topic, str) else topic)
+        return DeadLetters(self._channels, topic)
 
     def delayed(self, topic: Topic | str, *, codec: Codec[Any] | None = None) -> DelayedMessages:
-        """Sends messages to a topic that come later."""
-        return DelayedMessages(self._channels, Topic(topic) if isinstance(topic, str) else topic, codec)
+        """Sends messages to a topic that come later; `codec` is None for values of bytes."""
+        return DelayedMessages(self._channels, topic, codec or BytesCodec())
 
     # -- ways to the server ----------------------------------------------------------------------------------------
 

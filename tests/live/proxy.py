@@ -175,6 +175,51 @@ class ThrottlingProxy(Proxy):
         return True
 
 
+class ReadLosingProxy(Proxy):
+    """Loses replies of group reads, with the connection or with our side of it alone.
+
+    Attributes:
+        losing: so many of the next replies that bring something are lost, each with its connection.
+        lost: replies that were.
+    """
+
+    def __init__(self, server_url: str) -> None:
+        super().__init__(server_url)
+        self.losing = self.lost = 0
+        self._reading: set[Link] = set()
+        self._cut: set[Link] = set()
+
+    def cut(self) -> None:
+        """Ends each reading connection on our side alone: the server goes on serving it for a while."""
+        for link in self._reading - self._cut:
+            self._cut.add(link)
+            link.near_writer.close()
+
+    async def requests(self, link: Link) -> None:
+        """All go on; those of a connection that was cut are over, and the server is not told."""
+        while data := await link.near_reader.read(CHUNK):
+            if b"XREADGROUP" in data:
+                self._reading.add(link)
+            link.far_writer.write(data)
+            await link.far_writer.drain()
+        if link in self._cut:
+            await asyncio.Event().wait()
+
+    async def replies(self, link: Link) -> None:
+        """Go on unless they are to be lost."""
+        while data := await link.far_reader.read(CHUNK):
+            brings = link in self._reading and b"$" in data.replace(b"$-1", b"")
+            if link in self._cut:
+                self.lost += brings
+            elif self.losing and brings:
+                self.losing -= 1
+                self.lost += 1
+                return
+            else:
+                link.near_writer.write(data)
+                await link.near_writer.drain()
+
+
 def _split(data: bytes) -> tuple[list[bytes], bytes]:
     """The whole commands or replies at the beginning of `data`, and what is left."""
     whole = []

@@ -20,6 +20,8 @@ IMPORTERS = {
     "hdrh": {"bench.recorder"},
     "hiredis": {"messaging.*"},
     "jinja2": {"bench.page.html"},
+    # Not needed; whoever asks for its codec has it.
+    "msgspec": {"messaging.topics.codec"},
     "numpy": {"bench.*"},
     "plotly": {"bench.page.plotting"},
     "psutil": {"bench.machine"},
@@ -51,6 +53,13 @@ NEVER_REACHES = {
     "errors": {""},
     "secrets": {""},
     "messaging.*": {"bench.*", "cli", "uvloop", "click", "yaml", "numpy", "hdrh", "multiprocessing"},
+    # The server's side of the Runner knows neither who reads nor who handles.
+    "messaging.topics.scripts": {"messaging.client", "messaging.topics.consumer", "messaging.topics.session"},
+    "messaging.topics.reclaiming": {"messaging.client", "messaging.topics.session", "messaging.topics.runner"},
+    "messaging.topics.dead_letters": {"messaging.client", "messaging.topics.session", "messaging.topics.runner"},
+    "messaging.topics.janitor": {"messaging.client", "messaging.topics.session", "messaging.topics.runner"},
+    "messaging.topics.delayed": {"messaging.client", "messaging.topics.session", "messaging.topics.runner"},
+    "messaging.topics.consumer": {"messaging.client", "messaging.topics.runner", "messaging.topics.custody"},
     "bench.driver": {"bench.drivers.*", "messaging.*"},
     "bench.worker": {"messaging.*", "redis", "yaml", "click", "rich", "psutil", "cli", "bench.benchmark", "datetime"},
     "bench.ensemble": {"messaging.*", "redis", "click", "rich", "bench.report.*", "bench.benchmark"},
@@ -135,7 +144,8 @@ PURE = (
     "bench.server_series bench.servers.configuration bench.servers.options bench.servers.readiness "
     "bench.servers.topology bench.spans bench.staffing bench.steadiness bench.stream_sums bench.text bench.thinning "
     "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.balance "
-    "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic"
+    "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic "
+    "messaging.topics.keys messaging.topics.lanes messaging.topics.retry messaging.topics.runner_statistics"
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
 

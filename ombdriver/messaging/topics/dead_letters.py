@@ -132,11 +132,12 @@ class DeadLetters:
 
     Args:
         channels: gives the connections.
-        topic: whose.
+        topic: whose; the name of one with a single partition, or a `Topic`.
     """
 
-    def __init__(self, channels: Callable[[], Channels], topic: Topic) -> None:
-        self._channels, self._topic = channels, topic
+    def __init__(self, channels: Callable[[], Channels], topic: Topic | str) -> None:
+        self._channels = channels
+        self._topic = Topic(topic) if isinstance(topic, str) else topic
 
     def __repr__(self) -> str:
         return f"<DeadLetters of {self._topic.name!r}>"

@@ -13,7 +13,7 @@ from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import AioRedisMQValueError
 from ombdriver.messaging.resp import Argument
 from ombdriver.messaging.topic import Partitioner, Topic
-from ombdriver.messaging.topics.codec import BytesCodec, Codec
+from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.keys import helper_key
 from ombdriver.messaging.topics.record import fields_of
 from ombdriver.messaging.topics.scripts import Script
@@ -44,14 +44,14 @@ class DelayedMessages:
 
     Args:
         channels: gives the connections.
-        topic: where they go.
+        topic: where they go; the name of one with a single partition, or a `Topic`.
         codec: makes bytes of values.
     """
 
-    def __init__(self, channels: Callable[[], Channels], topic: Topic, codec: Codec[Any] | None = None) -> None:
-        self._channels, self._topic = channels, topic
-        self._codec: Codec[Any] = codec or BytesCodec()
-        self._partitioner = Partitioner(topic)
+    def __init__(self, channels: Callable[[], Channels], topic: Topic | str, codec: Codec[Any]) -> None:
+        self._channels, self._codec = channels, codec
+        self._topic = Topic(topic) if isinstance(topic, str) else topic
+        self._partitioner = Partitioner(self._topic)
 
     def __repr__(self) -> str:
         return f"<DelayedMessages of {self._topic.name!r}>"

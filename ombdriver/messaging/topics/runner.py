@@ -73,7 +73,7 @@ class Runner(Generic[Value]):
         codec: Codec[Value],
         concurrency: int = 32,
         ordering: Ordering = "none",
-        retry: RetryPolicy | None = None,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
         dead_letter: DeadLetterPolicy | None = DeadLetterPolicy(),  # noqa: B008 - frozen
         visibility_timeout_ms: int = 30_000,
         drain_timeout_s: float = 30.0,
@@ -102,8 +102,7 @@ class Runner(Generic[Value]):
             block_ms=block_ms,
         )
         self._concurrency, self._by_key, self._prefetch = concurrency, ordering == "key", prefetch
-        self._retry = retry or RetryPolicy()
-        self._dead_letter = dead_letter
+        self._retry, self._dead_letter = retry, dead_letter
         self._drain_s, self._dead_after_s = drain_timeout_s, dead_after_s
         self._handler: Handler | None = None
         self._stop, self._halt = asyncio.Event(), asyncio.Event()

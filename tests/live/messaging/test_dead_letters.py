@@ -7,7 +7,7 @@ import pytest
 import redis.asyncio
 from pending import GROUP, PARTITION, STREAM, deliver, holds, member
 
-from ombdriver import AioRedisMQValueError, MQClient, Topic
+from ombdriver import AioRedisMQValueError, MQClient
 from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy, DeadLetters, bury
 
 DLQ = b"{t:0}:dlq"
@@ -24,7 +24,7 @@ async def client(server_url: str) -> AsyncIterator[MQClient]:
 @pytest.fixture
 def letters(client: MQClient) -> DeadLetters:
     """The dead letters of topic `t`."""
-    return DeadLetters(client._channels, Topic("t"))
+    return client.dead_letters("t")
 
 
 async def test_a_dead_letter_says_what_became_of_the_message(

@@ -22,7 +22,7 @@ async def client(server_url: str) -> AsyncIterator[MQClient]:
 
 async def test_a_message_comes_when_it_is_due(client: MQClient, raw: redis.asyncio.Redis) -> None:
     """Whole: value, key and headers; in the partition of its key."""
-    later = DelayedMessages(client._channels, TOPIC, JsonCodec())
+    later = client.delayed(TOPIC, codec=JsonCodec())
     await later.send({"n": 1}, 0, key="k", headers={"trace": "7"})
     await later.send({"n": 2}, 3_600, key="k")
     stream = TOPIC.key(TOPIC.partition_of("k"))
@@ -39,7 +39,7 @@ async def test_a_message_comes_when_it_is_due(client: MQClient, raw: redis.async
 
 async def test_equal_messages_are_kept_apart(client: MQClient, raw: redis.asyncio.Redis) -> None:
     """Each that was sent comes; binary values as they are."""
-    later = DelayedMessages(client._channels, Topic("t"))
+    later = client.delayed("t")
     for _ in range(3):
         await later.send(bytes(range(256)), 0, key=b"k")
     await until(lambda: _none_left(later))
@@ -55,7 +55,7 @@ async def _none_left(later: DelayedMessages) -> bool:
 
 async def test_many_come_in_the_order_in_which_they_are_due(client: MQClient, raw: redis.asyncio.Redis) -> None:
     """Over more than one step of the mover."""
-    later = DelayedMessages(client._channels, Topic("t"))
+    later = client.delayed("t")
     for n in range(250):
         await later.send(b"%d" % n, 3_600 - n)
     waiting = await raw.zrange("{t:0}:delayed", 0, -1, withscores=True)
@@ -70,13 +70,13 @@ async def test_many_come_in_the_order_in_which_they_are_due(client: MQClient, ra
 async def test_a_delay_is_a_finite_time(client: MQClient, delay_s: float) -> None:
     """Anything else is refused at once."""
     with pytest.raises(AioRedisMQValueError, match="delay_s"):
-        await DelayedMessages(client._channels, TOPIC).send(b"", delay_s)
+        await client.delayed(TOPIC).send(b"", delay_s)
 
 
 async def test_in_a_cluster_every_partition_has_its_own(three: Cluster) -> None:
     """The helper keys are in the slot of their stream."""
     async with MQClient(redis_url=three.url) as client:
-        later = DelayedMessages(client._channels, TOPIC)
+        later = client.delayed(TOPIC)
         for n in range(8):
             await later.send(b"%d" % n, 0)
         await until(lambda: _none_left(later))
