@@ -10,7 +10,8 @@ from redis.exceptions import RedisError
 
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.topics import dead_letters, leases, postponing
-from ombdriver.messaging.topics.custody import Custody, State, Work
+from ombdriver.messaging.topics.acks import Acks
+from ombdriver.messaging.topics.custody import SUSPECTS, Custody, State, Work
 from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy
 from ombdriver.messaging.topics.member import Member
 from ombdriver.messaging.topics.message import GIVEN_BACK, REJECTED, Message
@@ -45,6 +46,7 @@ class Handling:
     Args:
         member: whose they are.
         settler: notes what became of them.
+        acks: sends the acknowledgements.
         custody: has them.
         handler: see `Handler`.
         retry: see `RetryPolicy`.
@@ -59,12 +61,13 @@ class Handling:
         self,
         member: Member,
         settler: Settler,
+        acks: Acks,
         custody: Custody,
         handler: Handler,
         retry: RetryPolicy,
         dead_letter: DeadLetterPolicy | None,
     ) -> None:
-        self._member, self._settler, self._custody = member, settler, custody
+        self._member, self._settler, self._acks, self._custody = member, settler, acks, custody
         self._handler, self._retry, self._dead_letter = handler, retry, dead_letter
         self._stopping = False
         self._busy = 0
@@ -107,6 +110,8 @@ class Handling:
         message = work.message
         if work.reason is not None:
             return await self._give_up(work, work.reason)
+        if not self._retry.allows(message.delivery_count + (work.state is State.UNCOUNTED)):
+            return await self._give_up(work, work.error or "it was never handled to the end: its consumers died")
         if work.state is State.UNCOUNTED:
             count = await leases.begin(self._member, message._partition, message._entry_id)
             if count is None:
@@ -115,8 +120,6 @@ class Handling:
             message.delivery_count = count
             work.state = State.COUNTED
             self.outcomes.redelivered += 1
-        if not self._retry.allows(message.delivery_count):
-            return await self._give_up(work, work.error or "it was never handled to the end: its consumers died")
         work.state = State.BEGUN
         self.running += 1
         try:
@@ -133,6 +136,8 @@ class Handling:
         self.outcomes.handled += 1
         if not message.is_settled:
             message.ack()
+        if work.lane == SUSPECTS:
+            await self._acks.flush()  # the next one may kill the process, and this one would have no delivery left
         return self._custody.done(work)
 
     async def _failed(self, work: Work, error: BaseException) -> None:

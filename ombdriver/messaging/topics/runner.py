@@ -163,7 +163,9 @@ class Runner(Generic[Value]):
         custody = Custody(
             session, high=self._concurrency + ahead, low=self._concurrency + ahead // 2, by_key=self._by_key
         )
-        handling = Handling(session.member, session.settler, custody, handler, self._retry, self._dead_letter)
+        handling = Handling(
+            session.member, session.settler, session.acks, custody, handler, self._retry, self._dead_letter
+        )
         session.settler.delayer = handling.delay
         shift = Shift(
             self._consumer,

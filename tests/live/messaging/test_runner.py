@@ -1,14 +1,14 @@
 """The Runner: every message is handled at least once, none is handled for ever, and slow ones are handled once."""
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 import redis.asyncio
-from pending import GROUP, STREAM, abandon, deliver, holds, idle_ms
+from pending import GROUP, STREAM, abandon, deliver, idle_ms
+from running import holds_are, met, running, send, settled
 from topologies import until
 
 from ombdriver import AioRedisMQException, AioRedisMQValueError, ClosedError, MQClient
@@ -16,41 +16,12 @@ from ombdriver.messaging.topics.message import Message
 from ombdriver.messaging.topics.retry import RetryPolicy
 from ombdriver.messaging.topics.runner import Runner
 
-AT_ONCE = RetryPolicy(max_deliveries=3, backoff=lambda _: 0)
-Handle = Callable[[Message[bytes]], Awaitable[object]]
-
 
 @pytest.fixture
 async def client(server_url: str) -> AsyncIterator[MQClient]:
     """A client of the server."""
     async with MQClient(redis_url=server_url) as made:
         yield made
-
-
-async def send(raw: redis.asyncio.Redis, *values: object, key: str | None = None) -> list[bytes]:
-    """Sends records; gives their ids."""
-    fields: dict[Any, Any] = {} if key is None else {"key": key}
-    return [await raw.xadd(STREAM, {"value": str(value), **fields}) for value in values]
-
-
-@contextlib.asynccontextmanager
-async def running(client: MQClient, handle: Handle, **options: Any) -> AsyncIterator[Runner[Any]]:
-    """A runner at work; stopped at the end."""
-    runner = client.runner("t", "g", **{"block_ms": 50, "retry": AT_ONCE, **options})
-    runner.handler(handle)
-    task = asyncio.create_task(runner.run(signals=False))
-    try:
-        yield runner
-    finally:
-        runner.stop()
-        await task
-
-
-async def settled(raw: redis.asyncio.Redis, stream: bytes = STREAM) -> bool:
-    """Whether the group has been given everything, and nothing is pending."""
-    groups = await raw.xinfo_groups(stream)
-    last = (await raw.xinfo_stream(stream))["last-generated-id"]
-    return bool(groups) and groups[0]["pending"] == 0 and groups[0]["last-delivered-id"] == last
 
 
 async def test_every_message_is_handled_and_acknowledged(client: MQClient, raw: redis.asyncio.Redis) -> None:
@@ -81,16 +52,12 @@ async def test_as_many_handlers_are_at_work_as_was_said(client: MQClient, raw: r
     await send(raw, *range(10))
     async with running(client, handle, concurrency=3) as runner:
         for ended in range(8):
-            await until(lambda ended=ended: _is(len(begun) == 3 + ended))
+            await until(lambda ended=ended: met(len(begun) == 3 + ended))
             assert runner.statistics().running == 3
             gate.release()
         for _ in range(10):
             gate.release()
         await until(lambda: settled(raw))
-
-
-async def _is(met: bool) -> bool:
-    return met
 
 
 async def test_a_poison_message_goes_to_the_dead_letters(client: MQClient, raw: redis.asyncio.Redis) -> None:
@@ -130,7 +97,7 @@ async def test_a_redriven_message_is_handled_again(client: MQClient, raw: redis.
         await until(lambda: _is_equal(letters.count, 2))
         good.set()
         assert await letters.redrive(count=1) == 1
-        await until(lambda: _is(len(counts) == 7))
+        await until(lambda: met(len(counts) == 7))
         await until(lambda: settled(raw))
     assert counts[-1] == 1
     assert await letters.purge() == 1
@@ -184,8 +151,8 @@ async def test_a_slow_handler_is_not_run_twice(client: MQClient, raw: redis.asyn
 
     ids = await send(raw, *range(20))
     async with running(client, handle, name="slow", concurrency=2, visibility_timeout_ms=600):
-        await until(lambda: _is(len(seen) == 2))
-        await until(lambda: _holds_all(raw, ids, "slow"))
+        await until(lambda: met(len(seen) == 2))
+        await until(lambda: holds_are(raw, dict.fromkeys(ids, ("slow", 1))))
         async with running(client, handle, name="eager", visibility_timeout_ms=600) as eager:
             await until(lambda: _has_swept(eager, 12))  # at 150 ms each, three times the visibility time-out
             assert eager.statistics().reclaimed == 0
@@ -194,10 +161,6 @@ async def test_a_slow_handler_is_not_run_twice(client: MQClient, raw: redis.asyn
         await until(lambda: settled(raw))
 
     assert sorted(seen, key=int) == [b"%d" % n for n in range(20)]
-
-
-async def _holds_all(raw: redis.asyncio.Redis, ids: list[bytes], name: str) -> bool:
-    return await holds(raw) == dict.fromkeys(ids, (name, 1))
 
 
 async def _has_swept(runner: Runner[Any], count: int) -> bool:
@@ -254,7 +217,7 @@ async def test_a_retry_that_is_far_off_waits_on_the_server(client: MQClient, raw
     (entry,) = await send(raw, 1)
     policy = RetryPolicy(5, backoff=lambda _: 3_600)
     async with running(client, handle, retry=policy, visibility_timeout_ms=500) as runner:
-        await until(lambda: _is_equal_to(raw, {entry: ("postponed", 1)}))
+        await until(lambda: holds_are(raw, {entry: ("postponed", 1)}))
         assert runner.statistics().in_hand == 0
         assert runner.statistics().postponed == 1
         await until(lambda: _was_set_aside_anew(raw, entry))
@@ -262,10 +225,6 @@ async def test_a_retry_that_is_far_off_waits_on_the_server(client: MQClient, raw
         await raw.zadd("{t:0}:delayed:g", {entry: 1})
         await until(lambda: settled(raw))
         assert (runner.statistics().handled, runner.statistics().redelivered) == (1, 1)
-
-
-async def _is_equal_to(raw: redis.asyncio.Redis, expected: dict[bytes, tuple[str, int]]) -> bool:
-    return await holds(raw) == expected
 
 
 async def _was_set_aside_anew(raw: redis.asyncio.Redis, entry: bytes) -> bool:
@@ -284,7 +243,7 @@ async def test_a_handler_may_ask_for_a_long_delay_itself(client: MQClient, raw: 
 
     (entry,) = await send(raw, 1)
     async with running(client, handle) as runner:
-        await until(lambda: _is_equal_to(raw, {entry: ("postponed", 1)}))
+        await until(lambda: holds_are(raw, {entry: ("postponed", 1)}))
         await raw.zadd("{t:0}:delayed:g", {entry: 1})
         await until(lambda: settled(raw))
         assert runner.statistics().handled == 2
@@ -320,7 +279,7 @@ async def test_delayed_messages_are_moved_by_a_runner(client: MQClient, raw: red
     await later.send(b"now", 0)
     await later.send(b"in an hour", 3_600)
     async with running(client, handle):
-        await until(lambda: _is(seen == [b"now"]))
+        await until(lambda: met(seen == [b"now"]))
     assert await later.count() == 1
 
 
@@ -362,7 +321,7 @@ async def test_a_client_that_is_closed_ends_its_runner(valkey_url: str) -> None:
         runner = client.runner("t", "g", block_ms=50)
         runner.handler(_nothing)
         task = asyncio.create_task(runner.run(signals=False))
-        await until(lambda: _is(runner._parts is not None))
+        await until(lambda: met(runner._parts is not None))
     with pytest.raises(ClosedError):
         await task
 
