@@ -113,17 +113,18 @@ class Custody:
             if message.delivery_count > 1:
                 again.setdefault(message._partition, []).append(message._entry_id)
         uncounted: set[tuple[int, bytes]] = set()
-        for partition, ids in again.items():
-            kept = await own.keep(self._session.member, partition, ids, undelivered=True)
-            uncounted.update((partition.number, each) for each in kept)
-        for message in messages:
-            if message.is_lost:
-                continue  # while it was in the buffer
-            state = State.COUNTED
-            if (message.partition, message._entry_id) in uncounted:
-                message.delivery_count -= 1
-                state = State.UNCOUNTED
-            self._put(message, state, self._lane(message))
+        try:
+            for partition, ids in again.items():
+                kept = await own.keep(self._session.member, partition, ids, undelivered=True)
+                uncounted.update((partition.number, each) for each in kept)
+        finally:  # whatever comes in between, they are in hand
+            for message in messages:
+                if message.is_lost:
+                    continue  # while it was in the buffer
+                is_counted = (message.partition, message._entry_id) not in uncounted
+                if not is_counted:
+                    message.delivery_count -= 1
+                self._put(message, State.COUNTED if is_counted else State.UNCOUNTED, self._lane(message))
 
     def take_over(self, partition: Partition, claimed: Iterable[Claimed]) -> None:
         """Takes what was reclaimed or was due; an entry that is in hand already is passed over."""

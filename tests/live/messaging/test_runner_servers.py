@@ -1,0 +1,165 @@
+"""The Runner on servers that are many, fail over, restart or lose their data; and beside other runners."""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import redis.asyncio
+from pending import STREAM, abandon, deliver
+from running import met, running, send, settled
+from topologies import Cluster, until
+
+from ombdriver import MQClient, Topic
+from ombdriver.messaging.topics.message import Message
+from ombdriver.messaging.topics.retry import RetryPolicy
+
+Cut = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+async def client(server_url: str) -> AsyncIterator[MQClient]:
+    """A client of the server."""
+    async with MQClient(redis_url=server_url) as made:
+        yield made
+
+
+async def test_lost_connections_lose_no_message(client: MQClient, raw: redis.asyncio.Redis, cut: Cut) -> None:
+    """While handlers fail and messages are given up: all end, and the poison is buried once."""
+    seen: Counter[bytes] = Counter()
+
+    async def handle(message: Message[bytes]) -> None:
+        await asyncio.sleep(0.001)
+        seen[message.value] += 1
+        if message.value.endswith(b"7"):
+            raise ValueError("no")
+
+    await send(raw, *range(1_000))
+    async with running(client, handle, concurrency=8, visibility_timeout_ms=2_000) as runner:
+        for cuts in range(1, 6):
+            await until(lambda cuts=cuts: met(runner.statistics().handled >= 100 * cuts))
+            await cut()
+        await until(lambda: settled(raw), within_s=50)
+
+    letters = await client.dead_letters("t").read(1_000)
+    assert set(seen) == {b"%d" % n for n in range(1_000)}
+    assert Counter(letter.record.value for letter in letters) == Counter(b"%d" % n for n in range(7, 1_000, 10))
+
+
+async def test_after_the_data_is_gone_new_messages_are_handled(client: MQClient, raw: redis.asyncio.Redis) -> None:
+    """FLUSHALL: the group is made again; what was at work ends, with nothing to acknowledge."""
+    seen: list[bytes] = []
+    go_on = asyncio.Event()
+
+    async def handle(message: Message[bytes]) -> None:
+        seen.append(message.value)
+        await go_on.wait()
+        if message.value == b"fails":
+            raise ValueError("no")
+
+    await send(raw, "fails", "well")
+    async with running(client, handle, visibility_timeout_ms=500) as runner:
+        await until(lambda: met(len(seen) == 2))
+        await raw.flushall()
+        go_on.set()
+        await until(lambda: met(runner.statistics().in_hand == 0))
+        await send(raw, "new")
+        await until(lambda: settled(raw))
+
+    assert sorted(seen) == [b"fails", b"new", b"well"]
+
+
+async def test_runners_share_the_work_and_take_over_from_each_other(client: MQClient, raw: redis.asyncio.Redis) -> None:
+    """Each message goes to one of them; what the first leaves at its end, the second handles."""
+    seen: dict[str, list[bytes]] = defaultdict(list)
+    blocked = asyncio.Event()
+
+    async def first(message: Message[bytes]) -> None:
+        seen["first"].append(message.value)
+        await blocked.wait()
+
+    async def second(message: Message[bytes]) -> None:
+        seen["second"].append(message.value)
+
+    await send(raw, *range(50))
+    async with running(client, first, concurrency=2, drain_timeout_s=0, prefetch=20) as one:
+        await until(lambda: met(one.statistics().running == 2))
+        async with running(client, second, visibility_timeout_ms=1_000):
+            await until(lambda: met(bool(seen["second"])))
+            one.stop()
+            await until(lambda: settled(raw))
+
+    assert sorted(seen["second"], key=int) == [b"%d" % n for n in range(50)]
+    assert one.statistics().returned > 0
+
+
+async def test_in_a_cluster_every_partition_is_looked_after(three: Cluster) -> None:
+    """Handling, retries, reclaiming, dead letters and delays: all in the slot of their stream."""
+    topic = Topic("orders", 8)
+    seen: Counter[bytes] = Counter()
+
+    async def handle(message: Message[bytes]) -> None:
+        seen[message.value] += 1
+        if message.value.startswith(b"poison"):
+            raise ValueError("no")
+
+    async with MQClient(redis_url=three.url) as client:
+        later = client.delayed(topic)
+        for n in range(8):
+            await later.send(b"poison %d" % n, 0)
+            await later.send(b"good %d" % n, 0)
+        runner = client.runner(topic, "g", block_ms=50, retry=RetryPolicy(2, backoff=lambda _: 0))
+        runner.handler(handle)
+        task = asyncio.create_task(runner.run(signals=False))
+        letters = client.dead_letters(topic)
+        await until(lambda: _count_is(letters.count, 8))
+        await until(lambda: met(runner.statistics().handled == 8))
+        assert await letters.redrive(group="g") == 8
+        await until(lambda: _is_idle(runner.statistics, letters.count, 8))
+        runner.stop()
+        await task
+        assert await letters.purge() == 8
+
+    assert seen == {**{b"good %d" % n: 1 for n in range(8)}, **{b"poison %d" % n: 4 for n in range(8)}}
+
+
+async def _count_is(ask: Callable[[], Awaitable[int]], expected: int) -> bool:
+    return await ask() == expected
+
+
+async def _is_idle(statistics: Callable[[], object], count: Callable[[], Awaitable[int]], expected: int) -> bool:
+    return statistics().dead_lettered == 16 and await count() == expected  # type: ignore[attr-defined]
+
+
+async def test_a_consumer_with_a_lasting_name_goes_on_with_what_it_had(
+    client: MQClient, raw: redis.asyncio.Redis
+) -> None:
+    """At once, without waiting for the visibility time-out; what was only buffered has used up no delivery."""
+    ids = await deliver(raw, 50, "lasting")
+    counts: dict[bytes, int] = {}
+
+    async def handle(message: Message[bytes]) -> None:
+        counts[message._entry_id] = message.delivery_count
+
+    async with running(client, handle, name="lasting", visibility_timeout_ms=3_600_000):
+        await until(lambda: settled(raw))
+
+    assert counts == dict.fromkeys(ids, 2)
+    assert await raw.xlen(STREAM) == 50
+
+
+async def test_what_is_trimmed_while_it_is_pending_ends(client: MQClient, raw: redis.asyncio.Redis) -> None:
+    """A dead consumer's entries whose content is gone are acknowledged; the rest is handled."""
+    ids = await deliver(raw, 100, "dead")
+    await abandon(raw, ids, "dead")
+    await raw.xtrim(STREAM, minid=ids[60], approximate=False)
+    seen: list[bytes] = []
+
+    async def handle(message: Message[bytes]) -> None:
+        seen.append(message._entry_id)
+
+    async with running(client, handle) as runner:
+        await until(lambda: settled(raw))
+
+    assert sorted(seen) == ids[60:]
+    assert runner.statistics().deleted == 60
