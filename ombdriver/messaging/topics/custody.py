@@ -16,6 +16,7 @@ from ombdriver.messaging.topics.lanes import Lanes
 from ombdriver.messaging.topics.leases import Claimed
 from ombdriver.messaging.topics.message import LOST, Message
 from ombdriver.messaging.topics.partition import Partition
+from ombdriver.messaging.topics.record import KEY
 from ombdriver.messaging.topics.session import Session
 
 SUSPECTS = "suspects"
@@ -73,7 +74,7 @@ class Custody:
 
     def __init__(self, session: Session, *, high: int, low: int, by_key: bool) -> None:
         self._session, self._high, self._low, self._by_key = session, high, low, by_key
-        self._works: dict[tuple[int, bytes], Work] = {}
+        self._works: set[Work] = set()
         self._taken_over = 0
         self._looking: deque[asyncio.Future[None]] = deque()
         self._room = asyncio.Event()
@@ -131,7 +132,7 @@ class Custody:
         for each in claimed:
             if partition.knows(each.id):
                 continue
-            message = Message[Any](self._session.settler, partition, each.id, each.fields, each.deliveries)
+            message: Message[Any] = Message(self._session.settler, partition, each.id, each.fields, each.deliveries)
             partition.held.add(each.id)
             partition.nacked.discard(each.id)
             lane = self._lane(message)
@@ -141,20 +142,29 @@ class Custody:
             self._put(message, State.UNCOUNTED, lane, taken_over=True)
 
     def _lane(self, message: Message[Any]) -> Hashable | None:
-        return message.key if self._by_key else None
+        if not self._by_key:
+            return None
+        fields = message._fields
+        return fields[3] if len(fields) > 3 and fields[2] == KEY else message.key  # where our producers put it
 
     def _put(self, message: Message[Any], state: State, lane: Hashable | None, taken_over: bool = False) -> None:
-        entry_id = message._entry_id
-        work = Work(message, lane, parts_of(entry_id) if lane is not None else (0, 0), state, taken_over)
-        self._works[message.partition, entry_id] = work
-        if self.lanes.put(work):
+        work = Work(message, lane, parts_of(message._entry_id) if lane is not None else (0, 0), state, taken_over)
+        self._works.add(work)
+        if self.lanes.put(work) and self._looking:
             self._wake()
 
     # -- handling --------------------------------------------------------------------------------------------------
 
+    def take(self) -> Work | None:
+        """The next message to be handled, None if there is none now."""
+        work = self.lanes.take()
+        if work is not None:
+            work.busy = True
+        return work
+
     async def next(self) -> Work:
         """The next message to be handled; waits for it."""
-        while (work := self.lanes.take()) is None:
+        while (work := self.take()) is None:
             looking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._looking.append(looking)
             try:
@@ -162,7 +172,6 @@ class Custody:
             finally:
                 if looking.cancelled():
                     self._looking.remove(looking)
-        work.busy = True
         return work
 
     def _wake(self) -> None:
@@ -186,9 +195,9 @@ class Custody:
             self._wake()
 
     def _forget(self, work: Work) -> None:
-        del self._works[work.message.partition, work.message._entry_id]
+        self._works.remove(work)
         self._taken_over -= work.taken_over
-        if len(self._works) - self._taken_over <= self._low or self._taken_over <= self._low:
+        if self._taken_over <= self._low or len(self._works) - self._taken_over <= self._low:
             self._room.set()
 
     # -- out -------------------------------------------------------------------------------------------------------
@@ -199,7 +208,7 @@ class Custody:
             return  # it was settled here meanwhile
         partition.held.discard(entry_id)
         self.lost += 1
-        work = self._works.get((partition.number, entry_id))
+        work = self._find(partition, entry_id)
         if work is None:
             for message in (*self._session._inbox.ready, *partition.aside):
                 if message._entry_id == entry_id and message._partition is partition:
@@ -213,9 +222,16 @@ class Custody:
         elif self.lanes.drop(work):
             self._forget(work)
 
+    def _find(self, partition: Partition, entry_id: bytes) -> Work | None:
+        """By looking at all, since it is rarely asked."""
+        for work in self._works:
+            if work.message._entry_id == entry_id and work.message._partition is partition:
+                return work
+        return None
+
     def withdraw(self) -> None:
         """Lets no message begin any more: they are to be given back."""
-        for work in list(self._works.values()):
+        for work in self._works:
             if work.timer is not None:
                 work.timer.cancel()
         for _ in self.lanes.withdraw():
@@ -229,7 +245,7 @@ class Custody:
             if not work.message.is_settled and not work.message.is_lost:
                 by.setdefault((partition, work.state is State.COUNTED), []).append(entry_id)
             partition.held.discard(entry_id)
-            self._works.pop((partition.number, entry_id), None)
+            self._works.discard(work)
         member, given = self._session.member, 0
         for (partition, undelivered), ids in by.items():
             given += len(await own.keep(member, partition, ids, member.visibility_ms, undelivered=undelivered))
@@ -237,8 +253,8 @@ class Custody:
 
     def waiting(self) -> list[Work]:
         """Those that nobody is busy with."""
-        return [work for work in self._works.values() if not work.busy]
+        return [work for work in self._works if not work.busy]
 
     def all(self) -> list[Work]:
         """All in hand."""
-        return list(self._works.values())
+        return list(self._works)

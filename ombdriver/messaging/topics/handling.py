@@ -87,9 +87,9 @@ class Handling:
 
     async def work(self) -> None:
         """Handles one message after the other, until `stop`. Many tasks do this."""
-        count = 0
+        custody, count = self._custody, 0
         while not self._stopping:
-            work = await self._custody.next()
+            work = custody.take() or await custody.next()
             self._busy += 1
             try:
                 await self._handle(work)
@@ -97,7 +97,7 @@ class Handling:
                 raise
             except RedisError as error:
                 logger.warning("%r: the server could not be told, and will be again: %s", work.message, error)
-                self._custody.later(work, AGAIN_S)
+                custody.later(work, AGAIN_S)
             finally:
                 self._busy -= 1
                 if self._stopping and not self._busy:
