@@ -16,13 +16,14 @@ class Inbox:
     """The buffer of one consumer, in order of arrival.
 
     Attributes:
-        ready: what can be handed out now.
+        ready: what can be handed out now; empty for ever when this is closed.
         wants_turn: a reader has room again, and runs as soon as the loop goes round: whoever takes one message after
             the other should let it, or the next read is only sent when all are gone.
     """
 
     def __init__(self) -> None:
-        self.ready: deque[Message[Any]] = deque()
+        self._buffer: deque[Message[Any]] = deque()
+        self.ready = self._buffer
         self.wants_turn = False
         self._waiters: list[asyncio.Future[None]] = []
         self._fault: BaseException | None = None
@@ -32,9 +33,9 @@ class Inbox:
         return f"<Inbox ready={len(self.ready)}{' closed' if self._closed else ''}>"
 
     @property
-    def is_closed(self) -> bool:
-        """Whether nothing is handed out any more."""
-        return self._closed
+    def buffered(self) -> int:
+        """Messages that are not handed out, without those that are put aside."""
+        return len(self._buffer)
 
     def accept(self, partition: Partition, messages: list[Message[Any]]) -> None:
         """Takes messages of one partition in."""
@@ -42,7 +43,7 @@ class Inbox:
             partition.aside += messages
             return
         partition.room.buffered += len(messages)
-        self.ready.extend(messages)
+        self._buffer.extend(messages)
         self._wake()
 
     def pop(self) -> Message[Any]:
@@ -80,7 +81,7 @@ class Inbox:
             finally:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
-        return not self._closed
+        return True
 
     def fail(self, fault: BaseException) -> None:
         """Whoever waits is told, or else who waits next."""
@@ -90,6 +91,7 @@ class Inbox:
     def close(self) -> None:
         """Hands out nothing any more."""
         self._closed = True
+        self.ready = deque()
         self._wake()
 
     def _wake(self) -> None:
@@ -111,7 +113,7 @@ class Inbox:
             if partition.paused:
                 partition.paused = False
                 partition.room.buffered += len(partition.aside)
-                self.ready.extendleft(reversed(partition.aside))
+                self._buffer.extendleft(reversed(partition.aside))
                 partition.aside = []
                 partition.room.changed.set()
         if self.ready:
@@ -119,9 +121,12 @@ class Inbox:
 
     def withdraw(self, partition: Partition) -> list[Message[Any]]:
         """Takes what is buffered of a partition out again."""
-        mine = [message for message in self.ready if message._partition is partition] + partition.aside
-        partition.room.buffered -= len(mine) - len(partition.aside)
-        self.ready = deque(message for message in self.ready if message._partition is not partition)
+        mine = [message for message in self._buffer if message._partition is partition]
+        others = [message for message in self._buffer if message._partition is not partition]
+        self._buffer.clear()  # `ready` is the same object as long as this is open
+        self._buffer.extend(others)
+        partition.room.buffered -= len(mine)
+        mine += partition.aside
         partition.aside = []
         partition.room.changed.set()
         return mine
