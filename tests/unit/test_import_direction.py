@@ -20,6 +20,7 @@ IMPORTERS = {
     "hdrh": {"bench.recorder"},
     "hiredis": {"messaging.*"},
     "jinja2": {"bench.page.html"},
+    "msgspec": {"messaging.topics.codec"},
     "numpy": {"bench.*"},
     "plotly": {"bench.page.plotting"},
     "psutil": {"bench.machine"},
@@ -51,6 +52,7 @@ NEVER_REACHES = {
     "errors": {""},
     "secrets": {""},
     "messaging.*": {"bench.*", "cli", "uvloop", "click", "yaml", "numpy", "hdrh", "multiprocessing"},
+    "messaging.topics.*": {"messaging.client", "messaging.group_consumer"},
     "bench.driver": {"bench.drivers.*", "messaging.*"},
     "bench.worker": {"messaging.*", "redis", "yaml", "click", "rich", "psutil", "cli", "bench.benchmark", "datetime"},
     "bench.ensemble": {"messaging.*", "redis", "click", "rich", "bench.report.*", "bench.benchmark"},
@@ -135,7 +137,8 @@ PURE = (
     "bench.server_series bench.servers.configuration bench.servers.options bench.servers.readiness "
     "bench.servers.topology bench.spans bench.staffing bench.steadiness bench.stream_sums bench.text bench.thinning "
     "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.balance "
-    "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic"
+    "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic "
+    "messaging.topics.consumer_statistics messaging.topics.keys messaging.topics.positions"
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
 
