@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -251,12 +251,6 @@ class Consumer(Generic[Value]):
         for number in numbers:
             self.topic.key(number)  # refuses what is not there
         return [self._partitions[number] for number in numbers] if numbers else self._partitions
-
-    # -- what it has -----------------------------------------------------------------------------------------------
-
-    def holdings(self) -> Mapping[int, Sequence[bytes]]:
-        """Ids of all messages that are buffered or handed out and not settled, by partition. For renewing the hold."""
-        return {each.number: list(each.held) for each in self._partitions if each.held}
 
     def statistics(self) -> ConsumerStatistics:
         """The figures of this moment."""

@@ -27,6 +27,7 @@ class Inbox:
         self.wants_turn = False
         self._waiters: list[asyncio.Future[None]] = []
         self._fault: BaseException | None = None
+        self._over: BaseException | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -44,6 +45,7 @@ class Inbox:
             return
         partition.room.buffered += len(messages)
         self._buffer.extend(messages)
+        self._fault = None  # it is no news any more, and is told again if it goes on
         self._wake()
 
     def pop(self) -> Message[Any]:
@@ -66,11 +68,13 @@ class Inbox:
         """Returns when there is something to hand out: True; or when this was closed: False.
 
         Raises:
-            Exception: what the readers met last, once, and when nothing is there.
+            Exception: what the readers met last, once, when nothing has come since; or what ended them, each time.
         """
         while not self.ready:
             if self._closed:
                 return False
+            if self._over is not None:
+                raise self._over.with_traceback(None)
             if self._fault is not None:
                 fault, self._fault = self._fault, None
                 raise fault
@@ -86,6 +90,11 @@ class Inbox:
     def fail(self, fault: BaseException) -> None:
         """Whoever waits is told, or else who waits next."""
         self._fault = fault
+        self._wake()
+
+    def end(self, fault: BaseException) -> None:
+        """Nothing comes any more, because of `fault`: whoever waits is told, now and later."""
+        self._over = fault
         self._wake()
 
     def close(self) -> None:

@@ -59,3 +59,7 @@ class Intake:
         """Tells whoever waits for a message of an error that is no lost connection."""
         self._counts.faults += 1
         self._inbox.fail(error)
+
+    def end(self, error: Exception) -> None:
+        """Tells whoever waits for a message, now and later, that there is no more."""
+        self._inbox.end(error)
