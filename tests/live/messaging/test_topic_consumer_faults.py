@@ -68,6 +68,8 @@ async def test_what_is_in_hand_does_not_come_again_after_a_loss(server_url: str,
         await store(raw, range(6, 9))
         found = await take_until(consumer, {6, 7, 8})
         assert max(found.values()) == 1
+        await store(raw, range(9, 15))
+        held += [await consumer.getone() for _ in range(6)]
         assert await consumer.getmany(timeout_ms=800) == []  # the second look is over by then
         mine = {(message.stream, message.id.encode()) for message in held}
         for key in TOPIC.keys:
