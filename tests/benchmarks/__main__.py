@@ -31,6 +31,7 @@ RATIOS = (
     ("send_message, 500 callers", "send 500", "redis-py pipeline 100", None),
     ("send_message, one by one", "send 1", "redis-py 1", 1.3),
     ("GroupConsumer, read 500 and ack", "consume", "redis-py consume", 1.3),
+    ("Consumer, each handed out and acked", "consume topic", "consume", 0.6),
     ("driver, read 500 and ack", "consume driver", "redis-py consume", 1.7),
     ("harness, publish only", "harness publish", "redis-benchmark", 0.75),
     ("harness, in and out, 1 group", "harness in and out", "redis-benchmark", 0.45),
@@ -73,6 +74,7 @@ def one_round(server: PrivateServer) -> dict[str, float]:
     found["send 1"] = uvloop.run(library.ours(url, 5_000, 1))
     found["redis-py consume"] = uvloop.run(library.consume_redis_py(url))
     found["consume"] = uvloop.run(library.consume_ours(url))
+    found["consume topic"] = uvloop.run(library.consume_topic(url))
     found["consume driver"] = uvloop.run(library.consume_driver(url))
     flat = asyncio.run(harness.trial(url, groups=0))
     found["harness publish"], found["cpu us"], found["growth mib"] = flat.sent, flat.cpu_us, flat.growth / 2**20

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from ombdriver import GroupManager, MQProducer
+from ombdriver import GroupManager, MQClient, MQProducer
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.drivers.redis_streams import open_driver
 
@@ -61,13 +61,13 @@ async def redis_py_pipeline(url: str, messages: int, depth: int) -> float:
         return depth * await rate(send, messages // depth, 1)
 
 
-async def filled(url: str) -> Redis:
-    """A client, and `FILLED` messages in the stream `filled` that no group has read."""
+async def filled(url: str, field: str = "p") -> Redis:
+    """A client, and `FILLED` messages of one field in the stream `filled` that no group has read."""
     client = Redis.from_url(url)
     await client.delete("filled")
     pipeline = client.pipeline(transaction=False)
     for at in range(FILLED):
-        pipeline.xadd("filled", {"p": PAYLOAD})
+        pipeline.xadd("filled", {field: PAYLOAD})
         if at % 1000 == 999:
             await pipeline.execute()
     return client
@@ -98,6 +98,22 @@ async def consume_ours(url: str) -> float:
                 ids = [entry_id for entry_id, _ in found[0][1]]
                 await consumer.ack_message(*ids)
                 got += len(ids)
+            return got / (time.perf_counter() - start)
+
+
+async def consume_topic(url: str) -> float:
+    """Messages per second through the topic level's `Consumer`: taken one by one, looked at, and acknowledged."""
+    async with await filled(url, "value") as client:
+        await client.delete("{filled:0}")
+        await client.rename("filled", "{filled:0}")
+        async with MQClient(redis_url=url) as ours, ours.consumer("filled", "g") as consumer:
+            start, got = time.perf_counter(), 0
+            async for message in consumer:
+                got += len(message.value) == len(PAYLOAD)
+                await message.ack()
+                if got == FILLED:
+                    break
+            await consumer.flush()
             return got / (time.perf_counter() - start)
 
 

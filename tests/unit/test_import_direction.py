@@ -20,7 +20,6 @@ IMPORTERS = {
     "hdrh": {"bench.recorder"},
     "hiredis": {"messaging.*"},
     "jinja2": {"bench.page.html"},
-    # Not needed; whoever asks for its codec has it.
     "msgspec": {"messaging.topics.codec"},
     "numpy": {"bench.*"},
     "plotly": {"bench.page.plotting"},
@@ -54,12 +53,13 @@ NEVER_REACHES = {
     "secrets": {""},
     "messaging.*": {"bench.*", "cli", "uvloop", "click", "yaml", "numpy", "hdrh", "multiprocessing"},
     # The server's side of the Runner knows neither who reads nor who handles.
-    "messaging.topics.scripts": {"messaging.client", "messaging.topics.consumer", "messaging.topics.session"},
-    "messaging.topics.reclaiming": {"messaging.client", "messaging.topics.session", "messaging.topics.runner"},
-    "messaging.topics.dead_letters": {"messaging.client", "messaging.topics.session", "messaging.topics.runner"},
-    "messaging.topics.janitor": {"messaging.client", "messaging.topics.session", "messaging.topics.runner"},
-    "messaging.topics.delayed": {"messaging.client", "messaging.topics.session", "messaging.topics.runner"},
-    "messaging.topics.consumer": {"messaging.client", "messaging.topics.runner", "messaging.topics.custody"},
+    "messaging.topics.scripts": {"messaging.topics.consumer", "messaging.topics.session"},
+    "messaging.topics.reclaiming": {"messaging.topics.session", "messaging.topics.custody"},
+    "messaging.topics.dead_letters": {"messaging.topics.session", "messaging.topics.custody"},
+    "messaging.topics.janitor": {"messaging.topics.session", "messaging.topics.custody"},
+    "messaging.topics.delayed": {"messaging.topics.session", "messaging.topics.custody"},
+    "messaging.topics.consumer": {"messaging.topics.runner", "messaging.topics.custody"},
+    "messaging.topics.*": {"messaging.client", "messaging.group_consumer"},
     "bench.driver": {"bench.drivers.*", "messaging.*"},
     "bench.worker": {"messaging.*", "redis", "yaml", "click", "rich", "psutil", "cli", "bench.benchmark", "datetime"},
     "bench.ensemble": {"messaging.*", "redis", "click", "rich", "bench.report.*", "bench.benchmark"},
@@ -145,7 +145,8 @@ PURE = (
     "bench.servers.topology bench.spans bench.staffing bench.steadiness bench.stream_sums bench.text bench.thinning "
     "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.balance "
     "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic "
-    "messaging.topics.keys messaging.topics.lanes messaging.topics.retry messaging.topics.runner_statistics"
+    "messaging.topics.keys messaging.topics.lanes messaging.topics.retry messaging.topics.runner_statistics "
+    "messaging.topics.consumer_statistics messaging.topics.keys messaging.topics.positions"
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
 

@@ -91,6 +91,7 @@ class Acks:
             self._noted += len(ids)
             if self._timer is None:
                 self._timer = self._loop.call_later(AGAIN_S, self.send)
+            self._member.counts.faults += 1
             self._on_fault(error)
         else:
             done = answer.result()

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -146,7 +146,7 @@ class Consumer(Generic[Value]):
         if inbox.wants_turn:  # at half of the buffer: the next read leaves now, and is answered while the rest is used
             inbox.wants_turn = False
             await asyncio.sleep(0)
-        if (not inbox.ready or inbox.is_closed) and not await self._wait():
+        if not inbox.ready and not await self._wait():
             raise StopAsyncIteration
         return inbox.pop()
 
@@ -178,7 +178,7 @@ class Consumer(Generic[Value]):
         if inbox.wants_turn:
             inbox.wants_turn = False
             await asyncio.sleep(0)
-        if not inbox.ready or inbox.is_closed:
+        if not inbox.ready:
             try:
                 async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000):
                     if not await self._wait():
@@ -252,17 +252,11 @@ class Consumer(Generic[Value]):
             self.topic.key(number)  # refuses what is not there
         return [self._partitions[number] for number in numbers] if numbers else self._partitions
 
-    # -- what it has -----------------------------------------------------------------------------------------------
-
-    def holdings(self) -> Mapping[int, Sequence[bytes]]:
-        """Ids of all messages that are buffered or handed out and not settled, by partition. For renewing the hold."""
-        return {each.number: list(each.held) for each in self._partitions if each.held}
-
     def statistics(self) -> ConsumerStatistics:
         """The figures of this moment."""
         return ConsumerStatistics(
             **asdict(self._counts),
-            buffered=len(self._inbox.ready) + sum(len(each.aside) for each in self._partitions),
+            buffered=self._inbox.buffered + sum(len(each.aside) for each in self._partitions),
             held=sum(len(each.held) for each in self._partitions),
             unanswered=self._session.acks.waiting if self._session else 0,
         )

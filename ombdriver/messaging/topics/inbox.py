@@ -16,25 +16,27 @@ class Inbox:
     """The buffer of one consumer, in order of arrival.
 
     Attributes:
-        ready: what can be handed out now.
+        ready: what can be handed out now; empty for ever when this is closed.
         wants_turn: a reader has room again, and runs as soon as the loop goes round: whoever takes one message after
             the other should let it, or the next read is only sent when all are gone.
     """
 
     def __init__(self) -> None:
-        self.ready: deque[Message[Any]] = deque()
+        self._buffer: deque[Message[Any]] = deque()
+        self.ready = self._buffer
         self.wants_turn = False
         self._waiters: list[asyncio.Future[None]] = []
         self._fault: BaseException | None = None
+        self._over: BaseException | None = None
         self._closed = False
 
     def __repr__(self) -> str:
         return f"<Inbox ready={len(self.ready)}{' closed' if self._closed else ''}>"
 
     @property
-    def is_closed(self) -> bool:
-        """Whether nothing is handed out any more."""
-        return self._closed
+    def buffered(self) -> int:
+        """Messages that are not handed out, without those that are put aside."""
+        return len(self._buffer)
 
     def accept(self, partition: Partition, messages: list[Message[Any]]) -> None:
         """Takes messages of one partition in."""
@@ -42,7 +44,8 @@ class Inbox:
             partition.aside += messages
             return
         partition.room.buffered += len(messages)
-        self.ready.extend(messages)
+        self._buffer.extend(messages)
+        self._fault = None  # it is no news any more, and is told again if it goes on
         self._wake()
 
     def pop(self) -> Message[Any]:
@@ -65,11 +68,13 @@ class Inbox:
         """Returns when there is something to hand out: True; or when this was closed: False.
 
         Raises:
-            Exception: what the readers met last, once, and when nothing is there.
+            Exception: what the readers met last, once, when nothing has come since; or what ended them, each time.
         """
         while not self.ready:
             if self._closed:
                 return False
+            if self._over is not None:
+                raise self._over.with_traceback(None)
             if self._fault is not None:
                 fault, self._fault = self._fault, None
                 raise fault
@@ -80,16 +85,22 @@ class Inbox:
             finally:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
-        return not self._closed
+        return True
 
     def fail(self, fault: BaseException) -> None:
         """Whoever waits is told, or else who waits next."""
         self._fault = fault
         self._wake()
 
+    def end(self, fault: BaseException) -> None:
+        """Nothing comes any more, because of `fault`: whoever waits is told, now and later."""
+        self._over = fault
+        self._wake()
+
     def close(self) -> None:
         """Hands out nothing any more."""
         self._closed = True
+        self.ready = deque()
         self._wake()
 
     def _wake(self) -> None:
@@ -111,7 +122,7 @@ class Inbox:
             if partition.paused:
                 partition.paused = False
                 partition.room.buffered += len(partition.aside)
-                self.ready.extendleft(reversed(partition.aside))
+                self._buffer.extendleft(reversed(partition.aside))
                 partition.aside = []
                 partition.room.changed.set()
         if self.ready:
@@ -119,9 +130,12 @@ class Inbox:
 
     def withdraw(self, partition: Partition) -> list[Message[Any]]:
         """Takes what is buffered of a partition out again."""
-        mine = [message for message in self.ready if message._partition is partition] + partition.aside
-        partition.room.buffered -= len(mine) - len(partition.aside)
-        self.ready = deque(message for message in self.ready if message._partition is not partition)
+        mine = [message for message in self._buffer if message._partition is partition]
+        others = [message for message in self._buffer if message._partition is not partition]
+        self._buffer.clear()  # `ready` is the same object as long as this is open
+        self._buffer.extend(others)
+        partition.room.buffered -= len(mine)
+        mine += partition.aside
         partition.aside = []
         partition.room.changed.set()
         return mine

@@ -35,7 +35,7 @@ class Intake:
         self._counts.received += len(entries)
         partition.held.update([entry_id for entry_id, _ in entries])
         self._inbox.accept(
-            partition, [Message[Any](settler, partition, entry_id, fields, 1) for entry_id, fields in entries]
+            partition, [Message(settler, partition, entry_id, fields, 1) for entry_id, fields in entries]
         )
 
     def retake(self, partition: Partition, taken: Taken) -> None:
@@ -52,10 +52,14 @@ class Intake:
             again = zip(taken.entries, taken.deliveries, strict=True)
             self._inbox.accept(
                 partition,
-                [Message[Any](self.settler, partition, entry_id, fields, n) for (entry_id, fields), n in again],
+                [Message(self.settler, partition, entry_id, fields, n) for (entry_id, fields), n in again],
             )
 
     def fault(self, error: Exception) -> None:
         """Tells whoever waits for a message of an error that is no lost connection."""
         self._counts.faults += 1
         self._inbox.fail(error)
+
+    def end(self, error: Exception) -> None:
+        """Tells whoever waits for a message, now and later, that there is no more."""
+        self._inbox.end(error)

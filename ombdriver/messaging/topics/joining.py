@@ -27,8 +27,10 @@ async def join(member: Member, partitions: Iterable[Partition], start: bytes) ->
     """
 
     async def one(partition: Partition) -> None:
-        await _create(member, partition, start)
         group = await group_info(member, partition)
+        if group is None:
+            await _create(member, partition, start)
+            group = await group_info(member, partition)
         if group is not None:
             partition.last = group[b"last-delivered-id"]
 

@@ -10,6 +10,8 @@ from ombdriver.messaging.topics.record import VALUE, Record, record_of
 
 Value_co = TypeVar("Value_co", covariant=True)
 
+_NOT_YET: Any = object()
+
 OPEN, LOST, ACKNOWLEDGED, GIVEN_BACK, REJECTED = range(5)
 """States of a message. Up to `LOST` it may still be settled: work that is done late is done all the same."""
 _STATES = ("", " lost", " acknowledged", " given back", " rejected")
@@ -55,7 +57,7 @@ class Message(Generic[Value_co]):
 
     __slots__ = ("_consumer", "_entry_id", "_fields", "_partition", "_record", "_state", "_value", "delivery_count")
 
-    _record: Record
+    _record: Record | None
     _value: Any
 
     def __init__(
@@ -67,6 +69,8 @@ class Message(Generic[Value_co]):
         self._fields = fields
         self.delivery_count = delivery_count
         self._state = OPEN
+        self._record = None
+        self._value = _NOT_YET
 
     def __repr__(self) -> str:
         return f"<Message {self.stream} {self.id} delivery_count={self.delivery_count}{_STATES[self._state]}>"
@@ -94,11 +98,9 @@ class Message(Generic[Value_co]):
     @property
     def record(self) -> Record:
         """The entry as a record: encoded value, key, headers, and all fields as they are."""
-        try:
-            return self._record
-        except AttributeError:
+        if self._record is None:
             self._record = record_of(self._fields)
-            return self._record
+        return self._record
 
     @property
     def value(self) -> Value_co:
@@ -107,14 +109,12 @@ class Message(Generic[Value_co]):
         Raises:
             Exception: what the codec raises, if it can't be decoded: here, so that its handler can `reject` it.
         """
-        try:
-            return self._value  # type: ignore[no-any-return]
-        except AttributeError:
+        value = self._value
+        if value is _NOT_YET:
             fields = self._fields
             raw = fields[1] if fields[0] == VALUE else self.record.value
-            value: Any = None if raw is None else self._consumer.codec.decode(raw)
-            self._value = value
-            return value  # type: ignore[no-any-return]
+            value = self._value = None if raw is None else self._consumer.codec.decode(raw)
+        return value  # type: ignore[no-any-return]
 
     @property
     def key(self) -> bytes | None:

@@ -46,7 +46,10 @@ class Taker(Protocol):
         """An entry that was acknowledged, and is pending all the same."""
 
     def fault(self, error: Exception) -> None:
-        """An error that is no lost connection."""
+        """An error that is no lost connection; reading goes on."""
+
+    def end(self, error: Exception) -> None:
+        """The client was closed: nothing is read any more."""
 
 
 class Reading:
@@ -89,9 +92,9 @@ class Reading:
                 self._failures = 0
             except ClosedError as error:
                 if not self._stopping:
-                    self._taker.fault(error)
+                    self._taker.end(error)
                 return
-            except RedisError as error:
+            except Exception as error:  # whatever it is, a consumer goes on; who waits is told
                 await self._recover(error)
 
     async def _turn(self) -> None:
@@ -193,16 +196,19 @@ class Reading:
             await self._room.changed.wait()
         return [], 0
 
-    async def _recover(self, error: RedisError) -> None:
+    async def _recover(self, error: Exception) -> None:
         """Does what an error asks for, and waits a while."""
         attempt, self._failures = self._failures, self._failures + 1
         channels = self._member.channels
         if joining.is_gone(error):
             if attempt:
                 await self._sleep(AGAIN.wait_s(attempt))
-            with contextlib.suppress(RedisError):  # it is met again by the next read
+            try:
                 await joining.heal(self._member, self._partitions)
-            return
+            except Exception as fault:
+                error = fault
+            else:
+                return
         if not channels.redirect(error) and not is_loss(error):
             self._taker.fault(error)
             if isinstance(error, NoPermissionError):

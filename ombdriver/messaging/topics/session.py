@@ -69,12 +69,6 @@ class Session:
             for keys, room in zip(places, rooms, strict=True)
         ]
         self._tasks = [asyncio.get_running_loop().create_task(reading.run()) for reading in self._readings]
-        for task in self._tasks:
-            task.add_done_callback(self._look_at)
-
-    def _look_at(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._inbox.fail(error)
 
     async def seek(self, partitions: Iterable[Partition], place: bytes) -> None:
         """See `Consumer.seek`; `place` is an id as XGROUP SETID takes it."""

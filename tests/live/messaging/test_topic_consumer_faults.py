@@ -5,6 +5,7 @@ no more than the documentation says.
 """
 
 import asyncio
+import contextlib
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -67,6 +68,8 @@ async def test_what_is_in_hand_does_not_come_again_after_a_loss(server_url: str,
         await store(raw, range(6, 9))
         found = await take_until(consumer, {6, 7, 8})
         assert max(found.values()) == 1
+        await store(raw, range(9, 15))
+        held += [await consumer.getone() for _ in range(6)]
         assert await consumer.getmany(timeout_ms=800) == []  # the second look is over by then
         mine = {(message.stream, message.id.encode()) for message in held}
         for key in TOPIC.keys:
@@ -207,6 +210,31 @@ async def test_a_group_that_is_destroyed_goes_on_where_it_stood(
         await consumer.flush()
         assert (await raw.xpending("{t:0}", "g"))["pending"] == 0
         assert consumer.statistics().groups_made == 1
+
+
+async def test_a_group_that_may_not_be_made_again_is_told(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """Where others make the groups, a consumer joins one that is there; when it is gone, whoever waits is told."""
+    await raw.execute_command("ACL SETUSER", "guest", "on", "nopass", "~*", "&*", "+@all", "-xgroup")
+    try:
+        await raw.xgroup_create("{t:0}", "g", "0", mkstream=True)
+        async with (
+            MQClient(redis_url=server_url.replace("redis://", "redis://guest:any@")) as client,
+            client.consumer("t", "g") as consumer,
+        ):
+            await raw.xadd("{t:0}", {"value": 1})
+            assert await take(consumer, 1) == [1]
+            await raw.xgroup_destroy("{t:0}", "g")
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                await consumer.getone()
+            await raw.xgroup_create("{t:0}", "g", "$")
+            await raw.xadd("{t:0}", {"value": 2})
+            found: list[int] = []
+            while not found:
+                with contextlib.suppress(redis.exceptions.NoPermissionError):  # it may be told of it once more
+                    found = await take(consumer, 1)
+            assert found == [2]
+    finally:
+        await raw.execute_command("ACL DELUSER", "guest")
 
 
 async def test_what_was_trimmed_while_it_was_pending_is_acknowledged_and_counted(
