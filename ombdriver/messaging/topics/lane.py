@@ -226,7 +226,8 @@ class Lane:
         self._shared.counts.batches += 1
         try:
             answers, refusal, repeated = self._form.read(batch, self._errors, last)
-            is_left = self._answer(batch, answers)
+            if len(answers) != len(batch):
+                raise ConnectionLost(f"{len(batch)} messages were sent and {len(answers)} answered")
         except Exception as fault:  # a reply of no shape that is known, as from something that only looks like Redis
             batch.unknown = batch.unknown or fault
             self._fail(batch, fault)
@@ -234,32 +235,30 @@ class Lane:
             return
         if repeated:
             self._shared.counts.duplicates_avoided += len(answers)
-        if is_left:
-            self._again(batch, refusal)
-        else:
-            self._send()
-
-    def _answer(self, batch: Batch, answers: Sequence[Answer]) -> bool:
-        """Tells callers their answers; True if some are to be sent again."""
-        topic, partition, stream = self._shared.topic, self.partition, self.stream
-        counts, left = self._shared.counts, []
-        good = 0
-        for at, (future, answer) in enumerate(zip(batch.futures, answers, strict=True)):
-            if answer is None:
-                left.append(at)
-            elif not future.done():
-                if isinstance(answer, bytes):
-                    good += 1
-                    future.set_result(RecordMetadata(topic, partition, stream, answer.decode()))
-                else:
-                    counts.failed += 1
-                    future.set_exception(answer)
-        counts.sent += good
+        left = [at for at, answer in enumerate(answers) if answer is None] if refusal or self._errors else []
+        if not left:
+            self._send()  # before callers are told, so that the server has work meanwhile
+        self._answer(batch, answers)
         self._give(*batch.keep(left))
         if left:
-            return True
-        batch.tell()
-        return False
+            self._again(batch, refusal)
+        else:
+            batch.tell()
+
+    def _answer(self, batch: Batch, answers: Sequence[Answer]) -> None:
+        """Tells callers their answers, as far as there are any."""
+        topic, partition, stream = self._shared.topic, self.partition, self.stream
+        counts, good = self._shared.counts, 0
+        for future, answer in zip(batch.futures, answers, strict=True):
+            if answer is None or future.done():
+                continue
+            if isinstance(answer, bytes):
+                good += 1
+                future.set_result(RecordMetadata(topic, partition, stream, answer.decode()))
+            else:
+                counts.failed += 1
+                future.set_exception(answer)
+        counts.sent += good
 
     def _lose(self, batch: Batch, error: ConnectionLost) -> None:
         """The connection was lost: nothing of the batch was stored, or nobody knows."""
