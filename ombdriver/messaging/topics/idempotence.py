@@ -68,10 +68,11 @@ class Idempotent:
     def __init__(self, stream: bytes, remembers: bytes, remember_ms: int) -> None:
         self._keys = (2, stream, remembers)
         self._remember_ms = remember_ms
+        self._is_unknown = False  # to the server that is asked next; also after another redirect
 
     def pack(self, batch: Batch, bounds: tuple[Word, ...]) -> tuple[bytes, int]:
         """See `batch.Form`. A server that does not know the script is sent it whole."""
-        script = ("EVAL", SCRIPT) if isinstance(batch.refusal, NoScriptError) else ("EVALSHA", _SHA)
+        script = ("EVAL", SCRIPT) if self._is_unknown else ("EVALSHA", _SHA)
         words = (*script, *self._keys, batch.number, self._remember_ms, len(bounds), *bounds)
         arguments = len(words) + len(batch) + 2 * sum(batch.counts)
         parts = [b"*%d\r\n%b" % (arguments, pack(words).split(b"\r\n", 1)[1])]
@@ -82,10 +83,13 @@ class Idempotent:
     def read(self, batch: Batch, errors: dict[int, Exception], last: Any) -> Reading:
         """See `batch.Form`."""
         error = errors.get(0)
+        self._is_unknown = isinstance(error, NoScriptError) or (self._is_unknown and error is not None)
         if error is None:
             answers: list[Answer] = [_error(one) if one[:1] == b"-" else one for one in last[1:]]
             return Reading(answers, repeated=last[0] == b"1")
-        if was_not_carried_out(error) or isinstance(error, NoScriptError):
+        if isinstance(error, NoScriptError):
+            return Reading([None] * len(batch))
+        if was_not_carried_out(error):
             return Reading([None] * len(batch), error)
         return Reading([error] * len(batch))
 

@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from redis.exceptions import NoScriptError
-
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import ConnectionLost, NotSentError, OutcomeUnknownError, WouldBlock
@@ -276,7 +274,6 @@ class Lane:
         """The batch is next again, after a wait that grows."""
         self._ready.appendleft(batch)
         self._shared.counts.resent += 1
-        batch.refusal = refusal
         if refusal is None:
             self._send()
         else:
@@ -293,11 +290,11 @@ class Lane:
         batch.attempts += 1
         self._shared.channels.redirect(error)
         is_asked = isinstance(error, AskError) and not isinstance(error, MovedError)
-        if not (was_not_carried_out(error) or is_loss(error) or isinstance(error, NoScriptError)):
+        if not (was_not_carried_out(error) or is_loss(error)):
             self._ready.popleft()
             self._fail(batch, error)
             self._loop.call_soon(self._go_on)
-        elif isinstance(error, NoScriptError) or (is_asked and batch.attempts <= PLAIN_REDIRECTS):
+        elif is_asked and batch.attempts <= PLAIN_REDIRECTS:
             self._loop.call_soon(self._go_on)
         else:
             self._loop.call_later(AGAIN.wait_s(batch.attempts - 1), self._go_on)

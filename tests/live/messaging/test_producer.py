@@ -39,7 +39,11 @@ async def test_metadata_tells_where_a_message_is_stored(server_url: str, raw: Ra
     async with MQClient(redis_url=server_url) as client, client.producer(topic, codec=JsonCodec()) as producer:
         sent = await producer.send_and_wait({"n": 1}, key="customer-7", headers={"traceparent": "00-ab"})
 
-    assert (sent.topic, sent.partition, sent.stream) == ("t", topic.partition_of("customer-7"), topic.key(sent.partition))
+    assert (sent.topic, sent.partition, sent.stream) == (
+        "t",
+        topic.partition_of("customer-7"),
+        topic.key(sent.partition),
+    )
     ((entry_id, fields),) = await raw.xrange(sent.stream)
     record = record_of(fields)
     assert entry_id.decode() == sent.id
