@@ -20,6 +20,7 @@ IMPORTERS = {
     "hdrh": {"bench.recorder"},
     "hiredis": {"messaging.*"},
     "jinja2": {"bench.page.html"},
+    "msgspec": {"messaging.topics.codec"},
     "numpy": {"bench.*"},
     "plotly": {"bench.page.plotting"},
     "psutil": {"bench.machine"},
@@ -51,6 +52,8 @@ NEVER_REACHES = {
     "errors": {""},
     "secrets": {""},
     "messaging.*": {"bench.*", "cli", "uvloop", "click", "yaml", "numpy", "hdrh", "multiprocessing"},
+    "messaging.topics.producer": {"messaging.client", "messaging.producer", "messaging.registry"},
+    "messaging.cluster": {"messaging.topics.*"},
     "bench.driver": {"bench.drivers.*", "messaging.*"},
     "bench.worker": {"messaging.*", "redis", "yaml", "click", "rich", "psutil", "cli", "bench.benchmark", "datetime"},
     "bench.ensemble": {"messaging.*", "redis", "click", "rich", "bench.report.*", "bench.benchmark"},
@@ -135,7 +138,9 @@ PURE = (
     "bench.server_series bench.servers.configuration bench.servers.options bench.servers.readiness "
     "bench.servers.topology bench.spans bench.staffing bench.steadiness bench.stream_sums bench.text bench.thinning "
     "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.balance "
-    "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic"
+    "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic messaging.topics.bounds "
+    "messaging.topics.codec messaging.topics.idempotence messaging.topics.keys messaging.topics.packing "
+    "messaging.topics.record messaging.topics.sent messaging.topics.settings messaging.topics.transaction"
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
 

@@ -1,16 +1,7 @@
-"""Names of the keys that stand beside a partition's stream. Pure.
-
-They share its hash tag, so that a script or a transaction may cover both in a cluster.
-"""
+"""Names of the keys that belong to a partition. Pure. All share the partition's hash tag, and so its slot."""
 
 
 def helper_key(stream: str | bytes, what: str, *more: str) -> bytes:
-    """The key beside `stream` for `what`: `{t:p}:what:more`.
-
-    Args:
-        stream: key of the partition's stream.
-        what: `dlq`, `delayed`, `dedupe`, ...
-        more: what tells several of one kind apart.
-    """
-    name = stream.encode() if isinstance(stream, str) else stream
-    return b":".join([name, what.encode(), *(each.encode() for each in more)])
+    """The key of a thing of partition `stream`: `{topic:p}:what`, and a part `:more` for each of the others."""
+    key = stream.encode() if isinstance(stream, str) else stream
+    return b":".join((key, what.encode(), *(each.encode() for each in more)))
