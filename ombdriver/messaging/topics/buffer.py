@@ -38,6 +38,11 @@ class Buffer:
         """How many callers wait for space."""
         return sum(not place[0].done() for place in self._waiting)
 
+    @property
+    def is_short(self) -> bool:
+        """Whether somebody waits for space."""
+        return bool(self._waiting)
+
     def take(self, messages: int, size: int) -> bool:
         """Takes space for `messages` of `size` bytes together; False if there is none, or others wait for it."""
         if (

@@ -32,7 +32,7 @@ class Shared:
         settings: the producer's.
         buffer: takes back the space of what has left.
         opened: told of each batch that is begun.
-        closed: told of each partition whose batch takes no more messages.
+        closed: told of each partition whose batch takes no more messages, or is stuck.
         counts: what was done so far.
     """
 
@@ -102,6 +102,8 @@ class Lane:
         self._shared.opened()
         if not self._linger_s:
             self._schedule()
+        elif self._shared.buffer.is_short:  # to linger would keep the space that others wait for
+            self._loop.call_soon(self._lingered, batch)
         else:
             self._loop.call_later(self._linger_s, self._lingered, batch)
         return batch
@@ -121,6 +123,11 @@ class Lane:
     def batches(self) -> list[Batch]:
         """All that have not left, in order."""
         return [batch for batch in (self._flying, *self._ready, self._open) if batch is not None]
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it is known that a message would have to wait for more than the batch before it."""
+        return self._is_held or (self._flying is not None and self._flying.attempts > 0)
 
     @property
     def in_flight(self) -> int:
@@ -288,6 +295,7 @@ class Lane:
         self._is_held = True
         batch.refusal = error
         batch.attempts += 1
+        self._shared.closed(self.partition)
         self._shared.channels.redirect(error)
         is_asked = isinstance(error, AskError) and not isinstance(error, MovedError)
         if not (was_not_carried_out(error) or is_loss(error)):

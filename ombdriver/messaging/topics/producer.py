@@ -224,6 +224,8 @@ class Producer(Generic[Value]):
             raise _closed()
         if not self._lanes:
             raise AioRedisMQException("the producer was not started; use it in `async with`, or await start()")
+        for lane in self._lanes:  # what lingers takes the space that is wanted here
+            lane.close_open()
         await self._buffer.wait(messages, size, self._block_s)
 
     def _lane(self, key: bytes | None, partition: int | None) -> Lane:
@@ -232,9 +234,12 @@ class Producer(Generic[Value]):
         return self._lanes[partition]
 
     def _rotate(self, partition: int) -> None:
-        """A batch is closed: messages without a key go to the next partition."""
+        """A batch is closed, or stuck: messages without a key go to the next partition that is not."""
         if partition == self._sticky:
-            self._sticky = (partition + 1) % len(self._lanes)
+            following = [*self._lanes[partition + 1 :], *self._lanes[:partition]]
+            self._sticky = next(
+                (lane.partition for lane in following if not lane.is_stuck), (partition + 1) % len(self._lanes)
+            )
 
     def _watch(self) -> None:
         """Has the time-out of the oldest message looked at in time; later ones are looked at then."""

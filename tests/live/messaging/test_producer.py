@@ -184,6 +184,18 @@ async def test_a_batch_of_enough_bytes_leaves(valkey_url: str) -> None:
         assert producer.statistics().sent == 5
 
 
+async def test_lingering_holds_up_nobody_who_waits_for_space(valkey_url: str) -> None:
+    """A batch that takes the last of the space leaves at once."""
+    async with (
+        MQClient(redis_url=valkey_url) as client,
+        client.producer(Topic("t", 2), linger_ms=20_000, buffer_messages=4) as producer,
+    ):
+        sends = [asyncio.create_task(producer.send(b"%d" % n, partition=n % 2)) for n in range(20)]
+        await asyncio.gather(*sends)
+        await producer.flush()
+        assert producer.statistics().sent == 20
+
+
 async def test_closing_sends_what_was_accepted(server_url: str, raw: Raw) -> None:
     """Linger or not; afterwards nothing is accepted."""
     async with MQClient(redis_url=server_url) as client:
@@ -243,9 +255,15 @@ async def test_an_error_of_one_partition_fails_its_messages_alone(server_url: st
     assert (done.sent, done.failed, done.buffered_messages) == (11, 10, 0)
 
 
-async def test_a_server_without_memory_fails_the_messages_that_it_refuses(server_url: str, raw: Raw) -> None:
-    """OOM in the middle of a batch: what is told as stored is stored, in order, and nothing else is."""
-    async with MQClient(redis_url=server_url) as client, client.producer("t") as producer:
+@pytest.mark.parametrize("on_unknown", ["raise", "idempotent"])
+async def test_a_server_without_memory_fails_the_messages_that_it_refuses(
+    server_url: str, raw: Raw, on_unknown: str
+) -> None:
+    """OOM in the middle: what is told as stored is stored, in order, and nothing else is."""
+    async with (
+        MQClient(redis_url=server_url) as client,
+        client.producer("t", on_unknown=on_unknown) as producer,  # type: ignore[arg-type]
+    ):
         await producer.send_and_wait(b"first")
         used = (await raw.info("memory"))["used_memory"]
         await raw.config_set("maxmemory", used + 300_000)

@@ -168,10 +168,18 @@ async def test_partitions_without_a_server_fail_in_time_and_leave_the_others_alo
             await asyncio.gather(*[await producer.send(b"0", partition=p) for p in range(6)])
             three.kill(1)
             futures = [await producer.send(b"1", partition=p) for p in range(6)]
+            await until(lambda: _is_in_trouble(producer))
+            others = await asyncio.gather(*[await producer.send(b"2") for _ in range(100)])
+            assert {three.owner(TOPIC.keys[each.partition]) for each in others} <= {0, 2}
             outcomes = await asyncio.gather(*futures, return_exceptions=True)
     for partition, outcome in enumerate(outcomes):
         gone = three.owner(TOPIC.keys[partition]) == 1
         assert isinstance(outcome, NotSentError | OutcomeUnknownError if gone else RecordMetadata)
+
+
+async def _is_in_trouble(producer: Producer[bytes]) -> bool:
+    done = producer.statistics()
+    return bool(done.unknown or done.resent or done.failed)
 
 
 @pytest.mark.parametrize("on_unknown", POLICIES)
