@@ -4,10 +4,12 @@ Knows neither commands nor connections: what a reply means, a `Form` says, and `
 """
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ombdriver.messaging.commands import Word
+from ombdriver.messaging.topics.sent import RecordMetadata
 
 Answer = bytes | Exception | None
 """What became of one message: its id, an error of its own, or nothing: it was surely not stored, and may be sent again.
@@ -59,7 +61,7 @@ class Batch:
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.counts: list[int] = []
-        self.futures: list[asyncio.Future[Any]] = []
+        self.futures: list[asyncio.Future[RecordMetadata]] = []
         self.times: list[float] = []
         self.size = self.number = self.attempts = 0
         self.refusal: Exception | None = None
@@ -76,6 +78,36 @@ class Batch:
     def is_over(self) -> bool:
         """Whether every caller has an answer, or wants none."""
         return all(future.done() for future in self.futures)
+
+    @property
+    def oldest(self) -> float:
+        """When the first message was accepted that still waits; `is_over` is false."""
+        return next(time for future, time in zip(self.futures, self.times, strict=True) if not future.done())
+
+    def answer(self, answers: Sequence[Answer], topic: str, partition: int, stream: str) -> tuple[int, int]:
+        """Tells callers their answers, as far as there are any; gives how many are stored, and how many failed."""
+        good = bad = 0
+        for future, answer in zip(self.futures, answers, strict=True):
+            if answer is None or future.done():
+                continue
+            if isinstance(answer, bytes):
+                good += 1
+                future.set_result(RecordMetadata(topic, partition, stream, answer.decode()))
+            else:
+                bad += 1
+                future.set_exception(answer)
+        return good, bad
+
+    def fail(self, error: Exception, before: float = math.inf) -> int:
+        """Tells `error` to callers whose messages were accepted at `before` or earlier; gives how many."""
+        failed = 0
+        for future, accepted in zip(self.futures, self.times, strict=True):
+            if accepted > before:
+                break
+            if not future.done():
+                future.set_exception(error)
+                failed += 1
+        return failed
 
     def keep(self, which: Sequence[int]) -> tuple[int, int]:
         """Leaves only those messages in it; gives how many went, and their bytes."""

@@ -1,52 +1,24 @@
-"""The way of one partition's messages to the server: one batch at a time, and the next when it is known what became
-of that. So the order is kept, whatever has to be sent again.
+"""The way of one partition's messages to the server: one batch at a time, and again if it has to be.
 
-Callbacks, no task: a task is made only to wait for a connection.
+The next batch leaves when it is known what became of the last one; that is what keeps the order. Callbacks, no task:
+one is made only to wait for a connection.
 """
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import ConnectionLost, NotSentError, OutcomeUnknownError, WouldBlock
 from ombdriver.messaging.following import AGAIN, PLAIN_REDIRECTS, is_loss
 from ombdriver.messaging.refusals import AskError, MovedError, was_not_carried_out
-from ombdriver.messaging.topics.batch import Answer, Batch, Form
-from ombdriver.messaging.topics.buffer import Buffer
-from ombdriver.messaging.topics.sent import Counts, RecordMetadata
-from ombdriver.messaging.topics.settings import ProducerSettings
+from ombdriver.messaging.topics.accumulator import Accumulator
+from ombdriver.messaging.topics.batch import Batch, Form
+from ombdriver.messaging.topics.shared import Shared
 
 
-@dataclass(slots=True)
-class Shared:
-    """What the partitions of one producer have in common.
-
-    Attributes:
-        topic: its name.
-        channels: the connections.
-        settings: the producer's.
-        buffer: takes back the space of what has left.
-        opened: told of each batch that is begun.
-        closed: told of each partition whose batch takes no more messages, or is stuck.
-        counts: what was done so far.
-    """
-
-    topic: str
-    channels: Channels
-    settings: ProducerSettings
-    buffer: Buffer
-    opened: Callable[[], None]
-    closed: Callable[[int], None]
-    counts: Counts = field(default_factory=Counts)
-
-
-class Lane:
-    """The messages of one partition.
+class Lane(Accumulator):
+    """The messages of one partition, and their way.
 
     Args:
         partition: counted from 0.
@@ -56,15 +28,10 @@ class Lane:
     """
 
     def __init__(self, partition: int, stream: str, form: Form, shared: Shared) -> None:
-        self.partition, self.stream = partition, stream
+        super().__init__(partition, shared)
+        self.stream = stream
         self._key = stream.encode()
-        self._form, self._shared = form, shared
-        self._loop = asyncio.get_running_loop()
-        settings = shared.settings
-        self._max_messages, self._max_bytes = settings.max_batch_messages, settings.max_batch_bytes
-        self._linger_s = settings.linger_ms / 1000
-        self._open: Batch | None = None
-        self._ready: deque[Batch] = deque()
+        self._form = form
         self._flying: Batch | None = None
         self._is_held = False  # until a time, room or a connection has come
         self._is_scheduled = False
@@ -74,51 +41,8 @@ class Lane:
         self._errors: dict[int, Exception] = {}
 
     def __repr__(self) -> str:
-        state = "held" if self._is_held else "flying" if self._flying else "idle"
+        state = "held" if self._is_held else "idle" if self._flying is None else "flying"
         return f"<Lane {self.stream} {state}, {sum(map(len, self.batches()))} messages>"
-
-    # -- accepting -------------------------------------------------------------------------------------------------
-
-    def add(self, body: bytes, count: int) -> "asyncio.Future[RecordMetadata]":
-        """Takes one message, packed by `packing.body_of`; the future is its caller's."""
-        batch = self._open
-        if batch is not None and batch.size + len(body) > self._max_bytes:
-            self.close_open()
-            batch = None
-        if batch is None:
-            batch = self._begin()
-        future: asyncio.Future[RecordMetadata] = self._loop.create_future()
-        batch.futures.append(future)
-        batch.bodies.append(body)
-        batch.counts.append(count)
-        batch.times.append(self._loop.time())
-        batch.size += len(body)
-        if len(batch.bodies) >= self._max_messages:
-            self.close_open()
-        return future
-
-    def _begin(self) -> Batch:
-        batch = self._open = Batch()
-        self._shared.opened()
-        if not self._linger_s:
-            self._schedule()
-        elif self._shared.buffer.is_short:  # to linger would keep the space that others wait for
-            self._loop.call_soon(self._lingered, batch)
-        else:
-            self._loop.call_later(self._linger_s, self._lingered, batch)
-        return batch
-
-    def _lingered(self, batch: Batch) -> None:
-        if self._open is batch:
-            self.close_open()
-
-    def close_open(self) -> None:
-        """The batch that messages are added to takes no more, and is due."""
-        if self._open is not None:
-            self._ready.append(self._open)
-            self._open = None
-            self._shared.closed(self.partition)
-            self._schedule()
 
     def batches(self) -> list[Batch]:
         """All that have not left, in order."""
@@ -137,8 +61,7 @@ class Lane:
     # -- sending ---------------------------------------------------------------------------------------------------
 
     def _schedule(self) -> None:
-        """Looks in a later turn what is to be sent, so that all of this turn goes together."""
-        if not (self._is_scheduled or self._is_held or self._flying):
+        if not self._is_scheduled and not self._is_held and self._flying is None:
             self._is_scheduled = True
             self._loop.call_soon(self._run)
 
@@ -243,27 +166,14 @@ class Lane:
         left = [at for at, answer in enumerate(answers) if answer is None] if refusal or self._errors else []
         if not left:
             self._send()  # before callers are told, so that the server has work meanwhile
-        self._answer(batch, answers)
+        sent, failed = batch.answer(answers, self._shared.topic, self.partition, self.stream)
+        self._shared.counts.sent += sent
+        self._shared.counts.failed += failed
         self._give(*batch.keep(left))
         if left:
             self._again(batch, refusal)
         else:
             batch.tell()
-
-    def _answer(self, batch: Batch, answers: Sequence[Answer]) -> None:
-        """Tells callers their answers, as far as there are any."""
-        topic, partition, stream = self._shared.topic, self.partition, self.stream
-        counts, good = self._shared.counts, 0
-        for future, answer in zip(batch.futures, answers, strict=True):
-            if answer is None or future.done():
-                continue
-            if isinstance(answer, bytes):
-                good += 1
-                future.set_result(RecordMetadata(topic, partition, stream, answer.decode()))
-            else:
-                counts.failed += 1
-                future.set_exception(answer)
-        counts.sent += good
 
     def _lose(self, batch: Batch, error: ConnectionLost) -> None:
         """The connection was lost: nothing of the batch was stored, or nobody knows."""
@@ -298,9 +208,9 @@ class Lane:
         self._shared.closed(self.partition)
         self._shared.channels.redirect(error)
         is_asked = isinstance(error, AskError) and not isinstance(error, MovedError)
-        if not (was_not_carried_out(error) or is_loss(error)):
-            self._ready.popleft()
-            self._fail(batch, error)
+        if not (was_not_carried_out(error) or is_loss(error)):  # no server can be asked, as after a refused login
+            while self._ready:
+                self._fail(self._ready.popleft(), error)
             self._loop.call_soon(self._go_on)
         elif is_asked and batch.attempts <= PLAIN_REDIRECTS:
             self._loop.call_soon(self._go_on)
@@ -315,10 +225,7 @@ class Lane:
         if unknown is not None and not isinstance(error, OutcomeUnknownError):
             error, why = OutcomeUnknownError(f"{unknown}; it could not be sent again: {error}"), error
             error.__cause__ = why
-        for future in batch.futures:
-            if not future.done():
-                self._shared.counts.failed += 1
-                future.set_exception(error)
+        self._shared.counts.failed += batch.fail(error)
         self._give(*batch.keep([]))
         batch.tell()
 
@@ -328,20 +235,13 @@ class Lane:
 
     def expire(self, before: float) -> float | None:
         """Fails messages that were accepted at `before` or earlier; gives when the oldest of the others was."""
-        oldest: float | None = None
+        oldest = None
         for batch in self.batches():
-            error: Exception | None = None
-            for future, accepted in zip(batch.futures, batch.times, strict=True):
-                if future.done():
-                    continue
-                if accepted > before:
-                    oldest = accepted if oldest is None else min(oldest, accepted)
-                    break
-                error = error or self._late(batch)
-                self._shared.counts.failed += 1
-                future.set_exception(error)
+            self._shared.counts.failed += batch.fail(self._late(batch), before)
             if batch.is_over:
                 batch.tell()
+            elif oldest is None:
+                oldest = batch.oldest
         return oldest
 
     def _late(self, batch: Batch) -> Exception:

@@ -15,10 +15,11 @@ from ombdriver.messaging.topics.buffer import Buffer
 from ombdriver.messaging.topics.codec import Codec, Value
 from ombdriver.messaging.topics.idempotence import Idempotent
 from ombdriver.messaging.topics.keys import helper_key
-from ombdriver.messaging.topics.lane import Lane, Shared
+from ombdriver.messaging.topics.lane import Lane
 from ombdriver.messaging.topics.packing import body_of
 from ombdriver.messaging.topics.sent import Counts, ProducerStatistics, RecordMetadata
 from ombdriver.messaging.topics.settings import ProducerSettings
+from ombdriver.messaging.topics.shared import Shared
 from ombdriver.messaging.topics.transaction import Transaction
 
 SLACK_MS = 60_000
