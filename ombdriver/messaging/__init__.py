@@ -13,6 +13,7 @@ from ombdriver.messaging.errors import (
     AioGroupError,
     AioRedisMQException,
     AioRedisMQValueError,
+    BufferFullError,
     ClosedError,
     ConnectionLost,
     NotSentError,
@@ -24,6 +25,10 @@ from ombdriver.messaging.group_manager import GroupManager
 from ombdriver.messaging.pool import RedisPool
 from ombdriver.messaging.producer import MQProducer
 from ombdriver.messaging.topic import Topic
+from ombdriver.messaging.topics.bounds import Retention
+from ombdriver.messaging.topics.codec import BytesCodec, Codec, JsonCodec, MsgspecCodec, StrCodec
+from ombdriver.messaging.topics.producer import Producer
+from ombdriver.messaging.topics.sent import ProducerStatistics, RecordMetadata
 from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 
 __all__ = [
@@ -32,17 +37,27 @@ __all__ = [
     "AioGroupError",
     "AioRedisMQException",
     "AioRedisMQValueError",
+    "BufferFullError",
+    "BytesCodec",
     "ClosedError",
+    "Codec",
     "ConnectionLost",
     "Group",
     "GroupConsumer",
     "GroupManager",
+    "JsonCodec",
     "MQClient",
     "MQConsumer",
     "MQProducer",
+    "MsgspecCodec",
     "NotSentError",
     "OutcomeUnknownError",
+    "Producer",
+    "ProducerStatistics",
+    "RecordMetadata",
     "RedisPool",
+    "Retention",
+    "StrCodec",
     "Topic",
 ]
 

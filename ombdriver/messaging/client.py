@@ -5,7 +5,7 @@ Commands here are rare, so they go through redis-py, which gives bytes; `replies
 
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack, overload
 
 from ombdriver.messaging import commands, retention
 from ombdriver.messaging.channel_statistics import ConnectionStatistics
@@ -15,13 +15,15 @@ from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError
 from ombdriver.messaging.placement import placed
 from ombdriver.messaging.registry import Link
 from ombdriver.messaging.topic import Topic
-from ombdriver.messaging.topics.codec import BytesCodec, Codec
+from ombdriver.messaging.topics.codec import BytesCodec, Codec, Value
 from ombdriver.messaging.topics.consumer import Consumer
 from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy, DeadLetters
 from ombdriver.messaging.topics.delayed import DelayedMessages
 from ombdriver.messaging.topics.positions import Position
+from ombdriver.messaging.topics.producer import Producer
 from ombdriver.messaging.topics.retry import RetryPolicy
 from ombdriver.messaging.topics.runner import Ordering, Runner
+from ombdriver.messaging.topics.settings import ProducerOptions, ProducerSettings
 from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 
 
@@ -223,6 +225,30 @@ class MQClient:
             redis.exceptions.RedisError: if the server can't be asked.
         """
         return await placed(self._channels(), name, partitions)
+
+    @overload
+    def producer(self, topic: Topic | str, **options: Unpack[ProducerOptions]) -> Producer[bytes]: ...
+
+    @overload
+    def producer(
+        self, topic: Topic | str, *, codec: Codec[Value], **options: Unpack[ProducerOptions]
+    ) -> Producer[Value]: ...
+
+    def producer(
+        self, topic: Topic | str, *, codec: Codec[Any] | None = None, **options: Unpack[ProducerOptions]
+    ) -> Producer[Any]:
+        """Sends to a topic: `async with client.producer(topic) as producer: ...`.
+
+        Args:
+            topic: where to; a name is a topic of one partition.
+            codec: makes bytes of values; without one they are bytes.
+            options: those of `ProducerSettings`.
+
+        Raises:
+            AioRedisMQValueError: if one of them can't be.
+        """
+        settings = ProducerSettings(**options)
+        return Producer(self._channels, topic, BytesCodec() if codec is None else codec, settings)
 
     def consumer(
         self,

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from ombdriver import GroupManager, MQClient, MQProducer
+from ombdriver import GroupManager, MQClient, MQProducer, Retention
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.drivers.redis_streams import open_driver
+from ombdriver.messaging.topics.settings import OnUnknown
 
 PAYLOAD = b"x" * 1024
 MESSAGE = {"payload": PAYLOAD}
@@ -36,6 +37,32 @@ async def ours(url: str, messages: int, callers: int) -> float:
     async with MQProducer("bench", redis_url=url) as producer:
         await producer.send_message(MESSAGE)
         return await rate(lambda: producer.send_message(MESSAGE, maxlen=KEPT), messages, callers)
+
+
+async def topic(url: str, messages: int, callers: int, on_unknown: OnUnknown = "raise") -> float:
+    """`Producer.send_and_wait`, of the topic level."""
+    kept = Retention(max_length=KEPT)
+    async with (
+        MQClient(redis_url=url) as client,
+        client.producer("bench", retention=kept, on_unknown=on_unknown) as producer,
+    ):
+        await producer.send_and_wait(PAYLOAD)
+        return await rate(lambda: producer.send_and_wait(PAYLOAD), messages, callers)
+
+
+async def topic_unwaited(url: str, messages: int) -> float:
+    """`Producer.send` by one caller, who waits for space alone, then for all."""
+    kept = Retention(max_length=KEPT)
+    async with (
+        MQClient(redis_url=url) as client,
+        client.producer("bench", retention=kept, buffer_messages=5_000) as producer,
+    ):
+        await producer.send_and_wait(PAYLOAD)
+        start = time.perf_counter()
+        for _ in range(messages):
+            await producer.send(PAYLOAD)
+        await producer.flush()
+        return messages / (time.perf_counter() - start)
 
 
 async def redis_py(url: str, messages: int, callers: int) -> float:

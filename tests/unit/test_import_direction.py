@@ -60,6 +60,8 @@ NEVER_REACHES = {
     "messaging.topics.delayed": {"messaging.topics.session", "messaging.topics.custody"},
     "messaging.topics.consumer": {"messaging.topics.runner", "messaging.topics.custody"},
     "messaging.topics.*": {"messaging.client", "messaging.group_consumer"},
+    "messaging.topics.producer": {"messaging.client", "messaging.producer", "messaging.registry"},
+    "messaging.cluster": {"messaging.topics.*"},
     "bench.driver": {"bench.drivers.*", "messaging.*"},
     "bench.worker": {"messaging.*", "redis", "yaml", "click", "rich", "psutil", "cli", "bench.benchmark", "datetime"},
     "bench.ensemble": {"messaging.*", "redis", "click", "rich", "bench.report.*", "bench.benchmark"},
@@ -144,9 +146,11 @@ PURE = (
     "bench.server_series bench.servers.configuration bench.servers.options bench.servers.readiness "
     "bench.servers.topology bench.spans bench.staffing bench.steadiness bench.stream_sums bench.text bench.thinning "
     "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.balance "
-    "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic "
-    "messaging.topics.keys messaging.topics.lanes messaging.topics.retry messaging.topics.runner_statistics "
-    "messaging.topics.consumer_statistics messaging.topics.keys messaging.topics.positions"
+    "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic messaging.topics.bounds "
+    "messaging.topics.codec messaging.topics.consumer_statistics messaging.topics.idempotence messaging.topics.keys "
+    "messaging.topics.lanes messaging.topics.packing messaging.topics.positions messaging.topics.record "
+    "messaging.topics.retry messaging.topics.runner_statistics messaging.topics.sent messaging.topics.settings "
+    "messaging.topics.transaction"
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
 
