@@ -27,7 +27,15 @@ from ombdriver.messaging.producer import MQProducer
 from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics.bounds import Retention
 from ombdriver.messaging.topics.codec import BytesCodec, Codec, JsonCodec, MsgspecCodec, StrCodec
+from ombdriver.messaging.topics.consumer import Consumer
+from ombdriver.messaging.topics.consumer_statistics import ConsumerStatistics
+from ombdriver.messaging.topics.dead_letters import DeadLetter, DeadLetterPolicy, DeadLetters
+from ombdriver.messaging.topics.delayed import DelayedMessages
+from ombdriver.messaging.topics.message import Message
 from ombdriver.messaging.topics.producer import Producer
+from ombdriver.messaging.topics.retry import ExponentialBackoff, RetryPolicy
+from ombdriver.messaging.topics.runner import Runner
+from ombdriver.messaging.topics.runner_statistics import RunnerStatistics
 from ombdriver.messaging.topics.sent import ProducerStatistics, RecordMetadata
 from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 
@@ -42,6 +50,13 @@ __all__ = [
     "ClosedError",
     "Codec",
     "ConnectionLost",
+    "Consumer",
+    "ConsumerStatistics",
+    "DeadLetter",
+    "DeadLetterPolicy",
+    "DeadLetters",
+    "DelayedMessages",
+    "ExponentialBackoff",
     "Group",
     "GroupConsumer",
     "GroupManager",
@@ -49,6 +64,7 @@ __all__ = [
     "MQClient",
     "MQConsumer",
     "MQProducer",
+    "Message",
     "MsgspecCodec",
     "NotSentError",
     "OutcomeUnknownError",
@@ -57,6 +73,9 @@ __all__ = [
     "RecordMetadata",
     "RedisPool",
     "Retention",
+    "RetryPolicy",
+    "Runner",
+    "RunnerStatistics",
     "StrCodec",
     "Topic",
 ]
