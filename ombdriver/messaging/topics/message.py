@@ -187,7 +187,7 @@ class Message(Generic[Value_co]):
         `x-error` (the reason) and `x-time` (ms).
 
         Returns:
-            False if there was nothing to reject: it is not pending any more, so somebody else has settled it.
+            False if there was nothing to reject: somebody else has settled it, or has it by now.
 
         Raises:
             AioRedisMQException: if it was settled already.

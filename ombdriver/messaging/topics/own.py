@@ -1,4 +1,4 @@
-"""What a member does with entries that are pending for it: takes them again, keeps them, lets them go, rejects them.
+"""What a member does with entries that are pending for it: takes them again, keeps them, lets them go.
 
 XCLAIM by a former owner would steal an entry back from whoever has it by now, so each is looked at first, in a script.
 All of these may be carried out twice.
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ombdriver.messaging.resp import Argument
-from ombdriver.messaging.topics.keys import helper_key
 from ombdriver.messaging.topics.member import Member
 from ombdriver.messaging.topics.partition import Partition
 
@@ -46,13 +45,6 @@ for n = 5, #ARGV do
   end
 end
 return mine
-"""
-
-# KEYS: stream, dead letters. ARGV: group, id, fields. Gives 1, or 0 if it is not pending: somebody has settled it.
-_REJECT = """
-if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 0 end
-redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
-return redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 """
 
 
@@ -110,14 +102,3 @@ async def keep(
         words += ids[first : first + AT_ONCE]
         mine += await member.ask(key, "EVAL", _KEEP, 1, key, *words)
     return mine
-
-
-async def bury(member: Member, partition: Partition, entry_id: bytes, fields: Sequence[bytes | int | str]) -> bool:
-    """Puts `fields` into the partition's dead letters and acknowledges the entry, in one step.
-
-    Returns:
-        whether it did: not if the entry is not pending any more.
-    """
-    dead = helper_key(partition.key, "dlq")
-    words: list[Argument] = ["EVAL", _REJECT, 2, partition.key, dead, member.group, entry_id, *fields]
-    return bool(await member.ask(partition.key, *words))

@@ -167,6 +167,8 @@ class Runner(Generic[Value]):
             session.member, session.settler, session.acks, custody, handler, self._retry, self._dead_letter
         )
         session.settler.delayer = handling.delay
+        if self._dead_letter is not None:
+            session.settler.dead_letter = self._dead_letter
         shift = Shift(
             self._consumer,
             session,

@@ -1,6 +1,5 @@
 """What is said of a message in the end, or while it is worked on: done, again later, still mine, never again."""
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,6 +7,7 @@ from ombdriver.messaging.errors import AioRedisMQValueError
 from ombdriver.messaging.topics import own
 from ombdriver.messaging.topics.acks import Acks
 from ombdriver.messaging.topics.codec import Codec
+from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy, bury
 from ombdriver.messaging.topics.member import Member
 from ombdriver.messaging.topics.message import GIVEN_BACK, LOST, OPEN, REJECTED, Message
 from ombdriver.messaging.topics.returns import Returns
@@ -27,6 +27,7 @@ class Settler:
 
     Attributes:
         codec: as given.
+        dead_letter: what becomes of rejected messages.
         delayer: called for delays longer than the visibility time-out; None where there is none.
     """
 
@@ -34,6 +35,7 @@ class Settler:
         self._member, self._returns = member, returns
         self.codec = codec
         self.acknowledge = acks.note
+        self.dead_letter = DeadLetterPolicy()
         self.delayer: Delayer | None = None
 
     async def give_back(self, message: Message[Any], delay_s: float) -> None:
@@ -64,11 +66,8 @@ class Settler:
 
     async def reject(self, message: Message[Any], reason: str) -> bool:
         """See `Message.reject`."""
-        member, partition, entry_id = self._member, message._partition, message._entry_id
-        fields: list[bytes | int | str] = [part for pair in message.fields.items() for part in pair]
-        fields += ["x-stream", partition.key, "x-id", entry_id, "x-group", member.group, "x-consumer", member.name]
-        fields += ["x-deliveries", message.delivery_count, "x-error", reason, "x-time", time.time_ns() // 1_000_000]
-        buried = await own.bury(member, partition, entry_id, fields)
+        member = self._member
+        buried = await bury(member, message._partition, message._entry_id, reason, self.dead_letter)
         if self._settle(message, REJECTED):
             member.counts.rejected += buried
         return buried
