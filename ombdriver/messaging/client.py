@@ -17,12 +17,12 @@ from ombdriver.messaging.registry import Link
 from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics.codec import BytesCodec, Codec, Value
 from ombdriver.messaging.topics.consumer import Consumer
-from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy, DeadLetters
+from ombdriver.messaging.topics.dead_letters import DeadLetters
 from ombdriver.messaging.topics.delayed import DelayedMessages
 from ombdriver.messaging.topics.positions import Position
 from ombdriver.messaging.topics.producer import Producer
-from ombdriver.messaging.topics.retry import RetryPolicy
-from ombdriver.messaging.topics.runner import Ordering, Runner
+from ombdriver.messaging.topics.runner import Runner
+from ombdriver.messaging.topics.runner_settings import RunnerOptions, RunnerSettings
 from ombdriver.messaging.topics.settings import ProducerOptions, ProducerSettings
 from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 
@@ -279,6 +279,22 @@ class MQClient:
             block_ms=block_ms,
         )
 
+    @overload
+    def runner(
+        self, topic: Topic | str, group: str, name: str | None = None, **options: Unpack[RunnerOptions]
+    ) -> Runner[bytes]: ...
+
+    @overload
+    def runner(
+        self,
+        topic: Topic | str,
+        group: str,
+        name: str | None = None,
+        *,
+        codec: Codec[Value],
+        **options: Unpack[RunnerOptions],
+    ) -> Runner[Value]: ...
+
     def runner(
         self,
         topic: Topic | str,
@@ -286,39 +302,22 @@ class MQClient:
         name: str | None = None,
         *,
         codec: Codec[Any] | None = None,
-        concurrency: int = 32,
-        ordering: Ordering = "none",
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
-        dead_letter: DeadLetterPolicy | None = DeadLetterPolicy(),  # noqa: B008 - frozen
-        visibility_timeout_ms: int = 30_000,
-        drain_timeout_s: float = 30.0,
-        dead_after_s: float = 300.0,
-        start: Position = "earliest",
-        prefetch: int = 256,
-        block_ms: int = 2_000,
+        **options: Unpack[RunnerOptions],
     ) -> Runner[Any]:
         """Handles the messages of a topic with a function of yours, as a member of a group; see `Runner`.
 
-        `topic` is a `Topic`, or the name of one with a single partition; `codec` is None for values of bytes. All
-        arguments and errors are those of `Runner`.
+        Args:
+            topic: which; a name is a topic of one partition.
+            group: name of the group; it is made where it is not there.
+            name: of this member; None for one that nobody else has.
+            codec: makes values of bytes; without one they are bytes.
+            options: those of `RunnerSettings`.
+
+        Raises:
+            AioRedisMQValueError: if one of them can't be.
         """
-        return Runner(
-            self._channels,
-            topic,
-            group,
-            name,
-            codec=codec or BytesCodec(),
-            concurrency=concurrency,
-            ordering=ordering,
-            retry=retry,
-            dead_letter=dead_letter,
-            visibility_timeout_ms=visibility_timeout_ms,
-            drain_timeout_s=drain_timeout_s,
-            dead_after_s=dead_after_s,
-            start=start,
-            prefetch=prefetch,
-            block_ms=block_ms,
-        )
+        settings = RunnerSettings(**options)
+        return Runner(self._channels, topic, group, name, BytesCodec() if codec is None else codec, settings)
 
     def dead_letters(self, topic: Topic | str) -> DeadLetters:
         """The messages of a topic that were given up: to look at, to send again, to throw away."""
@@ -326,7 +325,7 @@ class MQClient:
 
     def delayed(self, topic: Topic | str, *, codec: Codec[Any] | None = None) -> DelayedMessages:
         """Sends messages to a topic that come later; `codec` is None for values of bytes."""
-        return DelayedMessages(self._channels, topic, codec or BytesCodec())
+        return DelayedMessages(self._channels, topic, BytesCodec() if codec is None else codec)
 
     # -- ways to the server ----------------------------------------------------------------------------------------
 

@@ -10,13 +10,11 @@ from redis.exceptions import RedisError
 
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.topics import dead_letters, leases, postponing
-from ombdriver.messaging.topics.acks import Acks
 from ombdriver.messaging.topics.custody import SUSPECTS, Custody, State, Work
 from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy
-from ombdriver.messaging.topics.member import Member
 from ombdriver.messaging.topics.message import GIVEN_BACK, REJECTED, Message
 from ombdriver.messaging.topics.retry import RetryPolicy
-from ombdriver.messaging.topics.settling import Settler
+from ombdriver.messaging.topics.session import Session
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +42,7 @@ class Handling:
     """Handles the messages of a custody, many at a time.
 
     Args:
-        member: whose they are.
-        settler: notes what became of them.
-        acks: sends the acknowledgements.
+        session: of the consumer that they are from.
         custody: has them.
         handler: see `Handler`.
         retry: see `RetryPolicy`.
@@ -59,15 +55,14 @@ class Handling:
 
     def __init__(
         self,
-        member: Member,
-        settler: Settler,
-        acks: Acks,
+        session: Session,
         custody: Custody,
         handler: Handler,
         retry: RetryPolicy,
         dead_letter: DeadLetterPolicy | None,
     ) -> None:
-        self._member, self._settler, self._acks, self._custody = member, settler, acks, custody
+        self._member, self._settler, self._acks = session.member, session.settler, session.acks
+        self._custody = custody
         self._handler, self._retry, self._dead_letter = handler, retry, dead_letter
         self._stopping = False
         self._busy = 0

@@ -5,19 +5,16 @@ import inspect
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
-from ombdriver.messaging import commands
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError
 from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer import Consumer
 from ombdriver.messaging.topics.custody import Custody
-from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy
 from ombdriver.messaging.topics.handling import Handler, Handling, Outcomes
-from ombdriver.messaging.topics.positions import Position
-from ombdriver.messaging.topics.retry import RetryPolicy
+from ombdriver.messaging.topics.runner_settings import RunnerSettings
 from ombdriver.messaging.topics.runner_statistics import RunnerStatistics
 from ombdriver.messaging.topics.session import Session
 from ombdriver.messaging.topics.shift import Shift
@@ -25,7 +22,6 @@ from ombdriver.messaging.topics.signals import obeying
 
 Value = TypeVar("Value")
 Handles = TypeVar("Handles", bound=Handler)
-Ordering = Literal["none", "key"]
 
 
 class Runner(Generic[Value]):
@@ -47,17 +43,7 @@ class Runner(Generic[Value]):
         group: name of the group; it is made where it is not there.
         name: of this member; None for one that nobody else has.
         codec: makes values of bytes.
-        concurrency: handlers at work at the same time, at most.
-        ordering: "none" or "key".
-        retry: how often and when a message is tried again.
-        dead_letter: what becomes of messages that are given up; None to acknowledge them, which loses them.
-        visibility_timeout_ms: a message whose hold is not renewed for so long is taken over by other runners.
-        drain_timeout_s: how long handlers may take to come to an end after `stop`, in seconds.
-        dead_after_s: other consumers of the group that have asked for nothing in so many seconds, and have nothing
-            pending, are removed from it.
-        start: where the group starts if it is made.
-        prefetch: how many messages may be buffered.
-        block_ms: how long a read waits on the server.
+        settings: see `RunnerSettings`.
 
     Raises:
         AioRedisMQValueError: if an argument can't be.
@@ -68,42 +54,22 @@ class Runner(Generic[Value]):
         channels: Callable[[], Channels],
         topic: Topic | str,
         group: str,
-        name: str | None = None,
-        *,
+        name: str | None,
         codec: Codec[Value],
-        concurrency: int = 32,
-        ordering: Ordering = "none",
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
-        dead_letter: DeadLetterPolicy | None = DeadLetterPolicy(),  # noqa: B008 - frozen
-        visibility_timeout_ms: int = 30_000,
-        drain_timeout_s: float = 30.0,
-        dead_after_s: float = 300.0,
-        start: Position = "earliest",
-        prefetch: int = 256,
-        block_ms: int = 2_000,
+        settings: RunnerSettings,
     ) -> None:
-        if commands.number("concurrency", concurrency, 1) is None:
-            raise AioRedisMQValueError("concurrency is None; give how many handlers may be at work at the same time")
-        if ordering not in ("none", "key"):
-            raise AioRedisMQValueError(f'ordering is {ordering!r}; give "none" or "key"')
-        if not drain_timeout_s >= 0 or not dead_after_s > 0:
-            raise AioRedisMQValueError(
-                f"drain_timeout_s is {drain_timeout_s!r} and dead_after_s is {dead_after_s!r}; give seconds"
-            )
+        self._settings = settings
         self._consumer: Consumer[Value] = Consumer(
             channels,
             topic,
             group,
             name,
             codec=codec,
-            start=start,
-            prefetch=prefetch,
-            visibility_timeout_ms=visibility_timeout_ms,
-            block_ms=block_ms,
+            start=settings.start,
+            prefetch=settings.prefetch,
+            visibility_timeout_ms=settings.visibility_timeout_ms,
+            block_ms=settings.block_ms,
         )
-        self._concurrency, self._by_key, self._prefetch = concurrency, ordering == "key", prefetch
-        self._retry, self._dead_letter = retry, dead_letter
-        self._drain_s, self._dead_after_s = drain_timeout_s, dead_after_s
         self._handler: Handler | None = None
         self._stop, self._halt = asyncio.Event(), asyncio.Event()
         self._parts: tuple[Custody, Handling, Shift] | None = None
@@ -155,28 +121,19 @@ class Runner(Generic[Value]):
                 session = self._consumer._session
                 assert session is not None, "it was started"
                 shift = self._prepare(session, self._handler)
-                await shift.run(self._stop, self._halt, self._drain_s)
+                await shift.run(self._stop, self._halt)
             await shift.leave()
 
     def _prepare(self, session: Session, handler: Handler) -> Shift:
-        ahead = self._prefetch if self._by_key else self._concurrency
-        custody = Custody(
-            session, high=self._concurrency + ahead, low=self._concurrency + ahead // 2, by_key=self._by_key
-        )
-        handling = Handling(
-            session.member, session.settler, session.acks, custody, handler, self._retry, self._dead_letter
-        )
+        settings = self._settings
+        by_key = settings.ordering == "key"
+        at_work, ahead = settings.concurrency, settings.prefetch if by_key else settings.concurrency
+        custody = Custody(session, high=at_work + ahead, low=at_work + ahead // 2, by_key=by_key)
+        handling = Handling(session, custody, handler, settings.retry, settings.dead_letter)
         session.settler.delayer = handling.delay
-        if self._dead_letter is not None:
-            session.settler.dead_letter = self._dead_letter
-        shift = Shift(
-            self._consumer,
-            session,
-            custody,
-            handling,
-            concurrency=self._concurrency,
-            dead_after_s=self._dead_after_s,
-        )
+        if settings.dead_letter is not None:
+            session.settler.dead_letter = settings.dead_letter
+        shift = Shift(self._consumer, session, custody, handling, settings)
         self._parts = custody, handling, shift
         return shift
 

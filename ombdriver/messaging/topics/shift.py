@@ -19,6 +19,7 @@ from ombdriver.messaging.topics.custody import Custody, Work
 from ombdriver.messaging.topics.handling import Handling
 from ombdriver.messaging.topics.periodic import every
 from ombdriver.messaging.topics.reclaiming import Reclaimer
+from ombdriver.messaging.topics.runner_settings import RunnerSettings
 from ombdriver.messaging.topics.session import Session
 
 logger = logging.getLogger(__name__)
@@ -37,8 +38,7 @@ class Shift:
         session: of the consumer.
         custody: what is in hand.
         handling: what is done with it.
-        concurrency: handlers at work at the same time, at most.
-        dead_after_s: consumers that have asked for nothing in so long, and hold nothing, are removed from the group.
+        settings: see `RunnerSettings`.
 
     Attributes:
         reclaimer: takes over what others left.
@@ -51,35 +51,34 @@ class Shift:
         session: Session,
         custody: Custody,
         handling: Handling,
-        *,
-        concurrency: int,
-        dead_after_s: float,
+        settings: RunnerSettings,
     ) -> None:
         self._consumer, self._session = consumer, session
         self._custody, self._handling = custody, handling
-        self._concurrency, self._dead_after_ms = concurrency, int(dead_after_s * 1000)
+        self._settings = settings
         self.reclaimer = Reclaimer(
             session.member, session.partitions, room=custody.room_to_take_over, accept=custody.take_over
         )
         self.returned = 0
 
-    async def run(self, stop: asyncio.Event, halt: asyncio.Event, drain_s: float) -> None:
-        """Handles messages until `stop`, then lets handlers end for `drain_s` seconds, or until `halt`.
+    async def run(self, stop: asyncio.Event, halt: asyncio.Event) -> None:
+        """Handles messages until `stop`, then lets handlers end in the time that they have, or until `halt`.
 
         Raises:
             Exception: what ended one of its tasks, which is a fault of this library or of a policy of the user's.
             ClosedError: if the client was closed meanwhile.
         """
-        visibility_s = self._session.member.visibility_ms / 1000
+        settings = self._settings
+        visibility_s, drain_s = settings.visibility_timeout_ms / 1000, settings.drain_timeout_s
         partitions = self._session.partitions
         renewing = [_task(every(visibility_s / 3, self._renew, "renewing the hold on messages"))]
         taking = [
             _task(self._read()),
             _task(every(visibility_s / 4, self.reclaimer.sweep, "reclaiming")),
             _task(every(MOVE_EVERY_S * max(1, len(partitions) / 100), self._take_due, "looking for what is due")),
-            _task(every(max(1.0, self._dead_after_ms / 4000), self._remove_dead, "removing dead consumers")),
+            _task(every(max(1.0, settings.dead_after_s / 4), self._remove_dead, "removing dead consumers")),
         ]
-        working = [_task(self._handling.work()) for _ in range(self._concurrency)]
+        working = [_task(self._handling.work()) for _ in range(settings.concurrency)]
         try:
             await _first([stop.wait(), halt.wait()], [*renewing, *taking, *working])
             self._handling.stop()
@@ -131,7 +130,7 @@ class Shift:
 
     async def _remove_dead(self) -> None:
         for partition in self._session.partitions:
-            await janitor.remove_dead(self._session.member, partition, self._dead_after_ms)
+            await janitor.remove_dead(self._session.member, partition, int(self._settings.dead_after_s * 1000))
 
     async def _give_back(self, works: list[Work]) -> None:
         """Leaves messages to others, and what is in the consumer's buffer."""
