@@ -40,7 +40,8 @@ class Consumer(Generic[Value]):
         channels: gives the connections of the client.
         topic: which.
         group: name of the group; it is made on each partition where it is not there.
-        name: of this member, used by one consumer at a time; None for one that nobody else has.
+        name: of this member, used by one consumer at a time; None for one that nobody else has, which is removed from
+            the group by closing, unless messages are pending for it.
         codec: makes values of bytes.
         start: where the group starts if it is made: see `positions.Position`.
         prefetch: how many messages may be buffered that are not handed out; at least one for each partition.
@@ -71,7 +72,8 @@ class Consumer(Generic[Value]):
         block_ms: int = 2_000,
     ) -> None:
         self.topic = Topic(topic) if isinstance(topic, str) else topic
-        self.group, self.name = group, name or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+        self.group, self._is_passing = group, name is None
+        self.name = name if name is not None else f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         self.codec = codec
         self._start_id = id_of(start)
         for what, number in (("prefetch", prefetch), ("visibility_timeout_ms", visibility_timeout_ms)):
@@ -107,7 +109,7 @@ class Consumer(Generic[Value]):
             return
         channels = self._find_channels()
         await channels.ready_for(self._partitions[0].key)
-        member = Member(channels, *self._names, self._visibility_ms, self._counts)
+        member = Member(channels, *self._names, self._is_passing, self._visibility_ms, self._counts)
         await joining.join(member, self._partitions, self._start_id)
         if self._session is None and self._closing is None:  # not started or closed meanwhile
             self._session = Session(member, self._partitions, self._inbox, self.codec, self._prefetch, self._block_ms)

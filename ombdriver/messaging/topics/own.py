@@ -56,6 +56,14 @@ return redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 """
 
 
+# ARGV: group, consumer. Looking and removing are one step, since XGROUP DELCONSUMER throws away what is pending.
+_LEAVE = """
+if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) > 0 then return 0 end
+redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+return 1
+"""
+
+
 class Taken(NamedTuple):
     """Entries that were delivered to the member once more.
 
@@ -120,4 +128,10 @@ async def bury(member: Member, partition: Partition, entry_id: bytes, fields: Se
     """
     dead = helper_key(partition.key, "dlq")
     words: list[Argument] = ["EVAL", _REJECT, 2, partition.key, dead, member.group, entry_id, *fields]
+    return bool(await member.ask(partition.key, *words))
+
+
+async def leave(member: Member, partition: Partition) -> bool:
+    """Removes the member from the group, unless something is pending for it; whether it did."""
+    words = ("EVAL", _LEAVE, 1, partition.key, member.group, member.name)
     return bool(await member.ask(partition.key, *words))

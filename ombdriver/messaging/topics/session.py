@@ -105,6 +105,8 @@ class Session:
         await self._within(deadline, *(self._give_back(partition) for partition in self.partitions))
         self.acks.hurry()
         await self._within(deadline, self.acks.flush())
+        if self.member.is_passing:
+            await self._within(deadline, *(own.leave(self.member, partition) for partition in self.partitions))
 
     async def _give_back(self, partition: Partition) -> None:
         """Leaves what is buffered to others, at once, as if it had not been delivered."""

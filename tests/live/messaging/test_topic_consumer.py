@@ -348,6 +348,22 @@ async def test_close_gives_back_what_was_not_handed_out(server_url: str, raw: re
             assert again.statistics().replayed == 11
 
 
+async def test_a_name_of_its_own_leaves_no_trace(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """Or groups would fill with members that nobody is; what is pending keeps its member, or it would be lost."""
+    await store(raw, [0, 1])
+    async with MQClient(redis_url=server_url) as client:
+        async with client.consumer(TOPIC, "g") as consumer:
+            first, second = await consumer.getone(), await consumer.getone()
+            await first.ack()
+        names = {key: [one["name"] for one in await raw.xinfo_consumers(key, "g")] for key in TOPIC.keys}
+        assert names == {key: [consumer.name.encode()] if key == second.stream else [] for key in TOPIC.keys}
+        assert await pending(raw) == 1
+        async with client.consumer(TOPIC, "g", "lasting") as lasting:
+            await store(raw, [2])
+            assert await take(lasting, 1) == [2]
+        assert [one["name"] for one in await raw.xinfo_consumers("{t:2}", "g")] == [b"lasting"]
+
+
 async def test_close_ends_a_blocking_read_at_once(server_url: str, blocked: object) -> None:
     """Without a cancelled read, and long before its BLOCK is over; nothing stays connected but the client's own."""
     async with MQClient(redis_url=server_url) as client:
