@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -213,7 +213,11 @@ class Consumer(Generic[Value]):
 
     def resume(self, *partitions: int) -> None:
         """Goes on with these partitions; all without arguments."""
-        self._inbox.resume(self._some(partitions))
+        chosen = self._some(partitions)
+        if self._session is not None:
+            self._session.resume(chosen)
+        else:
+            self._inbox.resume(chosen)
 
     async def seek(self, position: Position, *partitions: int) -> None:
         """Sets the place of the whole group on these partitions, all without arguments: what is given out next.
@@ -249,7 +253,7 @@ class Consumer(Generic[Value]):
             raise ClosedError("the consumer is not open; use it with `async with`")
         return self._session
 
-    def _some(self, numbers: Sequence[int]) -> Iterable[Partition]:
+    def _some(self, numbers: Sequence[int]) -> Sequence[Partition]:
         for number in numbers:
             self.topic.key(number)  # refuses what is not there
         return [self._partitions[number] for number in numbers] if numbers else self._partitions

@@ -70,6 +70,12 @@ class Session:
         ]
         self._tasks = [asyncio.get_running_loop().create_task(reading.run()) for reading in self._readings]
 
+    def resume(self, partitions: Sequence[Partition]) -> None:
+        """See `Consumer.resume`."""
+        self._inbox.resume(partitions)
+        for reading in self._readings:
+            reading.read_too(partitions)
+
     async def seek(self, partitions: Iterable[Partition], place: bytes) -> None:
         """See `Consumer.seek`; `place` is an id as XGROUP SETID takes it."""
         for reading in self._readings:
