@@ -38,13 +38,14 @@ class Proxy:
     """
 
     def __init__(self, server_url: str) -> None:
-        self._port = urlsplit(server_url).port
+        address = urlsplit(server_url)
+        self._port, self._database = address.port, address.path
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
 
     async def __aenter__(self) -> Self:
         self._listening = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"redis://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}"
+        self.url = f"redis://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}{self._database}"
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -40,7 +40,8 @@ class Consumer(Generic[Value]):
         channels: gives the connections of the client.
         topic: which.
         group: name of the group; it is made on each partition where it is not there.
-        name: of this member, used by one consumer at a time; None for one that nobody else has.
+        name: of this member, used by one consumer at a time; None for one that nobody else has, which is removed from
+            the group by closing, unless messages are pending for it.
         codec: makes values of bytes.
         start: where the group starts if it is made: see `positions.Position`.
         prefetch: how many messages may be buffered that are not handed out; at least one for each partition.
@@ -71,7 +72,8 @@ class Consumer(Generic[Value]):
         block_ms: int = 2_000,
     ) -> None:
         self.topic = Topic(topic) if isinstance(topic, str) else topic
-        self.group, self.name = group, name or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+        self.group, self._is_passing = group, name is None
+        self.name = name if name is not None else f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         self.codec = codec
         self._start_id = id_of(start)
         for what, number in (("prefetch", prefetch), ("visibility_timeout_ms", visibility_timeout_ms)):
@@ -107,7 +109,7 @@ class Consumer(Generic[Value]):
             return
         channels = self._find_channels()
         await channels.ready_for(self._partitions[0].key)
-        member = Member(channels, *self._names, self._visibility_ms, self._counts)
+        member = Member(channels, *self._names, self._is_passing, self._visibility_ms, self._counts)
         await joining.join(member, self._partitions, self._start_id)
         if self._session is None and self._closing is None:  # not started or closed meanwhile
             self._session = Session(member, self._partitions, self._inbox, self.codec, self._prefetch, self._block_ms)
@@ -211,7 +213,11 @@ class Consumer(Generic[Value]):
 
     def resume(self, *partitions: int) -> None:
         """Goes on with these partitions; all without arguments."""
-        self._inbox.resume(self._some(partitions))
+        chosen = self._some(partitions)
+        if self._session is not None:
+            self._session.resume(chosen)
+        else:
+            self._inbox.resume(chosen)
 
     async def seek(self, position: Position, *partitions: int) -> None:
         """Sets the place of the whole group on these partitions, all without arguments: what is given out next.
@@ -247,7 +253,7 @@ class Consumer(Generic[Value]):
             raise ClosedError("the consumer is not open; use it with `async with`")
         return self._session
 
-    def _some(self, numbers: Sequence[int]) -> Iterable[Partition]:
+    def _some(self, numbers: Sequence[int]) -> Sequence[Partition]:
         for number in numbers:
             self.topic.key(number)  # refuses what is not there
         return [self._partitions[number] for number in numbers] if numbers else self._partitions

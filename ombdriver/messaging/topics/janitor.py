@@ -15,9 +15,7 @@ if rows.err then return removed end
 for _, row in ipairs(rows) do
   local consumer = {}
   for i = 1, #row, 2 do consumer[row[i]] = row[i + 1] end
-  local wanted = consumer.name ~= ARGV[2]
-  if ARGV[4] ~= '' then wanted = consumer.name == ARGV[4] end
-  if wanted and consumer.pending == 0 and consumer.idle >= tonumber(ARGV[3]) then
+  if consumer.name ~= ARGV[2] and consumer.pending == 0 and consumer.idle >= tonumber(ARGV[3]) then
     redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
     removed[#removed + 1] = consumer.name
   end
@@ -31,10 +29,5 @@ async def remove_dead(member: Member, partition: Partition, dead_after_ms: int) 
 
     One that was only quiet comes back with its next read, and has lost nothing.
     """
-    removed: list[bytes] = await _REMOVE.run_for(member, [partition.key], dead_after_ms, b"")
+    removed: list[bytes] = await _REMOVE.run_for(member, [partition.key], dead_after_ms)
     return removed
-
-
-async def leave(member: Member, partition: Partition) -> bool:
-    """Removes this member from the group if it has nothing pending; whether it did."""
-    return bool(await _REMOVE.run_for(member, [partition.key], 0, member.name))

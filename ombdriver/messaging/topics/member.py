@@ -35,6 +35,7 @@ class Member:
         channels: the connections of its client.
         group: the group's name.
         name: the member's own.
+        is_passing: nobody will have that name again.
         visibility_ms: a message that is pending for so long without a sign of life may go to another member.
         counts: see `Counts`.
     """
@@ -42,6 +43,7 @@ class Member:
     channels: Channels
     group: bytes
     name: bytes
+    is_passing: bool
     visibility_ms: int
     counts: Counts
 

@@ -48,6 +48,14 @@ return mine
 """
 
 
+# ARGV: group, consumer. Looking and removing are one step, since XGROUP DELCONSUMER throws away what is pending.
+_LEAVE = """
+if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) > 0 then return 0 end
+redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+return 1
+"""
+
+
 class Taken(NamedTuple):
     """Entries that were delivered to the member once more.
 
@@ -102,3 +110,9 @@ async def keep(
         words += ids[first : first + AT_ONCE]
         mine += await member.ask(key, "EVAL", _KEEP, 1, key, *words)
     return mine
+
+
+async def leave(member: Member, partition: Partition) -> bool:
+    """Removes the member from the group, unless something is pending for it; whether it did."""
+    words = ("EVAL", _LEAVE, 1, partition.key, member.group, member.name)
+    return bool(await member.ask(partition.key, *words))

@@ -4,7 +4,7 @@ Apart from what its members read, which is always what nobody in the group was g
 """
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from ombdriver.messaging.errors import AioRedisMQValueError
 from ombdriver.messaging.retention import parts_of, text_of
@@ -14,6 +14,7 @@ Position = str | bytes | datetime
 
 EARLIEST = b"0"
 LATEST = b"$"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = (1 << 64) - 1
 _ID = re.compile(rb"\d{1,20}(-\d{1,20})?")
 
@@ -27,7 +28,7 @@ def id_of(position: Position) -> bytes:
     if isinstance(position, datetime):
         if position.tzinfo is None:
             raise AioRedisMQValueError(f"{position!r} has no time zone; give one, as datetime.now(timezone.utc) has")
-        return _before(int(position.timestamp() * 1000))
+        return _before((position - _EPOCH) // timedelta(milliseconds=1))
     word = position.encode() if isinstance(position, str) else position
     if word == b"earliest":
         return EARLIEST

@@ -8,7 +8,7 @@ since a reply may have been lost with the connection before.
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
@@ -72,6 +72,8 @@ class Reading:
         self._wire: Wire | None = None
         self._client_id: int | None = None
         self._read: asyncio.Future[Any] | None = None
+        self._covered: list[Partition] = []
+        self._ending: set[asyncio.Task[None]] = set()
         self._holders = 0
         self._stopping = False
         self._failures = 0
@@ -114,6 +116,7 @@ class Reading:
         words = ("XREADGROUP", "GROUP", member.group, member.name, "COUNT", count, "BLOCK", self._block_ms, "STREAMS")
         new = (b">",) * len(active)
         data = pack((*words, *(partition.key for partition in active), *new))
+        self._covered = active
         self._read = asyncio.ensure_future(self._channel.submit(data, guard_s=self._guard_s))
         self._read.add_done_callback(look_at)
         try:
@@ -234,6 +237,13 @@ class Reading:
         self._holders -= 1
         self._room.changed.set()
 
+    def read_too(self, partitions: Iterable[Partition]) -> None:
+        """Ends the read under way if it does not cover all of these, so that the next one does."""
+        if self._read is not None and any(p in self._partitions and p not in self._covered for p in partitions):
+            task = asyncio.get_running_loop().create_task(self.end_read())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
     def stop(self) -> None:
         """Has `run` come to its end, with the read under way; see `end_read`."""
         self._stopping = True
@@ -241,7 +251,8 @@ class Reading:
 
     async def end_read(self) -> None:
         """Ends the BLOCK of the read under way, and waits for its reply."""
-        while (read := self._read) is not None and not read.done():
+        read = self._read
+        while read is not None and not read.done():
             channels = self._member.channels
             control = None if channels.is_closed else channels.control_beside(self._channel)
             if control is not None and self._client_id is not None:

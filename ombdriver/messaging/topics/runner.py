@@ -122,7 +122,6 @@ class Runner(Generic[Value]):
                 assert session is not None, "it was started"
                 shift = self._prepare(session, self._handler)
                 await shift.run(self._stop, self._halt)
-            await shift.leave()
 
     def _prepare(self, session: Session, handler: Handler) -> Shift:
         settings = self._settings

@@ -70,6 +70,12 @@ class Session:
         ]
         self._tasks = [asyncio.get_running_loop().create_task(reading.run()) for reading in self._readings]
 
+    def resume(self, partitions: Sequence[Partition]) -> None:
+        """See `Consumer.resume`."""
+        self._inbox.resume(partitions)
+        for reading in self._readings:
+            reading.read_too(partitions)
+
     async def seek(self, partitions: Iterable[Partition], place: bytes) -> None:
         """See `Consumer.seek`; `place` is an id as XGROUP SETID takes it."""
         for reading in self._readings:
@@ -105,6 +111,8 @@ class Session:
         await self._within(deadline, *(self._give_back(partition) for partition in self.partitions))
         self.acks.hurry()
         await self._within(deadline, self.acks.flush())
+        if self.member.is_passing:
+            await self._within(deadline, *(own.leave(self.member, partition) for partition in self.partitions))
 
     async def _give_back(self, partition: Partition) -> None:
         """Leaves what is buffered to others, at once, as if it had not been delivered."""

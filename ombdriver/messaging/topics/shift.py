@@ -119,15 +119,6 @@ class Shift:
                 self._custody.take_over(partition, due)
                 room = await self._custody.room_to_take_over()
 
-    async def leave(self) -> None:
-        """Takes the consumer out of the group, if it has nothing pending and the server can be told."""
-        try:
-            async with asyncio.timeout(END_S):
-                for partition in self._session.partitions:
-                    await janitor.leave(self._session.member, partition)
-        except (RedisError, OSError, TimeoutError) as error:
-            logger.info("%r stays in its group, and is removed by others: %s", self._consumer, error)
-
     async def _remove_dead(self) -> None:
         for partition in self._session.partitions:
             await janitor.remove_dead(self._session.member, partition, int(self._settings.dead_after_s * 1000))

@@ -17,7 +17,7 @@ VISIBILITY_MS = 30_000
 
 def member(client: MQClient, name: str, group: bytes = GROUP) -> Member:
     """A member of the group, on the client's connections."""
-    return Member(client._channels(), group, name.encode(), VISIBILITY_MS, Counts())
+    return Member(client._channels(), group, name.encode(), True, VISIBILITY_MS, Counts())
 
 
 async def deliver(raw: redis.asyncio.Redis, count: int, to: str, stream: bytes = STREAM) -> list[bytes]:

@@ -7,7 +7,7 @@ import redis.asyncio
 from pending import GROUP, PARTITION, STREAM, abandon, deliver, holds, member
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.janitor import leave, remove_dead
+from ombdriver.messaging.topics.janitor import remove_dead
 from ombdriver.messaging.topics.leases import Claimed
 from ombdriver.messaging.topics.reclaiming import Reclaimer
 
@@ -60,17 +60,6 @@ async def test_what_a_dead_consumer_holds_is_reclaimed_and_then_it_goes(
     assert await names(raw) == {b"me"}
 
 
-async def test_one_leaves_if_it_holds_nothing(client: MQClient, raw: redis.asyncio.Redis) -> None:
-    """Else it stays, so that what it holds is not lost."""
-    (entry,) = await deliver(raw, 1, "me")
-
-    assert not await leave(member(client, "me"), PARTITION)
-    await raw.xack(STREAM, GROUP, entry)
-    assert await leave(member(client, "me"), PARTITION)
-    assert await names(raw) == set()
-
-
 async def test_without_a_group_there_is_nobody(client: MQClient) -> None:
     """No error either."""
     assert await remove_dead(member(client, "me"), PARTITION, 0) == []
-    assert not await leave(member(client, "me"), PARTITION)

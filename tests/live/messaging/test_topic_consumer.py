@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -27,7 +28,7 @@ async def test_every_message_is_handed_out_once_and_acknowledged(server_url: str
 
 
 async def test_iteration_ends_when_the_consumer_is_closed_and_not_before(
-    server_url: str, raw: redis.asyncio.Redis, blocked: object
+    server_url: str, raw: redis.asyncio.Redis, blocked: Callable[[int], Awaitable[None]]
 ) -> None:
     """An empty topic is waited for; `close` ends the loop of whoever iterates."""
     async with MQClient(redis_url=server_url) as client, client.consumer(TOPIC, "g") as consumer:
@@ -40,7 +41,7 @@ async def test_iteration_ends_when_the_consumer_is_closed_and_not_before(
             return found
 
         reading = asyncio.create_task(read())
-        await blocked(1)  # type: ignore[operator]
+        await blocked(1)
         await store(raw, [1])
         while consumer.statistics().acknowledged < 1:  # noqa: ASYNC110 - the server's answer
             await asyncio.sleep(0.001)
@@ -270,6 +271,21 @@ async def _numbers(consumer, is_last):  # type: ignore[no-untyped-def]
             return
 
 
+async def test_a_partition_that_goes_on_is_read_at_once(
+    server_url: str, raw: redis.asyncio.Redis, blocked: Callable[[int], Awaitable[None]]
+) -> None:
+    """The read that waits for the other partitions does not hold it up."""
+    async with MQClient(redis_url=server_url) as client, client.consumer(TOPIC, "g", block_ms=100_000) as consumer:
+        await blocked(1)
+        consumer.pause(0)
+        await store(raw, [1])
+        assert await take(consumer, 1) == [1]
+        await blocked(1)
+        await store(raw, [0])
+        consumer.resume(0)
+        assert await take(consumer, 1) == [0]
+
+
 async def test_seek_back_delivers_again_and_seek_forward_passes_over(server_url: str, raw: redis.asyncio.Redis) -> None:
     """For the whole group; after it nothing from the buffer of before is handed out."""
     ids = await store(raw, range(0, 300, 3))
@@ -348,14 +364,30 @@ async def test_close_gives_back_what_was_not_handed_out(server_url: str, raw: re
             assert again.statistics().replayed == 11
 
 
-async def test_close_ends_a_blocking_read_at_once(server_url: str, blocked: object) -> None:
+async def test_a_name_of_its_own_leaves_no_trace(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """Or groups would fill with members that nobody is; what is pending keeps its member, or it would be lost."""
+    await store(raw, [0, 1])
+    async with MQClient(redis_url=server_url) as client:
+        async with client.consumer(TOPIC, "g") as consumer:
+            first, second = await consumer.getone(), await consumer.getone()
+            await first.ack()
+        names = {key: [one["name"] for one in await raw.xinfo_consumers(key, "g")] for key in TOPIC.keys}
+        assert names == {key: [consumer.name.encode()] if key == second.stream else [] for key in TOPIC.keys}
+        assert await pending(raw) == 1
+        async with client.consumer(TOPIC, "g", "lasting") as lasting:
+            await store(raw, [2])
+            assert await take(lasting, 1) == [2]
+        assert [one["name"] for one in await raw.xinfo_consumers("{t:2}", "g")] == [b"lasting"]
+
+
+async def test_close_ends_a_blocking_read_at_once(server_url: str, blocked: Callable[[int], Awaitable[None]]) -> None:
     """Without a cancelled read, and long before its BLOCK is over; nothing stays connected but the client's own."""
     async with MQClient(redis_url=server_url) as client:
         consumer = client.consumer(TOPIC, "g", block_ms=600_000)
         await consumer.start()
-        await blocked(1)  # type: ignore[operator]
+        await blocked(1)
         await consumer.close()
-        await blocked(0)  # type: ignore[operator]
+        await blocked(0)
         await consumer.close()
         assert repr(consumer).endswith(" closed>")
 

@@ -17,7 +17,8 @@ from proxy import ReadLosingProxy
 from records import TOPIC, pending, store, take
 from restarting import restarting
 
-from ombdriver import MQClient
+from ombdriver import MQClient, NotSentError
+from ombdriver.messaging.topics import session
 from ombdriver.messaging.topics.consumer import Consumer
 
 Waits = Callable[[int], Awaitable[None]]
@@ -168,6 +169,26 @@ async def test_a_server_that_restarts(engine: str, tmp_path: Path, keep: bool) -
         assert consumer.statistics().late_acknowledgements == (
             0 if keep else consumer.statistics().late_acknowledgements
         )
+
+
+async def test_closing_ends_without_a_server(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Within its time limit, and the log says so; a consumer that starts then is told at once."""
+    monkeypatch.setattr(session, "CLOSE_S", 0.2)
+    async with restarting(engine, tmp_path) as server, MQClient(redis_url=server.url) as client:
+        async with redis.asyncio.Redis.from_url(server.url) as raw:
+            await store(raw, range(30))
+        consumer = client.consumer(TOPIC, "g")
+        await consumer.start()
+        assert len(await take(consumer, 5)) == 5
+        await server.down(keep=True)
+        async with asyncio.timeout(10):
+            await consumer.close()
+        assert "did not answer" in caplog.text
+        async with MQClient(redis_url=server.url) as other:
+            with pytest.raises(NotSentError, match="is the server up"):
+                await other.consumer(TOPIC, "g").start()
 
 
 async def test_flushall_while_blocked(server_url: str, raw: redis.asyncio.Redis, blocked: Waits) -> None:

@@ -28,7 +28,7 @@ async def test_what_is_known_is_not_handed_out_again() -> None:
     """In hand: it stays there. Acknowledged: that is said again. Given back, or settled before: it is handed out."""
     partition, taker, counts = Partition(0, "{t:0}"), FakeTaker(), Counts()
     channels: Any = SimpleNamespace(blocking=lambda _: None)
-    member = Member(channels, b"g", b"c", 1_000, counts)
+    member = Member(channels, b"g", b"c", True, 1_000, counts)
     reading = Reading(member, [partition], Room(10), taker, 1_000)  # type: ignore[arg-type]
     partition.last = b"5-0"
     partition.held.add(b"2-0")
