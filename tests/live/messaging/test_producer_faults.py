@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import redis.asyncio
 from losing import LosingProxy
+from redis.exceptions import AuthenticationError
 from topologies import free_port
 
 from ombdriver import (
@@ -247,6 +248,15 @@ async def test_a_message_without_a_reply_in_time_is_unknown(valkey_url: str) -> 
         assert producer.statistics().buffered_messages == 0
 
 
+async def test_closing_takes_no_longer_than_messages_have(valkey_url: str) -> None:
+    """A server that does not answer holds up nobody for ever."""
+    async with through_proxy(valkey_url, delivery_timeout_ms=100, linger_ms=90) as (proxy, producer):
+        proxy.passing.clear()
+        futures = [await producer.send(b"%d" % n) for n in range(3)]
+        await producer.close()
+        assert {type(future.exception()) for future in futures} == {OutcomeUnknownError}
+
+
 async def test_a_message_with_no_server_is_not_sent(engine: str) -> None:
     """Connecting goes on for as long as the message has time; the reason is told."""
     server = await PrivateServer.start(engine)
@@ -380,3 +390,37 @@ async def test_a_server_that_is_a_replica_for_a_while_is_waited_for(engine: str,
         await eyes.execute_command("REPLICAOF", "NO", "ONE")
         assert {type(one) for one in await asyncio.gather(*futures)} == {RecordMetadata}
         assert await values(eyes) == list(range(101))
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_user_who_may_not_use_transactions_is_told(server_url: str, raw: Raw) -> None:
+    """The server then carries out each XADD by itself: that they may be stored is the truth, and the cause is named."""
+    await raw.execute_command("ACL", "SETUSER", "limited", "on", ">secret", "~*", "+@all", "-multi")
+    url = server_url.replace("redis://", "redis://limited:secret@")
+    async with MQClient(redis_url=url) as client, client.producer("t") as producer:
+        await producer.send_and_wait(b"0")
+        outcomes = await outcomes_of(producer, range(1, 4))
+    await raw.execute_command("ACL", "DELUSER", "limited")
+    assert {type(one) for one in outcomes} == {OutcomeUnknownError}
+    assert "refuses MULTI" in str(outcomes[0])
+    assert await values(raw) == [0, 1, 2, 3]
+
+
+async def test_a_login_that_is_refused_on_the_way_is_told_at_once(server_url: str, raw: Raw) -> None:
+    """There is no use in trying again; whoever comes later is told too, or served if the login is good again."""
+    await raw.execute_command("ACL", "SETUSER", "leaving", "on", ">secret", "~*", "+@all")
+    url = server_url.replace("redis://", "redis://leaving:secret@")
+    async with MQClient(redis_url=url) as client, client.producer("t", max_batch_messages=2) as producer:
+        await producer.send_and_wait(b"0")
+        await raw.execute_command("ACL", "SETUSER", "leaving", "off")
+        await raw.execute_command("CLIENT", "KILL", "USER", "leaving")
+        while client.statistics().bulk.connected:  # noqa: ASYNC110 - until the loss is seen
+            await asyncio.sleep(0)
+        outcomes = await outcomes_of(producer, range(1, 8))
+        assert {type(one) for one in outcomes} == {AuthenticationError}
+        await raw.execute_command("ACL", "SETUSER", "leaving", "on")
+        await producer.send_and_wait(b"8")
+    await raw.execute_command("ACL", "DELUSER", "leaving")
+    assert await values(raw) == [0, 8]
