@@ -255,6 +255,7 @@ async def test_closing_takes_no_longer_than_messages_have(valkey_url: str) -> No
         futures = [await producer.send(b"%d" % n) for n in range(3)]
         await producer.close()
         assert {type(future.exception()) for future in futures} == {OutcomeUnknownError}
+        proxy.passing.set()
 
 
 async def test_a_message_with_no_server_is_not_sent(engine: str) -> None:
