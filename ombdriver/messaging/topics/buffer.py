@@ -12,7 +12,7 @@ from ombdriver.messaging.errors import AioRedisMQValueError, BufferFullError
 class Buffer:
     """Limits by messages and by bytes.
 
-    Space is given in the order in which it was asked for: a small message does not overtake a large one that waits.
+    Who asked first goes on first: a small message does not overtake a large one that waits.
 
     Args:
         max_messages: the limit on messages.
@@ -26,6 +26,7 @@ class Buffer:
     def __init__(self, max_messages: int, max_bytes: int) -> None:
         self._max_messages, self._max_bytes = max_messages, max_bytes
         self._waiting: deque[tuple[asyncio.Future[None], int, int]] = deque()
+        self._waking = 0  # were given space, and have not gone on yet: who comes now is behind them
         self._closed: Exception | None = None
         self.messages = 0
         self.bytes = 0
@@ -47,6 +48,7 @@ class Buffer:
         """Takes space for `messages` of `size` bytes together; False if there is none, or others wait for it."""
         if (
             self._waiting
+            or self._waking
             or self.messages + messages > self._max_messages
             or self.bytes + size > self._max_bytes
             or self._closed is not None
@@ -78,9 +80,13 @@ class Buffer:
         self._serve()
         try:
             async with asyncio.timeout(within_s):
+                if future.done():
+                    await asyncio.sleep(0)  # behind those who are waking up
                 await future
+            self._waking -= 1
         except BaseException as error:
             given = future.done() and not future.cancelled() and future.exception() is None
+            self._waking -= given
             if given and isinstance(error, TimeoutError):
                 return  # it came in the last moment
             if given:
@@ -109,6 +115,7 @@ class Buffer:
                     return
                 self.messages += messages
                 self.bytes += size
+                self._waking += 1
                 future.set_result(None)
             waiting.popleft()
 

@@ -34,7 +34,8 @@ while at <= #ARGV do
   local first, last = at + 1, at + 2 * tonumber(ARGV[at])
   local id = redis.pcall('XADD', KEYS[1], '*', unpack(ARGV, first, last))
   if type(id) == 'table' then
-    local why = string.gsub(string.gsub(id.err, '^%-', ''), '%s+$', '')
+    local why = string.gsub(id.err, '^@[^:]*: %d+: ', '') -- Redis 6.2 names the line
+    why = string.gsub(string.gsub(why, '^%-', ''), '%s+$', '')
     if string.sub(why, 1, 8) == 'READONLY' then
       return redis.error_reply(why)
     end

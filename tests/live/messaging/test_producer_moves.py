@@ -113,7 +113,7 @@ async def test_an_asked_partition_takes_whole_batches(three: Cluster, on_unknown
         assert numbers == list(range(101))
 
 
-@pytest.mark.parametrize("on_unknown", POLICIES)
+@pytest.mark.parametrize("on_unknown", ["raise", "idempotent"])
 async def test_a_primary_that_dies_is_replaced_without_the_caller(pairs: Cluster, on_unknown: str) -> None:
     """Its replica goes on; with `raise` what was on its way is told, otherwise nothing is."""
     async with (
@@ -130,10 +130,7 @@ async def test_a_primary_that_dies_is_replaced_without_the_caller(pairs: Cluster
     bad = {type(one) for one in outcomes} - {RecordMetadata}
     assert bad <= ({OutcomeUnknownError} if on_unknown == "raise" else set())
     for numbers in streams:
-        if on_unknown != "resend":
-            assert len(set(numbers)) == len(numbers), "a message was stored twice"
-        first_times = list(dict.fromkeys(numbers))
-        assert first_times == sorted(first_times)
+        assert numbers == sorted(set(numbers)), "a message was stored twice, or overtook another"
 
 
 async def test_an_ordered_failover_loses_and_repeats_nothing(pairs: Cluster) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ombdriver import AioRedisMQValueError, BufferFullError, ClosedError
@@ -15,6 +15,9 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS)
+@example(
+    steps=[("ask", 1, 0), ("ask", 3, 0), ("ask", 1, 0), ("ask", 1, 0), ("turn", 1, 0), ("give", 1, 0), ("ask", 1, 0)]
+)
 def test_limits_hold_and_everybody_gets_space_in_turn(steps: list[tuple[str, int, int]]) -> None:
     """Whatever is asked for, given back and cancelled in any order."""
     asyncio.run(_play(steps))

@@ -132,3 +132,28 @@ def test_a_client_that_closes_after_a_loss_tells_that_messages_may_be_stored() -
     first, second = asyncio.run(run())
     assert isinstance(first, OutcomeUnknownError)
     assert isinstance(second, ClosedError)
+
+
+async def test_sending_makes_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor a timer for each message: what is not made costs nothing."""
+    server = ModelServer(iter([]))
+    producer = Producer(lambda: server, "t", BytesCodec(), ProducerSettings())  # type: ignore[arg-type, return-value]
+    async with producer:
+        loop = asyncio.get_running_loop()
+        made: list[str] = []
+        with monkeypatch.context() as patch:
+            for name in ("create_task", "call_later", "call_at"):
+                patch.setattr(loop, name, _noting(getattr(loop, name), made))
+            futures = [await producer.send(b"v") for _ in range(1_000)]
+            await asyncio.sleep(0)
+        assert made == ["call_later", "call_at"], "one timer watches over the oldest message"
+        await producer.flush()
+        assert all(future.done() for future in futures)
+
+
+def _noting(function: Any, made: list[str]) -> Any:
+    def call(*args: Any, **options: Any) -> Any:
+        made.append(function.__name__)
+        return function(*args, **options)
+
+    return call
