@@ -36,6 +36,7 @@ RATIOS = (
     ("Producer.send_and_wait, one by one", "topic send 1", "send 1", 0.6),
     ("GroupConsumer, read 500 and ack", "consume", "redis-py consume", 1.3),
     ("Consumer, each handed out and acked", "consume topic", "consume", 0.6),
+    ("Runner, each handled and acked", "run topic", "consume", 0.6),
     ("driver, read 500 and ack", "consume driver", "redis-py consume", 1.7),
     ("harness, publish only", "harness publish", "redis-benchmark", 0.75),
     ("harness, in and out, 1 group", "harness in and out", "redis-benchmark", 0.45),
@@ -83,6 +84,7 @@ def one_round(server: PrivateServer) -> dict[str, float]:
     found["redis-py consume"] = uvloop.run(library.consume_redis_py(url))
     found["consume"] = uvloop.run(library.consume_ours(url))
     found["consume topic"] = uvloop.run(library.consume_topic(url))
+    found["run topic"] = uvloop.run(library.run_topic(url))
     found["consume driver"] = uvloop.run(library.consume_driver(url))
     flat = asyncio.run(harness.trial(url, groups=0))
     found["harness publish"], found["cpu us"], found["growth mib"] = flat.sent, flat.cpu_us, flat.growth / 2**20

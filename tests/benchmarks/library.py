@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from ombdriver import GroupManager, MQClient, MQProducer, Retention
+from ombdriver import GroupManager, Message, MQClient, MQProducer, Retention
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.drivers.redis_streams import open_driver
 from ombdriver.messaging.topics.settings import OnUnknown
@@ -141,6 +141,27 @@ async def consume_topic(url: str) -> float:
                 if got == FILLED:
                     break
             await consumer.flush()
+            return got / (time.perf_counter() - start)
+
+
+async def run_topic(url: str) -> float:
+    """Messages per second through a `Runner` whose handler looks at each message."""
+    async with await filled(url, "value") as client:
+        await client.delete("{filled:0}")
+        await client.rename("filled", "{filled:0}")
+        async with MQClient(redis_url=url) as ours:
+            runner = ours.runner("filled", "g")
+            got = 0
+
+            @runner.handler
+            async def handle(message: Message[bytes]) -> None:
+                nonlocal got
+                got += len(message.value) == len(PAYLOAD)
+                if got == FILLED:
+                    runner.stop()
+
+            start = time.perf_counter()
+            await runner.run(signals=False)
             return got / (time.perf_counter() - start)
 
 

@@ -6,7 +6,6 @@ Stands on the session of a consumer, which knows the ids of all that is held, it
 import asyncio
 from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -31,31 +30,36 @@ class State(Enum):
     BEGUN = "the handler has it, or had it"
 
 
-@dataclass(slots=True, eq=False)
+COUNTED, UNCOUNTED, BEGUN = State.COUNTED, State.UNCOUNTED, State.BEGUN
+_NO_RANK = (0, 0)
+
+
 class Work:
-    """One message in hand.
+    """One message in hand. Every message gets one, so what is the same for most is kept by the class.
 
     Attributes:
         message: what the handler is given.
         lane: see `lanes.Laned`.
         rank: see `lanes.Laned`.
         state: of its delivery.
-        busy: a handler has it, or what comes before and after is done with it.
         taken_over: it was not read but reclaimed, or was due.
+        busy: a handler has it, or what comes before and after is done with it.
         reason: why it was given up, once it was; until the server has taken that in.
         error: what its last failure said.
         timer: of its retry.
     """
 
-    message: Message[Any]
-    lane: Hashable | None
-    rank: tuple[int, int]
-    state: State
-    taken_over: bool = False
-    busy: bool = False
+    taken_over = False
+    busy = False
     reason: str | None = None
-    error: str = ""
+    error = ""
     timer: asyncio.TimerHandle | None = None
+
+    def __init__(self, message: Message[Any], lane: Hashable | None, rank: tuple[int, int], state: State) -> None:
+        self.message, self.lane, self.rank, self.state = message, lane, rank, state
+
+    def __repr__(self) -> str:
+        return f"<Work {self.message!r} {self.state.name}{' busy' if self.busy else ''}>"
 
 
 class Custody:
@@ -77,7 +81,8 @@ class Custody:
         self._works: set[Work] = set()
         self._taken_over = 0
         self._looking: deque[asyncio.Future[None]] = deque()
-        self._room = asyncio.Event()
+        self._waking = False
+        self._may_read, self._may_take_over = asyncio.Event(), asyncio.Event()
         self.lanes: Lanes[Work] = Lanes()
         self.lost = 0
 
@@ -87,20 +92,25 @@ class Custody:
     def __len__(self) -> int:
         return len(self._works)
 
+    @property
+    def at_work(self) -> int:
+        """How many a handler has at this moment."""
+        return sum(work.busy and work.state is BEGUN for work in self._works)
+
     # -- in --------------------------------------------------------------------------------------------------------
 
     async def room_to_read(self) -> int:
         """Waits until more may be read, and gives how many."""
-        while len(self._works) - self._taken_over > self._low:
-            self._room.clear()
-            await self._room.wait()
-        return self._high - (len(self._works) - self._taken_over)
+        while (read := len(self._works) - self._taken_over) > self._low:
+            self._may_read.clear()
+            await self._may_read.wait()
+        return self._high - read
 
     async def room_to_take_over(self) -> int:
         """Waits until more may be reclaimed, and gives how many."""
         while self._taken_over > self._low:
-            self._room.clear()
-            await self._room.wait()
+            self._may_take_over.clear()
+            await self._may_take_over.wait()
         return self._high - self._taken_over
 
     async def take_in(self, messages: Sequence[Message[Any]]) -> None:
@@ -113,19 +123,20 @@ class Custody:
         for message in messages:
             if message.delivery_count > 1:
                 again.setdefault(message._partition, []).append(message._entry_id)
-        uncounted: set[tuple[int, bytes]] = set()
+        uncounted: set[tuple[Partition, bytes]] = set()
         try:
             for partition, ids in again.items():
                 kept = await own.keep(self._session.member, partition, ids, undelivered=True)
-                uncounted.update((partition.number, each) for each in kept)
+                uncounted.update((partition, each) for each in kept)
         finally:  # whatever comes in between, they are in hand
             for message in messages:
-                if message.is_lost:
+                if message._state == LOST:
                     continue  # while it was in the buffer
-                is_counted = (message.partition, message._entry_id) not in uncounted
-                if not is_counted:
+                state = COUNTED
+                if uncounted and (message._partition, message._entry_id) in uncounted:
                     message.delivery_count -= 1
-                self._put(message, State.COUNTED if is_counted else State.UNCOUNTED, self._lane(message))
+                    state = UNCOUNTED
+                self._put(message, state, self._lane(message) if self._by_key else None)
 
     def take_over(self, partition: Partition, claimed: Iterable[Claimed]) -> None:
         """Takes what was reclaimed or was due; an entry that is in hand already is passed over."""
@@ -135,23 +146,22 @@ class Custody:
             message: Message[Any] = Message(self._session.settler, partition, each.id, each.fields, each.deliveries)
             partition.held.add(each.id)
             partition.nacked.discard(each.id)
-            lane = self._lane(message)
+            lane = self._lane(message) if self._by_key else None
             if lane is None and each.deliveries > 1:
                 lane = SUSPECTS
             self._taken_over += 1
-            self._put(message, State.UNCOUNTED, lane, taken_over=True)
+            self._put(message, UNCOUNTED, lane).taken_over = True
 
     def _lane(self, message: Message[Any]) -> Hashable | None:
-        if not self._by_key:
-            return None
         fields = message._fields
         return fields[3] if len(fields) > 3 and fields[2] == KEY else message.key  # where our producers put it
 
-    def _put(self, message: Message[Any], state: State, lane: Hashable | None, taken_over: bool = False) -> None:
-        work = Work(message, lane, parts_of(message._entry_id) if lane is not None else (0, 0), state, taken_over)
+    def _put(self, message: Message[Any], state: State, lane: Hashable | None) -> Work:
+        work = Work(message, lane, _NO_RANK if lane is None else parts_of(message._entry_id), state)
         self._works.add(work)
         if self.lanes.put(work) and self._looking:
             self._wake()
+        return work
 
     # -- handling --------------------------------------------------------------------------------------------------
 
@@ -160,6 +170,8 @@ class Custody:
         work = self.lanes.take()
         if work is not None:
             work.busy = True
+            if self._looking and self.lanes.ready:
+                self._wake()
         return work
 
     async def next(self) -> Work:
@@ -172,10 +184,17 @@ class Custody:
             finally:
                 if looking.cancelled():
                     self._looking.remove(looking)
+                else:
+                    self._waking = False
         return work
 
     def _wake(self) -> None:
-        if self._looking:
+        """Wakes one of those that look for a message; it wakes the next one, if there is more than it takes.
+
+        So handlers that are done at once leave the others asleep.
+        """
+        if self._looking and not self._waking:
+            self._waking = True
             self._looking.popleft().set_result(None)
 
     def later(self, work: Work, delay_s: float) -> None:
@@ -196,9 +215,12 @@ class Custody:
 
     def _forget(self, work: Work) -> None:
         self._works.remove(work)
-        self._taken_over -= work.taken_over
-        if self._taken_over <= self._low or len(self._works) - self._taken_over <= self._low:
-            self._room.set()
+        if work.taken_over:
+            self._taken_over -= 1
+            if self._taken_over <= self._low:
+                self._may_take_over.set()
+        elif len(self._works) - self._taken_over <= self._low:
+            self._may_read.set()
 
     # -- out -------------------------------------------------------------------------------------------------------
 
@@ -243,7 +265,7 @@ class Custody:
         for work in list(works):
             partition, entry_id = work.message._partition, work.message._entry_id
             if not work.message.is_settled and not work.message.is_lost:
-                by.setdefault((partition, work.state is State.COUNTED), []).append(entry_id)
+                by.setdefault((partition, work.state is COUNTED), []).append(entry_id)
             partition.held.discard(entry_id)
             self._works.discard(work)
         member, given = self._session.member, 0

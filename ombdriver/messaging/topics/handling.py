@@ -10,9 +10,9 @@ from redis.exceptions import RedisError
 
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.topics import dead_letters, leases, postponing
-from ombdriver.messaging.topics.custody import SUSPECTS, Custody, State, Work
+from ombdriver.messaging.topics.custody import BEGUN, COUNTED, SUSPECTS, UNCOUNTED, Custody, Work
 from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy
-from ombdriver.messaging.topics.message import GIVEN_BACK, REJECTED, Message
+from ombdriver.messaging.topics.message import GIVEN_BACK, LOST, REJECTED, Message
 from ombdriver.messaging.topics.retry import RetryPolicy
 from ombdriver.messaging.topics.session import Session
 
@@ -22,7 +22,7 @@ Handler = Callable[[Message[Any]], Awaitable[object]]
 """Handles one message: what it returns is ignored, what it raises is a failure."""
 AGAIN_S = 1.0
 """When the server could not be told something about a message, it is tried again so many seconds later."""
-BREATH = 16
+BREATH = 32
 """After so many messages in a row a handler that never waits for anything lets the event loop go round."""
 
 
@@ -50,7 +50,6 @@ class Handling:
 
     Attributes:
         outcomes: counted.
-        running: handlers at work at this moment.
     """
 
     def __init__(
@@ -68,7 +67,6 @@ class Handling:
         self._busy = 0
         self._idle = asyncio.Event()
         self.outcomes = Outcomes()
-        self.running = 0
 
     def stop(self) -> None:
         """No message is begun any more; `work` ends with the one that it has."""
@@ -105,18 +103,17 @@ class Handling:
         message = work.message
         if work.reason is not None:
             return await self._give_up(work, work.reason)
-        if not self._retry.allows(message.delivery_count + (work.state is State.UNCOUNTED)):
+        if not self._retry.allows(message.delivery_count + (work.state is UNCOUNTED)):
             return await self._give_up(work, work.error or "it was never handled to the end: its consumers died")
-        if work.state is State.UNCOUNTED:
+        if work.state is UNCOUNTED:
             count = await leases.begin(self._member, message._partition, message._entry_id)
             if count is None:
                 self._custody.lose(message._partition, message._entry_id)
                 return self._custody.done(work)
             message.delivery_count = count
-            work.state = State.COUNTED
+            work.state = COUNTED
             self.outcomes.redelivered += 1
-        work.state = State.BEGUN
-        self.running += 1
+        work.state = BEGUN
         try:
             await self._handler(message)
         except asyncio.CancelledError as error:
@@ -126,10 +123,8 @@ class Handling:
             return await self._failed(work, error)  # something that the handler waited for was cancelled
         except Exception as error:
             return await self._failed(work, error)
-        finally:
-            self.running -= 1
         self.outcomes.handled += 1
-        if not message.is_settled:
+        if message._state <= LOST:  # else its handler has settled it
             message.ack()
         if work.lane == SUSPECTS:
             await self._acks.flush()  # the next one may kill the process, and this one would have no delivery left
@@ -149,12 +144,12 @@ class Handling:
         if not self._stopping:
             if work.lane is None and delay_s * 1000 > self._member.visibility_ms:
                 return await self._postpone(work, delay_s)
-            work.state = State.UNCOUNTED
+            work.state = UNCOUNTED
             self._custody.later(work, delay_s)
         return None  # when stopping it is given back with the rest
 
     async def _postpone(self, work: Work, delay_s: float) -> None:
-        work.state = State.UNCOUNTED
+        work.state = UNCOUNTED
         await self.delay(work.message, delay_s)
         self._settler._settle(work.message, GIVEN_BACK)
         self.outcomes.postponed += 1

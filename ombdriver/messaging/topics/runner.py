@@ -160,7 +160,7 @@ class Runner(Generic[Value]):
             deleted=shift.reclaimer.statistics.deleted,
             lost=custody.lost,
             returned=shift.returned,
-            running=handling.running,
+            running=custody.at_work,
             in_hand=len(custody),
             consumer=self._consumer.statistics(),
         )

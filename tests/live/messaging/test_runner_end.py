@@ -238,7 +238,7 @@ async def test_a_runner_that_is_cancelled_leaves_its_messages_pending(
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert sorted(cancelled) == ids[:2]
+    assert set(cancelled) == set(ids[:2])
     assert {count for _, count in list((await holds(raw)).values())[:2]} == {1}
     assert min([await idle_ms(raw, each) for each in await holds(raw)]) >= 30_000
 
