@@ -268,10 +268,14 @@ class Custody:
                 by.setdefault((partition, work.state is COUNTED), []).append(entry_id)
             partition.held.discard(entry_id)
             self._works.discard(work)
-        member, given = self._session.member, 0
-        for (partition, undelivered), ids in by.items():
-            given += len(await own.keep(member, partition, ids, member.visibility_ms, undelivered=undelivered))
-        return given
+        member = self._session.member
+        kept = await asyncio.gather(
+            *(
+                own.keep(member, partition, ids, member.visibility_ms, undelivered=undelivered)
+                for (partition, undelivered), ids in by.items()
+            )
+        )
+        return sum(map(len, kept))
 
     def waiting(self) -> list[Work]:
         """Those that nobody is busy with."""

@@ -70,7 +70,6 @@ class Reclaimer:
 
     Args:
         member: for whom.
-        partitions: where.
         room: waits until this member can take more, and gives how many.
         accept: is given what was taken of a partition.
         lease_ms: for how long after a step nobody else of the group sweeps that partition; None for an eighth of the
@@ -80,21 +79,20 @@ class Reclaimer:
     def __init__(
         self,
         member: Member,
-        partitions: Iterable[Partition],
         *,
         room: Callable[[], Awaitable[int]],
         accept: Callable[[Partition, list[Claimed]], None],
         lease_ms: int | None = None,
     ) -> None:
         self._member = member
-        self._cursors = dict.fromkeys(partitions, START)
+        self._cursors: dict[Partition, bytes] = {}
         self._room, self._accept = room, accept
         self._lease_ms = max(1, member.visibility_ms // 8) if lease_ms is None else lease_ms
         self.statistics = ReclaimStatistics()
 
-    async def sweep(self) -> None:
-        """One round over all partitions, each from where the last round of it stopped."""
-        for partition in self._cursors:
+    async def sweep(self, partitions: Iterable[Partition]) -> None:
+        """One round over partitions, each from where the last round of it stopped."""
+        for partition in partitions:
             while await self._step(partition, min(COUNT, await self._room())):
                 pass
 
@@ -103,7 +101,8 @@ class Reclaimer:
         member = self._member
         sweeper = helper_key(partition.key, "sweep", member.group.decode())
         keys = (partition.key, sweeper, delayed_key(member, partition))
-        arguments = (member.visibility_ms, self._cursors[partition], count, self._lease_ms, ASIDE)
+        cursor = self._cursors.get(partition, START)
+        arguments = (member.visibility_ms, cursor, count, self._lease_ms, ASIDE)
         try:
             reply = await _CLAIM.run_for(member, keys, *arguments)
         except ResponseError as error:

@@ -8,6 +8,7 @@ acknowledgements go last.
 import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine, Iterable
+from functools import partial
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -17,6 +18,7 @@ from ombdriver.messaging.topics import delayed, janitor, leases, postponing
 from ombdriver.messaging.topics.consumer import Consumer
 from ombdriver.messaging.topics.custody import Custody, Work
 from ombdriver.messaging.topics.handling import Handling
+from ombdriver.messaging.topics.partition import Partition
 from ombdriver.messaging.topics.periodic import every
 from ombdriver.messaging.topics.reclaiming import Reclaimer
 from ombdriver.messaging.topics.runner_settings import RunnerSettings
@@ -56,9 +58,7 @@ class Shift:
         self._consumer, self._session = consumer, session
         self._custody, self._handling = custody, handling
         self._settings = settings
-        self.reclaimer = Reclaimer(
-            session.member, session.partitions, room=custody.room_to_take_over, accept=custody.take_over
-        )
+        self.reclaimer = Reclaimer(session.member, room=custody.room_to_take_over, accept=custody.take_over)
         self.returned = 0
 
     async def run(self, stop: asyncio.Event, halt: asyncio.Event) -> None:
@@ -70,14 +70,15 @@ class Shift:
         """
         settings = self._settings
         visibility_s, drain_s = settings.visibility_timeout_ms / 1000, settings.drain_timeout_s
-        partitions = self._session.partitions
-        renewing = [_task(every(visibility_s / 3, self._renew, "renewing the hold on messages"))]
-        taking = [
-            _task(self._read()),
-            _task(every(visibility_s / 4, self.reclaimer.sweep, "reclaiming")),
-            _task(every(MOVE_EVERY_S * max(1, len(partitions) / 100), self._take_due, "looking for what is due")),
-            _task(every(max(1.0, settings.dead_after_s / 4), self._remove_dead, "removing dead consumers")),
-        ]
+        renewing, taking = [], [_task(self._read())]
+        for place in self._places():
+            renewing.append(_task(every(visibility_s / 3, partial(self._renew, place), "renewing the hold")))
+            rounds = (
+                (visibility_s / 4, self.reclaimer.sweep, "reclaiming"),
+                (MOVE_EVERY_S * max(1, len(place) / 100), self._take_due, "looking for what is due"),
+                (max(1.0, settings.dead_after_s / 4), self._remove_dead, "removing dead consumers"),
+            )
+            taking += [_task(every(every_s, partial(work, place), what)) for every_s, work, what in rounds]
         working = [_task(self._handling.work()) for _ in range(settings.concurrency)]
         try:
             await _first([stop.wait(), halt.wait()], [*renewing, *taking, *working])
@@ -107,11 +108,16 @@ class Shift:
             except RedisError as error:
                 logger.error("%r: %s", consumer, error)  # it goes on, with a back-off of its own
 
-    async def _renew(self) -> None:
-        await leases.renew_all(self._session.member, self._session.partitions, self._custody.lose)
+    def _places(self) -> list[list[Partition]]:
+        """The partitions by what one server has, so that one that does not answer holds up no other."""
+        by_key = {partition.key: partition for partition in self._session.partitions}
+        return [[by_key[key] for key in keys] for keys in self._session.member.channels.same_node(by_key)]
 
-    async def _take_due(self) -> None:
-        member, partitions = self._session.member, self._session.partitions
+    async def _renew(self, partitions: list[Partition]) -> None:
+        await leases.renew_all(self._session.member, partitions, self._custody.lose)
+
+    async def _take_due(self, partitions: list[Partition]) -> None:
+        member = self._session.member
         await delayed.move_due(member.channels, [partition.key for partition in partitions])
         for partition in partitions:
             room = await self._custody.room_to_take_over()
@@ -119,8 +125,8 @@ class Shift:
                 self._custody.take_over(partition, due)
                 room = await self._custody.room_to_take_over()
 
-    async def _remove_dead(self) -> None:
-        for partition in self._session.partitions:
+    async def _remove_dead(self, partitions: list[Partition]) -> None:
+        for partition in partitions:
             await janitor.remove_dead(self._session.member, partition, int(self._settings.dead_after_s * 1000))
 
     async def _give_back(self, works: list[Work]) -> None:
@@ -128,8 +134,7 @@ class Shift:
         try:
             async with asyncio.timeout(END_S):
                 self.returned += await self._custody.give_back(works)
-                for partition in self._session.partitions:
-                    await self._session._give_back(partition)
+                await asyncio.gather(*map(self._session._give_back, self._session.partitions))
         except (RedisError, OSError, TimeoutError) as error:
             logger.warning("what was not handled could not be given back, and comes to others later: %s", error)
 

@@ -53,7 +53,7 @@ async def test_what_a_dead_consumer_holds_is_reclaimed_and_then_it_goes(
         return 100
 
     assert await remove_dead(me, PARTITION, 0) == []
-    await Reclaimer(me, [PARTITION], room=room, accept=lambda _, new: taken.extend(new)).sweep()
+    await Reclaimer(me, room=room, accept=lambda _, new: taken.extend(new)).sweep([PARTITION])
 
     assert await remove_dead(me, PARTITION, 0) == [b"dead"]
     assert [one.id for one in taken] == ids

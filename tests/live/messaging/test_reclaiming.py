@@ -31,7 +31,6 @@ def reclaimer(who: Member, into: list[Claimed], room: int = 1_000_000, lease_ms:
 
     return Reclaimer(
         who,
-        [PARTITION],
         room=room_left,
         accept=lambda _, entries: into.extend(entries),
         lease_ms=lease_ms,
@@ -44,7 +43,7 @@ async def test_stale_entries_are_taken_and_fresh_ones_are_left(client: MQClient,
     await abandon(raw, stale, "dead")
     taken: list[Claimed] = []
 
-    await reclaimer(member(client, "me"), taken).sweep()
+    await reclaimer(member(client, "me"), taken).sweep([PARTITION])
 
     assert taken == [Claimed(one, 1, [b"value", b"%d" % n]) for n, one in enumerate(stale)]
     assert await holds(raw) == {**dict.fromkeys(stale, ("me", 1)), fresh: ("dead", 1)}
@@ -57,7 +56,7 @@ async def test_a_hundred_thousand_entries_are_taken_in_one_round(client: MQClien
     taken: list[Claimed] = []
     sweeping = reclaimer(member(client, "me"), taken)
 
-    await sweeping.sweep()
+    await sweeping.sweep([PARTITION])
 
     assert [one.id for one in taken] == ids
     assert [one.fields[1] for one in taken] == [b"%d" % n for n in range(100_000)]
@@ -72,20 +71,20 @@ async def test_one_member_sweeps_at_a_time(client: MQClient, raw: redis.asyncio.
     second: list[Claimed] = []
     other = reclaimer(member(client, "other"), second)
 
-    await reclaimer(member(client, "me"), first, lease_ms=60_000).sweep()
+    await reclaimer(member(client, "me"), first, lease_ms=60_000).sweep([PARTITION])
     await abandon(raw, [one.id for one in first], "me")
-    await other.sweep()
+    await other.sweep([PARTITION])
     assert (len(first), second) == (3, [])
 
     await raw.delete(b"{t:0}:sweep:g")
-    await other.sweep()
+    await other.sweep([PARTITION])
     assert [one.id for one in second] == [one.id for one in first]
 
 
 async def test_the_sweepers_lease_ends_by_itself(client: MQClient, raw: redis.asyncio.Redis) -> None:
     """So a sweeper that dies holds nobody up for long."""
     await abandon(raw, await deliver(raw, 1, "dead"), "dead")
-    await reclaimer(member(client, "me"), [], lease_ms=50).sweep()
+    await reclaimer(member(client, "me"), [], lease_ms=50).sweep([PARTITION])
 
     await until(lambda: _is_gone(raw))
 
@@ -106,7 +105,7 @@ async def test_a_round_takes_no_more_than_there_is_room_for(client: MQClient, ra
         steps.append(len(taken))
         return next(rooms)
 
-    await Reclaimer(member(client, "me"), [PARTITION], room=room, accept=lambda _, new: taken.extend(new)).sweep()
+    await Reclaimer(member(client, "me"), room=room, accept=lambda _, new: taken.extend(new)).sweep([PARTITION])
 
     assert [one.id for one in taken] == ids
     assert steps[:4] == [0, 30, 130, 230]
@@ -125,13 +124,13 @@ async def test_a_cancelled_round_goes_on_where_it_stopped(client: MQClient, raw:
             await asyncio.Future()
         return 100
 
-    sweeping = Reclaimer(member(client, "me"), [PARTITION], room=room, accept=lambda _, new: taken.extend(new))
-    round_ = asyncio.create_task(sweeping.sweep())
+    sweeping = Reclaimer(member(client, "me"), room=room, accept=lambda _, new: taken.extend(new))
+    round_ = asyncio.create_task(sweeping.sweep([PARTITION]))
     await waits.wait()
     round_.cancel()
     await asyncio.wait([round_])
     taken.append(Claimed(b"", 0, []))  # no more than 100 now
-    await sweeping.sweep()
+    await sweeping.sweep([PARTITION])
 
     assert [one.id for one in taken if one.id] == ids
 
@@ -147,7 +146,7 @@ async def test_entries_that_were_trimmed_while_pending_are_acknowledged(
     sweeping = reclaimer(member(client, "me"), taken)
 
     with caplog.at_level(logging.WARNING):
-        await sweeping.sweep()
+        await sweeping.sweep([PARTITION])
 
     assert [one.id for one in taken] == ids[3:]
     assert await holds(raw) == dict.fromkeys(ids[3:], ("me", 1))
@@ -158,9 +157,9 @@ async def test_entries_that_were_trimmed_while_pending_are_acknowledged(
 async def test_nothing_to_sweep_is_no_error(client: MQClient, raw: redis.asyncio.Redis) -> None:
     """No stream, or no group: whoever reads makes them."""
     taken: list[Claimed] = []
-    await reclaimer(member(client, "me"), taken).sweep()
+    await reclaimer(member(client, "me"), taken).sweep([PARTITION])
     await raw.xadd(STREAM, {"value": "0"})
-    await reclaimer(member(client, "me"), taken).sweep()
+    await reclaimer(member(client, "me"), taken).sweep([PARTITION])
 
     assert taken == []
 
@@ -173,7 +172,7 @@ async def test_a_postponed_entry_is_nobodys_until_it_is_due(client: MQClient, ra
     await abandon(raw, [entry], "postponed")
     taken: list[Claimed] = []
 
-    await reclaimer(me, taken).sweep()
+    await reclaimer(me, taken).sweep([PARTITION])
 
     assert (taken, await postponing.take_due(me, PARTITION)) == ([], [])
     assert await holds(raw) == {entry: ("postponed", 1)}

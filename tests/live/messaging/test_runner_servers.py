@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import redis.asyncio
 from pending import STREAM, abandon, deliver
+from redis.crc import key_slot
 from running import met, running, send, settled
 from topologies import Cluster, until
 
-from ombdriver import MQClient, Topic
+from ombdriver import MQClient, Runner, Topic
 from ombdriver.messaging.topics.message import Message
 from ombdriver.messaging.topics.retry import RetryPolicy
 
@@ -129,6 +130,58 @@ async def _count_is(ask: Callable[[], Awaitable[int]], expected: int) -> bool:
 
 async def _is_idle(statistics: Callable[[], object], count: Callable[[], Awaitable[int]], expected: int) -> bool:
     return statistics().dead_lettered == 16 and await count() == expected  # type: ignore[attr-defined]
+
+
+async def test_a_server_that_hangs_makes_nothing_of_others_come_twice(three: Cluster) -> None:
+    """The hold on what they have is renewed meanwhile, and each is swept by itself."""
+    topic = Topic("orders", 8)
+    seen: Counter[str] = Counter()
+    go_on = asyncio.Event()
+
+    async def handle(message: Message[bytes]) -> None:
+        seen[message.stream] += 1
+        await go_on.wait()
+
+    async def work(name: str) -> None:
+        runner = client.runner(topic, "g", name, block_ms=50, visibility_timeout_ms=600, drain_timeout_s=5)
+        runners[name] = runner
+        runner.handler(handle)
+        await runner.run(signals=False)
+
+    runners: dict[str, Runner[bytes]] = {}
+    async with MQClient(redis_url=three.url) as client:
+        for partition in range(8):
+            await client.delayed(topic).send(b"", 0, key=_key_of(topic, partition))
+        tasks = [asyncio.create_task(work("one"))]
+        await until(lambda: met(len(seen) == 8))
+        tasks.append(asyncio.create_task(work("other")))
+        await until(lambda: met("other" in runners and runners["other"]._parts is not None))
+        stuck = three.raw[0]
+        theirs = {key for key in topic.keys if key_slot(key.encode()) not in await _slots_of(stuck)}
+        assert 0 < len(theirs) < 8
+        await stuck.execute_command("CLIENT", "PAUSE", 3_000, "ALL")
+        before = _sweeps(runners["other"])
+        await until(lambda: met(_sweeps(runners["other"]) > before + 60))
+        assert {stream: seen[stream] for stream in theirs} == dict.fromkeys(theirs, 1)
+        go_on.set()
+        await until(stuck.ping)
+        for runner in runners.values():
+            runner.stop()
+        await asyncio.gather(*tasks)
+
+
+def _key_of(topic: Topic, partition: int) -> str:
+    return next(f"k{n}" for n in range(1_000) if topic.partition_of(f"k{n}") == partition)
+
+
+async def _slots_of(server: redis.asyncio.Redis) -> set[int]:
+    (mine,) = [line for line in (await server.execute_command("CLUSTER NODES")).items() if "myself" in line[1]["flags"]]
+    return {slot for low, high in mine[1]["slots"] for slot in range(int(low), int(high) + 1)}
+
+
+def _sweeps(runner: Runner[bytes]) -> int:
+    assert runner._parts is not None
+    return runner._parts[2].reclaimer.statistics.sweeps
 
 
 async def test_a_consumer_with_a_lasting_name_goes_on_with_what_it_had(
