@@ -159,12 +159,14 @@ async def test_a_server_that_hangs_makes_nothing_of_others_come_twice(three: Clu
         stuck = three.raw[0]
         theirs = {key for key in topic.keys if key_slot(key.encode()) not in await _slots_of(stuck)}
         assert 0 < len(theirs) < 8
-        await stuck.execute_command("CLIENT", "PAUSE", 3_000, "ALL")
+        await stuck.execute_command("CLIENT", "PAUSE", 6_000, "ALL")
+        answer = asyncio.create_task(stuck.ping())
         before = _sweeps(runners["other"])
         await until(lambda: met(_sweeps(runners["other"]) > before + 60))
+        assert not answer.done(), "the others were swept for more than the visibility time-out while it hung"
         assert {stream: seen[stream] for stream in theirs} == dict.fromkeys(theirs, 1)
         go_on.set()
-        await until(stuck.ping)
+        await answer
         for runner in runners.values():
             runner.stop()
         await asyncio.gather(*tasks)
