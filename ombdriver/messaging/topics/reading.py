@@ -134,6 +134,7 @@ class Reading:
 
     def _receive(self, partition: Partition, entries: list[Any]) -> None:
         """Hands over entries that are new to the group; they rise, save after it was set back."""
+        self._room.fit(sum(map(len, entries[-1][1])))
         if not is_after(entries[0][0], partition.last):
             entries = [entry for entry in entries if not self._has(partition, entry[0])]
         if entries:

@@ -16,7 +16,7 @@ from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.inbox import Inbox
 from ombdriver.messaging.topics.intake import Intake
 from ombdriver.messaging.topics.member import Member
-from ombdriver.messaging.topics.partition import Partition, Room
+from ombdriver.messaging.topics.partition import BUFFER_BYTES, Partition, Room
 from ombdriver.messaging.topics.positions import is_after
 from ombdriver.messaging.topics.reading import Reading
 from ombdriver.messaging.topics.returns import Returns
@@ -63,7 +63,7 @@ class Session:
         self.settler = self.intake.settler = Settler(member, codec, self.acks, self._returns)
         by_key = {partition.key: partition for partition in partitions}
         places = member.channels.same_node(by_key)
-        rooms = [Room(max(1, prefetch // len(places))) for _ in places]
+        rooms = [Room(max(1, prefetch // len(places)), BUFFER_BYTES // len(places)) for _ in places]
         self._readings = [
             Reading(member, [by_key[key] for key in keys], room, self.intake, block_ms)
             for keys, room in zip(places, rooms, strict=True)

@@ -133,6 +133,19 @@ async def test_prefetch_bounds_what_is_buffered(server_url: str, raw: redis.asyn
         assert consumer.statistics().held == 300
 
 
+async def test_large_messages_are_buffered_by_their_size(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """No more than about 16 MiB of them, whatever the prefetch is; the first read is small, since it can't know."""
+    for _ in range(60):
+        await raw.xadd("{t:0}", {"value": bytes(1 << 20)})
+    async with MQClient(redis_url=server_url) as client, client.consumer("t", "g", prefetch=1_000) as consumer:
+        most = 0
+        for _ in range(60):
+            message = await consumer.getone()
+            most = max(most, consumer.statistics().buffered)
+            await message.ack()
+        assert most < 32
+
+
 async def test_a_message_that_is_given_back_comes_again(server_url: str, raw: redis.asyncio.Redis) -> None:
     """After its delay, counted as one more delivery; not before the others."""
     await store(raw, [0, 1])
