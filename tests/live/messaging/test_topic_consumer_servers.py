@@ -125,8 +125,7 @@ async def test_a_failover_in_a_cluster(engine: str, how: str) -> None:
         await until(lambda: consuming.has(wanted))
         await consuming.close()
         again = consuming.found.total() - len(consuming.found)
-        assert again <= consuming.consumer.statistics().received - len(wanted)
-        assert again <= 1_000, "no more than was in flight, or acknowledged and not replicated yet"
+        assert again <= 256 + 512, "no more than is buffered, and acknowledgements that travel together"
 
 
 async def test_a_failover_behind_sentinels(engine: str) -> None:
