@@ -19,11 +19,14 @@ from ombdriver.messaging.topics.member import Member
 from ombdriver.messaging.topics.partition import BUFFER_BYTES, Partition, Room
 from ombdriver.messaging.topics.positions import is_after
 from ombdriver.messaging.topics.reading import Reading
+from ombdriver.messaging.topics.reads import BlockingReads, PolledReads, Reads
 from ombdriver.messaging.topics.returns import Returns
 from ombdriver.messaging.topics.settling import Settler
 
 logger = logging.getLogger(__name__)
 
+CONNECTIONS = 64
+"""A consumer of partitions in more slots of a cluster than this polls them, in place of a connection for each."""
 CLOSE_S = 10.0
 """How long closing waits for the server, all in all."""
 
@@ -65,10 +68,13 @@ class Session:
         places = member.channels.same_node(by_key)
         rooms = [Room(max(1, prefetch // len(places)), BUFFER_BYTES // len(places)) for _ in places]
         self._readings = [
-            Reading(member, [by_key[key] for key in keys], room, self.intake, block_ms)
+            Reading(member, [by_key[key] for key in keys], room, self.intake, self._way(keys[0], len(places), block_ms))
             for keys, room in zip(places, rooms, strict=True)
         ]
         self._tasks = [asyncio.get_running_loop().create_task(reading.run()) for reading in self._readings]
+
+    def _way(self, key: bytes, places: int, block_ms: int) -> Reads:
+        return BlockingReads(self.member, key, block_ms) if places <= CONNECTIONS else PolledReads(self.member, key)
 
     def resume(self, partitions: Sequence[Partition]) -> None:
         """See `Consumer.resume`."""
