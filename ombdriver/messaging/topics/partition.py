@@ -64,12 +64,26 @@ class Partition:
         noted: acknowledged, and not sent yet.
         sent: batches of acknowledgements that were sent and are not answered.
         aside: messages that wait because the partition is paused.
-        last: the highest id that was given out to this member as new; a lost reply held only higher ones.
+        last: how far the group was given entries, as far as this member knows; a lost reply held only higher ones.
+        highest: the highest id that this member was ever given; what is above is not known here.
         paused: nothing is read or handed out.
         room: how much more may be buffered, of it and those that are read with it.
     """
 
-    __slots__ = ("aside", "held", "key", "last", "nacked", "noted", "number", "paused", "room", "sent", "stream")
+    __slots__ = (
+        "aside",
+        "held",
+        "highest",
+        "key",
+        "last",
+        "nacked",
+        "noted",
+        "number",
+        "paused",
+        "room",
+        "sent",
+        "stream",
+    )
 
     def __init__(self, number: int, stream: str) -> None:
         self.number, self.stream, self.key = number, stream, stream.encode()
@@ -78,7 +92,7 @@ class Partition:
         self.noted: list[bytes] = []
         self.sent: list[list[bytes]] = []
         self.aside: list[Message[Any]] = []
-        self.last = b"0-0"
+        self.last = self.highest = b"0-0"
         self.paused = False
         self.room = Room(1)
 

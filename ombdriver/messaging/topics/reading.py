@@ -122,11 +122,14 @@ class Reading:
     def _receive(self, partition: Partition, entries: list[Any]) -> None:
         """Hands over entries that are new to the group; they rise, save after it was set back."""
         self._room.fit(sum(map(len, entries[-1][1])))
-        if not is_after(entries[0][0], partition.last):
+        end = entries[-1][0]
+        if not is_after(entries[0][0], partition.highest):
             entries = [entry for entry in entries if not self._has(partition, entry[0])]
+        if is_after(end, partition.last):
+            partition.last = end
+        if is_after(end, partition.highest):
+            partition.highest = end
         if entries:
-            if is_after(entries[-1][0], partition.last):
-                partition.last = entries[-1][0]
             self._taker.deliver(partition, entries)
 
     def _has(self, partition: Partition, entry_id: bytes) -> bool:

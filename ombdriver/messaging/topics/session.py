@@ -88,6 +88,7 @@ class Session:
             reading.hold()
         try:
             await asyncio.gather(*(reading.end_read() for reading in self._readings))
+            await self.acks.flush()  # what is acknowledged and not answered would pass for known
             await asyncio.gather(*(self._set(partition, place) for partition in partitions))
         finally:
             for reading in self._readings:

@@ -319,6 +319,23 @@ async def test_seek_back_delivers_again_and_seek_forward_passes_over(server_url:
             await consumer.seek("last")
 
 
+async def test_seek_back_leaves_what_is_in_hand_where_it_is(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """It is pending anew, does not come twice, and its acknowledgement counts; what was buffered comes again once."""
+    await store(raw, range(0, 60, 3))
+    async with MQClient(redis_url=server_url) as client, client.consumer(TOPIC, "g", prefetch=12) as consumer:
+        assert await take(consumer, 3) == [0, 3, 6]
+        message = await consumer.getone()
+        await consumer.flush()
+        await consumer.seek("earliest")
+        assert await take(consumer, 19) == [0, 3, 6, *range(12, 60, 3)]
+        assert await pending(raw) >= 1
+        await message.ack()
+        await consumer.flush()
+        assert await pending(raw) == 0
+        assert consumer.statistics().repeated == 1
+        assert consumer.statistics().late_acknowledgements == 0
+
+
 async def test_lag_is_exact_or_marked_as_not(server_url: str, raw: redis.asyncio.Redis) -> None:
     """What nobody was given, and what is pending, of each partition and together."""
     async with MQClient(redis_url=server_url) as client, client.consumer(TOPIC, "g", prefetch=3) as consumer:

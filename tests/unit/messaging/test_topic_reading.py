@@ -28,7 +28,8 @@ async def test_what_is_known_is_not_handed_out_again() -> None:
     partition, taker, counts = Partition(0, "{t:0}"), FakeTaker(), Counts()
     member = Member(None, b"g", b"c", True, 1_000, counts)  # type: ignore[arg-type]
     reading = Reading(member, [partition], Room(10), taker, None)  # type: ignore[arg-type]
-    partition.last = b"5-0"
+    partition.last = b"0-0"  # it was set back
+    partition.highest = b"5-0"
     partition.held.add(b"2-0")
     partition.noted.append(b"3-0")
     partition.sent.append([b"4-0"])
