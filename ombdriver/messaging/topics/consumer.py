@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypedDict, TypeVar
 from uuid import uuid4
 
 from ombdriver.messaging import commands
@@ -24,6 +24,15 @@ from ombdriver.messaging.topics.positions import Position, id_of
 from ombdriver.messaging.topics.session import Session
 
 Value = TypeVar("Value")
+
+
+class ConsumerOptions(TypedDict, total=False):
+    """The options of `Consumer`, for whoever hands them on."""
+
+    start: Position
+    prefetch: int
+    visibility_timeout_ms: int
+    block_ms: int
 
 
 class Consumer(Generic[Value]):
@@ -44,7 +53,8 @@ class Consumer(Generic[Value]):
             the group by closing, unless messages are pending for it.
         codec: makes values of bytes.
         start: where the group starts if it is made: see `positions.Position`.
-        prefetch: how many messages may be buffered that are not handed out; at least one for each partition.
+        prefetch: how many messages may be buffered that are not handed out: at least one for each partition, and no
+            more than about 16 MiB.
         visibility_timeout_ms: after so long without a sign of life a message may be taken over by other members.
         block_ms: how long a read waits on the server.
 
