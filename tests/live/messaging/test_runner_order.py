@@ -155,9 +155,7 @@ async def test_without_an_order_a_suspect_is_handled_with_no_other_suspect(
     assert not PARTITION.held
 
 
-async def test_what_failed_and_waited_on_the_server_is_no_suspect(
-    client: MQClient, raw: redis.asyncio.Redis
-) -> None:
+async def test_what_failed_and_waited_on_the_server_is_no_suspect(client: MQClient, raw: redis.asyncio.Redis) -> None:
     """However often it failed: it was handled to an end each time, so it waits for nobody."""
     together = asyncio.Barrier(5)
 
