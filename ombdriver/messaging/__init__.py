@@ -13,6 +13,7 @@ from ombdriver.messaging.errors import (
     AioGroupError,
     AioRedisMQException,
     AioRedisMQValueError,
+    BufferFullError,
     ClosedError,
     ConnectionLost,
     NotSentError,
@@ -24,6 +25,18 @@ from ombdriver.messaging.group_manager import GroupManager
 from ombdriver.messaging.pool import RedisPool
 from ombdriver.messaging.producer import MQProducer
 from ombdriver.messaging.topic import Topic
+from ombdriver.messaging.topics.bounds import Retention
+from ombdriver.messaging.topics.codec import BytesCodec, Codec, JsonCodec, MsgspecCodec, StrCodec
+from ombdriver.messaging.topics.consumer import Consumer
+from ombdriver.messaging.topics.consumer_statistics import ConsumerStatistics
+from ombdriver.messaging.topics.dead_letters import DeadLetter, DeadLetterPolicy, DeadLetters
+from ombdriver.messaging.topics.delayed import DelayedMessages
+from ombdriver.messaging.topics.message import Message
+from ombdriver.messaging.topics.producer import Producer
+from ombdriver.messaging.topics.retry import ExponentialBackoff, RetryPolicy
+from ombdriver.messaging.topics.runner import Runner
+from ombdriver.messaging.topics.runner_statistics import RunnerStatistics
+from ombdriver.messaging.topics.sent import ProducerStatistics, RecordMetadata
 from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 
 __all__ = [
@@ -32,17 +45,38 @@ __all__ = [
     "AioGroupError",
     "AioRedisMQException",
     "AioRedisMQValueError",
+    "BufferFullError",
+    "BytesCodec",
     "ClosedError",
+    "Codec",
     "ConnectionLost",
+    "Consumer",
+    "ConsumerStatistics",
+    "DeadLetter",
+    "DeadLetterPolicy",
+    "DeadLetters",
+    "DelayedMessages",
+    "ExponentialBackoff",
     "Group",
     "GroupConsumer",
     "GroupManager",
+    "JsonCodec",
     "MQClient",
     "MQConsumer",
     "MQProducer",
+    "Message",
+    "MsgspecCodec",
     "NotSentError",
     "OutcomeUnknownError",
+    "Producer",
+    "ProducerStatistics",
+    "RecordMetadata",
     "RedisPool",
+    "Retention",
+    "RetryPolicy",
+    "Runner",
+    "RunnerStatistics",
+    "StrCodec",
     "Topic",
 ]
 

@@ -15,10 +15,11 @@ from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError
 from ombdriver.messaging.placement import placed
 from ombdriver.messaging.registry import Link
 from ombdriver.messaging.topic import Topic
+from ombdriver.messaging.topics.opening import TopicLevel
 from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 
 
-class MQClient:
+class MQClient(TopicLevel):
     """Manages and queries streams.
 
     Clients with the same `redis_name` share connections within an event loop, until `RedisPool.close_redis`. A client

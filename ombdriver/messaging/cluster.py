@@ -83,6 +83,13 @@ class ClusterChannels(Channels):
         """See `Channels.bulk_for`; raises NotSentError before `ready_for`, or if nobody has the key's slot."""
         return self._lines_for(key).bulk
 
+    def bulk_after(self, key: bytes, refusal: BaseException | None) -> tuple[Channel, bytes]:
+        """See `Channels.bulk_after`: after ASK, where it says, with ASKING, which holds for a transaction too."""
+        if isinstance(refusal, AskError) and not isinstance(refusal, MovedError):
+            self._check_open()
+            return self._servers.to(self._topology.told(refusal)).bulk, _ASKING
+        return self.bulk_for(key), b""
+
     def control_for(self, key: bytes) -> Channel:
         """See `Channels.control_for`; raises as `bulk_for`."""
         return self._lines_for(key).control

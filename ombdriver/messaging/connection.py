@@ -154,6 +154,16 @@ class Channels:
         """The channel that XADDs to `key` go through, at this moment."""
         return self.bulk
 
+    def bulk_after(self, key: bytes, _refusal: BaseException | None) -> tuple[Channel, bytes]:
+        """The channel for commands on `key` that met `_refusal`, or nothing so far, and what has to go before them.
+
+        That is a command of its own, with a reply of its own, or nothing.
+
+        Raises:
+            RedisError: as `bulk_for`.
+        """
+        return self.bulk_for(key), b""
+
     def control_for(self, _key: bytes) -> Channel:
         """The channel that small commands on `key` go through, at this moment."""
         return self.control

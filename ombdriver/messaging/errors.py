@@ -15,6 +15,7 @@ __all__ = [
     "AioRedisMQException",
     "AioRedisMQValueError",
     "AuthenticationError",
+    "BufferFullError",
     "ClosedError",
     "ConnectionLost",
     "NoPermissionError",
@@ -59,6 +60,10 @@ class OutcomeUnknownError(ConnectionLost, OutcomeUnknown):
 
 class WouldBlock(AioRedisMQException):
     """There is no room for another command right now."""
+
+
+class BufferFullError(WouldBlock):
+    """A producer had no space for another message in the time that the caller would wait: it was not accepted."""
 
 
 def lost(*, was_sent: bool, cause: BaseException | None) -> ConnectionLost:

@@ -30,7 +30,13 @@ RATIOS = (
     ("send_message, 50 callers", "send 50", "redis-py pool 50", None),
     ("send_message, 500 callers", "send 500", "redis-py pipeline 100", None),
     ("send_message, one by one", "send 1", "redis-py 1", 1.3),
+    ("Producer.send_and_wait, 500 callers", "topic send 500", "send 500", 0.6),
+    ("Producer.send, one caller", "topic send", "send 500", 0.6),
+    ("Producer.send_and_wait, idempotent", "topic send idempotent", "send 500", None),
+    ("Producer.send_and_wait, one by one", "topic send 1", "send 1", None),
     ("GroupConsumer, read 500 and ack", "consume", "redis-py consume", 1.3),
+    ("Consumer, each handed out and acked", "consume topic", "consume", 0.6),
+    ("Runner, each handled and acked", "run topic", "consume", 0.6),
     ("driver, read 500 and ack", "consume driver", "redis-py consume", 1.7),
     ("harness, publish only", "harness publish", "redis-benchmark", 0.75),
     ("harness, in and out, 1 group", "harness in and out", "redis-benchmark", 0.45),
@@ -65,14 +71,20 @@ def one_round(server: PrivateServer) -> dict[str, float]:
     url, found = server.url, {}
     found["redis-py pool 50"] = uvloop.run(library.redis_py(url, 8_000, 50))
     found["send 500"] = uvloop.run(library.ours(url, 100_000, 500))
+    found["topic send 500"] = uvloop.run(library.topic(url, 100_000, 500))
+    found["topic send"] = uvloop.run(library.topic_unwaited(url, 100_000))
+    found["topic send idempotent"] = uvloop.run(library.topic(url, 100_000, 500, "idempotent"))
     if (reference := redis_benchmark(server.port)) is not None:
         found["redis-benchmark"] = reference
     found["send 50"] = uvloop.run(library.ours(url, 50_000, 50))
     found["redis-py pipeline 100"] = uvloop.run(library.redis_py_pipeline(url, 40_000, 100))
     found["redis-py 1"] = uvloop.run(library.redis_py(url, 4_000, 1))
     found["send 1"] = uvloop.run(library.ours(url, 5_000, 1))
+    found["topic send 1"] = uvloop.run(library.topic(url, 5_000, 1))
     found["redis-py consume"] = uvloop.run(library.consume_redis_py(url))
     found["consume"] = uvloop.run(library.consume_ours(url))
+    found["consume topic"] = uvloop.run(library.consume_topic(url))
+    found["run topic"] = uvloop.run(library.run_topic(url))
     found["consume driver"] = uvloop.run(library.consume_driver(url))
     flat = asyncio.run(harness.trial(url, groups=0))
     found["harness publish"], found["cpu us"], found["growth mib"] = flat.sent, flat.cpu_us, flat.growth / 2**20

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from ombdriver import GroupManager, MQProducer
+from ombdriver import GroupManager, Message, MQClient, MQProducer, Retention
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.drivers.redis_streams import open_driver
+from ombdriver.messaging.topics.settings import OnUnknown
 
 PAYLOAD = b"x" * 1024
 MESSAGE = {"payload": PAYLOAD}
@@ -38,6 +39,32 @@ async def ours(url: str, messages: int, callers: int) -> float:
         return await rate(lambda: producer.send_message(MESSAGE, maxlen=KEPT), messages, callers)
 
 
+async def topic(url: str, messages: int, callers: int, on_unknown: OnUnknown = "raise") -> float:
+    """`Producer.send_and_wait`, of the topic level."""
+    kept = Retention(max_length=KEPT)
+    async with (
+        MQClient(redis_url=url) as client,
+        client.producer("bench", retention=kept, on_unknown=on_unknown) as producer,
+    ):
+        await producer.send_and_wait(PAYLOAD)
+        return await rate(lambda: producer.send_and_wait(PAYLOAD), messages, callers)
+
+
+async def topic_unwaited(url: str, messages: int) -> float:
+    """`Producer.send` by one caller, who waits for space alone, then for all."""
+    kept = Retention(max_length=KEPT)
+    async with (
+        MQClient(redis_url=url) as client,
+        client.producer("bench", retention=kept, buffer_messages=5_000) as producer,
+    ):
+        await producer.send_and_wait(PAYLOAD)
+        start = time.perf_counter()
+        for _ in range(messages):
+            await producer.send(PAYLOAD)
+        await producer.flush()
+        return messages / (time.perf_counter() - start)
+
+
 async def redis_py(url: str, messages: int, callers: int) -> float:
     """`Redis.xadd` over a pool with a connection for each caller."""
     pool = BlockingConnectionPool.from_url(url, max_connections=callers, timeout=60)
@@ -61,13 +88,13 @@ async def redis_py_pipeline(url: str, messages: int, depth: int) -> float:
         return depth * await rate(send, messages // depth, 1)
 
 
-async def filled(url: str) -> Redis:
-    """A client, and `FILLED` messages in the stream `filled` that no group has read."""
+async def filled(url: str, field: str = "p") -> Redis:
+    """A client, and `FILLED` messages of one field in the stream `filled` that no group has read."""
     client = Redis.from_url(url)
     await client.delete("filled")
     pipeline = client.pipeline(transaction=False)
     for at in range(FILLED):
-        pipeline.xadd("filled", {"p": PAYLOAD})
+        pipeline.xadd("filled", {field: PAYLOAD})
         if at % 1000 == 999:
             await pipeline.execute()
     return client
@@ -98,6 +125,43 @@ async def consume_ours(url: str) -> float:
                 ids = [entry_id for entry_id, _ in found[0][1]]
                 await consumer.ack_message(*ids)
                 got += len(ids)
+            return got / (time.perf_counter() - start)
+
+
+async def consume_topic(url: str) -> float:
+    """Messages per second through the topic level's `Consumer`: taken one by one, looked at, and acknowledged."""
+    async with await filled(url, "value") as client:
+        await client.delete("{filled:0}")
+        await client.rename("filled", "{filled:0}")
+        async with MQClient(redis_url=url) as ours, ours.consumer("filled", "g") as consumer:
+            start, got = time.perf_counter(), 0
+            async for message in consumer:
+                got += len(message.value) == len(PAYLOAD)
+                await message.ack()
+                if got == FILLED:
+                    break
+            await consumer.flush()
+            return got / (time.perf_counter() - start)
+
+
+async def run_topic(url: str) -> float:
+    """Messages per second through a `Runner` whose handler looks at each message."""
+    async with await filled(url, "value") as client:
+        await client.delete("{filled:0}")
+        await client.rename("filled", "{filled:0}")
+        async with MQClient(redis_url=url) as ours:
+            runner = ours.runner("filled", "g")
+            got = 0
+
+            @runner.handler
+            async def handle(message: Message[bytes]) -> None:
+                nonlocal got
+                got += len(message.value) == len(PAYLOAD)
+                if got == FILLED:
+                    runner.stop()
+
+            start = time.perf_counter()
+            await runner.run(signals=False)
             return got / (time.perf_counter() - start)
 
 

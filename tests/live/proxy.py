@@ -38,13 +38,14 @@ class Proxy:
     """
 
     def __init__(self, server_url: str) -> None:
-        self._port = urlsplit(server_url).port
+        address = urlsplit(server_url)
+        self._port, self._database = address.port, address.path
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
 
     async def __aenter__(self) -> Self:
         self._listening = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"redis://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}"
+        self.url = f"redis://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}{self._database}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -173,6 +174,51 @@ class ThrottlingProxy(Proxy):
             link.far_writer.write(b"".join(whole[first : first + self._at_once]))
             await asyncio.sleep(self._pause_s)  # the slowness itself
         return True
+
+
+class ReadLosingProxy(Proxy):
+    """Loses replies of group reads, with the connection or with our side of it alone.
+
+    Attributes:
+        losing: so many of the next replies that bring something are lost, each with its connection.
+        lost: replies that were.
+    """
+
+    def __init__(self, server_url: str) -> None:
+        super().__init__(server_url)
+        self.losing = self.lost = 0
+        self._reading: set[Link] = set()
+        self._cut: set[Link] = set()
+
+    def cut(self) -> None:
+        """Ends each reading connection on our side alone: the server goes on serving it for a while."""
+        for link in self._reading - self._cut:
+            self._cut.add(link)
+            link.near_writer.close()
+
+    async def requests(self, link: Link) -> None:
+        """All go on; those of a connection that was cut are over, and the server is not told."""
+        while data := await link.near_reader.read(CHUNK):
+            if b"XREADGROUP" in data:
+                self._reading.add(link)
+            link.far_writer.write(data)
+            await link.far_writer.drain()
+        if link in self._cut:
+            await asyncio.Event().wait()
+
+    async def replies(self, link: Link) -> None:
+        """Go on unless they are to be lost."""
+        while data := await link.far_reader.read(CHUNK):
+            brings = link in self._reading and b"$" in data.replace(b"$-1", b"")
+            if link in self._cut:
+                self.lost += brings
+            elif self.losing and brings:
+                self.losing -= 1
+                self.lost += 1
+                return
+            else:
+                link.near_writer.write(data)
+                await link.near_writer.drain()
 
 
 def _split(data: bytes) -> tuple[list[bytes], bytes]:

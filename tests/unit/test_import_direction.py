@@ -20,6 +20,7 @@ IMPORTERS = {
     "hdrh": {"bench.recorder"},
     "hiredis": {"messaging.*"},
     "jinja2": {"bench.page.html"},
+    "msgspec": {"messaging.topics.codec"},
     "numpy": {"bench.*"},
     "plotly": {"bench.page.plotting"},
     "psutil": {"bench.machine"},
@@ -53,6 +54,16 @@ NEVER_REACHES = {
     "errors": {""},
     "secrets": {""},
     "messaging.*": {"bench.*", "cli", "uvloop", "click", "yaml", "numpy", "hdrh", "multiprocessing"},
+    # The server's side of the Runner knows neither who reads nor who handles.
+    "messaging.topics.scripts": {"messaging.topics.consumer", "messaging.topics.session"},
+    "messaging.topics.reclaiming": {"messaging.topics.session", "messaging.topics.custody"},
+    "messaging.topics.dead_letters": {"messaging.topics.session", "messaging.topics.custody"},
+    "messaging.topics.janitor": {"messaging.topics.session", "messaging.topics.custody"},
+    "messaging.topics.delayed": {"messaging.topics.session", "messaging.topics.custody"},
+    "messaging.topics.consumer": {"messaging.topics.runner", "messaging.topics.custody"},
+    "messaging.topics.*": {"messaging.client", "messaging.group_consumer"},
+    "messaging.topics.producer": {"messaging.client", "messaging.producer", "messaging.registry"},
+    "messaging.cluster": {"messaging.topics.*"},
     "bench.driver": {"bench.drivers.*", "messaging.*"},
     "bench.worker": {"messaging.*", "redis", "yaml", "click", "rich", "psutil", "cli", "bench.benchmark", "datetime"},
     "bench.ensemble": {"messaging.*", "redis", "click", "rich", "bench.report.*", "bench.benchmark"},
@@ -137,7 +148,11 @@ PURE = (
     "bench.server_series bench.servers.configuration bench.servers.options bench.servers.readiness "
     "bench.servers.topology bench.spans bench.staffing bench.steadiness bench.stream_sums bench.text bench.thinning "
     "bench.thresholds bench.trimming bench.verdict bench.window bench.worker_figures exits messaging.balance "
-    "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic"
+    "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic messaging.topics.bounds "
+    "messaging.topics.codec messaging.topics.consumer_statistics messaging.topics.idempotence messaging.topics.keys "
+    "messaging.topics.lanes messaging.topics.packing messaging.topics.positions messaging.topics.record "
+    "messaging.topics.retry messaging.topics.runner_statistics messaging.topics.sent messaging.topics.settings "
+    "messaging.topics.transaction"
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
 

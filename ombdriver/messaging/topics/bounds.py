@@ -1,0 +1,42 @@
+"""How much a partition keeps, as an option of whoever sends to it. Pure.
+
+What groups have acknowledged is trimmed by `MQClient.keep_trimmed`, which asks the server; here is only what a sender
+can know by itself.
+"""
+
+from dataclasses import dataclass
+
+from ombdriver.messaging import commands
+from ombdriver.messaging.commands import Word
+from ombdriver.messaging.errors import AioRedisMQValueError
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What sending trims in each partition, read or not. To keep what a group still needs: `MQClient.keep_trimmed`.
+
+    Args:
+        max_length: entries that a partition keeps.
+        max_age_s: what is older goes, in seconds, by this machine's clock against the server's; in place of
+            `max_length`.
+        exact: to the entry; otherwise whole nodes of the stream only, which is much cheaper, and more may stay.
+
+    Raises:
+        AioRedisMQValueError: unless one of the two is given, 1 or more (an age: more than 0).
+    """
+
+    max_length: int | None = None
+    max_age_s: float | None = None
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        commands.number("max_length", self.max_length, 1)
+        if (self.max_length is None) == (self.max_age_s is None):
+            raise AioRedisMQValueError("a retention has max_length or max_age_s; give one of them")
+        if self.max_age_s is not None and not self.max_age_s > 0:
+            raise AioRedisMQValueError(f"max_age_s is {self.max_age_s!r}; give seconds, more than 0")
+
+    def words(self, now_s: float) -> tuple[Word, ...]:
+        """The bounds of XADD or XTRIM at `now_s`, seconds since 1970; ages in whole seconds, never too short."""
+        minid = None if self.max_age_s is None else max(0, int(now_s - self.max_age_s) * 1000)
+        return tuple(commands.trimming(self.max_length, minid, not self.exact, None))

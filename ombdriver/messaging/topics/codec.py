@@ -1,0 +1,115 @@
+"""Codecs: values of the program's own kind become bytes, and bytes become values.
+
+Pure. msgspec is imported only by who asks for its codec; it is no dependency of the library.
+"""
+
+import json
+from typing import Any, Protocol, TypeVar
+
+from ombdriver.messaging.errors import AioRedisMQValueError
+
+Value = TypeVar("Value")
+
+
+class Codec(Protocol[Value]):
+    """Makes bytes of values and back. Two methods; whatever they raise is the caller's error."""
+
+    def encode(self, value: Value, /) -> bytes:
+        """`value` as bytes."""
+        ...
+
+    def decode(self, data: bytes, /) -> Value:
+        """The value that `data` was made of."""
+        ...
+
+
+class BytesCodec:
+    """Bytes as they are; the codec where none is given."""
+
+    def encode(self, value: bytes, /) -> bytes:
+        """`value` itself.
+
+        Raises:
+            AioRedisMQValueError: if it is not bytes.
+        """
+        if value.__class__ is not bytes:
+            if not isinstance(value, bytes | bytearray | memoryview):
+                raise AioRedisMQValueError(
+                    f"a value is bytes, not {type(value).__name__}; encode it, or give a codec (StrCodec, JsonCodec, …)"
+                )
+            return bytes(value)
+        return value
+
+    def decode(self, data: bytes, /) -> bytes:
+        """`data` itself."""
+        return data
+
+
+class StrCodec:
+    """Texts as UTF-8."""
+
+    def encode(self, value: str, /) -> bytes:
+        """`value` as UTF-8.
+
+        Raises:
+            AioRedisMQValueError: if it is not a text.
+        """
+        if not isinstance(value, str):
+            raise AioRedisMQValueError(f"a value is str here, not {type(value).__name__}")
+        return value.encode()
+
+    def decode(self, data: bytes, /) -> str:
+        """The text.
+
+        Raises:
+            UnicodeDecodeError: if `data` is not UTF-8.
+        """
+        return data.decode()
+
+
+class JsonCodec:
+    """What the standard library's json can write, without spaces, as UTF-8. NaN and infinities are refused."""
+
+    def encode(self, value: Any, /) -> bytes:
+        """`value` as JSON.
+
+        Raises:
+            TypeError: if it has a part that JSON has no word for.
+            ValueError: if it has a NaN, an infinity or a circle.
+        """
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+    def decode(self, data: bytes, /) -> Any:
+        """What `data` says.
+
+        Raises:
+            ValueError: if it is not JSON.
+        """
+        return json.loads(data)
+
+
+class MsgspecCodec:
+    """msgspec's MessagePack or JSON, of one type or of anything.
+
+    Args:
+        kind: what to decode to, checked by msgspec; Any for plain dicts, lists and so on.
+        json: JSON in place of MessagePack.
+
+    Raises:
+        ImportError: if msgspec is not installed (`pip install msgspec`).
+    """
+
+    def __init__(self, kind: Any = Any, *, json: bool = False) -> None:
+        import msgspec
+
+        form: Any = msgspec.json if json else msgspec.msgpack
+        self._encode, self._decode = form.Encoder().encode, form.Decoder(kind).decode
+
+    def encode(self, value: Any, /) -> bytes:
+        """`value` as bytes; raises TypeError for what msgspec has no word for."""
+        data: bytes = self._encode(value)
+        return data
+
+    def decode(self, data: bytes, /) -> Any:
+        """The value; raises msgspec.DecodeError or msgspec.ValidationError (both ValueError) if it is not of `kind`."""
+        return self._decode(data)

@@ -1,0 +1,122 @@
+"""Takes over what consumers left pending that died, or that let go of it.
+
+One script claims, looks and counts; a group has one sweeper per stream at a time, by a lease that ends by itself.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from redis.exceptions import ResponseError
+
+from ombdriver.messaging.topics.joining import is_gone
+from ombdriver.messaging.topics.keys import helper_key
+from ombdriver.messaging.topics.leases import Claimed
+from ombdriver.messaging.topics.member import Member
+from ombdriver.messaging.topics.partition import Partition
+from ombdriver.messaging.topics.postponing import ASIDE, delayed_key
+from ombdriver.messaging.topics.scripts import Script
+
+logger = logging.getLogger(__name__)
+
+COUNT = 100
+"""Entries that one script claims; the server scans ten times as many."""
+START = b"0-0"
+
+_CLAIM = Script("""
+local group, me = ARGV[1], ARGV[2]
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= me then return false end
+redis.call('SET', KEYS[2], me, 'PX', ARGV[6])
+local reply = redis.call('XAUTOCLAIM', KEYS[1], group, me, ARGV[3], ARGV[4], 'COUNT', ARGV[5], 'JUSTID')
+local postponed = redis.call('EXISTS', KEYS[3]) == 1
+local found, gone = {}, reply[3] and #reply[3] or 0
+for _, id in ipairs(reply[2]) do
+  local entry = fields(id)
+  local due = postponed and redis.call('ZSCORE', KEYS[3], id)
+  if not entry then
+    redis.call('XACK', KEYS[1], group, id)
+    gone = gone + 1
+  elseif due and tonumber(due) > now() then
+    redis.call('XCLAIM', KEYS[1], group, ARGV[7], 0, id, 'JUSTID')
+  else
+    found[#found + 1] = {id, held(id)[4], entry}
+  end
+end
+return {reply[1], found, gone}
+""")
+
+
+@dataclass(slots=True)
+class ReclaimStatistics:
+    """What sweeps have done.
+
+    Attributes:
+        sweeps: steps that were this member's to make.
+        reclaimed: entries taken over.
+        deleted: pending entries acknowledged because their content was trimmed or deleted.
+    """
+
+    sweeps: int = 0
+    reclaimed: int = 0
+    deleted: int = 0
+
+
+class Reclaimer:
+    """Sweeps streams for entries that nobody has renewed for the visibility time-out.
+
+    Claiming does not count as a delivery: that is counted when the handling begins, so that a message that kills its
+    process does not use up the deliveries of those that were claimed along with it.
+
+    Args:
+        member: for whom.
+        room: waits until this member can take more, and gives how many.
+        accept: is given what was taken of a partition.
+        lease_ms: for how long after a step nobody else of the group sweeps that partition; None for an eighth of the
+            visibility time-out.
+    """
+
+    def __init__(
+        self,
+        member: Member,
+        *,
+        room: Callable[[], Awaitable[int]],
+        accept: Callable[[Partition, list[Claimed]], None],
+        lease_ms: int | None = None,
+    ) -> None:
+        self._member = member
+        self._cursors: dict[Partition, bytes] = {}
+        self._room, self._accept = room, accept
+        self._lease_ms = max(1, member.visibility_ms // 8) if lease_ms is None else lease_ms
+        self.statistics = ReclaimStatistics()
+
+    async def sweep(self, partitions: Iterable[Partition]) -> None:
+        """One round over partitions, each from where the last round of it stopped."""
+        for partition in partitions:
+            while await self._step(partition, min(COUNT, await self._room())):
+                pass
+
+    async def _step(self, partition: Partition, count: int) -> bool:
+        """Claims up to `count` entries of one partition; whether there may be more to take now."""
+        member = self._member
+        sweeper = helper_key(partition.key, "sweep", member.group.decode())
+        keys = (partition.key, sweeper, delayed_key(member, partition))
+        cursor = self._cursors.get(partition, START)
+        arguments = (member.visibility_ms, cursor, count, self._lease_ms, ASIDE)
+        try:
+            reply = await _CLAIM.run_for(member, keys, *arguments)
+        except ResponseError as error:
+            if not is_gone(error):
+                raise
+            return False  # whoever reads makes the group
+        if reply is None:
+            return False
+        self._cursors[partition], rows, gone = reply
+        self.statistics.sweeps += 1
+        self.statistics.reclaimed += len(rows)
+        self.statistics.deleted += gone
+        if gone:
+            logger.warning("%s: %d pending entries were gone from it, and are acknowledged", partition.stream, gone)
+        if rows:
+            self._accept(partition, [Claimed(*row) for row in rows])
+        return self._cursors[partition] != START

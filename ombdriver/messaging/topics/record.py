@@ -1,0 +1,64 @@
+"""Records: how a value, its key and its headers lie in the fields of a stream's entry.
+
+Pure. An entry has the field `value`, `key` if the record has a key, and `h:NAME` for each header, so that any client of
+Redis can read and write records. What another program wrote has no `value`, and stands whole in `fields`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ombdriver.messaging.errors import AioRedisMQValueError
+
+VALUE = b"value"
+KEY = b"key"
+HEADER = b"h:"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What an entry says.
+
+    Attributes:
+        value: the encoded value; None if the entry has no field `value`, as no producer of ours wrote it.
+        key: what picked the partition; None without one.
+        headers: name to text; bytes that are no UTF-8 are kept as surrogates (PEP 383).
+        fields: all fields of the entry as they are, those of other programs too.
+    """
+
+    value: bytes | None
+    key: bytes | None
+    headers: Mapping[str, str]
+    fields: Mapping[bytes, bytes] = field(repr=False)
+
+
+def fields_of(value: bytes, key: bytes | None = None, headers: Mapping[str, str] | None = None) -> dict[bytes, bytes]:
+    """The fields of an entry for a record.
+
+    Args:
+        value: already encoded.
+        key: as bytes.
+        headers: name to text; names are not empty.
+
+    Raises:
+        AioRedisMQValueError: if a header is not made of texts.
+    """
+    fields = {VALUE: value}
+    if key is not None:
+        fields[KEY] = key
+    for name, text in (headers or {}).items():
+        if not isinstance(name, str) or not isinstance(text, str) or not name:
+            raise AioRedisMQValueError(f"header {name!r}: {text!r}; give texts, and a name that is not empty")
+        fields[HEADER + name.encode("utf-8", "surrogateescape")] = text.encode("utf-8", "surrogateescape")
+    return fields
+
+
+def record_of(fields: Sequence[bytes] | Mapping[bytes, bytes]) -> Record:
+    """The record of an entry, whose fields are a mapping, or names and values in turn as the server gives them."""
+    if not isinstance(fields, Mapping):
+        fields = dict(zip(fields[::2], fields[1::2], strict=True))
+    headers = {
+        name[len(HEADER) :].decode("utf-8", "surrogateescape"): text.decode("utf-8", "surrogateescape")
+        for name, text in fields.items()
+        if name.startswith(HEADER)
+    }
+    return Record(fields.get(VALUE), fields.get(KEY), headers, fields)

@@ -1,0 +1,298 @@
+"""How a runner ends: told to, by signals, by cancellation, by a kill; nothing is lost, and little comes twice."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+from pending import STREAM, holds, idle_ms
+from running import met, running, send, settled
+from topologies import until
+
+from ombdriver import MQClient
+from ombdriver.messaging.topics.message import Message
+from ombdriver.messaging.topics.retry import RetryPolicy
+
+WORKER = Path(__file__).parent / "programs" / "worker.py"
+
+
+@pytest.fixture
+async def client(server_url: str) -> AsyncIterator[MQClient]:
+    """A client of the server."""
+    async with MQClient(redis_url=server_url) as made:
+        yield made
+
+
+class Worker:
+    """A runner in a process of its own.
+
+    Attributes:
+        seen: what it has begun.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.seen: list[str] = []
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.seen.append(line.decode().strip())
+
+    async def ended(self) -> int:
+        """Waits for its end, and gives its exit code."""
+        code = await self.process.wait()
+        await self._reading
+        return code
+
+
+@asynccontextmanager
+async def worker(
+    url: str, concurrency: int = 8, visibility_ms: int = 1_000, drain_s: float = 30
+) -> AsyncIterator[Worker]:
+    """A worker; killed at the end if it is there."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(WORKER),
+        url,
+        str(concurrency),
+        str(visibility_ms),
+        str(drain_s),
+        stdout=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": str(Path(__file__).parents[3])},
+    )
+    made = Worker(process)
+    try:
+        yield made
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await made.ended()
+
+
+# -- killed ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_handler_that_kills_its_process_is_caught(
+    client: MQClient, raw: redis.asyncio.Redis, server_url: str
+) -> None:
+    """By the server's count: after three deaths it is a dead letter, and it takes nobody else along."""
+    await send(raw, *(f"sleep {n}" for n in range(20)), "kill", *(f"sleep {n}" for n in range(20, 40)))
+    letters = client.dead_letters("t")
+    seen: list[str] = []
+    deaths = 0
+    while not await letters.count():
+        async with worker(server_url) as one:
+            ended = asyncio.create_task(one.ended())
+            buried = asyncio.create_task(until(lambda: _any(letters.count)))
+            await asyncio.wait([ended, buried], return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                assert ended.result() == -signal.SIGKILL
+                deaths += 1
+                buried.cancel()
+            else:
+                await until(lambda: settled(raw))
+        seen += one.seen
+
+    assert deaths == 3
+    (letter,) = await letters.read()
+    assert (letter.record.value, letter.deliveries) == (b"kill", 3)
+    assert "died" in letter.error
+    assert {f"sleep {n}" for n in range(40)} | {"kill"} == set(seen)
+
+
+async def _any(ask: Callable[[], object]) -> bool:
+    return bool(await ask())  # type: ignore[misc]
+
+
+async def test_after_a_kill_everything_is_handled_and_little_twice(
+    client: MQClient, raw: redis.asyncio.Redis, server_url: str
+) -> None:
+    """Twice comes what was being handled, and what was handled and not acknowledged yet: some milliseconds of it."""
+    values = [f"sleep {n}" for n in range(400)]
+    await send(raw, *values)
+    async with worker(server_url, concurrency=8) as one:
+        await until(lambda: met(len(one.seen) >= 100))
+        one.process.kill()
+        await one.ended()
+    seen = list(one.seen)
+
+    async def handle(message: Message[bytes]) -> None:
+        seen.append(message.value.decode())
+
+    async with running(client, handle, visibility_timeout_ms=1_000):
+        await until(lambda: settled(raw))
+
+    counts = Counter(seen)
+    assert set(counts) == set(values)
+    assert max(counts.values()) == 2
+    assert sum(counts.values()) - len(values) <= 8 * 3
+
+
+# -- signals -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_lets_handlers_end_and_gives_back_the_rest(
+    raw: redis.asyncio.Redis, server_url: str, number: signal.Signals
+) -> None:
+    """What had not begun is anybody's at once, with no delivery counted; the process ends well."""
+    ids = await send(raw, *(f"wait {n}" for n in range(10)))
+    async with worker(server_url, concurrency=2, visibility_ms=30_000) as one:
+        await until(lambda: met(len(one.seen) == 2))
+        await until(lambda: _counts_are(raw, dict.fromkeys(ids, 1)))
+        one.process.send_signal(number)
+        await until(lambda: _counts_are(raw, {**dict.fromkeys(ids[:2], 1), **dict.fromkeys(ids[2:], 0)}))
+        assert min([await idle_ms(raw, each) for each in ids[2:]]) >= 30_000
+        await raw.rpush("go", 1, 1)
+        assert await one.ended() == 0
+
+    assert len(one.seen) == 2
+    assert list(await holds(raw)) == ids[2:]
+
+
+async def _counts_are(raw: redis.asyncio.Redis, expected: dict[bytes, int]) -> bool:
+    return {each: count for each, (_, count) in (await holds(raw)).items()} == expected
+
+
+async def test_a_second_signal_ends_it_at_once(raw: redis.asyncio.Redis, server_url: str) -> None:
+    """The handler is cancelled, and its message stays pending, for others to take at once."""
+    (entry,) = await send(raw, "wait")
+    async with worker(server_url, visibility_ms=30_000) as one:
+        await until(lambda: met(len(one.seen) == 1))
+        (behind,) = await send(raw, "wait")  # given to it, or not: its drain has begun when it is there no more
+        one.process.send_signal(signal.SIGTERM)
+        one.process.send_signal(signal.SIGTERM)
+        os.kill(one.process.pid, signal.SIGINT)
+        assert await one.ended() == 0
+
+    assert (await holds(raw))[entry][1] == 1
+    assert await idle_ms(raw, entry) >= 30_000
+    assert behind > entry
+
+
+async def test_handlers_have_a_limited_time_to_end(raw: redis.asyncio.Redis, server_url: str) -> None:
+    """`drain_timeout_s`; then they are cancelled."""
+    (entry,) = await send(raw, "wait")
+    async with worker(server_url, visibility_ms=30_000, drain_s=0.2) as one:
+        await until(lambda: met(len(one.seen) == 1))
+        one.process.send_signal(signal.SIGTERM)
+        assert await one.ended() == 0
+
+    assert (await holds(raw))[entry][1] == 1
+
+
+async def test_signal_handlers_are_as_before_when_it_has_run(client: MQClient) -> None:
+    """A program's own come back."""
+    orders: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: orders.append(number))
+    try:
+        runner = client.runner("t", "g", block_ms=50)
+
+        @runner.handler
+        async def handle(message: Message[bytes]) -> None: ...
+
+        task = asyncio.create_task(runner.run())
+        await until(lambda: met(runner._parts is not None))
+        os.kill(os.getpid(), signal.SIGTERM)
+        await task
+        assert orders == []
+        os.kill(os.getpid(), signal.SIGTERM)
+        await until(lambda: met(orders == [signal.SIGTERM]))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+# -- cancelled ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_runner_that_is_cancelled_leaves_its_messages_pending(
+    client: MQClient, raw: redis.asyncio.Redis
+) -> None:
+    """Its handlers are cancelled; CancelledError comes out; others can take the messages at once."""
+    cancelled: list[bytes] = []
+    begun = asyncio.Semaphore(0)
+
+    async def handle(message: Message[bytes]) -> None:
+        begun.release()
+        try:
+            await asyncio.Future()
+        except asyncio.CancelledError:
+            cancelled.append(message._entry_id)
+            raise
+
+    ids = await send(raw, *range(5))
+    runner = client.runner("t", "g", block_ms=50, concurrency=2)
+    runner.handler(handle)
+    task = asyncio.create_task(runner.run(signals=False))
+    for _ in range(2):
+        await begun.acquire()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert set(cancelled) == set(ids[:2])
+    assert {count for _, count in list((await holds(raw)).values())[:2]} == {1}
+    assert min([await idle_ms(raw, each) for each in await holds(raw)]) >= 30_000
+
+
+async def test_a_handler_in_which_something_was_cancelled_has_failed(
+    client: MQClient, raw: redis.asyncio.Redis
+) -> None:
+    """Nobody has cancelled the runner: it goes on, and the message comes again."""
+    counts: list[int] = []
+
+    async def handle(message: Message[bytes]) -> None:
+        counts.append(message.delivery_count)
+        if message.delivery_count == 1:
+            task = asyncio.ensure_future(asyncio.sleep(3_600))
+            task.cancel()
+            await task
+
+    await send(raw, 1)
+    async with running(client, handle, concurrency=1):
+        await until(lambda: settled(raw))
+
+    assert counts == [1, 2]
+
+
+async def test_whenever_it_is_cancelled_nothing_is_lost(client: MQClient, raw: redis.asyncio.Redis) -> None:
+    """At many moments, one after the other, with failing handlers: each message ends well in the end."""
+    seen: set[bytes] = set()
+
+    async def handle(message: Message[bytes]) -> None:
+        await asyncio.sleep(0)
+        if message._entry_id[-1] % 3 == message.delivery_count % 3:
+            raise ValueError("again")
+        seen.add(message.value)
+
+    await send(raw, *range(300))
+    for turns in range(0, 240, 8):
+        runner = client.runner(
+            "t",
+            "g",
+            block_ms=50,
+            concurrency=4,
+            retry=RetryPolicy(None, backoff=lambda _: 0),
+            visibility_timeout_ms=1_000,
+        )
+        runner.handler(handle)
+        task = asyncio.create_task(runner.run(signals=False))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+    async with running(client, handle, retry=RetryPolicy(None, backoff=lambda _: 0), visibility_timeout_ms=1_000):
+        await until(lambda: settled(raw))
+
+    assert seen == {b"%d" % n for n in range(300)}
+    assert await client.dead_letters("t").count() == 0
+    assert await raw.xlen(STREAM) == 300
