@@ -34,6 +34,8 @@ IMPORTERS = {
     },
     "pydantic_core": {"bench.faults"},
     # The driver redis-py is a yardstick for what it is like to use redis-py itself.
+    "prometheus_client": {"messaging.prometheus"},
+    "pytest": {"pytest_plugin"},
     "redis": {"messaging.*", "bench.drivers.redis_py"},
     "rich": {"bench.report.*"},
     # Loading it takes half a second, so this is inside functions.
@@ -51,7 +53,18 @@ IMPORTERS = {
 NEVER_REACHES = {
     "errors": {""},
     "secrets": {""},
-    "messaging.*": {"bench.*", "cli", "uvloop", "click", "yaml", "numpy", "hdrh", "multiprocessing"},
+    "messaging.*": {
+        "bench.*",
+        "testing",
+        "pytest_plugin",
+        "cli",
+        "uvloop",
+        "click",
+        "yaml",
+        "numpy",
+        "hdrh",
+        "multiprocessing",
+    },
     # The server's side of the Runner knows neither who reads nor who handles.
     "messaging.topics.scripts": {"messaging.topics.consumer", "messaging.topics.session"},
     "messaging.topics.reclaiming": {"messaging.topics.session", "messaging.topics.custody"},
@@ -62,6 +75,9 @@ NEVER_REACHES = {
     "messaging.topics.*": {"messaging.client", "messaging.group_consumer"},
     "messaging.topics.producer": {"messaging.client", "messaging.producer", "messaging.registry"},
     "messaging.cluster": {"messaging.topics.*"},
+    # pytest loads it in every run, of projects that have nothing to do with us too.
+    "pytest_plugin": {"bench.*", "messaging.*", "testing"},
+    "testing": {"messaging.*", "redis", "bench.ensemble", "bench.drivers.*", "pytest"},
     "bench.driver": {"bench.drivers.*", "messaging.*"},
     "bench.worker": {"messaging.*", "redis", "yaml", "click", "rich", "psutil", "cli", "bench.benchmark", "datetime"},
     "bench.ensemble": {"messaging.*", "redis", "click", "rich", "bench.report.*", "bench.benchmark"},
