@@ -61,7 +61,7 @@ def test_a_server_that_has_ended_is_no_answer() -> None:
     with private_server() as server:
         os.kill(server.pid, signal.SIGKILL)
         psutil.wait_procs([psutil.Process(server.pid)], timeout=10)
-        with pytest.raises(OSError, match="server|No such file|refused"):
+        with pytest.raises(OSError, match=r"server|No such file|refused"):
             server.ask("PING")
 
 
