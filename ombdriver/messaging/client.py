@@ -16,10 +16,9 @@ from ombdriver.messaging.placement import placed
 from ombdriver.messaging.registry import Link
 from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics.codec import BytesCodec, Codec, Value
-from ombdriver.messaging.topics.consumer import Consumer
+from ombdriver.messaging.topics.consumer import Consumer, ConsumerOptions
 from ombdriver.messaging.topics.dead_letters import DeadLetters
 from ombdriver.messaging.topics.delayed import DelayedMessages
-from ombdriver.messaging.topics.positions import Position
 from ombdriver.messaging.topics.producer import Producer
 from ombdriver.messaging.topics.runner import Runner
 from ombdriver.messaging.topics.runner_settings import RunnerOptions, RunnerSettings
@@ -250,6 +249,22 @@ class MQClient:
         settings = ProducerSettings(**options)
         return Producer(self._channels, topic, BytesCodec() if codec is None else codec, settings)
 
+    @overload
+    def consumer(
+        self, topic: Topic | str, group: str, name: str | None = None, **options: Unpack[ConsumerOptions]
+    ) -> Consumer[bytes]: ...
+
+    @overload
+    def consumer(
+        self,
+        topic: Topic | str,
+        group: str,
+        name: str | None = None,
+        *,
+        codec: Codec[Value],
+        **options: Unpack[ConsumerOptions],
+    ) -> Consumer[Value]: ...
+
     def consumer(
         self,
         topic: Topic | str,
@@ -257,27 +272,23 @@ class MQClient:
         name: str | None = None,
         *,
         codec: Codec[Any] | None = None,
-        start: Position = "earliest",
-        prefetch: int = 256,
-        visibility_timeout_ms: int = 30_000,
-        block_ms: int = 2_000,
+        **options: Unpack[ConsumerOptions],
     ) -> Consumer[Any]:
         """A member of a group on all partitions of a topic: `async with client.consumer("orders", "billing") as c:`.
 
-        `topic` is a `Topic`, or the name of one with a single partition; `codec` is None for values of bytes. All
-        arguments and errors are those of `Consumer`. Close it before this client.
+        Close it before this client.
+
+        Args:
+            topic: which; a name is a topic of one partition.
+            group: name of the group; it is made where it is not there.
+            name: of this member; None for one that nobody else has.
+            codec: makes values of bytes; without one they are bytes.
+            options: `start`, `prefetch`, `visibility_timeout_ms` and `block_ms`; `Consumer` says what they are.
+
+        Raises:
+            AioRedisMQValueError: if one of them can't be.
         """
-        return Consumer(
-            self._channels,
-            topic,
-            group,
-            name,
-            codec=BytesCodec() if codec is None else codec,
-            start=start,
-            prefetch=prefetch,
-            visibility_timeout_ms=visibility_timeout_ms,
-            block_ms=block_ms,
-        )
+        return Consumer(self._channels, topic, group, name, codec=BytesCodec() if codec is None else codec, **options)
 
     @overload
     def runner(

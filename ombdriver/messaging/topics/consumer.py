@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypedDict, TypeVar
 from uuid import uuid4
 
 from ombdriver.messaging import commands
@@ -24,6 +24,15 @@ from ombdriver.messaging.topics.positions import Position, id_of
 from ombdriver.messaging.topics.session import Session
 
 Value = TypeVar("Value")
+
+
+class ConsumerOptions(TypedDict, total=False):
+    """The options of `MQClient.consumer` by name; `Consumer` says what they are."""
+
+    start: Position
+    prefetch: int
+    visibility_timeout_ms: int
+    block_ms: int
 
 
 class Consumer(Generic[Value]):
