@@ -1,4 +1,4 @@
-"""What type checkers tell a user: mypy --strict and pyright find nothing in a right program, and each mistake in another.
+"""What type checkers tell: mypy --strict and pyright find nothing in a right program, and each mistake in another.
 
 Both are run on the files beside, as a user would run them.
 """
