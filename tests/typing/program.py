@@ -16,9 +16,11 @@ from ombdriver import (
     DelayedMessages,
     ExponentialBackoff,
     JsonCodec,
+    Lag,
     Message,
     MQClient,
     OutcomeUnknownError,
+    PartitionLag,
     Producer,
     ProducerStatistics,
     RecordMetadata,
@@ -88,7 +90,8 @@ async def consume(client: MQClient) -> None:
             await message.ack()
             assert_type(await message.reject("no"), bool)
         assert_type(await consumer.getmany(timeout_ms=5), list[Message[Order]])
-        assert_type((await consumer.lag()).is_exact, bool)
+        assert_type(await consumer.lag(), Lag)
+        assert_type((await client.lag("orders", "billing")).partitions, dict[int, PartitionLag])
         assert_type(consumer.statistics(), ConsumerStatistics)
     async with client.consumer("lines", "print") as plain:
         assert_type(await plain.getone(), Message[bytes])

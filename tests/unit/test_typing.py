@@ -11,9 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import ombdriver
-import ombdriver.messaging
-
 FOLDER = Path(__file__).parents[1] / "typing"
 PROGRAM, MISTAKES = FOLDER / "program.py", FOLDER / "mistakes.py"
 
@@ -51,11 +48,3 @@ def test_every_mistake_is_found(check) -> None:  # type: ignore[no-untyped-def]
     """And nothing else."""
     lines = MISTAKES.read_text(encoding="utf-8").splitlines()
     assert check(MISTAKES) == {number for number, line in enumerate(lines, 1) if line.endswith("# mistake")}
-
-
-def test_every_public_name_is_in_one_list() -> None:
-    """The package's own list is that of the library, and each name in it is there."""
-    assert sorted(ombdriver.messaging.__all__) == sorted(set(ombdriver.messaging.__all__))
-    assert ombdriver.__all__ == ombdriver.messaging.__all__
-    for name in ombdriver.messaging.__all__:
-        assert getattr(ombdriver, name) is getattr(ombdriver.messaging, name)

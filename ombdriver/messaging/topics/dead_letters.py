@@ -143,7 +143,11 @@ class DeadLetters:
         return f"<DeadLetters of {self._topic.name!r}>"
 
     async def count(self) -> int:
-        """How many there are, of all groups and partitions."""
+        """How many there are, of all groups and partitions.
+
+        Raises:
+            redis.exceptions.RedisError: if a server can't be reached, or refuses; so do all of these.
+        """
         counts = [await self._channels().small(dlq, "XLEN", dlq) for _, _, dlq in self._places()]
         return sum(counts)
 
@@ -152,6 +156,7 @@ class DeadLetters:
 
         Raises:
             AioRedisMQValueError: if `count` is not 1 or more.
+            redis.exceptions.RedisError: as `count`.
         """
         number("count", count, 1)
         found = []
@@ -172,6 +177,7 @@ class DeadLetters:
 
         Raises:
             AioRedisMQValueError: if an argument can't be.
+            redis.exceptions.RedisError: as `count`; some may have been sent by then, none of them twice.
         """
         number("count", count, 1)
         name = b"" if group is None else key_bytes(group, "group")
@@ -197,6 +203,7 @@ class DeadLetters:
 
         Raises:
             AioRedisMQValueError: if `group` is empty.
+            redis.exceptions.RedisError: as `count`; some may have been thrown away by then.
         """
         purged = 0
         for _, _, dlq in self._places():
