@@ -303,6 +303,14 @@ def test_nothing_imports_the_command_line() -> None:
     assert [module for module in modules() if "cli" in imported(module, lazily=True)] == ["__main__"]
 
 
+def test_nothing_imports_what_only_users_ask_for() -> None:
+    """So that an extra that is not installed is missed by nobody else."""
+    asked_for = {"messaging.prometheus", "pytest_plugin", "testing"}
+    found = {module: imported(module, lazily=True) & asked_for for module in modules()}
+
+    assert {module: names for module, names in found.items() if names} == {"pytest_plugin": {"testing"}}
+
+
 def test_no_module_imports_itself_by_way_of_others() -> None:
     """What would make a circle is imported for its types only."""
     assert [module for module in modules() if module in reached(module)] == []
