@@ -1,8 +1,6 @@
 """The private server for users' tests: a context manager, and fixtures that any project's pytest has."""
 
 import asyncio
-import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -59,8 +57,9 @@ def test_an_error_in_its_block_ends_it_too(tidy: Path) -> None:
 def test_a_server_that_has_ended_is_no_answer() -> None:
     """But an OSError."""
     with private_server() as server:
-        os.kill(server.pid, signal.SIGKILL)
-        psutil.wait_procs([psutil.Process(server.pid)], timeout=10)
+        process = psutil.Process(server.pid)
+        process.kill()
+        psutil.wait_procs([process], timeout=10)
         with pytest.raises(OSError, match=r"server|No such file|refused"):
             server.ask("PING")
 

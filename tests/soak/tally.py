@@ -14,10 +14,10 @@ class Tally:
         self._below = 0  # everything below has come
         self._ahead: set[int] = set()
 
-    def add(self, number: int) -> None:
-        """A message was handled."""
+    def add(self, number: int, *, may_repeat: bool = False) -> None:
+        """A message was handled; one that `may_repeat` is no duplicate when it comes again."""
         if number < self._below or number in self._ahead:
-            self.duplicates += 1
+            self.duplicates += not may_repeat
             return
         self.handled += 1
         self._ahead.add(number)

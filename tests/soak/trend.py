@@ -8,7 +8,7 @@ and the slope of Theil and Sen (the median of the slopes of all pairs) is steep 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from statistics import median
 
 PARTS = 60
@@ -74,5 +74,5 @@ def condensed(samples: Samples) -> list[tuple[float, float]]:
     """Medians of up to `PARTS` parts with the same number of samples, or one more."""
     count = min(PARTS, len(samples))
     bounds = [len(samples) * part // count for part in range(count + 1)]
-    parts = [samples[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
+    parts = [samples[begin:end] for begin, end in pairwise(bounds)]
     return [(median(time for time, _ in part), median(value for _, value in part)) for part in parts]

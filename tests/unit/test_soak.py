@@ -5,6 +5,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.soak.tally import Tally
 from tests.soak.trend import PARTS, condensed, trend_of
 

@@ -169,7 +169,9 @@ class DeadLetters:
         """Sends dead letters again, the oldest first; gives how many.
 
         One whose message still stands in its stream becomes pending for its group again, with its id and a delivery
-        count of 0: no other group hears of it. One whose message was trimmed is sent anew, to all groups.
+        count of 0: no other group hears of it. One whose message was trimmed is sent anew, to all groups. A
+        trimming that was decided before, and is carried out after, may take a message that became pending again:
+        don't redrive in the middle of a round of `MQClient.keep_trimmed`.
 
         Args:
             group: only those that this group gave up; None for all.

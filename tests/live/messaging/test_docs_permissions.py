@@ -112,7 +112,7 @@ async def test_a_consumer(server_url: str, admin: redis.asyncio.Redis) -> None:
 
 
 async def test_a_runner(server_url: str, admin: redis.asyncio.Redis) -> None:
-    """Retries, dead letters, what others left, what comes later: see also test_docs_process, for the page's own list."""
+    """Retries, dead letters, what others left, what comes later. See also test_docs_process."""
     await allow([admin], CONSUMER, RUNNER)
     await admin.xgroup_create("{orders:0}", "g", "0", mkstream=True)
     for value in ("stale", "poison", "good", "far"):

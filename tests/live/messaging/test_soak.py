@@ -25,7 +25,7 @@ def test_nothing_is_lost_doubled_or_kept() -> None:
     )
     assert done.stderr == "", done.stdout
     assert done.returncode == 0
-    for event in ("cuts", "clients", "consumers", "dead_letters", "redriven", "failures", "reconnects"):
+    for event in ("cuts", "clients", "consumers", "dead_letters", "redriven", "trimmed", "failures", "reconnects"):
         assert f" {event}" in done.stdout, f"{event} did not happen"
         assert f" 0 {event}" not in done.stdout
 
@@ -63,6 +63,6 @@ def test_a_leak_is_found() -> None:
 def test_messages_that_are_lost_or_handled_again_are_found() -> None:
     """Here by an account that is not true: number 7 never comes, and number 8 twice."""
     untrue = "add = course.tallies['runner'].add; course.tallies['runner'].add = "
-    faults = soak_that(untrue + "lambda n: [add(n) for _ in range({7: 0, 8: 2}.get(n, 1))]", 4)
+    faults = soak_that(untrue + "lambda n, **_: [add(n) for _ in range({7: 0, 8: 2}.get(n, 1))]", 4)
     assert any(fault.startswith("runner: 1 of ") and fault.endswith(" were lost") for fault in faults)
     assert any(fault.startswith("runner: 1 messages were handled again") for fault in faults)
