@@ -12,7 +12,7 @@ STREAM = "faststream"
 
 
 async def publish_faststream(url: str, messages: int, callers: int) -> float:
-    """Messages per second, each awaited: `RedisBroker.publish(stream=…)`."""
+    """Messages per second, each awaited: `RedisBroker.publish(stream=…)`; its pool has 100 connections at most."""
     async with RedisBroker(url, logger=None) as broker:
         await broker.publish(PAYLOAD, stream=STREAM)
         return await rate(lambda: broker.publish(PAYLOAD, stream=STREAM, maxlen=KEPT), messages, callers)
