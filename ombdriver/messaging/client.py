@@ -5,7 +5,7 @@ Commands here are rare, so they go through redis-py, which gives bytes; `replies
 
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, Unpack, overload
+from typing import Any, Self
 
 from ombdriver.messaging import commands, retention
 from ombdriver.messaging.channel_statistics import ConnectionStatistics
@@ -15,20 +15,11 @@ from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError
 from ombdriver.messaging.placement import placed
 from ombdriver.messaging.registry import Link
 from ombdriver.messaging.topic import Topic
-from ombdriver.messaging.topics.codec import BytesCodec, Codec, Value
-from ombdriver.messaging.topics.consumer import Consumer, ConsumerOptions
-from ombdriver.messaging.topics.dead_letters import DeadLetters
-from ombdriver.messaging.topics.delayed import DelayedMessages
-from ombdriver.messaging.topics.lag import Lag, onlooker, read_lags
-from ombdriver.messaging.topics.partition import Partition
-from ombdriver.messaging.topics.producer import Producer
-from ombdriver.messaging.topics.runner import Runner
-from ombdriver.messaging.topics.runner_settings import RunnerOptions, RunnerSettings
-from ombdriver.messaging.topics.settings import ProducerOptions, ProducerSettings
+from ombdriver.messaging.topics.opening import TopicLevel
 from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 
 
-class MQClient:
+class MQClient(TopicLevel):
     """Manages and queries streams.
 
     Clients with the same `redis_name` share connections within an event loop, until `RedisPool.close_redis`. A client
@@ -226,141 +217,6 @@ class MQClient:
             redis.exceptions.RedisError: if the server can't be asked.
         """
         return await placed(self._channels(), name, partitions)
-
-    @overload
-    def producer(self, topic: Topic | str, **options: Unpack[ProducerOptions]) -> Producer[bytes]: ...
-
-    @overload
-    def producer(
-        self, topic: Topic | str, *, codec: Codec[Value], **options: Unpack[ProducerOptions]
-    ) -> Producer[Value]: ...
-
-    def producer(
-        self, topic: Topic | str, *, codec: Codec[Any] | None = None, **options: Unpack[ProducerOptions]
-    ) -> Producer[Any]:
-        """Sends to a topic: `async with client.producer(topic) as producer: ...`.
-
-        Args:
-            topic: where to; a name is a topic of one partition.
-            codec: makes bytes of values; without one they are bytes.
-            options: those of `ProducerSettings`.
-
-        Raises:
-            AioRedisMQValueError: if one of them can't be.
-        """
-        settings = ProducerSettings(**options)
-        return Producer(self._channels, topic, BytesCodec() if codec is None else codec, settings)
-
-    @overload
-    def consumer(
-        self, topic: Topic | str, group: str, name: str | None = None, **options: Unpack[ConsumerOptions]
-    ) -> Consumer[bytes]: ...
-
-    @overload
-    def consumer(
-        self,
-        topic: Topic | str,
-        group: str,
-        name: str | None = None,
-        *,
-        codec: Codec[Value],
-        **options: Unpack[ConsumerOptions],
-    ) -> Consumer[Value]: ...
-
-    def consumer(
-        self,
-        topic: Topic | str,
-        group: str,
-        name: str | None = None,
-        *,
-        codec: Codec[Any] | None = None,
-        **options: Unpack[ConsumerOptions],
-    ) -> Consumer[Any]:
-        """A member of a group on all partitions of a topic: `async with client.consumer("orders", "billing") as c:`.
-
-        Close it before this client.
-
-        Args:
-            topic: which; a name is a topic of one partition.
-            group: name of the group; it is made where it is not there.
-            name: of this member; None for one that nobody else has.
-            codec: makes values of bytes; without one they are bytes.
-            options: `start`, `prefetch`, `visibility_timeout_ms` and `block_ms`; `Consumer` says what they are.
-
-        Raises:
-            AioRedisMQValueError: if one of them can't be.
-        """
-        return Consumer(self._channels, topic, group, name, codec=BytesCodec() if codec is None else codec, **options)
-
-    @overload
-    def runner(
-        self, topic: Topic | str, group: str, name: str | None = None, **options: Unpack[RunnerOptions]
-    ) -> Runner[bytes]: ...
-
-    @overload
-    def runner(
-        self,
-        topic: Topic | str,
-        group: str,
-        name: str | None = None,
-        *,
-        codec: Codec[Value],
-        **options: Unpack[RunnerOptions],
-    ) -> Runner[Value]: ...
-
-    def runner(
-        self,
-        topic: Topic | str,
-        group: str,
-        name: str | None = None,
-        *,
-        codec: Codec[Any] | None = None,
-        **options: Unpack[RunnerOptions],
-    ) -> Runner[Any]:
-        """Handles the messages of a topic with a function of yours, as a member of a group; see `Runner`.
-
-        Args:
-            topic: which; a name is a topic of one partition.
-            group: name of the group; it is made where it is not there.
-            name: of this member; None for one that nobody else has.
-            codec: makes values of bytes; without one they are bytes.
-            options: those of `RunnerSettings`.
-
-        Raises:
-            AioRedisMQValueError: if one of them can't be.
-        """
-        settings = RunnerSettings(**options)
-        return Runner(self._channels, topic, group, name, BytesCodec() if codec is None else codec, settings)
-
-    async def lag(self, topic: Topic | str, group: Key) -> Lag:
-        """How far a group is behind on a topic, and whether that is exact; for onlookers, who need not be in it.
-
-        A partition without the group, or without a stream, has a lag of 0 that is not exact.
-
-        Raises:
-            AioRedisMQValueError: if an argument can't be.
-            redis.exceptions.RedisError: if a server can't be asked.
-        """
-        streams = (Topic(topic) if isinstance(topic, str) else topic).keys
-        member = onlooker(self._channels(), commands.key_bytes(group, "group"))
-        await member.channels.ready_for()
-        return await read_lags(member, [Partition(number, key) for number, key in enumerate(streams)])
-
-    def dead_letters(self, topic: Topic | str) -> DeadLetters:
-        """The messages of a topic that were given up: to look at, to send again, to throw away.
-
-        Raises:
-            AioRedisMQValueError: if `topic` is no name of one.
-        """
-        return DeadLetters(self._channels, topic)
-
-    def delayed(self, topic: Topic | str, *, codec: Codec[Any] | None = None) -> DelayedMessages:
-        """Sends messages to a topic that come later; `codec` is None for values of bytes.
-
-        Raises:
-            AioRedisMQValueError: if `topic` is no name of one.
-        """
-        return DelayedMessages(self._channels, topic, BytesCodec() if codec is None else codec)
 
     # -- ways to the server ----------------------------------------------------------------------------------------
 

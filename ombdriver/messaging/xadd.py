@@ -17,7 +17,7 @@ PREPARED = 16_384
 _END = b"\r\n"
 
 
-class _Parts(dict[Question, bytes]):
+class Parts(dict[Question, bytes]):
     """What `make` answers, made once. A dict finds a part in 35 ns, functools.lru_cache in 80."""
 
     def __init__(self, make: Callable[[Question], bytes]) -> None:
@@ -43,9 +43,9 @@ def _name(field: str | bytes) -> bytes:
     return b"$%d\r\n%b\r\n$" % (len(name), name)
 
 
-_heads = _Parts(_head)
-_names = _Parts(_name)
-_sizes: _Parts[int] = _Parts(b"%d\r\n".__mod__)
+_heads = Parts(_head)
+_names = Parts(_name)
+_sizes: Parts[int] = Parts(b"%d\r\n".__mod__)
 
 
 def pack_message(key: bytes, message: Mapping[Any, Any], maxlen: int | None, approximate: bool) -> bytes | None:

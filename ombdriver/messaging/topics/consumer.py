@@ -53,7 +53,8 @@ class Consumer(Generic[Value]):
             the group by closing, unless messages are pending for it.
         codec: makes values of bytes.
         start: where the group starts if it is made: see `positions.Position`.
-        prefetch: how many messages may be buffered that are not handed out; at least one for each partition.
+        prefetch: how many messages may be buffered that are not handed out: at least one for each partition, and no
+            more than about 16 MiB.
         visibility_timeout_ms: after so long without a sign of life a message may be taken over by other members.
         block_ms: how long a read waits on the server.
 

@@ -19,7 +19,7 @@ class ConsumerStatistics:
         deleted: acknowledged because their content was trimmed or deleted while they were pending.
         given_back: buffered when the consumer was closed, and left to others.
         groups_made: how often the group was gone and was made again.
-        reconnects: connections for reading made after the first.
+        reconnects: connections for reading made after the first; where reads are polled, those whose reply was lost.
         faults: errors that were no lost connections.
         buffered: messages that are not handed out yet.
         held: messages that are buffered or handed out, and not settled.

@@ -130,16 +130,22 @@ class Custody:
                 uncounted.update((partition, each) for each in kept)
         finally:  # whatever comes in between, they are in hand
             for message in messages:
-                if message._state == LOST:
-                    continue  # while it was in the buffer
+                if message._state == LOST or message._entry_id not in message._partition.held:
+                    continue  # in the buffer, or since
                 state = COUNTED
                 if uncounted and (message._partition, message._entry_id) in uncounted:
                     message.delivery_count -= 1
                     state = UNCOUNTED
                 self._put(message, state, self._lane(message) if self._by_key else None)
 
-    def take_over(self, partition: Partition, claimed: Iterable[Claimed]) -> None:
-        """Takes what was reclaimed or was due; an entry that is in hand already is passed over."""
+    def take_over(self, partition: Partition, claimed: Iterable[Claimed], *, failed: bool = False) -> None:
+        """Takes what was reclaimed; an entry that is in hand already is passed over.
+
+        Args:
+            partition: where it is.
+            claimed: the entries.
+            failed: that is why they come again: each was handled to an end.
+        """
         for each in claimed:
             if partition.knows(each.id):
                 continue
@@ -147,7 +153,7 @@ class Custody:
             partition.held.add(each.id)
             partition.nacked.discard(each.id)
             lane = self._lane(message) if self._by_key else None
-            if lane is None and each.deliveries > 1:
+            if lane is None and each.deliveries > 1 and not failed:
                 lane = SUSPECTS
             self._taken_over += 1
             self._put(message, UNCOUNTED, lane).taken_over = True

@@ -57,9 +57,12 @@ for _, row in ipairs(rows) do
   end
   if ARGV[1] == '' or told['x-group'] == ARGV[1] then
     local group, id = told['x-group'], told['x-id']
-    local back = group and id and fields(id) and redis.pcall(
-      'XCLAIM', KEYS[1], group, ARGV[6], 0, id, 'IDLE', ARGV[5], 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
-    if (not back or back.err or not back[1]) and #entry > 0 then redis.call('XADD', KEYS[1], '*', unpack(entry)) end
+    local back = group and id and fields(id) and redis.pcall('XPENDING', KEYS[1], group, id, id, 1)
+    if back and not back.err and not back[1] then
+      back = redis.pcall(
+        'XCLAIM', KEYS[1], group, ARGV[6], 0, id, 'IDLE', ARGV[5], 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
+    end
+    if (not back or back.err) and #entry > 0 then redis.call('XADD', KEYS[1], '*', unpack(entry)) end
     redis.call('XDEL', KEYS[2], row[1])
     moved = moved + 1
   end
@@ -169,8 +172,10 @@ class DeadLetters:
         """Sends dead letters again, the oldest first; gives how many.
 
         One whose message still stands in its stream becomes pending for its group again, with its id and a delivery
-        count of 0: no other group hears of it. One whose message was trimmed is sent anew, to all groups. A
-        trimming that was decided before, and is carried out after, may take a message that became pending again:
+        count of 0: no other group hears of it. One whose message was trimmed, or whose group is gone, is sent anew, to
+        all groups. One whose message is pending for its group already, since the group was set back, is only removed.
+
+        A trimming that was decided before, and is carried out after, may take a message that became pending again:
         don't redrive in the middle of a round of `MQClient.keep_trimmed`.
 
         Args:

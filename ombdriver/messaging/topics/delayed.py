@@ -61,6 +61,8 @@ class DelayedMessages:
     ) -> None:
         """Has `value` delivered in `delay_s` seconds or a little later. On return the server has it.
 
+        When the reply is lost it is sent again, and stored once; unless its time has come in the meantime.
+
         Args:
             value: what the codec takes.
             delay_s: seconds from now, by the server's clock; 0 or more.

@@ -32,6 +32,9 @@ class Lane(Accumulator):
         self.stream = stream
         self._key = stream.encode()
         self._form = form
+        retention = shared.settings.retention
+        self._ages = retention if retention is not None and retention.max_age_s is not None else None
+        self._bounds = retention.words(0) if retention is not None else ()
         self._flying: Batch | None = None
         self._is_held = False  # until a time, room or a connection has come
         self._is_scheduled = False
@@ -103,11 +106,10 @@ class Lane(Accumulator):
         return True
 
     def _put(self, channel: Channel, before: bytes, batch: Batch) -> None:
-        retention = self._shared.settings.retention
         if not batch.number:
             self._number += 1
             batch.number = self._number
-        data, commands = self._form.pack(batch, retention.words(time.time()) if retention is not None else ())
+        data, commands = self._form.pack(batch, self._ages.words(time.time()) if self._ages else self._bounds)
         self._skip = 1 if before else 0
         self._left = commands + self._skip
         self._errors = {}
@@ -163,7 +165,7 @@ class Lane(Accumulator):
             return
         if repeated:
             self._shared.counts.duplicates_avoided += len(answers)
-        left = [at for at, answer in enumerate(answers) if answer is None] if refusal or self._errors else []
+        left = [at for at, answer in enumerate(answers) if answer is None] if refusal or self._errors else ()
         if not left:
             self._send()  # before callers are told, so that the server has work meanwhile
         sent, failed = batch.answer(answers, self._shared.topic, self.partition, self.stream)

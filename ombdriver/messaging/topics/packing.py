@@ -7,6 +7,7 @@ both, and when a message is sent again.
 from collections.abc import Mapping
 
 from ombdriver.messaging.topics.record import fields_of
+from ombdriver.messaging.xadd import Parts
 
 
 def body_of(value: bytes, key: bytes | None, headers: Mapping[str, str] | None) -> tuple[bytes, int]:
@@ -15,10 +16,28 @@ def body_of(value: bytes, key: bytes | None, headers: Mapping[str, str] | None) 
     Raises:
         AioRedisMQValueError: if a header is not made of texts.
     """
-    if headers:
-        fields = fields_of(value, key, headers)
-        parts = [b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(name), name, len(text), text) for name, text in fields.items()]
-        return b"".join(parts), len(parts)
     if key is None:
-        return b"$5\r\nvalue\r\n$%d\r\n%b\r\n" % (len(value), value), 1
-    return b"$5\r\nvalue\r\n$%d\r\n%b\r\n$3\r\nkey\r\n$%d\r\n%b\r\n" % (len(value), value, len(key), key), 2
+        body, count = b"$5\r\nvalue\r\n$%d\r\n%b\r\n" % (len(value), value), 1
+    else:
+        body = b"$5\r\nvalue\r\n$%d\r\n%b\r\n$3\r\nkey\r\n$%d\r\n%b\r\n" % (len(value), value, len(key), key)
+        count = 2
+    if not headers:
+        return body, count
+    parts = [body]
+    try:
+        for name, text in headers.items():
+            data = text.encode("utf-8", "surrogateescape")
+            parts += (_names[name], b"%d\r\n%b\r\n" % (len(data), data))
+    except AttributeError:
+        fields_of(value, key, headers)  # says what is wrong
+        raise
+    return b"".join(parts), count + len(headers)
+
+
+def _name(header: str) -> bytes:
+    """The name of a header's field, up to the `$` of its text."""
+    name = next(reversed(fields_of(b"", None, {header: ""})))
+    return b"$%d\r\n%b\r\n$" % (len(name), name)
+
+
+_names: Parts[str] = Parts(_name)

@@ -11,24 +11,39 @@ Entry = tuple[bytes, list[bytes]] | list[Any]
 """An id, and the names and values of its fields in turn, as the server gives them."""
 
 
+BUFFER_BYTES = 1 << 24
+"""As much may be buffered by a consumer, but at least a message of what is read together."""
+FIRST = 32
+"""The first read asks for no more: nothing is known yet of how large messages are."""
+
+
 class Room:
     """How much is buffered of what is read together, and how much may be.
 
     Args:
-        high: a read asks for no more than what fills it up to here.
+        most: messages that may be buffered, if they are not large.
+        most_bytes: as much may be buffered, by the size of what came last.
 
     Attributes:
         buffered: messages that are not handed out.
+        high: a read asks for no more than what fills it up to here.
         low: the next read is sent when no more than this is buffered, so that reads stay large.
         changed: set when it is worth looking again.
     """
 
-    __slots__ = ("buffered", "changed", "high", "low")
+    __slots__ = ("_most", "_most_bytes", "buffered", "changed", "high", "low")
 
-    def __init__(self, high: int) -> None:
+    def __init__(self, most: int, most_bytes: int = BUFFER_BYTES) -> None:
+        self._most, self._most_bytes = most, most_bytes
         self.buffered = 0
-        self.high, self.low = high, high // 2
         self.changed = asyncio.Event()
+        self.high = min(most, FIRST)
+        self.low = self.high // 2
+
+    def fit(self, size: int) -> None:
+        """Messages are of `size` bytes now."""
+        self.high = max(1, min(self._most, self._most_bytes // max(1, size)))
+        self.low = self.high // 2
 
     def free(self) -> int:
         """How many messages to ask for; 0 as long as enough is buffered."""
@@ -49,12 +64,26 @@ class Partition:
         noted: acknowledged, and not sent yet.
         sent: batches of acknowledgements that were sent and are not answered.
         aside: messages that wait because the partition is paused.
-        last: the highest id that was given out to this member as new; a lost reply held only higher ones.
+        last: how far the group was given entries, as far as this member knows; a lost reply held only higher ones.
+        highest: the highest id that this member was ever given; what is above is not known here.
         paused: nothing is read or handed out.
         room: how much more may be buffered, of it and those that are read with it.
     """
 
-    __slots__ = ("aside", "held", "key", "last", "nacked", "noted", "number", "paused", "room", "sent", "stream")
+    __slots__ = (
+        "aside",
+        "held",
+        "highest",
+        "key",
+        "last",
+        "nacked",
+        "noted",
+        "number",
+        "paused",
+        "room",
+        "sent",
+        "stream",
+    )
 
     def __init__(self, number: int, stream: str) -> None:
         self.number, self.stream, self.key = number, stream, stream.encode()
@@ -63,7 +92,7 @@ class Partition:
         self.noted: list[bytes] = []
         self.sent: list[list[bytes]] = []
         self.aside: list[Message[Any]] = []
-        self.last = b"0-0"
+        self.last = self.highest = b"0-0"
         self.paused = False
         self.room = Room(1)
 

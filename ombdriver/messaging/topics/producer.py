@@ -236,7 +236,7 @@ class Producer(Generic[Value]):
 
     def _rotate(self, partition: int) -> None:
         """A batch is closed, or stuck: messages without a key go to the next partition that is not."""
-        if partition == self._sticky:
+        if partition == self._sticky and len(self._lanes) > 1:
             following = [*self._lanes[partition + 1 :], *self._lanes[:partition]]
             self._sticky = next(
                 (lane.partition for lane in following if not lane.is_stuck), (partition + 1) % len(self._lanes)

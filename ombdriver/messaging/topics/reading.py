@@ -1,8 +1,7 @@
 """Reads the partitions of one place (a server, or a slot of a cluster) for a consumer, as long as it is open.
 
-A read is never cancelled: what it was given is pending for this member already. To stop, its BLOCK is ended by CLIENT
-UNBLOCK, and its reply is awaited. Each new connection begins with what is pending for the member and not known to it,
-since a reply may have been lost with the connection before.
+A read is never cancelled: what it was given is pending for this member already. Where a reply may have been lost, as
+with a connection, what is pending for the member and not known to it is taken before anything else.
 """
 
 import asyncio
@@ -11,24 +10,20 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError
 
 from ombdriver.messaging.connecting import Backoff
-from ombdriver.messaging.connection import GUARD_S
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.following import is_loss
 from ombdriver.messaging.group_reader import look_at
-from ombdriver.messaging.resp import pack
 from ombdriver.messaging.topics import joining, own
 from ombdriver.messaging.topics.member import Member
 from ombdriver.messaging.topics.partition import Partition, Room
 from ombdriver.messaging.topics.positions import is_after
-from ombdriver.messaging.wire import Wire
+from ombdriver.messaging.topics.reads import Reads
 
 AGAIN = Backoff()
 """Waits after a failure, without end: a consumer goes on until it is closed."""
-UNBLOCK_EVERY_S = 0.02
-"""An UNBLOCK that came before its read has no effect, so it is repeated."""
 MARGIN_S = 0.5
 """For how long past its BLOCK a connection that is lost may still be given entries by its server."""
 
@@ -60,17 +55,12 @@ class Reading:
         partitions: that one command may cover.
         room: how much may be buffered of them.
         taker: see `Taker`.
-        block_ms: how long a read waits on the server.
+        reads: the way to their server.
     """
 
-    def __init__(
-        self, member: Member, partitions: Sequence[Partition], room: Room, taker: Taker, block_ms: int
-    ) -> None:
+    def __init__(self, member: Member, partitions: Sequence[Partition], room: Room, taker: Taker, reads: Reads) -> None:
         self._member, self._partitions, self._room, self._taker = member, partitions, room, taker
-        self._block_ms, self._guard_s = block_ms, block_ms / 1000 + GUARD_S
-        self._channel = member.channels.blocking(partitions[0].key)
-        self._wire: Wire | None = None
-        self._client_id: int | None = None
+        self._reads = reads
         self._read: asyncio.Future[Any] | None = None
         self._covered: list[Partition] = []
         self._ending: set[asyncio.Task[None]] = set()
@@ -84,7 +74,7 @@ class Reading:
 
     def __repr__(self) -> str:
         state = "stopping" if self._stopping else "reading" if self._read else "waiting"
-        return f"<Reading {len(self._partitions)} partitions, {state}, {self._channel}>"
+        return f"<Reading {len(self._partitions)} partitions, {state}, {self._reads}>"
 
     async def run(self) -> None:
         """Reads until `stop`."""
@@ -101,9 +91,9 @@ class Reading:
 
     async def _turn(self) -> None:
         """Whatever is pending and not known, then one read."""
-        wire = await self._channel.ready()
-        if wire is not self._wire:
-            await self._meet(wire)
+        if await self._reads.ready():
+            self._member.counts.reconnects += 1
+            self._doubt()
         await self._take_pending()
         if self._look_again is not None and time.monotonic() >= self._look_again[0]:
             self._pending_after, self._look_again = self._look_again[1], None
@@ -111,13 +101,8 @@ class Reading:
         active, free = await self._have_room()
         if self._stopping or not active:
             return
-        member = self._member
-        count = -(-free // len(active))
-        words = ("XREADGROUP", "GROUP", member.group, member.name, "COUNT", count, "BLOCK", self._block_ms, "STREAMS")
-        new = (b">",) * len(active)
-        data = pack((*words, *(partition.key for partition in active), *new))
         self._covered = active
-        self._read = asyncio.ensure_future(self._channel.submit(data, guard_s=self._guard_s))
+        self._read = self._reads.send(active, -(-free // len(active)))
         self._read.add_done_callback(look_at)
         try:
             reply = await asyncio.shield(self._read)
@@ -126,6 +111,8 @@ class Reading:
             self._room.changed.set()
         for key, entries in reply or ():
             self._receive(self._of(key), entries)
+        if pause_s := self._reads.pause_s(empty=not reply):
+            await self._sleep(pause_s)
 
     def _of(self, key: bytes) -> Partition:
         if len(self._partitions) == 1:
@@ -134,11 +121,15 @@ class Reading:
 
     def _receive(self, partition: Partition, entries: list[Any]) -> None:
         """Hands over entries that are new to the group; they rise, save after it was set back."""
-        if not is_after(entries[0][0], partition.last):
+        self._room.fit(sum(map(len, entries[-1][1])))
+        end = entries[-1][0]
+        if not is_after(entries[0][0], partition.highest):
             entries = [entry for entry in entries if not self._has(partition, entry[0])]
+        if is_after(end, partition.last):
+            partition.last = end
+        if is_after(end, partition.highest):
+            partition.highest = end
         if entries:
-            if is_after(entries[-1][0], partition.last):
-                partition.last = entries[-1][0]
             self._taker.deliver(partition, entries)
 
     def _has(self, partition: Partition, entry_id: bytes) -> bool:
@@ -151,16 +142,6 @@ class Reading:
         self._member.counts.repeated += 1
         return True
 
-    async def _meet(self, wire: Wire) -> None:
-        """A new connection: what the one before was given last may have been lost."""
-        if self._wire is not None:
-            self._member.counts.reconnects += 1
-            self._doubt()
-        self._client_id = None
-        with contextlib.suppress(ResponseError):  # not allowed to ask: then a BLOCK ends in its own time
-            self._client_id = await self._channel.execute("CLIENT", "ID", guard_s=GUARD_S)
-        self._wire = wire
-
     def _doubt(self) -> None:
         """Has everything looked at that is above what was received last; twice.
 
@@ -170,7 +151,7 @@ class Reading:
         self._pending_after = marks | self._pending_after  # what is to be looked at from further below stays
         if self._look_again is not None:
             marks = self._look_again[1]
-        self._look_again = (time.monotonic() + self._block_ms / 1000 + MARGIN_S, marks)
+        self._look_again = (time.monotonic() + self._reads.block_s + MARGIN_S, marks)
 
     async def _take_pending(self) -> None:
         """Takes again what is pending for the member and not known to it, oldest first, as there is room."""
@@ -250,20 +231,11 @@ class Reading:
         self._room.changed.set()
 
     async def end_read(self) -> None:
-        """Ends the BLOCK of the read under way, and waits for its reply."""
-        read = self._read
-        while read is not None and not read.done():
-            channels = self._member.channels
-            control = None if channels.is_closed else channels.control_beside(self._channel)
-            if control is not None and self._client_id is not None:
-                with contextlib.suppress(RedisError):
-                    answer = asyncio.ensure_future(
-                        control.execute("CLIENT", "UNBLOCK", self._client_id, guard_s=GUARD_S)
-                    )
-                    answer.add_done_callback(look_at)
-            await asyncio.wait([read], timeout=UNBLOCK_EVERY_S)
+        """Ends the read under way, and waits for its reply."""
+        if self._read is not None and not self._read.done():
+            await self._reads.end(self._read)
 
     async def aclose(self) -> None:
         """Closes the connection; a read that is still under way ends with an error."""
         self.stop()
-        await self._channel.aclose()
+        await self._reads.aclose()

@@ -169,13 +169,14 @@ class Runner(Generic[Value]):
                 consumer=self._consumer.statistics(),
             )
         custody, handling, shift = self._parts
+        consumer = self._consumer.statistics()
         return RunnerStatistics(
             **asdict(handling.outcomes),
             reclaimed=shift.reclaimer.statistics.reclaimed,
             deleted=shift.reclaimer.statistics.deleted,
             lost=custody.lost,
-            returned=shift.returned,
+            returned=shift.returned + consumer.given_back,
             running=custody.at_work,
             in_hand=len(custody),
-            consumer=self._consumer.statistics(),
+            consumer=consumer,
         )

@@ -16,14 +16,17 @@ from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.inbox import Inbox
 from ombdriver.messaging.topics.intake import Intake
 from ombdriver.messaging.topics.member import Member
-from ombdriver.messaging.topics.partition import Partition, Room
+from ombdriver.messaging.topics.partition import BUFFER_BYTES, Partition, Room
 from ombdriver.messaging.topics.positions import is_after
 from ombdriver.messaging.topics.reading import Reading
+from ombdriver.messaging.topics.reads import BlockingReads, PolledReads, Reads
 from ombdriver.messaging.topics.returns import Returns
 from ombdriver.messaging.topics.settling import Settler
 
 logger = logging.getLogger(__name__)
 
+CONNECTIONS = 64
+"""A consumer of partitions in more slots of a cluster than this polls them, in place of a connection for each."""
 CLOSE_S = 10.0
 """How long closing waits for the server, all in all."""
 
@@ -63,12 +66,15 @@ class Session:
         self.settler = self.intake.settler = Settler(member, codec, self.acks, self._returns)
         by_key = {partition.key: partition for partition in partitions}
         places = member.channels.same_node(by_key)
-        rooms = [Room(max(1, prefetch // len(places))) for _ in places]
+        rooms = [Room(max(1, prefetch // len(places)), BUFFER_BYTES // len(places)) for _ in places]
         self._readings = [
-            Reading(member, [by_key[key] for key in keys], room, self.intake, block_ms)
+            Reading(member, [by_key[key] for key in keys], room, self.intake, self._way(keys[0], len(places), block_ms))
             for keys, room in zip(places, rooms, strict=True)
         ]
         self._tasks = [asyncio.get_running_loop().create_task(reading.run()) for reading in self._readings]
+
+    def _way(self, key: bytes, places: int, block_ms: int) -> Reads:
+        return BlockingReads(self.member, key, block_ms) if places <= CONNECTIONS else PolledReads(self.member, key)
 
     def resume(self, partitions: Sequence[Partition]) -> None:
         """See `Consumer.resume`."""
@@ -82,6 +88,7 @@ class Session:
             reading.hold()
         try:
             await asyncio.gather(*(reading.end_read() for reading in self._readings))
+            await self.acks.flush()  # what is acknowledged and not answered would pass for known
             await asyncio.gather(*(self._set(partition, place) for partition in partitions))
         finally:
             for reading in self._readings:

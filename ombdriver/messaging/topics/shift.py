@@ -8,6 +8,7 @@ acknowledgements go last.
 import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -87,10 +88,11 @@ class Shift:
             self._consumer.pause()
             self._custody.withdraw()
             await self._give_back(self._custody.waiting())
-            async with asyncio.timeout(drain_s):
-                await _first([self._handling.idle(), halt.wait()], renewing)
-        except TimeoutError:
-            logger.warning("handlers were not at their end after %g s, and are cancelled", drain_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(drain_s):
+                    await _first([self._handling.idle(), halt.wait()], renewing)
+            if late := self._custody.at_work:
+                logger.warning("%d handlers were not at their end in time, and are cancelled", late)
         finally:
             await _end([*taking, *working])
             await _end(renewing)
@@ -122,7 +124,7 @@ class Shift:
         for partition in partitions:
             room = await self._custody.room_to_take_over()
             while due := await postponing.take_due(member, partition, room):
-                self._custody.take_over(partition, due)
+                self._custody.take_over(partition, due, failed=True)
                 room = await self._custody.room_to_take_over()
 
     async def _remove_dead(self, partitions: list[Partition]) -> None:

@@ -1,9 +1,15 @@
-"""A proxy that loses what a producer sends, or what it is answered, when the test says so; and one that holds it up."""
+"""A proxy that loses what a producer sends, or what it is answered, or holds it up, when the test says so."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 import hiredis
+import redis.asyncio
 from proxy import CHUNK, Link, Proxy
+
+from ombdriver import MQClient, Producer, RecordMetadata
+from ombdriver.messaging.topics.settings import ProducerOptions
 
 
 class LosingProxy(Proxy):
@@ -60,3 +66,35 @@ class LosingProxy(Proxy):
                 continue
             link.near_writer.write(data)
             await link.near_writer.drain()
+
+
+async def values(raw: redis.asyncio.Redis, stream: str = "{t:0}") -> list[int]:
+    """The numbers that lie in a stream, in order."""
+    return [int(fields[b"value"]) for _, fields in await raw.xrange(stream)]
+
+
+@contextlib.asynccontextmanager
+async def through_proxy(server_url: str, **options: object) -> AsyncIterator[tuple[LosingProxy, Producer[bytes]]]:
+    """A producer to topic `t` whose connections can be broken."""
+    given: ProducerOptions = options  # type: ignore[assignment]  # the tests know what they give
+    async with (
+        LosingProxy(server_url) as proxy,
+        MQClient(redis_url=proxy.url) as client,
+        client.producer("t", **given) as producer,
+    ):
+        yield proxy, producer
+
+
+async def outcomes_of(producer: Producer[bytes], numbers: range) -> list[object]:
+    """Sends numbers in one turn; what became of each."""
+    futures = [await producer.send(b"%d" % n) for n in numbers]
+    return list(await asyncio.gather(*futures, return_exceptions=True))
+
+
+async def held(proxy: LosingProxy, producer: Producer[bytes]) -> "asyncio.Future[RecordMetadata]":
+    """A message that is on its way and does not arrive until the proxy lets it."""
+    proxy.passing.clear()
+    future = await producer.send(b"0")
+    while not producer.statistics().in_flight:  # noqa: ASYNC110 - until it has left
+        await asyncio.sleep(0)
+    return future

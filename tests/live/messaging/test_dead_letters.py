@@ -124,6 +124,34 @@ async def test_a_redriven_message_that_was_trimmed_is_sent_anew(
     assert await letters.count() == 0
 
 
+async def test_a_redriven_message_that_is_pending_already_stays_with_whoever_has_it(
+    client: MQClient, raw: redis.asyncio.Redis, letters: DeadLetters
+) -> None:
+    """As after the group was set back: it comes again anyway, and is nobody else's."""
+    (entry,) = await deliver(raw, 1, "me")
+    await bury(member(client, "me"), PARTITION, entry, "", KEEP)
+    await raw.xgroup_setid(STREAM, GROUP, "0")
+    await raw.xreadgroup(GROUP, "you", {STREAM: ">"})
+
+    assert await letters.redrive() == 1
+
+    assert await holds(raw) == {entry: ("you", 1)}
+    assert (await letters.count(), await raw.xlen(STREAM)) == (0, 1)
+
+
+async def test_a_message_whose_group_is_gone_is_sent_anew(
+    client: MQClient, raw: redis.asyncio.Redis, letters: DeadLetters
+) -> None:
+    """To all groups that there are: none is left to give it back to."""
+    (entry,) = await deliver(raw, 1, "me")
+    await bury(member(client, "me"), PARTITION, entry, "", KEEP)
+    await raw.xgroup_destroy(STREAM, GROUP)
+
+    assert await letters.redrive() == 1
+
+    assert [fields for _, fields in await raw.xrange(STREAM)] == [{b"value": b"0"}] * 2
+
+
 async def test_many_are_redriven_in_order(client: MQClient, raw: redis.asyncio.Redis, letters: DeadLetters) -> None:
     """In steps; as many as were asked for, the oldest first."""
     ids = await deliver(raw, 250, "me")

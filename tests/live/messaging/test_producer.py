@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 import redis.asyncio
-from redis.exceptions import OutOfMemoryError, ResponseError
 
 from ombdriver import (
     AioRedisMQException,
@@ -237,45 +236,6 @@ async def test_a_client_closed_before_its_producer_fails_what_has_not_left(valke
         await client.aclose()
     with pytest.raises(ClosedError):
         await future
-
-
-async def test_an_error_of_one_partition_fails_its_messages_alone(server_url: str, raw: Raw) -> None:
-    """WRONGTYPE is told to the messages that met it; all others are stored, and the partition goes on when it can."""
-    await raw.set("{t:0}", "no stream")
-    async with MQClient(redis_url=server_url) as client, client.producer(Topic("t", 2)) as producer:
-        wrong = [await producer.send(b"%d" % n, partition=0) for n in range(10)]
-        good = [await producer.send(b"%d" % n, partition=1) for n in range(10)]
-        errors = await asyncio.gather(*wrong, return_exceptions=True)
-        assert {type(error) for error in errors} == {ResponseError}
-        assert all("WRONGTYPE" in str(error) for error in errors)
-        assert {each.partition for each in await asyncio.gather(*good)} == {1}
-        await raw.delete("{t:0}")
-        await producer.send_and_wait(b"v", partition=0)
-        done = producer.statistics()
-    assert (done.sent, done.failed, done.buffered_messages) == (11, 10, 0)
-
-
-@pytest.mark.parametrize("on_unknown", ["raise", "idempotent"])
-async def test_a_server_without_memory_fails_the_messages_that_it_refuses(
-    server_url: str, raw: Raw, on_unknown: str
-) -> None:
-    """OOM in the middle: what is told as stored is stored, in order, and nothing else is."""
-    async with (
-        MQClient(redis_url=server_url) as client,
-        client.producer("t", on_unknown=on_unknown) as producer,  # type: ignore[arg-type]
-    ):
-        await producer.send_and_wait(b"first")
-        used = (await raw.info("memory"))["used_memory"]
-        await raw.config_set("maxmemory", used + 300_000)
-        try:
-            futures = [await producer.send(b"%06d" % n + b"x" * 1024) for n in range(2_000)]
-            outcomes = await asyncio.gather(*futures, return_exceptions=True)
-        finally:
-            await raw.config_set("maxmemory", 0)
-        assert {type(one) for one in outcomes} == {RecordMetadata, OutOfMemoryError}
-        good = [one.id for one in outcomes if isinstance(one, RecordMetadata)]
-        assert [entry_id.decode() for entry_id, _ in await raw.xrange("{t:0}")][1:] == good
-        await producer.send_and_wait(b"again")
 
 
 @pytest.mark.parametrize("on_unknown", ["raise", "idempotent"])

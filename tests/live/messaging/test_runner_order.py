@@ -153,3 +153,20 @@ async def test_without_an_order_a_suspect_is_handled_with_no_other_suspect(
         await until(lambda: settled(raw))
     assert runner.statistics().handled == 20
     assert not PARTITION.held
+
+
+async def test_what_failed_and_waited_on_the_server_is_no_suspect(client: MQClient, raw: redis.asyncio.Redis) -> None:
+    """However often it failed: it was handled to an end each time, so it waits for nobody."""
+    together = asyncio.Barrier(5)
+
+    async def handle(message: Message[bytes]) -> None:
+        if message.delivery_count < 4:
+            raise ValueError("again")
+        await together.wait()
+
+    ids = await send(raw, *range(5))
+    policy = RetryPolicy(5, backoff=lambda deliveries: 3_600 if deliveries == 3 else 0)
+    async with running(client, handle, retry=policy):
+        await until(lambda: holds_are(raw, dict.fromkeys(ids, ("postponed", 3))))
+        await raw.zadd("{t:0}:delayed:g", dict.fromkeys(ids, 1))
+        await until(lambda: settled(raw))

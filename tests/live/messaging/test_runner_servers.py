@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import redis.asyncio
-from pending import STREAM, abandon, deliver
+from pending import GROUP, STREAM, abandon, deliver
 from redis.crc import key_slot
-from running import met, running, send, settled
-from topologies import Cluster, until
+from running import holds_are, met, running, send, settled
+from sending import Sending
+from topologies import Cluster, cluster, sentinel, until
 
-from ombdriver import MQClient, Runner, Topic
+from ombdriver import MQClient, MQProducer, Runner, Topic
 from ombdriver.messaging.topics.message import Message
 from ombdriver.messaging.topics.retry import RetryPolicy
 
@@ -218,3 +219,100 @@ async def test_what_is_trimmed_while_it_is_pending_ends(client: MQClient, raw: r
 
     assert Counter(seen) == Counter(ids[60:])
     assert runner.statistics().deleted == 60
+
+
+class Handling:
+    """A handler for records that have a number: fails at first, and notes what it handled.
+
+    Attributes:
+        handled: how often each number was handled to the end.
+    """
+
+    def __init__(self) -> None:
+        self.handled: Counter[int] = Counter()
+
+    async def __call__(self, message: Message[bytes]) -> None:
+        """Fails for a tenth of the numbers, at their first delivery."""
+        number = int(message.fields[b"n"])
+        if number % 10 == 0 and message.delivery_count == 1:
+            raise ValueError("again")
+        self.handled[number] += 1
+
+    async def has(self, wanted: set[int]) -> bool:
+        """Whether all of them were handled."""
+        return wanted <= self.handled.keys()
+
+
+async def test_a_failover_in_a_cluster(engine: str) -> None:
+    """Every message that the servers still have is handled, retries too, and none is given up."""
+    topic = Topic("t", 6)
+    handling = Handling()
+    async with (
+        cluster(engine, 3, 1) as six,
+        MQClient(redis_url=six.url) as client,
+        MQProducer(topic, redis_pool=client.redis_pool) as producer,
+    ):
+        runner = client.runner(topic, "g", block_ms=50, visibility_timeout_ms=2_000)
+        runner.handler(handling)
+        task = asyncio.create_task(runner.run(signals=False))
+        sending = Sending(producer)
+        await sending.more(1_000)
+        six.kill(0)
+        await sending.more(1_000)
+        await sending.stop()
+        entries = [await producer.query_messages(key) for key in topic.keys]
+        await until(lambda: handling.has({int(fields["n"]) for each in entries for _, fields in each}), within_s=50)
+        runner.stop()
+        await task
+        assert await client.dead_letters(topic).count() == 0
+
+
+async def test_a_failover_behind_sentinels(engine: str) -> None:
+    """The same."""
+    handling = Handling()
+    async with (
+        sentinel(engine) as watched,
+        MQClient(redis_url=watched.url) as client,
+        MQProducer(Topic("t"), redis_pool=client.redis_pool) as producer,
+    ):
+        runner = client.runner("t", "g", block_ms=50, visibility_timeout_ms=2_000)
+        runner.handler(handling)
+        task = asyncio.create_task(runner.run(signals=False))
+        sending = Sending(producer)
+        await sending.more(500)
+        await watched.fail_over()
+        await sending.more(500)
+        await sending.stop()
+        entries = await producer.query_messages("{t:0}")
+        await until(lambda: handling.has({int(fields["n"]) for _, fields in entries}), within_s=50)
+        runner.stop()
+        await task
+        assert await client.dead_letters("t").count() == 0
+
+
+async def test_a_message_that_another_member_has_by_now_is_not_begun_here(
+    client: MQClient, raw: redis.asyncio.Redis
+) -> None:
+    """As after a loss of the server for too long; a handler that has it already is told, and may end in peace."""
+    seen: list[bytes] = []
+    lost: list[bool] = []
+    go_on = asyncio.Event()
+
+    async def handle(message: Message[bytes]) -> None:
+        seen.append(message.value)
+        await go_on.wait()
+        lost.append(message.is_lost)
+
+    ids = await send(raw, *range(6))
+    async with running(client, handle, name="one", concurrency=2, prefetch=2, visibility_timeout_ms=3_000) as runner:
+        await until(lambda: holds_are(raw, dict.fromkeys(ids, ("one", 1))))
+        await until(lambda: met(len(seen) == 2))
+        await raw.xclaim(STREAM, GROUP, "other", 0, ids)
+        await until(lambda: met(runner.statistics().lost == 6))
+        await raw.xack(STREAM, GROUP, *ids)
+        go_on.set()
+        await until(lambda: met(runner.statistics().in_hand == 0))
+
+    assert seen == [b"0", b"1"]
+    assert lost == [True, True]
+    assert runner.statistics().handled == 2

@@ -133,6 +133,19 @@ async def test_prefetch_bounds_what_is_buffered(server_url: str, raw: redis.asyn
         assert consumer.statistics().held == 300
 
 
+async def test_large_messages_are_buffered_by_their_size(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """No more than about 16 MiB of them, whatever the prefetch is; the first read is small, since it can't know."""
+    for _ in range(60):
+        await raw.xadd("{t:0}", {"value": bytes(1 << 20)})
+    async with MQClient(redis_url=server_url) as client, client.consumer("t", "g", prefetch=1_000) as consumer:
+        most = 0
+        for _ in range(60):
+            message = await consumer.getone()
+            most = max(most, consumer.statistics().buffered)
+            await message.ack()
+        assert most < 32
+
+
 async def test_a_message_that_is_given_back_comes_again(server_url: str, raw: redis.asyncio.Redis) -> None:
     """After its delay, counted as one more delivery; not before the others."""
     await store(raw, [0, 1])
@@ -304,6 +317,23 @@ async def test_seek_back_delivers_again_and_seek_forward_passes_over(server_url:
         assert await pending(raw) == 0
         with pytest.raises(AioRedisMQValueError, match="no position"):
             await consumer.seek("last")
+
+
+async def test_seek_back_leaves_what_is_in_hand_where_it_is(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """It is pending anew, does not come twice, and its acknowledgement counts; what was buffered comes again once."""
+    await store(raw, range(0, 60, 3))
+    async with MQClient(redis_url=server_url) as client, client.consumer(TOPIC, "g", prefetch=12) as consumer:
+        assert await take(consumer, 3) == [0, 3, 6]
+        message = await consumer.getone()
+        await consumer.flush()
+        await consumer.seek("earliest")
+        assert await take(consumer, 19) == [0, 3, 6, *range(12, 60, 3)]
+        assert await pending(raw) >= 1
+        await message.ack()
+        await consumer.flush()
+        assert await pending(raw) == 0
+        assert consumer.statistics().repeated == 1
+        assert consumer.statistics().late_acknowledgements == 0
 
 
 async def test_lag_is_exact_or_marked_as_not(server_url: str, raw: redis.asyncio.Redis) -> None:

@@ -91,3 +91,17 @@ async def test_the_reader_is_called_when_half_of_the_buffer_is_used() -> None:
     assert room.changed.is_set()
     assert inbox.wants_turn
     assert room.free() == 5
+
+
+def test_large_messages_make_the_buffer_short() -> None:
+    """By their size as it was last, and back again when they are small; one message may always be read."""
+    room = Room(256, 1 << 20)
+    assert room.free() == 32  # nothing is known yet
+    room.fit(1 << 10)
+    assert (room.high, room.free()) == (256, 256)
+    room.fit(1 << 18)
+    assert (room.high, room.low) == (4, 2)
+    room.fit(1 << 30)
+    assert room.free() == 1
+    room.fit(0)
+    assert room.high == 256

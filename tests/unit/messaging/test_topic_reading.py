@@ -1,6 +1,5 @@
 """What a reading makes of entries that the group is given a second time, as after it was made again or set back."""
 
-from types import SimpleNamespace
 from typing import Any
 
 from ombdriver.messaging.topics.member import Counts, Member
@@ -27,10 +26,10 @@ class FakeTaker:
 async def test_what_is_known_is_not_handed_out_again() -> None:
     """In hand: it stays there. Acknowledged: that is said again. Given back, or settled before: it is handed out."""
     partition, taker, counts = Partition(0, "{t:0}"), FakeTaker(), Counts()
-    channels: Any = SimpleNamespace(blocking=lambda _: None)
-    member = Member(channels, b"g", b"c", True, 1_000, counts)
-    reading = Reading(member, [partition], Room(10), taker, 1_000)  # type: ignore[arg-type]
-    partition.last = b"5-0"
+    member = Member(None, b"g", b"c", True, 1_000, counts)  # type: ignore[arg-type]
+    reading = Reading(member, [partition], Room(10), taker, None)  # type: ignore[arg-type]
+    partition.last = b"0-0"  # it was set back
+    partition.highest = b"5-0"
     partition.held.add(b"2-0")
     partition.noted.append(b"3-0")
     partition.sent.append([b"4-0"])

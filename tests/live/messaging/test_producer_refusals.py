@@ -1,0 +1,104 @@
+"""What a server refuses, and what is made of it: errors of one message, of one login, of one role."""
+
+import asyncio
+
+import pytest
+import redis.asyncio
+from losing import outcomes_of, values
+from redis.exceptions import AuthenticationError, OutOfMemoryError, ResponseError
+from topologies import free_port
+
+from ombdriver import MQClient, OutcomeUnknownError, RecordMetadata, Topic
+from ombdriver.bench.server import PrivateServer
+
+Raw = redis.asyncio.Redis
+POLICIES = ("raise", "resend", "idempotent")
+
+
+async def test_an_error_of_one_partition_fails_its_messages_alone(server_url: str, raw: Raw) -> None:
+    """WRONGTYPE is told to the messages that met it; all others are stored, and the partition goes on when it can."""
+    await raw.set("{t:0}", "no stream")
+    async with MQClient(redis_url=server_url) as client, client.producer(Topic("t", 2)) as producer:
+        wrong = [await producer.send(b"%d" % n, partition=0) for n in range(10)]
+        good = [await producer.send(b"%d" % n, partition=1) for n in range(10)]
+        errors = await asyncio.gather(*wrong, return_exceptions=True)
+        assert {type(error) for error in errors} == {ResponseError}
+        assert all("WRONGTYPE" in str(error) for error in errors)
+        assert {each.partition for each in await asyncio.gather(*good)} == {1}
+        await raw.delete("{t:0}")
+        await producer.send_and_wait(b"v", partition=0)
+        done = producer.statistics()
+    assert (done.sent, done.failed, done.buffered_messages) == (11, 10, 0)
+
+
+@pytest.mark.parametrize("on_unknown", ["raise", "idempotent"])
+async def test_a_server_without_memory_fails_the_messages_that_it_refuses(
+    server_url: str, raw: Raw, on_unknown: str
+) -> None:
+    """OOM in the middle: what is told as stored is stored, in order, and nothing else is."""
+    async with (
+        MQClient(redis_url=server_url) as client,
+        client.producer("t", on_unknown=on_unknown) as producer,  # type: ignore[arg-type]
+    ):
+        await producer.send_and_wait(b"first")
+        used = (await raw.info("memory"))["used_memory"]
+        await raw.config_set("maxmemory", used + 300_000)
+        try:
+            futures = [await producer.send(b"%06d" % n + b"x" * 1024) for n in range(2_000)]
+            outcomes = await asyncio.gather(*futures, return_exceptions=True)
+        finally:
+            await raw.config_set("maxmemory", 0)
+        assert {type(one) for one in outcomes} == {RecordMetadata, OutOfMemoryError}
+        good = [one.id for one in outcomes if isinstance(one, RecordMetadata)]
+        assert [entry_id.decode() for entry_id, _ in await raw.xrange("{t:0}")][1:] == good
+        await producer.send_and_wait(b"again")
+
+
+@pytest.mark.parametrize("on_unknown", POLICIES)
+async def test_a_server_that_is_a_replica_for_a_while_is_waited_for(engine: str, on_unknown: str) -> None:
+    """READONLY reaches no caller, and the order is kept."""
+    async with (
+        await PrivateServer.start(engine) as server,
+        redis.asyncio.Redis(port=server.port) as eyes,
+        MQClient(redis_url=server.url) as client,
+        client.producer(Topic("t"), on_unknown=on_unknown, max_batch_messages=10) as producer,  # type: ignore[arg-type]
+    ):
+        await producer.send_and_wait(b"0")
+        await eyes.execute_command("REPLICAOF", "127.0.0.1", free_port())  # nobody is there to replace its data
+        futures = [await producer.send(b"%d" % n) for n in range(1, 101)]
+        while producer.statistics().resent < 2:  # noqa: ASYNC110 - until it was refused
+            await asyncio.sleep(0.001)
+        await eyes.execute_command("REPLICAOF", "NO", "ONE")
+        assert {type(one) for one in await asyncio.gather(*futures)} == {RecordMetadata}
+        assert await values(eyes) == list(range(101))
+
+
+async def test_a_user_who_may_not_use_transactions_is_told(server_url: str, raw: Raw) -> None:
+    """The server then carries out each XADD by itself: that they may be stored is the truth, and the cause is named."""
+    await raw.execute_command("ACL", "SETUSER", "limited", "on", ">secret", "~*", "+@all", "-multi")
+    url = server_url.replace("redis://", "redis://limited:secret@")
+    async with MQClient(redis_url=url) as client, client.producer("t") as producer:
+        await producer.send_and_wait(b"0")
+        outcomes = await outcomes_of(producer, range(1, 4))
+    await raw.execute_command("ACL", "DELUSER", "limited")
+    assert {type(one) for one in outcomes} == {OutcomeUnknownError}
+    assert "refuses MULTI" in str(outcomes[0])
+    assert await values(raw) == [0, 1, 2, 3]
+
+
+async def test_a_login_that_is_refused_on_the_way_is_told_at_once(server_url: str, raw: Raw) -> None:
+    """There is no use in trying again; whoever comes later is told too, or served if the login is good again."""
+    await raw.execute_command("ACL", "SETUSER", "leaving", "on", ">secret", "~*", "+@all")
+    url = server_url.replace("redis://", "redis://leaving:secret@")
+    async with MQClient(redis_url=url) as client, client.producer("t", max_batch_messages=2) as producer:
+        await producer.send_and_wait(b"0")
+        await raw.execute_command("ACL", "SETUSER", "leaving", "off")
+        await raw.execute_command("CLIENT", "KILL", "USER", "leaving")
+        while client.statistics().bulk.connected:  # noqa: ASYNC110 - until the loss is seen
+            await asyncio.sleep(0)
+        outcomes = await outcomes_of(producer, range(1, 8))
+        assert {type(one) for one in outcomes} == {AuthenticationError}
+        await raw.execute_command("ACL", "SETUSER", "leaving", "on")
+        await producer.send_and_wait(b"8")
+    await raw.execute_command("ACL", "DELUSER", "leaving")
+    assert await values(raw) == [0, 8]
