@@ -4,6 +4,7 @@ Both are run on the files beside, as a user would run them.
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -28,8 +29,9 @@ def pyright(path: Path) -> set[int]:
     """The lines in which pyright finds something."""
     command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson", str(path)]
     done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode not in (0, 1):
-        pytest.skip(f"pyright does not run here (it needs node): {done.stderr[-200:]}")
+    if not done.stdout.startswith("{"):  # it fetches itself, and node where there is none, when it is first used
+        assert not os.environ.get("CI"), done.stderr
+        pytest.skip(f"pyright does not run here: {done.stderr[-200:]}")
     found = json.loads(done.stdout)
     assert found["summary"]["filesAnalyzed"] == 1
     return {each["range"]["start"]["line"] + 1 for each in found["generalDiagnostics"]}
