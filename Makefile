@@ -5,7 +5,7 @@
 # needs nothing: it is installed in place).
 
 .DEFAULT_GOAL := run
-.PHONY: run demo picture test lint types bench clean
+.PHONY: run demo picture test lint types bench soak clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,6 +47,11 @@ types: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
+
+# An hour; a shorter one: make soak SOAK_SECONDS=60
+SOAK_SECONDS ?= 3600
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) $(SOAK_ARGS)
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null; then \

@@ -6,6 +6,7 @@ Needs Redis 6.2 or later, or Valkey. Knows nothing of benchmarks, and sets up no
 
 import logging
 
+from ombdriver.messaging.channel_statistics import ChannelStatistics, ConnectionStatistics
 from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.consumer import MQConsumer
 from ombdriver.messaging.errors import (
@@ -31,13 +32,15 @@ from ombdriver.messaging.topics.consumer import Consumer
 from ombdriver.messaging.topics.consumer_statistics import ConsumerStatistics
 from ombdriver.messaging.topics.dead_letters import DeadLetter, DeadLetterPolicy, DeadLetters
 from ombdriver.messaging.topics.delayed import DelayedMessages
+from ombdriver.messaging.topics.lag import Lag, PartitionLag
 from ombdriver.messaging.topics.message import Message
 from ombdriver.messaging.topics.producer import Producer
+from ombdriver.messaging.topics.record import Record
 from ombdriver.messaging.topics.retry import ExponentialBackoff, RetryPolicy
 from ombdriver.messaging.topics.runner import Runner
 from ombdriver.messaging.topics.runner_statistics import RunnerStatistics
 from ombdriver.messaging.topics.sent import ProducerStatistics, RecordMetadata
-from ombdriver.messaging.trimmer import AcknowledgedTrimmer
+from ombdriver.messaging.trimmer import AcknowledgedTrimmer, TrimStatistics
 
 __all__ = [
     "AcknowledgedTrimmer",
@@ -47,9 +50,11 @@ __all__ = [
     "AioRedisMQValueError",
     "BufferFullError",
     "BytesCodec",
+    "ChannelStatistics",
     "ClosedError",
     "Codec",
     "ConnectionLost",
+    "ConnectionStatistics",
     "Consumer",
     "ConsumerStatistics",
     "DeadLetter",
@@ -61,6 +66,7 @@ __all__ = [
     "GroupConsumer",
     "GroupManager",
     "JsonCodec",
+    "Lag",
     "MQClient",
     "MQConsumer",
     "MQProducer",
@@ -68,8 +74,10 @@ __all__ = [
     "MsgspecCodec",
     "NotSentError",
     "OutcomeUnknownError",
+    "PartitionLag",
     "Producer",
     "ProducerStatistics",
+    "Record",
     "RecordMetadata",
     "RedisPool",
     "Retention",
@@ -78,6 +86,7 @@ __all__ = [
     "RunnerStatistics",
     "StrCodec",
     "Topic",
+    "TrimStatistics",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -21,7 +21,7 @@ from ombdriver.bench import environment, store
 from ombdriver.bench.calibrate import record_cost
 from ombdriver.bench.recorder import HIGHEST_NS  # noqa: F401 - imports numpy before anything is timed
 from ombdriver.bench.server import PrivateServer
-from tests.benchmarks import harness, ledger, library
+from tests.benchmarks import frameworks, harness, ledger, library
 
 ROUNDS = 5
 RATIOS = (
@@ -37,6 +37,12 @@ RATIOS = (
     ("GroupConsumer, read 500 and ack", "consume", "redis-py consume", 1.3),
     ("Consumer, each handed out and acked", "consume topic", "consume", 0.6),
     ("Runner, each handled and acked", "run topic", "consume", 0.6),
+    ("Producer.send_and_wait, 500 callers", "topic send 500", "FastStream publish 50", 10.0),
+    ("Producer.send_and_wait, 50 callers", "topic send 50", "FastStream publish 50", 10.0),
+    ("Producer.send_and_wait, one by one", "topic send 1", "FastStream publish 1", None),
+    ("Consumer, each handed out and acked", "consume topic", "FastStream subscriber", 10.0),
+    ("Runner, each handled and acked", "run topic", "FastStream subscriber", 10.0),
+    ("Runner, each handled and acked", "run topic", "FastStream subscriber, 32 workers", None),
     ("driver, read 500 and ack", "consume driver", "redis-py consume", 1.7),
     ("harness, publish only", "harness publish", "redis-benchmark", 0.75),
     ("harness, in and out, 1 group", "harness in and out", "redis-benchmark", 0.45),
@@ -81,10 +87,15 @@ def one_round(server: PrivateServer) -> dict[str, float]:
     found["redis-py 1"] = uvloop.run(library.redis_py(url, 4_000, 1))
     found["send 1"] = uvloop.run(library.ours(url, 5_000, 1))
     found["topic send 1"] = uvloop.run(library.topic(url, 5_000, 1))
+    found["topic send 50"] = uvloop.run(library.topic(url, 50_000, 50))
+    found["FastStream publish 50"] = uvloop.run(frameworks.publish_faststream(url, 8_000, 50))
+    found["FastStream publish 1"] = uvloop.run(frameworks.publish_faststream(url, 3_000, 1))
     found["redis-py consume"] = uvloop.run(library.consume_redis_py(url))
     found["consume"] = uvloop.run(library.consume_ours(url))
     found["consume topic"] = uvloop.run(library.consume_topic(url))
     found["run topic"] = uvloop.run(library.run_topic(url))
+    found["FastStream subscriber"] = uvloop.run(frameworks.consume_faststream(url, 4_000, 1))
+    found["FastStream subscriber, 32 workers"] = uvloop.run(frameworks.consume_faststream(url, 4_000, 32))
     found["consume driver"] = uvloop.run(library.consume_driver(url))
     flat = asyncio.run(harness.trial(url, groups=0))
     found["harness publish"], found["cpu us"], found["growth mib"] = flat.sent, flat.cpu_us, flat.growth / 2**20

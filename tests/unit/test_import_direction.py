@@ -34,9 +34,11 @@ IMPORTERS = {
         "bench.workload_fields",
     },
     "pydantic_core": {"bench.faults"},
+    # Each room tells its own figures.
+    "prometheus_client": {"bench.report.prometheus", "messaging.prometheus"},
+    "pytest": {"pytest_plugin"},
     # The driver redis-py is a yardstick for what it is like to use redis-py itself.
     "redis": {"messaging.*", "bench.drivers.redis_py"},
-    "prometheus_client": {"bench.report.prometheus"},
     "rich": {"bench.report.*"},
     # Loading it takes half a second, so this is inside functions.
     "scipy": {"bench.compare.permutation"},
@@ -53,7 +55,18 @@ IMPORTERS = {
 NEVER_REACHES = {
     "errors": {""},
     "secrets": {""},
-    "messaging.*": {"bench.*", "cli", "uvloop", "click", "yaml", "numpy", "hdrh", "multiprocessing"},
+    "messaging.*": {
+        "bench.*",
+        "testing",
+        "pytest_plugin",
+        "cli",
+        "uvloop",
+        "click",
+        "yaml",
+        "numpy",
+        "hdrh",
+        "multiprocessing",
+    },
     # The server's side of the Runner knows neither who reads nor who handles.
     "messaging.topics.scripts": {"messaging.topics.consumer", "messaging.topics.session"},
     "messaging.topics.reclaiming": {"messaging.topics.session", "messaging.topics.custody"},
@@ -64,6 +77,9 @@ NEVER_REACHES = {
     "messaging.topics.*": {"messaging.client", "messaging.group_consumer"},
     "messaging.topics.producer": {"messaging.client", "messaging.producer", "messaging.registry"},
     "messaging.cluster": {"messaging.topics.*"},
+    # pytest loads it in every run, of projects that have nothing to do with us too.
+    "pytest_plugin": {"bench.*", "messaging.*", "testing"},
+    "testing": {"messaging.*", "redis", "bench.ensemble", "bench.drivers.*", "pytest"},
     "bench.driver": {"bench.drivers.*", "messaging.*"},
     "bench.worker": {"messaging.*", "redis", "yaml", "click", "rich", "psutil", "cli", "bench.benchmark", "datetime"},
     "bench.ensemble": {"messaging.*", "redis", "click", "rich", "bench.report.*", "bench.benchmark"},
@@ -287,6 +303,14 @@ def test_pure_modules_know_no_clock_loop_socket_or_process(module: str) -> None:
 def test_nothing_imports_the_command_line() -> None:
     """Save the module that runs it."""
     assert [module for module in modules() if "cli" in imported(module, lazily=True)] == ["__main__"]
+
+
+def test_nothing_imports_what_only_users_ask_for() -> None:
+    """So that an extra that is not installed is missed by nobody else."""
+    asked_for = {"messaging.prometheus", "pytest_plugin", "testing"}
+    found = {module: imported(module, lazily=True) & asked_for for module in modules()}
+
+    assert {module: names for module, names in found.items() if names} == {"pytest_plugin": {"testing"}}
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

@@ -27,7 +27,7 @@ Value = TypeVar("Value")
 
 
 class ConsumerOptions(TypedDict, total=False):
-    """The options of `Consumer`, for whoever hands them on."""
+    """The options of `MQClient.consumer` by name; `Consumer` says what they are."""
 
     start: Position
     prefetch: int
@@ -205,7 +205,10 @@ class Consumer(Generic[Value]):
         return await self._inbox.wait()
 
     async def flush(self) -> None:
-        """Returns when the server has answered all acknowledgements made so far."""
+        """Returns when the server has answered all acknowledgements made so far.
+
+        They are sent again while connections get lost or the server refuses, so this takes as long as that does.
+        """
         if self._session is not None:
             await self._session.acks.flush()
 
@@ -222,7 +225,11 @@ class Consumer(Generic[Value]):
         self._inbox.pause(self._some(partitions))
 
     def resume(self, *partitions: int) -> None:
-        """Goes on with these partitions; all without arguments."""
+        """Goes on with these partitions; all without arguments.
+
+        Raises:
+            AioRedisMQValueError: if the topic has no such partition.
+        """
         chosen = self._some(partitions)
         if self._session is not None:
             self._session.resume(chosen)
@@ -242,6 +249,7 @@ class Consumer(Generic[Value]):
 
         Raises:
             AioRedisMQValueError: if the topic has no such partition, or it is no position.
+            ClosedError: if the consumer is not open.
             redis.exceptions.RedisError: if a server refuses, or can't be reached; some partitions may have been set.
         """
         place = id_of(position)
@@ -254,9 +262,7 @@ class Consumer(Generic[Value]):
             ClosedError: if the consumer was closed.
             redis.exceptions.RedisError: if a server can't be asked.
         """
-        member = self._open_session().member
-        found = await asyncio.gather(*(lag.read_lag(member, partition) for partition in self._partitions))
-        return lag.Lag.of(dict(enumerate(found)))
+        return await lag.read_lags(self._open_session().member, self._partitions)
 
     def _open_session(self) -> Session:
         if self._session is None or self._closing is not None:

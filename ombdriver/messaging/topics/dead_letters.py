@@ -146,7 +146,11 @@ class DeadLetters:
         return f"<DeadLetters of {self._topic.name!r}>"
 
     async def count(self) -> int:
-        """How many there are, of all groups and partitions."""
+        """How many there are, of all groups and partitions.
+
+        Raises:
+            redis.exceptions.RedisError: if a server can't be reached, or refuses; so do all of these.
+        """
         counts = [await self._channels().small(dlq, "XLEN", dlq) for _, _, dlq in self._places()]
         return sum(counts)
 
@@ -155,6 +159,7 @@ class DeadLetters:
 
         Raises:
             AioRedisMQValueError: if `count` is not 1 or more.
+            redis.exceptions.RedisError: as `count`.
         """
         number("count", count, 1)
         found = []
@@ -170,12 +175,16 @@ class DeadLetters:
         count of 0: no other group hears of it. One whose message was trimmed, or whose group is gone, is sent anew, to
         all groups. One whose message is pending for its group already, since the group was set back, is only removed.
 
+        A trimming that was decided before, and is carried out after, may take a message that became pending again:
+        don't redrive in the middle of a round of `MQClient.keep_trimmed`.
+
         Args:
             group: only those that this group gave up; None for all.
             count: so many at most; None for all that there are at the start.
 
         Raises:
             AioRedisMQValueError: if an argument can't be.
+            redis.exceptions.RedisError: as `count`; some may have been sent by then, none of them twice.
         """
         number("count", count, 1)
         name = b"" if group is None else key_bytes(group, "group")
@@ -201,6 +210,7 @@ class DeadLetters:
 
         Raises:
             AioRedisMQValueError: if `group` is empty.
+            redis.exceptions.RedisError: as `count`; some may have been thrown away by then.
         """
         purged = 0
         for _, _, dlq in self._places():

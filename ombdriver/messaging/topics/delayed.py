@@ -82,12 +82,22 @@ class DelayedMessages:
         await _SCHEDULE.run(self._channels(), (stream, helper_key(stream, "delayed")), arguments)
 
     async def count(self) -> int:
-        """How many wait."""
+        """How many wait.
+
+        Raises:
+            redis.exceptions.RedisError: if a server can't be reached, or refuses.
+        """
         keys = [helper_key(stream, "delayed") for stream in self._topic.keys]
         return sum([await self._channels().small(key, "ZCARD", key) for key in keys])
 
     async def move_due(self) -> int:
-        """Moves what is due into the topic's streams; gives how many messages. A runner does this by itself."""
+        """Moves what is due into the topic's streams; gives how many messages. A runner does this by itself.
+
+        Each message is moved in one step: it is in both places or in none at no time. Several may do it at once.
+
+        Raises:
+            redis.exceptions.RedisError: if a server can't be reached, or refuses; some may have been moved by then.
+        """
         return await move_due(self._channels(), [key.encode() for key in self._topic.keys])
 
 

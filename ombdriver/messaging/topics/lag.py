@@ -1,9 +1,12 @@
 """How far a group is behind: messages that nobody in it was given yet, and what is pending. Asks, changes nothing."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.topics.joining import group_info, stream_info
-from ombdriver.messaging.topics.member import Member
+from ombdriver.messaging.topics.member import Counts, Member
 from ombdriver.messaging.topics.partition import Partition
 
 COUNTED = 1_000
@@ -29,7 +32,7 @@ class PartitionLag:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How far the group is behind on all partitions that the consumer reads.
+    """How far the group is behind on all partitions of a topic.
 
     Attributes:
         messages: as for `PartitionLag`, all together; so are the next two.
@@ -53,6 +56,17 @@ class Lag:
             sum(each.pending for each in parts),
             partitions,
         )
+
+
+def onlooker(channels: Channels, group: bytes) -> Member:
+    """Somebody who asks about a group without being in it."""
+    return Member(channels, group, b"", is_passing=True, visibility_ms=0, counts=Counts())
+
+
+async def read_lags(member: Member, partitions: Sequence[Partition]) -> Lag:
+    """Of all of them, each as `read_lag`, which says what is raised."""
+    found = await asyncio.gather(*(read_lag(member, partition) for partition in partitions))
+    return Lag.of({partition.number: each for partition, each in zip(partitions, found, strict=True)})
 
 
 async def read_lag(member: Member, partition: Partition) -> PartitionLag:

@@ -2,12 +2,15 @@
 
 from typing import Any, Unpack, overload
 
+from ombdriver.messaging.commands import Key, key_bytes
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics.codec import BytesCodec, Codec, Value
 from ombdriver.messaging.topics.consumer import Consumer, ConsumerOptions
 from ombdriver.messaging.topics.dead_letters import DeadLetters
 from ombdriver.messaging.topics.delayed import DelayedMessages
+from ombdriver.messaging.topics.lag import Lag, onlooker, read_lags
+from ombdriver.messaging.topics.partition import Partition
 from ombdriver.messaging.topics.producer import Producer
 from ombdriver.messaging.topics.runner import Runner
 from ombdriver.messaging.topics.runner_settings import RunnerOptions, RunnerSettings
@@ -117,10 +120,32 @@ class TopicLevel:
         settings = RunnerSettings(**options)
         return Runner(self._channels, topic, group, name, BytesCodec() if codec is None else codec, settings)
 
+    async def lag(self, topic: Topic | str, group: Key) -> Lag:
+        """How far a group is behind on a topic, and whether that is exact; for onlookers, who need not be in it.
+
+        A partition without the group, or without a stream, has a lag of 0 that is not exact.
+
+        Raises:
+            AioRedisMQValueError: if an argument can't be.
+            redis.exceptions.RedisError: if a server can't be asked.
+        """
+        streams = (Topic(topic) if isinstance(topic, str) else topic).keys
+        member = onlooker(self._channels(), key_bytes(group, "group"))
+        await member.channels.ready_for()
+        return await read_lags(member, [Partition(number, key) for number, key in enumerate(streams)])
+
     def dead_letters(self, topic: Topic | str) -> DeadLetters:
-        """The messages of a topic that were given up: to look at, to send again, to throw away."""
+        """The messages of a topic that were given up: to look at, to send again, to throw away.
+
+        Raises:
+            AioRedisMQValueError: if `topic` is no name of one.
+        """
         return DeadLetters(self._channels, topic)
 
     def delayed(self, topic: Topic | str, *, codec: Codec[Any] | None = None) -> DelayedMessages:
-        """Sends messages to a topic that come later; `codec` is None for values of bytes."""
+        """Sends messages to a topic that come later; `codec` is None for values of bytes.
+
+        Raises:
+            AioRedisMQValueError: if `topic` is no name of one.
+        """
         return DelayedMessages(self._channels, topic, BytesCodec() if codec is None else codec)

@@ -78,6 +78,21 @@ class Runner(Generic[Value]):
         state = "not run" if self._parts is None else repr(self._parts[0])
         return f"<Runner of {self._consumer!r}, {'stopping' if self._stop.is_set() else state}>"
 
+    @property
+    def topic(self) -> Topic:
+        """Whose messages it handles."""
+        return self._consumer.topic
+
+    @property
+    def group(self) -> str:
+        """The group that it is a member of."""
+        return self._consumer.group
+
+    @property
+    def name(self) -> str:
+        """Its name in the group."""
+        return self._consumer.name
+
     def handler(self, function: Handles) -> Handles:
         """Makes `async def function(message)` the handler; to be used as a decorator.
 
