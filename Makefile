@@ -35,8 +35,15 @@ SECTION := comparison
 picture: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.picture $(PAGE) $(SECTION) docs/$(SECTION).png
 
+# Tests that wait more than they compute run side by side; those that measure have the machine to themselves. With
+# PYTEST_ARGS it is one process, which runs what they name.
 test: $(VENV)/.installed-dev
+ifdef PYTEST_ARGS
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+else
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile tests/unit tests/live/messaging
+	$(BIN)/python -m pytest tests/live --ignore tests/live/messaging
+endif
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -117,6 +117,13 @@ def request_options(verb: Verb) -> Verb:
             help="Run with each value in turn, as workload.messageSize=100,1KiB; of several sweeps all combinations.",
         ),
         click.option(
+            "--sweep-name",
+            "sweep_names",
+            multiple=True,
+            metavar="PART=TEMPLATE",
+            help="What each of them is called, as 'workload={name}-{messageSize}'; PART is workload or setup.",
+        ),
+        click.option(
             "--url", metavar="URL", help="A server of yours in place of the setup's: redis://, rediss://, unix://."
         ),
         click.option("--duration", type=Duration(), help="Measured time, in place of the workload's: 10s, 5m, 1h."),

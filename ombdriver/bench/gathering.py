@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ombdriver.bench import store
-from ombdriver.bench.result import KIND, Result
+from ombdriver.bench.result import KINDS, Result
 from ombdriver.errors import InputError
 
 _PATTERN = frozenset("*?[")
@@ -81,4 +81,4 @@ def _is_result(path: Path) -> bool:
             head = file.read(200)
     except (OSError, UnicodeDecodeError):
         return False
-    return f'"kind": {json.dumps(KIND)}' in head
+    return any(f'"kind": {json.dumps(kind)}' in head for kind in KINDS)

@@ -75,6 +75,7 @@ def keep(
         standing=request.standing,
         overrides=request.overrides,
         sweep=request.sweep,
+        sweep_of=request.sweep_of,
         caveats=[*course.accounts.caveats, *assessed.caveats],
         partial_reason=course.ending.reason if course.ending else None,
         verdict=assessed.verdict,

@@ -75,6 +75,7 @@ def build_result(
     standing: Standing | None = None,
     overrides: Sequence[str] = (),
     sweep: Mapping[str, Any] | None = None,
+    sweep_of: Mapping[str, str] | None = None,
     caveats: Sequence[Caveat] = (),
     partial_reason: str | None = None,
     verdict: Verdict | None = None,
@@ -101,6 +102,7 @@ def build_result(
         search: how the rate was found; None when it was given.
         standing: where the run stands among those of its command; None when nobody said.
         sweep: the values of the settings that were swept, by path; None or empty when none was.
+        sweep_of: the names of workload and setup without those values; None or empty when nothing was swept.
         overrides: what the command line put into the files, without secrets.
         caveats: what has to be known with the figures.
         partial_reason: why the run ended before its time; None when it did not.
@@ -131,6 +133,7 @@ def build_result(
         standing=standing,
         overrides=tuple(overrides),
         sweep=dict(sweep or {}),
+        sweep_of=dict(sweep_of or {}),
         begin_time=_iso(begin_time),
         end_time=_iso(end_time),
         partial=partial_reason is not None,

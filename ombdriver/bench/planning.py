@@ -45,7 +45,7 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         rate = min(SEARCHED_RATE, affordable_rate(workload.message_size))
         rates = tuple(workload.probe_rates or ())
         start = rates[0] if rates else min(SEARCH_START, rate)
-        search = SearchPlan(start, workload.probe_duration, workload.slo, rates, workload.probe_steps)
+        search = SearchPlan(start, workload.probe_ns, workload.slo, rates, workload.probe_steps)
     topics = tuple(
         TopicSpec(f"{TOPIC_PREFIX}{run_id}-{number:04d}", workload.partitions_per_topic)
         for number in range(workload.topics)

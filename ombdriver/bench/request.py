@@ -26,6 +26,7 @@ class Request:
         command_line: as typed; passwords in it are hidden before it is stored.
         standing: where the run stands among those of its command; None when it is of none.
         sweep: the values that swept settings have in this run, by path.
+        sweep_of: what the swept `workload` and `setup` call themselves without those values; empty without a sweep.
         overrides: what the command line has put into the files, without passwords; workload and setup have it already.
     """
 
@@ -39,6 +40,7 @@ class Request:
     standing: Standing | None = None
     overrides: Sequence[str] = ()
     sweep: Mapping[str, object] = field(default_factory=dict)
+    sweep_of: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan_of(request: Request, run_id: str) -> Plan:

@@ -1,25 +1,19 @@
 """What a user names and overrides -> requests that can be run, in their order; all faults of it in one error."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
-from ombdriver.bench import catalogue
 from ombdriver.bench.assignments import Assignment, parse_all
-from ombdriver.bench.driver import load_driver
 from ombdriver.bench.environment import usable_cores
-from ombdriver.bench.login import connect_url
 from ombdriver.bench.overrides import Overrides
 from ombdriver.bench.request import Request, new_run_id, plan_of
 from ombdriver.bench.series import MOST_REPEATS, ordered
 from ombdriver.bench.setup import Setup
-from ombdriver.bench.sweeps import Combination, combinations, name_given, named, parse_sweeps, values_of
-from ombdriver.bench.workload import Workload
+from ombdriver.bench.sweep_names import named
+from ombdriver.bench.sweeps import values_of
+from ombdriver.bench.variants import each_made, setup_of, variants_of
 from ombdriver.errors import InputError
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 def requests_of(
@@ -36,6 +30,7 @@ def requests_of(
     repeats: int = 1,
     assignments: Sequence[str] = (),
     sweeps: Sequence[str] = (),
+    sweep_names: Sequence[str] = (),
     thresholds: Sequence[str] = (),
     abort_on_fail: bool = False,
     probe_rates: Sequence[int] = (),
@@ -57,6 +52,7 @@ def requests_of(
         repeats: how often each workload meets each setup.
         assignments: `PATH=VALUE`, each, put into the files before they are validated.
         sweeps: `PATH=VALUE,VALUE`, each, besides those of the workload files; all combinations run.
+        sweep_names: `PART=TEMPLATE`, each; see `sweep_names`.
         thresholds: conditions besides each workload's own.
         abort_on_fail: each run ends as soon as a threshold fails.
         probe_rates: rates to try, in place of a search for the highest.
@@ -80,124 +76,55 @@ def requests_of(
     of_workloads: list[str] = []
     variants = [
         variant
-        for found in _each(workloads, lambda name: _variants(name, given, sweeps, overrides), of_workloads)
+        for found in each_made(
+            workloads, lambda name: variants_of(name, given, sweeps, sweep_names, overrides), of_workloads
+        )
         for variant in found or ()
     ]
+    met = [(variant.setup_name, variant.setups) for variant in variants] or [(None, ((),))]
     wanted = {
-        (name, named("", values)): values
-        for name in setups
-        for values in [values for variant in variants for values in variant.setups] or [()]
+        (name, template, named("", values)): values for name in setups for template, some in met for values in some
     }
-    read = _each(
-        list(wanted.items()), lambda one: _setup(one[0][0], one[1], one_url, given), faults, lambda one: one[0][0]
+    read = each_made(
+        list(wanted.items()),
+        lambda one: setup_of(one[0][0], one[1], one[0][1], one_url, given),
+        faults,
+        lambda one: one[0][0],
     )
     read_setups = dict(zip(wanted, read, strict=True))
     faults += of_workloads
-    first = [next(made for (name, _), made in read_setups.items() if name == word) for word in setups]
-    faults += _called_alike(setups, first)
+    first = [next(made for (name, *_), made in read_setups.items() if name == word) for word in setups]
+    faults += _called_alike(setups, [None if made is None else made.setup for made in first])
     texts = [str(one) for one in given]
     requests = [
         [
             Request(
                 variant.workload,
-                setup,
+                met_by.setup,
                 output,
                 workers,
                 usable_cores(),
                 tags,
                 command_line,
                 overrides=texts,
-                sweep=values_of((*variant.combination, *combination)),
+                sweep=values_of(values),
+                sweep_of={"workload": variant.own_name, "setup": met_by.own_name} if values else {},
             )
             for name in setups
             for combination in variant.setups
-            if (setup := read_setups[name, named("", combination)])
+            if (met_by := read_setups[name, variant.setup_name, named("", combination)])
+            for values in [(*variant.combination, *combination)]
         ]
         for variant in variants
     ]
     every = [request for some in requests for request in some]
-    _each(every, lambda one: plan_of(one, "check"), faults, lambda one: f"{one.workload.name} x {one.setup.name}")
+    each_made(every, lambda one: plan_of(one, "check"), faults, lambda one: f"{one.workload.name} x {one.setup.name}")
     if faults:
         raise InputError(faults)
     return [
         replace(requests[workload][setup], standing=standing)
         for workload, setup, standing in ordered(new_run_id(), [len(some) for some in requests], repeats)
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Variant:
-    """A workload with one combination of the values that are swept, and those of the setups that it meets."""
-
-    workload: Workload
-    combination: Combination
-    setups: tuple[Combination, ...]
-
-
-def _variants(
-    name: str, given: Sequence[Assignment], sweeps: Sequence[str], overrides: Overrides
-) -> Sequence[_Variant]:
-    path = catalogue.resolve(name)
-    base = Workload.load(path, given)
-    swept = parse_sweeps(sweeps, base.sweep)
-    overridden = overrides.fields() & {one.name.removeprefix("workload.") for one in swept}
-    if overridden:
-        raise InputError(f"--sweep workload.{min(overridden)}: leave out the option that gives it a single value")
-    setups = tuple(combinations(swept, "setup"))
-    faults: list[str] = []
-    made = _each(
-        combinations(swept, "workload"),
-        lambda values: _Variant(_workload(path, given, values, overrides), values, setups),
-        faults,
-        lambda values: named(base.name, values),
-    )
-    if faults:
-        raise InputError(faults)
-    return [variant for variant in made if variant]
-
-
-def _workload(path: Path, given: Sequence[Assignment], values: Combination, overrides: Overrides) -> Workload:
-    workload = Workload.load(path, [*given, *values])
-    if values:
-        workload = Workload.load(path, [*given, *values, name_given("workload", named(workload.name, values))])
-    return workload.with_overrides(overrides)
-
-
-def _setup(name: str, values: Combination, url: str | None, given: Sequence[Assignment]) -> Setup:
-    setup = Setup.load(name, [*given, *values])
-    if values:
-        setup = Setup.load(name, [*given, *values, name_given("setup", named(setup.name, values))])
-    if url is not None:
-        setup = setup.with_url(url)
-    try:
-        load_driver(setup.driver_used)
-    except InputError as error:
-        raise InputError([f"{name}: driver: {fault}" for fault in error.faults]) from error
-    if setup.server is not None and setup.server.url is not None:
-        try:
-            connect_url(setup.server)  # only to find what is missing
-        except InputError as error:
-            raise InputError([f"{'--url' if url else name}: {fault}" for fault in error.faults]) from error
-    return setup
-
-
-def _each(
-    given: Sequence[Given], make: Callable[[Given], Made], faults: list[str], name: Callable[[Given], str] = str
-) -> list[Made | None]:
-    """What is made of each; a fault is told once, and one of an option says whose it is if not all have it."""
-    made: list[Made | None] = []
-    told: dict[str, list[str]] = {}
-    for one in given:
-        try:
-            made.append(make(one))
-        except InputError as error:
-            made.append(None)
-            for fault in error.faults:
-                told.setdefault(fault, []).append(name(one))
-    for fault, by in told.items():
-        whose = fault.startswith("--") and len(by) < len(given) and not any(repr(name) in fault for name in by)
-        faults.append(f"{', '.join(dict.fromkeys(by))}: {fault}" if whose else fault)
-    return made
 
 
 def _faults_of_url(url: str | None, setups: Sequence[str], given: Sequence[Assignment]) -> list[str]:

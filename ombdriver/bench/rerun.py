@@ -63,6 +63,7 @@ def request_of(
         Standing(new_run_id()),
         result.overrides,  # the workload and the setup of the result have these, and what was swept
         result.sweep,
+        result.sweep_of,
     )
     plan_of(request, "check")
     return result, request

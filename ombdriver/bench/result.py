@@ -18,7 +18,8 @@ from ombdriver.bench.result_versions import upgraded
 from ombdriver.bench.series import Standing
 from ombdriver.errors import InputError
 
-KIND = "run"
+KINDS = ("run", "curve")
+"""A curve is a run that tried several rates before it measured; see `Result.kind`."""
 FORMAT_VERSION = 1
 """Raised when a key changes its meaning or goes away; a new key alone does not raise it. See `result_versions`."""
 
@@ -116,6 +117,7 @@ class Result:
         tags: what the user gave with `--tag`.
         standing: where the run stands among those of its command; None in results of versions that did not say.
         sweep: the values of the settings that were swept, by path as for `--set`; empty when none was.
+        sweep_of: what the swept workload and setup call themselves without those values; empty when nothing was swept.
         overrides: what `--set` put into the files, as typed, without passwords.
         begin_time, end_time: of the measured window, ISO 8601 in UTC.
         partial: True when the run ended before its time, for `partial_reason`.
@@ -154,6 +156,7 @@ class Result:
     standing: Standing | None
     overrides: tuple[str, ...]
     sweep: Mapping[str, Any]
+    sweep_of: Mapping[str, str]
     begin_time: str
     end_time: str
     partial: bool
@@ -192,6 +195,12 @@ class Result:
     histograms: Mapping[str, Any]
 
     @property
+    def kind(self) -> str:
+        """`curve` when the workload says which rates, or how many, are tried before the measurement; else `run`."""
+        spec = self.workload_spec
+        return "curve" if spec.get("probeRates") or spec.get("probeSteps") else "run"
+
+    @property
     def window_s(self) -> float:
         """Seconds from `begin_time` to `end_time`."""
         return (datetime.fromisoformat(self.end_time) - datetime.fromisoformat(self.begin_time)).total_seconds()
@@ -213,7 +222,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, in the order in which it is written."""
-        data: dict[str, Any] = {"kind": KIND, "formatVersion": FORMAT_VERSION}
+        data: dict[str, Any] = {"kind": self.kind, "formatVersion": FORMAT_VERSION}
         for each in fields(self):
             value = getattr(self, each.name)
             if each.name in _FLAT:
@@ -244,7 +253,7 @@ class Result:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{source}: not JSON ({error}); give a result file that ombdriver wrote") from error
-        if not isinstance(data, dict) or data.get("kind") != KIND:
+        if not isinstance(data, dict) or data.get("kind") not in KINDS:
             raise InputError(f"{source}: not the result of a run; give a file that `ombdriver run` wrote")
         try:
             return cls._from_json(upgraded(data, source, FORMAT_VERSION))

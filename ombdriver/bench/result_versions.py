@@ -23,6 +23,18 @@ def content_sha256(data: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()
 
 
+def swept_names(data: Data) -> dict[str, str]:
+    """What a swept workload and setup were called without the values that their names end with."""
+    if not data.get("sweep"):
+        return {}
+    names = {"workload": data["workload"], "setup": str(data["setup"].get("name", data["driver"]))}
+    for part, name in names.items():
+        own = {path: value for path, value in data["sweep"].items() if path.startswith(f"{part}.")}
+        ending = "".join(f"-{path.rpartition('.')[2]}-{value}" for path, value in own.items())
+        names[part] = name.removesuffix(ending)
+    return names
+
+
 ADDED: Mapping[str, Callable[[Data], Any]] = {
     "setupSha256": lambda data: content_sha256(data["setup"]),
     "delivery": lambda _: [],
@@ -34,6 +46,7 @@ ADDED: Mapping[str, Callable[[Data], Any]] = {
     "overrides": lambda _: [],
     "search": lambda _: None,
     "sweep": lambda _: {},
+    "sweepOf": lambda data: swept_names(data),
 }
 """Keys that came without a new formatVersion, and what they are in a result that was written before them."""
 

@@ -4,7 +4,6 @@
 """
 
 import itertools
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,6 @@ Combination = tuple[Assignment, ...]
 
 MOST_COMBINATIONS = 1000
 _OPTION = "--sweep"
-_UNFIT = re.compile(r"[^A-Za-z0-9.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +123,6 @@ def combinations(sweeps: Sequence[Sweep], part: Part) -> list[Combination]:
     if len(found) > MOST_COMBINATIONS:
         raise InputError([f"{_OPTION}: there are more than {MOST_COMBINATIONS:,} combinations; sweep fewer values"])
     return found
-
-
-def named(name: str, combination: Combination) -> str:
-    """What a workload or a setup is called with those values: `1kb-3groups-messageSize-100`."""
-    values = (f"{one.path[-1]}-{_UNFIT.sub('-', one.text.partition('=')[2]).strip('-')}" for one in combination)
-    return "-".join((name, *values))
-
-
-def name_given(part: Part, name: str) -> Assignment:
-    """What gives a workload or a setup that name."""
-    return Assignment(part, ("name",), name, f"{part}.name={name}", _OPTION)
 
 
 def values_of(combination: Combination) -> dict[str, object]:

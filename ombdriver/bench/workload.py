@@ -19,7 +19,7 @@ from ombdriver.bench.overrides import Overrides
 from ombdriver.bench.payload import STAMP, PayloadSpec
 from ombdriver.bench.payloadfile import check_size, read_payload
 from ombdriver.bench.size_distribution import mean_size, parse_distribution
-from ombdriver.bench.text import MINUTE, format_duration
+from ombdriver.bench.text import MINUTE, SECOND, format_duration
 from ombdriver.bench.workload_fields import (
     FIND_THE_MAXIMUM,
     MAX_MESSAGE_BYTES,
@@ -128,6 +128,11 @@ class Workload(WorkloadFields):
         return (1 if self.warmup_duration_minutes is None else self.warmup_duration_minutes) * MINUTE
 
     @property
+    def probe_ns(self) -> int:
+        """How long each rate is tried, when the highest one is to be found."""
+        return 5 * SECOND if self.probe_duration is None else self.probe_duration
+
+    @property
     def sample_interval_ns(self) -> int:
         """The time that one sample of a series covers."""
         return self.sample_interval
@@ -168,8 +173,7 @@ class Workload(WorkloadFields):
             data.pop(minutes, None)
         times = (self.test_ns, self.warmup_ns, self.sample_interval_ns, self.drain_timeout_ns)
         data |= dict(zip(_DURATIONS, map(format_duration, times), strict=True))
-        del data["probeDuration"]
-        return data | ({"probeDuration": format_duration(self.probe_duration)} if self.finds_the_maximum else {})
+        return data | ({"probeDuration": format_duration(self.probe_ns)} if self.finds_the_maximum else {})
 
     @property
     def sha256(self) -> str:

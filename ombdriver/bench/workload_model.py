@@ -4,7 +4,7 @@ Field names, meanings and defaults are those of the OpenMessaging Benchmark (OMB
 ours besides is told in README.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
@@ -64,8 +64,8 @@ class WorkloadFields(BaseModel):
     slo: str | None = Field(
         None, description="A condition that a rate must meet to be sustained, as endToEndResponse.p99 < 10ms."
     )
-    probe_duration: ProbeDuration = Field(
-        "5s", validate_default=True, description="How long each rate is tried when the highest one is to be found."
+    probe_duration: ProbeDuration | None = Field(
+        None, description="How long each rate is tried when the highest one is to be found; else 5s."
     )
     probe_rates: list[ProbeRate] | None = Field(
         None, min_length=1, description="Rates to try, rising, in place of a search: the latency at each of them."
@@ -100,6 +100,9 @@ class WorkloadFields(BaseModel):
         None,
         exclude=True,
         description="Settings that take values in turn, as workload.messageSize: [100, 1KiB]; all combinations run.",
+    )
+    sweep_name: dict[Literal["workload", "setup"], str] | None = Field(
+        None, exclude=True, description="What the combinations of a sweep are called: workload: '{name}-{messageSize}'."
     )
     abort_on_fail: bool = Field(False, description="Whether a run ends as soon as a threshold fails.")
 
@@ -162,6 +165,13 @@ class WorkloadFields(BaseModel):
         groups, consumers = (info.data.get(name) for name in ("subscriptions_per_topic", "consumer_per_subscription"))
         known = None if groups is None or consumers is None else group_names(groups, consumers)
         return check_conditions([slo], known)[0]
+
+    @field_validator("probe_duration")
+    @classmethod
+    def _of_probes(cls, duration: int | None, info: ValidationInfo) -> int | None:
+        if duration is not None:
+            _only_for_the_maximum(info)
+        return duration
 
     @field_validator("probe_rates")
     @classmethod

@@ -1,4 +1,5 @@
-"""A sweep on a page: a row for each combination of values, and lines over the setting that has the most. Pure.
+"""A sweep on a page: a row for each combination of values, matrices over the two settings that have the most, and lines
+over the one that has the most. Pure.
 
 Of repeats the median of each figure is told, as comparisons tell it.
 """
@@ -16,6 +17,7 @@ FIGURES = {
     "end-to-end p99": ("endToEndResponse", "p99"),
 }
 """What is told of a combination: response times in ms."""
+_NOTHING = (None,) * len(FIGURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,40 @@ class SweptLine:
 
 
 @dataclass(frozen=True, slots=True)
+class SweptMatrix:
+    """One figure over two settings, all else being equal.
+
+    Attributes:
+        title: the figure, and what is equal in all of it where that is not so in all matrices.
+        down: the setting whose values are `rows`.
+        across: the setting whose values are `columns`.
+        rows, columns: values as texts, in the order in which they were swept.
+        cells: in ms, by row and column; None where nothing ran or nothing has that figure.
+    """
+
+    title: str
+    down: str
+    across: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
-    """All that was swept: the names of the settings, the rows, the setting of the lines, and these."""
+    """All that was swept.
+
+    Attributes:
+        settings: their names.
+        rows: every combination.
+        matrices: none when fewer than two settings took several values.
+        over: the setting of the lines.
+        lines: figures over its values.
+    """
 
     settings: tuple[str, ...]
     rows: tuple[SweptRow, ...]
+    matrices: tuple[SweptMatrix, ...]
     over: str
     lines: tuple[SweptLine, ...]
 
@@ -71,16 +102,17 @@ def swept(runs: Sequence[Run]) -> Swept | None:
         return None
     settings = tuple(dict.fromkeys(setting for run in own for setting in run.result.sweep))
     rows = _rows(own, settings)
-    distinct = [len({row.values[at] for row in rows}) for at in range(len(settings))]
-    over = distinct.index(max(distinct))
-    return Swept(settings, rows, settings[over], tuple(_lines(rows, settings, over)))
+    taken = [len({row.values[at] for row in rows}) for at in range(len(settings))]
+    over, *others = sorted(range(len(settings)), key=lambda at: -taken[at])
+    matrices = _matrices(rows, settings, others[0], over) if others and taken[others[0]] > 1 else []
+    return Swept(settings, rows, tuple(matrices), settings[over], tuple(_lines(rows, settings, over)))
 
 
 def _rows(runs: Sequence[Run], settings: Sequence[str]) -> tuple[SweptRow, ...]:
     found: dict[tuple[str, tuple[str, ...]], list[Run]] = {}
     for run in runs:
         values = tuple(str(run.result.sweep.get(setting, "")) for setting in settings)
-        found.setdefault((_base_name(run), values), []).append(run)
+        found.setdefault((" on ".join(run.result.sweep_of.values()), values), []).append(run)
     return tuple(
         SweptRow(
             name,
@@ -98,24 +130,35 @@ def _median(runs: Sequence[Run], family: str, statistic: str) -> float | None:
     return statistics.median(known) if known else None
 
 
-def _base_name(run: Run) -> str:
-    """Workload and setup, each without the values that its name ends with."""
-    names = {"workload": run.result.workload, "setup": str(run.result.setup.get("name", run.result.driver))}
-    for part, name in names.items():
-        own = {setting: value for setting, value in run.result.sweep.items() if setting.startswith(f"{part}.")}
-        ending = "".join(f"-{setting.rpartition('.')[2]}-{value}" for setting, value in own.items())
-        names[part] = name.removesuffix(ending)
-    return " on ".join(names.values())
+def _matrices(rows: Sequence[SweptRow], settings: Sequence[str], down: int, across: int) -> list[SweptMatrix]:
+    found = []
+    for told, some in _alike(rows, settings, (down, across)).items():
+        lines, columns = (tuple(dict.fromkeys(row.values[at] for row in some)) for at in (down, across))
+        by_place = {(row.values[down], row.values[across]): row.figures for row in some}
+        for kind, figure in enumerate(FIGURES):
+            cells = [[by_place.get((one, other), _NOTHING)[kind] for other in columns] for one in lines]
+            title = f"{told}: {figure}" if told else figure
+            found.append(SweptMatrix(title, settings[down], settings[across], lines, columns, tuple(map(tuple, cells))))
+    return found
+
+
+def _alike(rows: Sequence[SweptRow], settings: Sequence[str], over: Sequence[int]) -> dict[str, list[SweptRow]]:
+    """Rows in which all is equal but the settings numbered `over`, by what is equal in them and not in all rows."""
+    names = {row.name for row in rows}
+    found: dict[str, list[SweptRow]] = {}
+    for row in rows:
+        rest = [
+            f"{setting.rpartition('.')[2]} {value}"
+            for at, (setting, value) in enumerate(zip(settings, row.values, strict=True))
+            if at not in over
+        ]
+        found.setdefault(", ".join([*([row.name] if len(names) > 1 else []), *rest]), []).append(row)
+    return found
 
 
 def _lines(rows: Sequence[SweptRow], settings: Sequence[str], over: int) -> list[SweptLine]:
-    together: dict[tuple[str, tuple[str, ...]], list[SweptRow]] = {}
-    for row in rows:
-        words = [f"{setting.rpartition('.')[2]} {value}" for setting, value in zip(settings, row.values, strict=True)]
-        together.setdefault((row.name, tuple(words[:over] + words[over + 1 :])), []).append(row)
     found = []
-    for (name, rest), some in together.items():
-        told = ", ".join([*([name] if len({key[0] for key in together}) > 1 else []), *rest])
+    for told, some in _alike(rows, settings, (over,)).items():
         for kind, figure in enumerate(FIGURES):
             points = [(row.values[over], value) for row in some if (value := row.figures[kind]) is not None]
             if points:

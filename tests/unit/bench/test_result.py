@@ -22,9 +22,9 @@ OMB_LATENCIES = ["publishLatency", "publishDelayLatency", "endToEndLatency"]
 OUR_LATENCIES = ["publishResponseLatency", "endToEndResponseLatency"]
 # fmt: off
 OURS = [
-    "kind", "formatVersion", "version", "runId", "tags", "standing", "overrides", "sweep", "search", "beginTime",
-    "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate", "partial", "partialReason",
-    "verdict", "thresholds", "atHarnessFloor",
+    "kind", "formatVersion", "version", "runId", "tags", "standing", "overrides", "sweep", "sweepOf", "search",
+    "beginTime", "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate", "partial",
+    "partialReason", "verdict", "thresholds", "atHarnessFloor",
     "caveats", "totals", "delivery", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",
     "workloadSha256", "setup", "setupSha256", "environment", "telemetry", "histograms",
 ]
@@ -205,6 +205,16 @@ def test_a_file_from_before_the_telemetry_is_read_without_it() -> None:
     data = {key: value for key, value in to_json().items() if key != "telemetry"}
 
     assert Result.loads(json.dumps(data), "r.json") == result()
+
+
+@pytest.mark.parametrize("spec", [{"probeRates": [1000, 2000]}, {"probeSteps": 12}])
+def test_a_run_that_was_to_try_several_rates_is_a_curve(spec: dict[str, Any]) -> None:
+    """Told to programs, which find the rates in `search`."""
+    text = result(workload_spec=to_json()["workloadSpec"] | spec).dumps()
+
+    assert json.loads(text)["kind"] == "curve"
+    assert Result.loads(text, "r.json").kind == "curve"
+    assert to_json()["kind"] == "run"
 
 
 @pytest.mark.parametrize(

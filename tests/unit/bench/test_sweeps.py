@@ -7,7 +7,8 @@ import pytest
 
 from ombdriver.bench.request import Request
 from ombdriver.bench.requests import requests_of
-from ombdriver.bench.sweeps import MOST_COMBINATIONS, Sweep, combinations, named, parse_sweeps, values_of
+from ombdriver.bench.sweep_names import named
+from ombdriver.bench.sweeps import MOST_COMBINATIONS, Sweep, combinations, parse_sweeps, values_of
 from ombdriver.errors import InputError
 
 WORKLOAD = """
@@ -113,6 +114,42 @@ def test_swept_setups_take_turns_as_any_setups_do(tmp_path: Path) -> None:
     ten, twenty = "embedded-readCount-10", "embedded-readCount-20"
     assert names == [(ten, 1), (twenty, 1), (twenty, 2), (ten, 2)]
     assert found[0].setup.streams.read_count == 10
+
+
+def test_a_template_names_the_workloads_and_another_the_setups(tmp_path: Path) -> None:
+    """Given on the command line, or beside the sweep in the file."""
+    file = WORKLOAD + "sweep:\n  setup.streams.readCount: [10, 20]\nsweepName:\n  setup: '{name}.rc{readCount}'\n"
+    names = ["workload={messageSize}B-{name}"]
+    found = requested(tmp_path, file, setups=["embedded"], sweeps=["workload.messageSize=100,1KiB"], sweep_names=names)
+
+    assert [(one.workload.name, one.setup.name) for one in found] == [
+        ("100B-w", "embedded.rc10"),
+        ("100B-w", "embedded.rc20"),
+        ("1KiBB-w", "embedded.rc10"),
+        ("1KiBB-w", "embedded.rc20"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("template", "fault"),
+    [
+        ("topics", "'topics' is not PART=TEMPLATE; write it as 'workload={name}-{messageSize}'"),
+        ("workload=", "'workload=' is not PART=TEMPLATE"),
+        ("setup={name}", "no setting of a setup is swept; leave it out"),
+        ("workload={name}-{rate}-{topics}", "{rate} is not swept; there are {messageSize}, {name}, {topics}"),
+        ("workload={name}-{topics}-{", "has a brace too many; there are"),
+        ("workload={name}-{topics}", "gives several combinations one name; write {workload.messageSize} into it"),
+    ],
+)
+def test_a_template_that_names_nothing_or_not_apart_is_refused(template: str, fault: str, tmp_path: Path) -> None:
+    """With what may stand in it."""
+    swept = ["workload.topics=1,2", "workload.messageSize=100,1KiB"]
+    with pytest.raises(InputError) as caught:
+        requested(tmp_path, sweeps=swept, sweep_names=[template])
+
+    (told,) = caught.value.faults
+    assert told.startswith("--sweep-name")
+    assert fault in told
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,11 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
             {"producerRate": "max", "probeRates": "[5]", "probeSteps": "3"},
             "probeSteps: is for a search, which probeRates",
         ),
-        ({"probeDuration": "1s"}, "w.yaml:9: probeDuration: 1s is too short; write 2s or more"),
+        (
+            {"producerRate": "max", "probeDuration": "1s"},
+            "w.yaml:9: probeDuration: 1s is too short; write 2s or more",
+        ),
+        ({"probeDuration": "5s"}, "w.yaml:9: probeDuration: has no effect on a given producerRate; write producerRate"),
         (
             {"producerRate": "max", "sampleInterval": "2s"},
             "w.yaml:9: sampleInterval: 2s is too long to find the highest rate by; write 1s or less",
