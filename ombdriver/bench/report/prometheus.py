@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ombdriver import __version__
+from ombdriver.bench.report.live import QuietView
 from ombdriver.bench.report.progress import Progress, Samples, ServerProgress
 from ombdriver.errors import InputError
 
@@ -102,8 +103,8 @@ class Exposition:
             yield from metrics(*self._latest)
 
 
-class ExposedView:
-    """A `LiveView` that puts what it is told on an exposition."""
+class ExposedView(QuietView):
+    """Shows nothing here: puts what it is told on an exposition."""
 
     def __init__(self, exposition: Exposition, labels: Labels) -> None:
         self._exposition, self._labels = exposition, labels
@@ -111,14 +112,6 @@ class ExposedView:
     def update(self, progress: Progress) -> None:
         """See `LiveView`."""
         self._exposition.put(self._labels, progress)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
 
 def metrics(labels: Labels, progress: Progress) -> "Iterator[Metric]":
