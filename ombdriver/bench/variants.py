@@ -14,6 +14,7 @@ from ombdriver.bench.setup import Setup
 from ombdriver.bench.sweep_names import Templates, name_given, named, parse_templates
 from ombdriver.bench.sweeps import Combination, combinations, parse_sweeps
 from ombdriver.bench.workload import Workload
+from ombdriver.bench.workload_fields import FIND_THE_MAXIMUM
 from ombdriver.errors import InputError
 
 Given = TypeVar("Given")
@@ -50,6 +51,8 @@ def variants_of(
         InputError: with the faults of its file, and of the sweeps and names of the command line.
     """
     path = catalogue.resolve(name)
+    if overrides.rate == FIND_THE_MAXIMUM:  # told first, since what is for a search has a meaning then
+        given = [*given, Assignment("workload", ("producerRate",), FIND_THE_MAXIMUM, "--rate max", "--rate")]
     base = Workload.load(path, given)
     swept = parse_sweeps(sweeps, base.sweep)
     overridden = overrides.fields() & {one.name.removeprefix("workload.") for one in swept}

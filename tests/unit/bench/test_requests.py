@@ -90,6 +90,17 @@ def test_options_come_after_what_is_set() -> None:
     assert (request.workload.producer_rate, request.workload.warmup_ns) == (7, 3 * 10**9)
 
 
+def test_what_is_for_a_search_may_be_set_where_an_option_asks_for_one() -> None:
+    """Though the file itself has a rate."""
+    given = ["workload.probeDuration=2s", "workload.slo=publish.p99 < 5ms"]
+    (request,) = requested(rate=0, probe_steps=3, assignments=given)
+
+    assert request.workload.spec()["probeDuration"] == "2s"
+    assert request.workload.slo == "publish.p99 < 5ms"
+    assert request.overrides == given
+    assert faults(rate=5, assignments=given)[0].startswith("--set workload.probeDuration: has no effect on a given")
+
+
 def test_all_faults_are_told_at_once() -> None:
     """Of options and of files; each once, however many files it is of."""
     told = faults(
