@@ -35,14 +35,17 @@ SECTION := comparison
 picture: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.picture $(PAGE) $(SECTION) docs/$(SECTION).png
 
-# Tests that wait more than they compute run side by side; those that measure have the machine to themselves. With
-# PYTEST_ARGS it is one process, which runs what they name.
+# Tests that wait more than they compute run side by side; those of whole runs, which judge whether they had the machine,
+# have it to themselves. With PYTEST_ARGS it is one process, which runs what they name.
+SIDE_BY_SIDE := tests/unit tests/live/messaging $(wildcard tests/live/test_managed_*.py tests/live/test_driver*.py \
+  tests/live/test_server*.py)
+
 test: $(VENV)/.installed-dev
 ifdef PYTEST_ARGS
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 else
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile tests/unit tests/live/messaging
-	$(BIN)/python -m pytest tests/live --ignore tests/live/messaging
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest tests/live $(SIDE_BY_SIDE:%=--ignore=%)
 endif
 
 lint: $(VENV)/.installed-dev
