@@ -10,6 +10,8 @@ from typing import Any
 
 from ombdriver.bench.judgement import Check, Verdict
 from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Distribution, LatencySummaryNs, Measurements
+from ombdriver.bench.profile import Profile
+from ombdriver.bench.profile_form import told_profile
 from ombdriver.bench.result import STATISTICS, Caveat, LatencySummary, Result, Subscription, aggregated
 from ombdriver.bench.result_versions import content_sha256
 from ombdriver.bench.seeking import Found
@@ -71,6 +73,7 @@ def build_result(
     setup: Mapping[str, Any],
     environment: Mapping[str, Any],
     telemetry: Mapping[str, Any] | None = None,
+    profile: Profile | None = None,
     search: Mapping[str, Any] | None = None,
     standing: Standing | None = None,
     overrides: Sequence[str] = (),
@@ -99,6 +102,7 @@ def build_result(
         setup: the resolved setup, without secrets.
         environment: the fingerprint, without secrets.
         telemetry: what the server and the processes did; None when nobody looked.
+        profile: how the rate changed over the measured time; None when it did not.
         search: how the rate was found; None when it was given.
         standing: where the run stands among those of its command; None when nobody said.
         sweep: the values of the settings that were swept, by path; None or empty when none was.
@@ -150,7 +154,9 @@ def build_result(
         producers_per_topic=workload_spec["producersPerTopic"],
         consumers_per_topic=workload_spec["consumerPerSubscription"],
         subscriptions_per_topic=workload_spec["subscriptionsPerTopic"],
-        target_publish_rate=target_rate,
+        target_publish_rate=round(target_rate, 3),
+        rate_profile=None if profile is None else told_profile(profile),
+        target_rates=tuple(_rounded(measured.target_rates)),
         search=search,
         sample_interval_seconds=sample_interval_ns / 10**9,
         totals={
