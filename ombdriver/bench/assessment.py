@@ -68,7 +68,7 @@ def assess(
     facts = facts_of(measured, window, workers, source)
     caveats = (
         *cautions.on_samples(measured, window.length_ns),
-        *cautions.on_targets(measured, window.interval_ns, window.length_ns),
+        *(cautions.on_targets(measured, window.interval_ns, window.length_ns) if window.rate_changes else ()),
         *cautions.on_stalls(facts.workers, facts.bound_ns),
         *cautions.on_cores(window.setup, len(workers), window.cores),
     )

@@ -61,7 +61,7 @@ def on_samples(measured: Measurements, window_ns: int) -> list[Caveat]:
 
 
 def on_targets(measured: Measurements, interval_ns: int, window_ns: int) -> list[Caveat]:
-    """Samples in which less was published than was asked for, where that differs between samples.
+    """Samples in which less was published than was asked for, of a rate that changes.
 
     The rate over the whole window is the verdict's; a spike may be missed in it.
     """

@@ -27,7 +27,7 @@ class Overrides:
     Attributes:
         duration_ns: the measured time.
         warmup_ns: the warm-up.
-        rate: messages per second, all the time; 0 finds the highest that is sustained.
+        rate: messages per second; 0 finds the highest that is sustained.
         probe_rates: rates to try in place of a search.
         probe_steps: how many rates are tried after one.
         thresholds: conditions besides the workload's own.
@@ -58,7 +58,6 @@ class Overrides:
             data["warmupDuration"] = format_duration(self.warmup_ns)
         if self.rate is not None:
             data["producerRate"] = self.rate
-            data.pop("rateProfile", None)
             if self.rate:  # how the highest one was to be found has no meaning any longer
                 for name in ("slo", "probeDuration", "probeRates", "probeSteps"):
                     data.pop(name, None)

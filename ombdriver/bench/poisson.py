@@ -161,8 +161,9 @@ class PoissonStripe:
 
     def intended_some(self, which: range) -> list[int]:
         """The same of `which`."""
-        start, time_of = self._start_ns, self._profile.time_of
-        return [start + time_of(int(part)) for window, cut in self._over(which) for part in window.parts[cut].tolist()]
+        parts = [part for window, cut in self._over(which) for part in window.parts[cut].tolist()]
+        start = self._start_ns
+        return [start + time for time in self._profile.times_of(list(map(int, parts)))]
 
     def producer(self, j: int) -> int:
         """Which producer sends local message `j`, as a position in `mine`."""

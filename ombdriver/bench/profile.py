@@ -7,7 +7,8 @@ nanosecond at which no more than that has come together: so nothing is due in a 
 the profile's start.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -123,25 +124,33 @@ class Profile:
 
         For every `elapsed_ns` up to the duration, `time_of(part) < elapsed_ns` is `part < parts_before(elapsed_ns)`.
         """
-        if part >= self.parts:
-            return self.duration_ns
-        at = bisect_right(self._passed, part) - 1
-        start, each, rest = self._starts[at], self.stretches[at], part - self._passed[at]
-        first, change = each.first, each.last - each.first
-        if not change:
-            return start + rest // (2 * first)
-        # change * x**2 + 2 * first * duration * x <= rest * duration, solved for the greatest whole x
-        duration = each.duration_ns
-        half = first * duration
-        square = half * half + change * rest * duration
-        if change > 0:
-            return start + (isqrt(square) - half) // change
-        return start + (half - _root_up(square)) // -change
+        return self.times_of([part])[0]
+
+    def times_of(self, parts: Sequence[int]) -> list[int]:
+        """The same of many, which rise; a stretch at a time."""
+        times: list[int] = []
+        begin, end = 0, bisect_left(parts, self.parts)
+        while begin < end:
+            at = bisect_right(self._passed, parts[begin]) - 1
+            upto = bisect_left(parts, self._passed[at + 1], begin)
+            times += _within(self.stretches[at], self._starts[at], self._passed[at], parts[begin:upto])
+            begin = upto
+        return times + [self.duration_ns] * (len(parts) - end)
 
 
-def _root_up(number: int) -> int:
-    """The square root, rounded up."""
-    return isqrt(number - 1) + 1 if number > 0 else 0
+def _within(stretch: Stretch, start: int, passed: int, parts: Sequence[int]) -> list[int]:
+    """The times of parts that all come together in one stretch, which begins at `start` with `passed` of them."""
+    first, change, duration = stretch.first, stretch.last - stretch.first, stretch.duration_ns
+    if not change:
+        return [start + (part - passed) // (2 * first) for part in parts]
+    # change * x**2 + 2 * first * duration * x <= (part - passed) * duration, solved for the greatest whole x
+    half, by = first * duration, change * duration
+    square = half * half - by * passed
+    if change > 0:
+        return [start + (isqrt(square + by * part) - half) // change for part in parts]
+    return [
+        start + (half - 1 - isqrt(square + by * part - 1)) // -change for part in parts
+    ]  # a root that is rounded up
 
 
 def constant(rate: int, duration_ns: int) -> Profile:

@@ -37,6 +37,10 @@ class Timetable(Protocol):
         """When message number `message` (from 0) is intended."""
         ...
 
+    def intended_each(self, messages: Sequence[int]) -> list[int]:
+        """The same of many, which rise."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -78,6 +82,10 @@ class Schedule:
         """When message number `message` (from 0) is intended."""
         return self.start_ns + message * SECOND // self.rate
 
+    def intended_each(self, messages: Sequence[int]) -> list[int]:
+        """The same of many."""
+        return [self.start_ns + message * SECOND // self.rate for message in messages]
+
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
@@ -103,6 +111,11 @@ class Shaped:
     def intended(self, message: int) -> int:
         """When message number `message` (from 0) is intended."""
         return self.start_ns + self.profile.time_of(message * PARTS)
+
+    def intended_each(self, messages: Sequence[int]) -> list[int]:
+        """The same of many, which rise."""
+        start = self.start_ns
+        return [start + time for time in self.profile.times_of([message * PARTS for message in messages])]
 
 
 class Stripe:
@@ -177,7 +190,7 @@ class Stripe:
 
     def intended_some(self, which: range) -> list[int]:
         """When each of these local messages is intended."""
-        return [self.schedule.intended(self.index(j)) for j in which]
+        return self.schedule.intended_each(which if self._all_mine else [self.index(j) for j in which])
 
     def intended_block(self, j0: int, j1: int) -> list[int]:
         """When each of the local messages `j0` to `j1` - 1 is intended; of length `j1` - `j0`, in O(`j1` - `j0`)."""

@@ -105,7 +105,7 @@ class Workload(WorkloadFields):
                 with it, by the workload, the options and that field.
         """
         data = overrides.applied(self.spec(), "sample_interval" in self.model_fields_set)
-        if data.get("rateProfile") is not None:
+        if overrides.rate is None and data.get("rateProfile") is not None:
             del data["producerRate"]  # its mean may be another one over another time
             _tell_time_and_rate(data)
         try:

@@ -232,7 +232,7 @@ class WorkloadFields(BaseModel):
             raise ValueError(f"{told}; change its stages, or leave testDuration out, which is their sum then")
         usual = profile_of(form, test).usual_rate
         if rate != usual:
-            raise ValueError(f"has a mean of {usual:,}/s, and producerRate is {rate:,}; leave producerRate out")
+            raise ValueError(f"has a mean of {usual:,}/s, and producerRate is {rate:,}; leave that out, or the profile")
         return form
 
     @field_validator("warmup_duration")

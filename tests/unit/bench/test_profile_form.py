@@ -139,7 +139,7 @@ def test_a_resolved_profile_reads_back_as_itself(form: Any) -> None:
         ),
         (
             {"rateProfile": {"ramp": {"from": 0, "to": 10}}, "producerRate": 10},
-            "rateProfile: has a mean of 5/s, and producerRate is 10; leave producerRate out",
+            "rateProfile: has a mean of 5/s, and producerRate is 10; leave that out, or the profile",
         ),
         (
             {"rateProfile": {"ramp": {"from": 0, "to": 10}}, "producerRate": "max"},
@@ -182,14 +182,22 @@ def test_another_time_gives_a_shape_another_length() -> None:
         workload(rateProfile=STAGES).with_overrides(Overrides(duration_ns=4 * SECOND))
 
 
-@pytest.mark.parametrize(("rate", "finds"), [(70, False), (0, True)])
-def test_a_rate_of_the_command_line_takes_the_place_of_a_profile(rate: int, finds: bool) -> None:
-    """It is the rate all the time, or one that is looked for."""
-    made = workload(rateProfile=STAGES).with_overrides(Overrides(rate=rate))
+@pytest.mark.parametrize(
+    ("rate", "fault"),
+    [
+        (
+            70,
+            "w with --rate: rateProfile: has a mean of 1,343/s, and producerRate is 70; leave that out, or the profile",
+        ),
+        (0, "w with --rate: rateProfile: is of given rates, and producerRate: max finds one; leave one of them out"),
+    ],
+)
+def test_a_rate_of_the_command_line_does_not_go_with_a_profile(rate: int, fault: str) -> None:
+    """Which of them is meant is not guessed."""
+    with pytest.raises(InputError) as caught:
+        workload(rateProfile=STAGES).with_overrides(Overrides(rate=rate))
 
-    assert made.profile is None
-    assert (made.producer_rate, made.finds_the_maximum) == (rate, finds)
-    assert "rateProfile" not in made.spec()
+    assert list(caught.value.faults) == [fault]
 
 
 def test_a_profile_is_told_in_words() -> None:
