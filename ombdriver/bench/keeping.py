@@ -8,6 +8,7 @@ from pathlib import Path
 from ombdriver import __version__
 from ombdriver.bench import store
 from ombdriver.bench.assessment import Circumstances, assess
+from ombdriver.bench.by_stretch import by_stretch
 from ombdriver.bench.course import Course
 from ombdriver.bench.environment import fingerprint, host
 from ombdriver.bench.outcome import build_result, told_search
@@ -65,6 +66,7 @@ def keep(
         sample_interval_ns=course.accounts.window.interval_ns,
         target_rate=course.accounts.window.target_rate,
         profile=plan.profile,
+        stretches=by_stretch(course.accounts.window, measured, plan.profile),
         search=None if course.found is None else told_search(course.found),
         workload_spec=request.workload.spec(),
         workload_sha256=request.workload.sha256,

@@ -45,6 +45,10 @@ def check(result: dict[str, Any], counts: list[int]) -> None:
     assert result["targetRates"] == [2.0 * count for count in counts]
     assert result["targetPublishRate"] == round(sum(counts) / 2.5, 3)
     assert result["rateProfile"][1] == {"seconds": 0.5, "from": 0, "to": 0}
+    ramp, pause, end = result["stretches"]
+    assert ramp["targetRate"] == counts[0] + counts[1]
+    assert (pause["targetRate"], pause["publishResponse"]["p50"]) == (0, None)
+    assert (end["beginSeconds"], end["endSeconds"]) == (1.5, 2.5)
     assert {"rateTrend", "latencyTrend", "backlogTrend"} <= {each["rule"] for each in result["verdict"]["notJudged"]}
     assert result["delivery"][0]["lost"] == result["delivery"][0]["undelivered"] == 0
 

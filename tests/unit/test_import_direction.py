@@ -146,7 +146,8 @@ NEVER_IMPORTS = {
 """What a module must not import itself, at the top or inside a function."""
 
 PURE = (
-    "bench.arrivals bench.assessment bench.assignments bench.cautions bench.collector bench.compare.claims "
+    "bench.arrivals bench.assessment bench.assignments bench.by_stretch bench.cautions bench.collector "
+    "bench.compare.claims "
     "bench.compare.comparability bench.compare.comparison bench.compare.conditions bench.compare.formats "
     "bench.compare.metrics bench.compare.omb_result bench.compare.pairing bench.compare.permutation "
     "bench.compare.pooled bench.compare.trial bench.drift bench.export.formats "

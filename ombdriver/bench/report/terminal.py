@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ombdriver.bench.measurements import Delivery
 from ombdriver.bench.profile_form import described
-from ombdriver.bench.report import latencies, processes, searching, units
+from ombdriver.bench.report import latencies, processes, searching, stretches, units
 from ombdriver.bench.report.headline import headline
 from ombdriver.bench.result import Result, Subscription
 
@@ -68,6 +68,8 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     if result.search is not None:
         yield from searching.block(result.search)
     yield from latencies.blocks(result, groups)
+    if result.stretches:
+        yield from stretches.block(result.stretches)
     yield _heading("Rates and messages of the measured window")
     yield _rates(result, groups)
     if result.delivery:

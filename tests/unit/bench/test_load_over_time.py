@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from sample_circumstances import circumstances
-from sample_result import SPEC, measurements, result
+from sample_result import SPEC, figures, measurements, result
 
 from ombdriver.bench.assessment import assess
+from ombdriver.bench.by_stretch import MOST_STRETCHES, OfStretch, by_stretch
 from ombdriver.bench.catalogue import path
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.compare.comparability import differences
@@ -20,6 +21,7 @@ from ombdriver.bench.compare.trial import trial_of
 from ombdriver.bench.export.formats import export
 from ombdriver.bench.figures import Book, Figures, Phase
 from ombdriver.bench.guard import Guard
+from ombdriver.bench.measurements import LatencySummaryNs
 from ombdriver.bench.orders import Report
 from ombdriver.bench.page.timeline import timeline
 from ombdriver.bench.plan import Plan, memory_estimate
@@ -217,6 +219,44 @@ def test_of_random_arrivals_the_target_is_what_was_due() -> None:
     assert window.target_rate == pytest.approx(sum(targets) / 3)
 
 
+STEPS = Profile((Stretch(2 * SECOND, 10, 10), Stretch(SECOND // 2, 0, 0), Stretch(5 * SECOND // 2, 10, 30)))
+
+
+def stretched(counts: list[int], length_ns: int, profile: Profile = STEPS) -> list[tuple[float, ...]]:
+    """A run by steps: of each stretch its bounds in seconds, the rates asked for and published, backlog and samples."""
+    phase = Phase(1, "measure", PHASE.start_ns, profile.duration_ns, profile.peak, profile)
+    window = Window(collected(counts, phase), phase, length_ns, {"group-1": 7}, phase.end_ns, {})
+    return [
+        (
+            *(each.begin_ns / SECOND, each.end_ns / SECOND, each.target_rate, each.publish_rate, each.backlog),
+            *(each.publish.count, each.end_to_end.count),
+        )
+        for each in by_stretch(window, window.measurements(), profile)
+    ]
+
+
+def test_a_window_is_told_by_the_stretches_of_its_profile() -> None:
+    """By the samples that lie within each, which a short one has none of."""
+    told = stretched([10, 10, 4, 18, 24], 5 * SECOND)
+
+    assert told == [
+        (0, 2, 10, 10, 7, 20, 20),
+        (3, 5, pytest.approx(22), 21, 7, 42, 42),
+    ]
+
+
+def test_of_a_run_that_was_cut_short_the_stretches_are_told_that_it_came_to() -> None:
+    """The last one up to where it ended, by the second."""
+    assert stretched([10, 10], 2 * SECOND) == [(0, 2, 10, 10, 7, 20, 20)]
+    assert [each[:2] for each in stretched([10, 10, 4, 9], 7 * SECOND // 2)] == [(0, 2), (3, 3.5)]
+
+
+@pytest.mark.parametrize("count", [1, MOST_STRETCHES + 1])
+def test_what_has_no_stretches_to_tell_apart_is_told_as_a_whole(count: int) -> None:
+    """One alone is the window, and very many are what the series tell."""
+    assert stretched([10] * 5, 5 * SECOND, Profile((Stretch(10**8, 1, 2),) * count)) == []
+
+
 def assessed(rates: list[float], targets: list[float], **changed: Any) -> tuple[str, dict[str, str], list[str]]:
     """The verdict, why which rules were not applied, and the caveats, of a run by such rates."""
     made = measurements(publish_rate=rates, target_rates=targets, backlog=[round(rate) for rate in rates])
@@ -257,21 +297,38 @@ def shaped(**changed: Any) -> Result:
     profile = Profile((Stretch(20 * SECOND, 1000, 3000), Stretch(10 * SECOND, 0, 0)))
     spec = SPEC | {"arrivals": "poisson", "rateProfile": [{"duration": "20s", "from": 1000, "to": 3000}]}
     made = measurements(publish_rate=[1100.0, 2100.0, 0.0], target_rates=[1099.9996, 2100.0, 0.0])
-    return result(made, **({"profile": profile, "target_rate": 4000 / 3, "workload_spec": spec} | changed))
+    stretches = [
+        OfStretch(profile.stretches[0], 0, 20 * SECOND, 2000, 1999.99, 6000, 12, figures(95_000), figures(212_000)),
+        OfStretch(profile.stretches[1], 20 * SECOND, 30 * SECOND, 0, 0, 0, 0, *[LatencySummaryNs.none()] * 2),
+    ]
+    given = {"profile": profile, "target_rate": 4000 / 3, "workload_spec": spec, "stretches": stretches}
+    return result(made, **(given | changed))
 
 
 def test_a_result_tells_profile_and_targets(tmp_path: Path) -> None:
-    """And reads them back; one of an older version has neither."""
+    """And reads them back; one of an older version has none."""
     data = json.loads(shaped().dumps())
 
     assert data["targetPublishRate"] == 1333.333
     assert data["rateProfile"] == [{"seconds": 20.0, "from": 1000, "to": 3000}, {"seconds": 10.0, "from": 0, "to": 0}]
+    assert data["stretches"][0] == {
+        "beginSeconds": 0.0,
+        "endSeconds": 20.0,
+        "from": 1000,
+        "to": 3000,
+        "targetRate": 2000,
+        "publishRate": 1999.99,
+        "consumeRate": 6000,
+        "backlog": 12,
+        "publishResponse": {"p50": 0.095, "p99": 0.475, "p99.9": 0.855},
+        "endToEndResponse": {"p50": 0.212, "p99": 1.06, "p99.9": 1.908},
+    }
     assert data["targetRates"] == [1100.0, 2100.0, 0.0]
     assert Result.loads(shaped().dumps(), "r.json") == shaped()
-    for key in ("rateProfile", "targetRates"):
+    for key in ("rateProfile", "stretches", "targetRates"):
         del data[key]
     older = Result.loads(json.dumps(data), "r.json")
-    assert (older.rate_profile, older.target_rates) == (None, ())
+    assert (older.rate_profile, older.stretches, older.target_rates) == (None, (), ())
 
 
 def test_the_report_tells_the_profile(golden: Callable[[str, str], None]) -> None:
