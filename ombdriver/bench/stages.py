@@ -160,7 +160,8 @@ class Stages:
         step_ns = min(self._collector.interval_ns, step_ns)
         shown = -1
         self._show(stage, phase, shown)
-        logger.info("%s: %d msg/s for %g s", phase.name, phase.rate, phase.duration_ns / SECOND)
+        at_most = "up to " if phase.profile is not None else ""
+        logger.info("%s: %s%d msg/s for %g s", phase.name, at_most, phase.rate, phase.duration_ns / SECOND)
         next_ns = phase.start_ns + step_ns
         while not self._stop.asked and time.monotonic_ns() < phase.end_ns:
             await self._sleep((min(next_ns, phase.end_ns) - time.monotonic_ns()) / SECOND)
