@@ -31,6 +31,7 @@ class Circumstances:
         length_ns: of the measured window.
         interval_ns: of a sample interval.
         target_rate: messages per second.
+        rate_changes: whether that is the mean of a rate that changes.
         ending: why it ended before its time; None when it did not.
         setup: as resolved.
         cores: that the run could use.
@@ -46,6 +47,7 @@ class Circumstances:
     cores: float
     harness: Mapping[str, Any] | None
     loopback: bool
+    rate_changes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def assess(
     facts = facts_of(measured, window, workers, source)
     caveats = (
         *cautions.on_samples(measured, window.length_ns),
+        *(cautions.on_targets(measured, window.interval_ns, window.length_ns) if window.rate_changes else ()),
         *cautions.on_stalls(facts.workers, facts.bound_ns),
         *cautions.on_cores(window.setup, len(workers), window.cores),
     )
@@ -133,10 +136,11 @@ def facts_of(
         publish_response_p99_ns=response.p99 if response.count else None,
         workers=[worker_facts(number, each) for number, each in enumerate(workers)],
         target_rate=window.target_rate,
+        rate_changes=window.rate_changes,
         achieved=achieved(source, [each.name for each in measured.subscriptions], window.target_rate, window.length_ns),
         due=totals.published + totals.publish_errors + totals.unsent + totals.unanswered,
         errors=totals.publish_errors,
-        trends=_trends(measured, window),
+        trends=[] if window.rate_changes else _trends(measured, window),
         intervals=len(measured.publish_rate),
     )
 

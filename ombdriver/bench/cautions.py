@@ -10,6 +10,9 @@ from ombdriver.bench.measurements import FAMILIES, Measurements
 from ombdriver.bench.result import Caveat
 from ombdriver.bench.thresholds import BEYOND, ENOUGH_BEYOND
 
+LEAST_OF_TARGET = 0.9
+ROUNDED = 10
+"""Messages that may be on their way at the end of a sample."""
 _HERE = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -55,6 +58,34 @@ def on_samples(measured: Measurements, window_ns: int) -> list[Caveat]:
             )
         )
     return found
+
+
+def on_targets(measured: Measurements, interval_ns: int, window_ns: int) -> list[Caveat]:
+    """Samples in which less was published than was asked for, of a rate that changes.
+
+    The rate over the whole window is the verdict's; a spike may be missed in it.
+    """
+    lengths_s = [min(interval_ns, window_ns - at * interval_ns) / 1e9 for at in range(len(measured.target_rates))]
+    behind = [
+        at
+        for at, (target, rate) in enumerate(zip(measured.target_rates, measured.publish_rate, strict=False))
+        if rate * lengths_s[at] + ROUNDED < LEAST_OF_TARGET * target * lengths_s[at]
+    ]
+    if not behind:
+        return []
+    first_s, worst = behind[0] * interval_ns / 1e9, min(behind, key=lambda at: _share(measured, at))
+    return [
+        Caveat(
+            "behindTarget",
+            f"less than {LEAST_OF_TARGET:.0%} of what was due was published in {len(behind)} of"
+            f" {len(measured.target_rates)} samples, first after {first_s:g} s; least after"
+            f" {worst * interval_ns / 1e9:g} s, {_share(measured, worst):.0%}; see targetRates beside publishRate",
+        )
+    ]
+
+
+def _share(measured: Measurements, at: int) -> float:
+    return measured.publish_rate[at] / measured.target_rates[at]
 
 
 def on_stalls(workers: Sequence[WorkerFacts], bound_ns: float) -> list[Caveat]:

@@ -11,6 +11,7 @@ from ombdriver.bench.figures import Phase
 from ombdriver.bench.measurements import GROUP_FAMILIES
 from ombdriver.bench.orders import ProcessFigures, Report
 from ombdriver.bench.recorder import Histogram
+from ombdriver.bench.targets import Targets
 
 MOST_INTERVALS = 2048
 SILENCE_TOLD_MS = 500
@@ -42,6 +43,8 @@ class Collector:
         self._counted: Counter[Series] = Counter()
         self._last: Sequence[Report] = ()
         self._probed: set[tuple[str, int, int]] = set()
+        self._step_ns = interval_ns
+        self._targets: tuple[Phase, Targets] | None = None
 
     def __repr__(self) -> str:
         return f"<Collector {self.acknowledged} acknowledged, {self.received()} received>"
@@ -99,6 +102,17 @@ class Collector:
     def unsent(self) -> int:
         """Messages of the current phase not sent yet, due or not."""
         return sum(report.unsent for report in self._last)
+
+    @property
+    def overdue(self) -> int:
+        """Messages that were due and not sent, when the workers were last asked."""
+        return sum(report.overdue for report in self._last)
+
+    def targets(self, phase: Phase) -> Targets:
+        """What the schedule of `phase` asks for."""
+        if self._targets is None or self._targets[0] is not phase:
+            self._targets = (phase, Targets(phase, self._step_ns))
+        return self._targets[1]
 
     def received(self) -> dict[str, int]:
         """Messages received by each subscription."""

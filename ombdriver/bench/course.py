@@ -27,7 +27,7 @@ class Course:
         failed: tells why the measurement should end now, if it should; given its phase, and how much of it has passed.
 
     Attributes:
-        rate: messages per second of the measurement.
+        rate: messages per second of the measurement; the highest where it changes.
         found: what the search found; None without one.
         ending: why the run ended before its time; None when it did not.
         begin_time: when the first measured message was due; None when it did not come to that.
@@ -74,15 +74,14 @@ class Course:
         if self._stop.asked:
             return
         if plan.warmup_ns:
-            rate = plan.rate if plan.search is None else plan.search.start
-            await stages.run(Stage.WARM_UP, stages.begin("warm-up", plan.warmup_ns, rate))
+            await stages.run(Stage.WARM_UP, stages.begin("warm-up", plan.warmup_ns, plan.warmup_rate))
         if self._seeking is not None and (found := await self._seeking.find()) is not None:
             self.found, self.rate = found, found.sustained
         await stages.settle(Stage.CUT)
         if self._stop.asked:
             return
         await self.accounts.open_window()
-        measured = stages.begin("measure", plan.test_ns, self.rate)
+        measured = stages.begin("measure", plan.test_ns, self.rate, plan.profile)
         self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
         try:
             await self._measure(measured)

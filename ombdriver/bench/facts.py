@@ -65,6 +65,7 @@ class Facts:
         publish_response_p99_ns: of the publish latency from the intended send.
         workers: the processes.
         target_rate: messages per second.
+        rate_changes: whether that is the mean of a rate that changes.
         achieved: the messages that were acknowledged per second, by `published`, and those that each subscription
             received, by its name; what was usually on its way when the window ended is added.
         due: messages of the window.
@@ -81,6 +82,7 @@ class Facts:
     publish_response_p99_ns: int | None = None
     workers: Sequence[WorkerFacts] = ()
     target_rate: float = 0.0
+    rate_changes: bool = False
     achieved: Mapping[str, float] = field(default_factory=dict)
     due: int = 0
     errors: int = 0

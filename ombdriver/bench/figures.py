@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ombdriver.bench.poisson import Poisson
+from ombdriver.bench.profile import Profile
 from ombdriver.bench.recorder import Histogram, Int64s
 
 Key = tuple[int, str, str | None, int]
@@ -32,7 +34,9 @@ class Phase:
         name: `warm-up` or `measure`.
         start_ns: when its first message is due, on the monotonic clock.
         duration_ns: how long messages go on to become due.
-        rate: messages per second over all producers.
+        rate: messages per second over all producers; the highest where it changes.
+        profile: how the rate changes, as long as the phase; None when it does not.
+        poisson: that arrivals are random; None when messages are evenly spaced.
     """
 
     index: int
@@ -40,6 +44,8 @@ class Phase:
     start_ns: int
     duration_ns: int
     rate: int
+    profile: Profile | None = None
+    poisson: Poisson | None = None
 
     @property
     def end_ns(self) -> int:

@@ -33,20 +33,21 @@ class Guard:
         """Which threshold fails, with the figure so far; None when none does, or when it is not time to look.
 
         What can still come right is not looked at: a maximum that is to be above something, a count that is to be
-        reached. Percentiles, averages and rates are looked at from 5 s on, and with enough samples.
+        reached. Percentiles, averages and rates are looked at from 5 s on, and with enough samples; not while the rate
+        is one that changes, since the rest of it may change them.
         """
         if elapsed_ns < self._next_ns or not self._thresholds:
             return None
         self._next_ns = next_look_ns(elapsed_ns)
         sofar = SoFar(self._collector, phase, elapsed_ns)
         for threshold in self._thresholds:
-            if self._in_time(threshold, sofar, elapsed_ns) and not threshold.holds(threshold.value(sofar)):
+            if self._in_time(threshold, sofar, phase) and not threshold.holds(threshold.value(sofar)):
                 check = threshold.check(sofar)
                 told = "no sample" if check.value is None else f"{check.value:.4g} {check.unit}".strip()
                 return f"the threshold {threshold.expression} failed ({told})"
         return None
 
-    def _in_time(self, threshold: Threshold, sofar: SoFar, elapsed_ns: int) -> bool:
+    def _in_time(self, threshold: Threshold, sofar: SoFar, phase: Phase) -> bool:
         figure, at_most = threshold.figure, threshold.operator in ("<", "<=")
         if figure.kind == "count":
             return (
@@ -55,7 +56,7 @@ class Guard:
         if figure.statistic in _RISING or figure.statistic in _FALLING:
             final = at_most if figure.statistic in _RISING else not at_most
             return final and sofar.latency(figure.name, figure.group).count > 0
-        if elapsed_ns < LEAST_ELAPSED_NS:
+        if sofar.elapsed_ns < LEAST_ELAPSED_NS or phase.profile is not None:
             return False
         if figure.kind == "rate":
             return sofar.rate(figure.name, figure.group) is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 from ombdriver import __version__
 from ombdriver.bench import store
 from ombdriver.bench.assessment import Circumstances, assess
+from ombdriver.bench.by_stretch import by_stretch
 from ombdriver.bench.course import Course
 from ombdriver.bench.environment import fingerprint, host
 from ombdriver.bench.outcome import build_result, told_search
@@ -45,7 +46,8 @@ def keep(
     circumstances = Circumstances(
         length_ns=course.accounts.window.length_ns,
         interval_ns=course.accounts.window.interval_ns,
-        target_rate=course.rate,
+        target_rate=course.accounts.window.target_rate,
+        rate_changes=plan.profile is not None,
         ending=course.ending,
         setup=setup,
         cores=min(request.cores, limit or request.cores),
@@ -62,7 +64,9 @@ def keep(
         end_time=course.begin_time + timedelta(microseconds=course.accounts.window.length_ns // 1000),
         driver=request.setup.driver_used,
         sample_interval_ns=course.accounts.window.interval_ns,
-        target_rate=course.rate,
+        target_rate=course.accounts.window.target_rate,
+        profile=plan.profile,
+        stretches=by_stretch(course.accounts.window, measured, plan.profile),
         search=None if course.found is None else told_search(course.found),
         workload_spec=request.workload.spec(),
         workload_sha256=request.workload.sha256,

@@ -160,6 +160,8 @@ class Measurements:
         consume_rate: received messages per second, over all subscriptions together.
         backlog: messages acknowledged and not yet received, over all subscriptions, at the end of each interval.
         totals: sums over the window.
+        target_rates: messages per second that the schedule asked for, one value per sample interval; none where it is
+            the same in all of them.
         delivery: what became of the messages, one for each subscription that is read, in the plan's order.
         gone_before: messages of the warm-up that a subscription will never get, by its name: lost, and trimmed.
         counters: what else was counted and must not be passed over in silence (over-range samples, failed
@@ -179,6 +181,7 @@ class Measurements:
     consume_rate: Sequence[float]
     backlog: Sequence[int]
     totals: Totals
+    target_rates: Sequence[float] = ()
     delivery: Sequence[Delivery] = ()
     gone_before: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)

@@ -120,7 +120,7 @@ class Report:
         sent: messages sent.
         acknowledged: of these, answered well.
         failed: of these, answered with an error, or lost with the connection.
-        unsent: messages of the current phase that are not sent yet.
+        unsent: messages of the current phase that are not sent yet; of random arrivals about so many, and 0 at the end.
         received: messages per subscription.
         probed: (subscription, producer, partition) of each probe that arrived since the last report.
         strangers: messages that were not of this run.
@@ -132,6 +132,7 @@ class Report:
             the fewest of any of its consumers.
         process: the process.
         longest_silence_ns: the longest time of the current phase in which a message was due and none acknowledged.
+        overdue: messages of the current phase that are due and not sent.
     """
 
     figures: Figures
@@ -149,6 +150,7 @@ class Report:
     empty_reads: Mapping[str, int] = field(default_factory=dict)
     process: ProcessFigures = field(default_factory=ProcessFigures)
     longest_silence_ns: int = 0
+    overdue: int = 0
 
 
 @dataclass(frozen=True, slots=True)

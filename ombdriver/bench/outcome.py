@@ -8,8 +8,11 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
+from ombdriver.bench.by_stretch import OfStretch
 from ombdriver.bench.judgement import Check, Verdict
 from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Distribution, LatencySummaryNs, Measurements
+from ombdriver.bench.profile import Profile
+from ombdriver.bench.profile_form import told_profile
 from ombdriver.bench.result import STATISTICS, Caveat, LatencySummary, Result, Subscription, aggregated
 from ombdriver.bench.result_versions import content_sha256
 from ombdriver.bench.seeking import Found
@@ -50,6 +53,22 @@ def told_search(found: Found) -> dict[str, Any]:
     }
 
 
+def told_stretch(found: OfStretch) -> dict[str, Any]:
+    """One of the `stretches` of a result."""
+    return {
+        "beginSeconds": found.begin_ns / 10**9,
+        "endSeconds": found.end_ns / 10**9,
+        "from": found.stretch.first,
+        "to": found.stretch.last,
+        "targetRate": round(found.target_rate, 3),
+        "publishRate": round(found.publish_rate, 3),
+        "consumeRate": round(found.consume_rate, 3),
+        "backlog": found.backlog,
+        "publishResponse": _probed(found.publish),
+        "endToEndResponse": _probed(found.end_to_end),
+    }
+
+
 def _probed(figures: LatencySummaryNs) -> dict[str, float | None]:
     told = summary(figures)
     return {"p50": told.p50, "p99": told.p99, "p99.9": told.p999}
@@ -71,6 +90,8 @@ def build_result(
     setup: Mapping[str, Any],
     environment: Mapping[str, Any],
     telemetry: Mapping[str, Any] | None = None,
+    profile: Profile | None = None,
+    stretches: Sequence[OfStretch] = (),
     search: Mapping[str, Any] | None = None,
     standing: Standing | None = None,
     overrides: Sequence[str] = (),
@@ -99,6 +120,8 @@ def build_result(
         setup: the resolved setup, without secrets.
         environment: the fingerprint, without secrets.
         telemetry: what the server and the processes did; None when nobody looked.
+        profile: how the rate changed over the measured time; None when it did not.
+        stretches: the window by the stretches of the profile; none without one.
         search: how the rate was found; None when it was given.
         standing: where the run stands among those of its command; None when nobody said.
         sweep: the values of the settings that were swept, by path; None or empty when none was.
@@ -150,7 +173,10 @@ def build_result(
         producers_per_topic=workload_spec["producersPerTopic"],
         consumers_per_topic=workload_spec["consumerPerSubscription"],
         subscriptions_per_topic=workload_spec["subscriptionsPerTopic"],
-        target_publish_rate=target_rate,
+        target_publish_rate=round(target_rate, 3),
+        rate_profile=None if profile is None else told_profile(profile),
+        stretches=tuple(map(told_stretch, stretches)),
+        target_rates=tuple(_rounded(measured.target_rates)),
         search=search,
         sample_interval_seconds=sample_interval_ns / 10**9,
         totals={

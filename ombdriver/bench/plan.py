@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from ombdriver.bench.consumer_work import ConsumerWork
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.payload import PayloadSpec
+from ombdriver.bench.poisson import Poisson
+from ombdriver.bench.profile import Profile
 from ombdriver.bench.retention_plan import NO_TRIMMING, Trimming, entry_bytes
 
 if TYPE_CHECKING:
@@ -102,7 +104,8 @@ class Plan:
         producers: how many producers there are in all.
         workers: the processes.
         payload: bytes and keys of the messages.
-        rate: messages per second of all producers together; with a search, what the run is laid out for.
+        rate: messages per second of all producers together; with a search, what the run is laid out for; with a
+            profile, the highest of it.
         search: how the rate is found; None when it is given.
         warmup_ns: the warm-up; 0 for none.
         test_ns: the measured time.
@@ -112,6 +115,8 @@ class Plan:
         max_in_flight: messages that each producer may have without a reply; None leaves it to the driver.
         consumer_work: what a consumer does with each message; None for nothing.
         plain: whether streams are read without groups, each consumer seeing all.
+        profile: how the rate changes over the measured time; None when it does not.
+        poisson: that arrivals are random; None when messages are evenly spaced.
     """
 
     run_id: str
@@ -132,6 +137,8 @@ class Plan:
     max_in_flight: int | None = None
     consumer_work: ConsumerWork | None = None
     plain: bool = False
+    profile: Profile | None = None
+    poisson: Poisson | None = None
 
     @property
     def partitions(self) -> int:
@@ -179,10 +186,27 @@ class Plan:
         return sum(len(worker.consumers) for worker in self.workers)
 
     @property
+    def warmup_rate(self) -> int:
+        """Messages per second of the warm-up: those that a search or a profile begins with.
+
+        A profile that begins with nothing is warmed up for at its mean rate.
+        """
+        if self.search is not None:
+            return self.search.start
+        return self.rate if self.profile is None else self.profile.stretches[0].first or self.profile.usual_rate
+
+    @property
+    def measured_messages(self) -> int:
+        """How many messages the measured time holds; with random arrivals, about so many."""
+        return -(-self.test_ns * self.rate // 10**9) if self.profile is None else self.profile.total
+
+    @property
     def messages(self) -> int:
-        """How many messages the schedules hold together; with a search, about so many."""
+        """How many messages the schedules hold together; with a search or random arrivals, about so many."""
         search_ns = 0 if self.search is None else USUAL_PROBES * self.search.probe_ns
-        return sum(-(-duration * self.rate // 10**9) for duration in (self.warmup_ns, search_ns, self.test_ns))
+        warmup_rate = self.rate if self.search is not None else self.warmup_rate
+        before = ((self.warmup_ns, warmup_rate), (search_ns, self.rate))
+        return sum(-(-duration * rate // 10**9) for duration, rate in before) + self.measured_messages
 
 
 def memory_estimate(plan: Plan) -> int:

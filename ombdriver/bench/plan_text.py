@@ -1,6 +1,7 @@
 """A plan as text, for `ombdriver plan`. Pure; connects to nothing."""
 
 from ombdriver.bench.plan import Plan, memory_estimate
+from ombdriver.bench.profile_form import described, told_profile
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.setup_server import Server
 from ombdriver.bench.text import MS, format_duration, format_size
@@ -42,17 +43,22 @@ def _sizes(plan: Plan) -> str:
 
 def _rate(plan: Plan) -> str:
     bytes_per_second = format_size(plan.rate * plan.payload.size)
+    random = "" if plan.poisson is None else "; random arrivals (Poisson)"
+    if plan.profile is not None:
+        mean = f"a mean of {plan.profile.mean:,.6g} msg/s, at most {plan.rate:,} msg/s, {bytes_per_second}/s"
+        return f"{mean}: {described(told_profile(plan.profile))}{random}"
     if plan.search is None:
-        return f"{plan.rate:,} msg/s in all, {bytes_per_second}/s"
+        return f"{plan.rate:,} msg/s in all, {bytes_per_second}/s{random}"
     slo = f" with {plan.search.slo}" if plan.search.slo else ""
     return (
         f"the highest that is sustained{slo}, from {plan.search.start:,} msg/s on; laid out for {plan.rate:,} msg/s"
-        f" in all, {bytes_per_second}/s"
+        f" in all, {bytes_per_second}/s{random}"
     )
 
 
 def _producers(plan: Plan) -> str:
-    return f"{plan.producers:,}" + ("" if plan.search else f", {plan.rate / plan.producers:,.6g} msg/s each")
+    rate = plan.rate if plan.profile is None else plan.profile.mean
+    return f"{plan.producers:,}" + ("" if plan.search else f", {rate / plan.producers:,.6g} msg/s each")
 
 
 def _count(number: int, noun: str) -> str:
@@ -112,6 +118,8 @@ def _keyed(workload: Workload) -> str:
 
 def _phases(plan: Plan) -> str:
     warmup = f"warm-up {format_duration(plan.warmup_ns)}" if plan.warmup_ns else "no warm-up"
+    if plan.warmup_ns and plan.profile is not None:
+        warmup += f" at {plan.warmup_rate:,} msg/s"
     test, drain = format_duration(plan.test_ns), format_duration(plan.drain_timeout_ns)
     search = "" if plan.search is None else f"search by probes of {format_duration(plan.search.probe_ns)}, "
     samples = f"in samples of {format_duration(plan.sample_interval_ns)}"
@@ -121,9 +129,10 @@ def _phases(plan: Plan) -> str:
 def _expected(plan: Plan) -> str:
     if plan.search is not None:
         return "what the rate that is found makes"
-    measured = -(-plan.test_ns * plan.rate // 10**9)
-    groups = len(plan.subscriptions)
-    return f"{measured:,} published in the measured time, {measured * groups:,} received ({_count(groups, 'group')})"
+    measured, groups = plan.measured_messages, len(plan.subscriptions)
+    about = "about " if plan.poisson is not None else ""
+    received = f"{measured * groups:,} received ({_count(groups, 'group')})"
+    return f"{about}{measured:,} published in the measured time, {received}"
 
 
 def _workers(plan: Plan) -> list[tuple[str, str]]:
@@ -160,5 +169,7 @@ def _retention(plan: Plan) -> str:
     seconds = trimming.max_entries / share
     told = f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"
     about = "" if trimming.exact else "about "
+    if plan.profile is not None:
+        return f"{about}{trimming.max_entries:,} entries per partition, {told} s of its even share at the highest rate"
     of = "its even share of the traffic" if plan.search is None else f"its even share of {plan.rate:,} msg/s"
     return f"{about}{trimming.max_entries:,} entries per partition, {told} s of {of}"

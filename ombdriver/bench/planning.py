@@ -10,6 +10,7 @@ from ombdriver.bench.plan import (
     SearchPlan,
     WorkerPlan,
 )
+from ombdriver.bench.poisson import Poisson
 from ombdriver.bench.retention_plan import affordable_rate, trimming_of
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.staffing import shared_out
@@ -39,7 +40,8 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
     Raises:
         InputError: if that number of workers can't do it.
     """
-    rate = workload.producer_rate
+    profile = workload.profile
+    rate = workload.producer_rate if profile is None else profile.peak
     search = None
     if workload.finds_the_maximum:
         rate = min(SEARCHED_RATE, affordable_rate(workload.message_size))
@@ -95,6 +97,8 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         max_in_flight=workload.max_in_flight,
         consumer_work=workload.work,
         plain=plain,
+        profile=profile,
+        poisson=Poisson(workload.seed, len(producers)) if workload.arrivals == "poisson" else None,
     )
 
 

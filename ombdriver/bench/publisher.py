@@ -16,8 +16,10 @@ import numpy as np
 from ombdriver.bench.acknowledgements import AS_INTENDED, Acknowledgements, Block, Lane
 from ombdriver.bench.figures import Book, Phase
 from ombdriver.bench.payload import STAMP, PayloadPool, with_checksum
+from ombdriver.bench.poisson import PoissonStripe
+from ombdriver.bench.profile import constant
 from ombdriver.bench.published import Answered
-from ombdriver.bench.schedule import Schedule, Stripe
+from ombdriver.bench.schedule import Schedule, Shaped, Stripe
 from ombdriver.bench.sender import Sender
 from ombdriver.bench.ticker import Ticker
 
@@ -69,7 +71,7 @@ class Publisher:
             sender.acknowledgements = self.acknowledgements
         self._ticker = make_ticker(self._tick)
         self._loop = asyncio.get_running_loop()
-        self._stripe = self._make_stripe(Phase(-1, "none", 0, 0, 1))
+        self._stripe: Stripe | PoissonStripe = self._nothing()
         self._next = 0
         self._looked = 0
         self._looks: deque[tuple[int, int]] = deque()
@@ -77,7 +79,7 @@ class Publisher:
         self.sent = 0
 
     def __repr__(self) -> str:
-        return f"<Publisher {self._next} of {self._stripe.total} sent, {self.in_flight} in flight>"
+        return f"<Publisher {self._next} of {self._next + self.unsent} sent, {self.in_flight} in flight>"
 
     @property
     def in_flight(self) -> int:
@@ -86,13 +88,26 @@ class Publisher:
 
     @property
     def unsent(self) -> int:
-        """Messages of the current phase, due or not yet, that are not sent."""
-        left: int = self._stripe.total - self._next
-        return left
+        """Messages of the current phase, due or not yet, that are not sent; of random arrivals about so many."""
+        return self._stripe.left(self._next)
 
-    def _make_stripe(self, phase: Phase) -> Stripe:
+    @property
+    def overdue(self) -> int:
+        """Messages of the current phase that are due and not sent."""
+        return self._stripe.due(self._clock()) - self._next
+
+    def _make_stripe(self, phase: Phase) -> Stripe | PoissonStripe:
         mine = tuple(sender.index for sender in self._senders)
+        if phase.poisson is not None:
+            profile = phase.profile or constant(phase.rate, phase.duration_ns)
+            return PoissonStripe(phase.start_ns, profile, phase.poisson, mine, phase.name)
+        if phase.profile is not None:
+            return Stripe(Shaped(phase.start_ns, phase.profile), self._producers_total, mine)
         return Stripe(Schedule(phase.start_ns, phase.rate, phase.duration_ns), self._producers_total, mine)
+
+    def _nothing(self) -> Stripe | PoissonStripe:
+        """The stripe of a phase without a message."""
+        return self._make_stripe(Phase(-1, "none", 0, 0, 1))
 
     def begin(self, phase: Phase) -> None:
         """Starts the schedule of `phase`; the one before must be sent or halted."""
@@ -124,11 +139,11 @@ class Publisher:
         if due > self._next:
             step = -(-(due - self._next) // UNSENT_POINTS)
             told = range(self._next, due, step)
-            intended = np.array([stripe.schedule.intended(stripe.index(at)) for at in told], np.int64)
+            intended = np.array(stripe.intended_some(told), np.int64)
             repeats = np.full(len(told), step, np.int64)
             repeats[-1] = due - told[-1]
             self._book.latencies(None, intended, {"unsent": now_ns - intended}, repeats)
-        self._next = stripe.total
+        self._stripe, self._next = self._nothing(), 0
         self._looks.clear()
 
     def conclude(self) -> None:
@@ -148,7 +163,7 @@ class Publisher:
     def _tick(self) -> None:
         now_ns = self._clock()
         stripe, limit = self._stripe, self._next + TURN
-        if self._next >= stripe.total or self._waiting:
+        if self._waiting or not stripe.left(self._next):
             return
         due = stripe.due(now_ns)
         if due > self._looked:
@@ -170,17 +185,17 @@ class Publisher:
         self._next = at
         if at < due:
             self._loop.call_soon(self._tick)
-        elif at < stripe.total:
-            self._ticker.arm(max(stripe.schedule.intended(stripe.index(at)), now_ns + WAKE_NS))
+        elif (next_ns := stripe.when(at)) is not None:
+            self._ticker.arm(max(next_ns, now_ns + WAKE_NS))
 
     def _room(self, start: int, due: int) -> int:
         """How many messages may be sent from `start` on: up to a producer without room, whose turn it is then."""
-        senders, producer = self._senders, self._stripe.producer
-        least = senders[producer(start)].room()
-        if len(senders) == 1 or least <= 0:
-            return least
-        for at in range(start + 1, min(start + len(senders), start + CHUNK, due)):
-            room = senders[producer(at)].room()
+        senders = self._senders
+        if len(senders) == 1:
+            return senders[0].room()
+        least = CHUNK
+        for at, producer in enumerate(self._stripe.turns(start, min(start + CHUNK, due)), start=start):
+            room = senders[producer].room()
             if room <= 0:
                 return min(least, at - start)
             least = min(least, room)
@@ -198,14 +213,8 @@ class Publisher:
         self._tick()
 
     def _send(self, start: int, end: int, looked_ns: int) -> None:
-        intended = self._stripe.intended_block(start, end)
-        count = len(self._senders)
-        if count == 1:
-            self._send_from(self._senders[0], intended, looked_ns)
-            return
-        for offset in range(min(count, end - start)):
-            sender = self._senders[self._stripe.producer(start + offset)]
-            self._send_from(sender, intended[offset::count], looked_ns)
+        for producer, intended in self._stripe.dealt(start, end):
+            self._send_from(self._senders[producer], intended, looked_ns)
 
     def _send_from(self, sender: Sender, intended: Sequence[int], looked_ns: int) -> None:
         keys = None if sender.keys is None else sender.keys.keys(len(intended))

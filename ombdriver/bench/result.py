@@ -129,7 +129,12 @@ class Result:
         message_size: bytes, stamp included.
         partitions: per topic.
         consumers_per_topic: per topic and subscription, as OMB means it.
-        target_publish_rate: messages per second over all producers; with a search, what it found.
+        target_publish_rate: messages per second over all producers; with a search, what it found; with a profile or
+            random arrivals, the mean of what the window asked for.
+        rate_profile: how the rate changed over the measured time: stretches with `seconds`, and the rates `from` and
+            `to` at their ends; None when it did not.
+        stretches: the window by these stretches: rates, latencies and the highest backlog of each; none without them.
+        target_rates: messages per second that each sample interval asked for; none when all asked for the same.
         search: how the rate was found: `sustainedRate`, `failingRate`, `limit`, all `probes`; None when it was given.
         sample_interval_seconds: the length of an interval in `rates` and `series`.
         totals: `published`, `publishErrors`, `indeterminate` (of these), `unsent`, `unanswered`, `received`; messages
@@ -174,6 +179,9 @@ class Result:
     consumers_per_topic: int
     subscriptions_per_topic: int
     target_publish_rate: float
+    rate_profile: list[Mapping[str, float]] | None
+    stretches: tuple[Mapping[str, Any], ...]
+    target_rates: tuple[float, ...]
     search: Mapping[str, Any] | None
     sample_interval_seconds: float
     totals: Mapping[str, int]
@@ -272,6 +280,8 @@ class Result:
                 raise TypeError(f"{_camel(each.name)} is no object")
         read["standing"] = None if read["standing"] is None else Standing.from_json(read["standing"])
         read["overrides"] = tuple(read["overrides"])
+        read["stretches"] = tuple(read["stretches"])
+        read["target_rates"] = tuple(read["target_rates"])
         read["verdict"] = None if read["verdict"] is None else Verdict.from_json(read["verdict"])
         read["thresholds"] = tuple(Check.from_json(one) for one in read["thresholds"])
         read["at_harness_floor"] = tuple(read["at_harness_floor"])

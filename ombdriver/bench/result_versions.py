@@ -47,6 +47,9 @@ ADDED: Mapping[str, Callable[[Data], Any]] = {
     "search": lambda _: None,
     "sweep": lambda _: {},
     "sweepOf": lambda data: swept_names(data),
+    "rateProfile": lambda _: None,
+    "stretches": lambda _: [],
+    "targetRates": lambda _: [],
 }
 """Keys that came without a new formatVersion, and what they are in a result that was written before them."""
 

@@ -48,7 +48,8 @@ class RunningVerdict:
         if elapsed_ns >= self._next_ns:
             self._next_ns = next_look_ns(elapsed_ns)
             sofar = SoFar(self._collector, phase, elapsed_ns)
-            self.latest = judge(facts_so_far(sofar, self._plan, phase.rate, self._before, self._collector.processes()))
+            after = self._collector.processes()
+            self.latest = judge(facts_so_far(sofar, self._plan, sofar.target_rate, self._before, after))
         return self.latest
 
 

@@ -183,10 +183,9 @@ class _OneProbe:
             self._cpu.append(now.cpu)
 
     def _overrun(self, phase: Phase, elapsed_ns: int) -> str | None:
-        due = max(0, elapsed_ns) * phase.rate // SECOND
-        sent = phase.rate * phase.duration_ns // SECOND - self._collector.unsent
-        if due - sent > MOST_DEBT_S * phase.rate:
-            return f"{due - sent:,} messages were due and not sent, {MOST_DEBT_S:g} s of the rate"
+        overdue = self._collector.overdue
+        if overdue > MOST_DEBT_S * phase.rate:
+            return f"{overdue:,} messages were due and not sent, {MOST_DEBT_S:g} s of the rate"
         behind = max(self._collector.backlog().values(), default=0)
         if self._most_behind is not None and behind > self._most_behind:
             return f"a subscription was {behind:,} messages behind, and more than that is not kept for it"
@@ -197,7 +196,7 @@ class _OneProbe:
         if elapsed_ns < SETTLE_NS + self._collector.interval_ns:
             since = 0  # given up before it had settled
         sofar = SoFar(self._collector, phase, elapsed_ns, since)
-        facts = facts_so_far(sofar, self._plan, phase.rate, self._before, self._collector.processes())
+        facts = facts_so_far(sofar, self._plan, sofar.target_rate, self._before, self._collector.processes())
         growth: dict[str, Growth] = {}
         for name, held in self._backlog.items():
             if (found := growth_of(self._times_s, held)) is not None:

@@ -43,6 +43,13 @@ class SoFar:
         return self._collector.interval_ns
 
     @property
+    def target_rate(self) -> float:
+        """Messages per second that were asked for over the intervals that are complete."""
+        begin_ns = self._since * self.interval_ns
+        targets = self._collector.targets(self._phase)
+        return targets.rate(begin_ns, begin_ns + self.intervals * self.interval_ns)
+
+    @property
     def length_ns(self) -> int:
         """The time that is not left out, also of an interval that is not complete."""
         return self.elapsed_ns - self._since * self._collector.interval_ns

@@ -18,6 +18,7 @@ from ombdriver.bench.ensemble import Ensemble
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.plan import Plan
+from ombdriver.bench.profile import Profile
 from ombdriver.errors import OmbdriverError, RunError
 
 logger = logging.getLogger(__name__)
@@ -132,9 +133,10 @@ class Stages:
                 )
             await self._sleep(READY_POLL_S)
 
-    def begin(self, name: str, duration_ns: int, rate: int) -> Phase:
+    def begin(self, name: str, duration_ns: int, rate: int, profile: Profile | None = None) -> Phase:
         """Orders a phase, which begins a little later; the one before has come to its end."""
-        phase = Phase(self._phases, name, time.monotonic_ns() + LEAD_NS, duration_ns, rate)
+        start_ns = time.monotonic_ns() + LEAD_NS
+        phase = Phase(self._phases, name, start_ns, duration_ns, rate, profile, self._plan.poisson)
         self._phases += 1
         if not self._stop.asked:
             self._ensemble.order(orders.Begin(phase))
@@ -158,7 +160,8 @@ class Stages:
         step_ns = min(self._collector.interval_ns, step_ns)
         shown = -1
         self._show(stage, phase, shown)
-        logger.info("%s: %d msg/s for %g s", phase.name, phase.rate, phase.duration_ns / SECOND)
+        at_most = "up to " if phase.profile is not None else ""
+        logger.info("%s: %s%d msg/s for %g s", phase.name, at_most, phase.rate, phase.duration_ns / SECOND)
         next_ns = phase.start_ns + step_ns
         while not self._stop.asked and time.monotonic_ns() < phase.end_ns:
             await self._sleep((min(next_ns, phase.end_ns) - time.monotonic_ns()) / SECOND)

@@ -82,7 +82,7 @@ class Viewing:
             phase_total_s=None if searching else phase.duration_ns / 1e9,
             left_s=None if searching else (phase.duration_ns - elapsed_ns + later_ns) / 1e9,
             message=phase.name if searching else None,
-            target_rate=phase.rate,
+            target_rate=self._collector.targets(phase).rate(elapsed_ns - self._collector.interval_ns, elapsed_ns),
             publish_rate=self._rate(phase, "published", None, interval),
             publish_error_rate=self._rate(phase, "failed", None, interval),
             publish=self._latency(phase, "publishResponse", None, interval),

@@ -106,6 +106,19 @@ class Window:
         """The length of a sample interval."""
         return self._collector.interval_ns
 
+    @property
+    def target_rate(self) -> float:
+        """Messages per second that the schedule asked for, over the whole window."""
+        return self._collector.targets(self._phase).rate(0, self.length_ns)
+
+    def _target_rates(self) -> list[float]:
+        """The same in each interval; none where it is the same in all of them."""
+        targets = self._collector.targets(self._phase)
+        if targets.is_constant:
+            return []
+        ends = [min((at + 1) * self.interval_ns, self.length_ns) for at in range(self.intervals)]
+        return [targets.rate(at * self.interval_ns, end) for at, end in enumerate(ends)]
+
     def rate(self, kind: str, group: str | None, interval: int) -> float:
         """Events per second in one interval; the last one may be shorter than the others."""
         start_ns = interval * self._collector.interval_ns
@@ -193,6 +206,7 @@ class Window:
             publish_error_rate=[self.rate("failed", None, at) for at in every],
             consume_rate=[sum(self.rate("received", each.name, at) for each in subscriptions) for at in every],
             backlog=self._backlog(),
+            target_rates=self._target_rates(),
             totals=Totals(
                 published=self.histogram("publish").count,
                 publish_errors=self.histogram("failed").count,

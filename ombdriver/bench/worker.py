@@ -156,6 +156,7 @@ class Worker:
                 acknowledged=replies.replied - replies.failed if replies else 0,
                 failed=replies.failed if replies else 0,
                 unsent=publisher.unsent if publisher else 0,
+                overdue=publisher.overdue if publisher else 0,
                 received=received,
                 probed=frozenset((reader.subscription, *probe) for reader in readers for probe in reader.take_probes()),
                 strangers=sum(reader.strangers for reader in readers),

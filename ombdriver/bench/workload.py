@@ -18,11 +18,14 @@ from ombdriver.bench.faults import Fault, FieldNames, faults_of, sentences
 from ombdriver.bench.overrides import Overrides
 from ombdriver.bench.payload import STAMP, PayloadSpec
 from ombdriver.bench.payloadfile import check_size, read_payload
+from ombdriver.bench.profile import Profile
+from ombdriver.bench.profile_form import own_duration, parse_profile, profile_of
 from ombdriver.bench.size_distribution import mean_size, parse_distribution
-from ombdriver.bench.text import MINUTE, SECOND, format_duration
+from ombdriver.bench.text import MINUTE, SECOND, format_duration, parse_duration
 from ombdriver.bench.workload_fields import (
     FIND_THE_MAXIMUM,
     MAX_MESSAGE_BYTES,
+    MAX_RATE,
     group_names,
     with_short_interval,
 )
@@ -30,7 +33,7 @@ from ombdriver.bench.workload_model import WorkloadFields
 from ombdriver.bench.yamlfile import parse_document, read_text
 from ombdriver.errors import InputError
 
-_CAME_LATER = {"checksum": False}
+_CAME_LATER = {"checksum": False, "arrivals": "uniform"}
 """Fields with a default that are younger than the hash; see `Workload.sha256`."""
 _NOT_THE_LOAD = ("thresholds", "abortOnFail")
 _DURATIONS = ("testDuration", "warmupDuration", "sampleInterval", "drainTimeout")
@@ -82,6 +85,7 @@ class Workload(WorkloadFields):
                 faults.append(Fault(document.lines["payloadFile",], "payloadFile", str(error)))
                 data.setdefault("messageSize", "1KiB")  # or else it would be called missing, too
         _tell_mean_size(data)
+        _tell_time_and_rate(data)
         try:
             workload = cls.model_validate(with_short_interval(data))
         except ValidationError as error:
@@ -101,6 +105,9 @@ class Workload(WorkloadFields):
                 with it, by the workload, the options and that field.
         """
         data = overrides.applied(self.spec(), "sample_interval" in self.model_fields_set)
+        if overrides.rate is None and data.get("rateProfile") is not None:
+            del data["producerRate"]  # its mean may be another one over another time
+            _tell_time_and_rate(data)
         try:
             workload = self.model_validate(with_short_interval(data))
         except ValidationError as error:
@@ -119,6 +126,11 @@ class Workload(WorkloadFields):
     def test_ns(self) -> int:
         """The measured time."""
         return self.test_duration or (self.test_duration_minutes or 0) * MINUTE
+
+    @property
+    def profile(self) -> Profile | None:
+        """How the rate changes over the measured time; None when it does not."""
+        return None if self.rate_profile is None else profile_of(self.rate_profile, self.test_ns)
 
     @property
     def warmup_ns(self) -> int:
@@ -198,6 +210,29 @@ def _tell_mean_size(data: dict[str, Any]) -> None:
             data["messageSize"] = mean_size(ranges)
         except ValueError:
             data["messageSize"] = "1KiB"  # the fault is told with the distribution
+
+
+def _tell_time_and_rate(data: dict[str, Any]) -> None:
+    """Puts the length of a profile and its mean in place of a time and a rate that are not given."""
+    given = data.get("rateProfile")
+    if given is None:
+        return
+    try:
+        form = parse_profile(given, MAX_RATE)
+        if form is None:
+            return
+        own = own_duration(form)
+        if own is not None and data.get("testDuration") is None and data.get("testDurationMinutes") is None:
+            data["testDuration"] = format_duration(own)
+        minutes = data.get("testDurationMinutes")
+        test_ns = minutes * MINUTE if isinstance(minutes, int) else parse_duration(data.get("testDuration"))
+        rate = profile_of(form, test_ns).usual_rate
+    except ValueError:
+        rate = 1  # the fault is told with the profile, or with the time
+        if isinstance(given, list) and data.get("testDurationMinutes") is None:
+            data.setdefault("testDuration", "10s")
+    if data.get("producerRate") is None:
+        data["producerRate"] = rate
 
 
 _FILE_NAMES = FieldNames.of(Workload)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ombdriver.bench.consumer_work import WORK_PATTERN, ConsumerWork
 from ombdriver.bench.payload import STAMP
+from ombdriver.bench.profile_form import CONSTANT, parse_profile
 from ombdriver.bench.size_distribution import parse_distribution
 from ombdriver.bench.text import (
     DURATION_PATTERN,
@@ -124,6 +125,51 @@ Work = Annotated[
     str, BeforeValidator(_work), WithJsonSchema({"type": "string", "pattern": WORK_PATTERN}, mode="validation")
 ]
 """A time per message, as `1ms` or `2ms exponential`."""
+
+
+def _profile(given: object) -> object:
+    return None if given is None else parse_profile(given, MAX_RATE)
+
+
+_RATE_SCHEMA = {"type": "integer", "minimum": 0, "maximum": MAX_RATE}
+_STAGE_SCHEMA = {
+    "type": "object",
+    "properties": {"duration": DURATION_SCHEMA, **dict.fromkeys(("rate", "from", "to"), _RATE_SCHEMA)},
+    "required": ["duration"],
+    "additionalProperties": False,
+}
+
+
+def _shape_schema(name: str, **fields: object) -> dict[str, Any]:
+    inner = {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+    return {"type": "object", "properties": {name: inner}, "required": [name], "additionalProperties": False}
+
+
+_STEPS_SCHEMA = {"type": "array", "items": _RATE_SCHEMA, "minItems": 2}
+Profiled = Annotated[
+    list[dict[str, Any]] | dict[str, Any] | None,
+    BeforeValidator(_profile),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": CONSTANT},
+                {"type": "array", "items": _STAGE_SCHEMA, "minItems": 1},
+                _shape_schema("ramp", **{"from": _RATE_SCHEMA, "to": _RATE_SCHEMA}),
+                {
+                    "type": "object",
+                    "properties": {"steps": _STEPS_SCHEMA},
+                    "required": ["steps"],
+                    "additionalProperties": False,
+                },
+                _shape_schema(
+                    "spike", base=_RATE_SCHEMA, peak=_RATE_SCHEMA, at=DURATION_SCHEMA, **{"for": DURATION_SCHEMA}
+                ),
+            ]
+        },
+        mode="validation",
+    ),
+]
+"""Stages, or a shape that is laid over the measured time; see `profile_form`."""
 
 ProbeRate = Annotated[int, Field(ge=1, le=MAX_RATE)]
 """Messages per second."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.payload import STAMP, KeyDistributor
+from ombdriver.bench.profile_form import RateProfile, own_duration, profile_of
 from ombdriver.bench.size_distribution import SizeRange, mean_size, parse_distribution
 from ombdriver.bench.text import MINUTE, SECOND, format_duration
 from ombdriver.bench.workload_fields import (
@@ -23,6 +24,7 @@ from ombdriver.bench.workload_fields import (
     ProbeDuration,
     ProbeRate,
     ProducerRate,
+    Profiled,
     SampleInterval,
     SizeDistribution,
     TestDuration,
@@ -61,6 +63,9 @@ class WorkloadFields(BaseModel):
     producer_rate: ProducerRate = Field(
         description="Messages per second, of all producers together; 0 or max: the highest that is sustained is found."
     )
+    arrivals: Literal["uniform", "poisson"] = Field(
+        "uniform", description="Whether messages are evenly spaced, or each producer's arrivals are random."
+    )
     slo: str | None = Field(
         None, description="A condition that a rate must meet to be sustained, as endToEndResponse.p99 < 10ms."
     )
@@ -78,6 +83,11 @@ class WorkloadFields(BaseModel):
     test_duration_minutes: int | None = Field(None, ge=1, le=44_640, description="The measured time in minutes.")
     test_duration: TestDuration | None = Field(
         None, validate_default=True, description="The measured time, instead of testDurationMinutes."
+    )
+    rate_profile: Profiled = Field(
+        None,
+        description="How the rate changes over the measured time, in place of producerRate: stages as"
+        " {duration: 30s, rate: 1000} and {duration: 10s, from: 1000, to: 5000}, or a ramp, steps or a spike.",
     )
     warmup_duration_minutes: int | None = Field(None, ge=0, le=1_440, description="The warm-up in minutes; else 1.")
     warmup_duration: WarmupDuration | None = Field(None, description="The warm-up, instead of warmupDurationMinutes.")
@@ -208,6 +218,23 @@ class WorkloadFields(BaseModel):
             raise ValueError("is missing; add a line testDuration: 30s, or testDurationMinutes: 5")
         return duration
 
+    @field_validator("rate_profile")
+    @classmethod
+    def _of_the_test(cls, form: RateProfile | None, info: ValidationInfo) -> RateProfile | None:
+        rate, test = info.data.get("producer_rate"), _test_ns(info)
+        if form is None or rate is None or not test:
+            return form
+        if rate == FIND_THE_MAXIMUM:
+            raise ValueError("is of given rates, and producerRate: max finds one; leave one of them out")
+        own = own_duration(form)
+        if own not in (None, test):
+            told = f"takes {format_duration(own)} in all, and the test {format_duration(test)}"
+            raise ValueError(f"{told}; change its stages, or leave testDuration out, which is their sum then")
+        usual = profile_of(form, test).usual_rate
+        if rate != usual:
+            raise ValueError(f"has a mean of {usual:,}/s, and producerRate is {rate:,}; leave that out, or the profile")
+        return form
+
     @field_validator("warmup_duration")
     @classmethod
     def _one_warmup_duration(cls, duration: int | None, info: ValidationInfo) -> int | None:
@@ -218,7 +245,7 @@ class WorkloadFields(BaseModel):
     @field_validator("sample_interval")
     @classmethod
     def _within_the_test(cls, interval: int, info: ValidationInfo) -> int:
-        test = info.data.get("test_duration") or (info.data.get("test_duration_minutes") or 0) * MINUTE
+        test = _test_ns(info)
         if test and interval > test:
             text = format_duration(interval)
             raise ValueError(f"{text} is longer than the test ({format_duration(test)}); write a shorter one, as 100ms")
@@ -234,6 +261,11 @@ class WorkloadFields(BaseModel):
         if groups is None or consumers is None:
             return thresholds
         return check_conditions(thresholds, group_names(groups, consumers))
+
+
+def _test_ns(info: ValidationInfo) -> int:
+    """The measured time; 0 when it is not given, or not valid."""
+    return info.data.get("test_duration") or (info.data.get("test_duration_minutes") or 0) * MINUTE
 
 
 def _only_for_the_maximum(info: ValidationInfo) -> None:

@@ -2,16 +2,25 @@
 
 import csv
 import io
+from collections.abc import Sequence
 
 from ombdriver.bench.result import RATES, SERIES, Result
 
+_TARGET = "targetRate"
 _RATE_UNITS = {"backlog": "messages"}
 
 
 def render(result: Result) -> str:
-    """When each interval starts and how long it is in seconds, then every rate and latency; empty without a sample."""
-    names = (*RATES, *SERIES)
-    columns = [result.rates[name] for name in RATES] + [result.series[name] for name in SERIES]
+    """When each interval starts and how long it is in seconds, then every rate and latency; empty without a sample.
+
+    Where what was asked for changed, that is the last column.
+    """
+    names = [*RATES, *SERIES]
+    columns: list[Sequence[float | None]] = [result.rates[name] for name in RATES]
+    columns += [result.series[name] for name in SERIES]
+    if result.target_rates:
+        names.append(_TARGET)
+        columns.append(result.target_rates)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["start_s", "length_s", *(f"{name}_{unit(name)}" for name in names)])
@@ -23,6 +32,6 @@ def render(result: Result) -> str:
 
 def unit(name: str) -> str:
     """Of a series."""
-    if name in RATES:
+    if name in RATES or name == _TARGET:
         return _RATE_UNITS.get(name, "per_s")
     return "us" if name.startswith("publishDelay") else "ms"

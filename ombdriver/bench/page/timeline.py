@@ -81,6 +81,7 @@ def _measured(result: Result, by: int, most_points: int) -> Iterator[Panel]:
         return Line(name, times, means(rates[key], by))
 
     lines = [rate("published", "publishRate"), rate("received, all groups", "consumeRate")]
+    lines += [Line("target", times, means(result.target_rates, by))] if result.target_rates else []
     lines += [rate("publish errors", "publishErrorRate")] if any(rates["publishErrorRate"]) else []
     yield Panel("Rates", "messages/s", tuple(lines) if times else ())
     for family, title in (("endToEndResponse", "End-to-end response"), ("publishResponse", "Publish response")):

@@ -31,12 +31,12 @@ def plain_line(progress: Progress) -> str:
     parts = [f"{progress.phase:<9}{_time(progress):>12}"]
     if progress.message:
         parts.append(progress.message)
-    if progress.target_rate:
+    if progress.target_rate is not None:
         parts.append(f"published {units.rate(progress.publish_rate)} of {units.rate(progress.target_rate)}")
     if progress.publish_error_rate:
         parts.append(f"ERRORS {units.rate(progress.publish_error_rate)}")
     if progress.groups:
-        if progress.target_rate:
+        if progress.target_rate is not None:
             parts.append(f"received {_span(progress.groups)}")
         parts.append(f"backlog {units.count(sum(group.backlog for group in progress.groups.values()))}")
     for name, figures in (("publish", progress.publish), ("end-to-end", progress.end_to_end)):
@@ -57,8 +57,8 @@ def display(progress: Progress) -> RenderableType:
     lines.append(_head(progress))
     if progress.verdict is not None:
         lines.append(_verdict(progress))
-    if progress.target_rate:
-        lines.append(_rates(progress))
+    if progress.target_rate is not None:
+        lines.append(_rates(progress, progress.target_rate))
     if progress.server is not None:
         lines.append(Text.assemble((f"{'server':<{_LABEL}} ", "dim"), _server(progress.server)))
     if progress.groups:
@@ -99,11 +99,11 @@ def _verdict(progress: Progress) -> Text:
     return _cut(line)
 
 
-def _rates(progress: Progress) -> Text:
+def _rates(progress: Progress, target_rate: float) -> Text:
     errors = progress.publish_error_rate
     return Text.assemble(
         (f"{'published':<{_LABEL}} ", "dim"),
-        f"{units.rate(progress.publish_rate)} of {units.rate(progress.target_rate)}, ",
+        f"{units.rate(progress.publish_rate)} of {units.rate(target_rate)}, ",
         (f"errors {units.rate(errors)}", "bold red" if errors else ""),
     )
 
@@ -113,7 +113,7 @@ def _table(progress: Progress) -> RenderableType:
     table.add_column(no_wrap=True, overflow="ellipsis", min_width=_NAME, max_width=_NAME)
     for _ in _COLUMNS:
         table.add_column(justify="right", no_wrap=True, min_width=8)
-    if progress.target_rate:
+    if progress.target_rate is not None:
         table.add_row(_INTENDED, *_COLUMNS, style="dim")
         table.add_row("publish", *_figures(progress.publish), f"{units.short(progress.publish_rate)}/s", "", "")
     else:  # between phases there is but what is on its way
@@ -122,7 +122,7 @@ def _table(progress: Progress) -> RenderableType:
     for name, group in progress.groups.items():
         if name in drawn:
             lag = units.NOTHING if group.lag is None else units.short(group.lag)
-            rate = f"{units.short(group.rate)}/s" if progress.target_rate else units.NOTHING
+            rate = f"{units.short(group.rate)}/s" if progress.target_rate is not None else units.NOTHING
             table.add_row(Text(name), *_figures(group.end_to_end), rate, units.short(group.backlog), lag)
     return table
 

@@ -98,7 +98,7 @@ class Progress:
         elapsed_s: seconds since the phase began.
         phase_total_s: how many there will be; None when that is not known.
         left_s: seconds until the last message of the run is due; None when that is not known.
-        target_rate: messages per second that the schedule asks for.
+        target_rate: messages per second that the schedule asks for; None between phases.
         publish_rate: messages per second acknowledged.
         publish_error_rate: messages per second that failed.
         publish: publish latency from the intended send; None when nothing was published.
@@ -115,7 +115,7 @@ class Progress:
     elapsed_s: float
     phase_total_s: float | None = None
     left_s: float | None = None
-    target_rate: float = 0.0
+    target_rate: float | None = None
     publish_rate: float = 0.0
     publish_error_rate: float = 0.0
     publish: LatencySummaryNs | None = None

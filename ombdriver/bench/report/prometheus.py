@@ -126,7 +126,7 @@ def metrics(labels: Labels, progress: Progress) -> "Iterator[Metric]":
         yield _gauge(verdict, [progress.verdict.status], 1)
     server = progress.server or ServerProgress()
     for name, text, value in (
-        ("ombdriver_target_messages_per_second", "What the schedule asks for", progress.target_rate),
+        ("ombdriver_target_messages_per_second", "What the schedule asks for", progress.target_rate or 0.0),
         ("ombdriver_server_cpu_cores", "Processor time of the server", server.cpu),
         ("ombdriver_server_memory_bytes", "Its data", server.memory_bytes),
     ):

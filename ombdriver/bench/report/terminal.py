@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ombdriver.bench.measurements import Delivery
-from ombdriver.bench.report import latencies, processes, searching, units
+from ombdriver.bench.profile_form import described
+from ombdriver.bench.report import latencies, processes, searching, stretches, units
 from ombdriver.bench.report.headline import headline
 from ombdriver.bench.result import Result, Subscription
 
@@ -67,6 +68,8 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     if result.search is not None:
         yield from searching.block(result.search)
     yield from latencies.blocks(result, groups)
+    if result.stretches:
+        yield from stretches.block(result.stretches)
     yield _heading("Rates and messages of the measured window")
     yield _rates(result, groups)
     if result.delivery:
@@ -98,11 +101,18 @@ def _described(result: Result) -> str:
     producers = _many(result.producers_per_topic, "producer")
     groups = f"{_many(result.subscriptions_per_topic, 'group')} of {_many(result.consumers_per_topic, 'consumer')}"
     measured = f"{units.duration(result.window_s)} measured from {result.begin_time}"
-    return f"{measured}, {messages}, {topics}, per topic {producers} and {groups}{_loop(result)}"
+    return f"{measured}, {messages}, {topics}, per topic {producers} and {groups}{_loop(result)}{_load(result)}"
 
 
 def _on_average(result: Result) -> str:
     return " on average" if result.workload_spec.get("messageSizeDistribution") else ""
+
+
+def _load(result: Result) -> str:
+    random = ", random arrivals (Poisson)" if result.workload_spec.get("arrivals") == "poisson" else ""
+    if not result.rate_profile:
+        return random
+    return f"{random}, rate: {described(result.rate_profile)}"
 
 
 def _loop(result: Result) -> str:

@@ -24,6 +24,7 @@ OUR_LATENCIES = ["publishResponseLatency", "endToEndResponseLatency"]
 OURS = [
     "kind", "formatVersion", "version", "runId", "tags", "standing", "overrides", "sweep", "sweepOf", "search",
     "beginTime", "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate", "partial",
+    "rateProfile", "stretches", "targetRates",
     "partialReason", "verdict", "thresholds", "atHarnessFloor",
     "caveats", "totals", "delivery", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",
     "workloadSha256", "setup", "setupSha256", "environment", "telemetry", "histograms",

@@ -140,6 +140,7 @@ def test_what_is_left_out_has_a_default() -> None:
         "consumerPerSubscription": 1,
         "producersPerTopic": 1,
         "producerRate": 2000,
+        "arrivals": "uniform",
         "consumerBacklogSizeGB": 0,
         "backlogDrainRatio": 1.0,
         "testDuration": "10s",

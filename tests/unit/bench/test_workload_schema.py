@@ -22,7 +22,7 @@ def test_the_schema_has_every_field_under_the_files_name() -> None:
 
 
 def test_the_schema_requires_what_a_file_must_have() -> None:
-    """What has a default or a stand-in is not required; the measured time is, in one of its two forms."""
+    """What has a default or a stand-in is not required; time and rate are, in one of their forms."""
     schema = json_schema()
 
     assert set(schema["required"]) == {
@@ -31,9 +31,11 @@ def test_the_schema_requires_what_a_file_must_have() -> None:
         "subscriptionsPerTopic",
         "producersPerTopic",
         "consumerPerSubscription",
-        "producerRate",
     }
-    assert {"oneOf": [{"required": ["testDuration"]}, {"required": ["testDurationMinutes"]}]} in schema["allOf"]
+    times = [{"required": [name]} for name in ("rateProfile", "testDuration", "testDurationMinutes")]
+    assert {"anyOf": times} in schema["allOf"]
+    assert {"not": {"required": ["testDuration", "testDurationMinutes"]}} in schema["allOf"]
+    assert {"anyOf": [{"required": ["producerRate"]}, {"required": ["rateProfile"]}]} in schema["allOf"]
 
 
 def test_durations_and_sizes_are_described_as_they_are_read() -> None:
