@@ -165,6 +165,9 @@ def result_options(verb: Verb) -> Verb:
             metavar="KEY=VALUE",
             help="Noted in the result; repeatable.",
         ),
+        click.option(
+            "--force", is_flag=True, help="Run though the server may not have the memory; said in the result."
+        ),
         click.option("--plain", is_flag=True, help="One line per interval; the default when not on a terminal."),
         click.option("--quiet", is_flag=True, help="No progress; only the table at the end."),
         click.option(

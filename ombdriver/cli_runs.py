@@ -107,7 +107,7 @@ def carry_out_all(requests: "Sequence[Request]", how: Showing, fail_fast: bool) 
     from ombdriver.bench.report import series
     from ombdriver.bench.report.whole import Whole
 
-    whole = Whole([(one.workload.warmup_ns + one.workload.test_ns) / 1e9 for one in requests], time.monotonic)
+    whole = Whole([one.expected_s for one in requests], time.monotonic)
     how = replace(how, whole=whole)
     rows: list[Row] = []
     trials: list[Trial] = []

@@ -14,6 +14,7 @@ from ombdriver.bench.collector import Collector
 from ombdriver.bench.driver import Inspector
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.ledger import Ledger
+from ombdriver.bench.measurements import BacklogDelivery
 from ombdriver.bench.orders import ProcessFigures, Report
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.result import Caveat
@@ -48,6 +49,7 @@ class Accounts:
         caveats: in the order found.
         window: what was measured; None as long as there is nothing.
         workers: what each worker took in it, as a result tells it.
+        backlog: what became of a backlog that was built before it.
     """
 
     def __init__(self, plan: Plan, collector: Collector, inspector: Inspector | None) -> None:
@@ -57,6 +59,8 @@ class Accounts:
         self._audit = Audit(plan, self._ledger, inspector)
         self._trimming = TrimmingHold(plan.trimming.max_entries)
         self._start = _Start()
+        self._gone: Mapping[str, int] = {}
+        self.backlog: Sequence[BacklogDelivery] = ()
         self.caveats: list[Caveat] = []
         self.window: Window | None = None
         self.workers: list[dict[str, object]] = []
@@ -82,17 +86,38 @@ class Accounts:
 
     # -- the window ------------------------------------------------------------------------------------------------
 
-    async def open_window(self) -> None:
-        """What is sent from here on is measured; nothing of the warm-up should be on its way."""
-        collector, ledger = self._collector, self._ledger
+    async def cut(self) -> None:
+        """The warm-up is over; nothing of it should be on its way."""
+        ledger = self._ledger
         ledger.open_window()
-        left = ledger.outstanding()
-        if any(left.values()):  # what is lost is not on its way
+        if any((left := ledger.outstanding()).values()):  # what is lost is not on its way
             gone = ledger.gone_before(await self._audit.conclude(HURRIED_AUDIT_S))
-            left = {name: count - sum(gone.get(name, ())) for name, count in left.items()}
+            self._gone = {name: sum(counts) for name, counts in gone.items()}
+            left = self.on_its_way()
         if self._plan.warmup_ns:
-            self.caveats += remarks.on_warm_up(sum(left.values()) + collector.in_flight)
+            self.caveats += remarks.on_warm_up(sum(left.values()) + self._collector.in_flight)
+
+    def open_backlog(self) -> None:
+        """What is sent from here on is a backlog, until the window opens."""
+        self._ledger.open_backlog()
+
+    def open_window(self) -> None:
+        """What is sent from here on is measured."""
+        collector = self._collector
+        self._ledger.open_window()
+        left = self.on_its_way()
         self._start = _Start(left, collector.processes(), collector.counters(), collector.errors())
+
+    def on_its_way(self) -> dict[str, int]:
+        """Acknowledged messages that each subscription does not have, but for what of the warm-up it never will."""
+        return {name: count - self._gone.get(name, 0) for name, count in self._ledger.outstanding().items()}
+
+    def behind(self) -> dict[str, int]:
+        """Messages that each subscription has before it: of what was replied to, be it refused, since its last one.
+
+        What it will never get is none of them once something that was sent later has come.
+        """
+        return self._ledger.before()
 
     def tell_workers(self) -> None:
         """Notes what the workers took so far in the window; what comes later is of the drain."""
@@ -109,6 +134,7 @@ class Accounts:
         """
         ledger = self._ledger
         findings = await self._audit.conclude(HURRIED_AUDIT_S if hurried else AUDIT_S)
+        self.backlog = ledger.backlog(findings)
         account = Account(ledger.deliveries(findings), ledger.indeterminate(), ledger.gone_before(findings))
         self._make_window(measured, length_ns, end_ns, account)
 
@@ -123,7 +149,9 @@ class Accounts:
         window = Window(collector, measured, length_ns, start.carried_in, end_ns, start.counters, account)
         self.window = window
         self.caveats += remarks.on_loop(plan.max_in_flight)
-        self.caveats += remarks.on_trimming(trimming.furthest_behind, plan.trimming.max_entries, held=trimming.holding)
+        if plan.backlog is None:  # else a subscription is behind because it was asked to be
+            kept = plan.trimming.max_entries
+            self.caveats += remarks.on_trimming(trimming.furthest_behind, kept, held=trimming.holding)
         self.caveats += remarks.on_delivery(account.deliveries, self._audit.incomplete)
         self.caveats += remarks.on_drain(
             window.histogram("unsent").count,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ombdriver.bench import cautions, steadiness
-from ombdriver.bench.facts import Facts, TrendFacts, WorkerFacts
+from ombdriver.bench.facts import DrainFacts, Facts, TrendFacts, WorkerFacts
 from ombdriver.bench.floor import at_floor
 from ombdriver.bench.judgement import Check, Ending, Verdict
-from ombdriver.bench.measurements import LatencySummaryNs, Measurements
+from ombdriver.bench.measurements import BacklogMeasurements, LatencySummaryNs, Measurements
 from ombdriver.bench.result import Caveat
 from ombdriver.bench.thresholds import Source, Threshold
 from ombdriver.bench.verdict import judge
@@ -102,8 +102,10 @@ class Measured:
         found = (each.latency[name].total for each in self._measured.subscriptions if each.name == group)
         return next(found, LatencySummaryNs.none())
 
-    def count(self, name: str, group: str | None, attribute: str) -> int | None:
+    def count(self, name: str, group: str | None, attribute: str) -> float | None:
         """See `Source`."""
+        if name == "backlogDrain":
+            return _of_drain(self._measured.backlog_drain, group, attribute)
         if name == "totals":
             return int(getattr(self._measured.totals, attribute))
         told = [each for each in self._measured.delivery if group in (None, each.subscription)]
@@ -121,11 +123,21 @@ class Measured:
         return (sum(rates[:-1]) * interval_ns + rates[-1] * last_ns) / length_ns
 
 
+def _of_drain(drain: BacklogMeasurements | None, group: str | None, attribute: str) -> float | None:
+    """A figure of a drain; it did not take so long when it was not over."""
+    found = None if drain is None else drain.total if group is None else drain.subscriptions.get(group)
+    if found is None or (attribute == "drain_seconds" and not found.caught_up):
+        return None
+    value: float = getattr(found, attribute)
+    return value
+
+
 def facts_of(
     measured: Measurements, window: Circumstances, workers: Sequence[Mapping[str, Any]], source: Measured
 ) -> Facts:
     """What the rules of the verdict look at."""
     lag = measured.delay_parts.get("scheduleLag", LatencySummaryNs.none())
+    first = _first_settled(measured)
     response, totals = measured.families["publishResponse"].total, measured.totals
     return Facts(
         window_ns=window.length_ns,
@@ -140,9 +152,27 @@ def facts_of(
         achieved=achieved(source, [each.name for each in measured.subscriptions], window.target_rate, window.length_ns),
         due=totals.published + totals.publish_errors + totals.unsent + totals.unanswered,
         errors=totals.publish_errors,
-        trends=[] if window.rate_changes else _trends(measured, window),
-        intervals=len(measured.publish_rate),
+        trends=[] if window.rate_changes else _trends(measured, window, first),
+        intervals=len(measured.publish_rate) - first,
+        drains=_drains(measured.backlog_drain),
     )
+
+
+def _first_settled(measured: Measurements) -> int:
+    """The first interval that trends are judged from: while a backlog is drained, everything is to change."""
+    drain = measured.backlog_drain
+    if drain is None:
+        return 0
+    return len(measured.publish_rate) if drain.settled_interval is None else drain.settled_interval
+
+
+def _drains(drain: BacklogMeasurements | None) -> list[DrainFacts]:
+    if drain is None:
+        return []
+    return [
+        DrainFacts(name, each.caught_up, each.messages, each.left, each.drain_ns)
+        for name, each in drain.subscriptions.items()
+    ]
 
 
 def _gone(measured: Measurements, attribute: str, place: int) -> dict[str, int] | None:
@@ -150,6 +180,9 @@ def _gone(measured: Measurements, attribute: str, place: int) -> dict[str, int] 
     if not measured.delivery:
         return None
     found = {each.subscription: int(getattr(each, attribute)) for each in measured.delivery}
+    if measured.backlog_drain is not None:
+        of_backlog = measured.backlog_drain.delivery
+        found |= {f"{each.subscription}, of the backlog": int(getattr(each, attribute)) for each in of_backlog}
     return found | {f"{name}, in the warm-up": counts[place] for name, counts in measured.gone_before.items()}
 
 
@@ -193,7 +226,7 @@ def achieved(source: Source, subscriptions: Iterable[str], target_rate: float, l
     }
 
 
-def _trends(measured: Measurements, window: Circumstances) -> list[TrendFacts]:
+def _trends(measured: Measurements, window: Circumstances, first: int) -> list[TrendFacts]:
     series: dict[str, Sequence[float | None]] = {"publishRate": measured.publish_rate}
     sizes: dict[str, float] = {"publishRate": window.target_rate}
     for family in ("publishResponse", "endToEndResponse"):
@@ -206,5 +239,5 @@ def _trends(measured: Measurements, window: Circumstances) -> list[TrendFacts]:
     if measured.subscriptions:
         series["backlog"] = measured.backlog
         sizes["backlog"] = window.target_rate * window.interval_ns / 1e9 * len(measured.subscriptions)
-    found = {name: steadiness.trend(values, sizes.get(name, 0.0)) for name, values in series.items()}
+    found = {name: steadiness.trend(values[first:], sizes.get(name, 0.0)) for name, values in series.items()}
     return [TrendFacts(name, each.change, each.p_value) for name, each in found.items() if each is not None]

@@ -5,11 +5,12 @@ whatever happened, and starts only when the result is on disk.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 
 from ombdriver.bench import preflight, remarks, store
 from ombdriver.bench.accounts import Accounts
+from ombdriver.bench.backlog import Backlog
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.course import Course
 from ombdriver.bench.driver import Driver, load_driver
@@ -63,7 +64,7 @@ async def run(
             stack.push_async_callback(driver.aclose)
             facts = await driver.describe()
             logger.info("run %s on %s %s", plan.run_id, facts.get("engine"), facts.get("version", ""))
-            _check(facts, plan, request.setup)
+            forced = _check(facts, plan, request)
             if request.setup.is_users_server:
                 stack.push_async_callback(_delete_created, driver, request.setup)
             await driver.create_topics(plan.topics, plan.subscriptions)
@@ -79,7 +80,8 @@ async def run(
         accounts = Accounts(plan, collector, driver.inspector())
         stages = Stages(plan, ensemble, driver, stop, accounts, collector, show, check)
         seeking = Seeking(plan, stages, collector, lambda: telemetry.server_now) if plan.search else None
-        course = Course(plan, stages, accounts, stop, seeking, guard.failed)
+        backlog = Backlog(plan, stages, accounts, collector) if plan.backlog else None
+        course = Course(plan, stages, accounts, stop, seeking, backlog, guard.failed)
         failure: OmbdriverError | None = None
         try:
             await course.run()
@@ -90,6 +92,7 @@ async def run(
         if course.accounts.window is None:
             return None
         await telemetry.stop()
+        course.accounts.caveats += remarks.on_force(forced)
         course.accounts.caveats += remarks.on_servers(servers.ended() if servers else ())
         course.accounts.caveats += remarks.on_retention(driver.statistics())
         finished = keep(request, plan, course, facts, telemetry, thresholds, load_at_start)
@@ -105,6 +108,8 @@ def _followed(show: Show, telemetry: Telemetry) -> Show:
     def both(stage: Stage, phase: Phase | None, interval: int) -> None:
         if stage is not Stage.READY and interval < 0:
             telemetry.follow(phase)
+        elif phase is not None:
+            telemetry.prolong(phase)
         show(stage, phase, interval)
 
     return both
@@ -166,12 +171,24 @@ def driver_options(plan: Plan, setup: Setup, url: str | None) -> Mapping[str, ob
     }
 
 
-def _check(facts: Mapping[str, object], plan: Plan, setup: Setup) -> None:
+def _check(facts: Mapping[str, object], plan: Plan, request: Request) -> Sequence[str]:
+    """What speaks against this server and was let pass by `--force`.
+
+    Raises:
+        ServerError: if it can't take the run.
+    """
+    setup = request.setup
+    room: Sequence[str] = ()
     found = list(preflight.lacks(facts, setup.needs(len(plan.subscriptions))))
+    if setup.is_users_server or plan.backlog is not None:
+        room = preflight.memory_faults(facts, memory_estimate(plan), backlog=plan.backlog is not None)
+    if not request.force:
+        found += room
     if setup.is_users_server:
-        found += preflight.faults(facts, memory_estimate(plan))
+        found += preflight.faults(facts)
     if found:
         raise ServerError("this server can't take the run:\n" + "\n".join(found))
+    return room
 
 
 async def _delete_created(driver: Driver, setup: Setup) -> None:

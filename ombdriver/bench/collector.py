@@ -123,6 +123,10 @@ class Collector:
         acknowledged = self.acknowledged
         return {name: max(0, acknowledged - received) for name, received in self.received().items()}
 
+    def consumers_reading(self) -> int:
+        """Consumers that have not paused."""
+        return sum(report.reading for report in self._last)
+
     def empty_reads(self) -> int:
         """Reads that brought nothing, one after the other and until now: of the consumer that has the fewest."""
         return min((count for report in self._last for count in report.empty_reads.values()), default=0)

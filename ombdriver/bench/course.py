@@ -1,4 +1,4 @@
-"""The course of one run on workers that are connected: ready, warm-up, search, clean cut, measure, drain."""
+"""The course of one run on workers that are connected: ready, warm-up, search, clean cut, build, measure, drain."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from ombdriver.bench import orders
 from ombdriver.bench.accounts import Accounts
+from ombdriver.bench.backlog import STEP_NS, Backlog
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.judgement import INTERRUPTED, RUN_FAILED, THRESHOLD_FAILED, WORKER_DIED, Ending
@@ -24,9 +25,11 @@ class Course:
         accounts: of what is measured.
         stop: tells who asked to stop.
         seeking: finds the rate; None when the plan has one.
+        backlog: is built before the measurement and drained in it; None for nothing.
         failed: tells why the measurement should end now, if it should; given its phase, and how much of it has passed.
 
     Attributes:
+        backlog: as given.
         rate: messages per second of the measurement; the highest where it changes.
         found: what the search found; None without one.
         ending: why the run ended before its time; None when it did not.
@@ -40,15 +43,17 @@ class Course:
         accounts: Accounts,
         stop: Interrupt,
         seeking: Seeking | None = None,
+        backlog: Backlog | None = None,
         failed: Callable[[Phase, int], str | None] = lambda _phase, _elapsed_ns: None,
     ) -> None:
         self._plan, self._stages, self._stop, self._failed = plan, stages, stop, failed
-        self.accounts, self._seeking = accounts, seeking
+        self.accounts, self._seeking, self.backlog = accounts, seeking, backlog
         self.rate = plan.rate
         self.found: Found | None = None
         self.ending: Ending | None = None
         self.begin_time: datetime | None = None
         self._length_ns = 0
+        self._prolonged: Phase | None = None
 
     def __repr__(self) -> str:
         return f"<Course {self.accounts}>"
@@ -80,17 +85,27 @@ class Course:
         await stages.settle(Stage.CUT)
         if self._stop.asked:
             return
-        await self.accounts.open_window()
+        await self.accounts.cut()
+        if self.backlog is not None:
+            await self.backlog.build()
+            if self._stop.asked:
+                return
+        self.accounts.open_window()
         measured = stages.begin("measure", plan.test_ns, self.rate, plan.profile)
         self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
+        if self.backlog is not None:
+            self.backlog.resume(measured)
         try:
             await self._measure(measured)
         except OmbdriverError as error:
-            self._break_off(measured, self._cause(error))
+            self._break_off(self._prolonged or measured, self._cause(error))
             raise
 
     async def _measure(self, measured: Phase) -> None:
-        await self._stages.run(Stage.MEASURE, measured, self._failing)
+        if self.backlog is not None:
+            measured = await self._catch_up(self.backlog, measured)
+        if self.ending is None and await self._stages.run(Stage.MEASURE, measured, self._failing):
+            self._stages.halt()
         self.accounts.tell_workers()
         self._length_ns = min(measured.duration_ns, time.monotonic_ns() - measured.start_ns)
         if self._length_ns <= 0:
@@ -100,6 +115,23 @@ class Course:
         if self._stop.asked:
             self.ending = Ending.after(INTERRUPTED, f"interrupted by {self._stop.name}", self._length_ns)
         await self.accounts.close(measured, self._length_ns, time.monotonic_ns(), hurried=self._stop.asked)
+
+    async def _catch_up(self, backlog: Backlog, measured: Phase) -> Phase:
+        """Follows the drain of a backlog until it is over or has had its time; the phase, which may be longer now."""
+
+        def enough(phase: Phase, elapsed_ns: int) -> bool:
+            caught_up = backlog.look(phase)
+            return self._failing(phase, elapsed_ns) or caught_up or backlog.more_ns(phase, elapsed_ns) > 0
+
+        while await self._stages.run(Stage.CATCH_UP, measured, enough, STEP_NS):
+            assert backlog.catching_up is not None
+            if self.ending is not None:
+                self._stages.halt()
+            if self.ending is not None or backlog.catching_up.done:
+                break
+            more_ns = backlog.more_ns(measured, time.monotonic_ns() - measured.start_ns)
+            self._prolonged = measured = self._stages.prolong(measured, more_ns)
+        return measured
 
     def _failing(self, phase: Phase, elapsed_ns: int) -> bool:
         if reason := self._failed(phase, elapsed_ns):

@@ -96,6 +96,9 @@ class DriverConsumer(Protocol):
     async def receive(self) -> Batch | None:
         """The next batch; None when nothing came within the driver's block time, so that the caller may look up.
 
+        A caller may pause after a None: no read should be under way then, since that would hold what comes meanwhile.
+        Readers that were joined can't promise that; `planning` refuses a backlog for them.
+
         Raises:
             DriverError: if the subscription can no longer be read.
         """

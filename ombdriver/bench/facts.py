@@ -54,6 +54,25 @@ class TrendFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainFacts:
+    """How one subscription drained a backlog that was built.
+
+    Attributes:
+        subscription: its name.
+        caught_up: whether it had caught up before the run ended.
+        messages: before it at the beginning.
+        left: before it at the end.
+        drain_ns: how long it took, or had.
+    """
+
+    subscription: str
+    caught_up: bool
+    messages: int
+    left: int
+    drain_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What the rules look at; None, or nothing in it, for what was not measured.
 
@@ -72,6 +91,7 @@ class Facts:
         errors: messages of the window that met an error.
         trends: what each series that has enough intervals does.
         intervals: how many there are.
+        drains: of a backlog, one for each subscription; none when none was built.
     """
 
     window_ns: int
@@ -88,6 +108,7 @@ class Facts:
     errors: int = 0
     trends: Sequence[TrendFacts] = ()
     intervals: int = 0
+    drains: Sequence[DrainFacts] = ()
 
     @property
     def bound_ns(self) -> float:

@@ -89,6 +89,11 @@ class Book:
         self._starts = np.array([each.start_ns for each in self._phases], np.int64)
         self._ends = np.append(self._ends, phase.end_ns)
 
+    def prolong(self, phase: Phase) -> None:
+        """`phase`, which was opened last, ends later than it was to."""
+        self._phases[-1] = phase
+        self._ends[-1] = phase.end_ns
+
     def cut(self, now_ns: int) -> None:
         """The phase ends now, if it has not ended: what happens from here on happens after it."""
         self._ends[-1:] = np.minimum(self._ends[-1:], now_ns)

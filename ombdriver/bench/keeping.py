@@ -1,7 +1,7 @@
 """The end of a run: what was measured is judged and stored, with what it was measured on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from ombdriver.bench import store
 from ombdriver.bench.assessment import Circumstances, assess
 from ombdriver.bench.by_stretch import by_stretch
 from ombdriver.bench.course import Course
+from ombdriver.bench.drain_result import told_drain
 from ombdriver.bench.environment import fingerprint, host
 from ombdriver.bench.outcome import build_result, told_search
 from ombdriver.bench.plan import Plan
@@ -40,6 +41,8 @@ def keep(
     assert course.accounts.window is not None
     assert course.begin_time is not None
     measured = course.accounts.window.measurements()
+    if course.backlog is not None:
+        measured = replace(measured, backlog_drain=course.backlog.measurements(course.accounts.window))
     setup, machine = request.setup.spec(), host()
     harness = store.latest_calibration(request.output, machine)
     limit = machine["cpu"]["coresLimit"]
@@ -67,6 +70,7 @@ def keep(
         target_rate=course.accounts.window.target_rate,
         profile=plan.profile,
         stretches=by_stretch(course.accounts.window, measured, plan.profile),
+        backlog_drain=None if measured.backlog_drain is None else told_drain(measured.backlog_drain),
         search=None if course.found is None else told_search(course.found),
         workload_spec=request.workload.spec(),
         workload_sha256=request.workload.sha256,

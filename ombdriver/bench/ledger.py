@@ -12,7 +12,7 @@ import numpy as np
 
 from ombdriver.bench import lanes
 from ombdriver.bench.arrivals import Arrived
-from ombdriver.bench.measurements import Delivery
+from ombdriver.bench.measurements import BacklogDelivery, Delivery
 from ombdriver.bench.published import Answered, Published
 from ombdriver.bench.received import Received
 from ombdriver.bench.recorder import Int64s
@@ -50,6 +50,7 @@ class Ledger:
         self.received = {name: Received(count) for name in subscriptions}
         self._exclusive, self._checksums = exclusive, checksums
         self._begins = np.zeros(count, np.int64)
+        self._built: Int64s | None = None
         self._before: dict[str, tuple[int, int, int, int]] = dict.fromkeys(subscriptions, (0, 0, 0, 0))
 
     def __repr__(self) -> str:
@@ -66,6 +67,10 @@ class Ledger:
             self.received[name].take(parts)
         if self.received:
             self.published.forget(np.minimum.reduce([each.marks() for each in self.received.values()]))
+
+    def open_backlog(self) -> None:
+        """What is sent from here on, until the window opens, is a backlog that is built."""
+        self._built = self.published.attempted.copy()
 
     def open_window(self) -> None:
         """What is sent and comes again from here on belongs to the window; call it when everything sent is known."""
@@ -119,12 +124,28 @@ class Ledger:
     def gone_before(self, findings: Findings) -> dict[str, tuple[int, int]]:
         """Messages of the warm-up that each subscription has (lost, that were trimmed); those without are left out."""
         told = {}
-        acknowledged = self.published.acknowledged() - self._window()
+        acknowledged = self.published.acknowledged() - self._window() - self._backlog()
         for name, received in self.received.items():
             gone, cut = self._gone(name, acknowledged - received.spans, findings)
             if gone or cut:
                 told[name] = (len(gone), len(cut))
         return told
+
+    def backlog(self, findings: Findings) -> list[BacklogDelivery]:
+        """The account of the backlog that was built before the window, one for each subscription; none without one."""
+        if self._built is None:
+            return []
+        acknowledged = self.published.acknowledged() & self._backlog()
+        found = []
+        for name, received in self.received.items():
+            arrived = received.spans & self._backlog()
+            missing = acknowledged - arrived
+            gone, cut = self._gone(name, missing, findings)
+            left = len(missing) - len(gone) - len(cut)
+            recovered = len(arrived - acknowledged)
+            told = BacklogDelivery(name, len(acknowledged), len(arrived), len(gone), len(cut), left, recovered)
+            found.append(told)
+        return found
 
     def _delivery(self, name: str, findings: Findings) -> Delivery:
         received, window = self.received[name], self._window()
@@ -160,6 +181,9 @@ class Ledger:
 
     def _window(self) -> Spans:
         return lanes.between(self._begins, self.published.attempted)
+
+    def _backlog(self) -> Spans:
+        return Spans() if self._built is None else lanes.between(self._built, self._begins)
 
     def _by_number(self, floors: Floors) -> Int64s:
         found = np.zeros(len(self._begins), np.int64)

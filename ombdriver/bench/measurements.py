@@ -149,6 +149,101 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class BacklogDelivery:
+    """What became of the messages of a backlog on their way to one subscription; see `ledger`.
+
+    acknowledged + recovered = received + lost + trimmed + undelivered. What came again is counted with the window.
+
+    Attributes:
+        subscription: its name.
+        acknowledged: messages that the system told the producers it holds.
+        received: different messages that reached the subscription.
+        lost: acknowledged, and never to be delivered.
+        trimmed: acknowledged, and cut off before the subscription had read them.
+        undelivered: acknowledged, and still waiting when the drain ended.
+        recovered: delivered, though the producer was not told that the system holds them.
+    """
+
+    subscription: str
+    acknowledged: int
+    received: int
+    lost: int = 0
+    trimmed: int = 0
+    undelivered: int = 0
+    recovered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DrainMeasurements:
+    """How one subscription, or all of them together, drained a backlog.
+
+    Attributes:
+        messages: before it when its consumers resumed.
+        left: before it when it had caught up, or when nobody waited for that any longer.
+        drain_ns: from the resume until then.
+        caught_up: whether it had.
+        received: messages, of the backlog and fresh ones, that it was given in that time.
+        backlog_latency: a summary for each of `GROUP_FAMILIES`, of the messages of the backlog.
+        fresh_latency: the same, of messages that were due while it was drained.
+    """
+
+    messages: int
+    left: int
+    drain_ns: int
+    caught_up: bool
+    received: int
+    backlog_latency: Mapping[str, LatencySummaryNs]
+    fresh_latency: Mapping[str, LatencySummaryNs]
+
+    @property
+    def drain_seconds(self) -> float:
+        """`drain_ns` in seconds."""
+        return self.drain_ns / 1e9
+
+    @property
+    def receive_rate(self) -> float:
+        """Messages per second that it was given."""
+        return self.received * 1e9 / max(self.drain_ns, 1)
+
+    @property
+    def drain_rate(self) -> float:
+        """Messages per second by which the backlog went down."""
+        return (self.messages - self.left) * 1e9 / max(self.drain_ns, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogMeasurements:
+    """How a backlog was built and drained.
+
+    Attributes:
+        asked_bytes: the size that was asked for, over all subscriptions.
+        asked_messages: the messages that this makes for each subscription.
+        level: a subscription has caught up when no more messages than that are before it.
+        message_size: bytes, on average.
+        build_ns: how long it took, from the first message that was due until all were acknowledged.
+        subscriptions: by name, in the plan's order.
+        total: all of them together, until the last one had caught up.
+        publish_during: a summary for each of `publish` and `publishResponse`, of messages that were due meanwhile.
+        publish_after: the same, of those that were due later in the window.
+        delivery: what became of the messages of the backlog, for each subscription.
+        settled_interval: the first sample interval of the window in which nobody was catching up any more; None when
+            somebody was to the end.
+    """
+
+    asked_bytes: int
+    asked_messages: int
+    level: int
+    message_size: int
+    build_ns: int
+    subscriptions: Mapping[str, DrainMeasurements]
+    total: DrainMeasurements
+    publish_during: Mapping[str, LatencySummaryNs]
+    publish_after: Mapping[str, LatencySummaryNs]
+    delivery: Sequence[BacklogDelivery]
+    settled_interval: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Measurements:
     """Everything that was measured.
 
@@ -172,6 +267,7 @@ class Measurements:
         histogram_interval_ns: what one element of `Distribution.intervals` stands for; a multiple of the sample
             interval. 0 when there are none.
         subscription_interval_ns: the same for the subscriptions'.
+        backlog_drain: how a backlog was built before the window, and drained in it; None when none was.
     """
 
     families: Mapping[str, FamilyMeasurements]
@@ -188,3 +284,4 @@ class Measurements:
     delay_parts: Mapping[str, LatencySummaryNs] = field(default_factory=dict)
     histogram_interval_ns: int = 0
     subscription_interval_ns: int = 0
+    backlog_drain: BacklogMeasurements | None = None

@@ -42,6 +42,13 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class Prolong:
+    """The phase under way, which has not ended, is to end later; its rate goes on."""
+
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
 class Poll:
     """Fold and report now."""
 
@@ -51,6 +58,18 @@ class Keep:
     """Trim nothing while `everything` is set: a subscription has fallen far behind."""
 
     everything: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Read until a read brings nothing, then read no more: what was read is booked and acknowledged by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Read again, from a time on the monotonic clock on."""
+
+    at_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +87,7 @@ class Leave:
     """Close everything and end."""
 
 
-Order = Probe | Begin | Poll | Keep | Halt | Conclude | Leave
+Order = Probe | Begin | Prolong | Poll | Keep | Pause | Resume | Halt | Conclude | Leave
 
 # -- what a worker says --------------------------------------------------------------------------------------------
 
@@ -130,6 +149,7 @@ class Report:
         arrived: what each consumer was given since the last report: its subscription and the runs.
         empty_reads: reads of each subscription's consumers that brought nothing, one after the other and until now;
             the fewest of any of its consumers.
+        reading: consumers that have not paused.
         process: the process.
         longest_silence_ns: the longest time of the current phase in which a message was due and none acknowledged.
         overdue: messages of the current phase that are due and not sent.
@@ -148,6 +168,7 @@ class Report:
     answered: Answered = field(default_factory=Answered)
     arrived: Sequence[tuple[str, Arrived]] = ()
     empty_reads: Mapping[str, int] = field(default_factory=dict)
+    reading: int = 0
     process: ProcessFigures = field(default_factory=ProcessFigures)
     longest_silence_ns: int = 0
     overdue: int = 0

@@ -93,6 +93,7 @@ def build_result(
     profile: Profile | None = None,
     stretches: Sequence[OfStretch] = (),
     search: Mapping[str, Any] | None = None,
+    backlog_drain: Mapping[str, Any] | None = None,
     standing: Standing | None = None,
     overrides: Sequence[str] = (),
     sweep: Mapping[str, Any] | None = None,
@@ -123,6 +124,7 @@ def build_result(
         profile: how the rate changed over the measured time; None when it did not.
         stretches: the window by the stretches of the profile; none without one.
         search: how the rate was found; None when it was given.
+        backlog_drain: how a backlog was built and drained; None when none was.
         standing: where the run stands among those of its command; None when nobody said.
         sweep: the values of the settings that were swept, by path; None or empty when none was.
         sweep_of: the names of workload and setup without those values; None or empty when nothing was swept.
@@ -178,6 +180,7 @@ def build_result(
         stretches=tuple(map(told_stretch, stretches)),
         target_rates=tuple(_rounded(measured.target_rates)),
         search=search,
+        backlog_drain=backlog_drain,
         sample_interval_seconds=sample_interval_ns / 10**9,
         totals={
             "published": totals.published,

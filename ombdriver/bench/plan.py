@@ -6,6 +6,7 @@ Crosses to the workers by pickle, so it imports neither YAML nor pydantic. Knows
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ombdriver.bench.backlog_plan import BacklogPlan
 from ombdriver.bench.consumer_work import ConsumerWork
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.payload import PayloadSpec
@@ -107,6 +108,7 @@ class Plan:
         rate: messages per second of all producers together; with a search, what the run is laid out for; with a
             profile, the highest of it.
         search: how the rate is found; None when it is given.
+        backlog: what is built before the measurement, and drained in it; None for nothing.
         warmup_ns: the warm-up; 0 for none.
         test_ns: the measured time.
         sample_interval_ns: the time that one sample of a series covers.
@@ -133,6 +135,7 @@ class Plan:
     sample_interval_ns: int
     drain_timeout_ns: int
     search: SearchPlan | None = None
+    backlog: BacklogPlan | None = None
     trimming: Trimming = NO_TRIMMING
     max_in_flight: int | None = None
     consumer_work: ConsumerWork | None = None
@@ -201,19 +204,31 @@ class Plan:
         return -(-self.test_ns * self.rate // 10**9) if self.profile is None else self.profile.total
 
     @property
+    def build_ns(self) -> int:
+        """How long a backlog is built before the measurement."""
+        return 0 if self.backlog is None else self.backlog.build_ns
+
+    @property
     def messages(self) -> int:
         """How many messages the schedules hold together; with a search or random arrivals, about so many."""
         search_ns = 0 if self.search is None else USUAL_PROBES * self.search.probe_ns
         warmup_rate = self.rate if self.search is not None else self.warmup_rate
-        before = ((self.warmup_ns, warmup_rate), (search_ns, self.rate))
+        before = ((self.warmup_ns, warmup_rate), (search_ns + self.build_ns, self.rate))
         return sum(-(-duration * rate // 10**9) for duration, rate in before) + self.measured_messages
 
 
 def memory_estimate(plan: Plan) -> int:
-    """Bytes that the server needs for a run whose groups keep up: what the streams keep at most, and the streams."""
+    """Bytes that the server needs for a run whose groups keep up, but for a backlog that is built.
+
+    That is what the streams keep at most, and the streams; and with a backlog all of it, with as much again at most
+    that comes in while it is drained: by consumers that are less than twice as fast as producers more would come.
+    """
     kept, trimming = plan.messages, plan.trimming
     if trimming.max_entries is not None:
         kept = min(kept, (trimming.max_entries + TRIM_SLACK) * plan.partitions)
     elif trimming.acknowledged:
         kept = min(kept, KEPT_UNACKNOWLEDGED_S * plan.rate + TRIM_SLACK * plan.partitions)
+    if plan.backlog is not None:
+        fresh = min(plan.backlog.messages, -(-plan.test_ns * plan.rate // 10**9))
+        kept = min(plan.messages, kept + plan.backlog.messages + fresh)
     return kept * entry_bytes(plan.payload.size) + plan.partitions * STREAM_OVERHEAD

@@ -4,7 +4,7 @@ from ombdriver.bench.plan import Plan, memory_estimate
 from ombdriver.bench.profile_form import described, told_profile
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.setup_server import Server
-from ombdriver.bench.text import MS, format_duration, format_size
+from ombdriver.bench.text import MS, SECOND, format_duration, format_size
 from ombdriver.bench.workload import Workload
 
 SHOWN_WORKERS = 16
@@ -22,6 +22,7 @@ def describe(plan: Plan, workload: Workload, setup: Setup) -> str:
         ("messages", f"{_sizes(plan)}, {_payload(workload)}, {_keyed(workload)}"),
         ("rate", _rate(plan)),
         ("producers", _producers(plan)),
+        *_backlog(plan),
         ("phases", _phases(plan)),
         ("expected", _expected(plan)),
         ("workers", f"{len(plan.workers)}"),
@@ -116,14 +117,32 @@ def _keyed(workload: Workload) -> str:
     return "no keys" if workload.key_distributor == "NO_KEY" else f"keys {workload.key_distributor}"
 
 
+def _backlog(plan: Plan) -> list[tuple[str, str]]:
+    if plan.backlog is None:
+        return []
+    built, level = plan.backlog, plan.backlog.level
+    size = format_size(built.size_bytes)
+    return [
+        ("backlog", f"{size} over all groups: {built.messages:,} messages before each when consumers resume"),
+        ("", f"drained when no more than {level:,} are before any; the measured time goes on until then"),
+    ]
+
+
 def _phases(plan: Plan) -> str:
     warmup = f"warm-up {format_duration(plan.warmup_ns)}" if plan.warmup_ns else "no warm-up"
     if plan.warmup_ns and plan.profile is not None:
         warmup += f" at {plan.warmup_rate:,} msg/s"
     test, drain = format_duration(plan.test_ns), format_duration(plan.drain_timeout_ns)
     search = "" if plan.search is None else f"search by probes of {format_duration(plan.search.probe_ns)}, "
+    build = "" if plan.backlog is None else f"build {_about(plan.build_ns)}, "
     samples = f"in samples of {format_duration(plan.sample_interval_ns)}"
-    return f"{warmup}, {search}measured {test} {samples}, drain up to {drain}"
+    return f"{warmup}, {search}{build}measured {test} {samples}, drain up to {drain}"
+
+
+def _about(duration_ns: int) -> str:
+    """In whole seconds, or tenths where these are few."""
+    step_ns = SECOND if duration_ns >= 10 * SECOND else 100 * MS
+    return format_duration(max(1, round(duration_ns / step_ns)) * step_ns)
 
 
 def _expected(plan: Plan) -> str:

@@ -1,5 +1,8 @@
 """A workload and a setup become a plan: who sends and reads what, in which process, at which rate. Pure."""
 
+from collections.abc import Sequence
+
+from ombdriver.bench.backlog_plan import BacklogPlan, backlog_of, room_fault
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.plan import (
     STREAMS_PER_READER,
@@ -11,7 +14,7 @@ from ombdriver.bench.plan import (
     WorkerPlan,
 )
 from ombdriver.bench.poisson import Poisson
-from ombdriver.bench.retention_plan import affordable_rate, trimming_of
+from ombdriver.bench.retention_plan import KEYED_SKEW, Trimming, affordable_rate, trimming_of
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.staffing import shared_out
 from ombdriver.bench.thresholds import Threshold
@@ -72,6 +75,13 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
             *(WorkerPlan(n, "produce", tuple(producers[n::producing])) for n in range(producing)),
             *(WorkerPlan(producing + n, "consume", (), tuple(readers[n::consuming])) for n in range(consuming)),
         )
+    trimming = trimming_of(
+        setup.streams.keeping,
+        rate=rate,
+        partitions=workload.topics * workload.partitions_per_topic,
+        message_size=workload.message_size,
+        keyed=workload.key_distributor != "NO_KEY",
+    )
     return Plan(
         run_id=run_id,
         workload=workload.name,
@@ -87,19 +97,47 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         sample_interval_ns=workload.sample_interval_ns,
         drain_timeout_ns=workload.drain_timeout_ns,
         search=search,
-        trimming=trimming_of(
-            setup.streams.keeping,
-            rate=rate,
-            partitions=workload.topics * workload.partitions_per_topic,
-            message_size=workload.message_size,
-            keyed=workload.key_distributor != "NO_KEY",
-        ),
+        backlog=_backlog(workload, setup, trimming, readers) if workload.backlog_bytes else None,
+        trimming=trimming,
         max_in_flight=workload.max_in_flight,
         consumer_work=workload.work,
         plain=plain,
         profile=profile,
         poisson=Poisson(workload.seed, len(producers)) if workload.arrivals == "poisson" else None,
     )
+
+
+def _backlog(
+    workload: Workload, setup: Setup, trimming: Trimming, readers: Sequence[ConsumerAssignment]
+) -> BacklogPlan:
+    try:
+        if setup.loopback:
+            raise ValueError("the memory driver holds no backlog, since its producers wait for consumers; write 0")
+        if setup.server is not None and setup.server.in_cluster and any(each.streams > 1 for each in readers):
+            raise ValueError(
+                "on a cluster a consumer of several partitions has a read under way for each of them, which a pause"
+                " can't end; use streams.assignment: exclusive with a consumer for each partition of one topic, or one"
+                " partition"
+            )
+        backlog = backlog_of(
+            workload.backlog_bytes,
+            workload.backlog_drain_ratio,
+            rate=workload.producer_rate,
+            message_size=workload.message_size,
+            subscriptions=len({each.subscription for each in readers}),
+        )
+        fault = room_fault(
+            backlog,
+            trimming,
+            partitions=workload.topics * workload.partitions_per_topic,
+            skew=1 if workload.key_distributor == "NO_KEY" else KEYED_SKEW,
+            derived=setup.streams.keeping.kind == "auto",
+        )
+        if fault is not None:
+            raise ValueError(fault)
+        return backlog
+    except ValueError as error:
+        raise InputError(f"{workload.name}: consumerBacklogSizeGB: {error}") from None
 
 
 def _check_thresholds(workload: Workload, subscriptions: tuple[str, ...]) -> None:

@@ -1,6 +1,6 @@
 """What a server must offer before anything is created on it. Pure: facts in, faults out.
 
-What a setup asks for is asked of every server, room and safety of those that are not ours.
+What a setup asks for is asked of every server, safety of those that are not ours, room of those and for a backlog.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,41 +9,53 @@ from dataclasses import dataclass
 from ombdriver.bench.text import format_size
 
 SAFE_POLICY = "noeviction"
+FORCED = "--force starts the run all the same"
 MARGIN = 1.2
 """Memory asked for, as a multiple of the estimate: it knows nothing of fragmentation and client buffers."""
 
 
-def faults(facts: Mapping[str, object], needed_bytes: int) -> Sequence[str]:
-    """Why the run should not start on this server; empty when it may.
+def faults(facts: Mapping[str, object]) -> Sequence[str]:
+    """Why the run should not start on this server, whatever room it has; empty when it may.
 
     Args:
         facts: what `Driver.describe` gave; values that are not there are not judged.
-        needed_bytes: what the run's streams are estimated to take.
     """
+    limit, policy = _number(facts, "maxMemoryBytes"), facts.get("evictionPolicy", SAFE_POLICY)
     found = []
     if facts.get("role") == "slave":
         found.append("the server is a replica, which takes no messages; give the URL of its primary")
-    needed = int(needed_bytes * MARGIN)
-    used = _number(facts, "usedMemoryBytes")
-    limit = _number(facts, "maxMemoryBytes")
-    total = _number(facts, "systemMemoryBytes")
-    policy = facts.get("evictionPolicy", SAFE_POLICY)
-    if limit and used + needed > limit:
-        found.append(
-            f"the server's maxmemory is {format_size(limit)} and {format_size(used)} of it is used, but the run needs"
-            f" about {format_size(needed)}; lower the rate, the message size or the duration, or raise maxmemory"
-        )
-    elif not limit and total and used + needed > total:
-        found.append(
-            f"the run needs about {format_size(needed)} and the server's machine has {format_size(total)};"
-            " lower the rate, the message size or the duration"
-        )
     if limit and policy != SAFE_POLICY:
         found.append(
             f"the server evicts keys when it is full (maxmemory-policy {policy}), so messages could vanish;"
             f" set maxmemory-policy {SAFE_POLICY} on it, or use another server"
         )
     return found
+
+
+def memory_faults(facts: Mapping[str, object], needed_bytes: int, *, backlog: bool = False) -> Sequence[str]:
+    """Why the run may not fit on this server; empty when it does.
+
+    Args:
+        facts: what `Driver.describe` gave; values that are not there are not judged.
+        needed_bytes: what the run's streams are estimated to take.
+        backlog: whether a backlog is built, which a smaller one would do, too.
+    """
+    less = f"lower the rate, the message size{', consumerBacklogSizeGB' if backlog else ''} or the duration"
+    needed = int(needed_bytes * MARGIN)
+    used = _number(facts, "usedMemoryBytes")
+    limit = _number(facts, "maxMemoryBytes")
+    total = _number(facts, "systemMemoryBytes")
+    if limit and used + needed > limit:
+        return [
+            f"the server's maxmemory is {format_size(limit)} and {format_size(used)} of it is used, but the run needs"
+            f" about {format_size(needed)}; {less}, or raise maxmemory; {FORCED}"
+        ]
+    if not limit and total and used + needed > total:
+        return [
+            f"the run needs about {format_size(needed)} and the server's machine has {format_size(total)};"
+            f" {less}; {FORCED}"
+        ]
+    return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,10 @@ class ProcessSeries:
         self._final: Tick | None = None
         self._peaks: dict[str, float] = {}
 
+    def prolong(self, end_ns: int) -> None:
+        """The window ends there, later than thought; it has not ended."""
+        self._end_ns = max(self._end_ns, end_ns)
+
     def end(self, end_ns: int) -> None:
         """The window ended there, sooner than thought."""
         self._end_ns = min(self._end_ns, end_ns)

@@ -117,6 +117,11 @@ class Publisher:
         self._waiting = False
         self._ticker.arm(phase.start_ns)
 
+    def prolong(self, phase: Phase) -> None:
+        """The phase under way ends later, as `phase` tells; what has been sent of it stays as it was."""
+        self._stripe = self._make_stripe(phase)
+        self._tick()
+
     def probe(self) -> None:
         """Sends one message outside of every phase to each partition of each producer's topic."""
         for sender in self._senders:

@@ -80,6 +80,11 @@ def on_loop(max_in_flight: int | None) -> list[Caveat]:
     return [Caveat("closedLoop", f"{what} (maxInFlight); service times leave that wait out: read the response times")]
 
 
+def on_force(passed: Sequence[str]) -> list[Caveat]:
+    """What would have kept the run from starting without `--force`."""
+    return [Caveat("forced", f"started by --force, though {fault.partition(';')[0]}") for fault in passed]
+
+
 def on_servers(ended: Sequence[str]) -> list[Caveat]:
     """Servers of the run, by name, that have ended by themselves; what is left could serve."""
     if not ended:

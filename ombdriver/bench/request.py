@@ -27,6 +27,7 @@ class Request:
         standing: where the run stands among those of its command; None when it is of none.
         sweep: the values that swept settings have in this run, by path.
         sweep_of: what the swept `workload` and `setup` call themselves without those values; empty without a sweep.
+        force: a server is taken though the run may not fit into its memory.
         overrides: what the command line has put into the files, without passwords; workload and setup have it already.
     """
 
@@ -41,6 +42,15 @@ class Request:
     overrides: Sequence[str] = ()
     sweep: Mapping[str, object] = field(default_factory=dict)
     sweep_of: Mapping[str, str] = field(default_factory=dict)
+    force: bool = False
+
+    @property
+    def expected_s(self) -> float:
+        """How long its messages are due, in seconds; a search is not in it."""
+        workload = self.workload
+        built = workload.backlog_bytes / workload.message_size / max(1, len(workload.groups))
+        built_s = built / workload.producer_rate if built else 0.0
+        return (workload.warmup_ns + workload.test_ns) / 1e9 + built_s
 
 
 def plan_of(request: Request, run_id: str) -> Plan:

@@ -35,6 +35,7 @@ def requests_of(
     abort_on_fail: bool = False,
     probe_rates: Sequence[int] = (),
     probe_steps: int | None = None,
+    force: bool = False,
     command_line: Sequence[str] = (),
 ) -> list[Request]:
     """Every workload on every setup, in the order in which they are to run; see `series`.
@@ -57,6 +58,7 @@ def requests_of(
         abort_on_fail: each run ends as soon as a threshold fails.
         probe_rates: rates to try, in place of a search for the highest.
         probe_steps: how many rates are tried after such a search.
+        force: servers are taken though a run may not fit into their memory.
         command_line: as typed.
 
     Raises:
@@ -109,6 +111,7 @@ def requests_of(
                 overrides=texts,
                 sweep=values_of(values),
                 sweep_of={"workload": variant.own_name, "setup": met_by.own_name} if values else {},
+                force=force,
             )
             for name in setups
             for combination in variant.setups

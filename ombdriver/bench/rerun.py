@@ -31,6 +31,7 @@ def request_of(
     workers: int | None,
     output: Path,
     tags: Mapping[str, str],
+    force: bool = False,
     command_line: Sequence[str] = (),
 ) -> tuple[Result, Request]:
     """The result at `path`, and the request that repeats its run.
@@ -41,6 +42,7 @@ def request_of(
         workers: how many processes; None for as many as there were.
         output: the folder of results.
         tags: the user's words, beside those of the result.
+        force: the server is taken though the run may not fit into its memory.
         command_line: as typed.
 
     Raises:
@@ -64,6 +66,7 @@ def request_of(
         result.overrides,  # the workload and the setup of the result have these, and what was swept
         result.sweep,
         result.sweep_of,
+        force,
     )
     plan_of(request, "check")
     return result, request

@@ -136,6 +136,8 @@ class Result:
         stretches: the window by these stretches: rates, latencies and the highest backlog of each; none without them.
         target_rates: messages per second that each sample interval asked for; none when all asked for the same.
         search: how the rate was found: `sustainedRate`, `failingRate`, `limit`, all `probes`; None when it was given.
+        backlog_drain: how a backlog was built before the window, and drained in it (`backlog` is a series, as OMB has
+            it); None when none was.
         sample_interval_seconds: the length of an interval in `rates` and `series`.
         totals: `published`, `publishErrors`, `indeterminate` (of these), `unsent`, `unanswered`, `received`; messages
             of the measured window.
@@ -183,6 +185,7 @@ class Result:
     stretches: tuple[Mapping[str, Any], ...]
     target_rates: tuple[float, ...]
     search: Mapping[str, Any] | None
+    backlog_drain: Mapping[str, Any] | None
     sample_interval_seconds: float
     totals: Mapping[str, int]
     delivery: tuple[Delivery, ...]

@@ -126,7 +126,8 @@ class Seeking:
         before = self._stages.missing()
         one = _OneProbe(self._plan, self._collector, self._server_now, self._slo)
         phase = self._stages.begin(f"probe {len(self.probes) + 1}", SETTLE_NS + LONGER * self._how.probe_ns, rate)
-        await self._stages.run(Stage.SEARCH, phase, one.look, STEP_NS)
+        if await self._stages.run(Stage.SEARCH, phase, one.look, STEP_NS):
+            self._stages.halt()
         if self._stages.interrupted:
             return None
         observed = one.observed

@@ -67,6 +67,10 @@ class ServerSeries:
         self._peak_memory: float | None = None
         self._forks, self._longest_fork_micros = 0, 0.0
 
+    def prolong(self, end_ns: int) -> None:
+        """The window ends there, later than thought; it has not ended."""
+        self._end_ns = max(self._end_ns, end_ns)
+
     def end(self, end_ns: int) -> None:
         """The window ended there, sooner than thought."""
         self._end_ns = min(self._end_ns, end_ns)

@@ -68,8 +68,8 @@ class SoFar:
         return self._summaries[name, group]
 
     def count(self, name: str, group: str | None, attribute: str) -> int | None:
-        """See `Source`."""
-        return self.histogram(_COUNTED[attribute], group).count
+        """See `Source`. None for what is known at the end only."""
+        return self.histogram(_COUNTED[attribute], group).count if attribute in _COUNTED else None
 
     def rate(self, name: str, group: str | None) -> float | None:
         """See `Source`. Over the intervals that are complete."""

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 
 from ombdriver.bench import orders
@@ -33,6 +34,8 @@ LONGEST_POLL_NS = SECOND
 """Polls are at most so far apart, so that trimming is held in time when a subscription falls behind."""
 EMPTY_READS = 2
 """When every consumer has waited in vain so often, the server is asked whether anything is left for anybody."""
+PAUSE_NS = 60 * SECOND
+"""Besides the drain's time-out: a read that is under way when consumers are to pause waits as long as its BLOCK."""
 INTERRUPTED_DRAIN_NS = 5 * SECOND
 ASK_S = 2.0
 """How long the drain waits for an answer to whether anything is left."""
@@ -45,6 +48,8 @@ class Stage(Enum):
     WARM_UP = "warm-up"
     SEARCH = "search"
     CUT = "clean cut"
+    BUILD = "build"
+    CATCH_UP = "catch-up"
     MEASURE = "measure"
     DRAIN = "drain"
 
@@ -83,7 +88,7 @@ class Stages:
     ) -> None:
         self._plan, self._ensemble, self._driver, self._stop = plan, ensemble, driver, stop
         self._accounts, self._collector, self._show, self.check = accounts, collector, show, check
-        self._phases = 0
+        self._phases, self._begun = 0, -1
         self.polled_ns = 0
 
     def __repr__(self) -> str:
@@ -148,21 +153,23 @@ class Stages:
         phase: Phase,
         look: Callable[[Phase, int], bool] = lambda _phase, _elapsed_ns: False,
         step_ns: int = LONGEST_POLL_NS,
-    ) -> None:
-        """Polls until the last message of `phase` is due, or somebody asks to stop.
+    ) -> bool:
+        """Polls until the last message of `phase` is due, or somebody asks to stop; or `look` says so, which it tells.
 
         Args:
             stage: what the phase is for.
-            phase: has been ordered.
-            look: called after each poll with how much of the phase has passed; when it says so, sending ends there.
+            phase: has been ordered; some of it may have passed.
+            look: called after each poll with how much of the phase has passed.
             step_ns: the time between two polls, if it is less than a sample interval.
         """
         step_ns = min(self._collector.interval_ns, step_ns)
-        shown = -1
-        self._show(stage, phase, shown)
+        shown = max(-1, (time.monotonic_ns() - phase.start_ns) // self._collector.interval_ns - 1)
+        if phase.index != self._begun:
+            self._begun = phase.index
+            self._show(stage, phase, -1)
         at_most = "up to " if phase.profile is not None else ""
         logger.info("%s: %s%d msg/s for %g s", phase.name, at_most, phase.rate, phase.duration_ns / SECOND)
-        next_ns = phase.start_ns + step_ns
+        next_ns = phase.start_ns + step_ns * (1 + max(0, time.monotonic_ns() - phase.start_ns) // step_ns)
         while not self._stop.asked and time.monotonic_ns() < phase.end_ns:
             await self._sleep((min(next_ns, phase.end_ns) - time.monotonic_ns()) / SECOND)
             await self.poll()
@@ -172,12 +179,46 @@ class Stages:
                 shown = complete
                 self._show(stage, phase, shown)
             if look(phase, now_ns - phase.start_ns):
-                self._ensemble.order(orders.Halt())
-                return
+                return True
             next_ns = max(next_ns + step_ns, now_ns - (now_ns - phase.start_ns) % step_ns + step_ns)
+        return False
 
-    async def settle(self, stage: Stage) -> None:
-        """Waits until nothing is unsent, in flight or not received; at most for the drain's time-out."""
+    def halt(self) -> None:
+        """Ends the sending of a phase."""
+        self._ensemble.order(orders.Halt())
+
+    def prolong(self, phase: Phase, by_ns: int) -> Phase:
+        """`phase`, which is under way, ends so much later; call it before it ends."""
+        longer = replace(phase, duration_ns=phase.duration_ns + by_ns)
+        self._ensemble.order(orders.Prolong(longer))
+        return longer
+
+    async def pause(self) -> None:
+        """Every consumer reads what there is, and then no more.
+
+        Raises:
+            RunError: if one of them does not come to an end with that in the drain's time-out.
+        """
+        self._ensemble.order(orders.Pause())
+        deadline_ns = time.monotonic_ns() + self._plan.drain_timeout_ns + PAUSE_NS
+        while not self._stop.asked:
+            self._show(Stage.BUILD, None, -1)
+            await self.poll()
+            if not (reading := self._collector.consumers_reading()):
+                return
+            if time.monotonic_ns() > deadline_ns:
+                raise RunError(
+                    f"{reading} consumers did not pause: they had not read what there was, or streams.blockMs is long;"
+                    " give a longer drainTimeout, or a lower rate"
+                )
+            await self._sleep(SETTLE_POLL_S)
+
+    def resume(self, at_ns: int) -> None:
+        """Consumers read again, from then on."""
+        self._ensemble.order(orders.Resume(at_ns))
+
+    async def settle(self, stage: Stage, *, received: bool = True) -> None:
+        """Waits until nothing is unsent or in flight, or not `received`; at most for the drain's time-out."""
         deadline_ns = time.monotonic_ns() + self._plan.drain_timeout_ns
         hurried, asked_ns = False, 0
         while True:
@@ -189,7 +230,7 @@ class Stages:
             await self.poll()
             collector = self._collector
             sending = collector.unsent + collector.in_flight
-            if not sending and self._accounts.all_delivered:
+            if not sending and (not received or self._accounts.all_delivered):
                 break
             if (now_ns := time.monotonic_ns()) > deadline_ns:
                 break

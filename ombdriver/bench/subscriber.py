@@ -5,7 +5,8 @@ numpy, thousands at once.
 """
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,6 +22,8 @@ from ombdriver.errors import DriverError
 
 FOLD = 4096
 """Samples gathered before they are folded into histograms."""
+EARLY_S = 0.001
+"""uvloop's timers are whole milliseconds, and may come so much early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Subscriber:
         self._confirmed: list[tuple[int, int, int]] = []
         self._held = 0
         self._leaving = False
+        self._pausing = False
+        self._resumed: asyncio.Event | None = None
         self.ledger = Arrivals(expected.producers * expected.partitions)
         self._probed: set[tuple[int, int]] = set()
         self.received = 0
@@ -81,6 +86,8 @@ class Subscriber:
                 raise
             if batch is None:
                 self.empty_reads += 1
+                if self._pausing:
+                    await self._rest()
                 continue
             self.empty_reads = 0
             if self._expected.checksums:
@@ -108,6 +115,26 @@ class Subscriber:
         self._again += [self._held + place for place, (at, _) in enumerate(whole) if at in again]
         return b"".join([stamp for _, stamp in whole]), len(whole)
 
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is read, and nothing that was read is not booked."""
+        return self._resumed is not None
+
+    def pause(self) -> None:
+        """Reads on until a read brings nothing, and then no more: so nothing that a driver has asked for is held."""
+        self._pausing = True
+
+    def resume(self) -> None:
+        """Reads again."""
+        self._pausing = False
+        if self._resumed is not None:
+            self._resumed.set()
+
+    async def _rest(self) -> None:
+        self._resumed = asyncio.Event()
+        await self._resumed.wait()
+        self._resumed = None
+
     def take_probes(self) -> set[tuple[int, int]]:
         """(producer, partition) of each probe that has come since the last call."""
         taken, self._probed = self._probed, set()
@@ -116,6 +143,7 @@ class Subscriber:
     def leave(self) -> None:
         """Ends `consume` after the read that is under way."""
         self._leaving = True
+        self.resume()
 
     def _acknowledged(self, arrival_ns: int, count: int, time_ns: int) -> None:
         self._confirmed.append((arrival_ns, time_ns, count))
@@ -184,3 +212,14 @@ def start(
     task = asyncio.get_running_loop().create_task(subscriber.consume(consumer))
     task.add_done_callback(ended)
     return task
+
+
+def resume_at(readers: Sequence[Subscriber], at_ns: int) -> None:
+    """All of them read again, not before that time on the monotonic clock."""
+
+    def resume() -> None:
+        for reader in readers:
+            reader.resume()
+
+    left_s = max(0.0, (at_ns - time.monotonic_ns()) / 1e9 + EARLY_S)
+    asyncio.get_running_loop().call_later(left_s, resume)

@@ -103,6 +103,14 @@ class Telemetry:
         self._stalls.reset()
         self._collections.reset()
 
+    def prolong(self, phase: Phase) -> None:
+        """The phase that was followed last may end later than it was to."""
+        if phase.end_ns > self._end_ns:
+            self._end_ns = phase.end_ns
+            self._server.prolong(phase.end_ns)
+            self._processes.prolong(phase.end_ns)
+            self._move()
+
     async def stop(self) -> None:
         """Ends with a last look, for which it waits for a second at most."""
         self._stopped = True

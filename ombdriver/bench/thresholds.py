@@ -37,10 +37,11 @@ def _camel(name: str) -> str:
 COUNTS = {
     "totals": {_camel(each.name): each.name for each in fields(Totals)},
     "delivery": {_camel(each.name): each.name for each in fields(Delivery) if each.type not in (str, bool)},
+    "backlogDrain": {"drainSeconds": "drain_seconds", "drainRate": "drain_rate", "receiveRate": "receive_rate"},
 }
-"""What is counted: how it is written, and the attribute that it means."""
+"""What is counted, or is a plain number: how it is written, and the attribute that it means."""
 FAMILY_NAMES = (*FAMILIES, *DELAY_PARTS)
-OF_GROUP = (*GROUP_FAMILIES, "delivery", "consumeRate")
+OF_GROUP = (*GROUP_FAMILIES, "delivery", "backlogDrain", "consumeRate")
 """What `[GROUP]` may stand behind."""
 
 Kind = Literal["latency", "count", "rate"]
@@ -58,7 +59,7 @@ class Figure:
 
     Attributes:
         kind: what sort of figure.
-        name: the family, `totals` or `delivery`, or the rate.
+        name: the family, one of `COUNTS`, or the rate.
         group: of which subscription; None for all of them together.
         statistic: which one of it, as written; empty for a rate.
     """
@@ -76,8 +77,8 @@ class Source(Protocol):
         """Of one of `FAMILY_NAMES`, over all groups or of one."""
         ...
 
-    def count(self, name: str, group: str | None, attribute: str) -> int | None:
-        """Of `totals` or `delivery`; None when it was not counted."""
+    def count(self, name: str, group: str | None, attribute: str) -> float | None:
+        """Of one of `COUNTS`; None when it was not counted."""
         ...
 
     def rate(self, name: str, group: str | None) -> float | None:

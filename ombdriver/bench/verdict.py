@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ombdriver.bench import generator
-from ombdriver.bench.facts import SHORT_NS, Facts, Found, Unjudged
+from ombdriver.bench.facts import SHORT_NS, DrainFacts, Facts, Found, Unjudged
 from ombdriver.bench.judgement import (
     INTERRUPTED,
     RUN_FAILED,
@@ -108,6 +108,25 @@ def _errors(facts: Facts) -> Found:
     ]
 
 
+def _drained(facts: Facts) -> Found:
+    if facts.ending is not None and not all(each.caught_up for each in facts.drains):
+        return Unjudged("the run was cut short while a backlog was drained")
+    return [
+        f"{each.subscription} did not drain its backlog: {each.left:,} of {each.messages:,} messages were left after"
+        f" {each.drain_ns / 1e9:.1f} s, {_change_told(each)}; add consumers, lower the rate, or give a longer"
+        " drainTimeout"
+        for each in facts.drains
+        if not each.caught_up
+    ]
+
+
+def _change_told(drain: DrainFacts) -> str:
+    rate = (drain.messages - drain.left) * 1e9 / max(drain.drain_ns, 1)
+    return (
+        f"{rate:,.0f} fewer a second" if rate > 0 else f"{-rate:,.0f} more a second, as they are slower than producers"
+    )
+
+
 def _trend_of(names: Sequence[str], way_out: str) -> Callable[[Facts], Found]:
     def judged(facts: Facts) -> Found:
         if facts.rate_changes:
@@ -116,6 +135,7 @@ def _trend_of(names: Sequence[str], way_out: str) -> Callable[[Facts], Found]:
         if not judged_ones:
             return Unjudged(
                 f"a trend is judged from {FEWEST_INTERVALS} intervals with samples on, of {facts.intervals} here"
+                f"{' after the drain' if facts.drains else ''}"
             )
         return [
             f"{each.series} {'rose' if each.change > 0 else 'fell'} by {abs(each.change):.0%} over the window, above"
@@ -192,6 +212,7 @@ RULES = (
     ),
     Rule("achieved", "OVERLOADED", "published, or received by a group, under 99 % of the target rate", _achieved),
     Rule("errors", "OVERLOADED", "more than 0.1 % of the messages met an error", _errors),
+    Rule("backlogDrained", "OVERLOADED", "a subscription did not drain the backlog that was built", _drained),
     Rule(
         "rateTrend",
         "UNSTEADY",

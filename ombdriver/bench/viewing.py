@@ -20,6 +20,7 @@ _WAITING = {
     Stage.READY: "until every group has received from every partition",
     Stage.SEARCH: "until what the probe has left behind is drained",
     Stage.CUT: "until nothing of the warm-up is on its way",
+    Stage.BUILD: "until consumers have paused, and all of the backlog is there",
     Stage.DRAIN: "until everything sent has been received",
 }
 
@@ -55,11 +56,12 @@ class Viewing:
             self._phase = phase
             self._since.clear()
             self._view.update(self._interval(stage, phase, interval))
-        elif stage is Stage.MEASURE:
+        elif stage in (Stage.MEASURE, Stage.CATCH_UP):
             self._verdict.begin()
 
     def _waiting(self, stage: Stage, elapsed_s: float) -> Progress:
-        left_ns = {Stage.READY: self._plan.warmup_ns + self._plan.test_ns, Stage.CUT: self._plan.test_ns}
+        later_ns = self._plan.build_ns + self._plan.test_ns
+        left_ns = {Stage.READY: self._plan.warmup_ns + later_ns, Stage.CUT: later_ns, Stage.BUILD: self._plan.test_ns}
         now = self._server_now()
         return Progress(
             stage.value,
@@ -74,14 +76,15 @@ class Viewing:
 
     def _interval(self, stage: Stage, phase: Phase, interval: int) -> Progress:
         elapsed_ns = (interval + 1) * self._collector.interval_ns
-        later_ns = self._plan.test_ns if stage is Stage.WARM_UP else 0
+        after_ns = {Stage.WARM_UP: self._plan.build_ns + self._plan.test_ns, Stage.BUILD: self._plan.test_ns}
+        later_ns = after_ns.get(stage, 0)
         now, searching = self._server_now(), stage is Stage.SEARCH
         return Progress(
             phase=stage.value,
             elapsed_s=elapsed_ns / 1e9,
             phase_total_s=None if searching else phase.duration_ns / 1e9,
             left_s=None if searching else (phase.duration_ns - elapsed_ns + later_ns) / 1e9,
-            message=phase.name if searching else None,
+            message=phase.name if searching else self._caught_up() if stage is Stage.CATCH_UP else None,
             target_rate=self._collector.targets(phase).rate(elapsed_ns - self._collector.interval_ns, elapsed_ns),
             publish_rate=self._rate(phase, "published", None, interval),
             publish_error_rate=self._rate(phase, "failed", None, interval),
@@ -89,9 +92,16 @@ class Viewing:
             end_to_end=self._latency(phase, "endToEndResponse", None, interval),
             groups=self._groups(phase, interval, now),
             server=_server(now),
-            verdict=self._verdict.look(phase, elapsed_ns) if stage is Stage.MEASURE else None,
+            verdict=self._verdict.look(phase, elapsed_ns) if stage in (Stage.MEASURE, Stage.CATCH_UP) else None,
             totals=self._totals(),
         )
+
+    def _caught_up(self) -> str:
+        """How far the backlog that was built is drained."""
+        assert self._plan.backlog is not None
+        most = self._plan.backlog.messages * len(self._plan.reading)
+        left = sum(self._collector.backlog().values())
+        return f"{max(0.0, 1 - left / most):.0%} drained"
 
     def _groups(self, phase: Phase | None, interval: int, now: ServerNow | None) -> dict[str, GroupProgress]:
         """How each subscription stands; with what it did in `interval`, if a phase is given."""

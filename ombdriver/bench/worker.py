@@ -165,6 +165,7 @@ class Worker:
                 answered=publisher.answered() if publisher else Answered(),
                 arrived=[(reader.subscription, reader.ledger.take()) for reader in readers],
                 empty_reads=empty,
+                reading=sum(not reader.paused for reader in readers),
                 process=self._process(),
                 longest_silence_ns=replies.longest_silence_ns if replies else 0,
             )
@@ -186,6 +187,20 @@ class Worker:
             since_ns=self._since_ns,
             throttled_ns=accounting.throttled_ns(self._throttling),
         )
+
+    def _prolong(self, order: orders.Order) -> None:
+        assert isinstance(order, orders.Prolong)
+        self._book.prolong(order.phase)
+        if self._publisher:
+            self._publisher.prolong(order.phase)
+
+    def _pause(self, _order: orders.Order) -> None:
+        for reader in self._subscribers:
+            reader.pause()
+
+    def _resume(self, order: orders.Order) -> None:
+        assert isinstance(order, orders.Resume)
+        subscriber.resume_at(self._subscribers, order.at_ns)
 
     def _keep(self, order: orders.Order) -> None:
         assert isinstance(order, orders.Keep)
@@ -217,8 +232,11 @@ class Worker:
     _actions = {  # noqa: RUF012 - a table, read only
         orders.Probe: _probe,
         orders.Begin: _begin,
+        orders.Prolong: _prolong,
         orders.Poll: _poll,
         orders.Keep: _keep,
+        orders.Pause: _pause,
+        orders.Resume: _resume,
         orders.Halt: _halt,
         orders.Conclude: _conclude,
         orders.Leave: _leave,

@@ -13,6 +13,7 @@ from typing import Any, Self
 from pydantic import PrivateAttr, ValidationError
 
 from ombdriver.bench.assignments import Assignment, assigned
+from ombdriver.bench.backlog_plan import GIB
 from ombdriver.bench.consumer_work import ConsumerWork
 from ombdriver.bench.faults import Fault, FieldNames, faults_of, sentences
 from ombdriver.bench.overrides import Overrides
@@ -153,6 +154,11 @@ class Workload(WorkloadFields):
     def drain_timeout_ns(self) -> int:
         """How long what is in flight at the end is waited for."""
         return self.drain_timeout
+
+    @property
+    def backlog_bytes(self) -> int:
+        """The size of the backlog that is built, over all groups together; 0 for none."""
+        return round(self.consumer_backlog_size_gb * GIB)
 
     @property
     def groups(self) -> tuple[str, ...]:

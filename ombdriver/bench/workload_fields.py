@@ -126,6 +126,22 @@ Work = Annotated[
 ]
 """A time per message, as `1ms` or `2ms exponential`."""
 
+MAX_BACKLOG_GB = 100_000
+
+
+def _backlog_size(size: object) -> int | float:
+    if isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size <= MAX_BACKLOG_GB:
+        raise ValueError(f"{shown(size)} is not a number of GB; write 0 for no backlog, or a number such as 1 or 0.5")
+    return int(size) if size == int(size) else size
+
+
+BacklogSize = Annotated[
+    int | float,
+    BeforeValidator(_backlog_size),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_BACKLOG_GB}, mode="validation"),
+]
+"""GiB, which OMB calls GB; what is whole is an int, as files of OMB have it."""
+
 
 def _profile(given: object) -> object:
     return None if given is None else parse_profile(given, MAX_RATE)

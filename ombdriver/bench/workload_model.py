@@ -18,6 +18,7 @@ from ombdriver.bench.workload_fields import (
     MAX_MESSAGE_BYTES,
     MAX_READERS,
     MAX_STREAMS,
+    BacklogSize,
     DrainTimeout,
     MessageSize,
     Name,
@@ -78,8 +79,14 @@ class WorkloadFields(BaseModel):
     probe_steps: int | None = Field(
         None, ge=2, le=100, description="So many rates, evenly spaced up to the highest, are tried after the search."
     )
-    consumer_backlog_size_gb: int = Field(0, ge=0, alias="consumerBacklogSizeGB", description="0: no backlog is built.")
-    backlog_drain_ratio: float = Field(1.0, ge=0, le=1, description="Has no effect without a backlog.")
+    consumer_backlog_size_gb: BacklogSize = Field(
+        0,
+        alias="consumerBacklogSizeGB",
+        description="GiB, over all groups, that paused consumers are to have before them and to drain; 0: none.",
+    )
+    backlog_drain_ratio: float = Field(
+        1.0, ge=0, le=1, description="The share of the backlog that is drained when it counts as drained."
+    )
     test_duration_minutes: int | None = Field(None, ge=1, le=44_640, description="The measured time in minutes.")
     test_duration: TestDuration | None = Field(
         None, validate_default=True, description="The measured time, instead of testDurationMinutes."
@@ -203,9 +210,18 @@ class WorkloadFields(BaseModel):
 
     @field_validator("consumer_backlog_size_gb")
     @classmethod
-    def _no_backlog(cls, size: int) -> int:
-        if size > 0:
-            raise ValueError("building a backlog is not supported yet; write 0, or remove the line")
+    def _can_be_drained(cls, size: float, info: ValidationInfo) -> float:
+        if not size:
+            return size
+        if info.data.get("arrivals") == "poisson":
+            raise ValueError(
+                "random arrivals are drawn for a time that is known, and a drain takes as long as it takes;"
+                " write arrivals: uniform, or 0 here"
+            )
+        if info.data.get("producer_rate") == FIND_THE_MAXIMUM:
+            raise ValueError("a backlog is built at a rate that is given; write a producerRate above 0, or 0 here")
+        if 0 in (info.data.get("subscriptions_per_topic"), info.data.get("consumer_per_subscription")):
+            raise ValueError("nobody reads, so nobody drains a backlog; write 0 here, or give the topics consumers")
         return size
 
     @field_validator("test_duration")
@@ -222,6 +238,8 @@ class WorkloadFields(BaseModel):
     @classmethod
     def _of_the_test(cls, form: RateProfile | None, info: ValidationInfo) -> RateProfile | None:
         rate, test = info.data.get("producer_rate"), _test_ns(info)
+        if form is not None and info.data.get("consumer_backlog_size_gb"):
+            raise ValueError("a backlog is built and drained at one rate; leave this out, or consumerBacklogSizeGB")
         if form is None or rate is None or not test:
             return form
         if rate == FIND_THE_MAXIMUM:

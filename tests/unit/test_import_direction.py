@@ -146,8 +146,9 @@ NEVER_IMPORTS = {
 """What a module must not import itself, at the top or inside a function."""
 
 PURE = (
-    "bench.arrivals bench.assessment bench.assignments bench.by_stretch bench.cautions bench.collector "
-    "bench.compare.claims "
+    "bench.arrivals bench.assessment bench.assignments bench.backlog_plan bench.by_stretch bench.catching_up "
+    "bench.cautions bench.collector bench.compare.claims bench.drain_result bench.draining bench.page.drains "
+    "bench.report.drain_words "
     "bench.compare.comparability bench.compare.comparison bench.compare.conditions bench.compare.formats "
     "bench.compare.metrics bench.compare.omb_result bench.compare.pairing bench.compare.permutation "
     "bench.compare.pooled bench.compare.trial bench.drift bench.export.formats "

@@ -10,6 +10,7 @@ from ombdriver.bench.page.bars import Bar
 from ombdriver.bench.page.comparing import NOT_COMPARED, Compared
 from ombdriver.bench.page.curves import curves
 from ombdriver.bench.page.documents import Document, documents
+from ombdriver.bench.page.drains import Drain, drains
 from ombdriver.bench.page.figures import Figure, bar_figure, curve_figure, load_figure, swept_figure, timeline_figure
 from ombdriver.bench.page.load import load_lines
 from ombdriver.bench.page.marks import Mark
@@ -63,6 +64,7 @@ class Content:
         swept: what was swept, with its table; None when nothing was.
         swept_figure: the same over the setting with the most values.
         load_figure: latency against load, of runs that searched their rate; None when there is none.
+        drains: backlogs that runs have drained.
         curves: by family the figures `setup` and, where groups have that latency, `group`.
         sections: every run over time.
         documents: the texts that are folded away.
@@ -79,6 +81,7 @@ class Content:
     swept: Swept | None
     swept_figure: Figure | None
     load_figure: Figure | None
+    drains: tuple[Drain, ...]
     curves: dict[str, dict[str, Figure]]
     sections: tuple[Section, ...]
     documents: tuple[Document, ...]
@@ -112,6 +115,7 @@ def content(gathered: Sequence["Gathered"], comparison: Compared = NOT_COMPARED)
         found,
         swept_figure(found) if found and found.lines else None,
         load_figure(loads) if loads else None,
+        drains(runs),
         _curves(setups),
         tuple(_section(run, most) for run in runs),
         tuple(documents(setups)),

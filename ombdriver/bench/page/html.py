@@ -14,6 +14,7 @@ from ombdriver.bench.page.content import LATENCIES, Content
 from ombdriver.bench.page.summary import COLUMNS
 from ombdriver.bench.page.swept import FIGURES
 from ombdriver.bench.report import units
+from ombdriver.bench.report.drain_words import COLUMNS as DRAIN_COLUMNS
 
 _MARKS = {"VALID": "✓", "LOSS": "✕", "INVALID": "✕", "PARTIAL": "◐", "OVERLOADED": "▲", "UNSTEADY": "≈"}
 _TONES = {"VALID": "good", "LOSS": "bad", "INVALID": "bad"}
@@ -51,6 +52,7 @@ def render(content: Content, version: str) -> str:
         content=content,
         columns=COLUMNS,
         swept_columns=list(FIGURES),
+        drain_columns=DRAIN_COLUMNS,
         latencies={family: LATENCIES[family] for family in content.curves},
         figures=figures,
         marks=_MARKS,

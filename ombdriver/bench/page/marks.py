@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ombdriver.bench.report.drain_words import sentence
 from ombdriver.bench.result import Caveat, Result
 
 MOST_MARKS = 40
@@ -15,7 +16,10 @@ _AT_END = frozenset({"undelivered", "unanswered", "auditIncomplete"})
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of a run: `warm-up`, `measurement` or `drain`, and its times in seconds from the window's beginning."""
+    """A part of a run, and its times in seconds from the window's beginning.
+
+    The name is `warm-up`, `building of the backlog`, `measurement` or `drain`.
+    """
 
     name: str
     begin_s: float
@@ -44,8 +48,11 @@ def phases(result: Result) -> tuple[Phase, ...]:
     end_s = result.window_s
     times = _times(result)
     found = [Phase("measurement", 0.0, end_s)]
-    if times and times[0] < 0:
-        found.insert(0, Phase("warm-up", times[0], 0.0))
+    built_s = 0.0 if result.backlog_drain is None else -result.backlog_drain["buildSeconds"]
+    if built_s:
+        found.insert(0, Phase("building of the backlog", built_s, 0.0))
+    if times and times[0] < built_s:
+        found.insert(0, Phase("warm-up", times[0], built_s))
     if times and times[-1] > end_s + 0.5:
         found.append(Phase("drain", end_s, times[-1]))
     return tuple(found)
@@ -59,6 +66,9 @@ def marks(result: Result) -> tuple[Mark, ...]:
         time_s = _time(result, caveat)
         if time_s is not None:
             found.append(Mark(time_s, caveat.kind, caveat.message, True))
+    if result.backlog_drain is not None and result.backlog_drain["caughtUp"]:
+        text = f"all groups have caught up: {sentence(result.backlog_drain)}"
+        found.append(Mark(result.backlog_drain["drainSeconds"], "caughtUp", text, False))
     found.sort(key=lambda mark: (mark.time_s, mark.kind))
     return tuple(found[:MOST_MARKS])
 

@@ -84,7 +84,10 @@ def _head(progress: Progress) -> RenderableType:
     told = _time(progress)
     if progress.left_s is not None:
         told += f", {units.duration(max(0.0, progress.left_s))} left"
-    bar = ProgressBar(progress.phase_total_s, min(progress.elapsed_s, progress.phase_total_s), width=28)
+    if progress.message:
+        told += f", {progress.message}"
+    width = 14 if progress.message else 28
+    bar = ProgressBar(progress.phase_total_s, min(progress.elapsed_s, progress.phase_total_s), width=width)
     row.add_row(label, bar, Text(told))
     return row
 

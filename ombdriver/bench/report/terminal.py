@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ombdriver.bench.measurements import Delivery
 from ombdriver.bench.profile_form import described
-from ombdriver.bench.report import latencies, processes, searching, stretches, units
+from ombdriver.bench.report import draining, latencies, processes, searching, stretches, units
 from ombdriver.bench.report.headline import headline
 from ombdriver.bench.result import Result, Subscription
 
@@ -67,6 +67,8 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     yield Text(_described(result))
     if result.search is not None:
         yield from searching.block(result.search)
+    if result.backlog_drain is not None:
+        yield from draining.block(result.backlog_drain, MOST_GROUPS)
     yield from latencies.blocks(result, groups)
     if result.stretches:
         yield from stretches.block(result.stretches)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sample_circumstances import circumstances
+from sample_drain import measured_drain
 from sample_result import family, figures, measurements
 
 from ombdriver.bench.assessment import Assessment, Circumstances, Measured, assess, facts_of
@@ -179,3 +180,36 @@ def test_a_loopback_has_the_floor_of_one_process() -> None:
 
     assert "publish.p50" not in loopback.at_harness_floor
     assert assessed(circumstances(harness={"time": "2026"})).at_harness_floor == ()
+
+
+# -- a backlog that is built -------------------------------------------------------------------------------------------
+
+
+def drained(**changed: Any) -> Assessment:
+    """A run of 45 intervals with a backlog, in the first five of which everything changes."""
+    falling = [2000.0 - 300 * number for number in range(5)] + [2000.0] * 40
+    return assessed(
+        circumstances(length_ns=45 * SECOND),
+        publish_rate=falling,
+        backlog=[10_000, 8_000, 6_000, 4_000, 2_000] + [0] * 40,
+        delivery=[Delivery(f"group-{number}", 60_000, 60_000) for number in (1, 2, 3)],
+        backlog_drain=measured_drain(**changed),
+    )
+
+
+def test_trends_are_judged_from_where_the_backlog_is_drained() -> None:
+    """Before that everything is to change; when it never was, there is nothing to judge."""
+    assert not {"rateTrend", "backlogTrend"} & {reason.rule for reason in drained().verdict.reasons}
+    assert "rateTrend" not in [each.rule for each in drained().verdict.not_judged]
+
+    undone = drained(caught_up=False).verdict
+    assert "backlogDrained" in [reason.rule for reason in undone.reasons]
+    (why,) = (each.message for each in undone.not_judged if each.rule == "rateTrend")
+    assert why.endswith("of 0 here after the drain")
+
+
+def test_what_was_lost_of_a_backlog_is_a_loss() -> None:
+    """Told by itself, beside the window's."""
+    (reason,) = (each for each in drained(lost=7).verdict.reasons if each.rule == "lost")
+
+    assert reason.message.startswith("group-2, of the backlog: 7 acknowledged messages are lost")

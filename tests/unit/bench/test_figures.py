@@ -134,3 +134,16 @@ def test_taking_in_parts_adds_up_to_the_whole(given_samples: list[tuple[int, int
     assert latency_counts(total) == latency_counts(expected)
     in_phases = sum(time >= WARM_UP.start_ns for time, _ in given_samples)
     assert sum(total.counts.values()) == sum(latency_counts(total).values()) == in_phases
+
+
+def test_what_happens_in_what_a_phase_was_prolonged_by_belongs_to_it() -> None:
+    """And no longer to the time after it."""
+    made = book()
+    made.prolong(Phase(1, "measure", 20_000, 5_000, 1))
+    made.tally("published", None, [23_600, 24_999, 25_000], [1, 2, 4])
+
+    assert made.take().counts == {
+        (1, "published", None, 3): 1,
+        (1, "published", None, 4): 2,
+        (1, "published", None, AFTER): 4,
+    }

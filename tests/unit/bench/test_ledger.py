@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ombdriver.bench.arrivals import Arrivals
 from ombdriver.bench.ledger import Findings, Ledger
-from ombdriver.bench.measurements import Delivery
+from ombdriver.bench.measurements import BacklogDelivery, Delivery
 from ombdriver.bench.published import Answered
 from ombdriver.bench.spans import Spans
 
@@ -296,3 +296,50 @@ def test_what_is_lost_is_not_before_a_group() -> None:
 
     assert run.ledger.outstanding() == {GROUP: 70}
     assert run.ledger.before() == {GROUP: 10}
+
+
+@given(st.data())
+def test_a_backlog_has_an_account_of_its_own(data: st.DataObject) -> None:
+    """Warm-up, backlog and window share out what was sent, and each message is in one place of its own account."""
+    warm, built, fresh = (data.draw(st.integers(0, 30)) for _ in range(3))
+    total = warm + built + fresh
+    run = Run()
+    run.sent(warm)
+    run.ledger.open_window()
+    run.ledger.open_backlog()
+    run.sent(warm + built)
+    run.ledger.open_window()
+    failed = data.draw(st.sets(st.integers(0, total - 1))) if total else set()
+    run.sent(total, failed=runs(*((0, each, 1) for each in sorted(failed))))
+    arrived = data.draw(st.sets(st.integers(0, total - 1))) if total else set()
+    run.given(sorted(arrived))
+    run.report()
+    waiting = data.draw(st.sets(st.integers(0, total - 1))) if total else set()
+    findings = Findings({(GROUP, 0): Spans.of([(each, each + 1) for each in sorted(waiting)])})
+
+    (told,) = run.ledger.backlog(findings)
+    acknowledged = set(range(total)) - failed
+    of_backlog = set(range(warm, warm + built))
+    assert told == BacklogDelivery(
+        GROUP,
+        acknowledged=len(acknowledged & of_backlog),
+        received=len(arrived & of_backlog),
+        lost=len((acknowledged - arrived - waiting) & of_backlog),
+        undelivered=len((acknowledged - arrived) & waiting & of_backlog),
+        recovered=len((arrived - acknowledged) & of_backlog),
+    )
+    assert told.acknowledged + told.recovered == told.received + told.lost + told.trimmed + told.undelivered
+    (window,) = run.ledger.deliveries(findings)
+    assert window.acknowledged == len(acknowledged & set(range(warm + built, total)))
+    before = sum(run.ledger.gone_before(findings).get(GROUP, (0, 0)))
+    assert before == len((acknowledged - arrived - waiting) & set(range(warm)))
+
+
+def test_without_a_backlog_there_is_no_account_of_one() -> None:
+    """And the warm-up is all that was sent before the window."""
+    run = Run()
+    run.sent(10)
+    run.ledger.open_window()
+
+    assert run.ledger.backlog(Findings()) == []
+    assert run.ledger.gone_before(Findings()) == {GROUP: (10, 0)}

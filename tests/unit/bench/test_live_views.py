@@ -87,6 +87,13 @@ def test_the_display_before_anything_has_happened(golden: Golden) -> None:
     golden("live-display-ready.txt", drawn(Progress("ready", 0.4, message="waiting for 3 of 6 probes")))
 
 
+def test_the_display_of_a_backlog_tells_how_far_it_is_drained() -> None:
+    """Behind the time that is left, also where that is long."""
+    long = progress(1, phase="catch-up", phase_total_s=36_000.0, left_s=35_940.0, message="45% drained")
+
+    assert drawn(long).splitlines()[0].endswith("12 of 36000 s, 9 h 59 min left, 45% drained")
+
+
 def test_the_display_of_a_drain_tells_what_is_on_its_way(golden: Golden) -> None:
     """Backlog and lag of each group, without rates and latencies."""
     waiting = {"group-1": GroupProgress(backlog=1203, lag=1200), "group-2": GroupProgress()}

@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 from recorded_result import recorded, samples
+from sample_drain import measured_drain
 from sample_page import PASSWORD, gathered, hostile, run, telemetry, two_setups
 
-from ombdriver.bench.page.arrangement import Repeats, arrange
+from ombdriver.bench.drain_result import told_drain
+from ombdriver.bench.page.arrangement import Repeats, Run, arrange
 from ombdriver.bench.page.bars import Bar
 from ombdriver.bench.page.comparing import Compared
 from ombdriver.bench.page.condensing import firsts, highest, means, stride
 from ombdriver.bench.page.content import LATENCIES, content
 from ombdriver.bench.page.curves import MOST_GROUPS, Curve, curves
+from ombdriver.bench.page.drains import drains
 from ombdriver.bench.page.figures import bar_figure
 from ombdriver.bench.page.marks import marks, phases
 from ombdriver.bench.page.styles import style
@@ -194,6 +197,22 @@ def test_phases_are_those_that_were_looked_at() -> None:
         ("measurement", 0.0, 5.0),
     ]
     assert [each.name for each in phases(run(1, telemetry=long))] == ["warm-up", "measurement", "drain"]
+
+
+def test_a_backlog_is_built_before_the_window_and_drained_in_it() -> None:
+    """The building is a phase of its own, the end of the drain a mark, and each group a row."""
+    told = replace(run(1), backlog_drain=told_drain(measured_drain()) | {"buildSeconds": 1.5})
+
+    assert [(each.name, each.begin_s, each.end_s) for each in phases(told)] == [
+        ("warm-up", -2.0, -1.5),
+        ("building of the backlog", -1.5, 0.0),
+        ("measurement", 0.0, 5.0),
+    ]
+    assert [mark.time_s for mark in marks(told) if mark.kind == "caughtUp"] == [5.0]
+    (drain,) = drains([Run("embedded", "a.json", told)])
+    assert [name for name, _ in drain.rows] == ["all groups", "group-1", "group-2"]
+    assert "drained in 5.0 s" in drain.notes[0]
+    assert drains([Run("embedded", "a.json", run(1))]) == ()
 
 
 def test_events_and_caveats_are_marked_where_they_were() -> None:

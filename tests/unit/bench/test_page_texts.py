@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sample_page import IMAGE, LINK, PASSWORD, SCRIPT, hostile, run, two_setups
+from sample_drain import measured_drain
+from sample_page import IMAGE, LINK, PASSWORD, SCRIPT, gathered, hostile, run, two_setups
 
+from ombdriver.bench.drain_result import told_drain
 from ombdriver.bench.gathering import gather
 from ombdriver.bench.page import html, markdown
 from ombdriver.bench.page.bars import Bar
@@ -77,6 +79,16 @@ def test_the_page_names_nothing_outside_of_itself() -> None:
 
     assert [each for each in addresses if not (each or "").startswith(("#", "data:"))] == []
     assert not {"iframe", "object", "embed", "img", "base"} & {tag for tag, _ in tags}
+
+
+def test_a_backlog_is_a_table_of_groups() -> None:
+    """Of a run that has drained one; a page of other runs has no such part."""
+    drained = run(1, backlog_drain=told_drain(measured_drain()))
+    text = html.render(content(gathered(drained)), "1.0")
+
+    assert "Backlogs and how they were drained" in text
+    assert '<tr><th scope="row">group-2</th><td>10,000</td><td>5.0 s</td>' in text
+    assert 'id="drains"' not in html.render(content(two_setups()), "1.0")
 
 
 def test_the_policy_lets_the_pages_own_scripts_run_and_no_other() -> None:

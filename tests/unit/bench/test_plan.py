@@ -277,3 +277,69 @@ def test_many_workers_are_told_in_one_line() -> None:
     text = describe(make_plan(load, EMBEDDED, RUN, workers=40, cores=64), load, EMBEDDED)
 
     assert "workers        40\n               20 produce, 20 consume\n" in text
+
+
+# -- a backlog that is built -------------------------------------------------------------------------------------------
+
+
+def test_the_plan_tells_of_a_backlog(golden: Callable[[str, str], None]) -> None:
+    """How large it is for each group, how long it takes to build, and the memory for it."""
+    made = workload(consumerBacklogSizeGB=0.5, subscriptionsPerTopic=2, producerRate=10_000)
+
+    golden("plan-backlog.txt", describe(make_plan(made, EMBEDDED, "RUNID", workers=None, cores=2), made, EMBEDDED))
+
+
+def test_memory_is_estimated_for_the_backlog_and_what_comes_while_it_is_drained() -> None:
+    """As much again as the backlog, or what the test brings if that is less; beside what is kept in any case."""
+    setup = Setup.parse(
+        "{name: s, driver: redis-streams, server: {engine: valkey}, streams: {retention: acknowledged}}", "s.yaml"
+    )
+    without = memory_estimate(plan(setup=setup))
+    planned = plan(setup=setup, consumerBacklogSizeGB=0.1, testDuration="1h")
+    more = memory_estimate(planned) - without
+
+    assert planned.backlog is not None
+    assert more == 2 * planned.backlog.messages * entry_bytes(1024)
+
+
+@pytest.mark.parametrize(
+    ("streams", "fields", "told"),
+    [
+        (
+            "{retention: 50000}",
+            {},
+            "50,000 entries of a partition is kept .*; write maxlen: 104858 or more, retention: auto",
+        ),
+        ("{retention: {maxage: 30s}}", {}, "nothing older than 30 s is kept"),
+        (
+            "{}",
+            {"consumerBacklogSizeGB": "0.00001"},
+            "a backlog of 11 messages .*; write a larger consumerBacklogSizeGB",
+        ),
+    ],
+)
+def test_a_backlog_that_a_setup_can_not_hold_is_refused(streams: str, fields: dict[str, Any], told: str) -> None:
+    """With the way out."""
+    setup = Setup.parse(f"{{name: s, driver: redis-streams, server: {{engine: valkey}}, streams: {streams}}}", "s.yaml")
+
+    with pytest.raises(InputError, match=f"small: consumerBacklogSizeGB: .*{told}"):
+        plan(setup=setup, **{"consumerBacklogSizeGB": 0.1} | fields)
+
+
+def test_the_memory_driver_holds_no_backlog() -> None:
+    """Its producers wait for consumers."""
+    with pytest.raises(InputError, match="the memory driver holds no backlog"):
+        plan(setup=MEMORY, consumerBacklogSizeGB=0.1)
+
+
+def test_on_a_cluster_a_consumer_of_a_backlog_has_one_partition() -> None:
+    """It has a read under way for each, which a pause can't end; one is all right."""
+    server = "{engine: valkey, topology: cluster}"
+    cluster = Setup.parse(
+        f"{{name: s, driver: redis-streams, server: {server}, streams: {{assignment: exclusive}}}}", "s.yaml"
+    )
+    backlog = {"consumerBacklogSizeGB": 0.1, "partitionsPerTopic": 2}
+
+    with pytest.raises(InputError, match=r"on a cluster .*; use streams.assignment: exclusive"):
+        plan(setup=cluster, **backlog)
+    assert plan(setup=cluster, **backlog, consumerPerSubscription=2).backlog is not None

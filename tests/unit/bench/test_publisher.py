@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from scripted_publisher import MS, RUN, SECOND, START, Bench, events, greatest, total
 
+from ombdriver.bench.figures import Phase
 from ombdriver.bench.payload import STAMP, KeySource, PayloadSpec, count_corrupt
 from ombdriver.bench.publisher import CHUNK, PROBE_SEQUENCE, TURN, WAKE_NS
 
@@ -193,6 +194,20 @@ async def test_a_new_phase_starts_a_schedule_of_its_own() -> None:
     counts = {key[0]: histogram.count for key, histogram in figures.histograms.items() if key[1] == "publish"}
     assert counts == {0: 5, 1: 5}
     assert bench.handle.stamps["sequence"].tolist() == list(range(10))
+
+
+async def test_a_prolonged_phase_sends_the_longer_schedule() -> None:
+    """As if it had been that long from the beginning: nothing twice, nothing left out, whenever it is prolonged."""
+    for prolonged_at in (START - MS, START + 4 * MS, START + 10 * MS, START + 15 * MS):
+        bench = Bench()
+        bench.begin(rate=1000, duration_ns=10 * MS)
+        bench.clock.now_ns = prolonged_at
+        bench.ticker.fire()
+        bench.publisher.prolong(Phase(0, "measure", START, 20 * MS, 1000))
+        bench.tick(START + 30 * MS)
+
+        assert bench.handle.stamps["intended_ns"].tolist() == [START + at * MS for at in range(20)]
+        assert bench.publisher.unsent == 0
 
 
 async def test_errors_are_counted_and_are_no_latency() -> None:

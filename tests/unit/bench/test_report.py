@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sample_drain import measured_drain
 from sample_result import SPEC, TELEMETRY, measurements, result
 from sample_search import SEARCH
 from terminals import Tty
 
+from ombdriver.bench.drain_result import told_drain
 from ombdriver.bench.judgement import Check, NotJudged, Reason, Verdict
 from ombdriver.bench.measurements import LatencySummaryNs, Totals
 from ombdriver.bench.report import terminal, units
+from ombdriver.bench.report.drain_words import rows, sentence
 from ombdriver.bench.result import Caveat, Result
 
 Golden = Callable[[str, str], None]
@@ -46,6 +49,20 @@ def test_the_report_at_120_columns(golden: Golden) -> None:
 def test_a_search_is_told_rate_by_rate(golden: Golden) -> None:
     """How many of its probes each rate held, how it was in the last one, and what kept the next one from holding."""
     golden("report-search.txt", shown(result(search=SEARCH, target_rate=4000), 80))
+
+
+def test_a_backlog_is_told_group_by_group(golden: Golden) -> None:
+    """How long each took to drain it, and how late messages were meanwhile."""
+    golden("report-backlog.txt", shown(result(measurements(2), backlog_drain=told_drain(measured_drain())), 80))
+
+
+def test_of_many_groups_those_that_drained_slowest_are_told() -> None:
+    """One that had not caught up is slower than any that had."""
+    told = told_drain(measured_drain(caught_up=False))
+
+    assert [name for name, _ in rows(told, 1)] == ["all groups", "group-2"]
+    assert rows(told, 1)[0][1][1] == "> 5.0 s"
+    assert "not drained after 5.0 s: 12,000 were left" in sentence(told)
 
 
 def test_one_of_many_runs_is_told_in_brief(golden: Golden) -> None:

@@ -23,7 +23,8 @@ OUR_LATENCIES = ["publishResponseLatency", "endToEndResponseLatency"]
 # fmt: off
 OURS = [
     "kind", "formatVersion", "version", "runId", "tags", "standing", "overrides", "sweep", "sweepOf", "search",
-    "beginTime", "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate", "partial",
+    "backlogDrain", "beginTime", "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate",
+    "partial",
     "rateProfile", "stretches", "targetRates",
     "partialReason", "verdict", "thresholds", "atHarnessFloor",
     "caveats", "totals", "delivery", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",

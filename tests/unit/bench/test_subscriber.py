@@ -240,3 +240,49 @@ async def test_the_same_entry_once_more_is_no_delivery() -> None:
     assert figures.counts == {(0, "received", "group-1", 0): 3}
     assert reader.ledger.take().again[:, 2].sum() == 2
     assert len(consumer.acknowledged) == 2
+
+
+# -- a pause -----------------------------------------------------------------------------------------------------------
+
+
+class PausedConsumer(ScriptedConsumer):
+    """Pauses the subscriber when it is first asked, and counts how often it is asked."""
+
+    reads = 0
+
+    async def receive(self) -> Batch | None:
+        """The next thing of the script."""
+        self.reads += 1
+        if self.reads == 1:
+            self._reader.pause()
+        return await super().receive()
+
+
+async def test_a_pause_begins_when_nothing_is_left_to_read() -> None:
+    """What was read by then, be it after the order, is booked and acknowledged; after the resume it goes on."""
+    book = Book(SECOND)
+    book.open(Phase(0, "measure", START, 10 * SECOND, 1000))
+    reader = Subscriber(EXPECTED, "group-1", book)
+    some = [batch(at, message(at, at, sequence=at)) for at in range(3)]
+    consumer = PausedConsumer(reader, [some[0], some[1], None, some[2]])
+    consuming = asyncio.create_task(reader.consume(consumer))
+    while not reader.paused:  # noqa: ASYNC110 - a few turns of the loop
+        await asyncio.sleep(0)
+
+    assert (consumer.reads, reader.received, consumer.acknowledged) == (3, 2, some[:2])
+    reader.resume()
+    await consuming
+    assert (reader.received, consumer.acknowledged, reader.paused) == (3, some, False)
+
+
+async def test_a_paused_subscriber_leaves_at_once() -> None:
+    """Nothing has to come for that."""
+    reader = Subscriber(EXPECTED, "group-1", Book(SECOND))
+    consumer = PausedConsumer(reader, [None, batch(0, message(0, 0))])
+    consuming = asyncio.create_task(reader.consume(consumer))
+    while not reader.paused:  # noqa: ASYNC110 - a few turns of the loop
+        await asyncio.sleep(0)
+
+    reader.leave()
+    await consuming
+    assert consumer.reads == 1

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_circumstances import circumstances
+from sample_drain import measured_drain
 from sample_result import figures, measurements
 
 from ombdriver.bench.assessment import Measured
@@ -138,3 +139,29 @@ def test_every_total_can_be_a_threshold() -> None:
     """Under the name that the result has for it."""
     for name in ("published", "publishErrors", "unsent", "received", "unanswered", "indeterminate"):
         assert check(f"totals.{name} >= 0", totals=Totals(1, 2, 3, 4)).passed
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "passed"),
+    [
+        ("backlogDrain.drainSeconds < 6", 5.0, True),
+        ("backlogDrain[group-1].drainSeconds <= 1.5", 2.0, False),
+        ("backlogDrain[group-1].drainRate >= 5000", 5000.0, True),
+        ("backlogDrain.receiveRate > 7000", 8000.0, True),
+    ],
+)
+def test_a_drain_is_told_per_group_and_for_all_together(text: str, value: float, passed: bool) -> None:
+    """In seconds, and in messages a second."""
+    found = check(text, backlog_drain=measured_drain())
+
+    assert (found.value, found.passed) == (pytest.approx(value), passed)
+
+
+def test_a_drain_that_was_not_over_took_no_time_that_could_be_short_enough() -> None:
+    """It never passes; the rate of what was drained is told all the same."""
+    undone = measured_drain(caught_up=False)
+
+    assert check("backlogDrain.drainSeconds < 1000", backlog_drain=undone).value is None
+    assert not check("backlogDrain.drainSeconds < 1000", backlog_drain=undone).passed
+    assert check("backlogDrain.drainRate > 0", backlog_drain=undone).value == pytest.approx(1600)
+    assert check("backlogDrain.drainRate > 0").value is None

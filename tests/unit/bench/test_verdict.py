@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver.bench.facts import Facts, TrendFacts, WorkerFacts
+from ombdriver.bench.facts import DrainFacts, Facts, TrendFacts, WorkerFacts
 from ombdriver.bench.judgement import (
     INTERRUPTED,
     RUN_FAILED,
@@ -92,6 +92,7 @@ def test_a_sound_run_is_valid_without_a_reason() -> None:
         ({"trends": [TrendFacts("publishRate", -0.11, 1e-4)]}, "rateTrend"),
         ({"trends": [TrendFacts("endToEndResponseLatency99pct", 0.11, 1e-4)]}, "latencyTrend"),
         ({"trends": [TrendFacts("backlog", 0.11, 1e-4)]}, "backlogTrend"),
+        ({"drains": [DrainFacts("group-1", False, 9000, 8000, 20 * SECOND)]}, "backlogDrained"),
     ],
 )
 def test_each_rule_tells_its_own(changed: dict[str, Any], rule: str) -> None:

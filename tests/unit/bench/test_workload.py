@@ -259,3 +259,13 @@ def test_a_workload_is_frozen() -> None:
     """Nobody changes a workload under those who have read it."""
     with pytest.raises(ValueError, match="frozen"):
         small().topics = 2
+
+
+@pytest.mark.parametrize(("size", "told", "size_bytes"), [(0, 0, 0), (0.0, 0, 0), (1.0, 1, 2**30), (0.5, 0.5, 2**29)])
+def test_the_size_of_a_backlog_is_in_gib_and_may_be_a_fraction(size: float, told: float, size_bytes: int) -> None:
+    """OMB calls them GB; what is whole is told as OMB has it, so that the hash does not depend on how it is written."""
+    made = Workload.parse(f"{SMALL}\nconsumerBacklogSizeGB: {size}\n", "small.yaml")
+
+    assert (made.spec()["consumerBacklogSizeGB"], made.backlog_bytes) == (told, size_bytes)
+    assert type(made.spec()["consumerBacklogSizeGB"]) is type(told)
+    assert (made.sha256 == small().sha256) == (not told)

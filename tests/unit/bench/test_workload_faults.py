@@ -116,7 +116,27 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
         ),
         ({"sampleInterval": "99ms"}, "w.yaml:9: sampleInterval: 99ms is too short; write 100ms or more"),
         ({"sampleInterval": "11s"}, "w.yaml:9: sampleInterval: 11s is longer than the test (10s); write a shorter one"),
-        ({"consumerBacklogSizeGB": "1"}, "w.yaml:9: consumerBacklogSizeGB: building a backlog is not supported yet;"),
+        (
+            {"consumerBacklogSizeGB": "-1"},
+            "w.yaml:9: consumerBacklogSizeGB: -1 is not a number of GB; write 0 for no backlog",
+        ),
+        ({"consumerBacklogSizeGB": "1GiB"}, "w.yaml:9: consumerBacklogSizeGB: '1GiB' is not a number of GB;"),
+        (
+            {"consumerBacklogSizeGB": "1", "producerRate": "max"},
+            "consumerBacklogSizeGB: a backlog is built at a rate that is given; write a producerRate above 0",
+        ),
+        (
+            {"consumerBacklogSizeGB": "1", "arrivals": "poisson"},
+            "consumerBacklogSizeGB: random arrivals are drawn for a time that is known",
+        ),
+        (
+            {"consumerBacklogSizeGB": "1", "rateProfile": "{ramp: {from: 1000, to: 3000}}"},
+            "rateProfile: a backlog is built and drained at one rate; leave this out, or consumerBacklogSizeGB",
+        ),
+        (
+            {"consumerBacklogSizeGB": "0.5", "consumerPerSubscription": "0"},
+            "consumerBacklogSizeGB: nobody reads, so nobody drains a backlog; write 0 here, or give the topics",
+        ),
         ({"randomBytesRatio": "1.5"}, "w.yaml:9: randomBytesRatio: 1.5 is too large; write 1.0 or less"),
         ({"useRandomizedPayloads": "true"}, "w.yaml: randomizedPayloadPoolSize: useRandomizedPayloads needs a pool"),
         ({"keyDistributor": "NOKEY"}, "is not one of 'NO_KEY', 'KEY_ROUND_ROBIN' or 'RANDOM_NANO'; write one"),
