@@ -4,10 +4,12 @@ import asyncio
 import gc
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import uvloop
 
+from ombdriver.bench import stalls as watched
 from ombdriver.bench.stalls import LATE_NS, PERIOD_S, Collections, Stalls
 
 
@@ -47,10 +49,12 @@ def test_a_stall_is_counted_on_either_loop() -> None:
         assert repr(stalls).startswith("<Stalls 1, the longest ")
 
 
-async def test_a_reset_forgets_stalls_and_the_one_under_way() -> None:
+async def test_a_reset_forgets_stalls_and_the_one_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """A phase begins with a collection of garbage, which is no stall of the phase."""
+    now_ns = 0
+    monkeypatch.setattr(watched, "time", SimpleNamespace(monotonic_ns=lambda: now_ns))
     stalls = Stalls(0.001)
-    hold_up(0.05)
+    now_ns = 50_000_000
 
     stalls.reset()
     looked = stalls._handle

@@ -198,7 +198,7 @@ async def test_a_new_phase_moves_the_ticks(server: Server) -> None:
     watch = watching(server, every_ns=3600 * 10**9)
     watch.follow(phase(7200.0))
     await server.until(1)
-    measured = Phase(1, "measure", time.monotonic_ns() + 10_000_000, 10_000_000, 500)
+    measured = Phase(1, "measure", time.monotonic_ns() + 500_000_000, 500_000_000, 500)
     watch.follow(measured)
     await server.until(3)
     await watch.aclose()
