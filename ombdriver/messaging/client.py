@@ -178,8 +178,7 @@ class MQClient(TopicLevel):
         On any server. A group that nobody reads keeps everything from where it stands.
         """
         key = commands.key_bytes(stream_key)
-        minid = await retention.oldest_needed(self._channels().ask, key)
-        return 0 if minid is None else await self.trim_stream(key, approximate=approximate, minid=minid)
+        return (await retention.cut(self._channels(), key, approximate=approximate)).removed
 
     def keep_trimmed(
         self,

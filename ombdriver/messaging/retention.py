@@ -1,113 +1,100 @@
-"""What may be trimmed: how far every group of a stream has read and acknowledged, and what a bound makes of that.
+"""Trims a stream to what its groups still need, or past a bound to what its live groups need.
 
-Asks the server, changes nothing. The rules themselves, `first_needed` and `cut`, are pure.
+Looking and cutting are one script, so nothing comes in between: no dead letter that becomes pending again, no group
+that is set back, or made at an older id, and no consumer that comes to life.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import NamedTuple
 
-from redis.exceptions import ResponseError
+from ombdriver.messaging.connection import Channels
+from ombdriver.messaging.scripts import Script
 
-Ask = Callable[..., Awaitable[Any]]
-"""`ask(key, name, *words)`: a command to the server of `key`, in redis-py's shape for it, with bytes."""
-Parts = tuple[int, int]
-"""An entry id: milliseconds and sequence."""
+# ARGV: ~ or =; the lowest id within a bound, or nothing; the idle time in ms from which a consumer is not alive.
+# What a group needs is its oldest pending entry, and all after what it was given last. Ids are compared as text, since
+# numbers of Lua are exact to 2^53 only; where a next one can't be told, the last one stays.
+_CUT = Script("""
+local function is_less(a, b)
+  if #a ~= #b then return #a < #b end
+  return a < b
+end
+local function is_below(a, b)
+  local ms_a, sequence_a = string.match(a, '(%d+)-(%d+)')
+  local ms_b, sequence_b = string.match(b, '(%d+)-(%d+)')
+  if ms_a ~= ms_b then return is_less(ms_a, ms_b) end
+  return is_less(sequence_a, sequence_b)
+end
+local function after(id)
+  local ms, sequence = string.match(id, '(%d+)-(%d+)')
+  if #sequence > 15 then return id end
+  return ms .. '-' .. string.format('%.0f', sequence + 1)
+end
+local function as_table(row)
+  local found = {}
+  for i = 1, #row, 2 do found[row[i]] = row[i + 1] end
+  return found
+end
+local function is_alive(group)
+  for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group)) do
+    if as_table(row).idle < tonumber(ARGV[3]) then return true end
+  end
+  return false
+end
+
+local needs, target = {}, false
+for _, row in ipairs(attempt('XINFO', 'GROUPS', KEYS[1]) or {}) do
+  local group = as_table(row)
+  local first = after(group['last-delivered-id'])
+  if group.pending > 0 then
+    local oldest = redis.call('XPENDING', KEYS[1], group.name, '-', '+', 1)[1]
+    if oldest and is_below(oldest[1], first) then first = oldest[1] end
+  end
+  needs[group.name] = first
+  if not target or is_below(first, target) then target = first end
+end
+if not target then return {0, false, {}} end
+local horizon, losing = target, {}
+if ARGV[2] ~= '' and is_below(horizon, ARGV[2]) then
+  target = ARGV[2]
+  for group, first in pairs(needs) do
+    if is_below(first, target) and is_alive(group) then target = first end
+  end
+  for group, first in pairs(needs) do
+    if is_below(first, target) then losing[#losing + 1] = group end
+  end
+end
+return {redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1], target), horizon, losing}
+""")
 
 
-def first_needed(groups: Iterable[tuple[bytes, bytes | None]]) -> bytes | None:
-    """The lowest id that some group still needs; None if there is no group, so that nothing may go.
+class Cut(NamedTuple):
+    """What one cut has done.
+
+    Attributes:
+        removed: how many entries.
+        horizon: the lowest id that some group needed; None if there is no group, so that nothing may go.
+        losing: the groups without live consumers that needed something of what the bound leaves out.
+    """
+
+    removed: int
+    horizon: bytes | None
+    losing: list[bytes]
+
+
+async def cut(channels: Channels, key: bytes, *, approximate: bool, bound: bytes = b"", dead_after_ms: int = 0) -> Cut:
+    """Removes what no group of stream `key` needs; below a bound also what only groups without live consumers need.
+
+    A group with a live consumer is never cut into, however far it is behind.
 
     Args:
-        groups: per group its last-delivered id, and its oldest pending id or None. A pending id is never above the
-            last-delivered one, except after the group was set back, when the lower of the two still holds.
-    """
-    needed = [_needed(delivered, pending) for delivered, pending in groups]
-    return text_of(min(needed)) if needed else None
-
-
-def _needed(delivered: bytes, pending: bytes | None) -> Parts:
-    return after(delivered) if pending is None else min(parts_of(pending), after(delivered))
-
-
-def cut(needs: Mapping[bytes, Parts], dead: Iterable[bytes], bound: Parts) -> tuple[Parts, list[bytes]] | None:
-    """Up to which id a bound makes a stream be cut, and the groups that lose something by it; None for no cut.
-
-    A group with live consumers is never cut into, however far it is behind.
-
-    Args:
-        needs: group to the lowest id that it still needs.
-        dead: the groups without live consumers.
-        bound: the lowest id that is within the bound.
-    """
-    gone = set(dead)
-    target = min([bound, *(first for group, first in needs.items() if group not in gone)])
-    losing = sorted(group for group, first in needs.items() if first < target)
-    return (target, losing) if losing else None
-
-
-async def read_needs(ask: Ask, key: bytes) -> dict[bytes, Parts]:
-    """Each group of stream `key` with the lowest id that it still needs; empty too when there is no such stream.
-
-    How far a group was given entries is read before what it has pending: an entry that is given out in between is
-    above the former.
-    """
-    try:
-        infos = await ask(key, "XINFO GROUPS", key)
-    except ResponseError as error:
-        if "no such key" in str(error):
-            return {}
-        raise
-    needs = {}
-    for info in infos:
-        oldest = None
-        if info["pending"]:
-            try:
-                oldest = (await ask(key, "XPENDING", key, info["name"]))["min"]
-            except ResponseError as error:
-                if str(error).startswith("NOGROUP"):
-                    continue  # destroyed meanwhile: it needs nothing
-                raise
-        needs[info["name"]] = _needed(info["last-delivered-id"], oldest)
-    return needs
-
-
-async def read_dead(ask: Ask, key: bytes, groups: Iterable[bytes], after_s: float) -> list[bytes]:
-    """Those of `groups` without a consumer that has asked for anything in the last `after_s` seconds."""
-    dead = []
-    for group in groups:
-        try:
-            consumers = await ask(key, "XINFO CONSUMERS", key, group)
-        except ResponseError as error:
-            if not str(error).startswith("NOGROUP"):
-                raise
-            consumers = []
-        if all(consumer["idle"] >= after_s * 1000 for consumer in consumers):
-            dead.append(group)
-    return dead
-
-
-async def oldest_needed(ask: Ask, key: bytes) -> bytes | None:
-    """The lowest id of stream `key` that some group still needs; None if it has no group.
+        channels: the connections.
+        key: of the stream; there need not be one.
+        approximate: remove whole nodes of the stream only, and some thousand entries at most.
+        bound: the lowest id that is within the bound; nothing for none.
+        dead_after_ms: a consumer that has asked for nothing for so long is not alive.
 
     Raises:
-        redis.exceptions.ResponseError: if the server refuses.
+        redis.exceptions.RedisError: the server's error, or that of the connection.
     """
-    needs = await read_needs(ask, key)
-    return text_of(min(needs.values())) if needs else None
-
-
-def parts_of(entry_id: bytes) -> Parts:
-    """An id as numbers."""
-    ms, _, sequence = entry_id.partition(b"-")
-    return int(ms), int(sequence or 0)
-
-
-def text_of(parts: Parts) -> bytes:
-    """An id as the server writes it."""
-    return b"%d-%d" % parts
-
-
-def after(entry_id: bytes) -> Parts:
-    """The next id."""
-    ms, sequence = parts_of(entry_id)
-    return ms, sequence + 1
+    mark = "~" if approximate else "="
+    removed, horizon, losing = await _CUT.run(channels, (key,), (mark, bound, dead_after_ms))
+    return Cut(removed, horizon, sorted(losing))

@@ -168,6 +168,7 @@ PURE = (
     "bench.servers.topology bench.spans bench.staffing bench.steadiness bench.stream_sums bench.text bench.thinning "
     "bench.targets bench.thresholds bench.trimming bench.verdict "
     "bench.window bench.worker_figures exits messaging.balance "
+    "messaging.entry_ids "
     "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic messaging.topics.bounds "
     "messaging.topics.codec messaging.topics.consumer_statistics messaging.topics.idempotence messaging.topics.keys "
     "messaging.topics.lanes messaging.topics.packing messaging.topics.positions messaging.topics.record "

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from enum import Enum
 from typing import Any
 
-from ombdriver.messaging.retention import parts_of
+from ombdriver.messaging.entry_ids import parts_of
 from ombdriver.messaging.topics import own
 from ombdriver.messaging.topics.lanes import Lanes
 from ombdriver.messaging.topics.leases import Claimed

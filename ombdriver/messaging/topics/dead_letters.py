@@ -175,9 +175,6 @@ class DeadLetters:
         count of 0: no other group hears of it. One whose message was trimmed, or whose group is gone, is sent anew, to
         all groups. One whose message is pending for its group already, since the group was set back, is only removed.
 
-        A trimming that was decided before, and is carried out after, may take a message that became pending again:
-        don't redrive in the middle of a round of `MQClient.keep_trimmed`.
-
         Args:
             group: only those that this group gave up; None for all.
             count: so many at most; None for all that there are at the start.
