@@ -45,6 +45,7 @@ local own = {['x-stream'] = 1, ['x-id'] = 1, ['x-group'] = 1, ['x-consumer'] = 1
   ['x-error'] = 1, ['x-time'] = 1}
 local rows = redis.call('XRANGE', KEYS[2], ARGV[2], ARGV[3], 'COUNT', ARGV[4])
 local moved = 0
+redis.call('XDEL', KEYS[2], '0-0')  -- whoever may not do this is told before anything is sent
 for _, row in ipairs(rows) do
   local entry, told = {}, {}
   for i = 1, #row[2], 2 do
@@ -57,12 +58,12 @@ for _, row in ipairs(rows) do
   end
   if ARGV[1] == '' or told['x-group'] == ARGV[1] then
     local group, id = told['x-group'], told['x-id']
-    local back = group and id and fields(id) and redis.pcall('XPENDING', KEYS[1], group, id, id, 1)
-    if back and not back.err and not back[1] then
-      back = redis.pcall(
-        'XCLAIM', KEYS[1], group, ARGV[6], 0, id, 'IDLE', ARGV[5], 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
+    local pending = group and id and fields(id) and attempt('XPENDING', KEYS[1], group, id, id, 1)
+    if not pending then
+      if #entry > 0 then redis.call('XADD', KEYS[1], '*', unpack(entry)) end
+    elseif not pending[1] then
+      redis.call('XCLAIM', KEYS[1], group, ARGV[6], 0, id, 'IDLE', ARGV[5], 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
     end
-    if (not back or back.err) and #entry > 0 then redis.call('XADD', KEYS[1], '*', unpack(entry)) end
     redis.call('XDEL', KEYS[2], row[1])
     moved = moved + 1
   end
@@ -181,7 +182,8 @@ class DeadLetters:
 
         Raises:
             AioRedisMQValueError: if an argument can't be.
-            redis.exceptions.RedisError: as `count`; some may have been sent by then, none of them twice.
+            redis.exceptions.RedisError: as `count`; some may have been sent by then, none of them twice. What the user
+                may not do is no reason to send one anew: it stays.
         """
         number("count", count, 1)
         name = b"" if group is None else key_bytes(group, "group")
