@@ -72,6 +72,7 @@ NEVER_REACHES = {
     "messaging.topics.reclaiming": {"messaging.topics.session", "messaging.topics.custody"},
     "messaging.topics.dead_letters": {"messaging.topics.session", "messaging.topics.custody"},
     "messaging.topics.janitor": {"messaging.topics.session", "messaging.topics.custody"},
+    "messaging.topics.upkeep": {"messaging.topics.session", "messaging.topics.consumer"},
     "messaging.topics.delayed": {"messaging.topics.session", "messaging.topics.custody"},
     "messaging.topics.consumer": {"messaging.topics.runner", "messaging.topics.custody"},
     "messaging.topics.*": {"messaging.client", "messaging.group_consumer"},

@@ -42,8 +42,9 @@ class Consumer(Generic[Value]):
     Every message is delivered at least once: after a crash, a lost connection, a failover, it comes again unless its
     acknowledgement was answered. What comes again is in `Message.delivery_count`.
 
-    A message that was handed out stays with this consumer until it is settled, however long that takes, as far as it
-    alone is concerned; who takes over stale messages may have it after the visibility time-out (see `in_progress`).
+    A message that was handed out stays with this consumer until it is settled, however long that takes: its hold on
+    what it has is renewed as long as its event loop runs and reaches the server. What members leave that die, or are
+    closed, is taken over by the others of the group after the visibility time-out, or at once.
 
     Args:
         channels: gives the connections of the client.
@@ -54,9 +55,11 @@ class Consumer(Generic[Value]):
         codec: makes values of bytes.
         start: where the group starts if it is made: see `positions.Position`.
         prefetch: how many messages may be buffered that are not handed out: at least one for each partition, and no
-            more than about 16 MiB.
-        visibility_timeout_ms: after so long without a sign of life a message may be taken over by other members.
+            more than about 16 MiB; twice as many while messages of others are taken over.
+        visibility_timeout_ms: a message whose hold is not renewed for so long is taken over by other members; the same
+            for all of a group.
         block_ms: how long a read waits on the server.
+        upkeep: renew the hold, and take over what others left; a runner does so by itself.
 
     Attributes:
         topic: as given.
@@ -80,6 +83,7 @@ class Consumer(Generic[Value]):
         prefetch: int = 256,
         visibility_timeout_ms: int = 30_000,
         block_ms: int = 2_000,
+        upkeep: bool = True,
     ) -> None:
         self.topic = Topic(topic) if isinstance(topic, str) else topic
         self.group, self._is_passing = group, name is None
@@ -92,6 +96,7 @@ class Consumer(Generic[Value]):
         if not isinstance(block_ms, int) or block_ms < 1:
             raise AioRedisMQValueError(f"block_ms is {block_ms!r}; give milliseconds, 1 or more")
         self._prefetch, self._block_ms, self._visibility_ms = prefetch, block_ms, visibility_timeout_ms
+        self._upkeep = upkeep
         self._names = commands.key_bytes(group, "group"), commands.key_bytes(self.name, "name")
         self._find_channels = channels
         self._partitions = [Partition(number, key) for number, key in enumerate(self.topic.keys)]
@@ -122,7 +127,15 @@ class Consumer(Generic[Value]):
         member = Member(channels, *self._names, self._is_passing, self._visibility_ms, self._counts)
         await joining.join(member, self._partitions, self._start_id)
         if self._session is None and self._closing is None:  # not started or closed meanwhile
-            self._session = Session(member, self._partitions, self._inbox, self.codec, self._prefetch, self._block_ms)
+            self._session = Session(
+                member,
+                self._partitions,
+                self._inbox,
+                self.codec,
+                self._prefetch,
+                self._block_ms,
+                upkeep=self._upkeep,
+            )
 
     async def close(self) -> None:
         """Stops reading, gives back what was not handed out, sends the acknowledgements, and waits for their answers.
@@ -276,8 +289,11 @@ class Consumer(Generic[Value]):
 
     def statistics(self) -> ConsumerStatistics:
         """The figures of this moment."""
+        figures = asdict(self._counts)
+        if self._session is not None:
+            figures["deleted"] += self._session.deleted
         return ConsumerStatistics(
-            **asdict(self._counts),
+            **figures,
             buffered=self._inbox.buffered + sum(len(each.aside) for each in self._partitions),
             held=sum(len(each.held) for each in self._partitions),
             unanswered=self._session.acks.waiting if self._session else 0,

@@ -150,8 +150,7 @@ class Custody:
             if partition.knows(each.id):
                 continue
             message: Message[Any] = Message(self._session.settler, partition, each.id, each.fields, each.deliveries)
-            partition.held.add(each.id)
-            partition.nacked.discard(each.id)
+            partition.hold([each.id])
             lane = self._lane(message) if self._by_key else None
             if lane is None and each.deliveries > 1 and not failed:
                 lane = SUSPECTS

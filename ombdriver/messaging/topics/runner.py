@@ -69,6 +69,7 @@ class Runner(Generic[Value]):
             prefetch=settings.prefetch,
             visibility_timeout_ms=settings.visibility_timeout_ms,
             block_ms=settings.block_ms,
+            upkeep=False,
         )
         self._handler: Handler | None = None
         self._stop, self._halt = asyncio.Event(), asyncio.Event()
