@@ -94,8 +94,8 @@ class Course:
             async with asyncio.TaskGroup() as tasks:
                 runner = self._runner(client)
                 tasks.create_task(runner.run(signals=False))
-                for number in range(2):
-                    tasks.create_task(self._consume(client, f"consumer-{number}"))
+                for name in ("lasting", None):
+                    tasks.create_task(self._consume(client, name))
                 tasks.create_task(self._every(1.0, lambda: self._trim(trimmer), self._handled))
                 tasks.create_task(self._every(1.0, lambda: self._redrive(client), self._handled))
                 going = [
@@ -184,8 +184,8 @@ class Course:
         if future.cancelled() or future.exception():
             self.events["not stored"] += 1
 
-    async def _consume(self, client: MQClient, name: str) -> None:
-        """Consumers of one name, one after the other: each finds what the one before had not handed out."""
+    async def _consume(self, client: MQClient, name: str | None) -> None:
+        """Consumers one after the other; what one had not handed out comes to the next one, or to the other member."""
         loop, tally = asyncio.get_running_loop(), self.tallies["consumers"]
         while not self._handled.is_set():
             with contextlib.suppress(RedisConnectionError):  # its connection was cut before it had begun
