@@ -1,6 +1,6 @@
 """Keeps streams trimmed in the background: what every group has acknowledged goes, and no more, save for a bound.
 
-The rules are those of `retention`; this looks, cuts and counts.
+The rules are those of `cutting`; this looks, cuts and counts.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from typing import Any, Self
 
 from redis.exceptions import RedisError
 
-from ombdriver.messaging import commands, retention
+from ombdriver.messaging import commands, cutting
 from ombdriver.messaging.commands import Key, Word
 from ombdriver.messaging.connection import Channels
+from ombdriver.messaging.cutting import Cut
 from ombdriver.messaging.entry_ids import Parts, parts_of, text_of
 from ombdriver.messaging.errors import AioRedisMQValueError, ClosedError
-from ombdriver.messaging.retention import Cut
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class AcknowledgedTrimmer:
                 chunk *= 2
 
     async def _cut(self, channels: Channels, key: bytes, bound: bytes = b"") -> Cut:
-        done = await retention.cut(
+        done = await cutting.cut(
             channels, key, approximate=self._approximate, bound=bound, dead_after_ms=self._dead_after_ms
         )
         self._streams[key].trimmed += done.removed

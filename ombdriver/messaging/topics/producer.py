@@ -21,6 +21,7 @@ from ombdriver.messaging.topics.sent import Counts, ProducerStatistics, RecordMe
 from ombdriver.messaging.topics.settings import ProducerSettings
 from ombdriver.messaging.topics.shared import Shared
 from ombdriver.messaging.topics.transaction import Transaction
+from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 
 SLACK_MS = 60_000
 """An idempotent batch is remembered for twice the time in which it may be sent again, and so much longer."""
@@ -56,7 +57,7 @@ class Producer(Generic[Value]):
         self.topic = topic if isinstance(topic, Topic) else Topic(topic)
         self._channels = channels
         self._encode = codec.encode
-        self._settings = settings
+        self._settings = settings = settings.on(self.topic)
         self._partitioner = Partitioner(self.topic)
         self._sticky = random.randrange(self.topic.partitions)
         self._buffer = Buffer(settings.buffer_messages, settings.buffer_bytes)
@@ -64,6 +65,7 @@ class Producer(Generic[Value]):
         self._timeout_s = settings.delivery_timeout_ms / 1000
         self._lanes: list[Lane] = []
         self._shared: Shared | None = None
+        self._trimmer: AcknowledgedTrimmer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -90,6 +92,15 @@ class Producer(Generic[Value]):
                 self.topic.name, channels, self._settings, self._buffer, self._watch, self._rotate
             )
             self._lanes = [Lane(p, key, self._form(key), shared) for p, key in enumerate(self.topic.keys)]
+            if (kept := self._settings.retention) is not None and kept.acknowledged:
+                self._trimmer = AcknowledgedTrimmer(
+                    self._channels,
+                    self.topic.keys,
+                    maxlen=kept.max_length,
+                    max_age_s=kept.max_age_s,
+                    approximate=not kept.exact,
+                )
+                await self._trimmer.__aenter__()
         return self
 
     def _form(self, stream: str) -> Form:
@@ -111,6 +122,8 @@ class Producer(Generic[Value]):
             self._timer.cancel()
         for lane in self._lanes:
             lane.stop()
+        if self._trimmer is not None:
+            await self._trimmer.aclose()
 
     async def __aenter__(self) -> Self:
         return await self.start()
