@@ -112,7 +112,9 @@ class Batch:
     def keep(self, which: Sequence[int]) -> tuple[int, int]:
         """Leaves only those messages in it; gives how many went, and their bytes."""
         before, size = len(self), self.size
-        if len(which) < before:
+        if not which:
+            self.bodies, self.counts, self.futures, self.times, self.size = [], [], [], [], 0
+        elif len(which) < before:
             self.bodies = [self.bodies[i] for i in which]
             self.counts = [self.counts[i] for i in which]
             self.futures = [self.futures[i] for i in which]

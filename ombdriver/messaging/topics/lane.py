@@ -66,38 +66,41 @@ class Lane(Accumulator):
     def _schedule(self) -> None:
         if not self._is_scheduled and not self._is_held and self._flying is None:
             self._is_scheduled = True
-            self._loop.call_soon(self._run)
+            self._shared.departures.add(self._depart)
 
-    def _run(self) -> None:
+    def _depart(self) -> Channel | None:
         self._is_scheduled = False
-        self._send()
+        return self._send(flushes=True)
 
-    def _send(self) -> None:
-        """Sends the next batch, if nothing is in its way."""
+    def _send(self, *, flushes: bool = False) -> Channel | None:
+        """Sends the next batch, if nothing is in its way; gives by which channel. `flushes`: the caller will."""
         if self._flying is not None or self._is_held:
-            return
+            return None
         if not self._ready and not self._linger_s:
-            self.close_open()
+            self._close()
         while self._ready and self._is_dropped(self._ready[0]):
             self._ready.popleft()
         if not self._ready:
-            return
+            return None
         batch = self._ready[0]
         try:
             channel, before = self._shared.channels.bulk_after(self._key, batch.refusal)
-            if channel.room() <= 0:
-                self._wait_for(channel)
-                return
-            self._put(channel, before, batch)
+            if channel.room() > 0:
+                self._put(channel, before, batch, flushes=flushes)
+                return channel
+            self._wait_for(channel)
         except WouldBlock:
             self._wait_for(channel)
         except Exception as error:
             self._failed(error)
+        return None
 
     def _is_dropped(self, batch: Batch) -> bool:
         """Leaves out messages that nobody waits for any more; never of a batch that may be stored already."""
         if batch.unknown is None:
-            self._give(*batch.keep([at for at, future in enumerate(batch.futures) if not future.done()]))
+            wanted = [at for at, future in enumerate(batch.futures) if not future.done()]
+            if len(wanted) < len(batch):
+                self._give(*batch.keep(wanted))
         elif batch.is_over:
             self._give(*batch.keep([]))
         if batch.bodies:
@@ -105,7 +108,7 @@ class Lane(Accumulator):
         batch.tell()
         return True
 
-    def _put(self, channel: Channel, before: bytes, batch: Batch) -> None:
+    def _put(self, channel: Channel, before: bytes, batch: Batch, *, flushes: bool) -> None:
         if not batch.number:
             self._number += 1
             batch.number = self._number
@@ -113,7 +116,8 @@ class Lane(Accumulator):
         self._skip = 1 if before else 0
         self._left = commands + self._skip
         self._errors = {}
-        channel.send_block(before + data if before else data, self._left, self._on_replies, self.partition, 0)
+        data = before + data if before else data
+        channel.send_block(data, self._left, self._on_replies, self.partition, 0, flushes=flushes)
         self._ready.popleft()
         self._flying = batch
 
