@@ -34,8 +34,8 @@ class Runner(Generic[Value]):
     handled at least once; again after a crash, or a loss of the server for longer than the visibility time-out.
 
     `ordering="key"` handles the messages of a key one after the other in the order of their ids, also when one is tried
-    again; others go on. That holds within one runner: it is the user's to have one runner for a partition. Messages
-    without a key are in no order.
+    again; others go on. That holds within one runner, and only there: it is the user's to have one runner at a time for
+    each partition; docs/library/process.md shows how several share a topic. Messages without a key are in no order.
 
     Args:
         channels: gives the connections of the client.
