@@ -6,15 +6,16 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import TracebackType
-from typing import Generic, Self, TypedDict, TypeVar
+from typing import Generic, Self, TypeVar
 from uuid import uuid4
 
 from ombdriver.messaging import commands
 from ombdriver.messaging.connection import Channels
-from ombdriver.messaging.errors import AioRedisMQValueError, ClosedError
+from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics import joining, lag
 from ombdriver.messaging.topics.codec import Codec
+from ombdriver.messaging.topics.consumer_settings import ConsumerSettings
 from ombdriver.messaging.topics.consumer_statistics import ConsumerStatistics
 from ombdriver.messaging.topics.inbox import Inbox
 from ombdriver.messaging.topics.member import Counts, Member
@@ -24,15 +25,6 @@ from ombdriver.messaging.topics.positions import Position, id_of
 from ombdriver.messaging.topics.session import Session
 
 Value = TypeVar("Value")
-
-
-class ConsumerOptions(TypedDict, total=False):
-    """The options of `MQClient.consumer` by name; `Consumer` says what they are."""
-
-    start: Position
-    prefetch: int
-    visibility_timeout_ms: int
-    block_ms: int
 
 
 class Consumer(Generic[Value]):
@@ -53,12 +45,7 @@ class Consumer(Generic[Value]):
         name: of this member, used by one consumer at a time; None for one that nobody else has, which is removed from
             the group by closing, unless messages are pending for it.
         codec: makes values of bytes.
-        start: where the group starts if it is made: see `positions.Position`.
-        prefetch: how many messages may be buffered that are not handed out: at least one for each partition, and no
-            more than about 16 MiB; twice as many while messages of others are taken over.
-        visibility_timeout_ms: a message whose hold is not renewed for so long is taken over by other members; the same
-            for all of a group.
-        block_ms: how long a read waits on the server.
+        settings: see `ConsumerSettings`.
         upkeep: renew the hold, and take over what others left; a runner does so by itself.
 
     Attributes:
@@ -79,23 +66,14 @@ class Consumer(Generic[Value]):
         name: str | None = None,
         *,
         codec: Codec[Value],
-        start: Position = "earliest",
-        prefetch: int = 256,
-        visibility_timeout_ms: int = 30_000,
-        block_ms: int = 2_000,
+        settings: ConsumerSettings,
         upkeep: bool = True,
     ) -> None:
         self.topic = Topic(topic) if isinstance(topic, str) else topic
         self.group, self._is_passing = group, name is None
         self.name = name if name is not None else f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         self.codec = codec
-        self._start_id = id_of(start)
-        for what, number in (("prefetch", prefetch), ("visibility_timeout_ms", visibility_timeout_ms)):
-            if commands.number(what, number, 1) is None:
-                raise AioRedisMQValueError(f"{what} is None; give a whole number of 1 or more")
-        if not isinstance(block_ms, int) or block_ms < 1:
-            raise AioRedisMQValueError(f"block_ms is {block_ms!r}; give milliseconds, 1 or more")
-        self._prefetch, self._block_ms, self._visibility_ms = prefetch, block_ms, visibility_timeout_ms
+        self._settings = settings
         self._upkeep = upkeep
         self._names = commands.key_bytes(group, "group"), commands.key_bytes(self.name, "name")
         self._find_channels = channels
@@ -124,17 +102,11 @@ class Consumer(Generic[Value]):
             return
         channels = self._find_channels()
         await channels.ready_for(self._partitions[0].key)
-        member = Member(channels, *self._names, self._is_passing, self._visibility_ms, self._counts)
-        await joining.join(member, self._partitions, self._start_id)
+        member = Member(channels, *self._names, self._is_passing, self._settings.visibility_timeout_ms, self._counts)
+        await joining.join(member, self._partitions, id_of(self._settings.start))
         if self._session is None and self._closing is None:  # not started or closed meanwhile
             self._session = Session(
-                member,
-                self._partitions,
-                self._inbox,
-                self.codec,
-                self._prefetch,
-                self._block_ms,
-                upkeep=self._upkeep,
+                member, self._partitions, self._inbox, self.codec, self._settings, upkeep=self._upkeep
             )
 
     async def close(self) -> None:

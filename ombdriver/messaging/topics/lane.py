@@ -96,13 +96,8 @@ class Lane(Accumulator):
         return None
 
     def _is_dropped(self, batch: Batch) -> bool:
-        """Leaves out messages that nobody waits for any more; never of a batch that may be stored already."""
-        if batch.unknown is None:
-            wanted = [at for at, future in enumerate(batch.futures) if not future.done()]
-            if len(wanted) < len(batch):
-                self._give(*batch.keep(wanted))
-        elif batch.is_over:
-            self._give(*batch.keep([]))
+        """Leaves out what nobody waits for any more; whether nothing is left."""
+        self._give(*batch.drop_unwanted())
         if batch.bodies:
             return False
         batch.tell()
@@ -226,12 +221,8 @@ class Lane(Accumulator):
     # -- ends ------------------------------------------------------------------------------------------------------
 
     def _fail(self, batch: Batch, error: Exception) -> None:
-        """Ends a batch; what may have been stored is told as such, whatever came after."""
-        unknown = batch.unknown
-        if unknown is not None and not isinstance(error, OutcomeUnknownError):
-            error, why = OutcomeUnknownError(f"{unknown}; it could not be sent again: {error}"), error
-            error.__cause__ = why
-        self._shared.counts.failed += batch.fail(error)
+        """Ends a batch."""
+        self._shared.counts.failed += batch.fail(batch.outcome(error))
         self._give(*batch.keep([]))
         batch.tell()
 

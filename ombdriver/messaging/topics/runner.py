@@ -12,6 +12,7 @@ from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError
 from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer import Consumer
+from ombdriver.messaging.topics.consumer_settings import ConsumerSettings
 from ombdriver.messaging.topics.custody import Custody
 from ombdriver.messaging.topics.handling import Handler, Handling, Outcomes
 from ombdriver.messaging.topics.runner_settings import RunnerSettings
@@ -65,10 +66,9 @@ class Runner(Generic[Value]):
             group,
             name,
             codec=codec,
-            start=settings.start,
-            prefetch=settings.prefetch,
-            visibility_timeout_ms=settings.visibility_timeout_ms,
-            block_ms=settings.block_ms,
+            settings=ConsumerSettings(
+                settings.start, settings.prefetch, settings.visibility_timeout_ms, settings.block_ms
+            ),
             upkeep=False,
         )
         self._handler: Handler | None = None

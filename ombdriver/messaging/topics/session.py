@@ -13,6 +13,7 @@ from typing import Any
 from ombdriver.messaging.topics import joining, own
 from ombdriver.messaging.topics.acks import Acks
 from ombdriver.messaging.topics.codec import Codec
+from ombdriver.messaging.topics.consumer_settings import ConsumerSettings
 from ombdriver.messaging.topics.inbox import Inbox
 from ombdriver.messaging.topics.intake import Intake
 from ombdriver.messaging.topics.member import Member
@@ -40,8 +41,7 @@ class Session:
         partitions: the topic's.
         inbox: where messages go.
         codec: makes values of bytes.
-        prefetch: see `Consumer`.
-        block_ms: see `Consumer`.
+        settings: see `ConsumerSettings`.
         upkeep: renew the hold, and take over what others left; see `Upkeep`.
 
     Attributes:
@@ -58,8 +58,7 @@ class Session:
         partitions: Sequence[Partition],
         inbox: Inbox,
         codec: Codec[Any],
-        prefetch: int,
-        block_ms: int,
+        settings: ConsumerSettings,
         *,
         upkeep: bool,
     ) -> None:
@@ -70,9 +69,15 @@ class Session:
         self.settler = self.intake.settler = Settler(member, codec, self.acks, self._returns)
         by_key = {partition.key: partition for partition in partitions}
         places = member.channels.same_node(by_key)
-        rooms = [Room(max(1, prefetch // len(places)), BUFFER_BYTES // len(places)) for _ in places]
+        rooms = [Room(max(1, settings.prefetch // len(places)), BUFFER_BYTES // len(places)) for _ in places]
         self._readings = [
-            Reading(member, [by_key[key] for key in keys], room, self.intake, self._way(keys[0], len(places), block_ms))
+            Reading(
+                member,
+                [by_key[key] for key in keys],
+                room,
+                self.intake,
+                self._way(keys[0], len(places), settings.block_ms),
+            )
             for keys, room in zip(places, rooms, strict=True)
         ]
         self._upkeeps = [

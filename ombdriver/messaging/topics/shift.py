@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.topics import delayed, janitor, leases, postponing
 from ombdriver.messaging.topics.consumer import Consumer
-from ombdriver.messaging.topics.custody import Custody, Work
+from ombdriver.messaging.topics.custody import Custody
 from ombdriver.messaging.topics.handling import Handling
 from ombdriver.messaging.topics.leases import Claimed
 from ombdriver.messaging.topics.partition import Partition
@@ -25,6 +25,7 @@ from ombdriver.messaging.topics.periodic import every
 from ombdriver.messaging.topics.reclaiming import Reclaimer
 from ombdriver.messaging.topics.runner_settings import RunnerSettings
 from ombdriver.messaging.topics.session import Session
+from ombdriver.messaging.topics.work import Work
 
 logger = logging.getLogger(__name__)
 

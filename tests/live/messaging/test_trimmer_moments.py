@@ -11,7 +11,7 @@ from topologies import Cluster
 
 from ombdriver import AcknowledgedTrimmer, MQClient
 from ombdriver.messaging.connection import Channels
-from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy, bury
+from ombdriver.messaging.topics.burial import DeadLetterPolicy, bury
 
 Act = Callable[[], Awaitable[object]]
 
