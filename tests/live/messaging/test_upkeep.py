@@ -110,7 +110,7 @@ async def test_a_message_in_hand_is_kept_however_long_it_takes(server_url: str, 
     ):
         await received(slow, 9)
         message = await slow.getone()
-        async with client.consumer(TOPIC, "g", visibility_timeout_ms=1_500) as other:
+        async with client.consumer(TOPIC, "g", visibility_timeout_ms=1_000) as other:
             await swept(other, 18)  # of three partitions, a quarter of that apart
             assert await message.in_progress()
             assert other.statistics().received == 0
