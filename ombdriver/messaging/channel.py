@@ -175,16 +175,8 @@ class Channel(Line):
         wire = self._wire
         return 0 if wire is None or self._closed else wire.room()
 
-    def flush(self) -> None:
-        """Writes what waits for the end of this turn of the loop, now."""
-        if self._wire is not None:
-            self._wire.flush()
-
-    def send_block(self, data: bytes, count: int, sink: Sink, token: int, first: int, *, flushes: bool = False) -> None:
+    def send_block(self, data: bytes, count: int, sink: Sink, token: int, first: int) -> None:
         """Sends `count` packed commands, joined in `data`; `sink(token, first, …)` is told of their replies.
-
-        They leave at the end of this turn of the loop; or with `flushes` when the caller says so, by `flush`, which it
-        has to do before it gives the loop back.
 
         Raises:
             ClosedError: if the channel was closed.
@@ -195,7 +187,7 @@ class Channel(Line):
         if wire is None or self._closed:
             self._check_open()
             raise WouldBlock("the channel is not connected; wait for room first")
-        wire.submit_block(data, Block(sink, token, first, count), flushes=flushes)
+        wire.submit_block(data, Block(sink, token, first, count))
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """Calls `callback` once, in a later turn: when it is worth looking again. Never, if the channel is closed."""

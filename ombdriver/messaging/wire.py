@@ -111,8 +111,8 @@ class Wire(Unanswered, asyncio.Protocol):
         self._in_flight = in_flight + 1
         return future
 
-    def submit_block(self, data: bytes, block: Block, *, flushes: bool = False) -> None:
-        """Queues `block.left` packed commands joined in `data`; `room` was asked before. `flushes`: the caller will."""
+    def submit_block(self, data: bytes, block: Block) -> None:
+        """Queues `block.left` packed commands joined in `data`; `room` was asked before."""
         self._line.append(block)
         if self._lost.done():  # reported in a later turn, as a loss in flight would be
             self._in_flight += block.left
@@ -120,7 +120,7 @@ class Wire(Unanswered, asyncio.Protocol):
             return
         if not self._in_flight:
             self.progress_ns = time.monotonic_ns()
-        if not self._out and not flushes:
+        if not self._out:
             self._loop.call_soon(self.flush)
         self._out.append(data)
         self._out_bytes += len(data)

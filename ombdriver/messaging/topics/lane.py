@@ -66,34 +66,33 @@ class Lane(Accumulator):
     def _schedule(self) -> None:
         if not self._is_scheduled and not self._is_held and self._flying is None:
             self._is_scheduled = True
-            self._shared.departures.add(self._depart)
+            self._loop.call_soon(self._run)
 
-    def _depart(self) -> Channel | None:
+    def _run(self) -> None:
         self._is_scheduled = False
-        return self._send(flushes=True)
+        self._send()
 
-    def _send(self, *, flushes: bool = False) -> Channel | None:
-        """Sends the next batch, if nothing is in its way; gives by which channel. `flushes`: the caller will."""
+    def _send(self) -> None:
+        """Sends the next batch, if nothing is in its way."""
         if self._flying is not None or self._is_held:
-            return None
+            return
         if not self._ready and not self._linger_s:
             self._close()
         while self._ready and self._is_dropped(self._ready[0]):
             self._ready.popleft()
         if not self._ready:
-            return None
+            return
         batch = self._ready[0]
         try:
             channel, before = self._shared.channels.bulk_after(self._key, batch.refusal)
-            if channel.room() > 0:
-                self._put(channel, before, batch, flushes=flushes)
-                return channel
-            self._wait_for(channel)
+            if channel.room() <= 0:
+                self._wait_for(channel)
+                return
+            self._put(channel, before, batch)
         except WouldBlock:
             self._wait_for(channel)
         except Exception as error:
             self._failed(error)
-        return None
 
     def _is_dropped(self, batch: Batch) -> bool:
         """Leaves out what nobody waits for any more; whether nothing is left."""
@@ -103,7 +102,7 @@ class Lane(Accumulator):
         batch.tell()
         return True
 
-    def _put(self, channel: Channel, before: bytes, batch: Batch, *, flushes: bool) -> None:
+    def _put(self, channel: Channel, before: bytes, batch: Batch) -> None:
         if not batch.number:
             self._number += 1
             batch.number = self._number
@@ -111,8 +110,7 @@ class Lane(Accumulator):
         self._skip = 1 if before else 0
         self._left = commands + self._skip
         self._errors = {}
-        data = before + data if before else data
-        channel.send_block(data, self._left, self._on_replies, self.partition, 0, flushes=flushes)
+        channel.send_block(before + data if before else data, self._left, self._on_replies, self.partition, 0)
         self._ready.popleft()
         self._flying = batch
 

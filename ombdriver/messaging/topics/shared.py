@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.topics.buffer import Buffer
-from ombdriver.messaging.topics.departures import Departures
 from ombdriver.messaging.topics.sent import Counts
 from ombdriver.messaging.topics.settings import ProducerSettings
 
@@ -22,7 +21,6 @@ class Shared:
         opened: told of each batch that is begun.
         closed: told of each partition whose batch takes no more messages, or is stuck.
         counts: what was done so far.
-        departures: sends what is ready in the next turn of the loop.
     """
 
     topic: str
@@ -32,4 +30,3 @@ class Shared:
     opened: Callable[[], None]
     closed: Callable[[int], None]
     counts: Counts = field(default_factory=Counts)
-    departures: Departures = field(default_factory=Departures)

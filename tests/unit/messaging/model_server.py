@@ -79,10 +79,7 @@ class ModelServer:
         self._next = next(self._faults, None)
         asyncio.get_running_loop().call_soon(callback)
 
-    def flush(self) -> None:
-        """Nothing waits here."""
-
-    def send_block(self, data: bytes, count: int, sink: Sink, token: int, first: int, *, flushes: bool = False) -> None:
+    def send_block(self, data: bytes, count: int, sink: Sink, token: int, first: int) -> None:
         """Carries it out, or not, and tells so in a later turn."""
         fault, self._next = self._next, next(self._faults, None)
         self.batches += 1

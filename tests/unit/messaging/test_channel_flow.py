@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.errors import OutcomeUnknownError
 from ombdriver.messaging.resp import pack
-from ombdriver.messaging.topics.departures import Departures
 from ombdriver.messaging.wire import WRITE_HIGH_WATER
 
 
@@ -44,42 +43,6 @@ async def test_all_commands_of_a_turn_leave_in_one_write(cable: Cable, channel: 
     call(channel, "D")
     await turns(1)
     assert [len(cable.writes), cable.words] == [2, [b"A", b"B", b"C", b"D"]]
-
-
-async def test_a_block_whose_sender_flushes_leaves_in_this_turn(cable: Cable, channel: Channel) -> None:
-    """With what waited, in one write; and nothing is left to be done in the next turn."""
-    call(channel, "A")
-    channel.send_block(pack(("B",)), 1, lambda *_: None, 0, 0, flushes=True)
-    channel.flush()
-    assert [len(cable.writes), cable.words] == [1, [b"A", b"B"]]
-    await turns(1)
-    channel.send_block(pack(("C",)), 1, lambda *_: None, 0, 0, flushes=True)
-    await turns(3)
-    assert len(cable.writes) == 1, "it is the sender's to say"
-    channel.flush()
-    assert cable.words == [b"A", b"B", b"C"]
-
-
-async def test_partitions_depart_together_in_the_turn_after(cable: Cable, channel: Channel) -> None:
-    """In one write; and one that fails holds up no other."""
-    departures = Departures()
-
-    def go(word: str) -> Channel:
-        channel.send_block(pack((word,)), 1, lambda *_: None, 0, 0, flushes=True)
-        return channel
-
-    failed: list[str] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(str(context["exception"])))
-    departures.add(lambda: go("A"))
-    departures.add(lambda: None)
-    departures.add(lambda: go("B"))
-    departures.add(lambda: 1 // 0)  # type: ignore[arg-type, return-value]
-    departures.add(lambda: go("C"))
-    await turns(1)
-    assert [len(cable.writes), cable.words] == [1, [b"A", b"B"]]
-    await turns(1)
-    assert [len(cable.writes), cable.words] == [2, [b"A", b"B", b"C"]]
-    assert len(failed) == 1
 
 
 async def test_callers_that_waited_leave_in_one_write(cable: Cable, channel: Channel) -> None:
