@@ -25,12 +25,13 @@ from ombdriver.messaging.group_consumer import GroupConsumer
 from ombdriver.messaging.group_manager import GroupManager
 from ombdriver.messaging.pool import RedisPool
 from ombdriver.messaging.producer import MQProducer
+from ombdriver.messaging.retention import Retention
 from ombdriver.messaging.topic import Topic
-from ombdriver.messaging.topics.bounds import Retention
+from ombdriver.messaging.topics.burial import DeadLetterPolicy
 from ombdriver.messaging.topics.codec import BytesCodec, Codec, JsonCodec, MsgspecCodec, StrCodec
 from ombdriver.messaging.topics.consumer import Consumer
 from ombdriver.messaging.topics.consumer_statistics import ConsumerStatistics
-from ombdriver.messaging.topics.dead_letters import DeadLetter, DeadLetterPolicy, DeadLetters
+from ombdriver.messaging.topics.dead_letters import DeadLetter, DeadLetters
 from ombdriver.messaging.topics.delayed import DelayedMessages
 from ombdriver.messaging.topics.lag import Lag, PartitionLag
 from ombdriver.messaging.topics.message import Message

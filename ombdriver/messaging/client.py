@@ -4,16 +4,18 @@ Commands here are rare, so they go through redis-py, which gives bytes; `replies
 """
 
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from ombdriver.messaging import commands, retention
+from ombdriver.messaging import commands, cutting
 from ombdriver.messaging.channel_statistics import ConnectionStatistics
 from ombdriver.messaging.commands import Id, Key, Word
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, ClosedError
 from ombdriver.messaging.placement import placed
 from ombdriver.messaging.registry import Link
+from ombdriver.messaging.retention import Retention
 from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics.opening import TopicLevel
 from ombdriver.messaging.trimmer import AcknowledgedTrimmer
@@ -178,8 +180,7 @@ class MQClient(TopicLevel):
         On any server. A group that nobody reads keeps everything from where it stands.
         """
         key = commands.key_bytes(stream_key)
-        minid = await retention.oldest_needed(self._channels().ask, key)
-        return 0 if minid is None else await self.trim_stream(key, approximate=approximate, minid=minid)
+        return (await cutting.cut(self._channels(), key, approximate=approximate)).removed
 
     def keep_trimmed(
         self,
@@ -206,17 +207,17 @@ class MQClient(TopicLevel):
 
     # -- topics ----------------------------------------------------------------------------------------------------
 
-    async def balanced_topic(self, name: str, partitions: int) -> Topic:
+    async def balanced_topic(self, name: str, partitions: int, *, retention: Retention | None = None) -> Topic:
         """A topic whose partitions are spread evenly over the primaries of a cluster, the same for everybody who asks.
 
         The first who asks chooses, and records the choice at `{name}:placement`. On one server the topic is
-        `Topic(name, partitions)`, and nothing is recorded.
+        `Topic(name, partitions)`, and nothing is recorded. `retention` is that of `Topic`.
 
         Raises:
             AioRedisMQValueError: if the name or the number can't be, or the topic is recorded with another number.
             redis.exceptions.RedisError: if the server can't be asked.
         """
-        return await placed(self._channels(), name, partitions)
+        return replace(await placed(self._channels(), name, partitions), retention=retention)
 
     # -- ways to the server ----------------------------------------------------------------------------------------
 

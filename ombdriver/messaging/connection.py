@@ -13,28 +13,25 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.sentinel import SentinelConnectionPool
-from redis.client import NEVER_DECODE
 
 from ombdriver.messaging.address import check_client
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.channel_statistics import ConnectionStatistics
 from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.connector import connector
-from ombdriver.messaging.errors import ClosedError, NotSentError
-from ombdriver.messaging.following import Followed, Parking, Patience, is_loss, repeat
+from ombdriver.messaging.errors import ClosedError
+from ombdriver.messaging.following import Parking, repeat
 from ombdriver.messaging.lifetime import Open, abandon
-from ombdriver.messaging.refusals import was_not_carried_out
 from ombdriver.messaging.replies import Codec
-from ombdriver.messaging.resp import Argument, pack
+from ombdriver.messaging.sending import Sending
 from ombdriver.messaging.slots import SlotMap
 from ombdriver.messaging.succession import TROUBLE_S, Succession
-from ombdriver.messaging.unanswered import Convert
 
 GUARD_S = 5.0
 """How long past its BLOCK time a blocking read may stay without a reply before the peer is taken for gone."""
 
 
-class Channels:
+class Channels(Sending):
     """All connections of one client, within one event loop. Each channel connects on first use.
 
     Args:
@@ -202,87 +199,9 @@ class Channels:
 
     # -- commands that find their server ---------------------------------------------------------------------------
 
-    def send(
-        self,
-        key: bytes,
-        data: bytes,
-        *,
-        convert: Convert | None = None,
-        bulk: bool = True,
-        may_repeat: bool = False,
-        after: Exception | None = None,
-    ) -> "asyncio.Future[Any]":
-        """Sends one packed command to the server of `key`, and again as long as it was surely not carried out.
-
-        Order is kept while nothing is refused; a command that had to be sent again may be carried out later than one
-        that came after it.
-
-        Args:
-            key: the stream, or what else tells the server.
-            data: the command.
-            convert: makes the caller's shape of the reply.
-            bulk: over the bulk channel; over the control channel otherwise.
-            may_repeat: it may be carried out twice, so it is sent again after a lost connection too.
-            after: the error that it met when it was sent before, as in a block.
-
-        Raises:
-            ClosedError: at once, if this was closed.
-            NotSentError: when awaited, if it could not be sent for 30 s.
-            OutcomeUnknownError: when awaited, if the connection was lost after it had left, without `may_repeat`.
-            redis.exceptions.RedisError: when awaited, the server's error reply.
-        """
-        self._check_open()
-        command = Followed(self, key, data, convert=convert, bulk=bulk, may_repeat=may_repeat)
-        if after is not None:
-            command.set_exception(after)
-        else:
-            command.carry()
-        return command
-
-    def carry(self, command: Followed) -> None:
-        """Sends `command` once; see `following.Carrier`."""
-        channel = self.bulk_for(command.key) if command.bulk else self.control_for(command.key)
-        channel.submit(command.data, convert=command.convert, future=command)
-
-    def redirect(self, error: BaseException) -> bool:
-        """Learns from an error that a command met, and tells whether it was surely not carried out.
-
-        Such a command may be sent again. In a cluster this starts a refresh of what is known of its servers.
-        """
-        return was_not_carried_out(error) and (self._is_met() or not isinstance(error, NotSentError))
-
     def _is_met(self) -> bool:
-        """Whether there was ever a connection: the first one fails fast, later ones are worth waiting for."""
+        """See `Sending`."""
         return any(channel.has_connected for channel in (self.bulk, self.control, *self._blocking))
-
-    def follows_up(self, error: BaseException, may_repeat: bool) -> bool:
-        """Whether a command that met `error` is to be sent again; learns from the error as `redirect` does."""
-        return self.redirect(error) or (may_repeat and is_loss(error) and self._is_met())
-
-    def patience(self, *, may_repeat: bool = False) -> Patience:
-        """For a reader that sends its command anew by itself; on a plain server errors go to the caller."""
-        if not self.follows:
-            return Patience(lambda _, __: False)
-        return Patience(self.follows_up, may_repeat=may_repeat)
-
-    async def small(self, key: bytes, *words: Argument) -> Any:
-        """A small command on `key` that may be carried out twice: repeated when the connection is lost."""
-        if self.follows:
-            return await self.send(key, pack(words), bulk=False, may_repeat=True)
-        return await repeat(lambda: self.control.execute(*words))
-
-    async def ask(self, key: bytes, name: str, *words: Argument, once: bool = False, **options: Any) -> Any:
-        """A rare command, in redis-py's shape for it, with bytes. Repeated after a lost connection unless `once`."""
-        if self.follows:
-            data = pack((*name.split(), *words))
-            reply = await self.send(key, data, bulk=False, may_repeat=not once)
-            shape = self._shapes.get(name)
-            return reply if shape is None else shape(reply, **options)
-
-        async def ask() -> Any:
-            return await self.redis.execute_command(name, *words, **{NEVER_DECODE: True}, **options)
-
-        return await (ask() if once else repeat(ask))
 
     async def ping(self) -> bool:
         """Whether every server answers PING.

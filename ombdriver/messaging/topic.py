@@ -6,6 +6,7 @@ Pure. Knows how a partition's stream is called and how Kafka's clients hash keys
 from dataclasses import dataclass, field
 
 from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.retention import Retention
 
 _MASK = 0xFFFFFFFF
 _M = 0x5BD1E995
@@ -24,6 +25,7 @@ class Topic:
         name: not empty, without braces.
         partitions: 1 or more. Changing it for a topic in use sends keys to other partitions than before.
         tags: the hash tag of each partition, in place of `name:p`.
+        retention: what is trimmed by producers of the topic level that say nothing else; None for nothing.
 
     Raises:
         AioRedisMQValueError: if one of them is not as said.
@@ -32,6 +34,7 @@ class Topic:
     name: str
     partitions: int = 1
     tags: tuple[str, ...] | None = field(default=None, repr=False)
+    retention: Retention | None = field(default=None, repr=False, compare=False, kw_only=True)
     keys: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -41,6 +44,8 @@ class Topic:
             )
         if not isinstance(self.partitions, int) or isinstance(self.partitions, bool) or self.partitions < 1:
             raise AioRedisMQValueError(f"topic {self.name!r}: partitions is {self.partitions!r}; give 1 or more")
+        if self.retention is not None and not isinstance(self.retention, Retention):
+            raise AioRedisMQValueError(f"topic {self.name!r}: retention is {self.retention!r}; give a Retention")
         if self.tags is None:
             keys = tuple(stream_key(self.name, p) for p in range(self.partitions))
         else:

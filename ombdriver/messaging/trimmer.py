@@ -1,6 +1,6 @@
 """Keeps streams trimmed in the background: what every group has acknowledged goes, and no more, save for a bound.
 
-The rules are those of `retention`; this looks, cuts and counts.
+The rules are those of `cutting`; this looks, cuts and counts.
 """
 
 import asyncio
@@ -12,11 +12,12 @@ from typing import Any, Self
 
 from redis.exceptions import RedisError
 
-from ombdriver.messaging import commands, retention
+from ombdriver.messaging import commands, cutting
 from ombdriver.messaging.commands import Key, Word
 from ombdriver.messaging.connection import Channels
+from ombdriver.messaging.cutting import Cut
+from ombdriver.messaging.entry_ids import Parts, parts_of, text_of
 from ombdriver.messaging.errors import AioRedisMQValueError, ClosedError
-from ombdriver.messaging.retention import Parts, cut, parts_of, text_of
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +50,8 @@ class AcknowledgedTrimmer:
     are bounds. Past a bound, what only groups without live consumers still need is removed, counted as `breached`, and
     told in the log with the names of stream and group. A group with a live consumer is never cut into.
 
-    A look that is out of date by the time of the cut is harmless, since what groups need only moves on. The exception:
-    a group that is set back (XGROUP SETID), or made at an older id, in that moment may miss what was cut.
+    Looking and cutting are one step on the server, so a group that is set back, or made at an older id, or whose dead
+    letters are redriven, finds all that stands at that moment.
 
     Args:
         channels: gives the connections.
@@ -85,9 +86,7 @@ class AcknowledgedTrimmer:
         if not self._streams:
             raise AioRedisMQValueError("no stream key was given; give at least one")
         self._every_s, self._maxlen, self._max_age_s = every_s, maxlen, max_age_s
-        self._mark = "~" if approximate else "="
-        self._dead_after_s = dead_after_s
-        self._done: dict[bytes, Parts] = {}
+        self._approximate, self._dead_after_ms = approximate, int(dead_after_s * 1000)
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -139,36 +138,33 @@ class AcknowledgedTrimmer:
             return 0
 
     async def _trim_one(self, channels: Channels, key: bytes) -> int:
-        needs = await retention.read_needs(channels.ask, key)
-        if not needs:
-            return 0
-        horizon = min(needs.values())
         removed = 0
-        if self._done.get(key) != horizon:
-            while lost := await self._cut(channels, key, horizon):  # the server bounds the work of one command
-                removed += lost
-            self._done[key] = horizon
-        chunk = CHUNK
+        while (done := await self._cut(channels, key)).removed:  # the server bounds the work of one command
+            removed += done.removed
+        if done.horizon is None:
+            return removed
+        horizon, chunk = parts_of(done.horizon), CHUNK
         while True:
             bound, more = await self._bound(channels, key, chunk)
             lost = 0
             if bound is not None and bound > horizon:
-                pinning = [group for group, first in needs.items() if first < bound]
-                found = cut(needs, await retention.read_dead(channels.ask, key, pinning, self._dead_after_s), bound)
-                if found is None:
+                done = await self._cut(channels, key, text_of(bound))
+                if not done.losing:
                     return removed
-                if lost := await self._cut(channels, key, found[0]):
+                if lost := done.removed:
                     removed += lost
-                    self._tell(key, lost, found[1])
+                    self._tell(key, lost, done.losing)
             if not lost and (not more or chunk >= LARGEST_CHUNK):
                 return removed
             if not lost:
                 chunk *= 2
 
-    async def _cut(self, channels: Channels, key: bytes, first: Parts) -> int:
-        removed = int(await channels.small(key, "XTRIM", key, "MINID", self._mark, text_of(first)))
-        self._streams[key].trimmed += removed
-        return removed
+    async def _cut(self, channels: Channels, key: bytes, bound: bytes = b"") -> Cut:
+        done = await cutting.cut(
+            channels, key, approximate=self._approximate, bound=bound, dead_after_ms=self._dead_after_ms
+        )
+        self._streams[key].trimmed += done.removed
+        return done
 
     def _tell(self, key: bytes, lost: int, groups: list[bytes]) -> None:
         self._streams[key].breached += lost

@@ -67,6 +67,7 @@ async def servers(request: pytest.FixtureRequest) -> AsyncIterator[ManagedServer
         (["`read: plain`"], "{read: plain}"),
         (["`ack: delete`"], "{ack: delete}"),
         (["`retention: acknowledged`"], "{retention: acknowledged}"),
+        (["`retention: acknowledged`"], "{retention: {acknowledged: true, maxlen: 100000, maxage: 1h}}"),
     ],
 )
 async def test_the_permissions_of_readme_are_enough(

@@ -94,9 +94,10 @@ class Course:
             async with asyncio.TaskGroup() as tasks:
                 runner = self._runner(client)
                 tasks.create_task(runner.run(signals=False))
-                for number in range(2):
-                    tasks.create_task(self._consume(client, f"consumer-{number}"))
-                tasks.create_task(self._every(1.0, lambda: self._keep_house(client, trimmer), self._handled))
+                for name in ("lasting", None):
+                    tasks.create_task(self._consume(client, name))
+                tasks.create_task(self._every(1.0, lambda: self._trim(trimmer), self._handled))
+                tasks.create_task(self._every(1.0, lambda: self._redrive(client), self._handled))
                 going = [
                     tasks.create_task(self._every(self.pace.cut_s, self._cut, self._published)),
                     tasks.create_task(self._every(self.pace.churn_s, self._come_and_go, self._published)),
@@ -183,8 +184,8 @@ class Course:
         if future.cancelled() or future.exception():
             self.events["not stored"] += 1
 
-    async def _consume(self, client: MQClient, name: str) -> None:
-        """Consumers of one name, one after the other: each finds what the one before had not handed out."""
+    async def _consume(self, client: MQClient, name: str | None) -> None:
+        """Consumers one after the other; what one had not handed out comes to the next one, or to the other member."""
         loop, tally = asyncio.get_running_loop(), self.tallies["consumers"]
         while not self._handled.is_set():
             with contextlib.suppress(RedisConnectionError):  # its connection was cut before it had begun
@@ -247,9 +248,10 @@ class Course:
                 (await producer.send(_value(number), key=_key(number))).add_done_callback(self._stored)
                 self.events["clients"] += 1
 
-    async def _keep_house(self, client: MQClient, trimmer: AcknowledgedTrimmer) -> None:
-        """One after the other: what is redriven in the very moment of a cut may be cut away, as operate.md says."""
+    async def _trim(self, trimmer: AcknowledgedTrimmer) -> None:
         self.events["trimmed"] += await trimmer.trim()
+
+    async def _redrive(self, client: MQClient) -> None:
         with contextlib.suppress(RedisConnectionError):  # the next time
             self.events["redriven"] += await client.dead_letters(TOPIC).redrive("runner")
 

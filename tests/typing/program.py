@@ -135,3 +135,4 @@ def test(topic: Topic) -> None:
         assert_type(server, LocalServer)
         assert_type(server.url, str)
     assert_type(topic.partition_of("k"), int)
+    assert_type(Topic("t", 4, retention=Retention(acknowledged=True)).retention, Retention | None)

@@ -70,8 +70,10 @@ NEVER_REACHES = {
     # The server's side of the Runner knows neither who reads nor who handles.
     "messaging.topics.scripts": {"messaging.topics.consumer", "messaging.topics.session"},
     "messaging.topics.reclaiming": {"messaging.topics.session", "messaging.topics.custody"},
+    "messaging.topics.burial": {"messaging.topics.session", "messaging.topics.custody"},
     "messaging.topics.dead_letters": {"messaging.topics.session", "messaging.topics.custody"},
     "messaging.topics.janitor": {"messaging.topics.session", "messaging.topics.custody"},
+    "messaging.topics.upkeep": {"messaging.topics.session", "messaging.topics.consumer"},
     "messaging.topics.delayed": {"messaging.topics.session", "messaging.topics.custody"},
     "messaging.topics.consumer": {"messaging.topics.runner", "messaging.topics.custody"},
     "messaging.topics.*": {"messaging.client", "messaging.group_consumer"},
@@ -168,8 +170,10 @@ PURE = (
     "bench.servers.topology bench.spans bench.staffing bench.steadiness bench.stream_sums bench.text bench.thinning "
     "bench.targets bench.thresholds bench.trimming bench.verdict "
     "bench.window bench.worker_figures exits messaging.balance "
-    "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic messaging.topics.bounds "
-    "messaging.topics.codec messaging.topics.consumer_statistics messaging.topics.idempotence messaging.topics.keys "
+    "messaging.entry_ids messaging.retention "
+    "messaging.refusals messaging.replies messaging.seeds messaging.slots messaging.topic "
+    "messaging.topics.codec messaging.topics.consumer_settings messaging.topics.consumer_statistics "
+    "messaging.topics.idempotence messaging.topics.keys "
     "messaging.topics.lanes messaging.topics.packing messaging.topics.positions messaging.topics.record "
     "messaging.topics.retry messaging.topics.runner_statistics messaging.topics.sent messaging.topics.settings "
     "messaging.topics.transaction"

@@ -69,7 +69,12 @@ class Accumulator:
     def close_open(self) -> None:
         """The batch that messages are added to takes no more, and is due."""
         if self._open is not None:
+            self._close()
+            self._schedule()
+
+    def _close(self) -> None:
+        """The open batch takes no more; who calls this sends it."""
+        if self._open is not None:
             self._ready.append(self._open)
             self._open = None
             self._shared.closed(self.partition)
-            self._schedule()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ombdriver.messaging.commands import Word
+from ombdriver.messaging.errors import OutcomeUnknownError
 from ombdriver.messaging.topics.sent import RecordMetadata
 
 Answer = bytes | Exception | None
@@ -112,13 +113,31 @@ class Batch:
     def keep(self, which: Sequence[int]) -> tuple[int, int]:
         """Leaves only those messages in it; gives how many went, and their bytes."""
         before, size = len(self), self.size
-        if len(which) < before:
+        if not which:
+            self.bodies, self.counts, self.futures, self.times, self.size = [], [], [], [], 0
+        elif len(which) < before:
             self.bodies = [self.bodies[i] for i in which]
             self.counts = [self.counts[i] for i in which]
             self.futures = [self.futures[i] for i in which]
             self.times = [self.times[i] for i in which]
             self.size = sum(map(len, self.bodies))
         return before - len(self), size - self.size
+
+    def drop_unwanted(self) -> tuple[int, int]:
+        """Leaves out messages that nobody waits for any more, unless it may be stored already; gives as `keep`."""
+        if self.unknown is None:
+            wanted = [at for at, future in enumerate(self.futures) if not future.done()]
+            return self.keep(wanted) if len(wanted) < len(self) else (0, 0)
+        return self.keep([]) if self.is_over else (0, 0)
+
+    def outcome(self, error: Exception) -> Exception:
+        """What `error` is to callers: what may have been stored is told as such, whatever came after."""
+        unknown = self.unknown
+        if unknown is None or isinstance(error, OutcomeUnknownError):
+            return error
+        told = OutcomeUnknownError(f"{unknown}; it could not be sent again: {error}")
+        told.__cause__ = error
+        return told
 
     def watch(self) -> "asyncio.Future[None]":
         """A future that is done when every caller has an answer."""

@@ -6,15 +6,16 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import TracebackType
-from typing import Generic, Self, TypedDict, TypeVar
+from typing import Generic, Self, TypeVar
 from uuid import uuid4
 
 from ombdriver.messaging import commands
 from ombdriver.messaging.connection import Channels
-from ombdriver.messaging.errors import AioRedisMQValueError, ClosedError
+from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics import joining, lag
 from ombdriver.messaging.topics.codec import Codec
+from ombdriver.messaging.topics.consumer_settings import ConsumerSettings
 from ombdriver.messaging.topics.consumer_statistics import ConsumerStatistics
 from ombdriver.messaging.topics.inbox import Inbox
 from ombdriver.messaging.topics.member import Counts, Member
@@ -26,15 +27,6 @@ from ombdriver.messaging.topics.session import Session
 Value = TypeVar("Value")
 
 
-class ConsumerOptions(TypedDict, total=False):
-    """The options of `MQClient.consumer` by name; `Consumer` says what they are."""
-
-    start: Position
-    prefetch: int
-    visibility_timeout_ms: int
-    block_ms: int
-
-
 class Consumer(Generic[Value]):
     """Reads a topic as a member of a group: each message goes to one member, until it is acknowledged.
 
@@ -42,8 +34,9 @@ class Consumer(Generic[Value]):
     Every message is delivered at least once: after a crash, a lost connection, a failover, it comes again unless its
     acknowledgement was answered. What comes again is in `Message.delivery_count`.
 
-    A message that was handed out stays with this consumer until it is settled, however long that takes, as far as it
-    alone is concerned; who takes over stale messages may have it after the visibility time-out (see `in_progress`).
+    A message that was handed out stays with this consumer until it is settled, however long that takes: its hold on
+    what it has is renewed as long as its event loop runs and reaches the server. What members leave that die, or are
+    closed, is taken over by the others of the group after the visibility time-out, or at once.
 
     Args:
         channels: gives the connections of the client.
@@ -52,11 +45,8 @@ class Consumer(Generic[Value]):
         name: of this member, used by one consumer at a time; None for one that nobody else has, which is removed from
             the group by closing, unless messages are pending for it.
         codec: makes values of bytes.
-        start: where the group starts if it is made: see `positions.Position`.
-        prefetch: how many messages may be buffered that are not handed out: at least one for each partition, and no
-            more than about 16 MiB.
-        visibility_timeout_ms: after so long without a sign of life a message may be taken over by other members.
-        block_ms: how long a read waits on the server.
+        settings: see `ConsumerSettings`.
+        upkeep: renew the hold, and take over what others left; a runner does so by itself.
 
     Attributes:
         topic: as given.
@@ -76,22 +66,15 @@ class Consumer(Generic[Value]):
         name: str | None = None,
         *,
         codec: Codec[Value],
-        start: Position = "earliest",
-        prefetch: int = 256,
-        visibility_timeout_ms: int = 30_000,
-        block_ms: int = 2_000,
+        settings: ConsumerSettings,
+        upkeep: bool = True,
     ) -> None:
         self.topic = Topic(topic) if isinstance(topic, str) else topic
         self.group, self._is_passing = group, name is None
         self.name = name if name is not None else f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         self.codec = codec
-        self._start_id = id_of(start)
-        for what, number in (("prefetch", prefetch), ("visibility_timeout_ms", visibility_timeout_ms)):
-            if commands.number(what, number, 1) is None:
-                raise AioRedisMQValueError(f"{what} is None; give a whole number of 1 or more")
-        if not isinstance(block_ms, int) or block_ms < 1:
-            raise AioRedisMQValueError(f"block_ms is {block_ms!r}; give milliseconds, 1 or more")
-        self._prefetch, self._block_ms, self._visibility_ms = prefetch, block_ms, visibility_timeout_ms
+        self._settings = settings
+        self._upkeep = upkeep
         self._names = commands.key_bytes(group, "group"), commands.key_bytes(self.name, "name")
         self._find_channels = channels
         self._partitions = [Partition(number, key) for number, key in enumerate(self.topic.keys)]
@@ -119,10 +102,12 @@ class Consumer(Generic[Value]):
             return
         channels = self._find_channels()
         await channels.ready_for(self._partitions[0].key)
-        member = Member(channels, *self._names, self._is_passing, self._visibility_ms, self._counts)
-        await joining.join(member, self._partitions, self._start_id)
+        member = Member(channels, *self._names, self._is_passing, self._settings.visibility_timeout_ms, self._counts)
+        await joining.join(member, self._partitions, id_of(self._settings.start))
         if self._session is None and self._closing is None:  # not started or closed meanwhile
-            self._session = Session(member, self._partitions, self._inbox, self.codec, self._prefetch, self._block_ms)
+            self._session = Session(
+                member, self._partitions, self._inbox, self.codec, self._settings, upkeep=self._upkeep
+            )
 
     async def close(self) -> None:
         """Stops reading, gives back what was not handed out, sends the acknowledgements, and waits for their answers.
@@ -276,8 +261,11 @@ class Consumer(Generic[Value]):
 
     def statistics(self) -> ConsumerStatistics:
         """The figures of this moment."""
+        figures = asdict(self._counts)
+        if self._session is not None:
+            figures["deleted"] += self._session.deleted
         return ConsumerStatistics(
-            **asdict(self._counts),
+            **figures,
             buffered=self._inbox.buffered + sum(len(each.aside) for each in self._partitions),
             held=sum(len(each.held) for each in self._partitions),
             unanswered=self._session.acks.waiting if self._session else 0,

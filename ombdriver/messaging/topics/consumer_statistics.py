@@ -18,6 +18,8 @@ class ConsumerStatistics:
         rejected: put into the dead letters.
         deleted: acknowledged because their content was trimmed or deleted while they were pending.
         given_back: buffered when the consumer was closed, and left to others.
+        reclaimed: taken over from members that died, or let go of them; a runner counts its own.
+        lost: another member took them over from this one, since it could not renew its hold; a runner counts its own.
         groups_made: how often the group was gone and was made again.
         reconnects: connections for reading made after the first; where reads are polled, those whose reply was lost.
         faults: errors that were no lost connections.
@@ -36,6 +38,8 @@ class ConsumerStatistics:
     rejected: int
     deleted: int
     given_back: int
+    reclaimed: int
+    lost: int
     groups_made: int
     reconnects: int
     faults: int

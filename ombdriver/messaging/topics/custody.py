@@ -6,10 +6,9 @@ Stands on the session of a consumer, which knows the ids of all that is held, it
 import asyncio
 from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
-from enum import Enum
 from typing import Any
 
-from ombdriver.messaging.retention import parts_of
+from ombdriver.messaging.entry_ids import parts_of
 from ombdriver.messaging.topics import own
 from ombdriver.messaging.topics.lanes import Lanes
 from ombdriver.messaging.topics.leases import Claimed
@@ -17,49 +16,11 @@ from ombdriver.messaging.topics.message import LOST, Message
 from ombdriver.messaging.topics.partition import Partition
 from ombdriver.messaging.topics.record import KEY
 from ombdriver.messaging.topics.session import Session
+from ombdriver.messaging.topics.work import BEGUN, COUNTED, UNCOUNTED, State, Work
 
+_NO_RANK = (0, 0)
 SUSPECTS = "suspects"
 """The lane of messages that were begun more than once and never came to an end: one of them may kill its process."""
-
-
-class State(Enum):
-    """How far a delivery is."""
-
-    UNCOUNTED = "it is to be counted when it begins"
-    COUNTED = "the server has counted it, and it has not begun"
-    BEGUN = "the handler has it, or had it"
-
-
-COUNTED, UNCOUNTED, BEGUN = State.COUNTED, State.UNCOUNTED, State.BEGUN
-_NO_RANK = (0, 0)
-
-
-class Work:
-    """One message in hand. Every message gets one, so what is the same for most is kept by the class.
-
-    Attributes:
-        message: what the handler is given.
-        lane: see `lanes.Laned`.
-        rank: see `lanes.Laned`.
-        state: of its delivery.
-        taken_over: it was not read but reclaimed, or was due.
-        busy: a handler has it, or what comes before and after is done with it.
-        reason: why it was given up, once it was; until the server has taken that in.
-        error: what its last failure said.
-        timer: of its retry.
-    """
-
-    taken_over = False
-    busy = False
-    reason: str | None = None
-    error = ""
-    timer: asyncio.TimerHandle | None = None
-
-    def __init__(self, message: Message[Any], lane: Hashable | None, rank: tuple[int, int], state: State) -> None:
-        self.message, self.lane, self.rank, self.state = message, lane, rank, state
-
-    def __repr__(self) -> str:
-        return f"<Work {self.message!r} {self.state.name}{' busy' if self.busy else ''}>"
 
 
 class Custody:
@@ -150,8 +111,7 @@ class Custody:
             if partition.knows(each.id):
                 continue
             message: Message[Any] = Message(self._session.settler, partition, each.id, each.fields, each.deliveries)
-            partition.held.add(each.id)
-            partition.nacked.discard(each.id)
+            partition.hold([each.id])
             lane = self._lane(message) if self._by_key else None
             if lane is None and each.deliveries > 1 and not failed:
                 lane = SUSPECTS

@@ -1,9 +1,4 @@
-"""Dead letters: messages that were given up, kept in a stream beside their partition's; sent again, or thrown away.
-
-A dead letter has the original fields, and `x-stream`, `x-id`, `x-group`, `x-consumer`, `x-deliveries`, `x-error` and
-`x-time` (ms, by the server's clock). It lies in `{t:p}:dlq`, in the slot of the stream, so that one script moves it:
-there is no moment in which it is in both places, or in none.
-"""
+"""Dead letters: messages that were given up (`burial`); looked at, sent again, or thrown away."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,39 +7,18 @@ from ombdriver.messaging.commands import Key, key_bytes, number
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics.keys import helper_key
-from ombdriver.messaging.topics.member import Member
-from ombdriver.messaging.topics.partition import Partition
 from ombdriver.messaging.topics.record import Record, record_of
 from ombdriver.messaging.topics.scripts import Script
 
-ERROR_CHARACTERS = 2_000
-"""Of an error's text so many are kept."""
 CHUNK = 100
 """Dead letters that one script moves."""
-
-_BURY = Script("""
-local row = held(ARGV[3])
-if not row or row[2] ~= ARGV[2] then return 0 end
-local letter = fields(ARGV[3])
-if letter then
-  local more = {'x-stream', KEYS[1], 'x-id', ARGV[3], 'x-group', ARGV[1], 'x-consumer', ARGV[2],
-    'x-deliveries', row[4], 'x-error', ARGV[4], 'x-time', string.format('%.0f', now())}
-  for _, word in ipairs(more) do letter[#letter + 1] = word end
-  if ARGV[5] == '' then
-    redis.call('XADD', KEYS[2], '*', unpack(letter))
-  else
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', unpack(letter))
-  end
-end
-redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
-return letter and 1 or 2
-""")
 
 _REDRIVE = Script("""
 local own = {['x-stream'] = 1, ['x-id'] = 1, ['x-group'] = 1, ['x-consumer'] = 1, ['x-deliveries'] = 1,
   ['x-error'] = 1, ['x-time'] = 1}
 local rows = redis.call('XRANGE', KEYS[2], ARGV[2], ARGV[3], 'COUNT', ARGV[4])
 local moved = 0
+redis.call('XDEL', KEYS[2], '0-0')  -- whoever may not do this is told before anything is sent
 for _, row in ipairs(rows) do
   local entry, told = {}, {}
   for i = 1, #row[2], 2 do
@@ -57,12 +31,12 @@ for _, row in ipairs(rows) do
   end
   if ARGV[1] == '' or told['x-group'] == ARGV[1] then
     local group, id = told['x-group'], told['x-id']
-    local back = group and id and fields(id) and redis.pcall('XPENDING', KEYS[1], group, id, id, 1)
-    if back and not back.err and not back[1] then
-      back = redis.pcall(
-        'XCLAIM', KEYS[1], group, ARGV[6], 0, id, 'IDLE', ARGV[5], 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
+    local pending = group and id and fields(id) and attempt('XPENDING', KEYS[1], group, id, id, 1)
+    if not pending then
+      if #entry > 0 then redis.call('XADD', KEYS[1], '*', unpack(entry)) end
+    elseif not pending[1] then
+      redis.call('XCLAIM', KEYS[1], group, ARGV[6], 0, id, 'IDLE', ARGV[5], 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
     end
-    if (not back or back.err) and #entry > 0 then redis.call('XADD', KEYS[1], '*', unpack(entry)) end
     redis.call('XDEL', KEYS[2], row[1])
     moved = moved + 1
   end
@@ -74,23 +48,6 @@ REDRIVEN = b"redriven"
 """The consumer for which a redriven entry is pending until somebody reclaims it."""
 IDLE_MS = 7 * 24 * 3600 * 1000
 """How long a redriven entry says that nobody has looked at it: longer than any visibility time-out."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetterPolicy:
-    """What becomes of messages that are given up: they go to `{t:p}:dlq`, beside the stream of their partition.
-
-    Attributes:
-        maxlen: keep about so many dead letters per partition, the newest; None keeps all.
-
-    Raises:
-        AioRedisMQValueError: if `maxlen` is not None or 1 or more.
-    """
-
-    maxlen: int | None = None
-
-    def __post_init__(self) -> None:
-        number("maxlen", self.maxlen, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +75,6 @@ class DeadLetter:
     error: str
     time_ms: int
     record: Record
-
-
-async def bury(member: Member, partition: Partition, entry_id: bytes, error: str, policy: DeadLetterPolicy) -> bool:
-    """Moves an entry to the dead letters and acknowledges it; False if it is no longer this member's.
-
-    An entry whose content was trimmed or deleted is only acknowledged.
-    """
-    told = error[:ERROR_CHARACTERS].encode("utf-8", "surrogateescape")
-    most = "" if policy.maxlen is None else policy.maxlen
-    return bool(await _BURY.run_for(member, [partition.key, helper_key(partition.key, "dlq")], entry_id, told, most))
 
 
 class DeadLetters:
@@ -175,16 +122,14 @@ class DeadLetters:
         count of 0: no other group hears of it. One whose message was trimmed, or whose group is gone, is sent anew, to
         all groups. One whose message is pending for its group already, since the group was set back, is only removed.
 
-        A trimming that was decided before, and is carried out after, may take a message that became pending again:
-        don't redrive in the middle of a round of `MQClient.keep_trimmed`.
-
         Args:
             group: only those that this group gave up; None for all.
             count: so many at most; None for all that there are at the start.
 
         Raises:
             AioRedisMQValueError: if an argument can't be.
-            redis.exceptions.RedisError: as `count`; some may have been sent by then, none of them twice.
+            redis.exceptions.RedisError: as `count`; some may have been sent by then, none of them twice. What the user
+                may not do is no reason to send one anew: it stays.
         """
         number("count", count, 1)
         name = b"" if group is None else key_bytes(group, "group")

@@ -9,12 +9,13 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from ombdriver.messaging.errors import ClosedError
-from ombdriver.messaging.topics import dead_letters, leases, postponing
-from ombdriver.messaging.topics.custody import BEGUN, COUNTED, SUSPECTS, UNCOUNTED, Custody, Work
-from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy
+from ombdriver.messaging.topics import burial, leases, postponing
+from ombdriver.messaging.topics.burial import DeadLetterPolicy
+from ombdriver.messaging.topics.custody import SUSPECTS, Custody
 from ombdriver.messaging.topics.message import GIVEN_BACK, LOST, REJECTED, Message
 from ombdriver.messaging.topics.retry import RetryPolicy
 from ombdriver.messaging.topics.session import Session
+from ombdriver.messaging.topics.work import BEGUN, COUNTED, UNCOUNTED, Work
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ class Handling:
             message.ack()
         else:
             partition, entry_id = message._partition, message._entry_id
-            if await dead_letters.bury(self._member, partition, entry_id, reason, self._dead_letter):
+            if await burial.bury(self._member, partition, entry_id, reason, self._dead_letter):
                 logger.error("%r was given up, and is among the dead letters: %s", message, reason)
                 self.outcomes.dead_lettered += 1
             self._settler._settle(message, REJECTED)

@@ -128,6 +128,17 @@ class Inbox:
         if self.ready:
             self._wake()
 
+    def drop(self, partition: Partition, entry_id: bytes) -> None:
+        """Takes one message out, if it is here."""
+        for waiting in (self._buffer, partition.aside):
+            for message in waiting:
+                if message._entry_id == entry_id and message._partition is partition:
+                    waiting.remove(message)
+                    if waiting is self._buffer:
+                        partition.room.buffered -= 1
+                        partition.room.changed.set()
+                    return
+
     def withdraw(self, partition: Partition) -> list[Message[Any]]:
         """Takes what is buffered of a partition out again."""
         mine = [message for message in self._buffer if message._partition is partition]

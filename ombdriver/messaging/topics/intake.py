@@ -46,8 +46,7 @@ class Intake:
         counts.deleted += len(taken.gone)
         for entry_id in taken.gone:
             self.acknowledge(partition, entry_id)
-        partition.held.update(ids)
-        partition.nacked.difference_update(ids)
+        partition.hold(ids)
         if ids:
             again = zip(taken.entries, taken.deliveries, strict=True)
             self._inbox.accept(

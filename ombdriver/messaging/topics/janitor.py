@@ -9,10 +9,8 @@ from ombdriver.messaging.topics.partition import Partition
 from ombdriver.messaging.topics.scripts import Script
 
 _REMOVE = Script("""
-local rows = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
 local removed = {}
-if rows.err then return removed end
-for _, row in ipairs(rows) do
+for _, row in ipairs(attempt('XINFO', 'CONSUMERS', KEYS[1], ARGV[1]) or {}) do
   local consumer = {}
   for i = 1, #row, 2 do consumer[row[i]] = row[i + 1] end
   if consumer.name ~= ARGV[2] and consumer.pending == 0 and consumer.idle >= tonumber(ARGV[3]) then

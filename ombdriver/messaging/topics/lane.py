@@ -77,7 +77,7 @@ class Lane(Accumulator):
         if self._flying is not None or self._is_held:
             return
         if not self._ready and not self._linger_s:
-            self.close_open()
+            self._close()
         while self._ready and self._is_dropped(self._ready[0]):
             self._ready.popleft()
         if not self._ready:
@@ -95,11 +95,8 @@ class Lane(Accumulator):
             self._failed(error)
 
     def _is_dropped(self, batch: Batch) -> bool:
-        """Leaves out messages that nobody waits for any more; never of a batch that may be stored already."""
-        if batch.unknown is None:
-            self._give(*batch.keep([at for at, future in enumerate(batch.futures) if not future.done()]))
-        elif batch.is_over:
-            self._give(*batch.keep([]))
+        """Leaves out what nobody waits for any more; whether nothing is left."""
+        self._give(*batch.drop_unwanted())
         if batch.bodies:
             return False
         batch.tell()
@@ -222,12 +219,8 @@ class Lane(Accumulator):
     # -- ends ------------------------------------------------------------------------------------------------------
 
     def _fail(self, batch: Batch, error: Exception) -> None:
-        """Ends a batch; what may have been stored is told as such, whatever came after."""
-        unknown = batch.unknown
-        if unknown is not None and not isinstance(error, OutcomeUnknownError):
-            error, why = OutcomeUnknownError(f"{unknown}; it could not be sent again: {error}"), error
-            error.__cause__ = why
-        self._shared.counts.failed += batch.fail(error)
+        """Ends a batch."""
+        self._shared.counts.failed += batch.fail(batch.outcome(error))
         self._give(*batch.keep([]))
         batch.tell()
 

@@ -22,6 +22,8 @@ class Counts:
     rejected: int = 0
     deleted: int = 0
     given_back: int = 0
+    reclaimed: int = 0
+    lost: int = 0
     groups_made: int = 0
     reconnects: int = 0
     faults: int = 0

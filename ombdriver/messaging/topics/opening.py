@@ -6,7 +6,8 @@ from ombdriver.messaging.commands import Key, key_bytes
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics.codec import BytesCodec, Codec, Value
-from ombdriver.messaging.topics.consumer import Consumer, ConsumerOptions
+from ombdriver.messaging.topics.consumer import Consumer
+from ombdriver.messaging.topics.consumer_settings import ConsumerOptions, ConsumerSettings
 from ombdriver.messaging.topics.dead_letters import DeadLetters
 from ombdriver.messaging.topics.delayed import DelayedMessages
 from ombdriver.messaging.topics.lag import Lag, onlooker, read_lags
@@ -76,9 +77,11 @@ class TopicLevel:
         """A member of a group on all partitions of a topic: `async with client.consumer("orders", "billing") as c:`.
 
         `topic` is a `Topic`, or the name of one with a single partition; values are bytes without a `codec`. All
-        arguments and errors are those of `Consumer`. Close it before this client.
+        arguments and errors are those of `Consumer` and `ConsumerSettings`. Close it before this client.
         """
-        return Consumer(self._channels, topic, group, name, codec=BytesCodec() if codec is None else codec, **options)
+        settings = ConsumerSettings(**options)
+        codec = BytesCodec() if codec is None else codec
+        return Consumer(self._channels, topic, group, name, codec=codec, settings=settings)
 
     @overload
     def runner(

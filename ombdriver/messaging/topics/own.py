@@ -80,7 +80,11 @@ async def pending(member: Member, partition: Partition, after: bytes | None, cou
 async def take(member: Member, partition: Partition, ids: Sequence[bytes]) -> Taken:
     """Delivers those of `ids`, `AT_ONCE` at most, to the member once more that are pending for it."""
     key = partition.key
-    mine, times, found = await member.ask(key, "EVAL", _TAKE, 1, key, member.group, member.name, *ids)
+    partition.taking.update(ids)
+    try:
+        mine, times, found = await member.ask(key, "EVAL", _TAKE, 1, key, member.group, member.name, *ids)
+    finally:
+        partition.taking.difference_update(ids)
     before = dict(zip(mine, times, strict=True))
     entries = [entry for entry in found if entry is not None and entry[1]]  # None for what is gone, before Redis 7
     there = {entry[0] for entry in entries}

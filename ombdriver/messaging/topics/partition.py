@@ -1,8 +1,10 @@
 """What a consumer knows of one partition: which of its entries it has, and how far it was given them. No I/O."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from ombdriver.messaging.topics.positions import is_after
 
 if TYPE_CHECKING:
     from ombdriver.messaging.topics.message import Message
@@ -60,6 +62,7 @@ class Partition:
     Attributes:
         key: the stream's key as bytes.
         held: ids of messages that are buffered or handed out, and not settled.
+        taking: ids that are being taken again at this moment, so that a replay and a sweep don't both count them.
         nacked: ids given back by `nack` that come again here, in so far as nobody else takes them.
         noted: acknowledged, and not sent yet.
         sent: batches of acknowledgements that were sent and are not answered.
@@ -83,11 +86,13 @@ class Partition:
         "room",
         "sent",
         "stream",
+        "taking",
     )
 
     def __init__(self, number: int, stream: str) -> None:
         self.number, self.stream, self.key = number, stream, stream.encode()
         self.held: set[bytes] = set()
+        self.taking: set[bytes] = set()
         self.nacked: set[bytes] = set()
         self.noted: list[bytes] = []
         self.sent: list[list[bytes]] = []
@@ -99,13 +104,22 @@ class Partition:
     def __repr__(self) -> str:
         return f"<Partition {self.stream} held={len(self.held)}{' paused' if self.paused else ''}>"
 
+    def hold(self, ids: Sequence[bytes]) -> None:
+        """Notes ids that were pending before, and are held now."""
+        self.held.update(ids)
+        self.nacked.difference_update(ids)
+        for each in ids:
+            if is_after(each, self.highest):
+                self.highest = each
+
     def is_acknowledged(self, entry_id: bytes) -> bool:
         """Whether it was acknowledged here and the server has not answered yet."""
         return entry_id in self.noted or any(entry_id in batch for batch in self.sent)
 
     def knows(self, entry_id: bytes) -> bool:
         """Whether a pending entry of this member is none that got lost: it is here, or waits to come again."""
-        return entry_id in self.held or entry_id in self.nacked or self.is_acknowledged(entry_id)
+        known = entry_id in self.held or entry_id in self.nacked or entry_id in self.taking
+        return known or self.is_acknowledged(entry_id)
 
     def unknown(self, ids: Iterable[bytes]) -> list[bytes]:
         """Those of `ids` that are not known."""

@@ -6,8 +6,8 @@ Apart from what its members read, which is always what nobody in the group was g
 import re
 from datetime import UTC, datetime, timedelta
 
+from ombdriver.messaging.entry_ids import parts_of, text_of
 from ombdriver.messaging.errors import AioRedisMQValueError
-from ombdriver.messaging.retention import parts_of, text_of
 
 Position = str | bytes | datetime
 """`earliest`, `latest`, an id (what comes after it), or a time with its zone (what was stored from then on)."""

@@ -1,15 +1,14 @@
 """`Producer`: sends values to a topic, in batches that make themselves, and tells each caller what became of its."""
 
 import asyncio
-import random
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Generic, Self
 
 from ombdriver.messaging.connection import Channels
-from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, ClosedError
-from ombdriver.messaging.topic import Partitioner, Topic
+from ombdriver.messaging.errors import AioRedisMQException, ClosedError
+from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics.batch import Form
 from ombdriver.messaging.topics.buffer import Buffer
 from ombdriver.messaging.topics.codec import Codec, Value
@@ -20,7 +19,9 @@ from ombdriver.messaging.topics.packing import body_of
 from ombdriver.messaging.topics.sent import Counts, ProducerStatistics, RecordMetadata
 from ombdriver.messaging.topics.settings import ProducerSettings
 from ombdriver.messaging.topics.shared import Shared
+from ombdriver.messaging.topics.sticky import StickyPartitioner
 from ombdriver.messaging.topics.transaction import Transaction
+from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 
 SLACK_MS = 60_000
 """An idempotent batch is remembered for twice the time in which it may be sent again, and so much longer."""
@@ -56,14 +57,14 @@ class Producer(Generic[Value]):
         self.topic = topic if isinstance(topic, Topic) else Topic(topic)
         self._channels = channels
         self._encode = codec.encode
-        self._settings = settings
-        self._partitioner = Partitioner(self.topic)
-        self._sticky = random.randrange(self.topic.partitions)
+        self._settings = settings = settings.on(self.topic)
+        self._partitioner = StickyPartitioner(self.topic)
         self._buffer = Buffer(settings.buffer_messages, settings.buffer_bytes)
         self._block_s = None if settings.max_block_ms is None else settings.max_block_ms / 1000
         self._timeout_s = settings.delivery_timeout_ms / 1000
         self._lanes: list[Lane] = []
         self._shared: Shared | None = None
+        self._trimmer: AcknowledgedTrimmer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -90,6 +91,15 @@ class Producer(Generic[Value]):
                 self.topic.name, channels, self._settings, self._buffer, self._watch, self._rotate
             )
             self._lanes = [Lane(p, key, self._form(key), shared) for p, key in enumerate(self.topic.keys)]
+            if (kept := self._settings.retention) is not None and kept.acknowledged:
+                self._trimmer = AcknowledgedTrimmer(
+                    self._channels,
+                    self.topic.keys,
+                    maxlen=kept.max_length,
+                    max_age_s=kept.max_age_s,
+                    approximate=not kept.exact,
+                )
+                await self._trimmer.__aenter__()
         return self
 
     def _form(self, stream: str) -> Form:
@@ -111,6 +121,8 @@ class Producer(Generic[Value]):
             self._timer.cancel()
         for lane in self._lanes:
             lane.stop()
+        if self._trimmer is not None:
+            await self._trimmer.aclose()
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -145,11 +157,11 @@ class Producer(Generic[Value]):
             Exception: what the codec raises.
         """
         if key is not None or partition is not None:
-            key = self._check(key, partition)
+            key = self._partitioner.check(key, partition)
         body, count = body_of(self._encode(value), key, headers)
         if not self._lanes or not self._buffer.take(1, len(body)):
             await self._wait(1, len(body))
-        return self._lane(key, partition).add(body, count)
+        return self._lanes[self._partitioner.pick(key, partition)].add(body, count)
 
     async def send_and_wait(
         self,
@@ -172,12 +184,12 @@ class Producer(Generic[Value]):
 
         Args and errors are those of `send`; together they have to fit into the buffer.
         """
-        key = self._check(key, partition)
+        key = self._partitioner.check(key, partition)
         bodies = [body_of(self._encode(value), key, headers) for value in values]
         size = sum([len(body) for body, _ in bodies])
         if not self._lanes or not self._buffer.take(len(bodies), size):
             await self._wait(len(bodies), size)
-        lane = self._lane(key, partition)
+        lane = self._lanes[self._partitioner.pick(key, partition)]
         return [lane.add(body, count) for body, count in bodies]
 
     async def flush(self) -> None:
@@ -210,16 +222,6 @@ class Producer(Generic[Value]):
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
-    def _check(self, key: str | bytes | None, partition: int | None) -> bytes | None:
-        """The key as bytes."""
-        if partition is not None:
-            self.topic.key(partition)
-        if key is None or isinstance(key, bytes):
-            return key
-        if not isinstance(key, str):
-            raise AioRedisMQValueError(f"a key is str or bytes, not {type(key).__name__}")
-        return key.encode()
-
     async def _wait(self, messages: int, size: int) -> None:
         if self._closed:
             raise _closed()
@@ -229,18 +231,8 @@ class Producer(Generic[Value]):
             lane.close_open()
         await self._buffer.wait(messages, size, self._block_s)
 
-    def _lane(self, key: bytes | None, partition: int | None) -> Lane:
-        if partition is None:
-            partition = self._sticky if key is None else self._partitioner.pick(key)
-        return self._lanes[partition]
-
     def _rotate(self, partition: int) -> None:
-        """A batch is closed, or stuck: messages without a key go to the next partition that is not."""
-        if partition == self._sticky and len(self._lanes) > 1:
-            following = [*self._lanes[partition + 1 :], *self._lanes[:partition]]
-            self._sticky = next(
-                (lane.partition for lane in following if not lane.is_stuck), (partition + 1) % len(self._lanes)
-            )
+        self._partitioner.rotate(partition, self._lanes)
 
     def _watch(self) -> None:
         """Has the time-out of the oldest message looked at in time; later ones are looked at then."""

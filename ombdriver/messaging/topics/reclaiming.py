@@ -47,6 +47,11 @@ return {reply[1], found, gone}
 """)
 
 
+_RELEASE = Script("""
+if redis.call('GET', KEYS[2]) == ARGV[2] then redis.call('DEL', KEYS[2]) end
+""")
+
+
 @dataclass(slots=True)
 class ReclaimStatistics:
     """What sweeps have done.
@@ -70,7 +75,7 @@ class Reclaimer:
 
     Args:
         member: for whom.
-        room: waits until this member can take more, and gives how many.
+        room: waits until this member can take more, and gives how many; 0 to leave the partition.
         accept: is given what was taken of a partition.
         lease_ms: for how long after a step nobody else of the group sweeps that partition; None for an eighth of the
             visibility time-out.
@@ -81,7 +86,7 @@ class Reclaimer:
         member: Member,
         *,
         room: Callable[[], Awaitable[int]],
-        accept: Callable[[Partition, list[Claimed]], None],
+        accept: Callable[[Partition, list[Claimed]], Awaitable[None]],
         lease_ms: int | None = None,
     ) -> None:
         self._member = member
@@ -93,14 +98,21 @@ class Reclaimer:
     async def sweep(self, partitions: Iterable[Partition]) -> None:
         """One round over partitions, each from where the last round of it stopped."""
         for partition in partitions:
-            while await self._step(partition, min(COUNT, await self._room())):
+            while (room := await self._room()) and await self._step(partition, min(COUNT, room)):
                 pass
+
+    async def release(self) -> None:
+        """Lets others of the group sweep at once what this member has swept."""
+        for partition in self._cursors:
+            await _RELEASE.run_for(self._member, (partition.key, self._lease(partition)))
+
+    def _lease(self, partition: Partition) -> bytes:
+        return helper_key(partition.key, "sweep", self._member.group.decode())
 
     async def _step(self, partition: Partition, count: int) -> bool:
         """Claims up to `count` entries of one partition; whether there may be more to take now."""
         member = self._member
-        sweeper = helper_key(partition.key, "sweep", member.group.decode())
-        keys = (partition.key, sweeper, delayed_key(member, partition))
+        keys = (partition.key, self._lease(partition), delayed_key(member, partition))
         cursor = self._cursors.get(partition, START)
         arguments = (member.visibility_ms, cursor, count, self._lease_ms, ASIDE)
         try:
@@ -118,5 +130,5 @@ class Reclaimer:
         if gone:
             logger.warning("%s: %d pending entries were gone from it, and are acknowledged", partition.stream, gone)
         if rows:
-            self._accept(partition, [Claimed(*row) for row in rows])
+            await self._accept(partition, [Claimed(*row) for row in rows])
         return self._cursors[partition] != START

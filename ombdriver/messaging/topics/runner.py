@@ -12,6 +12,7 @@ from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError
 from ombdriver.messaging.topic import Topic
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer import Consumer
+from ombdriver.messaging.topics.consumer_settings import ConsumerSettings
 from ombdriver.messaging.topics.custody import Custody
 from ombdriver.messaging.topics.handling import Handler, Handling, Outcomes
 from ombdriver.messaging.topics.runner_settings import RunnerSettings
@@ -34,8 +35,8 @@ class Runner(Generic[Value]):
     handled at least once; again after a crash, or a loss of the server for longer than the visibility time-out.
 
     `ordering="key"` handles the messages of a key one after the other in the order of their ids, also when one is tried
-    again; others go on. That holds within one runner: it is the user's to have one runner for a partition. Messages
-    without a key are in no order.
+    again; others go on. That holds within one runner, and only there: it is the user's to have one runner at a time for
+    each partition; docs/library/process.md shows how several share a topic. Messages without a key are in no order.
 
     Args:
         channels: gives the connections of the client.
@@ -65,10 +66,10 @@ class Runner(Generic[Value]):
             group,
             name,
             codec=codec,
-            start=settings.start,
-            prefetch=settings.prefetch,
-            visibility_timeout_ms=settings.visibility_timeout_ms,
-            block_ms=settings.block_ms,
+            settings=ConsumerSettings(
+                settings.start, settings.prefetch, settings.visibility_timeout_ms, settings.block_ms
+            ),
+            upkeep=False,
         )
         self._handler: Handler | None = None
         self._stop, self._halt = asyncio.Event(), asyncio.Event()

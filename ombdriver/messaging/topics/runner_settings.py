@@ -5,7 +5,7 @@ from typing import Literal, TypedDict, get_args
 
 from ombdriver.messaging import commands
 from ombdriver.messaging.errors import AioRedisMQValueError
-from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy
+from ombdriver.messaging.topics.burial import DeadLetterPolicy
 from ombdriver.messaging.topics.positions import Position
 from ombdriver.messaging.topics.retry import RetryPolicy
 

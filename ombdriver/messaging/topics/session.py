@@ -1,8 +1,8 @@
 """An open consumer: its readings, its acknowledgements, what comes again; how they begin, and how they end.
 
 The order of closing has its reasons. Reading ends first, by its own reply, so that nothing is stranded. What comes
-again ends next, so that the buffer does not grow any more; then the buffer is given back. Acknowledgements go last,
-since messages that were handed out may be settled until the end.
+again, or is taken over from others, ends next, so that the buffer does not grow any more; then the buffer is given
+back. Acknowledgements go last, since messages that were handed out may be settled until the end.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Any
 from ombdriver.messaging.topics import joining, own
 from ombdriver.messaging.topics.acks import Acks
 from ombdriver.messaging.topics.codec import Codec
+from ombdriver.messaging.topics.consumer_settings import ConsumerSettings
 from ombdriver.messaging.topics.inbox import Inbox
 from ombdriver.messaging.topics.intake import Intake
 from ombdriver.messaging.topics.member import Member
@@ -22,6 +23,7 @@ from ombdriver.messaging.topics.reading import Reading
 from ombdriver.messaging.topics.reads import BlockingReads, PolledReads, Reads
 from ombdriver.messaging.topics.returns import Returns
 from ombdriver.messaging.topics.settling import Settler
+from ombdriver.messaging.topics.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +41,8 @@ class Session:
         partitions: the topic's.
         inbox: where messages go.
         codec: makes values of bytes.
-        prefetch: see `Consumer`.
-        block_ms: see `Consumer`.
+        settings: see `ConsumerSettings`.
+        upkeep: renew the hold, and take over what others left; see `Upkeep`.
 
     Attributes:
         member: as given.
@@ -56,8 +58,9 @@ class Session:
         partitions: Sequence[Partition],
         inbox: Inbox,
         codec: Codec[Any],
-        prefetch: int,
-        block_ms: int,
+        settings: ConsumerSettings,
+        *,
+        upkeep: bool,
     ) -> None:
         self.member, self.partitions, self._inbox = member, partitions, inbox
         self.acks = Acks(member, partitions, inbox.fail)
@@ -66,15 +69,32 @@ class Session:
         self.settler = self.intake.settler = Settler(member, codec, self.acks, self._returns)
         by_key = {partition.key: partition for partition in partitions}
         places = member.channels.same_node(by_key)
-        rooms = [Room(max(1, prefetch // len(places)), BUFFER_BYTES // len(places)) for _ in places]
+        rooms = [Room(max(1, settings.prefetch // len(places)), BUFFER_BYTES // len(places)) for _ in places]
         self._readings = [
-            Reading(member, [by_key[key] for key in keys], room, self.intake, self._way(keys[0], len(places), block_ms))
+            Reading(
+                member,
+                [by_key[key] for key in keys],
+                room,
+                self.intake,
+                self._way(keys[0], len(places), settings.block_ms),
+            )
             for keys, room in zip(places, rooms, strict=True)
         ]
-        self._tasks = [asyncio.get_running_loop().create_task(reading.run()) for reading in self._readings]
+        self._upkeeps = [
+            Upkeep(member, [by_key[key] for key in keys], room, inbox, self.intake)
+            for keys, room in zip(places, rooms, strict=True)
+            if upkeep
+        ]
+        self._loops: list[Reading | Upkeep] = [*self._readings, *self._upkeeps]
+        self._tasks = [asyncio.get_running_loop().create_task(each.run()) for each in self._loops]
 
     def _way(self, key: bytes, places: int, block_ms: int) -> Reads:
         return BlockingReads(self.member, key, block_ms) if places <= CONNECTIONS else PolledReads(self.member, key)
+
+    @property
+    def deleted(self) -> int:
+        """See `Upkeep.deleted`."""
+        return sum(upkeep.deleted for upkeep in self._upkeeps)
 
     def resume(self, partitions: Sequence[Partition]) -> None:
         """See `Consumer.resume`."""
@@ -109,13 +129,14 @@ class Session:
     async def close(self) -> None:
         """Ends everything, within `CLOSE_S`; what the server could not be told is pending, and comes again."""
         deadline = asyncio.get_running_loop().time() + CLOSE_S
-        for reading in self._readings:
-            reading.stop()
+        for each in self._loops:
+            each.stop()
         await self._within(deadline, *(reading.end_read() for reading in self._readings))
         await asyncio.gather(*(reading.aclose() for reading in self._readings))
         await self._within(deadline, *self._tasks)
         await self._within(deadline, self._returns.aclose())
         await self._within(deadline, *(self._give_back(partition) for partition in self.partitions))
+        await self._within(deadline, *(upkeep.let_go() for upkeep in self._upkeeps))
         self.acks.hurry()
         await self._within(deadline, self.acks.flush())
         if self.member.is_passing:

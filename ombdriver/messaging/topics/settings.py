@@ -1,11 +1,12 @@
 """What a producer can be told, with its defaults and what they may be. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypedDict, get_args
 
 from ombdriver.messaging import commands
 from ombdriver.messaging.errors import AioRedisMQValueError
-from ombdriver.messaging.topics.bounds import Retention
+from ombdriver.messaging.retention import Retention
+from ombdriver.messaging.topic import Topic
 
 OnUnknown = Literal["raise", "resend", "idempotent"]
 """What becomes of messages that were sent and have no reply, since the connection was lost."""
@@ -40,7 +41,7 @@ class ProducerSettings:
         delivery_timeout_ms: a message that has no reply so long after it was accepted fails.
         on_unknown: `raise`: it fails with OutcomeUnknownError. `resend`: it is sent again, and may be stored twice.
             `idempotent`: it is sent again, with a number that has the server store it once.
-        retention: what sending trims; None for nothing.
+        retention: what is trimmed; None for what the topic says.
 
     Raises:
         AioRedisMQValueError: if one of them can't be.
@@ -55,6 +56,10 @@ class ProducerSettings:
     delivery_timeout_ms: float = 30_000
     on_unknown: OnUnknown = "raise"
     retention: Retention | None = None
+
+    def on(self, topic: Topic) -> "ProducerSettings":
+        """The same for this topic, whose retention holds where none was given."""
+        return self if self.retention is not None else replace(self, retention=topic.retention)
 
     def __post_init__(self) -> None:
         for name in ("max_batch_messages", "max_batch_bytes", "buffer_messages", "buffer_bytes"):

@@ -6,8 +6,8 @@ from typing import Any
 from ombdriver.messaging.errors import AioRedisMQValueError
 from ombdriver.messaging.topics import own
 from ombdriver.messaging.topics.acks import Acks
+from ombdriver.messaging.topics.burial import DeadLetterPolicy, bury
 from ombdriver.messaging.topics.codec import Codec
-from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy, bury
 from ombdriver.messaging.topics.member import Member
 from ombdriver.messaging.topics.message import GIVEN_BACK, LOST, OPEN, REJECTED, Message
 from ombdriver.messaging.topics.returns import Returns

@@ -17,13 +17,15 @@ from redis.exceptions import RedisError
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.topics import delayed, janitor, leases, postponing
 from ombdriver.messaging.topics.consumer import Consumer
-from ombdriver.messaging.topics.custody import Custody, Work
+from ombdriver.messaging.topics.custody import Custody
 from ombdriver.messaging.topics.handling import Handling
+from ombdriver.messaging.topics.leases import Claimed
 from ombdriver.messaging.topics.partition import Partition
 from ombdriver.messaging.topics.periodic import every
 from ombdriver.messaging.topics.reclaiming import Reclaimer
 from ombdriver.messaging.topics.runner_settings import RunnerSettings
 from ombdriver.messaging.topics.session import Session
+from ombdriver.messaging.topics.work import Work
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +61,7 @@ class Shift:
         self._consumer, self._session = consumer, session
         self._custody, self._handling = custody, handling
         self._settings = settings
-        self.reclaimer = Reclaimer(session.member, room=custody.room_to_take_over, accept=custody.take_over)
+        self.reclaimer = Reclaimer(session.member, room=custody.room_to_take_over, accept=self._take_over)
         self.returned = 0
 
     async def run(self, stop: asyncio.Event, halt: asyncio.Event) -> None:
@@ -118,6 +120,9 @@ class Shift:
     async def _renew(self, partitions: list[Partition]) -> None:
         await leases.renew_all(self._session.member, partitions, self._custody.lose)
 
+    async def _take_over(self, partition: Partition, claimed: list[Claimed]) -> None:
+        self._custody.take_over(partition, claimed)
+
     async def _take_due(self, partitions: list[Partition]) -> None:
         member = self._session.member
         await delayed.move_due(member.channels, [partition.key for partition in partitions])
@@ -137,6 +142,7 @@ class Shift:
             async with asyncio.timeout(END_S):
                 self.returned += await self._custody.give_back(works)
                 await asyncio.gather(*map(self._session._give_back, self._session.partitions))
+                await self.reclaimer.release()
         except (RedisError, OSError, TimeoutError) as error:
             logger.warning("what was not handled could not be given back, and comes to others later: %s", error)
 

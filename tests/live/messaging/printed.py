@@ -4,7 +4,9 @@ import ast
 import asyncio
 import inspect
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 HOUSE = Path(__file__).parents[3]
 LIBRARY = HOUSE / "docs" / "library"
@@ -15,13 +17,19 @@ def examples_of(page: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-async def run(text: str, **addresses: str) -> None:
-    """Runs an example that awaits at its top, with other addresses than it names: `cluster` for `redis+cluster://…`."""
+async def run(text: str, names: Mapping[str, Any] | None = None, **addresses: str) -> None:
+    """Runs an example that awaits at its top.
+
+    Args:
+        text: as it is printed.
+        names: what it takes for granted.
+        addresses: in place of those that it names: `server` for `redis://…`, `cluster` for `redis+cluster://…`.
+    """
     for scheme, url in addresses.items():
         start = {"server": "redis"}.get(scheme, f"redis+{scheme}")
         text = re.sub(rf'"{re.escape(start)}://[^"]*"', f'"{url}"', text)
     code = compile(text, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     async with asyncio.timeout(40):
-        coroutine = eval(code, {})
+        coroutine = eval(code, dict(names or {}))
         assert inspect.iscoroutine(coroutine), "an example that awaits nothing"
         await coroutine

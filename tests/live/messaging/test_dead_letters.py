@@ -8,7 +8,8 @@ import redis.asyncio
 from pending import GROUP, PARTITION, STREAM, deliver, holds, member
 
 from ombdriver import AioRedisMQValueError, MQClient
-from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy, DeadLetters, bury
+from ombdriver.messaging.topics.burial import DeadLetterPolicy, bury
+from ombdriver.messaging.topics.dead_letters import DeadLetters
 
 DLQ = b"{t:0}:dlq"
 KEEP = DeadLetterPolicy()
@@ -191,3 +192,26 @@ async def test_without_dead_letters_there_is_nothing_to_do(letters: DeadLetters)
     """No error either."""
     assert [await letters.count(), await letters.redrive(), await letters.purge()] == [0, 0, 0]
     assert await letters.read() == []
+
+
+@pytest.mark.parametrize("denied", ["xpending", "xclaim", "xdel", "xadd"])
+async def test_who_may_not_redrive_is_told_and_nothing_is_sent(
+    server_url: str, client: MQClient, raw: redis.asyncio.Redis, letters: DeadLetters, denied: str
+) -> None:
+    """A refusal is not taken for a group that is gone, which would have the message go to all groups."""
+    gone, stands = await deliver(raw, 2, "me")
+    for one in (stands, gone):
+        await bury(member(client, "me"), PARTITION, one, "", KEEP)
+    await raw.xdel(STREAM, gone)
+    await raw.execute_command("ACL", "SETUSER", "u", "reset", "on", ">secret", "~*", "+@all", f"-{denied}")
+    try:
+        async with MQClient(redis_url=server_url.replace("://", "://u:secret@")) as user:
+            with pytest.raises(redis.exceptions.ResponseError, match=r"(?i)permission|ACL|can't run"):
+                await user.dead_letters("t").redrive(count=None if denied == "xadd" else 1)
+    finally:
+        await raw.execute_command("ACL", "DELUSER", "u")
+    if denied == "xadd":  # which only the second one needs
+        assert (await letters.count(), await holds(raw)) == (1, {stands: ("redriven", 0)})
+    else:
+        assert (await letters.count(), await holds(raw)) == (2, {})
+    assert await raw.xlen(STREAM) == 1

@@ -1,14 +1,12 @@
 """The examples of docs/library/process.md run as they are printed, but for the address of the server."""
 
-import ast
 import asyncio
-import inspect
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from pending import abandon, deliver
+from printed import LIBRARY, examples_of, run
 from redis.asyncio import Redis
 from running import met, running, send, settled
 from topologies import until
@@ -16,23 +14,14 @@ from topologies import until
 from ombdriver import JsonCodec, Message, MQClient, RunnerStatistics, Topic
 from ombdriver.messaging.topics.runner_settings import RunnerOptions
 
-PAGE = (Path(__file__).parents[3] / "docs" / "library" / "process.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+PAGE = (LIBRARY / "process.md").read_text(encoding="utf-8")
+EXAMPLES = examples_of(LIBRARY / "process.md")
 
 
 @pytest.mark.parametrize("number", range(1, len(EXAMPLES)))
 async def test_an_example_runs(server_url: str, number: int) -> None:
     """On an empty server; each holds by itself what it says."""
-    async with asyncio.timeout(30):
-        await run_example(EXAMPLES[number], server_url)
-
-
-async def run_example(text: str, url: str) -> None:
-    """An example, on another server than it names."""
-    code = compile(text.replace("redis://localhost:6379", url), "process.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    coroutine = eval(code, {})
-    assert inspect.iscoroutine(coroutine), "an example that awaits nothing"
-    await coroutine
+    await run(EXAMPLES[number], server=server_url)
 
 
 async def test_the_first_example_handles_what_is_published(server_url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,7 +29,7 @@ async def test_the_first_example_handles_what_is_published(server_url: str, caps
     async with MQClient(redis_url=server_url) as client:
         async with client.producer(Topic("orders", 4), codec=JsonCodec()) as producer:
             await producer.send_and_wait({"number": 17}, key="customer-7")
-        example = asyncio.create_task(run_example(EXAMPLES[0], server_url))
+        example = asyncio.create_task(run(EXAMPLES[0], server=server_url))
         printed = ""
         async with asyncio.timeout(30):
             while "billing 17 of b'customer-7'" not in printed:
@@ -53,7 +42,7 @@ async def test_the_first_example_handles_what_is_published(server_url: str, caps
 
 def test_every_option_and_figure_is_told() -> None:
     """By its name."""
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
     told = set(re.findall(r"`(\w+)`", PAGE))
     assert set(RunnerOptions.__annotations__) <= told
     (row,) = re.findall(r"`runner.statistics\(\)` \| (.*?) \|", PAGE)

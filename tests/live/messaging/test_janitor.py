@@ -52,8 +52,11 @@ async def test_what_a_dead_consumer_holds_is_reclaimed_and_then_it_goes(
     async def room() -> int:
         return 100
 
+    async def accept(_: object, new: list[Claimed]) -> None:
+        taken.extend(new)
+
     assert await remove_dead(me, PARTITION, 0) == []
-    await Reclaimer(me, room=room, accept=lambda _, new: taken.extend(new)).sweep([PARTITION])
+    await Reclaimer(me, room=room, accept=accept).sweep([PARTITION])
 
     assert await remove_dead(me, PARTITION, 0) == [b"dead"]
     assert [one.id for one in taken] == ids

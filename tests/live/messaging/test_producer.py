@@ -253,6 +253,23 @@ async def test_sending_keeps_to_a_length(server_url: str, raw: Raw, on_unknown: 
         assert await raw.xlen("{t:0}") == 20
 
 
+async def test_a_topic_says_what_is_kept(server_url: str, raw: Raw) -> None:
+    """By length; or what its groups need, trimmed as long as a producer is open."""
+    async with MQClient(redis_url=server_url) as client:
+        short = Topic("t", retention=Retention(max_length=3, exact=True))
+        async with client.producer(short) as producer:
+            await asyncio.gather(*await producer.send_batch([b"%d" % n for n in range(10)]))
+        assert await raw.xlen("{t:0}") == 3
+
+        needed = Topic("t", retention=Retention(acknowledged=True, exact=True))
+        async with client.producer(needed) as producer, client.consumer(needed, "g") as consumer:
+            await producer.send_and_wait(b"10")
+            for _ in range(2):
+                await (await consumer.getone()).ack()
+            while await values(raw) != [b"9", b"10"]:  # noqa: ASYNC110 - until its next round
+                await asyncio.sleep(0.01)
+
+
 async def test_sending_keeps_to_an_age(server_url: str, raw: Raw) -> None:
     """What is older goes with the next message."""
     await raw.xadd("{t:0}", {"value": "old"}, id="1000-0")

@@ -101,6 +101,21 @@ async def test_a_send_cancelled_while_it_waits_for_space_has_sent_nothing(server
     assert await values(raw) == [0, 2, 3]
 
 
+async def test_a_batch_cancelled_while_it_waits_for_space_has_sent_nothing(server_url: str, raw: Raw) -> None:
+    """None of it, and what it would have taken is there for the next."""
+    async with through_proxy(server_url, buffer_messages=3) as (proxy, producer):
+        await held(proxy, producer)
+        batch = asyncio.create_task(producer.send_batch([b"1", b"2", b"3"]))
+        while not producer.statistics().waiting:  # noqa: ASYNC110 - until it waits
+            await asyncio.sleep(0)
+        batch.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await batch
+        proxy.passing.set()
+        await asyncio.gather(*await producer.send_batch([b"4", b"5", b"6"]))
+    assert await values(raw) == [0, 4, 5, 6]
+
+
 async def test_a_send_cancelled_as_space_comes_gives_it_back(valkey_url: str) -> None:
     """The moment between being given space and waking up."""
     async with through_proxy(valkey_url, buffer_messages=1) as (_, producer):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import redis.asyncio
@@ -23,18 +23,22 @@ async def client(server_url: str) -> AsyncIterator[MQClient]:
         yield made
 
 
+def into_list(taken: list[Claimed]) -> Callable[[object, list[Claimed]], Awaitable[None]]:
+    """Accepts what is taken by putting it there."""
+
+    async def accept(_: object, new: list[Claimed]) -> None:
+        taken.extend(new)
+
+    return accept
+
+
 def reclaimer(who: Member, into: list[Claimed], room: int = 1_000_000, lease_ms: int = 60_000) -> Reclaimer:
     """One for STREAM that puts what it takes into a list."""
 
     async def room_left() -> int:
         return room
 
-    return Reclaimer(
-        who,
-        room=room_left,
-        accept=lambda _, entries: into.extend(entries),
-        lease_ms=lease_ms,
-    )
+    return Reclaimer(who, room=room_left, accept=into_list(into), lease_ms=lease_ms)
 
 
 async def test_stale_entries_are_taken_and_fresh_ones_are_left(client: MQClient, raw: redis.asyncio.Redis) -> None:
@@ -105,7 +109,7 @@ async def test_a_round_takes_no_more_than_there_is_room_for(client: MQClient, ra
         steps.append(len(taken))
         return next(rooms)
 
-    await Reclaimer(member(client, "me"), room=room, accept=lambda _, new: taken.extend(new)).sweep([PARTITION])
+    await Reclaimer(member(client, "me"), room=room, accept=into_list(taken)).sweep([PARTITION])
 
     assert [one.id for one in taken] == ids
     assert steps[:4] == [0, 30, 130, 230]
@@ -124,7 +128,7 @@ async def test_a_cancelled_round_goes_on_where_it_stopped(client: MQClient, raw:
             await asyncio.Future()
         return 100
 
-    sweeping = Reclaimer(member(client, "me"), room=room, accept=lambda _, new: taken.extend(new))
+    sweeping = Reclaimer(member(client, "me"), room=room, accept=into_list(taken))
     round_ = asyncio.create_task(sweeping.sweep([PARTITION]))
     await waits.wait()
     round_.cancel()

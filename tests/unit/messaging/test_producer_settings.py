@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ombdriver import AioRedisMQValueError, MQClient, Retention
+from ombdriver import AioRedisMQValueError, MQClient, Retention, Topic
 from ombdriver.messaging.topics.settings import ProducerOptions, ProducerSettings
 
 
@@ -51,6 +51,24 @@ def test_a_retention_is_one_bound(given: dict[str, Any]) -> None:
     """Neither none nor two."""
     with pytest.raises(AioRedisMQValueError):
         Retention(**given)
+
+
+def test_what_is_acknowledged_goes_with_any_bounds() -> None:
+    """Sending itself trims nothing then."""
+    for bounds in ({}, {"max_length": 1}, {"max_age_s": 1.5}, {"max_length": 1, "max_age_s": 1.5}):
+        assert Retention(acknowledged=True, **bounds).words(0) == ()  # type: ignore[arg-type]
+
+
+def test_a_topic_says_what_its_producers_keep_unless_they_say_it_themselves() -> None:
+    """It is no part of which topic it is."""
+    kept, own = Retention(max_length=5), Retention(max_length=6)
+    topic = Topic("t", retention=kept)
+    assert topic == Topic("t")
+    assert ProducerSettings().on(topic).retention == kept
+    assert ProducerSettings(retention=own).on(topic).retention == own
+    assert ProducerSettings().on(Topic("t")).retention is None
+    with pytest.raises(AioRedisMQValueError, match="retention"):
+        Topic("t", retention=5)  # type: ignore[arg-type]
 
 
 def test_a_retention_as_words() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ombdriver import AioRedisMQValueError
-from ombdriver.messaging.retention import parts_of, text_of
+from ombdriver.messaging.entry_ids import parts_of, text_of
 from ombdriver.messaging.topics.keys import helper_key
 from ombdriver.messaging.topics.positions import before, id_of, is_after, resumption
 

@@ -12,7 +12,7 @@ import sys
 import redis.asyncio
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.dead_letters import DeadLetterPolicy
+from ombdriver.messaging.topics.burial import DeadLetterPolicy
 from ombdriver.messaging.topics.message import Message
 from ombdriver.messaging.topics.retry import RetryPolicy
 

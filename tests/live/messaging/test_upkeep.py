@@ -1,0 +1,170 @@
+"""A group of consumers alone, without a runner: what one leaves comes to the others, and what one has stays its own."""
+
+import pytest
+import redis.asyncio
+from pending import GROUP, STREAM, abandon, deliver, holds
+from records import TOPIC, pending, store, take
+from running import met
+from topologies import Cluster, until
+
+from ombdriver import MQClient, MQProducer
+from ombdriver.messaging.topics import upkeep
+from ombdriver.messaging.topics.consumer import Consumer
+
+SOON_MS = 400
+"""A visibility time-out that a test can wait for."""
+
+
+async def received(consumer: Consumer[bytes], count: int) -> None:
+    """Waits until so many messages have come."""
+    await until(lambda: met(consumer.statistics().received >= count))
+
+
+async def swept(consumer: Consumer[bytes], times: int) -> None:
+    """Waits until it has looked so often for what others left."""
+    session = consumer._session
+    assert session is not None
+    before = session._upkeeps[0]._reclaimer.statistics.sweeps
+    await until(lambda: met(session._upkeeps[0]._reclaimer.statistics.sweeps >= before + times))
+
+
+@pytest.mark.parametrize("order", ["the other is there already", "the other comes later"])
+async def test_what_a_closed_consumer_had_buffered_comes_to_the_others(
+    server_url: str, raw: redis.asyncio.Redis, order: str
+) -> None:
+    """Neither has a name. All of it, once, as if it had not been delivered before."""
+    await store(raw, range(100))
+    async with MQClient(redis_url=server_url) as client:
+        # Long enough that a machine that stands still for a second is not taken for a death.
+        first = client.consumer(TOPIC, "g", visibility_timeout_ms=2_000)
+        other = client.consumer(TOPIC, "g", visibility_timeout_ms=2_000)
+        async with first:
+            await received(first, 100)
+            handled = await take(first, 10)
+            if order == "the other is there already":
+                await other.start()
+        async with other:
+            messages = [await other.getone() for _ in range(90)]
+            assert sorted([*handled, *(int(message.value) for message in messages)]) == list(range(100))
+            assert {message.delivery_count for message in messages} == {1}
+            for message in messages:
+                await message.ack()
+            await other.flush()
+            assert await pending(raw) == 0
+            assert (first.statistics().given_back, other.statistics().reclaimed) == (90, 90)
+
+
+async def test_so_it_is_in_a_cluster(three: Cluster) -> None:
+    """In each slot by itself."""
+    async with (
+        MQClient(redis_url=three.url) as client,
+        MQProducer(TOPIC, redis_pool=client.redis_pool) as producer,
+    ):
+        async with client.consumer(TOPIC, "g") as first:
+            for n in range(30):
+                await producer._ask("XADD", TOPIC.keys[n % 3], "*", "value", n, once=True)
+            await received(first, 30)
+        async with client.consumer(TOPIC, "g") as other:
+            assert sorted(await take(other, 30)) == list(range(30))
+
+
+async def test_what_a_dead_consumer_left_is_taken_over_as_there_is_room(
+    server_url: str, raw: redis.asyncio.Redis
+) -> None:
+    """Much of it in one round; one delivery more is counted, and no more is buffered than twice what may be."""
+    await abandon(raw, await deliver(raw, 500, "dead"), "dead")
+    async with MQClient(redis_url=server_url) as client, client.consumer("t", "g", prefetch=20) as consumer:
+        found = []
+        for _ in range(500):
+            message = await consumer.getone()
+            found.append(int(message.value))
+            assert message.delivery_count == 2
+            assert consumer.statistics().buffered <= 40
+            await message.ack()
+        assert sorted(found) == list(range(500))
+        await consumer.flush()
+        assert await holds(raw) == {}
+
+
+async def test_a_dead_letter_that_is_sent_again_needs_no_runner(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """It is pending for the group, and anybody of it takes it up."""
+    await raw.xadd(STREAM, {"value": "7"})
+    async with MQClient(redis_url=server_url) as client:
+        async with client.consumer("t", "g") as consumer:
+            assert await (await consumer.getone()).reject("not now")
+        assert await client.dead_letters("t").redrive() == 1
+        async with client.consumer("t", "g") as consumer:
+            message = await consumer.getone()
+            assert (message.value, message.delivery_count) == (b"7", 1)
+
+
+async def test_a_message_in_hand_is_kept_however_long_it_takes(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """And so is what is buffered behind it, while others look for what nobody renews.
+
+    Their patience is longer here than its own, so that a machine that stands still for a second does no harm.
+    """
+    await store(raw, range(9))
+    async with (
+        MQClient(redis_url=server_url) as client,
+        client.consumer(TOPIC, "g", visibility_timeout_ms=200) as slow,
+    ):
+        await received(slow, 9)
+        message = await slow.getone()
+        async with client.consumer(TOPIC, "g", visibility_timeout_ms=1_000) as other:
+            await swept(other, 18)  # of three partitions, a quarter of that apart
+            assert await message.in_progress()
+            assert other.statistics().received == 0
+        assert slow.statistics().lost == 0
+        assert slow.statistics().held == 9
+
+
+async def test_what_another_took_over_is_not_handed_out_any_more(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """As after this process had stood still: the next renewal tells."""
+    ids = [(await raw.xadd(STREAM, {"value": str(n)})) for n in range(4)]
+    async with (
+        MQClient(redis_url=server_url) as client,
+        client.consumer("t", "g", visibility_timeout_ms=SOON_MS) as consumer,
+    ):
+        await received(consumer, 4)
+        message = await consumer.getone()
+        await raw.set("{t:0}:sweep:g", "thief")  # so that nobody takes over from that one
+        await raw.xclaim(STREAM, GROUP, "thief", 0, [ids[0], ids[2]])
+        await until(lambda: met(consumer.statistics().lost == 2))
+        assert [(await consumer.getone()).value for _ in range(2)] == [b"1", b"3"]
+        assert not await message.in_progress()
+        assert message.is_lost
+
+
+async def test_paused_partitions_are_not_swept(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """What is left there waits for others, or until the partition goes on."""
+    await abandon(raw, await deliver(raw, 5, "dead"), "dead")
+    async with MQClient(redis_url=server_url) as client:
+        consumer = client.consumer("t", "g", visibility_timeout_ms=SOON_MS)
+        consumer.pause()
+        async with consumer, client.consumer("t", "g", visibility_timeout_ms=SOON_MS) as other:
+            assert len(await take(other, 5)) == 5
+            assert consumer.statistics().received == 0
+            await other.flush()
+            await abandon(raw, await deliver(raw, 5, "dead"), "dead")
+            await other.close()
+            consumer.resume()
+            assert len(await take(consumer, 5)) == 5
+
+
+async def test_consumers_that_are_gone_and_hold_nothing_are_removed(
+    server_url: str, raw: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a group would fill with the names of consumers that were closed with a buffer."""
+    monkeypatch.setattr(upkeep, "DEAD_AFTER_S", 0.2)
+    await store(raw, range(12))
+    async with MQClient(redis_url=server_url) as client:
+        async with client.consumer(TOPIC, "g") as first:
+            await received(first, 12)
+        async with client.consumer(TOPIC, "g", block_ms=50) as other:
+            await take(other, 12)
+
+            async def left() -> bool:
+                names = [one["name"] for key in TOPIC.keys for one in await raw.xinfo_consumers(key, "g")]
+                return names == [other.name.encode()] * 3
+
+            await until(left)
