@@ -145,7 +145,7 @@ def driver_options(plan: Plan, setup: Setup, url: str | None) -> Mapping[str, ob
         return {}
     readers = [reader for worker in plan.workers for reader in worker.consumers]
     streams = max((reader.streams for reader in readers), default=1)
-    if setup.server is not None and setup.server.in_cluster:
+    if setup.in_cluster:
         streams = 1  # a read can't cross slots
     suits = max(1, min(MOST_PER_READ, READ_BYTES // (plan.payload.size * streams)))
     trimming, how = plan.trimming, setup.streams

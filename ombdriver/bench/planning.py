@@ -7,6 +7,7 @@ from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.plan import (
     STREAMS_PER_READER,
     TOPIC_PREFIX,
+    USUAL_READERS,
     ConsumerAssignment,
     Plan,
     ProducerAssignment,
@@ -159,24 +160,42 @@ def _readers(topics: tuple[TopicSpec, ...], workload: Workload, setup: Setup) ->
                 f" where there are {partitions} (streams.assignment: exclusive); write {partitions} or fewer"
             )
         shares = [tuple(range(n, partitions, consumers)) for n in range(consumers)]
+    streams, whole = len(topics) * partitions, setup.loopback or setup.in_cluster
+    covered = max(STREAMS_PER_READER, -(-streams * len(workload.groups) * (len(shares) or 1) // USUAL_READERS))
     return [
         ConsumerAssignment(
             _subscription(group, n, consumers) if setup.streams.read == "plain" else group,
             f"consumer-{n + 1}" + (f"-{k + 1}" if len(parts) > 1 else ""),
-            part,
-            share,
+            *part,
         )
         for group in workload.groups
         for n, share in enumerate(shares)
-        for parts in [_parts(topics, partitions if share is None else len(share))]
+        for parts in [_parts(topics, share, covered, whole=whole)]
         for k, part in enumerate(parts)
     ]
 
 
-def _parts(topics: tuple[TopicSpec, ...], partitions: int) -> list[tuple[TopicSpec, ...]]:
-    """The topics that one reader covers together, each with so many partitions. A topic is never split."""
-    per_reader = max(1, STREAMS_PER_READER // partitions)
-    return [topics[first : first + per_reader] for first in range(0, len(topics), per_reader)]
+Part = tuple[tuple[TopicSpec, ...], tuple[int, ...] | None]
+"""Topics, and the partitions of each of them; None is all."""
+
+
+def _parts(
+    topics: tuple[TopicSpec, ...], share: tuple[int, ...] | None, covered: int, *, whole: bool
+) -> Sequence[Part]:
+    """What the readers of one consumer cover, up to so many streams each: some topics, or a part of one.
+
+    Args:
+        topics: all that the consumer reads.
+        share: its partitions of each of them; None for all.
+        covered: streams of a reader.
+        whole: a topic is never split: a reader has a connection for each stream in any case, or none at all.
+    """
+    partitions = topics[0].partitions if share is None else len(share)
+    if whole or partitions <= covered:
+        per_reader = max(1, covered // partitions)
+        return [(topics[first : first + per_reader], share) for first in range(0, len(topics), per_reader)]
+    mine, readers = share or tuple(range(partitions)), -(-partitions // covered)
+    return [((topic,), mine[n::readers]) for topic in topics for n in range(readers)]
 
 
 def _subscription(group: str, number: int, consumers: int) -> str:

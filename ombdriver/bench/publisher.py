@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ombdriver.bench.acknowledgements import AS_INTENDED, Acknowledgements, Block, Lane
+from ombdriver.bench.acknowledgements import AS_INTENDED, Acknowledgements, Block
 from ombdriver.bench.figures import Book, Phase
 from ombdriver.bench.payload import STAMP, PayloadPool, with_checksum
 from ombdriver.bench.poisson import PoissonStripe
@@ -65,6 +65,7 @@ class Publisher:
         make_ticker: MakeTicker,
     ) -> None:
         self._run, self._senders, self._producers_total = run, senders, producers_total
+        self._lanes = [lane for sender in senders for lane in sender.lanes]
         self._pool, self._book, self._clock = pool, book, clock
         self.acknowledgements = Acknowledgements(book)
         for sender in senders:
@@ -154,14 +155,11 @@ class Publisher:
     def conclude(self) -> None:
         """Ends the schedule, and waits for no reply any longer."""
         self.halt()
-        self.acknowledgements.conclude(self._lanes(), self._clock())
+        self.acknowledgements.conclude(self._lanes, self._clock())
 
     def answered(self) -> Answered:
         """What the ledger has to know of what was sent, since this was last called."""
-        return self.acknowledgements.answered(self._lanes())
-
-    def _lanes(self) -> list[Lane]:
-        return [lane for sender in self._senders for lane in sender.lanes]
+        return self.acknowledgements.answered(self._lanes)
 
     # -- sending ---------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from ombdriver.bench.drivers.stream_observer import observe
 from ombdriver.bench.drivers.stream_options import StreamOptions
 from ombdriver.bench.drivers.stream_producer import Cut, StreamProducer
 from ombdriver.bench.drivers.stream_readers import Reading, make_consumer
-from ombdriver.bench.drivers.stream_server import address, ask, border, check_version, facts, has_command, settings
+from ombdriver.bench.drivers.stream_server import address, border, check_version, count_of, facts, has_command, settings
 from ombdriver.bench.drivers.stream_topics import StreamTopics
 from ombdriver.bench.look import Look, Stream
 from ombdriver.errors import DriverError, ServerError
@@ -82,11 +82,10 @@ class RedisStreamsDriver:
             keys = await self._topics.place(topics)
             if self._options.balanced:
                 await stream_runs.register(channels, run_id, topics, keys)
-            existing = await asyncio.gather(*(ask(channels, key, "EXISTS", key) for key in keys))
-            taken = [key for key, exists in zip(keys, existing, strict=True) if exists]
-            if taken:
+            if await count_of(channels, "EXISTS", keys):
                 await stream_runs.forget(channels, run_id, topics)
-                raise DriverError(f"{taken[0].decode()} exists already on {self.server}; run again, for another run id")
+                found = [key.decode() for key in keys if await count_of(channels, "EXISTS", [key])]
+                raise DriverError(f"{found[0]} exists already on {self.server}; run again, for another run id")
             self._created.extend(topics)
             self._renewing = asyncio.create_task(stream_runs.keep_renewing(channels, run_id))
             pairs = [(key, group) for key in keys for group in groups]

@@ -12,10 +12,9 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 
 from ombdriver.bench.driver import TopicSpec
-from ombdriver.bench.drivers.stream_server import ask
+from ombdriver.bench.drivers.stream_server import ask, count_of
 from ombdriver.messaging import placement
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.topic import Topic
@@ -25,7 +24,6 @@ ALIVE = "ombdriver:alive:"
 ALIVE_S = 60
 RENEW_S = 15.0
 TOPIC_PREFIX = "ombdriver-"
-_UNLINK_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +92,15 @@ async def keep_renewing(channels: Channels, run_id: str) -> None:
 
 async def delete(channels: Channels, run_id: str, topics: Sequence[TopicSpec], keys: Sequence[bytes]) -> int:
     """Deletes the streams `keys` of `topics` and the run's record; returns how many streams there were."""
-    rest = iter(keys)
-    deleted = 0
-    while some := list(islice(rest, _UNLINK_AT_ONCE)):
-        # One UNLINK per key, as in a cluster every stream has a slot of its own; they leave in one write all the same.
-        deleted += sum(await asyncio.gather(*(ask(channels, key, "UNLINK", key) for key in some)))
+    deleted = await count_of(channels, "UNLINK", keys)
     await forget(channels, run_id, topics)
     return deleted
 
 
 async def forget(channels: Channels, run_id: str, topics: Sequence[TopicSpec]) -> None:
     """Deletes what was written of a run, and nothing that it created."""
-    own = [
-        record(run_id),
-        (ALIVE + run_id).encode(),
-        *(placement.placement_key(topic.name).encode() for topic in topics),
-    ]
-    await asyncio.gather(*(ask(channels, key, "UNLINK", key) for key in own))
+    placed = (placement.placement_key(topic.name).encode() for topic in topics)
+    await count_of(channels, "UNLINK", [record(run_id), (ALIVE + run_id).encode(), *placed])
 
 
 async def leftovers(channels: Channels) -> list[Leftover]:
