@@ -121,6 +121,7 @@ class Plan:
         plain: whether streams are read without groups, each consumer seeing all.
         profile: how the rate changes over the measured time; None when it does not.
         poisson: that arrivals are random; None when messages are evenly spaced.
+        from_beginning: existing topics are read from their beginning, and not from where they end now.
     """
 
     run_id: str
@@ -144,6 +145,12 @@ class Plan:
     plain: bool = False
     profile: Profile | None = None
     poisson: Poisson | None = None
+    from_beginning: bool = False
+
+    @property
+    def existing(self) -> bool:
+        """Whether the topics are somebody else's: nothing is probed, trimmed or deleted there."""
+        return self.topics[0].existing
 
     @property
     def partitions(self) -> int:

@@ -15,7 +15,7 @@ from ombdriver.bench.plan import (
     WorkerPlan,
 )
 from ombdriver.bench.poisson import Poisson
-from ombdriver.bench.retention_plan import KEYED_SKEW, Trimming, affordable_rate, trimming_of
+from ombdriver.bench.retention_plan import KEYED_SKEW, NO_TRIMMING, Trimming, affordable_rate, trimming_of
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.staffing import shared_out
 from ombdriver.bench.thresholds import Threshold
@@ -52,14 +52,14 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         rates = tuple(workload.probe_rates or ())
         start = rates[0] if rates else min(SEARCH_START, rate)
         search = SearchPlan(start, workload.probe_ns, workload.slo, rates, workload.probe_steps)
-    topics = tuple(
-        TopicSpec(f"{TOPIC_PREFIX}{run_id}-{number:04d}", workload.partitions_per_topic)
-        for number in range(workload.topics)
-    )
+    names = workload.existing or [f"{TOPIC_PREFIX}{run_id}-{number:04d}" for number in range(workload.topic_count)]
+    topics = tuple(TopicSpec(name, workload.partitions_per_topic, bool(workload.existing)) for name in names)
+    if workload.existing:
+        _check_existing(workload, setup)
     plain = setup.streams.read == "plain"
     producers = [
         ProducerAssignment(index, topics[index % len(topics)])
-        for index in range(workload.topics * workload.producers_per_topic)
+        for index in range(len(topics) * workload.producers_per_topic)
     ]
     readers = _readers(topics, workload, setup)
     subscriptions = tuple(dict.fromkeys(each.subscription for each in readers)) if plain else workload.groups
@@ -79,10 +79,12 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
     trimming = trimming_of(
         setup.streams.keeping,
         rate=rate,
-        partitions=workload.topics * workload.partitions_per_topic,
+        partitions=len(topics) * workload.partitions_per_topic,
         message_size=workload.message_size,
         keyed=workload.key_distributor != "NO_KEY",
     )
+    if workload.existing:
+        trimming = NO_TRIMMING
     return Plan(
         run_id=run_id,
         workload=workload.name,
@@ -105,6 +107,7 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         plain=plain,
         profile=profile,
         poisson=Poisson(workload.seed, len(producers)) if workload.arrivals == "poisson" else None,
+        from_beginning=workload.existing_topics_from == "beginning",
     )
 
 
@@ -130,7 +133,7 @@ def _backlog(
         fault = room_fault(
             backlog,
             trimming,
-            partitions=workload.topics * workload.partitions_per_topic,
+            partitions=workload.topic_count * workload.partitions_per_topic,
             skew=1 if workload.key_distributor == "NO_KEY" else KEYED_SKEW,
             derived=setup.streams.keeping.kind == "auto",
         )
@@ -139,6 +142,35 @@ def _backlog(
         return backlog
     except ValueError as error:
         raise InputError(f"{workload.name}: consumerBacklogSizeGB: {error}") from None
+
+
+def _check_existing(workload: Workload, setup: Setup) -> None:
+    """Raises InputError if this setup is not for topics that exist."""
+    if not setup.is_users_server:
+        raise InputError(
+            f"{workload.name}: topics that exist are on a server of yours, and the setup {setup.name} starts one of its"
+            " own; give --url, or a setup with server: {url: ...}"
+        )
+    streams, faults = setup.streams, []
+    if streams.keeping.kind not in ("auto", "none"):
+        faults.append("streams.retention: topics that exist are never trimmed; write none, or remove it")
+    if workload.backlog_bytes:
+        faults.append("consumerBacklogSizeGB: a backlog is built on new topics only; write 0")
+    if streams.ack == "delete":
+        faults.append("streams.ack: delete would delete what others need; write batch")
+    if streams.placement == "balanced":
+        faults.append("streams.placement: balanced is for new topics; write natural, or name the streams themselves")
+    if workload.partitions_per_topic > 1 and (odd := [name for name in workload.existing if set(name) & set("{}")]):
+        faults.append(
+            f"a topic of several partitions has no braces in its name, as {odd[0]!r} has; with partitionsPerTopic: 1"
+            " the name is that of the stream"
+        )
+    if streams.read == "plain" and setup.driver_used != setup.driver and workload.existing_topics_from == "end":
+        faults.append(
+            "client.pipelining: redis-py reads plainly from the beginning only; write existingTopicsFrom: beginning"
+        )
+    if faults:
+        raise InputError([f"{workload.name} x {setup.name}: {fault}" for fault in faults])
 
 
 def _check_thresholds(workload: Workload, subscriptions: tuple[str, ...]) -> None:

@@ -104,12 +104,18 @@ class Stages:
         return self._stop.asked
 
     async def ready(self) -> None:
-        """Every subscription receives a probe from every partition of every topic.
+        """Every subscription receives a probe from every partition of every topic; topics of others get no probes.
+
+        There it is enough that the groups were made and the consumers have connected.
 
         Raises:
             RunError: if that does not come about.
         """
         plan = self._plan
+        if plan.existing:
+            self._show(Stage.READY, None, -1)
+            await self.poll()
+            return
         topic_of = {each.index: each.topic.name for worker in plan.workers for each in worker.producers}
         missing = {
             (name, topic.name, partition)

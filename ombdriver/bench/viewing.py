@@ -16,6 +16,7 @@ from ombdriver.bench.window import summarise
 
 WAITING_EVERY_S = 1.0
 """How often a wait is shown."""
+_CONNECTING = "until every consumer has connected"
 _WAITING = {
     Stage.READY: "until every group has received from every partition",
     Stage.SEARCH: "until what the probe has left behind is drained",
@@ -67,7 +68,7 @@ class Viewing:
             stage.value,
             elapsed_s,
             left_s=left_ns[stage] / 1e9 if stage in left_ns else None,
-            message=_WAITING[stage],
+            message=_CONNECTING if stage is Stage.READY and self._plan.existing else _WAITING[stage],
             groups={} if self._phase is None else self._groups(None, 0, now),
             server=_server(now),
             verdict=self._verdict.latest if stage is Stage.DRAIN else None,

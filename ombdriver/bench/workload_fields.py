@@ -82,6 +82,16 @@ SizeDistribution = Annotated[
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_line)]
 """One line of visible characters."""
 
+
+def _topic_names(names: list[str]) -> list[str]:
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{shown(twice)} is named twice; remove one")
+    return names
+
+
+TopicList = Annotated[list[Name], Field(min_length=1, max_length=1_000), AfterValidator(_topic_names)]
+"""Names of topics that exist, each once."""
+
 MessageSize = Annotated[
     int, BeforeValidator(parse_size), AfterValidator(_message_size), WithJsonSchema(SIZE_SCHEMA, mode="validation")
 ]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
+from ombdriver.bench import existing_topics
 from ombdriver.bench.payload import STAMP, KeyDistributor
 from ombdriver.bench.profile_form import RateProfile, own_duration, profile_of
 from ombdriver.bench.size_distribution import SizeRange, mean_size, parse_distribution
@@ -30,6 +31,7 @@ from ombdriver.bench.workload_fields import (
     SizeDistribution,
     TestDuration,
     Thresholds,
+    TopicList,
     WarmupDuration,
     Work,
     check_conditions,
@@ -43,7 +45,13 @@ class WorkloadFields(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", alias_generator=to_camel, allow_inf_nan=False)
 
     name: Name = Field(description="What results call this workload; the file's name when absent.")
-    topics: int = Field(ge=1, le=MAX_STREAMS, description="Topics to create.")
+    existing_topic_list: TopicList | None = Field(None, description="Topics that exist, in place of new ones.")
+    existing_produce_topic_list: TopicList | None = Field(None, description="Those of them that are only sent to.")
+    existing_consume_topic_list: TopicList | None = Field(None, description="Those of them that are only read.")
+    existing_topics_from: Literal["end", "beginning"] = Field(
+        "end", description="Whether existing topics are read from where they end, or from their beginning."
+    )
+    topics: int | None = Field(None, ge=0, le=MAX_STREAMS, validate_default=True, description="Topics to create.")
     partitions_per_topic: int = Field(ge=1, le=MAX_STREAMS, description="Partitions of each topic; each is a stream.")
     key_distributor: KeyDistributor = Field("NO_KEY", description="How messages get their keys.")
     message_size: MessageSize = Field(description="Size of a message, stamp included: bytes, or 1KiB, 64KB (64,000).")
@@ -59,7 +67,7 @@ class WorkloadFields(BaseModel):
         None, min_length=1, description="A file with the bytes of a message; not read when payloads are randomized."
     )
     subscriptions_per_topic: int = Field(ge=0, le=1_000, description="Consumer groups; each receives every message.")
-    producers_per_topic: int = Field(ge=1, le=10_000, description="Producers of each topic.")
+    producers_per_topic: int = Field(ge=0, le=10_000, description="Producers of each topic.")
     consumer_per_subscription: int = Field(ge=0, le=10_000, description="Consumers that share a group's messages.")
     producer_rate: ProducerRate = Field(
         description="Messages per second, of all producers together; 0 or max: the highest that is sustained is found."
@@ -131,6 +139,18 @@ class WorkloadFields(BaseModel):
 
     # -- what fields must agree on: each rule stands with the last of its fields, and sees those that are valid ----
 
+    @field_validator("existing_topics_from")
+    @classmethod
+    def _of_existing(cls, start: str, info: ValidationInfo) -> str:
+        if start != "end" and not existing_topics.named(info.data):
+            raise ValueError("has no effect on new topics, which are empty; remove it, or name existingTopicList")
+        return start
+
+    @field_validator("topics")
+    @classmethod
+    def _new_or_existing(cls, topics: int | None, info: ValidationInfo) -> int:
+        return existing_topics.topics(topics, info.data)
+
     @field_validator("message_size_distribution")
     @classmethod
     def _mean_told(cls, given: dict[str, int] | None, info: ValidationInfo) -> dict[str, int] | None:
@@ -152,9 +172,15 @@ class WorkloadFields(BaseModel):
     @field_validator("partitions_per_topic", "producers_per_topic")
     @classmethod
     def _few_enough(cls, per_topic: int, info: ValidationInfo) -> int:
-        if (total := per_topic * info.data.get("topics", 1)) > MAX_STREAMS:
+        topics = info.data.get("topics") or len(existing_topics.named(info.data)) or 1
+        if (total := per_topic * topics) > MAX_STREAMS:
             raise ValueError(f"times topics makes {total:,}; write fewer, at most {MAX_STREAMS:,} in all")
         return per_topic
+
+    @field_validator("producers_per_topic")
+    @classmethod
+    def _somewhere_to_send(cls, producers: int, info: ValidationInfo) -> int:
+        return existing_topics.producers(producers, info.data)
 
     @field_validator("consumer_per_subscription")
     @classmethod
@@ -163,7 +189,14 @@ class WorkloadFields(BaseModel):
             raise ValueError(
                 f"times subscriptionsPerTopic makes {total:,} readers; write fewer, at most {MAX_READERS:,}"
             )
-        return consumers
+        return existing_topics.consumers(consumers, info.data)
+
+    @field_validator("producer_rate")
+    @classmethod
+    def _with_producers(cls, rate: int, info: ValidationInfo) -> int:
+        if rate and info.data.get("producers_per_topic") == 0:
+            raise ValueError(f"{rate:,} can't be kept where nobody sends (producersPerTopic: 0); write 0")
+        return rate
 
     @field_validator("randomized_payload_pool_size")
     @classmethod
@@ -177,7 +210,7 @@ class WorkloadFields(BaseModel):
     def _one_condition(cls, slo: str | None, info: ValidationInfo) -> str | None:
         if slo is None:
             return None
-        if info.data.get("producer_rate", FIND_THE_MAXIMUM) != FIND_THE_MAXIMUM:
+        if not _finds_the_maximum(info, unless_invalid=True):
             raise ValueError("has no effect on a given producerRate; write it under thresholds, or producerRate: max")
         groups, consumers = (info.data.get(name) for name in ("subscriptions_per_topic", "consumer_per_subscription"))
         known = None if groups is None or consumers is None else group_names(groups, consumers)
@@ -267,7 +300,7 @@ class WorkloadFields(BaseModel):
         if test and interval > test:
             text = format_duration(interval)
             raise ValueError(f"{text} is longer than the test ({format_duration(test)}); write a shorter one, as 100ms")
-        if info.data.get("producer_rate") == FIND_THE_MAXIMUM and interval > SECOND:
+        if _finds_the_maximum(info, unless_invalid=False) and interval > SECOND:
             text = format_duration(interval)
             raise ValueError(f"{text} is too long to find the highest rate by; write 1s or less")
         return interval
@@ -287,5 +320,13 @@ def _test_ns(info: ValidationInfo) -> int:
 
 
 def _only_for_the_maximum(info: ValidationInfo) -> None:
-    if info.data.get("producer_rate", FIND_THE_MAXIMUM) != FIND_THE_MAXIMUM:
+    if not _finds_the_maximum(info, unless_invalid=True):
         raise ValueError("has no effect on a given producerRate; write producerRate: max")
+
+
+def _finds_the_maximum(info: ValidationInfo, *, unless_invalid: bool) -> bool:
+    """Whether the highest rate is to be found; `unless_invalid` is the answer where the rate is not known."""
+    if info.data.get("producers_per_topic") == 0:
+        return False
+    rate = info.data.get("producer_rate")
+    return unless_invalid if rate is None else rate == FIND_THE_MAXIMUM
