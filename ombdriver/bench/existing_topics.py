@@ -25,20 +25,17 @@ def _of(data: Mapping[str, Any], *lists: str) -> list[str]:
     return [name for each in lists for name in data.get(each) or ()]
 
 
-def topics(count: int | None, data: Mapping[str, Any]) -> int:
+def topics(count: int, data: Mapping[str, Any]) -> int:
     """How many new topics there are, if that goes with the lists.
 
     Raises:
         ValueError: if not; so do the next two.
     """
-    if not named(data):
-        if count is None:
-            raise ValueError("is missing; add a line topics: ..., or name topics that exist (existingTopicList)")
-        if not count:
-            raise ValueError("0 is too small; write 1 or more, or name topics that exist (existingTopicList)")
-    elif count:
+    if not count and not named(data):
+        raise ValueError("0 is too small; write 1 or more, or name topics that exist (existingTopicList)")
+    if count and named(data):
         raise ValueError("is given beside topics that exist; write 0, or remove their list")
-    return count or 0
+    return count
 
 
 def producers(count: int, data: Mapping[str, Any]) -> int:

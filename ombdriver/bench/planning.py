@@ -165,7 +165,7 @@ def _check_existing(workload: Workload, setup: Setup) -> None:
             f"a topic of several partitions has no braces in its name, as {odd[0]!r} has; with partitionsPerTopic: 1"
             " the name is that of the stream"
         )
-    if streams.read == "plain" and setup.driver_used != setup.driver and workload.existing_topics_from == "end":
+    if streams.read == "plain" and setup.driver_used != setup.driver and workload.existing_topics_from != "beginning":
         faults.append(
             "client.pipelining: redis-py reads plainly from the beginning only; write existingTopicsFrom: beginning"
         )

@@ -132,7 +132,7 @@ class Stages:
             missing -= {(name, topic_of[producer], at) for name, producer, at in self._collector.take_probed()}
             if errors := self._collector.errors():
                 raise RunError(f"a probe was refused: {errors.most_common(1)[0][0]}")
-            if not missing and not self._collector.in_flight:
+            if not missing and not self._collector.in_flight and not self._collector.unsent:
                 logger.info("ready: %d pairs of subscription and partition have had a probe", wanted)
                 return
             if time.monotonic_ns() > deadline_ns:

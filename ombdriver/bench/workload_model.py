@@ -48,10 +48,10 @@ class WorkloadFields(BaseModel):
     existing_topic_list: TopicList | None = Field(None, description="Topics that exist, in place of new ones.")
     existing_produce_topic_list: TopicList | None = Field(None, description="Those of them that are only sent to.")
     existing_consume_topic_list: TopicList | None = Field(None, description="Those of them that are only read.")
-    existing_topics_from: Literal["end", "beginning"] = Field(
-        "end", description="Whether existing topics are read from where they end, or from their beginning."
+    existing_topics_from: Literal["end", "beginning"] | None = Field(
+        None, description="Whether existing topics are read from where they end, or from their beginning; else end."
     )
-    topics: int | None = Field(None, ge=0, le=MAX_STREAMS, validate_default=True, description="Topics to create.")
+    topics: int = Field(ge=0, le=MAX_STREAMS, description="Topics to create; 0 where existing ones are named.")
     partitions_per_topic: int = Field(ge=1, le=MAX_STREAMS, description="Partitions of each topic; each is a stream.")
     key_distributor: KeyDistributor = Field("NO_KEY", description="How messages get their keys.")
     message_size: MessageSize = Field(description="Size of a message, stamp included: bytes, or 1KiB, 64KB (64,000).")
@@ -141,14 +141,14 @@ class WorkloadFields(BaseModel):
 
     @field_validator("existing_topics_from")
     @classmethod
-    def _of_existing(cls, start: str, info: ValidationInfo) -> str:
-        if start != "end" and not existing_topics.named(info.data):
+    def _of_existing(cls, start: str | None, info: ValidationInfo) -> str | None:
+        if start is not None and not existing_topics.named(info.data):
             raise ValueError("has no effect on new topics, which are empty; remove it, or name existingTopicList")
         return start
 
     @field_validator("topics")
     @classmethod
-    def _new_or_existing(cls, topics: int | None, info: ValidationInfo) -> int:
+    def _new_or_existing(cls, topics: int, info: ValidationInfo) -> int:
         return existing_topics.topics(topics, info.data)
 
     @field_validator("message_size_distribution")

@@ -189,7 +189,9 @@ class StreamProducer:
             trim = self._cut.words(self._second) if self._trim else ()
             rest = (b"", b"") if keyed else ()  # counted in the array's length, written by `_commands`
             whole = pack(("XADD", self._keys[partition], *trim, "*", "p", b"", *rest))
-            root = self._roots[partition, keyed] = whole[: -len(b"$0\r\n\r\n") * (1 + len(rest))]
+            root = whole[: -len(b"$0\r\n\r\n") * (1 + len(rest))]
+            if len(self._heads) > len(self._keys):  # sizes do vary
+                self._roots[partition, keyed] = root
         return root
 
     def _forget_heads(self) -> None:
