@@ -36,15 +36,11 @@ async def _clean(driver: RedisStreamsDriver, run: Leftover, *, forced: bool, dry
     if run.alive and not forced:
         return f"{about}: left alone, it was alive less than {ALIVE_S} s ago; --run-id {run.run_id} deletes it anyway"
     if dry_run:
-        return f"{about}: {_streams(run.made)} would be deleted"
-    return f"{about}: {await driver.delete_leftover(run)} of {_streams(run.made)} deleted"
+        return f"{about}: {_told(run.made)} would be deleted"
+    return f"{about}: {_told(run.made, f'{await driver.delete_leftover(run)} of ')} deleted"
 
 
-def _streams(made: Made) -> str:
-    if made.joined:
-        return f"{_count(len(made.joined))} with its groups on them (the groups alone)"
-    return _count(sum(topic.partitions for topic in made.topics))
-
-
-def _count(count: int) -> str:
-    return f"{count} stream{'' if count == 1 else 's'}"
+def _told(made: Made, how_many: str = "") -> str:
+    streams = len(made.joined) or sum(topic.partitions for topic in made.topics)
+    told = f"{how_many}{streams} stream{'' if streams == 1 else 's'}"
+    return f"the run's groups on {told} of others" if made.joined else told
