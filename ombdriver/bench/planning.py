@@ -1,6 +1,7 @@
 """A workload and a setup become a plan: who sends and reads what, in which process, at which rate. Pure."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from ombdriver.bench.backlog_plan import BacklogPlan, backlog_of, room_fault
 from ombdriver.bench.driver import TopicSpec
@@ -227,7 +228,9 @@ def _parts(
         per_reader = max(1, covered // partitions)
         return [(topics[first : first + per_reader], share) for first in range(0, len(topics), per_reader)]
     mine, readers = share or tuple(range(partitions)), -(-partitions // covered)
-    return [((topic,), mine[n::readers]) for topic in topics for n in range(readers)]
+    # Neighbours together: messages go to partitions in turn, so that one read brings several, or each wakes a reader.
+    edges = [n * partitions // readers for n in range(readers + 1)]
+    return [((topic,), mine[first:end]) for topic in topics for first, end in pairwise(edges)]
 
 
 def _subscription(group: str, number: int, consumers: int) -> str:
