@@ -269,7 +269,7 @@ async def test_a_probe_goes_to_every_partition_and_is_of_no_phase() -> None:
 
 
 async def test_probes_of_many_partitions_leave_in_pieces_and_wait_for_room() -> None:
-    """All of ten thousand at once would be a burst of many megabytes; those not sent yet are told, for it isn't over."""
+    """All of ten thousand at once would be a burst of many megabytes; those not sent yet are told as unsent."""
     bench = Bench(partitions=2 * PROBES, limit=PROBES + 100)
 
     bench.publisher.probe()
