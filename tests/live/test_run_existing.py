@@ -125,6 +125,10 @@ async def test_a_group_on_an_existing_topic_gets_what_comes_from_now_on(driver: 
     assert {group["name"] for group in mine.xinfo_groups("orders")} == {"billing", f"ombdriver-{RUN_ID}-billing"}
     look = await driver.observe([("orders", 0)])
     assert look is not None
+    groups = look.streams["orders", 0].groups
+    assert groups is not None
+    assert set(groups) == {"billing"}  # the run's own, though somebody else's is called so
+    assert groups["billing"].lag == 0
     inspector = driver.inspector()
     assert inspector is not None
     await replies.until(1)

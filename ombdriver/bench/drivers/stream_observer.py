@@ -83,13 +83,19 @@ async def observe(
         streams={
             stream: StreamLook(
                 None if length is None else int(length),
-                None if told is None else {subscription(name): group for name, group in read_groups(told).items()},
+                None if told is None else _by_subscription(read_groups(told), subscription),
             )
             for stream, length, told in zip(streams, lengths, groups, strict=True)
         },
         unseen=[f"{command}: {why}" for command, why in unseen.items()],
         commands_sent=len(asked),
     )
+
+
+def _by_subscription(groups: Mapping[str, GroupLook], subscription: Callable[[str], str]) -> dict[str, GroupLook]:
+    """Where a group of others is called like a subscription of ours, ours is the one that is told."""
+    ours = {name for name in groups if subscription(name) != name}
+    return {subscription(name): groups[name] for name in sorted(groups, key=ours.__contains__)}
 
 
 def together(looks: Sequence[Look]) -> Look:
