@@ -53,9 +53,10 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         rates = tuple(workload.probe_rates or ())
         start = rates[0] if rates else min(SEARCH_START, rate)
         search = SearchPlan(start, workload.probe_ns, workload.slo, rates, workload.probe_steps)
-    names = workload.existing or [f"{TOPIC_PREFIX}{run_id}-{number:04d}" for number in range(workload.topic_count)]
-    topics = tuple(TopicSpec(name, workload.partitions_per_topic, bool(workload.existing)) for name in names)
-    if workload.existing:
+    existing = workload.existing
+    names = existing or [f"{TOPIC_PREFIX}{run_id}-{number:04d}" for number in range(workload.topic_count)]
+    topics = tuple(TopicSpec(name, workload.partitions_per_topic, bool(existing)) for name in names)
+    if existing:
         _check_existing(workload, setup)
     plain = setup.streams.read == "plain"
     producers = [
@@ -84,7 +85,7 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         message_size=workload.message_size,
         keyed=workload.key_distributor != "NO_KEY",
     )
-    if workload.existing:
+    if existing:
         trimming = NO_TRIMMING
     return Plan(
         run_id=run_id,
@@ -152,7 +153,7 @@ def _check_existing(workload: Workload, setup: Setup) -> None:
             f"{workload.name}: topics that exist are on a server of yours, and the setup {setup.name} starts one of its"
             " own; give --url, or a setup with server: {url: ...}"
         )
-    streams, faults = setup.streams, []
+    streams, existing, faults = setup.streams, workload.existing, []
     if streams.keeping.kind not in ("auto", "none"):
         faults.append("streams.retention: topics that exist are never trimmed; write none, or remove it")
     if workload.backlog_bytes:
@@ -161,7 +162,7 @@ def _check_existing(workload: Workload, setup: Setup) -> None:
         faults.append("streams.ack: delete would delete what others need; write batch")
     if streams.placement == "balanced":
         faults.append("streams.placement: balanced is for new topics; write natural, or name the streams themselves")
-    if workload.partitions_per_topic > 1 and (odd := [name for name in workload.existing if set(name) & set("{}")]):
+    if workload.partitions_per_topic > 1 and (odd := [name for name in existing if set(name) & set("{}")]):
         faults.append(
             f"a topic of several partitions has no braces in its name, as {odd[0]!r} has; with partitionsPerTopic: 1"
             " the name is that of the stream"
