@@ -6,7 +6,7 @@ Knows one field at a time; what fields must agree on is told in `workload`.
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from ombdriver.bench.consumer_work import WORK_PATTERN, ConsumerWork
 from ombdriver.bench.payload import STAMP
@@ -105,8 +105,12 @@ FIND_THE_MAXIMUM = 0
 """In place of a rate: OMB's way to say that the highest one is to be found."""
 
 
-def _rate(value: object) -> object:
-    return FIND_THE_MAXIMUM if value == "max" else value
+def _rate(value: object, info: ValidationInfo) -> object:
+    if value != "max":
+        return value
+    if info.data.get("producers_per_topic") == 0:
+        raise ValueError("max can't be found where nobody sends (producersPerTopic: 0); write 0")
+    return FIND_THE_MAXIMUM
 
 
 def _known_rate(rate: int) -> int:
