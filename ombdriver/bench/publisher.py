@@ -92,7 +92,7 @@ class Publisher:
 
     @property
     def unsent(self) -> int:
-        """Messages of the current phase, due or not yet, that are not sent, and probes; of random arrivals about so many."""
+        """Messages of the current phase not sent yet, due or not (of random arrivals about so many), and probes."""
         return self._stripe.left(self._next) + len(self._probes)
 
     @property
