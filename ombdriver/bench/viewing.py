@@ -86,7 +86,9 @@ class Viewing:
             phase_total_s=None if searching else phase.duration_ns / 1e9,
             left_s=None if searching else (phase.duration_ns - elapsed_ns + later_ns) / 1e9,
             message=phase.name if searching else self._caught_up() if stage is Stage.CATCH_UP else None,
-            target_rate=self._collector.targets(phase).rate(elapsed_ns - self._collector.interval_ns, elapsed_ns),
+            target_rate=self._collector.targets(phase).rate(elapsed_ns - self._collector.interval_ns, elapsed_ns)
+            if self._plan.producers
+            else None,
             publish_rate=self._rate(phase, "published", None, interval),
             publish_error_rate=self._rate(phase, "failed", None, interval),
             publish=self._latency(phase, "publishResponse", None, interval),

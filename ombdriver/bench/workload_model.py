@@ -191,12 +191,13 @@ class WorkloadFields(BaseModel):
             )
         return existing_topics.consumers(consumers, info.data)
 
-    @field_validator("producer_rate")
+    @field_validator("producer_rate", "arrivals")
     @classmethod
-    def _with_producers(cls, rate: int, info: ValidationInfo) -> int:
-        if rate and info.data.get("producers_per_topic") == 0:
-            raise ValueError(f"{rate:,} can't be kept where nobody sends (producersPerTopic: 0); write 0")
-        return rate
+    def _with_producers(cls, value: int | str, info: ValidationInfo) -> int | str:
+        if info.data.get("producers_per_topic") == 0 and value not in (0, "uniform"):
+            nothing = "uniform" if isinstance(value, str) else "0"
+            raise ValueError(f"{value} has no meaning where nobody sends (producersPerTopic: 0); write {nothing}")
+        return value
 
     @field_validator("randomized_payload_pool_size")
     @classmethod

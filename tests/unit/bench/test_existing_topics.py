@@ -54,8 +54,15 @@ def test_a_plan_uses_the_topics_as_they_are() -> None:
         ({"topics": "2"}, "topics: is given beside topics that exist; write 0, or remove their list"),
         ({"topics": "0", "existingTopicList": None}, "topics: 0 is too small; write 1 or more, or name topics that"),
         ({"existingTopicList": "[a, b, a]"}, "existingTopicList: 'a' is named twice; remove one"),
+        (
+            {"arrivals": "poisson", **READS_ONLY},
+            "arrivals: poisson has no meaning where nobody sends (producersPerTopic",
+        ),
         ({"producerRate": "max", "producersPerTopic": "0"}, "producerRate: max can't be found where nobody sends"),
-        ({"producerRate": "5", "producersPerTopic": "0"}, "producerRate: 5 can't be kept where nobody sends"),
+        (
+            {"producerRate": "5", "producersPerTopic": "0"},
+            "producerRate: 5 has no meaning where nobody sends (producersPerTopic: 0); write 0",
+        ),
         (
             {"existingTopicList": None, "topics": "1", **READS_ONLY},
             "producersPerTopic: 0 leaves new topics empty; write 1 or more, or name topics that exist",
