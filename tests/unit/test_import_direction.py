@@ -32,6 +32,7 @@ IMPORTERS = {
         "bench.workload",
         "bench.workload_model",
         "bench.workload_fields",
+        "bench.workload_topics",
     },
     "pydantic_core": {"bench.faults"},
     # Each room tells its own figures.
