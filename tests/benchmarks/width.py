@@ -19,6 +19,7 @@ from ombdriver.bench.report.progress import Progress
 from ombdriver.bench.request import Request, plan_of
 from ombdriver.bench.server import PrivateServer
 from ombdriver.bench.setup import Setup
+from ombdriver.bench.stages import LEAD_NS
 from ombdriver.bench.workload import Workload
 
 MIB = 1 << 20
@@ -46,13 +47,13 @@ REST = "messageSize: 1024, producerRate: 5000, warmupDuration: 2s, testDuration:
 
 @dataclass
 class Times:
-    """Notes when each phase was first shown (`report.live.LiveView`)."""
+    """Notes when each phase began, by what is first shown of it (`report.live.LiveView`)."""
 
     first: dict[str, float] = field(default_factory=dict)
 
     def update(self, progress: Progress) -> None:
         """See `LiveView`."""
-        self.first.setdefault(progress.phase, time.monotonic())
+        self.first.setdefault(progress.phase, time.monotonic() - progress.elapsed_s)
 
     def __enter__(self) -> "Times":
         return self
@@ -83,7 +84,7 @@ async def measured(url: str, shape: str) -> tuple[dict[str, float], str, Plan]:
     workers = result.environment["workers"]
     figures = {
         "set-up s": view.first["ready"] - begun,
-        "ready s": view.first["warm-up"] - view.first["ready"],
+        "ready s": view.first["warm-up"] - LEAD_NS / 1e9 - view.first["ready"],
         "removal s": ended - stored,
         "worker MiB": max(each["peakRssBytes"] for each in workers) / MIB,
         "connections": float(max(result.telemetry["server"]["clients"])),
