@@ -132,6 +132,7 @@ def test_the_resolved_workload_is_read_back() -> None:
         (Setup.load("memory"), {}, "and the setup memory starts one of its own; give --url"),
         ({"retention": 5000}, {}, "streams.retention: topics that exist are never trimmed; write none, or remove it"),
         ({"ack": "delete"}, {}, "streams.ack: delete would delete what others need; write batch"),
+        ({}, {"consumerBacklogSizeGB": "1"}, "consumerBacklogSizeGB: a backlog is built on new topics only; write 0"),
         ({}, {"partitionsPerTopic": "2"}, "has no braces in its name, as '{payments:0}' has"),
     ],
 )
