@@ -5,7 +5,7 @@
 # needs nothing: it is installed in place).
 
 .DEFAULT_GOAL := run
-.PHONY: run demo picture test lint types bench soak clean
+.PHONY: run demo picture test lint types bench width soak clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -57,6 +57,10 @@ types: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
+
+# The widest shapes: ten thousand topics or partitions, a hundred consumers; about 3 minutes.
+width: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.benchmarks.width
 
 # An hour; a shorter one: make soak SOAK_SECONDS=60
 SOAK_SECONDS ?= 3600

@@ -135,7 +135,8 @@ class Accounts:
         ledger = self._ledger
         findings = await self._audit.conclude(HURRIED_AUDIT_S if hurried else AUDIT_S)
         self.backlog = ledger.backlog(findings)
-        account = Account(ledger.deliveries(findings), ledger.indeterminate(), ledger.gone_before(findings))
+        deliveries = ledger.deliveries(findings) if self._plan.producers else ()
+        account = Account(deliveries, ledger.indeterminate(), ledger.gone_before(findings))
         self._make_window(measured, length_ns, end_ns, account)
 
     def break_off(self, measured: Phase, length_ns: int, end_ns: int) -> None:
@@ -146,9 +147,15 @@ class Accounts:
 
     def _make_window(self, measured: Phase, length_ns: int, end_ns: int, account: Account) -> None:
         collector, start, trimming, plan = self._collector, self._start, self._trimming, self._plan
-        window = Window(collector, measured, length_ns, start.carried_in, end_ns, start.counters, account)
+        window = Window(
+            collector, measured, length_ns, start.carried_in, end_ns, start.counters, account, not plan.producers
+        )
         self.window = window
         self.caveats += remarks.on_loop(plan.max_in_flight)
+        if plan.existing:
+            self.caveats += remarks.on_existing_topics(
+                sends=plan.producers > 0, reads=bool(self.reading), of_others=window.of_others
+            )
         if plan.backlog is None:  # else a subscription is behind because it was asked to be
             kept = plan.trimming.max_entries
             self.caveats += remarks.on_trimming(trimming.furthest_behind, kept, held=trimming.holding)

@@ -139,10 +139,11 @@ class Acknowledgements:
             count += before
         runs.append((lane.number, first, count))
 
-    def answered(self, lanes: Iterable[Lane]) -> Answered:
+    def answered(self, lanes: Sequence[Lane]) -> Answered:
         """What the ledger has to know of `lanes`, which are all of this worker's, since this was last called."""
+        columns = [lane.number for lane in lanes], [lane.sequence for lane in lanes], [lane.replied for lane in lanes]
         told = Answered(
-            _rows([(lane.number, lane.sequence, lane.replied) for lane in lanes]),
+            np.array(columns, np.int64).T.reshape(-1, 3),
             _rows(self._failed),
             _rows(self._indeterminate),
             self._checkpoints,

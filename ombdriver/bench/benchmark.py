@@ -68,7 +68,8 @@ async def run(
             if request.setup.is_users_server:
                 stack.push_async_callback(_delete_created, driver, request.setup)
             await driver.create_topics(plan.topics, plan.subscriptions)
-            logger.info("created %d topics of %d streams in all", len(plan.topics), plan.partitions)
+            what = "subscribed to" if plan.existing else "created"
+            logger.info("%s %d topics of %d streams in all", what, len(plan.topics), plan.partitions)
             ensemble = await stack.enter_async_context(Ensemble(plan, request.setup.driver_used, options))
         collector = Collector(plan.subscriptions, plan.sample_interval_ns)
         telemetry = Telemetry(plan, driver, collector.processes, ensemble.pids, servers.pids if servers else ())
@@ -145,7 +146,7 @@ def driver_options(plan: Plan, setup: Setup, url: str | None) -> Mapping[str, ob
         return {}
     readers = [reader for worker in plan.workers for reader in worker.consumers]
     streams = max((reader.streams for reader in readers), default=1)
-    if setup.server is not None and setup.server.in_cluster:
+    if setup.in_cluster:
         streams = 1  # a read can't cross slots
     suits = max(1, min(MOST_PER_READ, READ_BYTES // (plan.payload.size * streams)))
     trimming, how = plan.trimming, setup.streams
@@ -168,6 +169,7 @@ def driver_options(plan: Plan, setup: Setup, url: str | None) -> Mapping[str, ob
         "wait_replicas": how.wait_replicas,
         "wait_timeout_ms": how.wait_timeout_ms,
         "balanced": how.placement == "balanced",
+        "from_end": plan.existing and not plan.from_beginning,
     }
 
 

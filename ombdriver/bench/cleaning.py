@@ -1,8 +1,7 @@
 """`ombdriver clean`: deletes what runs that were killed outright left on a server, and nothing else."""
 
-from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.drivers.redis_streams import RedisStreamsDriver, open_driver
-from ombdriver.bench.drivers.stream_runs import ALIVE_S, Leftover
+from ombdriver.bench.drivers.stream_runs import ALIVE_S, Leftover, Made
 from ombdriver.bench.setup import Setup
 from ombdriver.errors import RunError
 
@@ -37,10 +36,11 @@ async def _clean(driver: RedisStreamsDriver, run: Leftover, *, forced: bool, dry
     if run.alive and not forced:
         return f"{about}: left alone, it was alive less than {ALIVE_S} s ago; --run-id {run.run_id} deletes it anyway"
     if dry_run:
-        return f"{about}: {_streams(run.topics)} would be deleted"
-    return f"{about}: {await driver.delete_leftover(run)} of {_streams(run.topics)} deleted"
+        return f"{about}: {_told(run.made)} would be deleted"
+    return f"{about}: {_told(run.made, f'{await driver.delete_leftover(run)} of ')} deleted"
 
 
-def _streams(topics: tuple[TopicSpec, ...]) -> str:
-    count = sum(topic.partitions for topic in topics)
-    return f"{count} stream{'' if count == 1 else 's'}"
+def _told(made: Made, how_many: str = "") -> str:
+    streams = len(made.joined) or sum(topic.partitions for topic in made.topics)
+    told = f"{how_many}{streams} stream{'' if streams == 1 else 's'}"
+    return f"the run's groups on {told} of others" if made.joined else told

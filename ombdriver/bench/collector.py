@@ -131,9 +131,10 @@ class Collector:
         """Reads that brought nothing, one after the other and until now: of the consumer that has the fewest."""
         return min((count for report in self._last for count in report.empty_reads.values()), default=0)
 
-    def probed(self) -> frozenset[tuple[str, int, int]]:
-        """(subscription, producer, partition) of the probes that arrived."""
-        return frozenset(self._probed)
+    def take_probed(self) -> set[tuple[str, int, int]]:
+        """(subscription, producer, partition) of the probes that arrived since the last call."""
+        taken, self._probed = self._probed, set()
+        return taken
 
     def errors(self) -> Counter[str]:
         """How often each error was met by a send."""

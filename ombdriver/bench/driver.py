@@ -35,10 +35,18 @@ OnAcknowledged = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic as the plan names it: `name`, and how many `partitions` (1 or more) it has."""
+    """A topic as the plan names it.
+
+    Attributes:
+        name: its name.
+        partitions: how many it has, 1 or more.
+        existing: it is somebody else's: it is neither created, trimmed nor deleted, and the run's subscriptions on it
+            are taken away at the end. Where its messages lie follows from the name by the driver's rule for such.
+    """
 
     name: str
     partitions: int = 1
+    existing: bool = False
 
 
 @dataclass(slots=True)
@@ -159,10 +167,11 @@ class Driver(Protocol):
     """One process's connection to the messaging system."""
 
     async def create_topics(self, topics: Sequence[TopicSpec], subscriptions: Sequence[str]) -> None:
-        """Creates topics and their subscriptions, empty.
+        """Creates topics and their subscriptions, empty; of topics that exist (all or none) the subscriptions alone.
 
         Raises:
-            DriverError: if one of the names exists already, or the server refuses.
+            DriverError: if one of the names exists already, or, of those that are to exist, does not; or the server
+                refuses.
         """
         ...
 
@@ -210,7 +219,10 @@ class Driver(Protocol):
         ...
 
     async def delete_created(self) -> int:
-        """Deletes exactly what this driver's `create_topics` made; returns how many topics' partitions that were."""
+        """Deletes exactly what this driver's `create_topics` made; returns how many topics' partitions that were.
+
+        Of topics that existed, these are the partitions on which it had subscriptions.
+        """
         ...
 
     def statistics(self) -> Mapping[str, int]:

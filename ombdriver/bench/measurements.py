@@ -76,7 +76,8 @@ class SubscriptionMeasurements:
 
     Attributes:
         name: as in the plan.
-        received: messages of the window that it was given, whenever they arrived.
+        received: messages of the window that it was given, whenever they arrived; where nothing is sent by the run,
+            messages of others that arrived inside the window.
         consume_rate: messages per second that arrived inside the window.
         latency: a distribution for each of `GROUP_FAMILIES`.
     """
@@ -99,6 +100,8 @@ class Totals:
         unanswered: sent, and without a reply when nothing was waited for any longer.
         indeterminate: of `publish_errors`: sent, and the connection was lost before the reply, so that the system may
             hold them or not.
+        received_of_others: messages that others had sent and that consumers were given inside the window, over all
+            subscriptions together; of topics that exist.
     """
 
     published: int
@@ -107,6 +110,7 @@ class Totals:
     received: int
     unanswered: int = 0
     indeterminate: int = 0
+    received_of_others: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
+from ombdriver.bench import existing_topics
 from ombdriver.bench.by_stretch import OfStretch
 from ombdriver.bench.judgement import Check, Verdict
 from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Distribution, LatencySummaryNs, Measurements
@@ -170,7 +171,7 @@ def build_result(
         workload=workload_spec["name"],
         driver=driver,
         message_size=workload_spec["messageSize"],
-        topics=workload_spec["topics"],
+        topics=workload_spec["topics"] or len(existing_topics.in_file(workload_spec)),
         partitions=workload_spec["partitionsPerTopic"],
         producers_per_topic=workload_spec["producersPerTopic"],
         consumers_per_topic=workload_spec["consumerPerSubscription"],
@@ -190,6 +191,7 @@ def build_result(
             "unsent": totals.unsent,
             "unanswered": totals.unanswered,
             "received": totals.received,
+            "receivedOfOthers": totals.received_of_others,
         },
         delivery=tuple(measured.delivery),
         counters=dict(measured.counters),

@@ -16,7 +16,7 @@ def describe(plan: Plan, workload: Workload, setup: Setup) -> str:
     facts = [
         ("workload", f"{workload.name} (sha256 {workload.sha256[:12]})"),
         ("setup", _setup(setup)),
-        ("topics", f"{len(plan.topics):,} x {_count(workload.partitions_per_topic, 'partition')}"),
+        ("topics", _topics(plan)),
         ("stream keys", _keys(plan)),
         ("subscriptions", _subscriptions(plan, workload)),
         ("messages", f"{_sizes(plan)}, {_payload(workload)}, {_keyed(workload)}"),
@@ -42,7 +42,18 @@ def _sizes(plan: Plan) -> str:
     return f"{plan.payload.size:,} bytes{' on average' if plan.payload.sizes else ''}"
 
 
+def _topics(plan: Plan) -> str:
+    topics = f"{len(plan.topics):,} x {_count(plan.topics[0].partitions, 'partition')}"
+    if not plan.existing:
+        return topics
+    where = "from their beginning" if plan.from_beginning else "from where they end"
+    read = f", read {where}" if plan.readers else ""
+    return f"{topics}, which exist and are others': never probed, trimmed or deleted{read}"
+
+
 def _rate(plan: Plan) -> str:
+    if not plan.producers:
+        return "none, nothing is sent"
     bytes_per_second = format_size(plan.rate * plan.payload.size)
     random = "" if plan.poisson is None else "; random arrivals (Poisson)"
     if plan.profile is not None:
@@ -58,6 +69,8 @@ def _rate(plan: Plan) -> str:
 
 
 def _producers(plan: Plan) -> str:
+    if not plan.producers:
+        return "none"
     rate = plan.rate if plan.profile is None else plan.profile.mean
     return f"{plan.producers:,}" + ("" if plan.search else f", {rate / plan.producers:,.6g} msg/s each")
 
@@ -88,10 +101,13 @@ def _where(server: Server | None) -> str:
 
 def _keys(plan: Plan) -> str:
     def key(topic: int, partition: int) -> str:
-        return f"{{{plan.topics[topic].name}:{partition}}}"
+        spec = plan.topics[topic]
+        return spec.name if spec.existing and spec.partitions == 1 else f"{{{spec.name}:{partition}}}"
 
     if plan.partitions == 1:
         return key(0, 0)
+    if plan.existing:
+        return f"{key(0, 0)} and {_count(plan.partitions - 1, 'other')}"
     return f"{key(0, 0)} to {key(-1, plan.topics[-1].partitions - 1)}, {plan.partitions:,} in all"
 
 
@@ -148,6 +164,8 @@ def _about(duration_ns: int) -> str:
 def _expected(plan: Plan) -> str:
     if plan.search is not None:
         return "what the rate that is found makes"
+    if not plan.producers:
+        return "what others send, or have sent"
     measured, groups = plan.measured_messages, len(plan.subscriptions)
     about = "about " if plan.poisson is not None else ""
     received = f"{measured * groups:,} received ({_count(groups, 'group')})"
@@ -173,6 +191,8 @@ def _thresholds(workload: Workload) -> list[str]:
 
 def _retention(plan: Plan) -> str:
     trimming = plan.trimming
+    if plan.existing:
+        return "none, topics of others are never trimmed" + (": what is sent stays there" if plan.producers else "")
     if trimming.acknowledged:
         bounds = []
         if trimming.bound_entries is not None:

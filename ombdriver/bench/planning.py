@@ -1,12 +1,14 @@
 """A workload and a setup become a plan: who sends and reads what, in which process, at which rate. Pure."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from ombdriver.bench.backlog_plan import BacklogPlan, backlog_of, room_fault
 from ombdriver.bench.driver import TopicSpec
 from ombdriver.bench.plan import (
     STREAMS_PER_READER,
     TOPIC_PREFIX,
+    USUAL_READERS,
     ConsumerAssignment,
     Plan,
     ProducerAssignment,
@@ -14,7 +16,7 @@ from ombdriver.bench.plan import (
     WorkerPlan,
 )
 from ombdriver.bench.poisson import Poisson
-from ombdriver.bench.retention_plan import KEYED_SKEW, Trimming, affordable_rate, trimming_of
+from ombdriver.bench.retention_plan import KEYED_SKEW, NO_TRIMMING, Trimming, affordable_rate, trimming_of
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.staffing import shared_out
 from ombdriver.bench.thresholds import Threshold
@@ -51,14 +53,15 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         rates = tuple(workload.probe_rates or ())
         start = rates[0] if rates else min(SEARCH_START, rate)
         search = SearchPlan(start, workload.probe_ns, workload.slo, rates, workload.probe_steps)
-    topics = tuple(
-        TopicSpec(f"{TOPIC_PREFIX}{run_id}-{number:04d}", workload.partitions_per_topic)
-        for number in range(workload.topics)
-    )
+    existing = workload.existing
+    names = existing or [f"{TOPIC_PREFIX}{run_id}-{number:04d}" for number in range(workload.topic_count)]
+    topics = tuple(TopicSpec(name, workload.partitions_per_topic, bool(existing)) for name in names)
+    if existing:
+        _check_existing(workload, setup)
     plain = setup.streams.read == "plain"
     producers = [
         ProducerAssignment(index, topics[index % len(topics)])
-        for index in range(workload.topics * workload.producers_per_topic)
+        for index in range(len(topics) * workload.producers_per_topic)
     ]
     readers = _readers(topics, workload, setup)
     subscriptions = tuple(dict.fromkeys(each.subscription for each in readers)) if plain else workload.groups
@@ -78,10 +81,12 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
     trimming = trimming_of(
         setup.streams.keeping,
         rate=rate,
-        partitions=workload.topics * workload.partitions_per_topic,
+        partitions=len(topics) * workload.partitions_per_topic,
         message_size=workload.message_size,
         keyed=workload.key_distributor != "NO_KEY",
     )
+    if existing:
+        trimming = NO_TRIMMING
     return Plan(
         run_id=run_id,
         workload=workload.name,
@@ -104,6 +109,7 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         plain=plain,
         profile=profile,
         poisson=Poisson(workload.seed, len(producers)) if workload.arrivals == "poisson" else None,
+        from_beginning=workload.existing_topics_from == "beginning",
     )
 
 
@@ -129,7 +135,7 @@ def _backlog(
         fault = room_fault(
             backlog,
             trimming,
-            partitions=workload.topics * workload.partitions_per_topic,
+            partitions=workload.topic_count * workload.partitions_per_topic,
             skew=1 if workload.key_distributor == "NO_KEY" else KEYED_SKEW,
             derived=setup.streams.keeping.kind == "auto",
         )
@@ -138,6 +144,35 @@ def _backlog(
         return backlog
     except ValueError as error:
         raise InputError(f"{workload.name}: consumerBacklogSizeGB: {error}") from None
+
+
+def _check_existing(workload: Workload, setup: Setup) -> None:
+    """Raises InputError if this setup is not for topics that exist."""
+    if not setup.is_users_server:
+        raise InputError(
+            f"{workload.name}: topics that exist are on a server of yours, and the setup {setup.name} starts one of its"
+            " own; give --url, or a setup with server: {url: ...}"
+        )
+    streams, existing, faults = setup.streams, workload.existing, []
+    if streams.keeping.kind not in ("auto", "none"):
+        faults.append("streams.retention: topics that exist are never trimmed; write none, or remove it")
+    if workload.backlog_bytes:
+        faults.append("consumerBacklogSizeGB: a backlog is built on new topics only; write 0")
+    if streams.ack == "delete":
+        faults.append("streams.ack: delete would delete what others need; write batch")
+    if streams.placement == "balanced":
+        faults.append("streams.placement: balanced is for new topics; write natural, or name the streams themselves")
+    if workload.partitions_per_topic > 1 and (odd := [name for name in existing if set(name) & set("{}")]):
+        faults.append(
+            f"a topic of several partitions has no braces in its name, as {odd[0]!r} has; with partitionsPerTopic: 1"
+            " the name is that of the stream"
+        )
+    if streams.read == "plain" and setup.driver_used != setup.driver and workload.existing_topics_from != "beginning":
+        faults.append(
+            "client.pipelining: redis-py reads plainly from the beginning only; write existingTopicsFrom: beginning"
+        )
+    if faults:
+        raise InputError([f"{workload.name} x {setup.name}: {fault}" for fault in faults])
 
 
 def _check_thresholds(workload: Workload, subscriptions: tuple[str, ...]) -> None:
@@ -159,24 +194,44 @@ def _readers(topics: tuple[TopicSpec, ...], workload: Workload, setup: Setup) ->
                 f" where there are {partitions} (streams.assignment: exclusive); write {partitions} or fewer"
             )
         shares = [tuple(range(n, partitions, consumers)) for n in range(consumers)]
+    streams, whole = len(topics) * partitions, setup.loopback or setup.in_cluster
+    covered = max(STREAMS_PER_READER, -(-streams * len(workload.groups) * (len(shares) or 1) // USUAL_READERS))
     return [
         ConsumerAssignment(
             _subscription(group, n, consumers) if setup.streams.read == "plain" else group,
             f"consumer-{n + 1}" + (f"-{k + 1}" if len(parts) > 1 else ""),
-            part,
-            share,
+            *part,
         )
         for group in workload.groups
         for n, share in enumerate(shares)
-        for parts in [_parts(topics, partitions if share is None else len(share))]
+        for parts in [_parts(topics, share, covered, whole=whole)]
         for k, part in enumerate(parts)
     ]
 
 
-def _parts(topics: tuple[TopicSpec, ...], partitions: int) -> list[tuple[TopicSpec, ...]]:
-    """The topics that one reader covers together, each with so many partitions. A topic is never split."""
-    per_reader = max(1, STREAMS_PER_READER // partitions)
-    return [topics[first : first + per_reader] for first in range(0, len(topics), per_reader)]
+Part = tuple[tuple[TopicSpec, ...], tuple[int, ...] | None]
+"""Topics, and the partitions of each of them; None is all."""
+
+
+def _parts(
+    topics: tuple[TopicSpec, ...], share: tuple[int, ...] | None, covered: int, *, whole: bool
+) -> Sequence[Part]:
+    """What the readers of one consumer cover, up to so many streams each: some topics, or a part of one.
+
+    Args:
+        topics: all that the consumer reads.
+        share: its partitions of each of them; None for all.
+        covered: streams of a reader.
+        whole: a topic is never split: a reader has a connection for each stream in any case, or none at all.
+    """
+    partitions = topics[0].partitions if share is None else len(share)
+    if whole or partitions <= covered:
+        per_reader = max(1, covered // partitions)
+        return [(topics[first : first + per_reader], share) for first in range(0, len(topics), per_reader)]
+    mine, readers = share or tuple(range(partitions)), -(-partitions // covered)
+    # Neighbours together: messages go to partitions in turn, so that one read brings several, or each wakes a reader.
+    edges = [n * partitions // readers for n in range(readers + 1)]
+    return [((topic,), mine[first:end]) for topic in topics for first, end in pairwise(edges)]
 
 
 def _subscription(group: str, number: int, consumers: int) -> str:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ombdriver.bench.acknowledgements import AS_INTENDED, Acknowledgements, Block, Lane
+from ombdriver.bench.acknowledgements import AS_INTENDED, Acknowledgements, Block
 from ombdriver.bench.figures import Book, Phase
 from ombdriver.bench.payload import STAMP, PayloadPool, with_checksum
 from ombdriver.bench.poisson import PoissonStripe
@@ -27,6 +27,8 @@ CHUNK = 64
 """So many messages of a partition share one actual send time, so that stamping and packing is not told as service."""
 TURN = 4096
 """Messages sent before replies and other callbacks of the loop get a turn."""
+PROBES = 512
+"""Probes sent before replies get a turn: of ten thousand partitions, all of them would be a burst of many megabytes."""
 WAKE_NS = 250_000
 """Wake-ups are at least this far apart, so that the pacer leaves the server its core. At 10,000 msg/s a worker took
 0.34 of one, with a mean delay of 153 µs; with 200 µs it was 0.40 and 127 µs."""
@@ -65,6 +67,7 @@ class Publisher:
         make_ticker: MakeTicker,
     ) -> None:
         self._run, self._senders, self._producers_total = run, senders, producers_total
+        self._lanes = [lane for sender in senders for lane in sender.lanes]
         self._pool, self._book, self._clock = pool, book, clock
         self.acknowledgements = Acknowledgements(book)
         for sender in senders:
@@ -76,6 +79,7 @@ class Publisher:
         self._looked = 0
         self._looks: deque[tuple[int, int]] = deque()
         self._waiting = False
+        self._probes: list[tuple[Sender, int]] = []
         self.sent = 0
 
     def __repr__(self) -> str:
@@ -88,8 +92,8 @@ class Publisher:
 
     @property
     def unsent(self) -> int:
-        """Messages of the current phase, due or not yet, that are not sent; of random arrivals about so many."""
-        return self._stripe.left(self._next)
+        """Messages of the current phase not sent yet, due or not (of random arrivals about so many), and probes."""
+        return self._stripe.left(self._next) + len(self._probes)
 
     @property
     def overdue(self) -> int:
@@ -123,10 +127,20 @@ class Publisher:
         self._tick()
 
     def probe(self) -> None:
-        """Sends one message outside of every phase to each partition of each producer's topic."""
-        for sender in self._senders:
-            for partition in range(len(sender.lanes)):
-                self._send_to(sender, partition, [0], None, AS_INTENDED, PROBE_SEQUENCE)
+        """Sends one message outside of every phase to each partition of each producer's topic; not all at once."""
+        self._probes = [(sender, at) for sender in reversed(self._senders) for at in reversed(range(len(sender.lanes)))]
+        self._send_probes()
+
+    def _send_probes(self) -> None:
+        for _ in range(min(PROBES, len(self._probes))):
+            sender, partition = self._probes[-1]
+            if sender.handle.room() <= 0:
+                sender.handle.when_room(self._send_probes)
+                return
+            del self._probes[-1]
+            self._send_to(sender, partition, [0], None, AS_INTENDED, PROBE_SEQUENCE)
+        if self._probes:
+            self._loop.call_soon(self._send_probes)
 
     def keep_everything(self, keep: bool) -> None:
         """See `driver.DriverProducer.keep_everything`, for all producers."""
@@ -154,14 +168,11 @@ class Publisher:
     def conclude(self) -> None:
         """Ends the schedule, and waits for no reply any longer."""
         self.halt()
-        self.acknowledgements.conclude(self._lanes(), self._clock())
+        self.acknowledgements.conclude(self._lanes, self._clock())
 
     def answered(self) -> Answered:
         """What the ledger has to know of what was sent, since this was last called."""
-        return self.acknowledgements.answered(self._lanes())
-
-    def _lanes(self) -> list[Lane]:
-        return [lane for sender in self._senders for lane in sender.lanes]
+        return self.acknowledgements.answered(self._lanes)
 
     # -- sending ---------------------------------------------------------------------------------------------------
 

@@ -85,6 +85,42 @@ def on_force(passed: Sequence[str]) -> list[Caveat]:
     return [Caveat("forced", f"started by --force, though {fault.partition(';')[0]}") for fault in passed]
 
 
+def on_existing_topics(*, sends: bool, reads: bool, of_others: int) -> list[Caveat]:
+    """What topics of others leave out of a result, and what a run leaves in them.
+
+    Args:
+        sends: whether the run sends to them.
+        reads: whether it reads them.
+        of_others: messages of others that it received in the window.
+    """
+    found = []
+    if reads and not sends:
+        found.append(
+            Caveat(
+                "noStamps",
+                f"nothing was sent by this run, and the {of_others:,} messages of others that came have no stamp:"
+                " consumeRate and received are all that is known of them; there are no latencies, no delivery and no"
+                " backlog",
+            )
+        )
+    elif of_others:
+        found.append(
+            Caveat(
+                "noStamps",
+                f"{of_others:,} messages of others came too; they have no stamp, so they are in totals.receivedOfOthers"
+                " alone: rates, latencies, delivery and backlog are those of this run's own messages",
+            )
+        )
+    if sends:
+        found.append(
+            Caveat(
+                "messagesLeft",
+                "what this run sent stays in the topics, which are not its own: they are neither trimmed nor deleted",
+            )
+        )
+    return found
+
+
 def on_servers(ended: Sequence[str]) -> list[Caveat]:
     """Servers of the run, by name, that have ended by themselves; what is left could serve."""
     if not ended:

@@ -171,13 +171,18 @@ class Setup(BaseModel):
         """Whether the server is the user's own, to be treated with care."""
         return self.server is not None and self.server.url is not None
 
+    @property
+    def in_cluster(self) -> bool:
+        """Whether the server is a cluster, where a read can't cross slots."""
+        return self.server is not None and self.server.in_cluster
+
     def needs(self, groups: int) -> Needs:
         """What it asks of a server, with so many groups on a topic."""
         return Needs(
             minid=self.streams.keeping.kind == "acknowledged" or self.streams.keeping.max_age_ns is not None,
             xackdel=self.streams.ack == "delete" and groups > 1,
             replicas=self.streams.wait_replicas,
-            cluster=self.server is not None and self.server.in_cluster,
+            cluster=self.in_cluster,
         )
 
     @property

@@ -29,7 +29,7 @@ def shared_out(
     Raises:
         InputError: if that number of workers can't do it.
     """
-    least = 2 if readers else 1
+    least = 2 if readers and producers else 1
     if workers is not None and not least <= workers <= MAX_WORKERS:
         why = "producing and consuming never share a process; " if workers == 1 else ""
         raise InputError(f"--workers: {workers} is out of range: {why}write {least} to {MAX_WORKERS}, or leave it out")
@@ -40,6 +40,8 @@ def shared_out(
         most_producing = min(most_producing, -(-rate // MESSAGES_PER_PRODUCING_WORKER))
     if not readers:
         return min(workers, most_producing), 0
+    if not producers:
+        return 0, min(workers, readers)
     # A delivered message costs about as much as a sent one, and each is delivered once to every group.
     producing = min(max(1, round(workers / (1 + groups))), workers - 1, most_producing)
     consuming = min(workers - producing, readers)

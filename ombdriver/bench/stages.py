@@ -104,35 +104,41 @@ class Stages:
         return self._stop.asked
 
     async def ready(self) -> None:
-        """Every subscription receives a probe from every partition of every topic.
+        """Every subscription receives a probe from every partition of every topic; topics of others get no probes.
+
+        There it is enough that the groups were made and the consumers have connected.
 
         Raises:
             RunError: if that does not come about.
         """
         plan = self._plan
+        if plan.existing:
+            self._show(Stage.READY, None, -1)
+            await self.poll()
+            return
         topic_of = {each.index: each.topic.name for worker in plan.workers for each in worker.producers}
-        wanted = {
+        missing = {
             (name, topic.name, partition)
             for name in self._accounts.reading
             for topic in plan.topics
             for partition in range(topic.partitions)
         }
+        wanted = len(missing)
         self._ensemble.order(orders.Probe())
         deadline_ns = time.monotonic_ns() + int(READY_TIMEOUT_S * SECOND)
         while not self._stop.asked:
             self._show(Stage.READY, None, -1)
             await self.poll()
-            seen = {(name, topic_of[producer], partition) for name, producer, partition in self._collector.probed()}
-            missing = wanted - seen
+            missing -= {(name, topic_of[producer], at) for name, producer, at in self._collector.take_probed()}
             if errors := self._collector.errors():
                 raise RunError(f"a probe was refused: {errors.most_common(1)[0][0]}")
-            if not missing and not self._collector.in_flight:
-                logger.info("ready: %d pairs of subscription and partition have had a probe", len(wanted))
+            if not missing and not self._collector.in_flight and not self._collector.unsent:
+                logger.info("ready: %d pairs of subscription and partition have had a probe", wanted)
                 return
             if time.monotonic_ns() > deadline_ns:
                 name, topic, partition = min(missing, default=("-", "-", 0))
                 raise RunError(
-                    f"not ready after {READY_TIMEOUT_S:g} s: {len(missing)} of {len(wanted)} pairs of subscription and"
+                    f"not ready after {READY_TIMEOUT_S:g} s: {len(missing)} of {wanted} pairs of subscription and"
                     f" partition got no probe, {name} on partition {partition} of {topic} among them;"
                     " use fewer topics, partitions or consumers, or a faster machine"
                 )

@@ -18,6 +18,7 @@ from ombdriver.bench.driver import Batch, DriverConsumer
 from ombdriver.bench.figures import Book
 from ombdriver.bench.lanes import SEQUENCES
 from ombdriver.bench.payload import STAMP, STAMP_DTYPE, count_corrupt
+from ombdriver.bench.recorder import Int64s
 from ombdriver.errors import DriverError
 
 FOLD = 4096
@@ -28,19 +29,22 @@ EARLY_S = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What may come: anything else is a stranger.
+    """What may come: anything else is a stranger; or, on topics of others, theirs.
 
     Attributes:
         run: the run's number in the stamp.
         producers: how many producers the run has.
         partitions: partitions of a topic, so that a lane is `producer * partitions + partition`.
         checksums: whether messages carry a checksum, which is to be looked at.
+        others: whether others send to these topics too. Their messages have no stamp: they are counted by the time at
+            which they came, and that is all there is to know of them.
     """
 
     run: int
     producers: int
     partitions: int
     checksums: bool = False
+    others: bool = False
 
 
 class Subscriber:
@@ -110,7 +114,7 @@ class Subscriber:
     def _take_unusual(self, batch: Batch) -> tuple[bytes, int]:
         """The stamps of a batch with somebody else's messages, too short for a stamp, or with entries not new."""
         whole = [(at, payload[: STAMP.size]) for at, payload in enumerate(batch.payloads) if len(payload) >= STAMP.size]
-        self.strangers += len(batch.payloads) - len(whole)
+        self._count_strangers([batch.arrival_ns], [len(batch.payloads) - len(whole)])
         again = frozenset(batch.again)
         self._again += [self._held + place for place, (at, _) in enumerate(whole) if at in again]
         return b"".join([stamp for _, stamp in whole]), len(whole)
@@ -134,6 +138,15 @@ class Subscriber:
         self._resumed = asyncio.Event()
         await self._resumed.wait()
         self._resumed = None
+
+    def _count_strangers(self, times: Sequence[int] | Int64s, counts: Sequence[int] | Int64s) -> None:
+        """Counts messages that are not of this run, as `Book.tally` does."""
+        if not self._expected.others:
+            self.strangers += int(sum(counts))
+            return
+        self._book.tally("others", self.subscription, times, counts)
+        if not self._expected.producers:  # then there is nothing else to receive
+            self._book.tally("received", self.subscription, times, counts)
 
     def take_probes(self) -> set[tuple[int, int]]:
         """(producer, partition) of each probe that has come since the last call."""
@@ -181,7 +194,7 @@ class Subscriber:
         ours &= probes | (stamps["sequence"] < SEQUENCES)
         if not ours.all() or probes.any():
             strangers = int(len(stamps) - np.count_nonzero(ours))
-            self.strangers += strangers
+            self._count_strangers(arrived[~ours], np.ones(strangers, np.int64))
             self.received -= strangers
             self._probed |= set(
                 zip(stamps["producer"][probes].tolist(), stamps["partition"][probes].tolist(), strict=True)

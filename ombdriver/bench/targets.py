@@ -20,7 +20,8 @@ class Targets:
 
     def __init__(self, phase: Phase, step_ns: int) -> None:
         self._phase, self._step_ns = phase, step_ns
-        self._profile = phase.profile or constant(phase.rate, max(1, phase.duration_ns))
+        # A run that only reads asks for nothing; a profile can't say that, and is not looked at then.
+        self._profile = phase.profile or constant(max(1, phase.rate), max(1, phase.duration_ns))
         self._stripe: PoissonStripe | None = None
         if (poisson := phase.poisson) is not None:
             self._stripe = PoissonStripe(0, self._profile, poisson, range(poisson.producers), phase.name)

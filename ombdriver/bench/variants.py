@@ -52,7 +52,7 @@ def variants_of(
     """
     path = catalogue.resolve(name)
     if overrides.rate == FIND_THE_MAXIMUM:  # told first, since what is for a search has a meaning then
-        given = [*given, Assignment("workload", ("producerRate",), FIND_THE_MAXIMUM, "--rate max", "--rate")]
+        given = [*given, Assignment("workload", ("producerRate",), "max", "--rate max", "--rate")]
     base = Workload.load(path, given)
     swept = parse_sweeps(sweeps, base.sweep)
     overridden = overrides.fields() & {one.name.removeprefix("workload.") for one in swept}

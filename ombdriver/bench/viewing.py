@@ -16,6 +16,7 @@ from ombdriver.bench.window import summarise
 
 WAITING_EVERY_S = 1.0
 """How often a wait is shown."""
+_CONNECTING = "until every consumer has connected"
 _WAITING = {
     Stage.READY: "until every group has received from every partition",
     Stage.SEARCH: "until what the probe has left behind is drained",
@@ -67,7 +68,7 @@ class Viewing:
             stage.value,
             elapsed_s,
             left_s=left_ns[stage] / 1e9 if stage in left_ns else None,
-            message=_WAITING[stage],
+            message=_CONNECTING if stage is Stage.READY and self._plan.existing else _WAITING[stage],
             groups={} if self._phase is None else self._groups(None, 0, now),
             server=_server(now),
             verdict=self._verdict.latest if stage is Stage.DRAIN else None,
@@ -85,7 +86,9 @@ class Viewing:
             phase_total_s=None if searching else phase.duration_ns / 1e9,
             left_s=None if searching else (phase.duration_ns - elapsed_ns + later_ns) / 1e9,
             message=phase.name if searching else self._caught_up() if stage is Stage.CATCH_UP else None,
-            target_rate=self._collector.targets(phase).rate(elapsed_ns - self._collector.interval_ns, elapsed_ns),
+            target_rate=self._collector.targets(phase).rate(elapsed_ns - self._collector.interval_ns, elapsed_ns)
+            if self._plan.producers
+            else None,
             publish_rate=self._rate(phase, "published", None, interval),
             publish_error_rate=self._rate(phase, "failed", None, interval),
             publish=self._latency(phase, "publishResponse", None, interval),

@@ -82,6 +82,7 @@ class Window:
         end_ns: when nothing was waited for any longer, on the monotonic clock.
         before: counters as they stood when it began.
         account: what became of its messages.
+        only_others: the run sends nothing: what is received is of others.
     """
 
     def __init__(
@@ -93,7 +94,9 @@ class Window:
         end_ns: int,
         before: Mapping[str, int],
         account: Account = Account(),
+        only_others: bool = False,
     ) -> None:
+        self._only_others = only_others
         self._collector, self._phase, self.length_ns = collector, phase, length_ns
         self._carried_in, self._end_ns, self._before, self._account = carried_in, end_ns, before, account
         self.intervals = max(1, math.ceil(length_ns / collector.interval_ns))
@@ -129,6 +132,11 @@ class Window:
         """Events inside the window."""
         counts = (self._collector.count(self._phase, kind, group, at) for at in range(self.intervals))
         return sum(counts)
+
+    @property
+    def of_others(self) -> int:
+        """Messages of others that were received inside the window, over all subscriptions together."""
+        return sum(self.count("others", name) for name in self._collector.subscriptions)
 
     def histogram(self, family: str, group: str | None = None, interval: int | None = None) -> Histogram:
         """All samples of a family; responses with the messages that had none, each at (end - intended)."""
@@ -179,7 +187,9 @@ class Window:
             latency[family] = Distribution(summarise(histogram), histogram.encode(), intervals=intervals)
         return SubscriptionMeasurements(
             name=name,
-            received=self._collector.histogram(self._phase, "endToEnd", name).count,
+            received=self.count("others", name)
+            if self._only_others
+            else self._collector.histogram(self._phase, "endToEnd", name).count,
             consume_rate=self.count("received", name) * 1e9 / max(self.length_ns, 1),
             latency=latency,
         )
@@ -214,6 +224,7 @@ class Window:
                 unanswered=self.histogram("unanswered").count,
                 received=sum(each.received for each in subscriptions),
                 indeterminate=self._account.indeterminate,
+                received_of_others=self.of_others,
             ),
             delivery=self._account.deliveries,
             gone_before=self._account.gone_before,

@@ -52,6 +52,7 @@ class Worker:
         self._subscribers: list[Subscriber] = []
         self._consumers: list[DriverConsumer] = []
         self._reading: list[asyncio.Task[None]] = []
+        self._beginning: asyncio.TimerHandle | None = None
         self._reporting: asyncio.Task[None] | None = None
         self._collections, self._stalls = Collections(), Stalls()
         self._since_ns = 0
@@ -70,7 +71,7 @@ class Worker:
         job, plan = self._job, self._job.plan
         run = run_number(plan.run_id)
         partitions = max(topic.partitions for topic in plan.topics)
-        expected = Expected(run, plan.producers, partitions, plan.payload.checksums)
+        expected = Expected(run, plan.producers, partitions, plan.payload.checksums, plan.existing)
         self._driver = driver = await load_driver(job.driver)(job.options)
         for planned in job.worker.consumers:
             dealt = {} if planned.partitions is None else {"partitions": planned.partitions}
@@ -78,7 +79,8 @@ class Worker:
             self._consumers.append(consumer)
             reader = Subscriber(expected, planned.subscription, self._book, self._working(len(self._consumers)))
             self._subscribers.append(reader)
-            self._reading.append(subscriber.start(reader, consumer, self.fail))
+        if not plan.from_beginning:
+            self._start_reading()
         if not job.worker.producers:
             return
         senders = []
@@ -90,6 +92,16 @@ class Worker:
             senders.append(sender)
         pool = PayloadPool(plan.payload)
         self._publisher = Publisher(run, senders, plan.producers, pool, self._book, time.monotonic_ns, make_ticker)
+
+    def _start_reading(self) -> None:
+        for reader, consumer in zip(self._subscribers, self._consumers, strict=True):
+            self._reading.append(subscriber.start(reader, consumer, self.fail))
+
+    def _stop_reading(self) -> None:
+        if self._beginning is not None:
+            self._beginning.cancel()
+        for reader in self._subscribers:
+            reader.leave()
 
     def _working(self, consumer: int) -> Working | None:
         plan, worker = self._job.plan, self._job.worker.index
@@ -116,6 +128,9 @@ class Worker:
         self._stalls.reset()
         self._since_ns = time.monotonic_ns()
         self._book.open(order.phase)
+        if not self._reading and self._consumers:  # what is there already is read within the first phase
+            lead_s = (order.phase.start_ns - self._since_ns) / 1e9
+            self._beginning = asyncio.get_running_loop().call_later(max(0.0, lead_s), self._start_reading)
         if self._publisher:
             self._publisher.acknowledgements.listen(self._since_ns)
             self._publisher.begin(order.phase)
@@ -217,8 +232,7 @@ class Worker:
 
     async def _end_and_report(self) -> None:
         """Acknowledgements are answered before the last report, so that those refused are in it."""
-        for reader in self._subscribers:
-            reader.leave()
+        self._stop_reading()
         if self._publisher:
             self._publisher.conclude()
         await asyncio.gather(*(consumer.aclose() for consumer in self._consumers))
@@ -257,8 +271,7 @@ class Worker:
         """Stops reading, then closes consumers, producers and connections."""
         self._stalls.close()
         self._collections.close()
-        for reader in self._subscribers:
-            reader.leave()
+        self._stop_reading()
         if self._publisher:
             await self._publisher.aclose()
         for consumer in self._consumers:

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from pydantic import PrivateAttr, ValidationError
 
+from ombdriver.bench import existing_topics
 from ombdriver.bench.assignments import Assignment, assigned
 from ombdriver.bench.backlog_plan import GIB
 from ombdriver.bench.consumer_work import ConsumerWork
@@ -121,7 +122,17 @@ class Workload(WorkloadFields):
     @property
     def finds_the_maximum(self) -> bool:
         """Whether the rate is the highest that is sustained, which is to be found."""
-        return self.producer_rate == FIND_THE_MAXIMUM
+        return self.producer_rate == FIND_THE_MAXIMUM and self.producers_per_topic > 0
+
+    @property
+    def existing(self) -> tuple[str, ...]:
+        """The topics that exist and are used in place of new ones."""
+        return existing_topics.named(dict(self))
+
+    @property
+    def topic_count(self) -> int:
+        """How many topics there are, new or existing."""
+        return self.topics or len(self.existing)
 
     @property
     def test_ns(self) -> int:

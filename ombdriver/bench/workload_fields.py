@@ -6,7 +6,7 @@ Knows one field at a time; what fields must agree on is told in `workload`.
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from ombdriver.bench.consumer_work import WORK_PATTERN, ConsumerWork
 from ombdriver.bench.payload import STAMP
@@ -82,6 +82,16 @@ SizeDistribution = Annotated[
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_line)]
 """One line of visible characters."""
 
+
+def _topic_names(names: list[str]) -> list[str]:
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{shown(twice)} is named twice; remove one")
+    return names
+
+
+TopicList = Annotated[list[Name], Field(min_length=1, max_length=1_000), AfterValidator(_topic_names)]
+"""Names of topics that exist, each once."""
+
 MessageSize = Annotated[
     int, BeforeValidator(parse_size), AfterValidator(_message_size), WithJsonSchema(SIZE_SCHEMA, mode="validation")
 ]
@@ -95,8 +105,12 @@ FIND_THE_MAXIMUM = 0
 """In place of a rate: OMB's way to say that the highest one is to be found."""
 
 
-def _rate(value: object) -> object:
-    return FIND_THE_MAXIMUM if value == "max" else value
+def _rate(value: object, info: ValidationInfo) -> object:
+    if value != "max":
+        return value
+    if info.data.get("producers_per_topic") == 0:
+        raise ValueError("max can't be found where nobody sends (producersPerTopic: 0); write 0")
+    return FIND_THE_MAXIMUM
 
 
 def _known_rate(rate: int) -> int:

@@ -6,8 +6,7 @@ ours besides is told in README.
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, ValidationInfo, field_validator
 
 from ombdriver.bench.payload import STAMP, KeyDistributor
 from ombdriver.bench.profile_form import RateProfile, own_duration, profile_of
@@ -16,12 +15,9 @@ from ombdriver.bench.text import MINUTE, SECOND, format_duration
 from ombdriver.bench.workload_fields import (
     FIND_THE_MAXIMUM,
     MAX_MESSAGE_BYTES,
-    MAX_READERS,
-    MAX_STREAMS,
     BacklogSize,
     DrainTimeout,
     MessageSize,
-    Name,
     ProbeDuration,
     ProbeRate,
     ProducerRate,
@@ -35,16 +31,12 @@ from ombdriver.bench.workload_fields import (
     check_conditions,
     group_names,
 )
+from ombdriver.bench.workload_topics import TopicFields
 
 
-class WorkloadFields(BaseModel):
+class WorkloadFields(TopicFields):
     """What a workload file may hold. Attributes are the file's names in snake_case."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", alias_generator=to_camel, allow_inf_nan=False)
-
-    name: Name = Field(description="What results call this workload; the file's name when absent.")
-    topics: int = Field(ge=1, le=MAX_STREAMS, description="Topics to create.")
-    partitions_per_topic: int = Field(ge=1, le=MAX_STREAMS, description="Partitions of each topic; each is a stream.")
     key_distributor: KeyDistributor = Field("NO_KEY", description="How messages get their keys.")
     message_size: MessageSize = Field(description="Size of a message, stamp included: bytes, or 1KiB, 64KB (64,000).")
     message_size_distribution: SizeDistribution | None = Field(
@@ -59,7 +51,7 @@ class WorkloadFields(BaseModel):
         None, min_length=1, description="A file with the bytes of a message; not read when payloads are randomized."
     )
     subscriptions_per_topic: int = Field(ge=0, le=1_000, description="Consumer groups; each receives every message.")
-    producers_per_topic: int = Field(ge=1, le=10_000, description="Producers of each topic.")
+    producers_per_topic: int = Field(ge=0, le=10_000, description="Producers of each topic.")
     consumer_per_subscription: int = Field(ge=0, le=10_000, description="Consumers that share a group's messages.")
     producer_rate: ProducerRate = Field(
         description="Messages per second, of all producers together; 0 or max: the highest that is sustained is found."
@@ -149,22 +141,6 @@ class WorkloadFields(BaseModel):
             raise ValueError("has one size, and messageSizeDistribution has several; leave one of them out")
         return file
 
-    @field_validator("partitions_per_topic", "producers_per_topic")
-    @classmethod
-    def _few_enough(cls, per_topic: int, info: ValidationInfo) -> int:
-        if (total := per_topic * info.data.get("topics", 1)) > MAX_STREAMS:
-            raise ValueError(f"times topics makes {total:,}; write fewer, at most {MAX_STREAMS:,} in all")
-        return per_topic
-
-    @field_validator("consumer_per_subscription")
-    @classmethod
-    def _few_readers(cls, consumers: int, info: ValidationInfo) -> int:
-        if (total := consumers * info.data.get("subscriptions_per_topic", 1)) > MAX_READERS:
-            raise ValueError(
-                f"times subscriptionsPerTopic makes {total:,} readers; write fewer, at most {MAX_READERS:,}"
-            )
-        return consumers
-
     @field_validator("randomized_payload_pool_size")
     @classmethod
     def _some_payloads(cls, pool: int, info: ValidationInfo) -> int:
@@ -177,7 +153,7 @@ class WorkloadFields(BaseModel):
     def _one_condition(cls, slo: str | None, info: ValidationInfo) -> str | None:
         if slo is None:
             return None
-        if info.data.get("producer_rate", FIND_THE_MAXIMUM) != FIND_THE_MAXIMUM:
+        if not _finds_the_maximum(info, unless_invalid=True):
             raise ValueError("has no effect on a given producerRate; write it under thresholds, or producerRate: max")
         groups, consumers = (info.data.get(name) for name in ("subscriptions_per_topic", "consumer_per_subscription"))
         known = None if groups is None or consumers is None else group_names(groups, consumers)
@@ -267,7 +243,7 @@ class WorkloadFields(BaseModel):
         if test and interval > test:
             text = format_duration(interval)
             raise ValueError(f"{text} is longer than the test ({format_duration(test)}); write a shorter one, as 100ms")
-        if info.data.get("producer_rate") == FIND_THE_MAXIMUM and interval > SECOND:
+        if _finds_the_maximum(info, unless_invalid=False) and interval > SECOND:
             text = format_duration(interval)
             raise ValueError(f"{text} is too long to find the highest rate by; write 1s or less")
         return interval
@@ -287,5 +263,13 @@ def _test_ns(info: ValidationInfo) -> int:
 
 
 def _only_for_the_maximum(info: ValidationInfo) -> None:
-    if info.data.get("producer_rate", FIND_THE_MAXIMUM) != FIND_THE_MAXIMUM:
+    if not _finds_the_maximum(info, unless_invalid=True):
         raise ValueError("has no effect on a given producerRate; write producerRate: max")
+
+
+def _finds_the_maximum(info: ValidationInfo, *, unless_invalid: bool) -> bool:
+    """Whether the highest rate is to be found; `unless_invalid` is the answer where the rate is not known."""
+    if info.data.get("producers_per_topic") == 0:
+        return False
+    rate = info.data.get("producer_rate")
+    return unless_invalid if rate is None else rate == FIND_THE_MAXIMUM

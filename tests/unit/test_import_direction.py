@@ -32,6 +32,7 @@ IMPORTERS = {
         "bench.workload",
         "bench.workload_model",
         "bench.workload_fields",
+        "bench.workload_topics",
     },
     "pydantic_core": {"bench.faults"},
     # Each room tells its own figures.
@@ -154,7 +155,8 @@ PURE = (
     "bench.compare.comparability bench.compare.comparison bench.compare.conditions bench.compare.formats "
     "bench.compare.metrics bench.compare.omb_result bench.compare.pairing bench.compare.permutation "
     "bench.compare.pooled bench.compare.trial bench.drift bench.export.formats "
-    "bench.export.hgrm bench.export.hlog bench.export.omb bench.export.parts bench.export.series_csv bench.facts "
+    "bench.export.hgrm bench.export.hlog bench.export.omb bench.export.parts bench.export.series_csv "
+    "bench.existing_topics bench.facts "
     "bench.figures bench.floor bench.generator bench.guard bench.intervals bench.judgement bench.lanes "
     "bench.ledger bench.look bench.measurements bench.omb_driver_file bench.outcome bench.overrides "
     "bench.page.arrangement bench.page.bars bench.page.comparing bench.page.condensing bench.page.content "

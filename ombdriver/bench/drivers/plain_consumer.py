@@ -6,6 +6,7 @@ from typing import Any
 
 from ombdriver.bench.driver import Batch, OnAcknowledged
 from ombdriver.bench.drivers.stream_consumer import AGAIN_S, GUARD_S, to_batch
+from ombdriver.bench.drivers.stream_server import ask
 from ombdriver.errors import DriverError
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import ClosedError, ConnectionLost
@@ -13,16 +14,20 @@ from ombdriver.messaging.resp import pack
 
 
 class PlainConsumer:
-    """A reader of some streams from their beginning (`driver.DriverConsumer`).
+    """A reader of some streams (`driver.DriverConsumer`).
 
     Args:
         channels: give a connection, and are told when a stream has moved.
         keys: the streams.
         count: entries per stream that one read may bring.
         block_ms: how long a read waits for the first of them.
+        from_end: begin where the streams end, and not at their beginning.
     """
 
-    def __init__(self, channels: Channels, keys: Sequence[bytes], count: int, block_ms: int) -> None:
+    def __init__(
+        self, channels: Channels, keys: Sequence[bytes], count: int, block_ms: int, *, from_end: bool = False
+    ) -> None:
+        self._from_end = from_end
         self._channels, self._channel = channels, channels.blocking(keys[0])
         self._guard_s = block_ms / 1000 + GUARD_S
         self._head: tuple[bytes | str | int, ...] = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", *keys)
@@ -32,8 +37,12 @@ class PlainConsumer:
         return f"<PlainConsumer on {len(self._last)} streams, {self._channel}>"
 
     async def ready(self) -> None:
-        """Connects."""
+        """Connects, and finds out where to begin."""
         await self._channel.ready()
+        if self._from_end:
+            asked = [ask(self._channels, key, "XREVRANGE", key, "+", "-", "COUNT", 1) for key in self._last]
+            for key, newest in zip(self._last, await asyncio.gather(*asked), strict=True):
+                self._last[key] = newest[0][0] if newest else b"0"
 
     async def receive(self) -> Batch | None:
         """See `driver.DriverConsumer.receive`. After a lost connection it goes on where it was: nothing is missed."""

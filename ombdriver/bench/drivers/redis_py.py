@@ -21,6 +21,7 @@ from ombdriver.bench.drivers.stream_acks import CLOSE_TIMEOUT_S, commands_of
 from ombdriver.bench.drivers.stream_options import StreamOptions
 from ombdriver.bench.drivers.stream_producer import Cut
 from ombdriver.bench.drivers.stream_server import border
+from ombdriver.bench.drivers.stream_topics import topic_of
 from ombdriver.errors import DriverError
 from ombdriver.messaging.address import open_client
 from ombdriver.messaging.errors import RedisError, lost
@@ -48,19 +49,20 @@ class RedisPyDriver(RedisStreamsDriver):
             await self._sender.ping()
         cut = Cut(options.max_entries, options.max_age_ms, options.exact_trim)
         room = min(options.connections, options.max_in_flight)
-        return RedisPyProducer(self._sender, Topic(topic.name, topic.partitions), cut, on_replies, room)
+        return RedisPyProducer(self._sender, topic_of(topic), cut, on_replies, room)
 
     async def create_consumer(
         self, topics: Sequence[TopicSpec], subscription: str, name: str, partitions: Sequence[int] | None = None
     ) -> DriverConsumer:
         """See `driver.Driver.create_consumer`; one connection to read, one to acknowledge."""
-        placed = [Topic(topic.name, topic.partitions) for topic in topics]
+        placed = [topic_of(topic) for topic in topics]
         keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
         client = self._client(2)
         self._readers.append(client)
         with border(self.server):
             await client.ping()
-        return RedisPyConsumer(client, keys, subscription, name, self._options, self._statistics)
+        group = self._topics.group(topics[0], subscription)
+        return RedisPyConsumer(client, keys, group, name, self._options, self._statistics)
 
     def _client(self, connections: int) -> Redis:
         client = open_client(

@@ -20,7 +20,17 @@ from ombdriver.bench.drivers.stream_observer import observe
 from ombdriver.bench.drivers.stream_options import StreamOptions
 from ombdriver.bench.drivers.stream_producer import Cut, StreamProducer
 from ombdriver.bench.drivers.stream_readers import Reading, make_consumer
-from ombdriver.bench.drivers.stream_server import address, ask, border, check_version, facts, has_command, settings
+from ombdriver.bench.drivers.stream_runs import Made
+from ombdriver.bench.drivers.stream_server import (
+    address,
+    ask,
+    border,
+    check_version,
+    count_of,
+    facts,
+    has_command,
+    settings,
+)
 from ombdriver.bench.drivers.stream_topics import StreamTopics
 from ombdriver.bench.look import Look, Stream
 from ombdriver.errors import DriverError, ServerError
@@ -58,8 +68,8 @@ class RedisStreamsDriver:
         self._producers = 0
         self._statistics: Counter[str] = Counter()
         self._acknowledger = Acknowledger(self._channels, self._statistics)
-        self._topics = StreamTopics(self._channels, options.balanced)
-        self._created: list[TopicSpec] = []
+        self._topics = StreamTopics(self._channels, options.balanced, options.run_id)
+        self._created = Made()
         self._renewing: asyncio.Task[None] | None = None
         self._trimmer: AcknowledgedTrimmer | None = None
         self._reading: list[Reading] = []
@@ -74,27 +84,52 @@ class RedisStreamsDriver:
         return open_channels(client, owns_client=True, max_in_flight=limit, backoff=RECONNECT)
 
     async def create_topics(self, topics: Sequence[TopicSpec], subscriptions: Sequence[str]) -> None:
-        """See `driver.Driver.create_topics`; every subscription is a group that starts at the beginning."""
+        """See `driver.Driver.create_topics`; every subscription is a group, on new topics from the beginning."""
         run_id, channels = self._options.run_id, self._channels
-        groups = () if self._options.plain else subscriptions
+        groups = () if self._options.plain else [self._topics.group(topics[0], name) for name in subscriptions]
+        start = ("$" if self._options.from_end else "0",) if topics[0].existing else ("0", "MKSTREAM")
         with border(self.server):
-            await stream_runs.register(channels, run_id, topics)
-            keys = await self._topics.place(topics)
-            if self._options.balanced:
-                await stream_runs.register(channels, run_id, topics, keys)
-            existing = await asyncio.gather(*(ask(channels, key, "EXISTS", key) for key in keys))
-            taken = [key for key, exists in zip(keys, existing, strict=True) if exists]
-            if taken:
-                await stream_runs.forget(channels, run_id, topics)
-                raise DriverError(f"{taken[0].decode()} exists already on {self.server}; run again, for another run id")
-            self._created.extend(topics)
+            place = self._place_existing if topics[0].existing else self._place_new
+            keys = await place(topics, groups)
             self._renewing = asyncio.create_task(stream_runs.keep_renewing(channels, run_id))
-            pairs = [(key, group) for key in keys for group in groups]
-            made = (("XGROUP", "CREATE", key, group, "0", "MKSTREAM") for key, group in pairs)
-            await asyncio.gather(*(channels.send(words[2], pack(words), bulk=False) for words in made))
-        if self._options.keep_unacknowledged:
+            made = ((key, pack(("XGROUP", "CREATE", key, group, *start))) for key in keys for group in groups)
+            await asyncio.gather(*(channels.send(key, words, bulk=False) for key, words in made))
+        if self._options.keep_unacknowledged and not topics[0].existing:
             self._trimmer = self._trimmer_of(keys)
             await self._trimmer.__aenter__()
+
+    async def _place_new(self, topics: Sequence[TopicSpec], _groups: Sequence[str]) -> list[bytes]:
+        """The keys of topics, which are written down before anything of them is there."""
+        run_id, channels, balanced = self._options.run_id, self._channels, self._options.balanced
+        await stream_runs.register(channels, run_id, Made(tuple(topics)))
+        keys = await self._topics.place(topics)
+        made = Made(tuple(topics), tuple(keys), placed=balanced)
+        if balanced:
+            await stream_runs.register(channels, run_id, made)
+        if await count_of(channels, "EXISTS", keys):
+            await stream_runs.forget(channels, run_id, topics)
+            found = [key.decode() for key in keys if await count_of(channels, "EXISTS", [key])]
+            raise DriverError(f"{found[0]} exists already on {self.server}; run again, for another run id")
+        self._created = made
+        return keys
+
+    async def _place_existing(self, topics: Sequence[TopicSpec], groups: Sequence[str]) -> list[bytes]:
+        """The keys of topics of others; the groups that are to come are written down."""
+        keys = await self._topics.place(topics)
+        await self._check_existing(keys)
+        if groups:
+            self._created = Made(joined=tuple(keys), groups=tuple(groups))
+            await stream_runs.register(self._channels, self._options.run_id, self._created)
+        return keys
+
+    async def _check_existing(self, keys: Sequence[bytes]) -> None:
+        kinds = await asyncio.gather(*(ask(self._channels, key, "TYPE", key) for key in keys))
+        for key, kind in zip(keys, kinds, strict=True):
+            if kind != b"stream":
+                what = "nothing" if kind == b"none" else f"a {kind.decode()}"
+                raise DriverError(
+                    f"{key.decode()} on {self.server} is {what}, and no stream; correct existingTopicList, or create it"
+                )
 
     def _trimmer_of(self, keys: Sequence[bytes]) -> AcknowledgedTrimmer:
         options, channels = self._options, self._channels
@@ -142,7 +177,8 @@ class RedisStreamsDriver:
             placed = [await self._topics.topic(topic) for topic in topics]
             keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
             await self._channels.ready_for(keys[0].encode())
-            reading = Reading(self._channels, self._acknowledger, self._options, subscription, name)
+            group = self._topics.group(topics[0], subscription)
+            reading = Reading(self._channels, self._acknowledger, self._options, group, name)
             self._reading.append(reading)
             return await make_consumer(reading, [key.encode() for key in keys])
 
@@ -152,7 +188,7 @@ class RedisStreamsDriver:
             return None
         with border(self.server):
             keys = [key.encode() for topic in topics for key in (await self._topics.topic(topic)).keys]
-            return await backlog(self._channels, keys, subscription)
+            return await backlog(self._channels, keys, self._topics.group(topics[0], subscription))
 
     def inspector(self) -> StreamInspector:
         """See `driver.Driver.inspector`."""
@@ -177,7 +213,7 @@ class RedisStreamsDriver:
             if self._observing is None:
                 self._observing = self._open()
             placed = [(name, self._topics.key(name, partition)) for name, partition in streams]
-            return await observe(self._observing, streams, [key for _, key in placed])
+            return await observe(self._observing, streams, [key for _, key in placed], self._topics.subscription)
 
     async def delete_created(self) -> int:
         """See `driver.Driver.delete_created`."""
@@ -187,11 +223,10 @@ class RedisStreamsDriver:
         with border(self.server):
             try:
                 async with asyncio.timeout(DELETE_TIMEOUT_S):
-                    keys = [key.encode() for topic in self._created for key in (await self._topics.topic(topic)).keys]
-                    deleted = await stream_runs.delete(self._channels, self._options.run_id, self._created, keys)
+                    deleted = await stream_runs.delete(self._channels, self._options.run_id, self._created)
             except TimeoutError as error:
                 raise ServerError(f"{self.server} has not answered for {DELETE_TIMEOUT_S:g} s") from error
-        self._created.clear()
+        self._created = Made()
         return deleted
 
     async def leftovers(self) -> Sequence[stream_runs.Leftover]:
@@ -200,9 +235,9 @@ class RedisStreamsDriver:
             return await stream_runs.leftovers(self._channels)
 
     async def delete_leftover(self, run: stream_runs.Leftover) -> int:
-        """Deletes what `run` left; returns how many streams that were."""
+        """Deletes what `run` left; returns how many streams that were, those that had groups of it among them."""
         with border(self.server):
-            return await stream_runs.delete(self._channels, run.run_id, run.topics, run.keys)
+            return await stream_runs.delete(self._channels, run.run_id, run.made)
 
     def statistics(self) -> Mapping[str, int]:
         """See `driver.Driver.statistics`."""

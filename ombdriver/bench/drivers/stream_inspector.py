@@ -47,11 +47,11 @@ class StreamInspector:
 
     async def position(self, topic: TopicSpec, partition: int, subscription: str) -> EntryId | None:
         """The group's last delivered id; see `driver.Inspector.position`."""
-        key = self._key(topic, partition)
+        key, name = self._key(topic, partition), self._topics.group(topic, subscription)
         with border(self._server):
             groups = await ask(self._channels, key, "XINFO", "GROUPS", key)
         for told in (dict(zip(group[::2], group[1::2], strict=True)) for group in groups):
-            if told[b"name"].decode() == subscription:
+            if told[b"name"].decode() == name:
                 reached = id_order(told[b"last-delivered-id"])
                 return None if reached == (0, 0) else reached
         return None
@@ -60,8 +60,8 @@ class StreamInspector:
         self, topic: TopicSpec, partition: int, subscription: str, references: Sequence[EntryId]
     ) -> set[EntryId]:
         """XPENDING of each; see `driver.Inspector.pending`."""
-        key = self._key(topic, partition)
-        asked = (self._ask("XPENDING", key, subscription, _text(each), _text(each), 1) for each in references)
+        key, name = self._key(topic, partition), self._topics.group(topic, subscription)
+        asked = (self._ask("XPENDING", key, name, _text(each), _text(each), 1) for each in references)
         found = await asyncio.gather(*asked)
         return {reference for reference, some in zip(references, found, strict=True) if some}
 

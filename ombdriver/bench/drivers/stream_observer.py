@@ -5,7 +5,7 @@ nothing: INFO, XLEN, XINFO GROUPS. What the server refuses is told, and never fa
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,13 +43,16 @@ _NOT_ADDED = ("uptimeSeconds", "lastForkMicros", "replicationOffset", "saving", 
 _CHILDREN = ("used_cpu_user_children", "used_cpu_sys_children")
 
 
-async def observe(channels: Channels, streams: Sequence[Stream], keys: Sequence[str]) -> Look:
+async def observe(
+    channels: Channels, streams: Sequence[Stream], keys: Sequence[str], subscription: Callable[[str], str] = str
+) -> Look:
     """One look; all its commands leave together. Of a cluster, every primary is asked, and figures are added up.
 
     Args:
         channels: the observer's own.
         streams: whose length and groups to ask for.
         keys: theirs.
+        subscription: which subscription a group is of, by its name.
 
     Raises:
         RedisError: if the connection can't be made, or is lost.
@@ -78,12 +81,21 @@ async def observe(channels: Channels, streams: Sequence[Stream], keys: Sequence[
     return replace(
         together([read_info("" if info is None else info.decode(errors="replace")) for info in infos]),
         streams={
-            stream: StreamLook(None if length is None else int(length), None if told is None else read_groups(told))
+            stream: StreamLook(
+                None if length is None else int(length),
+                None if told is None else _by_subscription(read_groups(told), subscription),
+            )
             for stream, length, told in zip(streams, lengths, groups, strict=True)
         },
         unseen=[f"{command}: {why}" for command, why in unseen.items()],
         commands_sent=len(asked),
     )
+
+
+def _by_subscription(groups: Mapping[str, GroupLook], subscription: Callable[[str], str]) -> dict[str, GroupLook]:
+    """Where a group of others is called like a subscription of ours, ours is the one that is told."""
+    ours = {name for name in groups if subscription(name) != name}
+    return {subscription(name): groups[name] for name in sorted(groups, key=ours.__contains__)}
 
 
 def together(looks: Sequence[Look]) -> Look:

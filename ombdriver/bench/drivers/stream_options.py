@@ -30,6 +30,7 @@ class StreamOptions:
         connections: for sending, in this process.
         wait_replicas: replicas that have to have a message before it is acknowledged.
         wait_timeout_ms: how long that may take.
+        from_end: topics that exist are read from where they end, and not from their beginning.
         balanced: on a cluster, give each primary its even share of the partitions.
     """
 
@@ -51,6 +52,7 @@ class StreamOptions:
     wait_replicas: int = 0
     wait_timeout_ms: int = 1000
     balanced: bool = False
+    from_end: bool = False
 
     def __repr__(self) -> str:
         return f"<StreamOptions of run {self.run_id} on {redact_url(self.url)}>"

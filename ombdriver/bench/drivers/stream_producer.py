@@ -17,6 +17,8 @@ from ombdriver.messaging.errors import NotSentError
 from ombdriver.messaging.resp import pack
 from ombdriver.messaging.topic import Partitioner, Topic
 
+MOST_HEADS = 64
+"""Beginnings of commands that are kept besides one for each partition: sizes that vary would make them without end."""
 AGAIN_S = 0.05
 """When nobody has a partition, it is looked for again so many seconds later."""
 
@@ -69,6 +71,7 @@ class StreamProducer:
         self._second = 0
         self._sent = [0] * topic.partitions
         self._heads: dict[tuple[int, int, bool], bytes] = {}
+        self._roots: dict[tuple[int, bool], bytes] = {}
         self._keys = [key.encode() for key in topic.keys]
         self._find_lines()
 
@@ -139,7 +142,7 @@ class StreamProducer:
         """See `driver.DriverProducer.keep_everything`."""
         if self._trim == keep:
             self._trim = not keep
-            self._heads.clear()
+            self._forget_heads()
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
@@ -147,7 +150,7 @@ class StreamProducer:
         """See `driver.DriverProducer.send`."""
         if self._cut.max_age_ms is not None and (second := int(time.time())) != self._second:
             self._second = second
-            self._heads.clear()
+            self._forget_heads()
         size = len(payloads[0])
         if keys is None and (len(payloads) == 1 or len(set(map(len, payloads))) == 1):
             head = self._head(partition, size, keyed=False)
@@ -174,11 +177,26 @@ class StreamProducer:
         which = (partition, size, keyed)
         head = self._heads.get(which)
         if head is None:
+            if len(self._heads) >= MOST_HEADS + len(self._keys):
+                self._heads.clear()
+            head = self._heads[which] = self._root(partition, keyed=keyed) + b"$%d\r\n" % size
+        return head
+
+    def _root(self, partition: int, *, keyed: bool) -> bytes:
+        """A head without the size."""
+        root = self._roots.get((partition, keyed))
+        if root is None:
             trim = self._cut.words(self._second) if self._trim else ()
             rest = (b"", b"") if keyed else ()  # counted in the array's length, written by `_commands`
             whole = pack(("XADD", self._keys[partition], *trim, "*", "p", b"", *rest))
-            head = self._heads[which] = whole[: -len(b"$0\r\n\r\n") * (1 + len(rest))] + b"$%d\r\n" % size
-        return head
+            root = whole[: -len(b"$0\r\n\r\n") * (1 + len(rest))]
+            if len(self._heads) > len(self._keys):  # sizes do vary
+                self._roots[partition, keyed] = root
+        return root
+
+    def _forget_heads(self) -> None:
+        self._heads.clear()
+        self._roots.clear()
 
     async def aclose(self) -> None:
         """The channels are the driver's, and end with it."""

@@ -57,7 +57,7 @@ async def make_consumer(reading: Reading, keys: list[bytes]) -> DriverConsumer:
 
 def _plain(reading: Reading, keys: list[bytes]) -> PlainConsumer:
     options = reading.options
-    return PlainConsumer(reading.channels, keys, options.read_count, options.block_ms)
+    return PlainConsumer(reading.channels, keys, options.read_count, options.block_ms, from_end=options.from_end)
 
 
 def _of_group(reading: Reading, keys: list[bytes], *, polls: bool) -> StreamConsumer:

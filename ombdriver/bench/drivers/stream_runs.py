@@ -1,8 +1,9 @@
 """Which streams belong to which run, written on the server itself, so that a killed run can be cleaned up after.
 
-`ombdriver:run:<run id>` (a hash) says which topics a run made, and where it ran; `ombdriver:alive:<run id>` expires
-`ALIVE_S` after the run last renewed it. Only streams that a run's record names, and whose name bears the run's id, are
-ever deleted. Knows nothing of workloads; commands go over a channel.
+`ombdriver:run:<run id>` (a hash) says which topics a run made, or on which streams of others it made groups, and where
+it ran; `ombdriver:alive:<run id>` expires `ALIVE_S` after the run last renewed it. Only streams and groups that a run's
+record names, and whose name bears the run's id, are ever deleted. Knows nothing of workloads; commands go over a
+channel.
 """
 
 import asyncio
@@ -12,10 +13,10 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain
 
 from ombdriver.bench.driver import TopicSpec
-from ombdriver.bench.drivers.stream_server import ask
+from ombdriver.bench.drivers.stream_server import ask, count_of
 from ombdriver.messaging import placement
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.topic import Topic
@@ -25,7 +26,28 @@ ALIVE = "ombdriver:alive:"
 ALIVE_S = 60
 RENEW_S = 15.0
 TOPIC_PREFIX = "ombdriver-"
-_UNLINK_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a run made.
+
+    Attributes:
+        topics: its own.
+        keys: the streams of these.
+        placed: whether their keys are not natural, but chosen and recorded.
+        joined: streams of others.
+        groups: what the run made on these.
+    """
+
+    topics: tuple[TopicSpec, ...] = ()
+    keys: tuple[bytes, ...] = ()
+    placed: bool = False
+    joined: tuple[bytes, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.topics or self.joined)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,38 +59,31 @@ class Leftover:
         host: where it ran.
         started: when, ISO 8601 in UTC.
         alive: whether it has renewed its mark within `ALIVE_S`, so that it may still be running.
-        topics: what it made.
-        keys: the streams of these.
+        made: what it made.
     """
 
     run_id: str
     host: str
     started: str
     alive: bool
-    topics: tuple[TopicSpec, ...]
-    keys: tuple[bytes, ...]
+    made: Made
 
 
-async def register(
-    channels: Channels, run_id: str, topics: Sequence[TopicSpec], keys: Sequence[bytes] | None = None
-) -> None:
-    """Writes the run's record, before anything is created; `keys` where they are not natural."""
-    made = json.dumps([[topic.name, topic.partitions] for topic in topics])
-    placed: list[str] = [] if keys is None else ["keys", json.dumps([key.decode() for key in keys])]
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+async def register(channels: Channels, run_id: str, made: Made) -> None:
+    """Writes the run's record, before anything is created."""
+    fields: dict[str, str | int] = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "topics": json.dumps([[topic.name, topic.partitions] for topic in made.topics]),
+    }
+    if made.placed:
+        fields["keys"] = json.dumps([key.decode() for key in made.keys])
+    if made.joined:
+        fields["joined"] = json.dumps([key.decode() for key in made.joined])
+        fields["groups"] = json.dumps(made.groups)
     await renew(channels, run_id)
-    fields: tuple[str | int, ...] = (
-        "host",
-        socket.gethostname(),
-        "pid",
-        os.getpid(),
-        "started",
-        started,
-        "topics",
-        made,
-        *placed,
-    )
-    await ask(channels, record(run_id), "HSET", record(run_id), *fields)
+    await ask(channels, record(run_id), "HSET", record(run_id), *chain.from_iterable(fields.items()))
 
 
 def record(run_id: str) -> bytes:
@@ -92,25 +107,22 @@ async def keep_renewing(channels: Channels, run_id: str) -> None:
             continue
 
 
-async def delete(channels: Channels, run_id: str, topics: Sequence[TopicSpec], keys: Sequence[bytes]) -> int:
-    """Deletes the streams `keys` of `topics` and the run's record; returns how many streams there were."""
-    rest = iter(keys)
-    deleted = 0
-    while some := list(islice(rest, _UNLINK_AT_ONCE)):
-        # One UNLINK per key, as in a cluster every stream has a slot of its own; they leave in one write all the same.
-        deleted += sum(await asyncio.gather(*(ask(channels, key, "UNLINK", key) for key in some)))
-    await forget(channels, run_id, topics)
-    return deleted
+async def delete(channels: Channels, run_id: str, made: Made) -> int:
+    """Deletes what a run made, and its record; returns how many streams it had made something of."""
+    deleted = await count_of(channels, "UNLINK", made.keys)
+    ended = [("XGROUP", "DESTROY", key, group) for key in made.joined for group in made.groups]
+    replies = await asyncio.gather(*(ask(channels, words[2], *words) for words in ended), return_exceptions=True)
+    for (_, _, key, _), reply in zip(ended, replies, strict=True):
+        if isinstance(reply, BaseException) and await count_of(channels, "EXISTS", [key]):  # else it is gone with it
+            raise reply
+    await forget(channels, run_id, made.topics)
+    return deleted + len(made.joined)
 
 
 async def forget(channels: Channels, run_id: str, topics: Sequence[TopicSpec]) -> None:
     """Deletes what was written of a run, and nothing that it created."""
-    own = [
-        record(run_id),
-        (ALIVE + run_id).encode(),
-        *(placement.placement_key(topic.name).encode() for topic in topics),
-    ]
-    await asyncio.gather(*(ask(channels, key, "UNLINK", key) for key in own))
+    placed = (placement.placement_key(topic.name).encode() for topic in topics)
+    await count_of(channels, "UNLINK", [record(run_id), (ALIVE + run_id).encode(), *placed])
 
 
 async def leftovers(channels: Channels) -> list[Leftover]:
@@ -133,7 +145,9 @@ async def _read(channels: Channels, run_id: str) -> Leftover | None:
     key = record(run_id)
     if await ask(channels, key, "TYPE", key) != b"hash":
         return None
-    *fields, placed = await ask(channels, key, "HMGET", key, "host", "pid", "started", "topics", "keys")
+    *fields, placed, joined, groups = await ask(
+        channels, key, "HMGET", key, "host", "pid", "started", "topics", "keys", "joined", "groups"
+    )
     if None in fields:
         return None
     host, _pid, started, topics = (value.decode(errors="replace") for value in fields)
@@ -146,18 +160,30 @@ async def _read(channels: Channels, run_id: str) -> Leftover | None:
     specs = tuple(
         TopicSpec(*each) for each in named if each[0].startswith(prefix) and each[0].isascii() and each[1] > 0
     )
-    if not specs:
+    own = tuple(name for name in _texts(groups) or () if name.startswith(prefix))
+    made = Made(
+        specs,
+        tuple(_keys(specs, prefix, placed)),
+        joined=tuple(name.encode() for name in _texts(joined) or ()) if own else (),
+        groups=own,
+    )
+    if not made:
         return None
     mark = (ALIVE + run_id).encode()
     alive = bool(await ask(channels, mark, "EXISTS", mark))
-    return Leftover(run_id, host, started, alive, specs, tuple(_keys(specs, prefix, placed)))
+    return Leftover(run_id, host, started, alive, made)
 
 
 def _keys(specs: Sequence[TopicSpec], prefix: str, placed: bytes | None) -> list[bytes]:
     """The keys of streams that the record names; only those that bear the run's id."""
     natural = [key.encode() for spec in specs for key in Topic(spec.name, spec.partitions).keys]
+    found = _texts(placed)
+    return natural if found is None else [name.encode() for name in found if name.startswith("{" + prefix)]
+
+
+def _texts(told: bytes | None) -> list[str] | None:
+    """A list of texts as a record has it; None when there is none."""
     try:
-        found = [str(key).encode() for key in json.loads(placed)] if placed else natural
+        return [str(each) for each in json.loads(told)] if told else None
     except (ValueError, TypeError):
-        return natural
-    return [key for key in found if key.startswith(b"{" + prefix.encode())]
+        return None

@@ -23,6 +23,9 @@ from ombdriver.messaging.resp import Argument, pack
 GUARD_S = 10.0
 """A server that owes the reply to a small command for so long is taken for gone."""
 
+IN_ONE, AT_ONCE = 100, 100
+"""Keys in one command, so that no other client waits for long; commands that are on their way together."""
+
 OLDEST = (5, 0)
 """The first version that has streams."""
 
@@ -108,6 +111,19 @@ async def ask(channels: Channels, key: bytes, *words: Argument, guard_s: float =
             return await channels.send(key, pack(words), bulk=False, may_repeat=True)
     except TimeoutError as error:
         raise OutcomeUnknownError(f"no reply within {guard_s:g} s, the server or the network is gone") from error
+
+
+async def count_of(channels: Channels, command: str, keys: Sequence[bytes]) -> int:
+    """The sum of what `command` (EXISTS, UNLINK) says of `keys`: many in one command where one may cover them.
+
+    Raises: as `ask`.
+    """
+    parts = [part[at : at + IN_ONE] for part in channels.same_node(keys) for at in range(0, len(part), IN_ONE)]
+    total = 0
+    for first in range(0, len(parts), AT_ONCE):
+        some = parts[first : first + AT_ONCE]
+        total += sum(await asyncio.gather(*(ask(channels, part[0], command, *part) for part in some)))
+    return total
 
 
 async def facts(nodes: Sequence[Channel]) -> dict[str, object]:

@@ -36,7 +36,7 @@ def plain_line(progress: Progress) -> str:
     if progress.publish_error_rate:
         parts.append(f"ERRORS {units.rate(progress.publish_error_rate)}")
     if progress.groups:
-        if progress.target_rate is not None:
+        if progress.target_rate is not None or any(group.rate for group in progress.groups.values()):
             parts.append(f"received {_span(progress.groups)}")
         parts.append(f"backlog {units.count(sum(group.backlog for group in progress.groups.values()))}")
     for name, figures in (("publish", progress.publish), ("end-to-end", progress.end_to_end)):
@@ -125,7 +125,8 @@ def _table(progress: Progress) -> RenderableType:
     for name, group in progress.groups.items():
         if name in drawn:
             lag = units.NOTHING if group.lag is None else units.short(group.lag)
-            rate = f"{units.short(group.rate)}/s" if progress.target_rate is not None else units.NOTHING
+            moves = progress.target_rate is not None or group.rate
+            rate = f"{units.short(group.rate)}/s" if moves else units.NOTHING
             table.add_row(Text(name), *_figures(group.end_to_end), rate, units.short(group.backlog), lag)
     return table
 

@@ -98,7 +98,7 @@ class Progress:
         elapsed_s: seconds since the phase began.
         phase_total_s: how many there will be; None when that is not known.
         left_s: seconds until the last message of the run is due; None when that is not known.
-        target_rate: messages per second that the schedule asks for; None between phases.
+        target_rate: messages per second that the schedule asks for; None between phases, and where nothing is sent.
         publish_rate: messages per second acknowledged.
         publish_error_rate: messages per second that failed.
         publish: publish latency from the intended send; None when nothing was published.

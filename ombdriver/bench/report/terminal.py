@@ -69,7 +69,8 @@ def _parts(result: Result) -> Iterator[RenderableType]:
         yield from searching.block(result.search)
     if result.backlog_drain is not None:
         yield from draining.block(result.backlog_drain, MOST_GROUPS)
-    yield from latencies.blocks(result, groups)
+    if result.target_publish_rate:
+        yield from latencies.blocks(result, groups)
     if result.stretches:
         yield from stretches.block(result.stretches)
     yield _heading("Rates and messages of the measured window")
@@ -127,21 +128,26 @@ def _loop(result: Result) -> str:
 def _rates(result: Result, groups: Sequence[Subscription]) -> Table:
     table = _table("", "target", "achieved", "messages")
     target, totals = result.target_publish_rate, result.totals
-    table.add_row("published", units.rate(target), units.rate(result.mean_rate("publishRate")), _n(totals["published"]))
-    table.add_row("publish errors", "", units.rate(result.mean_rate("publishErrorRate")), _n(totals["publishErrors"]))
+    if target:
+        told = units.rate(target), units.rate(result.mean_rate("publishRate")), _n(totals["published"])
+        table.add_row("published", *told)
+        errors = units.rate(result.mean_rate("publishErrorRate"))
+        table.add_row("publish errors", "", errors, _n(totals["publishErrors"]))
     if totals.get("indeterminate"):
         table.add_row("  outcome unknown", "", "", _n(totals["indeterminate"]))
     if totals.get("underReplicated"):
         table.add_row("    on too few replicas", "", "", _n(totals["underReplicated"]))
-    table.add_row("never sent", "", "", _n(totals["unsent"]))
+    if target:
+        table.add_row("never sent", "", "", _n(totals["unsent"]))
     if totals.get("unanswered"):
         table.add_row("no reply", "", "", _n(totals["unanswered"]))
-    received = units.rate(target * len(result.subscriptions))
+    each = units.rate(target) if target else ""  # where nothing is sent there is no target
+    received = units.rate(target * len(result.subscriptions)) if target else ""
     table.add_row("received", received, units.rate(result.mean_rate("consumeRate")), _n(totals["received"]))
     for group in groups:
-        table.add_row(
-            Text(f"  {group.name}"), units.rate(target), units.rate(group.consume_rate), units.count(group.received)
-        )
+        table.add_row(Text(f"  {group.name}"), each, units.rate(group.consume_rate), units.count(group.received))
+    if target and totals.get("receivedOfOthers"):
+        table.add_row("messages of others", "", "", _n(totals["receivedOfOthers"]))
     return table
 
 

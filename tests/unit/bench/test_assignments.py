@@ -185,7 +185,7 @@ def test_faults_name_the_option_in_place_of_a_line() -> None:
         Workload.parse(WORKLOAD.replace("2000", "-1"), "w.yaml", given=parse_all(["workload.topics=0"]))
     assert caught.value.faults == (
         "w.yaml:8: producerRate: -1 is too small; write 1 or more, or max for the highest that is sustained",
-        "--set workload.topics: 0 is too small; write 1 or more",
+        "--set workload.topics: 0 is too small; write 1 or more, or name topics that exist (existingTopicList)",
     )
 
 

@@ -103,7 +103,8 @@ def test_probes_and_errors_of_all_workers_are_told() -> None:
     )
 
     assert made.errors() == {"ResponseError: OOM": 5, "other": 1}
-    assert made.probed() == {probe, other}
+    assert made.take_probed() == {probe, other}
+    assert not made.take_probed()
 
 
 def test_samples_that_do_not_fit_are_told() -> None:

@@ -178,6 +178,15 @@ def test_an_exception_gives_the_terminal_back(monkeypatch: pytest.MonkeyPatch) -
     assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("\x1b[?25l")
 
 
+def test_a_run_that_only_reads_tells_what_it_receives() -> None:
+    """Nothing is sent, so no target and no rate of publishing is told."""
+    told = progress(1, target_rate=None, publish_rate=0.0, publish=None, end_to_end=None)
+
+    assert "received 2,001/s" in live_display.plain_line(told)
+    assert "published" not in live_display.plain_line(told)
+    assert "2,001/s" in drawn(told)
+
+
 @pytest.mark.parametrize("mode", ["auto", "plain"])
 def test_a_stream_that_is_gone_silences_the_view(mode: live.Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     """`| head` must not end a run."""

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ombdriver.bench.catalogue import path
-from ombdriver.bench.plan import STREAMS_PER_READER, Plan, memory_estimate
+from ombdriver.bench.plan import STREAMS_PER_READER, USUAL_READERS, Plan, memory_estimate
 from ombdriver.bench.plan_text import describe
 from ombdriver.bench.planning import make_plan
 from ombdriver.bench.retention_plan import LEAST_ENTRIES, MAX_KEPT_BYTES, entry_bytes, trimming_of
@@ -56,6 +56,17 @@ def roles(planned: Plan) -> tuple[int, int]:
     return tuple(sum(worker.role == role for worker in planned.workers) for role in ("produce", "consume"))  # type: ignore[return-value]
 
 
+def streams_read(planned: Plan) -> list[tuple[str, str, str, int]]:
+    """(subscription, consumer, topic, partition) of everything that is read."""
+    return [
+        (reader.subscription, reader.name.split("-")[1], topic.name, partition)
+        for worker in planned.workers
+        for reader in worker.consumers
+        for topic in reader.topics
+        for partition in reader.partitions or range(topic.partitions)
+    ]
+
+
 @settings(deadline=None)
 @given(
     topics=st.integers(1, 150),
@@ -91,19 +102,45 @@ def test_everything_is_dealt_out_once(
         assert bool(worker.consumers) == (worker.role == "consume")
     assert [worker.index for worker in planned.workers] == list(range(len(planned.workers)))
 
-    read = [
-        (reader.subscription, reader.name.split("-")[1], topic.name)
-        for worker in planned.workers
-        for reader in worker.consumers
-        for topic in reader.topics
-    ]
-    assert len(read) == len(set(read)) == topics * groups * consumers
-    for reader in chain.from_iterable(worker.consumers for worker in planned.workers):
-        streams = sum(topic.partitions for topic in reader.topics)
-        assert streams <= STREAMS_PER_READER or len(reader.topics) == 1
+    read = streams_read(planned)
+    assert len(read) == len(set(read)) == topics * partitions * groups * consumers
+    covered = max(STREAMS_PER_READER, -(-topics * partitions * groups * consumers // USUAL_READERS))
+    assert all(reader.streams <= covered for worker in planned.workers for reader in worker.consumers)
     names = [(each.subscription, each.name) for worker in planned.workers for each in worker.consumers]
     assert len(names) == len(set(names)) == planned.readers
     assert len(planned.workers) <= (workers or max(2, cores))
+
+
+@pytest.mark.parametrize(
+    ("topics", "partitions", "groups", "consumers", "readers"),
+    [
+        (1, 1, 1, 1, 1),
+        (1_000, 1, 1, 1, 16),
+        (10_000, 1, 1, 1, 48),
+        (1, 10_000, 1, 1, 48),
+        (10, 1_000, 1, 1, 50),
+        (10_000, 1, 3, 1, 48),
+        (10_000, 1, 3, 4, 48),
+        (1, 1, 1, 100, 100),
+        (1, 10_000, 1, 100, 100),
+        (10_000, 1, 1, 100, 100),
+    ],
+)
+def test_connections_stay_in_the_tens(topics: int, partitions: int, groups: int, consumers: int, readers: int) -> None:
+    """However many streams there are; only consumers that share topics have one each, as a read is one consumer's."""
+    planned = plan(
+        topics=topics, partitionsPerTopic=partitions, subscriptionsPerTopic=groups, consumerPerSubscription=consumers
+    )
+
+    assert planned.readers == readers
+    assert planned.shared == (consumers > 1)
+
+
+def test_on_a_cluster_a_topic_is_not_split() -> None:
+    """A read there covers one partition, so its readers poll where there are many: more readers would poll as much."""
+    cluster = Setup.parse("name: c\ndriver: redis-streams\nserver: {engine: valkey, topology: cluster}\n", "c")
+
+    assert plan(setup=cluster, partitionsPerTopic=1_000).readers == 1
 
 
 def test_names_tell_the_run() -> None:

@@ -7,7 +7,7 @@ from scripted_publisher import MS, RUN, SECOND, START, Bench, events, greatest, 
 
 from ombdriver.bench.figures import Phase
 from ombdriver.bench.payload import STAMP, KeySource, PayloadSpec, count_corrupt
-from ombdriver.bench.publisher import CHUNK, PROBE_SEQUENCE, TURN, WAKE_NS
+from ombdriver.bench.publisher import CHUNK, PROBE_SEQUENCE, PROBES, TURN, WAKE_NS
 
 
 async def test_nothing_is_sent_before_its_time() -> None:
@@ -266,6 +266,21 @@ async def test_a_probe_goes_to_every_partition_and_is_of_no_phase() -> None:
     assert not figures.histograms
     assert not figures.counts
     assert (bench.publisher.sent, bench.publisher.in_flight) == (12, 6)
+
+
+async def test_probes_of_many_partitions_leave_in_pieces_and_wait_for_room() -> None:
+    """All of ten thousand at once would be a burst of many megabytes; those not sent yet are told as unsent."""
+    bench = Bench(partitions=2 * PROBES, limit=PROBES + 100)
+
+    bench.publisher.probe()
+    assert (bench.publisher.sent, bench.publisher.unsent) == (PROBES, PROBES)
+    await asyncio.sleep(0)
+    assert bench.publisher.sent == PROBES + 100
+    bench.handle.reply(PROBES)
+    bench.handle.wake()
+
+    assert (bench.publisher.sent, bench.publisher.unsent) == (2 * PROBES, 0)
+    assert bench.handle.stamps["partition"].tolist() == list(range(2 * PROBES))
 
 
 async def test_everything_is_kept_at_every_producer_when_asked() -> None:

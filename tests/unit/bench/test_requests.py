@@ -122,7 +122,7 @@ def test_all_faults_are_told_at_once() -> None:
     assert told == (
         "--repeats: 1001 is out of range; write 1 to 1000",
         "--set workload.mesageSize: unknown key; did you mean messageSize?",
-        "--set workload.topics: 0 is too small; write 1 or more",
+        "--set workload.topics: 0 is too small; write 1 or more, or name topics that exist (existingTopicList)",
     )
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any, cast
 
 from ombdriver.bench.drivers.replicated_producer import ReplicatedProducer
-from ombdriver.bench.drivers.stream_producer import Cut, StreamProducer
+from ombdriver.bench.drivers.stream_producer import MOST_HEADS, Cut, StreamProducer
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import NotSentError, OutcomeUnknownError
 from ombdriver.messaging.topic import Topic
@@ -97,3 +97,13 @@ def test_a_new_server_does_not_answer_for_what_an_old_one_owes() -> None:
     old.sink(0, 1, 2, lost, 30, None)
 
     assert told[1:] == [(0, 1, 2, lost, 30, None), (0, 3, 2, None, 20, b"4-0"), (0, 5, 1, None, 21, b"5-0")]
+
+
+def test_sizes_that_vary_do_not_fill_the_memory() -> None:
+    """The beginning of a command is kept for sizes that come again, and there may be as many sizes as messages."""
+    producer = StreamProducer(cast(Channels, Moving()), Topic("t"), Cut(), lambda *_: None)
+
+    for size in range(5_000):
+        producer.send(0, [b"a" * size], None)
+
+    assert len(producer._heads) <= MOST_HEADS + 1

@@ -62,11 +62,13 @@ def batch(arrived: int, *payloads: bytes) -> Batch:
     return Batch(list(payloads), START + arrived, object())
 
 
-async def consumed(*script: Batch | Exception | None) -> tuple[Subscriber, ScriptedConsumer, Figures]:
+async def consumed(
+    *script: Batch | Exception | None, expected: Expected = EXPECTED
+) -> tuple[Subscriber, ScriptedConsumer, Figures]:
     """What a subscriber makes of the script."""
     book = Book(SECOND)
     book.open(Phase(0, "measure", START, 10 * SECOND, 1000))
-    reader = Subscriber(EXPECTED, "group-1", book)
+    reader = Subscriber(expected, "group-1", book)
     consumer = ScriptedConsumer(reader, script)
     await reader.consume(consumer)
     reader.fold()
@@ -83,6 +85,33 @@ async def test_latencies_are_from_both_send_times_to_the_arrival_of_the_batch() 
     assert figures.counts == {(0, "received", "group-1", 0): 2, (0, "received", "group-1", 1): 1}
     assert (reader.received, reader.strangers) == (3, 0)
     assert repr(reader) == "<Subscriber group-1: 3 received>"
+
+
+async def test_messages_of_others_are_counted_by_the_time_at_which_they_came() -> None:
+    """On topics of others they are no strangers; without a stamp there is nothing else to know of them."""
+    expected = Expected(RUN, producers=8, partitions=8, others=True)
+    script = batch(1_000, message(0, 100), b"short", message(0, 0, run=RUN + 1)), batch(SECOND, b"x" * 100)
+
+    reader, consumer, figures = await consumed(*script, expected=expected)
+
+    assert figures.counts == {
+        (0, "received", "group-1", 0): 1,
+        (0, "others", "group-1", 0): 2,
+        (0, "others", "group-1", 1): 1,
+    }
+    assert (reader.received, reader.strangers) == (1, 0)
+    assert figures.histograms[0, "endToEnd", "group-1", 0].count == 1
+    assert len(consumer.acknowledged) == 2
+
+
+async def test_where_the_run_sends_nothing_what_others_sent_is_what_is_received() -> None:
+    """So the rate of a run that only reads is that of everything that came."""
+    expected = Expected(RUN, producers=0, partitions=1, others=True)
+
+    reader, _, figures = await consumed(batch(1_000, b"a" * 100, b"b"), expected=expected)
+
+    assert figures.counts == {(0, "others", "group-1", 0): 2, (0, "received", "group-1", 0): 2}
+    assert (reader.received, len(figures.histograms)) == (0, 1)  # that of acknowledgements
 
 
 async def test_latencies_far_below_a_millisecond_are_kept() -> None:

@@ -18,6 +18,14 @@ def test_a_constant_rate_is_the_same_in_every_part() -> None:
     assert targets.rate(0, SECOND) == targets.rate(3, 17) == 2000
 
 
+def test_a_run_that_only_reads_asks_for_nothing() -> None:
+    """Its phases have a rate of 0, which no schedule has."""
+    targets = Targets(Phase(0, "measure", 0, SECOND, 0), SECOND)
+
+    assert targets.is_constant
+    assert targets.rate(0, SECOND) == 0
+
+
 def test_of_a_profile_each_part_has_its_mean() -> None:
     """From 0 to 400/s in 4 s that is 50/s in the first second, 350/s in the last; then nothing."""
     targets = Targets(Phase(1, "measure", 10**12, 6 * SECOND, 400, RAMP), SECOND)

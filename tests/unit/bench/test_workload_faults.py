@@ -56,7 +56,7 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
         ),
         ({"abortOnFail": "1"}, "w.yaml:9: abortOnFail: must be true or false, not 1"),
         ({"topics": "0"}, "w.yaml:1: topics: 0 is too small; write 1 or more"),
-        ({"topics": "-1"}, "w.yaml:1: topics: -1 is too small; write 1 or more"),
+        ({"topics": "-1"}, "w.yaml:1: topics: -1 is too small; write 0 or more"),
         ({"topics": "yes"}, "w.yaml:1: topics: must be a whole number, not True; write digits only"),
         ({"topics": "'1'"}, "w.yaml:1: topics: must be a whole number, not '1'; write digits only"),
         (
