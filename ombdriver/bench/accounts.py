@@ -17,7 +17,7 @@ from ombdriver.bench.ledger import Ledger
 from ombdriver.bench.measurements import BacklogDelivery
 from ombdriver.bench.orders import ProcessFigures, Report
 from ombdriver.bench.plan import Plan
-from ombdriver.bench.result import Caveat
+from ombdriver.bench.result_parts import Caveat
 from ombdriver.bench.trimming import TrimmingHold
 from ombdriver.bench.window import Account, Window
 from ombdriver.bench.worker_figures import told_workers

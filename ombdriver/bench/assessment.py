@@ -12,7 +12,7 @@ from ombdriver.bench.facts import DrainFacts, Facts, TrendFacts, WorkerFacts
 from ombdriver.bench.floor import at_floor
 from ombdriver.bench.judgement import Check, Ending, Verdict
 from ombdriver.bench.measurements import BacklogMeasurements, LatencySummaryNs, Measurements
-from ombdriver.bench.result import Caveat
+from ombdriver.bench.result_parts import Caveat
 from ombdriver.bench.thresholds import Source, Threshold
 from ombdriver.bench.verdict import judge
 

@@ -14,7 +14,8 @@ from ombdriver.bench.judgement import Check, Verdict
 from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Distribution, LatencySummaryNs, Measurements
 from ombdriver.bench.profile import Profile
 from ombdriver.bench.profile_form import told_profile
-from ombdriver.bench.result import STATISTICS, Caveat, LatencySummary, Result, Subscription, aggregated
+from ombdriver.bench.result import STATISTICS, Result, aggregated
+from ombdriver.bench.result_parts import Caveat, LatencySummary, Subscription
 from ombdriver.bench.result_versions import content_sha256
 from ombdriver.bench.seeking import Found
 from ombdriver.bench.series import Standing

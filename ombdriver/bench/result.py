@@ -8,12 +8,13 @@ Where there was no sample there is `null`, never 0 and never NaN.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from ombdriver.bench.judgement import Check, Verdict
 from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Delivery
+from ombdriver.bench.result_parts import Caveat, LatencySummary, Subscription, camel, plain
 from ombdriver.bench.result_versions import upgraded
 from ombdriver.bench.series import Standing
 from ombdriver.errors import InputError
@@ -53,58 +54,6 @@ QUANTILES = tuple(aggregated(f"{family}LatencyQuantiles") for family in FAMILIES
 
 _OBJECTS = ("tags", "totals", "counters", "workload_spec", "setup", "environment", "histograms")
 _FLAT = {"rates": RATES, "series": SERIES, "aggregated": AGGREGATED, "quantiles": QUANTILES}
-
-
-@dataclass(frozen=True, slots=True)
-class LatencySummary:
-    """A distribution of `count` samples in ms; the figures are None when there was none."""
-
-    count: int
-    min: float | None
-    avg: float | None
-    p50: float | None
-    p75: float | None
-    p95: float | None
-    p99: float | None
-    p999: float | None
-    p9999: float | None
-    max: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The keys are `count, min, avg, p50, p75, p95, p99, p99.9, p99.99, max`."""
-        return {_summary_key(each.name): getattr(self, each.name) for each in fields(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "LatencySummary":
-        """Reads what `to_json` wrote; a missing key is a KeyError."""
-        return cls(**{each.name: data[_summary_key(each.name)] for each in fields(cls)})
-
-
-@dataclass(frozen=True, slots=True)
-class Caveat:
-    """Something that a reader of the figures has to know: a `kind` for programs, a `message` for people."""
-
-    kind: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """One consumer group over all topics.
-
-    Attributes:
-        name: its name.
-        received: messages of the window that it was given.
-        consume_rate: messages per second that arrived inside the window.
-        end_to_end: latency from the actual send, in ms.
-        end_to_end_response: latency from the intended send, in ms.
-    """
-
-    name: str
-    received: int
-    consume_rate: float
-    end_to_end: LatencySummary
-    end_to_end_response: LatencySummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +188,7 @@ class Result:
             if each.name in _FLAT:
                 data |= value
             else:
-                data[_camel(each.name)] = _plain(value)
+                data[camel(each.name)] = plain(value)
         unknown = self.totals.get("indeterminate", 0)  # of the errors; neither has a latency
         without = {"failed": self.totals["publishErrors"] - unknown, "indeterminate": unknown}
         data["latency"] = {family: summary | without for family, summary in data["latency"].items()}
@@ -278,9 +227,9 @@ class Result:
         read: dict[str, Any] = {}
         for each in fields(cls):
             names = _FLAT.get(each.name)
-            read[each.name] = data[_camel(each.name)] if names is None else {name: data[name] for name in names}
+            read[each.name] = data[camel(each.name)] if names is None else {name: data[name] for name in names}
             if each.name in _OBJECTS and not isinstance(read[each.name], dict):
-                raise TypeError(f"{_camel(each.name)} is no object")
+                raise TypeError(f"{camel(each.name)} is no object")
         read["standing"] = None if read["standing"] is None else Standing.from_json(read["standing"])
         read["overrides"] = tuple(read["overrides"])
         read["stretches"] = tuple(read["stretches"])
@@ -289,7 +238,7 @@ class Result:
         read["thresholds"] = tuple(Check.from_json(one) for one in read["thresholds"])
         read["at_harness_floor"] = tuple(read["at_harness_floor"])
         read["delivery"] = tuple(
-            Delivery(**{each.name: one[_camel(each.name)] for each in fields(Delivery)}) for one in read["delivery"]
+            Delivery(**{each.name: one[camel(each.name)] for each in fields(Delivery)}) for one in read["delivery"]
         )
         read["caveats"] = tuple(Caveat(one["kind"], one["message"]) for one in read["caveats"])
         summary = LatencySummary.from_json
@@ -302,25 +251,3 @@ class Result:
             for one in read["subscriptions"]
         )
         return cls(**read)
-
-
-def _plain(value: Any) -> Any:
-    """`value` as JSON has it."""
-    if isinstance(value, LatencySummary):
-        return value.to_json()
-    if is_dataclass(value):
-        return {_camel(each.name): _plain(getattr(value, each.name)) for each in fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return value
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
-def _summary_key(name: str) -> str:
-    return {"p999": "p99.9", "p9999": "p99.99"}.get(name, name)

@@ -5,7 +5,6 @@ numpy, thousands at once.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,8 +22,6 @@ from ombdriver.errors import DriverError
 
 FOLD = 4096
 """Samples gathered before they are folded into histograms."""
-EARLY_S = 0.001
-"""uvloop's timers are whole milliseconds, and may come so much early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +222,3 @@ def start(
     task = asyncio.get_running_loop().create_task(subscriber.consume(consumer))
     task.add_done_callback(ended)
     return task
-
-
-def resume_at(readers: Sequence[Subscriber], at_ns: int) -> None:
-    """All of them read again, not before that time on the monotonic clock."""
-
-    def resume() -> None:
-        for reader in readers:
-            reader.resume()
-
-    left_s = max(0.0, (at_ns - time.monotonic_ns()) / 1e9 + EARLY_S)
-    asyncio.get_running_loop().call_later(left_s, resume)

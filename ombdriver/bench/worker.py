@@ -8,17 +8,17 @@ import asyncio
 import contextlib
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Protocol
 
-from ombdriver.bench import accounting, orders, subscriber
+from ombdriver.bench import accounting, orders
 from ombdriver.bench.consumer_work import Working
-from ombdriver.bench.driver import Driver, DriverConsumer, load_driver
+from ombdriver.bench.driver import Driver, load_driver
 from ombdriver.bench.figures import Book
 from ombdriver.bench.payload import KeySource, PayloadPool, run_number
 from ombdriver.bench.published import Answered
 from ombdriver.bench.publisher import Publisher
+from ombdriver.bench.readers import Readers
 from ombdriver.bench.sender import Sender
 from ombdriver.bench.stalls import Collections, Stalls
 from ombdriver.bench.subscriber import Expected, Subscriber
@@ -49,10 +49,7 @@ class Worker:
         self._book = Book(job.plan.sample_interval_ns)
         self._driver: Driver | None = None
         self._publisher: Publisher | None = None
-        self._subscribers: list[Subscriber] = []
-        self._consumers: list[DriverConsumer] = []
-        self._reading: list[asyncio.Task[None]] = []
-        self._beginning: asyncio.TimerHandle | None = None
+        self._readers = Readers(self.fail)
         self._reporting: asyncio.Task[None] | None = None
         self._collections, self._stalls = Collections(), Stalls()
         self._since_ns = 0
@@ -60,7 +57,7 @@ class Worker:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
-        return f"<Worker {self._job.worker.index} {self._publisher} {self._subscribers}>"
+        return f"<Worker {self._job.worker.index} {self._publisher} {self._readers}>"
 
     async def connect(self) -> None:
         """Makes consumers, then producers.
@@ -73,14 +70,12 @@ class Worker:
         partitions = max(topic.partitions for topic in plan.topics)
         expected = Expected(run, plan.producers, partitions, plan.payload.checksums, plan.existing)
         self._driver = driver = await load_driver(job.driver)(job.options)
-        for planned in job.worker.consumers:
+        for number, planned in enumerate(job.worker.consumers, start=1):
             dealt = {} if planned.partitions is None else {"partitions": planned.partitions}
             consumer = await driver.create_consumer(planned.topics, planned.subscription, planned.name, **dealt)
-            self._consumers.append(consumer)
-            reader = Subscriber(expected, planned.subscription, self._book, self._working(len(self._consumers)))
-            self._subscribers.append(reader)
+            self._readers.add(consumer, Subscriber(expected, planned.subscription, self._book, self._working(number)))
         if not plan.from_beginning:
-            self._start_reading()
+            self._readers.start()
         if not job.worker.producers:
             return
         senders = []
@@ -92,16 +87,6 @@ class Worker:
             senders.append(sender)
         pool = PayloadPool(plan.payload)
         self._publisher = Publisher(run, senders, plan.producers, pool, self._book, time.monotonic_ns, make_ticker)
-
-    def _start_reading(self) -> None:
-        for reader, consumer in zip(self._subscribers, self._consumers, strict=True):
-            self._reading.append(subscriber.start(reader, consumer, self.fail))
-
-    def _stop_reading(self) -> None:
-        if self._beginning is not None:
-            self._beginning.cancel()
-        for reader in self._subscribers:
-            reader.leave()
 
     def _working(self, consumer: int) -> Working | None:
         plan, worker = self._job.plan, self._job.worker.index
@@ -128,9 +113,7 @@ class Worker:
         self._stalls.reset()
         self._since_ns = time.monotonic_ns()
         self._book.open(order.phase)
-        if not self._reading and self._consumers:  # what is there already is read within the first phase
-            lead_s = (order.phase.start_ns - self._since_ns) / 1e9
-            self._beginning = asyncio.get_running_loop().call_later(max(0.0, lead_s), self._start_reading)
+        self._readers.start_at(order.phase.start_ns)  # what is there already is read within the first phase
         if self._publisher:
             self._publisher.acknowledgements.listen(self._since_ns)
             self._publisher.begin(order.phase)
@@ -147,22 +130,11 @@ class Worker:
             self.fail(error)
 
     async def _report(self) -> None:
-        """Folds and reports, with a turn for the loop after each piece: with ten groups, folding all of them at once
-        held up what arrived meanwhile by some milliseconds.
-        """
-        publisher, readers = self._publisher, self._subscribers
+        """Folds and reports."""
+        publisher, readers = self._publisher, self._readers
         if publisher:
             publisher.acknowledgements.fold()
-        for reader in readers:
-            await asyncio.sleep(0)
-            reader.fold()
-        await asyncio.sleep(0)
-        received: Counter[str] = Counter()
-        empty: dict[str, int] = {}
-        for reader in readers:
-            name = reader.subscription
-            received[name] += reader.received
-            empty[name] = min(reader.empty_reads, empty.get(name, reader.empty_reads))
+        await readers.fold()
         replies = publisher.acknowledgements if publisher else None
         self._link.send(
             orders.Report(
@@ -172,15 +144,15 @@ class Worker:
                 failed=replies.failed if replies else 0,
                 unsent=publisher.unsent if publisher else 0,
                 overdue=publisher.overdue if publisher else 0,
-                received=received,
-                probed=frozenset((reader.subscription, *probe) for reader in readers for probe in reader.take_probes()),
-                strangers=sum(reader.strangers for reader in readers),
+                received=readers.received(),
+                probed=readers.take_probes(),
+                strangers=readers.strangers,
                 errors=dict(replies.errors) if replies else {},
                 driver=dict(self._driver.statistics()) if self._driver else {},
                 answered=publisher.answered() if publisher else Answered(),
-                arrived=[(reader.subscription, reader.ledger.take()) for reader in readers],
-                empty_reads=empty,
-                reading=sum(not reader.paused for reader in readers),
+                arrived=readers.take_arrived(),
+                empty_reads=readers.empty_reads(),
+                reading=readers.reading,
                 process=self._process(),
                 longest_silence_ns=replies.longest_silence_ns if replies else 0,
             )
@@ -210,12 +182,11 @@ class Worker:
             self._publisher.prolong(order.phase)
 
     def _pause(self, _order: orders.Order) -> None:
-        for reader in self._subscribers:
-            reader.pause()
+        self._readers.pause()
 
     def _resume(self, order: orders.Order) -> None:
         assert isinstance(order, orders.Resume)
-        subscriber.resume_at(self._subscribers, order.at_ns)
+        self._readers.resume_at(order.at_ns)
 
     def _keep(self, order: orders.Order) -> None:
         assert isinstance(order, orders.Keep)
@@ -232,11 +203,10 @@ class Worker:
 
     async def _end_and_report(self) -> None:
         """Acknowledgements are answered before the last report, so that those refused are in it."""
-        self._stop_reading()
+        self._readers.leave()
         if self._publisher:
             self._publisher.conclude()
-        await asyncio.gather(*(consumer.aclose() for consumer in self._consumers))
-        self._consumers.clear()
+        await self._readers.close_consumers()
         await self._report()
 
     def _leave(self, _order: orders.Order) -> None:
@@ -271,14 +241,10 @@ class Worker:
         """Stops reading, then closes consumers, producers and connections."""
         self._stalls.close()
         self._collections.close()
-        self._stop_reading()
+        self._readers.leave()
         if self._publisher:
             await self._publisher.aclose()
-        for consumer in self._consumers:
-            await consumer.aclose()  # ends the read under way
-        for task in self._reading:
-            task.cancel()
-        await asyncio.gather(*self._reading, return_exceptions=True)
+        await self._readers.aclose()
         if self._driver:
             await self._driver.aclose()
 

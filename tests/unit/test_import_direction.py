@@ -178,7 +178,12 @@ PURE = (
     "messaging.topics.idempotence messaging.topics.keys "
     "messaging.topics.lanes messaging.topics.packing messaging.topics.positions messaging.topics.record "
     "messaging.topics.retry messaging.topics.runner_statistics messaging.topics.sent messaging.topics.settings "
-    "messaging.topics.transaction"
+    "messaging.topics.transaction "
+    "messaging.channel_statistics messaging.topics.runner_settings messaging.commands messaging.xadd "
+    "bench.workload_model bench.sweep_names bench.workload_topics bench.search bench.faults bench.setup_schema "
+    "bench.sofar bench.workload_schema bench.workload_fields bench.running_verdict bench.plan_text bench.probing "
+    "bench.sweeps bench.planning bench.remarks bench.result_parts bench.page.swept bench.page.load "
+    "bench.report.live_display bench.drivers.stream_options "
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
 

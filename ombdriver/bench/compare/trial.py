@@ -12,7 +12,8 @@ from typing import Any
 
 from ombdriver.bench.compare.metrics import RATES, STATISTICS
 from ombdriver.bench.judgement import VALID
-from ombdriver.bench.result import LatencySummary, Result
+from ombdriver.bench.result import Result
+from ombdriver.bench.result_parts import LatencySummary
 from ombdriver.bench.series import Standing
 
 Facts = Mapping[str, Any]

@@ -18,7 +18,8 @@ from ombdriver.bench.measurements import Delivery
 from ombdriver.bench.profile_form import described
 from ombdriver.bench.report import draining, latencies, processes, searching, stretches, units
 from ombdriver.bench.report.headline import headline
-from ombdriver.bench.result import Result, Subscription
+from ombdriver.bench.result import Result
+from ombdriver.bench.result_parts import Subscription
 
 MOST_GROUPS = 12
 """Of more groups than that the slowest are told; the file has them all."""

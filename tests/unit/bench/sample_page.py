@@ -9,7 +9,8 @@ from recorded_result import recorded
 
 from ombdriver.bench.gathering import Gathered
 from ombdriver.bench.judgement import Check, NotJudged, Reason, Verdict
-from ombdriver.bench.result import Caveat, Result
+from ombdriver.bench.result import Result
+from ombdriver.bench.result_parts import Caveat
 
 SCRIPT = "<script>window.hacked = 1</script>"
 IMAGE = "<img src=x onerror='window.hacked = 1'>"

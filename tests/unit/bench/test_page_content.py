@@ -23,7 +23,8 @@ from ombdriver.bench.page.marks import marks, phases
 from ombdriver.bench.page.styles import style
 from ombdriver.bench.page.timeline import Timeline, timeline
 from ombdriver.bench.recorder import Histogram
-from ombdriver.bench.result import Caveat, Result
+from ombdriver.bench.result import Result
+from ombdriver.bench.result_parts import Caveat
 from ombdriver.errors import InputError
 
 

@@ -18,7 +18,8 @@ from ombdriver.bench.judgement import Check, NotJudged, Reason, Verdict
 from ombdriver.bench.measurements import LatencySummaryNs, Totals
 from ombdriver.bench.report import terminal, units
 from ombdriver.bench.report.drain_words import rows, sentence
-from ombdriver.bench.result import Caveat, Result
+from ombdriver.bench.result import Result
+from ombdriver.bench.result_parts import Caveat
 
 Golden = Callable[[str, str], None]
 

@@ -12,7 +12,8 @@ from sample_result import family, figures, measurements, result
 from ombdriver.bench.judgement import STATUSES, Check, NotJudged, Reason, Verdict
 from ombdriver.bench.measurements import FAMILIES, LatencySummaryNs, Totals
 from ombdriver.bench.outcome import summary
-from ombdriver.bench.result import Caveat, Result
+from ombdriver.bench.result import Result
+from ombdriver.bench.result_parts import Caveat
 from ombdriver.errors import InputError
 
 OMB_HEAD = ["workload", "driver", "messageSize", "topics", "partitions", "producersPerTopic", "consumersPerTopic"]
