@@ -68,6 +68,7 @@ def complete(result: dict[str, Any], messages: int, groups: int) -> None:
         "unanswered": 0,
         "unsent": 0,
         "received": groups * messages,
+        "receivedOfOthers": 0,
     }
     assert [each["received"] for each in result["subscriptions"]] == [messages] * groups
     assert [each["endToEndResponse"]["count"] for each in result["subscriptions"]] == [messages] * groups
