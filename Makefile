@@ -35,10 +35,11 @@ SECTION := comparison
 picture: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.picture $(PAGE) $(SECTION) docs/$(SECTION).png
 
-# Tests that wait more than they compute run side by side; those of whole runs, which judge whether they had the machine,
-# have it to themselves. With PYTEST_ARGS it is one process, which runs what they name.
+# Tests that wait more than they compute run side by side; those of runs that are judged by their latencies, or by
+# whether they had the machine, have it to themselves. With PYTEST_ARGS it is one process, which runs what they name.
 SIDE_BY_SIDE := tests/unit tests/live/messaging $(wildcard tests/live/test_managed_*.py tests/live/test_driver*.py \
-  tests/live/test_server*.py)
+  tests/live/test_server*.py tests/live/test_run_setups.py tests/live/test_run_permissions.py \
+  tests/live/test_honesty_delivery.py)
 
 test: $(VENV)/.installed-dev
 ifdef PYTEST_ARGS

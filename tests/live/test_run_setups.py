@@ -165,9 +165,12 @@ async def test_balanced_partitions_lie_evenly_on_all_primaries(tmp_path: Path, m
 async def test_a_consumer_of_very_many_partitions_polls_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More than 64 connections for one consumer would be too many; nothing is missed by it."""
+    """More than 64 connections for one consumer would be too many; nothing is missed by it.
+
+    Partitions that share a slot by chance, as one pair of 65 does in every eighth run, are read by one connection.
+    """
     setup = setup_of("{engine: valkey, topology: cluster}", "{placement: balanced}")
-    async with running(tmp_path, setup, monkeypatch, partitionsPerTopic=65) as run:
+    async with running(tmp_path, setup, monkeypatch, partitionsPerTopic=80) as run:
         result = await run.result()
 
     assert all_arrived(result, 4000)
