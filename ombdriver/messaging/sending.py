@@ -4,6 +4,7 @@ Knows neither slots nor how a connection is made; `connection` and `cluster` say
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Any
 
 from redis.client import NEVER_DECODE
@@ -16,7 +17,7 @@ from ombdriver.messaging.resp import Argument, pack
 from ombdriver.messaging.unanswered import Convert
 
 
-class Sending:
+class Sending(ABC):
     """The part of `connection.Channels` that sends commands (`following.Carrier`).
 
     Attributes:
@@ -31,21 +32,21 @@ class Sending:
     control: Channel
     _shapes: Any
 
+    @abstractmethod
     def bulk_for(self, key: bytes) -> Channel:
         """The channel that XADDs to `key` go through, at this moment."""
-        raise NotImplementedError
 
+    @abstractmethod
     def control_for(self, key: bytes) -> Channel:
         """The channel that small commands on `key` go through, at this moment."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _check_open(self) -> None:
         """Raises ClosedError if this was closed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _is_met(self) -> bool:
         """Whether there was ever a connection: the first one fails fast, later ones are worth waiting for."""
-        raise NotImplementedError
 
     def send(
         self,
