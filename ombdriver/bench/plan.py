@@ -4,7 +4,7 @@ Crosses to the workers by pickle, so it imports neither YAML nor pydantic. Knows
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ombdriver.bench.backlog_plan import BacklogPlan
 from ombdriver.bench.consumer_work import ConsumerWork
@@ -13,9 +13,6 @@ from ombdriver.bench.payload import PayloadSpec
 from ombdriver.bench.poisson import Poisson
 from ombdriver.bench.profile import Profile
 from ombdriver.bench.retention_plan import NO_TRIMMING, Trimming, entry_bytes
-
-if TYPE_CHECKING:
-    pass
 
 TOPIC_PREFIX = "ombdriver-"
 """Every topic of ours is called `ombdriver-<run id>-<number>`; by that, leftovers of a run can be found."""

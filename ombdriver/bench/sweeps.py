@@ -90,6 +90,8 @@ def parse_sweeps(texts: Iterable[str], in_file: Mapping[str, object] | None = No
     """
     found: dict[str, Sweep] = {}
     faults: list[str] = []
+    if in_file == {}:
+        faults.append("sweep: names no setting; leave it out, or write workload.messageSize: [100, 1KiB] below it")
 
     def add(make: Callable[[], Sweep]) -> None:
         try:

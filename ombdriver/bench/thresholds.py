@@ -69,6 +69,11 @@ class Figure:
     group: str | None
     statistic: str
 
+    @property
+    def of_any_run(self) -> bool:
+        """Whether a run that only reads has it too, since it is not of messages that a run sends itself."""
+        return self.name in ("consumerAck", "consumeRate", "totals")
+
 
 class Source(Protocol):
     """Where the values of figures come from."""

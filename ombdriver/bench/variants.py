@@ -1,12 +1,12 @@
 """What is swept, made: each combination of a workload and of a setup under its name, with the faults of all."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from ombdriver.bench import catalogue
-from ombdriver.bench.assignments import Assignment
+from ombdriver.bench.assignments import Assignment, assigned
 from ombdriver.bench.driver import load_driver
 from ombdriver.bench.login import connect_url
 from ombdriver.bench.overrides import Overrides
@@ -15,6 +15,7 @@ from ombdriver.bench.sweep_names import Templates, name_given, named, parse_temp
 from ombdriver.bench.sweeps import Combination, combinations, parse_sweeps
 from ombdriver.bench.workload import Workload
 from ombdriver.bench.workload_fields import FIND_THE_MAXIMUM
+from ombdriver.bench.yamlfile import parse_document, read_text
 from ombdriver.errors import InputError
 
 Given = TypeVar("Given")
@@ -53,35 +54,58 @@ def variants_of(
     path = catalogue.resolve(name)
     if overrides.rate == FIND_THE_MAXIMUM:  # told first, since what is for a search has a meaning then
         given = [*given, Assignment("workload", ("producerRate",), "max", "--rate max", "--rate")]
-    base = Workload.load(path, given)
-    swept = parse_sweeps(sweeps, base.sweep)
+    own = _ToldOfSweeps.read(path, given)
+    swept = parse_sweeps(sweeps, own.sweep)
     overridden = overrides.fields() & {one.name.removeprefix("workload.") for one in swept}
     if overridden:
         raise InputError(f"--sweep workload.{min(overridden)}: leave out the option that gives it a single value")
-    templates = parse_templates(sweep_names, base.sweep_name, swept)
+    templates = parse_templates(sweep_names, own.sweep_name, swept)
     setups = tuple(combinations(swept, "setup"))
     faults: list[str] = []
     made = each_made(
         combinations(swept, "workload"),
         lambda values: Variant(
-            _workload(path, given, values, templates, overrides), base.name, values, setups, templates.get("setup")
+            *_workload(path, given, values, templates, overrides), values, setups, templates.get("setup")
         ),
         faults,
-        lambda values: named(base.name, values),
+        lambda values: named(own.name, values),
     )
     if faults:
         raise InputError(faults)
     return [variant for variant in made if variant]
 
 
+@dataclass(frozen=True, slots=True)
+class _ToldOfSweeps:
+    """What a file says of sweeps. Its other fields may lack what is swept, and are looked at with each combination."""
+
+    name: str
+    sweep: Mapping[str, list[object]] | None
+    sweep_name: Templates | None
+
+    @classmethod
+    def read(cls, path: Path, given: Sequence[Assignment]) -> "_ToldOfSweeps":
+        document = assigned(parse_document(read_text(path), str(path)), given, "workload")
+        sweep, names = document.data.get("sweep"), document.data.get("sweepName")
+        if not _holds(sweep, list) or not _holds(names, str) or document.faults:
+            workload = Workload.load(path, given)  # which tells what is wrong
+            return cls(workload.name, workload.sweep, workload.sweep_name)
+        return cls(str(document.data.get("name", path.stem)), cast(Any, sweep), cast(Any, names))
+
+
+def _holds(mapping: object, kind: type) -> bool:
+    return mapping is None or (isinstance(mapping, dict) and all(isinstance(each, kind) for each in mapping.values()))
+
+
 def _workload(
     path: Path, given: Sequence[Assignment], values: Combination, templates: Templates, overrides: Overrides
-) -> Workload:
+) -> tuple[Workload, str]:
     workload = Workload.load(path, [*given, *values])
+    own_name = workload.name
     if values:
         name = named(workload.name, values, templates.get("workload"))
         workload = Workload.load(path, [*given, *values, name_given("workload", name)])
-    return workload.with_overrides(overrides)
+    return workload.with_overrides(overrides), own_name
 
 
 def setup_of(

@@ -12,6 +12,7 @@ from ombdriver.bench.payload import STAMP, KeyDistributor
 from ombdriver.bench.profile_form import RateProfile, own_duration, profile_of
 from ombdriver.bench.size_distribution import SizeRange, mean_size, parse_distribution
 from ombdriver.bench.text import MINUTE, SECOND, format_duration
+from ombdriver.bench.thresholds import Threshold
 from ombdriver.bench.workload_fields import (
     FIND_THE_MAXIMUM,
     MAX_MESSAGE_BYTES,
@@ -218,6 +219,8 @@ class WorkloadFields(TopicFields):
             raise ValueError("a backlog is built and drained at one rate; leave this out, or consumerBacklogSizeGB")
         if form is None or rate is None or not test:
             return form
+        if info.data.get("producers_per_topic") == 0:
+            raise ValueError("nobody sends, so there is no rate to change; leave this out, or write producersPerTopic")
         if rate == FIND_THE_MAXIMUM:
             raise ValueError("is of given rates, and producerRate: max finds one; leave one of them out")
         own = own_duration(form)
@@ -254,7 +257,15 @@ class WorkloadFields(TopicFields):
         groups, consumers = (info.data.get(name) for name in ("subscriptions_per_topic", "consumer_per_subscription"))
         if groups is None or consumers is None:
             return thresholds
-        return check_conditions(thresholds, group_names(groups, consumers))
+        check_conditions(thresholds, group_names(groups, consumers))
+        if info.data.get("producers_per_topic") == 0:
+            for text in thresholds:
+                if not (figure := Threshold.parse(text).figure).of_any_run:
+                    raise ValueError(
+                        f"{figure.name} is of messages that a run sends itself, and this one only reads; leave it out,"
+                        " or ask for consumeRate"
+                    )
+        return thresholds
 
 
 def _test_ns(info: ValidationInfo) -> int:

@@ -8,7 +8,8 @@ from ombdriver.bench.workload import Workload
 def json_schema() -> dict[str, Any]:
     """The schema (2020-12), ready for JSON. What fields must agree on beyond presence is told by `Workload` only."""
     schema = Workload.model_json_schema(by_alias=True, mode="validation")
-    # A file's name stands in for `name`, a payload file's length for `messageSize`, a profile for `producerRate`.
+    # A file's name stands in for `name`, a payload file's length or a mean size for `messageSize`, a profile's mean for
+    # `producerRate`.
     schema["required"] = [name for name in schema["required"] if name not in ("name", "messageSize", "producerRate")]
     for field in schema["properties"].values():
         del field["title"]  # "Partitionspertopic" tells nobody anything
@@ -24,6 +25,6 @@ def json_schema() -> dict[str, Any]:
             {"not": {"required": ["testDuration", "testDurationMinutes"]}},
             {"anyOf": [{"required": ["producerRate"]}, {"required": ["rateProfile"]}]},
             {"not": {"required": ["warmupDuration", "warmupDurationMinutes"]}},
-            {"anyOf": [{"required": ["messageSize"]}, {"required": ["payloadFile"]}]},
+            {"anyOf": [{"required": [name]} for name in ("messageSize", "messageSizeDistribution", "payloadFile")]},
         ],
     }

@@ -64,6 +64,14 @@ def test_a_plan_uses_the_topics_as_they_are() -> None:
             "producerRate: 5 has no meaning where nobody sends (producersPerTopic: 0); write 0",
         ),
         (
+            {"thresholds": "['publishRate > 5']", **READS_ONLY},
+            "thresholds: publishRate is of messages that a run sends itself, and this one only reads; leave it out",
+        ),
+        (
+            {"rateProfile": "{ramp: {from: 1, to: 5}}", **READS_ONLY},
+            "rateProfile: nobody sends, so there is no rate to change; leave this out",
+        ),
+        (
             {"existingTopicList": None, "topics": "1", **READS_ONLY},
             "producersPerTopic: 0 leaves new topics empty; write 1 or more, or name topics that exist",
         ),

@@ -51,6 +51,7 @@ def test_values_are_separated_by_commas_or_a_list(text: str) -> None:
         (["workload.messageSize=1,2,1"], None, "--sweep workload.messageSize: 1 is given twice; leave it out"),
         (["setup.server.config.requirepass=a,b"], None, "--sweep setup.server.config.requirepass: is a password"),
         (["messageSize=1,2"], None, "--sweep messageSize: begins with neither workload. nor setup."),
+        ([], {}, "sweep: names no setting; leave it out"),
         ([], {"workload.messageSize": []}, "--sweep workload.messageSize: has no value to take"),
         (["workload.topics=1,2"], {"workload.topics": [1]}, "--sweep workload.topics: is swept twice"),
     ],
@@ -114,6 +115,24 @@ def test_swept_setups_take_turns_as_any_setups_do(tmp_path: Path) -> None:
     ten, twenty = "embedded-readCount-10", "embedded-readCount-20"
     assert names == [(ten, 1), (twenty, 1), (twenty, 2), (ten, 2)]
     assert found[0].setup.streams.read_count == 10
+
+
+def test_what_a_file_must_have_may_be_swept_alone(tmp_path: Path) -> None:
+    """It need not hold a value that none of the runs would have."""
+    file = WORKLOAD.replace("producerRate: 500\n", "") + "sweep: {workload.producerRate: [500, max]}\n"
+    found = requested(tmp_path, file)
+
+    assert [one.workload.name for one in found] == ["w-producerRate-500", "w-producerRate-max"]
+    assert [one.sweep_of for one in found] == [{"workload": "w", "setup": "memory"}] * 2
+
+
+@pytest.mark.parametrize("text", ["sweep: [1]\n", "sweep: {workload.topics: 1}\n", "sweepName: {workload: [1]}\n"])
+def test_what_a_file_says_of_sweeps_is_looked_at_as_all_of_it(text: str, tmp_path: Path) -> None:
+    """A fault is told with its line."""
+    with pytest.raises(InputError) as caught:
+        requested(tmp_path, WORKLOAD + text)
+
+    assert "w.yaml:10: sweep" in caught.value.faults[0]
 
 
 def test_a_template_names_the_workloads_and_another_the_setups(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ def test_the_schema_requires_what_a_file_must_have() -> None:
     assert {"anyOf": times} in schema["allOf"]
     assert {"not": {"required": ["testDuration", "testDurationMinutes"]}} in schema["allOf"]
     assert {"anyOf": [{"required": ["producerRate"]}, {"required": ["rateProfile"]}]} in schema["allOf"]
+    sizes = [{"required": [name]} for name in ("messageSize", "messageSizeDistribution", "payloadFile")]
+    assert {"anyOf": sizes} in schema["allOf"]
 
 
 def test_durations_and_sizes_are_described_as_they_are_read() -> None:
