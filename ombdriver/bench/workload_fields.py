@@ -84,12 +84,15 @@ Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_l
 
 
 def _topic_names(names: list[str]) -> list[str]:
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"{shown(twice)} is named twice; remove one")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{shown(name)} is named twice; remove one")
+        seen.add(name)
     return names
 
 
-TopicList = Annotated[list[Name], Field(min_length=1, max_length=1_000), AfterValidator(_topic_names)]
+TopicList = Annotated[list[Name], Field(min_length=1, max_length=10_000), AfterValidator(_topic_names)]
 """Names of topics that exist, each once."""
 
 MessageSize = Annotated[

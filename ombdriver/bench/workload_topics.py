@@ -65,3 +65,10 @@ class TopicFields(BaseModel):
             nothing = "uniform" if isinstance(value, str) else "0"
             raise ValueError(f"{value} has no meaning where nobody sends (producersPerTopic: 0); write {nothing}")
         return value
+
+    @field_validator("checksum", "max_in_flight", check_fields=False)
+    @classmethod
+    def _of_producers(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value and info.data.get("producers_per_topic") == 0:
+            raise ValueError("has no effect where nobody sends (producersPerTopic: 0); leave it out")
+        return value

@@ -67,6 +67,8 @@ def test_a_plan_uses_the_topics_as_they_are() -> None:
             {"thresholds": "['publishRate > 5']", **READS_ONLY},
             "thresholds: publishRate is of messages that a run sends itself, and this one only reads; leave it out",
         ),
+        ({"maxInFlight": "5", **READS_ONLY}, "maxInFlight: has no effect where nobody sends"),
+        ({"checksum": "true", **READS_ONLY}, "checksum: has no effect where nobody sends"),
         (
             {"rateProfile": "{ramp: {from: 1, to: 5}}", **READS_ONLY},
             "rateProfile: nobody sends, so there is no rate to change; leave this out",
