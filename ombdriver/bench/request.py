@@ -48,7 +48,8 @@ class Request:
     def expected_s(self) -> float:
         """How long its messages are due, in seconds; a search is not in it."""
         workload = self.workload
-        built = workload.backlog_bytes / workload.message_size / max(1, len(workload.groups))
+        readers = workload.consumer_per_subscription if self.setup.streams.read == "plain" else 1
+        built = workload.backlog_bytes / workload.message_size / max(1, len(workload.groups) * readers)
         built_s = built / workload.producer_rate if built else 0.0
         return (workload.warmup_ns + workload.test_ns) / 1e9 + built_s
 

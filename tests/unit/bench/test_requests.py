@@ -101,6 +101,17 @@ def test_what_is_for_a_search_may_be_set_where_an_option_asks_for_one() -> None:
     assert faults(rate=5, assignments=given)[0].startswith("--set workload.probeDuration: has no effect on a given")
 
 
+def test_the_time_that_a_run_may_take_has_its_backlog_in_it() -> None:
+    """Of plain reads every consumer is a subscription, with a share of the backlog before it."""
+    given = ["workload.consumerBacklogSizeGB=0.001", "workload.consumerPerSubscription=2", "workload.warmupDuration=0s"]
+    (by_group,) = requested(setups=["embedded"], assignments=given)
+    (plain,) = requested(setups=["embedded"], assignments=[*given, "setup.streams.read=plain"])
+
+    built_s = 0.001 * 2**30 / by_group.workload.message_size / 500
+    assert by_group.expected_s == pytest.approx(1 + built_s, rel=0.01)
+    assert plain.expected_s == pytest.approx(1 + built_s / 2, rel=0.01)
+
+
 def test_all_faults_are_told_at_once() -> None:
     """Of options and of files; each once, however many files it is of."""
     told = faults(
