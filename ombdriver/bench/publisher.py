@@ -274,5 +274,6 @@ class Publisher:
     async def aclose(self) -> None:
         """Ends the ticker and the producers."""
         self._ticker.close()
+        self._probes.clear()
         for sender in self._senders:
             await sender.handle.aclose()
