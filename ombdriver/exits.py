@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from ombdriver.bench.judgement import THRESHOLD_FAILED, Check, Verdict
+from ombdriver.bench.judgement import THRESHOLD_FAILED, Verdict
+from ombdriver.bench.thresholds import Check
 from ombdriver.errors import InputError, OmbdriverError
 
 EXIT_VALID = 0

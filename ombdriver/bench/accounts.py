@@ -12,15 +12,15 @@ from ombdriver.bench import remarks
 from ombdriver.bench.audit import Audit
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.driver import Inspector
-from ombdriver.bench.figures import Phase
+from ombdriver.bench.judgement import Caveat
 from ombdriver.bench.ledger import Ledger
 from ombdriver.bench.measurements import BacklogDelivery
-from ombdriver.bench.orders import ProcessFigures, Report
 from ombdriver.bench.plan import Plan
-from ombdriver.bench.result_parts import Caveat
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.trimming import TrimmingHold
 from ombdriver.bench.window import Account, Window
 from ombdriver.bench.worker_figures import told_workers
+from ombdriver.bench.worker_report import ProcessFigures, Report
 
 AUDIT_S, HURRIED_AUDIT_S = 60.0, 5.0
 """How long what is missing may be looked for; and when something waits for that."""

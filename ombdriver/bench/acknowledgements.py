@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ombdriver.bench.figures import Book
-from ombdriver.bench.published import CHECKPOINT, Answered
+from ombdriver.bench.published import CHECKPOINT
 from ombdriver.bench.recorder import Int64s
+from ombdriver.bench.worker_report import Answered
 from ombdriver.errors import OutcomeUnknown
 
 FOLD = 4096

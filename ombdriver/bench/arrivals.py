@@ -4,31 +4,11 @@ Pure, on numpy, by thousands of messages at once. The parent unites the runs of 
 `ledger`.
 """
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from ombdriver.bench.lanes import SEQUENCES
 from ombdriver.bench.recorder import Int64s
-
-NO_RUNS = np.zeros((0, 3), np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """What came since the last report.
-
-    Attributes:
-        runs: shape (n, 3): lane, first sequence, count; by lane, within it in the order of arrival.
-        again: the same, of entries that were not new: this consumer had been given them, or later ones, before.
-        late: messages with a sequence below the next expected one of their lane (RFC 4737), repetitions among them.
-        corrupt: messages whose checksum did not fit.
-    """
-
-    runs: Int64s = field(default_factory=lambda: NO_RUNS)
-    again: Int64s = field(default_factory=lambda: NO_RUNS)
-    late: int = 0
-    corrupt: int = 0
+from ombdriver.bench.worker_report import NO_RUNS, Arrived
 
 
 class Arrivals:

@@ -10,10 +10,9 @@ from typing import Any
 from ombdriver.bench import cautions, steadiness
 from ombdriver.bench.facts import DrainFacts, Facts, TrendFacts, WorkerFacts
 from ombdriver.bench.floor import at_floor
-from ombdriver.bench.judgement import Check, Ending, Verdict
+from ombdriver.bench.judgement import Caveat, Ending, Verdict
 from ombdriver.bench.measurements import BacklogMeasurements, LatencySummaryNs, Measurements
-from ombdriver.bench.result_parts import Caveat
-from ombdriver.bench.thresholds import Source, Threshold
+from ombdriver.bench.thresholds import Check, Source, Threshold
 from ombdriver.bench.verdict import judge
 
 MOST_ON_ITS_WAY_NS = 100_000_000

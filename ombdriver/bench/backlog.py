@@ -11,10 +11,10 @@ from ombdriver.bench.accounts import Accounts
 from ombdriver.bench.catching_up import CatchingUp
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.draining import DrainFigures
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.measurements import BacklogMeasurements
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.stages import SECOND, Stage, Stages
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.window import Window
 from ombdriver.errors import RunError
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ombdriver.bench.retention_plan import Trimming
 
-GIB = 1 << 30
 ON_THE_WAY_S = 0.1
 """A subscription that has no more before it than what comes in so much time has caught up: that much may be on its way
 between two processes whose counts are not of one moment. OMB takes 1,000 messages over all subscriptions, which at high

@@ -16,7 +16,6 @@ from ombdriver.bench.course import Course
 from ombdriver.bench.driver import Driver, load_driver
 from ombdriver.bench.ensemble import Ensemble
 from ombdriver.bench.environment import load_average
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.guard import Guard
 from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.keeping import Finished, keep
@@ -28,6 +27,7 @@ from ombdriver.bench.seeking import Seeking
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.stages import Show, Stage, Stages
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.telemetry import Telemetry
 from ombdriver.bench.thresholds import Threshold
 from ombdriver.bench.viewing import Viewing

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from ombdriver.bench.facts import SHORT_NS, WorkerFacts
 from ombdriver.bench.generator import milliseconds
+from ombdriver.bench.judgement import Caveat
 from ombdriver.bench.measurements import FAMILIES, Measurements
-from ombdriver.bench.result_parts import Caveat
 from ombdriver.bench.thresholds import BEYOND, ENOUGH_BEYOND
 
 LEAST_OF_TARGET = 0.9

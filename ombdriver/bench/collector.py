@@ -7,11 +7,10 @@ most some thousands of intervals: past that, neighbours are merged two by two, a
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.measurements import GROUP_FAMILIES
-from ombdriver.bench.orders import ProcessFigures, Report
 from ombdriver.bench.recorder import Histogram
-from ombdriver.bench.targets import Targets
+from ombdriver.bench.targets import Phase, Targets
+from ombdriver.bench.worker_report import ProcessFigures, Report
 
 MOST_INTERVALS = 2048
 SILENCE_TOLD_MS = 500

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from ombdriver.bench import orders
 from ombdriver.bench.accounts import Accounts
 from ombdriver.bench.backlog import STEP_NS, Backlog
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.judgement import INTERRUPTED, RUN_FAILED, THRESHOLD_FAILED, WORKER_DIED, Ending
 from ombdriver.bench.plan import Plan
-from ombdriver.bench.seeking import Found, Seeking
+from ombdriver.bench.probing import Found
+from ombdriver.bench.seeking import Seeking
 from ombdriver.bench.stages import LEAD_NS, Stage, Stages
+from ombdriver.bench.targets import Phase
 from ombdriver.errors import OmbdriverError, WorkerError
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from ombdriver.bench.backlog_plan import BacklogPlan
 from ombdriver.bench.catching_up import CatchingUp, CaughtUp
 from ombdriver.bench.collector import Collector
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.measurements import (
     GROUP_FAMILIES,
     BacklogDelivery,
@@ -14,6 +13,7 @@ from ombdriver.bench.measurements import (
     LatencySummaryNs,
 )
 from ombdriver.bench.recorder import Histogram
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.window import Window, summarise
 
 PUBLISHED = ("publish", "publishResponse")

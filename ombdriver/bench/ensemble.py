@@ -22,6 +22,7 @@ import uvloop
 from ombdriver.bench import orders
 from ombdriver.bench.plan import Plan, WorkerPlan
 from ombdriver.bench.worker import serve
+from ombdriver.bench.worker_report import Report
 from ombdriver.errors import RunError, WorkerError
 
 logger = logging.getLogger(__name__)
@@ -185,14 +186,14 @@ class Ensemble:
             except OSError:  # dead: the end of its pipe tells
                 continue
 
-    async def poll(self, order: orders.Poll | orders.Conclude | None = None) -> Sequence[orders.Report]:
+    async def poll(self, order: orders.Poll | orders.Conclude | None = None) -> Sequence[Report]:
         """A report of each worker, of now; or the last one, with the order to conclude.
 
         Raises:
             WorkerError: if a worker died or failed, or does not answer.
         """
         gathering = self._gather("report", POLL_TIMEOUT_S, order or orders.Poll())
-        return [message for message in await gathering if isinstance(message, orders.Report)]
+        return [message for message in await gathering if isinstance(message, Report)]
 
     async def _gather(self, what: str, timeout_s: float, order: orders.Order | None = None) -> list[orders.Message]:
         for member in self._members:

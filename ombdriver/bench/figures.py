@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ombdriver.bench.poisson import Poisson
-from ombdriver.bench.profile import Profile
 from ombdriver.bench.recorder import Histogram, Int64s
+from ombdriver.bench.targets import Phase
 
 Key = tuple[int, str, str | None, int]
 """(phase index, family or kind, subscription or None, interval from 0)."""
@@ -23,34 +22,6 @@ AFTER = -1
 
 _PLACES = 1 << 40
 """More than there are intervals in a phase."""
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """A stretch of the run with a schedule of its own.
-
-    Attributes:
-        index: its place among the phases, from 0.
-        name: `warm-up` or `measure`.
-        start_ns: when its first message is due, on the monotonic clock.
-        duration_ns: how long messages go on to become due.
-        rate: messages per second over all producers; the highest where it changes.
-        profile: how the rate changes, as long as the phase; None when it does not.
-        poisson: that arrivals are random; None when messages are evenly spaced.
-    """
-
-    index: int
-    name: str
-    start_ns: int
-    duration_ns: int
-    rate: int
-    profile: Profile | None = None
-    poisson: Poisson | None = None
-
-    @property
-    def end_ns(self) -> int:
-        """When the last message of the schedule has become due."""
-        return self.start_ns + self.duration_ns
 
 
 @dataclass(slots=True)

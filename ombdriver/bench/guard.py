@@ -6,8 +6,8 @@ Looks at the collector's figures; pure: told how much of the window has passed.
 from collections.abc import Sequence
 
 from ombdriver.bench.collector import Collector
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.sofar import LEAST_ELAPSED_NS, SoFar, next_look_ns
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.thresholds import BEYOND, ENOUGH_BEYOND, Threshold
 
 _RISING = ("max",)

@@ -8,6 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+
+@dataclass(frozen=True, slots=True)
+class Caveat:
+    """Something that a reader of the figures has to know: a `kind` for programs, a `message` for people."""
+
+    kind: str
+    message: str
+
+
 STATUSES = ("PARTIAL", "LOSS", "INVALID", "OVERLOADED", "UNSTEADY", "VALID")
 """Every status that a verdict may have; the earlier one holds when there are reasons for several."""
 VALID = STATUSES[-1]
@@ -81,27 +90,3 @@ class Verdict:
             tuple(Reason(one["rule"], one["status"], one["message"]) for one in data["reasons"]),
             tuple(NotJudged(one["rule"], one["message"]) for one in data["notJudged"]),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What became of one threshold.
-
-    Attributes:
-        expression: as the user wrote it.
-        value: the figure, in `unit`; None when there was no sample.
-        limit: what it was held against, in `unit`.
-        unit: `ms`, `messages/s`, or `` for a number.
-        passed: whether it held; a figure without a sample never does.
-    """
-
-    expression: str
-    value: float | None
-    limit: float
-    unit: str
-    passed: bool
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Check":
-        """Reads what a result's JSON holds; a missing key is a KeyError."""
-        return cls(data["expression"], data["value"], data["limit"], data["unit"], data["passed"])

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ombdriver.bench import lanes
-from ombdriver.bench.arrivals import Arrived
 from ombdriver.bench.measurements import BacklogDelivery, Delivery
-from ombdriver.bench.published import Answered, Published
+from ombdriver.bench.published import Published
 from ombdriver.bench.received import Received
 from ombdriver.bench.recorder import Int64s
 from ombdriver.bench.spans import Spans
+from ombdriver.bench.worker_report import Answered, Arrived
 
 Floors = Mapping[int, int]
 """By lane: the lowest sequence that was not trimmed."""

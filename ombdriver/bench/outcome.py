@@ -10,15 +10,15 @@ from typing import Any
 
 from ombdriver.bench import existing_topics
 from ombdriver.bench.by_stretch import OfStretch
-from ombdriver.bench.judgement import Check, Verdict
+from ombdriver.bench.judgement import Caveat, Verdict
 from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Distribution, LatencySummaryNs, Measurements
+from ombdriver.bench.probing import Found
 from ombdriver.bench.profile import Profile
 from ombdriver.bench.profile_form import told_profile
 from ombdriver.bench.result import STATISTICS, Result, aggregated
-from ombdriver.bench.result_parts import Caveat, LatencySummary, Subscription
+from ombdriver.bench.result_parts import LatencySummary, Standing, Subscription
 from ombdriver.bench.result_versions import content_sha256
-from ombdriver.bench.seeking import Found
-from ombdriver.bench.series import Standing
+from ombdriver.bench.thresholds import Check
 
 _NS_PER_MS = 1_000_000
 _NS_PER_US = 1_000

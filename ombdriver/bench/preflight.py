@@ -4,8 +4,8 @@ What a setup asks for is asked of every server, safety of those that are not our
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from ombdriver.bench.setup import Needs
 from ombdriver.bench.text import format_size
 
 SAFE_POLICY = "noeviction"
@@ -56,23 +56,6 @@ def memory_faults(facts: Mapping[str, object], needed_bytes: int, *, backlog: bo
             f" {less}; {FORCED}"
         ]
     return []
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a setup asks of a server.
-
-    Attributes:
-        minid: trimming by id, which ages and acknowledgements need.
-        xackdel: XACKDEL, to delete what several groups have acknowledged.
-        replicas: how many have to have a message.
-        cluster: whether the setup speaks to a cluster.
-    """
-
-    minid: bool = False
-    xackdel: bool = False
-    replicas: int = 0
-    cluster: bool = False
 
 
 def lacks(facts: Mapping[str, object], needs: Needs) -> Sequence[str]:

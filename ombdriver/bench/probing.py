@@ -14,10 +14,26 @@ from enum import Enum
 import numpy as np
 
 from ombdriver.bench.facts import Facts
-from ombdriver.bench.judgement import Check
 from ombdriver.bench.measurements import LatencySummaryNs
 from ombdriver.bench.steadiness import inflation
+from ombdriver.bench.thresholds import Check
 from ombdriver.bench.verdict import judge
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        probes: all of them, in order.
+        sustained: the highest rate that is sustained, in messages per second.
+        failing: the lowest rate above it that is not; None when none was found.
+    """
+
+    probes: Sequence["Probe"]
+    sustained: int
+    failing: int | None
+
 
 MOST_GROWTH = 0.005
 """Of the rate: a backlog that grows by more is not sustained."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from ombdriver.bench.orders import ProcessFigures
 from ombdriver.bench.thinning import MOST, Thinned
+from ombdriver.bench.worker_report import ProcessFigures
 
 SECOND = 10**9
 CLOSEST_NS = SECOND // 5

@@ -6,14 +6,13 @@ have been replied to. Only what was not acknowledged is held besides, as spans o
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from ombdriver.bench.arrivals import NO_RUNS
 from ombdriver.bench.lanes import below, of_runs
 from ombdriver.bench.recorder import Int64s
 from ombdriver.bench.spans import Spans
+from ombdriver.bench.worker_report import Answered
 
 CHECKPOINT = 1000
 """Of every so many sends of a lane, one is kept with what the system called it."""
@@ -21,23 +20,6 @@ _THIN = 64
 
 Checkpoint = tuple[int, object]
 """(sequence, what the system answered when it took that message)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What a worker's producers have learnt since their last report.
-
-    Attributes:
-        lanes: shape (n, 3): lane, messages attempted so far, of these replied to (well or not), for all of its lanes.
-        failed: shape (n, 3): lane, first sequence, count of messages that the system refused, or that never left.
-        indeterminate: the same, of those that were sent and whose connection was lost before the reply.
-        checkpoints: (lane, sequence, answer) of some of the messages that were acknowledged.
-    """
-
-    lanes: Int64s = field(default_factory=lambda: NO_RUNS)
-    failed: Int64s = field(default_factory=lambda: NO_RUNS)
-    indeterminate: Int64s = field(default_factory=lambda: NO_RUNS)
-    checkpoints: Sequence[tuple[int, int, object]] = ()
 
 
 class Published:

@@ -14,14 +14,15 @@ from typing import Protocol
 import numpy as np
 
 from ombdriver.bench.acknowledgements import AS_INTENDED, Acknowledgements, Block
-from ombdriver.bench.figures import Book, Phase
+from ombdriver.bench.figures import Book
 from ombdriver.bench.payload import STAMP, PayloadPool, with_checksum
 from ombdriver.bench.poisson import PoissonStripe
 from ombdriver.bench.profile import constant
-from ombdriver.bench.published import Answered
 from ombdriver.bench.schedule import Schedule, Shaped, Stripe
 from ombdriver.bench.sender import Sender
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.ticker import Ticker
+from ombdriver.bench.worker_report import Answered
 
 CHUNK = 64
 """So many messages of a partition share one actual send time, so that stamping and packing is not told as service."""

@@ -8,9 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from ombdriver.bench.arrivals import Arrived
 from ombdriver.bench.driver import DriverConsumer
 from ombdriver.bench.subscriber import Subscriber, start
+from ombdriver.bench.worker_report import Arrived
 
 EARLY_S = 0.001
 """uvloop's timers are whole milliseconds, and may come so much early."""

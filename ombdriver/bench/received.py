@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ombdriver.bench.arrivals import Arrived
 from ombdriver.bench.lanes import below, between, ends_of, marks_of, of_runs
 from ombdriver.bench.recorder import Int64s
 from ombdriver.bench.spans import Spans
+from ombdriver.bench.worker_report import Arrived
 
 
 class Received:

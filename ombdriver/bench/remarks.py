@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ombdriver.bench.collector import SILENCE_TOLD_MS
+from ombdriver.bench.judgement import Caveat
 from ombdriver.bench.measurements import Delivery
-from ombdriver.bench.result_parts import Caveat
 
 MOST_ERRORS = 3
 """Different errors of sends that are told."""

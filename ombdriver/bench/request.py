@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.planning import make_plan
-from ombdriver.bench.series import Standing
+from ombdriver.bench.result_parts import Standing
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.workload import Workload
 

@@ -15,7 +15,7 @@ from ombdriver.bench.driver import load_driver
 from ombdriver.bench.environment import host, usable_cores
 from ombdriver.bench.request import Request, new_run_id, plan_of
 from ombdriver.bench.result import Result
-from ombdriver.bench.series import Standing
+from ombdriver.bench.result_parts import Standing
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import InputError

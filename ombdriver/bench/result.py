@@ -12,11 +12,11 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from ombdriver.bench.judgement import Check, Verdict
+from ombdriver.bench.judgement import Caveat, Verdict
 from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, Delivery
-from ombdriver.bench.result_parts import Caveat, LatencySummary, Subscription, camel, plain
+from ombdriver.bench.result_parts import LatencySummary, Standing, Subscription, camel, plain
 from ombdriver.bench.result_versions import upgraded
-from ombdriver.bench.series import Standing
+from ombdriver.bench.thresholds import Check
 from ombdriver.errors import InputError
 
 KINDS = ("run", "curve")

@@ -6,6 +6,32 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a run stands among those of its command; numbers begin at 1.
+
+    Attributes:
+        series: a name for all runs of one command together.
+        run: which of the runs it is, in the order in which they are begun.
+        runs: how many there are to be.
+        block: which of the blocks of its workload, so the number of its repeat.
+        position: its place within the block.
+        repeats: how many blocks each workload has.
+    """
+
+    series: str
+    run: int = 1
+    runs: int = 1
+    block: int = 1
+    position: int = 1
+    repeats: int = 1
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Standing":
+        """Reads what a result holds; a missing key is a KeyError."""
+        return cls(**{each.name: data[each.name] for each in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
 class LatencySummary:
     """A distribution of `count` samples in ms; the figures are None when there was none."""
 
@@ -28,14 +54,6 @@ class LatencySummary:
     def from_json(cls, data: Mapping[str, Any]) -> "LatencySummary":
         """Reads what `to_json` wrote; a missing key is a KeyError."""
         return cls(**{each.name: data[_key(each.name)] for each in fields(cls)})
-
-
-@dataclass(frozen=True, slots=True)
-class Caveat:
-    """Something that a reader of the figures has to know: a `kind` for programs, a `message` for people."""
-
-    kind: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from ombdriver.bench.assessment import achieved, worker_facts
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.facts import Facts
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.judgement import Verdict
 from ombdriver.bench.measurements import LatencySummaryNs
-from ombdriver.bench.orders import ProcessFigures
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.sofar import LEAST_ELAPSED_NS, SoFar, next_look_ns
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.verdict import judge
 from ombdriver.bench.worker_figures import told_workers
+from ombdriver.bench.worker_report import ProcessFigures
 
 
 class RunningVerdict:

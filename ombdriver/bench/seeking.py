@@ -6,18 +6,18 @@ rate that is far too high is given up early, before what it leaves behind fills 
 
 import logging
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 from ombdriver.bench.collector import Collector
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.look import ServerNow
 from ombdriver.bench.plan import Plan
-from ombdriver.bench.probing import Growth, Observed, Probe, growth_of, is_unsure, judged
+from ombdriver.bench.probing import Found, Growth, Observed, Probe, growth_of, is_unsure, judged
 from ombdriver.bench.running_verdict import facts_so_far
 from ombdriver.bench.search import Search
 from ombdriver.bench.sofar import SoFar
 from ombdriver.bench.stages import SECOND, Stage, Stages
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.thresholds import Threshold
 from ombdriver.bench.window import summarise
 from ombdriver.bench.workload_fields import MAX_RATE
@@ -35,21 +35,6 @@ MOST_DEBT_S = 1.0
 """Seconds of the rate that may be unsent before a probe is given up."""
 MOST_BEHIND = 8
 """A probe is given up when a subscription is behind by this part of what a stream keeps."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a search found.
-
-    Attributes:
-        probes: all of them, in order.
-        sustained: the highest rate that is sustained, in messages per second.
-        failing: the lowest rate above it that is not; None when none was found.
-    """
-
-    probes: Sequence[Probe]
-    sustained: int
-    failing: int | None
 
 
 class Seeking:

@@ -5,37 +5,11 @@ alike: a block holds every setup once, and each block begins with the setup afte
 For two setups that is ABBA ABBA. Blocks are what a comparison is made within.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterator, Sequence
+
+from ombdriver.bench.result_parts import Standing
 
 MOST_REPEATS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a run stands among those of its command; numbers begin at 1.
-
-    Attributes:
-        series: a name for all runs of one command together.
-        run: which of the runs it is, in the order in which they are begun.
-        runs: how many there are to be.
-        block: which of the blocks of its workload, so the number of its repeat.
-        position: its place within the block.
-        repeats: how many blocks each workload has.
-    """
-
-    series: str
-    run: int = 1
-    runs: int = 1
-    block: int = 1
-    position: int = 1
-    repeats: int = 1
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Standing":
-        """Reads what a result holds; a missing key is a KeyError."""
-        return cls(**{each.name: data[each.name] for each in fields(cls)})
 
 
 def block_order(setups: int, block: int) -> list[int]:

@@ -6,7 +6,7 @@ message.
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -16,13 +16,30 @@ from pydantic.alias_generators import to_camel
 from ombdriver.bench import omb_driver_file
 from ombdriver.bench.assignments import Assignment, assigned
 from ombdriver.bench.faults import FieldNames, faults_of, sentences
-from ombdriver.bench.preflight import Needs
 from ombdriver.bench.server_url import check_url
 from ombdriver.bench.setup_server import PASSWORDS, STRICT, Server
 from ombdriver.bench.setup_streams import Client, Streams
 from ombdriver.bench.text import nearest, shown
 from ombdriver.bench.yamlfile import parse_document, read_text
 from ombdriver.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a setup asks of a server.
+
+    Attributes:
+        minid: trimming by id, which ages and acknowledgements need.
+        xackdel: XACKDEL, to delete what several groups have acknowledged.
+        replicas: how many have to have a message.
+        cluster: whether the setup speaks to a cluster.
+    """
+
+    minid: bool = False
+    xackdel: bool = False
+    replicas: int = 0
+    cluster: bool = False
+
 
 FOLDER = Path(__file__).parent / "setups"
 """Where the setups that come with the package lie."""

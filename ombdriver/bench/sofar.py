@@ -1,9 +1,9 @@
 """The figures of a phase up to now, while it runs: of messages that have been answered, or have arrived. Pure."""
 
 from ombdriver.bench.collector import Collector
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.measurements import LatencySummaryNs
 from ombdriver.bench.recorder import Histogram
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.window import summarise
 
 SECOND = 10**9

@@ -16,10 +16,10 @@ from ombdriver.bench.accounts import Accounts
 from ombdriver.bench.collector import Collector
 from ombdriver.bench.driver import Driver
 from ombdriver.bench.ensemble import Ensemble
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.profile import Profile
+from ombdriver.bench.targets import Phase
 from ombdriver.errors import OmbdriverError, RunError
 
 logger = logging.getLogger(__name__)

@@ -4,9 +4,38 @@ A constant rate is what it is; of a rate that changes it is the mean; of random 
 is known before it is sent.
 """
 
-from ombdriver.bench.figures import Phase
-from ombdriver.bench.poisson import PoissonStripe
-from ombdriver.bench.profile import SECOND, constant
+from dataclasses import dataclass
+
+from ombdriver.bench.poisson import Poisson, PoissonStripe
+from ombdriver.bench.profile import SECOND, Profile, constant
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of the run with a schedule of its own.
+
+    Attributes:
+        index: its place among the phases, from 0.
+        name: `warm-up` or `measure`.
+        start_ns: when its first message is due, on the monotonic clock.
+        duration_ns: how long messages go on to become due.
+        rate: messages per second over all producers; the highest where it changes.
+        profile: how the rate changes, as long as the phase; None when it does not.
+        poisson: that arrivals are random; None when messages are evenly spaced.
+    """
+
+    index: int
+    name: str
+    start_ns: int
+    duration_ns: int
+    rate: int
+    profile: Profile | None = None
+    poisson: Poisson | None = None
+
+    @property
+    def end_ns(self) -> int:
+        """When the last message of the schedule has become due."""
+        return self.start_ns + self.duration_ns
 
 
 class Targets:

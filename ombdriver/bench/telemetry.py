@@ -13,15 +13,15 @@ from typing import Any
 
 from ombdriver.bench import accounting
 from ombdriver.bench.driver import Driver
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.look import Look, Seen, ServerNow, Stream
 from ombdriver.bench.machine import Meter, Meters
-from ombdriver.bench.orders import ProcessFigures
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.process_series import ProcessSeries, Taken, Tick
 from ombdriver.bench.server_series import ServerSeries
 from ombdriver.bench.stalls import Collections, Stalls
 from ombdriver.bench.stream_sums import MOST_PER_LOOK, Turns
+from ombdriver.bench.targets import Phase
+from ombdriver.bench.worker_report import ProcessFigures
 from ombdriver.errors import OmbdriverError
 
 logger = logging.getLogger(__name__)

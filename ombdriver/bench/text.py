@@ -8,6 +8,9 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal
 
+GIB = 1 << 30
+
+
 MS = 10**6
 SECOND = 10**9
 MINUTE = 60 * SECOND

@@ -4,14 +4,38 @@ Knows how figures are called and written; where their values come from is told b
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from ombdriver.bench.judgement import Check
 from ombdriver.bench.measurements import DELAY_PARTS, FAMILIES, GROUP_FAMILIES, Delivery, LatencySummaryNs, Totals
 from ombdriver.bench.text import nearest, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What became of one threshold.
+
+    Attributes:
+        expression: as the user wrote it.
+        value: the figure, in `unit`; None when there was no sample.
+        limit: what it was held against, in `unit`.
+        unit: `ms`, `messages/s`, or `` for a number.
+        passed: whether it held; a figure without a sample never does.
+    """
+
+    expression: str
+    value: float | None
+    limit: float
+    unit: str
+    passed: bool
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Check":
+        """Reads what a result's JSON holds; a missing key is a KeyError."""
+        return cls(data["expression"], data["value"], data["limit"], data["unit"], data["passed"])
+
 
 OPERATORS = {"<": float.__lt__, "<=": float.__le__, ">": float.__gt__, ">=": float.__ge__}
 STATISTICS = {

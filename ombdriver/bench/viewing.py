@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 
 from ombdriver.bench.collector import Collector
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.look import ServerNow
 from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES, LatencySummaryNs
 from ombdriver.bench.plan import Plan
@@ -12,6 +11,7 @@ from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.report.progress import GroupProgress, Progress, ServerProgress, TotalsProgress
 from ombdriver.bench.running_verdict import RunningVerdict
 from ombdriver.bench.stages import Stage
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.window import summarise
 
 WAITING_EVERY_S = 1.0

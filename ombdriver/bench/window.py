@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ombdriver.bench.collector import Collector
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.intervals import MOST_INTERVALS, merged, merged_by, most_for
 from ombdriver.bench.measurements import (
     DELAY_PARTS,
@@ -27,6 +26,7 @@ from ombdriver.bench.measurements import (
     Totals,
 )
 from ombdriver.bench.recorder import Histogram
+from ombdriver.bench.targets import Phase
 
 TICKS_PER_HALVING = 5
 """Points of a quantile curve for each halving of what is left to 100 %."""

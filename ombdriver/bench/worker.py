@@ -16,13 +16,13 @@ from ombdriver.bench.consumer_work import Working
 from ombdriver.bench.driver import Driver, load_driver
 from ombdriver.bench.figures import Book
 from ombdriver.bench.payload import KeySource, PayloadPool, run_number
-from ombdriver.bench.published import Answered
 from ombdriver.bench.publisher import Publisher
 from ombdriver.bench.readers import Readers
 from ombdriver.bench.sender import Sender
 from ombdriver.bench.stalls import Collections, Stalls
 from ombdriver.bench.subscriber import Expected, Subscriber
 from ombdriver.bench.ticker import make_ticker
+from ombdriver.bench.worker_report import Answered, ProcessFigures, Report
 from ombdriver.errors import OmbdriverError
 
 LET_GO_S = 1.0
@@ -137,7 +137,7 @@ class Worker:
         await readers.fold()
         replies = publisher.acknowledgements if publisher else None
         self._link.send(
-            orders.Report(
+            Report(
                 figures=self._book.take(),
                 sent=publisher.sent if publisher else 0,
                 acknowledged=replies.replied - replies.failed if replies else 0,
@@ -158,9 +158,9 @@ class Worker:
             )
         )
 
-    def _process(self) -> orders.ProcessFigures:
+    def _process(self) -> ProcessFigures:
         rss, peak = accounting.resident_bytes()
-        return orders.ProcessFigures(
+        return ProcessFigures(
             cpu_ns=time.process_time_ns(),
             rss_bytes=rss,
             peak_rss_bytes=peak,

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ombdriver.bench.orders import ProcessFigures
 from ombdriver.bench.plan import WorkerPlan
+from ombdriver.bench.worker_report import ProcessFigures
 
 
 def told_workers(

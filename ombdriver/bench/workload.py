@@ -14,7 +14,6 @@ from pydantic import PrivateAttr, ValidationError
 
 from ombdriver.bench import existing_topics
 from ombdriver.bench.assignments import Assignment, assigned
-from ombdriver.bench.backlog_plan import GIB
 from ombdriver.bench.consumer_work import ConsumerWork
 from ombdriver.bench.faults import Fault, FieldNames, faults_of, sentences
 from ombdriver.bench.overrides import Overrides
@@ -23,7 +22,7 @@ from ombdriver.bench.payloadfile import check_size, read_payload
 from ombdriver.bench.profile import Profile
 from ombdriver.bench.profile_form import own_duration, parse_profile, profile_of
 from ombdriver.bench.size_distribution import mean_size, parse_distribution
-from ombdriver.bench.text import MINUTE, SECOND, format_duration, parse_duration
+from ombdriver.bench.text import GIB, MINUTE, SECOND, format_duration, parse_duration
 from ombdriver.bench.workload_fields import (
     FIND_THE_MAXIMUM,
     MAX_MESSAGE_BYTES,

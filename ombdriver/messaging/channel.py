@@ -14,8 +14,9 @@ from typing import Any
 
 from ombdriver.messaging.block import Block, Sink
 from ombdriver.messaging.channel_statistics import ChannelStatistics
-from ombdriver.messaging.connecting import Backoff, Connect
+from ombdriver.messaging.connecting import Connect
 from ombdriver.messaging.errors import ClosedError, ConnectionLost, WouldBlock
+from ombdriver.messaging.following import Backoff
 from ombdriver.messaging.line import Line
 from ombdriver.messaging.refusals import is_of_wrong_server
 from ombdriver.messaging.resp import Argument, pack, pack_command

@@ -12,10 +12,9 @@ from redis.asyncio import RedisCluster
 from ombdriver.messaging.address import check_client
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.channel_statistics import ChannelStatistics, ConnectionStatistics
-from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import ClosedError, NotSentError
-from ombdriver.messaging.following import Followed, is_loss
+from ombdriver.messaging.following import Backoff, Followed, is_loss
 from ombdriver.messaging.refusals import AskError, MovedError, was_not_carried_out
 from ombdriver.messaging.resp import pack
 from ombdriver.messaging.servers import KeyChannel, Lines, Servers

@@ -5,41 +5,21 @@ The policy of reconnecting is here and nowhere else: redis-py's own retries are 
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ombdriver.messaging.errors import NotSentError
+from ombdriver.messaging.following import Backoff
 from ombdriver.messaging.wire import Wire
 
 logger = logging.getLogger(__name__)
 
 Connect = Callable[[], Awaitable[AbstractConnection]]
 """Gives a new redis-py connection of its own, connected, with protocol 2 and no retries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Waits between attempts to reconnect: full jitter under `first_s * 2**attempt`, at most `cap_s`.
-
-    Attributes:
-        first_s: the bound of the first wait, in seconds.
-        cap_s: the bound that no wait passes, in seconds.
-        give_up_s: after how long a caller that waits for the connection gets the error; the next caller tries again.
-    """
-
-    first_s: float = 0.05
-    cap_s: float = 10.0
-    give_up_s: float = 30.0
-
-    def wait_s(self, attempt: int) -> float:
-        """How long to wait after failed attempt `attempt` (from 0), in seconds."""
-        return random.uniform(0, min(self.cap_s, self.first_s * 2 ** min(attempt, 30)))
 
 
 async def dial(connect: Connect, new_wire: Callable[[], Wire], backoff: Backoff, *, patient: bool) -> Wire:

@@ -17,10 +17,9 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from ombdriver.messaging.address import check_client
 from ombdriver.messaging.channel import Channel
 from ombdriver.messaging.channel_statistics import ConnectionStatistics
-from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.connector import connector
 from ombdriver.messaging.errors import ClosedError
-from ombdriver.messaging.following import Parking, repeat
+from ombdriver.messaging.following import Backoff, Parking, repeat
 from ombdriver.messaging.lifetime import Open, abandon
 from ombdriver.messaging.replies import Codec
 from ombdriver.messaging.sending import Sending

@@ -8,19 +8,19 @@ from redis.exceptions import ResponseError
 
 from ombdriver.messaging import commands
 from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.commands import Id, Key
 from ombdriver.messaging.connection import GUARD_S, Channels
 from ombdriver.messaging.following import repeat
 from ombdriver.messaging.plain_fan import PlainFan
 from ombdriver.messaging.registry import Link
 from ombdriver.messaging.replies import ReadReply, Streams
+from ombdriver.messaging.stream_client import StreamClient
 
 DEFAULT_BLOCK_MS = 2_000
 """How long a blocking read waits when the caller names no time: a loop over it neither spins nor hangs for ever."""
 
 
-class MQConsumer(MQClient):
+class MQConsumer(StreamClient):
     """An `MQClient` that reads; every consumer gets every message.
 
     Each instance remembers the last id that it gave out, per stream, so that nothing published between two calls of

@@ -5,17 +5,38 @@ holds on: what may have been carried out is only sent again if its caller says t
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.errors import AuthenticationError, ClosedError
 from ombdriver.messaging.refusals import AskError
 from ombdriver.messaging.unanswered import Convert
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Waits between attempts to reconnect: full jitter under `first_s * 2**attempt`, at most `cap_s`.
+
+    Attributes:
+        first_s: the bound of the first wait, in seconds.
+        cap_s: the bound that no wait passes, in seconds.
+        give_up_s: after how long a caller that waits for the connection gets the error; the next caller tries again.
+    """
+
+    first_s: float = 0.05
+    cap_s: float = 10.0
+    give_up_s: float = 30.0
+
+    def wait_s(self, attempt: int) -> float:
+        """How long to wait after failed attempt `attempt` (from 0), in seconds."""
+        return random.uniform(0, min(self.cap_s, self.first_s * 2 ** min(attempt, 30)))
+
 
 T = TypeVar("T")
 

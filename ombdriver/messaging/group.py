@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ombdriver.messaging import commands
-from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.commands import Id, Key
 from ombdriver.messaging.errors import AioGroupError
 from ombdriver.messaging.group_consumer import GroupConsumer
 from ombdriver.messaging.registry import Link
+from ombdriver.messaging.stream_client import StreamClient
 
 if TYPE_CHECKING:
     from ombdriver.messaging.group_manager import GroupManager
@@ -23,7 +23,7 @@ return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 """
 
 
-class Group(MQClient):
+class Group(StreamClient):
     """One consumer group of one stream, which exists (`GroupManager.create_group` makes it).
 
     Closing it closes the consumers that it gave out.

@@ -10,13 +10,13 @@ from redis.exceptions import ResponseError
 
 from ombdriver.messaging import commands
 from ombdriver.messaging.channel_statistics import ConnectionStatistics
-from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.commands import Id, Key, Word
 from ombdriver.messaging.consumer import DEFAULT_BLOCK_MS
 from ombdriver.messaging.group_fan import GroupFan, Make
 from ombdriver.messaging.group_reader import look_at
 from ombdriver.messaging.registry import Link
 from ombdriver.messaging.replies import Streams
+from ombdriver.messaging.stream_client import StreamClient
 
 if TYPE_CHECKING:
     from ombdriver.messaging.group import Group
@@ -39,7 +39,7 @@ class GroupConsumerStatistics(ConnectionStatistics):
     deleted: int
 
 
-class GroupConsumer(MQClient):
+class GroupConsumer(StreamClient):
     """A member of a group: each message of a stream goes to one member, and stays pending until acknowledged.
 
     A read that is cancelled loses nothing: what the server gave to it is what the next read of this object returns.

@@ -6,14 +6,14 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from ombdriver.messaging import commands
-from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.commands import Id, Key
 from ombdriver.messaging.errors import AioGroupCreateError
 from ombdriver.messaging.group import Group
 from ombdriver.messaging.registry import Link
+from ombdriver.messaging.stream_client import StreamClient
 
 
-class GroupManager(MQClient):
+class GroupManager(StreamClient):
     """Makes and removes the consumer groups of one stream.
 
     Closing it closes the groups that it gave out, and their consumers.

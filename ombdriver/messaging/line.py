@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ombdriver.messaging.connecting import Backoff, Connect, dial, watch_for_stalls
+from ombdriver.messaging.connecting import Connect, dial, watch_for_stalls
 from ombdriver.messaging.errors import ClosedError, NotSentError
+from ombdriver.messaging.following import Backoff
 from ombdriver.messaging.refusals import is_of_wrong_server
 from ombdriver.messaging.wire import Wire
 

@@ -6,17 +6,17 @@ from typing import Any
 
 from ombdriver.messaging import commands
 from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.commands import Id, Key, Value, Word
 from ombdriver.messaging.connection import Channels
 from ombdriver.messaging.errors import AioRedisMQValueError
 from ombdriver.messaging.registry import Link
 from ombdriver.messaging.resp import pack
+from ombdriver.messaging.stream_client import StreamClient
 from ombdriver.messaging.topic import Partitioner, Topic
 from ombdriver.messaging.xadd import pack_message
 
 
-class MQProducer(MQClient):
+class MQProducer(StreamClient):
     """An `MQClient` that sends.
 
     Args:

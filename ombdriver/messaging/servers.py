@@ -11,9 +11,9 @@ from redis.asyncio import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 
 from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.connector import cluster_connector
 from ombdriver.messaging.errors import NotSentError
+from ombdriver.messaging.following import Backoff
 from ombdriver.messaging.refusals import AskError, MovedError, is_of_wrong_server
 from ombdriver.messaging.slots import Node, SlotMap, slot_of
 from ombdriver.messaging.topology import ConnectTo, Topology

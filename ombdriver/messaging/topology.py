@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, RedisError
 
-from ombdriver.messaging.connecting import Backoff, connect_error
+from ombdriver.messaging.connecting import connect_error
 from ombdriver.messaging.errors import NotSentError
+from ombdriver.messaging.following import Backoff
 from ombdriver.messaging.refusals import AskError, MovedError
 from ombdriver.messaging.slots import Node, SlotMap, parse_slots
 

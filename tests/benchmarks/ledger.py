@@ -9,9 +9,10 @@ import numpy as np
 from ombdriver.bench.acknowledgements import Acknowledgements, Block, Lane
 from ombdriver.bench.arrivals import Arrivals
 from ombdriver.bench.driver import Batch, OnAcknowledged
-from ombdriver.bench.figures import Book, Phase
+from ombdriver.bench.figures import Book
 from ombdriver.bench.payload import STAMP
 from ombdriver.bench.subscriber import Expected, Subscriber
+from ombdriver.bench.targets import Phase
 
 MESSAGES, BATCH, BLOCK = 200_000, 500, 64
 PASSES = 5

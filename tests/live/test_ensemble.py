@@ -13,10 +13,10 @@ import pytest
 from ombdriver.bench import orders
 from ombdriver.bench.drivers.redis_streams import RedisStreamsDriver, open_driver
 from ombdriver.bench.ensemble import Ensemble
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.planning import make_plan
 from ombdriver.bench.setup import Setup
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import WorkerError
 

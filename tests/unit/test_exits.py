@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from ombdriver.bench.judgement import Check, Reason, Verdict
+from ombdriver.bench.judgement import Reason, Verdict
+from ombdriver.bench.thresholds import Check
 from ombdriver.errors import InputError, RunError, WorkerError
 from ombdriver.exits import of_error, of_result, worst
 

@@ -13,8 +13,7 @@ from typing import Any
 from ombdriver.bench.compare.metrics import RATES, STATISTICS
 from ombdriver.bench.judgement import VALID
 from ombdriver.bench.result import Result
-from ombdriver.bench.result_parts import LatencySummary
-from ombdriver.bench.series import Standing
+from ombdriver.bench.result_parts import LatencySummary, Standing
 
 Facts = Mapping[str, Any]
 

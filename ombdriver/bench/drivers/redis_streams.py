@@ -36,8 +36,8 @@ from ombdriver.bench.look import Look, Stream
 from ombdriver.errors import DriverError, ServerError
 from ombdriver.messaging.address import open_client
 from ombdriver.messaging.cluster import open_channels
-from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.connection import Channels
+from ombdriver.messaging.following import Backoff
 from ombdriver.messaging.resp import pack
 from ombdriver.messaging.trimmer import AcknowledgedTrimmer
 from ombdriver.secrets import redact_url

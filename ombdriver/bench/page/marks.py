@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ombdriver.bench.judgement import Caveat
 from ombdriver.bench.report.drain_words import sentence
 from ombdriver.bench.result import Result
-from ombdriver.bench.result_parts import Caveat
 
 MOST_MARKS = 40
 """More than that would be a wall; the first are drawn."""

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ombdriver.bench.report import units
 from ombdriver.bench.report.terminal import NARROWEST
-from ombdriver.bench.series import Standing
+from ombdriver.bench.result_parts import Standing
 
 NOT_BEGUN = "not run"
 

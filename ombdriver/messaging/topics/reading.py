@@ -12,9 +12,8 @@ from typing import Any, Protocol
 
 from redis.exceptions import NoPermissionError
 
-from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.errors import ClosedError
-from ombdriver.messaging.following import is_loss
+from ombdriver.messaging.following import Backoff, is_loss
 from ombdriver.messaging.group_reader import look_at
 from ombdriver.messaging.topics import joining, own
 from ombdriver.messaging.topics.member import Member

@@ -132,7 +132,7 @@ async def test_a_slot_without_a_server_is_told_in_the_end(engine: str, monkeypat
 
 
 def _quick() -> object:
-    from ombdriver.messaging.connecting import Backoff
+    from ombdriver.messaging.following import Backoff
 
     return Backoff(first_s=0.02, cap_s=0.1, give_up_s=1.0)
 

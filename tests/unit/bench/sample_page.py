@@ -8,9 +8,9 @@ from typing import Any
 from recorded_result import recorded
 
 from ombdriver.bench.gathering import Gathered
-from ombdriver.bench.judgement import Check, NotJudged, Reason, Verdict
+from ombdriver.bench.judgement import Caveat, NotJudged, Reason, Verdict
 from ombdriver.bench.result import Result
-from ombdriver.bench.result_parts import Caveat
+from ombdriver.bench.thresholds import Check
 
 SCRIPT = "<script>window.hacked = 1</script>"
 IMAGE = "<img src=x onerror='window.hacked = 1'>"

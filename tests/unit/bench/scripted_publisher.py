@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ombdriver.bench.figures import Book, Figures, Phase
+from ombdriver.bench.figures import Book, Figures
 from ombdriver.bench.payload import STAMP, STAMP_DTYPE, KeySource, PayloadPool, PayloadSpec
 from ombdriver.bench.publisher import Publisher
 from ombdriver.bench.schedule import Schedule
 from ombdriver.bench.sender import Sender
+from ombdriver.bench.targets import Phase
 
 RUN = 77
 START = 10**9

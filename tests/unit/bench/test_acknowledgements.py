@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ombdriver.bench.acknowledgements import AS_INTENDED, ERROR_KINDS, FOLD, Acknowledgements, Block, Lane
-from ombdriver.bench.figures import Book, Figures, Phase
+from ombdriver.bench.figures import Book, Figures
 from ombdriver.bench.recorder import Histogram
+from ombdriver.bench.targets import Phase
 from ombdriver.errors import OutcomeUnknown
 
 SECOND = 10**9

@@ -15,7 +15,7 @@ from ombdriver.bench.driver import Reference, TopicSpec
 from ombdriver.bench.ledger import Ledger
 from ombdriver.bench.payload import STAMP, PayloadSpec, run_number
 from ombdriver.bench.plan import ConsumerAssignment, Plan, WorkerPlan
-from ombdriver.bench.published import Answered
+from ombdriver.bench.worker_report import Answered
 from ombdriver.errors import DriverError
 
 GROUP = "group-1"

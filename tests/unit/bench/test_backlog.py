@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ombdriver.bench.backlog import AHEAD_NS, STEP_NS, Backlog
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.planning import make_plan
 from ombdriver.bench.setup import Setup
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.text import MS, format_duration
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import RunError

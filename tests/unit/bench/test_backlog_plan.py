@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver.bench.backlog_plan import GIB, BacklogPlan, backlog_of, room_fault
+from ombdriver.bench.backlog_plan import BacklogPlan, backlog_of, room_fault
 from ombdriver.bench.retention_plan import NO_TRIMMING, Trimming
 from ombdriver.bench.schedule import Schedule
+from ombdriver.bench.text import GIB
 
 SECOND = 10**9
 BUILT = BacklogPlan(size_bytes=GIB, messages=100_000, level=1_000, build_ns=10 * SECOND)

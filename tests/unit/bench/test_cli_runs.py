@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from sample_result import result
 
-from ombdriver.bench.judgement import Check, Reason, Verdict
+from ombdriver.bench.judgement import Reason, Verdict
+from ombdriver.bench.thresholds import Check
 from ombdriver.cli_runs import _ended
 from ombdriver.errors import InputError, OmbdriverError, WorkerError
 

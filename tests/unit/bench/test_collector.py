@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ombdriver.bench.collector import Collector
-from ombdriver.bench.figures import Book, Phase
-from ombdriver.bench.orders import Report
+from ombdriver.bench.figures import Book
+from ombdriver.bench.targets import Phase
+from ombdriver.bench.worker_report import Report
 
 SECOND = 10**9
 PHASE = Phase(1, "measure", 5 * SECOND, 3600 * SECOND, 1000)

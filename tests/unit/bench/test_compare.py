@@ -14,7 +14,7 @@ from ombdriver.bench.compare.pairing import pair
 from ombdriver.bench.compare.pooled import pooled
 from ombdriver.bench.compare.trial import Trial, trial_of
 from ombdriver.bench.judgement import Reason, Verdict
-from ombdriver.bench.series import Standing
+from ombdriver.bench.result_parts import Standing
 from ombdriver.errors import InputError
 
 

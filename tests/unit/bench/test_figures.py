@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ombdriver.bench.figures import AFTER, Book, Figures, Phase
+from ombdriver.bench.figures import AFTER, Book, Figures
+from ombdriver.bench.targets import Phase
 
 INTERVAL = 1_000
 WARM_UP = Phase(0, "warm-up", 10_000, 5_000, 1)

@@ -5,10 +5,11 @@ import pytest
 from sample_result import SPEC
 
 from ombdriver.bench.collector import Collector
-from ombdriver.bench.figures import Book, Phase
+from ombdriver.bench.figures import Book
 from ombdriver.bench.guard import Guard
-from ombdriver.bench.orders import Report
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.thresholds import Threshold
+from ombdriver.bench.worker_report import Report
 
 SECOND = 10**9
 PHASE = Phase(1, "measure", 100 * SECOND, 3600 * SECOND, SPEC["producerRate"])

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ombdriver.bench.arrivals import Arrivals
 from ombdriver.bench.ledger import Findings, Ledger
 from ombdriver.bench.measurements import BacklogDelivery, Delivery
-from ombdriver.bench.published import Answered
 from ombdriver.bench.spans import Spans
+from ombdriver.bench.worker_report import Answered
 
 GROUP = "group-1"
 

@@ -19,10 +19,9 @@ from ombdriver.bench.collector import Collector
 from ombdriver.bench.compare.comparability import differences
 from ombdriver.bench.compare.trial import trial_of
 from ombdriver.bench.export.formats import export
-from ombdriver.bench.figures import Book, Figures, Phase
+from ombdriver.bench.figures import Book, Figures
 from ombdriver.bench.guard import Guard
 from ombdriver.bench.measurements import LatencySummaryNs
-from ombdriver.bench.orders import Report
 from ombdriver.bench.page.timeline import timeline
 from ombdriver.bench.plan import Plan, memory_estimate
 from ombdriver.bench.plan_text import describe
@@ -36,9 +35,11 @@ from ombdriver.bench.running_verdict import RunningVerdict
 from ombdriver.bench.setup import Setup
 from ombdriver.bench.sofar import SoFar
 from ombdriver.bench.stages import Stage
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.thresholds import Threshold
 from ombdriver.bench.viewing import Viewing
 from ombdriver.bench.window import Window
+from ombdriver.bench.worker_report import Report
 from ombdriver.bench.workload import Workload
 
 RAMP = Profile((Stretch(20 * SECOND, 0, 200), Stretch(10 * SECOND, 0, 0)))

@@ -12,7 +12,7 @@ from ombdriver.bench.gathering import Gathered
 from ombdriver.bench.page import comparing
 from ombdriver.bench.page.comparing import compared
 from ombdriver.bench.page.content import content
-from ombdriver.bench.series import Standing
+from ombdriver.bench.result_parts import Standing
 from ombdriver.cli_report import report
 from ombdriver.errors import InputError
 

@@ -11,6 +11,7 @@ from sample_drain import measured_drain
 from sample_page import PASSWORD, gathered, hostile, run, telemetry, two_setups
 
 from ombdriver.bench.drain_result import told_drain
+from ombdriver.bench.judgement import Caveat
 from ombdriver.bench.page.arrangement import Repeats, Run, arrange
 from ombdriver.bench.page.bars import Bar
 from ombdriver.bench.page.comparing import Compared
@@ -24,7 +25,6 @@ from ombdriver.bench.page.styles import style
 from ombdriver.bench.page.timeline import Timeline, timeline
 from ombdriver.bench.recorder import Histogram
 from ombdriver.bench.result import Result
-from ombdriver.bench.result_parts import Caveat
 from ombdriver.errors import InputError
 
 

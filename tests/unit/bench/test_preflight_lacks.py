@@ -2,7 +2,8 @@
 
 import pytest
 
-from ombdriver.bench.preflight import Needs, lacks
+from ombdriver.bench.preflight import lacks
+from ombdriver.bench.setup import Needs
 
 
 @pytest.mark.parametrize(

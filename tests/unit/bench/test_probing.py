@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sample_result import figures
 
 from ombdriver.bench.facts import Facts, WorkerFacts
-from ombdriver.bench.judgement import Check
 from ombdriver.bench.probing import FEWEST, Growth, Limit, Observed, growth_of, is_unsure, judged
+from ombdriver.bench.thresholds import Check
 
 SECOND = 10**9
 RATE = 10_000

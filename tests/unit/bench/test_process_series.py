@@ -1,7 +1,7 @@
 """What processes take becomes series and sums."""
 
-from ombdriver.bench.orders import ProcessFigures
 from ombdriver.bench.process_series import ProcessSeries, Taken, Tick
+from ombdriver.bench.worker_report import ProcessFigures
 
 SECOND = 10**9
 START = 100 * SECOND

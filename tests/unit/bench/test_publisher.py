@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from scripted_publisher import MS, RUN, SECOND, START, Bench, events, greatest, total
 
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.payload import STAMP, KeySource, PayloadSpec, count_corrupt
 from ombdriver.bench.publisher import CHUNK, PROBE_SEQUENCE, PROBES, TURN, WAKE_NS
+from ombdriver.bench.targets import Phase
 
 
 async def test_nothing_is_sent_before_its_time() -> None:

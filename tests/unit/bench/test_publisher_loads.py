@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_publisher import MS, SECOND, START, Bench, total
 
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.poisson import Poisson, PoissonStripe
 from ombdriver.bench.profile import PARTS, Profile, Stretch, constant
+from ombdriver.bench.targets import Phase
 
 RAMP = Profile((Stretch(100 * MS, 0, 4000), Stretch(50 * MS, 0, 0), Stretch(100 * MS, 1000, 1000)))
 

@@ -14,12 +14,12 @@ from sample_search import SEARCH
 from terminals import Tty
 
 from ombdriver.bench.drain_result import told_drain
-from ombdriver.bench.judgement import Check, NotJudged, Reason, Verdict
+from ombdriver.bench.judgement import Caveat, NotJudged, Reason, Verdict
 from ombdriver.bench.measurements import LatencySummaryNs, Totals
 from ombdriver.bench.report import terminal, units
 from ombdriver.bench.report.drain_words import rows, sentence
 from ombdriver.bench.result import Result
-from ombdriver.bench.result_parts import Caveat
+from ombdriver.bench.thresholds import Check
 
 Golden = Callable[[str, str], None]
 

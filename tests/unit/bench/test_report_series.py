@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ombdriver.bench.report import series
 from ombdriver.bench.report.series import Row
-from ombdriver.bench.series import Standing, ordered
+from ombdriver.bench.result_parts import Standing
+from ombdriver.bench.series import ordered
 
 Golden = Callable[[str, str], None]
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_result import family, figures, measurements, result
 
-from ombdriver.bench.judgement import STATUSES, Check, NotJudged, Reason, Verdict
+from ombdriver.bench.judgement import STATUSES, Caveat, NotJudged, Reason, Verdict
 from ombdriver.bench.measurements import FAMILIES, LatencySummaryNs, Totals
 from ombdriver.bench.outcome import summary
 from ombdriver.bench.result import Result
-from ombdriver.bench.result_parts import Caveat
+from ombdriver.bench.thresholds import Check
 from ombdriver.errors import InputError
 
 OMB_HEAD = ["workload", "driver", "messageSize", "topics", "partitions", "producersPerTopic", "consumersPerTopic"]

@@ -3,12 +3,13 @@
 import numpy as np
 
 from ombdriver.bench.collector import Collector
-from ombdriver.bench.figures import Book, Figures, Phase
-from ombdriver.bench.orders import ProcessFigures, Report
+from ombdriver.bench.figures import Book, Figures
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.planning import make_plan
 from ombdriver.bench.running_verdict import RunningVerdict
 from ombdriver.bench.setup import Setup
+from ombdriver.bench.targets import Phase
+from ombdriver.bench.worker_report import ProcessFigures, Report
 from ombdriver.bench.workload import Workload
 
 SECOND = 10**9

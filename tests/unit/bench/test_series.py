@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver.bench.series import Standing, block_order, ordered
+from ombdriver.bench.result_parts import Standing
+from ombdriver.bench.series import block_order, ordered
 
 COUNTS = st.integers(1, 7)
 

@@ -9,11 +9,12 @@ import pytest
 
 from ombdriver.bench import subscriber
 from ombdriver.bench.driver import Batch, OnAcknowledged
-from ombdriver.bench.figures import Book, Figures, Phase
+from ombdriver.bench.figures import Book, Figures
 from ombdriver.bench.payload import STAMP, with_checksum
 from ombdriver.bench.publisher import PROBE_SEQUENCE
 from ombdriver.bench.recorder import Histogram
 from ombdriver.bench.subscriber import FOLD, Expected, Subscriber
+from ombdriver.bench.targets import Phase
 from ombdriver.errors import DriverError
 
 RUN = 7

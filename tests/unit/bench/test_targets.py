@@ -2,10 +2,9 @@
 
 import pytest
 
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.poisson import Poisson, PoissonStripe
 from ombdriver.bench.profile import SECOND, Profile, Stretch, constant
-from ombdriver.bench.targets import Targets
+from ombdriver.bench.targets import Phase, Targets
 
 RAMP = Profile((Stretch(4 * SECOND, 0, 400), Stretch(2 * SECOND, 0, 0)))
 

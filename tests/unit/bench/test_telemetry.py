@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from ombdriver.bench import telemetry
-from ombdriver.bench.figures import Phase
 from ombdriver.bench.look import GroupLook, Look, Stream, StreamLook
-from ombdriver.bench.orders import ProcessFigures
 from ombdriver.bench.plan import Plan
 from ombdriver.bench.planning import make_plan
 from ombdriver.bench.setup import Setup
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.telemetry import Telemetry, next_tick, ticks_between
+from ombdriver.bench.worker_report import ProcessFigures
 from ombdriver.bench.workload import Workload
 from ombdriver.errors import DriverError
 

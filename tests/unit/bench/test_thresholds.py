@@ -11,9 +11,8 @@ from sample_drain import measured_drain
 from sample_result import figures, measurements
 
 from ombdriver.bench.assessment import Measured
-from ombdriver.bench.judgement import Check
 from ombdriver.bench.measurements import Delivery, Totals
-from ombdriver.bench.thresholds import FAMILY_NAMES, OPERATORS, STATISTICS, UNITS_NS, Threshold
+from ombdriver.bench.thresholds import FAMILY_NAMES, OPERATORS, STATISTICS, UNITS_NS, Check, Threshold
 
 GROUPS = ("group-1", "group-2", "group-3")
 

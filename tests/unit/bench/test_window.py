@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from ombdriver.bench.collector import Collector
-from ombdriver.bench.figures import Book, Figures, Phase
+from ombdriver.bench.figures import Book, Figures
 from ombdriver.bench.measurements import FAMILIES
-from ombdriver.bench.orders import Report
 from ombdriver.bench.recorder import Histogram
+from ombdriver.bench.targets import Phase
 from ombdriver.bench.window import Window, quantile_points, summarise
+from ombdriver.bench.worker_report import Report
 
 SECOND = 10**9
 MS = 10**6

@@ -10,8 +10,8 @@ import pytest
 from fake_server import FakeServer, turns, until
 
 from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.errors import ClosedError, OutcomeUnknownError
+from ombdriver.messaging.following import Backoff
 from ombdriver.messaging.resp import pack
 
 FOR_EVER = Backoff(first_s=1e6, cap_s=1e6)

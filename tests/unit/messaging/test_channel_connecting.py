@@ -13,8 +13,8 @@ from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.errors import NotSentError
+from ombdriver.messaging.following import Backoff
 
 QUICK = Backoff(first_s=0.001, cap_s=0.002)
 FOR_EVER = Backoff(first_s=1e6, cap_s=1e6)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
 from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.errors import ClosedError, NotSentError, OutcomeUnknownError
+from ombdriver.messaging.following import Backoff
 from ombdriver.messaging.resp import pack
 
 KINDS = ("bulk", "int", "simple", "array", "error", "large")

@@ -8,9 +8,8 @@ import pytest
 from redis.exceptions import AskError, BusyLoadingError, MovedError, ReadOnlyError, ResponseError, TryAgainError
 
 from ombdriver.messaging import following
-from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.errors import AuthenticationError, ClosedError, NotSentError, OutcomeUnknownError
-from ombdriver.messaging.following import Followed, Parking, Patience, is_loss
+from ombdriver.messaging.following import Backoff, Followed, Parking, Patience, is_loss
 from ombdriver.messaging.refusals import is_of_wrong_server, was_not_carried_out
 
 SURE = [

@@ -10,7 +10,7 @@ from model_server import FAULTS, ModelServer
 from redis.exceptions import OutOfMemoryError
 
 from ombdriver import ClosedError, OutcomeUnknownError, RecordMetadata
-from ombdriver.messaging.connecting import Backoff
+from ombdriver.messaging.following import Backoff
 from ombdriver.messaging.topics import lane
 from ombdriver.messaging.topics.codec import BytesCodec
 from ombdriver.messaging.topics.producer import Producer

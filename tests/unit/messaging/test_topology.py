@@ -7,8 +7,8 @@ import pytest
 from fake_server import turns, until
 from redis.exceptions import AuthenticationError, BusyLoadingError, MovedError
 
-from ombdriver.messaging.connecting import Backoff
 from ombdriver.messaging.errors import NotSentError
+from ombdriver.messaging.following import Backoff
 from ombdriver.messaging.slots import Node, SlotMap
 from ombdriver.messaging.topology import Topology
 
