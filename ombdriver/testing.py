@@ -10,9 +10,9 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from ombdriver.bench.ask import RefusedError, Reply, ask
-from ombdriver.bench.engine import ServerConfig
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.servers.engine import ServerConfig
+from ombdriver.bench.servers.private_server import PrivateServer
+from ombdriver.bench.servers.resp_client import RefusedError, Reply, ask
 
 __all__ = ["LocalServer", "RefusedError", "private_server"]
 

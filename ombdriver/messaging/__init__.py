@@ -6,9 +6,7 @@ Needs Redis 6.2 or later, or Valkey. Knows nothing of benchmarks, and sets up no
 
 import logging
 
-from ombdriver.messaging.channel_statistics import ChannelStatistics, ConnectionStatistics
 from ombdriver.messaging.client import MQClient
-from ombdriver.messaging.consumer import MQConsumer
 from ombdriver.messaging.errors import (
     AioGroupCreateError,
     AioGroupError,
@@ -20,28 +18,28 @@ from ombdriver.messaging.errors import (
     NotSentError,
     OutcomeUnknownError,
 )
-from ombdriver.messaging.group import Group
-from ombdriver.messaging.group_consumer import GroupConsumer
-from ombdriver.messaging.group_manager import GroupManager
-from ombdriver.messaging.pool import RedisPool
-from ombdriver.messaging.producer import MQProducer
-from ombdriver.messaging.retention import Retention
-from ombdriver.messaging.topic import Topic
-from ombdriver.messaging.topics.burial import DeadLetterPolicy
+from ombdriver.messaging.streams.consumer import MQConsumer
+from ombdriver.messaging.streams.group import Group, GroupManager
+from ombdriver.messaging.streams.group_consumer import GroupConsumer
+from ombdriver.messaging.streams.producer import MQProducer
+from ombdriver.messaging.streams.retention import Retention
+from ombdriver.messaging.streams.topic import Topic
+from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer, TrimStatistics
 from ombdriver.messaging.topics.codec import BytesCodec, Codec, JsonCodec, MsgspecCodec, StrCodec
-from ombdriver.messaging.topics.consumer import Consumer
-from ombdriver.messaging.topics.consumer_statistics import ConsumerStatistics
-from ombdriver.messaging.topics.dead_letters import DeadLetter, DeadLetters
-from ombdriver.messaging.topics.delayed import DelayedMessages
-from ombdriver.messaging.topics.lag import Lag, PartitionLag
-from ombdriver.messaging.topics.message import Message
-from ombdriver.messaging.topics.producer import Producer
+from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
+from ombdriver.messaging.topics.consumer.consumer import Consumer
+from ombdriver.messaging.topics.consumer.group import Lag, PartitionLag
+from ombdriver.messaging.topics.consumer.message import Message
+from ombdriver.messaging.topics.producer.config import ProducerStatistics, RecordMetadata
+from ombdriver.messaging.topics.producer.producer import Producer
 from ombdriver.messaging.topics.record import Record
-from ombdriver.messaging.topics.retry import ExponentialBackoff, RetryPolicy
-from ombdriver.messaging.topics.runner import Runner
-from ombdriver.messaging.topics.runner_statistics import RunnerStatistics
-from ombdriver.messaging.topics.sent import ProducerStatistics, RecordMetadata
-from ombdriver.messaging.trimmer import AcknowledgedTrimmer, TrimStatistics
+from ombdriver.messaging.topics.recovery.dead_letters import DeadLetter, DeadLetterPolicy, DeadLetters
+from ombdriver.messaging.topics.recovery.delayed import DelayedMessages
+from ombdriver.messaging.topics.runner.config import RunnerStatistics
+from ombdriver.messaging.topics.runner.retry import ExponentialBackoff, RetryPolicy
+from ombdriver.messaging.topics.runner.runner import Runner
+from ombdriver.messaging.transport.channel import ChannelStatistics, ConnectionStatistics
+from ombdriver.messaging.transport.registry import RedisPool
 
 __all__ = [
     "AcknowledgedTrimmer",

@@ -2,20 +2,19 @@
 
 from typing import Any, Unpack, overload
 
-from ombdriver.messaging.commands import Key, key_bytes
-from ombdriver.messaging.stream_client import StreamClient
-from ombdriver.messaging.topic import Topic
+from ombdriver.messaging.streams.client import StreamClient
+from ombdriver.messaging.streams.commands import Key, key_bytes
+from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.topics.codec import BytesCodec, Codec, Value
-from ombdriver.messaging.topics.consumer import Consumer
-from ombdriver.messaging.topics.consumer_settings import ConsumerOptions, ConsumerSettings
-from ombdriver.messaging.topics.dead_letters import DeadLetters
-from ombdriver.messaging.topics.delayed import DelayedMessages
-from ombdriver.messaging.topics.lag import Lag, onlooker, read_lags
-from ombdriver.messaging.topics.partition import Partition
-from ombdriver.messaging.topics.producer import Producer
-from ombdriver.messaging.topics.runner import Runner
-from ombdriver.messaging.topics.runner_settings import RunnerOptions, RunnerSettings
-from ombdriver.messaging.topics.settings import ProducerOptions, ProducerSettings
+from ombdriver.messaging.topics.consumer.config import ConsumerOptions, ConsumerSettings
+from ombdriver.messaging.topics.consumer.consumer import Consumer
+from ombdriver.messaging.topics.consumer.group import Lag, Partition, onlooker, read_lags
+from ombdriver.messaging.topics.producer.config import ProducerOptions, ProducerSettings
+from ombdriver.messaging.topics.producer.producer import Producer
+from ombdriver.messaging.topics.recovery.dead_letters import DeadLetters
+from ombdriver.messaging.topics.recovery.delayed import DelayedMessages
+from ombdriver.messaging.topics.runner.config import RunnerOptions, RunnerSettings
+from ombdriver.messaging.topics.runner.runner import Runner
 
 
 class MQClient(StreamClient):

@@ -13,12 +13,12 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ombdriver.messaging.topics.consumer import Consumer
-from ombdriver.messaging.topics.consumer_statistics import ConsumerStatistics
-from ombdriver.messaging.topics.producer import Producer
-from ombdriver.messaging.topics.runner import Runner
-from ombdriver.messaging.topics.runner_statistics import RunnerStatistics
-from ombdriver.messaging.topics.sent import ProducerStatistics
+from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
+from ombdriver.messaging.topics.consumer.consumer import Consumer
+from ombdriver.messaging.topics.producer.config import ProducerStatistics
+from ombdriver.messaging.topics.producer.producer import Producer
+from ombdriver.messaging.topics.runner.config import RunnerStatistics
+from ombdriver.messaging.topics.runner.runner import Runner
 
 Source = Producer[Any] | Consumer[Any] | Runner[Any]
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import uvloop
 
 from ombdriver import __version__
-from ombdriver.bench import environment, store
-from ombdriver.bench.calibrate import record_cost
-from ombdriver.bench.recorder import HIGHEST_NS  # noqa: F401 - imports numpy before anything is timed
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.metrics.histogram import HIGHEST_NS  # noqa: F401 - imports numpy before anything is timed
+from ombdriver.bench.results import environment, store
+from ombdriver.bench.run.calibrate import record_cost
+from ombdriver.bench.servers.private_server import PrivateServer
 from tests.benchmarks import frameworks, harness, ledger, library
 
 ROUNDS = 5

@@ -4,13 +4,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ombdriver.bench import benchmark, environment
-from ombdriver.bench.calibrate import FLAT_OUT
-from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.report.live import QuietView
-from ombdriver.bench.request import Request
-from ombdriver.bench.setup import Setup
-from ombdriver.bench.workload import Workload
+from ombdriver.bench.results import environment
+from ombdriver.bench.run import runner
+from ombdriver.bench.run.calibrate import FLAT_OUT
+from ombdriver.bench.run.request import Request
+from ombdriver.bench.run.signals import Interrupt
+from ombdriver.bench.spec.setup import Setup
+from ombdriver.bench.spec.workload import Workload
 
 SETUP = "{name: bench, driver: redis-streams, server: {engine: valkey}, streams: {retention: 200000}}"
 
@@ -49,7 +50,7 @@ async def trial(url: str, rate: int = FLAT_OUT, *, groups: int, seconds: int = 4
     setup = Setup.parse(SETUP, "bench").with_url(url)
     with tempfile.TemporaryDirectory(prefix="ombdriver-") as folder, Interrupt() as stop:
         request = Request(Workload.parse(text, "bench"), setup, Path(folder), None, environment.usable_cores())
-        finished = await benchmark.run(request, QuietView(), stop)
+        finished = await runner.run(request, QuietView(), stop)
     assert finished is not None
     result = finished.result
     worker = result.environment["workers"][0]

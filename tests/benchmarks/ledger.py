@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ombdriver.bench.acknowledgements import Acknowledgements, Block, Lane
-from ombdriver.bench.arrivals import Arrivals
-from ombdriver.bench.driver import Batch, OnAcknowledged
-from ombdriver.bench.figures import Book
-from ombdriver.bench.payload import STAMP
-from ombdriver.bench.subscriber import Expected, Subscriber
-from ombdriver.bench.targets import Phase
+from ombdriver.bench.drivers.api import Batch, OnAcknowledged
+from ombdriver.bench.ledger.received import Arrivals
+from ombdriver.bench.load.message import STAMP
+from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.metrics.recorder import Book
+from ombdriver.bench.worker.consumer import Expected, Subscriber
+from ombdriver.bench.worker.in_flight import Acknowledgements, Block, Lane
 
 MESSAGES, BATCH, BLOCK = 200_000, 500, 64
 PASSES = 5

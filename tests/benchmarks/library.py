@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from ombdriver import GroupManager, Message, MQClient, MQProducer, Retention
-from ombdriver.bench.driver import TopicSpec
-from ombdriver.bench.drivers.redis_streams import open_driver
-from ombdriver.messaging.topics.settings import OnUnknown
+from ombdriver.bench.drivers.api import TopicSpec
+from ombdriver.bench.drivers.redis_streams.driver import open_driver
+from ombdriver.messaging.topics.producer.config import OnUnknown
 
 PAYLOAD = b"x" * 1024
 MESSAGE = {"payload": PAYLOAD}

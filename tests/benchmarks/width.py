@@ -11,16 +11,17 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ombdriver.bench import benchmark, environment
-from ombdriver.bench.interrupt import Interrupt
-from ombdriver.bench.keeping import Finished
-from ombdriver.bench.plan import Plan
+from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.report.progress import Progress
-from ombdriver.bench.request import Request, plan_of
-from ombdriver.bench.server import PrivateServer
-from ombdriver.bench.setup import Setup
-from ombdriver.bench.stages import LEAD_NS
-from ombdriver.bench.workload import Workload
+from ombdriver.bench.results import environment
+from ombdriver.bench.run import runner
+from ombdriver.bench.run.phases import LEAD_NS
+from ombdriver.bench.run.request import Request, plan_of
+from ombdriver.bench.run.runner import Finished
+from ombdriver.bench.run.signals import Interrupt
+from ombdriver.bench.servers.private_server import PrivateServer
+from ombdriver.bench.spec.setup import Setup
+from ombdriver.bench.spec.workload import Workload
 
 MIB = 1 << 20
 OTHERS = 12
@@ -75,7 +76,7 @@ async def measured(url: str, shape: str) -> tuple[dict[str, float], str, Plan]:
         workload, setup = Workload.parse(f"{{{text}}}", "width"), Setup.load("embedded").with_url(url)
         request = Request(workload, setup, Path(folder), None, environment.usable_cores())
         begun = time.monotonic()
-        finished = await benchmark.run(request, view, stop, note)
+        finished = await runner.run(request, view, stop, note)
         ended = time.monotonic()
     assert finished is not None
     result = finished.result

@@ -15,9 +15,9 @@ import redis
 from processes import Place, place_in
 from seam import RUN_ID, Open
 
-from ombdriver.bench.driver import Driver, load_driver
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.drivers.api import Driver, load_driver
 from ombdriver.bench.servers.managed import ManagedServers
+from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.bench.servers.topology import ServerPlan
 
 DRIVERS: Mapping[str, str | None] = {

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from ombdriver.bench.engine import find_binary
+from ombdriver.bench.servers.engine import find_binary
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.errors import ServerError
 

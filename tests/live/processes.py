@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
 
-from ombdriver.exits import EXIT_VALID, EXIT_VERDICT
+from ombdriver.cli.exit_codes import EXIT_VALID, EXIT_VERDICT
 
 COMMAND = (sys.executable, "-m", "ombdriver")
 WORKLOAD = """

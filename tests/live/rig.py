@@ -12,15 +12,15 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import redis.asyncio
 
-from ombdriver.bench import benchmark
-from ombdriver.bench.interrupt import Interrupt
-from ombdriver.bench.keeping import Finished
-from ombdriver.bench.measurements import Delivery
+from ombdriver.bench.metrics.summary import Delivery
 from ombdriver.bench.report.live import QuietView
-from ombdriver.bench.request import Request
-from ombdriver.bench.result import Result
-from ombdriver.bench.setup import Setup
-from ombdriver.bench.workload import Workload
+from ombdriver.bench.results.result import Result
+from ombdriver.bench.run import runner
+from ombdriver.bench.run.request import Request
+from ombdriver.bench.run.runner import Finished
+from ombdriver.bench.run.signals import Interrupt
+from ombdriver.bench.spec.setup import Setup
+from ombdriver.bench.spec.workload import Workload
 
 SETUP = "{name: honesty, driver: redis-streams, server: {engine: valkey}}"
 WORKLOAD = {
@@ -151,7 +151,7 @@ async def running(
     request = Request(Workload.parse("\n".join(lines), "honesty"), setup, folder, workers, cores=2)
     with Interrupt() as stop:
         async with redis.asyncio.Redis.from_url(server_url) as client:
-            rig = Rig(client, asyncio.create_task(benchmark.run(request, QuietView(), stop)))
+            rig = Rig(client, asyncio.create_task(runner.run(request, QuietView(), stop)))
             try:
                 yield rig
             finally:

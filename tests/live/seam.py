@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from ombdriver.bench.driver import Batch, Driver, DriverConsumer, DriverProducer, TopicSpec
+from ombdriver.bench.drivers.api import Batch, Driver, DriverConsumer, DriverProducer, TopicSpec
 
 RUN_ID = "conform1"
 ONE = TopicSpec(f"ombdriver-{RUN_ID}-0000", 1)

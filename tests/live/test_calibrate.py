@@ -1,8 +1,8 @@
 """`ombdriver calibrate`, with short trials: every figure is there, and the null server is one that a run accepts."""
 
-from ombdriver.bench.calibrate import FLOOR_RATES, calibrate
-from ombdriver.bench.interrupt import Interrupt
-from ombdriver.bench.report.calibration import describe
+from ombdriver.bench.report.terminal import describe_calibration
+from ombdriver.bench.run.calibrate import FLOOR_RATES, calibrate
+from ombdriver.bench.run.signals import Interrupt
 
 
 async def test_a_calibration_measures_what_it_tells() -> None:
@@ -23,4 +23,4 @@ async def test_a_calibration_measures_what_it_tells() -> None:
         assert list(floors) == [str(rate) for rate in FLOOR_RATES]
         assert all(0 < each["publish"]["p50"] <= each["publish"]["p99"] for each in floors.values())
     assert "endToEnd" in figures["floorMs"]["memory"]["1000"]
-    assert "null server, 1,000 msg/s, publish" in describe(told)
+    assert "null server, 1,000 msg/s, publish" in describe_calibration(told)

@@ -7,9 +7,9 @@ import pytest
 import redis
 from processes import Place
 
-from ombdriver.bench.cleaning import clean
-from ombdriver.bench.driver import TopicSpec
-from ombdriver.bench.drivers.redis_streams import RedisStreamsDriver, open_driver
+from ombdriver.bench.drivers.api import TopicSpec
+from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
+from ombdriver.bench.run.cleanup import clean
 from ombdriver.errors import InputError, RunError
 
 FOREIGN: dict[str, str] = {

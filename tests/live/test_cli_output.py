@@ -229,7 +229,7 @@ def test_a_signal_outside_a_run_ends_the_command_in_order(
     """While files are read, say: exit code 130, one message, and the handlers that were there before."""
     found = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setattr("ombdriver.bench.catalogue.names", lambda: signal.raise_signal(number))
+    monkeypatch.setattr("ombdriver.bench.spec.catalog.workload_names", lambda: signal.raise_signal(number))
 
     try:
         with pytest.raises(SystemExit) as ended:

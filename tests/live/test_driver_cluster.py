@@ -5,7 +5,7 @@ import asyncio
 from redis.crc import key_slot
 from seam import ONE, RUN_ID, Replies, ignored, receive
 
-from ombdriver.bench.driver import load_driver
+from ombdriver.bench.drivers.api import load_driver
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.topology import ServerPlan, slot_ranges
 

@@ -5,8 +5,8 @@ import time
 
 from seam import ONE, RUN_ID, THREE, Replies, acknowledged, ignored, payloads, receive, send
 
-from ombdriver.bench.driver import Driver, TopicSpec
-from ombdriver.bench.look import COUNTERS, GAUGES, HIDDEN, RATES, GroupLook, StreamLook
+from ombdriver.bench.drivers.api import Driver, TopicSpec
+from ombdriver.bench.drivers.sample import COUNTERS, GAUGES, HIDDEN, RATES, GroupLook, StreamLook
 
 
 async def test_a_message_goes_through_and_is_acknowledged(driver: Driver) -> None:

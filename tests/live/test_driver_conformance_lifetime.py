@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from seam import ONE, THREE, Open, Replies, ignored, receive
 
-from ombdriver.bench.driver import Driver
+from ombdriver.bench.drivers.api import Driver
 from ombdriver.errors import DriverError
 
 

@@ -9,11 +9,11 @@ import redis
 import redis.asyncio
 from seam import ONE, ONE_KEY, RUN_ID, THREE, Replies, acknowledged, ignored, payloads, receive, send
 
-from ombdriver.bench.driver import load_driver
-from ombdriver.bench.drivers.redis_streams import open_driver
-from ombdriver.bench.drivers.stream_server import check_version
-from ombdriver.bench.engine import TlsFiles
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.drivers.api import load_driver
+from ombdriver.bench.drivers.redis_streams.driver import open_driver
+from ombdriver.bench.drivers.redis_streams.server import check_version
+from ombdriver.bench.servers.engine import TlsFiles
+from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.errors import DriverError, InputError, ServerError
 
 THIRD_PARTY = """

@@ -7,8 +7,8 @@ import pytest
 import redis.asyncio
 from seam import ONE, RUN_ID, Replies, acknowledged, ignored, payloads, receive
 
-from ombdriver.bench.driver import DriverProducer
-from ombdriver.bench.drivers.redis_streams import RedisStreamsDriver, open_driver
+from ombdriver.bench.drivers.api import DriverProducer
+from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
 from ombdriver.messaging.errors import OutcomeUnknownError
 
 

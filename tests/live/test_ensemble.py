@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Mapping
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from ombdriver.bench import orders
-from ombdriver.bench.drivers.redis_streams import RedisStreamsDriver, open_driver
-from ombdriver.bench.ensemble import Ensemble
-from ombdriver.bench.plan import Plan
-from ombdriver.bench.planning import make_plan
-from ombdriver.bench.setup import Setup
-from ombdriver.bench.targets import Phase
-from ombdriver.bench.workload import Workload
+from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
+from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.plan.plan import Plan
+from ombdriver.bench.plan.planner import make_plan
+from ombdriver.bench.run.workers import Ensemble
+from ombdriver.bench.spec.setup import Setup
+from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.worker import protocol
 from ombdriver.errors import WorkerError
 
 RUN_ID = "ensemble"
@@ -65,7 +65,7 @@ async def driver(valkey_url: str) -> AsyncIterator[RedisStreamsDriver]:
     await made.aclose()
 
 
-async def polled(ensemble: Ensemble) -> AsyncIterator[list[orders.Report]]:
+async def polled(ensemble: Ensemble) -> AsyncIterator[list[protocol.Report]]:
     """Reports, again and again."""
     while True:
         yield list(await ensemble.poll())
@@ -79,14 +79,14 @@ async def test_workers_probe_send_receive_and_leave(valkey_url: str, driver: Red
         assert len(ensemble.pids) == 3
         assert set(ensemble.pids) == pids()
         assert re.fullmatch(r"<Ensemble \['worker 0 \(produce\)', .*'worker 2 \(consume\)'\]>", repr(ensemble))
-        ensemble.order(orders.Probe())
+        ensemble.order(protocol.Probe())
         probed: set[tuple[str, int, int]] = set()
         async for reports in polled(ensemble):
             assert [bool(report.sent) for report in reports] == [True, False, False]
             probed |= frozenset().union(*(report.probed for report in reports))  # each tells of what is new
             if len(probed) == 2 * 8:
                 break
-        ensemble.order(orders.Begin(Phase(0, "measure", time.monotonic_ns(), 500_000_000, plan.rate)))
+        ensemble.order(protocol.Begin(Phase(0, "measure", time.monotonic_ns(), 500_000_000, plan.rate)))
         async for reports in polled(ensemble):
             for name in plan.subscriptions:
                 received[name] = sum(report.received.get(name, 0) for report in reports)

@@ -13,11 +13,11 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from processes import COMMAND, Place, place_in, sound
 
-from ombdriver.bench.export.formats import NAMES
-from ombdriver.bench.measurements import FAMILIES, GROUP_FAMILIES
-from ombdriver.bench.result import RATES, SERIES
-from ombdriver.bench.server import PrivateServer
-from ombdriver.cli_files import _FAMILIES, _FORMATS
+from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
+from ombdriver.bench.results.export.formats import NAMES
+from ombdriver.bench.results.result import RATES, SERIES
+from ombdriver.bench.servers.private_server import PrivateServer
+from ombdriver.cli.files import _FAMILIES, _FORMATS
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from rig import Rig, reasons, running
 
-from ombdriver.bench.result import Result
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.results.result import Result
+from ombdriver.bench.servers.private_server import PrivateServer
 
 WINDOW_S, RATE, STALL_S = 10.0, 1000, 1.0
 

@@ -12,9 +12,9 @@ import pytest
 from managed import eventually, present
 
 from ombdriver.bench.servers import managed
+from ombdriver.bench.servers.formation import info_fields
+from ombdriver.bench.servers.launch import Node
 from ombdriver.bench.servers.managed import ManagedServers
-from ombdriver.bench.servers.node import Node
-from ombdriver.bench.servers.readiness import info_fields
 from ombdriver.bench.servers.topology import ServerPlan, Topology
 from ombdriver.errors import ServerError
 

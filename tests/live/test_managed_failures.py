@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from managed import present
 
-from ombdriver.bench import server
-from ombdriver.bench.engine import find_binary
-from ombdriver.bench.servers import managed
+from ombdriver.bench.servers import managed, private_server
+from ombdriver.bench.servers.engine import find_binary
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.topology import ServerPlan, Topology
 from ombdriver.errors import InputError, ServerError
@@ -153,10 +152,10 @@ async def test_an_option_that_is_taken_and_forgotten_is_told() -> None:
 
 async def test_a_port_that_is_taken_meanwhile_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also that of the bus of a node."""
-    free = server._free_port
+    free = private_server._free_port
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = iter([free(), taken.getsockname()[1]])
-        monkeypatch.setattr(server, "_free_port", lambda: next(ports, None) or free())
+        monkeypatch.setattr(private_server, "_free_port", lambda: next(ports, None) or free())
         async with await ManagedServers.start(ServerPlan(topology="cluster")) as servers:
             assert taken.getsockname()[1] not in {node.server.bus_port for node in servers.nodes}
 

@@ -10,8 +10,8 @@ import pytest
 import redis
 from managed import pings, present
 
+from ombdriver.bench.servers.formation import info_fields
 from ombdriver.bench.servers.managed import ManagedServers
-from ombdriver.bench.servers.readiness import info_fields
 from ombdriver.bench.servers.topology import ServerPlan, Topology
 
 pytestmark = pytest.mark.usefixtures("tidy")

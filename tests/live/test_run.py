@@ -8,9 +8,9 @@ import redis
 from hdrh.histogram import HdrHistogram
 from processes import Place, place_in, sound
 
-from ombdriver.bench.measurements import FAMILIES
-from ombdriver.bench.result import AGGREGATED, QUANTILES, RATES, SERIES, Result
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.metrics.summary import FAMILIES
+from ombdriver.bench.results.result import AGGREGATED, QUANTILES, RATES, SERIES, Result
+from ombdriver.bench.servers.private_server import PrivateServer
 
 STATISTICS = ("Avg", "50pct", "75pct", "95pct", "99pct", "999pct", "9999pct", "Max")
 OMB_FIELDS = [

@@ -7,8 +7,8 @@ import redis
 from processes import Place, sound
 from seam import RUN_ID, Replies, ignored, receive
 
-from ombdriver.bench.cleaning import clean
-from ombdriver.bench.driver import Driver, TopicSpec, load_driver
+from ombdriver.bench.drivers.api import Driver, TopicSpec, load_driver
+from ombdriver.bench.run.cleanup import clean
 from ombdriver.errors import DriverError
 
 BOTH = """

@@ -11,7 +11,7 @@ import pytest
 import redis
 from processes import WORKLOAD, Place
 
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.servers.private_server import PrivateServer
 
 
 def refused(place: Place, *arguments: str, code: int = 1) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from processes import Place, sound
 
-from ombdriver.bench.poisson import Poisson, PoissonStripe
-from ombdriver.bench.profile import SECOND, constant
-from ombdriver.bench.workload import Workload
+from ombdriver.bench.load.poisson import Poisson, PoissonStripe
+from ombdriver.bench.load.profile import SECOND, constant
+from ombdriver.bench.spec.workload import Workload
 
 WORKLOAD = """
 topics: 1

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from rig import WORKLOAD
 
-from ombdriver.bench import benchmark
-from ombdriver.bench.cleaning import clean
-from ombdriver.bench.interrupt import Interrupt
 from ombdriver.bench.report.live import QuietView
-from ombdriver.bench.request import Request
-from ombdriver.bench.result import Result
+from ombdriver.bench.results.result import Result
+from ombdriver.bench.run import runner
+from ombdriver.bench.run.cleanup import clean
+from ombdriver.bench.run.request import Request
+from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.topology import ServerPlan, Topology
-from ombdriver.bench.setup import Setup
-from ombdriver.bench.workload import Workload
+from ombdriver.bench.spec.setup import Setup
+from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import RunError
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -46,7 +46,7 @@ async def run(folder: Path, url: str, streams: str = "{}", **workload: object) -
     setup = Setup.parse(f"{{name: s, driver: redis-streams, server: {server}, streams: {streams}}}", "s")
     request = Request(Workload.parse("\n".join(lines), "w"), setup.with_url(url), folder, None, cores=2)
     with Interrupt() as stop:
-        finished = await benchmark.run(request, QuietView(), stop)
+        finished = await runner.run(request, QuietView(), stop)
     assert finished is not None
     return finished.result
 

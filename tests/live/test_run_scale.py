@@ -4,7 +4,7 @@ import pytest
 import redis
 from processes import Place, sound
 
-from ombdriver.bench.plan import STREAMS_PER_READER
+from ombdriver.bench.plan.plan import STREAMS_PER_READER
 
 TOPICS = 1_000
 MANY_TOPICS = f"""

@@ -13,17 +13,17 @@ import pytest
 from managed import present
 from rig import WORKLOAD
 
-from ombdriver.bench import benchmark
-from ombdriver.bench.interrupt import Interrupt
-from ombdriver.bench.keeping import Finished
 from ombdriver.bench.report.live import QuietView
 from ombdriver.bench.report.progress import Progress
-from ombdriver.bench.request import Request
-from ombdriver.bench.result import Result
+from ombdriver.bench.results.result import Result
+from ombdriver.bench.run import runner
+from ombdriver.bench.run.request import Request
+from ombdriver.bench.run.runner import Finished
+from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.topology import MASTER_NAME, ServerPlan
-from ombdriver.bench.setup import Setup
-from ombdriver.bench.workload import Workload
+from ombdriver.bench.spec.setup import Setup
+from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import RunError
 
 SPREAD = {"partitionsPerTopic": 12, "consumerPerSubscription": 2, "producersPerTopic": 2}
@@ -87,12 +87,12 @@ async def running(
         started.append(await ManagedServers.start(plan))
         return started[-1]
 
-    monkeypatch.setattr(benchmark, "ManagedServers", SimpleNamespace(start=start))
+    monkeypatch.setattr(runner, "ManagedServers", SimpleNamespace(start=start))
     lines = [f"{name}: {value}" for name, value in (WORKLOAD | workload).items()]
     request = Request(Workload.parse("\n".join(lines), "w"), setup, folder, None, cores=2)
     view = WatchedView()
     with Interrupt() as stop:
-        task = asyncio.create_task(benchmark.run(request, view, stop))
+        task = asyncio.create_task(runner.run(request, view, stop))
         try:
             yield ManagedRun(task, view, started)
         finally:

@@ -11,10 +11,10 @@ import redis.asyncio
 from processes import WORKLOAD, Place, sound
 from seam import ONE, ONE_KEY, RUN_ID, THREE, Replies, receive
 
-from ombdriver.bench.drivers.redis_streams import RedisStreamsDriver, open_driver
-from ombdriver.bench.look import GroupLook, Look, StreamLook
-from ombdriver.bench.result import Result
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
+from ombdriver.bench.drivers.sample import GroupLook, Look, StreamLook
+from ombdriver.bench.results.result import Result
+from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.errors import ServerError
 
 FINE = WORKLOAD + "sampleInterval: 100ms\n"

@@ -17,9 +17,9 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 import redis
 
-from ombdriver.bench import guardian, server
-from ombdriver.bench.engine import TlsFiles
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.servers import private_server, reaper_process
+from ombdriver.bench.servers.engine import TlsFiles
+from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.errors import ServerError
 
 PARENT = """
@@ -95,7 +95,7 @@ async def test_a_stopped_server_leaves_no_process() -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_is_left_when_the_parent_is_killed(number: signal.Signals) -> None:
     """The guardian ends the server and removes its directory, even after kill -9 of the process that started it."""
-    root = str(Path(server.__file__).parents[2])
+    root = str(Path(private_server.__file__).parents[2])
     with subprocess.Popen(
         [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": root}
     ) as parent:
@@ -202,20 +202,20 @@ async def test_a_cancelled_start_leaves_nothing(folder: Path) -> None:
 
 def test_a_server_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the grace the guardian sends SIGKILL, and tells so in its exit code."""
-    monkeypatch.setattr(guardian, "GRACE_S", 0.1)
+    monkeypatch.setattr(reaper_process, "GRACE_S", 0.1)
     with subprocess.Popen(["sh", "-c", "trap '' TERM; echo set; exec sleep 600"], stdout=subprocess.PIPE) as stubborn:
         assert stubborn.stdout is not None
         stubborn.stdout.readline()
 
-        assert guardian.end(stubborn) == 128 + signal.SIGKILL
+        assert reaper_process.end(stubborn) == 128 + signal.SIGKILL
 
 
 async def test_a_port_taken_meanwhile_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """When somebody takes the port between our look and the server's bind, another one is tried."""
-    free = server._free_port
+    free = private_server._free_port
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = iter([taken.getsockname()[1], free()])
-        monkeypatch.setattr(server, "_free_port", lambda: next(ports))
+        monkeypatch.setattr(private_server, "_free_port", lambda: next(ports))
         async with await PrivateServer.start() as running:
             assert running.port != taken.getsockname()[1]
 

@@ -3,7 +3,7 @@
 import pytest
 import redis.asyncio
 
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.servers.private_server import PrivateServer
 
 
 @pytest.mark.parametrize("round_", [1, 2])

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ombdriver.bench.driver import Batch, OnAcknowledged, OnReplies, TopicSpec
-from ombdriver.bench.look import Stream
+from ombdriver.bench.drivers.api import Batch, OnAcknowledged, OnReplies, TopicSpec
+from ombdriver.bench.drivers.sample import Stream
 from ombdriver.errors import DriverError
 
 MAX_IN_FLIGHT = 10_000

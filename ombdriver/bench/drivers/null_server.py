@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
 
-from ombdriver.messaging.resp import Reader
+from ombdriver.messaging.transport.connection import Reader
 
 ENTRY_ID = b"$15\r\n1700000000000-0\r\n"
 NOTHING = b"*0\r\n"

@@ -15,18 +15,18 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from ombdriver.bench.driver import Batch, DriverConsumer, DriverProducer, OnAcknowledged, OnReplies, TopicSpec
-from ombdriver.bench.drivers.redis_streams import RedisStreamsDriver, connected
-from ombdriver.bench.drivers.stream_acks import CLOSE_TIMEOUT_S, commands_of
-from ombdriver.bench.drivers.stream_options import StreamOptions
-from ombdriver.bench.drivers.stream_producer import Cut
-from ombdriver.bench.drivers.stream_server import border
-from ombdriver.bench.drivers.stream_topics import topic_of
+from ombdriver.bench.drivers.api import Batch, DriverConsumer, DriverProducer, OnAcknowledged, OnReplies, TopicSpec
+from ombdriver.bench.drivers.redis_streams.consumer import CLOSE_TIMEOUT_S, commands_of
+from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, connected
+from ombdriver.bench.drivers.redis_streams.options import StreamOptions
+from ombdriver.bench.drivers.redis_streams.producer import Cut
+from ombdriver.bench.drivers.redis_streams.server import border
+from ombdriver.bench.drivers.redis_streams.topics import topic_of
 from ombdriver.errors import DriverError
-from ombdriver.messaging.address import open_client
 from ombdriver.messaging.errors import RedisError, lost
-from ombdriver.messaging.group_reader import look_at
-from ombdriver.messaging.topic import Partitioner, Topic
+from ombdriver.messaging.streams.readers import look_at
+from ombdriver.messaging.streams.topic import Partitioner, Topic
+from ombdriver.messaging.transport.factory import open_client
 
 AGAIN_S = 0.1
 """After a lost connection a consumer reads again so many seconds later."""

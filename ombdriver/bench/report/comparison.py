@@ -1,98 +1,171 @@
-"""Comparisons as tables for the terminal: first what is claimed, then all figures.
+"""What is said of a comparison, in the words and figures that table and Markdown share. Pure.
 
-Knows comparisons and rich; must not know how one is made. Reads the same at 80 columns, without colour and in a pipe.
+Comparisons as Markdown, for a pull request: claims, and all figures in a table. Pure.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TextIO
 
-from rich.console import Console, RenderableType
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
-from ombdriver.bench.compare.claims import FASTER, SLOWER
-from ombdriver.bench.compare.comparison import Comparison, Effect, Versus
-from ombdriver.bench.compare.conditions import Outcome
-from ombdriver.bench.compare.trial import Trial
-from ombdriver.bench.report import comparison_text as text
 from ombdriver.bench.report import units
-from ombdriver.bench.report.terminal import NARROWEST
+from ombdriver.bench.results.compare.comparison import Comparison, Effect, Versus
+from ombdriver.bench.results.compare.conditions import Outcome
+from ombdriver.bench.results.compare.metrics import Metric
+from ombdriver.bench.results.compare.trial import Trial
 
-_STYLES = {FASTER: "bold green", SLOWER: "bold red"}
+NOTES = (
+    "Medians over the runs of each run's own figure; spread: (most - least) / median.",
+    "Ratios are to the baseline, with a 95 % interval each, of the runs' ratios and not of the medians.",
+    "What is claimed is tested by permutations, corrected by Holm; all other figures are exploratory.",
+)
 
 
-def show(
-    comparisons: Sequence[Comparison],
-    left_out: Sequence[Trial],
-    outcomes: Sequence[Outcome],
-    stream: TextIO,
-    width: int | None = None,
-) -> None:
-    """Prints comparisons.
+def title(comparison: Comparison, versus: Versus) -> str:
+    """`1kb-3groups: valkey-aof-always against valkey-no-persistence`."""
+    return f"{comparison.workload}: {versus.setup} against {comparison.baseline}"
+
+
+def basis(versus: Versus) -> str:
+    """What was compared with what: `10 blocks, compared within each`."""
+    if not versus.paired:
+        runs = f"{units.many(versus.runs, 'run')} against {units.many(versus.baseline_runs, 'run')}"
+        return f"{runs}, which have no block in common"
+    alone = f"; left out: {units.many(versus.alone, 'run')} without a partner" if versus.alone else ""
+    return f"{units.many(versus.runs, 'block')}, compared within each{alone}"
+
+
+def findings(versus: Versus) -> list[tuple[str, str]]:
+    """Each metric that is tested, and what is said of it; none when no claim can be made."""
+    if versus.no_claim is not None:
+        return []
+    return [(each.metric.name, _finding(each)) for each in versus.effects if each.metric.declared]
+
+
+def _finding(effect: Effect) -> str:
+    if effect.word is None:
+        return "not tested: too few runs have it" if effect.ratio is not None else "not tested: no samples"
+    return f"{effect.word}: {times(effect)}, {_p(effect.corrected_p or 0.0)}"
+
+
+def times(effect: Effect) -> str:
+    """`1.203 times (1.102 to 1.310)`."""
+    between = interval(effect)
+    return f"{ratio(effect.ratio)} times{'' if between == units.NOTHING else f' ({between})'}"
+
+
+def interval(effect: Effect) -> str:
+    """`1.102 to 1.310`; `-` without one."""
+    if effect.low is None or effect.high is None:
+        return units.NOTHING
+    return f"{ratio(effect.low)} to {ratio(effect.high)}"
+
+
+def ratio(value: float | None) -> str:
+    """Three decimals, and fewer from 10 on; `-` for none."""
+    if value is None:
+        return units.NOTHING
+    return f"{value:.3f}" if value < 9.9995 else f"{value:.1f}" if value < 999.95 else units.count(round(value))
+
+
+def figure(metric: Metric, value: float | None) -> str:
+    """A value of it with its unit."""
+    if value is None:
+        return units.NOTHING
+    return units.rate(value) if metric.is_rate else units.latency(value)
+
+
+def families(effects: Sequence[Effect]) -> list[tuple[str, list[Effect]]]:
+    """Latencies by family and group, each under the name that stands above them; rates have no name above them."""
+    found: dict[str, list[Effect]] = {}
+    for effect in effects:
+        above = "" if effect.metric.is_rate else Metric(effect.metric.family, "", effect.metric.group).name
+        found.setdefault(above, []).append(effect)
+    return list(found.items())
+
+
+def remarks_of(comparison: Comparison) -> list[str]:
+    """What has to be known with the figures of a comparison."""
+    said = [f"not alike, and compared all the same: {each}" for each in comparison.differences]
+    if comparison.unjudged:
+        count = len(comparison.unjudged)
+        files = comparison.unjudged[0] if count == 1 else f"{count} results ({comparison.unjudged[0]} ...)"
+        said.append(f"without a verdict, since OMB gives none: {files}")
+    return said
+
+
+def left_out_lines(trials: Sequence[Trial]) -> list[str]:
+    """The runs that were not compared, by name: a line for those of each workload, setup and reason."""
+    named: dict[tuple[str, str, str | None], list[str]] = {}
+    for each in trials:
+        named.setdefault((each.workload, each.setup, each.unfit), []).append(each.source)
+    return [
+        f"left out, {workload} x {setup}, {reason}: {', '.join(sources)}"
+        for (workload, setup, reason), sources in named.items()
+    ]
+
+
+def outcome(found: Outcome) -> str:
+    """What became of a condition, in one sentence."""
+    where = f"{found.workload} x {found.setup}"
+    if found.effect.ratio is None:
+        return f"{found.condition.expression}: FAILED for {where}: it can't be judged, since a setup has no samples"
+    alone = "" if found.effect.low is not None else "; by the ratio alone, more repeats would tell it from chance"
+    word = "FAILED" if found.met else "passed"
+    return f"{found.condition.expression}: {word} for {where}: {times(found.effect)}{alone if found.met else ''}"
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
+
+
+def render(comparisons: Sequence[Comparison], left_out: Sequence[Trial], outcomes: Sequence[Outcome]) -> str:
+    """As text, ended by a line feed.
 
     Args:
         comparisons: what was found.
         left_out: the runs that were not compared.
         outcomes: of the conditions.
-        stream: a terminal, or anything else: then without colour, 80 columns wide.
-        width: columns, when they shall not be found out.
     """
-    console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
-    console.width = max(console.width, NARROWEST)
-    with console.capture() as captured:
-        for comparison in comparisons:
-            for part in _parts(comparison):
-                console.print(part)
-        for line in (*(text.NOTES if comparisons else ()), *text.left_out(left_out), *map(text.outcome, outcomes)):
-            console.print(Text(line))
-    lines = (line.rstrip(" ") for line in captured.get().splitlines(keepends=False))
-    stream.write(units.fit_for(stream, "\n".join(lines) + "\n"))
-    stream.flush()
+    parts = [part for comparison in comparisons for part in _parts(comparison)]
+    parts.append("\n".join(f"- {_safe(line)}" for line in (*NOTES, *left_out_lines(left_out))))
+    if outcomes:
+        parts.append("\n".join(f"- {_safe(outcome(each))}" for each in outcomes))
+    return "\n\n".join(parts) + "\n"
 
 
-def _parts(comparison: Comparison) -> Iterator[RenderableType]:
+def _parts(comparison: Comparison) -> Iterator[str]:
     for versus in comparison.versus:
-        yield Text(f"\n{text.title(comparison, versus)}", style="bold")
-        yield Text(text.basis(versus))
+        yield f"### {_safe(title(comparison, versus))}"
+        yield _safe(basis(versus))
         if versus.no_claim is not None:
-            yield Text(versus.no_claim, style="bold")
+            yield f"**{_safe(versus.no_claim)}**"
         else:
-            yield Padding(_findings(versus), (0, 0, 0, 2), expand=False)
-        yield Text()
-        yield _figures(versus.effects)
-    for remark in text.remarks(comparison):
-        yield Text(remark)
-    yield Text()
+            yield "\n".join(f"- `{name}`: {_bold(finding)}" for name, finding in findings(versus))
+        head = ("metric", _safe(comparison.baseline), "spread", _safe(versus.setup), "spread", "ratio", "95 % interval")
+        yield "\n".join([_row(head), _row(["---", *["---:"] * 6]), *(_row(_cells(each)) for each in versus.effects)])
+    if remarks := remarks_of(comparison):
+        yield "\n".join(f"- {_safe(remark)}" for remark in remarks)
 
 
-def _findings(versus: Versus) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column()
-    words = {each.metric.name: each.word for each in versus.effects}
-    for name, finding in text.findings(versus):
-        table.add_row(name, Text(finding, style=_STYLES.get(words[name] or "", "")))
-    return table
+def _cells(effect: Effect) -> list[str]:
+    return [
+        f"`{effect.metric.name.replace('|', '&#124;')}`",
+        figure(effect.metric, effect.baseline.median),
+        units.percent(effect.baseline.relative),
+        figure(effect.metric, effect.other.median),
+        units.percent(effect.other.relative),
+        ratio(effect.ratio),
+        interval(effect),
+    ]
 
 
-def _figures(effects: Sequence[Effect]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("", overflow="fold")
-    for column in ("baseline", "spread", "setup", "spread", "ratio", "95 % interval"):
-        table.add_column(column, justify="right", no_wrap=True, min_width=9 if column in ("baseline", "setup") else 0)
-    for above, of_it in text.families(effects):
-        if above:
-            table.add_row(Text(above))
-        for effect in of_it:
-            name = effect.metric.name if not above else f"  {effect.metric.statistic}"
-            table.add_row(
-                Text(name, style="bold" if effect.metric.declared else ""),
-                text.figure(effect.metric, effect.baseline.median),
-                units.percent(effect.baseline.relative),
-                text.figure(effect.metric, effect.other.median),
-                units.percent(effect.other.relative),
-                Text(text.ratio(effect.ratio), style=_STYLES.get(effect.word or "", "")),
-                text.interval(effect),
-            )
-    return table
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _bold(finding: str) -> str:
+    word, colon, rest = finding.partition(":")
+    return f"**{word}**{colon}{rest}"
+
+
+def _safe(part: str) -> str:
+    """`part` with what Markdown and tables would take for their own marked as text."""
+    return "".join(f"\\{each}" if each in "\\`*_[]<>|" else each for each in part)

@@ -8,8 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ombdriver.bench.report import units
-from ombdriver.bench.result import Result
-from ombdriver.bench.result_parts import LatencySummary, Subscription
+from ombdriver.bench.results.result import LatencySummary, Result, Subscription
 
 AT_FLOOR = "*"
 """Stands within a percentile, before its unit, that says more of the harness than of the system."""

@@ -3,19 +3,181 @@
 Knows Progress and rich; must not know where progress comes from, nor keep time: it draws when it is told something, so
 that it takes nothing from the machine in between. A stream that can't be written to any more (`| head`) silences the
 view; it never ends a run.
+
+A look at a run as a block of lines for a terminal, or as one line for anything else. Pure.
+
+Knows Progress and rich. What matters most stands first: a terminal that is too low loses lines at the end. No line
+is longer than `WIDEST`, so that a window can be made narrower, down to that, without a trace.
+
+How far the runs of one command are, and how long the rest may take. Pure but for the clock that it is given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Protocol, Self, TextIO
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
+from ombdriver.bench.metrics.summary import LatencySummaryNs
 from ombdriver.bench.report import units
-from ombdriver.bench.report.live_display import display, plain_line
-from ombdriver.bench.report.progress import Progress
+from ombdriver.bench.report.progress import GroupProgress, Progress, ServerProgress, WholeProgress
+from ombdriver.bench.verdict.model import VALID
+
+WIDEST = 80
+MOST_GROUPS = 8
+"""More groups than that are drawn by those with the largest backlog."""
+MEGABYTE = 1e6
+_LABEL, _NAME = 10, 18
+_COLUMNS = ("p50", "p99", "p99.9", "rate", "backlog", "lag")
+_INTENDED = "from intended send"
+
+
+def plain_line(progress: Progress) -> str:
+    """`progress` in one line; latencies are p50/p99/p99.9 from the intended send."""
+    parts = [f"{progress.phase:<9}{_time(progress):>12}"]
+    if progress.message:
+        parts.append(progress.message)
+    if progress.target_rate is not None:
+        parts.append(f"published {units.rate(progress.publish_rate)} of {units.rate(progress.target_rate)}")
+    if progress.publish_error_rate:
+        parts.append(f"ERRORS {units.rate(progress.publish_error_rate)}")
+    if progress.groups:
+        if progress.target_rate is not None or any(group.rate for group in progress.groups.values()):
+            parts.append(f"received {_span(progress.groups)}")
+        parts.append(f"backlog {units.count(sum(group.backlog for group in progress.groups.values()))}")
+    for name, figures in (("publish", progress.publish), ("end-to-end", progress.end_to_end)):
+        if figures:
+            parts.append(f"{name} {'/'.join(_figures(figures))}")
+    if progress.server and progress.server.cpu is not None:
+        parts.append(f"server {_server(progress.server)}")
+    if progress.verdict is not None and progress.verdict.status != VALID:
+        parts.append(f"so far {progress.verdict.status} ({progress.verdict.reasons[0].rule})")
+    return "  ".join(parts)
+
+
+def display(progress: Progress) -> RenderableType:
+    """`progress` as a block of some lines, none of them longer than `WIDEST`."""
+    lines: list[RenderableType] = []
+    if progress.whole is not None:
+        lines.append(_whole(progress.whole))
+    lines.append(_head(progress))
+    if progress.verdict is not None:
+        lines.append(_verdict(progress))
+    if progress.target_rate is not None:
+        lines.append(_rates(progress, progress.target_rate))
+    if progress.server is not None:
+        lines.append(Text.assemble((f"{'server':<{_LABEL}} ", "dim"), _server(progress.server)))
+    if progress.groups:
+        lines.append(_table(progress))
+        if (left_out := len(progress.groups) - MOST_GROUPS) > 0:
+            lines.append(Text(f"and {units.many(left_out, 'group')} with less backlog", style="dim"))
+    return Constrain(Group(*lines), WIDEST)
+
+
+def _whole(whole: WholeProgress) -> RenderableType:
+    row = Table.grid(padding=(0, 1))
+    left = f"run {whole.run} of {whole.runs}, about {units.duration(whole.left_s)} left"
+    row.add_row(Text(f"{'all runs':<{_LABEL}}", style="bold"), ProgressBar(1.0, whole.done, width=28), Text(left))
+    return row
+
+
+def _head(progress: Progress) -> RenderableType:
+    row = Table.grid(padding=(0, 1))
+    label = Text(f"{progress.phase:<{_LABEL}}", style="bold")
+    if progress.phase_total_s is None:
+        row.add_row(label, Text(f"{_time(progress)}, {progress.message}" if progress.message else _time(progress)))
+        return row
+    told = _time(progress)
+    if progress.left_s is not None:
+        told += f", {units.duration(max(0.0, progress.left_s))} left"
+    if progress.message:
+        told += f", {progress.message}"
+    width = 14 if progress.message else 28
+    bar = ProgressBar(progress.phase_total_s, min(progress.elapsed_s, progress.phase_total_s), width=width)
+    row.add_row(label, bar, Text(told))
+    return row
+
+
+def _verdict(progress: Progress) -> Text:
+    assert progress.verdict is not None
+    status, reasons = progress.verdict.status, progress.verdict.reasons
+    line = Text.assemble((f"{'so far':<{_LABEL}} ", "dim"), (status, "green" if status == VALID else "bold red"))
+    if reasons:
+        more = f" (and {units.many(len(reasons) - 1, 'reason')} more)" if len(reasons) > 1 else ""
+        line.append(f"{more}: {reasons[0].message}")
+    return _cut(line)
+
+
+def _rates(progress: Progress, target_rate: float) -> Text:
+    errors = progress.publish_error_rate
+    return Text.assemble(
+        (f"{'published':<{_LABEL}} ", "dim"),
+        f"{units.rate(progress.publish_rate)} of {units.rate(target_rate)}, ",
+        (f"errors {units.rate(errors)}", "bold red" if errors else ""),
+    )
+
+
+def _table(progress: Progress) -> RenderableType:
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True, overflow="ellipsis", min_width=_NAME, max_width=_NAME)
+    for _ in _COLUMNS:
+        table.add_column(justify="right", no_wrap=True, min_width=8)
+    if progress.target_rate is not None:
+        table.add_row(_INTENDED, *_COLUMNS, style="dim")
+        table.add_row("publish", *_figures(progress.publish), f"{units.short(progress.publish_rate)}/s", "", "")
+    else:  # between phases there is but what is on its way
+        table.add_row("", *_COLUMNS, style="dim")
+    drawn = sorted(progress.groups, key=lambda name: -progress.groups[name].backlog)[:MOST_GROUPS]
+    for name, group in progress.groups.items():
+        if name in drawn:
+            lag = units.NOTHING if group.lag is None else units.short(group.lag)
+            moves = progress.target_rate is not None or group.rate
+            rate = f"{units.short(group.rate)}/s" if moves else units.NOTHING
+            table.add_row(Text(name), *_figures(group.end_to_end), rate, units.short(group.backlog), lag)
+    return table
+
+
+def _cut(line: Text) -> Text:
+    line.truncate(WIDEST, overflow="ellipsis")
+    line.no_wrap = True
+    line.overflow = "ellipsis"
+    return line
+
+
+def _figures(figures: LatencySummaryNs | None) -> tuple[str, str, str]:
+    if figures is None or not figures.count:
+        return (units.NOTHING,) * 3
+    p50, p99, p999 = (units.latency(ns / 1e6) for ns in (figures.p50, figures.p99, figures.p999))
+    return p50, p99, p999
+
+
+def _server(server: ServerProgress) -> str:
+    cpu = units.NOTHING if server.cpu is None else f"{server.cpu:.2f}"
+    memory = units.NOTHING if server.memory_bytes is None else f"{server.memory_bytes / MEGABYTE:,.1f} MB"
+    return f"{cpu} cores, {memory}"
+
+
+def _time(progress: Progress) -> str:
+    if progress.phase_total_s is None:
+        return f"{progress.elapsed_s:.0f} s"
+    digits = 1 if progress.phase_total_s < 10 else 0  # short phases have short intervals
+    return f"{progress.elapsed_s:.{digits}f} of {progress.phase_total_s:.{digits}f} s"
+
+
+def _span(groups: Mapping[str, GroupProgress]) -> str:
+    """One group's rate, or how many groups and their least and greatest rate."""
+    rates = [group.rate for group in groups.values()]
+    least, greatest = units.rate(min(rates)), units.rate(max(rates))
+    told = least if least == greatest else f"{least}..{greatest}"
+    return told if len(rates) == 1 else f"{len(rates)} x {told}"
+
 
 Mode = Literal["auto", "plain", "quiet"]
 
@@ -137,3 +299,61 @@ class DisplayView(_View):
             self._live.stop()
         except OSError:
             self._silent = True
+
+
+FIRST_OVERHEAD_S = 3.0
+"""What a run takes besides its warm-up and its measurement, as long as none has ended: servers, probes, drain."""
+
+
+class Whole:
+    """The runs of one command.
+
+    Args:
+        lengths_s: of each run: seconds in which messages are due.
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, lengths_s: Sequence[float], clock: Callable[[], float]) -> None:
+        self._lengths_s, self._clock = lengths_s, clock
+        self._overheads_s: list[float] = []
+        self._begun_s = self._run_begun_s = clock()
+        self._at = 0
+
+    def __repr__(self) -> str:
+        return f"<Whole: run {self._at + 1} of {len(self._lengths_s)}>"
+
+    def begin(self, at: int) -> None:
+        """The run of that place, from 0, begins; the one before it is over."""
+        now_s = self._clock()
+        if at:
+            self._overheads_s.append(max(0.0, now_s - self._run_begun_s - self._lengths_s[self._at]))
+        self._at, self._run_begun_s = at, now_s
+
+    def progress(self) -> WholeProgress:
+        """How things stand now. Runs to come take their length, and what the earlier ones took besides on average."""
+        now_s, known = self._clock(), self._overheads_s
+        overhead_s = sum(known) / len(known) if known else FIRST_OVERHEAD_S
+        this_s, *later_s = (length + overhead_s for length in self._lengths_s[self._at :])
+        left_s = max(0.0, this_s - (now_s - self._run_begun_s)) + sum(later_s)
+        passed_s = now_s - self._begun_s
+        return WholeProgress(self._at + 1, len(self._lengths_s), passed_s / max(passed_s + left_s, 1e-9), left_s)
+
+
+class WholeView:
+    """A `LiveView` that tells another one how far the whole is, with all that it is told itself."""
+
+    def __init__(self, view: LiveView, whole: Whole) -> None:
+        self._view, self._whole = view, whole
+
+    def update(self, progress: Progress) -> None:
+        """See `LiveView`."""
+        self._view.update(replace(progress, whole=self._whole.progress()))
+
+    def __enter__(self) -> Self:
+        self._view.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._view.__exit__(kind, error, trace)

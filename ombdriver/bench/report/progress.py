@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ombdriver.bench.judgement import Verdict
-from ombdriver.bench.measurements import LatencySummaryNs
+from ombdriver.bench.metrics.summary import LatencySummaryNs
+from ombdriver.bench.verdict.model import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ombdriver.bench.report import units
 from ombdriver.bench.report.terminal import NARROWEST
-from ombdriver.bench.result_parts import Standing
+from ombdriver.bench.results.result import Standing
 
 NOT_BEGUN = "not run"
 

@@ -3,23 +3,216 @@
 Knows a Result and rich; must not know how it came about. Reads the same at 80 columns, without colour and in a pipe.
 What is said of the figures comes before them. Of these, what a user of a busy system feels comes first: response times,
 counted from the intended send.
+
+What is said of a result as a whole, as it stands at the top of its report: verdict, reasons, thresholds.
+
+The block on the server and the processes in the report at the end of a run: a few lines of its telemetry.
+
+Knows a Result and rich. Older results have no telemetry, and some drivers no server: what is not there is left out.
+
+How the rate of a run was found, as a table: each rate that was tried, whether it held, and how it was then.
+
+The stretches of a profile as a table: what each asked for, what was published, and how long it took.
+
+How a backlog was drained, as a table: for each group how fast, and how late messages were meanwhile.
+
+A calibration as text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ombdriver.bench.measurements import Delivery
-from ombdriver.bench.profile_form import described
-from ombdriver.bench.report import draining, latencies, processes, searching, stretches, units
-from ombdriver.bench.report.headline import headline
-from ombdriver.bench.result import Result
-from ombdriver.bench.result_parts import Subscription
+from ombdriver.bench.metrics.summary import Delivery
+from ombdriver.bench.report import backlog, latencies, units
+from ombdriver.bench.results.result import Result, Subscription
+from ombdriver.bench.spec.rate_profile import described
+from ombdriver.bench.units import format_size
+from ombdriver.bench.verdict.model import Verdict
+
+_STYLES = {"VALID": "bold green", "LOSS": "bold red", "INVALID": "bold red"}
+_OTHERS = "bold yellow"
+
+
+def headline(result: Result) -> Iterator[RenderableType]:
+    """The verdict first, then why, then the thresholds; nothing for a result that was not judged."""
+    if result.verdict is not None:
+        yield Text(result.verdict.status, style=_STYLES.get(result.verdict.status, _OTHERS))
+        yield from _reasons(result.verdict)
+    elif result.partial:
+        yield Text(f"PARTIAL: {result.partial_reason}", style=_OTHERS)
+    if result.thresholds:
+        yield _thresholds(result)
+    if result.verdict is not None or result.partial or result.thresholds:
+        yield Text()
+
+
+def _reasons(verdict: Verdict) -> Iterator[RenderableType]:
+    for reason in verdict.reasons:
+        other = "" if reason.status == verdict.status else f"{reason.status}, "
+        yield _indented(Text.assemble((f"{other}{reason.rule}: ", "bold"), reason.message))
+    if verdict.not_judged:
+        rules = ", ".join(each.rule for each in verdict.not_judged)
+        yield _indented(Text(f"not judged (why: verdict.notJudged of the result): {rules}", style="dim"))
+
+
+def _indented(text: Text) -> Padding:
+    return Padding(text, (0, 0, 0, 2), expand=False)
+
+
+def _thresholds(result: Result) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True, justify="right")
+    for check in result.thresholds:
+        word = Text("  pass", style="green") if check.passed else Text("  FAIL", style="bold red")
+        table.add_row(word, Text(check.expression), units.figure(check.value, check.unit))
+    return table
+
+
+def processes_block(result: Result, table: Table) -> Iterator[RenderableType]:
+    """`table`, filled, and a line of counts; nothing when there is no telemetry.
+
+    Args:
+        result: what to tell.
+        table: an empty one with the columns name, mean, peak.
+    """
+    if result.telemetry is None:
+        return
+    summary = result.telemetry["summary"]
+    for name, key in (("server CPU", "serverCpu"), ("busiest worker", "busiestWorkerCpu")):
+        share = summary.get(key)
+        if share is not None and share["peak"] is not None:
+            table.add_row(name, units.percent(share["mean"]), units.percent(share["peak"]))
+    if summary["usedMemoryPeakBytes"] is not None:
+        table.add_row("server memory", "", format_size(summary["usedMemoryPeakBytes"]))
+    yield table
+    counts = [*_of_the_server(summary), *_of_the_workers(result.environment.get("workers", ()))]
+    if counts:
+        yield Text("; ".join(counts))
+
+
+def _of_the_server(summary: Mapping[str, Any]) -> Iterator[str]:
+    if summary["evictedKeys"] is not None:
+        yield units.many(summary["evictedKeys"], "eviction")
+    if summary["forks"] is not None:
+        longest = "" if summary["longestForkMs"] is None else f" of {units.latency(summary['longestForkMs'])} at most"
+        yield units.many(summary["forks"], "fork") + longest
+
+
+def _of_the_workers(workers: Any) -> Iterator[str]:
+    stalls = sum(each.get("loopStalls", 0) for each in workers)
+    if stalls:
+        longest = max(each.get("longestStallMs", 0.0) for each in workers)
+        yield f"{units.many(stalls, 'worker stall')} of {units.latency(longest)} at most"
+    elif workers:
+        yield "no worker stalled"
+
+
+LIMITS = {
+    "generator": "this machine's generator",
+    "serverCpu": "the server's CPU",
+    "publishing": "publishing",
+    "consumers": "the consumers",
+    "slo": "the SLO",
+}
+"""What kept a rate from being sustained, in words."""
+
+
+def search_block(search: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """The table under its heading.
+
+    Args:
+        search: the `search` of a result.
+    """
+    failing, limit = search["failingRate"], search["limit"]
+    told = f"\nHighest sustained rate: {units.rate(search['sustainedRate'])}"
+    if failing is not None:
+        told += f"; {units.rate(failing)} is not" + (f", by {LIMITS[limit]}" if limit else "")
+    yield Text(told, style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    for column in ("rate", "held", "publish p50", "p99", "end-to-end p50", "p99", "server"):
+        table.add_column(column, justify="right", no_wrap=True, min_width=7)
+    for rate, probes in sorted(_by_rate(search["probes"]).items()):
+        last = probes[-1]
+        held = sum(probe["held"] for probe in probes)
+        cpu = last["serverCpu"]
+        table.add_row(
+            units.rate(rate),
+            f"{held} of {len(probes)}",
+            *(units.latency(last[family][at]) for family in _FAMILIES for at in ("p50", "p99")),
+            units.NOTHING if cpu is None else f"{cpu:.2f}",
+        )
+    yield table
+    for rate, reason in _why(search):
+        yield Padding(Text.assemble((f"{units.rate(rate)}: ", "bold"), reason), (0, 0, 0, 2), expand=False)
+
+
+_FAMILIES = ("publishResponse", "endToEndResponse")
+
+
+def _by_rate(probes: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
+    found: dict[int, list[Mapping[str, Any]]] = {}
+    for probe in probes:
+        found.setdefault(probe["rate"], []).append(probe)
+    return found
+
+
+def _why(search: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+    """Why the lowest rate that is not sustained is not: the reasons of its last probe that failed."""
+    failed = [probe for probe in search["probes"] if probe["rate"] == search["failingRate"] and not probe["held"]]
+    for reason in failed[-1]["reasons"] if failed else ():
+        yield search["failingRate"], reason
+
+
+def stretches_block(stretches: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """The table under its heading.
+
+    Args:
+        stretches: the `stretches` of a result.
+    """
+    yield Text("\nStretches of the profile, latencies from the intended send", style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    for column in ("seconds", "target", "published", "publish p50", "p99", "end-to-end p50", "p99", "backlog"):
+        table.add_column(column, justify="right", no_wrap=True, min_width=7)
+    for each in stretches:
+        table.add_row(
+            f"{each['beginSeconds']:,.6g}-{each['endSeconds']:,.6g}",
+            units.rate(each["targetRate"]),
+            units.rate(each["publishRate"]),
+            *(units.latency(each[family][at]) for family in _FAMILIES for at in ("p50", "p99")),
+            units.count(each["backlog"]),
+        )
+    yield table
+
+
+def drain_block(drain: Mapping[str, Any], most_groups: int) -> Iterator[RenderableType]:
+    """The table under its heading.
+
+    Args:
+        drain: the `backlogDrain` of a result.
+        most_groups: of more groups the slowest are told.
+    """
+    yield Text("\nBacklog, drained in the measured window", style="bold")
+    yield Text(backlog.sentence(drain))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("", min_width=10, overflow="fold")
+    for column in backlog.COLUMNS:
+        table.add_column(column, justify="right", no_wrap=True, min_width=7)
+    for name, cells in backlog.rows(drain, most_groups):
+        table.add_row(Text(name), *cells)
+    yield table
+    if (left_out := len(drain["subscriptions"]) - most_groups) > 0:
+        yield Text(f"(the slowest {most_groups} groups; the other {units.count(left_out)} are in the result)")
+    yield Text("net: less backlog each second; fresh: due meanwhile; own: of the backlog")
+    yield Text(backlog.publishing(drain))
+
 
 MOST_GROUPS = 12
 """Of more groups than that the slowest are told; the file has them all."""
@@ -67,13 +260,13 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     yield Text(_title(result), style="bold")
     yield Text(_described(result))
     if result.search is not None:
-        yield from searching.block(result.search)
+        yield from search_block(result.search)
     if result.backlog_drain is not None:
-        yield from draining.block(result.backlog_drain, MOST_GROUPS)
+        yield from drain_block(result.backlog_drain, MOST_GROUPS)
     if result.target_publish_rate:
         yield from latencies.blocks(result, groups)
     if result.stretches:
-        yield from stretches.block(result.stretches)
+        yield from stretches_block(result.stretches)
     yield _heading("Rates and messages of the measured window")
     yield _rates(result, groups)
     if result.delivery:
@@ -84,7 +277,7 @@ def _parts(result: Result) -> Iterator[RenderableType]:
         yield Text(f"(the slowest {len(groups)} groups by p99; the other {left_out} are in the result)")
     if result.telemetry is not None:
         yield _heading("Server and processes of the measured window, CPU as a share of one core")
-        yield from processes.block(result, _table("", "mean", "peak"))
+        yield from processes_block(result, _table("", "mean", "peak"))
     if result.caveats:
         yield _heading("Caveats")
         for caveat in result.caveats:
@@ -189,3 +382,35 @@ def _heading(text: str) -> Text:
 
 _many = units.many
 _n = units.count
+
+
+def describe_calibration(calibration: Mapping[str, Any]) -> str:
+    """The figures of `calibrate.calibrate`, a line each."""
+    figures = calibration["figures"]
+    cpu = calibration["host"]["cpu"]
+    late = figures["tickerLatenessUs"]
+    lines = [
+        f"This harness on {cpu['model'] or 'this processor'}, {cpu['usableCores']} cores,"
+        f" with messages of {units.count(calibration['messageSize'])} bytes",
+        "",
+        f"{'one worker at most':<42}{'sends':>11}{'receives':>11}",
+    ]
+    for where, name in (("memory", "  memory driver, both at once"), ("nullServer", "  null server")):
+        sends, receives = (units.rate(figures[what][where]) for what in ("sendPerSecond", "receivePerSecond"))
+        lines.append(f"{name:<42}{sends:>11}{receives:>11}")
+    lines += ["", f"{'latency floor':<42}{'p50':>11}{'p99':>11}{'p99.9':>11}"]
+    for where, name in (("nullServer", "null server"), ("memory", "memory driver")):
+        for rate, families in figures["floorMs"][where].items():
+            for family, label in (("publish", "publish"), ("endToEnd", "end-to-end")):
+                if family in families:
+                    told = families[family]
+                    columns = "".join(f"{units.latency(told[each]):>11}" for each in ("p50", "p99", "p99.9"))
+                    lines.append(f"  {name}, {int(rate):,} msg/s, {label}".ljust(42) + columns)
+    lines += [
+        "",
+        f"wake-ups a millisecond apart are late by {units.latency(late['mean'] / 1e3)} on average,"
+        f" p99 {units.latency(late['p99'] / 1e3)}",
+        f"recording a sample takes {figures['recordNsPerSample']} ns",
+        "",
+    ]
+    return "\n".join(lines)

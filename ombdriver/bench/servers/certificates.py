@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ombdriver.bench.engine import HOST, TlsFiles
+from ombdriver.bench.servers.engine import HOST, TlsFiles
 
 
 def make_certificates(folder: Path) -> TlsFiles:

@@ -5,9 +5,9 @@ Ports and directories are not here: `bench.engine` writes those for every privat
 
 from collections.abc import Sequence
 
-from ombdriver.bench.ask import Login
-from ombdriver.bench.engine import HOST, ServerConfig
+from ombdriver.bench.servers.engine import HOST, ServerConfig
 from ombdriver.bench.servers.options import each, unquoted
+from ombdriver.bench.servers.resp_client import Login
 from ombdriver.bench.servers.topology import MASTER_NAME, Place, ServerPlan
 
 DOWN_AFTER_MS = 1000

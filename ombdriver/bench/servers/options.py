@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 
-from ombdriver.bench.engine import SECRET_KEYS
+from ombdriver.bench.servers.engine import SECRET_KEYS
 
 Options = Mapping[str, str | Sequence[str]]
 

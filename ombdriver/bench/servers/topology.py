@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
-from ombdriver.bench.engine import HOST
+from ombdriver.bench.servers.engine import HOST
 from ombdriver.bench.servers.options import option_faults
 
 Topology = Literal["standalone", "replicated", "sentinel", "cluster"]

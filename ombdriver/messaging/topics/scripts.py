@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ombdriver.messaging import scripts
-from ombdriver.messaging.resp import Argument
-from ombdriver.messaging.topics.member import Member
+from ombdriver.messaging.streams import scripts
+from ombdriver.messaging.topics.consumer.group import Member
+from ombdriver.messaging.transport.connection import Argument
 
 
 class Script(scripts.Script):

@@ -9,7 +9,7 @@ import redis.asyncio
 from proxy import CHUNK, Link, Proxy
 
 from ombdriver import MQClient, Producer, RecordMetadata
-from ombdriver.messaging.topics.settings import ProducerOptions
+from ombdriver.messaging.topics.producer.config import ProducerOptions
 
 
 class LosingProxy(Proxy):

@@ -6,8 +6,7 @@ from typing import Any
 import redis.asyncio
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.member import Counts, Member
-from ombdriver.messaging.topics.partition import Partition
+from ombdriver.messaging.topics.consumer.group import Counts, Member, Partition
 
 STREAM = b"{t:0}"
 PARTITION = Partition(0, "{t:0}")

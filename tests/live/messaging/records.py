@@ -6,7 +6,7 @@ from typing import Any
 import redis.asyncio
 
 from ombdriver import Topic
-from ombdriver.messaging.topics.consumer import Consumer
+from ombdriver.messaging.topics.consumer.consumer import Consumer
 from ombdriver.messaging.topics.record import fields_of
 
 TOPIC = Topic("t", 3)

@@ -8,7 +8,7 @@ from pathlib import Path
 import redis.asyncio
 from topologies import free_port, until
 
-from ombdriver.bench.engine import HOST, find_binary
+from ombdriver.bench.servers.engine import HOST, find_binary
 
 
 class Restarting:

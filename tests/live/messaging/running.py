@@ -9,9 +9,9 @@ import redis.asyncio
 from pending import STREAM, holds
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.message import Message
-from ombdriver.messaging.topics.retry import RetryPolicy
-from ombdriver.messaging.topics.runner import Runner
+from ombdriver.messaging.topics.consumer.message import Message
+from ombdriver.messaging.topics.runner.retry import RetryPolicy
+from ombdriver.messaging.topics.runner.runner import Runner
 
 AT_ONCE = RetryPolicy(max_deliveries=3, backoff=lambda _: 0)
 Handle = Callable[[Message[bytes]], Awaitable[object]]

@@ -8,11 +8,10 @@ import pytest
 import uvloop
 from redis.exceptions import ResponseError
 
-from ombdriver.messaging.address import open_client
-from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.connector import connector
 from ombdriver.messaging.errors import NotSentError, OutcomeUnknownError
-from ombdriver.messaging.resp import pack
+from ombdriver.messaging.transport.channel import Channel
+from ombdriver.messaging.transport.connection import pack
+from ombdriver.messaging.transport.factory import connector, open_client
 
 CALLERS, CALLS = 500, 20
 Open = Callable[[int], Channel]

@@ -17,13 +17,12 @@ import redis.asyncio
 import uvloop
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-from ombdriver.bench.engine import TlsFiles
-from ombdriver.bench.server import PrivateServer
-from ombdriver.messaging.address import open_client
-from ombdriver.messaging.channel import Channel
-from ombdriver.messaging.connector import connector
+from ombdriver.bench.servers.engine import TlsFiles
+from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.messaging.errors import ConnectionLost
-from ombdriver.messaging.takeover import take_over
+from ombdriver.messaging.transport.channel import Channel
+from ombdriver.messaging.transport.connection import take_over
+from ombdriver.messaging.transport.factory import connector, open_client
 
 both_loops = pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 Run = Callable[[Coroutine[Any, Any, None]], None]

@@ -9,9 +9,9 @@ from sending import Sending
 from topologies import Cluster
 
 from ombdriver import GroupConsumer, GroupManager, MQConsumer, MQProducer
-from ombdriver.messaging.address import open_client
-from ombdriver.messaging.cluster import open_channels
-from ombdriver.messaging.resp import pack
+from ombdriver.messaging.transport.cluster import open_channels
+from ombdriver.messaging.transport.connection import pack
+from ombdriver.messaging.transport.factory import open_client
 
 KEY = "moving"
 SLOT = key_slot(KEY.encode())

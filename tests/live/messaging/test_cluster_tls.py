@@ -8,8 +8,8 @@ import redis.asyncio
 from topologies import free_port, until
 
 from ombdriver import AioRedisMQException, GroupManager, MQProducer, RedisPool, Topic
-from ombdriver.bench.engine import TlsFiles
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.servers.engine import TlsFiles
+from ombdriver.bench.servers.private_server import PrivateServer
 
 PASSWORD = "p@ss/w,rd"
 MAY = "+xadd +xlen +xgroup +xreadgroup +xack +xinfo +cluster|slots +ping +asking +client|unblock +client|id"

@@ -8,8 +8,7 @@ import redis.asyncio
 from pending import GROUP, PARTITION, STREAM, deliver, holds, member
 
 from ombdriver import AioRedisMQValueError, MQClient
-from ombdriver.messaging.topics.burial import DeadLetterPolicy, bury
-from ombdriver.messaging.topics.dead_letters import DeadLetters
+from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, DeadLetters, bury
 
 DLQ = b"{t:0}:dlq"
 KEEP = DeadLetterPolicy()

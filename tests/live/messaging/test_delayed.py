@@ -8,7 +8,7 @@ from topologies import Cluster, until
 
 from ombdriver import AioRedisMQValueError, MQClient, Topic
 from ombdriver.messaging.topics.codec import JsonCodec
-from ombdriver.messaging.topics.delayed import DelayedMessages
+from ombdriver.messaging.topics.recovery.delayed import DelayedMessages
 
 TOPIC = Topic("t", 4)
 

@@ -12,7 +12,7 @@ from running import met, running, send, settled
 from topologies import until
 
 from ombdriver import JsonCodec, Message, MQClient, RunnerStatistics, Topic
-from ombdriver.messaging.topics.runner_settings import RunnerOptions
+from ombdriver.messaging.topics.runner.config import RunnerOptions
 
 PAGE = (LIBRARY / "process.md").read_text(encoding="utf-8")
 EXAMPLES = examples_of(LIBRARY / "process.md")

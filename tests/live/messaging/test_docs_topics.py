@@ -9,13 +9,7 @@ import pytest
 from printed import LIBRARY, examples_of, run
 from topologies import Cluster, sentinel
 
-from ombdriver import (
-    ConnectionStatistics,
-    ConsumerStatistics,
-    ProducerStatistics,
-    RunnerStatistics,
-    TrimStatistics,
-)
+from ombdriver import ConnectionStatistics, ConsumerStatistics, ProducerStatistics, RunnerStatistics, TrimStatistics
 
 PAGES = {name: examples_of(LIBRARY / f"{name}.md") for name in ("partition", "cluster", "operate")}
 PLAIN = [

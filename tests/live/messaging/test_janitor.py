@@ -7,9 +7,8 @@ import redis.asyncio
 from pending import GROUP, PARTITION, STREAM, abandon, deliver, holds, member
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.janitor import remove_dead
-from ombdriver.messaging.topics.leases import Claimed
-from ombdriver.messaging.topics.reclaiming import Reclaimer
+from ombdriver.messaging.topics.consumer.leases import Claimed
+from ombdriver.messaging.topics.recovery.reclaim import Reclaimer, remove_dead
 
 
 @pytest.fixture

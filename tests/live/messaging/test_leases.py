@@ -7,9 +7,9 @@ import redis.asyncio
 from pending import GROUP, PARTITION, STREAM, abandon, deliver, holds, idle_ms, member
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.leases import begin, renew, renew_all
-from ombdriver.messaging.topics.own import AT_ONCE
-from ombdriver.messaging.topics.partition import Partition
+from ombdriver.messaging.topics.consumer.group import Partition
+from ombdriver.messaging.topics.consumer.leases import begin, renew, renew_all
+from ombdriver.messaging.topics.consumer.pending import AT_ONCE
 
 
 @pytest.fixture

@@ -7,13 +7,8 @@ import pytest
 import redis.asyncio
 from losing import outcomes_of, through_proxy, values
 
-from ombdriver import (
-    MQClient,
-    OutcomeUnknownError,
-    ProducerStatistics,
-    RecordMetadata,
-)
-from ombdriver.bench.server import PrivateServer
+from ombdriver import MQClient, OutcomeUnknownError, ProducerStatistics, RecordMetadata
+from ombdriver.bench.servers.private_server import PrivateServer
 
 Raw = redis.asyncio.Redis
 POLICIES = ("raise", "resend", "idempotent")

@@ -8,7 +8,7 @@ import redis.asyncio
 from losing import LosingProxy, held, through_proxy, values
 
 from ombdriver import BufferFullError, MQClient, NotSentError, OutcomeUnknownError
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.servers.private_server import PrivateServer
 
 Raw = redis.asyncio.Redis
 

@@ -9,7 +9,7 @@ from redis.exceptions import AuthenticationError, OutOfMemoryError, ResponseErro
 from topologies import free_port
 
 from ombdriver import MQClient, OutcomeUnknownError, RecordMetadata, Topic
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.servers.private_server import PrivateServer
 
 Raw = redis.asyncio.Redis
 POLICIES = ("raise", "resend", "idempotent")

@@ -10,10 +10,10 @@ from pending import GROUP, PARTITION, STREAM, abandon, deliver, holds, member
 from topologies import until
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics import postponing
-from ombdriver.messaging.topics.leases import Claimed
-from ombdriver.messaging.topics.member import Member
-from ombdriver.messaging.topics.reclaiming import Reclaimer
+from ombdriver.messaging.topics.consumer.group import Member
+from ombdriver.messaging.topics.consumer.leases import Claimed
+from ombdriver.messaging.topics.recovery import delayed
+from ombdriver.messaging.topics.recovery.reclaim import Reclaimer
 
 
 @pytest.fixture
@@ -172,17 +172,17 @@ async def test_a_postponed_entry_is_nobodys_until_it_is_due(client: MQClient, ra
     """Even past the visibility time-out: sweeps set it aside anew. Then it comes once, its count as it was."""
     (entry,) = await deliver(raw, 1, "me")
     me = member(client, "me")
-    assert await postponing.postpone(me, PARTITION, entry, 3_600_000)
+    assert await delayed.postpone(me, PARTITION, entry, 3_600_000)
     await abandon(raw, [entry], "postponed")
     taken: list[Claimed] = []
 
     await reclaimer(me, taken).sweep([PARTITION])
 
-    assert (taken, await postponing.take_due(me, PARTITION)) == ([], [])
+    assert (taken, await delayed.take_due(me, PARTITION)) == ([], [])
     assert await holds(raw) == {entry: ("postponed", 1)}
     await raw.zadd(b"{t:0}:delayed:g", {entry: 1})
-    assert await postponing.take_due(me, PARTITION) == [Claimed(entry, 1, [b"value", b"0"])]
-    assert await postponing.take_due(me, PARTITION) == []
+    assert await delayed.take_due(me, PARTITION) == [Claimed(entry, 1, [b"value", b"0"])]
+    assert await delayed.take_due(me, PARTITION) == []
     assert await holds(raw) == {entry: ("me", 1)}
 
 
@@ -192,8 +192,8 @@ async def test_only_what_is_ours_can_be_postponed(client: MQClient, raw: redis.a
     me = member(client, "me")
     await raw.xclaim(STREAM, GROUP, "other", 0, [claimed])
 
-    assert not await postponing.postpone(me, PARTITION, claimed, 0)
-    assert await postponing.postpone(me, PARTITION, trimmed, 0)
+    assert not await delayed.postpone(me, PARTITION, claimed, 0)
+    assert await delayed.postpone(me, PARTITION, trimmed, 0)
     await raw.xdel(STREAM, trimmed)
-    assert await postponing.take_due(me, PARTITION) == []
+    assert await delayed.take_due(me, PARTITION) == []
     assert await holds(raw) == {claimed: ("other", 2)}

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ombdriver import MQClient
-from ombdriver.messaging import cutting
+from ombdriver.messaging.streams import trimmer
 
 STREAM = "s"
 LAST = 12
@@ -72,7 +72,7 @@ async def cut_as_expected(url: str, groups: list[Reads], bound: int | None, *, m
     async with MQClient(redis_url=url) as client:
         raw = redis.asyncio.Redis.from_url(url, protocol=2)
         await lay_out(raw, groups)
-        done = await cutting.cut(
+        done = await trimmer.cut(
             client._channels(),
             STREAM.encode(),
             approximate=False,

@@ -12,9 +12,9 @@ from running import holds_are, met, running, send, settled
 from topologies import until
 
 from ombdriver import AioRedisMQException, AioRedisMQValueError, ClosedError, MQClient
-from ombdriver.messaging.topics.message import Message
-from ombdriver.messaging.topics.retry import RetryPolicy
-from ombdriver.messaging.topics.runner import Runner
+from ombdriver.messaging.topics.consumer.message import Message
+from ombdriver.messaging.topics.runner.retry import RetryPolicy
+from ombdriver.messaging.topics.runner.runner import Runner
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from topologies import until
 
 from ombdriver import MQClient, RetryPolicy, Runner
 from ombdriver.messaging.errors import RedisError
-from ombdriver.messaging.topics.message import Message
+from ombdriver.messaging.topics.consumer.message import Message
 
 Cut = Callable[[], Awaitable[None]]
 VISIBILITY_MS = 700

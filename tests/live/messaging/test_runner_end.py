@@ -16,8 +16,8 @@ from running import met, running, send, settled
 from topologies import until
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.message import Message
-from ombdriver.messaging.topics.retry import RetryPolicy
+from ombdriver.messaging.topics.consumer.message import Message
+from ombdriver.messaging.topics.runner.retry import RetryPolicy
 
 WORKER = Path(__file__).parent / "programs" / "worker.py"
 

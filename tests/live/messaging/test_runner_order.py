@@ -12,8 +12,8 @@ from running import holds_are, met, running, send, settled
 from topologies import until
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.message import Message
-from ombdriver.messaging.topics.retry import RetryPolicy
+from ombdriver.messaging.topics.consumer.message import Message
+from ombdriver.messaging.topics.runner.retry import RetryPolicy
 
 
 @pytest.fixture

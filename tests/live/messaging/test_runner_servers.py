@@ -13,8 +13,8 @@ from sending import Sending
 from topologies import Cluster, cluster, sentinel, until
 
 from ombdriver import MQClient, MQProducer, Runner, Topic
-from ombdriver.messaging.topics.message import Message
-from ombdriver.messaging.topics.retry import RetryPolicy
+from ombdriver.messaging.topics.consumer.message import Message
+from ombdriver.messaging.topics.runner.retry import RetryPolicy
 
 Cut = Callable[[], Awaitable[None]]
 

@@ -11,7 +11,7 @@ from proxy import ReadLosingProxy
 from records import TOPIC, pending, store
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.message import Message
+from ombdriver.messaging.topics.consumer.message import Message
 
 STEPS = 60
 

@@ -18,8 +18,8 @@ from records import TOPIC, pending, store, take
 from restarting import restarting
 
 from ombdriver import MQClient, NotSentError
-from ombdriver.messaging.topics import session
-from ombdriver.messaging.topics.consumer import Consumer
+from ombdriver.messaging.topics.consumer import session
+from ombdriver.messaging.topics.consumer.consumer import Consumer
 
 Waits = Callable[[int], Awaitable[None]]
 PROGRAM = Path(__file__).parent / "programs" / "consume_and_hang.py"

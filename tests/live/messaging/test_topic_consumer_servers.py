@@ -8,7 +8,7 @@ from sending import Sending
 from topologies import Cluster, cluster, sentinel, until
 
 from ombdriver import MQClient, MQProducer, Topic
-from ombdriver.messaging.topics import session
+from ombdriver.messaging.topics.consumer import session
 
 TOPIC = Topic("t", 6)
 

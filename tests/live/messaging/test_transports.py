@@ -9,8 +9,8 @@ import redis.asyncio
 import uvloop
 
 from ombdriver import GroupManager, MQProducer
-from ombdriver.bench.engine import TlsFiles
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.servers.engine import TlsFiles
+from ombdriver.bench.servers.private_server import PrivateServer
 
 
 async def round_trip(url: str, **options: Any) -> None:

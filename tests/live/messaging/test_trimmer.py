@@ -18,7 +18,7 @@ from ombdriver import (
     MQProducer,
     Topic,
 )
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.servers.private_server import PrivateServer
 
 Cut = Callable[[], Awaitable[None]]
 
@@ -101,7 +101,7 @@ async def test_a_bound_cuts_what_only_dead_groups_need_and_tells(
     server_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Counted per stream, told with the names; a live group is not cut into, however far behind."""
-    caplog.set_level(logging.WARNING, "ombdriver.messaging.trimmer")
+    caplog.set_level(logging.WARNING, "ombdriver.messaging.streams.trimmer")
     async with (
         MQProducer("s", redis_url=server_url) as producer,
         GroupManager("s", redis_url=server_url) as manager,

@@ -10,8 +10,8 @@ from pending import GROUP, PARTITION, STREAM, deliver, member
 from topologies import Cluster
 
 from ombdriver import AcknowledgedTrimmer, MQClient
-from ombdriver.messaging.connection import Channels
-from ombdriver.messaging.topics.burial import DeadLetterPolicy, bury
+from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, bury
+from ombdriver.messaging.transport.standalone import Channels
 
 Act = Callable[[], Awaitable[object]]
 

@@ -8,8 +8,8 @@ from running import met
 from topologies import Cluster, until
 
 from ombdriver import MQClient, MQProducer
-from ombdriver.messaging.topics import upkeep
-from ombdriver.messaging.topics.consumer import Consumer
+from ombdriver.messaging.topics.consumer import session as upkeep
+from ombdriver.messaging.topics.consumer.consumer import Consumer
 
 SOON_MS = 400
 """A visibility time-out that a test can wait for."""

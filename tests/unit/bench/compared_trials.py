@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ombdriver.bench.compare.metrics import RATES, overall
-from ombdriver.bench.compare.trial import Trial
-from ombdriver.bench.result_parts import Standing
+from ombdriver.bench.results.compare.metrics import RATES, overall
+from ombdriver.bench.results.compare.trial import Trial
+from ombdriver.bench.results.result import Standing
 
 SCALES = {"publish": 0.061, "endToEnd": 0.18, "publishResponse": 0.095, "endToEndResponse": 0.212}
 """The median of each latency in ms."""

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from sample_result import SPEC
 
-from ombdriver.bench.intervals import merged
-from ombdriver.bench.measurements import (
+from ombdriver.bench.metrics.histogram import Histogram
+from ombdriver.bench.metrics.phase_view import merged, quantile_points, summarise
+from ombdriver.bench.metrics.summary import (
     FAMILIES,
     GROUP_FAMILIES,
     Distribution,
@@ -16,10 +17,8 @@ from ombdriver.bench.measurements import (
     SubscriptionMeasurements,
     Totals,
 )
-from ombdriver.bench.outcome import build_result
-from ombdriver.bench.recorder import Histogram
-from ombdriver.bench.result import Result
-from ombdriver.bench.window import quantile_points, summarise
+from ombdriver.bench.results.build import build_result
+from ombdriver.bench.results.result import Result
 
 US = 1_000
 PER_INTERVAL = 100

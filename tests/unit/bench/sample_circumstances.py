@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ombdriver.bench.assessment import Circumstances
+from ombdriver.bench.verdict.assess import Circumstances
 
 SECOND = 10**9
 

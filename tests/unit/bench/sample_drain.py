@@ -2,12 +2,7 @@
 
 from sample_result import figures
 
-from ombdriver.bench.measurements import (
-    GROUP_FAMILIES,
-    BacklogDelivery,
-    BacklogMeasurements,
-    DrainMeasurements,
-)
+from ombdriver.bench.metrics.summary import GROUP_FAMILIES, BacklogDelivery, BacklogMeasurements, DrainMeasurements
 
 SECOND = 10**9
 MS = 10**6

@@ -7,10 +7,10 @@ from typing import Any
 
 from recorded_result import recorded
 
-from ombdriver.bench.gathering import Gathered
-from ombdriver.bench.judgement import Caveat, NotJudged, Reason, Verdict
-from ombdriver.bench.result import Result
-from ombdriver.bench.thresholds import Check
+from ombdriver.bench.results.result import Result
+from ombdriver.bench.results.store import Gathered
+from ombdriver.bench.spec.thresholds import Check
+from ombdriver.bench.verdict.model import Caveat, NotJudged, Reason, Verdict
 
 SCRIPT = "<script>window.hacked = 1</script>"
 IMAGE = "<img src=x onerror='window.hacked = 1'>"

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from ombdriver.bench.measurements import (
+from ombdriver.bench.metrics.summary import (
     FAMILIES,
     GROUP_FAMILIES,
     Distribution,
@@ -13,8 +13,8 @@ from ombdriver.bench.measurements import (
     SubscriptionMeasurements,
     Totals,
 )
-from ombdriver.bench.outcome import build_result
-from ombdriver.bench.result import Result
+from ombdriver.bench.results.build import build_result
+from ombdriver.bench.results.result import Result
 
 SPEC: dict[str, Any] = {
     "name": "1kb-3groups",

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ombdriver.bench.figures import Book, Figures
-from ombdriver.bench.payload import STAMP, STAMP_DTYPE, KeySource, PayloadPool, PayloadSpec
-from ombdriver.bench.publisher import Publisher
-from ombdriver.bench.schedule import Schedule
-from ombdriver.bench.sender import Sender
-from ombdriver.bench.targets import Phase
+from ombdriver.bench.load.message import STAMP, STAMP_DTYPE, KeySource, PayloadPool, PayloadSpec
+from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.load.schedule import Schedule
+from ombdriver.bench.metrics.recorder import Book, Figures
+from ombdriver.bench.worker.publisher import Publisher, Sender
 
 RUN = 77
 START = 10**9

@@ -14,7 +14,7 @@ from redis.asyncio.connection import AbstractConnection, Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from ombdriver.messaging.channel import Channel
+from ombdriver.messaging.transport.channel import Channel
 
 
 async def turns(count: int = 3) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 
 import hiredis
 
-from ombdriver.messaging.block import Sink
 from ombdriver.messaging.errors import NotSentError, OutcomeUnknownError
-from ombdriver.messaging.resp import ReplyError, server_error
+from ombdriver.messaging.transport.connection import ReplyError, Sink, server_error
 
 FAULTS = ("moved", "loading", "exec", "unsent", "lost before", "lost after", "no connection", "no room", "no script")
 """What can happen to a batch; None is that it is carried out."""

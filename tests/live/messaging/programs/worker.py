@@ -12,9 +12,9 @@ import sys
 import redis.asyncio
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.burial import DeadLetterPolicy
-from ombdriver.messaging.topics.message import Message
-from ombdriver.messaging.topics.retry import RetryPolicy
+from ombdriver.messaging.topics.consumer.message import Message
+from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy
+from ombdriver.messaging.topics.runner.retry import RetryPolicy
 
 
 async def main(url: str, concurrency: int, visibility_ms: int, drain_s: float) -> None:

@@ -1,0 +1,349 @@
+"""Reads streams as one member of a group, by batch.
+
+One XREADGROUP covers all streams of the consumer, on a connection of its own, since it blocks; acknowledgements go over
+a connection that carries no bulk. After a lost connection the consumer first reads what is already
+pending for it, since the reply may have been lost on its way.
+
+A full batch means that more is waiting, so the next read is sent before the batch is handed over.
+
+Acknowledges what consumers were given: which commands that takes, and sending them until they are answered.
+
+Knows channels and entry ids; nothing of reads.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from ombdriver.bench.drivers.api import Batch, OnAcknowledged
+from ombdriver.errors import DriverError
+from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError
+from ombdriver.messaging.streams.readers import look_at
+from ombdriver.messaging.transport.channel import Channel
+from ombdriver.messaging.transport.connection import pack
+from ombdriver.messaging.transport.standalone import Channels
+
+CLOSE_TIMEOUT_S = 2.0
+"""How long the last acknowledgements may take."""
+AGAIN_S = 0.005
+"""After a loss, or when a stream has moved, it is looked for where it is so many seconds later."""
+
+Words = tuple[bytes | str | int, ...]
+Commands = Callable[[bytes, Sequence[bytes]], list[Words]]
+"""The commands that acknowledge some entries of a stream. Each may be carried out twice without harm."""
+
+
+def commands_of(ack: str, group: str, groups: int) -> Commands | None:
+    """How `ack` is done for a group; None when there is nothing to do.
+
+    Args:
+        ack: `batch`, `each`, `none` or `delete`.
+        group: the group's name.
+        groups: how many there are on a stream: an entry is deleted when all of them have acknowledged it, which with
+            more than one only XACKDEL can tell (Redis 8.2).
+    """
+    if ack == "none":
+        return None
+    if ack == "each":
+        return lambda key, ids: [("XACK", key, group, one) for one in ids]
+    if ack == "delete" and groups > 1:
+        return lambda key, ids: [("XACKDEL", key, group, "ACKED", "IDS", len(ids), *ids)]
+    if ack == "delete":
+        return lambda key, ids: [("XACK", key, group, *ids), ("XDEL", key, *ids)]
+    return lambda key, ids: [("XACK", key, group, *ids)]
+
+
+class _Sent:
+    """Commands on one stream, joined; how many of them have no answer yet, and whether one was refused."""
+
+    __slots__ = ("count", "data", "done", "failed", "key", "left")
+
+    def __init__(self, key: bytes, words: list[Words], done: OnAcknowledged) -> None:
+        self.key, self.data, self.done = key, b"".join([pack(each) for each in words]), done
+        self.count = self.left = len(words)
+        self.failed = 0
+
+
+class Acknowledger:
+    """Sends acknowledgements; each is sent again when the connection is lost, since twice is as good as once.
+
+    Args:
+        channels: carry the acknowledgements of all consumers of a process.
+        statistics: counts `failedAcknowledgements`: commands that the server refused or did not answer.
+    """
+
+    def __init__(self, channels: Channels, statistics: Counter[str]) -> None:
+        self._channels, self.statistics = channels, statistics
+        self._unanswered: dict[int, _Sent] = {}
+        self._number = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def send(self, key: bytes, words: list[Words], done: OnAcknowledged) -> None:
+        """Sends commands on the stream `key`; `done` is called when the server has carried out all of them."""
+        self._number += 1
+        self._unanswered[self._number] = _Sent(key, words, done)
+        self._idle.clear()
+        self._put(self._number)
+
+    def _put(self, number: int) -> None:
+        sent = self._unanswered.get(number)
+        if sent is None:
+            return
+        try:
+            channel: Channel = self._channels.control_for(sent.key)
+            if channel.room() > 0:
+                channel.send_block(sent.data, sent.count, self._on_reply, number, 0)
+            else:
+                channel.when_room(lambda: self._put(number))
+        except (ClosedError, NotSentError):  # the driver was closed; or nobody has the stream, for the moment
+            self._put_later(number)
+
+    def _put_later(self, number: int) -> None:
+        if not self._channels.is_closed:
+            asyncio.get_running_loop().call_later(AGAIN_S, self._put, number)
+
+    def _on_reply(
+        self, number: int, _first: int, count: int, error: Exception | None, time_ns: int, _last: Any
+    ) -> None:
+        sent = self._unanswered.get(number)
+        if sent is None:  # nobody waits for it any longer
+            return
+        sent.left -= count
+        if error is not None and (isinstance(error, ConnectionLost) or self._channels.redirect(error)):
+            sent.failed = -1
+        elif error is not None and sent.failed >= 0:
+            sent.failed += count
+        if sent.left:
+            return
+        if sent.failed < 0:  # all of it once more
+            sent.left, sent.failed = sent.count, 0
+            self._put_later(number)
+            return
+        del self._unanswered[number]
+        if sent.failed:
+            self.statistics["failedAcknowledgements"] += sent.failed
+        else:
+            sent.done(time_ns)
+        if not self._unanswered:
+            self._idle.set()
+
+    async def flush(self) -> None:
+        """Waits until all have been answered, or for `CLOSE_TIMEOUT_S`; what is left then counts as failed."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), CLOSE_TIMEOUT_S)
+        except TimeoutError:
+            self.statistics["failedAcknowledgements"] += sum(sent.left for sent in self._unanswered.values())
+            self._unanswered.clear()
+            self._idle.set()
+
+
+"""When a stream has moved, it is read where it is now so many seconds later."""
+GUARD_S = 5.0
+"""How much longer than BLOCK a reply may take before the peer is taken for gone."""
+
+
+class Connected(Protocol):
+    """What reads go through: a channel, or what finds one each time."""
+
+    def submit(self, data: bytes, *, convert: Any = None, guard_s: float | None = None) -> Awaitable[Any]:
+        """See `Channel.submit`."""
+        ...
+
+    async def ready(self) -> object:
+        """See `Channel.ready`."""
+        ...
+
+    async def aclose(self) -> None:
+        """See `Channel.aclose`."""
+        ...
+
+
+Receipt = list[tuple[bytes, list[bytes]]]
+"""The stream and the entry ids of each part of a batch."""
+
+
+class StreamConsumer:
+    """A member of a group over some streams (`driver.DriverConsumer`).
+
+    Args:
+        channels: are told when a stream has moved.
+        channel: what reads go through: a connection of its own, if they block.
+        acknowledger: sends the acknowledgements.
+        commands: those of an acknowledgement; None to read with NOACK.
+        keys: the streams.
+        group: the group's name, the same on every stream.
+        name: the consumer's name.
+        count: entries per stream that one read may bring.
+        block_ms: how long a read waits for the first of them; None not to wait.
+    """
+
+    def __init__(
+        self,
+        channels: Channels,
+        channel: Connected,
+        acknowledger: Acknowledger,
+        commands: Commands | None,
+        keys: Sequence[bytes],
+        group: str,
+        name: str,
+        count: int,
+        block_ms: int | None,
+    ) -> None:
+        self._channels, self._channel = channels, channel
+        self._acknowledger, self._commands = acknowledger, commands
+        self._keys, self._group = tuple(keys), group
+        self._head: tuple[str | int, ...] = ("XREADGROUP", "GROUP", group, name, "COUNT", count)
+        self._count, self._guard_s = count, (block_ms or 0) / 1000 + GUARD_S
+        self._ahead: asyncio.Future[Batch | None] | None = None
+        noack = ("NOACK",) if commands is None else ()
+        new = (">" for _ in self._keys)
+        block = () if block_ms is None else ("BLOCK", block_ms)
+        self._read = pack((*self._head, *block, *noack, "STREAMS", *self._keys, *new))
+        self._replay: dict[bytes, bytes] | None = None
+        self._last: dict[bytes, bytes] = {}
+        self._statistics = acknowledger.statistics
+
+    def __repr__(self) -> str:
+        return f"<StreamConsumer {self._group} on {len(self._keys)} streams, {self._channel}>"
+
+    async def ready(self) -> None:
+        """Connects."""
+        await self._channel.ready()
+
+    async def receive(self) -> Batch | None:
+        """See `driver.DriverConsumer.receive`."""
+        try:
+            if self._replay is not None:
+                return await self._receive_pending(self._replay)
+            ahead, self._ahead = self._ahead, None
+            batch: Batch | None = await (ahead or self._send_read())
+        except ClosedError as error:
+            raise DriverError("the consumer was closed") from error
+        except ConnectionLost as error:
+            self._channels.redirect(error)
+            # With NOACK nothing is pending: what was in a lost reply is lost.
+            self._replay = None if self._commands is None else dict.fromkeys(self._keys, b"0")
+            return None
+        except Exception as error:
+            if self._channels.redirect(error):  # the stream is elsewhere now; nothing was read
+                await asyncio.sleep(AGAIN_S)
+                return None
+            gone = "; its stream was deleted, or the server was emptied" if "NOGROUP" in str(error) else ""
+            raise DriverError(f"group {self._group} can't be read: {error}{gone}") from error
+        if batch is not None and len(batch.payloads) >= self._count:
+            # There is more: the server gets it ready while this batch is worked on. Not below that, since a read that
+            # already waits brings each message by itself, and being woken for one costs as much as forty in a batch.
+            with contextlib.suppress(ClosedError):  # closed meanwhile: this batch is the last
+                self._ahead = self._send_read()
+                self._ahead.add_done_callback(look_at)  # it may be closed before anybody asks for the next one
+        return self._noted(batch)
+
+    def _send_read(self) -> asyncio.Future[Batch | None]:
+        return asyncio.ensure_future(self._channel.submit(self._read, convert=to_batch, guard_s=self._guard_s))
+
+    async def _receive_pending(self, after: dict[bytes, bytes]) -> Batch | None:
+        """What is pending for this consumer already, from where the last such read ended.
+
+        Only what the lost reply held is handed over: the rest was before, and is acknowledged when the harness says so.
+        """
+        words: tuple[bytes | str | int, ...] = (*self._head, "STREAMS", *after, *after.values())
+        reply: Any = await self._channel.submit(pack(words), guard_s=GUARD_S)
+        self._replay = {key: entries[-1][0] for key, entries in reply or () if entries} or None
+        missed = []
+        for key, entries in reply or ():
+            last = id_order(self._last.get(key, b"0-0"))
+            known = [entry_id for entry_id, _ in entries if id_order(entry_id) <= last]
+            self._statistics["passedOver"] += len(known)
+            if len(known) < len(entries):
+                missed.append([key, entries[len(known) :]])  # ids rise
+        return self._noted(to_batch(missed))
+
+    def _noted(self, batch: Batch | None) -> Batch | None:
+        """Remembers how far each stream has been handed over, and marks what is not beyond that."""
+        if batch is None:
+            return None
+        receipt: Any = batch.receipt
+        at = 0
+        for key, ids in receipt:
+            if not ids:
+                continue
+            last = self._last.get(key)
+            if last is None or is_after(ids[0], last):  # ids rise
+                self._last[key] = ids[-1]
+            else:
+                # The group was set back, or the entry was claimed: it is not new, however it came.
+                reached = id_order(last)
+                again = (at + n for n, each in enumerate(ids) if id_order(each) <= reached)
+                batch.again = [*batch.again, *(place for place in again if place < len(batch.payloads))]
+                if id_order(ids[-1]) > reached:
+                    self._last[key] = ids[-1]
+            at += len(ids)
+        return batch
+
+    def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
+        """See `driver.DriverConsumer.acknowledge`."""
+        if self._commands is None:
+            return
+        receipt: Any = batch.receipt
+        parts = [part for part in receipt if part[1]]
+        told = done if len(parts) == 1 else _last_of(len(parts), done)
+        for key, ids in parts:
+            self._acknowledger.send(key, self._commands(key, ids), told)
+
+    async def aclose(self) -> None:
+        """See `driver.DriverConsumer.aclose`; the read under way is given up with its connection."""
+        self._ahead = None
+        await self._acknowledger.flush()
+        await self._channel.aclose()
+
+
+def to_batch(reply: Any) -> Batch | None:
+    """The reply of XREADGROUP, just parsed, as a batch; None when it is empty.
+
+    A pending entry that was deleted has no fields: it has no payload, and is acknowledged after the others.
+    """
+    arrival_ns = time.monotonic_ns()
+    if not reply:
+        return None
+    payloads: list[bytes] = []
+    receipt: Receipt = []
+    gone: Receipt = []
+    for key, entries in reply:
+        try:
+            payloads += [fields[1] for _, fields in entries]
+        except (TypeError, IndexError):
+            gone.append((key, [entry_id for entry_id, fields in entries if not fields]))
+            entries = [entry for entry in entries if entry[1]]
+            payloads += [fields[1] for _, fields in entries]
+        receipt.append((key, [entry_id for entry_id, _ in entries]))
+    return Batch(payloads, arrival_ns, receipt + gone)
+
+
+def _last_of(count: int, done: OnAcknowledged) -> OnAcknowledged:
+    """Calls `done` when it has been called itself so often."""
+    left = count
+
+    def one(time_ns: int) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            done(time_ns)
+
+    return one
+
+
+def is_after(one: bytes, other: bytes) -> bool:
+    """Whether entry `one` comes after `other`; ids of one shape, as they nearly always are, compare as text."""
+    if len(one) == len(other) and one.find(b"-") == other.find(b"-"):
+        return one > other
+    return id_order(one) > id_order(other)
+
+
+def id_order(entry_id: bytes) -> tuple[int, int]:
+    """What entry ids are ordered by: milliseconds, then sequence."""
+    milliseconds, _, sequence = entry_id.partition(b"-")
+    return int(milliseconds), int(sequence or 0)

@@ -1,0 +1,294 @@
+"""The driver `redis-streams`: topics on Redis or Valkey, each partition a stream of its own, on our messaging library.
+
+On one server, behind Sentinel, or on a cluster. Knows the library and the seam, no workload or plan. A process has one
+connection to each node for all it sends, one for acknowledgements and small commands, and one for each blocking read,
+since that holds its connection up; the parent's has more to observe the server, so that a look neither waits for
+messages nor holds them up.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from ombdriver.bench.drivers.api import DriverConsumer, DriverProducer, OnReplies, TopicSpec
+from ombdriver.bench.drivers.redis_streams import runs
+from ombdriver.bench.drivers.redis_streams.consumer import Acknowledger
+from ombdriver.bench.drivers.redis_streams.inspector import StreamInspector, backlog, observe
+from ombdriver.bench.drivers.redis_streams.options import StreamOptions
+from ombdriver.bench.drivers.redis_streams.producer import Cut, ReplicatedProducer, StreamProducer
+from ombdriver.bench.drivers.redis_streams.readers import Reading, make_consumer
+from ombdriver.bench.drivers.redis_streams.runs import Made
+from ombdriver.bench.drivers.redis_streams.server import (
+    address,
+    ask,
+    border,
+    check_version,
+    count_of,
+    facts,
+    has_command,
+    settings,
+)
+from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
+from ombdriver.bench.drivers.sample import Look, Stream
+from ombdriver.errors import DriverError, ServerError
+from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
+from ombdriver.messaging.transport.cluster import open_channels
+from ombdriver.messaging.transport.connection import pack
+from ombdriver.messaging.transport.factory import open_client
+from ombdriver.messaging.transport.retry import Backoff
+from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.secrets import redact_url
+
+RECONNECT = Backoff(cap_s=0.25)
+"""Close together: how long a server is away is to be measured, not how long we wait between attempts."""
+DEAD_AFTER_S = 10.0
+"""A consumer that has asked for nothing so long after its BLOCK keeps nothing from being trimmed past a bound."""
+DELETE_TIMEOUT_S = 30.0
+"""How long deleting everything may take."""
+
+
+class RedisStreamsDriver:
+    """One process's connections to a server or a cluster (`driver.Driver`); made by `open_driver`.
+
+    Args:
+        options: what it is to do.
+
+    Attributes:
+        server: the URL without its password, for messages.
+    """
+
+    def __init__(self, options: StreamOptions) -> None:
+        self._options = options
+        self.server = redact_url(options.url)
+        self._channels = self._open()
+        self._sending: list[Channels] = [self._channels]
+        self._producers = 0
+        self._statistics: Counter[str] = Counter()
+        self._acknowledger = Acknowledger(self._channels, self._statistics)
+        self._topics = StreamTopics(self._channels, options.balanced, options.run_id)
+        self._created = Made()
+        self._renewing: asyncio.Task[None] | None = None
+        self._trimmer: AcknowledgedTrimmer | None = None
+        self._reading: list[Reading] = []
+        self._observing: Channels | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} run {self._options.run_id}, {self._channels}>"
+
+    def _open(self) -> Channels:
+        client = open_client(self._options.url, {"decode_responses": False})
+        limit = self._options.max_in_flight
+        return open_channels(client, owns_client=True, max_in_flight=limit, backoff=RECONNECT)
+
+    async def create_topics(self, topics: Sequence[TopicSpec], subscriptions: Sequence[str]) -> None:
+        """See `driver.Driver.create_topics`; every subscription is a group, on new topics from the beginning."""
+        run_id, channels = self._options.run_id, self._channels
+        groups = () if self._options.plain else [self._topics.group(topics[0], name) for name in subscriptions]
+        start = ("$" if self._options.from_end else "0",) if topics[0].existing else ("0", "MKSTREAM")
+        with border(self.server):
+            place = self._place_existing if topics[0].existing else self._place_new
+            keys = await place(topics, groups)
+            self._renewing = asyncio.create_task(runs.keep_renewing(channels, run_id))
+            made = ((key, pack(("XGROUP", "CREATE", key, group, *start))) for key in keys for group in groups)
+            await asyncio.gather(*(channels.send(key, words, bulk=False) for key, words in made))
+        if self._options.keep_unacknowledged and not topics[0].existing:
+            self._trimmer = self._trimmer_of(keys)
+            await self._trimmer.__aenter__()
+
+    async def _place_new(self, topics: Sequence[TopicSpec], _groups: Sequence[str]) -> list[bytes]:
+        """The keys of topics, which are written down before anything of them is there."""
+        run_id, channels, balanced = self._options.run_id, self._channels, self._options.balanced
+        await runs.register(channels, run_id, Made(tuple(topics)))
+        keys = await self._topics.place(topics)
+        made = Made(tuple(topics), tuple(keys), placed=balanced)
+        if balanced:
+            await runs.register(channels, run_id, made)
+        if await count_of(channels, "EXISTS", keys):
+            await runs.forget(channels, run_id, topics)
+            found = [key.decode() for key in keys if await count_of(channels, "EXISTS", [key])]
+            raise DriverError(f"{found[0]} exists already on {self.server}; run again, for another run id")
+        self._created = made
+        return keys
+
+    async def _place_existing(self, topics: Sequence[TopicSpec], groups: Sequence[str]) -> list[bytes]:
+        """The keys of topics of others; the groups that are to come are written down."""
+        keys = await self._topics.place(topics)
+        await self._check_existing(keys)
+        if groups:
+            self._created = Made(joined=tuple(keys), groups=tuple(groups))
+            await runs.register(self._channels, self._options.run_id, self._created)
+        return keys
+
+    async def _check_existing(self, keys: Sequence[bytes]) -> None:
+        kinds = await asyncio.gather(*(ask(self._channels, key, "TYPE", key) for key in keys))
+        for key, kind in zip(keys, kinds, strict=True):
+            if kind != b"stream":
+                what = "nothing" if kind == b"none" else f"a {kind.decode()}"
+                raise DriverError(
+                    f"{key.decode()} on {self.server} is {what}, and no stream; correct existingTopicList, or create it"
+                )
+
+    def _trimmer_of(self, keys: Sequence[bytes]) -> AcknowledgedTrimmer:
+        options, channels = self._options, self._channels
+        age_s = None if options.bound_age_ms is None else options.bound_age_ms / 1000
+        return AcknowledgedTrimmer(
+            lambda: channels,
+            keys,
+            maxlen=options.bound_entries,
+            max_age_s=age_s,
+            approximate=not options.exact_trim,
+            dead_after_s=options.block_ms / 1000 + DEAD_AFTER_S,
+        )
+
+    async def create_producer(self, topic: TopicSpec, on_replies: OnReplies) -> DriverProducer:
+        """See `driver.Driver.create_producer`."""
+        options = self._options
+        cut = Cut(options.max_entries, options.max_age_ms, options.exact_trim)
+        with border(self.server):
+            placed = await self._topics.topic(topic)
+            channels = await self._channels_for_sending([key.encode() for key in placed.keys])
+        if options.wait_replicas:
+            wait = options.wait_replicas, options.wait_timeout_ms
+            return ReplicatedProducer(channels, placed, cut, on_replies, *wait, self._statistics)
+        return StreamProducer(channels, placed, cut, on_replies)
+
+    async def _channels_for_sending(self, keys: Sequence[bytes]) -> Channels:
+        """Connected to every node of `keys`. Dealt out in turn; but what waits for replicas shares with nobody, since
+        it holds up what is behind it.
+        """
+        number, self._producers = self._producers, self._producers + 1
+        at = number if self._options.wait_replicas else number % self._options.connections
+        if at == len(self._sending):
+            self._sending.append(self._open())
+        channels = self._sending[at]
+        await channels.ready_for(keys[0])
+        for channel in dict.fromkeys(channels.bulk_for(key) for key in keys):
+            await channel.ready()
+        return channels
+
+    async def create_consumer(
+        self, topics: Sequence[TopicSpec], subscription: str, name: str, partitions: Sequence[int] | None = None
+    ) -> DriverConsumer:
+        """See `driver.Driver.create_consumer`."""
+        with border(self.server):
+            placed = [await self._topics.topic(topic) for topic in topics]
+            keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
+            await self._channels.ready_for(keys[0].encode())
+            group = self._topics.group(topics[0], subscription)
+            reading = Reading(self._channels, self._acknowledger, self._options, group, name)
+            self._reading.append(reading)
+            return await make_consumer(reading, [key.encode() for key in keys])
+
+    async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int | None:
+        """See `driver.Driver.backlog`: lag and pending of the group, over all partitions; None for plain reads."""
+        if self._options.plain:
+            return None
+        with border(self.server):
+            keys = [key.encode() for topic in topics for key in (await self._topics.topic(topic)).keys]
+            return await backlog(self._channels, keys, self._topics.group(topics[0], subscription))
+
+    def inspector(self) -> StreamInspector:
+        """See `driver.Driver.inspector`."""
+        return StreamInspector(self._channels, self._topics, self.server)
+
+    async def describe(self) -> Mapping[str, object]:
+        """See `driver.Driver.describe`; of a cluster, its first primary, and sums over all."""
+        with border(self.server):
+            await self._channels.ready_for()
+            nodes = self._channels.every_control()
+            asked = self._options.ack == "delete" and self._options.groups > 1
+            return {
+                **await facts(nodes),
+                **await address(self._options.url),
+                **({"hasXackdel": await has_command(nodes[0], "XACKDEL")} if asked else {}),
+                "config": await settings(nodes[0]),
+            }
+
+    async def observe(self, streams: Sequence[Stream]) -> Look:
+        """See `driver.Driver.observe`."""
+        with border(self.server):
+            if self._observing is None:
+                self._observing = self._open()
+            placed = [(name, self._topics.key(name, partition)) for name, partition in streams]
+            return await observe(self._observing, streams, [key for _, key in placed], self._topics.subscription)
+
+    async def delete_created(self) -> int:
+        """See `driver.Driver.delete_created`."""
+        await self._stop_tasks()
+        if not self._created:
+            return 0
+        with border(self.server):
+            try:
+                async with asyncio.timeout(DELETE_TIMEOUT_S):
+                    deleted = await runs.delete(self._channels, self._options.run_id, self._created)
+            except TimeoutError as error:
+                raise ServerError(f"{self.server} has not answered for {DELETE_TIMEOUT_S:g} s") from error
+        self._created = Made()
+        return deleted
+
+    async def leftovers(self) -> Sequence[runs.Leftover]:
+        """Runs that left a record on this server; see `ombdriver clean`."""
+        with border(self.server):
+            return await runs.leftovers(self._channels)
+
+    async def delete_leftover(self, run: runs.Leftover) -> int:
+        """Deletes what `run` left; returns how many streams that were, those that had groups of it among them."""
+        with border(self.server):
+            return await runs.delete(self._channels, run.run_id, run.made)
+
+    def statistics(self) -> Mapping[str, int]:
+        """See `driver.Driver.statistics`."""
+        found = Counter(self._statistics)
+        for channels in self._sending:
+            now = channels.statistics()
+            found["reconnects"] += sum(each.reconnects for each in (now.bulk, now.control, *now.blocking))
+        for done in self._trimmer.statistics().values() if self._trimmer else ():
+            found["trimmedUnacknowledged"] += done.breached
+            found["failedTrims"] += done.failures
+        return {name: count for name, count in found.items() if count}
+
+    async def _stop_tasks(self) -> None:
+        if self._renewing:
+            self._renewing.cancel()
+            self._renewing = None
+        if self._trimmer:
+            await self._trimmer.aclose()
+            self._trimmer = None
+
+    async def aclose(self) -> None:
+        """See `driver.Driver.aclose`."""
+        await self._stop_tasks()
+        everything: list[Any] = [*self._sending, *([self._observing] if self._observing else [])]
+        with border(self.server):
+            await asyncio.gather(*(channels.aclose() for channels in everything))
+
+
+async def open_driver(options: Mapping[str, object]) -> RedisStreamsDriver:
+    """Connects to a server (`driver.DriverFactory`).
+
+    Raises:
+        InputError: if an option is unknown, missing or of the wrong type.
+        ServerError: if the server can't be reached, refuses the login, or is too old for streams.
+    """
+    return await connected(RedisStreamsDriver(StreamOptions.of(options)))
+
+
+Opened = TypeVar("Opened", bound=RedisStreamsDriver)
+
+
+async def connected(driver: Opened) -> Opened:
+    """`driver`, if its server can be used.
+
+    Raises:
+        ServerError: if it can't be reached, refuses the login, or is too old for streams.
+    """
+    try:
+        with border(driver.server):
+            await driver._channels.ready_for()
+            found = await facts(driver._channels.every_control())
+        check_version(driver.server, found)
+    except BaseException:
+        await driver.aclose()
+        raise
+    return driver

@@ -1,0 +1,261 @@
+"""Looks at the entries that a stream still holds, and at how far its groups are (`driver.Inspector`).
+
+A reference is an entry's id as two numbers, which sort as the entries lie.
+
+One look at a Redis or Valkey server for the telemetry: INFO, and length and groups of some streams.
+
+On a connection of its own, so that it neither waits behind messages nor holds them up. Only commands that change
+nothing: INFO, XLEN, XINFO GROUPS. What the server refuses is told, and never fails a run.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ombdriver.bench.drivers.api import TopicSpec
+from ombdriver.bench.drivers.redis_streams.consumer import id_order
+from ombdriver.bench.drivers.redis_streams.server import ask, border
+from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
+from ombdriver.bench.drivers.sample import CommandLook, GroupLook, Look, Stream, StreamLook
+from ombdriver.messaging.errors import ConnectionLost, RedisError
+from ombdriver.messaging.transport.channel import Channel
+from ombdriver.messaging.transport.standalone import Channels
+
+EntryId = tuple[int, int]
+
+
+class StreamInspector:
+    """Looks at streams.
+
+    Args:
+        channels: carry the questions.
+        topics: know the keys.
+        server: the URL without its password, for messages.
+    """
+
+    def __init__(self, channels: Channels, topics: StreamTopics, server: str) -> None:
+        self._channels, self._topics, self._server = channels, topics, server
+
+    def reference(self, answer: object) -> EntryId:
+        """The id that XADD gave."""
+        assert isinstance(answer, bytes)
+        return id_order(answer)
+
+    def after(self, reference: EntryId) -> EntryId:
+        """See `driver.Inspector.after`."""
+        return reference[0], reference[1] + 1
+
+    async def held(
+        self, topic: TopicSpec, partition: int, first: EntryId | None, last: EntryId | None, count: int
+    ) -> Sequence[tuple[EntryId, bytes]]:
+        """XRANGE; see `driver.Inspector.held`."""
+        ends = ("-" if first is None else _text(first), "+" if last is None else _text(last))
+        entries = await self._ask("XRANGE", self._key(topic, partition), *ends, "COUNT", count)
+        return [(id_order(entry_id), fields[1]) for entry_id, fields in entries]
+
+    async def position(self, topic: TopicSpec, partition: int, subscription: str) -> EntryId | None:
+        """The group's last delivered id; see `driver.Inspector.position`."""
+        key, name = self._key(topic, partition), self._topics.group(topic, subscription)
+        with border(self._server):
+            groups = await ask(self._channels, key, "XINFO", "GROUPS", key)
+        for told in (dict(zip(group[::2], group[1::2], strict=True)) for group in groups):
+            if told[b"name"].decode() == name:
+                reached = id_order(told[b"last-delivered-id"])
+                return None if reached == (0, 0) else reached
+        return None
+
+    async def pending(
+        self, topic: TopicSpec, partition: int, subscription: str, references: Sequence[EntryId]
+    ) -> set[EntryId]:
+        """XPENDING of each; see `driver.Inspector.pending`."""
+        key, name = self._key(topic, partition), self._topics.group(topic, subscription)
+        asked = (self._ask("XPENDING", key, name, _text(each), _text(each), 1) for each in references)
+        found = await asyncio.gather(*asked)
+        return {reference for reference, some in zip(references, found, strict=True) if some}
+
+    async def _ask(self, name: str, key: bytes, *words: str | int) -> Any:
+        with border(self._server):
+            return await ask(self._channels, key, name, key, *words)
+
+    def _key(self, topic: TopicSpec, partition: int) -> bytes:
+        return self._topics.key(topic.name, partition).encode()
+
+
+async def backlog(channels: Channels, keys: Sequence[bytes], subscription: str) -> int | None:
+    """Lag and pending of a group over the streams `keys`; None where the server can't tell.
+
+    A group that has been given the newest entry has no lag, whatever the server says: redis 7.0 goes on to tell one
+    when the stream was cut past the group. Else None on servers before 7.0, and where the lag was lost, as by XDEL.
+
+    Raises:
+        RedisError: if a stream can't be asked.
+    """
+    asked = (ask(channels, key, "XINFO", "STREAM", key) for key in keys)
+    streams = await asyncio.gather(*asked, return_exceptions=True)  # a user may lack the permission
+    replies = await asyncio.gather(*(ask(channels, key, "XINFO", "GROUPS", key) for key in keys))
+    total = 0
+    for stream, groups in zip(streams, replies, strict=True):
+        known = {} if isinstance(stream, BaseException) else dict(zip(stream[::2], stream[1::2], strict=True))
+        newest = known.get(b"last-generated-id")
+        for told in (dict(zip(group[::2], group[1::2], strict=True)) for group in groups):
+            if told[b"name"].decode() == subscription:
+                lag = 0 if told[b"last-delivered-id"] == newest else told.get(b"lag")
+                if lag is None:
+                    return None
+                total += int(told[b"pending"]) + int(lag)
+    return total
+
+
+def _text(entry_id: EntryId) -> str:
+    return f"{entry_id[0]}-{entry_id[1]}"
+
+
+FIGURES = {
+    "used_memory": "usedMemoryBytes",
+    "used_memory_rss": "memoryRssBytes",
+    "connected_clients": "clients",
+    "blocked_clients": "blockedClients",
+    "rdb_bgsave_in_progress": "saving",
+    "aof_rewrite_in_progress": "rewriting",
+    "latest_fork_usec": "lastForkMicros",
+    "connected_slaves": "replicas",
+    "master_repl_offset": "replicationOffset",
+    "used_cpu_user": "cpuUserSeconds",
+    "used_cpu_sys": "cpuSystemSeconds",
+    "total_commands_processed": "commandsProcessed",
+    "total_net_input_bytes": "netInputBytes",
+    "total_net_output_bytes": "netOutputBytes",
+    "evicted_keys": "evictedKeys",
+    "expired_keys": "expiredKeys",
+    "aof_delayed_fsync": "delayedFsyncs",
+    "uptime_in_seconds": "uptimeSeconds",
+    "total_forks": "forks",
+    "rdb_saves": "saves",
+    "aof_rewrites": "rewrites",
+}
+"""Lines of INFO, and our names for them. Older servers lack some: forks are counted from 6.2 on, saves from 7.0 on."""
+
+_NOT_ADDED = ("uptimeSeconds", "lastForkMicros", "replicationOffset", "saving", "rewriting")
+_CHILDREN = ("used_cpu_user_children", "used_cpu_sys_children")
+
+
+async def observe(
+    channels: Channels, streams: Sequence[Stream], keys: Sequence[str], subscription: Callable[[str], str] = str
+) -> Look:
+    """One look; all its commands leave together. Of a cluster, every primary is asked, and figures are added up.
+
+    Args:
+        channels: the observer's own.
+        streams: whose length and groups to ask for.
+        keys: theirs.
+        subscription: which subscription a group is of, by its name.
+
+    Raises:
+        RedisError: if the connection can't be made, or is lost.
+    """
+    await channels.ready_for()
+    nodes = channels.every_control()
+    # `INFO all` is what every version knows; several sections in one command came with 7.0.
+    asked: list[tuple[Channel, tuple[str, ...]]] = [(node, ("INFO", "all")) for node in nodes]
+    homes = [channels.control_for(key.encode()) for key in keys]
+    asked += [(home, ("XLEN", key)) for home, key in zip(homes, keys, strict=True)]
+    asked += [(home, ("XINFO", "GROUPS", key)) for home, key in zip(homes, keys, strict=True)]
+    replies = await asyncio.gather(*(node.execute(*words) for node, words in asked), return_exceptions=True)
+    answers: list[Any] = []
+    unseen: dict[str, str] = {}
+    for (_, words), reply in zip(asked, replies, strict=True):
+        if isinstance(reply, BaseException):
+            channels.redirect(reply)
+            if isinstance(reply, ConnectionLost) or not isinstance(reply, RedisError):
+                raise reply
+            unseen[words[0] if words[0] != "XINFO" else "XINFO GROUPS"] = str(reply)
+            answers.append(None)
+        else:
+            answers.append(reply)
+    infos, rest = answers[: len(nodes)], answers[len(nodes) :]
+    lengths, groups = rest[: len(keys)], rest[len(keys) :]
+    return replace(
+        together([read_info("" if info is None else info.decode(errors="replace")) for info in infos]),
+        streams={
+            stream: StreamLook(
+                None if length is None else int(length),
+                None if told is None else _by_subscription(read_groups(told), subscription),
+            )
+            for stream, length, told in zip(streams, lengths, groups, strict=True)
+        },
+        unseen=[f"{command}: {why}" for command, why in unseen.items()],
+        commands_sent=len(asked),
+    )
+
+
+def _by_subscription(groups: Mapping[str, GroupLook], subscription: Callable[[str], str]) -> dict[str, GroupLook]:
+    """Where a group of others is called like a subscription of ours, ours is the one that is told."""
+    ours = {name for name in groups if subscription(name) != name}
+    return {subscription(name): groups[name] for name in sorted(groups, key=ours.__contains__)}
+
+
+def together(looks: Sequence[Look]) -> Look:
+    """The looks at several servers as one: figures and commands added up, the longest of times, all run ids (pure)."""
+    if len(looks) == 1:
+        return looks[0]
+    figures = {
+        name: (max if name in _NOT_ADDED else sum)(each.figures[name] for each in looks)
+        for name in looks[0].figures
+        if all(name in each.figures for each in looks)
+    }
+    commands: dict[str, CommandLook] = {}
+    latency: dict[str, dict[str, float]] = {}
+    for look in looks:
+        for name, one in look.commands.items():
+            before = commands.get(name, CommandLook(0, 0))
+            commands[name] = CommandLook(before.calls + one.calls, before.micros + one.micros)
+        for name, percentiles in look.command_latency.items():
+            held = latency.setdefault(name, {})
+            for at, value in percentiles.items():
+                held[at] = max(value, held.get(at, 0.0))
+    return Look(figures, " ".join(sorted(look.server_id for look in looks)), commands, latency)
+
+
+def read_info(text: str) -> Look:
+    """What the text of INFO says, as far as it is there and can be read (pure)."""
+    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    figures = {ours: number for theirs, ours in FIGURES.items() if (number := _number(lines.get(theirs))) is not None}
+    children = [_number(lines.get(name)) for name in _CHILDREN]
+    if all(each is not None for each in children):
+        figures["childrenCpuSeconds"] = sum(each for each in children if each is not None)
+    if "used_memory" in lines:  # databases without a key have no line
+        counts = (_pairs(told).get("keys") for name, told in lines.items() if name[:2] == "db" and name[2:].isdecimal())
+        figures["keys"] = sum(int(number) for each in counts if (number := _number(each)) is not None)
+    commands, latency = {}, {}
+    for name, told in lines.items():
+        if name.startswith("cmdstat_"):
+            calls, micros = (_number(_pairs(told).get(key)) for key in ("calls", "usec"))
+            if calls is not None and micros is not None:
+                commands[name.removeprefix("cmdstat_")] = CommandLook(int(calls), int(micros))
+        elif name.startswith("latency_percentiles_usec_"):
+            found = {key: number for key, each in _pairs(told).items() if (number := _number(each)) is not None}
+            latency[name.removeprefix("latency_percentiles_usec_")] = found
+    return Look(figures, lines.get("run_id", "").strip(), commands, latency)
+
+
+def read_groups(reply: Sequence[Sequence[Any]]) -> Mapping[str, GroupLook]:
+    """What XINFO GROUPS says; the lag is unknown before 7.0, and where the server lost it, as by XDEL (pure)."""
+    found = {}
+    for group in reply:
+        told = dict(zip(group[::2], group[1::2], strict=True))
+        lag = told.get(b"lag")
+        name = told[b"name"].decode(errors="replace")
+        found[name] = GroupLook(None if lag is None else int(lag), int(told[b"pending"]))
+    return found
+
+
+def _pairs(told: str) -> dict[str, str]:
+    return dict(each.split("=", 1) for each in told.strip().split(",") if "=" in each)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None

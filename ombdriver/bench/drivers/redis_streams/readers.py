@@ -1,0 +1,285 @@
+"""Reads streams without a group: XREAD, from where this reader is; nothing is acknowledged, and everybody sees all.
+
+Several readers as one: on a cluster a read can't cross slots, so each partition has a reader of its own.
+
+The first that has something is handed over first. Each reader reads on only when its batch was taken, so that nobody
+holds more than one batch for each partition.
+
+Reads many partitions of a cluster without blocking: so many connections as blocking reads need would be too many.
+
+All reads of one round leave together, one write for each node; after a round that brought nothing there is a pause,
+which grows as long as nothing comes.
+
+Which kind of reader a consumer is made of: plain or of a group, of one connection, of several, or polling.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ombdriver.bench.drivers.api import Batch, DriverConsumer, OnAcknowledged
+from ombdriver.bench.drivers.redis_streams.consumer import (
+    AGAIN_S,
+    GUARD_S,
+    Acknowledger,
+    StreamConsumer,
+    commands_of,
+    to_batch,
+)
+from ombdriver.bench.drivers.redis_streams.options import StreamOptions
+from ombdriver.bench.drivers.redis_streams.server import ask
+from ombdriver.errors import DriverError
+from ombdriver.messaging.errors import ClosedError, ConnectionLost
+from ombdriver.messaging.transport.connection import pack
+from ombdriver.messaging.transport.standalone import Channels
+
+
+class PlainConsumer:
+    """A reader of some streams (`driver.DriverConsumer`).
+
+    Args:
+        channels: give a connection, and are told when a stream has moved.
+        keys: the streams.
+        count: entries per stream that one read may bring.
+        block_ms: how long a read waits for the first of them.
+        from_end: begin where the streams end, and not at their beginning.
+    """
+
+    def __init__(
+        self, channels: Channels, keys: Sequence[bytes], count: int, block_ms: int, *, from_end: bool = False
+    ) -> None:
+        self._from_end = from_end
+        self._channels, self._channel = channels, channels.blocking(keys[0])
+        self._guard_s = block_ms / 1000 + GUARD_S
+        self._head: tuple[bytes | str | int, ...] = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", *keys)
+        self._last: dict[bytes, bytes] = dict.fromkeys(keys, b"0")
+
+    def __repr__(self) -> str:
+        return f"<PlainConsumer on {len(self._last)} streams, {self._channel}>"
+
+    async def ready(self) -> None:
+        """Connects, and finds out where to begin."""
+        await self._channel.ready()
+        if self._from_end:
+            asked = [ask(self._channels, key, "XREVRANGE", key, "+", "-", "COUNT", 1) for key in self._last]
+            for key, newest in zip(self._last, await asyncio.gather(*asked), strict=True):
+                self._last[key] = newest[0][0] if newest else b"0"
+
+    async def receive(self) -> Batch | None:
+        """See `driver.DriverConsumer.receive`. After a lost connection it goes on where it was: nothing is missed."""
+        words: tuple[bytes | str | int, ...] = (*self._head, *self._last.values())
+        try:
+            batch: Batch | None = await self._channel.submit(pack(words), convert=to_batch, guard_s=self._guard_s)
+        except ClosedError as error:
+            raise DriverError("the consumer was closed") from error
+        except Exception as error:
+            if self._channels.redirect(error) or isinstance(error, ConnectionLost):
+                await asyncio.sleep(AGAIN_S)
+                return None
+            raise DriverError(f"streams can't be read: {error}") from error
+        if batch is not None:
+            receipt: Any = batch.receipt
+            for key, ids in receipt:
+                if ids:
+                    self._last[key] = ids[-1]
+        return batch
+
+    def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
+        """There is nothing to acknowledge."""
+
+    async def aclose(self) -> None:
+        """See `driver.DriverConsumer.aclose`; the read under way is given up with its connection."""
+        await self._channel.aclose()
+
+
+class JoinedConsumer:
+    """Reads from some consumers, whichever has something (`driver.DriverConsumer`).
+
+    Args:
+        parts: of one subscription, each with partitions of its own.
+        block_s: how long one `receive` waits for the first.
+    """
+
+    def __init__(self, parts: Sequence[DriverConsumer], block_s: float) -> None:
+        self._parts, self._block_s = tuple(parts), block_s
+        self._reading: dict[asyncio.Task[Batch | None], DriverConsumer] = {}
+        self._of: dict[int, DriverConsumer] = {}
+
+    def __repr__(self) -> str:
+        return f"<JoinedConsumer of {len(self._parts)}>"
+
+    async def receive(self) -> Batch | None:
+        """See `driver.DriverConsumer.receive`.
+
+        Raises:
+            DriverError: if one of the readers can't go on.
+        """
+        reading = self._reading
+        if not reading:
+            self._read(self._parts)
+        deadline = asyncio.get_running_loop().time() + self._block_s
+        while True:
+            for task in [task for task in reading if task.done()]:
+                part = reading.pop(task)
+                batch = task.result()
+                self._read([part])
+                if batch is not None:
+                    self._of[id(batch)] = part
+                    return batch
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return None
+            await asyncio.wait(reading, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+    def _read(self, parts: Sequence[DriverConsumer]) -> None:
+        loop = asyncio.get_running_loop()
+        self._reading |= {loop.create_task(part.receive()): part for part in parts}
+
+    def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
+        """See `driver.DriverConsumer.acknowledge`."""
+        self._of.pop(id(batch)).acknowledge(batch, done)
+
+    async def aclose(self) -> None:
+        """See `driver.DriverConsumer.aclose`."""
+        await asyncio.gather(*(part.aclose() for part in self._parts))
+        tasks, self._reading = list(self._reading), {}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.02
+
+
+class NodeOf:
+    """The channel to wherever a stream lies at the moment; stands where a channel does, for reads that don't block.
+
+    Args:
+        channels: of the process, which sends nothing in bulk otherwise.
+        key: the stream's.
+    """
+
+    def __init__(self, channels: Channels, key: bytes) -> None:
+        self._channels, self._key = channels, key
+
+    def submit(self, data: bytes, *, convert: Any = None, guard_s: float | None = None) -> Awaitable[Any]:
+        """See `Channel.submit`."""
+        return self._channels.bulk_for(self._key).submit(data, convert=convert, guard_s=guard_s)
+
+    async def ready(self) -> object:
+        """See `Channel.ready`."""
+        return await self._channels.bulk_for(self._key).ready()
+
+    async def aclose(self) -> None:
+        """The channels are the driver's."""
+
+
+class PollingConsumer:
+    """Reads from the readers of single partitions, which don't block (`driver.DriverConsumer`).
+
+    Args:
+        parts: of one subscription.
+        block_s: how long one `receive` goes on when nothing comes.
+        statistics: counts `pollingRounds`.
+    """
+
+    def __init__(self, parts: Sequence[StreamConsumer], block_s: float, statistics: Counter[str]) -> None:
+        self._parts, self._block_s, self._statistics = tuple(parts), block_s, statistics
+        self._ready: list[tuple[StreamConsumer, Batch]] = []
+        self._of: dict[int, StreamConsumer] = {}
+
+    def __repr__(self) -> str:
+        return f"<PollingConsumer of {len(self._parts)}>"
+
+    async def receive(self) -> Batch | None:
+        """See `driver.DriverConsumer.receive`."""
+        loop = asyncio.get_running_loop()
+        deadline, pause_s = loop.time() + self._block_s, FIRST_PAUSE_S
+        while not self._ready:
+            self._statistics["pollingRounds"] += 1
+            found = await asyncio.gather(*(part.receive() for part in self._parts))
+            self._ready = [(part, one) for part, one in zip(self._parts, found, strict=True) if one is not None]
+            if self._ready:
+                break
+            if loop.time() > deadline:
+                return None
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        part, batch = self._ready.pop()
+        self._of[id(batch)] = part
+        return batch
+
+    def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
+        """See `driver.DriverConsumer.acknowledge`."""
+        self._of.pop(id(batch)).acknowledge(batch, done)
+
+    async def aclose(self) -> None:
+        """See `driver.DriverConsumer.aclose`."""
+        for part in self._parts:
+            await part.aclose()
+
+
+MOST_BLOCKING = 64
+"""Connections that one consumer has for blocking reads on a cluster; with more partitions it polls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a consumer reads with.
+
+    Attributes:
+        channels: of the process.
+        acknowledger: of the process.
+        options: of the driver.
+        group: the subscription.
+        name: the consumer's.
+    """
+
+    channels: Channels
+    acknowledger: Acknowledger
+    options: StreamOptions
+    group: str
+    name: str
+
+
+async def make_consumer(reading: Reading, keys: list[bytes]) -> DriverConsumer:
+    """A consumer over the streams `keys`, connected.
+
+    On one server one read covers all of them. On a cluster a read can't cross slots: each partition has a connection,
+    up to `MOST_BLOCKING`; past that they are asked in turn, which statistics count as `pollingRounds`.
+    """
+    channels, options = reading.channels, reading.options
+    together = channels.same_node(keys)
+    if len(together) > MOST_BLOCKING and not options.plain:
+        parts = [_of_group(reading, part, polls=True) for part in together]
+        return PollingConsumer(parts, options.block_ms / 1000, reading.acknowledger.statistics)
+    for key in keys:
+        await channels.control_for(key).ready()
+    blocking: list[PlainConsumer | StreamConsumer] = []
+    for part in together:
+        one = _plain(reading, part) if options.plain else _of_group(reading, part, polls=False)
+        await one.ready()
+        blocking.append(one)
+    return blocking[0] if len(blocking) == 1 else JoinedConsumer(blocking, options.block_ms / 1000)
+
+
+def _plain(reading: Reading, keys: list[bytes]) -> PlainConsumer:
+    options = reading.options
+    return PlainConsumer(reading.channels, keys, options.read_count, options.block_ms, from_end=options.from_end)
+
+
+def _of_group(reading: Reading, keys: list[bytes], *, polls: bool) -> StreamConsumer:
+    channels, options = reading.channels, reading.options
+    return StreamConsumer(
+        channels,
+        NodeOf(channels, keys[0]) if polls else channels.blocking(keys[0]),
+        reading.acknowledger,
+        commands_of(options.ack, reading.group, options.groups),
+        keys,
+        reading.group,
+        reading.name,
+        options.read_count,
+        None if polls else options.block_ms,
+    )

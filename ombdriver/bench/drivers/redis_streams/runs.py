@@ -1,0 +1,189 @@
+"""Which streams belong to which run, written on the server itself, so that a killed run can be cleaned up after.
+
+`ombdriver:run:<run id>` (a hash) says which topics a run made, or on which streams of others it made groups, and where
+it ran; `ombdriver:alive:<run id>` expires `ALIVE_S` after the run last renewed it. Only streams and groups that a run's
+record names, and whose name bears the run's id, are ever deleted. Knows nothing of workloads; commands go over a
+channel.
+"""
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain
+
+from ombdriver.bench.drivers.api import TopicSpec
+from ombdriver.bench.drivers.redis_streams.server import ask, count_of
+from ombdriver.messaging.streams import placement
+from ombdriver.messaging.streams.topic import Topic
+from ombdriver.messaging.transport.standalone import Channels
+
+RECORD = "ombdriver:run:"
+ALIVE = "ombdriver:alive:"
+ALIVE_S = 60
+RENEW_S = 15.0
+TOPIC_PREFIX = "ombdriver-"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a run made.
+
+    Attributes:
+        topics: its own.
+        keys: the streams of these.
+        placed: whether their keys are not natural, but chosen and recorded.
+        joined: streams of others.
+        groups: what the run made on these.
+    """
+
+    topics: tuple[TopicSpec, ...] = ()
+    keys: tuple[bytes, ...] = ()
+    placed: bool = False
+    joined: tuple[bytes, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.topics or self.joined)
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A run that left a record.
+
+    Attributes:
+        run_id: which.
+        host: where it ran.
+        started: when, ISO 8601 in UTC.
+        alive: whether it has renewed its mark within `ALIVE_S`, so that it may still be running.
+        made: what it made.
+    """
+
+    run_id: str
+    host: str
+    started: str
+    alive: bool
+    made: Made
+
+
+async def register(channels: Channels, run_id: str, made: Made) -> None:
+    """Writes the run's record, before anything is created."""
+    fields: dict[str, str | int] = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "topics": json.dumps([[topic.name, topic.partitions] for topic in made.topics]),
+    }
+    if made.placed:
+        fields["keys"] = json.dumps([key.decode() for key in made.keys])
+    if made.joined:
+        fields["joined"] = json.dumps([key.decode() for key in made.joined])
+        fields["groups"] = json.dumps(made.groups)
+    await renew(channels, run_id)
+    await ask(channels, record(run_id), "HSET", record(run_id), *chain.from_iterable(fields.items()))
+
+
+def record(run_id: str) -> bytes:
+    """The key of a run's record."""
+    return (RECORD + run_id).encode()
+
+
+async def renew(channels: Channels, run_id: str) -> None:
+    """Marks the run as alive for another `ALIVE_S` seconds."""
+    alive = (ALIVE + run_id).encode()
+    await ask(channels, alive, "SET", alive, 1, "EX", ALIVE_S)
+
+
+async def keep_renewing(channels: Channels, run_id: str) -> None:
+    """Renews until cancelled; a failure is passed over, the next attempt may succeed."""
+    while True:
+        await asyncio.sleep(RENEW_S)
+        try:
+            await renew(channels, run_id)
+        except Exception:
+            continue
+
+
+async def delete(channels: Channels, run_id: str, made: Made) -> int:
+    """Deletes what a run made, and its record; returns how many streams it had made something of."""
+    deleted = await count_of(channels, "UNLINK", made.keys)
+    ended = [("XGROUP", "DESTROY", key, group) for key in made.joined for group in made.groups]
+    replies = await asyncio.gather(*(ask(channels, words[2], *words) for words in ended), return_exceptions=True)
+    for (_, _, key, _), reply in zip(ended, replies, strict=True):
+        if isinstance(reply, BaseException) and await count_of(channels, "EXISTS", [key]):  # else it is gone with it
+            raise reply
+    await forget(channels, run_id, made.topics)
+    return deleted + len(made.joined)
+
+
+async def forget(channels: Channels, run_id: str, topics: Sequence[TopicSpec]) -> None:
+    """Deletes what was written of a run, and nothing that it created."""
+    placed = (placement.placement_key(topic.name).encode() for topic in topics)
+    await count_of(channels, "UNLINK", [record(run_id), (ALIVE + run_id).encode(), *placed])
+
+
+async def leftovers(channels: Channels) -> list[Leftover]:
+    """The runs that have a record on this server or cluster, in the order of their start."""
+    found: set[str] = set()
+    for node in channels.every_control():
+        cursor = b"0"
+        while True:
+            cursor, keys = await node.execute("SCAN", cursor, "MATCH", RECORD + "*", "COUNT", 1000)
+            names = [key.decode(errors="replace") for key in keys]
+            found |= {name for name, key in zip(names, keys, strict=True) if name.encode() == key}  # else not ours
+            if cursor == b"0":
+                break
+    runs = [await _read(channels, key.removeprefix(RECORD)) for key in sorted(found)]
+    return sorted((run for run in runs if run is not None), key=lambda run: run.started)
+
+
+async def _read(channels: Channels, run_id: str) -> Leftover | None:
+    """None for what is no record of ours: it is left as it is."""
+    key = record(run_id)
+    if await ask(channels, key, "TYPE", key) != b"hash":
+        return None
+    *fields, placed, joined, groups = await ask(
+        channels, key, "HMGET", key, "host", "pid", "started", "topics", "keys", "joined", "groups"
+    )
+    if None in fields:
+        return None
+    host, _pid, started, topics = (value.decode(errors="replace") for value in fields)
+    prefix = f"{TOPIC_PREFIX}{run_id}-"
+    try:
+        named = [(str(name), int(partitions)) for name, partitions in json.loads(topics)]
+    except (ValueError, TypeError, OverflowError):
+        return None
+    # A name of ours is plain ASCII, and a topic has a partition at least.
+    specs = tuple(
+        TopicSpec(*each) for each in named if each[0].startswith(prefix) and each[0].isascii() and each[1] > 0
+    )
+    own = tuple(name for name in _texts(groups) or () if name.startswith(prefix))
+    made = Made(
+        specs,
+        tuple(_keys(specs, prefix, placed)),
+        joined=tuple(name.encode() for name in _texts(joined) or ()) if own else (),
+        groups=own,
+    )
+    if not made:
+        return None
+    mark = (ALIVE + run_id).encode()
+    alive = bool(await ask(channels, mark, "EXISTS", mark))
+    return Leftover(run_id, host, started, alive, made)
+
+
+def _keys(specs: Sequence[TopicSpec], prefix: str, placed: bytes | None) -> list[bytes]:
+    """The keys of streams that the record names; only those that bear the run's id."""
+    natural = [key.encode() for spec in specs for key in Topic(spec.name, spec.partitions).keys]
+    found = _texts(placed)
+    return natural if found is None else [name.encode() for name in found if name.startswith("{" + prefix)]
+
+
+def _texts(told: bytes | None) -> list[str] | None:
+    """A list of texts as a record has it; None when there is none."""
+    try:
+        return [str(each) for each in json.loads(told)] if told else None
+    except (ValueError, TypeError):
+        return None

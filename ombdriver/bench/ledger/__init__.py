@@ -1,0 +1,1 @@
+"""The delivery ledger: what became of each message."""

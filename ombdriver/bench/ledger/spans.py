@@ -1,0 +1,151 @@
+"""Sets of sequence numbers, held as spans: what a lane has seen is one pair of numbers while nothing is missing.
+
+Pure, on numpy. A set costs 16 bytes for each stretch without a gap, whatever its length, and every operation is one
+sweep over the ends of both sets.
+
+Sequences of all lanes in one set: a lane's numbers are lifted above those of the lanes before it. Pure, on numpy.
+
+A *lane* is what one producer sends to one partition, as a number (`plan.Plan.lane`). So one sweep over spans does for
+thousands of lanes what it does for one.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ombdriver.bench.metrics.histogram import Int64s
+
+Mask = np.typing.NDArray[np.bool_]
+_EMPTY = np.zeros((0, 2), np.int64)
+
+
+class Spans:
+    """An immutable set of integers.
+
+    Attributes:
+        pairs: shape (n, 2): first, and one past the last, of each stretch; ascending, apart from each other.
+    """
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: Int64s = _EMPTY) -> None:
+        self.pairs = pairs
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[int, int]] | Int64s) -> "Spans":
+        """From stretches (first, one past the last) in any order, which may overlap, touch or be empty."""
+        given = np.array(pairs, np.int64).reshape(-1, 2)
+        return cls(given)._swept(cls(), lambda here, _: here)
+
+    def __repr__(self) -> str:
+        return f"<Spans {', '.join(f'{first}-{end}' for first, end in self.pairs[:4].tolist())}, {len(self)} in all>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spans) and np.array_equal(self.pairs, other.pairs)
+
+    __hash__ = None  # type: ignore[assignment]  # an array is no key
+
+    def __len__(self) -> int:
+        """How many numbers are in the set."""
+        return int((self.pairs[:, 1] - self.pairs[:, 0]).sum())
+
+    def __or__(self, other: "Spans") -> "Spans":
+        return self._swept(other, np.logical_or)
+
+    def __and__(self, other: "Spans") -> "Spans":
+        return self._swept(other, np.logical_and)
+
+    def __sub__(self, other: "Spans") -> "Spans":
+        return self._swept(other, lambda mine, theirs: mine & ~theirs)
+
+    @property
+    def end(self) -> int:
+        """One past the greatest number; 0 of an empty set."""
+        return int(self.pairs[-1, 1]) if len(self.pairs) else 0
+
+    def holds(self, numbers: Int64s) -> Mask:
+        """For each of `numbers`, whether it is in the set."""
+        if not len(self.pairs):
+            return np.zeros(len(numbers), np.bool_)
+        at = np.searchsorted(self.pairs[:, 0], numbers, side="right") - 1
+        held: Mask = (at >= 0) & (numbers < self.pairs[at, 1])
+        return held
+
+    def _swept(self, other: "Spans", wanted: Callable[[Mask, Mask], Mask]) -> "Spans":
+        """The numbers for which `wanted(in self, in other)` holds; it must not hold for (False, False)."""
+        mine, theirs = self.pairs, other.pairs
+        points = np.concatenate((mine.T.ravel(), theirs.T.ravel()))
+        if not len(points):
+            return Spans()
+        steps = np.ones(len(points), np.int64)
+        steps[len(mine) : 2 * len(mine)] = steps[2 * len(mine) + len(theirs) :] = -1
+        order = np.argsort(points, kind="stable")
+        points = points[order]
+        is_mine = order < 2 * len(mine)
+        covered = wanted(
+            np.cumsum(np.where(is_mine, steps[order], 0)) > 0, np.cumsum(np.where(is_mine, 0, steps[order])) > 0
+        )
+        covered = covered[np.append(points[1:] != points[:-1], True)]  # of several steps at a point the last counts
+        points = points[np.append(points[1:] != points[:-1], True)]
+        edges = np.flatnonzero(np.diff(covered, prepend=False))
+        return Spans(points[edges].reshape(-1, 2))
+
+
+SEQUENCES = 1 << 44
+"""Sequence numbers are below this, so that a lane and a sequence fit into one integer."""
+
+
+def stretches(lanes: Int64s, firsts: Int64s, ends: Int64s) -> Spans:
+    """The set of the sequences from `firsts[i]` up to, not including, `ends[i]` of `lanes[i]`; where there are any."""
+    some = ends > firsts
+    lifted = lanes[some] * SEQUENCES
+    return Spans.of(np.stack((lifted + firsts[some], lifted + ends[some]), axis=1))
+
+
+def of_runs(runs: Int64s) -> Spans:
+    """The set of runs: shape (n, 3), lane, first sequence, count."""
+    lanes, firsts, counts = runs.T
+    return stretches(lanes, firsts, firsts + counts)
+
+
+def below(ends: Int64s) -> Spans:
+    """The set of the sequences of each lane below `ends[lane]`."""
+    return stretches(np.arange(len(ends)), np.zeros(len(ends), np.int64), ends)
+
+
+def between(firsts: Int64s, ends: Int64s) -> Spans:
+    """The set of the sequences of each lane from `firsts[lane]` up to, not including, `ends[lane]`."""
+    return stretches(np.arange(len(ends)), firsts, ends)
+
+
+def joined(by_lane: dict[int, Spans]) -> Spans:
+    """One set out of the sets of single lanes."""
+    parts = [spans.pairs + lane * SEQUENCES for lane, spans in by_lane.items()]
+    return Spans.of(np.concatenate(parts)) if parts else Spans()
+
+
+def split(spans: Spans) -> dict[int, Spans]:
+    """The set of each lane that is in `spans`, not lifted."""
+    if not spans:
+        return {}
+    of_pair = spans.pairs[:, 0] // SEQUENCES
+    lanes, starts = np.unique(of_pair, return_index=True)
+    parts = np.split(spans.pairs - (of_pair * SEQUENCES)[:, None], starts[1:])
+    return {lane: Spans(part) for lane, part in zip(lanes.tolist(), parts, strict=True)}
+
+
+def ends_of(spans: Spans, lanes: int) -> Int64s:
+    """One past the greatest sequence of each lane; 0 where there is none. Shape (lanes,)."""
+    ends = np.zeros(lanes, np.int64)
+    of_pair = spans.pairs[:, 0] // SEQUENCES
+    ends[of_pair] = spans.pairs[:, 1] - of_pair * SEQUENCES  # pairs ascend: the last one of a lane stays
+    return ends
+
+
+def marks_of(spans: Spans, lanes: int) -> Int64s:
+    """The lowest sequence of each lane that is missing. Shape (lanes,)."""
+    marks = np.zeros(lanes, np.int64)
+    of_pair = spans.pairs[:, 0] // SEQUENCES
+    from_0 = spans.pairs[:, 0] == of_pair * SEQUENCES
+    marks[of_pair[from_0]] = (spans.pairs[:, 1] - of_pair * SEQUENCES)[from_0]
+    return marks

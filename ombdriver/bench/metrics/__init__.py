@@ -1,0 +1,1 @@
+"""Histograms, recording, merging of reports, and views of a phase."""

@@ -1,0 +1,184 @@
+"""Brings the reports of all workers together: totals over the run, and figures by phase, family, group and interval.
+
+Pure: knows no process, clock or file. Histograms are merged, percentiles never averaged. A run of any length keeps at
+most some thousands of intervals: past that, neighbours are merged two by two, and `interval_ns` doubles.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from ombdriver.bench.load.phase import Phase, Targets
+from ombdriver.bench.metrics.histogram import Histogram
+from ombdriver.bench.metrics.report import ProcessFigures, Report
+from ombdriver.bench.metrics.summary import GROUP_FAMILIES
+
+MOST_INTERVALS = 2048
+SILENCE_TOLD_MS = 500
+"""A shorter time in which messages were due and none was acknowledged stands in the latencies only."""
+
+Series = tuple[int, str, str | None]
+"""(phase index, family or kind, subscription or None)."""
+
+NO_SAMPLES = Histogram.zero()
+
+
+class Collector:
+    """The figures of a run so far.
+
+    Args:
+        subscriptions: the plan's.
+        interval_ns: the length of a sample interval.
+        most_intervals: how many of them are kept before neighbours are merged.
+    """
+
+    def __init__(self, subscriptions: Sequence[str], interval_ns: int, most_intervals: int = MOST_INTERVALS) -> None:
+        self.subscriptions = tuple(subscriptions)
+        self.interval_ns = interval_ns
+        self._most = most_intervals
+        self._merged = 1
+        self._histograms: dict[Series, dict[int, Histogram]] = {}
+        self._totals: dict[Series, Histogram] = {}
+        self._counts: dict[Series, dict[int, int]] = {}
+        self._counted: Counter[Series] = Counter()
+        self._last: Sequence[Report] = ()
+        self._probed: set[tuple[str, int, int]] = set()
+        self._step_ns = interval_ns
+        self._targets: tuple[Phase, Targets] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Collector {self.acknowledged} acknowledged, {self.received()} received>"
+
+    def take(self, reports: Sequence[Report]) -> None:
+        """Adds one report of every worker."""
+        self._last = reports
+        self._probed.update(*(report.probed for report in reports))
+        highest = 0
+        for report in reports:
+            for (phase, family, group, interval), histogram in report.figures.histograms.items():
+                series = (phase, family, group)
+                self._add_histogram(series, interval // self._merged, histogram)
+                self._totals[series] = self._totals.get(series, NO_SAMPLES) + histogram
+                highest = max(highest, interval // self._merged)
+            for (phase, kind, group, interval), count in report.figures.counts.items():
+                held = self._counts.setdefault((phase, kind, group), {})
+                held[interval // self._merged] = held.get(interval // self._merged, 0) + count
+                self._counted[phase, kind, group] += count
+        while highest >= self._most:
+            self._coarsen()
+            highest //= 2
+
+    def _add_histogram(self, series: Series, interval: int, histogram: Histogram) -> None:
+        held = self._histograms.setdefault(series, {})
+        before = held.get(interval)
+        held[interval] = histogram if before is None else before + histogram
+
+    def _coarsen(self) -> None:
+        self._merged *= 2
+        self.interval_ns *= 2
+        for series, counts in self._counts.items():
+            merged: Counter[int] = Counter()
+            for interval, count in counts.items():
+                merged[interval // 2] += count
+            self._counts[series] = dict(merged)
+        before, self._histograms = self._histograms, {}
+        for series, histograms in before.items():
+            for interval, histogram in histograms.items():
+                self._add_histogram(series, interval // 2, histogram)
+
+    # -- totals over all phases and probes -------------------------------------------------------------------------
+
+    @property
+    def acknowledged(self) -> int:
+        """Messages answered well."""
+        return sum(report.acknowledged for report in self._last)
+
+    @property
+    def in_flight(self) -> int:
+        """Messages without an answer."""
+        return sum(report.sent - report.acknowledged - report.failed for report in self._last)
+
+    @property
+    def unsent(self) -> int:
+        """Messages of the current phase not sent yet, due or not."""
+        return sum(report.unsent for report in self._last)
+
+    @property
+    def overdue(self) -> int:
+        """Messages that were due and not sent, when the workers were last asked."""
+        return sum(report.overdue for report in self._last)
+
+    def targets(self, phase: Phase) -> Targets:
+        """What the schedule of `phase` asks for."""
+        if self._targets is None or self._targets[0] is not phase:
+            self._targets = (phase, Targets(phase, self._step_ns))
+        return self._targets[1]
+
+    def received(self) -> dict[str, int]:
+        """Messages received by each subscription."""
+        return {name: sum(report.received.get(name, 0) for report in self._last) for name in self.subscriptions}
+
+    def backlog(self) -> dict[str, int]:
+        """Messages that each subscription has not received, of those acknowledged."""
+        acknowledged = self.acknowledged
+        return {name: max(0, acknowledged - received) for name, received in self.received().items()}
+
+    def consumers_reading(self) -> int:
+        """Consumers that have not paused."""
+        return sum(report.reading for report in self._last)
+
+    def empty_reads(self) -> int:
+        """Reads that brought nothing, one after the other and until now: of the consumer that has the fewest."""
+        return min((count for report in self._last for count in report.empty_reads.values()), default=0)
+
+    def take_probed(self) -> set[tuple[str, int, int]]:
+        """(subscription, producer, partition) of the probes that arrived since the last call."""
+        taken, self._probed = self._probed, set()
+        return taken
+
+    def errors(self) -> Counter[str]:
+        """How often each error was met by a send."""
+        return sum((Counter(report.errors) for report in self._last), Counter())
+
+    def counters(self, before: Mapping[str, int] | None = None) -> dict[str, int]:
+        """What else was counted: by the drivers, by the processes, and samples that don't fit a histogram.
+
+        Args:
+            before: what to leave out, as this gave it earlier. Collections and the
+                longest silence are of the phase in any case.
+        """
+        found: Counter[str] = Counter()
+        for report in self._last:
+            found.update(report.driver)
+            found["strangers"] += report.strangers
+        for histogram in self._totals.values():
+            found["negativeSamples"] += histogram.negative
+            found["overRangeSamples"] += histogram.over_range
+        found.subtract(before or {})
+        silence_ms = max((report.longest_silence_ns for report in self._last), default=0) // 10**6
+        found["longestSilenceMs"] = silence_ms if silence_ms >= SILENCE_TOLD_MS else 0
+        found["garbageCollections"] = sum(report.process.gc_pauses for report in self._last)
+        return {name: count for name, count in sorted(found.items()) if count}
+
+    def processes(self) -> Sequence[ProcessFigures]:
+        """Each worker process as it last reported, in the plan's order."""
+        return [report.process for report in self._last]
+
+    # -- figures of a phase ----------------------------------------------------------------------------------------
+
+    def histogram(self, phase: Phase, family: str, group: str | None = None, interval: int | None = None) -> Histogram:
+        """The samples of `family` in one interval, or in all; end-to-end families without a group mean all groups."""
+        series = [(phase.index, family, name) for name in self._groups(family, group)]
+        if interval is None:
+            return Histogram.total(self._totals.get(each, NO_SAMPLES) for each in series)
+        return Histogram.total(self._histograms.get(each, {}).get(interval, NO_SAMPLES) for each in series)
+
+    def _groups(self, family: str, group: str | None) -> Sequence[str | None]:
+        return self.subscriptions if group is None and family in GROUP_FAMILIES else (group,)
+
+    def count(self, phase: Phase, kind: str, group: str | None, interval: int) -> int:
+        """Events of `kind` (`published`, `failed`, `received`) that happened in one interval."""
+        return self._counts.get((phase.index, kind, group), {}).get(interval, 0)
+
+    def counted(self, phase: Phase, kind: str, group: str | None = None) -> int:
+        """Events of `kind` in all of the phase, and in the drain after it."""
+        return self._counted[phase.index, kind, group]

@@ -1,0 +1,287 @@
+"""A workload and a setup become a plan: who sends and reads what, in which process, at which rate. Pure.
+
+How many processes a run has, and what they do: pure numbers.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from ombdriver.bench.drivers.api import TopicSpec
+from ombdriver.bench.load.poisson import Poisson
+from ombdriver.bench.load.retention import KEYED_SKEW, NO_TRIMMING, Trimming, affordable_rate, trimming_of
+from ombdriver.bench.plan.backlog import BacklogPlan, backlog_of, room_fault
+from ombdriver.bench.plan.plan import (
+    STREAMS_PER_READER,
+    TOPIC_PREFIX,
+    USUAL_READERS,
+    ConsumerAssignment,
+    Plan,
+    ProducerAssignment,
+    SearchPlan,
+    WorkerPlan,
+)
+from ombdriver.bench.spec.setup import Setup
+from ombdriver.bench.spec.thresholds import Threshold
+from ombdriver.bench.spec.workload import Workload
+from ombdriver.errors import InputError
+
+MAX_WORKERS = 256
+DEFAULT_MAX_WORKERS = 16
+MESSAGES_PER_PRODUCING_WORKER = 50_000
+"""Messages per second that one process sends with most of its core left; a second one is not started below that."""
+
+
+def shared_out(
+    workers: int | None,
+    cores: int,
+    rate: int,
+    groups: int,
+    producers: int,
+    readers: int,
+) -> tuple[int, int]:
+    """How many processes produce, and how many consume; never more than there is work for.
+
+    Args:
+        workers: how many there may be; None leaves it to `cores`.
+        cores: of this machine.
+        rate: messages per second of all producers.
+        groups: how many subscriptions get every message.
+        producers: how many there are.
+        readers: how many there are.
+
+    Raises:
+        InputError: if that number of workers can't do it.
+    """
+    least = 2 if readers and producers else 1
+    if workers is not None and not least <= workers <= MAX_WORKERS:
+        why = "producing and consuming never share a process; " if workers == 1 else ""
+        raise InputError(f"--workers: {workers} is out of range: {why}write {least} to {MAX_WORKERS}, or leave it out")
+    most_producing = producers
+    if workers is None:
+        # Two cores stay with the server and with this process, as far as there are that many.
+        workers = max(least, min(cores - 2, DEFAULT_MAX_WORKERS))
+        most_producing = min(most_producing, -(-rate // MESSAGES_PER_PRODUCING_WORKER))
+    if not readers:
+        return min(workers, most_producing), 0
+    if not producers:
+        return 0, min(workers, readers)
+    # A delivered message costs about as much as a sent one, and each is delivered once to every group.
+    producing = min(max(1, round(workers / (1 + groups))), workers - 1, most_producing)
+    consuming = min(workers - producing, readers)
+    return min(workers - consuming, most_producing), consuming
+
+
+SEARCHED_RATE = 50_000
+"""Messages per second that a run is laid out for when the highest rate is to be found, if memory allows."""
+SEARCH_START = 1_000
+"""The first rate that a search tries."""
+
+
+def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | None, cores: int) -> Plan:
+    """Decides who does what.
+
+    Producer i sends to topic i mod topics, so that messages in turn go to topics in turn. A driver that lives within
+    one process has one worker for everything.
+
+    Args:
+        workload: what to do.
+        setup: where; its driver and its retention matter.
+        run_id: names the run.
+        workers: how many processes to use at most; None leaves it to `cores`.
+        cores: of this machine.
+
+    Raises:
+        InputError: if that number of workers can't do it.
+    """
+    profile = workload.profile
+    rate = workload.producer_rate if profile is None else profile.peak
+    search = None
+    if workload.finds_the_maximum:
+        rate = min(SEARCHED_RATE, affordable_rate(workload.message_size))
+        rates = tuple(workload.probe_rates or ())
+        start = rates[0] if rates else min(SEARCH_START, rate)
+        search = SearchPlan(start, workload.probe_ns, workload.slo, rates, workload.probe_steps)
+    existing = workload.existing
+    names = existing or [f"{TOPIC_PREFIX}{run_id}-{number:04d}" for number in range(workload.topic_count)]
+    topics = tuple(TopicSpec(name, workload.partitions_per_topic, bool(existing)) for name in names)
+    if existing:
+        _check_existing(workload, setup)
+    plain = setup.streams.read == "plain"
+    producers = [
+        ProducerAssignment(index, topics[index % len(topics)])
+        for index in range(len(topics) * workload.producers_per_topic)
+    ]
+    readers = _readers(topics, workload, setup)
+    subscriptions = tuple(dict.fromkeys(each.subscription for each in readers)) if plain else workload.groups
+    if subscriptions != workload.groups:
+        _check_thresholds(workload, subscriptions)
+    if setup.loopback:
+        if workers not in (None, 1):
+            raise InputError(f"--workers: {workers} is too many: this driver lives in one process; leave it out")
+        processes: tuple[WorkerPlan, ...] = (WorkerPlan(0, "both", tuple(producers), tuple(readers)),)
+    else:
+        copies = len({each.subscription for each in readers})
+        producing, consuming = shared_out(workers, cores, rate, copies, len(producers), len(readers))
+        processes = (
+            *(WorkerPlan(n, "produce", tuple(producers[n::producing])) for n in range(producing)),
+            *(WorkerPlan(producing + n, "consume", (), tuple(readers[n::consuming])) for n in range(consuming)),
+        )
+    trimming = trimming_of(
+        setup.streams.keeping,
+        rate=rate,
+        partitions=len(topics) * workload.partitions_per_topic,
+        message_size=workload.message_size,
+        keyed=workload.key_distributor != "NO_KEY",
+    )
+    if existing:
+        trimming = NO_TRIMMING
+    return Plan(
+        run_id=run_id,
+        workload=workload.name,
+        setup=setup.name,
+        topics=topics,
+        subscriptions=subscriptions,
+        producers=len(producers),
+        workers=processes,
+        payload=workload.payload,
+        rate=rate,
+        warmup_ns=workload.warmup_ns,
+        test_ns=workload.test_ns,
+        sample_interval_ns=workload.sample_interval_ns,
+        drain_timeout_ns=workload.drain_timeout_ns,
+        search=search,
+        backlog=_backlog(workload, setup, trimming, readers) if workload.backlog_bytes else None,
+        trimming=trimming,
+        max_in_flight=workload.max_in_flight,
+        consumer_work=workload.work,
+        plain=plain,
+        profile=profile,
+        poisson=Poisson(workload.seed, len(producers)) if workload.arrivals == "poisson" else None,
+        from_beginning=workload.existing_topics_from == "beginning",
+    )
+
+
+def _backlog(
+    workload: Workload, setup: Setup, trimming: Trimming, readers: Sequence[ConsumerAssignment]
+) -> BacklogPlan:
+    try:
+        if setup.loopback:
+            raise ValueError("the memory driver holds no backlog, since its producers wait for consumers; write 0")
+        if setup.server is not None and setup.server.in_cluster and any(each.streams > 1 for each in readers):
+            raise ValueError(
+                "on a cluster a consumer of several partitions has a read under way for each of them, which a pause"
+                " can't end; use streams.assignment: exclusive with a consumer for each partition of one topic, or one"
+                " partition"
+            )
+        backlog = backlog_of(
+            workload.backlog_bytes,
+            workload.backlog_drain_ratio,
+            rate=workload.producer_rate,
+            message_size=workload.message_size,
+            subscriptions=len({each.subscription for each in readers}),
+        )
+        fault = room_fault(
+            backlog,
+            trimming,
+            partitions=workload.topic_count * workload.partitions_per_topic,
+            skew=1 if workload.key_distributor == "NO_KEY" else KEYED_SKEW,
+            derived=setup.streams.keeping.kind == "auto",
+        )
+        if fault is not None:
+            raise ValueError(fault)
+        return backlog
+    except ValueError as error:
+        raise InputError(f"{workload.name}: consumerBacklogSizeGB: {error}") from None
+
+
+def _check_existing(workload: Workload, setup: Setup) -> None:
+    """Raises InputError if this setup is not for topics that exist."""
+    if not setup.is_users_server:
+        raise InputError(
+            f"{workload.name}: topics that exist are on a server of yours, and the setup {setup.name} starts one of its"
+            " own; give --url, or a setup with server: {url: ...}"
+        )
+    streams, existing, faults = setup.streams, workload.existing, []
+    if streams.keeping.kind not in ("auto", "none"):
+        faults.append("streams.retention: topics that exist are never trimmed; write none, or remove it")
+    if workload.backlog_bytes:
+        faults.append("consumerBacklogSizeGB: a backlog is built on new topics only; write 0")
+    if streams.ack == "delete":
+        faults.append("streams.ack: delete would delete what others need; write batch")
+    if streams.placement == "balanced":
+        faults.append("streams.placement: balanced is for new topics; write natural, or name the streams themselves")
+    if workload.partitions_per_topic > 1 and (odd := [name for name in existing if set(name) & set("{}")]):
+        faults.append(
+            f"a topic of several partitions has no braces in its name, as {odd[0]!r} has; with partitionsPerTopic: 1"
+            " the name is that of the stream"
+        )
+    if streams.read == "plain" and setup.driver_used != setup.driver and workload.existing_topics_from != "beginning":
+        faults.append(
+            "client.pipelining: redis-py reads plainly from the beginning only; write existingTopicsFrom: beginning"
+        )
+    if faults:
+        raise InputError([f"{workload.name} x {setup.name}: {fault}" for fault in faults])
+
+
+def _check_thresholds(workload: Workload, subscriptions: tuple[str, ...]) -> None:
+    for text in workload.thresholds:
+        try:
+            Threshold.parse(text, subscriptions)
+        except ValueError as error:
+            raise InputError(f"{workload.name}: thresholds: {error} (with plain reads, each consumer is one)") from None
+
+
+def _readers(topics: tuple[TopicSpec, ...], workload: Workload, setup: Setup) -> list[ConsumerAssignment]:
+    # One read can cover topics together, for a group bears the same name on all of them.
+    consumers, partitions = workload.consumer_per_subscription, topics[0].partitions
+    shares: list[tuple[int, ...] | None] = [None] * consumers
+    if setup.streams.assignment == "exclusive" and workload.groups:
+        if consumers > partitions:
+            raise InputError(
+                f"{workload.name}: consumerPerSubscription: {consumers} consumers can't have a partition of their own"
+                f" where there are {partitions} (streams.assignment: exclusive); write {partitions} or fewer"
+            )
+        shares = [tuple(range(n, partitions, consumers)) for n in range(consumers)]
+    streams, whole = len(topics) * partitions, setup.loopback or setup.in_cluster
+    covered = max(STREAMS_PER_READER, -(-streams * len(workload.groups) * (len(shares) or 1) // USUAL_READERS))
+    return [
+        ConsumerAssignment(
+            _subscription(group, n, consumers) if setup.streams.read == "plain" else group,
+            f"consumer-{n + 1}" + (f"-{k + 1}" if len(parts) > 1 else ""),
+            *part,
+        )
+        for group in workload.groups
+        for n, share in enumerate(shares)
+        for parts in [_parts(topics, share, covered, whole=whole)]
+        for k, part in enumerate(parts)
+    ]
+
+
+Part = tuple[tuple[TopicSpec, ...], tuple[int, ...] | None]
+"""Topics, and the partitions of each of them; None is all."""
+
+
+def _parts(
+    topics: tuple[TopicSpec, ...], share: tuple[int, ...] | None, covered: int, *, whole: bool
+) -> Sequence[Part]:
+    """What the readers of one consumer cover, up to so many streams each: some topics, or a part of one.
+
+    Args:
+        topics: all that the consumer reads.
+        share: its partitions of each of them; None for all.
+        covered: streams of a reader.
+        whole: a topic is never split: a reader has a connection for each stream in any case, or none at all.
+    """
+    partitions = topics[0].partitions if share is None else len(share)
+    if whole or partitions <= covered:
+        per_reader = max(1, covered // partitions)
+        return [(topics[first : first + per_reader], share) for first in range(0, len(topics), per_reader)]
+    mine, readers = share or tuple(range(partitions)), -(-partitions // covered)
+    # Neighbours together: messages go to partitions in turn, so that one read brings several, or each wakes a reader.
+    edges = [n * partitions // readers for n in range(readers + 1)]
+    return [((topic,), mine[first:end]) for topic in topics for first, end in pairwise(edges)]
+
+
+def _subscription(group: str, number: int, consumers: int) -> str:
+    """What a consumer that sees everything is called as a subscription of its own."""
+    return group if consumers == 1 else f"{group}.{number + 1}"

@@ -1,0 +1,102 @@
+"""Comparisons as tables for the terminal: first what is claimed, then all figures.
+
+Knows comparisons and rich; must not know how one is made. Reads the same at 80 columns, without colour and in a pipe.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ombdriver.bench.report import comparison as text
+from ombdriver.bench.report import units
+from ombdriver.bench.report.terminal import NARROWEST
+from ombdriver.bench.results.compare.comparison import Comparison, Effect, Versus
+from ombdriver.bench.results.compare.conditions import Outcome
+from ombdriver.bench.results.compare.statistics import FASTER, SLOWER
+from ombdriver.bench.results.compare.trial import Trial
+
+_STYLES = {FASTER: "bold green", SLOWER: "bold red"}
+
+
+def show(
+    comparisons: Sequence[Comparison],
+    left_out: Sequence[Trial],
+    outcomes: Sequence[Outcome],
+    stream: TextIO,
+    width: int | None = None,
+) -> None:
+    """Prints comparisons.
+
+    Args:
+        comparisons: what was found.
+        left_out: the runs that were not compared.
+        outcomes: of the conditions.
+        stream: a terminal, or anything else: then without colour, 80 columns wide.
+        width: columns, when they shall not be found out.
+    """
+    console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    console.width = max(console.width, NARROWEST)
+    with console.capture() as captured:
+        for comparison in comparisons:
+            for part in _parts(comparison):
+                console.print(part)
+        for line in (
+            *(text.NOTES if comparisons else ()),
+            *text.left_out_lines(left_out),
+            *map(text.outcome, outcomes),
+        ):
+            console.print(Text(line))
+    lines = (line.rstrip(" ") for line in captured.get().splitlines(keepends=False))
+    stream.write(units.fit_for(stream, "\n".join(lines) + "\n"))
+    stream.flush()
+
+
+def _parts(comparison: Comparison) -> Iterator[RenderableType]:
+    for versus in comparison.versus:
+        yield Text(f"\n{text.title(comparison, versus)}", style="bold")
+        yield Text(text.basis(versus))
+        if versus.no_claim is not None:
+            yield Text(versus.no_claim, style="bold")
+        else:
+            yield Padding(_findings(versus), (0, 0, 0, 2), expand=False)
+        yield Text()
+        yield _figures(versus.effects)
+    for remark in text.remarks_of(comparison):
+        yield Text(remark)
+    yield Text()
+
+
+def _findings(versus: Versus) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    words = {each.metric.name: each.word for each in versus.effects}
+    for name, finding in text.findings(versus):
+        table.add_row(name, Text(finding, style=_STYLES.get(words[name] or "", "")))
+    return table
+
+
+def _figures(effects: Sequence[Effect]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("", overflow="fold")
+    for column in ("baseline", "spread", "setup", "spread", "ratio", "95 % interval"):
+        table.add_column(column, justify="right", no_wrap=True, min_width=9 if column in ("baseline", "setup") else 0)
+    for above, of_it in text.families(effects):
+        if above:
+            table.add_row(Text(above))
+        for effect in of_it:
+            name = effect.metric.name if not above else f"  {effect.metric.statistic}"
+            table.add_row(
+                Text(name, style="bold" if effect.metric.declared else ""),
+                text.figure(effect.metric, effect.baseline.median),
+                units.percent(effect.baseline.relative),
+                text.figure(effect.metric, effect.other.median),
+                units.percent(effect.other.relative),
+                Text(text.ratio(effect.ratio), style=_STYLES.get(effect.word or "", "")),
+                text.interval(effect),
+            )
+    return table

@@ -1,0 +1,104 @@
+"""Results -> the comparison of their setups as bars, and what is to be said of it beside them. Pure.
+
+The comparison is that of `ombdriver compare`, of the tested metrics alone; what it refuses, a page says in its place.
+
+Comparison bars as a page is given them: a ratio to the reference with its interval, and what it means in words.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ombdriver.bench.report import comparison as comparison_text
+from ombdriver.bench.results.compare.comparison import Comparison, Effect, Versus, compare
+from ombdriver.bench.results.compare.trial import Trial, trial_of
+from ombdriver.errors import NotComparable
+
+if TYPE_CHECKING:
+    from ombdriver.bench.results.store import Gathered
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """How one figure of a setup relates to that of the reference.
+
+    Attributes:
+        metric: which figure, as `endToEndResponse.p99`.
+        setup: which setup, by its label.
+        ratio: to the reference; 1 is alike, 1.2 is 20 % higher.
+        low, high: the ends of the interval of the ratio; None where there are too few repeats for one.
+        words: what can be said of it, as `no detectable difference below 8 %`.
+    """
+
+    metric: str
+    setup: str
+    ratio: float
+    low: float | None
+    high: float | None
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a page shows of a comparison.
+
+    Attributes:
+        bars: of each setup and tested metric; empty when nothing can be compared.
+        notes: what was compared with what, what can't be claimed, who was left out; empty with one setup alone.
+    """
+
+    bars: tuple[Bar, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+NOT_COMPARED = Compared()
+
+
+def compared(gathered: Sequence["Gathered"], baseline: str | None = None) -> Compared:
+    """The comparison of all setups of the results with the first, or with `baseline`.
+
+    Args:
+        gathered: the results, in the order of time.
+        baseline: a setup's name.
+
+    Raises:
+        InputError: if no VALID result is of the setup that `baseline` names.
+    """
+    trials = [trial_of(each.result, each.source) for each in gathered]
+    fit = [trial for trial in trials if trial.unfit is None]
+    left_out = tuple(comparison_text.left_out_lines([trial for trial in trials if trial.unfit is not None]))
+    if baseline is None and not _have_two_setups(trials):
+        return NOT_COMPARED
+    if baseline is None and not _have_two_setups(fit):
+        return Compared(notes=("No comparison: no workload has VALID results of two setups.", *left_out))
+    try:
+        found = compare(fit, baseline)
+    except NotComparable as error:
+        return Compared(notes=("No comparison, since what should be alike is not:", *error.faults, *left_out))
+    several = len(found) > 1
+    bars = tuple(bar for each in found for versus in each.versus for bar in _bars(each, versus, several))
+    return Compared(bars, (*(note for each in found for note in _notes(each)), *left_out))
+
+
+def _have_two_setups(trials: Iterable[Trial]) -> bool:
+    """Whether some workload has been run on two."""
+    pairs = {(trial.workload, trial.setup) for trial in trials}
+    return len(pairs) > len({workload for workload, _ in pairs})
+
+
+def _bars(comparison: Comparison, versus: Versus, several: bool) -> Iterable[Bar]:
+    setup = f"{comparison.workload} on {versus.setup}" if several else versus.setup
+    for each in versus.effects:
+        if each.metric.declared and each.ratio is not None:
+            yield Bar(each.metric.name, setup, each.ratio, each.low, each.high, _words(each))
+
+
+def _words(effect: Effect) -> str:
+    times = comparison_text.times(effect)
+    return f"{effect.word}: {times}" if effect.word is not None else f"{times}, no claim"
+
+
+def _notes(comparison: Comparison) -> Iterable[str]:
+    for versus in comparison.versus:
+        claim = f"; {versus.no_claim}" if versus.no_claim is not None else ""
+        yield f"{comparison_text.title(comparison, versus)}: {comparison_text.basis(versus)}{claim}."

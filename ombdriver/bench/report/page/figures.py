@@ -1,0 +1,283 @@
+"""Curves, timelines, bars and loads as figures in plotly's terms: plain data, no import of plotly. Pure.
+
+`meta` of a series is for the page's own legend, which a keyboard can reach: its `name` as it is, and the `panel` that
+it stands in. Text that plotly draws itself is given with `<`, `>` and `&` escaped, since plotly reads some HTML in it.
+
+How series are told apart: by colour, and for who sees no colours by dash and marker too. Pure.
+
+The colours are those of Okabe and Ito, which people with any kind of colour blindness can tell apart; without their
+yellow, which can't be seen on white. The last is the colour of the page's text, which the page puts in its place.
+"""
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ombdriver.bench.report.page.comparison import Bar
+from ombdriver.bench.report.page.curves import Curve
+from ombdriver.bench.report.page.load import FIGURES, LoadLine, Swept
+from ombdriver.bench.report.page.timeline import Panel, Timeline, Values
+
+INK = "#000000"
+"""Stands for the colour of the text, whatever that is: black on white, white on black."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down")
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Of one series, in plotly's words; `symbol` is None for a line without markers."""
+
+    colour: str
+    dash: str
+    symbol: str | None = None
+
+
+def style(number: int, within: int | None = None) -> Style:
+    """The style of a thing by its number, from 0; seven colours with six dashes make 42 that differ.
+
+    Args:
+        number: of the thing: it decides colour and dash.
+        within: of its part, when it has parts: it decides the marker.
+    """
+    symbol = None if within is None else SYMBOLS[within % len(SYMBOLS)]
+    return Style(COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)], symbol)
+
+
+Figure = dict[str, Any]
+
+PANEL_PX = 150
+"""The height of one panel of a timeline."""
+EDGE_PX = 96
+"""What is above and below the panels."""
+BAR_PX = 26
+
+_NINES = 9
+_DECADES_OF_PANEL, _DECADES_OF_PLOT = 2.0, 3.5
+"""Of a logarithmic axis, up to which it has three ticks in each power of ten."""
+_CAVEAT = "#D55E00"
+_SHARE_OF_GAP = 0.28
+_MARGIN = {"l": 56, "r": 14, "t": 40, "b": 44}
+_MARK_SHIFT_PX = 16
+_TOGETHER = 0.02
+"""Marks that are nearer to each other than this share of the time bear their numbers together."""
+
+
+def curve_figure(curves: Sequence[Curve], labels: Sequence[str], by_group: bool) -> Figure:
+    """Percentile curves of one family: one of each setup, or one of each setup and group.
+
+    Args:
+        curves: of the family.
+        labels: of the setups, by their number.
+        by_group: which of the two.
+    """
+    told = [curve for curve in curves if (curve.group is not None) == by_group]
+    groups = list(dict.fromkeys(curve.group for curve in told))
+    data = []
+    for curve in told:
+        within = groups.index(curve.group)
+        if not by_group:
+            name, drawn = labels[curve.setup], style(curve.setup)
+        elif len(labels) == 1:
+            name, drawn = str(curve.group), style(within, within)
+        else:
+            name, drawn = f"{labels[curve.setup]}, {curve.group}", style(curve.setup, within)
+        series = _series(name, curve.tails, curve.values_ms, drawn, "")
+        series["hovertemplate"] = f"{escaped(name)}: %{{y:.4~g}} ms<extra></extra>"
+        if by_group:
+            series["marker"]["maxdisplayed"] = 14
+        data.append(series)
+    nines = range(_NINES)
+    x_axis = {
+        "type": "log",
+        "title": {"text": "percentile"},
+        "tickvals": [10**nine for nine in nines],
+        "ticktext": ["0 %", "90 %", *(f"99{'.' if nine > 2 else ''}{'9' * (nine - 2)} %" for nine in nines[2:])],
+    }
+    y_axis = {"type": "log", "title": {"text": "latency, ms"}}
+    y_axis |= _ticks([curve.values_ms for curve in told], _DECADES_OF_PLOT)
+    layout = _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})
+    return {"data": data, "layout": layout}
+
+
+def timeline_figure(timeline: Timeline) -> Figure:
+    """All panels under each other, over one time axis."""
+    count = len(timeline.panels)
+    share = 1 / max(count, 1)
+    layout: dict[str, Any] = {"hovermode": "x unified", "shapes": [], "annotations": []}
+    data = []
+    for number, panel in enumerate(timeline.panels):
+        top = 1 - number * share
+        axis = "" if number == 0 else str(number + 1)
+        layout[f"yaxis{axis}"] = _value_axis(panel) | {"domain": [top - share * (1 - _SHARE_OF_GAP), top]}
+        layout["annotations"].append(_title(f"{panel.title}, {panel.unit}", top))
+        for at, line in enumerate(panel.lines):
+            series = _series(line.name, line.times_s, line.values, style(at), panel.title)
+            series |= {"yaxis": f"y{axis}", "hovertemplate": f"%{{y:.4~g}} {panel.unit}"}
+            data.append(series)
+    last = "" if count <= 1 else str(count)
+    layout["xaxis"] = {
+        "title": {"text": "seconds from the start of the measurement"},
+        "anchor": f"y{last}",
+        "hoverformat": ".1f",
+        "ticksuffix": " s",
+    }
+    _add_times(layout, timeline)
+    return {"data": data, "layout": _layout(layout), "height": count * PANEL_PX + EDGE_PX}
+
+
+def bar_figure(bars: Sequence[Bar]) -> Figure:
+    """The ratios with their intervals, by metric and setup; the line at 1 is the reference."""
+    setups = list(dict.fromkeys(bar.setup for bar in bars))
+    data = []
+    for number, setup in enumerate(setups):
+        own = [bar for bar in bars if bar.setup == setup]
+        drawn = style(number, number)
+        series = _series(setup, [bar.ratio for bar in own], [escaped(bar.metric) for bar in own], drawn, "")
+        series |= {
+            "mode": "markers",
+            "orientation": "h",
+            "text": [escaped(bar.words) for bar in own],
+            "hovertemplate": f"{escaped(setup)}: %{{x:.3~g}} times, %{{text}}<extra></extra>",
+            "error_x": {
+                "type": "data",
+                "symmetric": False,
+                "array": [_beyond(bar.high, bar.ratio) for bar in own],
+                "arrayminus": [_beyond(bar.ratio, bar.low) for bar in own],
+                "color": drawn.colour,
+            },
+        }
+        series["marker"]["size"] = 10
+        data.append(series)
+    reference = {"type": "line", "xref": "x", "yref": "paper", "x0": 1, "x1": 1, "y0": 0, "y1": 1}
+    layout = {
+        "xaxis": {"type": "log", "title": {"text": "ratio to the reference"}, "tickformat": "~g"},
+        "yaxis": {"type": "category", "autorange": "reversed", "automargin": True},
+        "shapes": [reference | {"line": {"color": "rgba(128,128,128,0.8)", "width": 1, "dash": "dot"}}],
+        "hovermode": "closest",
+        "scattermode": "group",
+    }
+    rows = len({bar.metric for bar in bars}) * max(2, len(setups))
+    return {"data": data, "layout": _layout(layout), "height": rows * BAR_PX + EDGE_PX}
+
+
+def load_figure(lines: Sequence[LoadLine]) -> Figure:
+    """Latency against load: a line of the rates that held, and open marks for those that did not."""
+    data = []
+    for line in lines:
+        drawn = style(line.run * len({each.part for each in lines}) + line.part, line.part)
+        told = f"{escaped(line.name)}: %{{y:.4~g}} ms at %{{x:,.0f}}/s<extra></extra>"
+        data.append(_series(line.name, line.rates, line.values_ms, drawn, "") | {"hovertemplate": told})
+        if line.failed_rates:
+            open_marks = replace(drawn, symbol=f"{drawn.symbol}-open")
+            series = _series(f"{line.name}, not sustained", line.failed_rates, line.failed_values_ms, open_marks, "")
+            data.append(series | {"mode": "markers", "hovertemplate": told.replace("/s<", "/s, not sustained<")})
+    values = [value for line in lines for value in (*line.values_ms, *line.failed_values_ms)]
+    rates = [rate for line in lines for rate in (*line.rates, *line.failed_rates)]
+    x_axis = {"type": "log", "title": {"text": "load, messages per second"}} | _ticks([rates], _DECADES_OF_PLOT)
+    y_axis = {"type": "log", "title": {"text": "latency, ms"}} | _ticks([values], _DECADES_OF_PLOT)
+    return {"data": data, "layout": _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})}
+
+
+def swept_figure(swept: Swept) -> Figure:
+    """The figures of a sweep over the values of one setting."""
+    together = list(dict.fromkeys(line.name.rpartition(": ")[0] for line in swept.lines))
+    data = []
+    for line in swept.lines:
+        drawn = style(together.index(line.name.rpartition(": ")[0]) * len(FIGURES) + line.kind, line.kind)
+        series = _series(line.name, [escaped(value) for value in line.values], line.figures_ms, drawn, "")
+        data.append(series | {"hovertemplate": f"{escaped(line.name)}: %{{y:.4~g}} ms at %{{x}}<extra></extra>"})
+    x_axis = {"type": "category", "title": {"text": escaped(swept.over)}}
+    y_axis = {"type": "log", "title": {"text": "latency, ms"}}
+    y_axis |= _ticks([line.figures_ms for line in swept.lines], _DECADES_OF_PLOT)
+    return {"data": data, "layout": _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})}
+
+
+def escaped(text: str) -> str:
+    """`text` as plotly draws it letter by letter: not as HTML, nor as one of its own templates."""
+    return html.escape(text, quote=False).replace("%{", "%\u200b{")
+
+
+def _series(name: str, x: Sequence[Any], y: Sequence[Any], drawn: Style, panel: str) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines" if drawn.symbol is None else "lines+markers",
+        "name": escaped(name),
+        "meta": {"name": name, "panel": panel},
+        "x": list(x),
+        "y": list(y),
+        "line": {"color": drawn.colour, "dash": drawn.dash, "width": 2},
+        "marker": {"color": drawn.colour, "symbol": drawn.symbol or "circle", "size": 8},
+    }
+
+
+def _layout(own: Mapping[str, Any]) -> dict[str, Any]:
+    return {"showlegend": False, "margin": _MARGIN, "dragmode": "zoom", **own}
+
+
+def _value_axis(panel: Panel) -> dict[str, Any]:
+    if panel.log:
+        return {"type": "log"} | _ticks([line.values for line in panel.lines], _DECADES_OF_PANEL)
+    return {"rangemode": "tozero", "nticks": 5, "tickformat": ",~g"}
+
+
+def _ticks(series: Sequence[Values], decades: float) -> dict[str, Any]:
+    """Ticks of a logarithmic axis: at 1, 2 and 5 of each power of ten, at its 1 alone when there are many powers."""
+    known = [value for values in series for value in values if value]
+    if not known:
+        return {}
+    low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
+    steps = (1, 2, 5) if math.log10(max(known) / min(known)) < decades else (1,)
+    ticks = [float(f"{step}e{power}") for power in range(low, high + 1) for step in steps]
+    return {"tickvals": ticks, "ticktext": [f"{tick:,g}" for tick in ticks]}
+
+
+def _title(text: str, top: float) -> dict[str, Any]:
+    return {
+        "text": f"<b>{escaped(text)}</b>",
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0,
+        "y": top,
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "showarrow": False,
+    }
+
+
+def _add_times(layout: dict[str, Any], timeline: Timeline) -> None:
+    """Phases as shades; events and caveats as lines, with their numbers at the top."""
+    for phase in timeline.phases:
+        if phase.name != "measurement":
+            layout["shapes"].append(
+                {"type": "rect", "xref": "x", "yref": "paper", "x0": phase.begin_s, "x1": phase.end_s, "y0": 0, "y1": 1}
+                | {"fillcolor": "rgba(128,128,128,0.18)", "line": {"width": 0}, "layer": "below"}
+            )
+    for mark in timeline.marks:
+        line = {"color": _CAVEAT if mark.caveat else INK, "width": 1, "dash": "dash" if mark.caveat else "dot"}
+        span = {"type": "line", "xref": "x", "yref": "paper", "x0": mark.time_s, "x1": mark.time_s, "y0": 0, "y1": 1}
+        layout["shapes"].append(span | {"line": line})
+    for time_s, numbers in _numbered(timeline).items():
+        place = {"xref": "x", "yref": "paper", "x": time_s, "y": 1, "yanchor": "bottom", "yshift": _MARK_SHIFT_PX}
+        layout["annotations"].append({"text": f"<b>{numbers}</b>", "showarrow": False} | place)
+
+
+def _numbered(timeline: Timeline) -> dict[float, str]:
+    """The numbers of the marks, from 1, by where they stand; those that would cover each other stand together."""
+    length_s = timeline.phases[-1].end_s - timeline.phases[0].begin_s
+    numbered: dict[float, str] = {}
+    for number, mark in enumerate(timeline.marks, start=1):
+        last_s = next(reversed(numbered), None)
+        if last_s is not None and mark.time_s - last_s < _TOGETHER * length_s:
+            numbered[last_s] = f"{numbered[last_s].partition('-')[0]}-{number}"
+        else:
+            numbered[mark.time_s] = str(number)
+    return numbered
+
+
+def _beyond(higher: float | None, lower: float | None) -> float:
+    """From the ratio to an end of its interval; 0 without one."""
+    return 0.0 if higher is None or lower is None else higher - lower

@@ -1,0 +1,97 @@
+"""Content -> one HTML file that needs nothing else. The only importer of jinja2.
+
+Results are not trusted: jinja2 escapes all that comes from them, data for the plots is JSON in which no tag can end,
+and a content security policy lets only the page's own two scripts run (by their hashes), and nothing be fetched.
+
+The program that draws the plots in the browser: plotly.js, as it comes in the wheel. The only importer of plotly.
+"""
+
+import base64
+import hashlib
+from pathlib import Path
+
+import jinja2
+import plotly
+
+from ombdriver.bench.report import units
+from ombdriver.bench.report.backlog import COLUMNS as DRAIN_COLUMNS
+from ombdriver.bench.report.page.content import LATENCIES, Content
+from ombdriver.bench.report.page.load import FIGURES
+from ombdriver.bench.report.page.summary import COLUMNS
+from ombdriver.errors import RunError
+
+
+def source() -> str:
+    """The text of plotly.js, some 4.8 MB; reading the file is all that is needed of the package.
+
+    Raises:
+        RunError: if the installed plotly does not have it.
+    """
+    path = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        version = plotly.__version__
+        raise RunError(f"plotly {version} came without plotly.min.js; install another: pip install plotly") from error
+
+
+_MARKS = {"VALID": "✓", "LOSS": "✕", "INVALID": "✕", "PARTIAL": "◐", "OVERLOADED": "▲", "UNSTEADY": "≈"}
+_TONES = {"VALID": "good", "LOSS": "bad", "INVALID": "bad"}
+_FOLDED_FROM = 4
+"""Of so many results the reasons are folded away at first, so that all verdicts are on the first screen."""
+
+
+def render(content: Content, version: str) -> str:
+    """The text of the file.
+
+    Args:
+        content: what it shows.
+        version: of ombdriver, for the foot.
+
+    Raises:
+        RunError: if plotly.js is missing.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ombdriver.bench.report.page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # The template takes these as they are; nothing of a result is in them.
+    style, own, library = _file(environment, "page.css"), _file(environment, "page.js"), source()
+    figures = {
+        "curves": content.curves,
+        "runs": [section.figure for section in content.sections],
+        "bars": content.bar_figure,
+        "load": content.load_figure,
+        "swept": content.swept_figure,
+    }
+    return environment.get_template("page.html").render(
+        content=content,
+        columns=COLUMNS,
+        swept_columns=list(FIGURES),
+        drain_columns=DRAIN_COLUMNS,
+        latencies={family: LATENCIES[family] for family in content.curves},
+        figures=figures,
+        marks=_MARKS,
+        tones=_TONES,
+        folded=len(content.verdicts) >= _FOLDED_FROM,
+        version=version,
+        rate=units.rate,
+        ms=units.latency,
+        style=style,
+        library=library,
+        own=own,
+        hashes=" ".join(map(_hash, (library, own))),
+    )
+
+
+def _file(environment: jinja2.Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _hash(script: str) -> str:
+    """As a content security policy names a script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

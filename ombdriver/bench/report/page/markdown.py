@@ -1,0 +1,54 @@
+"""A short form of a page for a pull request: verdicts and the table, as Markdown of GitHub's kind. Pure."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ombdriver.bench.report.page.content import summary
+from ombdriver.bench.report.page.summary import COLUMNS, Verdict, has_floor
+
+if TYPE_CHECKING:
+    from ombdriver.bench.results.store import Gathered
+
+_FIGURES_FROM = 2
+"""The first column that is a figure."""
+_SPECIAL = re.compile(r"([\\`*_{}\[\]|~])")
+_LINKED = re.compile(r"([@#])(?=\w)")
+_MARKS = {"VALID": "✅", "LOSS": "❌", "INVALID": "❌"}
+_OTHERS = "⚠️"
+
+
+def render(gathered: Sequence["Gathered"]) -> str:
+    """The text; what comes from results stands in it letter by letter, never as markup or as a mention."""
+    tally, verdicts, rows = summary(gathered)
+    lines = ["### ombdriver: " + _plain(tally), ""]
+    for each in verdicts:
+        lines += _verdict(each)
+    if verdicts:
+        lines.append("")
+    lines.append(f"| {' | '.join(COLUMNS)} |")
+    lines.append(f"|{'|'.join('---' if at < _FIGURES_FROM else '---:' for at in range(len(COLUMNS)))}|")
+    lines += [f"| {' | '.join(_plain(cell) for cell in row.cells)} |" for row in rows]
+    lines += ["", "Latencies are response times, counted from the intended send."]
+    if has_floor(rows):
+        lines[-1] += " \\*: at the harness floor, what `ombdriver calibrate` found with no server."
+    return "\n".join(lines) + "\n"
+
+
+def _verdict(verdict: Verdict) -> list[str]:
+    mark = _MARKS.get(verdict.status, _OTHERS)
+    lines = [f"- {mark} **{_plain(verdict.status)}** {_plain(verdict.run)}: {_plain(verdict.about)}"]
+    lines += [f"  - {_plain(rule)}: {_plain(message)}" for rule, message in verdict.reasons]
+    for passed, expression, value in verdict.thresholds:
+        lines.append(f"  - {'pass' if passed else '**FAIL**'} {_plain(expression)}: {_plain(value)}")
+    if verdict.caveats:
+        kinds = dict.fromkeys(kind for kind, _ in verdict.caveats)
+        lines.append(f"  - caveats: {', '.join(_plain(kind) for kind in kinds)}")
+    return lines
+
+
+def _plain(text: str) -> str:
+    """`text` as it is, on one line: no markup, no HTML, no mention of a person."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # GitHub looks for mentions and numbers of issues in what it has rendered, so that a backslash would not help.
+    return _LINKED.sub(r"\1&#8203;", _SPECIAL.sub(r"\\\1", text))

@@ -1,0 +1,130 @@
+"""The verdicts and the table of all results, as text in cells. Pure; HTML and Markdown show the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ombdriver.bench.report import units
+from ombdriver.bench.report.page.arrangement import Repeats, Run
+from ombdriver.bench.results.result import Result
+
+AT_FLOOR = "*"
+"""Stands behind a percentile that says more of the harness than of the system."""
+
+COLUMNS = (
+    "run",
+    "verdict",
+    "published",
+    "of target",
+    "received",
+    "publish p50",
+    "publish p99",
+    "end-to-end p50",
+    "end-to-end p99",
+    "end-to-end p99.9",
+    "end-to-end max",
+    "lost",
+)
+"""Of `Row.cells`. Latencies are response times: from the intended send."""
+
+_LATENCIES = (
+    ("publishResponse", "p50"),
+    ("publishResponse", "p99"),
+    ("endToEndResponse", "p50"),
+    ("endToEndResponse", "p99"),
+    ("endToEndResponse", "p99.9"),
+    ("endToEndResponse", "max"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One result in the table: a cell for each of `COLUMNS`."""
+
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of a result as a whole.
+
+    Attributes:
+        run: its name.
+        about: what ran, and when.
+        status: in a word.
+        reasons: rule and message of each, the gravest first; a status of its own stands before the rule.
+        not_judged: the rules that could not be applied, with commas; may be empty.
+        thresholds: of each whether it was met, its text, and the figure.
+        caveats: kind and message of each.
+    """
+
+    run: str
+    about: str
+    status: str
+    reasons: tuple[tuple[str, str], ...]
+    not_judged: str
+    thresholds: tuple[tuple[bool, str, str], ...]
+    caveats: tuple[tuple[str, str], ...]
+
+
+def tally(setups: Sequence[Repeats]) -> str:
+    """How many results there are, and of what status: `4 results: 3 VALID, 1 UNSTEADY`."""
+    statuses = [run.status for setup in setups for run in setup.runs]
+    counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
+    return f"{units.many(len(statuses), 'result')}: {counts}"
+
+
+def verdict(run: Run) -> Verdict:
+    """What is said of the result as a whole."""
+    result, judged = run.result, run.result.verdict
+    reasons = (
+        [] if judged is None else [(_rule(one.status, run.status, one.rule), one.message) for one in judged.reasons]
+    )
+    if judged is None and result.partial:
+        reasons = [("partial", str(result.partial_reason))]
+    return Verdict(
+        run.name,
+        f"{result.workload}, run {result.run_id}, {units.duration(result.window_s)} measured from {result.begin_time}",
+        run.status,
+        tuple(reasons),
+        ", ".join(one.rule for one in judged.not_judged) if judged else "",
+        tuple((check.passed, check.expression, units.figure(check.value, check.unit)) for check in result.thresholds),
+        tuple((caveat.kind, caveat.message) for caveat in result.caveats),
+    )
+
+
+def row(run: Run) -> Row:
+    """The figures of the result that a reader compares first."""
+    result = run.result
+    published, target = result.mean_rate("publishRate"), result.target_publish_rate
+    cells = [
+        run.name,
+        run.status,
+        units.rate(published),
+        units.percent(published / target) if target else units.NOTHING,
+        units.rate(result.mean_rate("consumeRate")),
+        *(_latency(result, family, figure) for family, figure in _LATENCIES),
+        _lost(result),
+    ]
+    return Row(tuple(cells))
+
+
+def has_floor(rows: Sequence[Row]) -> bool:
+    """True when a figure of them bears `AT_FLOOR`, so that it has to be explained."""
+    return any(cell.endswith(AT_FLOOR) for each in rows for cell in each.cells[2:])
+
+
+def _rule(status: str, whole: str, rule: str) -> str:
+    return rule if status == whole else f"{status}, {rule}"
+
+
+def _latency(result: Result, family: str, figure: str) -> str:
+    value = result.latency[family].to_json()[figure]
+    mark = AT_FLOOR if f"{family}.{figure}" in result.at_harness_floor else ""
+    return f"{units.latency(value)}{mark}"
+
+
+def _lost(result: Result) -> str:
+    """Messages that a group was not given and never will be, over all groups."""
+    if not result.delivery:
+        return units.NOTHING
+    return units.count(sum(each.lost + each.trimmed for each in result.delivery))

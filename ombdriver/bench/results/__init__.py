@@ -1,0 +1,1 @@
+"""The result document: built, stored, read, compared, exported."""

@@ -1,0 +1,159 @@
+"""Comparisons for programs: as JSON, whole, and as CSV, one line for each metric of each setup. Pure.
+
+What can't be told is null in JSON and empty in CSV. Latencies are in ms, rates in messages per second, ratios to the
+baseline.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ombdriver.bench.results.compare.comparison import Comparison, Effect, Spread, Versus
+from ombdriver.bench.results.compare.conditions import Outcome
+from ombdriver.bench.results.compare.statistics import ALPHA
+from ombdriver.bench.results.compare.trial import Trial
+
+KIND = "comparison"
+FORMAT_VERSION = 1
+COLUMNS = (
+    "workload",
+    "baseline",
+    "setup",
+    "paired",
+    "metric",
+    "unit",
+    "baselineRuns",
+    "baselineMedian",
+    "baselineLeast",
+    "baselineMost",
+    "runs",
+    "median",
+    "least",
+    "most",
+    "ratio",
+    "low",
+    "high",
+    "tested",
+    "p",
+    "correctedP",
+    "word",
+)
+
+
+def to_json(comparisons: Sequence[Comparison], left_out: Sequence[Trial], outcomes: Sequence[Outcome]) -> str:
+    """As JSON text, ended by a line feed.
+
+    Args:
+        comparisons: what was found.
+        left_out: the runs that were not compared.
+        outcomes: of the conditions.
+    """
+    data = {
+        "kind": KIND,
+        "formatVersion": FORMAT_VERSION,
+        "confidence": 1 - ALPHA,
+        "comparisons": [_comparison(each) for each in comparisons],
+        "leftOut": [
+            {"source": each.source, "workload": each.workload, "setup": each.setup, "reason": each.unfit}
+            for each in left_out
+        ],
+        "conditions": [
+            {"condition": each.condition.expression, "workload": each.workload, "setup": each.setup, "met": each.met}
+            for each in outcomes
+        ],
+    }
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_csv(comparisons: Sequence[Comparison]) -> str:
+    """As CSV text with the columns of `COLUMNS`; lines end with a line feed."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for comparison in comparisons:
+        for versus in comparison.versus:
+            for effect in versus.effects:
+                writer.writerow(_cells(comparison, versus, effect))
+    return stream.getvalue()
+
+
+def _cells(comparison: Comparison, versus: Versus, effect: Effect) -> list[Any]:
+    base, other = effect.baseline, effect.other
+    told = [
+        *(base.count, _rounded(base.median), _rounded(base.least), _rounded(base.most)),
+        *(other.count, _rounded(other.median), _rounded(other.least), _rounded(other.most)),
+        *map(_rounded, (effect.ratio, effect.low, effect.high)),
+        _bool(effect.p is not None),
+        *map(_rounded, (effect.p, effect.corrected_p)),
+        effect.word,
+    ]
+    unit = _unit(effect)
+    head = [comparison.workload, comparison.baseline, versus.setup, _bool(versus.paired), effect.metric.name, unit]
+    return [*head, *("" if each is None else each for each in told)]
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "workload": comparison.workload,
+        "baseline": comparison.baseline,
+        "differences": [
+            {
+                "key": each.key,
+                "setup": each.setup,
+                "values": [{"value": value, "sources": list(sources)} for value, sources in each.values],
+            }
+            for each in comparison.differences
+        ],
+        "unjudged": list(comparison.unjudged),
+        "setups": [
+            {
+                "setup": each.setup,
+                "paired": each.paired,
+                "runs": each.runs,
+                "baselineRuns": each.baseline_runs,
+                "alone": each.alone,
+                "noClaim": each.no_claim,
+                "metrics": [_effect(effect) for effect in each.effects],
+            }
+            for each in comparison.versus
+        ],
+    }
+
+
+def _effect(effect: Effect) -> dict[str, Any]:
+    return {
+        "metric": effect.metric.name,
+        "unit": _unit(effect),
+        "baseline": _spread(effect.baseline),
+        "setup": _spread(effect.other),
+        "ratio": _rounded(effect.ratio),
+        "low": _rounded(effect.low),
+        "high": _rounded(effect.high),
+        "tested": effect.p is not None,
+        "p": _rounded(effect.p),
+        "correctedP": _rounded(effect.corrected_p),
+        "word": effect.word,
+    }
+
+
+def _spread(spread: Spread) -> dict[str, Any]:
+    return {
+        "runs": spread.count,
+        "median": _rounded(spread.median),
+        "least": _rounded(spread.least),
+        "most": _rounded(spread.most),
+    }
+
+
+def _unit(effect: Effect) -> str:
+    return "messages/s" if effect.metric.is_rate else "ms"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def _bool(value: bool) -> str:
+    return "true" if value else "false"

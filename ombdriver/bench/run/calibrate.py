@@ -1,0 +1,168 @@
+"""What this machine's harness can do, with no real server in the way: its ceiling, its floor, and what recording costs.
+
+Every figure comes from a short run through the same code as any other run, against the loopback driver or against the
+null server; only the ticker and the recorder are looked at by themselves. A result is read with these beside it: a
+latency near the floor says little about the server, and a rate near the ceiling less.
+"""
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ombdriver import __version__
+from ombdriver.bench.metrics.histogram import Histogram
+from ombdriver.bench.report.live import QuietView
+from ombdriver.bench.results import environment
+from ombdriver.bench.results.result import Result
+from ombdriver.bench.run import runner
+from ombdriver.bench.run.request import Request
+from ombdriver.bench.run.signals import Interrupt
+from ombdriver.bench.spec.setup import Setup
+from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.worker.pacer import make_ticker
+
+KIND = "calibration"
+FORMAT_VERSION = 1
+MESSAGE_SIZE = 1024
+FLAT_OUT = 10_000_000
+"""Messages per second that no worker reaches: it sends as fast as replies come."""
+FLOOR_RATES = (1_000, 10_000)
+TRIAL_MS = 2000
+TICKS = 500
+TICK_NS = 1_000_000
+SAMPLES = 1_000_000
+FOLD = 4096
+
+Say = Callable[[str], None]
+
+
+async def calibrate(stop: Interrupt, say: Say, trial_ms: int = TRIAL_MS) -> dict[str, Any]:
+    """The figures of this machine, ready for JSON; `say` is told what is being measured, `trial_ms` how long each run.
+
+    Raises:
+        RunError: if one of the short runs fails.
+    """
+    say("ticker and recorder")
+    figures: dict[str, Any] = {"tickerLatenessUs": await ticker_lateness(), "recordNsPerSample": record_cost()}
+    with tempfile.TemporaryDirectory(prefix="ombdriver-") as folder:
+        trial = _Trial(Path(folder), stop, say, trial_ms)
+        memory = Setup.load("memory")
+        both = await trial.run(memory, FLAT_OUT, groups=1)
+        async with null_server() as url:
+            null = Setup.load("embedded").with_url(url)
+            sent = await trial.run(null, FLAT_OUT, groups=0)
+            received = await trial.run(null, 100, groups=1)
+            floors = {str(rate): _latencies(await trial.run(null, rate, groups=0)) for rate in FLOOR_RATES}
+        loopback = {str(rate): _latencies(await trial.run(memory, rate, groups=1)) for rate in FLOOR_RATES}
+    figures["sendPerSecond"] = {
+        "memory": round(both.mean_rate("publishRate")),
+        "nullServer": round(sent.mean_rate("publishRate")),
+    }
+    figures["receivePerSecond"] = {
+        "memory": round(both.mean_rate("consumeRate")),
+        "nullServer": round(received.mean_rate("consumeRate")),
+    }
+    figures["floorMs"] = {"nullServer": floors, "memory": loopback}
+    return {
+        "kind": KIND,
+        "formatVersion": FORMAT_VERSION,
+        "version": __version__,
+        "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "host": environment.host(),
+        "messageSize": MESSAGE_SIZE,
+        "figures": figures,
+    }
+
+
+class _Trial:
+    """Short runs whose results are looked at and thrown away."""
+
+    def __init__(self, folder: Path, stop: Interrupt, say: Say, trial_ms: int) -> None:
+        self._folder, self._stop, self._say, self._trial_ms = folder, stop, say, trial_ms
+
+    async def run(self, setup: Setup, rate: int, *, groups: int) -> Result:
+        what = "flat out" if rate == FLAT_OUT else f"{rate:,} msg/s"
+        where = "the memory driver" if setup.loopback else "the null server"
+        self._say(f"{what} against {where}, {'with' if groups else 'without'} a consumer")
+        text = f"""
+            {{topics: 1, partitionsPerTopic: 1, messageSize: {MESSAGE_SIZE}, subscriptionsPerTopic: {groups},
+            producersPerTopic: 1, consumerPerSubscription: {groups}, producerRate: {rate}, warmupDuration: 0s,
+            testDuration: {self._trial_ms}ms, sampleInterval: 100ms, drainTimeout: 100ms}}"""
+        workload = Workload.parse(text, "calibrate")
+        request = Request(workload, setup, self._folder, None, environment.usable_cores())
+        finished = await runner.run(request, QuietView(), self._stop)
+        if finished is None or finished.result.partial:
+            raise asyncio.CancelledError
+        return finished.result
+
+
+def _latencies(result: Result) -> dict[str, Any]:
+    """p50, p99 and p99.9 of what was measured, in ms."""
+    told = {name: summary for name, summary in result.latency.items() if summary.count}
+    return {name: {"p50": each.p50, "p99": each.p99, "p99.9": each.p999} for name, each in told.items()}
+
+
+@asynccontextmanager
+async def null_server() -> AsyncIterator[str]:
+    """The URL of a null server that runs while this is open, in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "ombdriver.bench.drivers.null_server",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    try:
+        port = int(await process.stdout.readline())
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        process.stdin.close()
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+async def ticker_lateness() -> dict[str, float]:
+    """How late wake-ups a millisecond apart come, in µs: mean, p50, p99."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+    late: list[int] = []
+    due = time.monotonic_ns() + TICK_NS
+
+    def tick() -> None:
+        nonlocal due
+        now = time.monotonic_ns()
+        late.append(now - due)
+        due = now + TICK_NS
+        if len(late) < TICKS:
+            ticker.arm(due)
+        else:
+            done.set_result(None)
+
+    ticker = make_ticker(tick)
+    ticker.arm(due)
+    await done
+    ticker.close()
+    p50, p99 = np.percentile(late, [50, 99])
+    return {"mean": round(float(np.mean(late)) / 1e3, 1), "p50": round(p50 / 1e3, 1), "p99": round(p99 / 1e3, 1)}
+
+
+def record_cost() -> float:
+    """Nanoseconds to bring one sample into a histogram, in folds as large as a worker's."""
+    values = np.random.default_rng(1).lognormal(12, 1, FOLD).astype(np.int64)
+    start = time.perf_counter_ns()
+    for _ in range(SAMPLES // FOLD):
+        Histogram.of(values)
+    return round((time.perf_counter_ns() - start) / (SAMPLES // FOLD * FOLD), 1)

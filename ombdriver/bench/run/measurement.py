@@ -1,0 +1,211 @@
+"""What is known of a run: figures, deliveries, the hold of trimming, and what has to be said of them.
+
+Takes the reports of the workers, and makes the measured window of them. Knows no phase's course, no order and no server
+but what it may look at.
+
+When trimming has to be held, so that no stream is cut past a subscription that is still reading. Pure.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ombdriver.bench.drivers.api import Inspector
+from ombdriver.bench.ledger.audit import Audit
+from ombdriver.bench.ledger.ledger import Ledger
+from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.metrics.collector import Collector
+from ombdriver.bench.metrics.phase_view import Account, Window
+from ombdriver.bench.metrics.report import ProcessFigures, Report
+from ombdriver.bench.metrics.summary import BacklogDelivery
+from ombdriver.bench.plan.plan import Plan
+from ombdriver.bench.verdict import caveats
+from ombdriver.bench.verdict.facts import told_workers
+from ombdriver.bench.verdict.model import Caveat
+
+HOLD, RELEASE = 2, 8
+"""Trimming is held when a backlog passes half of what a stream keeps, and goes on below an eighth of it."""
+
+
+class TrimmingHold:
+    """Streams must never be cut past a subscription that is still reading, however slow it is.
+
+    What is known is how far behind a subscription is over all streams, so in a run with many of them this holds sooner
+    than it had to. It is told when a single stream might have lost something without it.
+
+    Args:
+        kept: entries that a stream keeps; None when nothing is trimmed.
+
+    Attributes:
+        furthest_behind: the greatest backlog so far.
+        holding: whether everything is being kept.
+    """
+
+    def __init__(self, kept: int | None) -> None:
+        self._kept = kept
+        self.holding = False
+        self.furthest_behind = 0
+
+    def look(self, behind: int) -> bool | None:
+        """Whether everything is to be kept from now on; None: as before.
+
+        Args:
+            behind: messages before the subscription that is furthest behind. What it will never get is none of them:
+                else a loss would hold trimming for ever.
+        """
+        if self._kept is None:
+            return None
+        self.furthest_behind = max(self.furthest_behind, behind)
+        if not self.holding and behind > self._kept // HOLD:
+            self.holding = True
+            return True
+        if self.holding and behind < self._kept // RELEASE:
+            self.holding = False
+            return False
+        return None
+
+
+AUDIT_S, HURRIED_AUDIT_S = 60.0, 5.0
+"""How long what is missing may be looked for; and when something waits for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """How things stood when the measurement began."""
+
+    carried_in: Mapping[str, int] = field(default_factory=dict)
+    processes: Sequence[ProcessFigures] = ()
+    counters: Mapping[str, int] = field(default_factory=dict)
+    errors: Counter[str] = field(default_factory=Counter)
+
+
+class Accounts:
+    """Keeps the accounts of one run.
+
+    Args:
+        plan: the run.
+        collector: takes the figures.
+        inspector: looks at the system; None when nothing can be looked at.
+
+    Attributes:
+        reading: the subscriptions that somebody reads, in the plan's order.
+        caveats: in the order found.
+        window: what was measured; None as long as there is nothing.
+        workers: what each worker took in it, as a result tells it.
+        backlog: what became of a backlog that was built before it.
+    """
+
+    def __init__(self, plan: Plan, collector: Collector, inspector: Inspector | None) -> None:
+        self._plan, self._collector = plan, collector
+        self.reading = plan.reading
+        self._ledger = Ledger(plan.lanes, self.reading, exclusive=not plan.shared, checksums=plan.payload.checksums)
+        self._audit = Audit(plan, self._ledger, inspector)
+        self._trimming = TrimmingHold(plan.trimming.max_entries)
+        self._start = _Start()
+        self._gone: Mapping[str, int] = {}
+        self.backlog: Sequence[BacklogDelivery] = ()
+        self.caveats: list[Caveat] = []
+        self.window: Window | None = None
+        self.workers: list[dict[str, object]] = []
+
+    def __repr__(self) -> str:
+        return f"<Accounts {self._collector}, {self._ledger}>"
+
+    def take(self, reports: Sequence[Report]) -> bool | None:
+        """Adds one report of every worker; returns what is to be done about trimming (`TrimmingHold.look`)."""
+        self._collector.take(reports)
+        self._ledger.take((each.answered for each in reports), (some for each in reports for some in each.arrived))
+        self._audit.glance()
+        return self._trimming.look(max(self._ledger.before().values(), default=0))
+
+    def missing(self) -> dict[str, int]:
+        """Acknowledged messages that each subscription does not have, by its name."""
+        return self._ledger.outstanding()
+
+    @property
+    def all_delivered(self) -> bool:
+        """Whether every subscription has every acknowledged message."""
+        return not any(self._ledger.outstanding().values())
+
+    # -- the window ------------------------------------------------------------------------------------------------
+
+    async def cut(self) -> None:
+        """The warm-up is over; nothing of it should be on its way."""
+        ledger = self._ledger
+        ledger.open_window()
+        if any((left := ledger.outstanding()).values()):  # what is lost is not on its way
+            gone = ledger.gone_before(await self._audit.conclude(HURRIED_AUDIT_S))
+            self._gone = {name: sum(counts) for name, counts in gone.items()}
+            left = self.on_its_way()
+        if self._plan.warmup_ns:
+            self.caveats += caveats.on_warm_up(sum(left.values()) + self._collector.in_flight)
+
+    def open_backlog(self) -> None:
+        """What is sent from here on is a backlog, until the window opens."""
+        self._ledger.open_backlog()
+
+    def open_window(self) -> None:
+        """What is sent from here on is measured."""
+        collector = self._collector
+        self._ledger.open_window()
+        left = self.on_its_way()
+        self._start = _Start(left, collector.processes(), collector.counters(), collector.errors())
+
+    def on_its_way(self) -> dict[str, int]:
+        """Acknowledged messages that each subscription does not have, but for what of the warm-up it never will."""
+        return {name: count - self._gone.get(name, 0) for name, count in self._ledger.outstanding().items()}
+
+    def behind(self) -> dict[str, int]:
+        """Messages that each subscription has before it: of what was replied to, be it refused, since its last one.
+
+        What it will never get is none of them once something that was sent later has come.
+        """
+        return self._ledger.before()
+
+    def tell_workers(self) -> None:
+        """Notes what the workers took so far in the window; what comes later is of the drain."""
+        self.workers = told_workers(self._plan.workers, self._start.processes, self._collector.processes())
+
+    async def close(self, measured: Phase, length_ns: int, end_ns: int, *, hurried: bool) -> None:
+        """Makes the window, when nothing is waited for any longer.
+
+        Args:
+            measured: its phase.
+            length_ns: how much of it was measured.
+            end_ns: when nothing was waited for any longer, on the monotonic clock.
+            hurried: somebody waits for this.
+        """
+        ledger = self._ledger
+        findings = await self._audit.conclude(HURRIED_AUDIT_S if hurried else AUDIT_S)
+        self.backlog = ledger.backlog(findings)
+        deliveries = ledger.deliveries(findings) if self._plan.producers else ()
+        account = Account(deliveries, ledger.indeterminate(), ledger.gone_before(findings))
+        self._make_window(measured, length_ns, end_ns, account)
+
+    def break_off(self, measured: Phase, length_ns: int, end_ns: int) -> None:
+        """Makes the window of what there is; nobody can be asked what became of what is missing. Args: see `close`."""
+        if not self.workers:
+            self.tell_workers()
+        self._make_window(measured, length_ns, end_ns, Account(indeterminate=self._ledger.indeterminate()))
+
+    def _make_window(self, measured: Phase, length_ns: int, end_ns: int, account: Account) -> None:
+        collector, start, trimming, plan = self._collector, self._start, self._trimming, self._plan
+        window = Window(
+            collector, measured, length_ns, start.carried_in, end_ns, start.counters, account, not plan.producers
+        )
+        self.window = window
+        self.caveats += caveats.on_loop(plan.max_in_flight)
+        if plan.existing:
+            self.caveats += caveats.on_existing_topics(
+                sends=plan.producers > 0, reads=bool(self.reading), of_others=window.of_others
+            )
+        if plan.backlog is None:  # else a subscription is behind because it was asked to be
+            kept = plan.trimming.max_entries
+            self.caveats += caveats.on_trimming(trimming.furthest_behind, kept, held=trimming.holding)
+        self.caveats += caveats.on_delivery(account.deliveries, self._audit.incomplete)
+        self.caveats += caveats.on_drain(
+            window.histogram("unsent").count,
+            window.histogram("unanswered").count,
+            collector.counters(start.counters),
+            collector.errors() - start.errors,
+        )

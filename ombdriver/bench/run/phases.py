@@ -1,0 +1,275 @@
+"""The stages that a run is made of, on workers that are connected: readiness, a phase, a wait for what is on its way.
+
+Knows phases, orders and figures; no server, file or terminal. Everything is asked of the workers by polls, each of
+which brings a report of all of them; between polls this process sleeps.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
+
+from ombdriver.bench.drivers.api import Driver
+from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.load.profile import Profile
+from ombdriver.bench.metrics.collector import Collector
+from ombdriver.bench.plan.plan import Plan
+from ombdriver.bench.run.measurement import Accounts
+from ombdriver.bench.run.signals import Interrupt
+from ombdriver.bench.run.workers import Ensemble
+from ombdriver.bench.worker import protocol
+from ombdriver.errors import OmbdriverError, RunError
+
+logger = logging.getLogger(__name__)
+
+SECOND = 10**9
+LEAD_NS = 300_000_000
+"""From an order to the first message of its phase: time for every worker to get ready."""
+READY_TIMEOUT_S = 60.0
+READY_POLL_S = 0.02
+SETTLE_POLL_S = 0.05
+LONGEST_POLL_NS = SECOND
+"""Polls are at most so far apart, so that trimming is held in time when a subscription falls behind."""
+EMPTY_READS = 2
+"""When every consumer has waited in vain so often, the server is asked whether anything is left for anybody."""
+PAUSE_NS = 60 * SECOND
+"""Besides the drain's time-out: a read that is under way when consumers are to pause waits as long as its BLOCK."""
+INTERRUPTED_DRAIN_NS = 5 * SECOND
+ASK_S = 2.0
+"""How long the drain waits for an answer to whether anything is left."""
+
+
+class Stage(Enum):
+    """Where a run is."""
+
+    READY = "ready"
+    WARM_UP = "warm-up"
+    SEARCH = "search"
+    CUT = "clean cut"
+    BUILD = "build"
+    CATCH_UP = "catch-up"
+    MEASURE = "measure"
+    DRAIN = "drain"
+
+
+Show = Callable[[Stage, Phase | None, int], None]
+"""`show(stage, phase, interval)`: something can be displayed; `interval` is the last one that is complete, or -1."""
+
+
+class Stages:
+    """Carries out the stages of one run, one after the other.
+
+    Args:
+        plan: the run.
+        ensemble: its workers.
+        driver: is asked for backlogs.
+        stop: is listened to all the time.
+        accounts: takes the reports.
+        collector: holds their figures.
+        show: is called whenever there is something new.
+        check: raises when what the run stands on is gone; called with every poll.
+
+    Attributes:
+        polled_ns: when the workers were last asked; what they did after that may be missing.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        ensemble: Ensemble,
+        driver: Driver,
+        stop: Interrupt,
+        accounts: Accounts,
+        collector: Collector,
+        show: Show,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._plan, self._ensemble, self._driver, self._stop = plan, ensemble, driver, stop
+        self._accounts, self._collector, self._show, self.check = accounts, collector, show, check
+        self._phases, self._begun = 0, -1
+        self.polled_ns = 0
+
+    def __repr__(self) -> str:
+        return f"<Stages {self._phases} phases, {self._collector}>"
+
+    def missing(self) -> dict[str, int]:
+        """`Accounts.missing`."""
+        return self._accounts.missing()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._stop.asked
+
+    async def ready(self) -> None:
+        """Every subscription receives a probe from every partition of every topic; topics of others get no probes.
+
+        There it is enough that the groups were made and the consumers have connected.
+
+        Raises:
+            RunError: if that does not come about.
+        """
+        plan = self._plan
+        if plan.existing:
+            self._show(Stage.READY, None, -1)
+            await self.poll()
+            return
+        topic_of = {each.index: each.topic.name for worker in plan.workers for each in worker.producers}
+        missing = {
+            (name, topic.name, partition)
+            for name in self._accounts.reading
+            for topic in plan.topics
+            for partition in range(topic.partitions)
+        }
+        wanted = len(missing)
+        self._ensemble.order(protocol.Probe())
+        deadline_ns = time.monotonic_ns() + int(READY_TIMEOUT_S * SECOND)
+        while not self._stop.asked:
+            self._show(Stage.READY, None, -1)
+            await self.poll()
+            missing -= {(name, topic_of[producer], at) for name, producer, at in self._collector.take_probed()}
+            if errors := self._collector.errors():
+                raise RunError(f"a probe was refused: {errors.most_common(1)[0][0]}")
+            if not missing and not self._collector.in_flight and not self._collector.unsent:
+                logger.info("ready: %d pairs of subscription and partition have had a probe", wanted)
+                return
+            if time.monotonic_ns() > deadline_ns:
+                name, topic, partition = min(missing, default=("-", "-", 0))
+                raise RunError(
+                    f"not ready after {READY_TIMEOUT_S:g} s: {len(missing)} of {wanted} pairs of subscription and"
+                    f" partition got no probe, {name} on partition {partition} of {topic} among them;"
+                    " use fewer topics, partitions or consumers, or a faster machine"
+                )
+            await self._sleep(READY_POLL_S)
+
+    def begin(self, name: str, duration_ns: int, rate: int, profile: Profile | None = None) -> Phase:
+        """Orders a phase, which begins a little later; the one before has come to its end."""
+        start_ns = time.monotonic_ns() + LEAD_NS
+        phase = Phase(self._phases, name, start_ns, duration_ns, rate, profile, self._plan.poisson)
+        self._phases += 1
+        if not self._stop.asked:
+            self._ensemble.order(protocol.Begin(phase))
+        return phase
+
+    async def run(
+        self,
+        stage: Stage,
+        phase: Phase,
+        look: Callable[[Phase, int], bool] = lambda _phase, _elapsed_ns: False,
+        step_ns: int = LONGEST_POLL_NS,
+    ) -> bool:
+        """Polls until the last message of `phase` is due, or somebody asks to stop; or `look` says so, which it tells.
+
+        Args:
+            stage: what the phase is for.
+            phase: has been ordered; some of it may have passed.
+            look: called after each poll with how much of the phase has passed.
+            step_ns: the time between two polls, if it is less than a sample interval.
+        """
+        step_ns = min(self._collector.interval_ns, step_ns)
+        shown = max(-1, (time.monotonic_ns() - phase.start_ns) // self._collector.interval_ns - 1)
+        if phase.index != self._begun:
+            self._begun = phase.index
+            self._show(stage, phase, -1)
+        at_most = "up to " if phase.profile is not None else ""
+        logger.info("%s: %s%d msg/s for %g s", phase.name, at_most, phase.rate, phase.duration_ns / SECOND)
+        next_ns = phase.start_ns + step_ns * (1 + max(0, time.monotonic_ns() - phase.start_ns) // step_ns)
+        while not self._stop.asked and time.monotonic_ns() < phase.end_ns:
+            await self._sleep((min(next_ns, phase.end_ns) - time.monotonic_ns()) / SECOND)
+            await self.poll()
+            now_ns = time.monotonic_ns()
+            complete = (now_ns - phase.start_ns) // self._collector.interval_ns - 1
+            if complete > shown:
+                shown = complete
+                self._show(stage, phase, shown)
+            if look(phase, now_ns - phase.start_ns):
+                return True
+            next_ns = max(next_ns + step_ns, now_ns - (now_ns - phase.start_ns) % step_ns + step_ns)
+        return False
+
+    def halt(self) -> None:
+        """Ends the sending of a phase."""
+        self._ensemble.order(protocol.Halt())
+
+    def prolong(self, phase: Phase, by_ns: int) -> Phase:
+        """`phase`, which is under way, ends so much later; call it before it ends."""
+        longer = replace(phase, duration_ns=phase.duration_ns + by_ns)
+        self._ensemble.order(protocol.Prolong(longer))
+        return longer
+
+    async def pause(self) -> None:
+        """Every consumer reads what there is, and then no more.
+
+        Raises:
+            RunError: if one of them does not come to an end with that in the drain's time-out.
+        """
+        self._ensemble.order(protocol.Pause())
+        deadline_ns = time.monotonic_ns() + self._plan.drain_timeout_ns + PAUSE_NS
+        while not self._stop.asked:
+            self._show(Stage.BUILD, None, -1)
+            await self.poll()
+            if not (reading := self._collector.consumers_reading()):
+                return
+            if time.monotonic_ns() > deadline_ns:
+                raise RunError(
+                    f"{reading} consumers did not pause: they had not read what there was, or streams.blockMs is long;"
+                    " give a longer drainTimeout, or a lower rate"
+                )
+            await self._sleep(SETTLE_POLL_S)
+
+    def resume(self, at_ns: int) -> None:
+        """Consumers read again, from then on."""
+        self._ensemble.order(protocol.Resume(at_ns))
+
+    async def settle(self, stage: Stage, *, received: bool = True) -> None:
+        """Waits until nothing is unsent or in flight, or not `received`; at most for the drain's time-out."""
+        deadline_ns = time.monotonic_ns() + self._plan.drain_timeout_ns
+        hurried, asked_ns = False, 0
+        while True:
+            if self._stop.asked and not hurried:
+                hurried = True
+                self._ensemble.order(protocol.Halt())
+                deadline_ns = min(deadline_ns, time.monotonic_ns() + INTERRUPTED_DRAIN_NS)
+            self._show(stage, None, -1)
+            await self.poll()
+            collector = self._collector
+            sending = collector.unsent + collector.in_flight
+            if not sending and (not received or self._accounts.all_delivered):
+                break
+            if (now_ns := time.monotonic_ns()) > deadline_ns:
+                break
+            if not sending and collector.empty_reads() >= EMPTY_READS and now_ns > asked_ns + SECOND:
+                asked_ns = now_ns
+                if not await self._anything_left():
+                    break  # the server has nothing more for anybody: waiting longer changes nothing
+            await self._ensemble.watch(SETTLE_POLL_S)
+        self._ensemble.order(protocol.Halt())
+        await self.poll()
+        logger.info("%s ends: %s", stage.value, self._collector)
+
+    async def _anything_left(self) -> bool:
+        """Whether the system holds anything for anybody; also when it can't tell, or does not in time."""
+        try:
+            async with asyncio.timeout(ASK_S):
+                for name in self._accounts.reading:
+                    if await self._driver.backlog(self._plan.topics, name) != 0:  # None: it can't tell
+                        return True
+        except (TimeoutError, OmbdriverError) as error:
+            logger.warning("what is left can't be asked for: %s", error or "no answer in time")
+            return True
+        return False
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleeps, but not past a signal; a dead worker is noticed by the poll that follows."""
+        await self._stop.wait(seconds)
+
+    async def poll(self, order: protocol.Conclude | None = None) -> None:
+        """Asks the workers for what they have done."""
+        self.check()
+        asked_ns = time.monotonic_ns()
+        reports = await self._ensemble.poll(order)
+        self.polled_ns = asked_ns
+        if (keep := self._accounts.take(reports)) is not None:
+            self._ensemble.order(protocol.Keep(keep))

@@ -1,0 +1,105 @@
+"""What a server must offer before anything is created on it. Pure: facts in, faults out.
+
+What a setup asks for is asked of every server, safety of those that are not ours, room of those and for a backlog.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from ombdriver.bench.spec.setup import Needs
+from ombdriver.bench.units import format_size
+
+SAFE_POLICY = "noeviction"
+FORCED = "--force starts the run all the same"
+MARGIN = 1.2
+"""Memory asked for, as a multiple of the estimate: it knows nothing of fragmentation and client buffers."""
+
+
+def faults(facts: Mapping[str, object]) -> Sequence[str]:
+    """Why the run should not start on this server, whatever room it has; empty when it may.
+
+    Args:
+        facts: what `Driver.describe` gave; values that are not there are not judged.
+    """
+    limit, policy = _number(facts, "maxMemoryBytes"), facts.get("evictionPolicy", SAFE_POLICY)
+    found = []
+    if facts.get("role") == "slave":
+        found.append("the server is a replica, which takes no messages; give the URL of its primary")
+    if limit and policy != SAFE_POLICY:
+        found.append(
+            f"the server evicts keys when it is full (maxmemory-policy {policy}), so messages could vanish;"
+            f" set maxmemory-policy {SAFE_POLICY} on it, or use another server"
+        )
+    return found
+
+
+def memory_faults(facts: Mapping[str, object], needed_bytes: int, *, backlog: bool = False) -> Sequence[str]:
+    """Why the run may not fit on this server; empty when it does.
+
+    Args:
+        facts: what `Driver.describe` gave; values that are not there are not judged.
+        needed_bytes: what the run's streams are estimated to take.
+        backlog: whether a backlog is built, which a smaller one would do, too.
+    """
+    less = f"lower the rate, the message size{', consumerBacklogSizeGB' if backlog else ''} or the duration"
+    needed = int(needed_bytes * MARGIN)
+    used = _number(facts, "usedMemoryBytes")
+    limit = _number(facts, "maxMemoryBytes")
+    total = _number(facts, "systemMemoryBytes")
+    if limit and used + needed > limit:
+        return [
+            f"the server's maxmemory is {format_size(limit)} and {format_size(used)} of it is used, but the run needs"
+            f" about {format_size(needed)}; {less}, or raise maxmemory; {FORCED}"
+        ]
+    if not limit and total and used + needed > total:
+        return [
+            f"the run needs about {format_size(needed)} and the server's machine has {format_size(total)};"
+            f" {less}; {FORCED}"
+        ]
+    return []
+
+
+def lacks(facts: Mapping[str, object], needs: Needs) -> Sequence[str]:
+    """What of `needs` this server has not, each with the version that has it, or the way out.
+
+    Args:
+        facts: what `Driver.describe` gave; values that are not there are not judged.
+        needs: what the setup asks for.
+    """
+    found = []
+    version = str(facts.get("redisVersion", ""))
+    if needs.minid and _version(version) < (6, 2):
+        found.append(
+            f"the server is version {version}, and trimming by age or by acknowledgement (MINID) came with Redis 6.2;"
+            " use that, or a retention by maxlen"
+        )
+    if needs.xackdel and facts.get("hasXackdel") is False:
+        found.append(
+            "ack: delete with several groups needs XACKDEL, which Redis has from 8.2 on (Valkey has not);"
+            " use such a server, one group (subscriptionsPerTopic: 1), or ack: batch"
+        )
+    replicas = facts.get("replicas")
+    if isinstance(replicas, int) and replicas < needs.replicas:
+        found.append(
+            f"waitReplicas is {needs.replicas}, and the server has {replicas} replicas that are connected;"
+            " lower it, or connect more"
+        )
+    mode = facts.get("mode")
+    if mode == "cluster" and not needs.cluster:
+        found.append("the server is part of a cluster; write redis+cluster://HOST:PORT, or cluster: true in the setup")
+    if mode == "standalone" and needs.cluster:
+        found.append(
+            "the server stands alone and is no part of a cluster; remove cluster: true, or +cluster in the URL"
+        )
+    if mode == "sentinel":
+        found.append("this is a Sentinel; write redis+sentinel://HOST:PORT/MASTER, or master: NAME in the setup")
+    return found
+
+
+def _version(text: str) -> tuple[int, ...]:
+    numbers = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+    return numbers or (99,)
+
+
+def _number(facts: Mapping[str, object], name: str) -> int:
+    value = facts.get(name, 0)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,287 @@
+"""One run from its files to its result: server, topics, workers, course, result, and everything taken down again.
+
+A table of contents; what happens in each part is told by the part. Tear-down goes backwards through what was built,
+whatever happened, and starts only when the result is on disk.
+
+The end of a run: what was measured is judged and stored, with what it was measured on.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from ombdriver import __version__
+from ombdriver.bench.drivers.api import Driver, load_driver
+from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.metrics.collector import Collector
+from ombdriver.bench.metrics.phase_view import by_stretch
+from ombdriver.bench.plan.plan import Plan, memory_estimate
+from ombdriver.bench.report.live import LiveView
+from ombdriver.bench.results import store
+from ombdriver.bench.results.build import build_result, told_drain, told_search
+from ombdriver.bench.results.environment import fingerprint, host, load_average
+from ombdriver.bench.results.result import Result
+from ombdriver.bench.run import preflight
+from ombdriver.bench.run.abort import Guard
+from ombdriver.bench.run.backlog import Backlog
+from ombdriver.bench.run.controller import Course
+from ombdriver.bench.run.measurement import Accounts
+from ombdriver.bench.run.phases import Show, Stage, Stages
+from ombdriver.bench.run.progress import Viewing
+from ombdriver.bench.run.rate_search import Seeking
+from ombdriver.bench.run.request import Request, new_run_id, plan_of
+from ombdriver.bench.run.signals import Interrupt
+from ombdriver.bench.run.workers import Ensemble
+from ombdriver.bench.servers.managed import ManagedServers
+from ombdriver.bench.spec.credentials import connect_url, started_url
+from ombdriver.bench.spec.setup import Setup
+from ombdriver.bench.spec.thresholds import Threshold
+from ombdriver.bench.telemetry.sampler import Telemetry
+from ombdriver.bench.verdict import caveats
+from ombdriver.bench.verdict.assess import Circumstances, assess
+from ombdriver.errors import OmbdriverError, RunError, ServerError
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A result and where it lies."""
+
+    result: Result
+    path: Path
+
+
+def keep(
+    request: Request,
+    plan: Plan,
+    course: Course,
+    facts: Mapping[str, object],
+    telemetry: Telemetry,
+    thresholds: Sequence[Threshold],
+    load_at_start: Sequence[float] | None,
+) -> Finished:
+    """The result of a run that has a window, on disk. Raises OmbdriverError if it can't be written."""
+    assert course.accounts.window is not None
+    assert course.begin_time is not None
+    measured = course.accounts.window.measurements()
+    if course.backlog is not None:
+        measured = replace(measured, backlog_drain=course.backlog.measurements(course.accounts.window))
+    setup, machine = request.setup.spec(), host()
+    harness = store.latest_calibration(request.output, machine)
+    limit = machine["cpu"]["coresLimit"]
+    circumstances = Circumstances(
+        length_ns=course.accounts.window.length_ns,
+        interval_ns=course.accounts.window.interval_ns,
+        target_rate=course.accounts.window.target_rate,
+        rate_changes=plan.profile is not None,
+        ending=course.ending,
+        setup=setup,
+        cores=min(request.cores, limit or request.cores),
+        harness=harness,
+        loopback=request.setup.loopback,
+    )
+    assessed = assess(measured, circumstances, course.accounts.workers, thresholds)
+    result = build_result(
+        measured,
+        version=__version__,
+        run_id=plan.run_id,
+        tags=request.tags,
+        begin_time=course.begin_time,
+        end_time=course.begin_time + timedelta(microseconds=course.accounts.window.length_ns // 1000),
+        driver=request.setup.driver_used,
+        sample_interval_ns=course.accounts.window.interval_ns,
+        target_rate=course.accounts.window.target_rate,
+        profile=plan.profile,
+        stretches=by_stretch(course.accounts.window, measured, plan.profile),
+        backlog_drain=None if measured.backlog_drain is None else told_drain(measured.backlog_drain),
+        search=None if course.found is None else told_search(course.found),
+        workload_spec=request.workload.spec(),
+        workload_sha256=request.workload.sha256,
+        setup=setup,
+        environment=fingerprint(
+            facts, request.command_line, load_at_start=load_at_start, seeds={"workload": request.workload.seed}
+        )
+        | {"workers": course.accounts.workers, "harness": harness},
+        telemetry=telemetry.told(),
+        standing=request.standing,
+        overrides=request.overrides,
+        sweep=request.sweep,
+        sweep_of=request.sweep_of,
+        caveats=[*course.accounts.caveats, *assessed.caveats],
+        partial_reason=course.ending.reason if course.ending else None,
+        verdict=assessed.verdict,
+        thresholds=assessed.thresholds,
+        at_harness_floor=assessed.at_harness_floor,
+    )
+    return Finished(result, store.save(result, request.output))
+
+
+logger = logging.getLogger(__name__)
+
+READ_BYTES = 1 << 20
+"""One read of a consumer should bring about so much at most, whatever the size of the messages."""
+MOST_PER_READ = 500
+
+
+async def run(
+    request: Request, view: LiveView, stop: Interrupt, on_stored: Callable[[Finished], None] = lambda _: None
+) -> Finished | None:
+    """Carries out one run; None when it was interrupted before there was anything to measure.
+
+    `on_stored` is called when the result is on disk, before anything is taken down: taking down may fail.
+
+    Raises:
+        asyncio.CancelledError: if it was interrupted while it was being built up.
+        InputError: if the request can't be carried out as it is.
+        RunError: if the run fails; what it had built is taken down all the same. When a worker died in the measurement
+            a result of what there was is stored first.
+    """
+    plan = plan_of(request, new_run_id())
+    store.prepare(request.output)
+    load_at_start = load_average()
+    async with AsyncExitStack() as stack:
+        with stop.cancels():
+            servers, url = await _servers(request.setup, stack)
+            options = driver_options(plan, request.setup, url)
+            driver = await load_driver(request.setup.driver_used)(options)
+            stack.push_async_callback(driver.aclose)
+            facts = await driver.describe()
+            logger.info("run %s on %s %s", plan.run_id, facts.get("engine"), facts.get("version", ""))
+            forced = _check(facts, plan, request)
+            if request.setup.is_users_server:
+                stack.push_async_callback(_delete_created, driver, request.setup)
+            await driver.create_topics(plan.topics, plan.subscriptions)
+            what = "subscribed to" if plan.existing else "created"
+            logger.info("%s %d topics of %d streams in all", what, len(plan.topics), plan.partitions)
+            ensemble = await stack.enter_async_context(Ensemble(plan, request.setup.driver_used, options))
+        collector = Collector(plan.subscriptions, plan.sample_interval_ns)
+        telemetry = Telemetry(plan, driver, collector.processes, ensemble.pids, servers.pids if servers else ())
+        stack.push_async_callback(telemetry.aclose)
+        show = _followed(Viewing(view, plan, collector, lambda: telemetry.server_now).show, telemetry)
+        thresholds = [Threshold.parse(text) for text in request.workload.thresholds]
+        guard = Guard(thresholds if request.workload.abort_on_fail else (), collector)
+        check = servers.check if servers else lambda: None
+        accounts = Accounts(plan, collector, driver.inspector())
+        stages = Stages(plan, ensemble, driver, stop, accounts, collector, show, check)
+        seeking = Seeking(plan, stages, collector, lambda: telemetry.server_now) if plan.search else None
+        backlog = Backlog(plan, stages, accounts, collector) if plan.backlog else None
+        course = Course(plan, stages, accounts, stop, seeking, backlog, guard.failed)
+        failure: OmbdriverError | None = None
+        try:
+            await course.run()
+        except OmbdriverError as error:
+            if course.accounts.window is None:
+                raise
+            failure = error
+        if course.accounts.window is None:
+            return None
+        await telemetry.stop()
+        course.accounts.caveats += caveats.on_force(forced)
+        course.accounts.caveats += caveats.on_servers(servers.ended() if servers else ())
+        course.accounts.caveats += caveats.on_retention(driver.statistics())
+        finished = keep(request, plan, course, facts, telemetry, thresholds, load_at_start)
+        on_stored(finished)
+        if failure is not None:
+            raise failure
+        return finished
+
+
+def _followed(show: Show, telemetry: Telemetry) -> Show:
+    """`show`, with the telemetry told of each phase as it begins and when it is over."""
+
+    def both(stage: Stage, phase: Phase | None, interval: int) -> None:
+        if stage is not Stage.READY and interval < 0:
+            telemetry.follow(phase)
+        elif phase is not None:
+            telemetry.prolong(phase)
+        show(stage, phase, interval)
+
+    return both
+
+
+async def _servers(setup: Setup, stack: AsyncExitStack) -> tuple[ManagedServers | None, str | None]:
+    """The servers that the setup wants started, and the URL to use, if the driver needs one."""
+    if setup.server is None:
+        return None, None
+    if setup.server.url is not None:
+        return None, connect_url(setup.server)
+    servers = await ManagedServers.start(setup.server.plan)
+    stack.push_async_callback(servers.stop)
+    stack.enter_context(_logs_kept(servers))
+    logger.info("started %s", ", ".join(f"{node.name} (port {node.port}, pid {node.pid})" for node in servers.nodes))
+    return servers, started_url(servers.url, setup.server.config)
+
+
+@contextmanager
+def _logs_kept(servers: ManagedServers) -> Iterator[None]:
+    """When a run fails, what its servers have said is worth keeping."""
+    try:
+        yield
+    except RunError as error:
+        if (path := servers.keep_logs()) is None:
+            raise
+        raise RunError(f"{error}\n(the logs of the servers are kept in {path})") from error
+
+
+def driver_options(plan: Plan, setup: Setup, url: str | None) -> Mapping[str, object]:
+    """What the driver's factory is given in every process of the run."""
+    if url is None:
+        return {}
+    readers = [reader for worker in plan.workers for reader in worker.consumers]
+    streams = max((reader.streams for reader in readers), default=1)
+    if setup.in_cluster:
+        streams = 1  # a read can't cross slots
+    suits = max(1, min(MOST_PER_READ, READ_BYTES // (plan.payload.size * streams)))
+    trimming, how = plan.trimming, setup.streams
+    return {
+        "url": url,
+        "run_id": plan.run_id,
+        "max_entries": trimming.max_entries,
+        "max_age_ms": trimming.by_age_ms,
+        "exact_trim": trimming.exact,
+        "keep_unacknowledged": trimming.acknowledged,
+        "bound_entries": trimming.bound_entries,
+        "bound_age_ms": trimming.bound_age_ms,
+        "plain": plan.plain,
+        "ack": how.ack,
+        "groups": max(1, len(plan.subscriptions)),
+        "read_count": how.read_count or suits,
+        "block_ms": how.block_ms,
+        "max_in_flight": setup.client.max_in_flight,
+        "connections": setup.client.sending_connections,
+        "wait_replicas": how.wait_replicas,
+        "wait_timeout_ms": how.wait_timeout_ms,
+        "balanced": how.placement == "balanced",
+        "from_end": plan.existing and not plan.from_beginning,
+    }
+
+
+def _check(facts: Mapping[str, object], plan: Plan, request: Request) -> Sequence[str]:
+    """What speaks against this server and was let pass by `--force`.
+
+    Raises:
+        ServerError: if it can't take the run.
+    """
+    setup = request.setup
+    room: Sequence[str] = ()
+    found = list(preflight.lacks(facts, setup.needs(len(plan.subscriptions))))
+    if setup.is_users_server or plan.backlog is not None:
+        room = preflight.memory_faults(facts, memory_estimate(plan), backlog=plan.backlog is not None)
+    if not request.force:
+        found += room
+    if setup.is_users_server:
+        found += preflight.faults(facts)
+    if found:
+        raise ServerError("this server can't take the run:\n" + "\n".join(found))
+    return room
+
+
+async def _delete_created(driver: Driver, setup: Setup) -> None:
+    try:
+        deleted = await driver.delete_created()
+        logger.info("deleted %d streams", deleted)
+    except OmbdriverError as error:
+        url = setup.spec().get("server", {}).get("url", "the server")
+        raise RunError(f"{error}; what this run created is still there: `ombdriver clean --url {url}`") from error

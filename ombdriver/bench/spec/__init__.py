@@ -1,0 +1,1 @@
+"""What a user writes: workload and setup files, options that override them, sweeps."""

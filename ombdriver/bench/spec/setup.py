@@ -1,0 +1,395 @@
+"""Setup: which driver a run uses, on which server, with which stream options. Strict and frozen.
+
+Knows no workload and starts nothing. A password stands in a server's URL only: never in `spec`, `repr` or a
+message.
+
+The parts `client` and `streams` of a setup: how messages are sent, what streams keep, how they are read. Strict.
+
+Knows one part at a time; what parts must agree on is told in `setup`.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+
+from ombdriver.bench.load.retention import LEAST_ENTRIES, Retention
+from ombdriver.bench.servers.url import check_url
+from ombdriver.bench.spec import omb
+from ombdriver.bench.spec.errors import FieldNames, faults_of, sentences
+from ombdriver.bench.spec.overrides import Assignment, assigned
+from ombdriver.bench.spec.setup_server import PASSWORDS, STRICT, Server
+from ombdriver.bench.spec.yaml_file import parse_document, read_text
+from ombdriver.bench.units import MS, SECOND, nearest, parse_duration, shown
+from ombdriver.errors import InputError
+
+LEAST_AGE_NS = 8 * SECOND
+"""A stream must not be cut faster than a backlog is seen; see `retention_plan.LEAST_SECONDS`."""
+_KEYS = ("maxlen", "maxage", "exact", "acknowledged")
+_FORMS = "write auto, none, acknowledged, a number of entries from 1000, or maxlen or maxage below it"
+
+
+class Client(BaseModel):
+    """How messages are sent."""
+
+    model_config = STRICT
+
+    pipelining: Literal["channel", "redis-py"] = Field(
+        "channel",
+        description="channel: many commands share one write. redis-py: its own client and pool, as a yardstick.",
+    )
+    connections: int | None = Field(
+        None, ge=1, le=1000, description="For sending, in each producing process: 1 when absent, 50 with redis-py."
+    )
+    max_in_flight: int = Field(10_000, ge=1, le=1_000_000, description="Messages without a reply, on each connection.")
+
+    @property
+    def sending_connections(self) -> int:
+        """How many connections a producing process sends on."""
+        return self.connections or (1 if self.pipelining == "channel" else 50)
+
+
+class Streams(BaseModel):
+    """What streams keep, and how they are read and acknowledged."""
+
+    model_config = STRICT
+
+    retention: Any = Field(
+        "auto",
+        json_schema_extra={
+            "anyOf": [
+                {"enum": ["auto", "none", "acknowledged"]},
+                {"type": "integer", "minimum": LEAST_ENTRIES},
+                {
+                    "type": "object",
+                    "properties": {
+                        "maxlen": {"type": "integer", "minimum": LEAST_ENTRIES},
+                        "maxage": {"type": "string"},
+                        "exact": {"type": "boolean"},
+                        "acknowledged": {"const": True},
+                    },
+                    "additionalProperties": False,
+                },
+            ]
+        },
+        description="What a partition keeps: auto derives it from the rate, acknowledged waits for every group.",
+    )
+    read: Literal["group", "plain"] = Field("group", description="group: XREADGROUP. plain: XREAD, each sees all.")
+    ack: Literal["batch", "each", "none", "delete"] = Field(
+        "batch",
+        description="batch: one XACK for what a read brought. each: one a message. none: NOACK. delete: and XDEL.",
+    )
+    read_count: int | None = Field(
+        None, ge=1, le=100_000, description="Entries per stream that a read asks for (COUNT)."
+    )
+    block_ms: int = Field(1000, ge=1, le=60_000, description="How long a read waits for the first entry (BLOCK).")
+    assignment: Literal["shared", "exclusive"] = Field(
+        "shared", description="shared: each consumer of a group reads all partitions. exclusive: partitions are dealt."
+    )
+    placement: Literal["natural", "balanced"] = Field(
+        "natural", description="Of partitions on a cluster. balanced: each primary gets its even share."
+    )
+    wait_replicas: int = Field(
+        0, ge=0, le=64, description="Replicas that have to have a message before it counts (WAIT)."
+    )
+    wait_timeout_ms: int = Field(1000, ge=1, le=60_000, description="How long WAIT may take.")
+
+    @field_validator("retention")
+    @classmethod
+    def _known(cls, retention: object) -> object:
+        parse_retention(retention)
+        return retention
+
+    @field_validator("ack")
+    @classmethod
+    def _ack_of_groups(cls, ack: str, info: ValidationInfo) -> str:
+        if info.data.get("read") == "plain" and ack != "none":
+            raise ValueError("plain reads have nothing to acknowledge; remove this line, or write read: group")
+        return ack
+
+    @field_validator("assignment")
+    @classmethod
+    def _shared_by_groups(cls, assignment: str, info: ValidationInfo) -> str:
+        if info.data.get("read") == "plain" and assignment == "exclusive":
+            raise ValueError("with plain reads every consumer sees all; remove this line, or write read: group")
+        return assignment
+
+    @field_validator("wait_timeout_ms")
+    @classmethod
+    def _timeout_of_waiting(cls, timeout: int, info: ValidationInfo) -> int:
+        if info.data.get("wait_replicas") == 0:
+            raise ValueError("means nothing without waitReplicas; add that, or remove this line")
+        return timeout
+
+    @model_validator(mode="after")
+    def _retention_of_groups(self) -> Self:
+        if self.read == "plain" and self.keeping.kind == "acknowledged":
+            raise ValueError("retention: acknowledged asks groups, and plain reads have none; write another retention")
+        return self
+
+    @property
+    def keeping(self) -> Retention:
+        """The retention, read."""
+        return parse_retention(self.retention)
+
+    def spec(self) -> dict[str, Any]:
+        """What was said of them, ready for JSON; the retention always."""
+        return {"retention": self.retention} | self.model_dump(by_alias=True, exclude_defaults=True)
+
+
+def parse_retention(value: object) -> Retention:
+    """A retention as a setup writes it.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if value in ("auto", "none", "acknowledged"):
+        return Retention(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Retention("maxlen", max_length=_length(value))
+    if not isinstance(value, dict) or not value:
+        raise ValueError(f"{shown(value)} is not a retention; {_FORMS}")
+    if unknown := [str(key) for key in value if key not in _KEYS]:
+        raise ValueError(f"unknown key {unknown[0]}; known: {', '.join(_KEYS)}")
+    length = _length(value["maxlen"]) if "maxlen" in value else None
+    age = _age(value["maxage"]) if "maxage" in value else None
+    exact, acknowledged = (value.get(key, False) for key in ("exact", "acknowledged"))
+    if not isinstance(exact, bool) or not isinstance(acknowledged, bool):
+        raise ValueError("exact and acknowledged must be true or false; write one of them without quotes")
+    if acknowledged:
+        return Retention("acknowledged", length, age, exact)
+    if (length is None) == (age is None):
+        raise ValueError("needs one of maxlen and maxage; both may only be bounds of acknowledged: true")
+    return Retention("maxlen" if age is None else "maxage", length, age, exact)
+
+
+def _length(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not LEAST_ENTRIES <= value <= 10**9:
+        raise ValueError(f"{shown(value)} is not a retention; {_FORMS}")
+    return value
+
+
+def _age(value: object) -> int:
+    age = parse_duration(value)
+    if age < LEAST_AGE_NS or age % MS:
+        raise ValueError(
+            f"{shown(value)} is too short or too fine; write {LEAST_AGE_NS // SECOND}s or more, in whole ms"
+        )
+    return age
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a setup asks of a server.
+
+    Attributes:
+        minid: trimming by id, which ages and acknowledgements need.
+        xackdel: XACKDEL, to delete what several groups have acknowledged.
+        replicas: how many have to have a message.
+        cluster: whether the setup speaks to a cluster.
+    """
+
+    minid: bool = False
+    xackdel: bool = False
+    replicas: int = 0
+    cluster: bool = False
+
+
+FOLDER = Path(__file__).parent / "setups"
+"""Where the setups that come with the package lie."""
+
+LOOPBACK_DRIVER = "memory"
+STREAMS_DRIVER = "redis-streams"
+REDIS_PY_DRIVER = "redis-py"
+URL_SETUP = "url"
+"""What a setup is called once a server of the user's stands in it."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Setup(BaseModel):
+    """A setup as validated. `load` finds it by name or path; `with_url` puts a server of the user's in it."""
+
+    model_config = STRICT
+
+    name: str = Field(min_length=1, max_length=60, description="What results call this setup.")
+    description: str = Field("", description="What it is for.")
+    driver: str = Field(min_length=1, description="redis-streams, memory, or one that a package registers.")
+    server: Server | None = Field(None, validate_default=True, description="Where to connect to.")
+    client: Annotated[Client, Field(description="How messages are sent.")] = Client.model_validate({})
+    streams: Annotated[Streams, Field(description="What streams keep, how they are read.")] = Streams.model_validate({})
+    _notes: tuple[str, ...] = PrivateAttr(())
+
+    @field_validator("name")
+    @classmethod
+    def _short_name(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{shown(name)} can't stand in a file's name; write letters, digits, dots and dashes")
+        return name
+
+    @field_validator("driver")
+    @classmethod
+    def _not_by_pipelining(cls, driver: str) -> str:
+        if driver == REDIS_PY_DRIVER:
+            raise ValueError(f"write driver: {STREAMS_DRIVER}, and below client pipelining: redis-py")
+        return driver
+
+    @field_validator("server")
+    @classmethod
+    def _server_where_due(cls, server: Server | None, info: ValidationInfo) -> Server | None:
+        if server is not None and info.data.get("driver") == LOOPBACK_DRIVER:
+            raise ValueError("the memory driver has no server; remove this part, or write driver: redis-streams")
+        if server is None and info.data.get("driver") == STREAMS_DRIVER:
+            raise ValueError("is missing; add it, with engine: valkey below it")
+        return server
+
+    @field_validator("client")
+    @classmethod
+    def _client_of_server(cls, client: Client, info: ValidationInfo) -> Client:
+        server = info.data.get("server")
+        if info.data.get("driver") == LOOPBACK_DRIVER and client.model_fields_set:
+            raise ValueError("the memory driver has no connections; remove this part")
+        if client.pipelining == "redis-py" and info.data.get("driver", STREAMS_DRIVER) != STREAMS_DRIVER:
+            raise ValueError(f"pipelining: redis-py takes the place of driver: {STREAMS_DRIVER}; write one of the two")
+        if client.pipelining == "redis-py" and server is not None and server.is_several:
+            raise ValueError("pipelining: redis-py is for one server; write channel for a cluster or Sentinels")
+        return client
+
+    @field_validator("streams")
+    @classmethod
+    def _streams_of_client(cls, streams: Streams, info: ValidationInfo) -> Streams:
+        client = info.data.get("client")
+        if info.data.get("driver") == LOOPBACK_DRIVER and (given := sorted(streams.model_fields_set - {"retention"})):
+            raise ValueError(f"the memory driver has no streams, so {to_camel(given[0])} means nothing; remove it")
+        if streams.wait_replicas and client is not None:
+            _check_waiting(streams.wait_replicas, client, info.data.get("server"))
+        return streams
+
+    @classmethod
+    def load(cls, name_or_path: str, given: Sequence[Assignment] = ()) -> Self:
+        """The setup called so among those that come with the package, or in that file, with what the command
+        line puts into it.
+
+        Raises:
+            InputError: if there is none, or its file has faults; one sentence for each of them.
+        """
+        shipped = FOLDER / f"{name_or_path}.yaml"
+        if name_or_path in setup_names():
+            path = shipped
+        elif (path := Path(name_or_path)).suffix not in (".yaml", ".yml"):
+            near = nearest(name_or_path, setup_names())
+            hint = f"did you mean {near}?" if near else f"there are: {', '.join(setup_names())}"
+            raise InputError(f"--setup: there is no setup {name_or_path!r}; {hint}")
+        return cls.parse(read_text(path), str(path), given)
+
+    @classmethod
+    def parse(cls, text: str, source: str, given: Sequence[Assignment] = ()) -> Self:
+        """The setup of a file's text; `source` is what messages call the file.
+
+        Raises:
+            InputError: if it has faults; one sentence for each of them.
+        """
+        document, context = parse_document(text, source), {}
+        notes: list[str] = []
+        if omb.is_one(document.data):
+            try:
+                data, notes = omb.translated(document.data)
+            except ValueError as error:
+                raise InputError(f"{source}: {error}") from None
+            document, context = replace(document, data=data), {PASSWORDS: True}
+        document = assigned(document, given, "setup")
+        faults = list(document.faults)
+        try:
+            setup = cls.model_validate(document.data, context=context)
+            setup._notes = tuple(f"{source}: {note}" for note in notes)
+        except ValidationError as error:
+            faults += faults_of(error, document.lines, _FILE_NAMES)
+        if faults:
+            raise InputError(sentences(source, faults))
+        return setup
+
+    def with_url(self, url: str, *, keep_name: bool = False) -> Self:
+        """This setup with the server at `url` in place of its own, and called `url` unless `keep_name`.
+
+        Raises:
+            InputError: if `url` names no Redis server, or one that this setup is not for.
+        """
+        if self.loopback:
+            raise InputError(f"--url: the setup {self.name} has no server; leave --url out, or choose another --setup")
+        named = {} if keep_name else {"name": URL_SETUP, "description": "a server of the user's"}
+        try:
+            server = Server.model_validate({"url": check_url(url)}, context={PASSWORDS: True})
+            setup = self.model_validate({**dict(self), **named, "server": server})
+        except ValidationError as error:  # what a file says may not go with that server
+            raise InputError([f"--url: {fault.message}" for fault in faults_of(error, {}, _FILE_NAMES)]) from None
+        except ValueError as error:
+            raise InputError(f"--url: {error}") from None
+        setup._notes = self._notes
+        return setup
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of the file that this was read from."""
+        return self._notes
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the driver lives within one process, which then holds producers and consumers."""
+        return self.driver == LOOPBACK_DRIVER
+
+    @property
+    def is_users_server(self) -> bool:
+        """Whether the server is the user's own, to be treated with care."""
+        return self.server is not None and self.server.url is not None
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether the server is a cluster, where a read can't cross slots."""
+        return self.server is not None and self.server.in_cluster
+
+    def needs(self, groups: int) -> Needs:
+        """What it asks of a server, with so many groups on a topic."""
+        return Needs(
+            minid=self.streams.keeping.kind == "acknowledged" or self.streams.keeping.max_age_ns is not None,
+            xackdel=self.streams.ack == "delete" and groups > 1,
+            replicas=self.streams.wait_replicas,
+            cluster=self.in_cluster,
+        )
+
+    @property
+    def driver_used(self) -> str:
+        """The name under which the driver is registered that carries this setup out."""
+        return REDIS_PY_DRIVER if self.client.pipelining == "redis-py" else self.driver
+
+    def spec(self) -> dict[str, Any]:
+        """What the setup says, ready for JSON, without a password; `parse` reads it back. Defaults are left out."""
+        data: dict[str, Any] = {"name": self.name, "description": self.description, "driver": self.driver}
+        if self.server is not None:
+            data["server"] = self.server.spec()
+        if client := self.client.model_dump(by_alias=True, exclude_defaults=True):
+            data["client"] = client
+        return {**data, "streams": self.streams.spec()}
+
+
+def _check_waiting(replicas: int, client: Client, server: Server | None) -> None:
+    if client.pipelining == "redis-py":
+        raise ValueError("waitReplicas needs client.pipelining: channel; write that, or remove waitReplicas")
+    if client.connections is not None:
+        raise ValueError("waitReplicas gives each producer connections of its own; remove it, or client.connections")
+    if server is not None and server.engine is not None and replicas > server.replicas_started:
+        raise ValueError(
+            f"waitReplicas is {replicas}, and each primary that is started has {server.replicas_started} replicas;"
+            " lower it, or write topology: replicated with as many replicas"
+        )
+
+
+def setup_names() -> list[str]:
+    """The names of the setups that come with the package, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+_FILE_NAMES = FieldNames.of(Setup, server=Server, client=Client, streams=Streams)

@@ -1,0 +1,239 @@
+"""The part `server` of a setup: servers that are started for the run, or those that run already. Strict and frozen.
+
+Knows what can be written and what excludes what; starts nothing and reads no file. A password is never among its
+fields: it is named by an environment variable or a file, and `login` reads it.
+"""
+
+import os
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from ombdriver.bench.servers.topology import ServerPlan, Topology, plan_faults
+from ombdriver.bench.servers.url import check_alike, check_url, has_login, join, scheme_kind
+from ombdriver.bench.units import shown
+from ombdriver.secrets import HIDDEN, SECRET_OPTIONS, redact_url
+
+STRICT = ConfigDict(
+    strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, alias_generator=to_camel, populate_by_name=True
+)
+PASSWORDS = "passwords"
+"""In a validation's context: a URL may hold a password, since it was not read from a file."""
+
+LEAST_PRIMARIES, MOST_NODES = 3, 64
+
+_OF_STARTED = ("topology", "primaries", "replicas", "config", "unix_socket", "cpus")
+_OF_RUNNING = ("cluster", "master", "username", "password_env", "password_file")
+_OF_SENTINELS = ("sentinel_username", "sentinel_password_env", "sentinel_password_file")
+
+Config = dict[str, str | list[str]]
+
+
+def _config(value: object) -> object:
+    """Options of a server as text, as its configuration file has them: YAML reads `yes` as true, and 4 as a number."""
+    if not isinstance(value, dict):
+        raise ValueError(f"must hold options of the server, not {shown(value)}; write them below it, indented")
+    return {
+        name: [_word(name, each) for each in v] if isinstance(v, list) else _word(name, v) for name, v in value.items()
+    }
+
+
+def _word(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise ValueError(f"{name} is {shown(value)}; give it one value, or a list of them")
+
+
+_CONFIG_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": {
+        "anyOf": [
+            {"type": ["string", "number", "boolean"]},
+            {"type": "array", "items": {"type": ["string", "number", "boolean"]}},
+        ]
+    },
+}
+
+
+class Tls(BaseModel):
+    """How a server of the user's is spoken to with TLS; paths of PEM files."""
+
+    model_config = STRICT
+
+    ca_file: str | None = Field(None, min_length=1, description="The authority that signed the server's certificate.")
+    cert_file: str | None = Field(None, min_length=1, description="Our certificate, where the server asks for one.")
+    key_file: str | None = Field(None, min_length=1, description="Its key.")
+    check_hostname: bool = Field(True, description="Whether the certificate has to name the server's host.")
+
+
+def _one_or_several(value: object) -> object:
+    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        return value
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"must be a URL or a list of them, not {shown(value)}; write redis://HOST:PORT")
+
+
+def _urls(value: str | list[str], info: ValidationInfo) -> str | list[str]:
+    for url in [value] if isinstance(value, str) else value:
+        check_url(url)
+        if has_login(url) and not (info.context or {}).get(PASSWORDS):
+            raise ValueError(
+                f"{shown(redact_url(url))} holds a login; write username and passwordEnv or passwordFile beside it"
+            )
+    return value
+
+
+class Server(BaseModel):
+    """Where the driver connects to: servers that are started for the run, or that run already."""
+
+    model_config = STRICT
+
+    engine: str | None = Field(
+        None,
+        min_length=1,
+        description="Starts servers: valkey (comes with ombdriver), redis (redis-server), or a path.",
+    )
+    topology: Topology = Field("standalone", description="How the servers that are started stand to each other.")
+    primaries: int = Field(LEAST_PRIMARIES, ge=LEAST_PRIMARIES, le=MOST_NODES, description="Of a cluster.")
+    replicas: int | None = Field(
+        None, ge=0, le=MOST_NODES, description="Of the one primary (1 when absent), or of each of a cluster (0)."
+    )
+    config: Annotated[Config, BeforeValidator(_config), WithJsonSchema(_CONFIG_SCHEMA)] = Field(
+        {}, description="Options of the server, by their names."
+    )
+    tls: bool | Tls = Field(False, description="true: servers that are started speak TLS. Of a URL: files and checks.")
+    unix_socket: bool = Field(False, description="Whether a server that is started is reached by its unix socket.")
+    cpus: list[Annotated[int, Field(ge=0)]] = Field([], description="Processors that the servers are pinned to.")
+    url: (
+        Annotated[
+            str | list[str],
+            BeforeValidator(_one_or_several),
+            AfterValidator(_urls),
+            WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+        ]
+        | None
+    ) = Field(None, repr=False, description="A server that runs already; several: seeds, or Sentinels.")
+    cluster: bool = Field(False, description="Whether the URLs are seeds of a cluster.")
+    master: str | None = Field(None, min_length=1, description="The URLs are Sentinels, which call their master so.")
+    username: str | None = Field(None, min_length=1, description="Who logs in.")
+    password_env: str | None = Field(None, min_length=1, description="The environment variable with the password.")
+    password_file: str | None = Field(None, min_length=1, description="The file with the password.")
+    sentinel_username: str | None = Field(None, min_length=1, description="Who logs in to the Sentinels.")
+    sentinel_password_env: str | None = Field(None, min_length=1, description="As passwordEnv, for the Sentinels.")
+    sentinel_password_file: str | None = Field(None, min_length=1, description="As passwordFile, for the Sentinels.")
+
+    @field_validator("replicas")
+    @classmethod
+    def _replicas_where_due(cls, replicas: int | None, info: ValidationInfo) -> int | None:
+        topology = info.data.get("topology")
+        if replicas is not None and topology == "standalone":
+            raise ValueError("a standalone server has none; write topology: replicated, sentinel or cluster")
+        if replicas == 0 and topology in ("replicated", "sentinel"):
+            raise ValueError(f"0 is too small for topology: {topology}; write 1 or more")
+        return replicas
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.engine is None) == (self.url is None):
+            raise ValueError("needs one of engine and url; write engine: valkey, or url: redis://HOST:PORT")
+        self._only_what_belongs()
+        if self.url is None:
+            if "primaries" in self.model_fields_set and self.topology != "cluster":
+                raise ValueError("primaries are those of a cluster; write topology: cluster, or remove them")
+            if self.unix_socket and (self.topology != "standalone" or self.tls):
+                raise ValueError("unixSocket is for one server without TLS; remove it, or topology and tls")
+            if faults := plan_faults(self.plan, range(os.cpu_count() or 1)):
+                raise ValueError("; and ".join(faults))
+            return self
+        kinds = {scheme_kind(url.partition("://")[0]) for url in self.urls}
+        if self.cluster and self.master:
+            raise ValueError("cluster and master exclude each other; remove one of them")
+        if (self.cluster or self.master) and (kinds != {""} or any(url.startswith("unix:") for url in self.urls)):
+            raise ValueError("with cluster or master, write plain URLs: redis://HOST:PORT or rediss://HOST:PORT")
+        if self.cluster or self.master:
+            check_alike(self.urls, cluster=self.cluster)
+        if len(self.urls) > 1 and not (self.cluster or self.master):
+            raise ValueError("several URLs are seeds of a cluster or Sentinels; write cluster: true, or master: NAME")
+        if isinstance(self.tls, Tls) and not all(url.startswith("rediss") for url in self.urls):
+            raise ValueError("tls needs URLs with rediss://; write these, or remove tls")
+        if self.password_env and self.password_file:
+            raise ValueError("passwordEnv and passwordFile exclude each other; remove one of them")
+        return self
+
+    def _only_what_belongs(self) -> None:
+        started, given = self.engine is not None, self.model_fields_set
+        foreign = (*_OF_RUNNING, *_OF_SENTINELS) if started else _OF_STARTED
+        if wrong := [to_camel(name) for name in foreign if name in given and getattr(self, name)]:
+            what = "a server that is started (engine)" if started else "a server that runs already (url)"
+            raise ValueError(f"{', '.join(wrong)}: not for {what}; remove it")
+        if isinstance(self.tls, Tls) if started else self.tls is True:
+            raise ValueError("tls is true for servers that are started, and holds caFile and the like for a url")
+        if not self.master and (alone := [to_camel(name) for name in _OF_SENTINELS if name in given]):
+            raise ValueError(f"{', '.join(alone)}: needs master, the name that Sentinels know; add it")
+
+    @property
+    def urls(self) -> list[str]:
+        """Those given; empty for servers that are started."""
+        return [] if self.url is None else [self.url] if isinstance(self.url, str) else self.url
+
+    @property
+    def joined_url(self) -> str:
+        """All that the file says of where to connect, as one URL; without the login that is named elsewhere."""
+        return join(self.urls, cluster=self.cluster, master=self.master)
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether topics lie on a cluster."""
+        if self.url is None:
+            return self.topology == "cluster"
+        return scheme_kind(self.joined_url.partition("://")[0]) == "+cluster"
+
+    @property
+    def is_several(self) -> bool:
+        """Whether it takes more than one address to reach: a cluster, or Sentinels."""
+        if self.url is None:
+            return self.topology in ("cluster", "sentinel")
+        return scheme_kind(self.joined_url.partition("://")[0]) != ""
+
+    @property
+    def plan(self) -> ServerPlan:
+        """The servers that are started; only where there is an engine."""
+        assert self.engine is not None
+        return ServerPlan(
+            engine=self.engine,
+            topology=self.topology,
+            primaries=self.primaries if self.topology == "cluster" else None,
+            replicas=self.replicas,
+            config=self.config,
+            tls=bool(self.tls),
+            unix_socket=self.unix_socket,
+            cpus=tuple(self.cpus),
+        )
+
+    @property
+    def replicas_started(self) -> int:
+        """Replicas of the one primary, or of each primary of a cluster."""
+        return self.replicas if self.replicas is not None else int(self.topology in ("replicated", "sentinel"))
+
+    def spec(self) -> dict[str, Any]:
+        """What was said of it, ready for JSON, without a password."""
+        data = self.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
+        if self.url is not None:
+            hidden = [redact_url(url) for url in self.urls]
+            data["url"] = hidden[0] if isinstance(self.url, str) else hidden
+        config = {name: HIDDEN if name.lower() in SECRET_OPTIONS else value for name, value in self.config.items()}
+        return {**data, "config": config} if config else data

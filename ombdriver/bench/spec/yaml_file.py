@@ -1,0 +1,227 @@
+"""YAML text -> a mapping, with the line of each of its keys. The only importer of yaml.
+
+Stricter than YAML: one document, a mapping at the top, text keys, no key twice, no anchors. Knows no field: what the
+keys mean is told by whoever asked.
+
+Finds and reads the file whose bytes every message carries. The one place where a workload's files are opened.
+
+Knows where OMB's users keep such files; knows no field but the file's name and the size of a message.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml  # type: ignore[import-untyped]
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode  # type: ignore[import-untyped]
+
+from ombdriver.bench.spec.errors import Fault, Place, Where
+from ombdriver.bench.spec.fields import MAX_MESSAGE_BYTES
+from ombdriver.bench.units import nearest, parse_size, shown
+from ombdriver.errors import InputError
+
+MAX_BYTES = 1 << 20
+"""A file of this kind larger than that is a mistake, or an attack."""
+MAX_DEPTH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML file as read.
+
+    Attributes:
+        source: what messages call it: the path as the user gave it.
+        data: its top-level mapping; keys are text, values are what YAML makes of them.
+        lines: where each key stands, by its path from the top; of a file as read, lines (from 1).
+        faults: what was wrong with single entries: a key twice, a key that is not text, a value that can't be read.
+    """
+
+    source: str
+    data: dict[str, object]
+    lines: dict[Where, Place] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+
+
+def read_text(path: Path) -> str:
+    """The text of a YAML file.
+
+    Raises:
+        InputError: if there is no such file, or it is unreadable, no UTF-8, or larger than 1 MiB.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file{_hint(path)}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder; name a file in it") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{path}: cannot be read ({reason}); name a readable file") from error
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{path}: is larger than 1 MiB; name a YAML file of settings")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}:{line}: is not UTF-8 text; name a YAML file of settings") from error
+
+
+def parse_document(text: str, source: str) -> Document:
+    """Reads the text of a YAML file.
+
+    Args:
+        text: the file's content.
+        source: what messages call it.
+
+    Raises:
+        InputError: if it is not YAML, not one document, empty, or not a mapping at the top.
+    """
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            _check_shape(text, source)
+            root = loader.get_single_node()
+            if root is None:
+                raise InputError(f"{source}: is empty; write one setting per line, for example topics: 1")
+            if not isinstance(root, MappingNode):
+                raise InputError(f"{source}: holds no settings; write one per line, for example topics: 1")
+            lines: dict[Where, Place] = {}
+            faults: list[Fault] = []
+            data = _mapping(loader, root, (), lines, faults)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{source}:{mark.line + 1}" if mark else source
+        raise InputError(f"{place}: is not valid YAML: {error.problem or error.context}; mend this line") from error
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{source}: is not valid YAML: {reason}; mend the file") from error
+    return Document(source, data, lines, tuple(faults))
+
+
+def parse_value(text: str) -> object:
+    """Reads a single value as it may stand behind a key: a scalar, or a list or a mapping in brackets.
+
+    Raises:
+        ValueError: if it is anything else, or nothing.
+    """
+    quoted = "put it in quotes if it is text"
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            _check_shape(text, "the value")
+            node = loader.get_single_node()
+            if node is None:
+                raise ValueError("has no value; write one behind the =, null for none")
+            if isinstance(node, MappingNode | SequenceNode) and not node.flow_style:
+                raise ValueError(f"{shown(text)} is no single value; {quoted}")
+            faults: list[Fault] = []
+            value = _value(loader, node, (), {}, faults)
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, InputError) as error:
+        raise ValueError(f"{shown(text)} is not valid YAML; {quoted}") from error
+    if faults:
+        raise ValueError(
+            "; and ".join(f"{each.field}: {each.message}" if each.field else each.message for each in faults)
+        )
+    return value
+
+
+def _check_shape(text: str, source: str) -> None:
+    # A few aliases can stand for gigabytes, deep nesting overflows the stack, and no file of this kind needs either.
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            line = event.start_mark.line + 1
+            raise InputError(f"{source}:{line}: has a YAML alias (*{event.anchor}); write the value out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            line = event.start_mark.line + 1
+            raise InputError(f"{source}:{line}: is nested too deeply; write one setting per line")
+
+
+def _mapping(
+    loader: yaml.SafeLoader, node: MappingNode, where: Where, lines: dict[Where, Place], faults: list[Fault]
+) -> dict[str, object]:
+    data: dict[str, object] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, ScalarNode) or not key_node.tag.endswith(("str", "merge")):
+            text = key_node.value if isinstance(key_node, ScalarNode) else "this key"
+            faults.append(Fault(line, shown(text), "a key must be a plain name; put it in quotes if it is one"))
+            continue
+        path = (*where, key_node.value)
+        if path in lines:
+            faults.append(Fault(line, key_node.value, f"is given twice, first in line {lines[path]}; remove one"))
+            continue
+        lines[path] = line
+        data[key_node.value] = _value(loader, value_node, path, lines, faults)
+    return data
+
+
+def _value(loader: yaml.SafeLoader, node: Node, where: Where, lines: dict[Where, Place], faults: list[Fault]) -> object:
+    if isinstance(node, MappingNode):
+        return _mapping(loader, node, where, lines, faults)
+    if isinstance(node, SequenceNode):
+        return [_value(loader, item, (*where, index), lines, faults) for index, item in enumerate(node.value)]
+    try:
+        value: object = loader.construct_object(node)
+    except (ValueError, yaml.constructor.ConstructorError) as error:
+        problem = error.problem if isinstance(error, yaml.constructor.ConstructorError) else str(error)
+        line = node.start_mark.line + 1
+        faults.append(Fault(line, ".".join(map(str, where)), f"{problem}; put the value in quotes if it is text"))
+        return None
+    return value
+
+
+def _hint(path: Path) -> str:
+    try:
+        siblings = [entry.name for entry in path.parent.iterdir() if entry.suffix in (".yaml", ".yml")]
+    except OSError:
+        return "; check the path"
+    near = nearest(path.name, siblings)
+    return f"; did you mean {path.with_name(near)}?" if near else "; check the path"
+
+
+def read_payload(name: str, folder: Path | None) -> bytes:
+    """The content of a payload file.
+
+    Args:
+        name: an absolute path; or a relative one, looked for in the working directory (as OMB does), then in
+            `folder`, then in the folder above it (OMB keeps `payload/` beside `workloads/`).
+        folder: the folder of the workload file; None when there is none.
+
+    Raises:
+        ValueError: if there is no such file, or it is unreadable, or larger than a message may be.
+    """
+    folders = [Path(), *([folder, folder.resolve().parent] if folder is not None else [])]
+    for candidate in [place / name for place in folders]:
+        try:
+            if not candidate.is_file():
+                continue
+            with candidate.open("rb") as file:
+                content = file.read(MAX_MESSAGE_BYTES + 1)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise ValueError(f"{candidate} cannot be read ({reason}); name a readable file") from error
+        if len(content) > MAX_MESSAGE_BYTES:
+            raise ValueError(f"{candidate} is larger than a message may be (512 MiB); name a smaller file")
+        return content
+    looked = " and ".join(dict.fromkeys(str(place.resolve()) for place in folders))
+    raise ValueError(f"missing payload file {name!r}, looked for in {looked}; add it, or remove this line")
+
+
+def check_size(message_size: object, content: bytes) -> None:
+    """Holds `messageSize` as a file gives it against the payload.
+
+    Raises:
+        ValueError: if they differ.
+    """
+    try:
+        size = parse_size(message_size)
+    except ValueError:
+        return  # told with messageSize itself
+    if size != len(content):
+        raise ValueError(f"holds {len(content)} bytes, but messageSize is {size}; make both the same")

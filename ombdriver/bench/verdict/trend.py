@@ -1,0 +1,104 @@
+"""Does a series of a run rise or fall over the window? A trend test that allows for autocorrelation. Pure.
+
+The neighbours in such a series resemble each other, since a backlog or a warm cache lasts, and a plain test then sees
+a trend in every slow wave. So this is Mann-Kendall's test, whose variance is multiplied by (1 + r) / (1 - r) for the
+correlation r of neighbours in what is left without the trend; r is corrected for its bias in short series, which is
+some -(2 + 4r) / n. The size of the trend is Theil and Sen's slope: the median of the slopes of all pairs.
+
+How often a series without any trend was called one, at a level of 1 % (at 0.17 %), of 400 simulated series with a
+standard deviation of 20 % of their level (100 of the longest), x(t) = phi x(t - 1) + noise:
+
+    intervals      white noise     phi 0.5         phi 0.7         phi 0.9
+           30      0.2 % (0 %)     2.2 % (1.0 %)   2.2 % (1.0 %)   6.0 % (1.5 %)
+           60      0.8 % (0 %)     2.0 % (0.2 %)   1.2 % (0 %)     3.2 % (1.5 %)
+          200      1.0 % (0 %)     1.0 % (0 %)     1.0 % (0 %)     2.0 % (1.0 %)
+
+The variance of Hamed and Rao (1998) gave 10 to 15 % in place of these figures at phi 0.7, and was not taken for that.
+A drift of 30 % over the window was found in all cases with white noise of 5 %, and in 90 % (30 intervals) to all cases
+(60 and more) with white noise of 10 %. With phi 0.7 and 5 % it was found in 51, 86 and 100 % of the cases.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ombdriver.bench.verdict.rules import FEWEST_INTERVALS
+
+MOST = 240
+"""Longer series are averaged into so many parts at most: all pairs are looked at."""
+MOST_CORRELATED = 0.95
+"""A series that is more so has about one independent value; the correlation is not taken as more than this."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """What a series does over the window.
+
+    Attributes:
+        change: from its first to its last interval, as a share of its usual size; below 0 when it falls.
+        p_value: how likely such an order of the values is where there is no trend.
+    """
+
+    change: float
+    p_value: float
+
+
+def trend(series: Sequence[float | None], size: float = 0.0) -> Trend | None:
+    """The trend of a series with one value per interval; None when there are not enough values to judge.
+
+    Args:
+        series: its values in order; None where there was no sample.
+        size: what `change` is a share of, unless the median of the series is larger.
+    """
+    values = np.array([value for value in series if value is not None], np.float64)
+    if len(values) < FEWEST_INTERVALS:
+        return None
+    values = _shortened(values)
+    usual = max(float(np.median(values)), size)
+    slope = _slope(values)
+    if usual <= 0 or not slope:
+        return Trend(0.0, 1.0)
+    return Trend(slope * (len(values) - 1) / usual, _p_value(values, slope))
+
+
+def _shortened(values: Floats) -> Floats:
+    """Means of neighbours, so that there are at most `MOST`; what is left over at the end is left out."""
+    together = -(-len(values) // MOST)
+    parts = len(values) // together
+    means: Floats = values[: parts * together].reshape(parts, together).mean(axis=1)
+    return means
+
+
+def _slope(values: Floats) -> float:
+    """Theil and Sen's: per interval."""
+    first, second = np.triu_indices(len(values), 1)
+    return float(np.median((values[second] - values[first]) / (second - first)))
+
+
+def _p_value(values: Floats, slope: float) -> float:
+    n = len(values)
+    first, second = np.triu_indices(n, 1)
+    score = float(np.sign(values[second] - values[first]).sum())
+    _, ties = np.unique(values, return_counts=True)
+    variance = (n * (n - 1) * (2 * n + 5) - float((ties * (ties - 1) * (2 * ties + 5)).sum())) / 18
+    variance *= inflation(values - slope * np.arange(n))
+    if variance <= 0:
+        return 1.0
+    return math.erfc(max(abs(score) - 1, 0) / math.sqrt(2 * variance))
+
+
+def inflation(left: Floats) -> float:
+    """How much more the score varies than that of independent values, from what is `left` without the trend."""
+    n = len(left)
+    centred = left - left.mean()
+    power = float((centred * centred).sum())
+    if power <= 1e-12 * float((left * left).sum()):  # nothing is left: rounding is no correlation
+        return 1.0
+    found = float((centred[1:] * centred[:-1]).sum()) / power
+    correlation = min(max((n * found + 2) / (n - 4), 0.0), MOST_CORRELATED)
+    return (1 + correlation) / (1 - correlation)

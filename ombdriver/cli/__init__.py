@@ -1,0 +1,247 @@
+"""The command line: one thin verb each, and what an error becomes: one message and an exit code.
+
+Which code is for what is told by `exits`. Imports of the harness stand in the verbs: a spawned worker imports this
+module too, and `--help` should be quick.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from ombdriver import __version__
+from ombdriver.cli import files, report
+from ombdriver.cli.compare import compare
+from ombdriver.cli.exit_codes import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_VALID, of_error
+from ombdriver.cli.options import Rates, request_options, result_options
+from ombdriver.cli.run import carry_out, carry_out_all, showing, told
+from ombdriver.errors import InputError, OmbdriverError
+from ombdriver.secrets import redact_text
+
+if TYPE_CHECKING:
+    from ombdriver.bench.results.environment import Drift
+
+
+USUAL_STEPS = 12
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="ombdriver")
+@click.option("-v", "--verbose", count=True, help="Log to standard error; twice for more.")
+def cli(verbose: int) -> None:
+    """How does Redis Streams behave as a message queue, in this setup, under this load?"""
+    if verbose:
+        level = logging.DEBUG if verbose > 1 else logging.INFO
+        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+@cli.command()
+@click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
+@request_options
+@result_options
+@click.option("--fail-fast", is_flag=True, help="End with the first run whose exit code is not 0.")
+@click.option("--resume", is_flag=True, help="Leave out the runs of which the output folder has a whole result.")
+def run(plain: bool, quiet: bool, prometheus: int | None, fail_fast: bool, resume: bool, **options: Any) -> int:
+    """Run each workload on each setup, one run after the other, and write a result for each run.
+
+    Workloads and setups are shipped ones by name, or files.
+    """
+    from ombdriver.bench.run.request import left_to_run, requests_of
+
+    requests = requests_of(**options, command_line=sys.argv)
+    if resume:
+        whole, requests = requests, left_to_run(requests, options["output"])
+        click.echo(f"ombdriver: {len(whole) - len(requests)} of {len(whole)} runs have a result already", err=True)
+        if not requests:
+            return EXIT_VALID
+    for note in dict.fromkeys(note for request in requests for note in request.setup.notes):
+        click.echo(f"ombdriver: {note}", err=True)
+    with showing(plain, quiet, prometheus) as how:
+        return carry_out_all(requests, how, fail_fast)
+
+
+@cli.command()
+@click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
+@click.option("--rates", type=Rates(), help="Rates to try, as 1k,5k,10k; up to the first that is not sustained.")
+@click.option(
+    "--steps",
+    type=click.IntRange(2, 100),
+    help="So many rates, evenly spaced up to the highest that is sustained, which is looked for first; 12 when neither"
+    " this nor --rates is given.",
+)
+@request_options
+@result_options
+def curve(
+    rates: Sequence[int] | None, steps: int | None, plain: bool, quiet: bool, prometheus: int | None, **options: Any
+) -> int:
+    """Latency against load: try each workload on each setup at several rates, then measure the highest sustained one.
+
+    The rates take the place of the workload's.
+    """
+    from ombdriver.bench.run.request import requests_of
+
+    if options["rate"] is not None:
+        raise click.UsageError("--rate: a curve has many; give them as --rates")
+    if rates and steps:
+        raise click.UsageError("--steps: is for a search, which --rates take the place of; leave one of them out")
+    found = {"probe_rates": rates or (), "probe_steps": None if rates else steps or USUAL_STEPS}
+    requests = requests_of(**options | {"rate": 0} | found, command_line=sys.argv)
+    with showing(plain, quiet, prometheus) as how:
+        return carry_out_all(requests, how, fail_fast=False)
+
+
+@cli.command()
+@click.argument("result", type=click.Path(path_type=Path), metavar="RESULT")
+@click.option("--url", metavar="URL", help="The server; needed when the URL of the run had a password.")
+@click.option("--workers", type=int, help="Processes; as many as the run had when absent.")
+@result_options
+def rerun(result: Path, plain: bool, quiet: bool, prometheus: int | None, **options: Any) -> int:
+    """Repeat the run that a result is of, and tell what has changed since: versions, machine, server, settings."""
+    from ombdriver.bench.run.rerun import drift_of_host, drift_of_run, request_of
+
+    before, request = request_of(result, **options, command_line=sys.argv)
+    known = drift_of_host(before)
+    _tell_drift(known)
+    with showing(plain, quiet, prometheus) as how:
+        return carry_out(
+            request,
+            how,
+            lambda after: _tell_drift([each for each in drift_of_run(before, after) if each not in known]),
+        )
+
+
+def _tell_drift(found: "Sequence[Drift]") -> None:
+    for each in found:
+        click.echo(f"ombdriver: not as it was: {redact_text(str(each))}", err=True)
+
+
+@cli.command()
+@click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
+@request_options
+def plan(**options: Any) -> None:
+    """Print what would run, connecting to nothing."""
+    from ombdriver.bench.report.plan import describe
+    from ombdriver.bench.report.series import describe_order
+    from ombdriver.bench.run.request import plan_of, requests_of
+
+    requests = requests_of(output=Path(), tags={}, **options)
+    for request in requests:
+        if request.standing is not None and request.standing.block == 1:
+            click.echo(describe(plan_of(request, "RUNID"), request.workload, request.setup))
+    if len(requests) > 1:
+        click.echo(
+            describe_order([(one.workload.name, one.setup.name, one.standing) for one in requests if one.standing])
+        )
+
+
+@cli.command()
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of the result files; runs that write there carry these figures.",
+)
+def calibrate(output: Path) -> None:
+    """Measure what this machine's harness can do, in half a minute, with no real server in the way."""
+    from ombdriver.bench.report.terminal import describe_calibration
+    from ombdriver.bench.results import store
+    from ombdriver.bench.run.workers import run_fast
+
+    store.prepare(output)
+    figures = run_fast(_calibrate())
+    path = store.save_report("calibration", figures, output)
+    click.echo(describe_calibration(figures), nl=False)
+    click.echo(f"Result: {path}")
+
+
+async def _calibrate() -> dict[str, Any]:
+    from ombdriver.bench.run.calibrate import calibrate
+    from ombdriver.bench.run.signals import Interrupt
+
+    with Interrupt() as stop:
+        try:
+            return await calibrate(stop, lambda what: click.echo(f"measuring: {what}", err=True))
+        except asyncio.CancelledError:
+            if stop.asked:
+                raise _InterruptedError("interrupted; nothing was stored") from None
+            raise
+
+
+@cli.command()
+@click.option("--url", required=True, metavar="URL", help="The server: redis://, rediss:// or unix://.")
+@click.option("--run-id", metavar="ID", help="Only this run, even if it seems to be alive.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
+def clean(url: str, run_id: str | None, dry_run: bool) -> None:
+    """Delete what killed runs left on a server of yours: their streams, by run id, and nothing else."""
+    from ombdriver.bench.run.cleanup import clean as clean_server
+
+    for line in asyncio.run(clean_server(url, run_id, dry_run=dry_run)):
+        click.echo(line)
+
+
+for _verb in (*files.VERBS, compare, report.report):
+    cli.add_command(_verb)
+
+
+# -- errors and exit codes -------------------------------------------------------------------------------------------
+
+
+class _InterruptedError(Exception):
+    """The run was ended by a signal."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point: ends the process with one of the exit codes."""
+    sys.exit(_main(arguments))
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    # What was closed by who started us (`>&-`) is None here.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, also before and after a run
+    try:
+        return _exit_code(arguments)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
+
+
+def _exit_code(arguments: Sequence[str] | None) -> int:
+    try:
+        code = cli.main(arguments, prog_name="ombdriver", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return EXIT_INPUT
+    except click.ClickException as error:
+        _told([error.format_message()], EXIT_INPUT)
+        if isinstance(error, click.UsageError) and error.ctx:
+            click.echo(f"Try '{error.ctx.command_path} --help' for help.", err=True)
+        return EXIT_INPUT
+    except (click.Abort, KeyboardInterrupt):
+        return _told(["interrupted"], EXIT_INTERRUPTED)
+    except _InterruptedError as error:
+        return _told([str(error)], EXIT_INTERRUPTED)
+    except OmbdriverError as error:
+        return _told(error.faults if isinstance(error, InputError) else [str(error)], of_error(error))
+    except OSError as error:  # files have errors of ours by now, so this is our output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # whoever read it has had enough
+            return EXIT_FAILED
+        return _told([f"the output can't be written ({error.strerror}); send it elsewhere"], EXIT_FAILED)
+    return code if isinstance(code, int) else 0
+
+
+def _told(messages: Sequence[str], code: int) -> int:
+    told(messages)
+    return code

@@ -1,0 +1,49 @@
+"""Exit codes: what a command ends with, and which code counts when there is reason for several. Pure."""
+
+from collections.abc import Sequence
+
+from ombdriver.bench.spec.thresholds import Check
+from ombdriver.bench.verdict.model import THRESHOLD_FAILED, Verdict
+from ombdriver.errors import InputError, OmbdriverError
+
+EXIT_VALID = 0
+"""All is well: every result is VALID, and every threshold was met."""
+EXIT_FAILED = 1
+"""The run failed: the server can't be reached, a worker died, a file can't be written."""
+EXIT_INPUT = 2
+"""What could be known from the files and the command line alone; nothing was started."""
+EXIT_VERDICT = 3
+"""A verdict is not VALID."""
+EXIT_THRESHOLD = 4
+"""A threshold was missed."""
+EXIT_INTERRUPTED = 130
+"""Ended by Ctrl-C or SIGTERM."""
+
+SEVERITY = (EXIT_INTERRUPTED, EXIT_FAILED, EXIT_INPUT, EXIT_VERDICT, EXIT_THRESHOLD, EXIT_VALID)
+"""The earlier one counts: whoever was interrupted has not got what was asked for; a run that failed, or could not be
+started as asked, has no whole result; a result that can't be trusted says nothing of its thresholds.
+What is wrong with files and options is told before anything runs; what a run alone finds out (that the machine has no
+such engine) may meet the codes of the runs around it.
+"""
+
+
+def of_error(error: OmbdriverError) -> int:
+    """The code for what a command, or one of its runs, failed with."""
+    return EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED
+
+
+def of_result(verdict: Verdict | None, thresholds: Sequence[Check]) -> int:
+    """The code for one result.
+
+    A run that a failed threshold ended is PARTIAL; when that is all that its verdict has to say, the code is that of
+    the threshold, which is the cause.
+    """
+    if verdict is not None and any(reason.rule != THRESHOLD_FAILED for reason in verdict.reasons):
+        return EXIT_VERDICT
+    aborted = verdict is not None and bool(verdict.reasons)
+    return EXIT_THRESHOLD if aborted or not all(check.passed for check in thresholds) else EXIT_VALID
+
+
+def worst(codes: Sequence[int]) -> int:
+    """The code of a command whose parts ended so."""
+    return min(codes, key=SEVERITY.index, default=EXIT_VALID)

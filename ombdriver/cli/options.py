@@ -1,0 +1,180 @@
+"""The options that several verbs of the command line have in common, and how their values are read."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+class Duration(click.ParamType[int]):
+    """`10s`, `5m`, `1h`: nanoseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The nanoseconds; what is no text has been converted before."""
+        from ombdriver.bench.units import parse_duration
+
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Rate(click.ParamType[int]):
+    """`10000`, or `max`, which is 0."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Messages per second; what is no text has been converted before."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return 0 if value == "max" else int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a whole number of messages per second nor max", param, ctx)
+
+
+class Rates(click.ParamType[Sequence[int]]):
+    """`1k,5k,10000`: rates, rising."""
+
+    name = "rates"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Messages per second, the lowest first; what is no text has been converted before."""
+        if not isinstance(value, str):
+            return value
+        try:
+            parts = [(part.removesuffix("k"), 1000 if part.endswith("k") else 1) for part in value.split(",")]
+            return sorted({int(number) * unit for number, unit in parts})
+        except ValueError:
+            self.fail(f"{value!r} are no rates; write them as 1k,5k,10000", param, ctx)
+
+
+def read_tags(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    """`KEY=VALUE`, each."""
+    tags = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not key or not equals:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
+        tags[key] = text
+    return tags
+
+
+def read_thresholds(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> Sequence[str]:
+    """`FIGURE OP VALUE`, each; which groups there are is told by each workload."""
+    from ombdriver.bench.spec.thresholds import Threshold
+
+    for value in values:
+        try:
+            Threshold.parse(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return values
+
+
+def _with(verb: Verb, options: Sequence[Callable[[Verb], Verb]]) -> Verb:
+    """`verb` with `options`, in their order."""
+    for option in reversed(options):
+        verb = option(verb)
+    return verb
+
+
+def request_options(verb: Verb) -> Verb:
+    """What `run` and `plan` have in common."""
+    options = (
+        click.option(
+            "--setup",
+            "setups",
+            multiple=True,
+            default=("embedded",),
+            show_default=True,
+            metavar="NAME",
+            help="A shipped setup (`ombdriver setups` lists them), or a file; repeatable, each workload runs on each.",
+        ),
+        click.option(
+            "--repeats", type=int, default=1, metavar="N", help="Run everything N times, the setups taking turns."
+        ),
+        click.option(
+            "--set",
+            "assignments",
+            multiple=True,
+            metavar="PATH=VALUE",
+            help="In place of a file's value, as workload.messageSize=4KiB, setup.streams.retention=none; repeatable.",
+        ),
+        click.option(
+            "--sweep",
+            "sweeps",
+            multiple=True,
+            metavar="PATH=VALUE,...",
+            help="Run with each value in turn, as workload.messageSize=100,1KiB; of several sweeps all combinations.",
+        ),
+        click.option(
+            "--sweep-name",
+            "sweep_names",
+            multiple=True,
+            metavar="PART=TEMPLATE",
+            help="What each of them is called, as 'workload={name}-{messageSize}'; PART is workload or setup.",
+        ),
+        click.option(
+            "--url", metavar="URL", help="A server of yours in place of the setup's: redis://, rediss://, unix://."
+        ),
+        click.option("--duration", type=Duration(), help="Measured time, in place of the workload's: 10s, 5m, 1h."),
+        click.option("--warmup", type=Duration(), help="Warm-up, in place of the workload's; 0s for none."),
+        click.option(
+            "--rate",
+            type=Rate(),
+            help="Messages per second, in place of the workload's producerRate; max finds the highest sustained.",
+        ),
+        click.option("--workers", type=int, help="Processes; chosen by the machine's cores when absent."),
+        click.option(
+            "--threshold",
+            "thresholds",
+            multiple=True,
+            callback=read_thresholds,
+            metavar="CONDITION",
+            help="As 'endToEndResponse.p99 < 5ms', besides the workload's; repeatable.",
+        ),
+        click.option("--abort-on-fail", is_flag=True, help="End a run as soon as a threshold fails."),
+    )
+    return _with(verb, options)
+
+
+def result_options(verb: Verb) -> Verb:
+    """What `run` and `rerun` have in common."""
+    options = (
+        click.option(
+            "--output",
+            type=click.Path(path_type=Path),
+            default=Path("results"),
+            show_default=True,
+            help="Folder of the result files.",
+        ),
+        click.option(
+            "--tag",
+            "tags",
+            multiple=True,
+            callback=read_tags,
+            metavar="KEY=VALUE",
+            help="Noted in the result; repeatable.",
+        ),
+        click.option(
+            "--force", is_flag=True, help="Run though the server may not have the memory; said in the result."
+        ),
+        click.option("--plain", is_flag=True, help="One line per interval; the default when not on a terminal."),
+        click.option("--quiet", is_flag=True, help="No progress; only the table at the end."),
+        click.option(
+            "--prometheus",
+            type=click.IntRange(0, 65535),
+            metavar="PORT",
+            help="Serve live figures for Prometheus on this port of 127.0.0.1, as long as it runs; 0 for a free one.",
+        ),
+    )
+    return _with(verb, options)

@@ -1,0 +1,1 @@
+"""The stream level: clients for streams and consumer groups, one command each."""

@@ -1,0 +1,241 @@
+"""`StreamClient`: length, queries, information, deletion and trimming of streams; the base of all clients.
+
+Commands here are rare, so they go through redis-py, which gives bytes; `replies` makes the caller's shape of them.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, ClosedError
+from ombdriver.messaging.streams import commands, trimmer
+from ombdriver.messaging.streams.commands import Id, Key, Word
+from ombdriver.messaging.streams.placement import placed
+from ombdriver.messaging.streams.retention import Retention
+from ombdriver.messaging.streams.topic import Topic
+from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
+from ombdriver.messaging.transport.channel import ConnectionStatistics
+from ombdriver.messaging.transport.registry import Link
+from ombdriver.messaging.transport.standalone import Channels
+
+
+class StreamClient:
+    """Manages and queries streams. What every client of the stream level can do.
+
+    Clients with the same `redis_name` share connections within an event loop, until `RedisPool.close_redis`. A client
+    with only a URL has its own, and closes them. A `redis_pool` lends its settings, and is never closed.
+    It may be made outside of an event loop; connections are made on first use, anew in each loop.
+
+    Args:
+        redis_name: name under which connections are shared.
+        redis_url: `redis://`, `rediss://` or `unix://`, with user, password and db; `redis+cluster://` with seeds, or
+            `redis+sentinel://` with Sentinels and the master's name (rediss+… with TLS).
+        redis_pool: a redis.asyncio client, a RedisCluster or one of Sentinel.master_for too; wins over the other two.
+        kwargs: as for `redis.asyncio.Redis.from_url`; `decode_responses` is True unless given.
+
+    Raises:
+        AioRedisMQException: if none of the three is given, or `redis_name` alone names nothing that is open.
+        AioRedisMQValueError: if an argument can't be, or the name stands for another connection already.
+    """
+
+    def __init__(
+        self, redis_name: str | None = None, redis_url: Any = None, redis_pool: Any = None, **kwargs: Any
+    ) -> None:
+        self._adopt(Link(redis_name, redis_url, redis_pool, kwargs), owns_link=True)
+
+    def _adopt(self, link: Link, *, owns_link: bool) -> None:
+        self._link = link
+        self._owns_link = owns_link
+        self._closed = False
+
+    @classmethod
+    def create_from_url(cls, redis_name: str | None, redis_url: str | None = None, **kwargs: Any) -> Self:
+        """A client of this class for a URL; `kwargs` also holds what the class asks for (`stream_key`, ...)."""
+        return cls(redis_name=redis_name, redis_url=redis_url, **kwargs)
+
+    @classmethod
+    def create_from_redis_pool(cls, redis_pool: Any = None, **kwargs: Any) -> Self:
+        """A client of this class on a redis.asyncio client; `kwargs` holds what the class asks for.
+
+        Raises:
+            AioRedisMQException: if `redis_pool` is None.
+        """
+        if redis_pool is None:
+            raise AioRedisMQException("redis_pool is None; give a redis.asyncio.Redis client")
+        return cls(redis_pool=redis_pool, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}{self._what()} {'closed' if self._closed else repr(self._link)}>"
+
+    def _what(self) -> str:
+        return ""
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    @property
+    def redis_pool(self) -> Any:
+        """The redis-py client behind this one, in the running event loop."""
+        return self._channels().redis
+
+    def _channels(self) -> Channels:
+        if self._closed:
+            raise ClosedError(f"this {type(self).__name__} was closed; make a new one")
+        return self._link.channels()
+
+    def statistics(self) -> ConnectionStatistics:
+        """What the connections have done so far, those of every client that shares them."""
+        return self._channels().statistics()
+
+    async def check_health(self) -> bool:
+        """True if the server answers PING; in a cluster, if each primary does.
+
+        Raises:
+            redis.exceptions.RedisError: if there is no answer, with the reason.
+        """
+        return await self._channels().ping()
+
+    async def aclose(self) -> None:
+        """Closes this client, and its connections if it has them for itself. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._owns_link:
+            await self._link.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    # -- commands --------------------------------------------------------------------------------------------------
+
+    def get_stream_length(self, stream_key: Key) -> Awaitable[int]:
+        """How many entries the stream holds; 0 if there is none of that name."""
+        return self._ask("XLEN", commands.key_bytes(stream_key))
+
+    def query_messages(
+        self, stream_key: Key, min_id: Id = "-", max_id: Id = "+", count: int | None = None
+    ) -> Awaitable[list[Any]]:
+        """Entries `(id, {field: value})` from `min_id` to `max_id`, oldest first; `count` of them at most."""
+        return self._range("XRANGE", stream_key, min_id, max_id, count)
+
+    def reverse_query_messages(
+        self, stream_key: Key, max_id: Id = "+", min_id: Id = "-", count: int | None = None
+    ) -> Awaitable[list[Any]]:
+        """Entries from `max_id` down to `min_id`, newest first. The two bounds may be given either way round."""
+        return self._range("XREVRANGE", stream_key, *commands.in_reverse(max_id, min_id), count)
+
+    def get_stream_info(self, stream_key: Key) -> Awaitable[dict[str, Any]]:
+        """XINFO STREAM; `first-entry` and `last-entry` are entries `(id, {field: value})`, or None.
+
+        Raises:
+            redis.exceptions.ResponseError: when awaited, if there is no such stream.
+        """
+        return self._ask("XINFO STREAM", commands.key_bytes(stream_key), shape=lambda c: c.codec.stream_info)
+
+    def delete_message(self, stream_key: Key, *ids: Id, ref_policy: str | None = None) -> Awaitable[Any]:
+        """Deletes messages; gives how many there were.
+
+        With `ref_policy` (Redis 8.2 and later: KEEPREF, DELREF or ACKED) it is XDELEX, and gives one number per id:
+        1 deleted, -1 no such message, 2 kept because a group has not acknowledged it.
+        """
+        key, found = commands.key_bytes(stream_key), commands.ids(ids)
+        if ref_policy is None:
+            return self._ask("XDEL", key, *found)
+        return self._ask("XDELEX", key, *commands.policy(ref_policy), "IDS", len(found), *found)
+
+    def trim_stream(
+        self,
+        stream_key: Key,
+        maxlen: int | None = None,
+        approximate: bool = True,
+        *,
+        minid: Id | None = None,
+        limit: int | None = None,
+        ref_policy: str | None = None,
+    ) -> Awaitable[int]:
+        """Removes the oldest messages; gives how many. What groups have not read yet goes too: see `trim_acknowledged`.
+
+        Args:
+            stream_key: the stream.
+            maxlen: keep so many.
+            approximate: remove whole nodes of the stream only, which is much cheaper; more may stay than was asked.
+            minid: keep ids from this one on, in place of `maxlen`.
+            limit: look at so many entries at most, when approximate.
+            ref_policy: KEEPREF, DELREF or ACKED (Redis 8.2 and later).
+        """
+        bounds = commands.trimming(maxlen, minid, approximate, limit)
+        if not bounds:
+            raise AioRedisMQValueError("neither maxlen nor minid was given; give one of them")
+        return self._ask("XTRIM", commands.key_bytes(stream_key), *bounds, *commands.policy(ref_policy))
+
+    async def trim_acknowledged(self, stream_key: Key, approximate: bool = True) -> int:
+        """Removes the messages that every group has read and acknowledged; gives how many. No group: removes none.
+
+        On any server. A group that nobody reads keeps everything from where it stands.
+        """
+        key = commands.key_bytes(stream_key)
+        return (await trimmer.cut(self._channels(), key, approximate=approximate)).removed
+
+    def keep_trimmed(
+        self,
+        keys: Iterable[Key],
+        every_s: float = 1.0,
+        maxlen: int | None = None,
+        max_age_s: float | None = None,
+        approximate: bool = True,
+        dead_after_s: float = 60.0,
+    ) -> AcknowledgedTrimmer:
+        """Removes what every group has acknowledged, in the background: `async with client.keep_trimmed(keys): ...`.
+
+        Args and errors are those of `AcknowledgedTrimmer`. Closing the client ends it too.
+        """
+        return AcknowledgedTrimmer(
+            self._channels,
+            keys,
+            every_s=every_s,
+            maxlen=maxlen,
+            max_age_s=max_age_s,
+            approximate=approximate,
+            dead_after_s=dead_after_s,
+        )
+
+    # -- topics ----------------------------------------------------------------------------------------------------
+
+    async def balanced_topic(self, name: str, partitions: int, *, retention: Retention | None = None) -> Topic:
+        """A topic whose partitions are spread evenly over the primaries of a cluster, the same for everybody who asks.
+
+        The first who asks chooses, and records the choice at `{name}:placement`. On one server the topic is
+        `Topic(name, partitions)`, and nothing is recorded. `retention` is that of `Topic`.
+
+        Raises:
+            AioRedisMQValueError: if the name or the number can't be, or the topic is recorded with another number.
+            redis.exceptions.RedisError: if the server can't be asked.
+        """
+        return replace(await placed(self._channels(), name, partitions), retention=retention)
+
+    # -- ways to the server ----------------------------------------------------------------------------------------
+
+    def _range(self, name: str, key: Key, first: Id, last: Id, count: int | None) -> Awaitable[list[Any]]:
+        words: list[Word] = [commands.key_bytes(key), commands.one_id(first), commands.one_id(last)]
+        if commands.number("count", count, 1) is not None:
+            words += ["COUNT", count]  # type: ignore[list-item]  # not None here
+        return self._ask(name, *words, shape=lambda c: c.codec.entries)
+
+    async def _ask(
+        self,
+        name: str,
+        *words: Word,
+        shape: Callable[[Channels], Callable[[Any], Any]] = lambda c: c.codec.tree,
+        key: bytes | None = None,
+        once: bool = False,
+        **options: Any,
+    ) -> Any:
+        """One rare command, as bytes; without a `key` its first word tells its server. Repeated unless `once`."""
+        channels = self._channels()
+        where = commands.key_bytes(words[0] if key is None else key)  # type: ignore[arg-type]  # the first is the key
+        return shape(channels)(await channels.ask(where, name, *words, once=once, **options))

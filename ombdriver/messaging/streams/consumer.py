@@ -1,0 +1,159 @@
+"""`MQConsumer`: reads streams without a group, from where it stood last."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from ombdriver.messaging.streams import commands
+from ombdriver.messaging.streams.client import StreamClient
+from ombdriver.messaging.streams.commands import Id, Key
+from ombdriver.messaging.streams.readers import PlainFan
+from ombdriver.messaging.transport.channel import Channel
+from ombdriver.messaging.transport.registry import Link
+from ombdriver.messaging.transport.replies import ReadReply, Streams
+from ombdriver.messaging.transport.retry import repeat
+from ombdriver.messaging.transport.standalone import GUARD_S, Channels
+
+DEFAULT_BLOCK_MS = 2_000
+"""How long a blocking read waits when the caller names no time: a loop over it neither spins nor hangs for ever."""
+
+
+class MQConsumer(StreamClient):
+    """An `MQClient` that reads; every consumer gets every message.
+
+    Each instance remembers the last id that it gave out, per stream, so that nothing published between two calls of
+    `block_read_messages` is missed.
+
+    Args:
+        stream_key: key of the stream that `block_read_messages` always reads.
+        redis_name: as for `MQClient`.
+        redis_url: as for `MQClient`; it and `redis_pool` are told apart by type.
+        redis_pool: as for `MQClient`.
+        kwargs: as for `MQClient`.
+
+    Attributes:
+        stream_key: as given.
+
+    Raises:
+        AioRedisMQException: as for `MQClient`.
+    """
+
+    def __init__(
+        self,
+        stream_key: Key,
+        redis_name: str | None = None,
+        redis_url: Any = None,
+        redis_pool: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        commands.key_bytes(stream_key)
+        self.stream_key = stream_key
+        self._cursors: dict[bytes, Id] = {}
+        self._reading: asyncio.Lock | None = None
+        self._channel: Channel | None = None
+        self._channel_of: Channels | None = None
+        self._fan: PlainFan | None = None
+        self._adopt(Link(redis_name, redis_url, redis_pool, kwargs), owns_link=True)
+
+    def _what(self) -> str:
+        return f" {self.stream_key!r}"
+
+    def read_messages(self, streams: Mapping[Key, Id], count: int | None = None) -> Awaitable[Streams]:
+        """What stands in `streams` after the ids given, without waiting: `[[stream, [(id, {field: value})]]]`.
+
+        Args:
+            streams: stream key to the last id already seen; 0 for all.
+            count: entries per stream, at most.
+        """
+        commands.xread(streams, count, None)  # refuses here and now what can't be
+        return self._read_now({commands.key_bytes(key): found for key, found in streams.items()}, count)
+
+    async def _read_now(self, streams: dict[bytes, Id], count: int | None) -> Streams:
+        reads = []
+        for keys in self._channels().same_node(streams):
+            some: dict[Key, Id] = {key: streams[key] for key in keys}
+            words = commands.xread(some, count, None)[1:]
+            shape = self._shape_of_read
+            reads.append(self._ask("XREAD", *words, key=keys[0], shape=shape))
+        if len(reads) == 1:
+            found: Streams = await reads[0]
+            return found
+        return [pair for one in await asyncio.gather(*reads) for pair in one]
+
+    @staticmethod
+    def _shape_of_read(channels: Channels) -> Callable[[Any], Streams]:
+        return lambda reply: channels.codec.read(reply).streams
+
+    def block_read_messages(
+        self, *stream_key: Key, count: int | None = None, block: int | None = None, from_latest: bool = False
+    ) -> Awaitable[Streams]:
+        """Waits for messages of this consumer's stream and of those given; `[]` when the time is over.
+
+        A stream's first read starts at the end of the stream as it is then; each later one where the one before ended.
+
+        Args:
+            stream_key: more streams to read.
+            count: entries per stream, at most.
+            block: milliseconds to wait if there is nothing yet; 0 waits for ever, None for 2 s.
+            from_latest: start at the end of each stream again, and miss what came since the last read.
+        """
+        keys = tuple(dict.fromkeys(commands.key_bytes(key) for key in (self.stream_key, *stream_key)))
+        wait_ms = DEFAULT_BLOCK_MS if block is None else block
+        commands.xread(dict.fromkeys(keys, "$"), count, wait_ms)  # refuses here and now what can't be
+        return self._read_on(keys, count, wait_ms, from_latest)
+
+    async def _read_on(self, keys: tuple[bytes, ...], count: int | None, block: int, from_latest: bool) -> Streams:
+        channels = self._channels()
+        channel, reading = self._own_channel(channels)
+        async with reading:  # two reads at once would give out the same messages twice
+            for key in keys:
+                if from_latest or key not in self._cursors:
+                    self._cursors[key] = await self._end_of(key)
+            if channels.follows:
+                cursors = {key: self._cursors[key] for key in keys}
+                return self._noted(await self._own_fan(channels).read(cursors, count, block))
+            words = commands.xread({key: self._cursors[key] for key in keys}, count, block)
+            guard_s = block / 1000 + GUARD_S if block else None
+            reply: ReadReply = await repeat(
+                lambda: channel.execute(*words, convert=channels.codec.read, guard_s=guard_s)
+            )
+            return self._noted(reply.streams)
+
+    def _noted(self, streams: Streams) -> Streams:
+        for stream, entries in streams:
+            if entries:
+                self._cursors[commands.key_bytes(stream)] = entries[-1][0]
+        return streams
+
+    async def _end_of(self, key: bytes) -> Id:
+        """The last id of the stream, a message that was deleted since included; '0-0' if there is no stream yet."""
+        try:
+            info = await self.get_stream_info(key)
+        except ResponseError as error:
+            if "no such key" in str(error):
+                return "0-0"
+            raise
+        end: Id = info["last-generated-id"]
+        return end
+
+    def _own_channel(self, channels: Channels) -> tuple[Channel, asyncio.Lock]:
+        if self._channel is None or self._reading is None or self._channel_of is not channels:
+            key = commands.key_bytes(self.stream_key)
+            self._channel, self._channel_of, self._reading = channels.blocking(key), channels, asyncio.Lock()
+        return self._channel, self._reading
+
+    def _own_fan(self, channels: Channels) -> PlainFan:
+        if self._fan is None or not self._fan.serves(channels):
+            self._fan = PlainFan(channels)
+        return self._fan
+
+    async def aclose(self) -> None:
+        """Closes the consumer. A read that still waits ends with an error."""
+        channel, self._channel = self._channel, None
+        fan, self._fan = self._fan, None
+        for each in (channel, fan):
+            if each is not None and not self._closed:
+                await each.aclose()
+        await super().aclose()

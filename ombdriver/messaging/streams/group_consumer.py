@@ -1,0 +1,235 @@
+"""`GroupConsumer`: one member of a consumer group; reads, acknowledges, looks at what it has pending."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import ResponseError
+
+from ombdriver.messaging.streams import commands
+from ombdriver.messaging.streams.client import StreamClient
+from ombdriver.messaging.streams.commands import Id, Key, Word
+from ombdriver.messaging.streams.consumer import DEFAULT_BLOCK_MS
+from ombdriver.messaging.streams.readers import GroupFan, Make, look_at
+from ombdriver.messaging.transport.channel import ConnectionStatistics
+from ombdriver.messaging.transport.registry import Link
+from ombdriver.messaging.transport.replies import Streams
+
+if TYPE_CHECKING:
+    from ombdriver.messaging.streams.group import Group
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupConsumerStatistics(ConnectionStatistics):
+    """What one consumer has done, besides what the connections have, shared ones included.
+
+    Attributes:
+        received: messages given out.
+        parked: replies of cancelled reads that wait for the next read.
+        deleted: pending messages acknowledged because their content was gone.
+    """
+
+    received: int
+    parked: int
+    deleted: int
+
+
+class GroupConsumer(StreamClient):
+    """A member of a group: each message of a stream goes to one member, and stays pending until acknowledged.
+
+    A read that is cancelled loses nothing: what the server gave to it is what the next read of this object returns.
+
+    Args:
+        stream_key: key of the stream that `block_read_messages` always reads, and that acknowledgements go to.
+        group_name: the group, which exists.
+        consumer_id: name of this member; the server learns it with the first read.
+        redis_name: as for `MQClient`.
+        redis_pool: as for `MQClient`.
+        group: the group object whose connections to use, in place of the others.
+        redis_url: as for `MQClient`.
+        kwargs: as for `MQClient`.
+
+    Attributes:
+        stream_key: as given.
+        group_name: as given.
+        consumer_id: as given.
+        redis_name: as given, or the group's.
+
+    Raises:
+        AioRedisMQException: as for `MQClient`.
+        AioRedisMQValueError: if a name is empty, too.
+    """
+
+    def __init__(
+        self,
+        stream_key: Key,
+        group_name: Key,
+        consumer_id: Key,
+        redis_name: str | None = None,
+        redis_pool: Any = None,
+        group: "Group | None" = None,
+        *,
+        redis_url: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        self._key = commands.key_bytes(stream_key)
+        commands.key_bytes(group_name, "group_name")
+        commands.key_bytes(consumer_id, "consumer_id")
+        self.stream_key = stream_key
+        self.group_name = group_name
+        self.consumer_id = consumer_id
+        link = group._link if group is not None else Link(redis_name, redis_url, redis_pool, kwargs)
+        self.redis_name = redis_name or link.name
+        self._group = group
+        self._reader: GroupFan | None = None
+        self._received = 0
+        self._deleted = 0
+        self._adopt(link, owns_link=group is None)
+
+    def _what(self) -> str:
+        return f" {self.stream_key!r} group={self.group_name!r} consumer={self.consumer_id!r}"
+
+    def read_messages(
+        self, streams: Mapping[Key, Id], count: int | None = None, noack: bool = False
+    ) -> Awaitable[Streams]:
+        """Reads without waiting: `[[stream, [(id, {field: value})]]]`, or `[]`.
+
+        With `>` as id: messages that nobody in the group has got yet. With another id: this consumer's own pending
+        messages after it (0 for all), as `[[stream, []]]` when there are none; those whose content was trimmed or
+        deleted can't be handled any more, so they are acknowledged here, and left out.
+
+        Args:
+            streams: stream key to id.
+            count: entries per stream, at most.
+            noack: deliver without keeping the messages pending.
+
+        Raises:
+            AioRedisMQValueError: at once, if an argument can't be.
+            OutcomeUnknownError: when awaited, if the connection was lost: what was delivered is pending, read it by 0.
+            redis.exceptions.ResponseError: when awaited, NOGROUP if the group is not there, and what else is refused.
+        """
+        make = self._reading(streams, count, None, noack)
+        return self._read({commands.key_bytes(key): found for key, found in streams.items()}, make, count, None)
+
+    def block_read_messages(
+        self, *stream_key: Key, block: int | None = None, count: int | None = None, noack: bool = False
+    ) -> Awaitable[Streams]:
+        """Waits for messages that nobody in the group has got; `[]` when the time is over.
+
+        On several streams the group is made where it is missing, for messages from now on; the first stream's group
+        must be there. In a cluster there is one read for each slot, and what comes first is given.
+
+        Args:
+            stream_key: more streams to read; this consumer's own comes first, then these in their order.
+            block: milliseconds to wait if there is nothing; 0 waits for ever, None for 2 s.
+            count: entries per stream, at most.
+            noack: deliver without keeping the messages pending.
+
+        Raises:
+            redis.exceptions.RedisError: as for `read_messages`.
+        """
+        wait_ms = DEFAULT_BLOCK_MS if block is None else block
+        streams: dict[Key, Id] = dict.fromkeys((commands.key_bytes(key) for key in (self.stream_key, *stream_key)), ">")
+        make = self._reading(streams, count, wait_ms, noack)
+        return self._read({commands.key_bytes(key): ">" for key in streams}, make, count, wait_ms)
+
+    def _reading(self, streams: Mapping[Key, Id], count: int | None, block: int | None, noack: bool) -> Make:
+        """Makes the command for some of `streams`; refuses here and now what can't be."""
+
+        def make(some: Mapping[Any, Id]) -> list[Word]:
+            return commands.xreadgroup(self.group_name, self.consumer_id, some, count, block, noack)
+
+        make(streams)
+        return make
+
+    async def _read(self, streams: Mapping[bytes, Id], make: Make, count: int | None, block: int | None) -> Streams:
+        reader = self._own_reader()
+        new = any(found in (">", b">") for found in streams.values())
+        healed = False
+        while True:
+            try:
+                reply = await reader.read(streams, make, count, block)
+            except ResponseError as error:
+                others = [key for key in streams if key != self._key]
+                if healed or not others or not str(error).startswith("NOGROUP"):
+                    raise
+                healed = True
+                for key in others:
+                    await self._make_group(key)
+                continue
+            if reply.deleted:
+                acknowledged = [self._forget(stream, gone) for stream, gone in reply.deleted.items()]
+                empty = not any(entries for _, entries in reply.streams)
+                if empty or not new:  # new messages are handed over first: a cancel here would strand them
+                    await asyncio.gather(*acknowledged)
+                if empty:
+                    continue  # a page of nothing but deleted messages is not the end of what is pending
+            self._received += sum(len(entries) for _, entries in reply.streams)
+            return reply.streams
+
+    async def _make_group(self, key: bytes) -> None:
+        try:
+            await self._ask("XGROUP CREATE", key, self.group_name, "$", "MKSTREAM")
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+        else:
+            logger.info("group %r made on stream %r, for messages from now on", self.group_name, key)
+
+    def _forget(self, stream: Key, gone: list[Id]) -> asyncio.Future[int]:
+        self._deleted += len(gone)
+        key = commands.key_bytes(stream)
+        answer: asyncio.Future[int] = asyncio.ensure_future(
+            self._channels().small(key, "XACK", key, self.group_name, *gone)
+        )
+        answer.add_done_callback(look_at)  # if it fails, the next read of what is pending meets them again
+        return answer
+
+    def query_pending_messages(
+        self, min_msg_id: Id = "-", max_msg_id: Id = "+", count: int = 10, *, stream_key: Key | None = None
+    ) -> Awaitable[list[dict[str, Any]]]:
+        """This consumer's pending messages in a range of ids.
+
+        Each as `message_id`, `consumer`, `time_since_delivered` (ms) and `times_delivered`.
+        """
+        key = commands.key_bytes(self.stream_key if stream_key is None else stream_key)
+        words = commands.xpending(key, self.group_name, min_msg_id, max_msg_id, count, self.consumer_id, None)
+        return self._ask("XPENDING", *words, parse_detail=True)
+
+    def ack_message(self, *msg_id: Id, stream_key: Key | None = None) -> Awaitable[int]:
+        """Acknowledges messages; gives how many of them were pending.
+
+        Args:
+            msg_id: their ids.
+            stream_key: the stream that they came from, when it is not this consumer's own.
+
+        Raises:
+            AioRedisMQValueError: at once, if there is no id.
+        """
+        key = commands.key_bytes(self.stream_key if stream_key is None else stream_key)
+        return self._channels().small(key, "XACK", key, self.group_name, *commands.ids(msg_id))
+
+    def statistics(self) -> GroupConsumerStatistics:
+        """What this consumer and its connections have done so far."""
+        shared = super().statistics()
+        parked = self._reader.parked if self._reader is not None else 0
+        return GroupConsumerStatistics(
+            shared.bulk, shared.control, shared.blocking, self._received, parked, self._deleted
+        )
+
+    def _own_reader(self) -> GroupFan:
+        channels = self._channels()
+        if self._reader is None or not self._reader.serves(channels):
+            self._reader = GroupFan(channels)
+        return self._reader
+
+    async def aclose(self) -> None:
+        """Closes the consumer's connection. A read that still waits ends with an error; what is pending stays so."""
+        reader, self._reader = self._reader, None
+        await super().aclose()
+        if reader is not None:
+            await reader.aclose()

@@ -1,0 +1,92 @@
+"""Where the partitions of a topic are in a cluster: chosen once, recorded on the server, read from there by all others.
+
+The choice itself is `balance.balanced_tags`, pure. Recorded, it holds after slots have moved too.
+
+Hash tags for the partitions of a topic such that every primary of a cluster gets its even share of them.
+
+Pure. Natural tags spread fairly, not evenly: of `{orders:0}` to `{orders:7}` over three primaries one gets four.
+"""
+
+import json
+from itertools import count
+
+from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, NotSentError
+from ombdriver.messaging.streams.topic import Topic
+from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.topology import SlotMap, slot_of
+
+
+def balanced_tags(topic: str, partitions: int, slots: SlotMap) -> tuple[str, ...]:
+    """The tag of each partition: `topic:p`, or `topic:p/s` with the smallest salt s that leads to the primary due.
+
+    Partition p is due at primary p modulo their number, in the order of their lowest slots; so shares differ by one
+    at most, and everybody who sees the same slots chooses the same tags. The slash keeps a salted tag apart from the
+    natural ones of a topic whose name has a colon.
+
+    Raises:
+        ValueError: if no primary has a slot.
+    """
+    primaries = slots.primaries
+    if not primaries:
+        raise ValueError("no primary has a slot")
+    tags = []
+    for partition in range(partitions):
+        natural = f"{topic}:{partition}"
+        due = primaries[partition % len(primaries)]
+        tag = natural
+        for salt in count():
+            if slots.node_of(slot_of(tag.encode())) == due:
+                break
+            tag = f"{natural}/{salt}"
+        tags.append(tag)
+    return tuple(tags)
+
+
+_ATTEMPTS = 3
+
+
+def placement_key(name: str) -> str:
+    """The key of the record of topic `name`: JSON, the hash tag of each partition."""
+    return f"{{{name}}}:placement"
+
+
+async def placed(channels: Channels, name: str, partitions: int) -> Topic:
+    """The topic, its partitions spread evenly over the primaries of the cluster, the same for everybody who asks.
+
+    On a server that is no cluster the keys are the natural ones, and nothing is recorded.
+
+    Raises:
+        AioRedisMQValueError: if the name or the number can't be, or another number of partitions is recorded.
+        AioRedisMQException: if the record can't be read.
+        redis.exceptions.RedisError: if the cluster can't be asked.
+    """
+    natural = Topic(name, partitions)
+    await channels.ready_for()
+    slots = channels.slots
+    if slots is None:
+        return natural
+    key = placement_key(name).encode()
+    record = json.dumps(balanced_tags(name, partitions, slots))
+    for _ in range(_ATTEMPTS):  # a failover between the two may lose the record
+        await channels.small(key, "SET", key, record, "NX")
+        found = await channels.small(key, "GET", key)
+        if found is not None:
+            return _topic_of(name, partitions, found)
+    raise NotSentError(f"{placement_key(name)} could not be recorded: it is gone each time; try again")
+
+
+def _topic_of(name: str, partitions: int, record: bytes) -> Topic:
+    try:
+        tags = json.loads(record)
+        if not isinstance(tags, list):
+            raise ValueError("no list")
+        if len(tags) == partitions:
+            return Topic(name, partitions, tuple(tags))
+    except (ValueError, TypeError) as error:
+        raise AioRedisMQException(
+            f"{placement_key(name)} holds no placement of a topic: {error}; delete it if nothing of ours is there"
+        ) from error
+    raise AioRedisMQValueError(
+        f"topic {name!r} is recorded with {len(tags)} partitions, not {partitions}; give {len(tags)}, "
+        f"or delete {placement_key(name)} with the streams of the topic"
+    )

@@ -1,0 +1,194 @@
+"""`MQProducer`: sends messages to one stream, or to the partitions of one topic. The sending half of the hot path.
+
+XADD of a message, packed from parts that are made once: the command's beginning, the names of fields, the sizes.
+
+Pure. hiredis packs any command, at 1.7 µs for a message of 1 KiB where measured; most of that is printing numbers and
+words that are the same in every command. Joined from prepared parts it takes 0.8 µs.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.streams import commands
+from ombdriver.messaging.streams.client import StreamClient
+from ombdriver.messaging.streams.commands import Id, Key, Value, Word
+from ombdriver.messaging.streams.topic import Partitioner, Topic
+from ombdriver.messaging.transport.channel import Channel
+from ombdriver.messaging.transport.connection import pack
+from ombdriver.messaging.transport.registry import Link
+from ombdriver.messaging.transport.standalone import Channels
+
+Question = TypeVar("Question")
+
+PREPARED = 16_384
+"""Parts of each kind that are kept; past them all are made anew. Values are never kept."""
+_END = b"\r\n"
+
+
+class Parts(dict[Question, bytes]):
+    """What `make` answers, made once. A dict finds a part in 35 ns, functools.lru_cache in 80."""
+
+    def __init__(self, make: Callable[[Question], bytes]) -> None:
+        self._make = make
+
+    def __missing__(self, question: Question) -> bytes:
+        if len(self) >= PREPARED:
+            self.clear()
+        part = self[question] = self._make(question)
+        return part
+
+
+def _head(of: tuple[bytes, int | None, bool, int]) -> bytes:
+    """All that stands before the first field of a message with so many fields."""
+    key, maxlen, approximate, fields = of
+    words = ("XADD", key, *commands.trimming(maxlen, None, approximate, None), "*")
+    return b"*%d\r\n%b" % (len(words) + 2 * fields, pack(words).split(_END, 1)[1])
+
+
+def _name(field: str | bytes) -> bytes:
+    """The name of a field, up to the `$` of its value."""
+    name = field.encode() if isinstance(field, str) else field
+    return b"$%d\r\n%b\r\n$" % (len(name), name)
+
+
+_heads = Parts(_head)
+_names = Parts(_name)
+_sizes: Parts[int] = Parts(b"%d\r\n".__mod__)
+
+
+def pack_message(key: bytes, message: Mapping[Any, Any], maxlen: int | None, approximate: bool) -> bytes | None:
+    """The command, with `*` for the id; None when a field or a value is neither str nor bytes, or is no UTF-8.
+
+    Args:
+        key: of the stream.
+        message: field to value.
+        maxlen: trim the stream to so many messages; None to leave it.
+        approximate: trim whole nodes only.
+    """
+    parts = [_heads[key, maxlen, approximate, len(message)]]
+    try:
+        for field, value in message.items():
+            if value.__class__ is str:
+                value = value.encode()
+            elif value.__class__ is not bytes:
+                return None
+            parts += (_names[field], _sizes[len(value)], value, _END)
+    except (TypeError, UnicodeEncodeError):
+        return None
+    return b"".join(parts)
+
+
+class MQProducer(StreamClient):
+    """An `MQClient` that sends.
+
+    Args:
+        stream_key: key of the stream, or a `Topic` to spread messages over its partitions.
+        redis_name: as for `MQClient`.
+        redis_url: as for `MQClient`; it and `redis_pool` are told apart by type, so their order does not matter.
+        redis_pool: as for `MQClient`.
+        kwargs: as for `MQClient`.
+
+    Attributes:
+        stream_key: as given.
+
+    Raises:
+        AioRedisMQException: as for `MQClient`.
+    """
+
+    def __init__(
+        self,
+        stream_key: Key | Topic,
+        redis_name: str | None = None,
+        redis_url: Any = None,
+        redis_pool: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        self.stream_key = stream_key
+        self._partitioner = Partitioner(stream_key) if isinstance(stream_key, Topic) else None
+        self._keys = [key.encode() for key in stream_key.keys] if isinstance(stream_key, Topic) else []
+        self._key = b"" if isinstance(stream_key, Topic) else commands.key_bytes(stream_key)
+        self._bulk: Channel  # with a `_sender` it is not used: nobody knows beforehand where a message goes
+        self._sender: Channels | None = None
+        self._is_running: Callable[[], bool] = bool
+        self._id_of: Any = None
+        self._adopt(Link(redis_name, redis_url, redis_pool, kwargs), owns_link=True)
+
+    def _what(self) -> str:
+        return f" {self.stream_key!r}"
+
+    def send_message(
+        self,
+        message: Mapping[Key, Value],
+        msg_id: Id = "*",
+        maxlen: int | None = None,
+        approximate: bool = True,
+        *,
+        minid: Id | None = None,
+        limit: int | None = None,
+        nomkstream: bool = False,
+        ref_policy: str | None = None,
+        key: Key | None = None,
+    ) -> Awaitable[Any]:
+        """Sends one message; the awaitable gives its id. It leaves in this turn of the loop, awaited or not.
+
+        Many awaited together (`asyncio.gather`) travel together, in order. Nothing is ever sent twice: after a lost
+        connection the awaitable raises, and the error's class tells whether the message may have been stored.
+
+        Args:
+            message: field to value: bytes, str, int or float.
+            msg_id: the id; by default the server makes it.
+            maxlen: trim the stream to so many messages, read or not. To keep what a group still needs: `ref_policy`
+                ACKED, or `MQClient.trim_acknowledged` from time to time.
+            approximate: trim whole nodes only; much cheaper, and more may stay.
+            minid: trim ids below this one, in place of `maxlen`.
+            limit: entries looked at while trimming, at most.
+            nomkstream: don't make the stream; the id is None if there is none.
+            ref_policy: KEEPREF, DELREF or ACKED, when trimming (Redis 8.2 and later).
+            key: picks the partition of a `Topic`, always the same for the same key. Without: each in turn. It is not
+                stored; put it into a field if consumers need it.
+
+        Raises:
+            AioRedisMQValueError: at once, if an argument can't be.
+            ClosedError: at once, if the producer or its connections were closed.
+            NotSentError: when awaited, if the connection was lost and the message never left.
+            OutcomeUnknownError: when awaited, if the connection was lost and it may have been stored.
+            redis.exceptions.ResponseError: when awaited, if the server refuses.
+        """
+        # Not compared with the running loop: asking for that asks the kernel for the process id, 3 µs where measured.
+        if self._closed or not self._is_running():
+            self._bind()
+        partitioner = self._partitioner
+        if partitioner is not None:
+            stream = self._keys[partitioner.pick(key)]
+        elif key is None:
+            stream = self._key
+        else:
+            raise AioRedisMQValueError("a key picks a partition, and this producer has a plain stream; give it a Topic")
+        if (
+            message.__class__ is dict
+            and message
+            and msg_id == "*"
+            and (maxlen is None or (maxlen.__class__ is int and maxlen >= 0))
+            and approximate.__class__ is bool
+            and not (nomkstream or minid is not None or limit is not None or ref_policy is not None)
+            and (data := pack_message(stream, message, maxlen, approximate)) is not None
+        ):
+            if self._sender is not None:
+                return self._sender.send(stream, data, convert=self._id_of)
+            return self._bulk.submit(data, convert=self._id_of)
+        bounds = commands.trimming(maxlen, minid, approximate, limit)
+        options: list[Word] = [*(["NOMKSTREAM"] if nomkstream else []), *commands.policy(ref_policy), *bounds]
+        words = commands.xadd(stream, message, msg_id, options)
+        if self._sender is not None:
+            return self._sender.send(stream, pack(tuple(words)), convert=self._id_of)
+        return self._bulk.execute(*words, convert=self._id_of)
+
+    def _bind(self) -> None:
+        channels = self._channels()
+        self._is_running = asyncio.get_running_loop().is_running
+        self._sender = channels if channels.follows else None
+        if not channels.follows:
+            self._bulk = channels.bulk
+        self._id_of = channels.id_of

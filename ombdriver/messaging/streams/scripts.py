@@ -1,0 +1,59 @@
+"""Scripts that the server carries out whole, on keys of one slot.
+
+Each of them may be carried out twice without harm, since a lost reply makes it be sent again: what was moved, removed,
+claimed or acknowledged the first time is not there the second time.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+from ombdriver.messaging.transport.connection import Argument, pack
+from ombdriver.messaging.transport.standalone import Channels
+
+
+class Script:
+    """One Lua script; only its hash travels, once a server knows it.
+
+    Args:
+        text: in Lua 5.1, for commands of Redis 6.2. `attempt(...)` in it carries out a command, and gives nil where the
+            stream or the group is not there; any other error of the server's ends the script.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = (_PRELUDE + text).encode()
+        self._sha = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
+
+    async def run(self, channels: Channels, keys: Sequence[bytes], arguments: Sequence[Argument]) -> Any:
+        """The script's reply, with bytes.
+
+        Args:
+            channels: the connections.
+            keys: of one slot; the first is the stream.
+            arguments: ARGV.
+
+        Raises:
+            redis.exceptions.RedisError: the server's error, or that of the connection.
+        """
+        words = (len(keys), *keys, *arguments)
+        try:
+            return await _send(channels, keys[0], ("EVALSHA", self._sha, *words))
+        except NoScriptError:
+            return await _send(channels, keys[0], ("EVAL", self._text, *words))
+
+
+def _send(channels: Channels, key: bytes, words: tuple[Argument, ...]) -> Awaitable[Any]:
+    return channels.send(key, pack(words), bulk=False, may_repeat=True)
+
+
+# Carried out again, a refused command raises its error as the server words it.
+_PRELUDE = """
+local function attempt(...)
+  local reply = redis.pcall(...)
+  if not reply.err then return reply end
+  if string.find(reply.err, 'NOGROUP', 1, true) or string.find(reply.err, 'no such key', 1, true) then return nil end
+  return redis.call(...)
+end
+"""

@@ -1,0 +1,291 @@
+"""Keeps streams trimmed in the background: what every group has acknowledged goes, and no more, save for a bound.
+
+The rules are those of `cutting`; this looks, cuts and counts.
+
+Trims a stream to what its groups still need, or past a bound to what its live groups need.
+
+Looking and cutting are one script, so nothing comes in between: no dead letter that becomes pending again, no group
+that is set back, or made at an older id, and no consumer that comes to life.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from redis.exceptions import RedisError
+
+from ombdriver.messaging.errors import AioRedisMQValueError, ClosedError
+from ombdriver.messaging.streams import commands
+from ombdriver.messaging.streams.commands import Key, Word
+from ombdriver.messaging.streams.entry_ids import Parts, parts_of, text_of
+from ombdriver.messaging.streams.scripts import Script
+from ombdriver.messaging.transport.standalone import Channels
+
+# ARGV: ~ or =; the lowest id within a bound, or nothing; the idle time in ms from which a consumer is not alive.
+# What a group needs is its oldest pending entry, and all after what it was given last. Ids are compared as text, since
+# numbers of Lua are exact to 2^53 only; where a next one can't be told, the last one stays.
+_CUT = Script("""
+local function is_less(a, b)
+  if #a ~= #b then return #a < #b end
+  return a < b
+end
+local function is_below(a, b)
+  local ms_a, sequence_a = string.match(a, '(%d+)-(%d+)')
+  local ms_b, sequence_b = string.match(b, '(%d+)-(%d+)')
+  if ms_a ~= ms_b then return is_less(ms_a, ms_b) end
+  return is_less(sequence_a, sequence_b)
+end
+local function after(id)
+  local ms, sequence = string.match(id, '(%d+)-(%d+)')
+  if #sequence > 15 then return id end
+  return ms .. '-' .. string.format('%.0f', sequence + 1)
+end
+local function as_table(row)
+  local found = {}
+  for i = 1, #row, 2 do found[row[i]] = row[i + 1] end
+  return found
+end
+local function is_alive(group)
+  for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group)) do
+    if as_table(row).idle < tonumber(ARGV[3]) then return true end
+  end
+  return false
+end
+
+local needs, target = {}, false
+for _, row in ipairs(attempt('XINFO', 'GROUPS', KEYS[1]) or {}) do
+  local group = as_table(row)
+  local first = after(group['last-delivered-id'])
+  if group.pending > 0 then
+    local oldest = redis.call('XPENDING', KEYS[1], group.name, '-', '+', 1)[1]
+    if oldest and is_below(oldest[1], first) then first = oldest[1] end
+  end
+  needs[group.name] = first
+  if not target or is_below(first, target) then target = first end
+end
+if not target then return {0, false, {}} end
+local horizon, losing = target, {}
+if ARGV[2] ~= '' and is_below(horizon, ARGV[2]) then
+  target = ARGV[2]
+  for group, first in pairs(needs) do
+    if is_below(first, target) and is_alive(group) then target = first end
+  end
+  for group, first in pairs(needs) do
+    if is_below(first, target) then losing[#losing + 1] = group end
+  end
+end
+return {redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1], target), horizon, losing}
+""")
+
+
+class Cut(NamedTuple):
+    """What one cut has done.
+
+    Attributes:
+        removed: how many entries.
+        horizon: the lowest id that some group needed; None if there is no group, so that nothing may go.
+        losing: the groups without live consumers that needed something of what the bound leaves out.
+    """
+
+    removed: int
+    horizon: bytes | None
+    losing: list[bytes]
+
+
+async def cut(channels: Channels, key: bytes, *, approximate: bool, bound: bytes = b"", dead_after_ms: int = 0) -> Cut:
+    """Removes what no group of stream `key` needs; below a bound also what only groups without live consumers need.
+
+    A group with a live consumer is never cut into, however far it is behind.
+
+    Args:
+        channels: the connections.
+        key: of the stream; there need not be one.
+        approximate: remove whole nodes of the stream only, and some thousand entries at most.
+        bound: the lowest id that is within the bound; nothing for none.
+        dead_after_ms: a consumer that has asked for nothing for so long is not alive.
+
+    Raises:
+        redis.exceptions.RedisError: the server's error, or that of the connection.
+    """
+    mark = "~" if approximate else "="
+    removed, horizon, losing = await _CUT.run(channels, (key,), (mark, bound, dead_after_ms))
+    return Cut(removed, horizon, sorted(losing))
+
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 500
+"""Entries looked at in one step, when a stream is longer than its bound."""
+LARGEST_CHUNK = 32 * CHUNK
+"""Up to which steps grow, where whole nodes are cut and a node of the stream holds more."""
+
+
+@dataclass(slots=True)
+class TrimStatistics:
+    """What was done to one stream.
+
+    Attributes:
+        trimmed: entries removed in all.
+        breached: those of them that a group without live consumers may still have needed, removed for the bound.
+        failures: looks that ended with an error.
+    """
+
+    trimmed: int = 0
+    breached: int = 0
+    failures: int = 0
+
+
+class AcknowledgedTrimmer:
+    """Trims streams to what their groups still need, again and again; `MQClient.keep_trimmed` makes it.
+
+    What a group has not read, or has not acknowledged, stays. A stream without groups is left alone, and a group that
+    is destroyed needs nothing any more. A group that nobody reads keeps everything from where it stands: for that there
+    are bounds. Past a bound, what only groups without live consumers still need is removed, counted as `breached`, and
+    told in the log with the names of stream and group. A group with a live consumer is never cut into.
+
+    Looking and cutting are one step on the server, so a group that is set back, or made at an older id, or whose dead
+    letters are redriven, finds all that stands at that moment.
+
+    Args:
+        channels: gives the connections.
+        keys: of the streams.
+        every_s: seconds between two rounds.
+        maxlen: the bound on the number of entries.
+        max_age_s: the bound on the age of entries in seconds, by the server's clock and the ids that it makes.
+        approximate: remove whole nodes of a stream only, which is much cheaper; more may stay.
+        dead_after_s: a consumer that has asked for nothing in so many seconds is not alive. Longer than any BLOCK.
+
+    Raises:
+        AioRedisMQValueError: if an argument can't be.
+    """
+
+    def __init__(
+        self,
+        channels: Callable[[], Channels],
+        keys: Iterable[Key],
+        *,
+        every_s: float = 1.0,
+        maxlen: int | None = None,
+        max_age_s: float | None = None,
+        approximate: bool = True,
+        dead_after_s: float = 60.0,
+    ) -> None:
+        commands.number("maxlen", maxlen, 0)
+        for name, value in (("every_s", every_s), ("max_age_s", max_age_s), ("dead_after_s", dead_after_s)):
+            if value is not None and not value > 0:
+                raise AioRedisMQValueError(f"{name} is {value!r}; give seconds above 0")
+        self._channels = channels
+        self._streams = {commands.key_bytes(key): TrimStatistics() for key in keys}
+        if not self._streams:
+            raise AioRedisMQValueError("no stream key was given; give at least one")
+        self._every_s, self._maxlen, self._max_age_s = every_s, maxlen, max_age_s
+        self._approximate, self._dead_after_ms = approximate, int(dead_after_s * 1000)
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<AcknowledgedTrimmer {len(self._streams)} streams, {'running' if self._task else 'not running'}>"
+
+    def statistics(self) -> dict[bytes, TrimStatistics]:
+        """What was done so far, by stream key."""
+        return dict(self._streams)
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.get_running_loop().create_task(self._go_on())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Ends the trimming; what is under way is cut short."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _go_on(self) -> None:
+        while True:
+            try:
+                await self.trim()
+            except ClosedError:
+                return  # the client was closed, and this with it
+            await asyncio.sleep(self._every_s)
+
+    async def trim(self) -> int:
+        """One round over all streams; gives how many entries were removed. An error of one stream is logged."""
+        channels = self._channels()
+        return sum(await asyncio.gather(*(self._trim_safely(channels, key) for key in self._streams)))
+
+    async def _trim_safely(self, channels: Channels, key: bytes) -> int:
+        try:
+            return await self._trim_one(channels, key)
+        except ClosedError:
+            raise
+        except (RedisError, OSError) as error:
+            told = self._streams[key]
+            told.failures += 1
+            if told.failures == 1 or told.failures % 60 == 0:
+                logger.warning("stream %r could not be trimmed (%d times so far): %s", key, told.failures, error)
+            return 0
+
+    async def _trim_one(self, channels: Channels, key: bytes) -> int:
+        removed = 0
+        while (done := await self._cut(channels, key)).removed:  # the server bounds the work of one command
+            removed += done.removed
+        if done.horizon is None:
+            return removed
+        horizon, chunk = parts_of(done.horizon), CHUNK
+        while True:
+            bound, more = await self._bound(channels, key, chunk)
+            lost = 0
+            if bound is not None and bound > horizon:
+                done = await self._cut(channels, key, text_of(bound))
+                if not done.losing:
+                    return removed
+                if lost := done.removed:
+                    removed += lost
+                    self._tell(key, lost, done.losing)
+            if not lost and (not more or chunk >= LARGEST_CHUNK):
+                return removed
+            if not lost:
+                chunk *= 2
+
+    async def _cut(self, channels: Channels, key: bytes, bound: bytes = b"") -> Cut:
+        done = await cut(channels, key, approximate=self._approximate, bound=bound, dead_after_ms=self._dead_after_ms)
+        self._streams[key].trimmed += done.removed
+        return done
+
+    def _tell(self, key: bytes, lost: int, groups: list[bytes]) -> None:
+        self._streams[key].breached += lost
+        logger.warning(
+            "stream %r was cut past its bound: %d entries removed that groups without live consumers may need: %s",
+            key,
+            lost,
+            ", ".join(repr(group) for group in groups),
+        )
+
+    async def _bound(self, channels: Channels, key: bytes, chunk: int) -> tuple[Parts | None, bool]:
+        """The lowest id within the bounds, as far as a step of `chunk` entries looks, and whether a longer step would
+        find a higher one; None if nothing is past them.
+        """
+        bounds: list[Parts] = []
+        excess = 0
+        if self._max_age_s is not None:
+            seconds, microseconds = await channels.small(key, "TIME")
+            oldest_ms = int(seconds) * 1000 + int(microseconds) // 1000 - int(self._max_age_s * 1000)
+            bounds.append((max(0, oldest_ms), 0))
+        if self._maxlen is not None:
+            excess = int(await channels.small(key, "XLEN", key)) - self._maxlen
+            if excess > 0:
+                words: list[Word] = ["XRANGE", key, "-", "+", "COUNT", min(excess, chunk) + 1]
+                entries: list[Any] = await channels.small(key, *words)
+                if entries:  # none: the stream was emptied meanwhile
+                    last = parts_of(entries[-1][0])
+                    # All of them are past the bound when there is nothing to keep.
+                    bounds.append(last if len(entries) > min(excess, chunk) else (last[0], last[1] + 1))
+        return max(bounds, default=None), excess > chunk

@@ -1,0 +1,95 @@
+"""What a consumer can be told, with its defaults and what they may be. Pure.
+
+The figures that a consumer gives: plain numbers of one moment. Pure.
+"""
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.streams import commands
+from ombdriver.messaging.topics.consumer.offsets import Position, id_of
+
+
+class ConsumerOptions(TypedDict, total=False):
+    """The options of `MQClient.consumer` by name; `ConsumerSettings` says what they are."""
+
+    start: Position
+    prefetch: int
+    visibility_timeout_ms: int
+    block_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSettings:
+    """Where a consumer's group starts, how much it buffers, and for how long it holds and waits.
+
+    Args:
+        start: where the group starts if it is made: see `positions.Position`.
+        prefetch: how many messages may be buffered that are not handed out: at least one for each partition, and no
+            more than about 16 MiB; twice as many while messages of others are taken over.
+        visibility_timeout_ms: a message whose hold is not renewed for so long is taken over by other members; the same
+            for all of a group.
+        block_ms: how long a read waits on the server.
+
+    Raises:
+        AioRedisMQValueError: if one of them can't be.
+    """
+
+    start: Position = "earliest"
+    prefetch: int = 256
+    visibility_timeout_ms: int = 30_000
+    block_ms: int = 2_000
+
+    def __post_init__(self) -> None:
+        id_of(self.start)
+        for name in ("prefetch", "visibility_timeout_ms"):
+            if commands.number(name, getattr(self, name), 1) is None:
+                raise AioRedisMQValueError(f"{name} is None; give a whole number of 1 or more")
+        if not isinstance(self.block_ms, int) or self.block_ms < 1:
+            raise AioRedisMQValueError(f"block_ms is {self.block_ms!r}; give milliseconds, 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerStatistics:
+    """What a consumer has done, and what it has in hand.
+
+    Attributes:
+        received: messages taken from the server, those that came again included.
+        redelivered: of these, such as were delivered before.
+        replayed: of these, such as were pending for this consumer when it started or had lost its connection.
+        repeated: given by the server though they were here already, and not handed out again.
+        acknowledged: acknowledged, as the server has answered.
+        late_acknowledgements: acknowledged after somebody else had done it, or after the server had lost them.
+        nacked: given back by `nack`.
+        rejected: put into the dead letters.
+        deleted: acknowledged because their content was trimmed or deleted while they were pending.
+        given_back: buffered when the consumer was closed, and left to others.
+        reclaimed: taken over from members that died, or let go of them; a runner counts its own.
+        lost: another member took them over from this one, since it could not renew its hold; a runner counts its own.
+        groups_made: how often the group was gone and was made again.
+        reconnects: connections for reading made after the first; where reads are polled, those whose reply was lost.
+        faults: errors that were no lost connections.
+        buffered: messages that are not handed out yet.
+        held: messages that are buffered or handed out, and not settled.
+        unanswered: acknowledgements that the server has not answered yet.
+    """
+
+    received: int
+    redelivered: int
+    replayed: int
+    repeated: int
+    acknowledged: int
+    late_acknowledgements: int
+    nacked: int
+    rejected: int
+    deleted: int
+    given_back: int
+    reclaimed: int
+    lost: int
+    groups_made: int
+    reconnects: int
+    faults: int
+    buffered: int
+    held: int
+    unanswered: int

@@ -1,0 +1,271 @@
+"""`Consumer`: one member of a group on all partitions of a topic; at least once, acknowledged by hand."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+from uuid import uuid4
+
+from ombdriver.messaging.errors import ClosedError
+from ombdriver.messaging.streams import commands
+from ombdriver.messaging.streams.topic import Topic
+from ombdriver.messaging.topics.codec import Codec
+from ombdriver.messaging.topics.consumer import group as joining
+from ombdriver.messaging.topics.consumer import group as lag
+from ombdriver.messaging.topics.consumer.config import ConsumerSettings, ConsumerStatistics
+from ombdriver.messaging.topics.consumer.group import Counts, Member, Partition
+from ombdriver.messaging.topics.consumer.message import Message
+from ombdriver.messaging.topics.consumer.offsets import Position, id_of
+from ombdriver.messaging.topics.consumer.receive_buffer import Inbox
+from ombdriver.messaging.topics.consumer.session import Session
+from ombdriver.messaging.transport.standalone import Channels
+
+Value = TypeVar("Value")
+
+
+class Consumer(Generic[Value]):
+    """Reads a topic as a member of a group: each message goes to one member, until it is acknowledged.
+
+    Made by `MQClient.consumer`. `async with` starts and closes it; `async for message in consumer` never ends before.
+    Every message is delivered at least once: after a crash, a lost connection, a failover, it comes again unless its
+    acknowledgement was answered. What comes again is in `Message.delivery_count`.
+
+    A message that was handed out stays with this consumer until it is settled, however long that takes: its hold on
+    what it has is renewed as long as its event loop runs and reaches the server. What members leave that die, or are
+    closed, is taken over by the others of the group after the visibility time-out, or at once.
+
+    Args:
+        channels: gives the connections of the client.
+        topic: which.
+        group: name of the group; it is made on each partition where it is not there.
+        name: of this member, used by one consumer at a time; None for one that nobody else has, which is removed from
+            the group by closing, unless messages are pending for it.
+        codec: makes values of bytes.
+        settings: see `ConsumerSettings`.
+        upkeep: renew the hold, and take over what others left; a runner does so by itself.
+
+    Attributes:
+        topic: as given.
+        group: as given.
+        name: its name in the group.
+        codec: as given.
+
+    Raises:
+        AioRedisMQValueError: if an argument can't be.
+    """
+
+    def __init__(
+        self,
+        channels: Callable[[], Channels],
+        topic: Topic | str,
+        group: str,
+        name: str | None = None,
+        *,
+        codec: Codec[Value],
+        settings: ConsumerSettings,
+        upkeep: bool = True,
+    ) -> None:
+        self.topic = Topic(topic) if isinstance(topic, str) else topic
+        self.group, self._is_passing = group, name is None
+        self.name = name if name is not None else f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+        self.codec = codec
+        self._settings = settings
+        self._upkeep = upkeep
+        self._names = commands.key_bytes(group, "group"), commands.key_bytes(self.name, "name")
+        self._find_channels = channels
+        self._partitions = [Partition(number, key) for number, key in enumerate(self.topic.keys)]
+        self._inbox = Inbox()
+        self._counts = Counts()
+        self._session: Session | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closing else "open" if self._session else "not started"
+        return f"<Consumer {self.topic.name!r} group={self.group!r} name={self.name!r} {state}>"
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Makes the group where it is not there, and begins to read. A second call does nothing.
+
+        Raises:
+            ClosedError: if this consumer, or its client, was closed.
+            redis.exceptions.RedisError: if the server can't be reached, or refuses.
+        """
+        if self._closing is not None:
+            raise ClosedError("the consumer was closed; make a new one")
+        if self._session is not None:
+            return
+        channels = self._find_channels()
+        await channels.ready_for(self._partitions[0].key)
+        member = Member(channels, *self._names, self._is_passing, self._settings.visibility_timeout_ms, self._counts)
+        await joining.join(member, self._partitions, id_of(self._settings.start))
+        if self._session is None and self._closing is None:  # not started or closed meanwhile
+            self._session = Session(
+                member, self._partitions, self._inbox, self.codec, self._settings, upkeep=self._upkeep
+            )
+
+    async def close(self) -> None:
+        """Stops reading, gives back what was not handed out, sends the acknowledgements, and waits for their answers.
+
+        What was handed out stays pending, and may still be acknowledged while the client is open. A second call waits
+        for the first one; a call that is cancelled does not stop the closing.
+        """
+        if self._closing is None:
+            self._inbox.close()
+            self._closing = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # -- messages --------------------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message[Value]:
+        inbox = self._inbox
+        if inbox.wants_turn:  # at half of the buffer: the next read leaves now, and is answered while the rest is used
+            inbox.wants_turn = False
+            await asyncio.sleep(0)
+        if not inbox.ready and not await self._wait():
+            raise StopAsyncIteration
+        return inbox.pop()
+
+    async def getone(self) -> Message[Value]:
+        """The next message; waits for it. A call that is cancelled takes no message with it.
+
+        Raises:
+            ClosedError: if the consumer is closed, or gets closed meanwhile.
+            redis.exceptions.RedisError: what the server refuses, such as a missing permission; the consumer goes on.
+        """
+        try:
+            return await self.__anext__()
+        except StopAsyncIteration:
+            raise ClosedError("the consumer was closed; make a new one") from None
+
+    async def getmany(self, timeout_ms: int | None = None, max_records: int | None = None) -> list[Message[Value]]:
+        """The messages that are there, in order of arrival; waits for the first of them.
+
+        Args:
+            timeout_ms: how long to wait at most, then `[]`; None for as long as it takes, 0 not to wait.
+            max_records: how many at most; None for all that is buffered.
+
+        Raises:
+            redis.exceptions.RedisError: as `getone`.
+        """
+        commands.number("timeout_ms", timeout_ms, 0)
+        commands.number("max_records", max_records, 1)
+        inbox = self._inbox
+        if inbox.wants_turn:
+            inbox.wants_turn = False
+            await asyncio.sleep(0)
+        if not inbox.ready:
+            try:
+                async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000):
+                    if not await self._wait():
+                        raise ClosedError("the consumer was closed; make a new one")
+            except TimeoutError:
+                return []
+        return inbox.take(max_records)
+
+    async def _wait(self) -> bool:
+        if self._session is None and self._closing is None:
+            raise ClosedError("the consumer was not started; use it with `async with`, or await start()")
+        return await self._inbox.wait()
+
+    async def flush(self) -> None:
+        """Returns when the server has answered all acknowledgements made so far.
+
+        They are sent again while connections get lost or the server refuses, so this takes as long as that does.
+        """
+        if self._session is not None:
+            await self._session.acks.flush()
+
+    # -- where it reads --------------------------------------------------------------------------------------------
+
+    def pause(self, *partitions: int) -> None:
+        """Stops reading and handing out these partitions; all without arguments. What is held stays held.
+
+        A read that is under way may still bring messages of them; they are kept until `resume`.
+
+        Raises:
+            AioRedisMQValueError: if the topic has no such partition.
+        """
+        self._inbox.pause(self._some(partitions))
+
+    def resume(self, *partitions: int) -> None:
+        """Goes on with these partitions; all without arguments.
+
+        Raises:
+            AioRedisMQValueError: if the topic has no such partition.
+        """
+        chosen = self._some(partitions)
+        if self._session is not None:
+            self._session.resume(chosen)
+        else:
+            self._inbox.resume(chosen)
+
+    async def seek(self, position: Position, *partitions: int) -> None:
+        """Sets the place of the whole group on these partitions, all without arguments: what is given out next.
+
+        All members read on from there. Going back, what the group was given since comes again, handled or not, save
+        what this consumer has in hand. Going forward, what is passed over is not delivered any more; what is buffered
+        here of it is acknowledged.
+
+        Args:
+            position: see `positions.Position`.
+            partitions: numbers.
+
+        Raises:
+            AioRedisMQValueError: if the topic has no such partition, or it is no position.
+            ClosedError: if the consumer is not open.
+            redis.exceptions.RedisError: if a server refuses, or can't be reached; some partitions may have been set.
+        """
+        place = id_of(position)
+        await self._open_session().seek(self._some(partitions), place)
+
+    async def lag(self) -> lag.Lag:
+        """How far the whole group is behind, and whether that is exact.
+
+        Raises:
+            ClosedError: if the consumer was closed.
+            redis.exceptions.RedisError: if a server can't be asked.
+        """
+        return await lag.read_lags(self._open_session().member, self._partitions)
+
+    def _open_session(self) -> Session:
+        if self._session is None or self._closing is not None:
+            raise ClosedError("the consumer is not open; use it with `async with`")
+        return self._session
+
+    def _some(self, numbers: Sequence[int]) -> Sequence[Partition]:
+        for number in numbers:
+            self.topic.key(number)  # refuses what is not there
+        return [self._partitions[number] for number in numbers] if numbers else self._partitions
+
+    def statistics(self) -> ConsumerStatistics:
+        """The figures of this moment."""
+        figures = asdict(self._counts)
+        if self._session is not None:
+            figures["deleted"] += self._session.deleted
+        return ConsumerStatistics(
+            **figures,
+            buffered=self._inbox.buffered + sum(len(each.aside) for each in self._partitions),
+            held=sum(len(each.held) for each in self._partitions),
+            unanswered=self._session.acks.waiting if self._session else 0,
+        )

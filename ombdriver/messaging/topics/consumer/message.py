@@ -1,0 +1,201 @@
+"""`Message`: one entry of a partition, handed out to a member of a group, with what to say of it in the end."""
+
+from collections.abc import Awaitable, Generator, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from ombdriver.messaging.errors import AioRedisMQException
+from ombdriver.messaging.topics.codec import Codec
+from ombdriver.messaging.topics.consumer.group import Partition
+from ombdriver.messaging.topics.record import VALUE, Record, record_of
+
+Value_co = TypeVar("Value_co", covariant=True)
+
+_NOT_YET: Any = object()
+
+OPEN, LOST, ACKNOWLEDGED, GIVEN_BACK, REJECTED = range(5)
+"""States of a message. Up to `LOST` it may still be settled: work that is done late is done all the same."""
+_STATES = ("", " lost", " acknowledged", " given back", " rejected")
+
+
+class Settling(Protocol):
+    """What a message needs of its consumer."""
+
+    codec: Codec[Any]
+
+    def acknowledge(self, partition: Partition, entry_id: bytes) -> Awaitable[None]:
+        """Notes that the entry is done."""
+
+    async def give_back(self, message: "Message[Any]", delay_s: float) -> None:
+        """Has the entry come again after a while."""
+
+    async def renew(self, message: "Message[Any]") -> bool:
+        """Renews the hold on the entry."""
+
+    async def reject(self, message: "Message[Any]", reason: str) -> bool:
+        """Puts the entry into the dead letters."""
+
+
+class Done:
+    """An awaitable that is done already, and costs nothing."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+DONE = Done()
+
+
+class Message(Generic[Value_co]):
+    """A message of a topic, pending for this consumer until it is acknowledged.
+
+    Attributes:
+        delivery_count: how often the server has given it out, this time included; 1 for a new one.
+    """
+
+    __slots__ = ("_consumer", "_entry_id", "_fields", "_partition", "_record", "_state", "_value", "delivery_count")
+
+    _record: Record | None
+    _value: Any
+
+    def __init__(
+        self, consumer: Settling, partition: Partition, entry_id: bytes, fields: Sequence[bytes], delivery_count: int
+    ) -> None:
+        self._consumer = consumer
+        self._partition = partition
+        self._entry_id = entry_id
+        self._fields = fields
+        self.delivery_count = delivery_count
+        self._state = OPEN
+        self._record = None
+        self._value = _NOT_YET
+
+    def __repr__(self) -> str:
+        return f"<Message {self.stream} {self.id} delivery_count={self.delivery_count}{_STATES[self._state]}>"
+
+    @property
+    def stream(self) -> str:
+        """The key of the stream."""
+        return self._partition.stream
+
+    @property
+    def partition(self) -> int:
+        """The partition's number."""
+        return self._partition.number
+
+    @property
+    def id(self) -> str:
+        """The entry's id, `milliseconds-sequence`."""
+        return self._entry_id.decode()
+
+    @property
+    def timestamp(self) -> int:
+        """When it was stored by the server's clock: milliseconds since 1970, the first part of the id."""
+        return int(self._entry_id.partition(b"-")[0])
+
+    @property
+    def record(self) -> Record:
+        """The entry as a record: encoded value, key, headers, and all fields as they are."""
+        if self._record is None:
+            self._record = record_of(self._fields)
+        return self._record
+
+    @property
+    def value(self) -> Value_co:
+        """The value, decoded when first asked for; None if the entry is of another program and has no value.
+
+        Raises:
+            Exception: what the codec raises, if it can't be decoded: here, so that its handler can `reject` it.
+        """
+        value = self._value
+        if value is _NOT_YET:
+            fields = self._fields
+            raw = fields[1] if fields[0] == VALUE else self.record.value
+            value = self._value = None if raw is None else self._consumer.codec.decode(raw)
+        return value  # type: ignore[no-any-return]
+
+    @property
+    def key(self) -> bytes | None:
+        """The key that picked the partition; None without one."""
+        return self.record.key
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers."""
+        return self.record.headers
+
+    @property
+    def fields(self) -> Mapping[bytes, bytes]:
+        """All fields of the entry as they are."""
+        return self.record.fields
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it was acknowledged, given back or rejected."""
+        return self._state > LOST
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is known to be another consumer's by now, because this one held it too long without a sign."""
+        return self._state == LOST
+
+    def ack(self) -> Awaitable[None]:
+        """Acknowledges it: it does not come again.
+
+        Never waits: acknowledgements travel together, a few milliseconds later, and are repeated while connections get
+        lost. `Consumer.flush` waits for them. A process that dies before has the message come again. To acknowledge
+        twice does nothing.
+
+        Raises:
+            AioRedisMQException: at once, if it was given back or rejected.
+        """
+        if self._state > LOST:
+            if self._state == ACKNOWLEDGED:
+                return DONE
+            raise AioRedisMQException(f"{self!r} can't be acknowledged any more")
+        self._state = ACKNOWLEDGED
+        return self._consumer.acknowledge(self._partition, self._entry_id)
+
+    async def nack(self, delay: float = 0.0) -> None:
+        """Gives it back: it comes again after `delay` seconds, to this consumer or another, counted as a delivery more.
+
+        Raises:
+            AioRedisMQException: if it was settled already.
+            AioRedisMQValueError: if `delay` is negative or longer than the visibility time-out.
+            redis.exceptions.RedisError: if the server can't be told; it stays this consumer's then.
+        """
+        self._check_open()
+        await self._consumer.give_back(self, delay)
+
+    async def in_progress(self) -> bool:
+        """Says that it is being worked on: the visibility time-out starts anew.
+
+        Returns:
+            whether it is still this consumer's; False when another one has it, or it was settled.
+
+        Raises:
+            redis.exceptions.RedisError: if the server can't be told.
+        """
+        return self._state <= LOST and await self._consumer.renew(self)
+
+    async def reject(self, reason: str) -> bool:
+        """Puts it into the dead letters of its partition and acknowledges it, in one step on the server.
+
+        A dead letter has the fields of the entry, and `x-stream`, `x-id`, `x-group`, `x-consumer`, `x-deliveries`,
+        `x-error` (the reason) and `x-time` (ms).
+
+        Returns:
+            False if there was nothing to reject: somebody else has settled it, or has it by now.
+
+        Raises:
+            AioRedisMQException: if it was settled already.
+            redis.exceptions.RedisError: if the server can't be told; it stays this consumer's then.
+        """
+        self._check_open()
+        return await self._consumer.reject(self, reason)
+
+    def _check_open(self) -> None:
+        if self._state > LOST:
+            raise AioRedisMQException(f"{self!r} can't be settled twice")

@@ -1,0 +1,1 @@
+"""Sends to a topic, in batches."""

@@ -1,0 +1,104 @@
+"""A batch as one call of a script that stores it once, however often it is sent.
+
+Pure. Each producer has a key beside each partition's stream that remembers the number and the ids of the last batch
+from it. As only one batch of a partition is on its way at a time, and numbers rise, the last one is all there is to
+remember: a batch that comes again gets the ids that it has, and one that comes late, by a connection that was given
+up, is refused.
+"""
+
+import hashlib
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+from ombdriver.messaging.streams.commands import Word
+from ombdriver.messaging.topics.producer.batch import Answer, Batch, Reading
+from ombdriver.messaging.transport.connection import ReplyError, pack, server_error
+from ombdriver.messaging.transport.retry import was_not_carried_out
+
+SCRIPT = """
+local number = tonumber(ARGV[1])
+local known = redis.call('GET', KEYS[2])
+if known then
+  local last = cmsgpack.unpack(known)
+  if last[1] == number then
+    last[2][1] = '1'
+    return last[2]
+  elseif last[1] > number then
+    return redis.error_reply('ERR a later batch of this producer is stored already')
+  end
+end
+local at = 4 + tonumber(ARGV[3])
+local answers = {'0'}
+while at <= #ARGV do
+  local first, last = at + 1, at + 2 * tonumber(ARGV[at])
+  local id = redis.pcall('XADD', KEYS[1], '*', unpack(ARGV, first, last))
+  if type(id) == 'table' then
+    local why = string.gsub(id.err, '^@[^:]*: %d+: ', '') -- Redis 6.2 names the line
+    why = string.gsub(string.gsub(why, '^%-', ''), '%s+$', '')
+    if string.sub(why, 1, 8) == 'READONLY' then
+      return redis.error_reply(why)
+    end
+    id = '-' .. why
+  end
+  answers[#answers + 1] = id
+  at = last + 1
+end
+if ARGV[3] ~= '0' then
+  redis.pcall('XTRIM', KEYS[1], unpack(ARGV, 4, 3 + tonumber(ARGV[3])))
+end
+redis.pcall('SET', KEYS[2], cmsgpack.pack({number, answers}), 'PX', ARGV[2])
+return answers
+"""
+"""KEYS: the stream, the producer's own key beside it. ARGV: the batch's number, how many ms to remember it, how many
+words of XTRIM follow and they, then for each message the number of its fields and they. Gives '1' if the batch was
+known, or else '0', then an id for each message, or '-' and its error.
+"""
+_SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+
+
+class Idempotent:
+    """The way of idempotent producers (`batch.Form`).
+
+    Args:
+        stream: key of the partition's stream.
+        remembers: key of what is remembered; of the same slot.
+        remember_ms: for how long, from the batch's arrival on; longer than a batch may be sent again.
+    """
+
+    def __init__(self, stream: bytes, remembers: bytes, remember_ms: int) -> None:
+        self._keys = (2, stream, remembers)
+        self._remember_ms = remember_ms
+        self._is_unknown = False  # to the server that is asked next; also after another redirect
+
+    def pack(self, batch: Batch, bounds: tuple[Word, ...]) -> tuple[bytes, int]:
+        """See `batch.Form`. A server that does not know the script is sent it whole."""
+        script = ("EVAL", SCRIPT) if self._is_unknown else ("EVALSHA", _SHA)
+        words = (*script, *self._keys, batch.number, self._remember_ms, len(bounds), *bounds)
+        arguments = len(words) + len(batch) + 2 * sum(batch.counts)
+        parts = [b"*%d\r\n%b" % (arguments, pack(words).split(b"\r\n", 1)[1])]
+        for count, body in zip(batch.counts, batch.bodies, strict=True):
+            parts += (_number(count), body)
+        return b"".join(parts), 1
+
+    def read(self, batch: Batch, errors: dict[int, Exception], last: Any) -> Reading:
+        """See `batch.Form`."""
+        error = errors.get(0)
+        self._is_unknown = isinstance(error, NoScriptError) or (self._is_unknown and error is not None)
+        if error is None:
+            answers: list[Answer] = [_error(one) if one[:1] == b"-" else one for one in last[1:]]
+            return Reading(answers, repeated=last[0] == b"1")
+        if isinstance(error, NoScriptError):
+            return Reading([None] * len(batch))
+        if was_not_carried_out(error):
+            return Reading([None] * len(batch), error)
+        return Reading([error] * len(batch))
+
+
+def _number(count: int) -> bytes:
+    digits = b"%d" % count
+    return b"$%d\r\n%b\r\n" % (len(digits), digits)
+
+
+def _error(text: bytes) -> Exception:
+    return server_error(ReplyError(text[1:].decode(errors="replace")))

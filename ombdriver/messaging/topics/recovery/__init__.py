@@ -1,0 +1,1 @@
+"""Messages that need more than one delivery: reclaimed, delayed, given up."""

@@ -1,0 +1,255 @@
+"""Dead letters: messages that were given up (`burial`); looked at, sent again, or thrown away.
+
+What becomes of a message that is given up: it is kept among the dead letters, beside the stream of its partition.
+
+A dead letter has the original fields, and `x-stream`, `x-id`, `x-group`, `x-consumer`, `x-deliveries`, `x-error` and
+`x-time` (ms, by the server's clock). It lies in `{t:p}:dlq`, in the slot of the stream, so that one script moves it:
+there is no moment in which it is in both places, or in none.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ombdriver.messaging.streams.commands import Key, key_bytes, number
+from ombdriver.messaging.streams.topic import Topic
+from ombdriver.messaging.topics.consumer.group import Member, Partition
+from ombdriver.messaging.topics.record import Record, helper_key, record_of
+from ombdriver.messaging.topics.scripts import Script
+from ombdriver.messaging.transport.standalone import Channels
+
+CHUNK = 100
+"""Dead letters that one script moves."""
+
+_REDRIVE = Script("""
+local own = {['x-stream'] = 1, ['x-id'] = 1, ['x-group'] = 1, ['x-consumer'] = 1, ['x-deliveries'] = 1,
+  ['x-error'] = 1, ['x-time'] = 1}
+local rows = redis.call('XRANGE', KEYS[2], ARGV[2], ARGV[3], 'COUNT', ARGV[4])
+local moved = 0
+redis.call('XDEL', KEYS[2], '0-0')  -- whoever may not do this is told before anything is sent
+for _, row in ipairs(rows) do
+  local entry, told = {}, {}
+  for i = 1, #row[2], 2 do
+    if own[row[2][i]] then
+      told[row[2][i]] = row[2][i + 1]
+    else
+      entry[#entry + 1] = row[2][i]
+      entry[#entry + 1] = row[2][i + 1]
+    end
+  end
+  if ARGV[1] == '' or told['x-group'] == ARGV[1] then
+    local group, id = told['x-group'], told['x-id']
+    local pending = group and id and fields(id) and attempt('XPENDING', KEYS[1], group, id, id, 1)
+    if not pending then
+      if #entry > 0 then redis.call('XADD', KEYS[1], '*', unpack(entry)) end
+    elseif not pending[1] then
+      redis.call('XCLAIM', KEYS[1], group, ARGV[6], 0, id, 'IDLE', ARGV[5], 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
+    end
+    redis.call('XDEL', KEYS[2], row[1])
+    moved = moved + 1
+  end
+end
+return {moved, rows[#rows] and rows[#rows][1] or false}
+""")
+
+REDRIVEN = b"redriven"
+"""The consumer for which a redriven entry is pending until somebody reclaims it."""
+IDLE_MS = 7 * 24 * 3600 * 1000
+"""How long a redriven entry says that nobody has looked at it: longer than any visibility time-out."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One message that was given up.
+
+    Attributes:
+        partition: its partition.
+        letter_id: its id among the dead letters.
+        id: the id that it had in the stream.
+        group: whose member gave it up.
+        consumer: which member.
+        deliveries: how often it was delivered.
+        error: why it was given up.
+        time_ms: when, by the server's clock.
+        record: what it says.
+    """
+
+    partition: int
+    letter_id: str
+    id: str
+    group: str
+    consumer: str
+    deliveries: int
+    error: str
+    time_ms: int
+    record: Record
+
+
+class DeadLetters:
+    """The dead letters of a topic: looks at them, sends them again, throws them away. `MQClient.dead_letters` makes it.
+
+    Args:
+        channels: gives the connections.
+        topic: whose; the name of one with a single partition, or a `Topic`.
+    """
+
+    def __init__(self, channels: Callable[[], Channels], topic: Topic | str) -> None:
+        self._channels = channels
+        self._topic = Topic(topic) if isinstance(topic, str) else topic
+
+    def __repr__(self) -> str:
+        return f"<DeadLetters of {self._topic.name!r}>"
+
+    async def count(self) -> int:
+        """How many there are, of all groups and partitions.
+
+        Raises:
+            redis.exceptions.RedisError: if a server can't be reached, or refuses; so do all of these.
+        """
+        counts = [await self._channels().small(dlq, "XLEN", dlq) for _, _, dlq in self._places()]
+        return sum(counts)
+
+    async def read(self, count: int = 100) -> list[DeadLetter]:
+        """The oldest ones, up to `count` of each partition.
+
+        Raises:
+            AioRedisMQValueError: if `count` is not 1 or more.
+            redis.exceptions.RedisError: as `count`.
+        """
+        number("count", count, 1)
+        found = []
+        for partition, _, dlq in self._places():
+            rows = await self._channels().small(dlq, "XRANGE", dlq, "-", "+", "COUNT", count)
+            found += [_letter(partition, letter_id, fields) for letter_id, fields in rows]
+        return found
+
+    async def redrive(self, group: Key | None = None, count: int | None = None) -> int:
+        """Sends dead letters again, the oldest first; gives how many.
+
+        One whose message still stands in its stream becomes pending for its group again, with its id and a delivery
+        count of 0: no other group hears of it. One whose message was trimmed, or whose group is gone, is sent anew, to
+        all groups. One whose message is pending for its group already, since the group was set back, is only removed.
+
+        Args:
+            group: only those that this group gave up; None for all.
+            count: so many at most; None for all that there are at the start.
+
+        Raises:
+            AioRedisMQValueError: if an argument can't be.
+            redis.exceptions.RedisError: as `count`; some may have been sent by then, none of them twice. What the user
+                may not do is no reason to send one anew: it stays.
+        """
+        number("count", count, 1)
+        name = b"" if group is None else key_bytes(group, "group")
+        moved = 0
+        for _, stream, dlq in self._places():
+            last = await self._last(dlq)
+            start = b"-"
+            while last is not None and (count is None or moved < count):
+                step = CHUNK if count is None else min(CHUNK, count - moved)
+                arguments = (name, start, last, step, IDLE_MS, REDRIVEN)
+                found, reached = await _REDRIVE.run(self._channels(), (stream, dlq), arguments)
+                moved += found
+                if reached is None or reached == last:
+                    break
+                start = b"(" + reached
+        return moved
+
+    async def purge(self, group: Key | None = None) -> int:
+        """Throws dead letters away; gives how many.
+
+        Args:
+            group: only those that this group gave up; None for all.
+
+        Raises:
+            AioRedisMQValueError: if `group` is empty.
+            redis.exceptions.RedisError: as `count`; some may have been thrown away by then.
+        """
+        purged = 0
+        for _, _, dlq in self._places():
+            channels = self._channels()
+            start = b"-"
+            last = await self._last(dlq)
+            while last is not None and (rows := await channels.small(dlq, "XRANGE", dlq, start, last, "COUNT", CHUNK)):
+                gone = [row[0] for row in rows if group is None or _named(row[1], b"x-group") == key_bytes(group)]
+                if gone:
+                    purged += await channels.small(dlq, "XDEL", dlq, *gone)
+                start = b"(" + rows[-1][0]
+        return purged
+
+    async def _last(self, dlq: bytes) -> bytes | None:
+        rows = await self._channels().small(dlq, "XREVRANGE", dlq, "+", "-", "COUNT", 1)
+        last: bytes | None = rows[0][0] if rows else None
+        return last
+
+    def _places(self) -> list[tuple[int, bytes, bytes]]:
+        return [(p, key.encode(), helper_key(key, "dlq")) for p, key in enumerate(self._topic.keys)]
+
+
+def _named(fields: list[bytes], name: bytes) -> bytes:
+    return dict(zip(fields[::2], fields[1::2], strict=True)).get(name, b"")
+
+
+def _letter(partition: int, letter_id: bytes, fields: list[bytes]) -> DeadLetter:
+    told = dict(zip(fields[::2], fields[1::2], strict=True))
+    take = {name: told.pop(b"x-" + name.encode(), b"") for name in ("stream", "id", "group", "consumer", "error")}
+    deliveries, time_ms = told.pop(b"x-deliveries", b"0"), told.pop(b"x-time", b"0")
+    text = {name: value.decode("utf-8", "surrogateescape") for name, value in take.items()}
+    return DeadLetter(
+        partition,
+        letter_id.decode(),
+        text["id"],
+        text["group"],
+        text["consumer"],
+        int(deliveries),
+        text["error"],
+        int(time_ms),
+        record_of(told),
+    )
+
+
+ERROR_CHARACTERS = 2_000
+"""Of an error's text so many are kept."""
+_BURY = Script("""
+local row = held(ARGV[3])
+if not row or row[2] ~= ARGV[2] then return 0 end
+local letter = fields(ARGV[3])
+if letter then
+  local more = {'x-stream', KEYS[1], 'x-id', ARGV[3], 'x-group', ARGV[1], 'x-consumer', ARGV[2],
+    'x-deliveries', row[4], 'x-error', ARGV[4], 'x-time', string.format('%.0f', now())}
+  for _, word in ipairs(more) do letter[#letter + 1] = word end
+  if ARGV[5] == '' then
+    redis.call('XADD', KEYS[2], '*', unpack(letter))
+  else
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', unpack(letter))
+  end
+end
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+return letter and 1 or 2
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterPolicy:
+    """What becomes of messages that are given up: they go to `{t:p}:dlq`, beside the stream of their partition.
+
+    Attributes:
+        maxlen: keep about so many dead letters per partition, the newest; None keeps all.
+
+    Raises:
+        AioRedisMQValueError: if `maxlen` is not None or 1 or more.
+    """
+
+    maxlen: int | None = None
+
+    def __post_init__(self) -> None:
+        number("maxlen", self.maxlen, 1)
+
+
+async def bury(member: Member, partition: Partition, entry_id: bytes, error: str, policy: DeadLetterPolicy) -> bool:
+    """Moves an entry to the dead letters and acknowledges it; False if it is no longer this member's.
+
+    An entry whose content was trimmed or deleted is only acknowledged.
+    """
+    told = error[:ERROR_CHARACTERS].encode("utf-8", "surrogateescape")
+    most = "" if policy.maxlen is None else policy.maxlen
+    return bool(await _BURY.run_for(member, [partition.key, helper_key(partition.key, "dlq")], entry_id, told, most))

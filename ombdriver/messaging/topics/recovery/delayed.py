@@ -1,0 +1,172 @@
+"""Messages that are to be delivered later: they wait in a sorted set beside their partition's stream.
+
+`{t:p}:delayed` holds whole messages by the time at which they are due, by the server's clock. One script moves what is
+due into the stream; every runner of the topic does so once a second.
+
+Messages that wait longer for their next delivery than the visibility time-out: they stay pending, and are set aside.
+
+Their ids stand in a sorted set by the time at which they are due, `{t:p}:delayed:GROUP`, and they are pending for a
+member of the group's that nobody is. So a message keeps its id, its place in the stream and the server's delivery
+count, no other group hears of it, and no process has to wait with it.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.streams.commands import Key, key_bytes
+from ombdriver.messaging.streams.topic import Partitioner, Topic
+from ombdriver.messaging.topics.codec import Codec
+from ombdriver.messaging.topics.consumer.group import Member, Partition
+from ombdriver.messaging.topics.consumer.leases import Claimed
+from ombdriver.messaging.topics.record import fields_of, helper_key
+from ombdriver.messaging.topics.scripts import Script
+from ombdriver.messaging.transport.connection import Argument
+from ombdriver.messaging.transport.standalone import Channels
+
+COUNT = 100
+"""Messages that one script moves."""
+
+_SCHEDULE = Script("""
+redis.call('ZADD', KEYS[2], 'NX', now() + ARGV[1], cmsgpack.pack({unpack(ARGV, 2)}))
+""")
+
+_MOVE = Script("""
+local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now(), 'LIMIT', 0, ARGV[1])
+for _, packed in ipairs(due) do
+  local message = cmsgpack.unpack(packed)
+  redis.call('XADD', KEYS[1], '*', unpack(message, 2))
+  redis.call('ZREM', KEYS[2], packed)
+end
+return #due
+""")
+
+
+class DelayedMessages:
+    """Sends messages that come later; `MQClient.delayed` makes it.
+
+    A message is in the topic's stream once its time has come and a runner of the topic (or `move_due`) has looked;
+    until then no group sees it. What is sent is kept by the server as the stream is; nothing waits in this process.
+
+    Args:
+        channels: gives the connections.
+        topic: where they go; the name of one with a single partition, or a `Topic`.
+        codec: makes bytes of values.
+    """
+
+    def __init__(self, channels: Callable[[], Channels], topic: Topic | str, codec: Codec[Any]) -> None:
+        self._channels, self._codec = channels, codec
+        self._topic = Topic(topic) if isinstance(topic, str) else topic
+        self._partitioner = Partitioner(self._topic)
+
+    def __repr__(self) -> str:
+        return f"<DelayedMessages of {self._topic.name!r}>"
+
+    async def send(
+        self, value: Any, delay_s: float, key: Key | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Has `value` delivered in `delay_s` seconds or a little later. On return the server has it.
+
+        When the reply is lost it is sent again, and stored once; unless its time has come in the meantime.
+
+        Args:
+            value: what the codec takes.
+            delay_s: seconds from now, by the server's clock; 0 or more.
+            key: picks the partition, and stands in the message.
+            headers: name to text.
+
+        Raises:
+            AioRedisMQValueError: if an argument can't be.
+            redis.exceptions.RedisError: if the server can't be reached or refuses.
+        """
+        if not 0 <= delay_s < float("inf"):
+            raise AioRedisMQValueError(f"delay_s is {delay_s!r}; give seconds of 0 or more")
+        stream = self._topic.keys[self._partitioner.pick(key)].encode()
+        fields = fields_of(self._codec.encode(value), None if key is None else key_bytes(key, "key"), headers)
+        words = [word for pair in fields.items() for word in pair]
+        arguments: list[Argument] = [int(delay_s * 1000), secrets.token_bytes(8), *words]
+        await _SCHEDULE.run(self._channels(), (stream, helper_key(stream, "delayed")), arguments)
+
+    async def count(self) -> int:
+        """How many wait.
+
+        Raises:
+            redis.exceptions.RedisError: if a server can't be reached, or refuses.
+        """
+        keys = [helper_key(stream, "delayed") for stream in self._topic.keys]
+        return sum([await self._channels().small(key, "ZCARD", key) for key in keys])
+
+    async def move_due(self) -> int:
+        """Moves what is due into the topic's streams; gives how many messages. A runner does this by itself.
+
+        Each message is moved in one step: it is in both places or in none at no time. Several may do it at once.
+
+        Raises:
+            redis.exceptions.RedisError: if a server can't be reached, or refuses; some may have been moved by then.
+        """
+        return await move_due(self._channels(), [key.encode() for key in self._topic.keys])
+
+
+async def move_due(channels: Channels, streams: Sequence[bytes]) -> int:
+    """Moves what is due into `streams`, in the order in which it is due; gives how many messages."""
+    moved = 0
+    for stream in streams:
+        while True:
+            found: int = await _MOVE.run(channels, (stream, helper_key(stream, "delayed")), (COUNT,))
+            moved += found
+            if found < COUNT:
+                break
+    return moved
+
+
+ASIDE = b"postponed"
+"""The consumer for which postponed entries are pending."""
+"""Entries that one script looks at."""
+
+_POSTPONE = Script("""
+local row = held(ARGV[3])
+if not row or row[2] ~= ARGV[2] then return 0 end
+redis.call('ZADD', KEYS[2], now() + ARGV[4], ARGV[3])
+redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[5], 0, ARGV[3], 'JUSTID')
+return 1
+""")
+
+_DUE = Script("""
+local found = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now(), 'LIMIT', 0, ARGV[3])) do
+  redis.call('ZREM', KEYS[2], id)
+  local row = held(id)
+  if row and row[2] == ARGV[4] then
+    local entry = fields(id)
+    if entry then
+      redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'JUSTID')
+      found[#found + 1] = {id, row[4], entry}
+    else
+      redis.call('XACK', KEYS[1], ARGV[1], id)
+    end
+  end
+end
+return found
+""")
+
+
+def delayed_key(member: Member, partition: Partition) -> bytes:
+    """The key of what waits for the member's group on a partition."""
+    return helper_key(partition.key, "delayed", member.group.decode())
+
+
+async def postpone(member: Member, partition: Partition, entry_id: bytes, delay_ms: int) -> bool:
+    """Sets an entry aside for `delay_ms`, by the server's clock; False if it is no longer this member's."""
+    keys = (partition.key, delayed_key(member, partition))
+    return bool(await _POSTPONE.run_for(member, keys, entry_id, delay_ms, ASIDE))
+
+
+async def take_due(member: Member, partition: Partition, count: int = COUNT) -> list[Claimed]:
+    """What is due, now this member's, `count` at most; their deliveries are not counted up.
+
+    If the reply is lost they are pending for this member without its knowing; the next sweep past the visibility
+    time-out finds them.
+    """
+    keys = (partition.key, delayed_key(member, partition))
+    return [Claimed(*row) for row in await _DUE.run_for(member, keys, min(count, COUNT), ASIDE)]

@@ -1,0 +1,1 @@
+"""Handles the messages of a topic with a function of the user."""

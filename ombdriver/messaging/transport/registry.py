@@ -1,0 +1,274 @@
+"""Who shares which connections: by name, by redis-py client, or not at all; always within one event loop.
+
+A connection belongs to the loop that made it, so everything here is kept per loop, and closed when the loop shuts
+down. Knows names and life times, no stream command.
+
+`RedisPool`: connections that clients share by name, seen from outside.
+
+A thin face of `registry`, with the names and defaults of aio-redis-mq.
+"""
+
+import asyncio
+import contextlib
+import weakref
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis, RedisCluster
+
+from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, ClosedError
+from ombdriver.messaging.transport.cluster import open_channels
+from ombdriver.messaging.transport.factory import check_client, open_client, settings_of
+from ombdriver.messaging.transport.standalone import Channels, close_abandoned
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Connections with a name, and the settings that they were opened with."""
+
+    channels: Channels
+    settings: dict[str, Any]
+
+
+class LoopState:
+    """The connections of one event loop.
+
+    `named` holds them until they are closed by name; the others live as long as somebody uses them.
+    """
+
+    def __init__(self) -> None:
+        self.named: dict[str, Named] = {}
+        self.by_client: weakref.WeakValueDictionary[int, Channels] = weakref.WeakValueDictionary()
+        self.all: weakref.WeakSet[Channels] = weakref.WeakSet()
+        self.ending = _close_when_loop_ends(self)
+        with contextlib.suppress(StopIteration):
+            self.ending.__anext__().send(None)  # runs it to its yield: the loop knows of it from now on
+
+    async def aclose(self) -> None:
+        """Closes all of them."""
+        everything = list(self.all)  # held until they are closed
+        self.named.clear()
+        await asyncio.gather(*(channels.aclose() for channels in everything), return_exceptions=True)
+        await close_abandoned()
+
+
+async def _close_when_loop_ends(state: LoopState) -> AsyncGenerator[None, None]:
+    """`asyncio.run` closes async generators before it closes the loop: the last chance to close connections.
+
+    So a program that never closes anything, as small programs do, still ends without open sockets.
+    """
+    try:
+        yield
+    finally:
+        await state.aclose()
+
+
+_states: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopState] = weakref.WeakKeyDictionary()
+
+
+def loop_state() -> LoopState:
+    """The connections of the running loop.
+
+    Raises:
+        AioRedisMQException: if no loop runs.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise AioRedisMQException("there is no running event loop; call this inside a coroutine") from None
+    state = _states.get(loop)
+    if state is None:
+        for stale in [other for other in _states if other.is_closed()]:
+            del _states[stale]
+        state = _states[loop] = LoopState()
+    return state
+
+
+def _open(state: LoopState, client: Any, *, owns_client: bool) -> Channels:
+    channels = open_channels(client, owns_client=owns_client)
+    state.all.add(channels)
+    return channels
+
+
+def named_channels(name: str, url: str | None, options: dict[str, Any]) -> Channels:
+    """The connections called `name` in the running loop, opened if `url` is given and there are none.
+
+    Raises:
+        AioRedisMQException: if the name is unknown and there is no URL, or no loop runs.
+        AioRedisMQValueError: if the URL or an option can't be, or the name stands for another connection.
+    """
+    state = loop_state()
+    entry = state.named.get(name)
+    if entry is None:
+        if url is None:
+            raise AioRedisMQException(
+                f"no client named {name!r} is open in this event loop; "
+                "give redis_url, or await RedisPool.init_redis(name, redis_url=…) first"
+            )
+        settings = settings_of(url, options)
+        channels = _open(state, open_client(url, options), owns_client=True)
+        entry = state.named[name] = Named(channels, settings)
+        return channels
+    asked = options if url is None else settings_of(url, options)
+    differs = sorted(key for key, value in asked.items() if entry.settings.get(key) != value)
+    if url is not None:
+        differs += sorted(key for key in entry.settings if key not in asked)
+    if differs:
+        raise AioRedisMQValueError(
+            f"the name {name!r} stands for another connection already, which differs in: {', '.join(differs)}; "
+            "use another redis_name, or await RedisPool.close_redis(name) first"
+        )
+    return entry.channels
+
+
+class Link:
+    """Where one client's connections come from; finds or opens them in whatever loop is running.
+
+    Args:
+        name: share the connections of this name.
+        url: a server; with a name, opened under it if there is none yet; without, opened for this link alone.
+        client: a redis.asyncio client to take the settings from; it is never closed. Wins over name and URL.
+        options: as for `redis.asyncio.Redis.from_url`; only with a name or URL.
+
+    Raises:
+        AioRedisMQException: if none of the three is given, or (in a running loop) the name is unknown.
+        AioRedisMQValueError: if the URL or an option can't be, or the name stands for another connection.
+    """
+
+    def __init__(
+        self, name: str | None, url: Any = None, client: Any = None, options: dict[str, Any] | None = None
+    ) -> None:
+        if isinstance(client, str) or (url is not None and not isinstance(url, str)):
+            url, client = client, url  # both orders are in print; the types tell them apart
+        if url is not None and not isinstance(url, str):
+            raise AioRedisMQValueError(f"redis_url is a {type(url).__name__}; give a str")
+        if name is None and url is None and client is None:
+            raise AioRedisMQException("neither redis_name, redis_url nor redis_pool was given; give one of them")
+        self.name = name
+        self._url: str | None = url
+        self._client = client
+        self._options = options or {}
+        if client is not None and self._options:
+            raise AioRedisMQValueError(
+                f"{', '.join(sorted(self._options))}: a redis_pool has its settings already; leave the options out"
+            )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._channels: Channels | None = None
+        self._closed = False
+        if asyncio._get_running_loop() is not None:
+            self.channels()
+        elif client is not None:
+            check_client(client)
+        elif url is not None:
+            open_client(url, self._options)  # only to find the faults: it connects to nothing
+
+    def __repr__(self) -> str:
+        how = "redis_pool" if self._client is not None else f"name {self.name!r}" if self.name else "own"
+        return f"<Link {how}{' closed' if self._closed else ''}>"
+
+    def channels(self) -> Channels:
+        """The connections in the running loop.
+
+        Raises:
+            ClosedError: if this link, or the connections of its name, were closed.
+            AioRedisMQException: if there is no running loop, or no client of that name.
+        """
+        if self._closed:
+            raise ClosedError("the client was closed; make a new one")
+        if self._channels is not None and self._loop is asyncio._get_running_loop():
+            if self._channels.is_closed:
+                raise ClosedError(f"the connections named {self.name!r} were closed; make a new client")
+            return self._channels
+        state = loop_state()
+        if self._client is not None:
+            found = state.by_client.get(id(self._client))
+            if found is None or found.is_closed:
+                found = _open(state, self._client, owns_client=False)
+                state.by_client[id(self._client)] = found
+        elif self.name is not None:
+            found = named_channels(self.name, self._url, self._options)
+        else:
+            assert self._url is not None
+            found = _open(state, open_client(self._url, self._options), owns_client=True)
+        found.users += 1
+        self._loop, self._channels = asyncio.get_running_loop(), found
+        return found
+
+    async def aclose(self) -> None:
+        """Lets go of the connections; closes them unless they have a name or another user."""
+        if self._closed:
+            return
+        self._closed = True
+        channels, self._channels = self._channels, None
+        if channels is None or self._loop is not asyncio.get_running_loop():
+            return
+        channels.users -= 1
+        if not channels.users and (self.name is None or self._client is not None):
+            await channels.aclose()
+
+
+class RedisPool:
+    """The connections that clients share by name, within one event loop. All methods are class methods."""
+
+    @classmethod
+    def get_redis_pool(
+        cls, redis_name: str | None, redis_url: str | None = None, decode_responses: bool = True, **kwargs: Any
+    ) -> Redis | RedisCluster:
+        """The redis-py client of `redis_name`, opened if need be.
+
+        Without a name: a client of its own for `redis_url`, which the caller closes.
+
+        Args:
+            redis_name: the name that clients share it by.
+            redis_url: the server; may be left out when the name is open.
+            decode_responses: give str rather than bytes.
+            kwargs: as for `redis.asyncio.Redis.from_url`.
+
+        Raises:
+            AioRedisMQException: if the name is unknown and no URL is given, or no loop runs.
+            AioRedisMQValueError: if the URL can't be read, or the name stands for another connection.
+        """
+        if redis_url is not None or not decode_responses:  # the default can't be told from being asked for
+            kwargs["decode_responses"] = decode_responses
+        if redis_name is None:
+            if redis_url is None:
+                raise AioRedisMQException("neither redis_name nor redis_url was given; give one of them")
+            client = open_client(redis_url, kwargs)
+            if isinstance(client, Redis):
+                client.auto_close_connection_pool = True
+            return client
+        shared: Redis | RedisCluster = named_channels(redis_name, redis_url, kwargs).redis
+        return shared
+
+    @classmethod
+    async def check_health(cls, redis_name: str, **kwargs: Any) -> bool:
+        """Asks the server of `redis_name` for a PONG; opens the name if `kwargs` has a `redis_url`.
+
+        Raises:
+            redis.exceptions.RedisError: if there is no PONG, with the reason.
+        """
+        known = redis_name in loop_state().named
+        channels = named_channels(redis_name, kwargs.pop("redis_url", None), kwargs)
+        try:
+            return await channels.ping()
+        except BaseException:
+            if not known:  # so that a corrected URL can take the name
+                await cls.close_redis(redis_name)
+            raise
+
+    @classmethod
+    async def init_redis(cls, redis_name: str, **kwargs: Any) -> bool:
+        """Opens `redis_name` and checks it. It stays open, in this loop, until `close_redis`.
+
+        Raises:
+            redis.exceptions.RedisError: if the server can't be reached or refuses; the name is then free again.
+        """
+        return await cls.check_health(redis_name, **kwargs)
+
+    @classmethod
+    async def close_redis(cls, redis_name: str | None, **kwargs: Any) -> None:
+        """Closes the connections of `redis_name`, whoever uses them; a name that is not open is no error."""
+        entry = loop_state().named.pop(redis_name, None) if redis_name is not None else None
+        if entry is not None:
+            await entry.channels.aclose()

@@ -1,0 +1,244 @@
+"""`Window`: totals by intended time, rates by arrival, and what was never sent in both responses."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.metrics.collector import Collector
+from ombdriver.bench.metrics.histogram import Histogram
+from ombdriver.bench.metrics.phase_view import Window, quantile_points, summarise
+from ombdriver.bench.metrics.recorder import Book, Figures
+from ombdriver.bench.metrics.report import Report
+from ombdriver.bench.metrics.summary import FAMILIES
+
+SECOND = 10**9
+MS = 10**6
+PHASE = Phase(1, "measure", 100 * SECOND, 2 * SECOND + SECOND // 2, 10)
+"""Two intervals and a half, at 10 messages per second."""
+GROUPS = ("group-1", "group-2")
+
+
+class Made:
+    """A collector that is filled by hand."""
+
+    def __init__(self) -> None:
+        self.book = Book(SECOND)
+        self.book.open(PHASE)
+
+    def publish(self, intended_s: float, sent_s: float, replied_s: float, count: int = 1) -> None:
+        """`count` messages, acknowledged."""
+        intended, sent, replied = (PHASE.start_ns + int(each * SECOND) for each in (intended_s, sent_s, replied_s))
+        families = {"publish": replied - sent, "publishDelay": sent - intended, "publishResponse": replied - intended}
+        at = np.full(count, intended, np.int64)
+        self.book.latencies(None, at, {name: np.full(count, value, np.int64) for name, value in families.items()})
+        self.book.tally("published", None, [replied], [count])
+
+    def receive(self, group: str, intended_s: float, arrived_s: float, count: int = 1) -> None:
+        """`count` messages, sent as intended."""
+        at, latency = PHASE.start_ns + int(intended_s * SECOND), int((arrived_s - intended_s) * SECOND)
+        values = np.full(count, latency, np.int64)
+        families = {"endToEnd": values, "endToEndResponse": values}
+        self.book.latencies(group, np.full(count, at, np.int64), families)
+        self.book.tally("received", group, [at + latency], [count])
+
+    def unsent(self, intended_s: float, count: int) -> None:
+        """`count` messages that were never sent, told at the end of the phase."""
+        at = np.full(count, PHASE.start_ns + int(intended_s * SECOND), np.int64)
+        self.book.latencies(None, at, {"unsent": PHASE.end_ns - at})
+
+    def window(self, length_ns: int = PHASE.duration_ns, carried_in: dict[str, int] | None = None) -> Window:
+        """What was measured."""
+        collector = Collector(GROUPS, SECOND)
+        collector.take([_report(self.book.take())])
+        return Window(collector, PHASE, length_ns, carried_in or {}, PHASE.end_ns, {})
+
+
+def _report(figures: Figures) -> Report:
+    return Report(figures, 0, 0, 0, 0, {}, frozenset(), 0, {}, {})
+
+
+def test_totals_go_by_intended_time_and_rates_by_arrival() -> None:
+    """A message answered in the drain is published, but not at the achieved rate."""
+    made = Made()
+    made.publish(0.5, 0.5, 0.6, count=10)
+    made.publish(2.4, 2.4, 9.0, count=4)
+    for group in GROUPS:
+        made.receive(group, 0.5, 1.5, count=10)
+        made.receive(group, 2.4, 9.0, count=4)
+
+    measured = made.window().measurements()
+
+    assert (measured.totals.published, measured.totals.received) == (14, 28)
+    assert measured.publish_rate == [10.0, 0.0, 0.0]
+    assert measured.consume_rate == [0.0, 20.0, 0.0]
+    assert [each.received for each in measured.subscriptions] == [14, 14]
+    assert [each.consume_rate for each in measured.subscriptions] == [pytest.approx(10 / 2.5)] * 2
+
+
+def test_the_last_interval_may_be_shorter_and_ends_with_the_window() -> None:
+    """Its rate is per second of its own length, and what came after the window is not in it."""
+    made = Made()
+    made.publish(2.1, 2.1, 2.2, count=5)
+    made.publish(2.4, 2.4, 2.6, count=100)
+    made.publish(2.4, 2.4, 2.9, count=100)
+
+    window = made.window()
+
+    assert window.intervals == 3
+    assert window.measurements().publish_rate == [0.0, 0.0, 10.0]
+    assert window.count("published") == 5
+
+
+def test_an_interrupted_window_is_as_long_as_it_was_run() -> None:
+    """Rates are per second of the time that was measured."""
+    made = Made()
+    made.publish(0.1, 0.1, 0.2, count=10)
+    made.publish(1.1, 1.1, 1.2, count=5)
+
+    measured = made.window(length_ns=SECOND + SECOND // 2).measurements()
+
+    assert measured.publish_rate == [10.0, 10.0]
+
+
+def test_what_was_never_sent_stands_in_both_responses_and_in_no_service_time() -> None:
+    """(end - intended) is the least that a user has waited; each group missed it."""
+    made = Made()
+    made.publish(0.5, 0.5, 0.6, count=2)
+    for group in GROUPS:
+        made.receive(group, 0.5, 0.6, count=2)
+    made.unsent(1.5, count=3)
+
+    measured = made.window().measurements()
+
+    counts = {name: measured.families[name].total.count for name in FAMILIES}
+    assert counts == {"publish": 2, "publishDelay": 2, "endToEnd": 4, "publishResponse": 5, "endToEndResponse": 10}
+    assert measured.families["publishResponse"].total.max == SECOND
+    assert measured.families["endToEndResponse"].series[1].count == 6
+    assert [each.latency["endToEndResponse"].total.count for each in measured.subscriptions] == [5, 5]
+    assert [each.latency["endToEnd"].total.count for each in measured.subscriptions] == [2, 2]
+    assert (measured.totals.unsent, measured.totals.published, measured.totals.received) == (3, 2, 4)
+
+
+def test_what_a_group_did_not_receive_stands_in_its_response_time() -> None:
+    """Which of an interval's messages were missing is not known, so the middle of the interval stands for them."""
+    made = Made()
+    made.publish(0.5, 0.5, 0.6, count=5)
+    made.receive("group-1", 0.5, 0.6, count=5)
+    made.receive("group-2", 0.5, 0.6, count=2)
+
+    measured = made.window().measurements()
+
+    first, second = (each.latency["endToEndResponse"].total for each in measured.subscriptions)
+    assert (first.count, second.count) == (5, 5)
+    assert first.max < SECOND // 5
+    assert second.max == PHASE.duration_ns - SECOND // 2
+    assert measured.subscriptions[1].latency["endToEnd"].total.count == 2
+
+
+def test_a_message_without_a_reply_is_published_by_nobody_and_waited_for_by_all() -> None:
+    """It stands in the publish response, and in the end-to-end response of each group that did not receive it."""
+    made = Made()
+    made.unsent(0.5, count=1)
+    at = np.full(4, PHASE.start_ns, np.int64)
+    made.book.latencies(None, at, {"unanswered": PHASE.end_ns - at})
+
+    measured = made.window().measurements()
+
+    assert (measured.totals.unanswered, measured.totals.unsent, measured.totals.published) == (4, 1, 0)
+    assert measured.families["publishResponse"].total.count == 5
+    assert measured.families["endToEndResponse"].total.count == 5 * len(GROUPS)
+
+
+def test_errors_are_counted_and_are_no_latency() -> None:
+    """A failed publish has a rate and a total, but is in no family."""
+    made = Made()
+    at = np.full(6, PHASE.start_ns, np.int64)
+    made.book.latencies(None, at, {"failed": np.full(6, 5 * MS, np.int64)})
+    made.book.tally("failed", None, [PHASE.start_ns + MS], [6])
+
+    measured = made.window().measurements()
+
+    assert measured.totals.publish_errors == 6
+    assert measured.publish_error_rate == [6.0, 0.0, 0.0]
+    assert all(family.total.count == 0 for family in measured.families.values())
+
+
+def test_the_backlog_is_what_was_acknowledged_and_not_received() -> None:
+    """Summed over the groups, at the end of each interval, from what was carried in on; never below 0."""
+    made = Made()
+    made.publish(0.1, 0.1, 0.2, count=10)
+    made.receive("group-1", 0.1, 0.9, count=10)
+    made.receive("group-2", 0.1, 1.9, count=12)
+
+    assert made.window(carried_in={"group-2": 3}).measurements().backlog == [13, 1, 1]
+
+
+def test_a_summary_and_a_curve_of_nothing_are_empty() -> None:
+    """Without samples there are no figures, and no division by zero."""
+    measured = Made().window().measurements()
+
+    assert measured.families["publish"].quantiles == {}
+    assert summarise(Histogram.zero()).count == 0
+    assert quantile_points(0) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 1000, 20_000, 10**7])
+def test_a_curve_rises_to_100_as_far_as_its_samples_reach(count: int) -> None:
+    """The last point before 100 % leaves less than one sample out."""
+    points = quantile_points(count)
+
+    assert points[0] == 0.0
+    assert points[-1] == 100.0
+    assert points == sorted(set(points))
+    assert count * (100 - points[-2]) / 100 <= 1.01
+
+
+def test_series_and_encoded_histograms_agree_with_the_totals() -> None:
+    """Each family has one summary per interval, and its encoded form has the same count."""
+    made = Made()
+    made.publish(0.1, 0.2, 0.3, count=7)
+    made.publish(1.1, 1.2, 1.3, count=5)
+
+    family = made.window().measurements().families["publish"]
+
+    assert [each.count for each in family.series] == [7, 5, 0]
+    assert family.total.max == pytest.approx(SECOND // 10, abs=1)
+    assert Histogram.decode(family.encoded).count == family.total.count == 12
+    assert max(family.quantiles.values()) == family.total.max
+
+
+def test_each_interval_has_a_histogram_of_its_own() -> None:
+    """Of every family and of every group's; none where there was no sample, and together they are the total."""
+    made = Made()
+    made.publish(0.1, 0.2, 0.3, count=7)
+    made.publish(2.1, 2.2, 2.3, count=5)
+    made.receive("group-2", 2.1, 2.3, count=4)
+
+    measured = made.window().measurements()
+
+    assert (measured.histogram_interval_ns, measured.subscription_interval_ns) == (SECOND, SECOND)
+    assert _counts(measured.families["publish"].intervals) == [7, None, 5]
+    assert _counts(measured.families["endToEnd"].intervals) == [None, None, 4]
+    first, second = (each.latency["endToEndResponse"].intervals for each in measured.subscriptions)
+    assert (_counts(first), _counts(second)) == ([7, None, 5], [7, None, 5])
+
+
+def test_many_intervals_are_merged_and_none_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result stays small; how long an interval became is told."""
+    monkeypatch.setattr("ombdriver.bench.metrics.phase_view.MOST_INTERVALS", 2)
+    made = Made()
+    made.publish(0.1, 0.2, 0.3, count=7)
+    made.publish(1.1, 1.2, 1.3, count=5)
+    made.publish(2.1, 2.2, 2.3, count=3)
+
+    measured = made.window().measurements()
+
+    assert measured.histogram_interval_ns == 2 * SECOND
+    assert _counts(measured.families["publish"].intervals) == [12, 3]
+    assert len(measured.families["publish"].series) == 3
+
+
+def _counts(encoded: Sequence[str | None]) -> list[int | None]:
+    return [None if each is None else Histogram.decode(each).count for each in encoded]

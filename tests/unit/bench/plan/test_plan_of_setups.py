@@ -1,0 +1,93 @@
+"""What a setup changes in a plan: what partitions keep, who reads which of them, and who is a subscription."""
+
+import pytest
+
+from ombdriver.bench.load.retention import trimming_of
+from ombdriver.bench.plan.plan import Plan
+from ombdriver.bench.plan.planner import make_plan
+from ombdriver.bench.spec.setup import Setup, parse_retention
+from ombdriver.bench.spec.workload import Workload
+from ombdriver.errors import InputError
+
+EXCLUSIVE = "{name: e, driver: redis-streams, server: {engine: valkey}, streams: {assignment: exclusive}}"
+
+
+def plan_of(setup: Setup, **fields: object) -> Plan:
+    """The plan of a small workload with some fields replaced."""
+    given = {
+        "name": "small",
+        "topics": 1,
+        "partitionsPerTopic": 1,
+        "messageSize": 1024,
+        "subscriptionsPerTopic": 1,
+        "consumerPerSubscription": 1,
+        "producersPerTopic": 1,
+        "producerRate": 1000,
+        "testDuration": "10s",
+    } | fields
+    text = "\n".join(f"{name}: {value}" for name, value in given.items())
+    return make_plan(Workload.parse(text, "small.yaml"), setup, "ab12cd34", workers=None, cores=2)
+
+
+def test_an_age_is_told_in_entries_too() -> None:
+    """A partition's share of so much time; of twice that when messages are keyed."""
+    how = parse_retention({"maxage": "30s", "exact": True})
+
+    got = trimming_of(how, rate=2_000, partitions=4, message_size=100, keyed=False)
+    keyed = trimming_of(how, rate=2_000, partitions=4, message_size=100, keyed=True)
+
+    assert (got.max_entries, got.by_age_ms, got.exact) == (15_000, 30_000, True)
+    assert keyed.max_entries == 30_000
+
+
+def test_what_is_not_acknowledged_is_kept_up_to_a_bound() -> None:
+    """Sending trims nothing then."""
+    how = parse_retention({"acknowledged": True, "maxlen": 50_000, "maxage": "10m"})
+
+    got = trimming_of(how, rate=2_000, partitions=4, message_size=100, keyed=False)
+
+    assert (got.max_entries, got.by_age_ms, got.acknowledged) == (None, None, True)
+    assert (got.bound_entries, got.bound_age_ms) == (50_000, 600_000)
+
+
+def test_exclusive_partitions_are_dealt_to_consumers() -> None:
+    """Each partition has one reader in each group, and each reader its own share; messages never meet twice."""
+    setup = Setup.parse(EXCLUSIVE, "e")
+    made = plan_of(setup, partitionsPerTopic=5, consumerPerSubscription=2, subscriptionsPerTopic=2)
+
+    shares = [(each.subscription, each.name, each.partitions) for w in made.workers for each in w.consumers]
+    assert sorted(shares) == [
+        ("group-1", "consumer-1", (0, 2, 4)),
+        ("group-1", "consumer-2", (1, 3)),
+        ("group-2", "consumer-1", (0, 2, 4)),
+        ("group-2", "consumer-2", (1, 3)),
+    ]
+    assert not made.shared
+
+
+def test_a_consumer_without_a_partition_of_its_own_is_refused() -> None:
+    """It would read nothing, and be told as a consumer all the same."""
+    with pytest.raises(InputError, match=r"3 consumers can't have a partition of their own where there are 2"):
+        plan_of(Setup.parse(EXCLUSIVE, "e"), partitionsPerTopic=2, consumerPerSubscription=3)
+
+
+def test_with_plain_reads_every_consumer_is_a_subscription() -> None:
+    """Each sees every message, so each is accounted for by itself."""
+    setup = Setup.load("plain-read")
+
+    assert plan_of(setup, consumerPerSubscription=2, subscriptionsPerTopic=1).subscriptions == (
+        "group-1.1",
+        "group-1.2",
+    )
+    assert plan_of(setup, consumerPerSubscription=1, subscriptionsPerTopic=2).subscriptions == ("group-1", "group-2")
+
+
+def test_a_threshold_on_a_group_that_plain_reads_have_not_is_refused() -> None:
+    """The names that there are, are told."""
+    with pytest.raises(InputError, match=r"there is no group 'group-1'; did you mean group-1\.[12]\?"):
+        plan_of(
+            Setup.load("plain-read"),
+            consumerPerSubscription=2,
+            subscriptionsPerTopic=1,
+            thresholds=["endToEnd[group-1].p99 < 5ms"],
+        )

@@ -1,0 +1,109 @@
+"""The comparison of a page: bars of the tested metrics, and in words what could not be compared."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sample_page import UNSTEADY, gathered, hostile, run
+
+from ombdriver.bench.report.page import comparison
+from ombdriver.bench.report.page.comparison import compared
+from ombdriver.bench.report.page.content import content
+from ombdriver.bench.results.compare.metrics import DECLARED
+from ombdriver.bench.results.result import Standing
+from ombdriver.bench.results.store import Gathered
+from ombdriver.cli.report import report
+from ombdriver.errors import InputError
+
+
+def blocks(count: int, *setups: str) -> list[Gathered]:
+    """So many blocks of one series, each with a run of every setup."""
+    runs = []
+    for block in range(count):
+        for position, setup in enumerate(setups):
+            number = block * len(setups) + position + 1
+            runs.append(
+                run(number, setup, standing=Standing("s", number, count * len(setups), block + 1, position + 1, count))
+            )
+    return gathered(*runs)
+
+
+def test_each_setup_has_a_bar_for_each_tested_metric() -> None:
+    """In blocks of one series, with an interval and the words of `ombdriver compare`."""
+    found = compared(blocks(8, "a", "b", "c"))
+
+    assert [(bar.setup, bar.metric) for bar in found.bars] == [(each, name) for each in "bc" for name in DECLARED]
+    assert all(bar.low is not None and bar.words for bar in found.bars)
+    assert "b against a: 8 blocks, compared within each" in found.notes[0]
+
+
+def test_too_few_repeats_have_bars_and_no_claim() -> None:
+    """The ratio is drawn all the same, and the repeats to ask for are told."""
+    found = compared(blocks(2, "a", "b"))
+
+    assert {bar.words for bar in found.bars} == {"1.000 times, no claim"}
+    assert "--repeats" in found.notes[0]
+
+
+def test_the_baseline_may_be_named() -> None:
+    """Then the others are held against it."""
+    found = compared(blocks(2, "a", "b"), "b")
+
+    assert {bar.setup for bar in found.bars} == {"a"}
+    with pytest.raises(InputError, match="there are: a, b"):
+        compared(blocks(2, "a", "b"), "nobody")
+
+
+def test_one_setup_alone_is_compared_with_nothing() -> None:
+    """And nothing is said of it: there is nothing to miss."""
+    assert compared(blocks(2, "a")) == comparison.NOT_COMPARED
+
+
+def test_results_that_are_not_valid_are_left_out_by_name() -> None:
+    """With what they are; without two setups left there are no bars, and a word on it."""
+    found = compared(gathered(run(1, "a"), run(2, "b", verdict=UNSTEADY)))
+
+    assert found.bars == ()
+    assert found.notes[0] == "No comparison: no workload has VALID results of two setups."
+    assert "run00002.json" in found.notes[1]
+
+
+def test_results_that_are_not_comparable_are_not_compared() -> None:
+    """The page says what differs in place of bars."""
+    other = run(2, "b", workload_sha256="f" * 64, environment={"cpuModel": "another"})
+    found = compared(gathered(run(1, "a"), other))
+
+    assert found.bars == ()
+    assert found.notes[0] == "No comparison, since what should be alike is not:"
+    assert len(found.notes) > 1
+
+
+def test_two_workloads_are_told_apart() -> None:
+    """Their bars are named by workload and setup."""
+    pairs = [(workload, setup) for workload in "wx" for setup in "ab"]
+    runs = [replace(run(number, setup), workload=load) for number, (load, setup) in enumerate(pairs, start=1)]
+    found = compared(gathered(*runs))
+
+    assert {bar.setup for bar in found.bars} == {"w on b", "x on b"}
+
+
+def test_no_password_is_in_the_notes() -> None:
+    """Whatever a result has as its names."""
+    twins = [*hostile(), *gathered(run(2, "redis://user:hunter2@example.invalid:6379/0"))]
+
+    assert "hunter2" not in repr(content(twins, compared(twins)))
+
+
+def test_the_page_of_a_file_shows_the_comparison(tmp_path: Path) -> None:
+    """By the verb; one that is for Markdown sends to `compare`."""
+    for each in blocks(2, "a", "b"):
+        (tmp_path / each.source).write_text(each.result.dumps(), encoding="utf-8")
+    page = tmp_path / "page.html"
+
+    done = CliRunner().invoke(report, [str(tmp_path), "-o", str(page), "--baseline", "b"], standalone_mode=False)
+
+    assert done.exception is None
+    assert "a against b: 2 blocks, compared within each" in page.read_text(encoding="utf-8")
+    refused = CliRunner().invoke(report, [str(tmp_path), "--format", "markdown", "--baseline", "b"])
+    assert isinstance(refused.exception, InputError)

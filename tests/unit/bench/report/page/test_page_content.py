@@ -1,0 +1,341 @@
+"""What a page shows of results, as plain data: names, curves, timelines, the table, and the figures made of them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from recorded_result import recorded, samples
+from sample_drain import measured_drain
+from sample_page import PASSWORD, gathered, hostile, run, telemetry, two_setups
+
+from ombdriver.bench.metrics.histogram import Histogram
+from ombdriver.bench.report.page.arrangement import Repeats, Run, arrange
+from ombdriver.bench.report.page.comparison import Bar, Compared
+from ombdriver.bench.report.page.content import LATENCIES, content, drains
+from ombdriver.bench.report.page.curves import MOST_GROUPS, Curve, curves
+from ombdriver.bench.report.page.figures import bar_figure, style
+from ombdriver.bench.report.page.timeline import Timeline, firsts, highest, marks, means, phases, stride, timeline
+from ombdriver.bench.results.build import told_drain
+from ombdriver.bench.results.result import Result
+from ombdriver.bench.verdict.model import Caveat
+from ombdriver.errors import InputError
+
+
+def names(setups: Sequence[Repeats]) -> list[str]:
+    """Of all runs."""
+    return [each.name for setup in setups for each in setup.runs]
+
+
+# -- what belongs together ---------------------------------------------------------------------------------------------
+
+
+def test_repeats_stand_together_and_have_numbers() -> None:
+    """In the order of time; a setup with one result needs no number."""
+    assert names(arrange(two_setups())) == ["embedded (1)", "embedded (2)", "redis-local"]
+
+
+def test_several_workloads_are_part_of_the_name() -> None:
+    """Results of different loads are never laid over each other as repeats."""
+    other = replace(run(2), workload="flat-out", workload_sha256="cd" * 32)
+
+    assert names(arrange(gathered(run(1), other))) == ["1kb-3groups on embedded", "flat-out on embedded"]
+
+
+def test_two_setups_of_one_name_are_told_apart_by_their_hash() -> None:
+    """As when the file was changed between the runs."""
+    first, second = (replace(run(number), setup_sha256=digits * 32) for number, digits in ((1, "ab"), (2, "cd")))
+
+    assert names(arrange(gathered(first, second))) == ["embedded (ababab)", "embedded (cdcdcd)"]
+
+
+# -- curves ------------------------------------------------------------------------------------------------------------
+
+
+def curve(found: Sequence[Curve], family: str, setup: int, group: str | None = None) -> Curve:
+    """The one of these."""
+    (one,) = (each for each in found if (each.family, each.setup, each.group) == (family, setup, group))
+    return one
+
+
+def test_a_curve_is_that_of_the_merged_histograms() -> None:
+    """Two repeats give twice the samples, and the value at each point is the merged histogram's percentile."""
+    found = curve(curves(arrange(two_setups())), "endToEnd", 0)
+    merged = Histogram.total([samples("endToEnd", at) for at in range(5)] * 2)
+
+    assert found.count == merged.count == 1000
+    levels = [100 * (1 - 1 / tail) for tail in found.tails]
+    expected = [value / 1e6 for value in merged.percentiles(levels)]
+    assert found.values_ms == pytest.approx(expected, rel=2e-3)
+    assert list(found.tails) == sorted(found.tails)
+    assert (found.tails[0], found.values_ms[-1]) == (1.0, pytest.approx(merged.max_ns / 1e6, rel=1e-3))
+
+
+def test_groups_have_curves_where_they_have_the_latency() -> None:
+    """Publishing knows no group."""
+    found = curves(arrange(two_setups()))
+
+    assert {each.family for each in found if each.group == "group-2"} == {"endToEnd", "endToEndResponse"}
+    assert {each.family for each in found if each.group is None} == set(LATENCIES)
+
+
+def test_of_many_groups_the_slowest_are_drawn() -> None:
+    """No more than can be told apart."""
+    many = recorded(2, groups=tuple(f"group-{number}" for number in range(20)))
+    slow = replace(many.subscriptions[17].end_to_end_response, p99=99.0)
+    groups = [*many.subscriptions[:17], replace(many.subscriptions[17], end_to_end_response=slow)]
+    found = curves(arrange(gathered(replace(many, subscriptions=tuple(groups)))))
+
+    drawn = {each.group for each in found if each.group is not None}
+    assert len(drawn) == MOST_GROUPS
+    assert "group-17" in drawn
+
+
+def test_a_damaged_histogram_names_its_file() -> None:
+    """In place of a page that lacks a curve unseen."""
+    damaged = replace(run(1), histograms={"families": {"publish": "no"}, "subscriptions": {}})
+
+    with pytest.raises(InputError, match=r"run00001\.json: the histogram of publish can't be read .*run again"):
+        curves(arrange(gathered(damaged)))
+
+
+def test_a_run_without_a_sample_has_no_curve() -> None:
+    """And is shown all the same."""
+    shown = content(gathered(recorded(1, silent=(0,))))
+
+    assert shown.curves == {}
+    assert shown.rows[0].cells[5:] == ("-",) * 7
+
+
+# -- time --------------------------------------------------------------------------------------------------------------
+
+
+def test_condensing_loses_no_peak() -> None:
+    """Rates are means, everything else the highest; where nothing is known there is nothing."""
+    values = [1.0, 9.0, None, 2.0, None, None, 4.0]
+
+    assert stride(7, 4) == 2
+    assert highest(values, 2) == [9, 2, None, 4]
+    assert means(values, 2) == [5, 2, None, 4]
+    assert firsts([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2) == [0, 2, 4, 6]
+    assert stride(0, 4) == stride(4, 4) == 1
+
+
+def test_condensed_values_are_short() -> None:
+    """Four digits, which is more than a screen shows; large counts stay whole."""
+    assert highest([0.123456, 1999.96, 25_123_456.4], 1) == [0.1235, 2000, 25123456]
+
+
+def lines(told: Timeline) -> dict[str, list[str]]:
+    """The names of the lines by panel."""
+    return {panel.title: [line.name for line in panel.lines] for panel in told.panels}
+
+
+def test_the_server_stands_under_the_figures_of_the_client() -> None:
+    """One panel for each unit; series that nobody knows are left out."""
+    latencies = ["max", "p99.9", "p99", "p50"]
+    workers = ["worker 0 (produce)", "worker 1 (consume)", "parent"]
+
+    assert lines(timeline(run(1), 100)) == {
+        "Rates": ["published", "received, all groups"],
+        "End-to-end response": latencies,
+        "Publish response": latencies,
+        "Backlog and lag": ["backlog", "lag of group-1", "lag of group-2"],
+        "Processor time": ["server", *workers],
+        "Memory of the server": ["used", "resident"],
+        "Commands of all clients": ["commands"],
+        "Event loops held up": workers,
+    }
+
+
+def test_a_result_without_telemetry_has_its_own_series_only() -> None:
+    """As those of earlier versions."""
+    told = timeline(run(1, telemetry=None), 100)
+
+    assert list(lines(told)) == ["Rates", "End-to-end response", "Publish response", "Backlog and lag"]
+    assert [phase.name for phase in told.phases] == ["measurement"]
+
+
+def test_lags_of_many_groups_are_told_together() -> None:
+    """As their sum."""
+    told = timeline(run(1, telemetry=telemetry(8, [f"g{number}" for number in range(9)])), 100)
+
+    (panel,) = (panel for panel in told.panels if panel.title == "Backlog and lag")
+    assert [line.name for line in panel.lines] == ["backlog", "lag, all groups"]
+    assert list(panel.lines[1].values) == [0, *([63] * 7)]
+
+
+def test_long_series_are_condensed_and_it_is_said() -> None:
+    """Every line stays within what was asked for."""
+    told = timeline(run(1), 3)
+
+    assert max(len(line.times_s) for panel in told.panels for line in panel.lines) <= 3
+    assert told.note == "One point stands for 2 s: rates are means, the rest is the highest."
+    (rates, *_) = told.panels
+    assert list(rates.lines[0].values) == [150, 350, 500]
+
+
+def test_a_rate_of_a_moment_is_left_out() -> None:
+    """The look at the end of the window comes right after another one, and its rate says nothing."""
+    (panel,) = (panel for panel in timeline(run(1), 100).panels if panel.title == "Commands of all clients")
+
+    assert list(panel.lines[0].values) == [None, *([4000] * 6), None]
+
+
+def test_phases_are_those_that_were_looked_at() -> None:
+    """Warm-up before 0, drain after the window when it took a while."""
+    long = telemetry(8)
+    long["server"]["t"][-1] = 9.0
+
+    assert [(each.name, each.begin_s, each.end_s) for each in phases(run(1))] == [
+        ("warm-up", -2.0, 0.0),
+        ("measurement", 0.0, 5.0),
+    ]
+    assert [each.name for each in phases(run(1, telemetry=long))] == ["warm-up", "measurement", "drain"]
+
+
+def test_a_backlog_is_built_before_the_window_and_drained_in_it() -> None:
+    """The building is a phase of its own, the end of the drain a mark, and each group a row."""
+    told = replace(run(1), backlog_drain=told_drain(measured_drain()) | {"buildSeconds": 1.5})
+
+    assert [(each.name, each.begin_s, each.end_s) for each in phases(told)] == [
+        ("warm-up", -2.0, -1.5),
+        ("building of the backlog", -1.5, 0.0),
+        ("measurement", 0.0, 5.0),
+    ]
+    assert [mark.time_s for mark in marks(told) if mark.kind == "caughtUp"] == [5.0]
+    (drain,) = drains([Run("embedded", "a.json", told)])
+    assert [name for name, _ in drain.rows] == ["all groups", "group-1", "group-2"]
+    assert "drained in 5.0 s" in drain.notes[0]
+    assert drains([Run("embedded", "a.json", run(1))]) == ()
+
+
+def test_events_and_caveats_are_marked_where_they_were() -> None:
+    """A stall in the second with most of it; what has no time is not marked."""
+    timeless = Caveat("colocated", "the server shares 2 cores with the 2 workers")
+    late = Caveat("undelivered", "group-1 had not received 3 messages")
+    stalled = run(1).caveats
+    told = marks(run(1, caveats=[*stalled, timeless, late]))
+
+    assert [(each.time_s, each.kind, each.caveat) for each in told] == [
+        (0.0, "carriedIn", True),
+        (2.0, "fork", False),
+        (5.0, "undelivered", True),
+        (5.05, "stalls", True),
+    ]
+
+
+# -- figures -----------------------------------------------------------------------------------------------------------
+
+BARS = [
+    Bar("endToEndResponse.p99", "redis-local", 1.2, 1.1, 1.3, "20 % slower"),
+    Bar("endToEndResponse.p50", "redis-local", 1.01, None, None, "no claim: 2 repeats"),
+]
+
+
+def figures() -> list[dict[str, Any]]:
+    """All of a page."""
+    shown = content(two_setups(), Compared(BARS))
+    return [
+        *(figure for of in shown.curves.values() for figure in of.values()),
+        *(section.figure for section in shown.sections),
+        *([shown.bar_figure] if shown.bar_figure else []),
+    ]
+
+
+def test_every_figure_is_one_in_the_eyes_of_plotly() -> None:
+    """Its own validation knows every property and value."""
+    from plotly import graph_objects
+
+    for figure in figures():
+        graph_objects.Figure(data=figure["data"], layout=figure["layout"])
+        json.dumps(figure, allow_nan=False)
+
+
+def test_setups_differ_in_colour_and_dash_and_groups_in_their_marker() -> None:
+    """So that nobody has to see colours."""
+    of = content(two_setups()).curves["endToEnd"]
+    drawn = [(each["line"]["color"], each["line"]["dash"], each["marker"]["symbol"]) for each in of["group"]["data"]]
+
+    assert [each["meta"]["name"] for each in of["setup"]["data"]] == ["embedded", "redis-local"]
+    assert [each["meta"]["name"] for each in of["group"]["data"]] == [
+        "embedded, group-1",
+        "embedded, group-2",
+        "redis-local, group-1",
+        "redis-local, group-2",
+    ]
+    assert len(set(drawn)) == 4
+    assert drawn[0][:2] == drawn[1][:2]
+    assert len({(each.colour, each.dash) for each in map(style, range(42))}) == 42
+
+
+def test_percentiles_stand_on_a_scale_of_nines() -> None:
+    """As HdrHistogram plots them."""
+    axis = content(two_setups()).curves["publish"]["setup"]["layout"]["xaxis"]
+
+    assert axis["type"] == "log"
+    assert list(zip(axis["tickvals"], axis["ticktext"], strict=True))[:5] == [
+        (1, "0 %"),
+        (10, "90 %"),
+        (100, "99 %"),
+        (1000, "99.9 %"),
+        (10000, "99.99 %"),
+    ]
+
+
+def test_marks_that_would_cover_each_other_share_their_numbers() -> None:
+    """The list under the plot has each of them."""
+    section = content(gathered(run(1, caveats=[*run(1).caveats, *run(1).caveats]))).sections[0]
+    texts = [each["text"] for each in section.figure["layout"]["annotations"]]
+
+    assert len(section.marks) == 5
+    assert {"<b>1-2</b>", "<b>3</b>", "<b>4-5</b>"} <= set(texts)
+
+
+def test_bars_have_an_interval_where_one_is_known() -> None:
+    """A ratio alone has none."""
+    (series,) = bar_figure(BARS)["data"]
+
+    assert series["x"] == [1.2, 1.01]
+    assert series["error_x"]["array"] == pytest.approx([0.1, 0.0])
+    assert series["error_x"]["arrayminus"] == pytest.approx([0.1, 0.0])
+
+
+def test_more_results_have_fewer_points_each() -> None:
+    """A page of twenty results of an hour stays one that opens at once."""
+    long = recorded(40)
+    series = {name: list(values) * 50 for name, values in long.series.items()}
+    rates = {name: list(values) * 50 for name, values in long.rates.items()}
+    hour: Result = replace(long, series=series, rates=rates, sample_interval_seconds=0.02)
+
+    def points(results: int) -> int:
+        shown = content(gathered(*(replace(hour, run_id=f"r{number}") for number in range(results))))
+        return max(len(line["x"]) for section in shown.sections for line in section.figure["data"])
+
+    assert (points(1), points(20)) == (500, 223)
+
+
+# -- texts -------------------------------------------------------------------------------------------------------------
+
+
+def test_texts_that_are_alike_stand_once() -> None:
+    """Under the names of all their runs; what a run ran on is its own."""
+    titles = [each.title for each in content(two_setups()).documents]
+
+    assert titles == [
+        "Setup embedded (embedded (1), embedded (2))",
+        "Setup redis-local (redis-local)",
+        "Workload 1kb-3groups (embedded (1), embedded (2), redis-local)",
+        "Fingerprint of embedded (1)",
+        "Fingerprint of embedded (2)",
+        "Fingerprint of redis-local",
+    ]
+
+
+def test_no_password_in_a_url_gets_onto_a_page() -> None:
+    """Wherever in a result it stands."""
+    shown = repr(content(hostile()))
+
+    assert PASSWORD not in shown
+    assert "redis://user:***@example.invalid" in shown

@@ -1,0 +1,256 @@
+"""The page in a real browser: Debian's Chromium without a network, driven by Playwright.
+
+Skips where there is no Chromium, and fails there when CI is set. Nothing is downloaded: the installed one is used.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from sample_page import gathered, hostile, run, two_setups
+from sample_search import SEARCH
+
+from ombdriver.bench.report.page import html
+from ombdriver.bench.report.page.comparison import NOT_COMPARED, Bar, Compared
+from ombdriver.bench.report.page.content import content
+from ombdriver.bench.results.store import Gathered
+
+pytestmark = pytest.mark.timeout(180)
+
+WAIT_MS = 60_000
+"""How long the browser may take for one thing, on a machine that has other things to do."""
+CURVES, TIME, LOAD = '[data-figure="curves"]', '[data-figure="0"]', '[data-figure="load"]'
+LINES = ".scatterlayer .trace .js-line"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One for all tests, without a window."""
+    program = shutil.which("chromium")
+    if program is None:
+        assert not os.environ.get("CI"), "chromium is missing"
+        pytest.skip("no chromium here; install it (Debian's package chromium)")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=program)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the pages that are looked at."""
+    folder = tmp_path_factory.mktemp("pages")
+    bars = Compared((Bar("endToEndResponse.p99", "redis-local", 1.2, 1.1, 1.3, "20 % slower"),))
+    many = gathered(*(run(number, f"setup-{number % 4}") for number in range(20)))
+    several: dict[str, tuple[list[Gathered], Compared]] = {
+        "two": (two_setups(), bars),
+        "many": (many, NOT_COMPARED),
+        "hostile": (hostile(), NOT_COMPARED),
+        "search": (gathered(run(1, search=SEARCH)), NOT_COMPARED),
+    }
+    for name, (results, told) in several.items():
+        (folder / f"{name}.html").write_text(html.render(content(results, told), "1.0"), encoding="utf-8")
+    return folder
+
+
+class Visit:
+    """A page that was opened from its file with the network cut, and what it asked for or complained of."""
+
+    def __init__(self, browser: Browser, path: Path, **how: Any) -> None:
+        self.address = path.as_uri()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self._context = browser.new_context(offline=True, **({"viewport": {"width": 1280, "height": 900}} | how))
+        self._context.set_default_timeout(WAIT_MS)
+        self.page: Page = self._context.new_page()
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(self.address)
+
+    def __enter__(self) -> "Visit":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._context.close()
+
+    def drawn(self, figure: str) -> None:
+        """Waits until the figure is drawn, which it is once it comes near the screen."""
+        self.page.locator(figure).scroll_into_view_if_needed()
+        self.page.wait_for_selector(f"{figure} {LINES}", state="attached")
+
+    def lines(self, figure: str) -> list[str]:
+        """The paths of its lines, as drawn."""
+        found: list[str] = self.page.eval_on_selector_all(
+            f"{figure} {LINES}", "all => all.map(one => one.getAttribute('d'))"
+        )
+        return found
+
+
+def test_the_page_opens_without_a_network_and_asks_for_nothing(browser: Browser, pages: Path) -> None:
+    """One request, for the file itself; not a word in the console; the policy is broken nowhere."""
+    with Visit(browser, pages / "two.html") as visit:
+        visit.drawn(CURVES)
+        visit.drawn(TIME)
+        visit.page.locator('[data-figure="bars"]').scroll_into_view_if_needed()
+        visit.page.wait_for_selector('[data-figure="bars"] .errorbars path', state="attached")
+
+        assert visit.requests == [visit.address]
+        assert visit.complaints == []
+
+
+def test_plots_hold_the_data(browser: Browser, pages: Path) -> None:
+    """A line for each setup, for each group when asked, and one for each series over time."""
+    with Visit(browser, pages / "two.html") as visit:
+        visit.drawn(CURVES)
+        by_setup = visit.lines(CURVES)
+        visit.page.locator('[data-choose="by"]').select_option("group")
+        by_group = visit.lines(CURVES)
+        visit.page.locator('[data-choose="family"]').select_option("publish")
+        publish = visit.lines(CURVES)
+        visit.drawn(TIME)
+
+        assert [len(each) for each in (by_setup, by_group, publish)] == [2, 4, 2]
+        assert all(path.count("L") + path.count("C") >= 10 for path in by_setup)
+        assert publish != by_setup
+        assert visit.page.locator('[data-choose="by"]').is_disabled()
+        assert len(visit.lines(TIME)) == 2 + 4 + 4 + 3 + 4 + 2 + 1 + 3
+
+
+def test_latency_against_load_is_drawn_for_a_run_that_searched(browser: Browser, pages: Path) -> None:
+    """Six percentiles, each with the rates that were not sustained apart; there is no other place for such a run's."""
+    with Visit(browser, pages / "search.html") as visit:
+        visit.drawn(LOAD)
+
+        assert len(visit.lines(LOAD)) == 6
+        assert visit.page.locator(f"{LOAD} .legend button").count() == 12 + 1
+    with Visit(browser, pages / "two.html") as visit:
+        assert visit.page.locator(LOAD).count() == 0
+
+
+def test_a_legend_toggles_its_line_by_mouse_and_by_keyboard(browser: Browser, pages: Path) -> None:
+    """The button says which; the line goes and comes back."""
+    with Visit(browser, pages / "two.html") as visit:
+        visit.drawn(CURVES)
+        button = visit.page.locator(f"{CURVES} .legend button").first
+        button.click()
+        without = len(visit.lines(CURVES))
+        off = button.get_attribute("aria-pressed")
+        button.focus()
+        visit.page.keyboard.press("Space")
+
+        assert (without, off) == (1, "false")
+        assert (len(visit.lines(CURVES)), button.get_attribute("aria-pressed")) == (2, "true")
+
+
+def test_a_latency_may_be_seen_on_a_linear_scale(browser: Browser, pages: Path) -> None:
+    """The lines are drawn anew."""
+    with Visit(browser, pages / "two.html") as visit:
+        visit.drawn(CURVES)
+        before = visit.lines(CURVES)
+        visit.page.locator('[data-choose="log"]').uncheck()
+
+        assert visit.lines(CURVES) != before
+        visit.page.locator(f'{CURVES} [data-act="reset"]').click()
+        assert visit.complaints == []
+
+
+INK = f"getComputedStyle(document.querySelector('{CURVES} .xtick text')).fill"
+PAPER = "getComputedStyle(document.body).backgroundColor"
+
+
+def test_the_page_follows_the_colour_scheme_also_in_its_plots(browser: Browser, pages: Path) -> None:
+    """When it is opened, and when it changes meanwhile."""
+    with Visit(browser, pages / "two.html", color_scheme="dark") as visit:
+        visit.drawn(CURVES)
+        dark = [visit.page.evaluate(each) for each in (PAPER, INK)]
+        visit.page.emulate_media(color_scheme="light")
+        expect(visit.page.locator(f"{CURVES} .xtick text").first).not_to_have_css("fill", dark[1], timeout=WAIT_MS)
+        light = [visit.page.evaluate(each) for each in (PAPER, INK)]
+
+    assert dark == ["rgb(15, 19, 24)", "rgb(230, 234, 239)"]
+    assert light == ["rgb(255, 255, 255)", "rgb(27, 31, 36)"]
+
+
+@pytest.mark.parametrize("name", ["two", "many", "hostile"])
+def test_a_phone_scrolls_in_one_direction_only(browser: Browser, pages: Path, name: str) -> None:
+    """390 px wide, everything unfolded; a wide table scrolls in its own box."""
+    phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+    with Visit(browser, pages / f"{name}.html", **phone) as visit:
+        visit.drawn(CURVES)
+        visit.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+        visit.drawn(TIME)
+
+        assert visit.page.evaluate("[document.documentElement.scrollWidth, innerWidth]") == [390, 390]
+
+
+REACHED = "(one => one.dataset.choose || one.dataset.act || one.className || one.textContent.trim())"
+
+
+def test_the_keyboard_reaches_every_control_in_the_order_of_the_page(browser: Browser, pages: Path) -> None:
+    """From the link that skips to the table, to the buttons of a legend; what is reached is seen to be."""
+    with Visit(browser, pages / "two.html") as visit:
+        visit.drawn(CURVES)
+        visit.page.evaluate("scrollTo(0, 0)")
+        order = []
+        for _ in range(40):
+            visit.page.keyboard.press("Tab")
+            order.append(visit.page.evaluate(f"{REACHED}(document.activeElement)"))
+            if order[-1] == "redis-local" and "family" in order:  # the bars above have a legend too
+                break
+        outline = visit.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+
+    wanted = ["skip", "Verdicts", "What ran", "scroll", "family", "by", "log", "reset", "embedded", "redis-local"]
+    positions = [len(order) - 1 - order[::-1].index(each) for each in wanted]
+    assert positions == sorted(positions)
+    assert outline == "solid"
+
+
+def test_of_many_results_only_what_is_looked_at_is_drawn(browser: Browser, pages: Path) -> None:
+    """That is why a page of twenty opens as fast as one; the others come when they are unfolded."""
+    with Visit(browser, pages / "many.html") as visit:
+        visit.drawn(CURVES)
+        visit.drawn(TIME)
+        at_first = visit.page.locator("details.run .main-svg").count()
+        visit.page.locator("details.run").nth(7).locator("summary").click()
+        visit.drawn('[data-figure="7"]')
+
+        assert visit.page.locator("details.run").count() == 20
+        assert 0 < at_first < visit.page.locator("details.run .main-svg").count()
+
+
+def test_on_paper_everything_is_unfolded_and_drawn_in_ink(browser: Browser, pages: Path) -> None:
+    """Also of a dark page; afterwards it is as it was."""
+    with Visit(browser, pages / "two.html", color_scheme="dark") as visit:
+        visit.drawn(CURVES)
+        visit.page.emulate_media(media="print")
+        visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        plots = visit.page.locator(".plot .main-svg:first-child").count()
+        printed = [visit.page.evaluate(each) for each in (PAPER, INK)]
+        folded = visit.page.locator("details.run:not([open])").count()
+        visit.page.emulate_media(media="screen")
+        visit.page.evaluate("dispatchEvent(new Event('afterprint'))")
+
+        assert (plots, folded) == (5, 0)
+        assert printed == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
+        assert visit.page.locator("details.run:not([open])").count() == 2
+        assert visit.page.evaluate(PAPER) == "rgb(15, 19, 24)"
+
+
+def test_a_hostile_result_is_shown_and_does_nothing(browser: Browser, pages: Path) -> None:
+    """Neither in the text nor in a plot, its legend or what hovers over it."""
+    with Visit(browser, pages / "hostile.html") as visit:
+        visit.drawn(CURVES)
+        visit.page.locator('[data-choose="by"]').select_option("group")
+        visit.drawn(TIME)
+        for figure in (CURVES, TIME):
+            visit.page.locator(figure).locator(".plot").hover(position={"x": 600, "y": 80})
+
+        assert visit.page.evaluate("window.hacked") is None
+        assert visit.page.locator("img, .plot a").count() == 0
+        assert "<script>window.hacked" in visit.page.locator("h1").inner_text()
+        assert visit.requests == [visit.address]
+        assert visit.complaints == []

@@ -1,0 +1,191 @@
+"""Pages as text: Markdown for a pull request, HTML that trusts no result, the files they are made of, and the verb."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sample_drain import measured_drain
+from sample_page import IMAGE, LINK, PASSWORD, SCRIPT, gathered, hostile, run, two_setups
+
+from ombdriver.bench.report.page import html, markdown
+from ombdriver.bench.report.page.comparison import Bar, Compared
+from ombdriver.bench.report.page.content import content
+from ombdriver.bench.results.build import told_drain
+from ombdriver.bench.results.store import gather
+from ombdriver.cli.report import report
+from ombdriver.errors import InputError
+
+BAR = Bar("endToEndResponse.p99", "redis-local", 1.2, 1.1, 1.3, "20 % slower")
+
+
+class Tags(HTMLParser):
+    """Every tag with its attributes, and the text of each script."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self._in_script = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keeps it."""
+        self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+            self._in_script = True
+
+    def handle_endtag(self, tag: str) -> None:
+        """Of a script, for one."""
+        self._in_script = self._in_script and tag != "script"
+
+    def handle_data(self, data: str) -> None:
+        """The text of a script, in pieces."""
+        if self._in_script:
+            self.scripts[-1] += data
+
+
+# -- Markdown ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_markdown_of_several_results(golden: Callable[[str, str], None]) -> None:
+    """Verdicts first, then the table."""
+    golden("page.md", markdown.render(two_setups()))
+
+
+def test_markdown_takes_nothing_of_a_result_as_markup(golden: Callable[[str, str], None]) -> None:
+    """No HTML, no link, no row or mention that is not ours, and no password."""
+    text = markdown.render(hostile())
+
+    assert PASSWORD not in text
+    assert "<" not in text
+    golden("page-hostile.md", text)
+
+
+# -- HTML --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_names_nothing_outside_of_itself() -> None:
+    """No tag loads anything; addresses within plotly's code are never followed, which the browser's tests hold."""
+    tags = Tags(html.render(content(two_setups(), Compared((BAR,))), "1.0")).tags
+    addresses = [value for _, attributes in tags for name, value in attributes.items() if name in ("src", "href")]
+
+    assert [each for each in addresses if not (each or "").startswith(("#", "data:"))] == []
+    assert not {"iframe", "object", "embed", "img", "base"} & {tag for tag, _ in tags}
+
+
+def test_a_backlog_is_a_table_of_groups() -> None:
+    """Of a run that has drained one; a page of other runs has no such part."""
+    drained = run(1, backlog_drain=told_drain(measured_drain()))
+    text = html.render(content(gathered(drained)), "1.0")
+
+    assert "Backlogs and how they were drained" in text
+    assert '<tr><th scope="row">group-2</th><td>10,000</td><td>5.0 s</td>' in text
+    assert 'id="drains"' not in html.render(content(two_setups()), "1.0")
+
+
+def test_the_policy_lets_the_pages_own_scripts_run_and_no_other() -> None:
+    """By the hashes of their text."""
+    page = Tags(html.render(content(hostile()), "1.0"))
+    (policy,) = (attributes["content"] for tag, attributes in page.tags if "http-equiv" in attributes)
+    assert policy is not None
+    hashes = {base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in page.scripts[1:]}
+
+    assert policy.startswith("default-src 'none';")
+    assert set(re.findall(r"'sha256-([^']+)'", policy)) == hashes
+    assert "unsafe-inline" not in policy.partition("script-src")[2]
+    assert "unsafe-eval" not in policy
+
+
+def test_nothing_of_a_result_becomes_a_tag() -> None:
+    """Three scripts are ours: data, library, page; a hostile text adds none, and no image, link or password."""
+    text = html.render(content(hostile()), "1.0")
+    page = Tags(text)
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+
+    assert len(page.scripts) == 3
+    assert all((link or "").startswith("#") for link in links)
+    assert not [each for each in (SCRIPT, IMAGE, LINK, PASSWORD) if each in text]
+    assert json.loads(page.scripts[0])["runs"]
+
+
+def test_a_comparison_is_shown_when_it_is_given() -> None:
+    """With its words, for those who can't see the bars."""
+    without, with_bars = (html.render(content(two_setups(), Compared(bars)), "1.0") for bars in ((), (BAR,)))
+
+    assert 'id="comparison"' not in without
+    assert 'id="comparison"' in with_bars
+    assert "endToEndResponse.p99: 20 % slower" in with_bars
+
+
+def test_the_page_of_one_result_is_small_enough_to_send() -> None:
+    """Under 6 MB, most of which is plotly.js."""
+    assert len(html.render(content(two_setups()[:1]), "1.0").encode()) < 6_000_000
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two results, and two other files as they lie beside results."""
+    for number, setup in ((2, "embedded"), (1, "redis-local")):
+        (tmp_path / f"{setup}.json").write_text(run(number, setup).dumps())
+    (tmp_path / "20260301T120000Z-calibration.json").write_text('{"kind": "calibration"}')
+    (tmp_path / "notes.txt").write_text("nothing")
+    return tmp_path
+
+
+def test_files_patterns_and_folders_are_results_once_and_in_the_order_of_time(folder: Path) -> None:
+    """Whatever else lies in a folder is passed over."""
+    by_folder = [each.source for each in gather([str(folder)])]
+
+    assert by_folder == ["redis-local.json", "embedded.json"]
+    assert [each.source for each in gather([str(folder), str(folder / "*.json")])] == by_folder
+    assert [each.source for each in gather([str(folder / "emb*")])] == ["embedded.json"]
+
+
+def test_all_that_is_wrong_with_what_was_named_is_told_at_once(folder: Path) -> None:
+    """A file that is named must be a result."""
+    empty = folder / "empty"
+    empty.mkdir()
+    calibration = folder / "20260301T120000Z-calibration.json"
+
+    with pytest.raises(InputError) as caught:
+        gather([str(empty), str(folder / "no-*.json"), str(calibration), str(folder / "gone.json")])
+
+    first, second, third, fourth = caught.value.faults
+    assert first == f"{empty}: there is no result in it; give files that `ombdriver run` wrote, or their folder"
+    assert "no-*.json: there is no result" in second
+    assert "not the result of a run" in third
+    assert "gone.json can't be read" in fourth
+
+
+# -- the verb ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_verb_writes_a_page_and_says_where(folder: Path) -> None:
+    """A file that is there is not replaced."""
+    page = folder / "report.html"
+
+    done = CliRunner().invoke(report, [str(folder), "-o", str(page)], catch_exceptions=False)
+    again = CliRunner().invoke(report, [str(folder), "-o", str(page)])
+
+    assert (done.exit_code, done.output) == (0, f"{page}\n")
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert "is not replaced" in str(again.exception)
+
+
+def test_markdown_goes_to_standard_output(folder: Path) -> None:
+    """To be piped into a comment; in UTF-8 whatever the terminal speaks."""
+    done = CliRunner(charset="ascii").invoke(report, [str(folder), "--format", "markdown"], catch_exceptions=False)
+
+    assert done.stdout_bytes.decode("utf-8").startswith(
+        "### ombdriver: 2 results: 2 VALID\n\n- ✅ **VALID** redis-local"
+    )

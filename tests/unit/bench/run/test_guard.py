@@ -1,0 +1,106 @@
+"""`Guard`: a run is ended when a threshold fails by what there is so far, and not before that can be said."""
+
+import numpy as np
+import pytest
+from sample_result import SPEC
+
+from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.metrics.collector import Collector
+from ombdriver.bench.metrics.recorder import Book
+from ombdriver.bench.metrics.report import Report
+from ombdriver.bench.run.abort import Guard
+from ombdriver.bench.spec.thresholds import Threshold
+
+SECOND = 10**9
+PHASE = Phase(1, "measure", 100 * SECOND, 3600 * SECOND, SPEC["producerRate"])
+GROUPS = ("group-1", "group-2")
+
+
+def collected(seconds: int = 10, rate: int = 100, latency_ns: int = 1_000_000, failed: int = 0) -> Collector:
+    """So many seconds of a run that takes a millisecond for each message, with `failed` of them at its end."""
+    book, collector = Book(SECOND), Collector(GROUPS, SECOND)
+    book.open(PHASE)
+    for second in range(seconds):
+        at = np.full(rate, PHASE.start_ns + second * SECOND, np.int64)
+        values = np.full(rate, latency_ns, np.int64)
+        book.latencies(None, at, {"publish": values, "publishResponse": values})
+        book.tally("published", None, at, np.ones(rate, np.int64))
+        for group in GROUPS:
+            book.latencies(group, at, {"endToEnd": values * 2, "endToEndResponse": values * 2})
+            book.tally("received", group, at, np.ones(rate, np.int64))
+    if failed:
+        book.latencies(None, np.full(failed, PHASE.start_ns, np.int64), {"failed": np.ones(failed, np.int64)})
+    collector.take([Report(book.take(), 0, 0, 0, 0, {}, frozenset(), 0, {}, {})])
+    return collector
+
+
+def guard(text: str, collector: Collector) -> Guard:
+    """A guard of one threshold."""
+    return Guard([Threshold.parse(text, GROUPS)], collector)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("publish.p50 < 500us", "the threshold publish.p50 < 500us failed (1 ms)"),
+        ("endToEnd[group-2].p95 < 1ms", "the threshold endToEnd[group-2].p95 < 1ms failed (2 ms)"),
+        ("publish.avg > 2ms", "the threshold publish.avg > 2ms failed (1 ms)"),
+        ("publishRate >= 101", "the threshold publishRate >= 101 failed (100 messages/s)"),
+        ("consumeRate >= 201", "the threshold consumeRate >= 201 failed (200 messages/s)"),
+        ("consumeRate[group-1] >= 101", "the threshold consumeRate[group-1] >= 101 failed (100 messages/s)"),
+        ("publish.max < 1us", "the threshold publish.max < 1us failed (1 ms)"),
+        ("totals.published < 1000", "the threshold totals.published < 1000 failed (1000)"),
+    ],
+)
+def test_a_threshold_that_fails_is_told_with_its_figure(text: str, told: str) -> None:
+    """After 10 s of 100 messages a second."""
+    assert guard(text, collected()).failed(PHASE, 10 * SECOND) == told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "publish.p50 < 2ms",
+        "consumeRate >= 200",
+        "publish.p99.9 < 1us",  # 1,000 samples: one beyond it
+        "publish.max > 2ms",
+        "publish.min < 1us",
+        "totals.published >= 2000",
+        "totals.unsent <= 0",
+        "delivery.lost < 1",
+        "scheduleLag.p50 < 1us",  # no sample so far
+    ],
+)
+def test_what_holds_or_can_still_come_right_is_let_be(text: str) -> None:
+    """Too few samples, a count that is still to be reached, or what is known at the end only."""
+    assert guard(text, collected()).failed(PHASE, 10 * SECOND) is None
+
+
+def test_what_can_not_come_right_any_more_ends_a_run_at_once() -> None:
+    """Errors, a maximum; a percentile waits for the sixth second."""
+    early = collected(seconds=2, failed=1)
+
+    assert guard("totals.publishErrors <= 0", early).failed(PHASE, 2 * SECOND) is not None
+    assert guard("publish.max < 1us", early).failed(PHASE, 2 * SECOND) is not None
+    assert guard("publish.p50 < 1us", early).failed(PHASE, 2 * SECOND) is None
+
+
+def test_a_long_run_is_looked_at_less_often() -> None:
+    """Once a second, and later each time that the window has grown by a twentieth."""
+    made = collected(seconds=1)
+    watched = guard("totals.publishErrors <= 0", made)
+    looks = []
+    for elapsed_ns in range(0, 200 * SECOND, SECOND // 2):
+        before = watched._next_ns
+        watched.failed(PHASE, elapsed_ns)
+        if watched._next_ns != before:
+            looks.append(elapsed_ns / SECOND)
+
+    assert looks[:11] == [float(second) for second in range(11)]
+    assert 4.5 < looks[-1] - looks[-2] <= 10.5
+    assert len(looks) < 80
+
+
+def test_without_thresholds_nothing_ends_a_run() -> None:
+    """The usual case."""
+    assert Guard((), collected()).failed(PHASE, 10 * SECOND) is None

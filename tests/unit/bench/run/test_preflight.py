@@ -1,0 +1,94 @@
+"""What a server that is not ours has to offer before anything is created on it."""
+
+import pytest
+
+from ombdriver.bench.run.preflight import MARGIN, faults, memory_faults
+from ombdriver.bench.verdict.caveats import on_force
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+def facts(**changed: object) -> dict[str, object]:
+    """A server with 100 MiB used, a limit of 1 GiB and no eviction."""
+    values: dict[str, object] = {
+        "usedMemoryBytes": 100 * MIB,
+        "maxMemoryBytes": GIB,
+        "systemMemoryBytes": 16 * GIB,
+        "evictionPolicy": "noeviction",
+    }
+    return values | changed
+
+
+def test_a_server_with_room_is_taken() -> None:
+    """Also right up to its limit, the margin included."""
+    assert memory_faults(facts(), 200 * MIB) == []
+    assert memory_faults(facts(), int(924 * MIB / MARGIN)) == []
+
+
+def test_too_small_a_limit_is_a_fault() -> None:
+    """The limit, what is used, and what the run needs with its margin are told, and the way out."""
+    (fault,) = memory_faults(facts(), 800 * MIB)
+
+    assert "maxmemory is 1 GiB" in fault
+    assert "100 MiB" in fault
+    assert "960 MiB" in fault
+    assert "or raise maxmemory" in fault
+
+
+def test_without_a_limit_the_machine_is_the_limit() -> None:
+    """A server without maxmemory takes what its machine has."""
+    assert memory_faults(facts(maxMemoryBytes=0), 12 * GIB) == []
+    (fault,) = memory_faults(facts(maxMemoryBytes=0), 15 * GIB)
+
+    assert "the server's machine has 16 GiB" in fault
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_a_server_that_evicts_is_a_fault(policy: str) -> None:
+    """Messages could vanish, and the run would not know; without a limit nothing is ever evicted."""
+    (fault,) = faults(facts(evictionPolicy=policy))
+
+    assert f"maxmemory-policy {policy}" in fault
+    assert "set maxmemory-policy noeviction" in fault
+    assert faults(facts(evictionPolicy=policy, maxMemoryBytes=0)) == []
+
+
+def test_a_replica_is_a_fault() -> None:
+    """It could only fail later."""
+    (fault,) = faults(facts(role="slave"))
+
+    assert "give the URL of its primary" in fault
+    assert faults(facts(mode="standalone", role="master")) == []
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """A replica, and evicting: both."""
+    server = facts(evictionPolicy="allkeys-lru", role="slave")
+
+    assert len(faults(server)) == 2
+
+
+def test_what_a_driver_does_not_tell_is_not_judged() -> None:
+    """A third party's driver may know no memory at all."""
+    for known in ({}, {"maxMemoryBytes": "?", "usedMemoryBytes": None}):
+        assert [*faults(known), *memory_faults(known, GIB)] == []
+
+
+def test_for_a_backlog_a_smaller_one_would_do() -> None:
+    """That is a way out then; so is --force, for whatever needs the memory."""
+    (without,) = memory_faults(facts(), 800 * MIB)
+    (fault,) = memory_faults(facts(), 800 * MIB, backlog=True)
+
+    assert "consumerBacklogSizeGB" not in without
+    assert "lower the rate, the message size, consumerBacklogSizeGB or the duration" in fault
+    assert all(each.endswith("--force starts the run all the same") for each in (without, fault))
+
+
+def test_what_was_forced_is_a_caveat() -> None:
+    """With the figures, and without the ways out."""
+    (caveat,) = on_force(memory_faults(facts(), 800 * MIB))
+
+    assert caveat.kind == "forced"
+    assert caveat.message.startswith("started by --force, though the server's maxmemory is 1 GiB")
+    assert caveat.message.endswith("the run needs about 960 MiB")

@@ -1,0 +1,130 @@
+"""Whether a rate is sustained, and what the limit is: by what one probe at it showed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_result import figures
+
+from ombdriver.bench.spec.thresholds import Check
+from ombdriver.bench.verdict.facts import Facts, WorkerFacts
+from ombdriver.bench.verdict.probe import FEWEST, Growth, Limit, Observed, growth_of, is_unsure, judged
+
+SECOND = 10**9
+RATE = 10_000
+
+WELL = Observed(
+    facts=Facts(
+        window_ns=5 * SECOND,
+        schedule_lag_p99_ns=200_000,
+        publish_response_p99_ns=1_000_000,
+        workers=[WorkerFacts("worker 0 (produce)", 2 * SECOND, run_delay_ns=0)],
+        target_rate=RATE,
+        achieved={"published": 10_000.0, "group-1": 9_990.0},
+        due=50_000,
+    ),
+    growth={"group-1": Growth(1.0, 10.0)},
+    publish=figures(100_000),
+    end_to_end=figures(200_000),
+    server_cpu=0.5,
+)
+
+
+def facts(**changed: object) -> Observed:
+    """All well but for these facts."""
+    return replace(WELL, facts=replace(WELL.facts, **changed))  # type: ignore[arg-type]
+
+
+def test_a_rate_that_is_achieved_with_steady_backlogs_is_sustained() -> None:
+    """Nothing speaks against it."""
+    probe = judged(WELL, RATE)
+
+    assert (probe.held, probe.reasons, probe.limit) == (True, (), None)
+    assert probe.growth == {"group-1": pytest.approx(17.45)}
+    assert probe.seconds == 5.0
+
+
+@pytest.mark.parametrize(
+    ("observed", "limit", "reason"),
+    [
+        (facts(achieved={"published": 9_890.0, "group-1": 9_990.0}), Limit.PUBLISHING, "published: 9,890 of 10,000"),
+        (facts(achieved={"published": 10_000.0, "group-1": 9_000.0}), Limit.CONSUMERS, "group-1: 9,000 of 10,000"),
+        (facts(schedule_lag_p99_ns=9_000_000), Limit.GENERATOR, "the p99 of the schedule lag"),
+        (facts(workers=[WorkerFacts("worker 1 (consume)", int(4.9 * SECOND))]), Limit.GENERATOR, "98% of a core"),
+        (facts(errors=1000), Limit.PUBLISHING, "1,000 of 50,000 messages met an error"),
+        (
+            replace(WELL, growth={"group-1": Growth(60.0, 1.0)}),
+            Limit.CONSUMERS,
+            "the backlog of group-1 grows by up to 62",
+        ),
+        (replace(WELL, missing={"group-1": 7, "group-2": 0}), Limit.CONSUMERS, "group-1 did not get 7 messages"),
+        (replace(WELL, overrun="12,000 messages were due and not sent"), Limit.PUBLISHING, "12,000 messages were due"),
+        (
+            replace(WELL, slo=Check("endToEndResponse.p99 < 10ms", 12.5, 10.0, "ms", False)),
+            Limit.SLO,
+            "endToEndResponse.p99 < 10ms is not met: 12.5 ms",
+        ),
+    ],
+)
+def test_what_speaks_against_a_rate_is_told_with_its_limit(observed: Observed, limit: Limit, reason: str) -> None:
+    """Each by itself."""
+    probe = judged(observed, RATE)
+
+    assert not probe.held
+    assert probe.limit is limit
+    (told,) = probe.reasons
+    assert reason in told
+
+
+def test_a_server_without_a_core_left_is_the_cause_of_what_is_slow() -> None:
+    """But not of what this machine did not send."""
+    slow = replace(facts(achieved={"published": 9_000.0, "group-1": 9_000.0}), server_cpu=0.95)
+    late = replace(facts(schedule_lag_p99_ns=9_000_000), server_cpu=0.95)
+
+    assert judged(slow, RATE).limit is Limit.SERVER_CPU
+    assert judged(late, RATE).limit is Limit.GENERATOR
+
+
+def test_a_backlog_that_may_grow_asks_for_a_longer_look() -> None:
+    """It can't be said that it grows, nor that it does not; with another fault there is nothing to wait for."""
+    doubtful = replace(WELL, growth={"group-1": Growth(40.0, 20.0)})
+
+    assert is_unsure(doubtful, RATE)
+    assert not judged(doubtful, RATE).held
+    assert not is_unsure(WELL, RATE)
+    assert not is_unsure(replace(WELL, growth={"group-1": Growth(90.0, 20.0)}), RATE)
+    assert not is_unsure(replace(doubtful, overrun="too far behind"), RATE)
+
+
+@given(st.floats(-1000, 1000), st.integers(0, 10_000), st.integers(FEWEST, 100))
+def test_the_growth_of_a_straight_line_is_its_slope(slope: float, start: int, looks: int) -> None:
+    """With no error."""
+    times = np.arange(looks) / 10
+    found = growth_of(times.tolist(), (start + slope * times).tolist())
+
+    assert found is not None
+    assert found.slope == pytest.approx(slope, abs=1e-6)
+    assert found.error == pytest.approx(0.0, abs=1e-6)
+
+
+def test_growth_is_below_its_upper_end_in_95_of_100_noisy_series() -> None:
+    """Also where neighbours resemble each other."""
+    below = 0
+    for seed in range(400):
+        noise = np.random.default_rng(seed)
+        backlog, held = 0.0, []
+        for _ in range(50):
+            backlog = 0.6 * backlog + noise.normal(0, 30)
+            held.append(round(200 + backlog))
+        found = growth_of([at / 10 for at in range(50)], held)
+        assert found is not None
+        below += found.upper > 0
+
+    assert below >= 0.92 * 400
+
+
+def test_too_few_looks_tell_no_growth() -> None:
+    """A line through a handful of points says little."""
+    assert growth_of([0.1 * at for at in range(FEWEST - 1)], [0] * (FEWEST - 1)) is None

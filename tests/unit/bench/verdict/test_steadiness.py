@@ -1,0 +1,94 @@
+"""The trend test: what has none is called steady, though its neighbours resemble each other; a drift is found."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ombdriver.bench.verdict.rules import FEWEST_INTERVALS, TREND_EFFECT, TREND_LEVEL
+from ombdriver.bench.verdict.trend import MOST, Trend, trend
+
+SIMULATED = 200
+
+
+def unsteady(found: Trend | None) -> bool:
+    """As the verdict judges a single series."""
+    return found is not None and abs(found.change) > TREND_EFFECT and found.p_value < TREND_LEVEL
+
+
+def wave(random: np.random.Generator, length: int, phi: float, deviation: float) -> list[float]:
+    """A series around 1 in which each value is `phi` times the one before it and noise."""
+    noise = random.normal(size=length + 100)
+    for at in range(1, len(noise)):
+        noise[at] += phi * noise[at - 1]
+    values: list[float] = (1 + deviation * np.sqrt(1 - phi**2) * noise[100:]).tolist()
+    return values
+
+
+@pytest.mark.parametrize("length", [30, 60])
+@pytest.mark.parametrize("phi", [0.0, 0.5, 0.7])
+def test_what_has_no_trend_is_steady(phi: float, length: int) -> None:
+    """In 95 % of the cases at least, though the noise alone is 20 %."""
+    random = np.random.default_rng(20)
+    wrong = sum(unsteady(trend(wave(random, length, phi, 0.2))) for _ in range(SIMULATED))
+
+    assert wrong / SIMULATED <= 0.05
+
+
+@pytest.mark.parametrize(("length", "phi", "deviation", "least"), [(30, 0.0, 0.05, 0.99), (60, 0.7, 0.05, 0.75)])
+def test_a_drift_of_30_per_cent_is_found(length: int, phi: float, deviation: float, least: float) -> None:
+    """And its size is about right."""
+    random = np.random.default_rng(30)
+    drift = 0.3 * np.arange(length) / (length - 1)
+    found = [trend((np.array(wave(random, length, phi, deviation)) + drift).tolist()) for _ in range(SIMULATED)]
+
+    assert sum(unsteady(each) for each in found) / SIMULATED >= least
+    assert np.median([each.change for each in found if each]) == pytest.approx(0.3 / 1.15, abs=0.03)
+
+
+def test_too_few_intervals_are_not_judged() -> None:
+    """Intervals without a sample do not count."""
+    values = [float(number) for number in range(FEWEST_INTERVALS - 1)]
+
+    assert trend(values) is None
+    assert trend([*values, None]) is None
+    assert trend([*values, 29.0]) is not None
+
+
+def test_a_long_series_is_averaged() -> None:
+    """And its trend is the same."""
+    found = trend([100.0 + number / 1000 for number in range(10 * MOST)])
+
+    assert found is not None
+    assert found.change == pytest.approx(0.0239, rel=0.02)
+    assert found.p_value < 1e-6
+
+
+def test_a_few_messages_of_backlog_are_no_trend() -> None:
+    """From 1 to 3, where an interval brings 6,000."""
+    backlog = [1.0] * 15 + [3.0] * 15
+
+    small = trend(backlog, size=6000)
+
+    assert small is not None
+    assert abs(small.change) < 0.001
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0])
+def test_a_constant_has_no_trend(value: float) -> None:
+    """Nor has a series of zeros."""
+    assert trend([value] * 40) == Trend(0.0, 1.0)
+
+
+@given(st.lists(st.floats(0, 1e9), min_size=FEWEST_INTERVALS, max_size=50), st.floats(1e-3, 1e3))
+def test_the_unit_does_not_matter_and_the_reverse_falls(values: list[float], scale: float) -> None:
+    """Scaled by anything it is the same trend; read backwards it is the opposite one."""
+    found, back = trend(values), trend(values[::-1])
+    scaled = trend([value * 1024 for value in values])
+
+    assert found is not None
+    assert back is not None
+    assert scaled is not None
+    assert back.change == pytest.approx(-found.change, rel=1e-6, abs=1e-9)
+    assert scaled.change == pytest.approx(found.change, rel=1e-6, abs=1e-9)
+    assert 0 <= found.p_value <= 1

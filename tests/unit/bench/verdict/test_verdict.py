@@ -1,0 +1,240 @@
+"""The rules of the verdict: each from facts made by hand, and held against the table of docs/verdict.md."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ombdriver.bench.verdict.facts import DrainFacts, Facts, TrendFacts, WorkerFacts
+from ombdriver.bench.verdict.model import (
+    INTERRUPTED,
+    RUN_FAILED,
+    STATUSES,
+    THRESHOLD_FAILED,
+    VALID,
+    WORKER_DIED,
+    Ending,
+    Verdict,
+)
+from ombdriver.bench.verdict.rules import RULES, judge
+
+MS = 1_000_000
+SECOND = 1_000_000_000
+ENDINGS = (INTERRUPTED, WORKER_DIED, RUN_FAILED, THRESHOLD_FAILED)
+SERIES = ("publishRate", "publishResponseLatency50pct", "endToEndResponseLatency99pct", "backlog")
+
+
+def worker(**changed: Any) -> WorkerFacts:
+    """One that has time to spare."""
+    values: dict[str, Any] = {
+        "name": "worker 0 (produce)",
+        "cpu_ns": 3 * SECOND,
+        "run_delay_ns": SECOND,
+        "throttled_ns": 0,
+        "longest_collection_ns": MS,
+        "stalls_ns": 0,
+        "longest_stall_ns": 0,
+    }
+    return WorkerFacts(**(values | changed))
+
+
+def facts(**changed: Any) -> Facts:
+    """Those of a sound run of 40 s at 2,000 messages a second with one group."""
+    values: dict[str, Any] = {
+        "window_ns": 40 * SECOND,
+        "lost": {"group-1": 0},
+        "trimmed": {"group-1": 0},
+        "schedule_lag_p99_ns": MS // 20,
+        "publish_response_p99_ns": MS,
+        "workers": [worker()],
+        "target_rate": 2000.0,
+        "achieved": {"published": 2000.0, "group-1": 1999.0},
+        "due": 80_000,
+        "errors": 0,
+        "trends": [TrendFacts(name, 0.05, 0.3) for name in SERIES],
+        "intervals": 40,
+    }
+    return Facts(**(values | changed))
+
+
+def told(**changed: Any) -> list[tuple[str, str]]:
+    """(rule, status) of each reason."""
+    return [(reason.rule, reason.status) for reason in judge(facts(**changed)).reasons]
+
+
+def test_a_sound_run_is_valid_without_a_reason() -> None:
+    """And every rule could be applied."""
+    assert judge(facts()) == Verdict(VALID)
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({"ending": Ending(INTERRUPTED, "interrupted by SIGINT after 3.0 s of the measurement")}, "interrupted"),
+        ({"ending": Ending(WORKER_DIED, "worker 0 died")}, "workerDied"),
+        ({"ending": Ending(RUN_FAILED, "the server died")}, "runFailed"),
+        ({"ending": Ending(THRESHOLD_FAILED, "the threshold failed")}, "thresholdFailed"),
+        ({"lost": {"group-1": 0, "group-2": 1}}, "lost"),
+        ({"trimmed": {"group-1": 1}}, "trimmed"),
+        ({"schedule_lag_p99_ns": 2 * MS + 1}, "scheduleLag"),
+        ({"schedule_lag_p99_ns": 6 * MS, "publish_response_p99_ns": 11 * MS}, "scheduleLag"),
+        ({"workers": [worker(cpu_ns=3 * SECOND, run_delay_ns=3 * SECOND + 1)]}, "runDelay"),
+        ({"workers": [worker(throttled_ns=SECOND // 2)]}, "throttled"),
+        ({"workers": [worker(), worker(cpu_ns=37 * SECOND)]}, "coreBusy"),
+        ({"workers": [worker(longest_collection_ns=3 * MS, collections_ns=401 * MS)]}, "collections"),
+        ({"workers": [worker(stalls_ns=401 * MS, longest_stall_ns=3 * MS)]}, "stalls"),
+        ({"achieved": {"published": 1979.0, "group-1": 1999.0}}, "achieved"),
+        ({"achieved": {"published": 2000.0, "group-1": 1979.0}}, "achieved"),
+        ({"errors": 81}, "errors"),
+        ({"trends": [TrendFacts("publishRate", -0.11, 1e-4)]}, "rateTrend"),
+        ({"trends": [TrendFacts("endToEndResponseLatency99pct", 0.11, 1e-4)]}, "latencyTrend"),
+        ({"trends": [TrendFacts("backlog", 0.11, 1e-4)]}, "backlogTrend"),
+        ({"drains": [DrainFacts("group-1", False, 9000, 8000, 20 * SECOND)]}, "backlogDrained"),
+    ],
+)
+def test_each_rule_tells_its_own(changed: dict[str, Any], rule: str) -> None:
+    """With a message that names the figure and ends with what to do."""
+    (reason,) = judge(facts(**changed)).reasons
+
+    assert reason.rule == rule
+    assert reason.status == next(each.status for each in RULES if each.name == rule)
+    assert re.search(r"; \w", reason.message)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"schedule_lag_p99_ns": 2 * MS},
+        {"schedule_lag_p99_ns": 5 * MS, "publish_response_p99_ns": 11 * MS},
+        {
+            "workers": [worker(cpu_ns=SECOND, run_delay_ns=3 * SECOND // 2)]
+        },  # it hardly runs, and waits for less than 5 %
+        {"workers": [worker(cpu_ns=14 * SECOND, run_delay_ns=10 * SECOND)]},  # 24 % of the window, by short waits
+        {"workers": [worker(longest_collection_ns=100 * MS, collections_ns=300 * MS)]},
+        {"workers": [worker(stalls_ns=300 * MS, longest_stall_ns=100 * MS)]},
+        {"workers": [worker(cpu_ns=36 * SECOND)]},
+        {"workers": [worker(throttled_ns=400 * MS)]},
+        {"achieved": {"published": 1980.0}},
+        {"errors": 80},
+        {"trends": [TrendFacts("publishRate", 0.1, 1e-9)]},
+        {"trends": [TrendFacts("publishRate", 0.5, 0.02)]},
+    ],
+)
+def test_what_is_at_the_threshold_is_valid(changed: dict[str, Any]) -> None:
+    """Above it begins what a rule tells."""
+    assert judge(facts(**changed)).status == VALID
+
+
+def test_a_stall_of_the_server_is_not_the_generators() -> None:
+    """A second's pause: the response's p99 is large, and what was blocked was not looked at late."""
+    assert told(publish_response_p99_ns=SECOND, schedule_lag_p99_ns=10 * MS) == []
+
+
+def test_lost_and_trimmed_are_told_apart() -> None:
+    """Each with its count and its group."""
+    reasons = judge(facts(lost={"group-1": 3}, trimmed={"group-1": 1200})).reasons
+
+    assert [reason.rule for reason in reasons] == ["lost", "trimmed"]
+    assert reasons[0].message.startswith("group-1: 3 acknowledged messages are lost")
+    assert reasons[1].message.startswith("group-1: 1,200 acknowledged messages were trimmed")
+
+
+def test_all_reasons_are_told_and_the_gravest_decides() -> None:
+    """In the order of their gravity."""
+    verdict = judge(
+        facts(
+            errors=80_000,
+            lost={"group-1": 1},
+            schedule_lag_p99_ns=9 * MS,
+            trends=[TrendFacts("publishRate", -1.0, 0.0)],
+            ending=Ending(INTERRUPTED, "interrupted"),
+        )
+    )
+
+    assert verdict.status == "PARTIAL"
+    assert [reason.status for reason in verdict.reasons] == list(STATUSES[:-1])
+
+
+def test_what_was_not_measured_is_not_judged() -> None:
+    """Each rule that can't be applied says why; the others are."""
+    silent = worker(cpu_ns=0, run_delay_ns=None, stalls_ns=None)
+    verdict = judge(Facts(window_ns=SECOND, intervals=1, workers=[silent]))
+
+    unjudged = {each.rule: each.message for each in verdict.not_judged}
+    assert verdict.status == VALID
+    assert unjudged.keys() == {
+        *("lost", "trimmed", "scheduleLag", "runDelay", "stalls", "achieved", "errors"),
+        *("rateTrend", "latencyTrend", "backlogTrend"),
+    }
+    assert "30 intervals" in unjudged["rateTrend"]
+    assert all(unjudged.values())
+
+
+@given(
+    st.builds(
+        Facts,
+        window_ns=st.integers(1, 10**13),
+        ending=st.none() | st.builds(Ending, st.sampled_from(ENDINGS), st.text()),
+        lost=st.none() | st.dictionaries(st.text(), st.integers(0, 10**9), max_size=2),
+        trimmed=st.none() | st.dictionaries(st.text(), st.integers(0, 10**9), max_size=2),
+        schedule_lag_p99_ns=st.none() | st.integers(0, 10**13),
+        publish_response_p99_ns=st.none() | st.integers(0, 10**13),
+        workers=st.lists(
+            st.builds(
+                WorkerFacts,
+                name=st.text(),
+                cpu_ns=st.integers(0, 10**13),
+                run_delay_ns=st.none() | st.integers(0, 10**13),
+                throttled_ns=st.none() | st.integers(0, 10**13),
+                longest_collection_ns=st.integers(0, 10**13),
+                collections_ns=st.integers(0, 10**13),
+                stalls_ns=st.none() | st.integers(0, 10**13),
+                longest_stall_ns=st.none() | st.integers(0, 10**13),
+            ),
+            max_size=2,
+        ),
+        target_rate=st.floats(0, 1e7),
+        achieved=st.dictionaries(st.text(), st.floats(0, 1e8), max_size=2),
+        due=st.integers(0, 10**9),
+        errors=st.integers(0, 10**9),
+        trends=st.lists(st.builds(TrendFacts, st.sampled_from(SERIES), st.floats(-9, 9), st.floats(0, 1)), max_size=3),
+        intervals=st.integers(0, 2048),
+    )
+)
+def test_the_status_is_that_of_the_gravest_reason(any_facts: Facts) -> None:
+    """Whatever the facts; and a rule either judges or says why not."""
+    verdict = judge(any_facts)
+
+    order = [STATUSES.index(reason.status) for reason in verdict.reasons]
+    assert order == sorted(order)
+    assert verdict.status == (verdict.reasons[0].status if verdict.reasons else VALID)
+    assert not {reason.rule for reason in verdict.reasons} & {each.rule for each in verdict.not_judged}
+
+
+def test_the_documents_table_is_the_codes() -> None:
+    """Name, status and threshold of each rule, in this order."""
+    text = (Path(__file__).parents[4] / "docs" / "verdict.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| ([A-Z]+) \| (.+) \|$", text, re.MULTILINE)
+
+    assert rows == [(rule.name, rule.status, rule.threshold) for rule in RULES]
+    assert [row.split("`")[1] for row in text.splitlines() if re.match(r"\| `[A-Z]+` \|", row)] == list(STATUSES)
+
+
+@pytest.mark.parametrize(("seconds", "blamed"), [(2, False), (40, True)])
+def test_a_run_cut_short_soon_does_not_blame_the_system_for_what_it_had_no_time_for(seconds: int, blamed: bool) -> None:
+    """A server that stands still for a moment has not been too slow yet."""
+    verdict = judge(
+        facts(
+            window_ns=seconds * SECOND,
+            workers=[worker(cpu_ns=SECOND, run_delay_ns=0)],
+            ending=Ending(INTERRUPTED, "interrupted"),
+            achieved={"published": 1000.0},
+        )
+    )
+
+    assert verdict.status == "PARTIAL"
+    assert ("achieved" in [each.rule for each in verdict.reasons]) is blamed
+    assert ("achieved" in [each.rule for each in verdict.not_judged]) is not blamed

@@ -1,0 +1,109 @@
+"""`Publisher`: whatever happens in whatever order, nothing is lost, doubled or invented."""
+
+import asyncio
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted_publisher import MS, SECOND, START, Bench, events, total
+
+from ombdriver.bench.load.schedule import Schedule
+from ombdriver.bench.metrics.recorder import Figures
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(1, 7).flatmap(lambda count: st.tuples(st.just(count), st.permutations(range(count)))),
+    st.integers(1, 3),
+    st.integers(1, 2_000_000),
+)
+def test_publishers_together_send_exactly_the_one_schedule(
+    producers: tuple[int, list[int]], workers: int, rate: int
+) -> None:
+    """However the producers are dealt out to workers: no message is missing, doubled, or anybody else's."""
+    count, order = producers
+    duration_ns = 300 * SECOND // rate
+
+    async def run() -> list[tuple[int, int]]:
+        sent = []
+        for worker in range(workers):
+            mine = sorted(order[worker::workers])
+            if not mine:
+                continue
+            bench = Bench(mine, total=count)
+            bench.begin(rate, duration_ns)
+            for part in range(1, 4):
+                bench.tick(START + part * duration_ns // 3)
+            for index, handle in zip(mine, bench.handles, strict=True):
+                assert set(handle.stamps["producer"].tolist()) <= {index}
+                sent += [(int(each["intended_ns"]), int(each["producer"])) for each in handle.stamps]
+        return sent
+
+    schedule = Schedule(START, rate, duration_ns)
+    expected = [(schedule.intended(at), at % count) for at in range(schedule.total)]
+    assert sorted(asyncio.run(run())) == sorted(expected)
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("time"), st.integers(0, 40 * MS)),
+        st.tuples(st.just("reply"), st.integers(1, 60)),
+        st.tuples(st.just("fail"), st.integers(1, 60)),
+        st.tuples(st.just("room"), st.integers(0, 80)),
+        st.tuples(st.just("fold"), st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(steps, st.sampled_from([1, 3]), st.integers(1, 3), st.booleans())
+def test_every_message_is_booked_exactly_once(
+    script: list[tuple[str, int]], partitions: int, producers: int, halted: bool
+) -> None:
+    """Whatever the order of time, room and replies: due = acknowledged + failed + unsent, each in its own interval."""
+
+    async def run() -> None:
+        bench = Bench(range(producers), producers, partitions, limit=30)
+        schedule = bench.begin(rate=1000, duration_ns=500 * MS)
+        bench.clock.now_ns = START
+        figures = Figures()
+        for step, value in script:
+            if step == "time":
+                bench.clock.now_ns += value
+                if bench.ticker.at_ns is not None and bench.ticker.at_ns <= bench.clock.now_ns:
+                    bench.ticker.fire()
+            elif step == "fold":
+                figures += bench.figures()
+            for handle in bench.handles:
+                if step in ("reply", "fail"):
+                    handle.reply(min(value, handle.in_flight), OSError("lost") if step == "fail" else None)
+                elif step == "room":
+                    handle.limit = value
+                if handle.room() > 0:
+                    handle.wake()
+                assert handle.in_flight <= max(handle.most_in_flight, handle.limit)
+        if not halted:  # then the drain: room for all, until everything is sent
+            bench.clock.now_ns = max(bench.clock.now_ns, START + 600 * MS)
+            for handle in bench.handles:
+                handle.limit = 10**9
+            bench.ticker.fire()
+            for handle in bench.handles:
+                handle.wake()
+        bench.publisher.halt()
+        for handle in bench.handles:
+            handle.reply(handle.in_flight)
+        figures += bench.figures()
+
+        due, sent = schedule.due(bench.clock.now_ns), sum(len(handle.sent) for handle in bench.handles)
+        acknowledged, failed, unsent = (total(figures, name) for name in ("publish", "failed", "unsent"))
+        assert acknowledged + failed == sent == bench.publisher.sent
+        assert acknowledged + failed + unsent == due
+        assert halted or not unsent
+        assert events(figures, "published") == acknowledged
+        assert events(figures, "failed") == failed == bench.publisher.acknowledgements.failed
+        assert total(figures, "publishDelay") == total(figures, "publishResponse") == acknowledged
+        for name in ("publish", "publishDelay", "publishResponse", "scheduleLag", "blocked", "unsent"):
+            negative = sum(h.negative for key, h in figures.histograms.items() if key[1] == name)
+            assert negative == 0, name
+
+    asyncio.run(run())

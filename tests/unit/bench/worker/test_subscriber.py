@@ -1,0 +1,318 @@
+"""`Subscriber` with a consumer that hands over what the test gives it."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from ombdriver.bench.drivers.api import Batch, OnAcknowledged
+from ombdriver.bench.load.message import STAMP, with_checksum
+from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.metrics.histogram import Histogram
+from ombdriver.bench.metrics.recorder import Book, Figures
+from ombdriver.bench.worker import consumer as subscriber
+from ombdriver.bench.worker.consumer import FOLD, Expected, Subscriber
+from ombdriver.bench.worker.publisher import PROBE_SEQUENCE
+from ombdriver.errors import DriverError
+
+RUN = 7
+EXPECTED = Expected(RUN, producers=8, partitions=8)
+SECOND = 10**9
+START = 10 * SECOND
+
+
+class ScriptedConsumer:
+    """Hands over batches, empty reads (None) and errors in turn; after the last of them the subscriber leaves."""
+
+    def __init__(self, reader: Subscriber, script: Sequence[Batch | Exception | None]) -> None:
+        self._reader, self._script = reader, list(script)
+        self.acknowledged: list[Batch] = []
+
+    async def receive(self) -> Batch | None:
+        """The next thing of the script."""
+        given = self._script.pop(0)
+        if not self._script:
+            self._reader.leave()
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
+        """Notes what was acknowledged; that is confirmed 3 ns after the batch arrived."""
+        self.acknowledged.append(batch)
+        done(batch.arrival_ns + 3)
+
+    async def aclose(self) -> None:
+        """Nothing to end."""
+
+
+def message(intended: int, sent: int, run: int = RUN, producer: int = 0, sequence: int = 0) -> bytes:
+    """A message with its stamp; times from the start of the phase."""
+    return STAMP.pack(START + intended, START + sent, run, producer, 0, 0, sequence) + b"body"
+
+
+def probe(producer: int, partition: int) -> bytes:
+    """A probe of this run."""
+    return STAMP.pack(0, 5, RUN, producer, partition, 0, PROBE_SEQUENCE)
+
+
+def batch(arrived: int, *payloads: bytes) -> Batch:
+    """A batch that arrived so long after the start of the phase."""
+    return Batch(list(payloads), START + arrived, object())
+
+
+async def consumed(
+    *script: Batch | Exception | None, expected: Expected = EXPECTED
+) -> tuple[Subscriber, ScriptedConsumer, Figures]:
+    """What a subscriber makes of the script."""
+    book = Book(SECOND)
+    book.open(Phase(0, "measure", START, 10 * SECOND, 1000))
+    reader = Subscriber(expected, "group-1", book)
+    consumer = ScriptedConsumer(reader, script)
+    await reader.consume(consumer)
+    reader.fold()
+    return reader, consumer, book.take()
+
+
+async def test_latencies_are_from_both_send_times_to_the_arrival_of_the_batch() -> None:
+    """End-to-end from the actual send, response from the intended one; counts go by arrival."""
+    reader, _, figures = await consumed(batch(1_000, message(0, 100), message(200, 300)), batch(SECOND, message(5, 9)))
+
+    service, response = (figures.histograms[0, name, "group-1", 0] for name in ("endToEnd", "endToEndResponse"))
+    assert service.sum_ns == 900 + 700 + SECOND - 9
+    assert response.sum_ns == 1_000 + 800 + SECOND - 5
+    assert figures.counts == {(0, "received", "group-1", 0): 2, (0, "received", "group-1", 1): 1}
+    assert (reader.received, reader.strangers) == (3, 0)
+    assert repr(reader) == "<Subscriber group-1: 3 received>"
+
+
+async def test_messages_of_others_are_counted_by_the_time_at_which_they_came() -> None:
+    """On topics of others they are no strangers; without a stamp there is nothing else to know of them."""
+    expected = Expected(RUN, producers=8, partitions=8, others=True)
+    script = batch(1_000, message(0, 100), b"short", message(0, 0, run=RUN + 1)), batch(SECOND, b"x" * 100)
+
+    reader, consumer, figures = await consumed(*script, expected=expected)
+
+    assert figures.counts == {
+        (0, "received", "group-1", 0): 1,
+        (0, "others", "group-1", 0): 2,
+        (0, "others", "group-1", 1): 1,
+    }
+    assert (reader.received, reader.strangers) == (1, 0)
+    assert figures.histograms[0, "endToEnd", "group-1", 0].count == 1
+    assert len(consumer.acknowledged) == 2
+
+
+async def test_where_the_run_sends_nothing_what_others_sent_is_what_is_received() -> None:
+    """So the rate of a run that only reads is that of everything that came."""
+    expected = Expected(RUN, producers=0, partitions=1, others=True)
+
+    reader, _, figures = await consumed(batch(1_000, b"a" * 100, b"b"), expected=expected)
+
+    assert figures.counts == {(0, "others", "group-1", 0): 2, (0, "received", "group-1", 0): 2}
+    assert (reader.received, len(figures.histograms)) == (0, 1)  # that of acknowledgements
+
+
+async def test_latencies_far_below_a_millisecond_are_kept() -> None:
+    """None is dropped or rounded to milliseconds, not even one of 0 or of a few nanoseconds."""
+    _, _, figures = await consumed(batch(100, message(0, 100), message(50, 97)))
+
+    assert figures.histograms[0, "endToEnd", "group-1", 0].index.tolist() == [0, 3]
+
+
+async def test_every_batch_is_acknowledged_once_and_an_empty_read_is_none() -> None:
+    """What was handed over is acknowledged whole, strangers too: they are read, after all."""
+    batches = [batch(1, message(0, 0)), batch(2, b"tiny"), batch(3, message(0, 0, run=RUN + 1))]
+
+    _, consumer, _ = await consumed(None, *batches, None)
+
+    assert consumer.acknowledged == batches
+
+
+async def test_messages_of_others_are_counted_and_not_measured() -> None:
+    """Too short for a stamp, or of another run: a stranger, and no sample."""
+    reader, _, figures = await consumed(
+        batch(50, b"", b"tiny", message(0, 10)), batch(60, message(0, 10, run=RUN + 1), message(0, 20)), batch(70, b"x")
+    )
+
+    assert reader.strangers == 4
+    assert figures.histograms[0, "endToEnd", "group-1", 0].count == 2
+    assert figures.counts == {(0, "received", "group-1", 0): 2}
+    assert reader.received == 2
+
+
+async def test_probes_are_told_and_not_measured() -> None:
+    """A probe says from which producer and partition it came, and is in no figure of the phase."""
+    reader, _, figures = await consumed(batch(5, probe(1, 0), probe(1, 3)), batch(9, message(0, 1), probe(2, 0)))
+
+    assert reader.take_probes() == {(1, 0), (1, 3), (2, 0)}
+    assert reader.take_probes() == set(), "each is told once"
+    assert figures.histograms[0, "endToEnd", "group-1", 0].count == 1
+    assert reader.received == 4
+
+
+async def test_thousands_are_folded_without_being_asked() -> None:
+    """Stamps kept in memory stay few, however many messages come between two polls."""
+    book = Book(SECOND)
+    book.open(Phase(0, "measure", START, SECOND, 1000))
+    reader = Subscriber(EXPECTED, "group-1", book)
+    many = batch(5, *[message(0, 1)] * FOLD)
+
+    await reader.consume(ScriptedConsumer(reader, [many]))
+
+    assert book.take().histograms[0, "endToEnd", "group-1", 0].count == FOLD
+
+
+async def test_a_merged_histogram_of_all_batches_is_that_of_all_messages() -> None:
+    """Nothing depends on how messages were cut into batches."""
+    times = np.random.default_rng(5).integers(0, 10**8, 3_000)
+    messages = [message(0, int(sent)) for sent in times]
+    cuts = [0, 1, 7, 500, 2_999, 3_000]
+    parts = [batch(2 * 10**8, *messages[a:b]) for a, b in itertools.pairwise(cuts)]
+
+    _, _, figures = await consumed(*parts)
+
+    expected = Histogram.of(2 * 10**8 - times)
+    found = figures.histograms[0, "endToEnd", "group-1", 0]
+    assert (found.index.tolist(), found.counts.tolist()) == (expected.index.tolist(), expected.counts.tolist())
+
+
+async def test_a_consumer_that_can_no_longer_read_is_told() -> None:
+    """Its error reaches the worker; leaving in order or being cancelled is no failure."""
+    book = Book(SECOND)
+    told: list[BaseException] = []
+    failing, leaving, cancelled = (Subscriber(EXPECTED, "g", book) for _ in range(3))
+    error = DriverError("gone")
+    tasks = [
+        subscriber.start(failing, ScriptedConsumer(failing, [error, None]), told.append),
+        subscriber.start(leaving, ScriptedConsumer(leaving, [None]), told.append),
+        subscriber.start(cancelled, ScriptedConsumer(cancelled, [None]), told.append),
+    ]
+    tasks[2].cancel()
+
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)
+
+    assert told == [error]
+    with pytest.raises(DriverError):
+        tasks[0].result()
+
+
+async def test_the_ledger_is_told_which_sequences_came() -> None:
+    """Runs by lane; entries that are not new are kept apart, and strangers leave no trace."""
+    first = batch(5, *(message(0, 1, producer=2, sequence=n) for n in range(10)), b"tiny", probe(1, 0))
+    second = batch(9, b"tiny", *(message(0, 1, producer=2, sequence=n) for n in (8, 9, 10)))
+    second.again = (1, 2)
+
+    reader, _, _ = await consumed(first, second)
+
+    arrived = reader.ledger.take()
+    lane = 2 * EXPECTED.partitions
+    assert arrived.runs.tolist() == [[lane, 0, 11]]
+    assert arrived.again.tolist() == [[lane, 8, 2]]
+    assert (arrived.late, arrived.corrupt) == (2, 0)
+
+
+async def test_a_stamp_that_can_t_be_ours_is_a_stranger() -> None:
+    """A producer, partition or sequence beyond what the run has is not taken for a message of it."""
+    alien = STAMP.pack(START, START, RUN, 0, EXPECTED.partitions, 0, 0)
+
+    reader, _, figures = await consumed(
+        batch(5, message(0, 1, producer=EXPECTED.producers), alien, message(0, 1, sequence=2**60), message(0, 1))
+    )
+
+    assert (reader.strangers, reader.received) == (3, 1)
+    assert figures.histograms[0, "endToEnd", "group-1", 0].count == 1
+
+
+async def test_messages_with_a_wrong_checksum_are_corrupt() -> None:
+    """They have arrived all the same; a message of another run is none of ours."""
+    book = Book(SECOND)
+    reader = Subscriber(Expected(RUN, 8, 8, checksums=True), "group-1", book)
+    good = with_checksum(message(0, 1))
+    broken = good[:-1] + b"?"
+    consumer = ScriptedConsumer(reader, [batch(5, good, broken, message(0, 1, run=RUN + 1), b"tiny")])
+
+    await reader.consume(consumer)
+
+    assert reader.ledger.take().corrupt == 1
+    assert reader.received == 3
+
+
+async def test_empty_reads_are_counted_until_something_comes() -> None:
+    """So that a drain knows that nothing more is to be expected."""
+    waiting, _, _ = await consumed(None, batch(1, message(0, 0)), None, None, None)
+    busy, _, _ = await consumed(None, None, batch(1, message(0, 0)))
+
+    assert (waiting.empty_reads, busy.empty_reads) == (3, 0)
+
+
+async def test_the_time_to_the_confirmed_acknowledgement_counts_for_each_message() -> None:
+    """By the time of arrival, over all groups together."""
+    _, _, figures = await consumed(batch(5, message(0, 1), message(0, 2)), batch(9, message(0, 1)))
+
+    histogram = figures.histograms[0, "consumerAck", None, 0]
+    assert (histogram.count, histogram.min_ns, histogram.max_ns) == (3, 3, 3)
+
+
+async def test_the_same_entry_once_more_is_no_delivery() -> None:
+    """It is in no latency, rate or count of messages, or it would stand for one that was lost; the ledger knows it."""
+    second = batch(9, *(message(0, 1, sequence=n) for n in (0, 1, 2)))
+    second.again = (0, 1)
+
+    reader, consumer, figures = await consumed(batch(5, message(0, 1), message(0, 1, sequence=1)), second)
+
+    assert reader.received == 3
+    assert figures.histograms[0, "endToEnd", "group-1", 0].count == 3
+    assert figures.histograms[0, "endToEndResponse", "group-1", 0].count == 3
+    assert figures.counts == {(0, "received", "group-1", 0): 3}
+    assert reader.ledger.take().again[:, 2].sum() == 2
+    assert len(consumer.acknowledged) == 2
+
+
+# -- a pause -----------------------------------------------------------------------------------------------------------
+
+
+class PausedConsumer(ScriptedConsumer):
+    """Pauses the subscriber when it is first asked, and counts how often it is asked."""
+
+    reads = 0
+
+    async def receive(self) -> Batch | None:
+        """The next thing of the script."""
+        self.reads += 1
+        if self.reads == 1:
+            self._reader.pause()
+        return await super().receive()
+
+
+async def test_a_pause_begins_when_nothing_is_left_to_read() -> None:
+    """What was read by then, be it after the order, is booked and acknowledged; after the resume it goes on."""
+    book = Book(SECOND)
+    book.open(Phase(0, "measure", START, 10 * SECOND, 1000))
+    reader = Subscriber(EXPECTED, "group-1", book)
+    some = [batch(at, message(at, at, sequence=at)) for at in range(3)]
+    consumer = PausedConsumer(reader, [some[0], some[1], None, some[2]])
+    consuming = asyncio.create_task(reader.consume(consumer))
+    while not reader.paused:  # noqa: ASYNC110 - a few turns of the loop
+        await asyncio.sleep(0)
+
+    assert (consumer.reads, reader.received, consumer.acknowledged) == (3, 2, some[:2])
+    reader.resume()
+    await consuming
+    assert (reader.received, consumer.acknowledged, reader.paused) == (3, some, False)
+
+
+async def test_a_paused_subscriber_leaves_at_once() -> None:
+    """Nothing has to come for that."""
+    reader = Subscriber(EXPECTED, "group-1", Book(SECOND))
+    consumer = PausedConsumer(reader, [None, batch(0, message(0, 0))])
+    consuming = asyncio.create_task(reader.consume(consumer))
+    while not reader.paused:  # noqa: ASYNC110 - a few turns of the loop
+        await asyncio.sleep(0)
+
+    reader.leave()
+    await consuming
+    assert consumer.reads == 1

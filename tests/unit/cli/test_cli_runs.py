@@ -1,0 +1,50 @@
+"""What a run that ended becomes: an exit code, its outcome in a word, and what is told as an error."""
+
+from typing import Any
+
+import pytest
+from sample_result import result
+
+from ombdriver.bench.spec.thresholds import Check
+from ombdriver.bench.verdict.model import Reason, Verdict
+from ombdriver.cli.run import _ended
+from ombdriver.errors import InputError, OmbdriverError, WorkerError
+
+VALID: dict[str, Any] = {"verdict": Verdict("VALID")}
+MISSED: dict[str, Any] = VALID | {"thresholds": [Check("publish.p99 < 5ms", 6.0, 5.0, "ms", False)]}
+PARTIAL: dict[str, Any] = {
+    "verdict": Verdict("PARTIAL", (Reason("interrupted", "PARTIAL", "it was"),)),
+    "partial_reason": "interrupted by SIGINT",
+}
+DIED = WorkerError("worker 1 died; see the log")
+
+
+@pytest.mark.parametrize(
+    ("found", "failure", "interrupted", "code", "outcome", "messages"),
+    [
+        (VALID, None, False, 0, "VALID", []),
+        (MISSED, None, False, 4, "VALID, threshold missed", []),
+        (PARTIAL, None, False, 3, "PARTIAL", []),
+        (PARTIAL, DIED, False, 1, "PARTIAL, FAILED", ["worker 1 died; see the log"]),
+        (None, DIED, False, 1, "FAILED", ["worker 1 died; see the log"]),
+        (None, InputError(["a; mend it", "b; mend it"]), False, 2, "FAILED", ["a; mend it", "b; mend it"]),
+        # A signal counts, whatever else came of it: no other run is to begin.
+        (PARTIAL, DIED, True, 130, "PARTIAL, FAILED", ["worker 1 died; see the log"]),
+        (PARTIAL, None, True, 130, "PARTIAL, interrupted", ["interrupted by SIGINT; the result is partial"]),
+        (VALID, None, True, 130, "VALID, interrupted", ["interrupted when the result was stored; it is complete"]),
+        (None, None, True, 130, "interrupted", ["interrupted before anything was measured; there is no result"]),
+    ],
+)
+def test_how_a_run_ended_is_told(
+    found: dict[str, Any] | None,
+    failure: OmbdriverError | None,
+    interrupted: bool,
+    code: int,
+    outcome: str,
+    messages: list[str],
+) -> None:
+    """With the result that there is, also of a run that failed."""
+    ended = _ended(None if found is None else result(**found), failure, interrupted)
+
+    assert (ended.code, ended.outcome, list(ended.messages)) == (code, outcome, messages)
+    assert ended.run_id == (None if found is None else "k3v9qz")

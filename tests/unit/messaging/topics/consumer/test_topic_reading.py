@@ -1,0 +1,43 @@
+"""What a reading makes of entries that the group is given a second time, as after it was made again or set back."""
+
+from typing import Any
+
+from ombdriver.messaging.topics.consumer.fetcher import Reading
+from ombdriver.messaging.topics.consumer.group import Counts, Member, Partition, Room
+
+
+class FakeTaker:
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.delivered: list[bytes] = []
+        self.acknowledged: list[bytes] = []
+
+    def deliver(self, _partition: Partition, entries: Any) -> None:
+        """See `reading.Taker`."""
+        self.delivered += [entry[0] for entry in entries]
+
+    def acknowledge(self, _partition: Partition, entry_id: bytes) -> None:
+        """See `reading.Taker`."""
+        self.acknowledged.append(entry_id)
+
+
+async def test_what_is_known_is_not_handed_out_again() -> None:
+    """In hand: it stays there. Acknowledged: that is said again. Given back, or settled before: it is handed out."""
+    partition, taker, counts = Partition(0, "{t:0}"), FakeTaker(), Counts()
+    member = Member(None, b"g", b"c", True, 1_000, counts)  # type: ignore[arg-type]
+    reading = Reading(member, [partition], Room(10), taker, None)  # type: ignore[arg-type]
+    partition.last = b"0-0"  # it was set back
+    partition.highest = b"5-0"
+    partition.held.add(b"2-0")
+    partition.noted.append(b"3-0")
+    partition.sent.append([b"4-0"])
+    partition.nacked.add(b"5-0")
+
+    reading._receive(partition, [[b"%d-0" % n, [b"f", b"v"]] for n in range(1, 7)])
+
+    assert taker.delivered == [b"1-0", b"5-0", b"6-0"]
+    assert taker.acknowledged == [b"3-0", b"4-0"]
+    assert counts.repeated == 3
+    assert partition.last == b"6-0"
+    assert partition.nacked == set()
