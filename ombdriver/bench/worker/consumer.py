@@ -21,7 +21,7 @@ from ombdriver.bench.drivers.api import Batch, DriverConsumer
 from ombdriver.bench.ledger.received import Arrivals
 from ombdriver.bench.ledger.spans import SEQUENCES
 from ombdriver.bench.load.message import STAMP, STAMP_DTYPE, count_corrupt
-from ombdriver.bench.load.processing_time import Working
+from ombdriver.bench.load.processing_time import ConsumerWork
 from ombdriver.bench.metrics.histogram import Int64s
 from ombdriver.bench.metrics.recorder import Book
 from ombdriver.bench.metrics.report import Arrived
@@ -29,6 +29,49 @@ from ombdriver.errors import DriverError
 
 FOLD = 4096
 """Samples gathered before they are folded into histograms."""
+
+
+SLICE_S = 0.1
+"""A consumer that is at work looks so often whether it is to leave."""
+LEAST_NS = 1_000_000
+"""Less work than that is put together: a loop's timers are no finer."""
+MOST_AHEAD_NS = 20_000_000
+"""How much of a wait that took too long is taken off later ones."""
+
+
+class Working:
+    """One consumer at work.
+
+    Args:
+        work: how long each message takes.
+        seed: of its distribution; consumers have different ones.
+        clock: nanoseconds that only grow.
+    """
+
+    def __init__(self, work: ConsumerWork, seed: tuple[int, ...], clock: Callable[[], int] = time.monotonic_ns) -> None:
+        self._work, self._clock = work, clock
+        self._chance = np.random.default_rng(seed)
+        self._owed_ns = 0
+
+    def __repr__(self) -> str:
+        return f"<Working {self._work}>"
+
+    def time_of(self, messages: int) -> int:
+        """How long so many messages take, in nanoseconds."""
+        if self._work.spread == "constant":
+            return messages * self._work.mean_ns
+        return round(float(self._chance.gamma(messages, self._work.mean_ns)))  # a sum of exponential times
+
+    async def do(self, messages: int, leaving: Callable[[], bool]) -> None:
+        """Is at work on so many messages; ends early when `leaving` says so.
+
+        What a wait takes too long is taken off the next ones, so that the mean holds.
+        """
+        self._owed_ns = max(self._owed_ns, -MOST_AHEAD_NS) + self.time_of(messages)
+        while self._owed_ns >= LEAST_NS and not leaving():
+            began_ns = self._clock()
+            await asyncio.sleep(min(self._owed_ns / 1e9, SLICE_S))
+            self._owed_ns -= self._clock() - began_ns
 
 
 @dataclass(frozen=True, slots=True)

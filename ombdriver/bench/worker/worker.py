@@ -13,13 +13,12 @@ from typing import Protocol
 
 from ombdriver.bench.drivers.api import Driver, load_driver
 from ombdriver.bench.load.message import KeySource, PayloadPool, run_number
-from ombdriver.bench.load.processing_time import Working
 from ombdriver.bench.metrics.recorder import Book
 from ombdriver.bench.metrics.report import Answered, ProcessFigures, Report
 from ombdriver.bench.telemetry import process
 from ombdriver.bench.telemetry.event_loop import Collections, Stalls
 from ombdriver.bench.worker import protocol
-from ombdriver.bench.worker.consumer import Expected, Readers, Subscriber
+from ombdriver.bench.worker.consumer import Expected, Readers, Subscriber, Working
 from ombdriver.bench.worker.pacer import make_ticker
 from ombdriver.bench.worker.publisher import Publisher, Sender
 from ombdriver.errors import OmbdriverError

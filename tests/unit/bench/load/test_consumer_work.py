@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver.bench.load.processing_time import MOST_NS, ConsumerWork, Working
+from ombdriver.bench.load.processing_time import MOST_NS, ConsumerWork
+from ombdriver.bench.worker.consumer import Working
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from ombdriver.bench.run.signals import Interrupt
 
 STUBBORN = """
 import asyncio
-from ombdriver.bench.interrupt import Interrupt
+from ombdriver.bench.run.signals import Interrupt
 
 async def main():
     with Interrupt() as stop:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ombdriver.bench.telemetry.process import cpu_limit, limits, memory_limit
+from ombdriver.bench.telemetry.machine import cpu_limit, limits, memory_limit
 
 
 def made(folder: Path, own: str, files: dict[str, str]) -> tuple[float | None, int | None]:

@@ -11,7 +11,7 @@ from compared_trials import trials
 from ombdriver.bench.results.compare import comparison
 from ombdriver.cli.compare import tell_comparison
 
-FOLDER = str(Path(__file__).parent)
+FOLDER = str(Path(__file__).parents[2])
 
 
 def test_the_comparison_at_the_end_leaves_out_what_is_not_valid(capsys: pytest.CaptureFixture[str]) -> None:
