@@ -66,13 +66,15 @@ def schema() -> None:
 
 
 @schema.command("workload")
-def workload_schema() -> None:
+def show_workload_schema() -> None:
     """Print the JSON Schema of workload files."""
-    click.echo(json.dumps(setup_schema(), indent=2))
+    from ombdriver.bench.spec.schema import workload_schema
+
+    click.echo(json.dumps(workload_schema(), indent=2))
 
 
 @schema.command("setup")
-def setup_schema() -> None:
+def show_setup_schema() -> None:
     """Print the JSON Schema of setup files."""
     from ombdriver.bench.spec.schema import setup_schema
 
