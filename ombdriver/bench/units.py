@@ -38,11 +38,11 @@ def parse_duration(value: object) -> int:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise ValueError(f"{value} has no unit; write {value}s for seconds, {value}m for minutes (units: ms, s, m, h)")
     if not isinstance(value, str) or not _DURATION.fullmatch(value):
-        raise ValueError(f"{shown(value)} is not a duration; write a number and a unit: 1500ms, 10s, 5m or 1h")
+        raise ValueError(f"{quoted(value)} is not a duration; write a number and a unit: 1500ms, 10s, 5m or 1h")
     unit = value.lstrip("0123456789.")
     nanoseconds = Decimal(value.removesuffix(unit)) * _DURATION_UNITS[unit]
     if nanoseconds != nanoseconds.to_integral_value():
-        raise ValueError(f"{shown(value)} is finer than a nanosecond; write fewer digits")
+        raise ValueError(f"{quoted(value)} is finer than a nanosecond; write fewer digits")
     return int(nanoseconds)
 
 
@@ -66,7 +66,9 @@ def parse_size(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if not isinstance(value, str) or not _SIZE.fullmatch(value):
-        raise ValueError(f"{shown(value)} is not a size; write bytes as a whole number, or 64KB (64,000), 1KiB (1,024)")
+        raise ValueError(
+            f"{quoted(value)} is not a size; write bytes as a whole number, or 64KB (64,000), 1KiB (1,024)"
+        )
     unit = value.lstrip("0123456789")
     return int(value.removesuffix(unit)) * _SIZE_UNITS[unit]
 
@@ -88,7 +90,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower[found[0]] if found else None
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """`value` as a message may quote it: never long, never over several lines."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

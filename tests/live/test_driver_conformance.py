@@ -6,7 +6,7 @@ import time
 from seam import ONE, RUN_ID, THREE, Replies, acknowledged, ignored, payloads, receive, send
 
 from ombdriver.bench.drivers.api import Driver, TopicSpec
-from ombdriver.bench.drivers.sample import COUNTERS, GAUGES, HIDDEN, RATES, GroupLook, StreamLook
+from ombdriver.bench.drivers.sample import COUNTERS, GAUGES, HIDDEN, RATES, GroupSample, StreamSample
 
 
 async def test_a_message_goes_through_and_is_acknowledged(driver: Driver) -> None:
@@ -237,8 +237,8 @@ async def test_a_look_tells_of_the_streams_asked_for_or_there_is_no_server(drive
 
     if look is not None:
         assert look.streams == {
-            (THREE.name, 0): StreamLook(0, {"g": GroupLook(0, 0)}),
-            (THREE.name, 2): StreamLook(3, {"g": GroupLook(3, 0)}),
+            (THREE.name, 0): StreamSample(0, {"g": GroupSample(0, 0)}),
+            (THREE.name, 2): StreamSample(3, {"g": GroupSample(3, 0)}),
         }
         assert look.figures.keys() <= {*GAUGES, *RATES, *COUNTERS, *HIDDEN}
         assert look.figures["usedMemoryBytes"] > 0

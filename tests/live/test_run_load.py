@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from processes import Place, sound
 
-from ombdriver.bench.load.poisson import Poisson, PoissonStripe
+from ombdriver.bench.load.poisson import PoissonArrivals, PoissonStripe
 from ombdriver.bench.load.profile import SECOND, constant
 from ombdriver.bench.spec.workload import Workload
 
@@ -33,7 +33,7 @@ seed: 7
 def due(workload: Workload, producers: int) -> list[int]:
     """How many messages the schedule has in each half second, by the schedule alone."""
     assert workload.profile is not None
-    stripe = PoissonStripe(0, workload.profile, Poisson(workload.seed, producers), range(producers), "measure")
+    stripe = PoissonStripe(0, workload.profile, PoissonArrivals(workload.seed, producers), range(producers), "measure")
     counts = [stripe.due(end * SECOND // 2 - 1) for end in range(6)]
     return [after - before for before, after in pairwise(counts)]
 
@@ -85,6 +85,6 @@ def test_rates_are_tried_with_random_arrivals_too(place: Place) -> None:
     assert sound(finished.returncode), finished.stderr
     (result,) = place.results()
     rate = result["search"]["sustainedRate"]
-    stripe = PoissonStripe(0, constant(rate, SECOND), Poisson(0, 3), range(3), "measure")
+    stripe = PoissonStripe(0, constant(rate, SECOND), PoissonArrivals(0, 3), range(3), "measure")
     assert result["targetRates"] == [result["targetPublishRate"]] == [stripe.due(SECOND - 1)]
     assert result["totals"]["published"] == stripe.due(SECOND - 1) != rate

@@ -12,7 +12,7 @@ from processes import WORKLOAD, Place, sound
 from seam import ONE, ONE_KEY, RUN_ID, THREE, Replies, receive
 
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
-from ombdriver.bench.drivers.sample import GroupLook, Look, StreamLook
+from ombdriver.bench.drivers.sample import GroupSample, ServerSample, StreamSample
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.errors import ServerError
@@ -171,8 +171,8 @@ async def test_a_look_shows_length_lag_and_pending(opened: RedisStreamsDriver) -
     look = await opened.observe([(THREE.name, 1), (THREE.name, 2)])
 
     assert look.streams == {
-        (THREE.name, 1): StreamLook(3, {"g": GroupLook(0, 3), "h": GroupLook(3, 0)}),
-        (THREE.name, 2): StreamLook(0, {"g": GroupLook(0, 0), "h": GroupLook(0, 0)}),
+        (THREE.name, 1): StreamSample(3, {"g": GroupSample(0, 3), "h": GroupSample(3, 0)}),
+        (THREE.name, 2): StreamSample(0, {"g": GroupSample(0, 0), "h": GroupSample(0, 0)}),
     }
     assert look.commands["xadd"].calls >= 3
     assert look.commands_sent == 5
@@ -186,14 +186,14 @@ async def test_a_lag_that_the_server_lost_is_unknown(opened: RedisStreamsDriver,
 
     look = await opened.observe([(ONE.name, 0)])
 
-    assert look.streams[ONE.name, 0] == StreamLook(2, {"g": GroupLook(None, 0), "h": GroupLook(None, 0)})
+    assert look.streams[ONE.name, 0] == StreamSample(2, {"g": GroupSample(None, 0), "h": GroupSample(None, 0)})
 
 
 async def test_a_stream_that_is_gone_is_no_error(opened: RedisStreamsDriver) -> None:
     """Somebody deleted it; the look says what it can."""
     look = await opened.observe([("ombdriver-nothing", 0)])
 
-    assert look.streams == {("ombdriver-nothing", 0): StreamLook(0, None)}
+    assert look.streams == {("ombdriver-nothing", 0): StreamSample(0, None)}
     assert [text.split(":")[0] for text in look.unseen] == ["XINFO GROUPS"]
 
 
@@ -205,7 +205,7 @@ async def test_looks_have_a_connection_of_their_own(opened: RedisStreamsDriver, 
     assert len(await raw.client_list()) == before + 1
 
     await raw.client_kill_filter(_type="normal", skipme=True)
-    look: Look | None = None
+    look: ServerSample | None = None
     while look is None:
         with contextlib.suppress(ServerError):
             look = await opened.observe([(ONE.name, 0)])
@@ -228,7 +228,7 @@ async def test_a_user_who_may_not_use_info_is_told_so(redis_server: PrivateServe
             look = await driver.observe([(ONE.name, 0)])
 
             assert look.figures == {}
-            assert look.streams == {(ONE.name, 0): StreamLook(0, {"g": GroupLook(0, 0)})}
+            assert look.streams == {(ONE.name, 0): StreamSample(0, {"g": GroupSample(0, 0)})}
             assert [text.split(":")[0] for text in look.unseen] == ["INFO"]
             await driver.delete_created()
         finally:

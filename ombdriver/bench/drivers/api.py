@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
-from ombdriver.bench.drivers.sample import Look, Stream
+from ombdriver.bench.drivers.sample import ServerSample, TopicPartition
 from ombdriver.errors import InputError
 
 ENTRY_POINT_GROUP = "ombdriver.drivers"
@@ -207,7 +207,7 @@ class Driver(Protocol):
         """
         ...
 
-    async def observe(self, streams: Sequence[Stream]) -> Look | None:
+    async def observe(self, streams: Sequence[TopicPartition]) -> ServerSample | None:
         """One look at the server, and at the partitions `streams`, some tens at most; None when there is no server.
 
         Asked for once a second during a run, in the parent alone, and never while an earlier look is under way. It must

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ombdriver.bench.drivers.api import Batch, OnAcknowledged, OnReplies, TopicSpec
-from ombdriver.bench.drivers.sample import Stream
+from ombdriver.bench.drivers.sample import TopicPartition
 from ombdriver.errors import DriverError
 
 MAX_IN_FLIGHT = 10_000
@@ -213,7 +213,7 @@ class MemoryDriver:
         """There is no server."""
         return {"engine": "memory"}
 
-    async def observe(self, streams: Sequence[Stream]) -> None:
+    async def observe(self, streams: Sequence[TopicPartition]) -> None:
         """There is no server."""
 
     async def delete_created(self) -> int:

@@ -19,7 +19,7 @@ from ombdriver.bench.drivers.api import Batch, DriverConsumer, DriverProducer, O
 from ombdriver.bench.drivers.redis_streams.consumer import CLOSE_TIMEOUT_S, commands_of
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, connected
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
-from ombdriver.bench.drivers.redis_streams.producer import Cut
+from ombdriver.bench.drivers.redis_streams.producer import TrimBound
 from ombdriver.bench.drivers.redis_streams.server import border
 from ombdriver.bench.drivers.redis_streams.topics import topic_of
 from ombdriver.errors import DriverError
@@ -47,7 +47,7 @@ class RedisPyDriver(RedisStreamsDriver):
             self._sender = self._client(options.connections)
         with border(self.server):
             await self._sender.ping()
-        cut = Cut(options.max_entries, options.max_age_ms, options.exact_trim)
+        cut = TrimBound(options.max_entries, options.max_age_ms, options.exact_trim)
         room = min(options.connections, options.max_in_flight)
         return RedisPyProducer(self._sender, topic_of(topic), cut, on_replies, room)
 
@@ -98,7 +98,7 @@ class RedisPyProducer:
         room: messages under way at most: one on each connection.
     """
 
-    def __init__(self, client: Redis, topic: Topic, cut: Cut, on_replies: OnReplies, room: int) -> None:
+    def __init__(self, client: Redis, topic: Topic, cut: TrimBound, on_replies: OnReplies, room: int) -> None:
         self._client, self._topic, self._cut, self._on_replies = client, topic, cut, on_replies
         self._partitioner = Partitioner(topic)
         self._room, self._under_way = room, 0

@@ -29,12 +29,12 @@ COUNTERS = {"evictedKeys": "evictedKeys", "expiredKeys": "expiredKeys", "delayed
 HIDDEN = ("uptimeSeconds", "forks", "saves", "rewrites")
 """Figures that are used to notice events, and not told."""
 
-Stream = tuple[str, int]
+TopicPartition = tuple[str, int]
 """(topic, partition from 0)."""
 
 
 @dataclass(frozen=True, slots=True)
-class GroupLook:
+class GroupSample:
     """A subscription of one stream: `lag` entries not delivered yet (None: unknown), `pending` not acknowledged."""
 
     lag: int | None
@@ -42,15 +42,15 @@ class GroupLook:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamLook:
+class StreamSample:
     """One stream: its `length` in entries, and its subscriptions by name; None for what could not be seen."""
 
     length: int | None
-    groups: Mapping[str, GroupLook] | None
+    groups: Mapping[str, GroupSample] | None
 
 
 @dataclass(frozen=True, slots=True)
-class CommandLook:
+class CommandSample:
     """One command since the server's start, or since its statistics were reset: `calls`, and `micros` they took."""
 
     calls: int
@@ -58,7 +58,7 @@ class CommandLook:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ServerSample:
     """What a server told at one moment.
 
     Attributes:
@@ -73,27 +73,27 @@ class Look:
 
     figures: Mapping[str, float] = field(default_factory=dict)
     server_id: str = ""
-    commands: Mapping[str, CommandLook] = field(default_factory=dict)
+    commands: Mapping[str, CommandSample] = field(default_factory=dict)
     command_latency: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    streams: Mapping[Stream, StreamLook] = field(default_factory=dict)
+    streams: Mapping[TopicPartition, StreamSample] = field(default_factory=dict)
     unseen: Sequence[str] = ()
     commands_sent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TimedSample:
     """A look, and when it was asked for and answered, on the monotonic clock.
 
     Its figures are those of the answer: a server that stalls looks at itself when it can again.
     """
 
-    look: Look
+    look: ServerSample
     asked_ns: int
     answered_ns: int
 
 
 @dataclass(frozen=True, slots=True)
-class ServerNow:
+class ServerStatus:
     """The server at the last look; None for what it did not tell.
 
     Attributes:

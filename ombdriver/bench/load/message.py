@@ -18,7 +18,7 @@ from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
-from ombdriver.bench.units import parse_size, shown
+from ombdriver.bench.units import parse_size, quoted
 
 _RANGE = re.compile(r"\s*([0-9]+[A-Za-z]*)\s*-\s*([0-9]+[A-Za-z]*)\s*")
 _EXAMPLE = 'write a range and its weight, as "100-1KiB": 3'
@@ -45,21 +45,21 @@ def parse_distribution(given: object, least: int, most: int) -> tuple[SizeRange,
         ValueError: if it is not that; the message tells what is.
     """
     if not isinstance(given, Mapping) or not given:
-        raise ValueError(f"{shown(given)} is no distribution; {_EXAMPLE}")
+        raise ValueError(f"{quoted(given)} is no distribution; {_EXAMPLE}")
     return tuple(_range(text, weight, least, most) for text, weight in given.items())
 
 
 def _range(text: object, weight: object, least: int, most: int) -> SizeRange:
     parts = _RANGE.fullmatch(text) if isinstance(text, str) else None
     if parts is None:
-        raise ValueError(f"{shown(text)} is not a range of sizes; {_EXAMPLE}")
+        raise ValueError(f"{quoted(text)} is not a range of sizes; {_EXAMPLE}")
     low, high = (parse_size(int(part) if part.isdigit() else part) for part in parts.groups())
     if low > high:
-        raise ValueError(f"{shown(text)} ends before it begins; {_EXAMPLE}")
+        raise ValueError(f"{quoted(text)} ends before it begins; {_EXAMPLE}")
     if not least <= high <= most:
-        raise ValueError(f"{shown(text)} ends out of range; write {least} to {most} bytes")
+        raise ValueError(f"{quoted(text)} ends out of range; write {least} to {most} bytes")
     if not isinstance(weight, int) or isinstance(weight, bool) or weight < 1:
-        raise ValueError(f"{shown(text)}: the weight is {shown(weight)}; write a whole number, 1 or more")
+        raise ValueError(f"{quoted(text)}: the weight is {quoted(weight)}; write a whole number, 1 or more")
     return SizeRange(max(low, least), high, weight)
 
 

@@ -6,7 +6,7 @@ is known before it is sent.
 
 from dataclasses import dataclass
 
-from ombdriver.bench.load.poisson import Poisson, PoissonStripe
+from ombdriver.bench.load.poisson import PoissonArrivals, PoissonStripe
 from ombdriver.bench.load.profile import SECOND, Profile, constant
 
 
@@ -30,7 +30,7 @@ class Phase:
     duration_ns: int
     rate: int
     profile: Profile | None = None
-    poisson: Poisson | None = None
+    poisson: PoissonArrivals | None = None
 
     @property
     def end_ns(self) -> int:
@@ -38,7 +38,7 @@ class Phase:
         return self.start_ns + self.duration_ns
 
 
-class Targets:
+class TargetRate:
     """The target rates of one phase.
 
     Args:

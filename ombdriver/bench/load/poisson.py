@@ -58,7 +58,7 @@ def gaps(starts: UInt64s, first: Int64s, count: int) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class Poisson:
+class PoissonArrivals:
     """The arrivals of one phase are random.
 
     Attributes:
@@ -96,7 +96,9 @@ class PoissonStripe:
         phase: its name, so that each phase has its own times.
     """
 
-    def __init__(self, start_ns: int, profile: Profile, poisson: Poisson, mine: Sequence[int], phase: str) -> None:
+    def __init__(
+        self, start_ns: int, profile: Profile, poisson: PoissonArrivals, mine: Sequence[int], phase: str
+    ) -> None:
         self._start_ns, self._profile, self._mine = start_ns, profile, len(mine)
         self._starts = streams(poisson.seed, phase, mine)
         self._scale = float(poisson.producers * PARTS)

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from ombdriver.bench.units import shown
+from ombdriver.bench.units import quoted
 
 Spread = Literal["constant", "exponential"]
 
@@ -19,7 +19,7 @@ MOST_NS = 60 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class ConsumerWork:
+class ProcessingTime:
     """The time that a message takes.
 
     Attributes:
@@ -31,7 +31,7 @@ class ConsumerWork:
     spread: Spread = "constant"
 
     @classmethod
-    def parse(cls, text: object) -> "ConsumerWork":
+    def parse(cls, text: object) -> "ProcessingTime":
         """Reads `1ms`, `250us`, `2ms exponential`.
 
         Raises:
@@ -39,10 +39,10 @@ class ConsumerWork:
         """
         parts = _FORM.fullmatch(text.strip()) if isinstance(text, str) else None
         if parts is None:
-            raise ValueError(f"{shown(text)} is not a time per message; write it as 1ms, 250us or 2ms exponential")
+            raise ValueError(f"{quoted(text)} is not a time per message; write it as 1ms, 250us or 2ms exponential")
         mean_ns = round(float(parts[1]) * _UNITS[parts[2]])
         if not 1_000 <= mean_ns <= MOST_NS:
-            raise ValueError(f"{shown(text)} is out of range; write 1us to 60s")
+            raise ValueError(f"{quoted(text)} is out of range; write 1us to 60s")
         return cls(mean_ns, "exponential" if parts[3] == "exponential" else "constant")
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Retention:
+class RetentionPolicy:
     """What a partition keeps.
 
     Attributes:
@@ -75,7 +75,9 @@ NO_TRIMMING = Trimming()
 """Everything is kept."""
 
 
-def trimming_of(retention: Retention, *, rate: int, partitions: int, message_size: int, keyed: bool) -> Trimming:
+def plan_trimming(
+    retention: RetentionPolicy, *, rate: int, partitions: int, message_size: int, keyed: bool
+) -> Trimming:
     """How to trim. `maxage` is told in entries too: those of so much time. Args: see `entries_to_keep`."""
     age_ms = None if retention.max_age_ns is None else retention.max_age_ns // 10**6
     if retention.kind == "acknowledged":
@@ -90,7 +92,9 @@ def trimming_of(retention: Retention, *, rate: int, partitions: int, message_siz
     return Trimming(kept, exact=retention.exact)
 
 
-def entries_to_keep(retention: Retention, *, rate: int, partitions: int, message_size: int, keyed: bool) -> int | None:
+def entries_to_keep(
+    retention: RetentionPolicy, *, rate: int, partitions: int, message_size: int, keyed: bool
+) -> int | None:
     """About how many entries each partition keeps; None when nothing is trimmed.
 
     `auto` is a minute of the partition's share of the traffic (of twice that share when messages are keyed), at least

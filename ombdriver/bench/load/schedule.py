@@ -16,8 +16,8 @@ from ombdriver.bench.load.profile import PARTS, Profile
 SECOND = 10**9
 
 
-class Timetable(Protocol):
-    """When each message of a phase is intended; a `Schedule` is one, and so is a `Shaped`."""
+class Schedule(Protocol):
+    """When each message of a phase is intended; a `ConstantSchedule` is one, and so is a `ProfileSchedule`."""
 
     @property
     def start_ns(self) -> int:
@@ -43,7 +43,7 @@ class Timetable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class ConstantSchedule:
     """The intended send times of one phase.
 
     Attributes:
@@ -88,7 +88,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class Shaped:
+class ProfileSchedule:
     """The intended send times of a phase whose rate changes.
 
     Attributes:
@@ -132,7 +132,7 @@ class Stripe:
 
     __slots__ = ("_all_mine", "_mine", "_producers_total", "_rate", "_step", "schedule", "total")
 
-    def __init__(self, schedule: Timetable, producers_total: int, mine: Sequence[int]) -> None:
+    def __init__(self, schedule: Schedule, producers_total: int, mine: Sequence[int]) -> None:
         mine = tuple(mine)
         if not mine or list(mine) != sorted(set(mine)) or mine[0] < 0 or mine[-1] >= producers_total:
             raise ValueError(f"not some of {producers_total} producers in rising order: {mine}")
@@ -140,7 +140,7 @@ class Stripe:
         self._producers_total = producers_total
         self._mine = mine
         self._all_mine = len(mine) == producers_total
-        self._rate = schedule.rate if isinstance(schedule, Schedule) else 0
+        self._rate = schedule.rate if isinstance(schedule, ConstantSchedule) else 0
         self._step = SECOND // self._rate if self._rate and SECOND % self._rate == 0 else 0
         self.total = self._local(schedule.total)
 

@@ -7,7 +7,7 @@ most some thousands of intervals: past that, neighbours are merged two by two, a
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from ombdriver.bench.load.phase import Phase, Targets
+from ombdriver.bench.load.phase import Phase, TargetRate
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.report import ProcessFigures, Report
 from ombdriver.bench.metrics.summary import GROUP_FAMILIES
@@ -43,7 +43,7 @@ class Collector:
         self._last: Sequence[Report] = ()
         self._probed: set[tuple[str, int, int]] = set()
         self._step_ns = interval_ns
-        self._targets: tuple[Phase, Targets] | None = None
+        self._targets: tuple[Phase, TargetRate] | None = None
 
     def __repr__(self) -> str:
         return f"<Collector {self.acknowledged} acknowledged, {self.received()} received>"
@@ -107,10 +107,10 @@ class Collector:
         """Messages that were due and not sent, when the workers were last asked."""
         return sum(report.overdue for report in self._last)
 
-    def targets(self, phase: Phase) -> Targets:
+    def targets(self, phase: Phase) -> TargetRate:
         """What the schedule of `phase` asks for."""
         if self._targets is None or self._targets[0] is not phase:
-            self._targets = (phase, Targets(phase, self._step_ns))
+            self._targets = (phase, TargetRate(phase, self._step_ns))
         return self._targets[1]
 
     def received(self) -> dict[str, int]:

@@ -30,7 +30,9 @@ class BacklogPlan:
     build_ns: int
 
 
-def backlog_of(size_bytes: int, drain_ratio: float, *, rate: int, message_size: int, subscriptions: int) -> BacklogPlan:
+def plan_backlog(
+    size_bytes: int, drain_ratio: float, *, rate: int, message_size: int, subscriptions: int
+) -> BacklogPlan:
     """The plan of a backlog.
 
     Args:
@@ -54,7 +56,9 @@ def backlog_of(size_bytes: int, drain_ratio: float, *, rate: int, message_size: 
     return BacklogPlan(size_bytes, messages, max(left, on_the_way), messages * 10**9 // rate)
 
 
-def room_fault(backlog: BacklogPlan, trimming: Trimming, *, partitions: int, skew: int, derived: bool) -> str | None:
+def retention_error(
+    backlog: BacklogPlan, trimming: Trimming, *, partitions: int, skew: int, derived: bool
+) -> str | None:
     """Why the retention of a setup has no room for a backlog; None when it has.
 
     Trimming by length or age is held as long as a subscription is far behind, so nothing of a backlog would be trimmed;

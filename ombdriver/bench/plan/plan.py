@@ -8,8 +8,8 @@ from typing import Literal
 
 from ombdriver.bench.drivers.api import TopicSpec
 from ombdriver.bench.load.message import PayloadSpec
-from ombdriver.bench.load.poisson import Poisson
-from ombdriver.bench.load.processing_time import ConsumerWork
+from ombdriver.bench.load.poisson import PoissonArrivals
+from ombdriver.bench.load.processing_time import ProcessingTime
 from ombdriver.bench.load.profile import Profile
 from ombdriver.bench.load.retention import NO_TRIMMING, Trimming, entry_bytes
 from ombdriver.bench.plan.backlog import BacklogPlan
@@ -138,10 +138,10 @@ class Plan:
     backlog: BacklogPlan | None = None
     trimming: Trimming = NO_TRIMMING
     max_in_flight: int | None = None
-    consumer_work: ConsumerWork | None = None
+    consumer_work: ProcessingTime | None = None
     plain: bool = False
     profile: Profile | None = None
-    poisson: Poisson | None = None
+    poisson: PoissonArrivals | None = None
     from_beginning: bool = False
 
     @property

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from ombdriver.bench.drivers.api import TopicSpec
-from ombdriver.bench.load.poisson import Poisson
-from ombdriver.bench.load.retention import KEYED_SKEW, NO_TRIMMING, Trimming, affordable_rate, trimming_of
-from ombdriver.bench.plan.backlog import BacklogPlan, backlog_of, room_fault
+from ombdriver.bench.load.poisson import PoissonArrivals
+from ombdriver.bench.load.retention import KEYED_SKEW, NO_TRIMMING, Trimming, affordable_rate, plan_trimming
+from ombdriver.bench.plan.backlog import BacklogPlan, plan_backlog, retention_error
 from ombdriver.bench.plan.plan import (
     STREAMS_PER_READER,
     TOPIC_PREFIX,
@@ -31,7 +31,7 @@ MESSAGES_PER_PRODUCING_WORKER = 50_000
 """Messages per second that one process sends with most of its core left; a second one is not started below that."""
 
 
-def shared_out(
+def split_workers(
     workers: int | None,
     cores: int,
     rate: int,
@@ -121,13 +121,13 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         processes: tuple[WorkerPlan, ...] = (WorkerPlan(0, "both", tuple(producers), tuple(readers)),)
     else:
         copies = len({each.subscription for each in readers})
-        producing, consuming = shared_out(workers, cores, rate, copies, len(producers), len(readers))
+        producing, consuming = split_workers(workers, cores, rate, copies, len(producers), len(readers))
         processes = (
             *(WorkerPlan(n, "produce", tuple(producers[n::producing])) for n in range(producing)),
             *(WorkerPlan(producing + n, "consume", (), tuple(readers[n::consuming])) for n in range(consuming)),
         )
-    trimming = trimming_of(
-        setup.streams.keeping,
+    trimming = plan_trimming(
+        setup.streams.retention_policy,
         rate=rate,
         partitions=len(topics) * workload.partitions_per_topic,
         message_size=workload.message_size,
@@ -156,7 +156,7 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         consumer_work=workload.work,
         plain=plain,
         profile=profile,
-        poisson=Poisson(workload.seed, len(producers)) if workload.arrivals == "poisson" else None,
+        poisson=PoissonArrivals(workload.seed, len(producers)) if workload.arrivals == "poisson" else None,
         from_beginning=workload.existing_topics_from == "beginning",
     )
 
@@ -173,19 +173,19 @@ def _backlog(
                 " can't end; use streams.assignment: exclusive with a consumer for each partition of one topic, or one"
                 " partition"
             )
-        backlog = backlog_of(
+        backlog = plan_backlog(
             workload.backlog_bytes,
             workload.backlog_drain_ratio,
             rate=workload.producer_rate,
             message_size=workload.message_size,
             subscriptions=len({each.subscription for each in readers}),
         )
-        fault = room_fault(
+        fault = retention_error(
             backlog,
             trimming,
             partitions=workload.topic_count * workload.partitions_per_topic,
             skew=1 if workload.key_distributor == "NO_KEY" else KEYED_SKEW,
-            derived=setup.streams.keeping.kind == "auto",
+            derived=setup.streams.retention_policy.kind == "auto",
         )
         if fault is not None:
             raise ValueError(fault)
@@ -202,7 +202,7 @@ def _check_existing(workload: Workload, setup: Setup) -> None:
             " own; give --url, or a setup with server: {url: ...}"
         )
     streams, existing, faults = setup.streams, workload.existing, []
-    if streams.keeping.kind not in ("auto", "none"):
+    if streams.retention_policy.kind not in ("auto", "none"):
         faults.append("streams.retention: topics that exist are never trimmed; write none, or remove it")
     if workload.backlog_bytes:
         faults.append("consumerBacklogSizeGB: a backlog is built on new topics only; write 0")

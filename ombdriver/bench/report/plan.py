@@ -1,7 +1,7 @@
 """A plan as text, for `ombdriver plan`. Pure; connects to nothing."""
 
 from ombdriver.bench.plan.plan import Plan, memory_estimate
-from ombdriver.bench.spec.rate_profile import described, told_profile
+from ombdriver.bench.spec.rate_profile import profile_to_json, render_profile
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.setup_server import Server
 from ombdriver.bench.spec.workload import Workload
@@ -58,7 +58,7 @@ def _rate(plan: Plan) -> str:
     random = "" if plan.poisson is None else "; random arrivals (Poisson)"
     if plan.profile is not None:
         mean = f"a mean of {plan.profile.mean:,.6g} msg/s, at most {plan.rate:,} msg/s, {bytes_per_second}/s"
-        return f"{mean}: {described(told_profile(plan.profile))}{random}"
+        return f"{mean}: {render_profile(profile_to_json(plan.profile))}{random}"
     if plan.search is None:
         return f"{plan.rate:,} msg/s in all, {bytes_per_second}/s{random}"
     slo = f" with {plan.search.slo}" if plan.search.slo else ""

@@ -31,7 +31,7 @@ from rich.text import Text
 from ombdriver.bench.metrics.summary import Delivery
 from ombdriver.bench.report import backlog, latencies, units
 from ombdriver.bench.results.result import Result, Subscription
-from ombdriver.bench.spec.rate_profile import described
+from ombdriver.bench.spec.rate_profile import render_profile
 from ombdriver.bench.units import format_size
 from ombdriver.bench.verdict.model import Verdict
 
@@ -309,7 +309,7 @@ def _load(result: Result) -> str:
     random = ", random arrivals (Poisson)" if result.workload_spec.get("arrivals") == "poisson" else ""
     if not result.rate_profile:
         return random
-    return f"{random}, rate: {described(result.rate_profile)}"
+    return f"{random}, rate: {render_profile(result.rate_profile)}"
 
 
 def _loop(result: Result) -> str:

@@ -25,7 +25,7 @@ from ombdriver.bench.metrics.summary import (
 from ombdriver.bench.results.result import STATISTICS, LatencySummary, Result, Standing, Subscription, aggregated
 from ombdriver.bench.results.versions import content_sha256
 from ombdriver.bench.spec import workload
-from ombdriver.bench.spec.rate_profile import told_profile
+from ombdriver.bench.spec.rate_profile import profile_to_json
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.model import Caveat, Verdict
 from ombdriver.bench.verdict.probe import Found
@@ -188,7 +188,7 @@ def build_result(
         consumers_per_topic=workload_spec["consumerPerSubscription"],
         subscriptions_per_topic=workload_spec["subscriptionsPerTopic"],
         target_publish_rate=round(target_rate, 3),
-        rate_profile=None if profile is None else told_profile(profile),
+        rate_profile=None if profile is None else profile_to_json(profile),
         stretches=tuple(map(told_stretch, stretches)),
         target_rates=tuple(_rounded(measured.target_rates)),
         search=search,

@@ -1,7 +1,7 @@
 """`ombdriver clean`: deletes what runs that were killed outright left on a server, and nothing else."""
 
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
-from ombdriver.bench.drivers.redis_streams.runs import ALIVE_S, Leftover, Made
+from ombdriver.bench.drivers.redis_streams.runs import ALIVE_S, Created, OrphanedRun
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.errors import RunError
 
@@ -31,7 +31,7 @@ async def clean(url: str, run_id: str | None, *, dry_run: bool) -> list[str]:
         await driver.aclose()
 
 
-async def _clean(driver: RedisStreamsDriver, run: Leftover, *, forced: bool, dry_run: bool) -> str:
+async def _clean(driver: RedisStreamsDriver, run: OrphanedRun, *, forced: bool, dry_run: bool) -> str:
     about = f"run {run.run_id} (on {run.host}, {run.started})"
     if run.alive and not forced:
         return f"{about}: left alone, it was alive less than {ALIVE_S} s ago; --run-id {run.run_id} deletes it anyway"
@@ -40,7 +40,7 @@ async def _clean(driver: RedisStreamsDriver, run: Leftover, *, forced: bool, dry
     return f"{about}: {_told(run.made, f'{await driver.delete_leftover(run)} of ')} deleted"
 
 
-def _told(made: Made, how_many: str = "") -> str:
+def _told(made: Created, how_many: str = "") -> str:
     streams = len(made.joined) or sum(topic.partitions for topic in made.topics)
     told = f"{how_many}{streams} stream{'' if streams == 1 else 's'}"
     return f"the run's groups on {told} of others" if made.joined else told

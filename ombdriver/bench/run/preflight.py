@@ -32,7 +32,7 @@ def faults(facts: Mapping[str, object]) -> Sequence[str]:
     return found
 
 
-def memory_faults(facts: Mapping[str, object], needed_bytes: int, *, backlog: bool = False) -> Sequence[str]:
+def memory_errors(facts: Mapping[str, object], needed_bytes: int, *, backlog: bool = False) -> Sequence[str]:
     """Why the run may not fit on this server; empty when it does.
 
     Args:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from ombdriver.bench.drivers.sample import ServerNow
+from ombdriver.bench.drivers.sample import ServerStatus
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.phase_view import summarise
@@ -37,7 +37,7 @@ class Viewing:
     """
 
     def __init__(
-        self, view: LiveView, plan: Plan, collector: Collector, server_now: Callable[[], ServerNow | None]
+        self, view: LiveView, plan: Plan, collector: Collector, server_now: Callable[[], ServerStatus | None]
     ) -> None:
         self._view, self._plan, self._collector, self._server_now = view, plan, collector, server_now
         self._verdict = RunningVerdict(plan, collector)
@@ -106,7 +106,7 @@ class Viewing:
         left = sum(self._collector.backlog().values())
         return f"{max(0.0, 1 - left / most):.0%} drained"
 
-    def _groups(self, phase: Phase | None, interval: int, now: ServerNow | None) -> dict[str, GroupProgress]:
+    def _groups(self, phase: Phase | None, interval: int, now: ServerStatus | None) -> dict[str, GroupProgress]:
         """How each subscription stands; with what it did in `interval`, if a phase is given."""
         backlog = self._collector.backlog()
         return {
@@ -144,5 +144,5 @@ class Viewing:
         return summarise(histogram) if histogram.count else None
 
 
-def _server(now: ServerNow | None) -> ServerProgress | None:
+def _server(now: ServerStatus | None) -> ServerProgress | None:
     return None if now is None else ServerProgress(now.cpu, now.memory_bytes)

@@ -19,7 +19,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ombdriver.bench.drivers.sample import ServerNow
+from ombdriver.bench.drivers.sample import ServerStatus
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.phase_view import SoFar, summarise
@@ -156,7 +156,7 @@ class Seeking:
     """
 
     def __init__(
-        self, plan: Plan, stages: Stages, collector: Collector, server_now: Callable[[], ServerNow | None]
+        self, plan: Plan, stages: Stages, collector: Collector, server_now: Callable[[], ServerStatus | None]
     ) -> None:
         assert plan.search is not None
         self._plan, self._how, self._stages, self._collector = plan, plan.search, stages, collector
@@ -236,7 +236,7 @@ class _OneProbe:
     """Looks at one probe while it runs, until enough was seen."""
 
     def __init__(
-        self, plan: Plan, collector: Collector, server_now: Callable[[], ServerNow | None], slo: Threshold | None
+        self, plan: Plan, collector: Collector, server_now: Callable[[], ServerStatus | None], slo: Threshold | None
     ) -> None:
         assert plan.search is not None
         self._plan, self._collector, self._server_now, self._slo = plan, collector, server_now, slo

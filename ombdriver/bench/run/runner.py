@@ -268,7 +268,7 @@ def _check(facts: Mapping[str, object], plan: Plan, request: Request) -> Sequenc
     room: Sequence[str] = ()
     found = list(preflight.lacks(facts, setup.needs(len(plan.subscriptions))))
     if setup.is_users_server or plan.backlog is not None:
-        room = preflight.memory_faults(facts, memory_estimate(plan), backlog=plan.backlog is not None)
+        room = preflight.memory_errors(facts, memory_estimate(plan), backlog=plan.backlog is not None)
     if not request.force:
         found += room
     if setup.is_users_server:

@@ -19,9 +19,9 @@ from ombdriver.bench.servers.formation import NotReadyError, form_cluster, link_
 from ombdriver.bench.servers.launch import LaunchError, LostError, Node, launch
 from ombdriver.bench.servers.options import UNREADABLE, Options, alike, in_one, shown_difference, unquoted
 from ombdriver.bench.servers.private_server import describe
-from ombdriver.bench.servers.reaper import Guard, StartError, keep_log
+from ombdriver.bench.servers.reaper import Reaper, StartError, keep_log
 from ombdriver.bench.servers.resp_client import RefusedError
-from ombdriver.bench.servers.topology import ServerPlan, cannot_serve, connect_url, places, plan_faults
+from ombdriver.bench.servers.topology import ServerPlan, cannot_serve, connect_url, places, plan_errors
 from ombdriver.errors import InputError, ServerError
 
 
@@ -91,7 +91,7 @@ class ManagedServers:
         self.nodes: list[Node] = []
         self.url = ""
         self._tls: TlsFiles | None = None
-        self._folder: Guard | None = None
+        self._folder: Reaper | None = None
         self._ended: list[str] | None = None  # once they are being stopped: what had ended before
 
     def __repr__(self) -> str:
@@ -107,11 +107,11 @@ class ManagedServers:
             timeout_s: how long one server may take to answer; to become a whole, 2 s more for each of them.
 
         Raises:
-            InputError: if the plan can't be, see `plan_faults`.
+            InputError: if the plan can't be, see `plan_errors`.
             ServerError: if an engine is missing, or a server ends, stays silent or is not what the plan says; with the
                 last words of its log, and the name of the file in which all of the log is kept.
         """
-        faults = plan_faults(plan, range(os.cpu_count() or 1))
+        faults = plan_errors(plan, range(os.cpu_count() or 1))
         if faults:
             raise InputError(faults)
         if plan.cpus and not hasattr(os, "sched_setaffinity"):
@@ -132,7 +132,7 @@ class ManagedServers:
     async def _start(self, binary: Path, timeout_s: float) -> None:
         plan = self.plan
         if plan.tls:
-            self._folder = await Guard.folder()
+            self._folder = await Reaper.folder()
             # Not in a thread: one that a cancel leaves behind would write into a folder that is being removed.
             self._tls = make_certificates(self._folder.directory or Path())
         wanted = places(plan)

@@ -35,7 +35,7 @@ _SIZE = re.compile(r"(\d+)(b|k|kb|m|mb|g|gb)?", re.I)
 _UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30}
 
 
-def option_faults(options: Options, tls: bool) -> list[str]:
+def option_errors(options: Options, tls: bool) -> list[str]:
     """What can't stand in a plan's options, as sentences that end with the way out."""
     found = []
     names = [name.lower() for name in options]

@@ -23,7 +23,7 @@ from ombdriver.bench.servers.engine import (
     hide_secrets,
 )
 from ombdriver.bench.servers.engine import render_configuration as render
-from ombdriver.bench.servers.reaper import Guard, StartError, keep_log, last_lines
+from ombdriver.bench.servers.reaper import Reaper, StartError, keep_log, last_lines
 from ombdriver.bench.servers.resp_client import answers
 from ombdriver.errors import ServerError
 
@@ -48,7 +48,7 @@ class PrivateServer:
         unix_url: the same server by this socket.
     """
 
-    def __init__(self, guard: Guard, ports: tuple[int, int], tls: bool, config: ServerConfig) -> None:
+    def __init__(self, guard: Reaper, ports: tuple[int, int], tls: bool, config: ServerConfig) -> None:
         self._guard = guard
         self._config = config
         self.port, self.bus_port = ports
@@ -120,7 +120,7 @@ class PrivateServer:
             lines = {**config, "cluster-port": str(ports[1])} if own_bus_port else config
             text = render(lines, ports[0], tls, {} if kind == "sentinel" else EMBEDDED)
             try:
-                guard = await Guard.start(binary, text, arguments, processors)
+                guard = await Reaper.start(binary, text, arguments, processors)
                 server = cls(guard, ports, tls is not None, config)
                 await server._until_awake(timeout_s)
             except StartError as error:

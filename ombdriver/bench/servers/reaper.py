@@ -37,7 +37,7 @@ class StartError(Exception):
         self.log = log
 
 
-class Guard:
+class Reaper:
     """One guardian with what it guards: a program in a directory of its own, or a directory alone.
 
     It belongs to no event loop. When this process ends, by whatever, all of it ends too.

@@ -1,6 +1,6 @@
 """Which servers a run wants, in which roles, and where a driver finds them. Pure.
 
-Starts nothing, and knows no server's configuration file; `plan_faults` says what can't be, before anything starts.
+Starts nothing, and knows no server's configuration file; `plan_errors` says what can't be, before anything starts.
 """
 
 import itertools
@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from ombdriver.bench.servers.engine import HOST
-from ombdriver.bench.servers.options import option_faults
+from ombdriver.bench.servers.options import option_errors
 
 Topology = Literal["standalone", "replicated", "sentinel", "cluster"]
 Role = Literal["primary", "replica", "sentinel"]
@@ -92,14 +92,14 @@ def places(plan: ServerPlan) -> list[Place]:
     return found
 
 
-def plan_faults(plan: ServerPlan, processors: Collection[int]) -> list[str]:
+def plan_errors(plan: ServerPlan, processors: Collection[int]) -> list[str]:
     """What can't be, as sentences that end with the way out; empty for a plan that can be tried.
 
     Args:
         plan: which.
         processors: the numbers of those that this machine has.
     """
-    found = [*_shape_faults(plan), *option_faults(plan.config, plan.tls)]
+    found = [*_shape_faults(plan), *option_errors(plan.config, plan.tls)]
     if plan.unix_socket and plan.topology != "standalone":
         found.append(
             f"a unix socket leads to one server, and {plan.topology} has several; use standalone, or leave it out"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from ombdriver.bench.units import shown
+from ombdriver.bench.units import quoted
 from ombdriver.secrets import HIDDEN, redact_url
 
 CLUSTER, SENTINEL = "+cluster", "+sentinel"
@@ -39,7 +39,7 @@ def check_url(url: str) -> str:
     Raises:
         ValueError: if its scheme is unknown, or a part is missing, malformed or unknown.
     """
-    told = shown(redact_url(url) if "://" in url else re.sub(r".*@", f"{HIDDEN}@", url, flags=re.S))
+    told = quoted(redact_url(url) if "://" in url else re.sub(r".*@", f"{HIDDEN}@", url, flags=re.S))
     try:
         parts = urlsplit(url)
         hosts = hosts_of(url)
@@ -61,13 +61,13 @@ def check_url(url: str) -> str:
     for option, value in parse_qsl(parts.query, keep_blank_values=True):
         if option not in known:
             # After a `?` in a password, what looks like an option is a part of it.
-            name = "an option" if "@" in parts.query else f"the option {shown(option)}"
+            name = "an option" if "@" in parts.query else f"the option {quoted(option)}"
             raise ValueError(f"{told} has {name} that there is not; there are: {', '.join(sorted(known))}")
         if option == "db" and not value.isdecimal():
-            raise ValueError(f"{told} names database {shown(value)}, which is no number; {EXAMPLE}")
+            raise ValueError(f"{told} names database {quoted(value)}, which is no number; {EXAMPLE}")
         form, what = _VALUES.get(option, (".*", ""))
         if not re.fullmatch(form, value, re.I | re.S):
-            raise ValueError(f"{told} has {option}={shown(value)}; write {what}")
+            raise ValueError(f"{told} has {option}={quoted(value)}; write {what}")
     if parts.scheme == "unix":
         if not parts.path.strip("/"):
             raise ValueError(f"{told} names no socket; {EXAMPLE}")
@@ -89,7 +89,7 @@ def _check_path(path: str, kind: str, told: str) -> None:
         if not master:
             raise ValueError(f"{told} does not name the master; write redis+sentinel://HOST:PORT,.../MASTER")
     if database and not database.isdecimal():
-        raise ValueError(f"{told} names database {shown(database)}, which is no number; {EXAMPLE}")
+        raise ValueError(f"{told} names database {quoted(database)}, which is no number; {EXAMPLE}")
 
 
 def scheme_kind(scheme: str) -> str | None:
@@ -128,7 +128,7 @@ def check_alike(urls: Sequence[str], *, cluster: bool) -> None:
             raise ValueError("the URLs differ in database or options; write them in the first alone")
     if cluster:
         for one in (first, *others):
-            _check_path(one.path.strip("/"), CLUSTER, shown(redact_url(one.geturl())))
+            _check_path(one.path.strip("/"), CLUSTER, quoted(redact_url(one.geturl())))
 
 
 def join(urls: Sequence[str], *, cluster: bool, master: str | None) -> str:

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ombdriver.bench.units import nearest, shown
+from ombdriver.bench.units import nearest, quoted
 
-Where = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
 """The path of a key from the top of a file."""
-Place = int | str
+Location = int | str
 """Where a key stands: its line, from 1; or the option of the command line that gives it. 0: nowhere (it is missing)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FieldError:
     """One thing that is wrong with one field.
 
     Attributes:
@@ -27,7 +27,7 @@ class Fault:
         message: what is wrong; then, after a semicolon, the way out.
     """
 
-    line: Place
+    line: Location
     field: str
     message: str
 
@@ -40,7 +40,7 @@ class Fault:
         return f"{place}: {self.field}: {self.message}"
 
 
-def sentences(source: str, faults: Iterable[Fault]) -> list[str]:
+def render_errors(source: str, faults: Iterable[FieldError]) -> list[str]:
     """The sentences of all faults of a file: by line, then what options give, then what stands nowhere."""
     ordered = sorted(faults, key=lambda fault: (not fault.line, isinstance(fault.line, str), fault.line))
     return [fault.sentence(source) for fault in ordered]
@@ -54,14 +54,14 @@ class FieldNames:
 
     __slots__ = ("in_file", "valid")
 
-    def __init__(self, valid: Mapping[Where, Sequence[str]], in_file: Mapping[str, str]) -> None:
+    def __init__(self, valid: Mapping[FieldPath, Sequence[str]], in_file: Mapping[str, str]) -> None:
         self.valid, self.in_file = valid, in_file
 
     @classmethod
     def of(cls, model: type[BaseModel], **inner: type[BaseModel]) -> "FieldNames":
         """The names of `model`'s fields at the top of the file, and of `inner` models' fields below these keys."""
         in_file: dict[str, str] = {}
-        valid: dict[Where, Sequence[str]] = {}
+        valid: dict[FieldPath, Sequence[str]] = {}
         for where, part in [((), model), *(((key,), part) for key, part in inner.items())]:
             names = {name: field.alias or name for name, field in part.model_fields.items()}
             in_file |= names
@@ -69,7 +69,7 @@ class FieldNames:
         return cls(valid, in_file)
 
 
-def faults_of(error: ValidationError, lines: Mapping[Where, Place], names: FieldNames) -> list[Fault]:
+def field_errors(error: ValidationError, lines: Mapping[FieldPath, Location], names: FieldNames) -> list[FieldError]:
     """Pydantic's errors in our words.
 
     Args:
@@ -80,17 +80,17 @@ def faults_of(error: ValidationError, lines: Mapping[Where, Place], names: Field
     return [_fault(details, lines, names) for details in error.errors(include_url=False)]
 
 
-def _fault(details: ErrorDetails, lines: Mapping[Where, Place], names: FieldNames) -> Fault:
+def _fault(details: ErrorDetails, lines: Mapping[FieldPath, Location], names: FieldNames) -> FieldError:
     where = details["loc"]
     if details["type"] == "extra_forbidden":
         message = _unknown(str(where[-1]), names.valid.get(where[:-1], ()))
-        return Fault(lines.get(where, 0), ".".join(map(str, where)), message)
+        return FieldError(lines.get(where, 0), ".".join(map(str, where)), message)
     where = tuple(names.in_file.get(str(part), part) for part in where)
     field = ".".join(map(str, where))
     if details["type"] == "missing":
         # A key that is missing inside another is told with the line of that one.
-        return Fault(lines.get(where[:-1], 0), field, f"is missing; add a line {where[-1]}: ...")
-    return Fault(lines.get(where, 0), field, _wrong(details))
+        return FieldError(lines.get(where[:-1], 0), field, f"is missing; add a line {where[-1]}: ...")
+    return FieldError(lines.get(where, 0), field, _wrong(details))
 
 
 def _unknown(key: str, valid: Sequence[str]) -> str:
@@ -106,21 +106,21 @@ def _wrong(details: ErrorDetails) -> str:
         return "has no value; give one, or remove the line"
     match details["type"]:
         case "int_type":
-            return f"must be a whole number, not {shown(value)}; write digits only"
+            return f"must be a whole number, not {quoted(value)}; write digits only"
         case "float_type" | "finite_number":
-            return f"must be a number, not {shown(value)}; write it as 0.5"
+            return f"must be a number, not {quoted(value)}; write it as 0.5"
         case "bool_type":
-            return f"must be true or false, not {shown(value)}; write one of them without quotes"
+            return f"must be true or false, not {quoted(value)}; write one of them without quotes"
         case "string_type":
-            return f"must be text, not {shown(value)}; put it in quotes"
+            return f"must be text, not {quoted(value)}; put it in quotes"
         case "model_type" | "dict_type" | "model_attributes_type":
-            return f"must hold settings of its own, not {shown(value)}; write them below it, indented"
+            return f"must hold settings of its own, not {quoted(value)}; write them below it, indented"
         case "literal_error" | "enum":
-            return f"{shown(value)} is not one of {context['expected']}; write one of these"
+            return f"{quoted(value)} is not one of {context['expected']}; write one of these"
         case "greater_than_equal":
-            return f"{shown(value)} is too small; write {context['ge']} or more"
+            return f"{quoted(value)} is too small; write {context['ge']} or more"
         case "less_than_equal":
-            return f"{shown(value)} is too large; write {context['le']} or less"
+            return f"{quoted(value)} is too large; write {context['le']} or less"
         case "string_too_short":
             return "is empty; write a name"
         case "string_too_long":
@@ -129,4 +129,4 @@ def _wrong(details: ErrorDetails) -> str:
             # Our own validators: the message is whole already.
             return str(context["error"])
         case _:
-            return f"{details['msg']} (got {shown(value)}); correct it"
+            return f"{details['msg']} (got {quoted(value)}); correct it"

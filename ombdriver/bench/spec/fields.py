@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from ombdriver.bench.load.message import STAMP, parse_distribution
-from ombdriver.bench.load.processing_time import WORK_PATTERN, ConsumerWork
+from ombdriver.bench.load.processing_time import WORK_PATTERN, ProcessingTime
 from ombdriver.bench.spec.rate_profile import CONSTANT, parse_profile
 from ombdriver.bench.spec.thresholds import EXAMPLE, Threshold
 from ombdriver.bench.units import (
@@ -22,7 +22,7 @@ from ombdriver.bench.units import (
     format_duration,
     parse_duration,
     parse_size,
-    shown,
+    quoted,
 )
 
 MAX_MESSAGE_BYTES = 512 << 20
@@ -61,7 +61,7 @@ def _message_size(size: int) -> int:
 
 def _one_line(name: str) -> str:
     if not name.isprintable() or not name.strip():
-        raise ValueError(f"{shown(name)} is not a name; write one line of visible characters")
+        raise ValueError(f"{quoted(name)} is not a name; write one line of visible characters")
     return name
 
 
@@ -86,7 +86,7 @@ def _topic_names(names: list[str]) -> list[str]:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise ValueError(f"{shown(name)} is named twice; remove one")
+            raise ValueError(f"{quoted(name)} is named twice; remove one")
         seen.add(name)
     return names
 
@@ -134,7 +134,7 @@ ProducerRate = Annotated[
 
 
 def _work(text: object) -> str:
-    return str(ConsumerWork.parse(text))
+    return str(ProcessingTime.parse(text))
 
 
 Work = Annotated[
@@ -147,7 +147,7 @@ MAX_BACKLOG_GB = 100_000
 
 def _backlog_size(size: object) -> int | float:
     if isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size <= MAX_BACKLOG_GB:
-        raise ValueError(f"{shown(size)} is not a number of GB; write 0 for no backlog, or a number such as 1 or 0.5")
+        raise ValueError(f"{quoted(size)} is not a number of GB; write 0 for no backlog, or a number such as 1 or 0.5")
     return int(size) if size == int(size) else size
 
 
@@ -221,7 +221,7 @@ DrainTimeout = Annotated[_Duration, AfterValidator(_within(100 * MS, 24 * HOUR))
 
 def _list_of_text(value: object) -> object:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError(f"must be a list of conditions, not {shown(value)}; {EXAMPLE}, each after a dash")
+        raise ValueError(f"must be a list of conditions, not {quoted(value)}; {EXAMPLE}, each after a dash")
     return value
 
 

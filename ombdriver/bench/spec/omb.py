@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from ombdriver.bench.units import shown
+from ombdriver.bench.units import quoted
 
 DRIVER_CLASS = "driverClass"
 _REDIS_CLASS = re.compile(r".*\.redis\.\w*")
@@ -33,14 +33,14 @@ def translated(data: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
     """
     name = str(data[DRIVER_CLASS])
     if not _REDIS_CLASS.fullmatch(name):
-        raise ValueError(f"{DRIVER_CLASS}: {shown(name)} is for another system; give the file of OMB's Redis driver")
+        raise ValueError(f"{DRIVER_CLASS}: {quoted(name)} is for another system; give the file of OMB's Redis driver")
     if unknown := [key for key in data if key not in _KNOWN]:
         raise ValueError(f"{unknown[0]}: unknown key in a driver file of OMB; remove it (known: {', '.join(_KNOWN)})")
     host, port = data.get("redisHost"), data.get("redisPort", 6379)
     if not isinstance(host, str) or not host:
         raise ValueError("redisHost: is missing; add a line redisHost: HOST")
     if not isinstance(port, int) or isinstance(port, bool):
-        raise ValueError(f"redisPort: {shown(port)} is no port; write a number")
+        raise ValueError(f"redisPort: {quoted(port)} is no port; write a number")
     user, password = (quote(str(data.get(key) or ""), safe="") for key in ("redisUser", "redisPass"))
     login = f"{user}:{password}@" if password else f"{user}@" if user else ""
     host = f"[{host}]" if ":" in host else host

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ombdriver.bench.spec.errors import Fault, Place, Where
-from ombdriver.bench.spec.yaml_file import Document, parse_value
-from ombdriver.bench.units import format_duration, nearest, shown
+from ombdriver.bench.spec.errors import FieldError, FieldPath, Location
+from ombdriver.bench.spec.yaml_file import YamlDocument, parse_value
+from ombdriver.bench.units import format_duration, nearest, quoted
 from ombdriver.errors import InputError
 from ombdriver.secrets import redact_argument, redact_text
 
@@ -64,7 +64,7 @@ def parse(text: str, by: str = "--set") -> Assignment:
     name, equals, written = text.partition("=")
     keys = name.split(".")
     if not equals or not all(keys):
-        raise ValueError(f"{by}: {shown(redact_text(redact_argument(text)))} is not PATH=VALUE; {_EXAMPLE}")
+        raise ValueError(f"{by}: {quoted(redact_text(redact_argument(text)))} is not PATH=VALUE; {_EXAMPLE}")
     part = next((each for each in _PARTS if each == keys[0]), None)
     if part is None:
         near = nearest(keys[0], _PARTS)
@@ -105,7 +105,7 @@ def parse_all(texts: Iterable[str]) -> list[Assignment]:
     return found
 
 
-def assigned(document: Document, assignments: Sequence[Assignment], part: Part) -> Document:
+def assigned(document: YamlDocument, assignments: Sequence[Assignment], part: Part) -> YamlDocument:
     """`document` with what is meant for `part` in it; places of faults tell the option in place of a line."""
     data, places = document.data, dict(document.lines)
     for one in assignments:
@@ -115,7 +115,7 @@ def assigned(document: Document, assignments: Sequence[Assignment], part: Part) 
 
 
 def _with(
-    data: dict[str, object], one: Assignment, above: Where, places: dict[Where, Place], source: str
+    data: dict[str, object], one: Assignment, above: FieldPath, places: dict[FieldPath, Location], source: str
 ) -> dict[str, object]:
     """`data`, the mapping at `above`, with `one` in it; what is no mapping on the way gives way to one."""
     key, rest = one.path[len(above)], one.path[len(above) + 1 :]
@@ -135,7 +135,7 @@ def _with(
     return data | {key: _with(inner, one, where, places, source)}
 
 
-def _below(value: object, where: Where) -> Iterator[Where]:
+def _below(value: object, where: FieldPath) -> Iterator[FieldPath]:
     """The paths of all keys within `value`, which is at `where`."""
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -204,7 +204,7 @@ class Overrides:
         data["abortOnFail"] = spec["abortOnFail"] or self.abort_on_fail
         return data
 
-    def told(self, faults: Sequence[Fault], workload: str) -> list[str]:
+    def told(self, faults: Sequence[FieldError], workload: str) -> list[str]:
         """`faults` as sentences, each beginning with the option, or with the workload, the options and the field."""
         given = (("--duration", self.duration_ns), ("--warmup", self.warmup_ns), ("--rate", self.rate))
         names = ", ".join(option for option, value in given if value is not None)

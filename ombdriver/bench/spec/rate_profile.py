@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ombdriver.bench.load.profile import Profile, Stretch
-from ombdriver.bench.units import MS, SECOND, format_duration, nearest, parse_duration, shown
+from ombdriver.bench.units import MS, SECOND, format_duration, nearest, parse_duration, quoted
 
 MOST_STAGES = 1_000
 _MOST_TOLD = 6
@@ -40,14 +40,14 @@ def parse_profile(given: object, most_rate: int) -> RateProfile | None:
     if isinstance(given, list):
         return _stages(given, most_rate)
     if not isinstance(given, Mapping) or len(given) != 1:
-        raise ValueError(f"{shown(given)} is no profile of rates; {_FORMS}")
+        raise ValueError(f"{quoted(given)} is no profile of rates; {_FORMS}")
     ((shape, value),) = given.items()
     if shape not in _SHAPES:
         near = nearest(str(shape), _SHAPES)
-        raise ValueError(f"{shown(shape)} is no profile of rates; {f'did you mean {near}?' if near else _FORMS}")
+        raise ValueError(f"{quoted(shape)} is no profile of rates; {f'did you mean {near}?' if near else _FORMS}")
     if shape == "steps":
         if not isinstance(value, list) or len(value) < 2:
-            raise ValueError(f"steps: {shown(value)} is no list of two rates or more; write steps: {_SHAPES['steps']}")
+            raise ValueError(f"steps: {quoted(value)} is no list of two rates or more; write steps: {_SHAPES['steps']}")
         steps = [_rate(rate, f"steps: rate {at}", most_rate) for at, rate in enumerate(value, start=1)]
         return {"steps": _some(steps, "steps")}
     names = ("from", "to") if shape == "ramp" else ("base", "peak", "at", "for")
@@ -115,7 +115,7 @@ def _keys(
     given: object, names: tuple[str, ...], must: tuple[str, ...], where: str, way_out: str
 ) -> Mapping[str, object]:
     if not isinstance(given, Mapping):
-        raise ValueError(f"{where}{shown(given)} holds no settings; {way_out}")
+        raise ValueError(f"{where}{quoted(given)} holds no settings; {way_out}")
     if unknown := [str(name) for name in given if name not in names]:
         near = nearest(unknown[0], names)
         raise ValueError(f"{where}{unknown[0]} is unknown; {f'did you mean {near}?' if near else way_out}")
@@ -126,7 +126,7 @@ def _keys(
 
 def _rate(value: object, what: str, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise ValueError(f"{what}: {shown(value)} is no rate; write a whole number, 0 (a pause) to {most:,}")
+        raise ValueError(f"{what}: {quoted(value)} is no rate; write a whole number, 0 (a pause) to {most:,}")
     return value
 
 
@@ -150,12 +150,12 @@ Told = Sequence[Mapping[str, float]]
 """A profile as a result tells it: of each stretch the `seconds`, and the rates `from` and `to` at its ends."""
 
 
-def told_profile(profile: Profile) -> list[Mapping[str, float]]:
+def profile_to_json(profile: Profile) -> list[Mapping[str, float]]:
     """The `rateProfile` of a result."""
     return [{"seconds": each.duration_ns / SECOND, "from": each.first, "to": each.last} for each in profile.stretches]
 
 
-def described(told: Told) -> str:
+def render_profile(told: Told) -> str:
     """For people: `1,000/s for 10 s, 1,000 to 5,000/s in 20 s, nothing for 5 s`; of many stretches the first ones."""
     words = [_described(each["seconds"], each["from"], each["to"]) for each in told[:_MOST_TOLD]]
     more = [f"and {len(told) - _MOST_TOLD:,} more stretches"] if len(told) > _MOST_TOLD else []

@@ -17,14 +17,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from ombdriver.bench.load.retention import LEAST_ENTRIES, Retention
+from ombdriver.bench.load.retention import LEAST_ENTRIES, RetentionPolicy
 from ombdriver.bench.servers.url import check_url
 from ombdriver.bench.spec import omb
-from ombdriver.bench.spec.errors import FieldNames, faults_of, sentences
+from ombdriver.bench.spec.errors import FieldNames, field_errors, render_errors
 from ombdriver.bench.spec.overrides import Assignment, assigned
 from ombdriver.bench.spec.setup_server import PASSWORDS, STRICT, Server
 from ombdriver.bench.spec.yaml_file import parse_document, read_text
-from ombdriver.bench.units import MS, SECOND, nearest, parse_duration, shown
+from ombdriver.bench.units import MS, SECOND, nearest, parse_duration, quoted
 from ombdriver.errors import InputError
 
 LEAST_AGE_NS = 8 * SECOND
@@ -127,12 +127,12 @@ class Streams(BaseModel):
 
     @model_validator(mode="after")
     def _retention_of_groups(self) -> Self:
-        if self.read == "plain" and self.keeping.kind == "acknowledged":
+        if self.read == "plain" and self.retention_policy.kind == "acknowledged":
             raise ValueError("retention: acknowledged asks groups, and plain reads have none; write another retention")
         return self
 
     @property
-    def keeping(self) -> Retention:
+    def retention_policy(self) -> RetentionPolicy:
         """The retention, read."""
         return parse_retention(self.retention)
 
@@ -141,18 +141,18 @@ class Streams(BaseModel):
         return {"retention": self.retention} | self.model_dump(by_alias=True, exclude_defaults=True)
 
 
-def parse_retention(value: object) -> Retention:
+def parse_retention(value: object) -> RetentionPolicy:
     """A retention as a setup writes it.
 
     Raises:
         ValueError: if it is none.
     """
     if value in ("auto", "none", "acknowledged"):
-        return Retention(value)
+        return RetentionPolicy(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return Retention("maxlen", max_length=_length(value))
+        return RetentionPolicy("maxlen", max_length=_length(value))
     if not isinstance(value, dict) or not value:
-        raise ValueError(f"{shown(value)} is not a retention; {_FORMS}")
+        raise ValueError(f"{quoted(value)} is not a retention; {_FORMS}")
     if unknown := [str(key) for key in value if key not in _KEYS]:
         raise ValueError(f"unknown key {unknown[0]}; known: {', '.join(_KEYS)}")
     length = _length(value["maxlen"]) if "maxlen" in value else None
@@ -161,15 +161,15 @@ def parse_retention(value: object) -> Retention:
     if not isinstance(exact, bool) or not isinstance(acknowledged, bool):
         raise ValueError("exact and acknowledged must be true or false; write one of them without quotes")
     if acknowledged:
-        return Retention("acknowledged", length, age, exact)
+        return RetentionPolicy("acknowledged", length, age, exact)
     if (length is None) == (age is None):
         raise ValueError("needs one of maxlen and maxage; both may only be bounds of acknowledged: true")
-    return Retention("maxlen" if age is None else "maxage", length, age, exact)
+    return RetentionPolicy("maxlen" if age is None else "maxage", length, age, exact)
 
 
 def _length(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not LEAST_ENTRIES <= value <= 10**9:
-        raise ValueError(f"{shown(value)} is not a retention; {_FORMS}")
+        raise ValueError(f"{quoted(value)} is not a retention; {_FORMS}")
     return value
 
 
@@ -177,7 +177,7 @@ def _age(value: object) -> int:
     age = parse_duration(value)
     if age < LEAST_AGE_NS or age % MS:
         raise ValueError(
-            f"{shown(value)} is too short or too fine; write {LEAST_AGE_NS // SECOND}s or more, in whole ms"
+            f"{quoted(value)} is too short or too fine; write {LEAST_AGE_NS // SECOND}s or more, in whole ms"
         )
     return age
 
@@ -200,7 +200,7 @@ class Needs:
 
 
 FOLDER = Path(__file__).parent / "setups"
-"""Where the setups that come with the package lie."""
+"""FieldPath the setups that come with the package lie."""
 
 LOOPBACK_DRIVER = "memory"
 STREAMS_DRIVER = "redis-streams"
@@ -219,7 +219,7 @@ class Setup(BaseModel):
     name: str = Field(min_length=1, max_length=60, description="What results call this setup.")
     description: str = Field("", description="What it is for.")
     driver: str = Field(min_length=1, description="redis-streams, memory, or one that a package registers.")
-    server: Server | None = Field(None, validate_default=True, description="Where to connect to.")
+    server: Server | None = Field(None, validate_default=True, description="FieldPath to connect to.")
     client: Annotated[Client, Field(description="How messages are sent.")] = Client.model_validate({})
     streams: Annotated[Streams, Field(description="What streams keep, how they are read.")] = Streams.model_validate({})
     _notes: tuple[str, ...] = PrivateAttr(())
@@ -228,7 +228,7 @@ class Setup(BaseModel):
     @classmethod
     def _short_name(cls, name: str) -> str:
         if not _NAME.fullmatch(name):
-            raise ValueError(f"{shown(name)} can't stand in a file's name; write letters, digits, dots and dashes")
+            raise ValueError(f"{quoted(name)} can't stand in a file's name; write letters, digits, dots and dashes")
         return name
 
     @field_validator("driver")
@@ -307,9 +307,9 @@ class Setup(BaseModel):
             setup = cls.model_validate(document.data, context=context)
             setup._notes = tuple(f"{source}: {note}" for note in notes)
         except ValidationError as error:
-            faults += faults_of(error, document.lines, _FILE_NAMES)
+            faults += field_errors(error, document.lines, _FILE_NAMES)
         if faults:
-            raise InputError(sentences(source, faults))
+            raise InputError(render_errors(source, faults))
         return setup
 
     def with_url(self, url: str, *, keep_name: bool = False) -> Self:
@@ -325,7 +325,7 @@ class Setup(BaseModel):
             server = Server.model_validate({"url": check_url(url)}, context={PASSWORDS: True})
             setup = self.model_validate({**dict(self), **named, "server": server})
         except ValidationError as error:  # what a file says may not go with that server
-            raise InputError([f"--url: {fault.message}" for fault in faults_of(error, {}, _FILE_NAMES)]) from None
+            raise InputError([f"--url: {fault.message}" for fault in field_errors(error, {}, _FILE_NAMES)]) from None
         except ValueError as error:
             raise InputError(f"--url: {error}") from None
         setup._notes = self._notes
@@ -354,7 +354,8 @@ class Setup(BaseModel):
     def needs(self, groups: int) -> Needs:
         """What it asks of a server, with so many groups on a topic."""
         return Needs(
-            minid=self.streams.keeping.kind == "acknowledged" or self.streams.keeping.max_age_ns is not None,
+            minid=self.streams.retention_policy.kind == "acknowledged"
+            or self.streams.retention_policy.max_age_ns is not None,
             xackdel=self.streams.ack == "delete" and groups > 1,
             replicas=self.streams.wait_replicas,
             cluster=self.in_cluster,

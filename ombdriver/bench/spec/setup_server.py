@@ -20,9 +20,9 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from ombdriver.bench.servers.topology import ServerPlan, Topology, plan_faults
+from ombdriver.bench.servers.topology import ServerPlan, Topology, plan_errors
 from ombdriver.bench.servers.url import check_alike, check_url, has_login, join, scheme_kind
-from ombdriver.bench.units import shown
+from ombdriver.bench.units import quoted
 from ombdriver.secrets import HIDDEN, SECRET_OPTIONS, redact_url
 
 STRICT = ConfigDict(
@@ -43,7 +43,7 @@ Config = dict[str, str | list[str]]
 def _config(value: object) -> object:
     """Options of a server as text, as its configuration file has them: YAML reads `yes` as true, and 4 as a number."""
     if not isinstance(value, dict):
-        raise ValueError(f"must hold options of the server, not {shown(value)}; write them below it, indented")
+        raise ValueError(f"must hold options of the server, not {quoted(value)}; write them below it, indented")
     return {
         name: [_word(name, each) for each in v] if isinstance(v, list) else _word(name, v) for name, v in value.items()
     }
@@ -54,7 +54,7 @@ def _word(name: str, value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, str | int | float):
         return str(value)
-    raise ValueError(f"{name} is {shown(value)}; give it one value, or a list of them")
+    raise ValueError(f"{name} is {quoted(value)}; give it one value, or a list of them")
 
 
 _CONFIG_SCHEMA: dict[str, Any] = {
@@ -84,7 +84,7 @@ def _one_or_several(value: object) -> object:
         return value
     if isinstance(value, str):
         return value
-    raise ValueError(f"must be a URL or a list of them, not {shown(value)}; write redis://HOST:PORT")
+    raise ValueError(f"must be a URL or a list of them, not {quoted(value)}; write redis://HOST:PORT")
 
 
 def _urls(value: str | list[str], info: ValidationInfo) -> str | list[str]:
@@ -92,7 +92,7 @@ def _urls(value: str | list[str], info: ValidationInfo) -> str | list[str]:
         check_url(url)
         if has_login(url) and not (info.context or {}).get(PASSWORDS):
             raise ValueError(
-                f"{shown(redact_url(url))} holds a login; write username and passwordEnv or passwordFile beside it"
+                f"{quoted(redact_url(url))} holds a login; write username and passwordEnv or passwordFile beside it"
             )
     return value
 
@@ -156,7 +156,7 @@ class Server(BaseModel):
                 raise ValueError("primaries are those of a cluster; write topology: cluster, or remove them")
             if self.unix_socket and (self.topology != "standalone" or self.tls):
                 raise ValueError("unixSocket is for one server without TLS; remove it, or topology and tls")
-            if faults := plan_faults(self.plan, range(os.cpu_count() or 1)):
+            if faults := plan_errors(self.plan, range(os.cpu_count() or 1)):
                 raise ValueError("; and ".join(faults))
             return self
         kinds = {scheme_kind(url.partition("://")[0]) for url in self.urls}

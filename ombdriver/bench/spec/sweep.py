@@ -27,7 +27,7 @@ from ombdriver.bench.spec.overrides import Assignment, Overrides, Part, assigned
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.spec.yaml_file import parse_document, parse_value, read_text
-from ombdriver.bench.units import shown
+from ombdriver.bench.units import quoted
 from ombdriver.errors import InputError
 from ombdriver.secrets import redact_argument
 
@@ -67,7 +67,7 @@ class Sweep:
         """
         name, equals, written = text.partition("=")
         if not equals:
-            raise ValueError(f"{_OPTION}: {shown(text)} is not PATH=VALUE,VALUE; write workload.messageSize=100,1KiB")
+            raise ValueError(f"{_OPTION}: {quoted(text)} is not PATH=VALUE,VALUE; write workload.messageSize=100,1KiB")
         if written.startswith("["):
             values = parse_value(written)
             assert isinstance(values, list)
@@ -82,7 +82,7 @@ class Sweep:
             ValueError: if it is none.
         """
         if not isinstance(values, list):
-            raise ValueError(f"{_OPTION} {name}: must be a list, not {shown(values)}; write [{shown(values)}]")
+            raise ValueError(f"{_OPTION} {name}: must be a list, not {quoted(values)}; write [{quoted(values)}]")
         return cls._of_texts(name, [_written(value) for value in values])
 
     @classmethod
@@ -191,7 +191,7 @@ def parse_templates(texts: Iterable[str], in_file: Mapping[Part, str] | None, sw
         word, _, template = text.partition("=")
         part = next((each for each in parts if each == word), None)
         if part is None or not template.strip():
-            faults.append(f"{_NAME_OPTION}: {shown(text)} is not PART=TEMPLATE; {_EXAMPLE}")
+            faults.append(f"{_NAME_OPTION}: {quoted(text)} is not PART=TEMPLATE; {_EXAMPLE}")
         elif part in found:
             faults.append(f"{_NAME_OPTION} {part}: is given twice; leave one of them out")
         else:

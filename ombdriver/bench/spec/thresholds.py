@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from ombdriver.bench.metrics.summary import DELAY_PARTS, FAMILIES, GROUP_FAMILIES, Delivery, LatencySummaryNs, Totals
-from ombdriver.bench.units import nearest, shown
+from ombdriver.bench.units import nearest, quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Figure:
 
 
 class Source(Protocol):
-    """Where the values of figures come from."""
+    """FieldPath the values of figures come from."""
 
     def latency(self, name: str, group: str | None) -> LatencySummaryNs:
         """Of one of `FAMILY_NAMES`, over all groups or of one."""
@@ -144,7 +144,7 @@ class Threshold:
         """
         parts = _FORM.fullmatch(text)
         if not parts:
-            raise ValueError(f"{shown(text)} is not FIGURE OP VALUE, where OP is <, <=, > or >=; {EXAMPLE}")
+            raise ValueError(f"{quoted(text)} is not FIGURE OP VALUE, where OP is <, <=, > or >=; {EXAMPLE}")
         figure = _figure(parts[1], groups)
         return cls(f"{parts[1]} {parts[2]} {parts[3]}", figure, parts[2], _limit(parts[3], figure, text))
 
@@ -181,13 +181,13 @@ def _figure(text: str, groups: Sequence[str] | None) -> Figure:
     known = (*FAMILY_NAMES, *COUNTS, *RATES)
     if not parts or parts[1] not in known:
         near = nearest(parts[1], known) if parts else None
-        raise ValueError(f"there is no figure {shown(text)}; {_hint(near, known)}")
+        raise ValueError(f"there is no figure {quoted(text)}; {_hint(near, known)}")
     name, group, statistic = parts[1], parts[2], parts[3]
     if group is not None:
         if name not in OF_GROUP:
             raise ValueError(f"{name} is not told per group; leave out [{group}] (told so: {', '.join(OF_GROUP)})")
         if groups is not None and group not in groups:
-            raise ValueError(f"there is no group {shown(group)}; {_hint(nearest(group, groups), groups)}")
+            raise ValueError(f"there is no group {quoted(group)}; {_hint(nearest(group, groups), groups)}")
     if name in RATES:
         if statistic is not None:
             raise ValueError(f"{name} is one number; leave out .{statistic}")
@@ -195,7 +195,7 @@ def _figure(text: str, groups: Sequence[str] | None) -> Figure:
     valid = STATISTICS if name in FAMILY_NAMES else COUNTS[name]
     if statistic not in valid:
         near = nearest(statistic, valid) if statistic else None
-        raise ValueError(f"{name} has no figure {shown(statistic or '')}; {_hint(near and f'{name}.{near}', valid)}")
+        raise ValueError(f"{name} has no figure {quoted(statistic or '')}; {_hint(near and f'{name}.{near}', valid)}")
     return Figure("latency" if name in FAMILY_NAMES else "count", name, group, statistic)
 
 
@@ -208,13 +208,13 @@ def _hint(near: str | None, known: Sequence[str] | dict[str, str]) -> str:
 def _limit(text: str, figure: Figure, whole: str) -> float:
     parts = _VALUE.fullmatch(text)
     if not parts:
-        raise ValueError(f"{shown(whole)}: {shown(text)} is not a value; {EXAMPLE}")
+        raise ValueError(f"{quoted(whole)}: {quoted(text)} is not a value; {EXAMPLE}")
     number, unit = Decimal(parts[1]), parts[2]
     if figure.kind != "latency":
         if unit:
-            raise ValueError(f"{shown(whole)}: {figure.name} is a plain number; leave out {shown(unit)}")
+            raise ValueError(f"{quoted(whole)}: {figure.name} is a plain number; leave out {quoted(unit)}")
         return float(number)
     if unit not in UNITS_NS:
-        fault = f"{shown(unit)} is not a unit of a latency" if unit else f"{parts[1]} has no unit"
-        raise ValueError(f"{shown(whole)}: {fault}; write {parts[1]}ms (units: {', '.join(UNITS_NS)})")
+        fault = f"{quoted(unit)} is not a unit of a latency" if unit else f"{parts[1]} has no unit"
+        raise ValueError(f"{quoted(whole)}: {fault}; write {parts[1]}ms (units: {', '.join(UNITS_NS)})")
     return float(number * UNITS_NS[unit])

@@ -26,9 +26,9 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.load.message import STAMP, KeyDistributor, PayloadSpec, SizeRange, mean_size, parse_distribution
-from ombdriver.bench.load.processing_time import ConsumerWork
+from ombdriver.bench.load.processing_time import ProcessingTime
 from ombdriver.bench.load.profile import Profile
-from ombdriver.bench.spec.errors import Fault, FieldNames, faults_of, sentences
+from ombdriver.bench.spec.errors import FieldError, FieldNames, field_errors, render_errors
 from ombdriver.bench.spec.fields import (
     FIND_THE_MAXIMUM,
     MAX_MESSAGE_BYTES,
@@ -494,7 +494,7 @@ class Workload(WorkloadFields):
                 data.setdefault("messageSize", len(content))
                 check_size(data["messageSize"], content)
             except ValueError as error:
-                faults.append(Fault(document.lines["payloadFile",], "payloadFile", str(error)))
+                faults.append(FieldError(document.lines["payloadFile",], "payloadFile", str(error)))
                 data.setdefault("messageSize", "1KiB")  # or else it would be called missing, too
         _tell_mean_size(data)
         _tell_time_and_rate(data)
@@ -502,10 +502,10 @@ class Workload(WorkloadFields):
             workload = cls.model_validate(with_short_interval(data))
         except ValidationError as error:
             told = {(fault.line, fault.field) for fault in faults}
-            more = faults_of(error, document.lines, _FILE_NAMES)
+            more = field_errors(error, document.lines, _FILE_NAMES)
             faults += [fault for fault in more if (fault.line, fault.field) not in told]
         if faults:
-            raise InputError(sentences(source, faults))
+            raise InputError(render_errors(source, faults))
         workload._content = content
         return workload
 
@@ -523,7 +523,7 @@ class Workload(WorkloadFields):
         try:
             workload = self.model_validate(with_short_interval(data))
         except ValidationError as error:
-            raise InputError(overrides.told(faults_of(error, {}, _FILE_NAMES), self.name)) from error
+            raise InputError(overrides.told(field_errors(error, {}, _FILE_NAMES), self.name)) from error
         workload._content = self._content
         return workload
 
@@ -587,9 +587,9 @@ class Workload(WorkloadFields):
         return group_names(self.subscriptions_per_topic, self.consumer_per_subscription)
 
     @property
-    def work(self) -> ConsumerWork | None:
+    def work(self) -> ProcessingTime | None:
         """What a consumer does with each message; None for nothing."""
-        return None if self.consumer_work is None else ConsumerWork.parse(self.consumer_work)
+        return None if self.consumer_work is None else ProcessingTime.parse(self.consumer_work)
 
     @property
     def payload(self) -> PayloadSpec:

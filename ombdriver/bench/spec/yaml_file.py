@@ -14,9 +14,9 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode  # type: ignore[import-untyped]
 
-from ombdriver.bench.spec.errors import Fault, Place, Where
+from ombdriver.bench.spec.errors import FieldError, FieldPath, Location
 from ombdriver.bench.spec.fields import MAX_MESSAGE_BYTES
-from ombdriver.bench.units import nearest, parse_size, shown
+from ombdriver.bench.units import nearest, parse_size, quoted
 from ombdriver.errors import InputError
 
 MAX_BYTES = 1 << 20
@@ -25,7 +25,7 @@ MAX_DEPTH = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class YamlDocument:
     """A YAML file as read.
 
     Attributes:
@@ -37,8 +37,8 @@ class Document:
 
     source: str
     data: dict[str, object]
-    lines: dict[Where, Place] = field(default_factory=dict)
-    faults: tuple[Fault, ...] = ()
+    lines: dict[FieldPath, Location] = field(default_factory=dict)
+    faults: tuple[FieldError, ...] = ()
 
 
 def read_text(path: Path) -> str:
@@ -66,7 +66,7 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}:{line}: is not UTF-8 text; name a YAML file of settings") from error
 
 
-def parse_document(text: str, source: str) -> Document:
+def parse_document(text: str, source: str) -> YamlDocument:
     """Reads the text of a YAML file.
 
     Args:
@@ -85,8 +85,8 @@ def parse_document(text: str, source: str) -> Document:
                 raise InputError(f"{source}: is empty; write one setting per line, for example topics: 1")
             if not isinstance(root, MappingNode):
                 raise InputError(f"{source}: holds no settings; write one per line, for example topics: 1")
-            lines: dict[Where, Place] = {}
-            faults: list[Fault] = []
+            lines: dict[FieldPath, Location] = {}
+            faults: list[FieldError] = []
             data = _mapping(loader, root, (), lines, faults)
         finally:
             loader.dispose()
@@ -97,7 +97,7 @@ def parse_document(text: str, source: str) -> Document:
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{source}: is not valid YAML: {reason}; mend the file") from error
-    return Document(source, data, lines, tuple(faults))
+    return YamlDocument(source, data, lines, tuple(faults))
 
 
 def parse_value(text: str) -> object:
@@ -106,7 +106,7 @@ def parse_value(text: str) -> object:
     Raises:
         ValueError: if it is anything else, or nothing.
     """
-    quoted = "put it in quotes if it is text"
+    advice = "put it in quotes if it is text"
     try:
         loader = yaml.SafeLoader(text)
         try:
@@ -115,13 +115,13 @@ def parse_value(text: str) -> object:
             if node is None:
                 raise ValueError("has no value; write one behind the =, null for none")
             if isinstance(node, MappingNode | SequenceNode) and not node.flow_style:
-                raise ValueError(f"{shown(text)} is no single value; {quoted}")
-            faults: list[Fault] = []
+                raise ValueError(f"{quoted(text)} is no single value; {advice}")
+            faults: list[FieldError] = []
             value = _value(loader, node, (), {}, faults)
         finally:
             loader.dispose()
     except (yaml.YAMLError, InputError) as error:
-        raise ValueError(f"{shown(text)} is not valid YAML; {quoted}") from error
+        raise ValueError(f"{quoted(text)} is not valid YAML; {advice}") from error
     if faults:
         raise ValueError(
             "; and ".join(f"{each.field}: {each.message}" if each.field else each.message for each in faults)
@@ -143,25 +143,31 @@ def _check_shape(text: str, source: str) -> None:
 
 
 def _mapping(
-    loader: yaml.SafeLoader, node: MappingNode, where: Where, lines: dict[Where, Place], faults: list[Fault]
+    loader: yaml.SafeLoader,
+    node: MappingNode,
+    where: FieldPath,
+    lines: dict[FieldPath, Location],
+    faults: list[FieldError],
 ) -> dict[str, object]:
     data: dict[str, object] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, ScalarNode) or not key_node.tag.endswith(("str", "merge")):
             text = key_node.value if isinstance(key_node, ScalarNode) else "this key"
-            faults.append(Fault(line, shown(text), "a key must be a plain name; put it in quotes if it is one"))
+            faults.append(FieldError(line, quoted(text), "a key must be a plain name; put it in quotes if it is one"))
             continue
         path = (*where, key_node.value)
         if path in lines:
-            faults.append(Fault(line, key_node.value, f"is given twice, first in line {lines[path]}; remove one"))
+            faults.append(FieldError(line, key_node.value, f"is given twice, first in line {lines[path]}; remove one"))
             continue
         lines[path] = line
         data[key_node.value] = _value(loader, value_node, path, lines, faults)
     return data
 
 
-def _value(loader: yaml.SafeLoader, node: Node, where: Where, lines: dict[Where, Place], faults: list[Fault]) -> object:
+def _value(
+    loader: yaml.SafeLoader, node: Node, where: FieldPath, lines: dict[FieldPath, Location], faults: list[FieldError]
+) -> object:
     if isinstance(node, MappingNode):
         return _mapping(loader, node, where, lines, faults)
     if isinstance(node, SequenceNode):
@@ -171,7 +177,7 @@ def _value(loader: yaml.SafeLoader, node: Node, where: Where, lines: dict[Where,
     except (ValueError, yaml.constructor.ConstructorError) as error:
         problem = error.problem if isinstance(error, yaml.constructor.ConstructorError) else str(error)
         line = node.start_mark.line + 1
-        faults.append(Fault(line, ".".join(map(str, where)), f"{problem}; put the value in quotes if it is text"))
+        faults.append(FieldError(line, ".".join(map(str, where)), f"{problem}; put the value in quotes if it is text"))
         return None
     return value
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from ombdriver.bench.drivers.api import Driver
-from ombdriver.bench.drivers.sample import Look, Seen, ServerNow, Stream
+from ombdriver.bench.drivers.sample import ServerSample, ServerStatus, TimedSample, TopicPartition
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.report import ProcessFigures
 from ombdriver.bench.plan.plan import Plan
@@ -55,8 +55,12 @@ class Telemetry:
         servers: Sequence[int] = (),
         every_ns: int = EVERY_NS,
     ) -> None:
-        self._observe: Callable[[Sequence[Stream]], Awaitable[Look | None]] | None = getattr(driver, "observe", None)
-        self._streams: list[Stream] = [(topic.name, p) for topic in plan.topics for p in range(topic.partitions)]
+        self._observe: Callable[[Sequence[TopicPartition]], Awaitable[ServerSample | None]] | None = getattr(
+            driver, "observe", None
+        )
+        self._streams: list[TopicPartition] = [
+            (topic.name, p) for topic in plan.topics for p in range(topic.partitions)
+        ]
         self._turns = Turns(self._streams)
         self._reports, self._every_ns = reports, every_ns
         self._roles = {f"worker {worker.index}": worker.role for worker in plan.workers}
@@ -166,7 +170,7 @@ class Telemetry:
         try:
             look = await self._observe(self._turns.take())
             if look is not None:
-                self._server.take(Seen(look, asked_ns, time.monotonic_ns()))
+                self._server.take(TimedSample(look, asked_ns, time.monotonic_ns()))
         except OmbdriverError as error:
             self._server.fail(asked_ns, str(error))
         except Exception as error:  # a fault of a driver is no reason to lose the run
@@ -196,7 +200,7 @@ class Telemetry:
         )
 
     @property
-    def server_now(self) -> ServerNow | None:
+    def server_now(self) -> ServerStatus | None:
         """The server at the last look; None when there has been none."""
         return self._server.now
 

@@ -21,13 +21,13 @@ from ombdriver.bench.drivers.sample import (
     COUNTERS,
     GAUGES,
     RATES,
-    CommandLook,
-    GroupLook,
-    Look,
-    Seen,
-    ServerNow,
-    Stream,
-    StreamLook,
+    CommandSample,
+    GroupSample,
+    ServerSample,
+    ServerStatus,
+    StreamSample,
+    TimedSample,
+    TopicPartition,
 )
 from ombdriver.bench.telemetry.processes import MOST, Thinned
 
@@ -35,7 +35,7 @@ Event = tuple[str, str]
 """(kind for programs, text for people)."""
 
 
-def between(before: Look, now: Look, streaks: set[str]) -> Iterator[Event]:
+def between(before: ServerSample, now: ServerSample, streaks: set[str]) -> Iterator[Event]:
     """The events from one look to the next.
 
     Args:
@@ -63,13 +63,13 @@ def between(before: Look, now: Look, streaks: set[str]) -> Iterator[Event]:
         yield "replicasChanged", f"the number of connected replicas went from {replicas_before:.0f} to {replicas:.0f}"
 
 
-def grown(before: Look, now: Look, name: str) -> float | None:
+def grown(before: ServerSample, now: ServerSample, name: str) -> float | None:
     """By how much a figure that only grows has grown; None when unknown, or when the server began anew meanwhile."""
     then, at = before.figures.get(name), now.figures.get(name)
     return None if then is None or at is None or at < then else at - then
 
 
-def forked(before: Look, now: Look) -> int:
+def forked(before: ServerSample, now: ServerSample) -> int:
     """How often the server forked; servers before 6.2 do not count, there a new duration tells of one fork."""
     counted = grown(before, now, "forks")
     if counted is not None or "forks" in now.figures:
@@ -78,13 +78,13 @@ def forked(before: Look, now: Look) -> int:
     return int(last is not None and last_before is not None and last != last_before)
 
 
-def _restarted(before: Look, now: Look) -> bool:
+def _restarted(before: ServerSample, now: ServerSample) -> bool:
     if before.server_id and now.server_id and before.server_id != now.server_id:
         return True
     return now.figures.get("uptimeSeconds", 0) < before.figures.get("uptimeSeconds", 0) and bool(now.figures)
 
 
-def _written(before: Look, now: Look, flag: str, counter: str, kind: str, what: str) -> Iterator[Event]:
+def _written(before: ServerSample, now: ServerSample, flag: str, counter: str, kind: str, what: str) -> Iterator[Event]:
     """A file that a child process writes: its beginning, its end, or both when that fell between two looks."""
     if flag not in before.figures or flag not in now.figures:
         return
@@ -122,18 +122,18 @@ class Sums:
     seen: int = 0
     length: int | None = None
     longest: int | None = None
-    groups: Mapping[str, GroupLook] = field(default_factory=dict)
+    groups: Mapping[str, GroupSample] = field(default_factory=dict)
 
 
 class StreamSums:
     """Takes looks, gives sums; a look costs as much as the streams in it, not as all there are."""
 
     def __init__(self) -> None:
-        self._latest: dict[Stream, StreamLook] = {}
+        self._latest: dict[TopicPartition, StreamSample] = {}
         self._length = self._unknown_lengths = 0
         self._groups: dict[str, _Group] = {}
 
-    def take(self, streams: Mapping[Stream, StreamLook]) -> Sums:
+    def take(self, streams: Mapping[TopicPartition, StreamSample]) -> Sums:
         """The sums with what a look showed."""
         for stream, look in streams.items():
             if before := self._latest.get(stream):
@@ -145,10 +145,13 @@ class StreamSums:
             len(self._latest),
             self._length if known else None,
             max(each.length or 0 for each in self._latest.values()) if known else None,
-            {name: GroupLook(None if each.unknown else each.lag, each.pending) for name, each in self._groups.items()},
+            {
+                name: GroupSample(None if each.unknown else each.lag, each.pending)
+                for name, each in self._groups.items()
+            },
         )
 
-    def _book(self, look: StreamLook, sign: int) -> None:
+    def _book(self, look: StreamSample, sign: int) -> None:
         self._length += sign * (look.length or 0)
         self._unknown_lengths += sign * (look.length is None)
         for name, group in (look.groups or {}).items():
@@ -173,10 +176,10 @@ class Turns:
         most: how many of them at a time.
     """
 
-    def __init__(self, streams: Sequence[Stream], most: int = MOST_PER_LOOK) -> None:
+    def __init__(self, streams: Sequence[TopicPartition], most: int = MOST_PER_LOOK) -> None:
         self._streams, self._most, self._next = streams, most, 0
 
-    def take(self) -> Sequence[Stream]:
+    def take(self) -> Sequence[TopicPartition]:
         """The next ones; all, when they are not too many."""
         if len(self._streams) <= self._most:
             return self._streams
@@ -194,7 +197,7 @@ SECOND = 10**9
 class _Kept:
     """What a series keeps of a look."""
 
-    look: Look
+    look: ServerSample
     sums: Sums
     at_ns: int
     took_ns: int
@@ -219,8 +222,8 @@ class ServerSeries:
         self._left_out = 0
         self._streaks: set[str] = set()
         self._unseen: dict[str, None] = {}
-        self._last: Seen | None = None
-        self.now: ServerNow | None = None
+        self._last: TimedSample | None = None
+        self.now: ServerStatus | None = None
         self.looks = self.late = self.failed = self.commands_sent = self.total_ns = self.longest_ns = 0
         self.begin(0, 0)
 
@@ -232,8 +235,8 @@ class ServerSeries:
     def begin(self, start_ns: int, end_ns: int) -> None:
         """The window that counts; peaks begin anew."""
         self._start_ns, self._end_ns = start_ns, end_ns
-        self._first: Seen | None = None
-        self._final: Seen | None = None
+        self._first: TimedSample | None = None
+        self._final: TimedSample | None = None
         self._peak_cpu: float | None = None
         self._peak_memory: float | None = None
         self._forks, self._longest_fork_micros = 0, 0.0
@@ -248,7 +251,7 @@ class ServerSeries:
 
     # -- looks -----------------------------------------------------------------------------------------------------
 
-    def take(self, seen: Seen) -> None:
+    def take(self, seen: TimedSample) -> None:
         """Adds a look; they come in order."""
         look, took_ns = seen.look, seen.answered_ns - seen.asked_ns
         self.looks += 1
@@ -262,14 +265,14 @@ class ServerSeries:
         sums = self._sums.take(look.streams)
         cpu = None if self._last is None else _cpu(self._last, seen)
         memory = _whole(look.figures.get("usedMemoryBytes"))
-        self.now = ServerNow(cpu, memory, {name: group.lag for name, group in sums.groups.items()})
+        self.now = ServerStatus(cpu, memory, {name: group.lag for name, group in sums.groups.items()})
         if self._last is not None:
             for kind, text in between(self._last.look, look, self._streaks):
                 self._note(seen.answered_ns, kind, text)
             self._peaks(self._last, seen)
         self._choose(seen)
         self._streaks.discard("failed")
-        self._kept.take(_Kept(Look(look.figures), sums, seen.answered_ns, took_ns))
+        self._kept.take(_Kept(ServerSample(look.figures), sums, seen.answered_ns, took_ns))
         self._last = seen
 
     def fail(self, asked_ns: int, why: str) -> None:
@@ -285,14 +288,14 @@ class ServerSeries:
         else:
             self._left_out += 1
 
-    def _choose(self, seen: Seen) -> None:
+    def _choose(self, seen: TimedSample) -> None:
         """The looks nearest to the ends of the window stand for them."""
         if self._first is None or _apart(seen, self._start_ns) < _apart(self._first, self._start_ns):
             self._first = self._final = seen
         elif self._final is None or _apart(seen, self._end_ns) < _apart(self._final, self._end_ns):
             self._final = seen
 
-    def _peaks(self, before: Seen, now: Seen) -> None:
+    def _peaks(self, before: TimedSample, now: TimedSample) -> None:
         if not self._start_ns <= (before.answered_ns + now.answered_ns) // 2 <= self._end_ns:
             return
         cpu, memory = _cpu(before, now), now.look.figures.get("usedMemoryBytes")
@@ -318,7 +321,7 @@ class ServerSeries:
         }
 
     @property
-    def _window(self) -> tuple[Seen, Seen] | None:
+    def _window(self) -> tuple[TimedSample, TimedSample] | None:
         """The looks nearest to the ends of the window, when there are two."""
         first, final = self._first, self._final
         return None if first is None or final is None or first is final else (first, final)
@@ -386,14 +389,14 @@ class ServerSeries:
         first, final = self._window
         took = {}
         for name, now in sorted(final.look.commands.items()):
-            then = first.look.commands.get(name, CommandLook(0, 0))
+            then = first.look.commands.get(name, CommandSample(0, 0))
             calls, micros = now.calls - then.calls, now.micros - then.micros
             if calls > 0 <= micros:  # statistics that were reset meanwhile tell nothing
                 took[name] = {"calls": calls, "micros": micros, "microsPerCall": _rounded(micros / calls)}
         return {"from": self._at(first.answered_ns), "to": self._at(final.answered_ns), "byName": took}
 
 
-def _cpu(before: Seen, now: Seen) -> float | None:
+def _cpu(before: TimedSample, now: TimedSample) -> float | None:
     """Processor time per second, user and system, of the server without its children."""
     user, system = (grown(before.look, now.look, name) for name in ("cpuUserSeconds", "cpuSystemSeconds"))
     if user is None or system is None:
@@ -401,7 +404,7 @@ def _cpu(before: Seen, now: Seen) -> float | None:
     return (user + system) * SECOND / max(1, now.answered_ns - before.answered_ns)
 
 
-def _apart(seen: Seen, at_ns: int) -> int:
+def _apart(seen: TimedSample, at_ns: int) -> int:
     return abs(seen.answered_ns - at_ns)
 
 

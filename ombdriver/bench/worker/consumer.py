@@ -21,7 +21,7 @@ from ombdriver.bench.drivers.api import Batch, DriverConsumer
 from ombdriver.bench.ledger.received import Arrivals
 from ombdriver.bench.ledger.spans import SEQUENCES
 from ombdriver.bench.load.message import STAMP, STAMP_DTYPE, count_corrupt
-from ombdriver.bench.load.processing_time import ConsumerWork
+from ombdriver.bench.load.processing_time import ProcessingTime
 from ombdriver.bench.metrics.histogram import Int64s
 from ombdriver.bench.metrics.recorder import Book
 from ombdriver.bench.metrics.report import Arrived
@@ -48,7 +48,9 @@ class Working:
         clock: nanoseconds that only grow.
     """
 
-    def __init__(self, work: ConsumerWork, seed: tuple[int, ...], clock: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self, work: ProcessingTime, seed: tuple[int, ...], clock: Callable[[], int] = time.monotonic_ns
+    ) -> None:
         self._work, self._clock = work, clock
         self._chance = np.random.default_rng(seed)
         self._owed_ns = 0

@@ -22,7 +22,7 @@ from ombdriver.bench.load.message import STAMP, KeySource, PayloadPool, with_che
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.poisson import PoissonStripe
 from ombdriver.bench.load.profile import constant
-from ombdriver.bench.load.schedule import Schedule, Shaped, Stripe
+from ombdriver.bench.load.schedule import ConstantSchedule, ProfileSchedule, Stripe
 from ombdriver.bench.metrics.recorder import Book
 from ombdriver.bench.metrics.report import Answered
 from ombdriver.bench.worker.in_flight import AS_INTENDED, Acknowledgements, Block, Lane
@@ -164,8 +164,8 @@ class Publisher:
             profile = phase.profile or constant(phase.rate, phase.duration_ns)
             return PoissonStripe(phase.start_ns, profile, phase.poisson, mine, phase.name)
         if phase.profile is not None:
-            return Stripe(Shaped(phase.start_ns, phase.profile), self._producers_total, mine)
-        return Stripe(Schedule(phase.start_ns, phase.rate, phase.duration_ns), self._producers_total, mine)
+            return Stripe(ProfileSchedule(phase.start_ns, phase.profile), self._producers_total, mine)
+        return Stripe(ConstantSchedule(phase.start_ns, phase.rate, phase.duration_ns), self._producers_total, mine)
 
     def _nothing(self) -> Stripe | PoissonStripe:
         """The stripe of a phase without a message."""

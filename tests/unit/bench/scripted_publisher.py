@@ -7,7 +7,7 @@ import numpy as np
 
 from ombdriver.bench.load.message import STAMP, STAMP_DTYPE, KeySource, PayloadPool, PayloadSpec
 from ombdriver.bench.load.phase import Phase
-from ombdriver.bench.load.schedule import Schedule
+from ombdriver.bench.load.schedule import ConstantSchedule
 from ombdriver.bench.metrics.recorder import Book, Figures
 from ombdriver.bench.worker.publisher import Publisher, Sender
 
@@ -164,12 +164,12 @@ class Bench:
         """The publisher's ticker."""
         return self.tickers[0]
 
-    def begin(self, rate: int, duration_ns: int, index: int = 0, start_ns: int = START) -> Schedule:
+    def begin(self, rate: int, duration_ns: int, index: int = 0, start_ns: int = START) -> ConstantSchedule:
         """Starts a phase."""
         phase = Phase(index, "measure", start_ns, duration_ns, rate)
         self.book.open(phase)
         self.publisher.begin(phase)
-        return Schedule(start_ns, rate, duration_ns)
+        return ConstantSchedule(start_ns, rate, duration_ns)
 
     def tick(self, now_ns: int) -> None:
         """Time goes on to `now_ns`, and the ticker fires."""

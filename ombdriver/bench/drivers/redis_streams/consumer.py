@@ -146,7 +146,7 @@ GUARD_S = 5.0
 """How much longer than BLOCK a reply may take before the peer is taken for gone."""
 
 
-class Connected(Protocol):
+class ReadChannel(Protocol):
     """What reads go through: a channel, or what finds one each time."""
 
     def submit(self, data: bytes, *, convert: Any = None, guard_s: float | None = None) -> Awaitable[Any]:
@@ -184,7 +184,7 @@ class StreamConsumer:
     def __init__(
         self,
         channels: Channels,
-        channel: Connected,
+        channel: ReadChannel,
         acknowledger: Acknowledger,
         commands: Commands | None,
         keys: Sequence[bytes],

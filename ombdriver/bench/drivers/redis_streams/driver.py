@@ -16,9 +16,9 @@ from ombdriver.bench.drivers.redis_streams import runs
 from ombdriver.bench.drivers.redis_streams.consumer import Acknowledger
 from ombdriver.bench.drivers.redis_streams.inspector import StreamInspector, backlog, observe
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
-from ombdriver.bench.drivers.redis_streams.producer import Cut, ReplicatedProducer, StreamProducer
+from ombdriver.bench.drivers.redis_streams.producer import ReplicatedProducer, StreamProducer, TrimBound
 from ombdriver.bench.drivers.redis_streams.readers import Reading, make_consumer
-from ombdriver.bench.drivers.redis_streams.runs import Made
+from ombdriver.bench.drivers.redis_streams.runs import Created
 from ombdriver.bench.drivers.redis_streams.server import (
     address,
     ask,
@@ -30,7 +30,7 @@ from ombdriver.bench.drivers.redis_streams.server import (
     settings,
 )
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
-from ombdriver.bench.drivers.sample import Look, Stream
+from ombdriver.bench.drivers.sample import ServerSample, TopicPartition
 from ombdriver.errors import DriverError, ServerError
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
 from ombdriver.messaging.transport.cluster import open_channels
@@ -67,7 +67,7 @@ class RedisStreamsDriver:
         self._statistics: Counter[str] = Counter()
         self._acknowledger = Acknowledger(self._channels, self._statistics)
         self._topics = StreamTopics(self._channels, options.balanced, options.run_id)
-        self._created = Made()
+        self._created = Created()
         self._renewing: asyncio.Task[None] | None = None
         self._trimmer: AcknowledgedTrimmer | None = None
         self._reading: list[Reading] = []
@@ -99,9 +99,9 @@ class RedisStreamsDriver:
     async def _place_new(self, topics: Sequence[TopicSpec], _groups: Sequence[str]) -> list[bytes]:
         """The keys of topics, which are written down before anything of them is there."""
         run_id, channels, balanced = self._options.run_id, self._channels, self._options.balanced
-        await runs.register(channels, run_id, Made(tuple(topics)))
+        await runs.register(channels, run_id, Created(tuple(topics)))
         keys = await self._topics.place(topics)
-        made = Made(tuple(topics), tuple(keys), placed=balanced)
+        made = Created(tuple(topics), tuple(keys), placed=balanced)
         if balanced:
             await runs.register(channels, run_id, made)
         if await count_of(channels, "EXISTS", keys):
@@ -116,7 +116,7 @@ class RedisStreamsDriver:
         keys = await self._topics.place(topics)
         await self._check_existing(keys)
         if groups:
-            self._created = Made(joined=tuple(keys), groups=tuple(groups))
+            self._created = Created(joined=tuple(keys), groups=tuple(groups))
             await runs.register(self._channels, self._options.run_id, self._created)
         return keys
 
@@ -144,7 +144,7 @@ class RedisStreamsDriver:
     async def create_producer(self, topic: TopicSpec, on_replies: OnReplies) -> DriverProducer:
         """See `driver.Driver.create_producer`."""
         options = self._options
-        cut = Cut(options.max_entries, options.max_age_ms, options.exact_trim)
+        cut = TrimBound(options.max_entries, options.max_age_ms, options.exact_trim)
         with border(self.server):
             placed = await self._topics.topic(topic)
             channels = await self._channels_for_sending([key.encode() for key in placed.keys])
@@ -205,7 +205,7 @@ class RedisStreamsDriver:
                 "config": await settings(nodes[0]),
             }
 
-    async def observe(self, streams: Sequence[Stream]) -> Look:
+    async def observe(self, streams: Sequence[TopicPartition]) -> ServerSample:
         """See `driver.Driver.observe`."""
         with border(self.server):
             if self._observing is None:
@@ -224,15 +224,15 @@ class RedisStreamsDriver:
                     deleted = await runs.delete(self._channels, self._options.run_id, self._created)
             except TimeoutError as error:
                 raise ServerError(f"{self.server} has not answered for {DELETE_TIMEOUT_S:g} s") from error
-        self._created = Made()
+        self._created = Created()
         return deleted
 
-    async def leftovers(self) -> Sequence[runs.Leftover]:
+    async def leftovers(self) -> Sequence[runs.OrphanedRun]:
         """Runs that left a record on this server; see `ombdriver clean`."""
         with border(self.server):
             return await runs.leftovers(self._channels)
 
-    async def delete_leftover(self, run: runs.Leftover) -> int:
+    async def delete_leftover(self, run: runs.OrphanedRun) -> int:
         """Deletes what `run` left; returns how many streams that were, those that had groups of it among them."""
         with border(self.server):
             return await runs.delete(self._channels, run.run_id, run.made)

@@ -17,7 +17,7 @@ from ombdriver.bench.drivers.api import TopicSpec
 from ombdriver.bench.drivers.redis_streams.consumer import id_order
 from ombdriver.bench.drivers.redis_streams.server import ask, border
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
-from ombdriver.bench.drivers.sample import CommandLook, GroupLook, Look, Stream, StreamLook
+from ombdriver.bench.drivers.sample import CommandSample, GroupSample, ServerSample, StreamSample, TopicPartition
 from ombdriver.messaging.errors import ConnectionLost, RedisError
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.standalone import Channels
@@ -141,8 +141,8 @@ _CHILDREN = ("used_cpu_user_children", "used_cpu_sys_children")
 
 
 async def observe(
-    channels: Channels, streams: Sequence[Stream], keys: Sequence[str], subscription: Callable[[str], str] = str
-) -> Look:
+    channels: Channels, streams: Sequence[TopicPartition], keys: Sequence[str], subscription: Callable[[str], str] = str
+) -> ServerSample:
     """One look; all its commands leave together. Of a cluster, every primary is asked, and figures are added up.
 
     Args:
@@ -178,7 +178,7 @@ async def observe(
     return replace(
         together([read_info("" if info is None else info.decode(errors="replace")) for info in infos]),
         streams={
-            stream: StreamLook(
+            stream: StreamSample(
                 None if length is None else int(length),
                 None if told is None else _by_subscription(read_groups(told), subscription),
             )
@@ -189,13 +189,13 @@ async def observe(
     )
 
 
-def _by_subscription(groups: Mapping[str, GroupLook], subscription: Callable[[str], str]) -> dict[str, GroupLook]:
+def _by_subscription(groups: Mapping[str, GroupSample], subscription: Callable[[str], str]) -> dict[str, GroupSample]:
     """Where a group of others is called like a subscription of ours, ours is the one that is told."""
     ours = {name for name in groups if subscription(name) != name}
     return {subscription(name): groups[name] for name in sorted(groups, key=ours.__contains__)}
 
 
-def together(looks: Sequence[Look]) -> Look:
+def together(looks: Sequence[ServerSample]) -> ServerSample:
     """The looks at several servers as one: figures and commands added up, the longest of times, all run ids (pure)."""
     if len(looks) == 1:
         return looks[0]
@@ -204,20 +204,20 @@ def together(looks: Sequence[Look]) -> Look:
         for name in looks[0].figures
         if all(name in each.figures for each in looks)
     }
-    commands: dict[str, CommandLook] = {}
+    commands: dict[str, CommandSample] = {}
     latency: dict[str, dict[str, float]] = {}
     for look in looks:
         for name, one in look.commands.items():
-            before = commands.get(name, CommandLook(0, 0))
-            commands[name] = CommandLook(before.calls + one.calls, before.micros + one.micros)
+            before = commands.get(name, CommandSample(0, 0))
+            commands[name] = CommandSample(before.calls + one.calls, before.micros + one.micros)
         for name, percentiles in look.command_latency.items():
             held = latency.setdefault(name, {})
             for at, value in percentiles.items():
                 held[at] = max(value, held.get(at, 0.0))
-    return Look(figures, " ".join(sorted(look.server_id for look in looks)), commands, latency)
+    return ServerSample(figures, " ".join(sorted(look.server_id for look in looks)), commands, latency)
 
 
-def read_info(text: str) -> Look:
+def read_info(text: str) -> ServerSample:
     """What the text of INFO says, as far as it is there and can be read (pure)."""
     lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     figures = {ours: number for theirs, ours in FIGURES.items() if (number := _number(lines.get(theirs))) is not None}
@@ -232,21 +232,21 @@ def read_info(text: str) -> Look:
         if name.startswith("cmdstat_"):
             calls, micros = (_number(_pairs(told).get(key)) for key in ("calls", "usec"))
             if calls is not None and micros is not None:
-                commands[name.removeprefix("cmdstat_")] = CommandLook(int(calls), int(micros))
+                commands[name.removeprefix("cmdstat_")] = CommandSample(int(calls), int(micros))
         elif name.startswith("latency_percentiles_usec_"):
             found = {key: number for key, each in _pairs(told).items() if (number := _number(each)) is not None}
             latency[name.removeprefix("latency_percentiles_usec_")] = found
-    return Look(figures, lines.get("run_id", "").strip(), commands, latency)
+    return ServerSample(figures, lines.get("run_id", "").strip(), commands, latency)
 
 
-def read_groups(reply: Sequence[Sequence[Any]]) -> Mapping[str, GroupLook]:
+def read_groups(reply: Sequence[Sequence[Any]]) -> Mapping[str, GroupSample]:
     """What XINFO GROUPS says; the lag is unknown before 7.0, and where the server lost it, as by XDEL (pure)."""
     found = {}
     for group in reply:
         told = dict(zip(group[::2], group[1::2], strict=True))
         lag = told.get(b"lag")
         name = told[b"name"].decode(errors="replace")
-        found[name] = GroupLook(None if lag is None else int(lag), int(told[b"pending"]))
+        found[name] = GroupSample(None if lag is None else int(lag), int(told[b"pending"]))
     return found
 
 

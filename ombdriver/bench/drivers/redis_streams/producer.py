@@ -33,7 +33,7 @@ AGAIN_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class TrimBound:
     """What sending trims.
 
     Attributes:
@@ -68,7 +68,7 @@ class StreamProducer:
         on_replies: told of the replies.
     """
 
-    def __init__(self, channels: Channels, topic: Topic, cut: Cut, on_replies: OnReplies) -> None:
+    def __init__(self, channels: Channels, topic: Topic, cut: TrimBound, on_replies: OnReplies) -> None:
         self._channels, self._topic = channels, topic
         self._told = on_replies
         self._on_replies: OnReplies = self._look_at if channels.follows else on_replies
@@ -232,7 +232,7 @@ class ReplicatedProducer(StreamProducer):
         self,
         channels: Channels,
         topic: Topic,
-        cut: Cut,
+        cut: TrimBound,
         on_replies: OnReplies,
         replicas: int,
         timeout_ms: int,

@@ -29,7 +29,7 @@ TOPIC_PREFIX = "ombdriver-"
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Created:
     """What a run made.
 
     Attributes:
@@ -51,7 +51,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
+class OrphanedRun:
     """A run that left a record.
 
     Attributes:
@@ -66,10 +66,10 @@ class Leftover:
     host: str
     started: str
     alive: bool
-    made: Made
+    made: Created
 
 
-async def register(channels: Channels, run_id: str, made: Made) -> None:
+async def register(channels: Channels, run_id: str, made: Created) -> None:
     """Writes the run's record, before anything is created."""
     fields: dict[str, str | int] = {
         "host": socket.gethostname(),
@@ -107,7 +107,7 @@ async def keep_renewing(channels: Channels, run_id: str) -> None:
             continue
 
 
-async def delete(channels: Channels, run_id: str, made: Made) -> int:
+async def delete(channels: Channels, run_id: str, made: Created) -> int:
     """Deletes what a run made, and its record; returns how many streams it had made something of."""
     deleted = await count_of(channels, "UNLINK", made.keys)
     ended = [("XGROUP", "DESTROY", key, group) for key in made.joined for group in made.groups]
@@ -125,7 +125,7 @@ async def forget(channels: Channels, run_id: str, topics: Sequence[TopicSpec]) -
     await count_of(channels, "UNLINK", [record(run_id), (ALIVE + run_id).encode(), *placed])
 
 
-async def leftovers(channels: Channels) -> list[Leftover]:
+async def leftovers(channels: Channels) -> list[OrphanedRun]:
     """The runs that have a record on this server or cluster, in the order of their start."""
     found: set[str] = set()
     for node in channels.every_control():
@@ -140,7 +140,7 @@ async def leftovers(channels: Channels) -> list[Leftover]:
     return sorted((run for run in runs if run is not None), key=lambda run: run.started)
 
 
-async def _read(channels: Channels, run_id: str) -> Leftover | None:
+async def _read(channels: Channels, run_id: str) -> OrphanedRun | None:
     """None for what is no record of ours: it is left as it is."""
     key = record(run_id)
     if await ask(channels, key, "TYPE", key) != b"hash":
@@ -161,7 +161,7 @@ async def _read(channels: Channels, run_id: str) -> Leftover | None:
         TopicSpec(*each) for each in named if each[0].startswith(prefix) and each[0].isascii() and each[1] > 0
     )
     own = tuple(name for name in _texts(groups) or () if name.startswith(prefix))
-    made = Made(
+    made = Created(
         specs,
         tuple(_keys(specs, prefix, placed)),
         joined=tuple(name.encode() for name in _texts(joined) or ()) if own else (),
@@ -171,7 +171,7 @@ async def _read(channels: Channels, run_id: str) -> Leftover | None:
         return None
     mark = (ALIVE + run_id).encode()
     alive = bool(await ask(channels, mark, "EXISTS", mark))
-    return Leftover(run_id, host, started, alive, made)
+    return OrphanedRun(run_id, host, started, alive, made)
 
 
 def _keys(specs: Sequence[TopicSpec], prefix: str, placed: bytes | None) -> list[bytes]:

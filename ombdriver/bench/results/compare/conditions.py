@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from ombdriver.bench.results.compare.comparison import Comparison, Effect
 from ombdriver.bench.results.compare.metrics import Metric
-from ombdriver.bench.units import nearest, shown
+from ombdriver.bench.units import nearest, quoted
 from ombdriver.errors import InputError
 
 EXAMPLE = "write it as 'endToEndResponse.p99 worse than 10%'"
@@ -44,14 +44,14 @@ class Condition:
         """
         parts = _FORM.fullmatch(text)
         if not parts:
-            raise ValueError(f"{shown(text)} is not METRIC worse than N%; {EXAMPLE}")
+            raise ValueError(f"{quoted(text)} is not METRIC worse than N%; {EXAMPLE}")
         metric = Metric.parse(parts[1])
         if not _NUMBER.fullmatch(parts[2]):
-            raise ValueError(f"{shown(text)}: {shown(parts[2])} is not a number; {EXAMPLE}")
+            raise ValueError(f"{quoted(text)}: {quoted(parts[2])} is not a number; {EXAMPLE}")
         if not parts[3]:
-            raise ValueError(f"{shown(text)}: {parts[2]} has no unit; write {parts[2]}%")
+            raise ValueError(f"{quoted(text)}: {parts[2]} has no unit; write {parts[2]}%")
         if metric.is_rate and Decimal(parts[2]) >= 100:
-            raise ValueError(f"{shown(text)}: no rate falls by more than 100 %; write a smaller number")
+            raise ValueError(f"{quoted(text)}: no rate falls by more than 100 %; write a smaller number")
         return cls(f"{metric.name} worse than {parts[2]}%", metric, float(Decimal(parts[2]) / 100))
 
     def met(self, effect: Effect) -> bool:
@@ -102,7 +102,7 @@ def outcomes(conditions: Sequence[Condition], comparisons: Sequence[Comparison])
         if group is not None and group not in known:
             near = nearest(group, known)
             hint = f"did you mean {near}?" if near else f"there are: {', '.join(known) or 'none'}"
-            faults.append(f"--fail-if: there is no group {shown(group)}; {hint}")
+            faults.append(f"--fail-if: there is no group {quoted(group)}; {hint}")
     if faults:
         raise InputError(faults)
     return found

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ombdriver.bench.metrics.summary import GROUP_FAMILIES
-from ombdriver.bench.units import nearest, shown
+from ombdriver.bench.units import nearest, quoted
 
 FAMILIES = ("publish", "endToEnd", "publishResponse", "endToEndResponse")
 STATISTICS = {"p50": "p50", "p95": "p95", "p99": "p99", "p99.9": "p999", "max": "max"}
@@ -68,7 +68,7 @@ class Metric:
         parts = _NAME.fullmatch(text)
         known = (*FAMILIES, *RATES)
         if not parts or parts[1] not in known:
-            raise ValueError(f"there is no metric {shown(text)}; {_hint(parts and nearest(parts[1], known), known)}")
+            raise ValueError(f"there is no metric {quoted(text)}; {_hint(parts and nearest(parts[1], known), known)}")
         family, group, statistic = parts[1], parts[2], parts[3]
         if group is not None and family not in (*GROUP_FAMILIES, *GROUP_RATES):
             told = ", ".join((*GROUP_FAMILIES, *GROUP_RATES))
@@ -80,7 +80,7 @@ class Metric:
         if statistic not in STATISTICS:
             near = nearest(statistic, STATISTICS) if statistic else None
             hint = _hint(near and f"{family}.{near}", tuple(STATISTICS))
-            raise ValueError(f"{family} has no figure {shown(statistic or '')}; {hint}")
+            raise ValueError(f"{family} has no figure {quoted(statistic or '')}; {hint}")
         return cls(family, statistic, group)
 
 

@@ -1,7 +1,7 @@
 """Reading what servers of different versions say of themselves."""
 
 from ombdriver.bench.drivers.redis_streams.inspector import read_groups, read_info
-from ombdriver.bench.drivers.sample import COUNTERS, GAUGES, HIDDEN, RATES, CommandLook, GroupLook, Look
+from ombdriver.bench.drivers.sample import COUNTERS, GAUGES, HIDDEN, RATES, CommandSample, GroupSample, ServerSample
 
 VALKEY = """# Server\r
 redis_version:7.2.4\r
@@ -78,7 +78,7 @@ def test_statistics_of_commands_are_by_name() -> None:
     """With the name of a subcommand; percentiles where the server has them."""
     look = read_info(VALKEY)
 
-    assert look.commands == {"xgroup|create": CommandLook(1, 4), "xadd": CommandLook(2, 27)}
+    assert look.commands == {"xgroup|create": CommandSample(1, 4), "xadd": CommandSample(2, 27)}
     assert look.command_latency == {"xadd": {"p50": 3.007, "p99": 24.063, "p99.9": 24.063}}
 
 
@@ -88,7 +88,7 @@ def test_what_an_older_or_stranger_server_says_is_taken_as_far_as_it_goes() -> N
 
     assert look.figures == {"usedMemoryBytes": 10, "keys": 0}
     assert look.commands == {}
-    assert read_info("") == Look()
+    assert read_info("") == ServerSample()
 
 
 def test_groups_are_read_with_lag_without_and_with_a_lost_one() -> None:
@@ -97,6 +97,6 @@ def test_groups_are_read_with_lag_without_and_with_a_lost_one() -> None:
     newer = [*older, b"entries-read", 5, b"lag", 2]
     lost = [*older, b"entries-read", None, b"lag", None]
 
-    assert read_groups([newer]) == {"g": GroupLook(2, 3)}
-    assert read_groups([older]) == read_groups([lost]) == {"g": GroupLook(None, 3)}
+    assert read_groups([newer]) == {"g": GroupSample(2, 3)}
+    assert read_groups([older]) == read_groups([lost]) == {"g": GroupSample(None, 3)}
     assert read_groups([]) == {}

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from typing import Any, cast
 
-from ombdriver.bench.drivers.redis_streams.producer import MOST_HEADS, Cut, ReplicatedProducer, StreamProducer
+from ombdriver.bench.drivers.redis_streams.producer import MOST_HEADS, ReplicatedProducer, StreamProducer, TrimBound
 from ombdriver.messaging.errors import NotSentError, OutcomeUnknownError
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.transport.standalone import Channels
@@ -65,7 +65,7 @@ async def test_messages_without_a_wait_have_an_unknown_outcome() -> None:
     channels = Moving()
     leaving = channels.server = Leaving()
     producer = ReplicatedProducer(
-        cast(Channels, channels), Topic("t"), Cut(), lambda *reply: told.append(reply), 1, 100, Counter()
+        cast(Channels, channels), Topic("t"), TrimBound(), lambda *reply: told.append(reply), 1, 100, Counter()
     )
     producer.send(0, [b"a"] * 2, None)
     await asyncio.sleep(0)
@@ -81,7 +81,7 @@ def test_a_new_server_does_not_answer_for_what_an_old_one_owes() -> None:
     """It answers at once, and the old one later: each reply is that of its own messages, with its own time."""
     told: list[tuple[Any, ...]] = []
     channels = Moving()
-    producer = StreamProducer(cast(Channels, channels), Topic("t"), Cut(), lambda *reply: told.append(reply))
+    producer = StreamProducer(cast(Channels, channels), Topic("t"), TrimBound(), lambda *reply: told.append(reply))
     lost, old = OutcomeUnknownError("it hung"), channels.server
     producer.send(0, [b"a"] * 3, None)
     new = channels.move()
@@ -100,7 +100,7 @@ def test_a_new_server_does_not_answer_for_what_an_old_one_owes() -> None:
 
 def test_sizes_that_vary_do_not_fill_the_memory() -> None:
     """The beginning of a command is kept for sizes that come again, and there may be as many sizes as messages."""
-    producer = StreamProducer(cast(Channels, Moving()), Topic("t"), Cut(), lambda *_: None)
+    producer = StreamProducer(cast(Channels, Moving()), Topic("t"), TrimBound(), lambda *_: None)
 
     for size in range(5_000):
         producer.send(0, [b"a" * size], None)

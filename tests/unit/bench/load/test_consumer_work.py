@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver.bench.load.processing_time import MOST_NS, ConsumerWork
+from ombdriver.bench.load.processing_time import MOST_NS, ProcessingTime
 from ombdriver.bench.worker.consumer import Working
 
 
@@ -22,7 +22,7 @@ from ombdriver.bench.worker.consumer import Working
 )
 def test_a_time_per_message_is_read_and_told(text: str, mean_ns: int, spread: str, told: str) -> None:
     """With a unit, and how it is distributed."""
-    work = ConsumerWork.parse(text)
+    work = ProcessingTime.parse(text)
 
     assert (work.mean_ns, work.spread, str(work)) == (mean_ns, spread, told)
 
@@ -30,7 +30,7 @@ def test_a_time_per_message_is_read_and_told(text: str, mean_ns: int, spread: st
 @given(st.integers(1_000, MOST_NS), st.sampled_from(["constant", "exponential"]))
 def test_what_is_told_can_be_read_again(mean_ns: int, spread: str) -> None:
     """To six digits."""
-    again = ConsumerWork.parse(str(ConsumerWork(mean_ns, spread)))  # type: ignore[arg-type]
+    again = ProcessingTime.parse(str(ProcessingTime(mean_ns, spread)))  # type: ignore[arg-type]
 
     assert again.spread == spread
     assert again.mean_ns == pytest.approx(mean_ns, rel=1e-5)
@@ -40,12 +40,12 @@ def test_what_is_told_can_be_read_again(mean_ns: int, spread: str) -> None:
 def test_what_is_no_time_per_message_is_refused(text: object) -> None:
     """With an example, or the range."""
     with pytest.raises(ValueError, match="write"):
-        ConsumerWork.parse(text)
+        ProcessingTime.parse(text)
 
 
 def test_exponential_times_have_their_mean_and_come_again_with_their_seed() -> None:
     """Consumers with other seeds have others."""
-    work = ConsumerWork.parse("1ms exponential")
+    work = ProcessingTime.parse("1ms exponential")
     first, again, other = (Working(work, seed) for seed in ((1, 0), (1, 0), (1, 1)))
     times = [first.time_of(10) for _ in range(2000)]
 
@@ -67,7 +67,7 @@ async def test_what_a_wait_takes_too_long_is_taken_off_later_ones() -> None:
             slept.append(seconds)
             now_ns += round(seconds * 1e9) + 3_000_000
 
-    working = Working(ConsumerWork.parse("1ms"), (0,), lambda: now_ns)
+    working = Working(ProcessingTime.parse("1ms"), (0,), lambda: now_ns)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncio, "sleep", Loop().sleep)
         for _ in range(100):
@@ -78,7 +78,7 @@ async def test_what_a_wait_takes_too_long_is_taken_off_later_ones() -> None:
 
 async def test_little_work_is_put_together_until_it_is_worth_a_wait() -> None:
     """Timers are no finer than a millisecond."""
-    working = Working(ConsumerWork.parse("100us"), (0,))
+    working = Working(ProcessingTime.parse("100us"), (0,))
     began = time.monotonic()
     for _ in range(9):
         await working.do(1, lambda: False)
@@ -89,7 +89,7 @@ async def test_little_work_is_put_together_until_it_is_worth_a_wait() -> None:
 
 async def test_a_consumer_that_is_to_leave_ends_its_work() -> None:
     """Within a slice of it."""
-    working = Working(ConsumerWork.parse("60s"), (0,))
+    working = Working(ProcessingTime.parse("60s"), (0,))
     looks = iter([False, True])
 
     await working.do(500, lambda: next(looks))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ombdriver.bench.load import poisson
-from ombdriver.bench.load.poisson import Poisson, PoissonStripe, gaps, streams
+from ombdriver.bench.load.poisson import PoissonArrivals, PoissonStripe, gaps, streams
 from ombdriver.bench.load.profile import SECOND, Profile, Stretch, constant
 
 PROFILE = Profile(
@@ -21,7 +21,7 @@ def stripe_of(
     mine: list[int], producers: int, profile: Profile = PROFILE, seed: int = 1, phase: str = "measure"
 ) -> PoissonStripe:
     """The stripe of a phase that begins at 1,000 ns."""
-    return PoissonStripe(1_000, profile, Poisson(seed, producers), mine, phase)
+    return PoissonStripe(1_000, profile, PoissonArrivals(seed, producers), mine, phase)
 
 
 def everything(stripe: PoissonStripe, mine: list[int]) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ombdriver.bench.load.profile import PARTS, SECOND, Profile, Stretch, constant
-from ombdriver.bench.load.schedule import Schedule, Shaped, Stripe
+from ombdriver.bench.load.schedule import ConstantSchedule, ProfileSchedule, Stripe
 
 RATES = st.one_of(st.integers(0, 10_000_000), st.sampled_from([0, 1, 3, 7, 1000, 9_999_999]))
 STRETCHES = st.builds(Stretch, st.one_of(st.integers(1, 10**12), st.sampled_from([1, SECOND, 7])), RATES, RATES)
@@ -91,7 +91,7 @@ def test_counting_and_timing_are_inverses(profile: Profile, parts: list[float]) 
 @given(profile=PROFILES, start=st.integers(0, 2**62), where=st.floats(0, 1))
 def test_due_and_intended_agree(profile: Profile, start: int, where: float) -> None:
     """Message i is due at its intended time and not a nanosecond before; all are due before the end."""
-    timetable = Shaped(start, profile)
+    timetable = ProfileSchedule(start, profile)
     message = min(round(where * timetable.total), timetable.total - 1)
     intended = timetable.intended(message)
 
@@ -104,7 +104,7 @@ def test_due_and_intended_agree(profile: Profile, start: int, where: float) -> N
 @given(rate=st.integers(1, 10**7), duration_ns=st.integers(1, 10**12), message=st.integers(0, 10**7))
 def test_a_profile_of_one_rate_is_the_schedule_of_that_rate(rate: int, duration_ns: int, message: int) -> None:
     """To the nanosecond; so nothing changes when a constant rate is written as a profile."""
-    shaped, schedule = Shaped(5, constant(rate, duration_ns)), Schedule(5, rate, duration_ns)
+    shaped, schedule = ProfileSchedule(5, constant(rate, duration_ns)), ConstantSchedule(5, rate, duration_ns)
 
     assert shaped.total == schedule.total
     if message < schedule.total:
@@ -116,7 +116,7 @@ def test_a_profile_of_one_rate_is_the_schedule_of_that_rate(rate: int, duration_
 @given(profile=SMALL, owners=st.lists(st.integers(0, 4), min_size=1, max_size=12))
 def test_the_stripes_of_any_workers_are_the_one_schedule(profile: Profile, owners: list[int]) -> None:
     """However producers are dealt out, each message is sent once, by its own producer, at its own time."""
-    timetable, producers = Shaped(1_000, profile), len(owners)
+    timetable, producers = ProfileSchedule(1_000, profile), len(owners)
     sent: list[tuple[int, int]] = []
     for worker in set(owners):
         mine = [producer for producer, owner in enumerate(owners) if owner == worker]
@@ -134,7 +134,7 @@ def test_the_stripes_of_any_workers_are_the_one_schedule(profile: Profile, owner
 @given(profile=SMALL, looks=st.lists(st.integers(0, 50 * SECOND), max_size=8))
 def test_no_debt_is_forgiven(profile: Profile, looks: list[int]) -> None:
     """Whenever one looks, what is due is what was intended until then, whatever was looked at or sent before."""
-    stripe = Stripe(Shaped(0, profile), 1, [0])
+    stripe = Stripe(ProfileSchedule(0, profile), 1, [0])
     times = stripe.intended_block(0, stripe.total)
 
     for now in sorted(looks):

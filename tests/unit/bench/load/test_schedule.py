@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ombdriver.bench.load.schedule import SECOND, Schedule, Stripe
+from ombdriver.bench.load.schedule import SECOND, ConstantSchedule, Stripe
 
 RATES = st.one_of(st.integers(1, 10_000_000), st.sampled_from([1, 3, 7, 333_333, 1_000, 10**6, 10**7, 9_999_999]))
 
@@ -37,7 +37,7 @@ def shares(draw: st.DrawFn) -> tuple[int, list[list[int]]]:
 def test_what_is_due_is_exact_at_the_borders(rate: int, duration_ns: int, elapsed_ns: int, due: int) -> None:
     """A message is due from its own nanosecond on, and the end of the phase is not part of it."""
     start = 7 * 10**18  # years of uptime change nothing
-    schedule = Schedule(start, rate, duration_ns)
+    schedule = ConstantSchedule(start, rate, duration_ns)
 
     assert schedule.due(start + elapsed_ns) == due
 
@@ -46,7 +46,7 @@ def test_what_is_due_is_exact_at_the_borders(rate: int, duration_ns: int, elapse
 def test_nothing_drifts(rate: int) -> None:
     """After a month the schedule has sent rate times seconds messages, and stands on the second."""
     month = 30 * 24 * 3600
-    schedule = Schedule(5, rate, month * SECOND)
+    schedule = ConstantSchedule(5, rate, month * SECOND)
 
     assert schedule.total == rate * month
     assert schedule.intended(rate * month) == schedule.end_ns
@@ -57,7 +57,7 @@ def test_nothing_drifts(rate: int) -> None:
 @given(rate=RATES, duration_ns=st.integers(0, 10**12), start=st.integers(0, 2**62), message=st.integers(0, 10**7))
 def test_due_and_intended_agree(rate: int, duration_ns: int, start: int, message: int) -> None:
     """Message i is due at its intended time and not a nanosecond before; the total counts those before the end."""
-    schedule = Schedule(start, rate, duration_ns)
+    schedule = ConstantSchedule(start, rate, duration_ns)
     intended = schedule.intended(message)
 
     assert (message < schedule.total) == (intended < schedule.end_ns)
@@ -72,7 +72,7 @@ def test_the_stripes_of_any_workers_are_the_schedule(
 ) -> None:
     """However producers are dealt out, each message is sent once, by its own producer, at its own time."""
     producers, workers = share
-    schedule = Schedule(1_000, rate, messages * SECOND // rate)
+    schedule = ConstantSchedule(1_000, rate, messages * SECOND // rate)
     sent: dict[int, tuple[int, int]] = {}
     for mine in workers:
         stripe = Stripe(schedule, producers, mine)
@@ -91,7 +91,7 @@ def test_the_stripes_of_any_workers_are_the_schedule(
 def test_what_is_due_to_the_workers_is_what_is_due(rate: int, share: tuple[int, list[list[int]]], now: int) -> None:
     """At any time the workers' shares add up to the whole, and what comes next to each is not due yet."""
     producers, workers = share
-    schedule = Schedule(0, rate, SECOND // 2)
+    schedule = ConstantSchedule(0, rate, SECOND // 2)
     stripes = [Stripe(schedule, producers, mine) for mine in workers]
 
     assert sum(stripe.due(now) for stripe in stripes) == schedule.due(now)
@@ -109,7 +109,7 @@ def test_a_block_is_its_messages_one_by_one(
 ) -> None:
     """Times taken by block are those taken singly, wherever the block begins and ends."""
     producers, workers = share
-    stripe = Stripe(Schedule(3, rate, 10**13), producers, workers[0])
+    stripe = Stripe(ConstantSchedule(3, rate, 10**13), producers, workers[0])
 
     block = stripe.intended_block(first, first + count)
 
@@ -120,16 +120,16 @@ def test_a_block_is_its_messages_one_by_one(
 def test_a_stripe_refuses_producers_that_are_not(mine: list[int]) -> None:
     """Producers out of order, twice, or not of this run would break the order of messages."""
     with pytest.raises(ValueError, match="not some of 2 producers"):
-        Stripe(Schedule(0, 1, SECOND), 2, mine)
+        Stripe(ConstantSchedule(0, 1, SECOND), 2, mine)
 
 
 @pytest.mark.parametrize(("rate", "duration_ns"), [(0, 1), (-1, 1), (1, -1)])
 def test_a_schedule_refuses_what_is_no_load(rate: int, duration_ns: int) -> None:
     """A rate of zero would never end, and a phase can't end before it begins."""
     with pytest.raises(ValueError, match="a schedule needs"):
-        Schedule(0, rate, duration_ns)
+        ConstantSchedule(0, rate, duration_ns)
 
 
 def test_a_stripe_tells_what_it_is() -> None:
     """Its repr is one line."""
-    assert repr(Stripe(Schedule(0, 10, SECOND), 3, [0, 2])) == "<Stripe [2 of 3 producers, 7 messages]>"
+    assert repr(Stripe(ConstantSchedule(0, 10, SECOND), 3, [0, 2])) == "<Stripe [2 of 3 producers, 7 messages]>"

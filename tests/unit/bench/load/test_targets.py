@@ -1,9 +1,9 @@
-"""`Targets`: what the schedule of a phase asks for over any part of it."""
+"""`TargetRate`: what the schedule of a phase asks for over any part of it."""
 
 import pytest
 
-from ombdriver.bench.load.phase import Phase, Targets
-from ombdriver.bench.load.poisson import Poisson, PoissonStripe
+from ombdriver.bench.load.phase import Phase, TargetRate
+from ombdriver.bench.load.poisson import PoissonArrivals, PoissonStripe
 from ombdriver.bench.load.profile import SECOND, Profile, Stretch, constant
 
 RAMP = Profile((Stretch(4 * SECOND, 0, 400), Stretch(2 * SECOND, 0, 0)))
@@ -11,7 +11,7 @@ RAMP = Profile((Stretch(4 * SECOND, 0, 400), Stretch(2 * SECOND, 0, 0)))
 
 def test_a_constant_rate_is_the_same_in_every_part() -> None:
     """As it was given."""
-    targets = Targets(Phase(1, "measure", 10**12, 10 * SECOND, 2000), SECOND)
+    targets = TargetRate(Phase(1, "measure", 10**12, 10 * SECOND, 2000), SECOND)
 
     assert targets.is_constant
     assert targets.rate(0, SECOND) == targets.rate(3, 17) == 2000
@@ -19,7 +19,7 @@ def test_a_constant_rate_is_the_same_in_every_part() -> None:
 
 def test_a_run_that_only_reads_asks_for_nothing() -> None:
     """Its phases have a rate of 0, which no schedule has."""
-    targets = Targets(Phase(0, "measure", 0, SECOND, 0), SECOND)
+    targets = TargetRate(Phase(0, "measure", 0, SECOND, 0), SECOND)
 
     assert targets.is_constant
     assert targets.rate(0, SECOND) == 0
@@ -27,7 +27,7 @@ def test_a_run_that_only_reads_asks_for_nothing() -> None:
 
 def test_of_a_profile_each_part_has_its_mean() -> None:
     """From 0 to 400/s in 4 s that is 50/s in the first second, 350/s in the last; then nothing."""
-    targets = Targets(Phase(1, "measure", 10**12, 6 * SECOND, 400, RAMP), SECOND)
+    targets = TargetRate(Phase(1, "measure", 10**12, 6 * SECOND, 400, RAMP), SECOND)
 
     assert not targets.is_constant
     rates = [targets.rate(at * SECOND, (at + 1) * SECOND) for at in range(6)]
@@ -38,7 +38,7 @@ def test_of_a_profile_each_part_has_its_mean() -> None:
 @pytest.mark.parametrize("profile", [None, RAMP])
 def test_of_random_arrivals_it_is_what_is_due_then(profile: Profile | None) -> None:
     """To the message, also of a last part that is a shorter one; whoever asks first."""
-    random = Poisson(5, 3)
+    random = PoissonArrivals(5, 3)
     phase = Phase(1, "measure", 10**12, 6 * SECOND, 400, profile, random)
     stripe = PoissonStripe(phase.start_ns, profile or constant(400, 6 * SECOND), random, range(3), "measure")
     stripe.due(10**18)
@@ -47,7 +47,7 @@ def test_of_random_arrivals_it_is_what_is_due_then(profile: Profile | None) -> N
     def due(begin_ns: int, end_ns: int) -> int:
         return sum(begin_ns <= time - phase.start_ns < end_ns for time in times)
 
-    targets = Targets(phase, SECOND)
+    targets = TargetRate(phase, SECOND)
     for begin_ns, end_ns in ((0, SECOND), (2 * SECOND, 4 * SECOND), (0, 5 * SECOND), (5 * SECOND, 5_500_000_000)):
         expected = due(begin_ns, end_ns) * SECOND / (end_ns - begin_ns)
         assert targets.rate(begin_ns, end_ns) == pytest.approx(expected)

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ombdriver.bench.load.retention import NO_TRIMMING, Trimming
-from ombdriver.bench.load.schedule import Schedule
-from ombdriver.bench.plan.backlog import BacklogPlan, backlog_of, room_fault
+from ombdriver.bench.load.schedule import ConstantSchedule
+from ombdriver.bench.plan.backlog import BacklogPlan, plan_backlog, retention_error
 from ombdriver.bench.units import GIB
 
 SECOND = 10**9
@@ -24,17 +24,17 @@ def test_the_schedule_of_a_build_holds_what_is_asked_for(
     messages: int, rate: int, size: int, groups: int, ratio: float
 ) -> None:
     """To the message, whatever the rate; all groups together have OMB's bytes before them, and no message more."""
-    plan = backlog_of(messages * size * groups, ratio, rate=rate, message_size=size, subscriptions=groups)
+    plan = plan_backlog(messages * size * groups, ratio, rate=rate, message_size=size, subscriptions=groups)
 
     assert plan.messages == messages
-    assert Schedule(0, rate, plan.build_ns).total == messages
+    assert ConstantSchedule(0, rate, plan.build_ns).total == messages
     assert max(1, round(rate / 10)) <= plan.level <= messages
     assert plan.level == max(1, round(rate / 10)) or messages - plan.level == int(messages * ratio)
 
 
 def test_the_size_is_that_of_all_groups_together() -> None:
     """As OMB means it: each of three groups has a third of it before it."""
-    plan = backlog_of(GIB, 1.0, rate=10_000, message_size=1024, subscriptions=3)
+    plan = plan_backlog(GIB, 1.0, rate=10_000, message_size=1024, subscriptions=3)
 
     assert plan.messages == -(-GIB // 3072)
     assert plan.level == 1_000  # what comes in a tenth of a second
@@ -42,13 +42,13 @@ def test_the_size_is_that_of_all_groups_together() -> None:
 
 def test_a_ratio_leaves_the_rest() -> None:
     """Of 100,000 messages and a ratio of 0.8 it is drained when a fifth is left."""
-    assert backlog_of(100_000 * 100, 0.8, rate=1000, message_size=100, subscriptions=1).level == 20_000
+    assert plan_backlog(100_000 * 100, 0.8, rate=1000, message_size=100, subscriptions=1).level == 20_000
 
 
 def test_a_backlog_that_is_on_its_way_at_any_time_is_refused() -> None:
     """There would be nothing to drain."""
     with pytest.raises(ValueError, match=r"a backlog of 1,000 messages .*; write a larger consumerBacklogSizeGB"):
-        backlog_of(100_000, 1.0, rate=10_000, message_size=100, subscriptions=1)
+        plan_backlog(100_000, 1.0, rate=10_000, message_size=100, subscriptions=1)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_backlog_that_is_on_its_way_at_any_time_is_refused() -> None:
 )
 def test_a_retention_that_has_no_room_is_refused_with_one_that_has(trimming: Trimming, told: str | None) -> None:
     """Of two partitions each has half; bounds on what is acknowledged need room for what comes in meanwhile."""
-    fault = room_fault(BUILT, trimming, partitions=2, skew=1, derived=False)
+    fault = retention_error(BUILT, trimming, partitions=2, skew=1, derived=False)
 
     if told is None:
         assert fault is None
@@ -78,9 +78,9 @@ def test_a_retention_that_has_no_room_is_refused_with_one_that_has(trimming: Tri
 
 def test_a_length_that_was_derived_is_no_promise() -> None:
     """Trimming is held while a group is behind, and streams grow past it."""
-    assert room_fault(BUILT, Trimming(1_000), partitions=1, skew=1, derived=True) is None
+    assert retention_error(BUILT, Trimming(1_000), partitions=1, skew=1, derived=True) is None
 
 
 def test_keys_spread_unevenly() -> None:
     """A partition may get twice its share."""
-    assert room_fault(BUILT, Trimming(99_999), partitions=2, skew=2, derived=False) is not None
+    assert retention_error(BUILT, Trimming(99_999), partitions=2, skew=2, derived=False) is not None

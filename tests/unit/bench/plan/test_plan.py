@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ombdriver.bench.load.retention import LEAST_ENTRIES, MAX_KEPT_BYTES, entry_bytes, trimming_of
+from ombdriver.bench.load.retention import LEAST_ENTRIES, MAX_KEPT_BYTES, entry_bytes, plan_trimming
 from ombdriver.bench.plan.plan import STREAMS_PER_READER, USUAL_READERS, Plan, memory_estimate
 from ombdriver.bench.plan.planner import MAX_WORKERS, make_plan
 from ombdriver.bench.report.plan import describe
@@ -242,7 +242,7 @@ def test_how_much_is_kept_follows_from_rate_and_size(
     retention: object, rate: int, partitions: int, size: int, keyed: bool, kept: int | None
 ) -> None:
     """A minute of traffic within 512 MiB, unless the setup says otherwise."""
-    got = trimming_of(parse_retention(retention), rate=rate, partitions=partitions, message_size=size, keyed=keyed)
+    got = plan_trimming(parse_retention(retention), rate=rate, partitions=partitions, message_size=size, keyed=keyed)
 
     assert got.max_entries == kept
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ombdriver.bench.load.retention import trimming_of
+from ombdriver.bench.load.retention import plan_trimming
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.spec.setup import Setup, parse_retention
@@ -33,8 +33,8 @@ def test_an_age_is_told_in_entries_too() -> None:
     """A partition's share of so much time; of twice that when messages are keyed."""
     how = parse_retention({"maxage": "30s", "exact": True})
 
-    got = trimming_of(how, rate=2_000, partitions=4, message_size=100, keyed=False)
-    keyed = trimming_of(how, rate=2_000, partitions=4, message_size=100, keyed=True)
+    got = plan_trimming(how, rate=2_000, partitions=4, message_size=100, keyed=False)
+    keyed = plan_trimming(how, rate=2_000, partitions=4, message_size=100, keyed=True)
 
     assert (got.max_entries, got.by_age_ms, got.exact) == (15_000, 30_000, True)
     assert keyed.max_entries == 30_000
@@ -44,7 +44,7 @@ def test_what_is_not_acknowledged_is_kept_up_to_a_bound() -> None:
     """Sending trims nothing then."""
     how = parse_retention({"acknowledged": True, "maxlen": 50_000, "maxage": "10m"})
 
-    got = trimming_of(how, rate=2_000, partitions=4, message_size=100, keyed=False)
+    got = plan_trimming(how, rate=2_000, partitions=4, message_size=100, keyed=False)
 
     assert (got.max_entries, got.by_age_ms, got.acknowledged) == (None, None, True)
     assert (got.bound_entries, got.bound_age_ms) == (50_000, 600_000)

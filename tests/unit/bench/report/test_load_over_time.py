@@ -13,7 +13,7 @@ from sample_circumstances import circumstances
 from sample_result import SPEC, figures, measurements, result
 
 from ombdriver.bench.load.phase import Phase
-from ombdriver.bench.load.poisson import Poisson
+from ombdriver.bench.load.poisson import PoissonArrivals
 from ombdriver.bench.load.profile import SECOND, Profile, Stretch
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.phase_view import MOST_STRETCHES, OfStretch, SoFar, Window, by_stretch
@@ -113,8 +113,8 @@ def test_the_warm_up_is_at_the_rate_that_the_profile_begins_with(form: dict[str,
 
 def test_random_arrivals_are_seeded_by_the_workload() -> None:
     """And told apart by producer; a search may have them too."""
-    assert planned(producerRate=5, arrivals="poisson", seed=7).poisson == Poisson(7, 2)
-    assert planned(producerRate="max", arrivals="poisson").poisson == Poisson(0, 2)
+    assert planned(producerRate=5, arrivals="poisson", seed=7).poisson == PoissonArrivals(7, 2)
+    assert planned(producerRate="max", arrivals="poisson").poisson == PoissonArrivals(0, 2)
     assert planned(producerRate=5).poisson is None
 
 
@@ -210,7 +210,7 @@ def test_a_window_has_a_target_for_each_sample() -> None:
 
 def test_of_random_arrivals_the_target_is_what_was_due() -> None:
     """So chance makes no run fall short of its target."""
-    random = Phase(1, "measure", PHASE.start_ns, 3 * SECOND, 10, None, Poisson(0, 1))
+    random = Phase(1, "measure", PHASE.start_ns, 3 * SECOND, 10, None, PoissonArrivals(0, 1))
     window = Window(collected([5, 15, 25], random), random, 3 * SECOND, {}, PHASE.end_ns, {})
 
     targets = window.measurements().target_rates

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ombdriver.bench.run.preflight import MARGIN, faults, memory_faults
+from ombdriver.bench.run.preflight import MARGIN, faults, memory_errors
 from ombdriver.bench.verdict.caveats import on_force
 
 MIB = 1 << 20
@@ -22,13 +22,13 @@ def facts(**changed: object) -> dict[str, object]:
 
 def test_a_server_with_room_is_taken() -> None:
     """Also right up to its limit, the margin included."""
-    assert memory_faults(facts(), 200 * MIB) == []
-    assert memory_faults(facts(), int(924 * MIB / MARGIN)) == []
+    assert memory_errors(facts(), 200 * MIB) == []
+    assert memory_errors(facts(), int(924 * MIB / MARGIN)) == []
 
 
 def test_too_small_a_limit_is_a_fault() -> None:
     """The limit, what is used, and what the run needs with its margin are told, and the way out."""
-    (fault,) = memory_faults(facts(), 800 * MIB)
+    (fault,) = memory_errors(facts(), 800 * MIB)
 
     assert "maxmemory is 1 GiB" in fault
     assert "100 MiB" in fault
@@ -38,8 +38,8 @@ def test_too_small_a_limit_is_a_fault() -> None:
 
 def test_without_a_limit_the_machine_is_the_limit() -> None:
     """A server without maxmemory takes what its machine has."""
-    assert memory_faults(facts(maxMemoryBytes=0), 12 * GIB) == []
-    (fault,) = memory_faults(facts(maxMemoryBytes=0), 15 * GIB)
+    assert memory_errors(facts(maxMemoryBytes=0), 12 * GIB) == []
+    (fault,) = memory_errors(facts(maxMemoryBytes=0), 15 * GIB)
 
     assert "the server's machine has 16 GiB" in fault
 
@@ -72,13 +72,13 @@ def test_all_faults_are_told_at_once() -> None:
 def test_what_a_driver_does_not_tell_is_not_judged() -> None:
     """A third party's driver may know no memory at all."""
     for known in ({}, {"maxMemoryBytes": "?", "usedMemoryBytes": None}):
-        assert [*faults(known), *memory_faults(known, GIB)] == []
+        assert [*faults(known), *memory_errors(known, GIB)] == []
 
 
 def test_for_a_backlog_a_smaller_one_would_do() -> None:
     """That is a way out then; so is --force, for whatever needs the memory."""
-    (without,) = memory_faults(facts(), 800 * MIB)
-    (fault,) = memory_faults(facts(), 800 * MIB, backlog=True)
+    (without,) = memory_errors(facts(), 800 * MIB)
+    (fault,) = memory_errors(facts(), 800 * MIB, backlog=True)
 
     assert "consumerBacklogSizeGB" not in without
     assert "lower the rate, the message size, consumerBacklogSizeGB or the duration" in fault
@@ -87,7 +87,7 @@ def test_for_a_backlog_a_smaller_one_would_do() -> None:
 
 def test_what_was_forced_is_a_caveat() -> None:
     """With the figures, and without the ways out."""
-    (caveat,) = on_force(memory_faults(facts(), 800 * MIB))
+    (caveat,) = on_force(memory_errors(facts(), 800 * MIB))
 
     assert caveat.kind == "forced"
     assert caveat.message.startswith("started by --force, though the server's maxmemory is 1 GiB")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ombdriver.bench.servers.options import alike, in_one, option_faults, shown_difference, unquoted
+from ombdriver.bench.servers.options import alike, in_one, option_errors, shown_difference, unquoted
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from ombdriver.bench.servers.options import alike, in_one, option_faults, shown_
 )
 def test_what_ombdriver_sets_is_not_for_a_plan(name: str) -> None:
     """In any case of letters, and with or without TLS."""
-    (fault,) = option_faults({name: "1"}, tls=True)
+    (fault,) = option_errors({name: "1"}, tls=True)
 
     assert fault == f"config: {name} is not for a plan to set, since ombdriver does; remove it"
 
@@ -30,14 +30,14 @@ def test_what_ombdriver_sets_is_not_for_a_plan(name: str) -> None:
 )
 def test_an_option_that_cannot_stand_there_is_told(options: dict[str, str | Sequence[str]], words: str) -> None:
     """In one sentence, with the way out."""
-    (fault,) = option_faults(options, tls=False)
+    (fault,) = option_errors(options, tls=False)
 
     assert words in fault
 
 
 def test_any_other_option_is_left_to_the_server() -> None:
     """It knows best what it knows."""
-    assert option_faults({"appendfsync": "always", "save": ["1 1", "2 2"], "no-such-thing": "x"}, tls=False) == []
+    assert option_errors({"appendfsync": "always", "save": ["1 1", "2 2"], "no-such-thing": "x"}, tls=False) == []
 
 
 @pytest.mark.parametrize(

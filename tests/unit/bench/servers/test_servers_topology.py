@@ -13,7 +13,7 @@ from ombdriver.bench.servers.topology import (
     cannot_serve,
     connect_url,
     places,
-    plan_faults,
+    plan_errors,
     slot_ranges,
 )
 
@@ -51,7 +51,7 @@ def test_the_servers_of_each_topology_have_names_and_parts() -> None:
 )
 def test_a_plan_that_can_be_has_no_faults(plan: ServerPlan) -> None:
     """Everything that the topologies are for."""
-    assert plan_faults(plan, range(2)) == []
+    assert plan_errors(plan, range(2)) == []
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_plan_that_can_be_has_no_faults(plan: ServerPlan) -> None:
 )
 def test_what_cannot_be_is_told_in_one_sentence(plan: ServerPlan, words: str) -> None:
     """Each with the way out."""
-    (fault,) = plan_faults(plan, range(2))
+    (fault,) = plan_errors(plan, range(2))
 
     assert re.search(words, fault), fault
 
@@ -82,7 +82,7 @@ def test_all_faults_are_told_at_once() -> None:
     """As a file's are."""
     plan = ServerPlan(topology="cluster", primaries=1, unix_socket=True, tls=True, cpus=(9,), config={"port": "1"})
 
-    assert len(plan_faults(plan, [0])) == 5
+    assert len(plan_errors(plan, [0])) == 5
 
 
 def test_the_url_of_each_topology() -> None:

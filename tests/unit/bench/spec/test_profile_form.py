@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ombdriver.bench.load.profile import SECOND, Stretch
 from ombdriver.bench.spec.overrides import Overrides
-from ombdriver.bench.spec.rate_profile import described, parse_profile, told_profile
+from ombdriver.bench.spec.rate_profile import parse_profile, profile_to_json, render_profile
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import InputError
 
@@ -205,10 +205,10 @@ def test_a_profile_is_told_in_words() -> None:
     profile = workload(rateProfile=STAGES).profile
     assert profile is not None
 
-    assert described(told_profile(profile)) == (
+    assert render_profile(profile_to_json(profile)) == (
         "1,000/s for 30 s, 1,000 to 8,000/s in 10 s, nothing for 0.5 s, 2,000 to 0/s in 60 s"
     )
-    assert described(told_profile(profile) * 2).endswith("1,000 to 8,000/s in 10 s, and 2 more stretches")
+    assert render_profile(profile_to_json(profile) * 2).endswith("1,000 to 8,000/s in 10 s, and 2 more stretches")
 
 
 VALUES = st.recursive(

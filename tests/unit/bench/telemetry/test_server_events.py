@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from ombdriver.bench.drivers.sample import Look
+from ombdriver.bench.drivers.sample import ServerSample
 from ombdriver.bench.telemetry.server import between
 
 QUIET = {
@@ -21,12 +21,12 @@ QUIET = {
 }
 
 
-def look(**changed: float) -> Look:
+def look(**changed: float) -> ServerSample:
     """A server at rest, but for what is changed."""
-    return Look(QUIET | changed, "a1")
+    return ServerSample(QUIET | changed, "a1")
 
 
-def kinds(*looks: Look) -> list[list[str]]:
+def kinds(*looks: ServerSample) -> list[list[str]]:
     """The kinds of events from each look to the next."""
     streaks: set[str] = set()
     return [[kind for kind, _ in between(before, now, streaks)] for before, now in pairwise(looks)]
@@ -34,20 +34,20 @@ def kinds(*looks: Look) -> list[list[str]]:
 
 def test_nothing_happens_at_a_server_at_rest() -> None:
     """Nor at one that tells nothing."""
-    assert kinds(look(), look(uptimeSeconds=61), Look(), Look()) == [[], [], []]
+    assert kinds(look(), look(uptimeSeconds=61), ServerSample(), ServerSample()) == [[], [], []]
 
 
 def test_a_server_that_tells_nothing_any_more_did_nothing() -> None:
     """The right to ask was taken away in the midst of a save, and given back."""
     saving = look(saving=1, forks=1, lastForkMicros=312, replicas=1)
-    older = Look({"lastForkMicros": 312, "uptimeSeconds": 1})
+    older = ServerSample({"lastForkMicros": 312, "uptimeSeconds": 1})
 
-    assert kinds(saving, Look(), saving) == [[], []]
-    assert kinds(older, Look(), older) == [[], []]
+    assert kinds(saving, ServerSample(), saving) == [[], []]
+    assert kinds(older, ServerSample(), older) == [[], []]
 
 
 def test_a_save_begins_with_a_fork_and_ends() -> None:
-    """Seen at three looks."""
+    """TimedSample at three looks."""
     began = look(forks=1, saving=1, lastForkMicros=312)
     ended = look(forks=1, saves=1, lastForkMicros=312)
 
@@ -74,8 +74,8 @@ def test_a_rewrite_of_the_append_only_file_is_told() -> None:
 
 def test_a_fork_is_noticed_on_servers_that_do_not_count_them() -> None:
     """By a new duration of the last one."""
-    before = Look({"lastForkMicros": 0, "uptimeSeconds": 1})
-    after = Look({"lastForkMicros": 77, "uptimeSeconds": 2})
+    before = ServerSample({"lastForkMicros": 0, "uptimeSeconds": 1})
+    after = ServerSample({"lastForkMicros": 77, "uptimeSeconds": 2})
 
     assert kinds(before, after, after) == [["fork"], []]
 
@@ -97,7 +97,7 @@ def test_replicas_that_come_and_go_are_told() -> None:
 
 def test_another_start_of_the_server_is_told_and_nothing_else() -> None:
     """Its counters begin anew; known by its id, or by its uptime."""
-    anew = Look(QUIET | {"forks": 5, "uptimeSeconds": 100}, "b2")
+    anew = ServerSample(QUIET | {"forks": 5, "uptimeSeconds": 100}, "b2")
 
     assert kinds(look(), anew) == [["restarted"]]
     assert kinds(look(), look(uptimeSeconds=0, forks=2)) == [["restarted"]]

@@ -3,20 +3,20 @@
 import json
 from typing import Any
 
-from ombdriver.bench.drivers.sample import CommandLook, GroupLook, Look, StreamLook
-from ombdriver.bench.telemetry.server import MOST_EVENTS, Seen, ServerSeries
+from ombdriver.bench.drivers.sample import CommandSample, GroupSample, ServerSample, StreamSample
+from ombdriver.bench.telemetry.server import MOST_EVENTS, ServerSeries, TimedSample
 
 SECOND = 10**9
 START = 100 * SECOND
 
 
-def seen(at_s: float, took_s: float = 0.001, **figures: float) -> Seen:
+def seen(at_s: float, took_s: float = 0.001, **figures: float) -> TimedSample:
     """A look that was answered `at_s` seconds after the start of the window."""
     at_ns = START + round(at_s * SECOND)
-    return Seen(Look({"uptimeSeconds": 1000 + at_s, **figures}), at_ns - round(took_s * SECOND), at_ns)
+    return TimedSample(ServerSample({"uptimeSeconds": 1000 + at_s, **figures}), at_ns - round(took_s * SECOND), at_ns)
 
 
-def series(*looks: Seen, length_s: int = 2) -> ServerSeries:
+def series(*looks: TimedSample, length_s: int = 2) -> ServerSeries:
     """The series of a window of so many seconds."""
     made = ServerSeries()
     made.begin(START, START + length_s * SECOND)
@@ -99,10 +99,10 @@ def test_without_a_look_everything_is_null() -> None:
 
 def test_commands_are_those_of_the_window() -> None:
     """The difference of the looks nearest to its ends; percentiles are since the server's start."""
-    before, after = {"ping": CommandLook(2, 2), "xadd": CommandLook(10, 100)}, {"xadd": CommandLook(30, 160)}
+    before, after = {"ping": CommandSample(2, 2), "xadd": CommandSample(10, 100)}, {"xadd": CommandSample(30, 160)}
     looks = [
-        Seen(Look(commands=commands, command_latency={"xadd": {"p50": at}}), START + at, START + at)
-        for at, commands in ((0, before), (2 * SECOND, before | after), (3 * SECOND, {"xadd": CommandLook(99, 999)}))
+        TimedSample(ServerSample(commands=commands, command_latency={"xadd": {"p50": at}}), START + at, START + at)
+        for at, commands in ((0, before), (2 * SECOND, before | after), (3 * SECOND, {"xadd": CommandSample(99, 999)}))
     ]
 
     told = series(*looks).told()
@@ -117,8 +117,10 @@ def test_commands_are_those_of_the_window() -> None:
 
 def test_streams_are_summed_per_look() -> None:
     """Lengths, the longest, and lag and pending of each group."""
-    groups = {"g": GroupLook(None, 3)}
-    looks = [Seen(Look(streams={("t", 0): StreamLook(length, groups)}), START, START) for length in (4, 6)]
+    groups = {"g": GroupSample(None, 3)}
+    looks = [
+        TimedSample(ServerSample(streams={("t", 0): StreamSample(length, groups)}), START, START) for length in (4, 6)
+    ]
 
     assert series(*looks).told()["streams"] == {
         "seen": [1, 1],
@@ -141,8 +143,8 @@ def test_looks_that_fail_are_told_once_in_a_row() -> None:
     made = series()
     for _ in range(3):
         made.fail(START, "no connection")
-    made.take(Seen(Look(unseen=["XLEN: NOPERM"]), START, START))
-    made.take(Seen(Look(unseen=["XLEN: NOPERM"]), START, START))
+    made.take(TimedSample(ServerSample(unseen=["XLEN: NOPERM"]), START, START))
+    made.take(TimedSample(ServerSample(unseen=["XLEN: NOPERM"]), START, START))
     made.fail(START + SECOND, "no connection")
 
     told = made.told()

@@ -1,21 +1,21 @@
 """Sums over streams that are seen in turn."""
 
-from ombdriver.bench.drivers.sample import GroupLook, Stream, StreamLook
+from ombdriver.bench.drivers.sample import GroupSample, StreamSample, TopicPartition
 from ombdriver.bench.telemetry.server import StreamSums, Sums, Turns
 
 
-def look(length: int | None, lag: int | None = 0, pending: int = 0) -> StreamLook:
+def look(length: int | None, lag: int | None = 0, pending: int = 0) -> StreamSample:
     """A stream with one group."""
-    return StreamLook(length, {"g": GroupLook(lag, pending)})
+    return StreamSample(length, {"g": GroupSample(lag, pending)})
 
 
 def test_a_stream_counts_as_it_was_last_seen() -> None:
     """Looks show different streams, and the sums cover all that were seen."""
     sums = StreamSums()
 
-    assert sums.take({("t", 0): look(10, 1, 2)}) == Sums(1, 10, 10, {"g": GroupLook(1, 2)})
-    assert sums.take({("t", 1): look(30, 5, 0)}) == Sums(2, 40, 30, {"g": GroupLook(6, 2)})
-    assert sums.take({("t", 0): look(12, 0, 1)}) == Sums(2, 42, 30, {"g": GroupLook(5, 1)})
+    assert sums.take({("t", 0): look(10, 1, 2)}) == Sums(1, 10, 10, {"g": GroupSample(1, 2)})
+    assert sums.take({("t", 1): look(30, 5, 0)}) == Sums(2, 40, 30, {"g": GroupSample(6, 2)})
+    assert sums.take({("t", 0): look(12, 0, 1)}) == Sums(2, 42, 30, {"g": GroupSample(5, 1)})
 
 
 def test_a_lag_that_is_unknown_anywhere_is_unknown_in_the_sum() -> None:
@@ -23,8 +23,8 @@ def test_a_lag_that_is_unknown_anywhere_is_unknown_in_the_sum() -> None:
     sums = StreamSums()
     sums.take({("t", 0): look(1, 4, 1), ("t", 1): look(1, None, 2)})
 
-    assert sums.take({}).groups == {"g": GroupLook(None, 3)}
-    assert sums.take({("t", 1): look(1, 3, 2)}).groups == {"g": GroupLook(7, 3)}
+    assert sums.take({}).groups == {"g": GroupSample(None, 3)}
+    assert sums.take({("t", 1): look(1, 3, 2)}).groups == {"g": GroupSample(7, 3)}
 
 
 def test_what_may_not_be_seen_has_no_sum() -> None:
@@ -32,12 +32,12 @@ def test_what_may_not_be_seen_has_no_sum() -> None:
     sums = StreamSums()
 
     assert sums.take({}) == Sums()
-    assert sums.take({("t", 0): StreamLook(None, None)}) == Sums(1)
+    assert sums.take({("t", 0): StreamSample(None, None)}) == Sums(1)
 
 
 def test_streams_take_turns() -> None:
     """When there are more than one look asks for; else each look asks for all."""
-    streams: list[Stream] = [("t", partition) for partition in range(5)]
+    streams: list[TopicPartition] = [("t", partition) for partition in range(5)]
     few, many = Turns(streams, 5), Turns(streams, 2)
 
     assert [len(few.take()) for _ in range(2)] == [5, 5]

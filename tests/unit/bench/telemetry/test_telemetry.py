@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ombdriver.bench.drivers.sample import GroupLook, Look, Stream, StreamLook
+from ombdriver.bench.drivers.sample import GroupSample, ServerSample, StreamSample, TopicPartition
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.report import ProcessFigures
 from ombdriver.bench.plan.plan import Plan
@@ -36,12 +36,12 @@ class Server:
     """A driver that counts its looks, and does at each what a test says."""
 
     def __init__(self) -> None:
-        self.asked: list[Sequence[Stream]] = []
+        self.asked: list[Sequence[TopicPartition]] = []
         self.under_way = self.most_under_way = 0
         self.act: Callable[[], Awaitable[None]] | None = None
         self._more = asyncio.Event()
 
-    async def observe(self, streams: Sequence[Stream]) -> Look | None:
+    async def observe(self, streams: Sequence[TopicPartition]) -> ServerSample | None:
         """`driver.Driver.observe`."""
         self.asked.append(streams)
         self._more.set()
@@ -52,8 +52,8 @@ class Server:
                 await self.act()
         finally:
             self.under_way -= 1
-        seen = {stream: StreamLook(2, {"group-1": GroupLook(1, 1)}) for stream in streams}
-        return Look({"usedMemoryBytes": 100.0 * len(self.asked)}, streams=seen, commands_sent=129)
+        seen = {stream: StreamSample(2, {"group-1": GroupSample(1, 1)}) for stream in streams}
+        return ServerSample({"usedMemoryBytes": 100.0 * len(self.asked)}, streams=seen, commands_sent=129)
 
     async def until(self, count: int) -> None:
         """Returns when so many looks were asked for."""
@@ -117,7 +117,7 @@ async def test_a_driver_without_a_server_leaves_the_processes() -> None:
     """Be it that it says so, or that it knows no looks at all."""
 
     class Loopback:
-        async def observe(self, _streams: Sequence[Stream]) -> None:
+        async def observe(self, _streams: Sequence[TopicPartition]) -> None:
             pass
 
     for driver in (Loopback(), object()):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scripted_publisher import MS, SECOND, START, Bench, total
 
 from ombdriver.bench.load.phase import Phase
-from ombdriver.bench.load.poisson import Poisson, PoissonStripe
+from ombdriver.bench.load.poisson import PoissonArrivals, PoissonStripe
 from ombdriver.bench.load.profile import PARTS, Profile, Stretch, constant
 
 RAMP = Profile((Stretch(100 * MS, 0, 4000), Stretch(50 * MS, 0, 0), Stretch(100 * MS, 1000, 1000)))
@@ -17,7 +17,7 @@ RAMP = Profile((Stretch(100 * MS, 0, 4000), Stretch(50 * MS, 0, 0), Stretch(100 
 
 def phase(profile: Profile | None, producers: int, *, random: bool) -> Phase:
     """A phase of 250 ms."""
-    return Phase(0, "measure", START, 250 * MS, 1000, profile, Poisson(3, producers) if random else None)
+    return Phase(0, "measure", START, 250 * MS, 1000, profile, PoissonArrivals(3, producers) if random else None)
 
 
 def intended(of: Phase, producers: int) -> list[tuple[int, int]]:
