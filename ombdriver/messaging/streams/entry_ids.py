@@ -1,4 +1,7 @@
-"""Entry ids as numbers and as text. Pure."""
+"""Entry ids as numbers and as text: the one place where they are compared. Pure.
+
+As text, `1-10` is below `1-2`: entries of one millisecond are put in order by numbers alone.
+"""
 
 Parts = tuple[int, int]
 """An entry id: milliseconds and sequence."""
@@ -13,3 +16,10 @@ def parts_of(entry_id: bytes) -> Parts:
 def text_of(parts: Parts) -> bytes:
     """An id as the server writes it."""
     return b"%d-%d" % parts
+
+
+def is_after(one: bytes, other: bytes) -> bool:
+    """Whether entry `one` comes after `other`; ids of one shape, as they nearly always are, compare as text."""
+    if len(one) == len(other) and one.find(b"-") == other.find(b"-"):
+        return one > other
+    return parts_of(one) > parts_of(other)

@@ -9,6 +9,7 @@ import uvloop
 from redis.exceptions import ResponseError
 
 from ombdriver.messaging.errors import NotSentError, OutcomeUnknownError
+from ombdriver.messaging.streams.entry_ids import parts_of
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.factory import connector, open_client
@@ -31,12 +32,6 @@ async def open_channel(server_url: str) -> AsyncIterator[Open]:
         await channel.aclose()
 
 
-def entry_id(reply: bytes) -> tuple[int, int]:
-    """A stream entry's id, in its order."""
-    milliseconds, _, sequence = reply.partition(b"-")
-    return int(milliseconds), int(sequence)
-
-
 @pytest.mark.parametrize("max_in_flight", [10_000, 100, 7])
 async def test_500_callers_each_get_their_own_answers(open_channel: Open, max_in_flight: int) -> None:
     """Ids rise from call to call, and an entry holds what its caller wrote; also when most wait for room."""
@@ -46,7 +41,7 @@ async def test_500_callers_each_get_their_own_answers(open_channel: Open, max_in
     async def caller(name: int) -> list[tuple[int, int]]:
         ids = []
         for number in range(calls):
-            ids.append(await channel.execute("XADD", "s", "*", "name", name, "number", number, convert=entry_id))
+            ids.append(await channel.execute("XADD", "s", "*", "name", name, "number", number, convert=parts_of))
             assert await channel.execute("ECHO", f"{name}:{number}") == b"%d:%d" % (name, number)
         return ids
 
@@ -56,7 +51,7 @@ async def test_500_callers_each_get_their_own_answers(open_channel: Open, max_in
     assert len(owners) == CALLERS * calls
     assert all(some == sorted(some) for some in ids)
     for entry, fields in await channel.execute("XRANGE", "s", "-", "+"):
-        assert owners[entry_id(entry)] == (int(fields[1]), int(fields[3]))
+        assert owners[parts_of(entry)] == (int(fields[1]), int(fields[3]))
     assert channel.statistics().replies == 2 * CALLERS * calls + 1
 
 

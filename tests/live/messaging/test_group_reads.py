@@ -171,7 +171,7 @@ async def test_no_message_is_lost_wherever_a_read_is_cancelled(consumer: GroupCo
     while reply := await consumer.read_messages({"s": ">"}):
         received += [entry for entry, _ in reply[0][1]]
 
-    assert sorted(received) == sent
+    assert sorted(received) == sorted(sent)
     assert await consumer.ack_message(*received) == len(sent)
 
 

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from ombdriver.bench.drivers.api import Batch, OnAcknowledged
 from ombdriver.errors import DriverError
 from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError
+from ombdriver.messaging.streams.entry_ids import is_after, parts_of
 from ombdriver.messaging.streams.readers import look_at
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
@@ -255,8 +256,8 @@ class StreamConsumer:
         self._replay = {key: entries[-1][0] for key, entries in reply or () if entries} or None
         missed = []
         for key, entries in reply or ():
-            last = id_order(self._last.get(key, b"0-0"))
-            known = [entry_id for entry_id, _ in entries if id_order(entry_id) <= last]
+            last = parts_of(self._last.get(key, b"0-0"))
+            known = [entry_id for entry_id, _ in entries if parts_of(entry_id) <= last]
             self._statistics["passedOver"] += len(known)
             if len(known) < len(entries):
                 missed.append([key, entries[len(known) :]])  # ids rise
@@ -276,10 +277,10 @@ class StreamConsumer:
                 self._last[key] = ids[-1]
             else:
                 # The group was set back, or the entry was claimed: it is not new, however it came.
-                reached = id_order(last)
-                again = (at + n for n, each in enumerate(ids) if id_order(each) <= reached)
+                reached = parts_of(last)
+                again = (at + n for n, each in enumerate(ids) if parts_of(each) <= reached)
                 batch.again = [*batch.again, *(place for place in again if place < len(batch.payloads))]
-                if id_order(ids[-1]) > reached:
+                if parts_of(ids[-1]) > reached:
                     self._last[key] = ids[-1]
             at += len(ids)
         return batch
@@ -334,16 +335,3 @@ def _last_of(count: int, done: OnAcknowledged) -> OnAcknowledged:
             done(time_ns)
 
     return one
-
-
-def is_after(one: bytes, other: bytes) -> bool:
-    """Whether entry `one` comes after `other`; ids of one shape, as they nearly always are, compare as text."""
-    if len(one) == len(other) and one.find(b"-") == other.find(b"-"):
-        return one > other
-    return id_order(one) > id_order(other)
-
-
-def id_order(entry_id: bytes) -> tuple[int, int]:
-    """What entry ids are ordered by: milliseconds, then sequence."""
-    milliseconds, _, sequence = entry_id.partition(b"-")
-    return int(milliseconds), int(sequence or 0)

@@ -14,15 +14,13 @@ from dataclasses import replace
 from typing import Any
 
 from ombdriver.bench.drivers.api import TopicSpec
-from ombdriver.bench.drivers.redis_streams.consumer import id_order
 from ombdriver.bench.drivers.redis_streams.server import ask, border
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
 from ombdriver.bench.drivers.sample import CommandSample, GroupSample, ServerSample, StreamSample, TopicPartition
 from ombdriver.messaging.errors import ConnectionLost, RedisError
+from ombdriver.messaging.streams.entry_ids import Parts, parts_of, text_of
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.standalone import Channels
-
-EntryId = tuple[int, int]
 
 
 class StreamInspector:
@@ -37,44 +35,44 @@ class StreamInspector:
     def __init__(self, channels: Channels, topics: StreamTopics, server: str) -> None:
         self._channels, self._topics, self._server = channels, topics, server
 
-    def reference(self, answer: object) -> EntryId:
+    def reference(self, answer: object) -> Parts:
         """The id that XADD gave."""
         assert isinstance(answer, bytes)
-        return id_order(answer)
+        return parts_of(answer)
 
-    def after(self, reference: EntryId) -> EntryId:
+    def after(self, reference: Parts) -> Parts:
         """See `driver.Inspector.after`."""
         return reference[0], reference[1] + 1
 
     async def held(
-        self, topic: TopicSpec, partition: int, first: EntryId | None, last: EntryId | None, count: int
-    ) -> Sequence[tuple[EntryId, bytes]]:
+        self, topic: TopicSpec, partition: int, first: Parts | None, last: Parts | None, count: int
+    ) -> Sequence[tuple[Parts, bytes]]:
         """XRANGE; see `driver.Inspector.held`."""
-        ends = ("-" if first is None else _text(first), "+" if last is None else _text(last))
+        ends = (b"-" if first is None else text_of(first), b"+" if last is None else text_of(last))
         entries = await self._ask("XRANGE", self._key(topic, partition), *ends, "COUNT", count)
-        return [(id_order(entry_id), fields[1]) for entry_id, fields in entries]
+        return [(parts_of(entry_id), fields[1]) for entry_id, fields in entries]
 
-    async def position(self, topic: TopicSpec, partition: int, subscription: str) -> EntryId | None:
+    async def position(self, topic: TopicSpec, partition: int, subscription: str) -> Parts | None:
         """The group's last delivered id; see `driver.Inspector.position`."""
         key, name = self._key(topic, partition), self._topics.group(topic, subscription)
         with border(self._server):
             groups = await ask(self._channels, key, "XINFO", "GROUPS", key)
         for told in (dict(zip(group[::2], group[1::2], strict=True)) for group in groups):
             if told[b"name"].decode() == name:
-                reached = id_order(told[b"last-delivered-id"])
+                reached = parts_of(told[b"last-delivered-id"])
                 return None if reached == (0, 0) else reached
         return None
 
     async def pending(
-        self, topic: TopicSpec, partition: int, subscription: str, references: Sequence[EntryId]
-    ) -> set[EntryId]:
+        self, topic: TopicSpec, partition: int, subscription: str, references: Sequence[Parts]
+    ) -> set[Parts]:
         """XPENDING of each; see `driver.Inspector.pending`."""
         key, name = self._key(topic, partition), self._topics.group(topic, subscription)
-        asked = (self._ask("XPENDING", key, name, _text(each), _text(each), 1) for each in references)
+        asked = (self._ask("XPENDING", key, name, text_of(each), text_of(each), 1) for each in references)
         found = await asyncio.gather(*asked)
         return {reference for reference, some in zip(references, found, strict=True) if some}
 
-    async def _ask(self, name: str, key: bytes, *words: str | int) -> Any:
+    async def _ask(self, name: str, key: bytes, *words: str | bytes | int) -> Any:
         with border(self._server):
             return await ask(self._channels, key, name, key, *words)
 
@@ -105,10 +103,6 @@ async def backlog(channels: Channels, keys: Sequence[bytes], subscription: str) 
                     return None
                 total += int(told[b"pending"]) + int(lag)
     return total
-
-
-def _text(entry_id: EntryId) -> str:
-    return f"{entry_id[0]}-{entry_id[1]}"
 
 
 FIGURES = {

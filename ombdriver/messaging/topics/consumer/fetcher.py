@@ -18,10 +18,10 @@ from typing import Any, Protocol
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from ombdriver.messaging.errors import ClosedError
+from ombdriver.messaging.streams.entry_ids import is_after
 from ombdriver.messaging.streams.readers import look_at
 from ombdriver.messaging.topics.consumer import group, pending
 from ombdriver.messaging.topics.consumer.group import Member, Partition, Room
-from ombdriver.messaging.topics.consumer.offsets import is_after
 from ombdriver.messaging.transport.connection import Wire, pack
 from ombdriver.messaging.transport.retry import Backoff, is_loss
 from ombdriver.messaging.transport.standalone import GUARD_S

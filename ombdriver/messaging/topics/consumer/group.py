@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
 
-from ombdriver.messaging.topics.consumer.offsets import EARLIEST, is_after, resumption
+from ombdriver.messaging.streams.entry_ids import is_after
+from ombdriver.messaging.topics.consumer.offsets import EARLIEST, resumption
 from ombdriver.messaging.transport.connection import Argument, pack
 from ombdriver.messaging.transport.standalone import Channels
 

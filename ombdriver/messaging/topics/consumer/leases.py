@@ -16,6 +16,7 @@ from heapq import heappop, heappush
 from redis.exceptions import RedisError
 
 from ombdriver.messaging.errors import ClosedError
+from ombdriver.messaging.streams.entry_ids import Parts, parts_of, text_of
 from ombdriver.messaging.topics.consumer import pending
 from ombdriver.messaging.topics.consumer.fetcher import Taker
 from ombdriver.messaging.topics.consumer.group import Member, Partition
@@ -80,7 +81,7 @@ class Returns:
     def __init__(self, member: Member, taker: Taker) -> None:
         self._member, self._taker = member, taker
         self._loop = asyncio.get_running_loop()
-        self._due: list[tuple[float, int, bytes]] = []
+        self._due: list[tuple[float, int, Parts]] = []
         self._partitions: dict[int, Partition] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -93,7 +94,7 @@ class Returns:
         """`entry_id` comes again after `delay_s`."""
         partition.nacked.add(entry_id)
         self._partitions[partition.number] = partition
-        heappush(self._due, (self._loop.time() + delay_s, partition.number, entry_id))
+        heappush(self._due, (self._loop.time() + delay_s, partition.number, parts_of(entry_id)))
         self._arm()
 
     def _arm(self, least_s: float = 0.0) -> None:
@@ -107,8 +108,8 @@ class Returns:
         self._timer = None
         due: dict[int, list[bytes]] = {}
         while self._due and self._due[0][0] <= self._loop.time():
-            _, number, entry_id = heappop(self._due)
-            if entry_id in self._partitions[number].nacked:
+            _, number, parts = heappop(self._due)
+            if (entry_id := text_of(parts)) in self._partitions[number].nacked:
                 due.setdefault(number, []).append(entry_id)
         self._task = self._loop.create_task(self._take(due))
 
@@ -123,7 +124,7 @@ class Returns:
                 except RedisError as error:
                     logger.info("messages that were given back can't be taken again yet: %s", error)
                     for each in ids[first : first + pending.AT_ONCE]:
-                        heappush(self._due, (self._loop.time() + AGAIN_S, number, each))
+                        heappush(self._due, (self._loop.time() + AGAIN_S, number, parts_of(each)))
                     least_s = AGAIN_S
         self._task = None
         self._arm(least_s)

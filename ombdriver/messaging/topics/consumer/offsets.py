@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from ombdriver.messaging.errors import AioRedisMQValueError
-from ombdriver.messaging.streams.entry_ids import parts_of, text_of
+from ombdriver.messaging.streams.entry_ids import is_after, parts_of, text_of
 
 Position = str | bytes | datetime
 """`earliest`, `latest`, an id (what comes after it), or a time with its zone (what was stored from then on)."""
@@ -48,13 +48,6 @@ def before(entry_id: bytes) -> bytes:
     """The id just before `entry_id`."""
     ms, sequence = parts_of(entry_id)
     return text_of((ms, sequence - 1)) if sequence else _before(ms)
-
-
-def is_after(one: bytes, other: bytes) -> bool:
-    """Whether entry `one` comes after `other`; ids of one shape, as they nearly always are, compare as text."""
-    if len(one) == len(other) and one.find(b"-") == other.find(b"-"):
-        return one > other
-    return parts_of(one) > parts_of(other)
 
 
 def resumption(last: bytes, held: set[bytes], end: bytes | None) -> bytes:

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
+from ombdriver.messaging.streams.entry_ids import is_after
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer import group as joining
 from ombdriver.messaging.topics.consumer import leases, pending
@@ -23,7 +24,6 @@ from ombdriver.messaging.topics.consumer.config import ConsumerSettings
 from ombdriver.messaging.topics.consumer.fetcher import BlockingReads, PolledReads, Reading, Reads
 from ombdriver.messaging.topics.consumer.group import BUFFER_BYTES, Member, Partition, Room
 from ombdriver.messaging.topics.consumer.leases import Claimed, Returns
-from ombdriver.messaging.topics.consumer.offsets import is_after
 from ombdriver.messaging.topics.consumer.receive_buffer import Inbox, Intake
 from ombdriver.messaging.topics.recovery import reclaim
 from ombdriver.messaging.topics.recovery.reclaim import Reclaimer, every

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ombdriver import AioRedisMQValueError
-from ombdriver.messaging.streams.entry_ids import parts_of, text_of
-from ombdriver.messaging.topics.consumer.offsets import before, id_of, is_after, resumption
+from ombdriver.messaging.streams.entry_ids import is_after, parts_of, text_of
+from ombdriver.messaging.topics.consumer.offsets import before, id_of, resumption
 from ombdriver.messaging.topics.record import helper_key
 
 IDS = st.builds(lambda ms, n: text_of((ms, n)), st.integers(0, 2**50), st.integers(0, 3))
@@ -43,12 +43,6 @@ def test_a_time_takes_in_what_was_stored_in_its_millisecond(ms: int) -> None:
     place = id_of(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms))
     assert is_after(text_of((ms, 0)), place)
     assert not is_after(text_of((ms - 1, 5)), place)
-
-
-@given(IDS, IDS)
-def test_ids_are_ordered_by_their_numbers(one: bytes, other: bytes) -> None:
-    """Not as text, of which 9 is after 10."""
-    assert is_after(one, other) == (parts_of(one) > parts_of(other))
 
 
 @given(IDS)
