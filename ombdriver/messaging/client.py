@@ -8,7 +8,7 @@ from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.topics.codec import BytesCodec, Codec, Value
 from ombdriver.messaging.topics.consumer.config import ConsumerOptions, ConsumerSettings
 from ombdriver.messaging.topics.consumer.consumer import Consumer
-from ombdriver.messaging.topics.consumer.group import Lag, Partition, onlooker, read_lags
+from ombdriver.messaging.topics.consumer.group import Lag, Partition, observer, read_lags
 from ombdriver.messaging.topics.producer.config import ProducerOptions, ProducerSettings
 from ombdriver.messaging.topics.producer.producer import Producer
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetters
@@ -144,7 +144,7 @@ class MQClient(StreamClient):
             redis.exceptions.RedisError: if a server can't be asked.
         """
         streams = (Topic(topic) if isinstance(topic, str) else topic).keys
-        member = onlooker(self._channels(), key_bytes(group, "group"))
+        member = observer(self._channels(), key_bytes(group, "group"))
         await member.channels.ready_for()
         return await read_lags(member, [Partition(number, key) for number, key in enumerate(streams)])
 

@@ -39,7 +39,9 @@ class Record:
     fields: Mapping[bytes, bytes] = field(repr=False)
 
 
-def fields_of(value: bytes, key: bytes | None = None, headers: Mapping[str, str] | None = None) -> dict[bytes, bytes]:
+def record_fields(
+    value: bytes, key: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> dict[bytes, bytes]:
     """The fields of an entry for a record.
 
     Args:
@@ -60,7 +62,7 @@ def fields_of(value: bytes, key: bytes | None = None, headers: Mapping[str, str]
     return fields
 
 
-def record_of(fields: Sequence[bytes] | Mapping[bytes, bytes]) -> Record:
+def parse_record(fields: Sequence[bytes] | Mapping[bytes, bytes]) -> Record:
     """The record of an entry, whose fields are a mapping, or names and values in turn as the server gives them."""
     if not isinstance(fields, Mapping):
         fields = dict(zip(fields[::2], fields[1::2], strict=True))
@@ -72,8 +74,8 @@ def record_of(fields: Sequence[bytes] | Mapping[bytes, bytes]) -> Record:
     return Record(fields.get(VALUE), fields.get(KEY), headers, fields)
 
 
-def body_of(value: bytes, key: bytes | None, headers: Mapping[str, str] | None) -> tuple[bytes, int]:
-    """The fields of a record (`record.fields_of`) in RESP, and how many there are.
+def pack_record(value: bytes, key: bytes | None, headers: Mapping[str, str] | None) -> tuple[bytes, int]:
+    """The fields of a record (`record.record_fields`) in RESP, and how many there are.
 
     Raises:
         AioRedisMQValueError: if a header is not made of texts.
@@ -91,14 +93,14 @@ def body_of(value: bytes, key: bytes | None, headers: Mapping[str, str] | None) 
             data = text.encode("utf-8", "surrogateescape")
             parts += (_names[name], b"%d\r\n%b\r\n" % (len(data), data))
     except AttributeError:
-        fields_of(value, key, headers)  # says what is wrong
+        record_fields(value, key, headers)  # says what is wrong
         raise
     return b"".join(parts), count + len(headers)
 
 
 def _name(header: str) -> bytes:
     """The name of a header's field, up to the `$` of its text."""
-    name = next(reversed(fields_of(b"", None, {header: ""})))
+    name = next(reversed(record_fields(b"", None, {header: ""})))
     return b"$%d\r\n%b\r\n$" % (len(name), name)
 
 

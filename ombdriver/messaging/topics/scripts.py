@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ombdriver.messaging.streams import scripts
-from ombdriver.messaging.topics.consumer.group import Member
+from ombdriver.messaging.topics.consumer.group import GroupMember
 from ombdriver.messaging.transport.connection import Argument
 
 
@@ -20,7 +20,7 @@ class Script(scripts.Script):
     def __init__(self, text: str) -> None:
         super().__init__(_PRELUDE + text)
 
-    async def run_for(self, member: Member, keys: Sequence[bytes], *arguments: Argument) -> Any:
+    async def run_for(self, member: GroupMember, keys: Sequence[bytes], *arguments: Argument) -> Any:
         """As `run`, where ARGV is the member's group and name, and `arguments`."""
         return await self.run(member.channels, keys, (member.group, member.name, *arguments))
 

@@ -6,7 +6,7 @@ from typing import Any
 import redis.asyncio
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.consumer.group import Counts, Member, Partition
+from ombdriver.messaging.topics.consumer.group import ConsumerCounts, GroupMember, Partition
 
 STREAM = b"{t:0}"
 PARTITION = Partition(0, "{t:0}")
@@ -14,9 +14,9 @@ GROUP = b"g"
 VISIBILITY_MS = 30_000
 
 
-def member(client: MQClient, name: str, group: bytes = GROUP) -> Member:
+def member(client: MQClient, name: str, group: bytes = GROUP) -> GroupMember:
     """A member of the group, on the client's connections."""
-    return Member(client._channels(), group, name.encode(), True, VISIBILITY_MS, Counts())
+    return GroupMember(client._channels(), group, name.encode(), True, VISIBILITY_MS, ConsumerCounts())
 
 
 async def deliver(raw: redis.asyncio.Redis, count: int, to: str, stream: bytes = STREAM) -> list[bytes]:

@@ -7,14 +7,14 @@ import redis.asyncio
 
 from ombdriver import Topic
 from ombdriver.messaging.topics.consumer.consumer import Consumer
-from ombdriver.messaging.topics.record import fields_of
+from ombdriver.messaging.topics.record import record_fields
 
 TOPIC = Topic("t", 3)
 
 
 async def store(raw: Any, values: Iterable[int], topic: Topic = TOPIC) -> list[str]:
     """Stores each number as a value, in turn on all partitions; the ids."""
-    stored = [await raw.xadd(topic.keys[n % topic.partitions], fields_of(b"%d" % n)) for n in values]
+    stored = [await raw.xadd(topic.keys[n % topic.partitions], record_fields(b"%d" % n)) for n in values]
     return [one.decode() for one in stored]
 
 

@@ -8,7 +8,7 @@ import redis.asyncio
 from pending import GROUP, PARTITION, STREAM, deliver, holds, member
 
 from ombdriver import AioRedisMQValueError, MQClient
-from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, DeadLetters, bury
+from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, DeadLetters, move_to_dead_letters
 
 DLQ = b"{t:0}:dlq"
 KEEP = DeadLetterPolicy()
@@ -34,7 +34,7 @@ async def test_a_dead_letter_says_what_became_of_the_message(
     (entry,) = await deliver(raw, 1, "me")
     seconds, _ = await raw.time()
 
-    assert await bury(member(client, "me"), PARTITION, entry, "ValueError('no')", KEEP)
+    assert await move_to_dead_letters(member(client, "me"), PARTITION, entry, "ValueError('no')", KEEP)
 
     ((_, fields),) = await raw.xrange(DLQ)
     assert abs(int(fields.pop(b"x-time")) / 1000 - seconds) < 60
@@ -62,7 +62,11 @@ async def test_a_message_is_buried_once_and_only_by_its_owner(
     await raw.xclaim(STREAM, GROUP, "other", 0, [claimed])
     me = member(client, "me")
 
-    assert [await bury(me, PARTITION, one, "", KEEP) for one in (mine, mine, claimed)] == [True, False, False]
+    assert [await move_to_dead_letters(me, PARTITION, one, "", KEEP) for one in (mine, mine, claimed)] == [
+        True,
+        False,
+        False,
+    ]
 
     assert await letters.count() == 1
     assert await holds(raw) == {claimed: ("other", 2)}
@@ -75,7 +79,7 @@ async def test_a_message_whose_content_is_gone_is_only_acknowledged(
     (entry,) = await deliver(raw, 1, "me")
     await raw.xdel(STREAM, entry)
 
-    assert await bury(member(client, "me"), PARTITION, entry, "", KEEP)
+    assert await move_to_dead_letters(member(client, "me"), PARTITION, entry, "", KEEP)
 
     assert await letters.count() == 0
     assert await holds(raw) == {}
@@ -86,7 +90,7 @@ async def test_dead_letters_can_be_bounded(client: MQClient, raw: redis.asyncio.
     ids = await deliver(raw, 500, "me")
     me = member(client, "me")
 
-    await asyncio.gather(*(bury(me, PARTITION, one, "", DeadLetterPolicy(maxlen=100)) for one in ids))
+    await asyncio.gather(*(move_to_dead_letters(me, PARTITION, one, "", DeadLetterPolicy(maxlen=100)) for one in ids))
 
     assert 100 <= await letters.count() < 300
     with pytest.raises(AioRedisMQValueError, match="maxlen"):
@@ -98,7 +102,7 @@ async def test_a_redriven_message_comes_back_to_its_group_only(
 ) -> None:
     """With its id, its place in the stream and all its deliveries before it; a sweep takes it at once."""
     (entry,) = await deliver(raw, 1, "me")
-    await bury(member(client, "me"), PARTITION, entry, "", KEEP)
+    await move_to_dead_letters(member(client, "me"), PARTITION, entry, "", KEEP)
 
     assert await letters.redrive() == 1
 
@@ -113,7 +117,7 @@ async def test_a_redriven_message_that_was_trimmed_is_sent_anew(
 ) -> None:
     """Without the fields that tell of its death."""
     (entry,) = await deliver(raw, 1, "me")
-    await bury(member(client, "me"), PARTITION, entry, "", KEEP)
+    await move_to_dead_letters(member(client, "me"), PARTITION, entry, "", KEEP)
     await raw.xdel(STREAM, entry)
 
     assert await letters.redrive() == 1
@@ -129,7 +133,7 @@ async def test_a_redriven_message_that_is_pending_already_stays_with_whoever_has
 ) -> None:
     """As after the group was set back: it comes again anyway, and is nobody else's."""
     (entry,) = await deliver(raw, 1, "me")
-    await bury(member(client, "me"), PARTITION, entry, "", KEEP)
+    await move_to_dead_letters(member(client, "me"), PARTITION, entry, "", KEEP)
     await raw.xgroup_setid(STREAM, GROUP, "0")
     await raw.xreadgroup(GROUP, "you", {STREAM: ">"})
 
@@ -144,7 +148,7 @@ async def test_a_message_whose_group_is_gone_is_sent_anew(
 ) -> None:
     """To all groups that there are: none is left to give it back to."""
     (entry,) = await deliver(raw, 1, "me")
-    await bury(member(client, "me"), PARTITION, entry, "", KEEP)
+    await move_to_dead_letters(member(client, "me"), PARTITION, entry, "", KEEP)
     await raw.xgroup_destroy(STREAM, GROUP)
 
     assert await letters.redrive() == 1
@@ -157,7 +161,7 @@ async def test_many_are_redriven_in_order(client: MQClient, raw: redis.asyncio.R
     ids = await deliver(raw, 250, "me")
     me = member(client, "me")
     for one in ids:
-        await bury(me, PARTITION, one, "", KEEP)
+        await move_to_dead_letters(me, PARTITION, one, "", KEEP)
 
     assert await letters.redrive(count=120) == 120
     assert list(await holds(raw)) == ids[:120]
@@ -175,8 +179,8 @@ async def test_one_groups_dead_letters_can_be_redriven_or_purged(
     await raw.xgroup_create(STREAM, b"other", "0")
     await raw.xreadgroup(b"other", "you", {STREAM: ">"}, count=150)
     for one in ids:
-        await bury(me, PARTITION, one, "", KEEP)
-        await bury(other, PARTITION, one, "", KEEP)
+        await move_to_dead_letters(me, PARTITION, one, "", KEEP)
+        await move_to_dead_letters(other, PARTITION, one, "", KEEP)
 
     assert await letters.redrive(group="other", count=10) == 10
     assert await letters.purge(group="other") == 140
@@ -200,7 +204,7 @@ async def test_who_may_not_redrive_is_told_and_nothing_is_sent(
     """A refusal is not taken for a group that is gone, which would have the message go to all groups."""
     gone, stands = await deliver(raw, 2, "me")
     for one in (stands, gone):
-        await bury(member(client, "me"), PARTITION, one, "", KEEP)
+        await move_to_dead_letters(member(client, "me"), PARTITION, one, "", KEEP)
     await raw.xdel(STREAM, gone)
     await raw.execute_command("ACL", "SETUSER", "u", "reset", "on", ">secret", "~*", "+@all", f"-{denied}")
     try:

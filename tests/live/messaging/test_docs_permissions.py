@@ -149,7 +149,7 @@ async def _is_there(raw: redis.asyncio.Redis, key: str) -> bool:
 
 
 async def test_who_looks_after_dead_letters(server_url: str, admin: redis.asyncio.Redis) -> None:
-    """Counts, reads, sends again to a group and to all, throws away."""
+    """ConsumerCounts, reads, sends again to a group and to all, throws away."""
     await allow([admin], LETTERS)
     await admin.xgroup_create("{orders:0}", "g", "0", mkstream=True)
     here = await admin.xadd("{orders:0}", {"value": "here"})

@@ -7,7 +7,7 @@ import redis.asyncio
 from pending import GROUP, PARTITION, STREAM, abandon, deliver, holds, member
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.consumer.leases import Claimed
+from ombdriver.messaging.topics.consumer.leases import ClaimedEntry
 from ombdriver.messaging.topics.recovery.reclaim import Reclaimer, remove_dead
 
 
@@ -46,12 +46,12 @@ async def test_what_a_dead_consumer_holds_is_reclaimed_and_then_it_goes(
     ids = await deliver(raw, 3, "dead")
     await abandon(raw, ids, "dead")
     me = member(client, "me")
-    taken: list[Claimed] = []
+    taken: list[ClaimedEntry] = []
 
     async def room() -> int:
         return 100
 
-    async def accept(_: object, new: list[Claimed]) -> None:
+    async def accept(_: object, new: list[ClaimedEntry]) -> None:
         taken.extend(new)
 
     assert await remove_dead(me, PARTITION, 0) == []

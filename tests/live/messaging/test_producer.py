@@ -17,7 +17,7 @@ from ombdriver import (
     Topic,
 )
 from ombdriver.messaging.streams.entry_ids import parts_of
-from ombdriver.messaging.topics.record import record_of
+from ombdriver.messaging.topics.record import parse_record
 
 Raw = redis.asyncio.Redis
 
@@ -45,7 +45,7 @@ async def test_metadata_tells_where_a_message_is_stored(server_url: str, raw: Ra
         topic.key(sent.partition),
     )
     ((entry_id, fields),) = await raw.xrange(sent.stream)
-    record = record_of(fields)
+    record = parse_record(fields)
     assert entry_id.decode() == sent.id
     assert sent.timestamp_ms == int(sent.id.split("-")[0])
     assert (record.value, record.key, record.headers) == (b'{"n":1}', b"customer-7", {"traceparent": "00-ab"})
@@ -83,7 +83,7 @@ async def test_messages_of_all_shapes_share_a_batch(server_url: str, raw: Raw) -
         await producer.flush()
         assert producer.statistics().batches == 1
 
-    found = [record_of(fields) for _, fields in await raw.xrange("{t:0}")]
+    found = [parse_record(fields) for _, fields in await raw.xrange("{t:0}")]
     assert [(each.value, each.key, dict(each.headers)) for each in found] == [
         (b"", None, {}),
         (b"x" * 100_000, b"\x00\r\n", {}),

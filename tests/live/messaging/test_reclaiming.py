@@ -10,8 +10,8 @@ from pending import GROUP, PARTITION, STREAM, abandon, deliver, holds, member
 from topologies import until
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.consumer.group import Member
-from ombdriver.messaging.topics.consumer.leases import Claimed
+from ombdriver.messaging.topics.consumer.group import GroupMember
+from ombdriver.messaging.topics.consumer.leases import ClaimedEntry
 from ombdriver.messaging.topics.recovery import delayed
 from ombdriver.messaging.topics.recovery.reclaim import Reclaimer
 
@@ -23,16 +23,16 @@ async def client(server_url: str) -> AsyncIterator[MQClient]:
         yield made
 
 
-def into_list(taken: list[Claimed]) -> Callable[[object, list[Claimed]], Awaitable[None]]:
+def into_list(taken: list[ClaimedEntry]) -> Callable[[object, list[ClaimedEntry]], Awaitable[None]]:
     """Accepts what is taken by putting it there."""
 
-    async def accept(_: object, new: list[Claimed]) -> None:
+    async def accept(_: object, new: list[ClaimedEntry]) -> None:
         taken.extend(new)
 
     return accept
 
 
-def reclaimer(who: Member, into: list[Claimed], room: int = 1_000_000, lease_ms: int = 60_000) -> Reclaimer:
+def reclaimer(who: GroupMember, into: list[ClaimedEntry], room: int = 1_000_000, lease_ms: int = 60_000) -> Reclaimer:
     """One for STREAM that puts what it takes into a list."""
 
     async def room_left() -> int:
@@ -45,11 +45,11 @@ async def test_stale_entries_are_taken_and_fresh_ones_are_left(client: MQClient,
     """With their fields; claiming counts no delivery."""
     *stale, fresh = await deliver(raw, 4, "dead")
     await abandon(raw, stale, "dead")
-    taken: list[Claimed] = []
+    taken: list[ClaimedEntry] = []
 
     await reclaimer(member(client, "me"), taken).sweep([PARTITION])
 
-    assert taken == [Claimed(one, 1, [b"value", b"%d" % n]) for n, one in enumerate(stale)]
+    assert taken == [ClaimedEntry(one, 1, [b"value", b"%d" % n]) for n, one in enumerate(stale)]
     assert await holds(raw) == {**dict.fromkeys(stale, ("me", 1)), fresh: ("dead", 1)}
 
 
@@ -57,7 +57,7 @@ async def test_a_hundred_thousand_entries_are_taken_in_one_round(client: MQClien
     """Each once; the server is held up for a step at a time only."""
     ids = await deliver(raw, 100_000, "dead")
     await abandon(raw, ids, "dead")
-    taken: list[Claimed] = []
+    taken: list[ClaimedEntry] = []
     sweeping = reclaimer(member(client, "me"), taken)
 
     await sweeping.sweep([PARTITION])
@@ -71,8 +71,8 @@ async def test_a_hundred_thousand_entries_are_taken_in_one_round(client: MQClien
 async def test_one_member_sweeps_at_a_time(client: MQClient, raw: redis.asyncio.Redis) -> None:
     """Until its lease has ended: then the next one does."""
     await abandon(raw, await deliver(raw, 3, "dead"), "dead")
-    first: list[Claimed] = []
-    second: list[Claimed] = []
+    first: list[ClaimedEntry] = []
+    second: list[ClaimedEntry] = []
     other = reclaimer(member(client, "other"), second)
 
     await reclaimer(member(client, "me"), first, lease_ms=60_000).sweep([PARTITION])
@@ -101,7 +101,7 @@ async def test_a_round_takes_no_more_than_there_is_room_for(client: MQClient, ra
     """It waits for room between its steps, and goes on where it stopped."""
     ids = await deliver(raw, 250, "dead")
     await abandon(raw, ids, "dead")
-    taken: list[Claimed] = []
+    taken: list[ClaimedEntry] = []
     steps: list[int] = []
     rooms = iter([30, 100, 1_000, 1_000, 1_000])
 
@@ -119,7 +119,7 @@ async def test_a_cancelled_round_goes_on_where_it_stopped(client: MQClient, raw:
     """What a step took is never lost: it was handed over, or is pending for this member."""
     ids = await deliver(raw, 250, "dead")
     await abandon(raw, ids, "dead")
-    taken: list[Claimed] = []
+    taken: list[ClaimedEntry] = []
     waits = asyncio.Event()
 
     async def room() -> int:
@@ -133,7 +133,7 @@ async def test_a_cancelled_round_goes_on_where_it_stopped(client: MQClient, raw:
     await waits.wait()
     round_.cancel()
     await asyncio.wait([round_])
-    taken.append(Claimed(b"", 0, []))  # no more than 100 now
+    taken.append(ClaimedEntry(b"", 0, []))  # no more than 100 now
     await sweeping.sweep([PARTITION])
 
     assert [one.id for one in taken if one.id] == ids
@@ -146,7 +146,7 @@ async def test_entries_that_were_trimmed_while_pending_are_acknowledged(
     ids = await deliver(raw, 5, "dead")
     await abandon(raw, ids, "dead")
     await raw.xdel(STREAM, *ids[:3])
-    taken: list[Claimed] = []
+    taken: list[ClaimedEntry] = []
     sweeping = reclaimer(member(client, "me"), taken)
 
     with caplog.at_level(logging.WARNING):
@@ -160,7 +160,7 @@ async def test_entries_that_were_trimmed_while_pending_are_acknowledged(
 
 async def test_nothing_to_sweep_is_no_error(client: MQClient, raw: redis.asyncio.Redis) -> None:
     """No stream, or no group: whoever reads makes them."""
-    taken: list[Claimed] = []
+    taken: list[ClaimedEntry] = []
     await reclaimer(member(client, "me"), taken).sweep([PARTITION])
     await raw.xadd(STREAM, {"value": "0"})
     await reclaimer(member(client, "me"), taken).sweep([PARTITION])
@@ -172,16 +172,16 @@ async def test_a_postponed_entry_is_nobodys_until_it_is_due(client: MQClient, ra
     """Even past the visibility time-out: sweeps set it aside anew. Then it comes once, its count as it was."""
     (entry,) = await deliver(raw, 1, "me")
     me = member(client, "me")
-    assert await delayed.postpone(me, PARTITION, entry, 3_600_000)
+    assert await delayed.delay_retry(me, PARTITION, entry, 3_600_000)
     await abandon(raw, [entry], "postponed")
-    taken: list[Claimed] = []
+    taken: list[ClaimedEntry] = []
 
     await reclaimer(me, taken).sweep([PARTITION])
 
     assert (taken, await delayed.take_due(me, PARTITION)) == ([], [])
     assert await holds(raw) == {entry: ("postponed", 1)}
     await raw.zadd(b"{t:0}:delayed:g", {entry: 1})
-    assert await delayed.take_due(me, PARTITION) == [Claimed(entry, 1, [b"value", b"0"])]
+    assert await delayed.take_due(me, PARTITION) == [ClaimedEntry(entry, 1, [b"value", b"0"])]
     assert await delayed.take_due(me, PARTITION) == []
     assert await holds(raw) == {entry: ("me", 1)}
 
@@ -192,8 +192,8 @@ async def test_only_what_is_ours_can_be_postponed(client: MQClient, raw: redis.a
     me = member(client, "me")
     await raw.xclaim(STREAM, GROUP, "other", 0, [claimed])
 
-    assert not await delayed.postpone(me, PARTITION, claimed, 0)
-    assert await delayed.postpone(me, PARTITION, trimmed, 0)
+    assert not await delayed.delay_retry(me, PARTITION, claimed, 0)
+    assert await delayed.delay_retry(me, PARTITION, trimmed, 0)
     await raw.xdel(STREAM, trimmed)
     assert await delayed.take_due(me, PARTITION) == []
     assert await holds(raw) == {claimed: ("other", 2)}

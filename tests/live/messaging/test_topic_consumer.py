@@ -12,7 +12,7 @@ from records import TOPIC, pending, store, take
 from ombdriver import AioRedisMQException, AioRedisMQValueError, ClosedError, MQClient
 from ombdriver.messaging.topics.codec import JsonCodec
 from ombdriver.messaging.topics.consumer.group import Lag, PartitionLag
-from ombdriver.messaging.topics.record import fields_of
+from ombdriver.messaging.topics.record import record_fields
 
 
 async def test_every_message_is_handed_out_once_and_acknowledged(server_url: str, raw: redis.asyncio.Redis) -> None:
@@ -52,7 +52,7 @@ async def test_iteration_ends_when_the_consumer_is_closed_and_not_before(
 
 async def test_a_message_tells_what_its_entry_holds(server_url: str, raw: redis.asyncio.Redis) -> None:
     """Value, key, headers and where it is from; the time is the id's."""
-    await raw.xadd("{t:1}", fields_of(b'{"n":1}', b"k", {"h": "ä"}), id="1700000000000-7")
+    await raw.xadd("{t:1}", record_fields(b'{"n":1}', b"k", {"h": "ä"}), id="1700000000000-7")
     async with MQClient(redis_url=server_url) as client, client.consumer(TOPIC, "g", codec=JsonCodec()) as consumer:
         message = await consumer.getone()
 
@@ -76,8 +76,8 @@ async def test_a_value_that_can_not_be_decoded_is_its_handlers_to_reject(
     server_url: str, raw: redis.asyncio.Redis
 ) -> None:
     """The error comes where the value is asked for, and the iteration goes on."""
-    await raw.xadd("{t:0}", fields_of(b"no json"))
-    await raw.xadd("{t:0}", fields_of(b"[1]"))
+    await raw.xadd("{t:0}", record_fields(b"no json"))
+    await raw.xadd("{t:0}", record_fields(b"[1]"))
     async with MQClient(redis_url=server_url) as client, client.consumer(TOPIC, "g", codec=JsonCodec()) as consumer:
         message = await consumer.getone()
         with pytest.raises(ValueError, match="Expecting value"):
@@ -92,7 +92,7 @@ async def test_where_a_group_starts(server_url: str, raw: redis.asyncio.Redis, s
     base = datetime.now(UTC) - timedelta(hours=1)
     ms = int(base.timestamp() * 1000)
     for n in (0, 3, 6):
-        await raw.xadd("{t:0}", fields_of(b"%d" % n), id=f"{ms + n}-5")
+        await raw.xadd("{t:0}", record_fields(b"%d" % n), id=f"{ms + n}-5")
     position = {"id": f"{ms + 3}-5", "time": datetime.fromtimestamp((ms + 6) / 1000, UTC)}.get(start, start)
     async with MQClient(redis_url=server_url) as client, client.consumer(TOPIC, "g", start=position) as consumer:
         await store(raw, [9])
@@ -182,7 +182,7 @@ async def test_a_longer_delay_is_refused_with_the_way_out(server_url: str, raw: 
 
 async def test_what_is_rejected_is_a_dead_letter(server_url: str, raw: redis.asyncio.Redis) -> None:
     """With its fields and its story, in its partition's slot; pending no more, and rejected once only."""
-    await raw.xadd("{t:2}", fields_of(b"v", b"k", {"h": "x"}), id="5-1")
+    await raw.xadd("{t:2}", record_fields(b"v", b"k", {"h": "x"}), id="5-1")
     async with MQClient(redis_url=server_url) as client, client.consumer(TOPIC, "g", "me") as consumer:
         message = await consumer.getone()
         assert await message.reject("no such customer")
@@ -471,7 +471,7 @@ async def test_what_the_server_refuses_is_told_and_the_consumer_goes_on(
         with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
             await consumer.getone()
         await raw.delete("{t:0}")
-        await raw.xadd("{t:0}", fields_of(b"1"))
+        await raw.xadd("{t:0}", record_fields(b"1"))
         values = []
         while not values:
             with contextlib.suppress(redis.exceptions.ResponseError):  # it may be told of it once more

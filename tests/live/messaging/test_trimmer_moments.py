@@ -10,7 +10,7 @@ from pending import GROUP, PARTITION, STREAM, deliver, member
 from topologies import Cluster
 
 from ombdriver import AcknowledgedTrimmer, MQClient
-from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, bury
+from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, move_to_dead_letters
 from ombdriver.messaging.transport.standalone import Channels
 
 Act = Callable[[], Awaitable[object]]
@@ -85,7 +85,7 @@ async def redriven_at_every_moment(client: MQClient, raw: redis.asyncio.Redis, *
     async def prepare() -> None:
         ids = await deliver(raw, 5, "me")
         await raw.xack(STREAM, GROUP, *(ids[:2] + ids[3:]))
-        await bury(member(client, "me"), PARTITION, ids[2], "no", DeadLetterPolicy())
+        await move_to_dead_letters(member(client, "me"), PARTITION, ids[2], "no", DeadLetterPolicy())
 
     async def check() -> None:
         assert await values(raw) == [b"2"]

@@ -1,1 +1,1 @@
-"""Reads a topic as a member of a group, at least once."""
+"""FetchTransport a topic as a member of a group, at least once."""

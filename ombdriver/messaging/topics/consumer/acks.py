@@ -12,10 +12,10 @@ from typing import Any
 from ombdriver.messaging.errors import AioRedisMQValueError, ClosedError
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer import pending
-from ombdriver.messaging.topics.consumer.group import Member, Partition
-from ombdriver.messaging.topics.consumer.leases import Returns
+from ombdriver.messaging.topics.consumer.group import GroupMember, Partition
+from ombdriver.messaging.topics.consumer.leases import RedeliveryTimer
 from ombdriver.messaging.topics.consumer.message import DONE, GIVEN_BACK, LOST, OPEN, REJECTED, Message
-from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, bury
+from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, move_to_dead_letters
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ AGAIN_S = 0.5
 """After a failure they are sent again so many seconds later. Each attempt goes on for 30 s by itself."""
 
 
-class Acks:
+class AckBatcher:
     """The acknowledgements of one member.
 
     Args:
@@ -36,7 +36,9 @@ class Acks:
         on_fault: told of an error that is no lost connection; the acknowledgements are kept and sent again.
     """
 
-    def __init__(self, member: Member, partitions: Iterable[Partition], on_fault: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, member: GroupMember, partitions: Iterable[Partition], on_fault: Callable[[Exception], None]
+    ) -> None:
         self._member, self._partitions, self._on_fault = member, tuple(partitions), on_fault
         self._loop = asyncio.get_running_loop()
         self._noted = 0
@@ -124,7 +126,7 @@ Delayer = Callable[[Message[Any], float], Awaitable[None]]
 """Has a message come again after so many seconds, longer than the visibility time-out, and takes it off the pending."""
 
 
-class Settler:
+class Acknowledger:
     """Settles the messages of one consumer (`message.Settling`).
 
     Args:
@@ -139,7 +141,7 @@ class Settler:
         delayer: called for delays longer than the visibility time-out; None where there is none.
     """
 
-    def __init__(self, member: Member, codec: Codec[Any], acks: Acks, returns: Returns) -> None:
+    def __init__(self, member: GroupMember, codec: Codec[Any], acks: AckBatcher, returns: RedeliveryTimer) -> None:
         self._member, self._returns = member, returns
         self.codec = codec
         self.acknowledge = acks.note
@@ -175,7 +177,7 @@ class Settler:
     async def reject(self, message: Message[Any], reason: str) -> bool:
         """See `Message.reject`."""
         member = self._member
-        buried = await bury(member, message._partition, message._entry_id, reason, self.dead_letter)
+        buried = await move_to_dead_letters(member, message._partition, message._entry_id, reason, self.dead_letter)
         if self._settle(message, REJECTED):
             member.counts.rejected += buried
         return buried

@@ -16,10 +16,10 @@ from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer import group as joining
 from ombdriver.messaging.topics.consumer import group as lag
 from ombdriver.messaging.topics.consumer.config import ConsumerSettings, ConsumerStatistics
-from ombdriver.messaging.topics.consumer.group import Counts, Member, Partition
+from ombdriver.messaging.topics.consumer.group import ConsumerCounts, GroupMember, Partition
 from ombdriver.messaging.topics.consumer.message import Message
 from ombdriver.messaging.topics.consumer.offsets import Position, id_of
-from ombdriver.messaging.topics.consumer.receive_buffer import Inbox
+from ombdriver.messaging.topics.consumer.receive_buffer import ReceiveBuffer
 from ombdriver.messaging.topics.consumer.session import Session
 from ombdriver.messaging.transport.standalone import Channels
 
@@ -77,8 +77,8 @@ class Consumer(Generic[Value]):
         self._names = commands.key_bytes(group, "group"), commands.key_bytes(self.name, "name")
         self._find_channels = channels
         self._partitions = [Partition(number, key) for number, key in enumerate(self.topic.keys)]
-        self._inbox = Inbox()
-        self._counts = Counts()
+        self._inbox = ReceiveBuffer()
+        self._counts = ConsumerCounts()
         self._session: Session | None = None
         self._closing: asyncio.Task[None] | None = None
 
@@ -101,7 +101,9 @@ class Consumer(Generic[Value]):
             return
         channels = self._find_channels()
         await channels.ready_for(self._partitions[0].key)
-        member = Member(channels, *self._names, self._is_passing, self._settings.visibility_timeout_ms, self._counts)
+        member = GroupMember(
+            channels, *self._names, self._is_passing, self._settings.visibility_timeout_ms, self._counts
+        )
         await joining.join(member, self._partitions, id_of(self._settings.start))
         if self._session is None and self._closing is None:  # not started or closed meanwhile
             self._session = Session(

@@ -21,7 +21,7 @@ from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams.entry_ids import is_after
 from ombdriver.messaging.streams.readers import look_at
 from ombdriver.messaging.topics.consumer import group, pending
-from ombdriver.messaging.topics.consumer.group import Member, Partition, Room
+from ombdriver.messaging.topics.consumer.group import FlowControl, GroupMember, Partition
 from ombdriver.messaging.transport.connection import Wire, pack
 from ombdriver.messaging.transport.retry import Backoff, is_loss
 from ombdriver.messaging.transport.standalone import GUARD_S
@@ -32,7 +32,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.05
 """Between polls: at first after one that brought something, and in the end when none brings anything."""
 
 
-class Reads(Protocol):
+class FetchTransport(Protocol):
     """The way of one reading to its server.
 
     Attributes:
@@ -57,8 +57,8 @@ class Reads(Protocol):
         """Closes the connection; a read that is still under way ends with an error."""
 
 
-class BlockingReads:
-    """Reads on a connection of their own (`Reads`).
+class BlockingFetch:
+    """Reads on a connection of their own (`FetchTransport`).
 
     Args:
         member: who reads.
@@ -66,7 +66,7 @@ class BlockingReads:
         block_ms: how long a read waits there.
     """
 
-    def __init__(self, member: Member, key: bytes, block_ms: int) -> None:
+    def __init__(self, member: GroupMember, key: bytes, block_ms: int) -> None:
         self._member, self._block_ms = member, block_ms
         self.block_s = block_ms / 1000
         self._channel = member.channels.blocking(key)
@@ -77,7 +77,7 @@ class BlockingReads:
         return f"<BlockingReads {self._channel}>"
 
     async def ready(self) -> bool:
-        """See `Reads`: a new connection may have lost what the one before was given last."""
+        """See `FetchTransport`: a new connection may have lost what the one before was given last."""
         wire = await self._channel.ready()
         if wire is self._wire:
             return False
@@ -88,12 +88,12 @@ class BlockingReads:
         return not is_first
 
     def send(self, partitions: Sequence[Partition], count: int) -> "asyncio.Future[Any]":
-        """See `Reads`."""
+        """See `FetchTransport`."""
         data = _xreadgroup(self._member, partitions, "COUNT", count, "BLOCK", self._block_ms)
         return asyncio.ensure_future(self._channel.submit(data, guard_s=self.block_s + GUARD_S))
 
     async def end(self, read: "asyncio.Future[Any]") -> None:
-        """See `Reads`."""
+        """See `FetchTransport`."""
         channels = self._member.channels
         while not read.done():
             control = None if channels.is_closed else channels.control_beside(self._channel)
@@ -104,16 +104,16 @@ class BlockingReads:
             await asyncio.wait([read], timeout=UNBLOCK_EVERY_S)
 
     def pause_s(self, *, empty: bool) -> float:
-        """See `Reads`: the server waits."""
+        """See `FetchTransport`: the server waits."""
         return 0.0
 
     async def aclose(self) -> None:
-        """See `Reads`."""
+        """See `FetchTransport`."""
         await self._channel.aclose()
 
 
-class PolledReads:
-    """Reads that don't block, over the connection of small commands (`Reads`).
+class PolledFetch:
+    """Reads that don't block, over the connection of small commands (`FetchTransport`).
 
     Args:
         member: who reads.
@@ -122,7 +122,7 @@ class PolledReads:
 
     block_s = 0.0
 
-    def __init__(self, member: Member, key: bytes) -> None:
+    def __init__(self, member: GroupMember, key: bytes) -> None:
         self._member, self._key = member, key
         self._pause_s = FIRST_PAUSE_S
         self._lost = False
@@ -131,12 +131,12 @@ class PolledReads:
         return f"<PolledReads every {self._pause_s:g} s>"
 
     async def ready(self) -> bool:
-        """See `Reads`: whatever fails may have been carried out."""
+        """See `FetchTransport`: whatever fails may have been carried out."""
         lost, self._lost = self._lost, False
         return lost
 
     def send(self, partitions: Sequence[Partition], count: int) -> "asyncio.Future[Any]":
-        """See `Reads`."""
+        """See `FetchTransport`."""
         data = _xreadgroup(self._member, partitions, "COUNT", count)
         read = self._member.channels.send(self._key, data, bulk=False)
         read.add_done_callback(self._note)
@@ -146,19 +146,19 @@ class PolledReads:
         self._lost = self._lost or read.cancelled() or read.exception() is not None
 
     async def end(self, read: "asyncio.Future[Any]") -> None:
-        """See `Reads`: it ends by itself."""
+        """See `FetchTransport`: it ends by itself."""
         await asyncio.wait([read])
 
     def pause_s(self, *, empty: bool) -> float:
-        """See `Reads`."""
+        """See `FetchTransport`."""
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S) if empty else FIRST_PAUSE_S
         return self._pause_s if empty else 0.0
 
     async def aclose(self) -> None:
-        """See `Reads`: the connection is everybody's."""
+        """See `FetchTransport`: the connection is everybody's."""
 
 
-def _xreadgroup(member: Member, partitions: Sequence[Partition], *options: str | int) -> bytes:
+def _xreadgroup(member: GroupMember, partitions: Sequence[Partition], *options: str | int) -> bytes:
     streams = [partition.key for partition in partitions]
     words = ("XREADGROUP", "GROUP", member.group, member.name, *options, "STREAMS", *streams)
     return pack((*words, *(b">" for _ in streams)))
@@ -189,7 +189,7 @@ class Taker(Protocol):
         """The client was closed: nothing is read any more."""
 
 
-class Reading:
+class Fetcher:
     """The reading loop of one place; `run` is a task of the consumer.
 
     Args:
@@ -200,7 +200,14 @@ class Reading:
         reads: the way to their server.
     """
 
-    def __init__(self, member: Member, partitions: Sequence[Partition], room: Room, taker: Taker, reads: Reads) -> None:
+    def __init__(
+        self,
+        member: GroupMember,
+        partitions: Sequence[Partition],
+        room: FlowControl,
+        taker: Taker,
+        reads: FetchTransport,
+    ) -> None:
         self._member, self._partitions, self._room, self._taker = member, partitions, room, taker
         self._reads = reads
         self._read: asyncio.Future[Any] | None = None
@@ -326,7 +333,7 @@ class Reading:
         """Does what an error asks for, and waits a while."""
         attempt, self._failures = self._failures, self._failures + 1
         channels = self._member.channels
-        if group.is_gone(error):
+        if group.is_group_missing(error):
             if attempt:
                 await self._sleep(AGAIN.wait_s(attempt))
             try:

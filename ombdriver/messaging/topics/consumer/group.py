@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Counts:
+class ConsumerCounts:
     """What a consumer has done, counted as it happens; see `ConsumerStatistics` for what each one means."""
 
     received: int = 0
@@ -46,7 +46,7 @@ class Counts:
 
 
 @dataclass(slots=True)
-class Member:
+class GroupMember:
     """A member of a group.
 
     Attributes:
@@ -55,15 +55,15 @@ class Member:
         name: the member's own.
         is_passing: nobody will have that name again.
         visibility_ms: a message that is pending for so long without a sign of life may go to another member.
-        counts: see `Counts`.
+        counts: see `ConsumerCounts`.
     """
 
     channels: Channels
     group: bytes
     name: bytes
-    is_passing: bool
+    is_ephemeral: bool
     visibility_ms: int
-    counts: Counts
+    counts: ConsumerCounts
 
     def ask(self, key: bytes, *words: Argument) -> "asyncio.Future[Any]":
         """A small command on `key` that may be carried out twice; its reply as it is, in bytes.
@@ -87,7 +87,7 @@ FIRST = 32
 """The first read asks for no more: nothing is known yet of how large messages are."""
 
 
-class Room:
+class FlowControl:
     """How much is buffered of what is read together, and how much may be.
 
     Args:
@@ -167,7 +167,7 @@ class Partition:
         self.aside: list[Message[Any]] = []
         self.last = self.highest = b"0-0"
         self.paused = False
-        self.room = Room(1)
+        self.room = FlowControl(1)
 
     def __repr__(self) -> str:
         return f"<Partition {self.stream} held={len(self.held)}{' paused' if self.paused else ''}>"
@@ -197,12 +197,12 @@ class Partition:
 logger = logging.getLogger(__name__)
 
 
-def is_gone(error: Exception) -> bool:
+def is_group_missing(error: Exception) -> bool:
     """Whether the group, or its stream, is not there. Within a script the word stands somewhere in the text."""
     return isinstance(error, ResponseError) and "NOGROUP" in str(error)
 
 
-async def join(member: Member, partitions: Iterable[Partition], start: bytes) -> None:
+async def join(member: GroupMember, partitions: Iterable[Partition], start: bytes) -> None:
     """Makes the group on each partition where it is not there, at `start`; learns how far it was given entries.
 
     Raises:
@@ -220,7 +220,7 @@ async def join(member: Member, partitions: Iterable[Partition], start: bytes) ->
     await asyncio.gather(*(one(partition) for partition in partitions))
 
 
-async def heal(member: Member, partitions: Iterable[Partition]) -> None:
+async def heal(member: GroupMember, partitions: Iterable[Partition]) -> None:
     """Makes the group again where it is gone: what this member has not acknowledged and what nobody was given comes.
 
     What other members had not acknowledged is theirs to finish: it is pending no more.
@@ -242,7 +242,7 @@ async def heal(member: Member, partitions: Iterable[Partition]) -> None:
             )
 
 
-async def group_info(member: Member, partition: Partition) -> dict[bytes, Any] | None:
+async def group_info(member: GroupMember, partition: Partition) -> dict[bytes, Any] | None:
     """What XINFO GROUPS says of the group; None if it is not there, or its stream."""
     try:
         groups = await member.ask(partition.key, "XINFO", "GROUPS", partition.key)
@@ -254,7 +254,7 @@ async def group_info(member: Member, partition: Partition) -> dict[bytes, Any] |
     return next((info for info in infos if info[b"name"] == member.group), None)
 
 
-async def stream_info(member: Member, partition: Partition) -> dict[bytes, Any] | None:
+async def stream_info(member: GroupMember, partition: Partition) -> dict[bytes, Any] | None:
     """What XINFO STREAM says; None if there is no stream."""
     try:
         reply = await member.ask(partition.key, "XINFO", "STREAM", partition.key)
@@ -265,12 +265,12 @@ async def stream_info(member: Member, partition: Partition) -> dict[bytes, Any] 
     return dict(zip(reply[::2], reply[1::2], strict=True))
 
 
-async def _end_of(member: Member, partition: Partition) -> bytes | None:
+async def _end_of(member: GroupMember, partition: Partition) -> bytes | None:
     info = await stream_info(member, partition)
     return None if info is None else info[b"last-generated-id"]
 
 
-async def _create(member: Member, partition: Partition, place: bytes) -> bool:
+async def _create(member: GroupMember, partition: Partition, place: bytes) -> bool:
     try:
         await member.ask(partition.key, "XGROUP", "CREATE", partition.key, member.group, place, "MKSTREAM")
     except ResponseError as error:
@@ -329,18 +329,18 @@ class Lag:
         )
 
 
-def onlooker(channels: Channels, group: bytes) -> Member:
+def observer(channels: Channels, group: bytes) -> GroupMember:
     """Somebody who asks about a group without being in it."""
-    return Member(channels, group, b"", is_passing=True, visibility_ms=0, counts=Counts())
+    return GroupMember(channels, group, b"", is_ephemeral=True, visibility_ms=0, counts=ConsumerCounts())
 
 
-async def read_lags(member: Member, partitions: Sequence[Partition]) -> Lag:
+async def read_lags(member: GroupMember, partitions: Sequence[Partition]) -> Lag:
     """Of all of them, each as `read_lag`, which says what is raised."""
     found = await asyncio.gather(*(read_lag(member, partition) for partition in partitions))
     return Lag.of({partition.number: each for partition, each in zip(partitions, found, strict=True)})
 
 
-async def read_lag(member: Member, partition: Partition) -> PartitionLag:
+async def read_lag(member: GroupMember, partition: Partition) -> PartitionLag:
     """Of one partition, by the server's own figure (Redis 7 and later, Valkey) unless it has none, as after XDEL.
 
     Raises:

@@ -19,7 +19,7 @@ from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams.entry_ids import Parts, parts_of, text_of
 from ombdriver.messaging.topics.consumer import pending
 from ombdriver.messaging.topics.consumer.fetcher import Taker
-from ombdriver.messaging.topics.consumer.group import Member, Partition
+from ombdriver.messaging.topics.consumer.group import GroupMember, Partition
 from ombdriver.messaging.topics.scripts import Script
 
 _BEGIN = Script("""
@@ -31,7 +31,7 @@ return row[4] + 1
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedEntry:
     """A pending entry that this member now holds.
 
     Attributes:
@@ -45,19 +45,21 @@ class Claimed:
     fields: list[bytes]
 
 
-async def begin(member: Member, partition: Partition, entry_id: bytes) -> int | None:
+async def begin(member: GroupMember, partition: Partition, entry_id: bytes) -> int | None:
     """Counts one more delivery of an entry and renews the hold; gives the count, None if it is no longer ours."""
     count: int | None = await _BEGIN.run_for(member, [partition.key], entry_id)
     return count
 
 
-async def renew(member: Member, partition: Partition, ids: Sequence[bytes]) -> list[bytes]:
+async def renew(member: GroupMember, partition: Partition, ids: Sequence[bytes]) -> list[bytes]:
     """Renews the hold on `ids`; gives those that are no longer this member's: settled, or claimed by another."""
     kept = set(await pending.keep(member, partition, ids)) if ids else set()
     return [each for each in ids if each not in kept]
 
 
-async def renew_all(member: Member, partitions: Iterable[Partition], lost: Callable[[Partition, bytes], None]) -> None:
+async def renew_all(
+    member: GroupMember, partitions: Iterable[Partition], lost: Callable[[Partition, bytes], None]
+) -> None:
     """Renews the hold on all that is held of `partitions`, and tells of what is not ours any more."""
     for partition in partitions:
         for gone in await renew(member, partition, list(partition.held)):
@@ -70,7 +72,7 @@ AGAIN_S = 1.0
 """After a failure it is tried again so many seconds later."""
 
 
-class Returns:
+class RedeliveryTimer:
     """The messages that one member has given back.
 
     Args:
@@ -78,7 +80,7 @@ class Returns:
         taker: gets them when it is time.
     """
 
-    def __init__(self, member: Member, taker: Taker) -> None:
+    def __init__(self, member: GroupMember, taker: Taker) -> None:
         self._member, self._taker = member, taker
         self._loop = asyncio.get_running_loop()
         self._due: list[tuple[float, int, Parts]] = []

@@ -6,7 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from ombdriver.messaging.errors import AioRedisMQException
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer.group import Partition
-from ombdriver.messaging.topics.record import VALUE, Record, record_of
+from ombdriver.messaging.topics.record import VALUE, Record, parse_record
 
 Value_co = TypeVar("Value_co", covariant=True)
 
@@ -99,7 +99,7 @@ class Message(Generic[Value_co]):
     def record(self) -> Record:
         """The entry as a record: encoded value, key, headers, and all fields as they are."""
         if self._record is None:
-            self._record = record_of(self._fields)
+            self._record = parse_record(self._fields)
         return self._record
 
     @property

@@ -7,7 +7,7 @@ All of these may be carried out twice.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ombdriver.messaging.topics.consumer.group import Member, Partition
+from ombdriver.messaging.topics.consumer.group import GroupMember, Partition
 from ombdriver.messaging.transport.connection import Argument
 
 AT_ONCE = 500
@@ -69,14 +69,14 @@ class Taken(NamedTuple):
     gone: list[bytes]
 
 
-async def pending(member: Member, partition: Partition, after: bytes | None, count: int) -> list[bytes]:
+async def pending(member: GroupMember, partition: Partition, after: bytes | None, count: int) -> list[bytes]:
     """Ids that are pending for the member after the id `after` (None: from the beginning), `count` of them at most."""
     low = b"-" if after is None else b"(" + after
     words = ("XPENDING", partition.key, member.group, low, "+", count, member.name)
     return [row[0] for row in await member.ask(partition.key, *words)]
 
 
-async def take(member: Member, partition: Partition, ids: Sequence[bytes]) -> Taken:
+async def take(member: GroupMember, partition: Partition, ids: Sequence[bytes]) -> Taken:
     """Delivers those of `ids`, `AT_ONCE` at most, to the member once more that are pending for it."""
     key = partition.key
     partition.taking.update(ids)
@@ -91,7 +91,7 @@ async def take(member: Member, partition: Partition, ids: Sequence[bytes]) -> Ta
 
 
 async def keep(
-    member: Member, partition: Partition, ids: Sequence[bytes], idle_ms: int = 0, *, undelivered: bool = False
+    member: GroupMember, partition: Partition, ids: Sequence[bytes], idle_ms: int = 0, *, undelivered: bool = False
 ) -> list[bytes]:
     """Notes for those of `ids` that are pending for the member that they have been so for `idle_ms`.
 
@@ -115,7 +115,7 @@ async def keep(
     return mine
 
 
-async def leave(member: Member, partition: Partition) -> bool:
+async def leave(member: GroupMember, partition: Partition) -> bool:
     """Removes the member from the group, unless something is pending for it; whether it did."""
     words = ("EVAL", _LEAVE, 1, partition.key, member.group, member.name)
     return bool(await member.ask(partition.key, *words))

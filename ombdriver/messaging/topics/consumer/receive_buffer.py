@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ombdriver.messaging.topics.consumer.acks import Acks
-from ombdriver.messaging.topics.consumer.group import Counts, Partition
+from ombdriver.messaging.topics.consumer.acks import AckBatcher
+from ombdriver.messaging.topics.consumer.group import ConsumerCounts, Partition
 from ombdriver.messaging.topics.consumer.message import Message, Settling
 from ombdriver.messaging.topics.consumer.pending import Taken
 
 
-class Inbox:
+class ReceiveBuffer:
     """The buffer of one consumer, in order of arrival.
 
     Attributes:
@@ -156,7 +156,7 @@ class Inbox:
         return mine
 
 
-class Intake:
+class RecordSink:
     """Takes entries in for one consumer (`reading.Taker`).
 
     Args:
@@ -170,7 +170,7 @@ class Intake:
 
     settler: Settling
 
-    def __init__(self, counts: Counts, inbox: Inbox, acks: Acks) -> None:
+    def __init__(self, counts: ConsumerCounts, inbox: ReceiveBuffer, acks: AckBatcher) -> None:
         self._counts, self._inbox = counts, inbox
         self.acknowledge = acks.note
 

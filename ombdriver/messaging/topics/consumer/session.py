@@ -19,12 +19,12 @@ from ombdriver.messaging.streams.entry_ids import is_after
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer import group as joining
 from ombdriver.messaging.topics.consumer import leases, pending
-from ombdriver.messaging.topics.consumer.acks import Acks, Settler
+from ombdriver.messaging.topics.consumer.acks import AckBatcher, Acknowledger
 from ombdriver.messaging.topics.consumer.config import ConsumerSettings
-from ombdriver.messaging.topics.consumer.fetcher import BlockingReads, PolledReads, Reading, Reads
-from ombdriver.messaging.topics.consumer.group import BUFFER_BYTES, Member, Partition, Room
-from ombdriver.messaging.topics.consumer.leases import Claimed, Returns
-from ombdriver.messaging.topics.consumer.receive_buffer import Inbox, Intake
+from ombdriver.messaging.topics.consumer.fetcher import BlockingFetch, Fetcher, FetchTransport, PolledFetch
+from ombdriver.messaging.topics.consumer.group import BUFFER_BYTES, FlowControl, GroupMember, Partition
+from ombdriver.messaging.topics.consumer.leases import ClaimedEntry, RedeliveryTimer
+from ombdriver.messaging.topics.consumer.receive_buffer import ReceiveBuffer, RecordSink
 from ombdriver.messaging.topics.recovery import reclaim
 from ombdriver.messaging.topics.recovery.reclaim import Reclaimer, every
 
@@ -32,7 +32,7 @@ DEAD_AFTER_S = 300.0
 """Other consumers of the group that have asked for nothing in so many seconds, and hold nothing, are removed."""
 
 
-class Upkeep:
+class Maintenance:
     """The rounds of one consumer on some of its partitions; `run` is a task of it.
 
     Args:
@@ -44,7 +44,12 @@ class Upkeep:
     """
 
     def __init__(
-        self, member: Member, partitions: Sequence[Partition], room: Room, inbox: Inbox, intake: Intake
+        self,
+        member: GroupMember,
+        partitions: Sequence[Partition],
+        room: FlowControl,
+        inbox: ReceiveBuffer,
+        intake: RecordSink,
     ) -> None:
         self._member, self._partitions, self._room = member, partitions, room
         self._inbox, self._intake = inbox, intake
@@ -105,7 +110,7 @@ class Upkeep:
             await self._room.changed.wait()
         return 0
 
-    async def _take(self, partition: Partition, claimed: list[Claimed]) -> None:
+    async def _take(self, partition: Partition, claimed: list[ClaimedEntry]) -> None:
         ids = partition.unknown([each.id for each in claimed])
         if ids:
             taken = await pending.take(self._member, partition, ids)
@@ -134,7 +139,7 @@ class Session:
         inbox: where messages go.
         codec: makes values of bytes.
         settings: see `ConsumerSettings`.
-        upkeep: renew the hold, and take over what others left; see `Upkeep`.
+        upkeep: renew the hold, and take over what others left; see `Maintenance`.
 
     Attributes:
         member: as given.
@@ -146,24 +151,24 @@ class Session:
 
     def __init__(
         self,
-        member: Member,
+        member: GroupMember,
         partitions: Sequence[Partition],
-        inbox: Inbox,
+        inbox: ReceiveBuffer,
         codec: Codec[Any],
         settings: ConsumerSettings,
         *,
         upkeep: bool,
     ) -> None:
         self.member, self.partitions, self._inbox = member, partitions, inbox
-        self.acks = Acks(member, partitions, inbox.fail)
-        self.intake = Intake(member.counts, inbox, self.acks)
-        self._returns = Returns(member, self.intake)
-        self.settler = self.intake.settler = Settler(member, codec, self.acks, self._returns)
+        self.acks = AckBatcher(member, partitions, inbox.fail)
+        self.intake = RecordSink(member.counts, inbox, self.acks)
+        self._returns = RedeliveryTimer(member, self.intake)
+        self.settler = self.intake.settler = Acknowledger(member, codec, self.acks, self._returns)
         by_key = {partition.key: partition for partition in partitions}
         places = member.channels.same_node(by_key)
-        rooms = [Room(max(1, settings.prefetch // len(places)), BUFFER_BYTES // len(places)) for _ in places]
+        rooms = [FlowControl(max(1, settings.prefetch // len(places)), BUFFER_BYTES // len(places)) for _ in places]
         self._readings = [
-            Reading(
+            Fetcher(
                 member,
                 [by_key[key] for key in keys],
                 room,
@@ -173,19 +178,19 @@ class Session:
             for keys, room in zip(places, rooms, strict=True)
         ]
         self._upkeeps = [
-            Upkeep(member, [by_key[key] for key in keys], room, inbox, self.intake)
+            Maintenance(member, [by_key[key] for key in keys], room, inbox, self.intake)
             for keys, room in zip(places, rooms, strict=True)
             if upkeep
         ]
-        self._loops: list[Reading | Upkeep] = [*self._readings, *self._upkeeps]
+        self._loops: list[Fetcher | Maintenance] = [*self._readings, *self._upkeeps]
         self._tasks = [asyncio.get_running_loop().create_task(each.run()) for each in self._loops]
 
-    def _way(self, key: bytes, places: int, block_ms: int) -> Reads:
-        return BlockingReads(self.member, key, block_ms) if places <= CONNECTIONS else PolledReads(self.member, key)
+    def _way(self, key: bytes, places: int, block_ms: int) -> FetchTransport:
+        return BlockingFetch(self.member, key, block_ms) if places <= CONNECTIONS else PolledFetch(self.member, key)
 
     @property
     def deleted(self) -> int:
-        """See `Upkeep.deleted`."""
+        """See `Maintenance.deleted`."""
         return sum(upkeep.deleted for upkeep in self._upkeeps)
 
     def resume(self, partitions: Sequence[Partition]) -> None:
@@ -231,7 +236,7 @@ class Session:
         await self._within(deadline, *(upkeep.let_go() for upkeep in self._upkeeps))
         self.acks.hurry()
         await self._within(deadline, self.acks.flush())
-        if self.member.is_passing:
+        if self.member.is_ephemeral:
             await self._within(deadline, *(pending.leave(self.member, partition) for partition in self.partitions))
 
     async def _give_back(self, partition: Partition) -> None:

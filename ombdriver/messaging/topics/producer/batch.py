@@ -1,6 +1,6 @@
 """Messages of one partition that go to the server together, from the first of them to the last reply.
 
-Knows neither commands nor connections: what a reply means, a `Form` says, and `lane.Lane` sends.
+Knows neither commands nor connections: what a reply means, a `BatchEncoding` says, and `lane.PartitionSender` sends.
 
 What the partitions of one producer have in common.
 """
@@ -13,16 +13,16 @@ from typing import Any, NamedTuple, Protocol
 
 from ombdriver.messaging.errors import OutcomeUnknownError
 from ombdriver.messaging.streams.commands import Word
-from ombdriver.messaging.topics.producer.buffer import Buffer
-from ombdriver.messaging.topics.producer.config import Counts, ProducerSettings, RecordMetadata
+from ombdriver.messaging.topics.producer.buffer import SendBuffer
+from ombdriver.messaging.topics.producer.config import ProducerCounts, ProducerSettings, RecordMetadata
 from ombdriver.messaging.transport.standalone import Channels
 
-Answer = bytes | Exception | None
+RecordOutcome = bytes | Exception | None
 """What became of one message: its id, an error of its own, or nothing: it was surely not stored, and may be sent again.
 """
 
 
-class Reading(NamedTuple):
+class BatchReply(NamedTuple):
     """What the replies to a batch say.
 
     Attributes:
@@ -31,7 +31,7 @@ class Reading(NamedTuple):
         repeated: the server had them already.
     """
 
-    answers: Sequence[Answer]
+    answers: Sequence[RecordOutcome]
     refusal: Exception | None = None
     repeated: bool = False
 
@@ -90,7 +90,7 @@ class Batch:
         """When the first message was accepted that still waits; `is_over` is false."""
         return next(time for future, time in zip(self.futures, self.times, strict=True) if not future.done())
 
-    def answer(self, answers: Sequence[Answer], topic: str, partition: int, stream: str) -> tuple[int, int]:
+    def answer(self, answers: Sequence[RecordOutcome], topic: str, partition: int, stream: str) -> tuple[int, int]:
         """Tells callers their answers, as far as there are any; gives how many are stored, and how many failed."""
         good = bad = 0
         for future, answer in zip(self.futures, answers, strict=True):
@@ -161,18 +161,18 @@ class Batch:
                 future.set_result(None)
 
 
-class Form(Protocol):
+class BatchEncoding(Protocol):
     """A way to bring a batch to the server so that all of it is carried out at once, or nothing."""
 
     def pack(self, batch: Batch, bounds: tuple[Word, ...]) -> tuple[bytes, int]:
         """The commands for `batch`, and how many they are; `bounds` trims the stream."""
 
-    def read(self, batch: Batch, errors: dict[int, Exception], last: Any) -> Reading:
+    def read(self, batch: Batch, errors: dict[int, Exception], last: Any) -> BatchReply:
         """What the replies say: the error of each command that met one, by its place, and the last reply."""
 
 
 @dataclass(slots=True)
-class Shared:
+class SenderContext:
     """One for each producer.
 
     Attributes:
@@ -188,7 +188,7 @@ class Shared:
     topic: str
     channels: Channels
     settings: ProducerSettings
-    buffer: Buffer
+    buffer: SendBuffer
     opened: Callable[[], None]
     closed: Callable[[int], None]
-    counts: Counts = field(default_factory=Counts)
+    counts: ProducerCounts = field(default_factory=ProducerCounts)

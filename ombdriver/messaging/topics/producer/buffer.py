@@ -9,7 +9,7 @@ from collections import deque
 from ombdriver.messaging.errors import AioRedisMQValueError, BufferFullError
 
 
-class Buffer:
+class SendBuffer:
     """Limits by messages and by bytes.
 
     Who asked first goes on first: a small message does not overtake a large one that waits.

@@ -135,7 +135,7 @@ class ProducerStatistics:
 
 
 @dataclass(slots=True)
-class Counts:
+class ProducerCounts:
     """What partitions count together; see `ProducerStatistics`."""
 
     sent: int = 0

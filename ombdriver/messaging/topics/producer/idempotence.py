@@ -12,7 +12,7 @@ from typing import Any
 from redis.exceptions import NoScriptError
 
 from ombdriver.messaging.streams.commands import Word
-from ombdriver.messaging.topics.producer.batch import Answer, Batch, Reading
+from ombdriver.messaging.topics.producer.batch import Batch, BatchReply, RecordOutcome
 from ombdriver.messaging.transport.connection import ReplyError, pack, server_error
 from ombdriver.messaging.transport.retry import was_not_carried_out
 
@@ -57,8 +57,8 @@ known, or else '0', then an id for each message, or '-' and its error.
 _SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
-class Idempotent:
-    """The way of idempotent producers (`batch.Form`).
+class IdempotentEncoding:
+    """The way of idempotent producers (`batch.BatchEncoding`).
 
     Args:
         stream: key of the partition's stream.
@@ -72,7 +72,7 @@ class Idempotent:
         self._is_unknown = False  # to the server that is asked next; also after another redirect
 
     def pack(self, batch: Batch, bounds: tuple[Word, ...]) -> tuple[bytes, int]:
-        """See `batch.Form`. A server that does not know the script is sent it whole."""
+        """See `batch.BatchEncoding`. A server that does not know the script is sent it whole."""
         script = ("EVAL", SCRIPT) if self._is_unknown else ("EVALSHA", _SHA)
         words = (*script, *self._keys, batch.number, self._remember_ms, len(bounds), *bounds)
         arguments = len(words) + len(batch) + 2 * sum(batch.counts)
@@ -81,18 +81,18 @@ class Idempotent:
             parts += (_number(count), body)
         return b"".join(parts), 1
 
-    def read(self, batch: Batch, errors: dict[int, Exception], last: Any) -> Reading:
-        """See `batch.Form`."""
+    def read(self, batch: Batch, errors: dict[int, Exception], last: Any) -> BatchReply:
+        """See `batch.BatchEncoding`."""
         error = errors.get(0)
         self._is_unknown = isinstance(error, NoScriptError) or (self._is_unknown and error is not None)
         if error is None:
-            answers: list[Answer] = [_error(one) if one[:1] == b"-" else one for one in last[1:]]
-            return Reading(answers, repeated=last[0] == b"1")
+            answers: list[RecordOutcome] = [_error(one) if one[:1] == b"-" else one for one in last[1:]]
+            return BatchReply(answers, repeated=last[0] == b"1")
         if isinstance(error, NoScriptError):
-            return Reading([None] * len(batch))
+            return BatchReply([None] * len(batch))
         if was_not_carried_out(error):
-            return Reading([None] * len(batch), error)
-        return Reading([error] * len(batch))
+            return BatchReply([None] * len(batch), error)
+        return BatchReply([error] * len(batch))
 
 
 def _number(count: int) -> bytes:

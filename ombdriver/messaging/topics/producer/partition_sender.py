@@ -5,7 +5,7 @@ one is made only to wait for a connection.
 
 The messages of one partition until they are sent: added to an open batch, which closes when it is full or due.
 
-Knows no connection; `lane.Lane` sends what is ready.
+Knows no connection; `lane.PartitionSender` sends what is ready.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections import deque
 from typing import Any
 
 from ombdriver.messaging.errors import ConnectionLost, NotSentError, OutcomeUnknownError, WouldBlock
-from ombdriver.messaging.topics.producer.batch import Batch, Form, Shared
+from ombdriver.messaging.topics.producer.batch import Batch, BatchEncoding, SenderContext
 from ombdriver.messaging.topics.producer.config import RecordMetadata
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.retry import (
@@ -32,10 +32,10 @@ class Accumulator:
 
     Args:
         partition: counted from 0.
-        shared: see `Shared`.
+        shared: see `SenderContext`.
     """
 
-    def __init__(self, partition: int, shared: Shared) -> None:
+    def __init__(self, partition: int, shared: SenderContext) -> None:
         self.partition = partition
         self._shared = shared
         self._loop = asyncio.get_running_loop()
@@ -50,7 +50,7 @@ class Accumulator:
         raise NotImplementedError
 
     def add(self, body: bytes, count: int) -> "asyncio.Future[RecordMetadata]":
-        """Takes one message, packed by `packing.body_of`; the future is its caller's."""
+        """Takes one message, packed by `packing.pack_record`; the future is its caller's."""
         batch = self._open
         if batch is not None and batch.size + len(body) > self._max_bytes:
             self.close_open()
@@ -96,17 +96,17 @@ class Accumulator:
             self._shared.closed(self.partition)
 
 
-class Lane(Accumulator):
+class PartitionSender(Accumulator):
     """The messages of one partition, and their way.
 
     Args:
         partition: counted from 0.
         stream: its stream's key.
         form: how batches are sent.
-        shared: see `Shared`.
+        shared: see `SenderContext`.
     """
 
-    def __init__(self, partition: int, stream: str, form: Form, shared: Shared) -> None:
+    def __init__(self, partition: int, stream: str, form: BatchEncoding, shared: SenderContext) -> None:
         super().__init__(partition, shared)
         self.stream = stream
         self._key = stream.encode()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ombdriver.messaging.errors import AioRedisMQValueError
 from ombdriver.messaging.streams.topic import Partitioner, Topic
-from ombdriver.messaging.topics.producer.partition_sender import Lane
+from ombdriver.messaging.topics.producer.partition_sender import PartitionSender
 
 
 class StickyPartitioner:
@@ -39,7 +39,7 @@ class StickyPartitioner:
             return partition
         return self._sticky if key is None else self._partitioner.pick(key)
 
-    def rotate(self, partition: int, lanes: Sequence[Lane]) -> None:
+    def rotate(self, partition: int, lanes: Sequence[PartitionSender]) -> None:
         """A batch is closed, or stuck: messages without a key go to the next partition that is not."""
         if partition == self._sticky and len(lanes) > 1:
             following = [*lanes[partition + 1 :], *lanes[:partition]]

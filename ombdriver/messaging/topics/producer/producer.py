@@ -10,14 +10,19 @@ from ombdriver.messaging.errors import AioRedisMQException, ClosedError
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
 from ombdriver.messaging.topics.codec import Codec, Value
-from ombdriver.messaging.topics.producer.batch import Form, Shared
-from ombdriver.messaging.topics.producer.buffer import Buffer
-from ombdriver.messaging.topics.producer.config import Counts, ProducerSettings, ProducerStatistics, RecordMetadata
-from ombdriver.messaging.topics.producer.idempotence import Idempotent
-from ombdriver.messaging.topics.producer.partition_sender import Lane
+from ombdriver.messaging.topics.producer.batch import BatchEncoding, SenderContext
+from ombdriver.messaging.topics.producer.buffer import SendBuffer
+from ombdriver.messaging.topics.producer.config import (
+    ProducerCounts,
+    ProducerSettings,
+    ProducerStatistics,
+    RecordMetadata,
+)
+from ombdriver.messaging.topics.producer.idempotence import IdempotentEncoding
+from ombdriver.messaging.topics.producer.partition_sender import PartitionSender
 from ombdriver.messaging.topics.producer.partitioner import StickyPartitioner
-from ombdriver.messaging.topics.producer.transaction import Transaction
-from ombdriver.messaging.topics.record import body_of, helper_key
+from ombdriver.messaging.topics.producer.transaction import TransactionEncoding
+from ombdriver.messaging.topics.record import helper_key, pack_record
 from ombdriver.messaging.transport.standalone import Channels
 
 SLACK_MS = 60_000
@@ -56,11 +61,11 @@ class Producer(Generic[Value]):
         self._encode = codec.encode
         self._settings = settings = settings.on(self.topic)
         self._partitioner = StickyPartitioner(self.topic)
-        self._buffer = Buffer(settings.buffer_messages, settings.buffer_bytes)
+        self._buffer = SendBuffer(settings.buffer_messages, settings.buffer_bytes)
         self._block_s = None if settings.max_block_ms is None else settings.max_block_ms / 1000
         self._timeout_s = settings.delivery_timeout_ms / 1000
-        self._lanes: list[Lane] = []
-        self._shared: Shared | None = None
+        self._lanes: list[PartitionSender] = []
+        self._shared: SenderContext | None = None
         self._trimmer: AcknowledgedTrimmer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -84,10 +89,10 @@ class Producer(Generic[Value]):
         await channels.ready_for()
         await channels.bulk_for(self.topic.keys[0].encode()).ready()
         if self._shared is None:
-            self._shared = shared = Shared(
+            self._shared = shared = SenderContext(
                 self.topic.name, channels, self._settings, self._buffer, self._watch, self._rotate
             )
-            self._lanes = [Lane(p, key, self._form(key), shared) for p, key in enumerate(self.topic.keys)]
+            self._lanes = [PartitionSender(p, key, self._form(key), shared) for p, key in enumerate(self.topic.keys)]
             if (kept := self._settings.retention) is not None and kept.acknowledged:
                 self._trimmer = AcknowledgedTrimmer(
                     self._channels,
@@ -99,11 +104,11 @@ class Producer(Generic[Value]):
                 await self._trimmer.__aenter__()
         return self
 
-    def _form(self, stream: str) -> Form:
+    def _form(self, stream: str) -> BatchEncoding:
         if self._settings.on_unknown != "idempotent":
-            return Transaction(stream.encode())
+            return TransactionEncoding(stream.encode())
         remember_ms = 2 * round(self._settings.delivery_timeout_ms) + SLACK_MS
-        return Idempotent(stream.encode(), helper_key(stream, "dedupe", uuid.uuid4().hex), remember_ms)
+        return IdempotentEncoding(stream.encode(), helper_key(stream, "dedupe", uuid.uuid4().hex), remember_ms)
 
     async def close(self) -> None:
         """Sends what was accepted and waits until every message has its answer; accepts no more.
@@ -155,7 +160,7 @@ class Producer(Generic[Value]):
         """
         if key is not None or partition is not None:
             key = self._partitioner.check(key, partition)
-        body, count = body_of(self._encode(value), key, headers)
+        body, count = pack_record(self._encode(value), key, headers)
         if not self._lanes or not self._buffer.take(1, len(body)):
             await self._wait(1, len(body))
         return self._lanes[self._partitioner.pick(key, partition)].add(body, count)
@@ -182,7 +187,7 @@ class Producer(Generic[Value]):
         Args and errors are those of `send`; together they have to fit into the buffer.
         """
         key = self._partitioner.check(key, partition)
-        bodies = [body_of(self._encode(value), key, headers) for value in values]
+        bodies = [pack_record(self._encode(value), key, headers) for value in values]
         size = sum([len(body) for body, _ in bodies])
         if not self._lanes or not self._buffer.take(len(bodies), size):
             await self._wait(len(bodies), size)
@@ -203,7 +208,7 @@ class Producer(Generic[Value]):
 
     def statistics(self) -> ProducerStatistics:
         """The figures of this moment."""
-        counts = self._shared.counts if self._shared is not None else Counts()
+        counts = self._shared.counts if self._shared is not None else ProducerCounts()
         return ProducerStatistics(
             buffered_messages=self._buffer.messages,
             buffered_bytes=self._buffer.bytes,

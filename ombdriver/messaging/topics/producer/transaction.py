@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from ombdriver.messaging.errors import OutcomeUnknownError
 from ombdriver.messaging.streams.commands import Word
-from ombdriver.messaging.topics.producer.batch import Answer, Batch, Reading
+from ombdriver.messaging.topics.producer.batch import Batch, BatchReply, RecordOutcome
 from ombdriver.messaging.transport.connection import ReplyError, pack, server_error
 from ombdriver.messaging.transport.retry import was_not_carried_out
 
@@ -20,8 +20,8 @@ _BECAUSE = "because of: "
 _PREPARED = 64
 
 
-class Transaction:
-    """The way of producers that are not idempotent (`batch.Form`).
+class TransactionEncoding:
+    """The way of producers that are not idempotent (`batch.BatchEncoding`).
 
     Args:
         stream: key of the partition's stream.
@@ -32,7 +32,7 @@ class Transaction:
         self._heads: dict[tuple[int, tuple[Word, ...]], bytes] = {}
 
     def pack(self, batch: Batch, bounds: tuple[Word, ...]) -> tuple[bytes, int]:
-        """See `batch.Form`. The last XADD trims, once for all."""
+        """See `batch.BatchEncoding`. The last XADD trims, once for all."""
         bodies, counts = batch.bodies, batch.counts
         last = self._head(counts[-1], bounds) + bodies[-1]
         if len(bodies) == 1:
@@ -58,31 +58,31 @@ class Transaction:
             self._heads[count, bounds] = head
         return head
 
-    def read(self, batch: Batch, errors: dict[int, Exception], last: Any) -> Reading:
-        """See `batch.Form`."""
+    def read(self, batch: Batch, errors: dict[int, Exception], last: Any) -> BatchReply:
+        """See `batch.BatchEncoding`."""
         size = len(batch)
         if size == 1:
             return _of_each([errors.get(0, last)])
         if 0 in errors:  # then each XADD was carried out by itself, and their ids were not kept
             why = OutcomeUnknownError(f"the server refuses MULTI ({errors[0]}); messages may have been stored")
             why.__cause__ = errors[0]
-            return Reading([errors.get(1 + at, why) for at in range(size)])
+            return BatchReply([errors.get(1 + at, why) for at in range(size)])
         if size + 1 not in errors:
             if not errors and set(map(type, last)) == {bytes}:
-                return Reading(last)
+                return BatchReply(last)
             return _of_each([server_error(reply) if isinstance(reply, ReplyError) else reply for reply in last])
         whole = _cause(errors[size + 1]) if len(errors) == 1 else None  # EXEC itself was refused, not a message
         return _of_each([errors.get(1 + at, whole) for at in range(size)])
 
 
-def _of_each(answers: list[Answer]) -> Reading:
+def _of_each(answers: list[RecordOutcome]) -> BatchReply:
     """With the errors that a message may be sent again after taken out, and the first of them told."""
     refusal: Exception | None = None
     for at, answer in enumerate(answers):
         if isinstance(answer, Exception) and was_not_carried_out(answer):
             refusal = refusal or answer
             answers[at] = None
-    return Reading(answers, refusal)
+    return BatchReply(answers, refusal)
 
 
 def _cause(error: Exception) -> Exception:

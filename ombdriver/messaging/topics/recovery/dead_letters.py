@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from ombdriver.messaging.streams.commands import Key, key_bytes, number
 from ombdriver.messaging.streams.topic import Topic
-from ombdriver.messaging.topics.consumer.group import Member, Partition
-from ombdriver.messaging.topics.record import Record, helper_key, record_of
+from ombdriver.messaging.topics.consumer.group import GroupMember, Partition
+from ombdriver.messaging.topics.record import Record, helper_key, parse_record
 from ombdriver.messaging.topics.scripts import Script
 from ombdriver.messaging.transport.standalone import Channels
 
@@ -203,7 +203,7 @@ def _letter(partition: int, letter_id: bytes, fields: list[bytes]) -> DeadLetter
         int(deliveries),
         text["error"],
         int(time_ms),
-        record_of(told),
+        parse_record(told),
     )
 
 
@@ -245,7 +245,9 @@ class DeadLetterPolicy:
         number("maxlen", self.maxlen, 1)
 
 
-async def bury(member: Member, partition: Partition, entry_id: bytes, error: str, policy: DeadLetterPolicy) -> bool:
+async def move_to_dead_letters(
+    member: GroupMember, partition: Partition, entry_id: bytes, error: str, policy: DeadLetterPolicy
+) -> bool:
     """Moves an entry to the dead letters and acknowledges it; False if it is no longer this member's.
 
     An entry whose content was trimmed or deleted is only acknowledged.

@@ -18,9 +18,9 @@ from ombdriver.messaging.errors import AioRedisMQValueError
 from ombdriver.messaging.streams.commands import Key, key_bytes
 from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.topics.codec import Codec
-from ombdriver.messaging.topics.consumer.group import Member, Partition
-from ombdriver.messaging.topics.consumer.leases import Claimed
-from ombdriver.messaging.topics.record import fields_of, helper_key
+from ombdriver.messaging.topics.consumer.group import GroupMember, Partition
+from ombdriver.messaging.topics.consumer.leases import ClaimedEntry
+from ombdriver.messaging.topics.record import helper_key, record_fields
 from ombdriver.messaging.topics.scripts import Script
 from ombdriver.messaging.transport.connection import Argument
 from ombdriver.messaging.transport.standalone import Channels
@@ -83,7 +83,7 @@ class DelayedMessages:
         if not 0 <= delay_s < float("inf"):
             raise AioRedisMQValueError(f"delay_s is {delay_s!r}; give seconds of 0 or more")
         stream = self._topic.keys[self._partitioner.pick(key)].encode()
-        fields = fields_of(self._codec.encode(value), None if key is None else key_bytes(key, "key"), headers)
+        fields = record_fields(self._codec.encode(value), None if key is None else key_bytes(key, "key"), headers)
         words = [word for pair in fields.items() for word in pair]
         arguments: list[Argument] = [int(delay_s * 1000), secrets.token_bytes(8), *words]
         await _SCHEDULE.run(self._channels(), (stream, helper_key(stream, "delayed")), arguments)
@@ -151,22 +151,22 @@ return found
 """)
 
 
-def delayed_key(member: Member, partition: Partition) -> bytes:
+def delayed_key(member: GroupMember, partition: Partition) -> bytes:
     """The key of what waits for the member's group on a partition."""
     return helper_key(partition.key, "delayed", member.group.decode())
 
 
-async def postpone(member: Member, partition: Partition, entry_id: bytes, delay_ms: int) -> bool:
+async def delay_retry(member: GroupMember, partition: Partition, entry_id: bytes, delay_ms: int) -> bool:
     """Sets an entry aside for `delay_ms`, by the server's clock; False if it is no longer this member's."""
     keys = (partition.key, delayed_key(member, partition))
     return bool(await _POSTPONE.run_for(member, keys, entry_id, delay_ms, ASIDE))
 
 
-async def take_due(member: Member, partition: Partition, count: int = COUNT) -> list[Claimed]:
+async def take_due(member: GroupMember, partition: Partition, count: int = COUNT) -> list[ClaimedEntry]:
     """What is due, now this member's, `count` at most; their deliveries are not counted up.
 
     If the reply is lost they are pending for this member without its knowing; the next sweep past the visibility
     time-out finds them.
     """
     keys = (partition.key, delayed_key(member, partition))
-    return [Claimed(*row) for row in await _DUE.run_for(member, keys, min(count, COUNT), ASIDE)]
+    return [ClaimedEntry(*row) for row in await _DUE.run_for(member, keys, min(count, COUNT), ASIDE)]

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError, ResponseError
 
 from ombdriver.messaging.errors import ClosedError
-from ombdriver.messaging.topics.consumer.group import Member, Partition, is_gone
-from ombdriver.messaging.topics.consumer.leases import Claimed
+from ombdriver.messaging.topics.consumer.group import GroupMember, Partition, is_group_missing
+from ombdriver.messaging.topics.consumer.leases import ClaimedEntry
 from ombdriver.messaging.topics.record import helper_key
 from ombdriver.messaging.topics.recovery.delayed import ASIDE, delayed_key
 from ombdriver.messaging.topics.scripts import Script
@@ -92,10 +92,10 @@ class Reclaimer:
 
     def __init__(
         self,
-        member: Member,
+        member: GroupMember,
         *,
         room: Callable[[], Awaitable[int]],
-        accept: Callable[[Partition, list[Claimed]], Awaitable[None]],
+        accept: Callable[[Partition, list[ClaimedEntry]], Awaitable[None]],
         lease_ms: int | None = None,
     ) -> None:
         self._member = member
@@ -127,7 +127,7 @@ class Reclaimer:
         try:
             reply = await _CLAIM.run_for(member, keys, *arguments)
         except ResponseError as error:
-            if not is_gone(error):
+            if not is_group_missing(error):
                 raise
             return False  # whoever reads makes the group
         if reply is None:
@@ -139,7 +139,7 @@ class Reclaimer:
         if gone:
             logger.warning("%s: %d pending entries were gone from it, and are acknowledged", partition.stream, gone)
         if rows:
-            await self._accept(partition, [Claimed(*row) for row in rows])
+            await self._accept(partition, [ClaimedEntry(*row) for row in rows])
         return self._cursors[partition] != START
 
 
@@ -157,7 +157,7 @@ return removed
 """)
 
 
-async def remove_dead(member: Member, partition: Partition, dead_after_ms: int) -> list[bytes]:
+async def remove_dead(member: GroupMember, partition: Partition, dead_after_ms: int) -> list[bytes]:
     """Removes the other consumers that have nothing pending and have asked for nothing in `dead_after_ms`.
 
     One that was only quiet comes back with its next read, and has lost nothing.

@@ -14,7 +14,7 @@ from ombdriver.messaging.topics.consumer.message import GIVEN_BACK, LOST, REJECT
 from ombdriver.messaging.topics.consumer.session import Session
 from ombdriver.messaging.topics.recovery import dead_letters, delayed
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy
-from ombdriver.messaging.topics.runner.in_flight import BEGUN, COUNTED, SUSPECTS, UNCOUNTED, Custody, Work
+from ombdriver.messaging.topics.runner.in_flight import BEGUN, COUNTED, SUSPECTS, UNCOUNTED, Delivery, InFlight
 from ombdriver.messaging.topics.runner.retry import RetryPolicy
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Outcomes:
     dropped: int = 0
 
 
-class Handling:
+class Executor:
     """Handles the messages of a custody, many at a time.
 
     Args:
@@ -56,7 +56,7 @@ class Handling:
     def __init__(
         self,
         session: Session,
-        custody: Custody,
+        custody: InFlight,
         handler: Handler,
         retry: RetryPolicy,
         dead_letter: DeadLetterPolicy | None,
@@ -100,7 +100,7 @@ class Handling:
             if count % BREATH == 0:
                 await asyncio.sleep(0)
 
-    async def _handle(self, work: Work) -> None:
+    async def _handle(self, work: Delivery) -> None:
         message = work.message
         if work.reason is not None:
             return await self._give_up(work, work.reason)
@@ -131,7 +131,7 @@ class Handling:
             await self._acks.flush()  # the next one may kill the process, and this one would have no delivery left
         return self._custody.done(work)
 
-    async def _failed(self, work: Work, error: BaseException) -> None:
+    async def _failed(self, work: Delivery, error: BaseException) -> None:
         message = work.message
         self.outcomes.failed += 1
         logger.warning("the handler failed on %r: %r", message, error, exc_info=error)
@@ -149,7 +149,7 @@ class Handling:
             self._custody.later(work, delay_s)
         return None  # when stopping it is given back with the rest
 
-    async def _postpone(self, work: Work, delay_s: float) -> None:
+    async def _postpone(self, work: Delivery, delay_s: float) -> None:
         work.state = UNCOUNTED
         await self.delay(work.message, delay_s)
         self._settler._settle(work.message, GIVEN_BACK)
@@ -158,9 +158,9 @@ class Handling:
 
     async def delay(self, message: Message[Any], delay_s: float) -> None:
         """Has a message come again after a time that may be longer than the visibility time-out."""
-        await delayed.postpone(self._member, message._partition, message._entry_id, int(delay_s * 1000))
+        await delayed.delay_retry(self._member, message._partition, message._entry_id, int(delay_s * 1000))
 
-    async def _give_up(self, work: Work, reason: str) -> None:
+    async def _give_up(self, work: Delivery, reason: str) -> None:
         message = work.message
         work.reason = reason
         if self._dead_letter is None:
@@ -169,7 +169,7 @@ class Handling:
             message.ack()
         else:
             partition, entry_id = message._partition, message._entry_id
-            if await dead_letters.bury(self._member, partition, entry_id, reason, self._dead_letter):
+            if await dead_letters.move_to_dead_letters(self._member, partition, entry_id, reason, self._dead_letter):
                 logger.error("%r was given up, and is among the dead letters: %s", message, reason)
                 self.outcomes.dead_lettered += 1
             self._settler._settle(message, REJECTED)

@@ -19,13 +19,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from ombdriver.messaging.streams.entry_ids import parts_of
 from ombdriver.messaging.topics.consumer import pending
 from ombdriver.messaging.topics.consumer.group import Partition
-from ombdriver.messaging.topics.consumer.leases import Claimed
+from ombdriver.messaging.topics.consumer.leases import ClaimedEntry
 from ombdriver.messaging.topics.consumer.message import LOST, Message
 from ombdriver.messaging.topics.consumer.session import Session
 from ombdriver.messaging.topics.record import KEY
 
 
-class State(Enum):
+class DeliveryState(Enum):
     """How far a delivery is."""
 
     UNCOUNTED = "it is to be counted when it begins"
@@ -33,16 +33,16 @@ class State(Enum):
     BEGUN = "the handler has it, or had it"
 
 
-COUNTED, UNCOUNTED, BEGUN = State.COUNTED, State.UNCOUNTED, State.BEGUN
+COUNTED, UNCOUNTED, BEGUN = DeliveryState.COUNTED, DeliveryState.UNCOUNTED, DeliveryState.BEGUN
 
 
-class Work:
+class Delivery:
     """One message in hand. Every message gets one, so what is the same for most is kept by the class.
 
     Attributes:
         message: what the handler is given.
-        lane: see `lanes.Laned`.
-        rank: see `lanes.Laned`.
+        lane: see `lanes.Keyed`.
+        rank: see `lanes.Keyed`.
         state: of its delivery.
         taken_over: it was not read but reclaimed, or was due.
         busy: a handler has it, or what comes before and after is done with it.
@@ -57,14 +57,16 @@ class Work:
     error = ""
     timer: asyncio.TimerHandle | None = None
 
-    def __init__(self, message: Message[Any], lane: Hashable | None, rank: tuple[int, int], state: State) -> None:
+    def __init__(
+        self, message: Message[Any], lane: Hashable | None, rank: tuple[int, int], state: DeliveryState
+    ) -> None:
         self.message, self.lane, self.rank, self.state = message, lane, rank, state
 
     def __repr__(self) -> str:
         return f"<Work {self.message!r} {self.state.name}{' busy' if self.busy else ''}>"
 
 
-class Laned(Protocol):
+class Keyed(Protocol):
     """What goes through lanes.
 
     Attributes:
@@ -76,10 +78,10 @@ class Laned(Protocol):
     rank: tuple[int, int]
 
 
-Item = TypeVar("Item", bound=Laned)
+Item = TypeVar("Item", bound=Keyed)
 
 
-class Lanes(Generic[Item]):
+class KeyedQueue(Generic[Item]):
     """Messages that wait to be handled.
 
     A lane exists as long as one of its messages is ready, taken or kept; the others of it wait in order of their ids.
@@ -164,7 +166,7 @@ SUSPECTS = "suspects"
 """The lane of messages that were begun more than once and never came to an end: one of them may kill its process."""
 
 
-class Custody:
+class InFlight:
     """The messages that one runner has in hand.
 
     Args:
@@ -180,12 +182,12 @@ class Custody:
 
     def __init__(self, session: Session, *, high: int, low: int, by_key: bool) -> None:
         self._session, self._high, self._low, self._by_key = session, high, low, by_key
-        self._works: set[Work] = set()
+        self._works: set[Delivery] = set()
         self._taken_over = 0
         self._looking: deque[asyncio.Future[None]] = deque()
         self._waking = False
         self._may_read, self._may_take_over = asyncio.Event(), asyncio.Event()
-        self.lanes: Lanes[Work] = Lanes()
+        self.lanes: KeyedQueue[Delivery] = KeyedQueue()
         self.lost = 0
 
     def __repr__(self) -> str:
@@ -240,7 +242,7 @@ class Custody:
                     state = UNCOUNTED
                 self._put(message, state, self._lane(message) if self._by_key else None)
 
-    def take_over(self, partition: Partition, claimed: Iterable[Claimed], *, failed: bool = False) -> None:
+    def take_over(self, partition: Partition, claimed: Iterable[ClaimedEntry], *, failed: bool = False) -> None:
         """Takes what was reclaimed; an entry that is in hand already is passed over.
 
         Args:
@@ -263,8 +265,8 @@ class Custody:
         fields = message._fields
         return fields[3] if len(fields) > 3 and fields[2] == KEY else message.key  # where our producers put it
 
-    def _put(self, message: Message[Any], state: State, lane: Hashable | None) -> Work:
-        work = Work(message, lane, _NO_RANK if lane is None else parts_of(message._entry_id), state)
+    def _put(self, message: Message[Any], state: DeliveryState, lane: Hashable | None) -> Delivery:
+        work = Delivery(message, lane, _NO_RANK if lane is None else parts_of(message._entry_id), state)
         self._works.add(work)
         if self.lanes.put(work) and self._looking:
             self._wake()
@@ -272,7 +274,7 @@ class Custody:
 
     # -- handling --------------------------------------------------------------------------------------------------
 
-    def take(self) -> Work | None:
+    def take(self) -> Delivery | None:
         """The next message to be handled, None if there is none now."""
         work = self.lanes.take()
         if work is not None:
@@ -281,7 +283,7 @@ class Custody:
                 self._wake()
         return work
 
-    async def next(self) -> Work:
+    async def next(self) -> Delivery:
         """The next message to be handled; waits for it."""
         while (work := self.take()) is None:
             looking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -304,23 +306,23 @@ class Custody:
             self._waking = True
             self._looking.popleft().set_result(None)
 
-    def later(self, work: Work, delay_s: float) -> None:
+    def later(self, work: Delivery, delay_s: float) -> None:
         """Has a message that was taken come again after a while; its lane waits for it."""
         work.busy = False
         work.timer = asyncio.get_running_loop().call_later(delay_s, self._again, work)
 
-    def _again(self, work: Work) -> None:
+    def _again(self, work: Delivery) -> None:
         work.timer = None
         self.lanes.again(work)
         self._wake()
 
-    def done(self, work: Work) -> None:
+    def done(self, work: Delivery) -> None:
         """Ends a message that was taken."""
         self._forget(work)
         if self.lanes.done(work):
             self._wake()
 
-    def _forget(self, work: Work) -> None:
+    def _forget(self, work: Delivery) -> None:
         self._works.remove(work)
         if work.taken_over:
             self._taken_over -= 1
@@ -351,7 +353,7 @@ class Custody:
         elif self.lanes.drop(work):
             self._forget(work)
 
-    def _find(self, partition: Partition, entry_id: bytes) -> Work | None:
+    def _find(self, partition: Partition, entry_id: bytes) -> Delivery | None:
         """By looking at all, since it is rarely asked."""
         for work in self._works:
             if work.message._entry_id == entry_id and work.message._partition is partition:
@@ -366,7 +368,7 @@ class Custody:
         for _ in self.lanes.withdraw():
             pass
 
-    async def give_back(self, works: Iterable[Work]) -> int:
+    async def give_back(self, works: Iterable[Delivery]) -> int:
         """Leaves messages to others, at once; gives how many. A delivery that did not begin counts for nothing."""
         by: dict[tuple[Partition, bool], list[bytes]] = {}
         for work in list(works):
@@ -384,10 +386,10 @@ class Custody:
         )
         return sum(map(len, kept))
 
-    def waiting(self) -> list[Work]:
+    def waiting(self) -> list[Delivery]:
         """Those that nobody is busy with."""
         return [work for work in self._works if not work.busy]
 
-    def all(self) -> list[Work]:
+    def all(self) -> list[Delivery]:
         """All in hand."""
         return list(self._works)

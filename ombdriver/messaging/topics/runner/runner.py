@@ -25,14 +25,14 @@ from ombdriver.messaging.topics.consumer import leases
 from ombdriver.messaging.topics.consumer.config import ConsumerSettings
 from ombdriver.messaging.topics.consumer.consumer import Consumer
 from ombdriver.messaging.topics.consumer.group import Partition
-from ombdriver.messaging.topics.consumer.leases import Claimed
+from ombdriver.messaging.topics.consumer.leases import ClaimedEntry
 from ombdriver.messaging.topics.consumer.session import Session
 from ombdriver.messaging.topics.recovery import delayed, reclaim
 from ombdriver.messaging.topics.recovery import delayed as postponing
 from ombdriver.messaging.topics.recovery.reclaim import Reclaimer, every
 from ombdriver.messaging.topics.runner.config import RunnerSettings, RunnerStatistics
-from ombdriver.messaging.topics.runner.executor import Handler, Handling, Outcomes
-from ombdriver.messaging.topics.runner.in_flight import Custody, Work
+from ombdriver.messaging.topics.runner.executor import Executor, Handler, Outcomes
+from ombdriver.messaging.topics.runner.in_flight import Delivery, InFlight
 from ombdriver.messaging.topics.runner.signals import obeying
 from ombdriver.messaging.transport.standalone import Channels
 
@@ -44,7 +44,7 @@ END_S = 5.0
 """How long the server may take to hear what is given back."""
 
 
-class Shift:
+class RunLoop:
     """What a runner does while it runs.
 
     Args:
@@ -63,8 +63,8 @@ class Shift:
         self,
         consumer: Consumer[Any],
         session: Session,
-        custody: Custody,
-        handling: Handling,
+        custody: InFlight,
+        handling: Executor,
         settings: RunnerSettings,
     ) -> None:
         self._consumer, self._session = consumer, session
@@ -129,7 +129,7 @@ class Shift:
     async def _renew(self, partitions: list[Partition]) -> None:
         await leases.renew_all(self._session.member, partitions, self._custody.lose)
 
-    async def _take_over(self, partition: Partition, claimed: list[Claimed]) -> None:
+    async def _take_over(self, partition: Partition, claimed: list[ClaimedEntry]) -> None:
         self._custody.take_over(partition, claimed)
 
     async def _take_due(self, partitions: list[Partition]) -> None:
@@ -145,7 +145,7 @@ class Shift:
         for partition in partitions:
             await reclaim.remove_dead(self._session.member, partition, int(self._settings.dead_after_s * 1000))
 
-    async def _give_back(self, works: list[Work]) -> None:
+    async def _give_back(self, works: list[Delivery]) -> None:
         """Leaves messages to others, and what is in the consumer's buffer."""
         try:
             async with asyncio.timeout(END_S):
@@ -239,7 +239,7 @@ class Runner(Generic[Value]):
         )
         self._handler: Handler | None = None
         self._stop, self._halt = asyncio.Event(), asyncio.Event()
-        self._parts: tuple[Custody, Handling, Shift] | None = None
+        self._parts: tuple[InFlight, Executor, RunLoop] | None = None
 
     def __repr__(self) -> str:
         state = "not run" if self._parts is None else repr(self._parts[0])
@@ -305,16 +305,16 @@ class Runner(Generic[Value]):
                 shift = self._prepare(session, self._handler)
                 await shift.run(self._stop, self._halt)
 
-    def _prepare(self, session: Session, handler: Handler) -> Shift:
+    def _prepare(self, session: Session, handler: Handler) -> RunLoop:
         settings = self._settings
         by_key = settings.ordering == "key"
         at_work, ahead = settings.concurrency, settings.prefetch if by_key else settings.concurrency
-        custody = Custody(session, high=at_work + ahead, low=at_work + ahead // 2, by_key=by_key)
-        handling = Handling(session, custody, handler, settings.retry, settings.dead_letter)
+        custody = InFlight(session, high=at_work + ahead, low=at_work + ahead // 2, by_key=by_key)
+        handling = Executor(session, custody, handler, settings.retry, settings.dead_letter)
         session.settler.delayer = handling.delay
         if settings.dead_letter is not None:
             session.settler.dead_letter = settings.dead_letter
-        shift = Shift(self._consumer, session, custody, handling, settings)
+        shift = RunLoop(self._consumer, session, custody, handling, settings)
         self._parts = custody, handling, shift
         return shift
 

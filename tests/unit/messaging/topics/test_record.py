@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ombdriver import AioRedisMQValueError
-from ombdriver.messaging.topics.record import Record, body_of, fields_of, helper_key, record_of
+from ombdriver.messaging.topics.record import Record, helper_key, pack_record, parse_record, record_fields
 from ombdriver.messaging.transport.connection import Reader, pack
 
 KEYS = st.none() | st.binary(max_size=20)
@@ -29,16 +29,16 @@ SENDABLE = HEADERS.filter(_can_be_sent)
 @given(value=st.binary(max_size=50), key=KEYS, headers=SENDABLE)
 def test_a_record_comes_back_as_it_was(value: bytes, key: bytes | None, headers: dict[str, str]) -> None:
     """Whatever the bytes and texts are; so it does from names and values in turn, as the server gives them."""
-    fields = fields_of(value, key, headers)
+    fields = record_fields(value, key, headers)
 
-    assert record_of(fields) == Record(value, key, headers, fields)
-    assert record_of([part for pair in fields.items() for part in pair]) == record_of(fields)
+    assert parse_record(fields) == Record(value, key, headers, fields)
+    assert parse_record([part for pair in fields.items() for part in pair]) == parse_record(fields)
 
 
 @given(fields=st.dictionaries(st.binary(max_size=8), st.binary(max_size=8), max_size=5))
 def test_what_other_programs_wrote_is_whole(fields: dict[bytes, bytes]) -> None:
     """No field is lost, and none makes reading fail; without a field `value` there is no value."""
-    record = record_of(fields)
+    record = parse_record(fields)
 
     assert record.fields == fields
     assert record.value == fields.get(b"value")
@@ -48,16 +48,16 @@ def test_what_other_programs_wrote_is_whole(fields: dict[bytes, bytes]) -> None:
 def test_headers_are_texts(headers: dict) -> None:
     """What is none is refused, and named."""
     with pytest.raises(AioRedisMQValueError, match="header"):
-        fields_of(b"v", None, headers)
+        record_fields(b"v", None, headers)
     with pytest.raises(AioRedisMQValueError, match="header"):
-        body_of(b"v", None, headers)
+        pack_record(b"v", None, headers)
 
 
 @given(value=st.binary(max_size=50), key=KEYS, headers=st.none() | SENDABLE)
 def test_a_packed_body_is_what_hiredis_packs(value: bytes, key: bytes | None, headers: dict[str, str] | None) -> None:
     """The fields of the record, in order, whatever bytes they hold."""
-    body, count = body_of(value, key, headers)
-    fields = fields_of(value, key, headers)
+    body, count = pack_record(value, key, headers)
+    fields = record_fields(value, key, headers)
 
     assert count == len(fields)
     words = tuple(part for pair in fields.items() for part in pair)

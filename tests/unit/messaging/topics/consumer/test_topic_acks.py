@@ -10,8 +10,8 @@ from redis.exceptions import ResponseError
 
 from ombdriver.messaging.errors import ClosedError, NotSentError
 from ombdriver.messaging.topics.consumer import acks
-from ombdriver.messaging.topics.consumer.acks import Acks
-from ombdriver.messaging.topics.consumer.group import Counts, Partition
+from ombdriver.messaging.topics.consumer.acks import AckBatcher
+from ombdriver.messaging.topics.consumer.group import ConsumerCounts, Partition
 
 
 class FakeMember:
@@ -22,7 +22,7 @@ class FakeMember:
     """
 
     def __init__(self) -> None:
-        self.group, self.counts = b"g", Counts()
+        self.group, self.counts = b"g", ConsumerCounts()
         self.asked: list[tuple[asyncio.Future[int], list[bytes]]] = []
         self.acknowledged: list[bytes] = []
 
@@ -53,7 +53,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_many_leave_at_once_and_few_after_a_while() -> None:
     """512 fill a command; the rest waits for company, a few milliseconds."""
     member, partition = FakeMember(), Partition(0, "{t:0}")
-    found = Acks(member, [partition], lambda _: None)  # type: ignore[arg-type]
+    found = AckBatcher(member, [partition], lambda _: None)  # type: ignore[arg-type]
     for n in range(600):
         found.note(partition, b"%d-0" % n)
     assert [len(ids) for _, ids in member.asked] == [512]
@@ -71,7 +71,7 @@ def test_each_is_answered_in_the_end(steps: list[str]) -> None:
     async def course() -> None:
         member, partitions = FakeMember(), [Partition(n, f"{{t:{n}}}") for n in range(2)]
         faults: list[Exception] = []
-        found = Acks(member, partitions, faults.append)  # type: ignore[arg-type]
+        found = AckBatcher(member, partitions, faults.append)  # type: ignore[arg-type]
         noted: list[bytes] = []
         refused = 0
         for step in steps:
@@ -107,7 +107,7 @@ def test_each_is_answered_in_the_end(steps: list[str]) -> None:
 async def test_after_closing_each_leaves_at_once(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody flushes any more. When the client is closed too, the log says what was not acknowledged."""
     member, partition = FakeMember(), Partition(0, "{t:0}")
-    found = Acks(member, [partition], lambda _: None)  # type: ignore[arg-type]
+    found = AckBatcher(member, [partition], lambda _: None)  # type: ignore[arg-type]
     found.hurry()
     found.note(partition, b"1-0")
     assert [ids for _, ids in member.asked] == [[b"1-0"]]

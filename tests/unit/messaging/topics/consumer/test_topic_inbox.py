@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver.messaging.topics.consumer.group import Partition, Room
+from ombdriver.messaging.topics.consumer.group import FlowControl, Partition
 from ombdriver.messaging.topics.consumer.message import Message
-from ombdriver.messaging.topics.consumer.receive_buffer import Inbox
+from ombdriver.messaging.topics.consumer.receive_buffer import ReceiveBuffer
 
 STEPS = st.lists(
     st.one_of(
@@ -31,7 +31,7 @@ def messages(partition: Partition, first: int, count: int) -> list[Message[Any]]
 @given(STEPS)
 def test_each_message_comes_out_once_and_in_order_of_its_partition(steps: list[tuple[str, int, int]]) -> None:
     """Handed out or withdrawn; nothing of a paused partition is handed out; the books of the room are right."""
-    inbox, room = Inbox(), Room(10)
+    inbox, room = ReceiveBuffer(), FlowControl(10)
     partitions = [Partition(n, f"{{t:{n}}}") for n in range(3)]
     for partition in partitions:
         partition.room = room
@@ -62,7 +62,7 @@ def test_each_message_comes_out_once_and_in_order_of_its_partition(steps: list[t
 
 async def test_whoever_waits_is_woken_by_a_message_an_error_or_the_end() -> None:
     """An error is told once, and only when there is nothing to hand out."""
-    inbox, partition = Inbox(), Partition(0, "{t:0}")
+    inbox, partition = ReceiveBuffer(), Partition(0, "{t:0}")
     waiting = asyncio.create_task(inbox.wait())
     await asyncio.sleep(0)
     inbox.accept(partition, messages(partition, 0, 1))
@@ -80,8 +80,8 @@ async def test_whoever_waits_is_woken_by_a_message_an_error_or_the_end() -> None
 
 async def test_the_reader_is_called_when_half_of_the_buffer_is_used() -> None:
     """Not for each message, or its reads would become small."""
-    inbox, partition = Inbox(), Partition(0, "{t:0}")
-    partition.room = room = Room(10)
+    inbox, partition = ReceiveBuffer(), Partition(0, "{t:0}")
+    partition.room = room = FlowControl(10)
     assert room.free() == 10
     inbox.accept(partition, messages(partition, 0, 10))
     assert room.free() == 0
@@ -95,7 +95,7 @@ async def test_the_reader_is_called_when_half_of_the_buffer_is_used() -> None:
 
 def test_large_messages_make_the_buffer_short() -> None:
     """By their size as it was last, and back again when they are small; one message may always be read."""
-    room = Room(256, 1 << 20)
+    room = FlowControl(256, 1 << 20)
     assert room.free() == 32  # nothing is known yet
     room.fit(1 << 10)
     assert (room.high, room.free()) == (256, 256)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ombdriver.messaging.topics.consumer.fetcher import Reading
-from ombdriver.messaging.topics.consumer.group import Counts, Member, Partition, Room
+from ombdriver.messaging.topics.consumer.fetcher import Fetcher
+from ombdriver.messaging.topics.consumer.group import ConsumerCounts, FlowControl, GroupMember, Partition
 
 
 class FakeTaker:
@@ -24,9 +24,9 @@ class FakeTaker:
 
 async def test_what_is_known_is_not_handed_out_again() -> None:
     """In hand: it stays there. Acknowledged: that is said again. Given back, or settled before: it is handed out."""
-    partition, taker, counts = Partition(0, "{t:0}"), FakeTaker(), Counts()
-    member = Member(None, b"g", b"c", True, 1_000, counts)  # type: ignore[arg-type]
-    reading = Reading(member, [partition], Room(10), taker, None)  # type: ignore[arg-type]
+    partition, taker, counts = Partition(0, "{t:0}"), FakeTaker(), ConsumerCounts()
+    member = GroupMember(None, b"g", b"c", True, 1_000, counts)  # type: ignore[arg-type]
+    reading = Fetcher(member, [partition], FlowControl(10), taker, None)  # type: ignore[arg-type]
     partition.last = b"0-0"  # it was set back
     partition.highest = b"5-0"
     partition.held.add(b"2-0")

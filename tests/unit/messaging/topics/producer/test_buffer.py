@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ombdriver import AioRedisMQValueError, BufferFullError, ClosedError
-from ombdriver.messaging.topics.producer.buffer import Buffer
+from ombdriver.messaging.topics.producer.buffer import SendBuffer
 
 STEPS = st.lists(
     st.tuples(st.sampled_from(["ask", "give", "cancel", "turn"]), st.integers(1, 4), st.integers(0, 10)), max_size=40
@@ -24,7 +24,7 @@ def test_limits_hold_and_everybody_gets_space_in_turn(steps: list[tuple[str, int
 
 
 async def _play(steps: list[tuple[str, int, int]]) -> None:
-    buffer = Buffer(4, 10)
+    buffer = SendBuffer(4, 10)
     asked: list[tuple[asyncio.Task[None], int, int]] = []
     held: list[tuple[int, int]] = []
     got: list[int] = []
@@ -62,7 +62,7 @@ async def _play(steps: list[tuple[str, int, int]]) -> None:
 
 async def test_waiting_has_an_end() -> None:
     """And whoever is behind gets a turn then."""
-    buffer = Buffer(3, 100)
+    buffer = SendBuffer(3, 100)
     assert buffer.take(2, 10)
     large = asyncio.create_task(buffer.wait(2, 10, 0.01))
     await asyncio.sleep(0)
@@ -76,7 +76,7 @@ async def test_waiting_has_an_end() -> None:
 
 async def test_what_can_never_fit_is_refused_at_once() -> None:
     """With the numbers."""
-    buffer = Buffer(3, 100)
+    buffer = SendBuffer(3, 100)
     for messages, size in ((4, 1), (1, 101)):
         with pytest.raises(AioRedisMQValueError, match=f"{messages} messages of {size} bytes"):
             await buffer.wait(messages, size, None)
@@ -84,7 +84,7 @@ async def test_what_can_never_fit_is_refused_at_once() -> None:
 
 async def test_closing_ends_all_waiting() -> None:
     """Those who wait, and those who come."""
-    buffer = Buffer(1, 10)
+    buffer = SendBuffer(1, 10)
     assert buffer.take(1, 1)
     waiting = asyncio.create_task(buffer.wait(1, 1, None))
     await asyncio.sleep(0)

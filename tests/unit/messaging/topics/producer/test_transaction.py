@@ -14,11 +14,11 @@ from redis.exceptions import (
 
 from ombdriver import OutcomeUnknownError
 from ombdriver.messaging.topics.producer.batch import Batch
-from ombdriver.messaging.topics.producer.transaction import Transaction
-from ombdriver.messaging.topics.record import body_of
+from ombdriver.messaging.topics.producer.transaction import TransactionEncoding
+from ombdriver.messaging.topics.record import pack_record
 from ombdriver.messaging.transport.connection import Reader, ReplyError
 
-ABORTED = ExecAbortError("Transaction discarded because of previous errors.")
+ABORTED = ExecAbortError("TransactionEncoding discarded because of previous errors.")
 MOVED = MovedError("1 127.0.0.1:1")
 OOM = OutOfMemoryError("no memory")
 
@@ -27,7 +27,7 @@ def batch_of(size: int, key: bytes | None = None) -> Batch:
     """So many messages, every second one with a key."""
     batch = Batch()
     for n in range(size):
-        body, count = body_of(b"%d" % n, key if n % 2 else None, None)
+        body, count = pack_record(b"%d" % n, key if n % 2 else None, None)
         batch.bodies.append(body)
         batch.counts.append(count)
     return batch
@@ -43,12 +43,12 @@ def batch_of(size: int, key: bytes | None = None) -> Batch:
         ({1: OOM, 2: MOVED, 3: ABORTED}, None, [OutOfMemoryError, None], MovedError),
         ({3: MOVED}, None, [None, None], MovedError),
         (
-            {3: ExecAbortError("Transaction discarded because of: READONLY You can't write")},
+            {3: ExecAbortError("TransactionEncoding discarded because of: READONLY You can't write")},
             None,
             [None, None],
             ReadOnlyError,
         ),
-        ({3: ExecAbortError("Transaction discarded because of: OOM no")}, None, [OutOfMemoryError] * 2, None),
+        ({3: ExecAbortError("TransactionEncoding discarded because of: OOM no")}, None, [OutOfMemoryError] * 2, None),
         ({3: ABORTED}, None, [ExecAbortError] * 2, None),
         ({0: NoPermissionError("no"), 3: ResponseError("EXEC without MULTI")}, None, [OutcomeUnknownError] * 2, None),
         ({0: NoPermissionError("no"), 1: OOM, 3: ABORTED}, None, [OutOfMemoryError, OutcomeUnknownError], None),
@@ -56,7 +56,7 @@ def batch_of(size: int, key: bytes | None = None) -> Batch:
 )
 def test_replies_of_two_messages(errors: dict[int, Exception], last: Any, answers: list[Any], refusal: Any) -> None:
     """By place: 0 is MULTI, 1 and 2 are the messages, 3 is EXEC."""
-    reading = Transaction(b"s").read(batch_of(2), errors, last)
+    reading = TransactionEncoding(b"s").read(batch_of(2), errors, last)
 
     assert [type(one) if isinstance(one, Exception) else one for one in reading.answers] == answers
     assert (type(reading.refusal) if reading.refusal else None) is refusal
@@ -68,7 +68,7 @@ def test_replies_of_two_messages(errors: dict[int, Exception], last: Any, answer
 )
 def test_the_reply_of_one_message(errors: dict[int, Exception], last: Any, answer: Any) -> None:
     """It has no transaction."""
-    reading = Transaction(b"s").read(batch_of(1), errors, last)
+    reading = TransactionEncoding(b"s").read(batch_of(1), errors, last)
 
     assert list(reading.answers) == [answer]
     assert reading.refusal is errors.get(0) if answer is None else reading.refusal is None
@@ -79,7 +79,7 @@ def test_the_reply_of_one_message(errors: dict[int, Exception], last: Any, answe
 @pytest.mark.parametrize("bounds", [(), ("MAXLEN", "~", 10)])
 def test_a_batch_is_packed_as_one_transaction(size: int, key: bytes | None, bounds: tuple[Any, ...]) -> None:
     """MULTI, an XADD each, EXEC; the last one trims."""
-    data, commands = Transaction(b"s").pack(batch_of(size, key), bounds)
+    data, commands = TransactionEncoding(b"s").pack(batch_of(size, key), bounds)
     reader = Reader()
     reader.feed(data)
     found = list(iter(reader.gets, False))
@@ -95,7 +95,7 @@ def test_a_batch_is_packed_as_one_transaction(size: int, key: bytes | None, boun
 
 def test_prepared_beginnings_do_not_grow_with_time() -> None:
     """An age gives new bounds each second."""
-    form = Transaction(b"s")
+    form = TransactionEncoding(b"s")
     for second in range(1_000):
         form.pack(batch_of(3), ("MINID", "~", second))
     assert len(form._heads) <= 64

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from ombdriver.messaging.topics.runner.in_flight import Lanes
+from ombdriver.messaging.topics.runner.in_flight import KeyedQueue
 
 
 @dataclass(eq=False)
@@ -25,7 +25,7 @@ class Handling(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lanes: Lanes[Item] = Lanes()
+        self.lanes: KeyedQueue[Item] = KeyedQueue()
         self.inside: list[Item] = []
         self.taken: list[Item] = []
         self.next = 0
@@ -95,7 +95,7 @@ TestHandling = Handling.TestCase
 @given(st.lists(st.integers(0, 100), unique=True, min_size=1))
 def test_those_that_wait_in_a_lane_stand_in_order_of_their_ids(ranks: list[int]) -> None:
     """However they come: what was reclaimed is older than what was read."""
-    lanes: Lanes[Item] = Lanes()
+    lanes: KeyedQueue[Item] = KeyedQueue()
     lanes.put(first := Item("a", (-1, 0)))
     for rank in ranks:
         lanes.put(Item("a", (rank, 0)))
