@@ -7,19 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from ombdriver.bench.drivers.api import Batch, OnAcknowledged
-from ombdriver.bench.ledger.received import Arrivals
+from ombdriver.bench.ledger.received import DeliveryRecorder
 from ombdriver.bench.load.message import STAMP
 from ombdriver.bench.load.phase import Phase
-from ombdriver.bench.metrics.recorder import Book
-from ombdriver.bench.worker.consumer import Expected, Subscriber
-from ombdriver.bench.worker.in_flight import Acknowledgements, Block, Lane
+from ombdriver.bench.metrics.recorder import Recorder
+from ombdriver.bench.worker.consumer import OwnMessages, Receiver
+from ombdriver.bench.worker.in_flight import Flow, InFlightBatches, SentBatch
 
 MESSAGES, BATCH, BLOCK = 200_000, 500, 64
 PASSES = 5
 START = 10**9
 
 
-class _NoLedger(Arrivals):
+class _NoLedger(DeliveryRecorder):
     """Keeps no account."""
 
     def add(self, *_: object) -> None:
@@ -29,7 +29,7 @@ class _NoLedger(Arrivals):
 class _Reader:
     """Hands over batches that are there already."""
 
-    def __init__(self, reader: Subscriber, batches: Sequence[Batch]) -> None:
+    def __init__(self, reader: Receiver, batches: Sequence[Batch]) -> None:
         self._reader, self._batches = reader, iter(batches)
         self._left = len(batches)
 
@@ -48,14 +48,14 @@ class _Reader:
         """Nothing to end."""
 
 
-def _book() -> Book:
-    book = Book(10**9)
-    book.open(Phase(0, "measure", START, 10**12, 1))
-    return book
+def _recorder() -> Recorder:
+    recorder = Recorder(10**9)
+    recorder.open(Phase(0, "measure", START, 10**12, 1))
+    return recorder
 
 
-def _consume(batches: Sequence[Batch], ledger: type[Arrivals]) -> float:
-    reader = Subscriber(Expected(7, 1, 1), "g", _book())
+def _consume(batches: Sequence[Batch], ledger: type[DeliveryRecorder]) -> float:
+    reader = Receiver(OwnMessages(7, 1, 1), "g", _recorder())
     reader.ledger = ledger(1)
     start = time.perf_counter()
     asyncio.run(reader.consume(_Reader(reader, batches)))
@@ -69,21 +69,21 @@ def consume_ns() -> float:
     body = bytes(1024 - STAMP.size)
     payloads = [STAMP.pack(START, START, 7, 0, 0, 0, number) + body for number in range(MESSAGES)]
     batches = [Batch(payloads[at : at + BATCH], START + at, None) for at in range(0, MESSAGES, BATCH)]
-    found = [_consume(batches, Arrivals) - _consume(batches, _NoLedger) for _ in range(PASSES)]
+    found = [_consume(batches, DeliveryRecorder) - _consume(batches, _NoLedger) for _ in range(PASSES)]
     return float(np.median(found)) * 1e9 / MESSAGES
 
 
 def _acknowledge(answer: bytes | None) -> float:
-    replies, lane = Acknowledgements(_book()), Lane()
+    replies, flow = InFlightBatches(_recorder()), Flow()
     intended = list(range(START, START + BLOCK))
-    blocks = [Block(intended, START, START) for _ in range(MESSAGES // BLOCK)]
+    blocks = [SentBatch(intended, START, START) for _ in range(MESSAGES // BLOCK)]
     start = time.perf_counter()
     for block in blocks:
-        lane.blocks.append(block)
-        replies.take(lane, BLOCK, None, START, answer)
+        flow.blocks.append(block)
+        replies.take(flow, BLOCK, None, START, answer)
     replies.fold()
     if answer is not None:
-        replies.answered([lane])
+        replies.answered([flow])
     return time.perf_counter() - start
 
 

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ombdriver.bench.ledger import spans as lanes
-from ombdriver.bench.ledger.received import Received
-from ombdriver.bench.ledger.sent import Published
+from ombdriver.bench.ledger import spans as flows
+from ombdriver.bench.ledger.received import ReceivedLedger
+from ombdriver.bench.ledger.sent import SentLedger
 from ombdriver.bench.ledger.spans import Spans
 from ombdriver.bench.metrics.histogram import Int64s
-from ombdriver.bench.metrics.report import Answered, Arrived
+from ombdriver.bench.metrics.report import ReceivedReport, SentReport
 from ombdriver.bench.metrics.summary import BacklogDelivery, Delivery
 
 Floors = Mapping[int, int]
-"""By lane: the lowest sequence that was not trimmed."""
+"""By flow: the lowest sequence that was not trimmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Findings:
     """What the system still holds of what is missing, when nothing was waited for any longer.
 
     Attributes:
-        waiting: by subscription and lane, the missing messages that are still to be delivered.
-        floors: by lane, the lowest sequence that was not trimmed; a lane without one was not trimmed at all.
+        waiting: by subscription and flow, the missing messages that are still to be delivered.
+        floors: by flow, the lowest sequence that was not trimmed; a flow without one was not trimmed at all.
     """
 
     waiting: Mapping[tuple[str, int], Spans] = field(default_factory=dict)
@@ -39,15 +39,15 @@ class Ledger:
     """The account of one run.
 
     Args:
-        count: how many lanes the run has.
+        count: how many flows the run has.
         subscriptions: those that somebody reads.
         exclusive: whether each partition is read by one consumer alone per subscription.
         checksums: whether messages carry one.
     """
 
     def __init__(self, count: int, subscriptions: Sequence[str], *, exclusive: bool, checksums: bool = False) -> None:
-        self.published = Published(count)
-        self.received = {name: Received(count) for name in subscriptions}
+        self.published = SentLedger(count)
+        self.received = {name: ReceivedLedger(count) for name in subscriptions}
         self._exclusive, self._checksums = exclusive, checksums
         self._begins = np.zeros(count, np.int64)
         self._built: Int64s | None = None
@@ -56,11 +56,11 @@ class Ledger:
     def __repr__(self) -> str:
         return f"<Ledger {int(self.published.attempted.sum())} attempted, {self.outstanding()} outstanding>"
 
-    def take(self, answered: Iterable[Answered], arrived: Iterable[tuple[str, Arrived]]) -> None:
+    def take(self, answered: Iterable[SentReport], arrived: Iterable[tuple[str, ReceivedReport]]) -> None:
         """Adds what all producers and consumers (subscription, what arrived) report at one time."""
         for each in answered:
             self.published.take(each)
-        by_name: dict[str, list[Arrived]] = {name: [] for name in self.received}
+        by_name: dict[str, list[ReceivedReport]] = {name: [] for name in self.received}
         for name, some in arrived:
             by_name[name].append(some)
         for name, parts in by_name.items():
@@ -85,18 +85,18 @@ class Ledger:
         return {name: len(acknowledged - received.spans) for name, received in self.received.items()}
 
     def before(self) -> dict[str, int]:
-        """Messages that each subscription has before it: beyond the last one of their lane that arrived."""
+        """Messages that each subscription has before it: beyond the last one of their flow that arrived."""
         return {
             name: int(np.maximum(self.published.replied - received.ends, 0).sum())
             for name, received in self.received.items()
         }
 
     def missing(self, name: str) -> dict[int, Spans]:
-        """By lane, what was acknowledged in all phases and has not reached subscription `name`."""
-        return lanes.split(self.published.acknowledged() - self.received[name].spans)
+        """By flow, what was acknowledged in all phases and has not reached subscription `name`."""
+        return flows.split(self.published.acknowledged() - self.received[name].spans)
 
     def new_gaps(self) -> dict[int, Spans]:
-        """By lane, acknowledged messages that were overtaken in some subscription and have not come since last asked.
+        """By flow, acknowledged messages that were overtaken in some subscription and have not come since last asked.
 
         `note_floors` is to follow, before this is asked again.
         """
@@ -104,10 +104,10 @@ class Ledger:
         found = Spans()
         for received in self.received.values():
             found |= received.new_gaps(acknowledged)
-        return lanes.split(found)
+        return flows.split(found)
 
     def note_floors(self, floors: Floors) -> None:
-        """Notes the lowest sequence, by lane, that was not trimmed when the last gaps were found."""
+        """Notes the lowest sequence, by flow, that was not trimmed when the last gaps were found."""
         for received in self.received.values():
             received.judge(self._by_number(floors))
 
@@ -174,23 +174,23 @@ class Ledger:
 
     def _gone(self, name: str, missing: Spans, findings: Findings) -> tuple[Spans, Spans]:
         """Of what is missing: what is lost, and what was trimmed."""
-        waiting = lanes.joined({lane: spans for (whose, lane), spans in findings.waiting.items() if whose == name})
+        waiting = flows.joined({flow: spans for (whose, flow), spans in findings.waiting.items() if whose == name})
         gone = missing - waiting
         cut = self.received[name].trimmed(gone, self._by_number(findings.floors))
         return gone - cut, cut
 
     def _window(self) -> Spans:
-        return lanes.between(self._begins, self.published.attempted)
+        return flows.between(self._begins, self.published.attempted)
 
     def _backlog(self) -> Spans:
-        return Spans() if self._built is None else lanes.between(self._built, self._begins)
+        return Spans() if self._built is None else flows.between(self._built, self._begins)
 
     def _by_number(self, floors: Floors) -> Int64s:
         found = np.zeros(len(self._begins), np.int64)
-        for lane, floor in floors.items():
-            found[lane] = floor
+        for flow, floor in floors.items():
+            found[flow] = floor
         return found
 
 
-def _repetitions(received: Received) -> tuple[int, int, int, int]:
+def _repetitions(received: ReceivedLedger) -> tuple[int, int, int, int]:
     return received.again, received.anew, received.late, received.corrupt

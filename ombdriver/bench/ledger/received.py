@@ -1,10 +1,10 @@
-"""The receiving half of the ledger: which messages reached one subscription, on all lanes. Pure, on numpy.
+"""The receiving half of the ledger: which messages reached one subscription, on all flows. Pure, on numpy.
 
-One set of spans over all lanes (`lanes`): a pair of numbers for each lane while nothing is missing, and another one for
+One set of spans over all flows (`flows`): a pair of numbers for each flow while nothing is missing, and another one for
 each gap; so memory follows the number of gaps, not the length of the run, and a poll is a few sweeps, however many
-lanes and consumers it tells of.
+flows and consumers it tells of.
 
-What a consumer has been given, in few words: runs of sequence numbers by lane, and how many came out of order.
+What a consumer has been given, in few words: runs of sequence numbers by flow, and how many came out of order.
 
 Pure, on numpy, by thousands of messages at once. The parent unites the runs of all consumers of a subscription; see
 `ledger`.
@@ -16,36 +16,36 @@ import numpy as np
 
 from ombdriver.bench.ledger.spans import SEQUENCES, Spans, below, between, ends_of, marks_of, of_runs
 from ombdriver.bench.metrics.histogram import Int64s
-from ombdriver.bench.metrics.report import NO_RUNS, Arrived
+from ombdriver.bench.metrics.report import NO_RUNS, ReceivedReport
 
 
-class Received:
+class ReceivedLedger:
     """What one subscription has received, united over its consumers.
 
     Args:
-        lanes: how many lanes the run has.
+        flows: how many flows the run has.
 
     Attributes:
         spans: every message that has arrived.
-        ends: shape (lanes,): one past the greatest sequence that has arrived.
+        ends: shape (flows,): one past the greatest sequence that has arrived.
         again: messages that came once more, by an entry that was not new.
         anew: messages that came once more, by a new entry.
         late: messages below the next expected sequence of the consumer that got them, repetitions among them.
         corrupt: messages whose checksum did not fit.
     """
 
-    def __init__(self, lanes: int) -> None:
+    def __init__(self, flows: int) -> None:
         self.spans = Spans()
-        self.ends = np.zeros(lanes, np.int64)
+        self.ends = np.zeros(flows, np.int64)
         self.again = self.anew = self.late = self.corrupt = 0
-        self._seen_before = np.zeros(lanes, np.int64)
-        self._examined = np.zeros(lanes, np.int64)
+        self._seen_before = np.zeros(flows, np.int64)
+        self._examined = np.zeros(flows, np.int64)
         self._gaps = self._judged = self._cut = Spans()
 
     def __repr__(self) -> str:
-        return f"<Received {len(self.spans)} in {len(self.spans.pairs)} stretches>"
+        return f"<ReceivedLedger {len(self.spans)} in {len(self.spans.pairs)} stretches>"
 
-    def take(self, arrived: Sequence[Arrived]) -> None:
+    def take(self, arrived: Sequence[ReceivedReport]) -> None:
         """Adds what the consumers report."""
         self.anew += self._unite([each.runs for each in arrived])
         self.again += self._unite([each.again for each in arrived])
@@ -63,7 +63,7 @@ class Received:
         return int(runs[:, 2].sum()) - (len(self.spans) - before)
 
     def marks(self) -> Int64s:
-        """The lowest sequence of each lane that has not arrived. Shape (lanes,)."""
+        """The lowest sequence of each flow that has not arrived. Shape (flows,)."""
         return marks_of(self.spans, len(self.ends))
 
     # -- gaps ------------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ class Received:
         return self._gaps
 
     def judge(self, floors: Int64s) -> None:
-        """Notes that the system now holds nothing below `floors` (shape (lanes,)), for the gaps found last."""
+        """Notes that the system now holds nothing below `floors` (shape (flows,)), for the gaps found last."""
         self._judged |= self._gaps
         self._cut |= self._gaps & below(floors)
 
@@ -88,64 +88,64 @@ class Received:
         return (gone & self._cut) | ((gone - self._judged) & below(floors))
 
 
-class Arrivals:
+class DeliveryRecorder:
     """Gathers what one consumer is given.
 
     Args:
-        lanes: how many lanes the run has.
+        flows: how many flows the run has.
     """
 
-    def __init__(self, lanes: int) -> None:
-        self._expected = np.zeros(lanes, np.int64)
+    def __init__(self, flows: int) -> None:
+        self._expected = np.zeros(flows, np.int64)
         self._runs: list[Int64s] = []
         self._again: list[Int64s] = []
         self._late = self._corrupt = 0
 
-    def add(self, lanes: Int64s, sequences: Int64s, again: "np.typing.NDArray[np.bool_] | None") -> None:
+    def add(self, flows: Int64s, sequences: Int64s, again: "np.typing.NDArray[np.bool_] | None") -> None:
         """Books messages in their order of arrival.
 
         Args:
-            lanes: shape (n,).
+            flows: shape (n,).
             sequences: shape (n,), each below `SEQUENCES`.
             again: shape (n,), which of them came of an entry that was not new; None when none did.
         """
-        runs = runs_of(lanes, sequences)
+        runs = runs_of(flows, sequences)
         self._late += count_late(runs, self._expected)
         if again is None:
             self._runs.append(runs)
         else:
-            self._again.append(runs_of(lanes[again], sequences[again]))
-            self._runs.append(runs_of(lanes[~again], sequences[~again]))
+            self._again.append(runs_of(flows[again], sequences[again]))
+            self._runs.append(runs_of(flows[~again], sequences[~again]))
 
     def add_corrupt(self, count: int) -> None:
         """Counts messages whose checksum did not fit."""
         self._corrupt += count
 
-    def take(self) -> Arrived:
+    def take(self) -> ReceivedReport:
         """What has come since the last call."""
-        arrived = Arrived(joined(self._runs), joined(self._again), self._late, self._corrupt)
+        arrived = ReceivedReport(joined(self._runs), joined(self._again), self._late, self._corrupt)
         self._runs, self._again = [], []
         self._late = self._corrupt = 0
         return arrived
 
 
-def runs_of(lanes: Int64s, sequences: Int64s) -> Int64s:
-    """The runs (`Arrived.runs`) of messages in their order of arrival."""
-    if not len(lanes):
+def runs_of(flows: Int64s, sequences: Int64s) -> Int64s:
+    """The runs (`ReceivedReport.runs`) of messages in their order of arrival."""
+    if not len(flows):
         return NO_RUNS
-    is_one_lane = lanes[0] == lanes[-1] and bool((lanes == lanes[0]).all())
+    is_one_lane = flows[0] == flows[-1] and bool((flows == flows[0]).all())
     if not is_one_lane:
-        order = np.argsort(lanes, kind="stable")
-        lanes, sequences = lanes[order], sequences[order]
+        order = np.argsort(flows, kind="stable")
+        flows, sequences = flows[order], sequences[order]
     breaks = sequences[1:] != sequences[:-1] + 1
     if not is_one_lane:
-        breaks |= lanes[1:] != lanes[:-1]
+        breaks |= flows[1:] != flows[:-1]
     starts = np.flatnonzero(breaks) + 1
     if not len(starts):  # the usual case: nothing is missing
-        return np.array([[lanes[0], sequences[0], len(lanes)]], np.int64)
+        return np.array([[flows[0], sequences[0], len(flows)]], np.int64)
     starts = np.concatenate(([0], starts))
-    counts = np.diff(starts, append=len(lanes))
-    return np.stack((lanes[starts], sequences[starts], counts), axis=1)
+    counts = np.diff(starts, append=len(flows))
+    return np.stack((flows[starts], sequences[starts], counts), axis=1)
 
 
 def joined(parts: list[Int64s]) -> Int64s:
@@ -156,33 +156,33 @@ def joined(parts: list[Int64s]) -> Int64s:
     if not len(runs):
         return NO_RUNS
     runs = runs[np.argsort(runs[:, 0], kind="stable")]
-    lanes, firsts, counts = runs.T
-    goes_on = (lanes[1:] == lanes[:-1]) & (firsts[1:] == firsts[:-1] + counts[:-1])
+    flows, firsts, counts = runs.T
+    goes_on = (flows[1:] == flows[:-1]) & (firsts[1:] == firsts[:-1] + counts[:-1])
     starts = np.flatnonzero(np.concatenate(([True], ~goes_on)))
-    return np.stack((lanes[starts], firsts[starts], np.add.reduceat(counts, starts)), axis=1)
+    return np.stack((flows[starts], firsts[starts], np.add.reduceat(counts, starts)), axis=1)
 
 
 def count_late(runs: Int64s, expected: Int64s) -> int:
-    """How many messages of `runs` (of one consumer, by lane) were below the next expected sequence of their lane.
+    """How many messages of `runs` (of one consumer, by flow) were below the next expected sequence of their flow.
 
     Args:
         runs: as `runs_of` gives them.
-        expected: the next expected sequence of each lane; it is brought forward.
+        expected: the next expected sequence of each flow; it is brought forward.
     """
     if not len(runs):
         return 0
     if len(runs) == 1:
-        lane, first, count = map(int, runs[0])
-        due_now = int(expected[lane])
-        expected[lane] = max(due_now, first + count)
+        flow, first, count = map(int, runs[0])
+        due_now = int(expected[flow])
+        expected[flow] = max(due_now, first + count)
         return min(max(due_now - first, 0), count)
-    lanes, firsts, counts = runs.T
-    is_first = np.concatenate(([True], lanes[1:] != lanes[:-1]))
-    floor = (np.cumsum(is_first) - 1) * SEQUENCES  # lifts each lane above the ones before, so that one sweep does all
-    highest = np.maximum.accumulate(np.maximum(firsts + counts, expected[lanes]) + floor)
+    flows, firsts, counts = runs.T
+    is_first = np.concatenate(([True], flows[1:] != flows[:-1]))
+    floor = (np.cumsum(is_first) - 1) * SEQUENCES  # lifts each flow above the ones before, so that one sweep does all
+    highest = np.maximum.accumulate(np.maximum(firsts + counts, expected[flows]) + floor)
     before = np.concatenate(([0], highest[:-1])) - floor
-    due = np.maximum(before, expected[lanes])
+    due = np.maximum(before, expected[flows])
     late = int(np.clip(due - firsts, 0, counts).sum())
     is_last = np.concatenate((is_first[1:], [True]))
-    expected[lanes[is_last]] = (highest - floor)[is_last]
+    expected[flows[is_last]] = (highest - floor)[is_last]
     return late

@@ -1,7 +1,7 @@
-"""The sending half of the ledger: what became of every sequence number that was sent, by lane. Pure, on numpy.
+"""The sending half of the ledger: what became of every sequence number that was sent, by flow. Pure, on numpy.
 
-Replies of a lane come in order, so two numbers tell of most messages: how many were attempted, and how many of these
-have been replied to. Only what was not acknowledged is held besides, as spans over all lanes.
+Replies of a flow come in order, so two numbers tell of most messages: how many were attempted, and how many of these
+have been replied to. Only what was not acknowledged is held besides, as spans over all flows.
 """
 
 from bisect import bisect_left
@@ -11,44 +11,44 @@ import numpy as np
 
 from ombdriver.bench.ledger.spans import Spans, below, of_runs
 from ombdriver.bench.metrics.histogram import Int64s
-from ombdriver.bench.metrics.report import Answered
+from ombdriver.bench.metrics.report import SentReport
 
 CHECKPOINT = 1000
-"""Of every so many sends of a lane, one is kept with what the system called it."""
+"""Of every so many sends of a flow, one is kept with what the system called it."""
 _THIN = 64
 
 Checkpoint = tuple[int, object]
 """(sequence, what the system answered when it took that message)."""
 
 
-class Published:
-    """What was sent on all lanes of a run.
+class SentLedger:
+    """What was sent on all flows of a run.
 
     Args:
-        lanes: how many there are.
+        flows: how many there are.
 
     Attributes:
-        attempted: shape (lanes,), messages sent.
-        replied: shape (lanes,), of these, messages that have a reply.
-        failed: what is not there (`lanes`): refused, or never sent.
+        attempted: shape (flows,), messages sent.
+        replied: shape (flows,), of these, messages that have a reply.
+        failed: what is not there (`flows`): refused, or never sent.
         indeterminate: what may be there or not: no reply came.
     """
 
-    def __init__(self, lanes: int) -> None:
-        self.attempted = np.zeros(lanes, np.int64)
-        self.replied = np.zeros(lanes, np.int64)
+    def __init__(self, flows: int) -> None:
+        self.attempted = np.zeros(flows, np.int64)
+        self.replied = np.zeros(flows, np.int64)
         self.failed = self.indeterminate = Spans()
         self._checkpoints: dict[int, list[Checkpoint]] = {}
 
-    def take(self, answered: Answered) -> None:
+    def take(self, answered: SentReport) -> None:
         """Adds the report of one worker."""
-        lanes, attempted, replied = answered.lanes.T
-        self.attempted[lanes] = attempted
-        self.replied[lanes] = replied
+        flows, attempted, replied = answered.flows.T
+        self.attempted[flows] = attempted
+        self.replied[flows] = replied
         self.failed |= of_runs(answered.failed)
         self.indeterminate |= of_runs(answered.indeterminate)
-        for lane, sequence, answer in answered.checkpoints:
-            self._checkpoints.setdefault(lane, []).append((sequence, answer))
+        for flow, sequence, answer in answered.checkpoints:
+            self._checkpoints.setdefault(flow, []).append((sequence, answer))
 
     def acknowledged(self) -> Spans:
         """What the system said it holds."""
@@ -57,18 +57,18 @@ class Published:
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
     def forget(self, reached: Int64s) -> None:
-        """Drops the checkpoints that nobody will ask for: all but one below `reached` (shape (lanes,)) of each lane."""
-        for lane, held in self._checkpoints.items():
+        """Drops the checkpoints that nobody will ask for: all but one below `reached` (shape (flows,)) of each flow."""
+        for flow, held in self._checkpoints.items():
             if len(held) > _THIN:
-                del held[: max(0, bisect_left(held, int(reached[lane]), key=_sequence) - 1)]
+                del held[: max(0, bisect_left(held, int(reached[flow]), key=_sequence) - 1)]
 
-    def checkpoints(self, lane: int) -> Sequence[Checkpoint]:
-        """Those of `lane` that are kept, by rising sequence."""
-        return self._checkpoints.get(lane, ())
+    def checkpoints(self, flow: int) -> Sequence[Checkpoint]:
+        """Those of `flow` that are kept, by rising sequence."""
+        return self._checkpoints.get(flow, ())
 
-    def around(self, lane: int, first: int, end: int) -> tuple[object | None, object | None]:
+    def around(self, flow: int, first: int, end: int) -> tuple[object | None, object | None]:
         """The answers to the nearest checkpoints at or below `first`, and at or above `end` - 1; None without one."""
-        held = self.checkpoints(lane)
+        held = self.checkpoints(flow)
         below = bisect_left(held, first + 1, key=_sequence) - 1
         above = bisect_left(held, end - 1, key=_sequence)
         return (held[below][1] if below >= 0 else None), (held[above][1] if above < len(held) else None)

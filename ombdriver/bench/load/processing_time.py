@@ -1,7 +1,7 @@
 """How long a consumer is at work on each message, to model slow ones. Pure.
 
 Work is done message after message, after the arrival and before the acknowledgement, so that one consumer handles
-1 / mean messages per second at most. `worker.consumer.Working` waits by it.
+1 / mean messages per second at most. `worker.consumer.SimulatedProcessing` waits by it.
 """
 
 import re

@@ -1,6 +1,6 @@
 """How many entries a partition keeps, and how much memory an entry takes. Pure.
 
-Knows numbers only. That a group which lags holds trimming, so that nothing unread is trimmed, is `course`'s.
+Knows numbers only. That a group which lags holds trimming, so that nothing unread is trimmed, is `run.measurement`'s.
 """
 
 from dataclasses import dataclass

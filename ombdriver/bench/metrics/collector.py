@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from ombdriver.bench.load.phase import Phase, TargetRate
 from ombdriver.bench.metrics.histogram import Histogram
-from ombdriver.bench.metrics.report import ProcessFigures, Report
+from ombdriver.bench.metrics.report import ProcessUsage, Report
 from ombdriver.bench.metrics.summary import GROUP_FAMILIES
 
 MOST_INTERVALS = 2048
@@ -159,7 +159,7 @@ class Collector:
         found["garbageCollections"] = sum(report.process.gc_pauses for report in self._last)
         return {name: count for name, count in sorted(found.items()) if count}
 
-    def processes(self) -> Sequence[ProcessFigures]:
+    def processes(self) -> Sequence[ProcessUsage]:
         """Each worker process as it last reported, in the plan's order."""
         return [report.process for report in self._last]
 

@@ -94,7 +94,7 @@ def quantile_points(count: int) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class DeliveryAccount:
     """What the ledger says of the window.
 
     Attributes:
@@ -134,7 +134,7 @@ class Window:
         carried_in: Mapping[str, int],
         end_ns: int,
         before: Mapping[str, int],
-        account: Account = Account(),
+        account: DeliveryAccount = DeliveryAccount(),
         only_others: bool = False,
     ) -> None:
         self._only_others = only_others

@@ -13,7 +13,7 @@ import numpy as np
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.histogram import Histogram, Int64s
 
-Key = tuple[int, str, str | None, int]
+MetricKey = tuple[int, str, str | None, int]
 """(phase index, family or kind, subscription or None, interval from 0)."""
 
 AFTER = -1
@@ -25,13 +25,13 @@ _PLACES = 1 << 40
 
 
 @dataclass(slots=True)
-class Figures:
-    """Histograms of latencies in nanoseconds, and counts; `Figures()` is the neutral element of `+`."""
+class Metrics:
+    """Histograms of latencies in nanoseconds, and counts; `Metrics()` is the neutral element of `+`."""
 
-    histograms: dict[Key, Histogram] = field(default_factory=dict)
-    counts: dict[Key, int] = field(default_factory=dict)
+    histograms: dict[MetricKey, Histogram] = field(default_factory=dict)
+    counts: dict[MetricKey, int] = field(default_factory=dict)
 
-    def __iadd__(self, other: "Figures") -> "Figures":
+    def __iadd__(self, other: "Metrics") -> "Metrics":
         """Takes `other` in."""
         for key, histogram in other.histograms.items():
             held = self.histograms.get(key)
@@ -41,7 +41,7 @@ class Figures:
         return self
 
 
-class Book:
+class Recorder:
     """Sorts samples into phases and intervals.
 
     Args:
@@ -52,7 +52,7 @@ class Book:
         self._interval_ns = interval_ns
         self._phases: list[Phase] = []
         self._starts = self._ends = np.zeros(0, np.int64)
-        self._figures = Figures()
+        self._figures = Metrics()
 
     def open(self, phase: Phase) -> None:
         """From now on, what is intended at or after the start of `phase` belongs to it."""
@@ -125,7 +125,7 @@ class Book:
         after = time_ns >= self._ends[opened]
         return phase.index, AFTER if after else (time_ns - phase.start_ns) // self._interval_ns
 
-    def take(self) -> Figures:
+    def take(self) -> Metrics:
         """What has come since the last call."""
-        taken, self._figures = self._figures, Figures()
+        taken, self._figures = self._figures, Metrics()
         return taken

@@ -6,36 +6,36 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ombdriver.bench.metrics.histogram import Int64s
-from ombdriver.bench.metrics.recorder import Figures
+from ombdriver.bench.metrics.recorder import Metrics
 
 NO_RUNS = np.zeros((0, 3), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class SentReport:
     """What a worker's producers have learnt since their last report.
 
     Attributes:
-        lanes: shape (n, 3): lane, messages attempted so far, of these replied to (well or not), for all of its lanes.
-        failed: shape (n, 3): lane, first sequence, count of messages that the system refused, or that never left.
+        flows: shape (n, 3): flow, messages attempted so far, of these replied to (well or not), for all of its flows.
+        failed: shape (n, 3): flow, first sequence, count of messages that the system refused, or that never left.
         indeterminate: the same, of those that were sent and whose connection was lost before the reply.
-        checkpoints: (lane, sequence, answer) of some of the messages that were acknowledged.
+        checkpoints: (flow, sequence, answer) of some of the messages that were acknowledged.
     """
 
-    lanes: Int64s = field(default_factory=lambda: NO_RUNS)
+    flows: Int64s = field(default_factory=lambda: NO_RUNS)
     failed: Int64s = field(default_factory=lambda: NO_RUNS)
     indeterminate: Int64s = field(default_factory=lambda: NO_RUNS)
     checkpoints: Sequence[tuple[int, int, object]] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class ReceivedReport:
     """What came since the last report.
 
     Attributes:
-        runs: shape (n, 3): lane, first sequence, count; by lane, within it in the order of arrival.
+        runs: shape (n, 3): flow, first sequence, count; by flow, within it in the order of arrival.
         again: the same, of entries that were not new: this consumer had been given them, or later ones, before.
-        late: messages with a sequence below the next expected one of their lane (RFC 4737), repetitions among them.
+        late: messages with a sequence below the next expected one of their flow (RFC 4737), repetitions among them.
         corrupt: messages whose checksum did not fit.
     """
 
@@ -46,7 +46,7 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessFigures:
+class ProcessUsage:
     """A worker process since its start.
 
     Attributes:
@@ -103,7 +103,7 @@ class Report:
         overdue: messages of the current phase that are due and not sent.
     """
 
-    figures: Figures
+    figures: Metrics
     sent: int
     acknowledged: int
     failed: int
@@ -113,10 +113,10 @@ class Report:
     strangers: int
     errors: Mapping[str, int]
     driver: Mapping[str, int]
-    answered: Answered = field(default_factory=Answered)
-    arrived: Sequence[tuple[str, Arrived]] = ()
+    answered: SentReport = field(default_factory=SentReport)
+    arrived: Sequence[tuple[str, ReceivedReport]] = ()
     empty_reads: Mapping[str, int] = field(default_factory=dict)
     reading: int = 0
-    process: ProcessFigures = field(default_factory=ProcessFigures)
+    process: ProcessUsage = field(default_factory=ProcessUsage)
     longest_silence_ns: int = 0
     overdue: int = 0

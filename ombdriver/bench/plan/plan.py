@@ -155,21 +155,21 @@ class Plan:
         return sum(topic.partitions for topic in self.topics)
 
     @property
-    def lanes(self) -> int:
-        """How many lanes there are: what one producer sends to one partition, numbered by `lane`."""
+    def flows(self) -> int:
+        """How many flows there are: what one producer sends to one partition, numbered by `flow`."""
         return self.producers * self._partitions_per_topic
 
     @property
     def _partitions_per_topic(self) -> int:
         return self.topics[0].partitions  # all have as many
 
-    def lane(self, producer: int, partition: int) -> int:
-        """The number, from 0, of the lane of `producer` to `partition` of its topic."""
+    def flow(self, producer: int, partition: int) -> int:
+        """The number, from 0, of the flow of `producer` to `partition` of its topic."""
         return producer * self._partitions_per_topic + partition
 
-    def lane_end(self, lane: int) -> tuple[TopicSpec, int]:
-        """The topic and the partition that a lane goes to."""
-        producer, partition = divmod(lane, self._partitions_per_topic)
+    def flow_target(self, flow: int) -> tuple[TopicSpec, int]:
+        """The topic and the partition that a flow goes to."""
+        producer, partition = divmod(flow, self._partitions_per_topic)
         return self.topics[producer % len(self.topics)], partition
 
     @property

@@ -26,13 +26,13 @@ from ombdriver.bench.metrics.summary import (
 )
 from ombdriver.bench.plan.backlog import BacklogPlan
 from ombdriver.bench.plan.plan import Plan
-from ombdriver.bench.run.measurement import Accounts
-from ombdriver.bench.run.phases import SECOND, Stage, Stages
+from ombdriver.bench.run.measurement import Measurement
+from ombdriver.bench.run.phases import SECOND, Phases, RunState
 from ombdriver.errors import RunError
 
 
 @dataclass(frozen=True, slots=True)
-class CaughtUp:
+class DrainState:
     """How one subscription stood when it had caught up, or at the last look if it had not.
 
     Attributes:
@@ -48,7 +48,7 @@ class CaughtUp:
     done: bool
 
 
-class CatchingUp:
+class DrainTracker:
     """Follows the drain of one backlog.
 
     Args:
@@ -60,11 +60,11 @@ class CatchingUp:
     def __init__(self, behind: Mapping[str, int], received: Mapping[str, int], level: int) -> None:
         self.begin = dict(behind)
         self._received, self._level = dict(received), level
-        self.subscriptions = {name: CaughtUp(0, count, 0, done=False) for name, count in behind.items()}
-        self.total = CaughtUp(0, sum(behind.values()), 0, done=False)
+        self.subscriptions = {name: DrainState(0, count, 0, done=False) for name, count in behind.items()}
+        self.total = DrainState(0, sum(behind.values()), 0, done=False)
 
     def __repr__(self) -> str:
-        return f"<CatchingUp {self.left} of {sum(self.begin.values())} left>"
+        return f"<DrainTracker {self.left} of {sum(self.begin.values())} left>"
 
     @property
     def done(self) -> bool:
@@ -84,9 +84,9 @@ class CatchingUp:
         for name, each in self.subscriptions.items():
             if not each.done:
                 done = behind[name] <= self._level
-                self.subscriptions[name] = CaughtUp(elapsed_ns, behind[name], given[name], done)
+                self.subscriptions[name] = DrainState(elapsed_ns, behind[name], given[name], done)
         left = sum(behind[name] for name in self.begin)
-        self.total = CaughtUp(elapsed_ns, left, sum(given.values()), self.done)
+        self.total = DrainState(elapsed_ns, left, sum(given.values()), self.done)
         return self.done
 
 
@@ -103,7 +103,7 @@ class DrainFigures:
         catching_up: how it was drained.
     """
 
-    def __init__(self, window: Window, collector: Collector, built: Phase, catching_up: CatchingUp) -> None:
+    def __init__(self, window: Window, collector: Collector, built: Phase, catching_up: DrainTracker) -> None:
         self._window, self._collector, self._built, self._catching_up = window, collector, built, catching_up
 
     def __repr__(self) -> str:
@@ -138,11 +138,11 @@ class DrainFigures:
             settled_interval=until if drained.done else None,
         )
 
-    def _intervals(self, each: CaughtUp) -> int:
+    def _intervals(self, each: DrainState) -> int:
         """Sample intervals, from the first, in which it was drained."""
         return min(self._window.intervals, -(-each.elapsed_ns // self._window.interval_ns))
 
-    def _drain(self, name: str | None, each: CaughtUp, begin: int) -> DrainMeasurements:
+    def _drain(self, name: str | None, each: DrainState, begin: int) -> DrainMeasurements:
         until = self._intervals(each)
         return DrainMeasurements(
             messages=begin,
@@ -186,13 +186,13 @@ class Backlog:
         catching_up: how it is drained; None before that.
     """
 
-    def __init__(self, plan: Plan, stages: Stages, accounts: Accounts, collector: Collector) -> None:
+    def __init__(self, plan: Plan, phases: Phases, measurement: Measurement, collector: Collector) -> None:
         assert plan.backlog is not None
         self.plan, self._run = plan.backlog, plan
-        self._stages, self._accounts, self._collector = stages, accounts, collector
+        self._phases, self._measurement, self._collector = phases, measurement, collector
         self.built: Phase | None = None
         self.build_ns = 0
-        self.catching_up: CatchingUp | None = None
+        self.catching_up: DrainTracker | None = None
 
     def __repr__(self) -> str:
         return f"<Backlog {self.built and self.built.name} {self.catching_up}>"
@@ -203,18 +203,18 @@ class Backlog:
         Raises:
             RunError: if they can't be.
         """
-        stages = self._stages
-        await stages.pause()
-        if stages.interrupted:
+        phases = self._phases
+        await phases.pause()
+        if phases.interrupted:
             return
-        self._accounts.open_backlog()
-        self.built = stages.begin("build", self.plan.build_ns, self._run.rate)
-        await stages.run(Stage.BUILD, self.built)
-        if not stages.interrupted:
-            await stages.settle(Stage.BUILD, received=False)
+        self._measurement.open_backlog()
+        self.built = phases.begin("build", self.plan.build_ns, self._run.rate)
+        await phases.run(RunState.BUILD, self.built)
+        if not phases.interrupted:
+            await phases.settle(RunState.BUILD, received=False)
         self.build_ns = time.monotonic_ns() - self.built.start_ns
-        least = min(self._stages.missing().values())
-        if not stages.interrupted and least < LEAST_BUILT * self.plan.messages:
+        least = min(self._phases.missing().values())
+        if not phases.interrupted and least < LEAST_BUILT * self.plan.messages:
             errors = self._collector.errors().most_common(1)
             why = f"messages met the error: {errors[0][0]}" if errors else "the server did not take more in time"
             raise RunError(
@@ -224,23 +224,23 @@ class Backlog:
 
     def resume(self, measured: Phase) -> None:
         """Consumers read again when `measured` begins; it has been ordered, and lies ahead."""
-        built = self._accounts.on_its_way()
-        self._stages.resume(measured.start_ns)
-        self.catching_up = CatchingUp(built, self._collector.received(), self.plan.level)
+        built = self._measurement.on_its_way()
+        self._phases.resume(measured.start_ns)
+        self.catching_up = DrainTracker(built, self._collector.received(), self.plan.level)
         logger.info("a backlog of %s messages", built)
 
     def look(self, measured: Phase) -> bool:
         """Whether all have caught up, by what the last poll brought."""
         assert self.catching_up is not None
-        elapsed_ns = max(0, self._stages.polled_ns - measured.start_ns)
-        return self.catching_up.look(elapsed_ns, self._accounts.behind(), self._collector.received())
+        elapsed_ns = max(0, self._phases.polled_ns - measured.start_ns)
+        return self.catching_up.look(elapsed_ns, self._measurement.behind(), self._collector.received())
 
     def measurements(self, window: Window) -> BacklogMeasurements | None:
         """What came of it, when the window has been made; None when it was not drained at all."""
         if self.catching_up is None or self.built is None:
             return None
         figures = DrainFigures(window, self._collector, self.built, self.catching_up)
-        return figures.measurements(self.plan, self._run.payload.size, self.build_ns, self._accounts.backlog)
+        return figures.measurements(self.plan, self._run.payload.size, self.build_ns, self._measurement.backlog)
 
     def more_ns(self, measured: Phase, elapsed_ns: int) -> int:
         """By how much `measured` is to be prolonged now; 0 for nothing.

@@ -1,7 +1,7 @@
 """What this machine's harness can do, with no real server in the way: its ceiling, its floor, and what recording costs.
 
 Every figure comes from a short run through the same code as any other run, against the loopback driver or against the
-null server; only the ticker and the recorder are looked at by themselves. A result is read with these beside it: a
+null server; only the pacer and the recorder are looked at by themselves. A result is read with these beside it: a
 latency near the floor says little about the server, and a rate near the ceiling less.
 """
 
@@ -28,7 +28,7 @@ from ombdriver.bench.run.request import Request
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
-from ombdriver.bench.worker.pacer import make_ticker
+from ombdriver.bench.worker.pacer import make_pacer
 
 KIND = "calibration"
 FORMAT_VERSION = 1
@@ -52,7 +52,7 @@ async def calibrate(stop: Interrupt, say: Say, trial_ms: int = TRIAL_MS) -> dict
         RunError: if one of the short runs fails.
     """
     say("ticker and recorder")
-    figures: dict[str, Any] = {"tickerLatenessUs": await ticker_lateness(), "recordNsPerSample": record_cost()}
+    figures: dict[str, Any] = {"tickerLatenessUs": await pacer_lateness(), "recordNsPerSample": record_cost()}
     with tempfile.TemporaryDirectory(prefix="ombdriver-") as folder:
         trial = _Trial(Path(folder), stop, say, trial_ms)
         memory = Setup.load("memory")
@@ -134,7 +134,7 @@ async def null_server() -> AsyncIterator[str]:
         await process.wait()
 
 
-async def ticker_lateness() -> dict[str, float]:
+async def pacer_lateness() -> dict[str, float]:
     """How late wake-ups a millisecond apart come, in µs: mean, p50, p99."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
@@ -147,14 +147,14 @@ async def ticker_lateness() -> dict[str, float]:
         late.append(now - due)
         due = now + TICK_NS
         if len(late) < TICKS:
-            ticker.arm(due)
+            pacer.arm(due)
         else:
             done.set_result(None)
 
-    ticker = make_ticker(tick)
-    ticker.arm(due)
+    pacer = make_pacer(tick)
+    pacer.arm(due)
     await done
-    ticker.close()
+    pacer.close()
     p50, p99 = np.percentile(late, [50, 99])
     return {"mean": round(float(np.mean(late)) / 1e3, 1), "p50": round(p50 / 1e3, 1), "p99": round(p99 / 1e3, 1)}
 

@@ -1,4 +1,4 @@
-"""The course of one run on workers that are connected: ready, warm-up, search, clean cut, build, measure, drain."""
+"""One run on workers that are connected: ready, warm-up, search, clean cut, build, measure, drain."""
 
 import time
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.run.backlog import STEP_NS, Backlog
-from ombdriver.bench.run.measurement import Accounts
-from ombdriver.bench.run.phases import LEAD_NS, Stage, Stages
-from ombdriver.bench.run.rate_search import Seeking
+from ombdriver.bench.run.measurement import Measurement
+from ombdriver.bench.run.phases import LEAD_NS, Phases, RunState
+from ombdriver.bench.run.rate_search import RateSearch
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.verdict.model import INTERRUPTED, RUN_FAILED, THRESHOLD_FAILED, WORKER_DIED, Ending
 from ombdriver.bench.verdict.probe import Found
@@ -17,7 +17,7 @@ from ombdriver.bench.worker import protocol
 from ombdriver.errors import OmbdriverError, WorkerError
 
 
-class Course:
+class Controller:
     """Runs the phases.
 
     Args:
@@ -40,15 +40,15 @@ class Course:
     def __init__(
         self,
         plan: Plan,
-        stages: Stages,
-        accounts: Accounts,
+        phases: Phases,
+        measurement: Measurement,
         stop: Interrupt,
-        seeking: Seeking | None = None,
+        seeking: RateSearch | None = None,
         backlog: Backlog | None = None,
         failed: Callable[[Phase, int], str | None] = lambda _phase, _elapsed_ns: None,
     ) -> None:
-        self._plan, self._stages, self._stop, self._failed = plan, stages, stop, failed
-        self.accounts, self._seeking, self.backlog = accounts, seeking, backlog
+        self._plan, self._phases, self._stop, self._failed = plan, phases, stop, failed
+        self.measurement, self._seeking, self.backlog = measurement, seeking, backlog
         self.rate = plan.rate
         self.found: Found | None = None
         self.ending: Ending | None = None
@@ -57,7 +57,7 @@ class Course:
         self._prolonged: Phase | None = None
 
     def __repr__(self) -> str:
-        return f"<Course {self.accounts}>"
+        return f"<Controller {self.measurement}>"
 
     async def run(self) -> None:
         """The table of contents of a run.
@@ -75,24 +75,24 @@ class Course:
             raise
 
     async def _run(self) -> None:
-        plan, stages = self._plan, self._stages
-        await stages.ready()
+        plan, phases = self._plan, self._phases
+        await phases.ready()
         if self._stop.asked:
             return
         if plan.warmup_ns:
-            await stages.run(Stage.WARM_UP, stages.begin("warm-up", plan.warmup_ns, plan.warmup_rate))
+            await phases.run(RunState.WARM_UP, phases.begin("warm-up", plan.warmup_ns, plan.warmup_rate))
         if self._seeking is not None and (found := await self._seeking.find()) is not None:
             self.found, self.rate = found, found.sustained
-        await stages.settle(Stage.CUT)
+        await phases.settle(RunState.CUT)
         if self._stop.asked:
             return
-        await self.accounts.cut()
+        await self.measurement.cut()
         if self.backlog is not None:
             await self.backlog.build()
             if self._stop.asked:
                 return
-        self.accounts.open_window()
-        measured = stages.begin("measure", plan.test_ns, self.rate, plan.profile)
+        self.measurement.open_window()
+        measured = phases.begin("measure", plan.test_ns, self.rate, plan.profile)
         self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
         if self.backlog is not None:
             self.backlog.resume(measured)
@@ -105,17 +105,17 @@ class Course:
     async def _measure(self, measured: Phase) -> None:
         if self.backlog is not None:
             measured = await self._catch_up(self.backlog, measured)
-        if self.ending is None and await self._stages.run(Stage.MEASURE, measured, self._failing):
-            self._stages.halt()
-        self.accounts.tell_workers()
+        if self.ending is None and await self._phases.run(RunState.MEASURE, measured, self._failing):
+            self._phases.halt()
+        self.measurement.tell_workers()
         self._length_ns = min(measured.duration_ns, time.monotonic_ns() - measured.start_ns)
         if self._length_ns <= 0:
             return  # asked to stop before the first message was due
-        await self._stages.settle(Stage.DRAIN)
-        await self._stages.poll(protocol.Conclude())
+        await self._phases.settle(RunState.DRAIN)
+        await self._phases.poll(protocol.Conclude())
         if self._stop.asked:
             self.ending = Ending.after(INTERRUPTED, f"interrupted by {self._stop.name}", self._length_ns)
-        await self.accounts.close(measured, self._length_ns, time.monotonic_ns(), hurried=self._stop.asked)
+        await self.measurement.close(measured, self._length_ns, time.monotonic_ns(), hurried=self._stop.asked)
 
     async def _catch_up(self, backlog: Backlog, measured: Phase) -> Phase:
         """Follows the drain of a backlog until it is over or has had its time; the phase, which may be longer now."""
@@ -124,14 +124,14 @@ class Course:
             caught_up = backlog.look(phase)
             return self._failing(phase, elapsed_ns) or caught_up or backlog.more_ns(phase, elapsed_ns) > 0
 
-        while await self._stages.run(Stage.CATCH_UP, measured, enough, STEP_NS):
+        while await self._phases.run(RunState.CATCH_UP, measured, enough, STEP_NS):
             assert backlog.catching_up is not None
             if self.ending is not None:
-                self._stages.halt()
+                self._phases.halt()
             if self.ending is not None or backlog.catching_up.done:
                 break
             more_ns = backlog.more_ns(measured, time.monotonic_ns() - measured.start_ns)
-            self._prolonged = measured = self._stages.prolong(measured, more_ns)
+            self._prolonged = measured = self._phases.prolong(measured, more_ns)
         return measured
 
     def _failing(self, phase: Phase, elapsed_ns: int) -> bool:
@@ -142,16 +142,16 @@ class Course:
 
     def _break_off(self, measured: Phase, cause: OmbdriverError) -> None:
         """Keeps what was measured until the last poll."""
-        length_ns = self._length_ns or min(measured.duration_ns, self._stages.polled_ns - measured.start_ns)
+        length_ns = self._length_ns or min(measured.duration_ns, self._phases.polled_ns - measured.start_ns)
         if length_ns > 0:
             kind = WORKER_DIED if isinstance(cause, WorkerError) else RUN_FAILED
             self.ending = Ending.after(kind, str(cause).splitlines()[0], length_ns)
-            self.accounts.break_off(measured, length_ns, self._stages.polled_ns)
+            self.measurement.break_off(measured, length_ns, self._phases.polled_ns)
 
     def _cause(self, error: OmbdriverError) -> OmbdriverError:
         """What the run stands on may be gone, which then is the cause."""
         try:
-            self._stages.check()
+            self._phases.check()
         except OmbdriverError as cause:
             return cause
         return error

@@ -15,8 +15,8 @@ from ombdriver.bench.ledger.audit import Audit
 from ombdriver.bench.ledger.ledger import Ledger
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
-from ombdriver.bench.metrics.phase_view import Account, Window
-from ombdriver.bench.metrics.report import ProcessFigures, Report
+from ombdriver.bench.metrics.phase_view import DeliveryAccount, Window
+from ombdriver.bench.metrics.report import ProcessUsage, Report
 from ombdriver.bench.metrics.summary import BacklogDelivery
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.verdict import caveats
@@ -74,12 +74,12 @@ class _Start:
     """How things stood when the measurement began."""
 
     carried_in: Mapping[str, int] = field(default_factory=dict)
-    processes: Sequence[ProcessFigures] = ()
+    processes: Sequence[ProcessUsage] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
     errors: Counter[str] = field(default_factory=Counter)
 
 
-class Accounts:
+class Measurement:
     """Keeps the accounts of one run.
 
     Args:
@@ -98,7 +98,7 @@ class Accounts:
     def __init__(self, plan: Plan, collector: Collector, inspector: Inspector | None) -> None:
         self._plan, self._collector = plan, collector
         self.reading = plan.reading
-        self._ledger = Ledger(plan.lanes, self.reading, exclusive=not plan.shared, checksums=plan.payload.checksums)
+        self._ledger = Ledger(plan.flows, self.reading, exclusive=not plan.shared, checksums=plan.payload.checksums)
         self._audit = Audit(plan, self._ledger, inspector)
         self._trimming = TrimmingHold(plan.trimming.max_entries)
         self._start = _Start()
@@ -109,7 +109,7 @@ class Accounts:
         self.workers: list[dict[str, object]] = []
 
     def __repr__(self) -> str:
-        return f"<Accounts {self._collector}, {self._ledger}>"
+        return f"<Measurement {self._collector}, {self._ledger}>"
 
     def take(self, reports: Sequence[Report]) -> bool | None:
         """Adds one report of every worker; returns what is to be done about trimming (`TrimmingHold.look`)."""
@@ -179,16 +179,16 @@ class Accounts:
         findings = await self._audit.conclude(HURRIED_AUDIT_S if hurried else AUDIT_S)
         self.backlog = ledger.backlog(findings)
         deliveries = ledger.deliveries(findings) if self._plan.producers else ()
-        account = Account(deliveries, ledger.indeterminate(), ledger.gone_before(findings))
+        account = DeliveryAccount(deliveries, ledger.indeterminate(), ledger.gone_before(findings))
         self._make_window(measured, length_ns, end_ns, account)
 
     def break_off(self, measured: Phase, length_ns: int, end_ns: int) -> None:
         """Makes the window of what there is; nobody can be asked what became of what is missing. Args: see `close`."""
         if not self.workers:
             self.tell_workers()
-        self._make_window(measured, length_ns, end_ns, Account(indeterminate=self._ledger.indeterminate()))
+        self._make_window(measured, length_ns, end_ns, DeliveryAccount(indeterminate=self._ledger.indeterminate()))
 
-    def _make_window(self, measured: Phase, length_ns: int, end_ns: int, account: Account) -> None:
+    def _make_window(self, measured: Phase, length_ns: int, end_ns: int, account: DeliveryAccount) -> None:
         collector, start, trimming, plan = self._collector, self._start, self._trimming, self._plan
         window = Window(
             collector, measured, length_ns, start.carried_in, end_ns, start.counters, account, not plan.producers

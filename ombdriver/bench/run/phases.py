@@ -16,9 +16,9 @@ from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.profile import Profile
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.plan.plan import Plan
-from ombdriver.bench.run.measurement import Accounts
+from ombdriver.bench.run.measurement import Measurement
 from ombdriver.bench.run.signals import Interrupt
-from ombdriver.bench.run.workers import Ensemble
+from ombdriver.bench.run.workers import Workers
 from ombdriver.bench.worker import protocol
 from ombdriver.errors import OmbdriverError, RunError
 
@@ -41,7 +41,7 @@ ASK_S = 2.0
 """How long the drain waits for an answer to whether anything is left."""
 
 
-class Stage(Enum):
+class RunState(Enum):
     """Where a run is."""
 
     READY = "ready"
@@ -54,11 +54,11 @@ class Stage(Enum):
     DRAIN = "drain"
 
 
-Show = Callable[[Stage, Phase | None, int], None]
+Show = Callable[[RunState, Phase | None, int], None]
 """`show(stage, phase, interval)`: something can be displayed; `interval` is the last one that is complete, or -1."""
 
 
-class Stages:
+class Phases:
     """Carries out the stages of one run, one after the other.
 
     Args:
@@ -78,25 +78,25 @@ class Stages:
     def __init__(
         self,
         plan: Plan,
-        ensemble: Ensemble,
+        workers: Workers,
         driver: Driver,
         stop: Interrupt,
-        accounts: Accounts,
+        measurement: Measurement,
         collector: Collector,
         show: Show,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        self._plan, self._ensemble, self._driver, self._stop = plan, ensemble, driver, stop
-        self._accounts, self._collector, self._show, self.check = accounts, collector, show, check
+        self._plan, self._workers, self._driver, self._stop = plan, workers, driver, stop
+        self._measurement, self._collector, self._show, self.check = measurement, collector, show, check
         self._phases, self._begun = 0, -1
         self.polled_ns = 0
 
     def __repr__(self) -> str:
-        return f"<Stages {self._phases} phases, {self._collector}>"
+        return f"<Phases {self._phases} phases, {self._collector}>"
 
     def missing(self) -> dict[str, int]:
-        """`Accounts.missing`."""
-        return self._accounts.missing()
+        """`Measurement.missing`."""
+        return self._measurement.missing()
 
     @property
     def interrupted(self) -> bool:
@@ -113,21 +113,21 @@ class Stages:
         """
         plan = self._plan
         if plan.existing:
-            self._show(Stage.READY, None, -1)
+            self._show(RunState.READY, None, -1)
             await self.poll()
             return
         topic_of = {each.index: each.topic.name for worker in plan.workers for each in worker.producers}
         missing = {
             (name, topic.name, partition)
-            for name in self._accounts.reading
+            for name in self._measurement.reading
             for topic in plan.topics
             for partition in range(topic.partitions)
         }
         wanted = len(missing)
-        self._ensemble.order(protocol.Probe())
+        self._workers.order(protocol.Probe())
         deadline_ns = time.monotonic_ns() + int(READY_TIMEOUT_S * SECOND)
         while not self._stop.asked:
-            self._show(Stage.READY, None, -1)
+            self._show(RunState.READY, None, -1)
             await self.poll()
             missing -= {(name, topic_of[producer], at) for name, producer, at in self._collector.take_probed()}
             if errors := self._collector.errors():
@@ -150,12 +150,12 @@ class Stages:
         phase = Phase(self._phases, name, start_ns, duration_ns, rate, profile, self._plan.poisson)
         self._phases += 1
         if not self._stop.asked:
-            self._ensemble.order(protocol.Begin(phase))
+            self._workers.order(protocol.Begin(phase))
         return phase
 
     async def run(
         self,
-        stage: Stage,
+        stage: RunState,
         phase: Phase,
         look: Callable[[Phase, int], bool] = lambda _phase, _elapsed_ns: False,
         step_ns: int = LONGEST_POLL_NS,
@@ -191,12 +191,12 @@ class Stages:
 
     def halt(self) -> None:
         """Ends the sending of a phase."""
-        self._ensemble.order(protocol.Halt())
+        self._workers.order(protocol.Halt())
 
     def prolong(self, phase: Phase, by_ns: int) -> Phase:
         """`phase`, which is under way, ends so much later; call it before it ends."""
         longer = replace(phase, duration_ns=phase.duration_ns + by_ns)
-        self._ensemble.order(protocol.Prolong(longer))
+        self._workers.order(protocol.Prolong(longer))
         return longer
 
     async def pause(self) -> None:
@@ -205,10 +205,10 @@ class Stages:
         Raises:
             RunError: if one of them does not come to an end with that in the drain's time-out.
         """
-        self._ensemble.order(protocol.Pause())
+        self._workers.order(protocol.Pause())
         deadline_ns = time.monotonic_ns() + self._plan.drain_timeout_ns + PAUSE_NS
         while not self._stop.asked:
-            self._show(Stage.BUILD, None, -1)
+            self._show(RunState.BUILD, None, -1)
             await self.poll()
             if not (reading := self._collector.consumers_reading()):
                 return
@@ -221,22 +221,22 @@ class Stages:
 
     def resume(self, at_ns: int) -> None:
         """Consumers read again, from then on."""
-        self._ensemble.order(protocol.Resume(at_ns))
+        self._workers.order(protocol.Resume(at_ns))
 
-    async def settle(self, stage: Stage, *, received: bool = True) -> None:
+    async def settle(self, stage: RunState, *, received: bool = True) -> None:
         """Waits until nothing is unsent or in flight, or not `received`; at most for the drain's time-out."""
         deadline_ns = time.monotonic_ns() + self._plan.drain_timeout_ns
         hurried, asked_ns = False, 0
         while True:
             if self._stop.asked and not hurried:
                 hurried = True
-                self._ensemble.order(protocol.Halt())
+                self._workers.order(protocol.Halt())
                 deadline_ns = min(deadline_ns, time.monotonic_ns() + INTERRUPTED_DRAIN_NS)
             self._show(stage, None, -1)
             await self.poll()
             collector = self._collector
             sending = collector.unsent + collector.in_flight
-            if not sending and (not received or self._accounts.all_delivered):
+            if not sending and (not received or self._measurement.all_delivered):
                 break
             if (now_ns := time.monotonic_ns()) > deadline_ns:
                 break
@@ -244,8 +244,8 @@ class Stages:
                 asked_ns = now_ns
                 if not await self._anything_left():
                     break  # the server has nothing more for anybody: waiting longer changes nothing
-            await self._ensemble.watch(SETTLE_POLL_S)
-        self._ensemble.order(protocol.Halt())
+            await self._workers.watch(SETTLE_POLL_S)
+        self._workers.order(protocol.Halt())
         await self.poll()
         logger.info("%s ends: %s", stage.value, self._collector)
 
@@ -253,7 +253,7 @@ class Stages:
         """Whether the system holds anything for anybody; also when it can't tell, or does not in time."""
         try:
             async with asyncio.timeout(ASK_S):
-                for name in self._accounts.reading:
+                for name in self._measurement.reading:
                     if await self._driver.backlog(self._plan.topics, name) != 0:  # None: it can't tell
                         return True
         except (TimeoutError, OmbdriverError) as error:
@@ -269,7 +269,7 @@ class Stages:
         """Asks the workers for what they have done."""
         self.check()
         asked_ns = time.monotonic_ns()
-        reports = await self._ensemble.poll(order)
+        reports = await self._workers.poll(order)
         self.polled_ns = asked_ns
-        if (keep := self._accounts.take(reports)) is not None:
-            self._ensemble.order(protocol.Keep(keep))
+        if (keep := self._measurement.take(reports)) is not None:
+            self._workers.order(protocol.Keep(keep))

@@ -11,23 +11,23 @@ from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, LatencySum
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.report.progress import GroupProgress, Progress, ServerProgress, TotalsProgress
-from ombdriver.bench.run.phases import Stage
+from ombdriver.bench.run.phases import RunState
 from ombdriver.bench.verdict.live import RunningVerdict
 
 WAITING_EVERY_S = 1.0
 """How often a wait is shown."""
 _CONNECTING = "until every consumer has connected"
 _WAITING = {
-    Stage.READY: "until every group has received from every partition",
-    Stage.SEARCH: "until what the probe has left behind is drained",
-    Stage.CUT: "until nothing of the warm-up is on its way",
-    Stage.BUILD: "until consumers have paused, and all of the backlog is there",
-    Stage.DRAIN: "until everything sent has been received",
+    RunState.READY: "until every group has received from every partition",
+    RunState.SEARCH: "until what the probe has left behind is drained",
+    RunState.CUT: "until nothing of the warm-up is on its way",
+    RunState.BUILD: "until consumers have paused, and all of the backlog is there",
+    RunState.DRAIN: "until everything sent has been received",
 }
 
 
 class Viewing:
-    """Turns what a `Stages` tell into updates of a view.
+    """Turns what a `Phases` tell into updates of a view.
 
     Args:
         view: what to show it on.
@@ -41,12 +41,12 @@ class Viewing:
     ) -> None:
         self._view, self._plan, self._collector, self._server_now = view, plan, collector, server_now
         self._verdict = RunningVerdict(plan, collector)
-        self._since: dict[Stage, float] = {}
+        self._since: dict[RunState, float] = {}
         self._waits_again = 0.0
         self._phase: Phase | None = None
 
-    def show(self, stage: Stage, phase: Phase | None, interval: int) -> None:
-        """`stages.Show`."""
+    def show(self, stage: RunState, phase: Phase | None, interval: int) -> None:
+        """`phases.Show`."""
         if phase is None:
             now = time.monotonic()
             since = self._since.setdefault(stage, now)
@@ -57,35 +57,39 @@ class Viewing:
             self._phase = phase
             self._since.clear()
             self._view.update(self._interval(stage, phase, interval))
-        elif stage in (Stage.MEASURE, Stage.CATCH_UP):
+        elif stage in (RunState.MEASURE, RunState.CATCH_UP):
             self._verdict.begin()
 
-    def _waiting(self, stage: Stage, elapsed_s: float) -> Progress:
+    def _waiting(self, stage: RunState, elapsed_s: float) -> Progress:
         later_ns = self._plan.build_ns + self._plan.test_ns
-        left_ns = {Stage.READY: self._plan.warmup_ns + later_ns, Stage.CUT: later_ns, Stage.BUILD: self._plan.test_ns}
+        left_ns = {
+            RunState.READY: self._plan.warmup_ns + later_ns,
+            RunState.CUT: later_ns,
+            RunState.BUILD: self._plan.test_ns,
+        }
         now = self._server_now()
         return Progress(
             stage.value,
             elapsed_s,
             left_s=left_ns[stage] / 1e9 if stage in left_ns else None,
-            message=_CONNECTING if stage is Stage.READY and self._plan.existing else _WAITING[stage],
+            message=_CONNECTING if stage is RunState.READY and self._plan.existing else _WAITING[stage],
             groups={} if self._phase is None else self._groups(None, 0, now),
             server=_server(now),
-            verdict=self._verdict.latest if stage is Stage.DRAIN else None,
+            verdict=self._verdict.latest if stage is RunState.DRAIN else None,
             totals=self._totals(),
         )
 
-    def _interval(self, stage: Stage, phase: Phase, interval: int) -> Progress:
+    def _interval(self, stage: RunState, phase: Phase, interval: int) -> Progress:
         elapsed_ns = (interval + 1) * self._collector.interval_ns
-        after_ns = {Stage.WARM_UP: self._plan.build_ns + self._plan.test_ns, Stage.BUILD: self._plan.test_ns}
+        after_ns = {RunState.WARM_UP: self._plan.build_ns + self._plan.test_ns, RunState.BUILD: self._plan.test_ns}
         later_ns = after_ns.get(stage, 0)
-        now, searching = self._server_now(), stage is Stage.SEARCH
+        now, searching = self._server_now(), stage is RunState.SEARCH
         return Progress(
             phase=stage.value,
             elapsed_s=elapsed_ns / 1e9,
             phase_total_s=None if searching else phase.duration_ns / 1e9,
             left_s=None if searching else (phase.duration_ns - elapsed_ns + later_ns) / 1e9,
-            message=phase.name if searching else self._caught_up() if stage is Stage.CATCH_UP else None,
+            message=phase.name if searching else self._caught_up() if stage is RunState.CATCH_UP else None,
             target_rate=self._collector.targets(phase).rate(elapsed_ns - self._collector.interval_ns, elapsed_ns)
             if self._plan.producers
             else None,
@@ -95,7 +99,7 @@ class Viewing:
             end_to_end=self._latency(phase, "endToEndResponse", None, interval),
             groups=self._groups(phase, interval, now),
             server=_server(now),
-            verdict=self._verdict.look(phase, elapsed_ns) if stage in (Stage.MEASURE, Stage.CATCH_UP) else None,
+            verdict=self._verdict.look(phase, elapsed_ns) if stage in (RunState.MEASURE, RunState.CATCH_UP) else None,
             totals=self._totals(),
         )
 

@@ -24,7 +24,7 @@ from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.phase_view import SoFar, summarise
 from ombdriver.bench.plan.plan import Plan
-from ombdriver.bench.run.phases import SECOND, Stage, Stages
+from ombdriver.bench.run.phases import SECOND, Phases, RunState
 from ombdriver.bench.spec.fields import MAX_RATE
 from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.verdict.live import facts_so_far
@@ -145,7 +145,7 @@ MOST_BEHIND = 8
 """A probe is given up when a subscription is behind by this part of what a stream keeps."""
 
 
-class Seeking:
+class RateSearch:
     """The search of one run.
 
     Args:
@@ -156,16 +156,16 @@ class Seeking:
     """
 
     def __init__(
-        self, plan: Plan, stages: Stages, collector: Collector, server_now: Callable[[], ServerStatus | None]
+        self, plan: Plan, phases: Phases, collector: Collector, server_now: Callable[[], ServerStatus | None]
     ) -> None:
         assert plan.search is not None
-        self._plan, self._how, self._stages, self._collector = plan, plan.search, stages, collector
+        self._plan, self._how, self._phases, self._collector = plan, plan.search, phases, collector
         self._server_now = server_now
         self._slo = None if self._how.slo is None else Threshold.parse(self._how.slo)
         self.probes: list[Probe] = []
 
     def __repr__(self) -> str:
-        return f"<Seeking {len(self.probes)} probes>"
+        return f"<RateSearch {len(self.probes)} probes>"
 
     async def find(self) -> Found | None:
         """The rate; None when somebody asked to stop.
@@ -216,19 +216,19 @@ class Seeking:
         return probe
 
     async def _probe(self, rate: int) -> Probe | None:
-        before = self._stages.missing()
+        before = self._phases.missing()
         one = _OneProbe(self._plan, self._collector, self._server_now, self._slo)
-        phase = self._stages.begin(f"probe {len(self.probes) + 1}", SETTLE_NS + LONGER * self._how.probe_ns, rate)
-        if await self._stages.run(Stage.SEARCH, phase, one.look, STEP_NS):
-            self._stages.halt()
-        if self._stages.interrupted:
+        phase = self._phases.begin(f"probe {len(self.probes) + 1}", SETTLE_NS + LONGER * self._how.probe_ns, rate)
+        if await self._phases.run(RunState.SEARCH, phase, one.look, STEP_NS):
+            self._phases.halt()
+        if self._phases.interrupted:
             return None
         observed = one.observed
         assert observed is not None
-        await self._stages.settle(Stage.SEARCH)
-        if self._stages.interrupted:
+        await self._phases.settle(RunState.SEARCH)
+        if self._phases.interrupted:
             return None
-        missing = {name: count - before.get(name, 0) for name, count in self._stages.missing().items()}
+        missing = {name: count - before.get(name, 0) for name, count in self._phases.missing().items()}
         return judged(replace(observed, missing=missing), rate)
 
 

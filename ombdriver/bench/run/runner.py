@@ -1,4 +1,4 @@
-"""One run from its files to its result: server, topics, workers, course, result, and everything taken down again.
+"""One run from its files to its result: server, topics, workers, phases, result, and everything taken down again.
 
 A table of contents; what happens in each part is told by the part. Tear-down goes backwards through what was built,
 whatever happened, and starts only when the result is on disk.
@@ -27,14 +27,14 @@ from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import preflight
 from ombdriver.bench.run.abort import Guard
 from ombdriver.bench.run.backlog import Backlog
-from ombdriver.bench.run.controller import Course
-from ombdriver.bench.run.measurement import Accounts
-from ombdriver.bench.run.phases import Show, Stage, Stages
+from ombdriver.bench.run.controller import Controller
+from ombdriver.bench.run.measurement import Measurement
+from ombdriver.bench.run.phases import Phases, RunState, Show
 from ombdriver.bench.run.progress import Viewing
-from ombdriver.bench.run.rate_search import Seeking
+from ombdriver.bench.run.rate_search import RateSearch
 from ombdriver.bench.run.request import Request, new_run_id, plan_of
 from ombdriver.bench.run.signals import Interrupt
-from ombdriver.bench.run.workers import Ensemble
+from ombdriver.bench.run.workers import Workers
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.spec.credentials import connect_url, started_url
 from ombdriver.bench.spec.setup import Setup
@@ -56,61 +56,61 @@ class Finished:
 def keep(
     request: Request,
     plan: Plan,
-    course: Course,
+    controller: Controller,
     facts: Mapping[str, object],
     telemetry: Telemetry,
     thresholds: Sequence[Threshold],
     load_at_start: Sequence[float] | None,
 ) -> Finished:
     """The result of a run that has a window, on disk. Raises OmbdriverError if it can't be written."""
-    assert course.accounts.window is not None
-    assert course.begin_time is not None
-    measured = course.accounts.window.measurements()
-    if course.backlog is not None:
-        measured = replace(measured, backlog_drain=course.backlog.measurements(course.accounts.window))
+    assert controller.measurement.window is not None
+    assert controller.begin_time is not None
+    measured = controller.measurement.window.measurements()
+    if controller.backlog is not None:
+        measured = replace(measured, backlog_drain=controller.backlog.measurements(controller.measurement.window))
     setup, machine = request.setup.spec(), host()
     harness = store.latest_calibration(request.output, machine)
     limit = machine["cpu"]["coresLimit"]
     circumstances = Circumstances(
-        length_ns=course.accounts.window.length_ns,
-        interval_ns=course.accounts.window.interval_ns,
-        target_rate=course.accounts.window.target_rate,
+        length_ns=controller.measurement.window.length_ns,
+        interval_ns=controller.measurement.window.interval_ns,
+        target_rate=controller.measurement.window.target_rate,
         rate_changes=plan.profile is not None,
-        ending=course.ending,
+        ending=controller.ending,
         setup=setup,
         cores=min(request.cores, limit or request.cores),
         harness=harness,
         loopback=request.setup.loopback,
     )
-    assessed = assess(measured, circumstances, course.accounts.workers, thresholds)
+    assessed = assess(measured, circumstances, controller.measurement.workers, thresholds)
     result = build_result(
         measured,
         version=__version__,
         run_id=plan.run_id,
         tags=request.tags,
-        begin_time=course.begin_time,
-        end_time=course.begin_time + timedelta(microseconds=course.accounts.window.length_ns // 1000),
+        begin_time=controller.begin_time,
+        end_time=controller.begin_time + timedelta(microseconds=controller.measurement.window.length_ns // 1000),
         driver=request.setup.driver_used,
-        sample_interval_ns=course.accounts.window.interval_ns,
-        target_rate=course.accounts.window.target_rate,
+        sample_interval_ns=controller.measurement.window.interval_ns,
+        target_rate=controller.measurement.window.target_rate,
         profile=plan.profile,
-        stretches=by_stretch(course.accounts.window, measured, plan.profile),
+        stretches=by_stretch(controller.measurement.window, measured, plan.profile),
         backlog_drain=None if measured.backlog_drain is None else told_drain(measured.backlog_drain),
-        search=None if course.found is None else told_search(course.found),
+        search=None if controller.found is None else told_search(controller.found),
         workload_spec=request.workload.spec(),
         workload_sha256=request.workload.sha256,
         setup=setup,
         environment=fingerprint(
             facts, request.command_line, load_at_start=load_at_start, seeds={"workload": request.workload.seed}
         )
-        | {"workers": course.accounts.workers, "harness": harness},
+        | {"workers": controller.measurement.workers, "harness": harness},
         telemetry=telemetry.told(),
         standing=request.standing,
         overrides=request.overrides,
         sweep=request.sweep,
         sweep_of=request.sweep_of,
-        caveats=[*course.accounts.caveats, *assessed.caveats],
-        partial_reason=course.ending.reason if course.ending else None,
+        caveats=[*controller.measurement.caveats, *assessed.caveats],
+        partial_reason=controller.ending.reason if controller.ending else None,
         verdict=assessed.verdict,
         thresholds=assessed.thresholds,
         at_harness_floor=assessed.at_harness_floor,
@@ -155,33 +155,33 @@ async def run(
             await driver.create_topics(plan.topics, plan.subscriptions)
             what = "subscribed to" if plan.existing else "created"
             logger.info("%s %d topics of %d streams in all", what, len(plan.topics), plan.partitions)
-            ensemble = await stack.enter_async_context(Ensemble(plan, request.setup.driver_used, options))
+            workers = await stack.enter_async_context(Workers(plan, request.setup.driver_used, options))
         collector = Collector(plan.subscriptions, plan.sample_interval_ns)
-        telemetry = Telemetry(plan, driver, collector.processes, ensemble.pids, servers.pids if servers else ())
+        telemetry = Telemetry(plan, driver, collector.processes, workers.pids, servers.pids if servers else ())
         stack.push_async_callback(telemetry.aclose)
         show = _followed(Viewing(view, plan, collector, lambda: telemetry.server_now).show, telemetry)
         thresholds = [Threshold.parse(text) for text in request.workload.thresholds]
         guard = Guard(thresholds if request.workload.abort_on_fail else (), collector)
         check = servers.check if servers else lambda: None
-        accounts = Accounts(plan, collector, driver.inspector())
-        stages = Stages(plan, ensemble, driver, stop, accounts, collector, show, check)
-        seeking = Seeking(plan, stages, collector, lambda: telemetry.server_now) if plan.search else None
-        backlog = Backlog(plan, stages, accounts, collector) if plan.backlog else None
-        course = Course(plan, stages, accounts, stop, seeking, backlog, guard.failed)
+        measurement = Measurement(plan, collector, driver.inspector())
+        phases = Phases(plan, workers, driver, stop, measurement, collector, show, check)
+        seeking = RateSearch(plan, phases, collector, lambda: telemetry.server_now) if plan.search else None
+        backlog = Backlog(plan, phases, measurement, collector) if plan.backlog else None
+        controller = Controller(plan, phases, measurement, stop, seeking, backlog, guard.failed)
         failure: OmbdriverError | None = None
         try:
-            await course.run()
+            await controller.run()
         except OmbdriverError as error:
-            if course.accounts.window is None:
+            if controller.measurement.window is None:
                 raise
             failure = error
-        if course.accounts.window is None:
+        if controller.measurement.window is None:
             return None
         await telemetry.stop()
-        course.accounts.caveats += caveats.on_force(forced)
-        course.accounts.caveats += caveats.on_servers(servers.ended() if servers else ())
-        course.accounts.caveats += caveats.on_retention(driver.statistics())
-        finished = keep(request, plan, course, facts, telemetry, thresholds, load_at_start)
+        controller.measurement.caveats += caveats.on_force(forced)
+        controller.measurement.caveats += caveats.on_servers(servers.ended() if servers else ())
+        controller.measurement.caveats += caveats.on_retention(driver.statistics())
+        finished = keep(request, plan, controller, facts, telemetry, thresholds, load_at_start)
         on_stored(finished)
         if failure is not None:
             raise failure
@@ -191,8 +191,8 @@ async def run(
 def _followed(show: Show, telemetry: Telemetry) -> Show:
     """`show`, with the telemetry told of each phase as it begins and when it is over."""
 
-    def both(stage: Stage, phase: Phase | None, interval: int) -> None:
-        if stage is not Stage.READY and interval < 0:
+    def both(stage: RunState, phase: Phase | None, interval: int) -> None:
+        if stage is not RunState.READY and interval < 0:
             telemetry.follow(phase)
         elif phase is not None:
             telemetry.prolong(phase)

@@ -98,7 +98,7 @@ class _Member:
         self.leaving = False
 
 
-class Ensemble:
+class Workers:
     """The workers of one run; an async context manager."""
 
     def __init__(self, plan: Plan, driver: str, options: Mapping[str, object]) -> None:
@@ -108,14 +108,14 @@ class Ensemble:
         self._failure: asyncio.Future[None] = self._loop.create_future()
 
     def __repr__(self) -> str:
-        return f"<Ensemble {[member.name for member in self._members]}>"
+        return f"<Workers {[member.name for member in self._members]}>"
 
     @property
     def pids(self) -> list[int]:
         """The workers' process ids, in the plan's order."""
         return [member.process.pid or 0 for member in self._members]
 
-    async def __aenter__(self) -> "Ensemble":
+    async def __aenter__(self) -> "Workers":
         """Spawns the workers and waits until each has connected.
 
         Raises:

@@ -8,13 +8,13 @@ import gc
 import time
 
 PERIOD_S = 0.01
-"""Between two looks of `Stalls`. A hundred a second took 0.5 % of a core on a uvloop that was idle otherwise; on one
-that a timer woke 2,000 times a second the difference, some 0.6 %, was within the noise of a dozen runs."""
+"""Between two looks of `LoopStalls`. A hundred a second took 0.5 % of a core on a uvloop that was idle otherwise; on
+one that a timer woke 2,000 times a second the difference, some 0.6 %, was within the noise of a dozen runs."""
 LATE_NS = 5_000_000
 """A look later than this found the loop held up. libuv's timers are whole milliseconds, so less means little."""
 
 
-class Stalls:
+class LoopStalls:
     """Notices when the running loop was held up, by a timer that comes late.
 
     What held the loop up for `LATE_NS` and `PERIOD_S` together is surely seen; what was shorter only when a look was
@@ -37,7 +37,7 @@ class Stalls:
         self._handle = self._loop.call_later(period_s, self._look)
 
     def __repr__(self) -> str:
-        return f"<Stalls {self.count}, the longest {self.longest_ns / 1e6:.1f} ms>"
+        return f"<LoopStalls {self.count}, the longest {self.longest_ns / 1e6:.1f} ms>"
 
     def _look(self) -> None:
         now_ns = time.monotonic_ns()
@@ -59,7 +59,7 @@ class Stalls:
         self._handle.cancel()
 
 
-class Collections:
+class GcPauses:
     """Watches the garbage collector; the harness makes few cycles, so it may run seldom while measuring.
 
     Attributes:
@@ -74,7 +74,7 @@ class Collections:
         gc.callbacks.append(self._watch)
 
     def __repr__(self) -> str:
-        return f"<Collections {self.pauses}, the longest {self.longest_ns / 1e6:.1f} ms>"
+        return f"<GcPauses {self.pauses}, the longest {self.longest_ns / 1e6:.1f} ms>"
 
     def _watch(self, step: str, _info: dict[str, int]) -> None:
         if step == "start":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
-from ombdriver.bench.metrics.report import ProcessFigures
+from ombdriver.bench.metrics.report import ProcessUsage
 
 Item = TypeVar("Item")
 
@@ -18,7 +18,7 @@ MOST = 2048
 """Items kept, as many as a run has intervals at most."""
 
 
-class Thinned(Generic[Item]):
+class Downsampled(Generic[Item]):
     """The items taken so far; when there are `most`, every second one goes, and from then on comes every second one.
 
     Args:
@@ -36,7 +36,7 @@ class Thinned(Generic[Item]):
         self._taken = 0
 
     def __repr__(self) -> str:
-        return f"<Thinned {len(self.items)} of {self._taken}>"
+        return f"<Downsampled {len(self.items)} of {self._taken}>"
 
     def take(self, item: Item) -> None:
         """Adds `item`, or passes over it."""
@@ -58,7 +58,7 @@ Taken = tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
+class ProcessSample:
     """All processes at one moment.
 
     Attributes:
@@ -69,7 +69,7 @@ class Tick:
 
     at_ns: int
     taken: Mapping[str, Taken]
-    own: Mapping[str, ProcessFigures]
+    own: Mapping[str, ProcessUsage]
 
 
 OWN = {
@@ -78,7 +78,7 @@ OWN = {
     "collections": ("gc_pauses", 1),
     "collectingMs": ("gc_ns", 1e6),
 }
-"""Series of our own processes: the attribute of `ProcessFigures` whose growth each one is, and its unit."""
+"""Series of our own processes: the attribute of `ProcessUsage` whose growth each one is, and its unit."""
 
 
 class ProcessSeries:
@@ -89,8 +89,8 @@ class ProcessSeries:
     """
 
     def __init__(self, most: int = MOST) -> None:
-        self._kept: Thinned[Tick] = Thinned(most)
-        self._last: Tick | None = None
+        self._kept: Downsampled[ProcessSample] = Downsampled(most)
+        self._last: ProcessSample | None = None
         self.begin(0, 0)
 
     def __repr__(self) -> str:
@@ -99,8 +99,8 @@ class ProcessSeries:
     def begin(self, start_ns: int, end_ns: int) -> None:
         """The window that counts; peaks begin anew."""
         self._start_ns, self._end_ns = start_ns, end_ns
-        self._first: Tick | None = None
-        self._final: Tick | None = None
+        self._first: ProcessSample | None = None
+        self._final: ProcessSample | None = None
         self._peaks: dict[str, float] = {}
 
     def prolong(self, end_ns: int) -> None:
@@ -111,7 +111,7 @@ class ProcessSeries:
         """The window ended there, sooner than thought."""
         self._end_ns = min(self._end_ns, end_ns)
 
-    def take(self, tick: Tick) -> None:
+    def take(self, tick: ProcessSample) -> None:
         """Adds a tick; they come in order."""
         before, self._last = self._last, tick
         if before is not None and self._start_ns <= (before.at_ns + tick.at_ns) // 2 <= self._end_ns:
@@ -156,7 +156,7 @@ class ProcessSeries:
         return {told: _growth(kept, attribute, unit) for told, (attribute, unit) in OWN.items()}
 
 
-def cpu_share(before: Tick, now: Tick, name: str) -> float | None:
+def cpu_share(before: ProcessSample, now: ProcessSample, name: str) -> float | None:
     """The share of a core that a process took from one tick to another; None when not seen at both, or too close."""
     then, at = before.taken.get(name), now.taken.get(name)
     if then is None or at is None or now.at_ns - before.at_ns < CLOSEST_NS:
@@ -164,7 +164,7 @@ def cpu_share(before: Tick, now: Tick, name: str) -> float | None:
     return max(0, at[0] - then[0]) / (now.at_ns - before.at_ns)
 
 
-def _growth(reports: Sequence[ProcessFigures | None], attribute: str, unit: float) -> list[float | None]:
+def _growth(reports: Sequence[ProcessUsage | None], attribute: str, unit: float) -> list[float | None]:
     """By how much a count has grown from tick to tick; one that began anew with a phase meanwhile stands for itself."""
     found: list[float | None] = [None]
     for before, now in pairwise(reports):

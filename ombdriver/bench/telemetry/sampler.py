@@ -14,12 +14,12 @@ from typing import Any
 from ombdriver.bench.drivers.api import Driver
 from ombdriver.bench.drivers.sample import ServerSample, ServerStatus, TimedSample, TopicPartition
 from ombdriver.bench.load.phase import Phase
-from ombdriver.bench.metrics.report import ProcessFigures
+from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.telemetry import process
-from ombdriver.bench.telemetry.event_loop import Collections, Stalls
+from ombdriver.bench.telemetry.event_loop import GcPauses, LoopStalls
 from ombdriver.bench.telemetry.machine import Meter, Meters
-from ombdriver.bench.telemetry.processes import ProcessSeries, Taken, Tick
+from ombdriver.bench.telemetry.processes import ProcessSample, ProcessSeries, Taken
 from ombdriver.bench.telemetry.server import MOST_PER_LOOK, ServerSeries, Turns
 from ombdriver.errors import OmbdriverError
 
@@ -50,7 +50,7 @@ class Telemetry:
         self,
         plan: Plan,
         driver: Driver,
-        reports: Callable[[], Sequence[ProcessFigures]],
+        reports: Callable[[], Sequence[ProcessUsage]],
         workers: Sequence[int],
         servers: Sequence[int] = (),
         every_ns: int = EVERY_NS,
@@ -73,8 +73,8 @@ class Telemetry:
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
         self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._stalls: Stalls | None = None
-        self._collections: Collections | None = None
+        self._stalls: LoopStalls | None = None
+        self._collections: GcPauses | None = None
 
     def __repr__(self) -> str:
         return f"<Telemetry {self._server}, {self._processes}>"
@@ -95,7 +95,7 @@ class Telemetry:
         self._server.begin(phase.start_ns, phase.end_ns)
         self._processes.begin(phase.start_ns, phase.end_ns)
         if not self._tasks:
-            self._stalls, self._collections = Stalls(OWN_STALLS_S), Collections()
+            self._stalls, self._collections = LoopStalls(OWN_STALLS_S), GcPauses()
             self._tasks.append(asyncio.create_task(self._watch_processes()))
             if self._observe is not None:
                 self._tasks.append(asyncio.create_task(self._watch_server()))
@@ -180,16 +180,16 @@ class Telemetry:
             return look is not None
         return True
 
-    def _tick(self) -> Tick:
+    def _tick(self) -> ProcessSample:
         taken: dict[str, Taken] = {name: meter.read() for name, meter in self._meters.items()}
         own = dict(zip(self._roles, self._reports(), strict=False))
         parent = self._parent()
         taken[PARENT] = (parent.cpu_ns, parent.rss_bytes)
-        return Tick(time.monotonic_ns(), taken, own | {PARENT: parent})
+        return ProcessSample(time.monotonic_ns(), taken, own | {PARENT: parent})
 
-    def _parent(self) -> ProcessFigures:
+    def _parent(self) -> ProcessUsage:
         stalls, collections = self._stalls, self._collections
-        return ProcessFigures(
+        return ProcessUsage(
             cpu_ns=time.process_time_ns(),
             rss_bytes=process.resident_bytes()[0],
             gc_pauses=collections.pauses if collections else 0,

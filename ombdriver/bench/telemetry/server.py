@@ -29,7 +29,7 @@ from ombdriver.bench.drivers.sample import (
     TimedSample,
     TopicPartition,
 )
-from ombdriver.bench.telemetry.processes import MOST, Thinned
+from ombdriver.bench.telemetry.processes import MOST, Downsampled
 
 Event = tuple[str, str]
 """(kind for programs, text for people)."""
@@ -125,7 +125,7 @@ class Sums:
     groups: Mapping[str, GroupSample] = field(default_factory=dict)
 
 
-class StreamSums:
+class StreamTotals:
     """Takes looks, gives sums; a look costs as much as the streams in it, not as all there are."""
 
     def __init__(self) -> None:
@@ -216,8 +216,8 @@ class ServerSeries:
 
     def __init__(self, late_ns: int = SECOND, most: int = MOST) -> None:
         self._late_ns = late_ns
-        self._kept: Thinned[_Kept] = Thinned(most)
-        self._sums = StreamSums()
+        self._kept: Downsampled[_Kept] = Downsampled(most)
+        self._sums = StreamTotals()
         self._events: list[tuple[int, str, str]] = []
         self._left_out = 0
         self._streaks: set[str] = set()

@@ -6,7 +6,7 @@ What worker processes took in the measured window, as a result tells it. Pure.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ombdriver.bench.metrics.report import ProcessFigures
+from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.plan.plan import WorkerPlan
 from ombdriver.bench.verdict.model import Ending
 
@@ -133,7 +133,7 @@ Found = list[str] | Unjudged
 
 
 def told_workers(
-    workers: Sequence[WorkerPlan], before: Sequence[ProcessFigures], after: Sequence[ProcessFigures]
+    workers: Sequence[WorkerPlan], before: Sequence[ProcessUsage], after: Sequence[ProcessUsage]
 ) -> list[dict[str, object]]:
     """The `environment.workers` of a result, from the figures at the beginning and at the end of the window."""
     return [

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.phase_view import LEAST_ELAPSED_NS, SoFar, next_look_ns
-from ombdriver.bench.metrics.report import ProcessFigures
+from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.metrics.summary import LatencySummaryNs
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.verdict.assess import achieved, worker_facts
@@ -31,7 +31,7 @@ class RunningVerdict:
 
     def __init__(self, plan: Plan, collector: Collector) -> None:
         self._plan, self._collector = plan, collector
-        self._before: Sequence[ProcessFigures] = ()
+        self._before: Sequence[ProcessUsage] = ()
         self._next_ns = LEAST_ELAPSED_NS
         self.latest: Verdict | None = None
 
@@ -56,8 +56,8 @@ def facts_so_far(
     sofar: SoFar,
     plan: Plan,
     target_rate: float,
-    before: Sequence[ProcessFigures],
-    after: Sequence[ProcessFigures],
+    before: Sequence[ProcessUsage],
+    after: Sequence[ProcessUsage],
 ) -> Facts:
     """What the rules of the verdict look at, as far as it is known while a phase runs.
 

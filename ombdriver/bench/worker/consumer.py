@@ -18,13 +18,13 @@ from functools import partial
 import numpy as np
 
 from ombdriver.bench.drivers.api import Batch, DriverConsumer
-from ombdriver.bench.ledger.received import Arrivals
+from ombdriver.bench.ledger.received import DeliveryRecorder
 from ombdriver.bench.ledger.spans import SEQUENCES
 from ombdriver.bench.load.message import STAMP, STAMP_DTYPE, count_corrupt
 from ombdriver.bench.load.processing_time import ProcessingTime
 from ombdriver.bench.metrics.histogram import Int64s
-from ombdriver.bench.metrics.recorder import Book
-from ombdriver.bench.metrics.report import Arrived
+from ombdriver.bench.metrics.recorder import Recorder
+from ombdriver.bench.metrics.report import ReceivedReport
 from ombdriver.errors import DriverError
 
 FOLD = 4096
@@ -39,7 +39,7 @@ MOST_AHEAD_NS = 20_000_000
 """How much of a wait that took too long is taken off later ones."""
 
 
-class Working:
+class SimulatedProcessing:
     """One consumer at work.
 
     Args:
@@ -56,7 +56,7 @@ class Working:
         self._owed_ns = 0
 
     def __repr__(self) -> str:
-        return f"<Working {self._work}>"
+        return f"<SimulatedProcessing {self._work}>"
 
     def time_of(self, messages: int) -> int:
         """How long so many messages take, in nanoseconds."""
@@ -77,13 +77,13 @@ class Working:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class OwnMessages:
     """What may come: anything else is a stranger; or, on topics of others, theirs.
 
     Attributes:
         run: the run's number in the stamp.
         producers: how many producers the run has.
-        partitions: partitions of a topic, so that a lane is `producer * partitions + partition`.
+        partitions: partitions of a topic, so that a flow is `producer * partitions + partition`.
         checksums: whether messages carry a checksum, which is to be looked at.
         others: whether others send to these topics too. Their messages have no stamp: they are counted by the time at
             which they came, and that is all there is to know of them.
@@ -96,7 +96,7 @@ class Expected:
     others: bool = False
 
 
-class Subscriber:
+class Receiver:
     """What one consumer is given.
 
     Args:
@@ -106,9 +106,11 @@ class Subscriber:
         working: what it does with each message before that is acknowledged; None for nothing.
     """
 
-    def __init__(self, expected: Expected, subscription: str, book: Book, working: Working | None = None) -> None:
+    def __init__(
+        self, expected: OwnMessages, subscription: str, recorder: Recorder, working: SimulatedProcessing | None = None
+    ) -> None:
         self._working = working
-        self._expected, self.subscription, self._book = expected, subscription, book
+        self._expected, self.subscription, self._recorder = expected, subscription, recorder
         self._stamps: list[bytes] = []
         self._counts: list[int] = []
         self._arrivals: list[int] = []
@@ -118,14 +120,14 @@ class Subscriber:
         self._leaving = False
         self._pausing = False
         self._resumed: asyncio.Event | None = None
-        self.ledger = Arrivals(expected.producers * expected.partitions)
+        self.ledger = DeliveryRecorder(expected.producers * expected.partitions)
         self._probed: set[tuple[int, int]] = set()
         self.received = 0
         self.strangers = 0
         self.empty_reads = 0
 
     def __repr__(self) -> str:
-        return f"<Subscriber {self.subscription}: {self.received} received>"
+        return f"<Receiver {self.subscription}: {self.received} received>"
 
     async def consume(self, consumer: DriverConsumer) -> None:
         """Receives, books and acknowledges until `leave`; the read under way is never cut short."""
@@ -189,13 +191,13 @@ class Subscriber:
         self._resumed = None
 
     def _count_strangers(self, times: Sequence[int] | Int64s, counts: Sequence[int] | Int64s) -> None:
-        """Counts messages that are not of this run, as `Book.tally` does."""
+        """Counts messages that are not of this run, as `Recorder.tally` does."""
         if not self._expected.others:
             self.strangers += int(sum(counts))
             return
-        self._book.tally("others", self.subscription, times, counts)
+        self._recorder.tally("others", self.subscription, times, counts)
         if not self._expected.producers:  # then there is nothing else to receive
-            self._book.tally("received", self.subscription, times, counts)
+            self._recorder.tally("received", self.subscription, times, counts)
 
     def take_probes(self) -> set[tuple[int, int]]:
         """(producer, partition) of each probe that has come since the last call."""
@@ -215,7 +217,7 @@ class Subscriber:
         if self._confirmed:
             arrived, confirmed, counts = np.array(self._confirmed, np.int64).T
             self._confirmed.clear()
-            self._book.latencies(None, arrived, {"consumerAck": confirmed - arrived}, counts)
+            self._recorder.latencies(None, arrived, {"consumerAck": confirmed - arrived}, counts)
         if self._held:
             stamps = np.frombuffer(b"".join(self._stamps), STAMP_DTYPE)
             arrived = np.repeat(np.array(self._arrivals), np.array(self._counts))
@@ -251,27 +253,25 @@ class Subscriber:
             kept = ours & ~probes
             stamps, arrived = stamps[kept], arrived[kept]
             again = None if again is None else again[kept]
-        lanes = stamps["producer"].astype(np.int64) * expected.partitions + stamps["partition"]
-        self.ledger.add(lanes, stamps["sequence"].astype(np.int64), again)
+        flows = stamps["producer"].astype(np.int64) * expected.partitions + stamps["partition"]
+        self.ledger.add(flows, stamps["sequence"].astype(np.int64), again)
         if again is not None:  # the same entry once more is no delivery
             self.received -= int(np.count_nonzero(again))
             stamps, arrived = stamps[~again], arrived[~again]
         intended = stamps["intended_ns"]
         families = {"endToEnd": arrived - stamps["sent_ns"], "endToEndResponse": arrived - intended}
-        self._book.latencies(self.subscription, intended, families)
-        self._book.tally("received", self.subscription, arrived, np.ones(len(arrived), np.int64))
+        self._recorder.latencies(self.subscription, intended, families)
+        self._recorder.tally("received", self.subscription, arrived, np.ones(len(arrived), np.int64))
 
 
-def start(
-    subscriber: Subscriber, consumer: DriverConsumer, failed: Callable[[BaseException], None]
-) -> asyncio.Task[None]:
-    """The task in which `subscriber` consumes; `failed` is told if it ends with an error."""
+def start(receiver: Receiver, consumer: DriverConsumer, failed: Callable[[BaseException], None]) -> asyncio.Task[None]:
+    """The task in which `receiver` consumes; `failed` is told if it ends with an error."""
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             failed(error)
 
-    task = asyncio.get_running_loop().create_task(subscriber.consume(consumer))
+    task = asyncio.get_running_loop().create_task(receiver.consume(consumer))
     task.add_done_callback(ended)
     return task
 
@@ -280,7 +280,7 @@ EARLY_S = 0.001
 """uvloop's timers are whole milliseconds, and may come so much early."""
 
 
-class Readers:
+class Consumers:
     """The consumers of a worker, each with its subscriber.
 
     Args:
@@ -289,25 +289,25 @@ class Readers:
 
     def __init__(self, failed: Callable[[BaseException], None]) -> None:
         self._failed = failed
-        self._subscribers: list[Subscriber] = []
+        self._receivers: list[Receiver] = []
         self._consumers: list[DriverConsumer] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._beginning: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"<Readers {self._subscribers}>"
+        return f"<Consumers {self._receivers}>"
 
-    def add(self, consumer: DriverConsumer, subscriber: Subscriber) -> None:
+    def add(self, consumer: DriverConsumer, receiver: Receiver) -> None:
         """One more; it does not read yet."""
         self._consumers.append(consumer)
-        self._subscribers.append(subscriber)
+        self._receivers.append(receiver)
 
     # -- their course ----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """All of them read from now on."""
-        for subscriber, consumer in zip(self._subscribers, self._consumers, strict=True):
-            self._tasks.append(start(subscriber, consumer, self._failed))
+        for receiver, consumer in zip(self._receivers, self._consumers, strict=True):
+            self._tasks.append(start(receiver, consumer, self._failed))
 
     def start_at(self, at_ns: int) -> None:
         """They read from that time on the monotonic clock on, unless they do already."""
@@ -317,8 +317,8 @@ class Readers:
 
     def pause(self) -> None:
         """They stop reading once a read brings nothing; what was read is booked and acknowledged by then."""
-        for subscriber in self._subscribers:
-            subscriber.pause()
+        for receiver in self._receivers:
+            receiver.pause()
 
     def resume_at(self, at_ns: int) -> None:
         """They read again, not before that time on the monotonic clock."""
@@ -326,15 +326,15 @@ class Readers:
         asyncio.get_running_loop().call_later(left_s, self._resume)
 
     def _resume(self) -> None:
-        for subscriber in self._subscribers:
-            subscriber.resume()
+        for receiver in self._receivers:
+            receiver.resume()
 
     def leave(self) -> None:
         """They end after the read that is under way."""
         if self._beginning is not None:
             self._beginning.cancel()
-        for subscriber in self._subscribers:
-            subscriber.leave()
+        for receiver in self._receivers:
+            receiver.leave()
 
     async def close_consumers(self) -> None:
         """Ends reads under way, and has acknowledgements answered."""
@@ -355,40 +355,40 @@ class Readers:
         """Brings all of it into the book and the ledgers, with a turn for the loop after each consumer's: with ten
         groups, folding all of them at once held up what arrived meanwhile by some milliseconds.
         """
-        for subscriber in self._subscribers:
+        for receiver in self._receivers:
             await asyncio.sleep(0)
-            subscriber.fold()
+            receiver.fold()
         await asyncio.sleep(0)
 
     @property
     def reading(self) -> int:
         """How many have not paused."""
-        return sum(not subscriber.paused for subscriber in self._subscribers)
+        return sum(not receiver.paused for receiver in self._receivers)
 
     @property
     def strangers(self) -> int:
         """Messages that were not of this run."""
-        return sum(subscriber.strangers for subscriber in self._subscribers)
+        return sum(receiver.strangers for receiver in self._receivers)
 
     def received(self) -> Mapping[str, int]:
         """Messages per subscription."""
         received: Counter[str] = Counter()
-        for subscriber in self._subscribers:
-            received[subscriber.subscription] += subscriber.received
+        for receiver in self._receivers:
+            received[receiver.subscription] += receiver.received
         return received
 
     def empty_reads(self) -> Mapping[str, int]:
         """Reads that brought nothing, one after the other and until now: the fewest of a subscription's consumers."""
         empty: dict[str, int] = {}
-        for subscriber in self._subscribers:
-            name = subscriber.subscription
-            empty[name] = min(subscriber.empty_reads, empty.get(name, subscriber.empty_reads))
+        for receiver in self._receivers:
+            name = receiver.subscription
+            empty[name] = min(receiver.empty_reads, empty.get(name, receiver.empty_reads))
         return empty
 
     def take_probes(self) -> frozenset[tuple[str, int, int]]:
         """(subscription, producer, partition) of each probe that has come since the last call."""
-        return frozenset((each.subscription, *probe) for each in self._subscribers for probe in each.take_probes())
+        return frozenset((each.subscription, *probe) for each in self._receivers for probe in each.take_probes())
 
-    def take_arrived(self) -> list[tuple[str, Arrived]]:
+    def take_arrived(self) -> list[tuple[str, ReceivedReport]]:
         """What each consumer was given since the last call: its subscription and the runs."""
-        return [(subscriber.subscription, subscriber.ledger.take()) for subscriber in self._subscribers]
+        return [(receiver.subscription, receiver.ledger.take()) for receiver in self._receivers]

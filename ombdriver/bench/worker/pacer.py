@@ -22,7 +22,7 @@ _TFD_CLOEXEC = 0o2000000
 _TFD_TIMER_ABSTIME = 1
 
 
-class Ticker(Protocol):
+class Pacer(Protocol):
     """One pending wake-up at most; arming again replaces it."""
 
     def arm(self, at_ns: int) -> None:
@@ -42,7 +42,7 @@ class _Itimerspec(ctypes.Structure):
     _fields_ = (("interval", _Timespec), ("value", _Timespec))
 
 
-class TimerfdTicker:
+class TimerfdPacer:
     """A Linux timerfd, watched with `loop.add_reader`.
 
     Raises:
@@ -62,7 +62,7 @@ class TimerfdTicker:
         self._loop.add_reader(self._fd, self._fire)
 
     def arm(self, at_ns: int) -> None:
-        """See `Ticker.arm`."""
+        """See `Pacer.arm`."""
         self._at_ns = at_ns = max(at_ns, 1)  # 0 would disarm the timer
         self._armings += 1
         self._spec.value.seconds, self._spec.value.nanoseconds = divmod(at_ns, 10**9)
@@ -79,14 +79,14 @@ class TimerfdTicker:
                 os.read(self._fd, 8)
 
     def close(self) -> None:
-        """See `Ticker.close`."""
+        """See `Pacer.close`."""
         if self._fd >= 0:
             self._loop.remove_reader(self._fd)
             os.close(self._fd)
             self._fd = -1
 
 
-class LoopTicker:
+class LoopPacer:
     """The loop's own timer, for at least a millisecond at a time."""
 
     def __init__(self, callback: Callable[[], None]) -> None:
@@ -95,7 +95,7 @@ class LoopTicker:
         self._handle: asyncio.TimerHandle | None = None
 
     def arm(self, at_ns: int) -> None:
-        """See `Ticker.arm`."""
+        """See `Pacer.arm`."""
         if self._handle is not None:
             self._handle.cancel()
         delay_s = max((at_ns - time.monotonic_ns()) / 1e9, 0.001)
@@ -109,14 +109,14 @@ class LoopTicker:
             self._callback()
 
     def close(self) -> None:
-        """See `Ticker.close`."""
+        """See `Pacer.close`."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
 
 
-def make_ticker(callback: Callable[[], None]) -> Ticker:
-    """The best ticker of this platform, for the running loop."""
+def make_pacer(callback: Callable[[], None]) -> Pacer:
+    """The best pacer of this platform, for the running loop."""
     if sys.platform == "linux":
-        return TimerfdTicker(callback)
-    return LoopTicker(callback)
+        return TimerfdPacer(callback)
+    return LoopPacer(callback)

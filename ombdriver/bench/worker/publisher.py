@@ -1,11 +1,11 @@
 """The producing side of a worker: what is due is stamped and sent by block, replies are booked by block.
 
-Knows the schedule, the stamp and the driver's seam; the clock and the ticker are given. Nothing per message is a task,
+Knows the schedule, the stamp and the driver's seam; the clock and the pacer are given. Nothing per message is a task,
 a future or a timer. The schedule is never re-based and no debt forgiven: what can't be sent in time is sent late, and
 told as delay, in two parts. *Schedule lag* is from due until this worker looked, and is ours; *blocked* is from there
 until it was sent, and is the system's back-pressure.
 
-One producer of the plan: its lanes, its keys, and how many messages it may send now.
+One producer of the plan: its flows, its keys, and how many messages it may send now.
 
 Knows the driver's seam; no schedule, stamp or clock.
 """
@@ -23,10 +23,10 @@ from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.poisson import PoissonStripe
 from ombdriver.bench.load.profile import constant
 from ombdriver.bench.load.schedule import ConstantSchedule, ProfileSchedule, Stripe
-from ombdriver.bench.metrics.recorder import Book
-from ombdriver.bench.metrics.report import Answered
-from ombdriver.bench.worker.in_flight import AS_INTENDED, Acknowledgements, Block, Lane
-from ombdriver.bench.worker.pacer import Ticker
+from ombdriver.bench.metrics.recorder import Recorder
+from ombdriver.bench.metrics.report import SentReport
+from ombdriver.bench.worker.in_flight import AS_INTENDED, Flow, InFlightBatches, SentBatch
+from ombdriver.bench.worker.pacer import Pacer
 
 
 class Sender:
@@ -34,7 +34,7 @@ class Sender:
 
     Args:
         index: its number in the plan.
-        lanes: the numbers of its lanes, by partition.
+        flows: the numbers of its flows, by partition.
         keys: gives the keys of its messages; None when they have none.
         max_in_flight: messages that it may have without a reply; None leaves that to the driver.
 
@@ -43,21 +43,21 @@ class Sender:
         acknowledgements: books the replies; set by the publisher.
     """
 
-    def __init__(self, index: int, lanes: Sequence[int], keys: KeySource | None, max_in_flight: int | None) -> None:
+    def __init__(self, index: int, flows: Sequence[int], keys: KeySource | None, max_in_flight: int | None) -> None:
         self.index = index
         self.keys = keys
-        self.lanes = [Lane(number) for number in lanes]
+        self.flows = [Flow(number) for number in flows]
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         self._on_room: Callable[[], None] | None = None
         self.handle: DriverProducer = None  # type: ignore[assignment]
-        self.acknowledgements: Acknowledgements = None  # type: ignore[assignment]
+        self.acknowledgements: InFlightBatches = None  # type: ignore[assignment]
 
     def on_replies(
         self, partition: int, _first: int, count: int, error: Exception | None, time_ns: int, answer: object
     ) -> None:
         """The driver's report (`driver.OnReplies`)."""
-        self.acknowledgements.take(self.lanes[partition], count, error, time_ns, answer)
+        self.acknowledgements.take(self.flows[partition], count, error, time_ns, answer)
         self._in_flight -= count
         if self._on_room is not None:
             asyncio.get_running_loop().call_soon(self._on_room)
@@ -95,10 +95,10 @@ UNSENT_POINTS = 50_000
 PROBE_SEQUENCE = 2**64 - 1
 
 
-class MakeTicker(Protocol):
-    """Makes the ticker that calls `callback`."""
+class MakePacer(Protocol):
+    """Makes the pacer that calls `callback`."""
 
-    def __call__(self, callback: Callable[[], None]) -> Ticker: ...  # noqa: D102
+    def __call__(self, callback: Callable[[], None]) -> Pacer: ...  # noqa: D102
 
 
 class Publisher:
@@ -120,17 +120,17 @@ class Publisher:
         senders: Sequence[Sender],
         producers_total: int,
         pool: PayloadPool,
-        book: Book,
+        recorder: Recorder,
         clock: Callable[[], int],
-        make_ticker: MakeTicker,
+        make_pacer: MakePacer,
     ) -> None:
         self._run, self._senders, self._producers_total = run, senders, producers_total
-        self._lanes = [lane for sender in senders for lane in sender.lanes]
-        self._pool, self._book, self._clock = pool, book, clock
-        self.acknowledgements = Acknowledgements(book)
+        self._lanes = [flow for sender in senders for flow in sender.flows]
+        self._pool, self._recorder, self._clock = pool, recorder, clock
+        self.acknowledgements = InFlightBatches(recorder)
         for sender in senders:
             sender.acknowledgements = self.acknowledgements
-        self._ticker = make_ticker(self._tick)
+        self._pacer = make_pacer(self._tick)
         self._loop = asyncio.get_running_loop()
         self._stripe: Stripe | PoissonStripe = self._nothing()
         self._next = 0
@@ -177,7 +177,7 @@ class Publisher:
         self._next = self._looked = 0
         self._looks.clear()
         self._waiting = False
-        self._ticker.arm(phase.start_ns)
+        self._pacer.arm(phase.start_ns)
 
     def prolong(self, phase: Phase) -> None:
         """The phase under way ends later, as `phase` tells; what has been sent of it stays as it was."""
@@ -186,7 +186,7 @@ class Publisher:
 
     def probe(self) -> None:
         """Sends one message outside of every phase to each partition of each producer's topic; not all at once."""
-        self._probes = [(sender, at) for sender in reversed(self._senders) for at in reversed(range(len(sender.lanes)))]
+        self._probes = [(sender, at) for sender in reversed(self._senders) for at in reversed(range(len(sender.flows)))]
         self._send_probes()
 
     def _send_probes(self) -> None:
@@ -219,7 +219,7 @@ class Publisher:
             intended = np.array(stripe.intended_some(told), np.int64)
             repeats = np.full(len(told), step, np.int64)
             repeats[-1] = due - told[-1]
-            self._book.latencies(None, intended, {"unsent": now_ns - intended}, repeats)
+            self._recorder.latencies(None, intended, {"unsent": now_ns - intended}, repeats)
         self._stripe, self._next = self._nothing(), 0
         self._looks.clear()
 
@@ -228,7 +228,7 @@ class Publisher:
         self.halt()
         self.acknowledgements.conclude(self._lanes, self._clock())
 
-    def answered(self) -> Answered:
+    def answered(self) -> SentReport:
         """What the ledger has to know of what was sent, since this was last called."""
         return self.acknowledgements.answered(self._lanes)
 
@@ -260,7 +260,7 @@ class Publisher:
         if at < due:
             self._loop.call_soon(self._tick)
         elif (next_ns := stripe.when(at)) is not None:
-            self._ticker.arm(max(next_ns, now_ns + WAKE_NS))
+            self._pacer.arm(max(next_ns, now_ns + WAKE_NS))
 
     def _room(self, start: int, due: int) -> int:
         """How many messages may be sent from `start` on: up to a producer without room, whose turn it is then."""
@@ -312,8 +312,8 @@ class Publisher:
         looked_ns: int,
         probe: int | None = None,
     ) -> None:
-        lane, pack, run, producer = sender.lanes[partition], STAMP.pack, self._run, sender.index
-        sequence = lane.sequence if probe is None else probe
+        flow, pack, run, producer = sender.flows[partition], STAMP.pack, self._run, sender.index
+        sequence = flow.sequence if probe is None else probe
         bodies = self._pool.next_bodies(len(intended))
         sequences = range(sequence, sequence + len(intended))
         sent_ns = self._clock()  # as late as can be: what is done before is delay, what comes after is service
@@ -324,14 +324,14 @@ class Publisher:
         if self._pool.checksums:
             payloads = [with_checksum(payload) for payload in payloads]
         if probe is None:
-            lane.sequence += len(intended)
-        lane.blocks.append(Block(intended, sent_ns, looked_ns, probe is not None))
+            flow.sequence += len(intended)
+        flow.blocks.append(SentBatch(intended, sent_ns, looked_ns, probe is not None))
         self.sent += len(intended)
         sender.send(partition, payloads, keys)
 
     async def aclose(self) -> None:
-        """Ends the ticker and the producers."""
-        self._ticker.close()
+        """Ends the pacer and the producers."""
+        self._pacer.close()
         self._probes.clear()
         for sender in self._senders:
             await sender.handle.aclose()

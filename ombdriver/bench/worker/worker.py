@@ -13,13 +13,13 @@ from typing import Protocol
 
 from ombdriver.bench.drivers.api import Driver, load_driver
 from ombdriver.bench.load.message import KeySource, PayloadPool, run_number
-from ombdriver.bench.metrics.recorder import Book
-from ombdriver.bench.metrics.report import Answered, ProcessFigures, Report
+from ombdriver.bench.metrics.recorder import Recorder
+from ombdriver.bench.metrics.report import ProcessUsage, Report, SentReport
 from ombdriver.bench.telemetry import process
-from ombdriver.bench.telemetry.event_loop import Collections, Stalls
+from ombdriver.bench.telemetry.event_loop import GcPauses, LoopStalls
 from ombdriver.bench.worker import protocol
-from ombdriver.bench.worker.consumer import Expected, Readers, Subscriber, Working
-from ombdriver.bench.worker.pacer import make_ticker
+from ombdriver.bench.worker.consumer import Consumers, OwnMessages, Receiver, SimulatedProcessing
+from ombdriver.bench.worker.pacer import make_pacer
 from ombdriver.bench.worker.publisher import Publisher, Sender
 from ombdriver.errors import OmbdriverError
 
@@ -44,18 +44,18 @@ class Worker:
 
     def __init__(self, job: protocol.Job, link: Link) -> None:
         self._job, self._link = job, link
-        self._book = Book(job.plan.sample_interval_ns)
+        self._recorder = Recorder(job.plan.sample_interval_ns)
         self._driver: Driver | None = None
         self._publisher: Publisher | None = None
-        self._readers = Readers(self.fail)
+        self._consumers = Consumers(self.fail)
         self._reporting: asyncio.Task[None] | None = None
-        self._collections, self._stalls = Collections(), Stalls()
+        self._collections, self._stalls = GcPauses(), LoopStalls()
         self._since_ns = 0
         self._throttling = process.throttle_files()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
-        return f"<Worker {self._job.worker.index} {self._publisher} {self._readers}>"
+        return f"<Worker {self._job.worker.index} {self._publisher} {self._consumers}>"
 
     async def connect(self) -> None:
         """Makes consumers, then producers.
@@ -66,31 +66,33 @@ class Worker:
         job, plan = self._job, self._job.plan
         run = run_number(plan.run_id)
         partitions = max(topic.partitions for topic in plan.topics)
-        expected = Expected(run, plan.producers, partitions, plan.payload.checksums, plan.existing)
+        expected = OwnMessages(run, plan.producers, partitions, plan.payload.checksums, plan.existing)
         self._driver = driver = await load_driver(job.driver)(job.options)
         for number, planned in enumerate(job.worker.consumers, start=1):
             dealt = {} if planned.partitions is None else {"partitions": planned.partitions}
             consumer = await driver.create_consumer(planned.topics, planned.subscription, planned.name, **dealt)
-            self._readers.add(consumer, Subscriber(expected, planned.subscription, self._book, self._working(number)))
+            self._consumers.add(
+                consumer, Receiver(expected, planned.subscription, self._recorder, self._working(number))
+            )
         if not plan.from_beginning:
-            self._readers.start()
+            self._consumers.start()
         if not job.worker.producers:
             return
         senders = []
         for assigned in job.worker.producers:
             keys = KeySource.make(plan.payload, assigned.index)
-            lanes = [plan.lane(assigned.index, partition) for partition in range(assigned.topic.partitions)]
-            sender = Sender(assigned.index, lanes, keys, plan.max_in_flight)
+            flows = [plan.flow(assigned.index, partition) for partition in range(assigned.topic.partitions)]
+            sender = Sender(assigned.index, flows, keys, plan.max_in_flight)
             sender.handle = await driver.create_producer(assigned.topic, sender.on_replies)
             senders.append(sender)
         pool = PayloadPool(plan.payload)
-        self._publisher = Publisher(run, senders, plan.producers, pool, self._book, time.monotonic_ns, make_ticker)
+        self._publisher = Publisher(run, senders, plan.producers, pool, self._recorder, time.monotonic_ns, make_pacer)
 
-    def _working(self, consumer: int) -> Working | None:
+    def _working(self, consumer: int) -> SimulatedProcessing | None:
         plan, worker = self._job.plan, self._job.worker.index
         if plan.consumer_work is None:
             return None
-        return Working(plan.consumer_work, (abs(plan.payload.seed), worker, consumer))
+        return SimulatedProcessing(plan.consumer_work, (abs(plan.payload.seed), worker, consumer))
 
     # -- orders ----------------------------------------------------------------------------------------------------
 
@@ -110,8 +112,8 @@ class Worker:
         self._collections.quieten()
         self._stalls.reset()
         self._since_ns = time.monotonic_ns()
-        self._book.open(order.phase)
-        self._readers.start_at(order.phase.start_ns)  # what is there already is read within the first phase
+        self._recorder.open(order.phase)
+        self._consumers.start_at(order.phase.start_ns)  # what is there already is read within the first phase
         if self._publisher:
             self._publisher.acknowledgements.listen(self._since_ns)
             self._publisher.begin(order.phase)
@@ -129,36 +131,36 @@ class Worker:
 
     async def _report(self) -> None:
         """Folds and reports."""
-        publisher, readers = self._publisher, self._readers
+        publisher, consumers = self._publisher, self._consumers
         if publisher:
             publisher.acknowledgements.fold()
-        await readers.fold()
+        await consumers.fold()
         replies = publisher.acknowledgements if publisher else None
         self._link.send(
             Report(
-                figures=self._book.take(),
+                figures=self._recorder.take(),
                 sent=publisher.sent if publisher else 0,
                 acknowledged=replies.replied - replies.failed if replies else 0,
                 failed=replies.failed if replies else 0,
                 unsent=publisher.unsent if publisher else 0,
                 overdue=publisher.overdue if publisher else 0,
-                received=readers.received(),
-                probed=readers.take_probes(),
-                strangers=readers.strangers,
+                received=consumers.received(),
+                probed=consumers.take_probes(),
+                strangers=consumers.strangers,
                 errors=dict(replies.errors) if replies else {},
                 driver=dict(self._driver.statistics()) if self._driver else {},
-                answered=publisher.answered() if publisher else Answered(),
-                arrived=readers.take_arrived(),
-                empty_reads=readers.empty_reads(),
-                reading=readers.reading,
+                answered=publisher.answered() if publisher else SentReport(),
+                arrived=consumers.take_arrived(),
+                empty_reads=consumers.empty_reads(),
+                reading=consumers.reading,
                 process=self._process(),
                 longest_silence_ns=replies.longest_silence_ns if replies else 0,
             )
         )
 
-    def _process(self) -> ProcessFigures:
+    def _process(self) -> ProcessUsage:
         rss, peak = process.resident_bytes()
-        return ProcessFigures(
+        return ProcessUsage(
             cpu_ns=time.process_time_ns(),
             rss_bytes=rss,
             peak_rss_bytes=peak,
@@ -175,16 +177,16 @@ class Worker:
 
     def _prolong(self, order: protocol.Order) -> None:
         assert isinstance(order, protocol.Prolong)
-        self._book.prolong(order.phase)
+        self._recorder.prolong(order.phase)
         if self._publisher:
             self._publisher.prolong(order.phase)
 
     def _pause(self, _order: protocol.Order) -> None:
-        self._readers.pause()
+        self._consumers.pause()
 
     def _resume(self, order: protocol.Order) -> None:
         assert isinstance(order, protocol.Resume)
-        self._readers.resume_at(order.at_ns)
+        self._consumers.resume_at(order.at_ns)
 
     def _keep(self, order: protocol.Order) -> None:
         assert isinstance(order, protocol.Keep)
@@ -192,7 +194,7 @@ class Worker:
             self._publisher.keep_everything(order.everything)
 
     def _halt(self, _order: protocol.Order) -> None:
-        self._book.cut(time.monotonic_ns())
+        self._recorder.cut(time.monotonic_ns())
         if self._publisher:
             self._publisher.halt()
 
@@ -201,10 +203,10 @@ class Worker:
 
     async def _end_and_report(self) -> None:
         """Acknowledgements are answered before the last report, so that those refused are in it."""
-        self._readers.leave()
+        self._consumers.leave()
         if self._publisher:
             self._publisher.conclude()
-        await self._readers.close_consumers()
+        await self._consumers.close_consumers()
         await self._report()
 
     def _leave(self, _order: protocol.Order) -> None:
@@ -239,10 +241,10 @@ class Worker:
         """Stops reading, then closes consumers, producers and connections."""
         self._stalls.close()
         self._collections.close()
-        self._readers.leave()
+        self._consumers.leave()
         if self._publisher:
             await self._publisher.aclose()
-        await self._readers.aclose()
+        await self._consumers.aclose()
         if self._driver:
             await self._driver.aclose()
 

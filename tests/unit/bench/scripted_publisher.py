@@ -1,4 +1,4 @@
-"""A publisher with everything scripted around it: the clock, the ticker, and producers that do as they are told."""
+"""A publisher with everything scripted around it: the clock, the pacer, and producers that do as they are told."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import numpy as np
 from ombdriver.bench.load.message import STAMP, STAMP_DTYPE, KeySource, PayloadPool, PayloadSpec
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.schedule import ConstantSchedule
-from ombdriver.bench.metrics.recorder import Book, Figures
+from ombdriver.bench.metrics.recorder import Metrics, Recorder
 from ombdriver.bench.worker.publisher import Publisher, Sender
 
 RUN = 77
@@ -28,7 +28,7 @@ class Clock:
         return self.now_ns
 
 
-class ScriptedTicker:
+class ScriptedPacer:
     """Remembers for when it was armed."""
 
     def __init__(self, callback: Callable[[], None]) -> None:
@@ -37,11 +37,11 @@ class ScriptedTicker:
         self.closed = False
 
     def arm(self, at_ns: int) -> None:
-        """See `ticker.Ticker`."""
+        """See `pacer.Pacer`."""
         self.at_ns = at_ns
 
     def close(self) -> None:
-        """See `ticker.Ticker`."""
+        """See `pacer.Pacer`."""
         self.closed = True
 
 
@@ -133,7 +133,7 @@ class Bench:
     ) -> None:
         spec = spec or PayloadSpec(size=STAMP.size + 8)
         self.clock = clock or Clock()
-        self.book = Book(SECOND)
+        self.recorder = Recorder(SECOND)
         senders = [
             Sender(
                 index,
@@ -146,13 +146,13 @@ class Bench:
         self.handles = [ScriptedProducer(sender, self.clock, partitions, limit) for sender in senders]
         for sender, handle in zip(senders, self.handles, strict=True):
             sender.handle = handle
-        self.tickers: list[ScriptedTicker] = []
+        self.pacers: list[ScriptedPacer] = []
         pool = PayloadPool(spec)
-        self.publisher = Publisher(RUN, senders, total, pool, self.book, self.clock, self._make_ticker)
+        self.publisher = Publisher(RUN, senders, total, pool, self.recorder, self.clock, self._make_pacer)
 
-    def _make_ticker(self, callback: Callable[[], None]) -> ScriptedTicker:
-        self.tickers.append(ScriptedTicker(callback))
-        return self.tickers[-1]
+    def _make_pacer(self, callback: Callable[[], None]) -> ScriptedPacer:
+        self.pacers.append(ScriptedPacer(callback))
+        return self.pacers[-1]
 
     @property
     def handle(self) -> ScriptedProducer:
@@ -160,38 +160,38 @@ class Bench:
         return self.handles[0]
 
     @property
-    def ticker(self) -> ScriptedTicker:
-        """The publisher's ticker."""
-        return self.tickers[0]
+    def pacer(self) -> ScriptedPacer:
+        """The publisher's pacer."""
+        return self.pacers[0]
 
     def begin(self, rate: int, duration_ns: int, index: int = 0, start_ns: int = START) -> ConstantSchedule:
         """Starts a phase."""
         phase = Phase(index, "measure", start_ns, duration_ns, rate)
-        self.book.open(phase)
+        self.recorder.open(phase)
         self.publisher.begin(phase)
         return ConstantSchedule(start_ns, rate, duration_ns)
 
     def tick(self, now_ns: int) -> None:
-        """Time goes on to `now_ns`, and the ticker fires."""
+        """Time goes on to `now_ns`, and the pacer fires."""
         self.clock.now_ns = now_ns
-        self.ticker.fire()
+        self.pacer.fire()
 
-    def figures(self) -> Figures:
+    def figures(self) -> Metrics:
         """What has been booked."""
         self.publisher.acknowledgements.fold()
-        return self.book.take()
+        return self.recorder.take()
 
 
-def total(figures: Figures, family: str) -> int:
+def total(figures: Metrics, family: str) -> int:
     """How many samples of a family there are."""
     return sum(histogram.count for (_, name, _, _), histogram in figures.histograms.items() if name == family)
 
 
-def greatest(figures: Figures, family: str) -> int:
+def greatest(figures: Metrics, family: str) -> int:
     """The greatest sample of a family."""
     return max(histogram.max_ns for (_, name, _, _), histogram in figures.histograms.items() if name == family)
 
 
-def events(figures: Figures, kind: str) -> int:
+def events(figures: Metrics, kind: str) -> int:
     """How many events of a kind there are."""
     return sum(count for (_, name, _, _), count in figures.counts.items() if name == kind)

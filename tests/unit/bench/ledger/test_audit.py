@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from ombdriver.bench.drivers.api import Reference, TopicSpec
 from ombdriver.bench.ledger.audit import Audit
 from ombdriver.bench.ledger.ledger import Ledger
-from ombdriver.bench.ledger.received import Arrivals
+from ombdriver.bench.ledger.received import DeliveryRecorder
 from ombdriver.bench.load.message import STAMP, PayloadSpec, run_number
-from ombdriver.bench.metrics.report import Answered
+from ombdriver.bench.metrics.report import SentReport
 from ombdriver.bench.plan.plan import ConsumerAssignment, Plan, WorkerPlan
 from ombdriver.errors import DriverError
 
@@ -105,8 +105,8 @@ async def test_everything_that_is_missing_is_told_apart(
 ) -> None:
     """Producers share a partition; messages are deleted, pending, skipped, or before the group; it is cut at last."""
     plan, system = plan_of(3), System()
-    ledger = Ledger(plan.lanes, [GROUP], exclusive=True)
-    arrivals = Arrivals(plan.lanes)
+    ledger = Ledger(plan.flows, [GROUP], exclusive=True)
+    arrivals = DeliveryRecorder(plan.flows)
     counts = [0, 0, 0]
     checkpoints = []
     system.reached = min(reached, len(messages))
@@ -124,7 +124,7 @@ async def test_everything_that_is_missing_is_told_apart(
         told.append((reference, producer, fate))
     system.remove(*(reference for reference, _, fate in told if fate == "deleted" or reference <= trimmed))
     ends = [(producer, count, count) for producer, count in enumerate(counts)]
-    ledger.take([Answered(np.array(ends, np.int64), checkpoints=checkpoints)], [(GROUP, arrivals.take())])
+    ledger.take([SentReport(np.array(ends, np.int64), checkpoints=checkpoints)], [(GROUP, arrivals.take())])
 
     (account,) = ledger.deliveries(await Audit(plan, ledger, system).conclude(60.0))
 
@@ -138,7 +138,7 @@ async def test_everything_that_is_missing_is_told_apart(
             expected["undelivered" if waits else "lost"] += 1
             continue
         # Of the producers whose message is not the first one held, what was deleted right at the beginning looks cut.
-        known = {each for lane, _, each in checkpoints if lane == producer} | {
+        known = {each for flow, _, each in checkpoints if flow == producer} | {
             each for each, other, _ in told if other == producer and each in system.references
         }
         is_beyond = any(first <= each <= reference for each in known)
@@ -149,13 +149,13 @@ async def test_everything_that_is_missing_is_told_apart(
 async def test_a_gap_is_judged_by_where_the_partition_begins_when_it_shows() -> None:
     """What is cut off afterwards does not make a loss look like trimming."""
     plan, system = plan_of(1), System()
-    ledger, arrivals = Ledger(plan.lanes, [GROUP], exclusive=True), Arrivals(plan.lanes)
+    ledger, arrivals = Ledger(plan.flows, [GROUP], exclusive=True), DeliveryRecorder(plan.flows)
     audit = Audit(plan, ledger, system)
     for sequence in range(20):
         system.add(sequence + 1, 0, sequence)
     system.remove(6)  # sequence 5
     arrivals.add(np.zeros(9, np.int64), np.array([0, 1, 2, 3, 4, 6, 7, 8, 9]), None)
-    ledger.take([Answered(np.array([[0, 20, 20]]))], [(GROUP, arrivals.take())])
+    ledger.take([SentReport(np.array([[0, 20, 20]]))], [(GROUP, arrivals.take())])
     audit.glance()
     audit.glance()
     await audit.settled()
@@ -170,8 +170,8 @@ async def test_a_gap_is_judged_by_where_the_partition_begins_when_it_shows() -> 
 async def test_what_could_not_be_looked_at_is_not_told_as_lost() -> None:
     """The system does not answer: what is missing is undelivered, and it is said why."""
     plan, system = plan_of(1), System()
-    ledger = Ledger(plan.lanes, [GROUP], exclusive=True)
-    ledger.take([Answered(np.array([[0, 7, 7]]))], [])
+    ledger = Ledger(plan.flows, [GROUP], exclusive=True)
+    ledger.take([SentReport(np.array([[0, 7, 7]]))], [])
     system.broken = True
     audit = Audit(plan, ledger, system)
 
@@ -185,9 +185,9 @@ async def test_what_could_not_be_looked_at_is_not_told_as_lost() -> None:
 async def test_without_a_look_what_was_not_overtaken_is_waiting(came: list[int], lost: int, undelivered: int) -> None:
     """A driver that can't look: what others have overtaken is lost, what comes after is still to come."""
     plan = plan_of(1)
-    ledger, arrivals = Ledger(plan.lanes, [GROUP], exclusive=True), Arrivals(plan.lanes)
+    ledger, arrivals = Ledger(plan.flows, [GROUP], exclusive=True), DeliveryRecorder(plan.flows)
     arrivals.add(np.zeros(len(came), np.int64), np.array(came, np.int64), None)
-    ledger.take([Answered(np.array([[0, 7, 7]]))], [(GROUP, arrivals.take())])
+    ledger.take([SentReport(np.array([[0, 7, 7]]))], [(GROUP, arrivals.take())])
 
     (account,) = ledger.deliveries(await Audit(plan, ledger, None).conclude(60.0))
 
@@ -206,9 +206,9 @@ class Silent(System):
 async def test_a_system_that_does_not_answer_holds_nothing_up_for_longer_than_allowed() -> None:
     """Neither a look that is under way, nor the last one."""
     plan, system = plan_of(1), Silent()
-    ledger, arrivals = Ledger(plan.lanes, [GROUP], exclusive=True), Arrivals(plan.lanes)
+    ledger, arrivals = Ledger(plan.flows, [GROUP], exclusive=True), DeliveryRecorder(plan.flows)
     arrivals.add(np.zeros(2, np.int64), np.array([0, 5]), None)
-    ledger.take([Answered(np.array([[0, 7, 7]]))], [(GROUP, arrivals.take())])
+    ledger.take([SentReport(np.array([[0, 7, 7]]))], [(GROUP, arrivals.take())])
     audit = Audit(plan, ledger, system)
     audit.glance()
     audit.glance()

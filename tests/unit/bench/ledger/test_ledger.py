@@ -8,33 +8,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ombdriver.bench.ledger.ledger import Findings, Ledger
-from ombdriver.bench.ledger.received import Arrivals
+from ombdriver.bench.ledger.received import DeliveryRecorder
 from ombdriver.bench.ledger.spans import Spans
-from ombdriver.bench.metrics.report import Answered
+from ombdriver.bench.metrics.report import SentReport
 from ombdriver.bench.metrics.summary import BacklogDelivery, Delivery
 
 GROUP = "group-1"
 
 
 def runs(*some: tuple[int, int, int]) -> np.typing.NDArray[np.int64]:
-    """Runs (lane, first, count)."""
+    """Runs (flow, first, count)."""
     return np.array(some, np.int64).reshape(-1, 3)
 
 
 class Run:
-    """One lane that is sent on, and a group of consumers that are given what the test says."""
+    """One flow that is sent on, and a group of consumers that are given what the test says."""
 
-    def __init__(self, consumers: int = 1, lanes: int = 1) -> None:
-        self.ledger = Ledger(lanes, [GROUP], exclusive=consumers == 1)
-        self.consumers = [Arrivals(lanes) for _ in range(consumers)]
+    def __init__(self, consumers: int = 1, flows: int = 1) -> None:
+        self.ledger = Ledger(flows, [GROUP], exclusive=consumers == 1)
+        self.consumers = [DeliveryRecorder(flows) for _ in range(consumers)]
 
     def sent(self, attempted: int, replied: int | None = None, **outcomes: object) -> None:
-        """The producer's report: so many messages of lane 0 in all."""
-        lanes = runs((0, attempted, attempted if replied is None else replied))
-        self.ledger.take([Answered(lanes, **outcomes)], [])  # type: ignore[arg-type]
+        """The producer's report: so many messages of flow 0 in all."""
+        flows = runs((0, attempted, attempted if replied is None else replied))
+        self.ledger.take([SentReport(flows, **outcomes)], [])  # type: ignore[arg-type]
 
     def given(self, sequences: list[int], consumer: int = 0, again: bool = False) -> None:
-        """A consumer is given these messages of lane 0 in this order."""
+        """A consumer is given these messages of flow 0 in this order."""
         flags = np.ones(len(sequences), np.bool_) if again else None
         self.consumers[consumer].add(np.zeros(len(sequences), np.int64), np.array(sequences, np.int64), flags)
 
@@ -172,7 +172,7 @@ def test_checkpoints_below_every_mark_are_forgotten() -> None:
 class Story:
     """A random course of events, and the account of it kept message by message."""
 
-    lanes: int
+    flows: int
     attempted: dict[int, int]
     not_acknowledged: dict[int, dict[int, str]]
     fates: dict[int, dict[int, str]]
@@ -187,49 +187,49 @@ OUTCOMES = st.sampled_from(["ok", "ok", "ok", "failed", "indeterminate"])
 
 @st.composite
 def stories(draw: st.DrawFn, consumers: int) -> Story:
-    """Messages of a few lanes, each with an outcome and a fate; what arrives is repeated and reordered at random."""
-    lanes = draw(st.integers(1, 3))
-    attempted = {lane: draw(st.integers(0, 12)) for lane in range(lanes)}
-    outcomes = {lane: {n: draw(OUTCOMES) for n in range(count)} for lane, count in attempted.items()}
-    fates = {lane: {n: draw(FATES) for n in range(count)} for lane, count in attempted.items()}
-    arriving = [(lane, n, False) for lane in fates for n, fate in fates[lane].items() if fate == "received"]
+    """Messages of a few flows, each with an outcome and a fate; what arrives is repeated and reordered at random."""
+    flows = draw(st.integers(1, 3))
+    attempted = {flow: draw(st.integers(0, 12)) for flow in range(flows)}
+    outcomes = {flow: {n: draw(OUTCOMES) for n in range(count)} for flow, count in attempted.items()}
+    fates = {flow: {n: draw(FATES) for n in range(count)} for flow, count in attempted.items()}
+    arriving = [(flow, n, False) for flow in fates for n, fate in fates[flow].items() if fate == "received"]
     repeats = draw(st.lists(st.sampled_from(arriving), max_size=5)) if arriving else []
     arriving = list(draw(st.permutations(arriving)))
-    for lane, n, _ in repeats:
-        place = draw(st.integers(arriving.index((lane, n, False)) + 1, len(arriving)))
-        arriving.insert(place, (lane, n, draw(st.booleans())))
+    for flow, n, _ in repeats:
+        place = draw(st.integers(arriving.index((flow, n, False)) + 1, len(arriving)))
+        arriving.insert(place, (flow, n, draw(st.booleans())))
     deliveries: list[list[tuple[int, int, bool]]] = [[] for _ in range(consumers)]
     for one in arriving:
         deliveries[draw(st.integers(0, consumers - 1))].append(one)
-    floors = {lane: draw(st.integers(0, 12)) for lane in range(lanes)}
-    not_ok = {lane: {n: outcome for n, outcome in each.items() if outcome != "ok"} for lane, each in outcomes.items()}
-    return Story(lanes, attempted, not_ok, fates, deliveries, floors)
+    floors = {flow: draw(st.integers(0, 12)) for flow in range(flows)}
+    not_ok = {flow: {n: outcome for n, outcome in each.items() if outcome != "ok"} for flow, each in outcomes.items()}
+    return Story(flows, attempted, not_ok, fates, deliveries, floors)
 
 
 def told(story: Story, cuts: list[int]) -> tuple[Delivery, Ledger]:
     """The ledger's account of `story`, which is reported in several parts."""
     consumers = len(story.deliveries)
-    ledger = Ledger(story.lanes, [GROUP], exclusive=consumers == 1)
-    for lane, count in story.attempted.items():
-        outcomes = story.not_acknowledged[lane].items()
-        answered = Answered(
-            runs((lane, count, count)),
-            failed=runs(*((lane, n, 1) for n, outcome in outcomes if outcome == "failed")),
-            indeterminate=runs(*((lane, n, 1) for n, outcome in outcomes if outcome == "indeterminate")),
+    ledger = Ledger(story.flows, [GROUP], exclusive=consumers == 1)
+    for flow, count in story.attempted.items():
+        outcomes = story.not_acknowledged[flow].items()
+        answered = SentReport(
+            runs((flow, count, count)),
+            failed=runs(*((flow, n, 1) for n, outcome in outcomes if outcome == "failed")),
+            indeterminate=runs(*((flow, n, 1) for n, outcome in outcomes if outcome == "indeterminate")),
         )
         ledger.take([answered], [])
-    arrivals = [Arrivals(story.lanes) for _ in range(consumers)]
+    arrivals = [DeliveryRecorder(story.flows) for _ in range(consumers)]
     longest = max(map(len, story.deliveries))
     edges = sorted({0, *(cut for cut in cuts if cut < longest), longest})
     for first, end in itertools.pairwise(edges):
         for consumer, all_of_it in zip(arrivals, story.deliveries, strict=True):
             if part := all_of_it[first:end]:
-                lanes, sequences, again = (np.array(column) for column in zip(*part, strict=True))
-                consumer.add(lanes, sequences, again if again.any() else None)
+                flows, sequences, again = (np.array(column) for column in zip(*part, strict=True))
+                consumer.add(flows, sequences, again if again.any() else None)
         ledger.take([], [(GROUP, consumer.take()) for consumer in arrivals])
     waiting = {
-        (GROUP, lane): Spans.of([(n, n + 1) for n, fate in fates.items() if fate == "waiting"])
-        for lane, fates in story.fates.items()
+        (GROUP, flow): Spans.of([(n, n + 1) for n, fate in fates.items() if fate == "waiting"])
+        for flow, fates in story.fates.items()
     }
     return ledger.deliveries(Findings(waiting, story.floors))[0], ledger
 
@@ -237,15 +237,15 @@ def told(story: Story, cuts: list[int]) -> tuple[Delivery, Ledger]:
 def check_sets(story: Story, account: Delivery, ledger: Ledger) -> None:
     """Everything that order does not matter to, counted message by message."""
     counts = dict.fromkeys(("acknowledged", "received", "lost", "trimmed", "undelivered", "recovered"), 0)
-    for lane, fates in story.fates.items():
+    for flow, fates in story.fates.items():
         for n, fate in fates.items():
-            acknowledged = n not in story.not_acknowledged[lane]
+            acknowledged = n not in story.not_acknowledged[flow]
             counts["acknowledged"] += acknowledged
             counts["received"] += fate == "received"
             counts["recovered"] += fate == "received" and not acknowledged
             counts["undelivered"] += fate == "waiting" and acknowledged
             if fate == "lost" and acknowledged:
-                counts["trimmed" if n < story.floors[lane] else "lost"] += 1
+                counts["trimmed" if n < story.floors[flow] else "lost"] += 1
     assert {name: getattr(account, name) for name in counts} == counts
     missing = account.lost + account.trimmed + account.undelivered
     assert account.acknowledged + account.recovered == account.received + missing
@@ -260,17 +260,17 @@ def test_any_course_of_events_is_counted_exactly(story: Story, cuts: list[int]) 
     """Loss, trimming, duplication, redelivery and reordering in any interleaving, with one consumer per partition."""
     account, ledger = told(story, cuts)
     check_sets(story, account, ledger)
-    expected = [0] * story.lanes
+    expected = [0] * story.flows
     seen: set[tuple[int, int]] = set()
     redelivered = duplicated = reordered = 0
-    for lane, n, again in story.deliveries[0]:
-        if (lane, n) in seen:
+    for flow, n, again in story.deliveries[0]:
+        if (flow, n) in seen:
             redelivered += again
             duplicated += not again
         else:
-            reordered += n < expected[lane]
-        seen.add((lane, n))
-        expected[lane] = max(expected[lane], n + 1)
+            reordered += n < expected[flow]
+        seen.add((flow, n))
+        expected[flow] = max(expected[flow], n + 1)
     assert (account.redelivered, account.duplicated, account.repeated) == (redelivered, duplicated, 0)
     assert (account.reordered, account.order_exact) == (reordered, True)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ombdriver.bench.load.processing_time import MOST_NS, ProcessingTime
-from ombdriver.bench.worker.consumer import Working
+from ombdriver.bench.worker.consumer import SimulatedProcessing
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_what_is_no_time_per_message_is_refused(text: object) -> None:
 def test_exponential_times_have_their_mean_and_come_again_with_their_seed() -> None:
     """Consumers with other seeds have others."""
     work = ProcessingTime.parse("1ms exponential")
-    first, again, other = (Working(work, seed) for seed in ((1, 0), (1, 0), (1, 1)))
+    first, again, other = (SimulatedProcessing(work, seed) for seed in ((1, 0), (1, 0), (1, 1)))
     times = [first.time_of(10) for _ in range(2000)]
 
     assert times == [again.time_of(10) for _ in range(2000)]
@@ -67,7 +67,7 @@ async def test_what_a_wait_takes_too_long_is_taken_off_later_ones() -> None:
             slept.append(seconds)
             now_ns += round(seconds * 1e9) + 3_000_000
 
-    working = Working(ProcessingTime.parse("1ms"), (0,), lambda: now_ns)
+    working = SimulatedProcessing(ProcessingTime.parse("1ms"), (0,), lambda: now_ns)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncio, "sleep", Loop().sleep)
         for _ in range(100):
@@ -78,7 +78,7 @@ async def test_what_a_wait_takes_too_long_is_taken_off_later_ones() -> None:
 
 async def test_little_work_is_put_together_until_it_is_worth_a_wait() -> None:
     """Timers are no finer than a millisecond."""
-    working = Working(ProcessingTime.parse("100us"), (0,))
+    working = SimulatedProcessing(ProcessingTime.parse("100us"), (0,))
     began = time.monotonic()
     for _ in range(9):
         await working.do(1, lambda: False)
@@ -89,7 +89,7 @@ async def test_little_work_is_put_together_until_it_is_worth_a_wait() -> None:
 
 async def test_a_consumer_that_is_to_leave_ends_its_work() -> None:
     """Within a slice of it."""
-    working = Working(ProcessingTime.parse("60s"), (0,))
+    working = SimulatedProcessing(ProcessingTime.parse("60s"), (0,))
     looks = iter([False, True])
 
     await working.do(500, lambda: next(looks))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
-from ombdriver.bench.metrics.recorder import Book
+from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import Report
 
 SECOND = 10**9
@@ -18,20 +18,20 @@ PHASE = Phase(1, "measure", 5 * SECOND, 3600 * SECOND, 1000)
 GROUPS = ("group-1", "group-2")
 
 
-def booked(*events: tuple[float, str, str | None, int]) -> Book:
+def booked(*events: tuple[float, str, str | None, int]) -> Recorder:
     """A book with (seconds from the start, kind, group, count), each with as many latencies of a microsecond."""
-    book = Book(SECOND)
-    book.open(PHASE)
+    recorder = Recorder(SECOND)
+    recorder.open(PHASE)
     for seconds, kind, group, count in events:
         at = PHASE.start_ns + int(seconds * SECOND)
         family = {"published": "publish", "received": "endToEnd", "failed": "failed"}[kind]
-        book.tally(kind, group, [at], [count])
-        book.latencies(group, np.full(count, at, np.int64), {family: np.full(count, 1000, np.int64)})
-    return book
+        recorder.tally(kind, group, [at], [count])
+        recorder.latencies(group, np.full(count, at, np.int64), {family: np.full(count, 1000, np.int64)})
+    return recorder
 
 
-def report(book: Book, **totals: Any) -> Report:
-    """A worker's report of what stands in `book`."""
+def report(recorder: Recorder, **totals: Any) -> Report:
+    """A worker's report of what stands in `recorder`."""
     values: dict[str, Any] = {
         "sent": 0,
         "acknowledged": 0,
@@ -43,7 +43,7 @@ def report(book: Book, **totals: Any) -> Report:
         "errors": {},
         "driver": {},
     }
-    return Report(figures=book.take(), **(values | totals))
+    return Report(figures=recorder.take(), **(values | totals))
 
 
 def collector(most: int = 2048) -> Collector:
@@ -110,12 +110,12 @@ def test_probes_and_errors_of_all_workers_are_told() -> None:
 
 def test_samples_that_do_not_fit_are_told() -> None:
     """Negative and over-range samples stand in the counters, summed over everything."""
-    book = Book(SECOND)
-    book.open(PHASE)
+    recorder = Recorder(SECOND)
+    recorder.open(PHASE)
     at = np.full(3, PHASE.start_ns, np.int64)
-    book.latencies(None, at, {"publish": np.array([-1, 2**60, 5], np.int64)})
+    recorder.latencies(None, at, {"publish": np.array([-1, 2**60, 5], np.int64)})
     made = collector()
-    made.take([report(book)])
+    made.take([report(recorder)])
 
     assert made.counters() == {"negativeSamples": 1, "overRangeSamples": 1}
 

@@ -17,7 +17,7 @@ from ombdriver.bench.load.poisson import PoissonArrivals
 from ombdriver.bench.load.profile import SECOND, Profile, Stretch
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.phase_view import MOST_STRETCHES, OfStretch, SoFar, Window, by_stretch
-from ombdriver.bench.metrics.recorder import Book, Figures
+from ombdriver.bench.metrics.recorder import Metrics, Recorder
 from ombdriver.bench.metrics.report import Report
 from ombdriver.bench.metrics.summary import LatencySummaryNs
 from ombdriver.bench.plan.plan import Plan, memory_estimate
@@ -31,7 +31,7 @@ from ombdriver.bench.results.compare.trial import trial_of
 from ombdriver.bench.results.export.formats import export
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.run.abort import Guard
-from ombdriver.bench.run.phases import Stage
+from ombdriver.bench.run.phases import RunState
 from ombdriver.bench.run.progress import Viewing
 from ombdriver.bench.spec.catalog import workload_path
 from ombdriver.bench.spec.setup import Setup
@@ -68,20 +68,20 @@ def planned(setup: Setup = EMBEDDED, **fields: Any) -> Plan:
 
 def collected(counts: list[int], phase: Phase = PHASE) -> Collector:
     """So many messages published, and received by the group, in each second; each after a millisecond."""
-    book, collector = Book(SECOND), Collector(("group-1",), SECOND)
-    book.open(phase)
+    recorder, collector = Recorder(SECOND), Collector(("group-1",), SECOND)
+    recorder.open(phase)
     for second, count in enumerate(counts):
         at = np.full(count, phase.start_ns + second * SECOND, np.int64)
         taken = np.full(count, 10**6, np.int64)
-        book.latencies(None, at, {"publish": taken, "publishResponse": taken})
-        book.latencies("group-1", at, {"endToEnd": taken, "endToEndResponse": taken})
+        recorder.latencies(None, at, {"publish": taken, "publishResponse": taken})
+        recorder.latencies("group-1", at, {"endToEnd": taken, "endToEndResponse": taken})
         for kind, group in (("published", None), ("received", "group-1")):
-            book.tally(kind, group, at, np.ones(count, np.int64))
-    collector.take([_report(book.take())])
+            recorder.tally(kind, group, at, np.ones(count, np.int64))
+    collector.take([_report(recorder.take())])
     return collector
 
 
-def _report(figures: Figures) -> Report:
+def _report(figures: Metrics) -> Report:
     return Report(figures, 0, 0, 0, 0, {}, frozenset(), 0, {}, {})
 
 
@@ -161,7 +161,7 @@ def test_each_sample_is_shown_with_its_own_target() -> None:
     viewing = Viewing(views, planned(MEMORY, producerRate=5), collector, lambda: None)  # type: ignore[arg-type]
 
     for interval in (-1, 0, 1, 25):  # -1: it begins
-        viewing.show(Stage.MEASURE, PHASE, interval)
+        viewing.show(RunState.MEASURE, PHASE, interval)
 
     assert [each.target_rate for each in views.seen] == pytest.approx([5, 15, 0])
 

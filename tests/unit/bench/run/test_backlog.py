@@ -40,7 +40,7 @@ def planned(test_ns: int = 10 * SECOND, drain_timeout_ns: int = 30 * SECOND) -> 
 
 
 class GivenStages:
-    """Stages after which so many messages are missing; it tells in which order they were asked for."""
+    """Phases after which so many messages are missing; it tells in which order they were asked for."""
 
     def __init__(self, missing: int, interrupted_after: str = "") -> None:
         self._missing, self._last = missing, interrupted_after
@@ -52,7 +52,7 @@ class GivenStages:
         return self._last in self.order
 
     async def pause(self) -> None:
-        """See `Stages`; so with the others."""
+        """See `Phases`; so with the others."""
         self.order.append("pause")
 
     def begin(self, name: str, duration_ns: int, rate: int) -> Phase:
@@ -75,20 +75,20 @@ class GivenStages:
         return {"group-1": self._missing}
 
 
-def backlog(stages: GivenStages, errors: dict[str, int] | None = None, plan: Plan | None = None) -> Backlog:
+def backlog(phases: GivenStages, errors: dict[str, int] | None = None, plan: Plan | None = None) -> Backlog:
     """A backlog on such stages; some messages have met an error."""
-    accounts = SimpleNamespace(open_backlog=lambda: stages.order.append("open"))
+    measurement = SimpleNamespace(open_backlog=lambda: phases.order.append("open"))
     collector = SimpleNamespace(errors=lambda: Counter(errors or {}), interval_ns=100 * MS)
-    return Backlog(plan or planned(), cast("Any", stages), cast("Any", accounts), cast("Any", collector))
+    return Backlog(plan or planned(), cast("Any", phases), cast("Any", measurement), cast("Any", collector))
 
 
 async def test_it_is_sent_between_two_marks_while_consumers_pause() -> None:
     """And it is waited for until all of it is acknowledged; a handful less is still the same backlog."""
-    stages = GivenStages(10_400)
-    made = backlog(stages)
+    phases = GivenStages(10_400)
+    made = backlog(phases)
     await made.build()
 
-    assert stages.order == ["pause", "open", "begin", "run", "settle"]
+    assert phases.order == ["pause", "open", "begin", "run", "settle"]
     assert made.built is not None
     assert (made.built.rate, made.built.duration_ns) == (1000, 10_486 * MS)
 
@@ -106,10 +106,10 @@ async def test_a_backlog_that_is_too_small_ends_the_run(errors: dict[str, int], 
 @pytest.mark.parametrize("stage", ["pause", "run", "settle"])
 async def test_somebody_who_asks_to_stop_is_told_of_no_error(stage: str) -> None:
     """However little there is by then."""
-    stages = GivenStages(0, interrupted_after=stage)
-    await backlog(stages).build()
+    phases = GivenStages(0, interrupted_after=stage)
+    await backlog(phases).build()
 
-    assert stages.order[-1] == stage
+    assert phases.order[-1] == stage
 
 
 @given(st.integers(1, 60_000), st.integers(1, 600_000))

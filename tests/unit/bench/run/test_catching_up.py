@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver.bench.run.backlog import CatchingUp, CaughtUp
+from ombdriver.bench.run.backlog import DrainState, DrainTracker
 
 GROUPS = ("group-1", "group-2")
 
 
 def test_each_has_its_own_time_and_all_of_them_that_of_the_last() -> None:
     """What comes after it has caught up changes nothing for it."""
-    drain = CatchingUp({"group-1": 1000, "group-2": 1000}, {"group-1": 50, "group-2": 60}, level=10)
+    drain = DrainTracker({"group-1": 1000, "group-2": 1000}, {"group-1": 50, "group-2": 60}, level=10)
 
     assert not drain.look(1, {"group-1": 10, "group-2": 700}, {"group-1": 1150, "group-2": 460})
     assert drain.left == 710
@@ -18,10 +18,10 @@ def test_each_has_its_own_time_and_all_of_them_that_of_the_last() -> None:
     assert drain.look(3, {"group-1": 900, "group-2": 900}, {"group-1": 2000, "group-2": 2000})
 
     assert drain.subscriptions == {
-        "group-1": CaughtUp(1, 10, 1100, done=True),
-        "group-2": CaughtUp(2, 0, 1200, done=True),
+        "group-1": DrainState(1, 10, 1100, done=True),
+        "group-2": DrainState(2, 0, 1200, done=True),
     }
-    assert drain.total == CaughtUp(2, 500, 2400, done=True)
+    assert drain.total == DrainState(2, 500, 2400, done=True)
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), max_size=30), st.integers(1, 99))
@@ -29,7 +29,7 @@ def test_it_is_done_when_each_was_no_further_behind_than_the_level_at_some_look(
     looks: list[tuple[int, int]], level: int
 ) -> None:
     """And its time is that of the first such look; without one it is that of the last look."""
-    drain = CatchingUp(dict.fromkeys(GROUPS, 100), dict.fromkeys(GROUPS, 0), level)
+    drain = DrainTracker(dict.fromkeys(GROUPS, 100), dict.fromkeys(GROUPS, 0), level)
     for at, behind in enumerate(looks, 1):
         drain.look(at, dict(zip(GROUPS, behind, strict=True)), dict.fromkeys(GROUPS, at))
 

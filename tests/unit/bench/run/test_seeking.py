@@ -1,4 +1,4 @@
-"""`Seeking`: which rates a run tries, and what it makes of them; the probes themselves are given."""
+"""`RateSearch`: which rates a run tries, and what it makes of them; the probes themselves are given."""
 
 from typing import Any, cast
 
@@ -8,7 +8,7 @@ from sample_result import figures
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
-from ombdriver.bench.run.rate_search import Seeking
+from ombdriver.bench.run.rate_search import RateSearch
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.verdict.probe import Limit, Probe
@@ -33,7 +33,7 @@ def planned(**fields: Any) -> Plan:
     return make_plan(workload, Setup.load("memory"), "RUNID", workers=None, cores=2)
 
 
-class Given(Seeking):
+class Given(RateSearch):
     """A search whose probes hold up to the knee; after `most` of them somebody asks to stop."""
 
     def __init__(self, plan: Plan, knee: int = KNEE, most: int = 1000) -> None:

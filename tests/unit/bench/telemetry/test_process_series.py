@@ -1,21 +1,21 @@
 """What processes take becomes series and sums."""
 
-from ombdriver.bench.metrics.report import ProcessFigures
-from ombdriver.bench.telemetry.processes import ProcessSeries, Taken, Tick
+from ombdriver.bench.metrics.report import ProcessUsage
+from ombdriver.bench.telemetry.processes import ProcessSample, ProcessSeries, Taken
 
 SECOND = 10**9
 START = 100 * SECOND
 
 
-def tick(at_s: float, own: ProcessFigures | None = None, **cpu_s: float | None) -> Tick:
+def tick(at_s: float, own: ProcessUsage | None = None, **cpu_s: float | None) -> ProcessSample:
     """All processes `at_s` seconds after the start of the window, each with so much processor time behind it."""
     taken: dict[str, Taken] = {
         name: None if each is None else (round(each * SECOND), 1000) for name, each in cpu_s.items()
     }
-    return Tick(START + round(at_s * SECOND), taken, {} if own is None else {"w": own})
+    return ProcessSample(START + round(at_s * SECOND), taken, {} if own is None else {"w": own})
 
 
-def series(*ticks: Tick) -> ProcessSeries:
+def series(*ticks: ProcessSample) -> ProcessSeries:
     """The series of a window of two seconds."""
     made = ProcessSeries()
     made.begin(START, START + 2 * SECOND)
@@ -64,9 +64,9 @@ def test_ticks_too_close_together_tell_no_share() -> None:
 def test_stalls_and_collections_are_told_as_they_grow() -> None:
     """Counts begin anew with a phase."""
     reports = [
-        ProcessFigures(stalls=1, stalled_ns=7_000_000, since_ns=1),
-        ProcessFigures(stalls=3, stalled_ns=20_000_000, gc_pauses=1, gc_ns=500_000, since_ns=1),
-        ProcessFigures(stalls=2, stalled_ns=12_000_000, since_ns=2),
+        ProcessUsage(stalls=1, stalled_ns=7_000_000, since_ns=1),
+        ProcessUsage(stalls=3, stalled_ns=20_000_000, gc_pauses=1, gc_ns=500_000, since_ns=1),
+        ProcessUsage(stalls=2, stalled_ns=12_000_000, since_ns=2),
     ]
     made = series(*(tick(at, own, w=0.0) for at, own in enumerate([None, *reports])))
 

@@ -1,7 +1,7 @@
 """Sums over streams that are seen in turn."""
 
 from ombdriver.bench.drivers.sample import GroupSample, StreamSample, TopicPartition
-from ombdriver.bench.telemetry.server import StreamSums, Sums, Turns
+from ombdriver.bench.telemetry.server import StreamTotals, Sums, Turns
 
 
 def look(length: int | None, lag: int | None = 0, pending: int = 0) -> StreamSample:
@@ -11,7 +11,7 @@ def look(length: int | None, lag: int | None = 0, pending: int = 0) -> StreamSam
 
 def test_a_stream_counts_as_it_was_last_seen() -> None:
     """Looks show different streams, and the sums cover all that were seen."""
-    sums = StreamSums()
+    sums = StreamTotals()
 
     assert sums.take({("t", 0): look(10, 1, 2)}) == Sums(1, 10, 10, {"g": GroupSample(1, 2)})
     assert sums.take({("t", 1): look(30, 5, 0)}) == Sums(2, 40, 30, {"g": GroupSample(6, 2)})
@@ -20,7 +20,7 @@ def test_a_stream_counts_as_it_was_last_seen() -> None:
 
 def test_a_lag_that_is_unknown_anywhere_is_unknown_in_the_sum() -> None:
     """Until it is known again; what is pending is known all the time."""
-    sums = StreamSums()
+    sums = StreamTotals()
     sums.take({("t", 0): look(1, 4, 1), ("t", 1): look(1, None, 2)})
 
     assert sums.take({}).groups == {"g": GroupSample(None, 3)}
@@ -29,7 +29,7 @@ def test_a_lag_that_is_unknown_anywhere_is_unknown_in_the_sum() -> None:
 
 def test_what_may_not_be_seen_has_no_sum() -> None:
     """Neither lengths nor groups; nor is there a sum of nothing."""
-    sums = StreamSums()
+    sums = StreamTotals()
 
     assert sums.take({}) == Sums()
     assert sums.take({("t", 0): StreamSample(None, None)}) == Sums(1)

@@ -10,7 +10,7 @@ import pytest
 
 from ombdriver.bench.drivers.sample import GroupSample, ServerSample, StreamSample, TopicPartition
 from ombdriver.bench.load.phase import Phase
-from ombdriver.bench.metrics.report import ProcessFigures
+from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.spec.setup import Setup
@@ -74,7 +74,7 @@ def phase(length_s: float = 60.0) -> Phase:
 
 def watching(driver: Any, **changed: Any) -> Telemetry:
     """On this process in the place of every worker."""
-    reports = [ProcessFigures(cpu_ns=1, stalls=2, since_ns=1)] * 2
+    reports = [ProcessUsage(cpu_ns=1, stalls=2, since_ns=1)] * 2
     return Telemetry(plan(), driver, lambda: reports, [os.getpid()] * 2, **{"every_ns": EVERY_NS} | changed)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
-from ombdriver.bench.metrics.recorder import Book, Figures
-from ombdriver.bench.metrics.report import ProcessFigures, Report
+from ombdriver.bench.metrics.recorder import Metrics, Recorder
+from ombdriver.bench.metrics.report import ProcessUsage, Report
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.spec.setup import Setup
@@ -24,8 +24,8 @@ class Running:
         self.plan = planned()
         self.collector = Collector(self.plan.subscriptions, SECOND)
         self.verdict = RunningVerdict(self.plan, self.collector)
-        self._book = Book(SECOND)
-        self._book.open(PHASE)
+        self._recorder = Recorder(SECOND)
+        self._recorder.open(PHASE)
         self._cpu_ns = 0
         self._report()
         self.verdict.begin()
@@ -37,19 +37,21 @@ class Running:
             ("published", None, ("publish", "publishResponse")),
             ("received", self.plan.subscriptions[0], ("endToEnd", "endToEndResponse")),
         ):
-            self._book.tally(kind, group, times, np.ones(published, np.int64))
-            self._book.latencies(group, times, {family: np.full(published, 1000, np.int64) for family in families})
-        self._book.latencies(None, times, {"scheduleLag": np.full(published, lag_ns, np.int64)})
+            self._recorder.tally(kind, group, times, np.ones(published, np.int64))
+            self._recorder.latencies(group, times, {family: np.full(published, 1000, np.int64) for family in families})
+        self._recorder.latencies(None, times, {"scheduleLag": np.full(published, lag_ns, np.int64)})
         if failed:
-            self._book.latencies(None, times[:failed], {"failed": np.ones(failed, np.int64)})
+            self._recorder.latencies(None, times[:failed], {"failed": np.ones(failed, np.int64)})
         self._cpu_ns += int(cpu * SECOND)
         self._report()
         verdict = self.verdict.look(PHASE, (at + 1) * SECOND)
         return "-" if verdict is None else verdict.status
 
     def _report(self) -> None:
-        first = Report(self._book.take(), 0, 0, 0, 0, {}, frozenset(), 0, {}, {}, process=ProcessFigures(self._cpu_ns))
-        rest = [Report(Figures(), 0, 0, 0, 0, {}, frozenset(), 0, {}, {}) for _ in self.plan.workers[1:]]
+        first = Report(
+            self._recorder.take(), 0, 0, 0, 0, {}, frozenset(), 0, {}, {}, process=ProcessUsage(self._cpu_ns)
+        )
+        rest = [Report(Metrics(), 0, 0, 0, 0, {}, frozenset(), 0, {}, {}) for _ in self.plan.workers[1:]]
         self.collector.take([first, *rest])
 
 

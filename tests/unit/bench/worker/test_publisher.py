@@ -1,4 +1,4 @@
-"""`Publisher` with a false clock, a ticker that fires when told, and a producer that does as it is scripted."""
+"""`Publisher` with a false clock, a pacer that fires when told, and a producer that does as it is scripted."""
 
 import asyncio
 
@@ -11,10 +11,10 @@ from ombdriver.bench.worker.publisher import CHUNK, PROBE_SEQUENCE, PROBES, TURN
 
 
 async def test_nothing_is_sent_before_its_time() -> None:
-    """At each tick exactly what is due has been sent, and the ticker is armed for the next message."""
+    """At each tick exactly what is due has been sent, and the pacer is armed for the next message."""
     bench = Bench()
     schedule = bench.begin(rate=1000, duration_ns=20 * MS)
-    assert bench.ticker.at_ns == START
+    assert bench.pacer.at_ns == START
 
     bench.tick(START - 1)
     assert bench.handle.sent == []
@@ -29,13 +29,13 @@ async def test_nothing_is_sent_before_its_time() -> None:
 
 
 async def test_wake_ups_are_kept_apart() -> None:
-    """At a high rate the ticker is not armed for the very next message, but a little later."""
+    """At a high rate the pacer is not armed for the very next message, but a little later."""
     bench = Bench()
     bench.begin(rate=1_000_000, duration_ns=SECOND)
 
     bench.tick(START + 5)
 
-    assert bench.ticker.at_ns == START + 5 + WAKE_NS
+    assert bench.pacer.at_ns == START + 5 + WAKE_NS
 
 
 async def test_messages_sent_together_share_a_send_time_by_chunks() -> None:
@@ -181,13 +181,13 @@ async def test_a_new_phase_starts_a_schedule_of_its_own() -> None:
     bench.tick(START + 9 * MS)
     bench.publisher.halt()
     bench.begin(rate=500, duration_ns=10 * MS, index=1, start_ns=START + SECOND)
-    assert bench.ticker.at_ns == START + SECOND
+    assert bench.pacer.at_ns == START + SECOND
     bench.handle.wake()
     assert len(bench.handle.sent) == 5
 
     bench.clock.now_ns = START + 2 * SECOND
     bench.handle.reply(5)
-    bench.ticker.fire()
+    bench.pacer.fire()
     bench.handle.reply(5)
 
     figures = bench.figures()
@@ -202,7 +202,7 @@ async def test_a_prolonged_phase_sends_the_longer_schedule() -> None:
         bench = Bench()
         bench.begin(rate=1000, duration_ns=10 * MS)
         bench.clock.now_ns = prolonged_at
-        bench.ticker.fire()
+        bench.pacer.fire()
         bench.publisher.prolong(Phase(0, "measure", START, 20 * MS, 1000))
         bench.tick(START + 30 * MS)
 
@@ -284,14 +284,14 @@ async def test_probes_of_many_partitions_leave_in_pieces_and_wait_for_room() -> 
 
 
 async def test_everything_is_kept_at_every_producer_when_asked() -> None:
-    """The order reaches all producers, and so does its end; closing ends the ticker."""
+    """The order reaches all producers, and so does its end; closing ends the pacer."""
     bench = Bench(mine=(0, 1), total=2)
     bench.publisher.keep_everything(True)
     assert [handle.keeping for handle in bench.handles] == [True, True]
     bench.publisher.keep_everything(False)
     assert [handle.keeping for handle in bench.handles] == [False, False]
     await bench.publisher.aclose()
-    assert bench.ticker.closed
+    assert bench.pacer.closed
     assert repr(bench.publisher) == "<Publisher 0 of 0 sent, 0 in flight>"
 
 

@@ -39,7 +39,7 @@ def stamped(benches: Sequence[Bench]) -> list[tuple[int, int]]:
 def started(of: Phase, mine: Sequence[int], producers: int, limit: int = 10**9) -> Bench:
     """A worker at the beginning of a phase."""
     bench = Bench(mine, producers, limit=limit)
-    bench.book.open(of)
+    bench.recorder.open(of)
     bench.publisher.begin(of)
     return bench
 
@@ -77,7 +77,7 @@ def test_publishers_together_send_exactly_the_one_schedule(
 
 @pytest.mark.parametrize("profile", [None, RAMP])
 @pytest.mark.parametrize("random", [False, True])
-async def test_the_ticker_is_armed_for_the_next_message(profile: Profile | None, random: bool) -> None:
+async def test_the_pacer_is_armed_for_the_next_message(profile: Profile | None, random: bool) -> None:
     """Also over a pause; and not at all after the last one."""
     of = phase(profile, 3, random=random)
     bench = started(of, (0, 1, 2), 3)
@@ -87,9 +87,9 @@ async def test_the_ticker_is_armed_for_the_next_message(profile: Profile | None,
         if bench.publisher.unsent == 0:
             break
         sent = len(stamped([bench]))
-        assert bench.ticker.at_ns is not None
-        assert bench.ticker.at_ns >= times[sent]
-        bench.tick(bench.ticker.at_ns)
+        assert bench.pacer.at_ns is not None
+        assert bench.pacer.at_ns >= times[sent]
+        bench.tick(bench.pacer.at_ns)
         assert len(stamped([bench])) > sent
 
     assert len(stamped([bench])) == len(times)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scripted_publisher import MS, SECOND, START, Bench, events, total
 
 from ombdriver.bench.load.schedule import ConstantSchedule
-from ombdriver.bench.metrics.recorder import Figures
+from ombdriver.bench.metrics.recorder import Metrics
 
 
 @settings(deadline=None, max_examples=40)
@@ -66,12 +66,12 @@ def test_every_message_is_booked_exactly_once(
         bench = Bench(range(producers), producers, partitions, limit=30)
         schedule = bench.begin(rate=1000, duration_ns=500 * MS)
         bench.clock.now_ns = START
-        figures = Figures()
+        figures = Metrics()
         for step, value in script:
             if step == "time":
                 bench.clock.now_ns += value
-                if bench.ticker.at_ns is not None and bench.ticker.at_ns <= bench.clock.now_ns:
-                    bench.ticker.fire()
+                if bench.pacer.at_ns is not None and bench.pacer.at_ns <= bench.clock.now_ns:
+                    bench.pacer.fire()
             elif step == "fold":
                 figures += bench.figures()
             for handle in bench.handles:
@@ -86,7 +86,7 @@ def test_every_message_is_booked_exactly_once(
             bench.clock.now_ns = max(bench.clock.now_ns, START + 600 * MS)
             for handle in bench.handles:
                 handle.limit = 10**9
-            bench.ticker.fire()
+            bench.pacer.fire()
             for handle in bench.handles:
                 handle.wake()
         bench.publisher.halt()

@@ -6,7 +6,7 @@ from sample_result import SPEC
 
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
-from ombdriver.bench.metrics.recorder import Book
+from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import Report
 from ombdriver.bench.run.abort import Guard
 from ombdriver.bench.spec.thresholds import Threshold
@@ -18,19 +18,19 @@ GROUPS = ("group-1", "group-2")
 
 def collected(seconds: int = 10, rate: int = 100, latency_ns: int = 1_000_000, failed: int = 0) -> Collector:
     """So many seconds of a run that takes a millisecond for each message, with `failed` of them at its end."""
-    book, collector = Book(SECOND), Collector(GROUPS, SECOND)
-    book.open(PHASE)
+    recorder, collector = Recorder(SECOND), Collector(GROUPS, SECOND)
+    recorder.open(PHASE)
     for second in range(seconds):
         at = np.full(rate, PHASE.start_ns + second * SECOND, np.int64)
         values = np.full(rate, latency_ns, np.int64)
-        book.latencies(None, at, {"publish": values, "publishResponse": values})
-        book.tally("published", None, at, np.ones(rate, np.int64))
+        recorder.latencies(None, at, {"publish": values, "publishResponse": values})
+        recorder.tally("published", None, at, np.ones(rate, np.int64))
         for group in GROUPS:
-            book.latencies(group, at, {"endToEnd": values * 2, "endToEndResponse": values * 2})
-            book.tally("received", group, at, np.ones(rate, np.int64))
+            recorder.latencies(group, at, {"endToEnd": values * 2, "endToEndResponse": values * 2})
+            recorder.tally("received", group, at, np.ones(rate, np.int64))
     if failed:
-        book.latencies(None, np.full(failed, PHASE.start_ns, np.int64), {"failed": np.ones(failed, np.int64)})
-    collector.take([Report(book.take(), 0, 0, 0, 0, {}, frozenset(), 0, {}, {})])
+        recorder.latencies(None, np.full(failed, PHASE.start_ns, np.int64), {"failed": np.ones(failed, np.int64)})
+    collector.take([Report(recorder.take(), 0, 0, 0, 0, {}, frozenset(), 0, {}, {})])
     return collector
 
 

@@ -1,4 +1,4 @@
-"""`Acknowledgements`: replies take blocks out of their lane in order, whole or in parts."""
+"""`InFlightBatches`: replies take blocks out of their flow in order, whole or in parts."""
 
 from array import array
 
@@ -9,106 +9,106 @@ from hypothesis import strategies as st
 
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.histogram import Histogram
-from ombdriver.bench.metrics.recorder import Book, Figures
-from ombdriver.bench.worker.in_flight import AS_INTENDED, ERROR_KINDS, FOLD, Acknowledgements, Block, Lane
+from ombdriver.bench.metrics.recorder import Metrics, Recorder
+from ombdriver.bench.worker.in_flight import AS_INTENDED, ERROR_KINDS, FOLD, Flow, InFlightBatches, SentBatch
 from ombdriver.errors import OutcomeUnknown
 
 SECOND = 10**9
 START = 10 * SECOND
 
 
-def opened() -> Book:
+def opened() -> Recorder:
     """A book with a phase of ten seconds."""
-    book = Book(SECOND)
-    book.open(Phase(0, "measure", START, 10 * SECOND, 1000))
-    return book
+    recorder = Recorder(SECOND)
+    recorder.open(Phase(0, "measure", START, 10 * SECOND, 1000))
+    return recorder
 
 
-def lane_of(*blocks: tuple[list[int], int, int]) -> Lane:
-    """A lane with (intended, sent, looked) blocks; all times from the start of the phase, but `AS_INTENDED`."""
-    lane = Lane()
+def lane_of(*blocks: tuple[list[int], int, int]) -> Flow:
+    """A flow with (intended, sent, looked) blocks; all times from the start of the phase, but `AS_INTENDED`."""
+    flow = Flow()
     for intended, sent, looked in blocks:
         at = looked if looked == AS_INTENDED else START + looked
-        lane.blocks.append(Block([START + each for each in intended], START + sent, at))
-    return lane
+        flow.blocks.append(SentBatch([START + each for each in intended], START + sent, at))
+    return flow
 
 
-def one(figures: Figures, family: str, interval: int = 0) -> Histogram:
+def one(figures: Metrics, family: str, interval: int = 0) -> Histogram:
     """The histogram of a family in an interval."""
     return figures.histograms[0, family, None, interval]
 
 
 def test_a_reply_in_parts_gives_each_message_its_own_time() -> None:
     """Half of a block answered now and half later: two arrival times, one sent time, every intended time its own."""
-    book = opened()
-    replies, lane = Acknowledgements(book), lane_of(([0, 10, 20, 30], 100, 50))
+    recorder = opened()
+    replies, flow = InFlightBatches(recorder), lane_of(([0, 10, 20, 30], 100, 50))
 
-    replies.take(lane, 1, None, START + 1_100)
-    replies.take(lane, 3, None, START + 5_100)
+    replies.take(flow, 1, None, START + 1_100)
+    replies.take(flow, 3, None, START + 5_100)
     replies.fold()
 
-    figures = book.take()
+    figures = recorder.take()
     publish, response = one(figures, "publish"), one(figures, "publishResponse")
     assert (publish.count, publish.min_ns, publish.max_ns) == (4, 1_000, 5_000)
     assert response.sum_ns == 1_100 + 5_090 + 5_080 + 5_070
     assert one(figures, "publishDelay").sum_ns == 100 + 90 + 80 + 70
     assert one(figures, "scheduleLag").sum_ns == 50 + 40 + 30 + 20
     assert one(figures, "blocked").sum_ns == 4 * 50
-    assert not lane.blocks
+    assert not flow.blocks
 
 
 def test_a_gap_begins_with_the_first_message_that_failed_in_it() -> None:
     """What is due after a failover is answered in time, so what failed in it has to tell of the gap."""
-    replies, lane = Acknowledgements(opened()), lane_of(*(([at * SECOND], 0, 0) for at in range(5)))
+    replies, flow = InFlightBatches(opened()), lane_of(*(([at * SECOND], 0, 0) for at in range(5)))
     replies.listen(START)
-    replies.take(lane, 1, None, START + 1_000)
+    replies.take(flow, 1, None, START + 1_000)
 
-    replies.take(lane, 2, OutcomeUnknown("lost"), START + 4 * SECOND)
-    replies.take(lane, 1, None, START + 3 * SECOND + 1_000)
-    replies.take(lane, 1, None, START + 4 * SECOND + 1_000)
+    replies.take(flow, 2, OutcomeUnknown("lost"), START + 4 * SECOND)
+    replies.take(flow, 1, None, START + 3 * SECOND + 1_000)
+    replies.take(flow, 1, None, START + 4 * SECOND + 1_000)
 
     assert replies.longest_silence_ns == 2 * SECOND + 1_000
 
 
 def test_one_reply_may_cover_several_blocks() -> None:
     """All of them share the time of the reply; what was looked at as intended has no lag."""
-    book = opened()
-    replies, lane = Acknowledgements(book), lane_of(([0, 1], 10, 5), ([20], 30, AS_INTENDED), ([40, 50], 60, 60))
+    recorder = opened()
+    replies, flow = InFlightBatches(recorder), lane_of(([0, 1], 10, 5), ([20], 30, AS_INTENDED), ([40, 50], 60, 60))
 
-    replies.take(lane, 4, None, START + 100)
+    replies.take(flow, 4, None, START + 100)
     replies.fold()
 
-    figures = book.take()
+    figures = recorder.take()
     assert one(figures, "publish").sum_ns == 90 + 90 + 70 + 40
     assert one(figures, "scheduleLag").sum_ns == 5 + 4 + 0 + 20
     assert one(figures, "blocked").sum_ns == 5 + 5 + 10 + 0
-    assert [block.count - block.done for block in lane.blocks] == [1]
+    assert [block.count - block.done for block in flow.blocks] == [1]
 
 
 def test_counts_go_by_the_time_of_the_reply_and_latencies_by_the_intended_one() -> None:
     """A reply in the next second counts there."""
-    book = opened()
-    replies, lane = Acknowledgements(book), lane_of(([0, 1], 10, 5))
+    recorder = opened()
+    replies, flow = InFlightBatches(recorder), lane_of(([0, 1], 10, 5))
 
-    replies.take(lane, 2, None, START + SECOND)
+    replies.take(flow, 2, None, START + SECOND)
     replies.fold()
 
-    figures = book.take()
+    figures = recorder.take()
     assert figures.counts == {(0, "published", None, 1): 2}
     assert one(figures, "publish").count == 2
 
 
 def test_errors_in_between_leave_the_others_as_they_are() -> None:
     """Messages with an error are booked as failed, with their count and text, and take no part in any latency."""
-    book = opened()
-    replies, lane = Acknowledgements(book), lane_of(([0, 1, 2, 3], 10, 5))
+    recorder = opened()
+    replies, flow = InFlightBatches(recorder), lane_of(([0, 1, 2, 3], 10, 5))
 
-    replies.take(lane, 1, None, START + 20)
-    replies.take(lane, 2, OSError("gone"), START + 30)
-    replies.take(lane, 1, None, START + 40)
+    replies.take(flow, 1, None, START + 20)
+    replies.take(flow, 2, OSError("gone"), START + 30)
+    replies.take(flow, 1, None, START + 40)
     replies.fold()
 
-    figures = book.take()
+    figures = recorder.take()
     assert (one(figures, "publish").count, one(figures, "failed").count) == (2, 2)
     assert one(figures, "publish").sum_ns == 10 + 30
     assert figures.counts == {(0, "published", None, 0): 2, (0, "failed", None, 0): 2}
@@ -117,8 +117,8 @@ def test_errors_in_between_leave_the_others_as_they_are() -> None:
 
 def test_very_many_kinds_of_errors_are_counted_but_not_all_told() -> None:
     """A server that answers each message differently must not fill the memory."""
-    book = opened()
-    replies = Acknowledgements(book)
+    recorder = opened()
+    replies = InFlightBatches(recorder)
     for number in range(50):
         replies.take(lane_of(([0], 1, 1)), 1, OSError(str(number)), START + 2)
 
@@ -128,26 +128,26 @@ def test_very_many_kinds_of_errors_are_counted_but_not_all_told() -> None:
 
 def test_thousands_of_replies_are_folded_without_being_asked() -> None:
     """What is gathered stays small."""
-    book = opened()
-    replies = Acknowledgements(book)
+    recorder = opened()
+    replies = InFlightBatches(recorder)
 
     replies.take(lane_of((list(range(FOLD)), FOLD, 0)), FOLD, None, START + SECOND // 2)
 
-    assert one(book.take(), "publish").count == FOLD
+    assert one(recorder.take(), "publish").count == FOLD
 
 
 def test_a_fold_of_nothing_books_nothing() -> None:
     """A poll may come at any time."""
-    book = opened()
-    Acknowledgements(book).fold()
+    recorder = opened()
+    InFlightBatches(recorder).fold()
 
-    assert book.take() == Figures()
+    assert recorder.take() == Metrics()
 
 
 def test_a_reply_that_nobody_waits_for_is_a_fault() -> None:
     """More replies than messages: the driver is wrong, and the worker must not go on as if nothing were."""
     with pytest.raises(IndexError):
-        Acknowledgements(opened()).take(lane_of(([0], 1, 1)), 2, None, START + 2)
+        InFlightBatches(opened()).take(lane_of(([0], 1, 1)), 2, None, START + 2)
 
 
 @settings(deadline=None)
@@ -156,42 +156,42 @@ def test_however_replies_are_cut_every_message_is_booked_with_its_own_times(
     sizes: list[int], data: st.DataObject
 ) -> None:
     """Compared with booking one by one."""
-    book, lane = opened(), Lane()
+    recorder, flow = opened(), Flow()
     messages: list[tuple[int, int]] = []
     for number, size in enumerate(sizes):
         intended = array("q", range(START + 100 * number, START + 100 * number + size))
-        lane.blocks.append(Block(intended, START + 1_000 * number + 500, AS_INTENDED))
+        flow.blocks.append(SentBatch(intended, START + 1_000 * number + 500, AS_INTENDED))
         messages += [(each, START + 1_000 * number + 500) for each in intended]
-    replies, replied_ns, expected, at = Acknowledgements(book), START + 100_000, [], 0
+    replies, replied_ns, expected, at = InFlightBatches(recorder), START + 100_000, [], 0
     while at < len(messages):
         count = data.draw(st.integers(1, len(messages) - at))
         failing = data.draw(st.booleans())
         replied_ns += 1_000
-        replies.take(lane, count, OSError("x") if failing else None, replied_ns)
+        replies.take(flow, count, OSError("x") if failing else None, replied_ns)
         if not failing:
             expected += [(replied_ns - sent, replied_ns - due) for due, sent in messages[at : at + count]]
         at += count
     replies.fold()
 
-    figures = book.take()
+    figures = recorder.take()
     for place, family in enumerate(("publish", "publishResponse")):
         values = np.array([each[place] for each in expected], np.int64)
         found = figures.histograms.get((0, family, None, 0), Histogram.zero())
         assert (found.count, found.sum_ns) == (len(values), int(values.sum()))
     assert replies.failed == len(messages) - len(expected)
-    assert not lane.blocks
+    assert not flow.blocks
 
 
 def test_what_has_no_reply_at_the_end_is_told_and_later_replies_are_not_counted() -> None:
     """The rest of a block that was answered in part, and whole blocks, as (now - intended)."""
-    book = opened()
-    replies, lane = Acknowledgements(book), lane_of(([0, 10, 20], 100, 50), ([30], 100, 50))
-    replies.take(lane, 1, None, START + 1_000)
+    recorder = opened()
+    replies, flow = InFlightBatches(recorder), lane_of(([0, 10, 20], 100, 50), ([30], 100, 50))
+    replies.take(flow, 1, None, START + 1_000)
 
-    replies.conclude([lane], START + SECOND // 2)
-    replies.take(lane, 3, None, START + SECOND)
+    replies.conclude([flow], START + SECOND // 2)
+    replies.take(flow, 3, None, START + SECOND)
 
-    figures = book.take()
+    figures = recorder.take()
     unanswered = one(figures, "unanswered")
     assert (unanswered.count, unanswered.sum_ns) == (3, 3 * SECOND // 2 - 60)
     assert one(figures, "publish").count == 1
@@ -200,33 +200,33 @@ def test_what_has_no_reply_at_the_end_is_told_and_later_replies_are_not_counted(
 
 def test_the_ledger_is_told_what_became_of_every_sequence() -> None:
     """Counts of what was sent and replied to, runs of what was not acknowledged, by kind; probes are left out."""
-    replies, lane = Acknowledgements(opened()), Lane(3)
-    lane.blocks.append(Block([0], START, AS_INTENDED, is_probe=True))
-    lane.blocks.append(Block([START] * 20, START, START))
-    lane.sequence = 20
+    replies, flow = InFlightBatches(opened()), Flow(3)
+    flow.blocks.append(SentBatch([0], START, AS_INTENDED, is_probe=True))
+    flow.blocks.append(SentBatch([START] * 20, START, START))
+    flow.sequence = 20
 
-    replies.take(lane, 1, None, START + 1, b"1-0")
-    replies.take(lane, 5, None, START + 1, b"2-4")
-    replies.take(lane, 1, ValueError("refused"), START + 2)
-    replies.take(lane, 2, ValueError("refused"), START + 2)
-    replies.take(lane, 4, OutcomeUnknown("lost"), START + 3)
-    replies.take(lane, 3, None, START + 4, b"9-2")
+    replies.take(flow, 1, None, START + 1, b"1-0")
+    replies.take(flow, 5, None, START + 1, b"2-4")
+    replies.take(flow, 1, ValueError("refused"), START + 2)
+    replies.take(flow, 2, ValueError("refused"), START + 2)
+    replies.take(flow, 4, OutcomeUnknown("lost"), START + 3)
+    replies.take(flow, 3, None, START + 4, b"9-2")
 
-    told = replies.answered([lane])
-    assert told.lanes.tolist() == [[3, 20, 15]]
+    told = replies.answered([flow])
+    assert told.flows.tolist() == [[3, 20, 15]]
     assert told.failed.tolist() == [[3, 5, 3]]
     assert told.indeterminate.tolist() == [[3, 8, 4]]
     assert told.checkpoints == [(3, 4, b"2-4")]
-    again = replies.answered([lane])
+    again = replies.answered([flow])
     assert (len(again.failed), len(again.indeterminate), again.checkpoints) == (0, 0, [])
 
 
 def test_one_send_in_a_thousand_is_a_checkpoint() -> None:
     """Its answer is kept with its sequence, whatever the size of the reads that brought the replies."""
-    replies, lane = Acknowledgements(opened()), Lane()
-    lane.blocks.append(Block([START] * 5000, START, START))
+    replies, flow = InFlightBatches(opened()), Flow()
+    flow.blocks.append(SentBatch([START] * 5000, START, START))
 
     for end in range(300, 5001, 300):
-        replies.take(lane, 300, None, START + 1, b"%d-0" % (end - 1))
+        replies.take(flow, 300, None, START + 1, b"%d-0" % (end - 1))
 
-    assert [sequence for _, sequence, _ in replies.answered([lane]).checkpoints] == [299, 1499, 2699, 3899]
+    assert [sequence for _, sequence, _ in replies.answered([flow]).checkpoints] == [299, 1499, 2699, 3899]

@@ -10,14 +10,14 @@ import pytest
 import uvloop
 
 from ombdriver.bench.telemetry import event_loop as watched
-from ombdriver.bench.telemetry.event_loop import LATE_NS, PERIOD_S, Collections, Stalls
+from ombdriver.bench.telemetry.event_loop import LATE_NS, PERIOD_S, GcPauses, LoopStalls
 
 
 @pytest.fixture
-def collections() -> Iterator[Collections]:
+def collections() -> Iterator[GcPauses]:
     """A watcher that is taken away again, and the garbage collector as it was."""
     before = gc.get_threshold()
-    watching = Collections()
+    watching = GcPauses()
     yield watching
     watching.close()
     gc.unfreeze()
@@ -32,8 +32,8 @@ def hold_up(seconds: float) -> None:
 def test_a_stall_is_counted_on_either_loop() -> None:
     """With nearly all of its length, and never with more."""
 
-    async def main() -> Stalls:
-        stalls = Stalls()
+    async def main() -> LoopStalls:
+        stalls = LoopStalls()
         began_ns = time.monotonic_ns()
         hold_up(0.1)
         while not stalls.count:  # noqa: ASYNC110 - the watcher tells nobody
@@ -46,14 +46,14 @@ def test_a_stall_is_counted_on_either_loop() -> None:
         stalls = run(main())
         assert stalls.count == 1
         assert stalls.longest_ns >= 100_000_000 - PERIOD_S * 1e9 - LATE_NS
-        assert repr(stalls).startswith("<Stalls 1, the longest ")
+        assert repr(stalls).startswith("<LoopStalls 1, the longest ")
 
 
 async def test_a_reset_forgets_stalls_and_the_one_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """A phase begins with a collection of garbage, which is no stall of the phase."""
     now_ns = 0
     monkeypatch.setattr(watched, "time", SimpleNamespace(monotonic_ns=lambda: now_ns))
-    stalls = Stalls(0.001)
+    stalls = LoopStalls(0.001)
     now_ns = 50_000_000
 
     stalls.reset()
@@ -67,20 +67,20 @@ async def test_a_reset_forgets_stalls_and_the_one_under_way(monkeypatch: pytest.
 
 async def test_a_closed_watcher_looks_no_more() -> None:
     """Nothing of it stays in the loop."""
-    stalls = Stalls(0.001)
+    stalls = LoopStalls(0.001)
 
     stalls.close()
 
     assert stalls._handle.cancelled()
 
 
-def test_collections_are_counted_with_their_time(collections: Collections) -> None:
+def test_collections_are_counted_with_their_time(collections: GcPauses) -> None:
     """Each of them, until the count begins anew."""
     gc.collect()
     gc.collect()
 
     assert collections.pauses == 2
     assert 0 < collections.longest_ns <= collections.total_ns <= 2 * collections.longest_ns
-    assert repr(collections).startswith("<Collections 2, the longest ")
+    assert repr(collections).startswith("<GcPauses 2, the longest ")
     collections.quieten()
     assert (collections.pauses, collections.longest_ns, collections.total_ns) == (0, 0, 0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from ombdriver.bench.worker.pacer import LoopTicker, Ticker, TimerfdTicker, make_ticker
+from ombdriver.bench.worker.pacer import LoopPacer, Pacer, TimerfdPacer, make_pacer
 
 MS = 10**6
 Test = Callable[[], Coroutine[Any, Any, None]]
@@ -26,21 +26,21 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
         yield lambda test: runner.run(test())
 
 
-@pytest.fixture(params=[pytest.param(TimerfdTicker, marks=linux), LoopTicker])
-def kind(request: pytest.FixtureRequest) -> type[TimerfdTicker] | type[LoopTicker]:
-    """Each kind of ticker."""
+@pytest.fixture(params=[pytest.param(TimerfdPacer, marks=linux), LoopPacer])
+def kind(request: pytest.FixtureRequest) -> type[TimerfdPacer] | type[LoopPacer]:
+    """Each kind of pacer."""
     return request.param  # type: ignore[no-any-return]
 
 
 class Fired:
-    """When a ticker fired; `until(n)` waits for the n-th time."""
+    """When a pacer fired; `until(n)` waits for the n-th time."""
 
     def __init__(self) -> None:
         self.times: list[int] = []
         self._more = asyncio.Event()
 
     def __call__(self) -> None:
-        """The ticker's callback."""
+        """The pacer's callback."""
         self.times.append(time.monotonic_ns())
         self._more.set()
 
@@ -54,25 +54,25 @@ class Fired:
 async def passed(at_ns: int) -> None:
     """Returns some turns of the loop after `at_ns`, so that whatever was due then has been called."""
     later = Fired()
-    ticker = LoopTicker(later)
-    ticker.arm(at_ns)
+    pacer = LoopPacer(later)
+    pacer.arm(at_ns)
     await later.until(1)
     for _ in range(5):
         await asyncio.sleep(0)
 
 
-def test_it_never_fires_before_its_time(run: Run, kind: type[LoopTicker]) -> None:
+def test_it_never_fires_before_its_time(run: Run, kind: type[LoopPacer]) -> None:
     """Not even by the fraction of a millisecond by which timers of a loop end early."""
 
     async def test() -> None:
         fired = Fired()
-        ticker = kind(fired)
+        pacer = kind(fired)
         wanted = []
         for number, delay_ns in enumerate([300_000, 1_500_000, 1_000, 2_700_000, 1_999_999]):
             wanted.append(time.monotonic_ns() + delay_ns)
-            ticker.arm(wanted[-1])
+            pacer.arm(wanted[-1])
             await fired.until(number + 1)
-        ticker.close()
+        pacer.close()
 
         assert all(at >= due for at, due in zip(fired.times, wanted, strict=True))
 
@@ -80,52 +80,52 @@ def test_it_never_fires_before_its_time(run: Run, kind: type[LoopTicker]) -> Non
 
 
 @pytest.mark.parametrize("at_ns", [0, 1, -5])
-def test_a_time_that_has_passed_fires_soon(run: Run, kind: type[LoopTicker], at_ns: int) -> None:
+def test_a_time_that_has_passed_fires_soon(run: Run, kind: type[LoopPacer], at_ns: int) -> None:
     """Late is late, also for times that would disarm a timer."""
 
     async def test() -> None:
         fired = Fired()
-        ticker = kind(fired)
-        ticker.arm(at_ns)
+        pacer = kind(fired)
+        pacer.arm(at_ns)
         await fired.until(1)
-        ticker.close()
+        pacer.close()
 
     run(test)
 
 
-def test_arming_again_replaces_a_later_time_by_an_earlier_one(run: Run, kind: type[LoopTicker]) -> None:
+def test_arming_again_replaces_a_later_time_by_an_earlier_one(run: Run, kind: type[LoopPacer]) -> None:
     """It fires once, at the last time that was asked for."""
 
     async def test() -> None:
         fired = Fired()
-        ticker = kind(fired)
+        pacer = kind(fired)
         now = time.monotonic_ns()
-        ticker.arm(now + 3600 * 10**9)
-        ticker.arm(now + 2 * MS)
+        pacer.arm(now + 3600 * 10**9)
+        pacer.arm(now + 2 * MS)
         await fired.until(1)
         await passed(now + 6 * MS)
-        ticker.close()
+        pacer.close()
 
         assert len(fired.times) == 1
 
     run(test)
 
 
-def test_arming_again_replaces_an_earlier_time_by_a_later_one(run: Run, kind: type[LoopTicker]) -> None:
+def test_arming_again_replaces_an_earlier_time_by_a_later_one(run: Run, kind: type[LoopPacer]) -> None:
     """Also when the earlier one has passed already, and only the loop has not looked yet."""
 
     async def test() -> None:
         fired = Fired()
-        ticker = kind(fired)
+        pacer = kind(fired)
         first = time.monotonic_ns() + MS
-        ticker.arm(first)
+        pacer.arm(first)
         while time.monotonic_ns() < first + MS:  # the loop gets no turn
             pass
         later = time.monotonic_ns() + 5 * MS
-        ticker.arm(later)
+        pacer.arm(later)
         await fired.until(1)
         await passed(later + 3 * MS)
-        ticker.close()
+        pacer.close()
 
         assert len(fired.times) == 1
         assert fired.times[0] >= later
@@ -133,7 +133,7 @@ def test_arming_again_replaces_an_earlier_time_by_a_later_one(run: Run, kind: ty
     run(test)
 
 
-def test_a_callback_may_arm_anew(run: Run, kind: type[LoopTicker]) -> None:
+def test_a_callback_may_arm_anew(run: Run, kind: type[LoopPacer]) -> None:
     """As the publisher does for its next message."""
 
     async def test() -> None:
@@ -142,28 +142,28 @@ def test_a_callback_may_arm_anew(run: Run, kind: type[LoopTicker]) -> None:
         def again() -> None:
             done()
             if len(done.times) < 20:
-                ticker.arm(time.monotonic_ns() + 200_000)
+                pacer.arm(time.monotonic_ns() + 200_000)
 
-        ticker: Ticker = kind(again)
-        ticker.arm(time.monotonic_ns())
+        pacer: Pacer = kind(again)
+        pacer.arm(time.monotonic_ns())
         await done.until(20)
-        ticker.close()
+        pacer.close()
 
         assert all(b - a >= 200_000 for a, b in zip(done.times, done.times[1:], strict=False))
 
     run(test)
 
 
-def test_nothing_fires_after_closing(run: Run, kind: type[LoopTicker]) -> None:
+def test_nothing_fires_after_closing(run: Run, kind: type[LoopPacer]) -> None:
     """Closing cancels what is pending, and may be called again."""
 
     async def test() -> None:
         fired = Fired()
-        ticker = kind(fired)
+        pacer = kind(fired)
         at_ns = time.monotonic_ns() + MS
-        ticker.arm(at_ns)
-        ticker.close()
-        ticker.close()
+        pacer.arm(at_ns)
+        pacer.close()
+        pacer.close()
         await passed(at_ns + 2 * MS)
 
         assert fired.times == []
@@ -176,9 +176,9 @@ def test_on_linux_a_timerfd_is_used() -> None:
     """The loop's own timers are a fallback."""
 
     async def test() -> None:
-        ticker = make_ticker(lambda: None)
-        assert isinstance(ticker, TimerfdTicker)
-        ticker.close()
+        pacer = make_pacer(lambda: None)
+        assert isinstance(pacer, TimerfdPacer)
+        pacer.close()
 
     asyncio.run(test())
 
@@ -188,8 +188,8 @@ def test_elsewhere_the_loops_own_timer_is_used(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "platform", "darwin")
 
     async def test() -> None:
-        ticker = make_ticker(lambda: None)
-        assert isinstance(ticker, LoopTicker)
-        ticker.close()
+        pacer = make_pacer(lambda: None)
+        assert isinstance(pacer, LoopPacer)
+        pacer.close()
 
     asyncio.run(test())

@@ -1,4 +1,4 @@
-"""The sequences of many lanes as one set."""
+"""The sequences of many flows as one set."""
 
 import numpy as np
 from hypothesis import given
@@ -14,9 +14,9 @@ RUNS = st.lists(st.tuples(st.integers(0, LANES - 1), st.integers(0, 20), st.inte
 def by_lane(runs: list[tuple[int, int, int]]) -> dict[int, set[int]]:
     """The same, message by message."""
     found: dict[int, set[int]] = {}
-    for lane, first, count in runs:
+    for flow, first, count in runs:
         if count:
-            found.setdefault(lane, set()).update(range(first, first + count))
+            found.setdefault(flow, set()).update(range(first, first + count))
     return found
 
 
@@ -27,10 +27,10 @@ def of(runs: list[tuple[int, int, int]]) -> Spans:
 
 @given(RUNS)
 def test_lanes_never_mix(runs: list[tuple[int, int, int]]) -> None:
-    """Taken apart by lane, a set holds what each lane had; put together again it is the same set."""
+    """Taken apart by flow, a set holds what each flow had; put together again it is the same set."""
     parts = spans.split(of(runs))
 
-    found = {lane: {n for a, b in part.pairs.tolist() for n in range(a, b)} for lane, part in parts.items()}
+    found = {flow: {n for a, b in part.pairs.tolist() for n in range(a, b)} for flow, part in parts.items()}
     assert found == by_lane(runs)
     assert spans.joined(parts) == of(runs)
 
@@ -39,10 +39,10 @@ def test_lanes_never_mix(runs: list[tuple[int, int, int]]) -> None:
 def test_marks_and_ends_are_those_of_each_lane(runs: list[tuple[int, int, int]]) -> None:
     """The lowest missing sequence, and one past the greatest there is."""
     held = by_lane(runs)
-    marks = [next(n for n in range(40) if n not in held.get(lane, set())) for lane in range(LANES)]
+    marks = [next(n for n in range(40) if n not in held.get(flow, set())) for flow in range(LANES)]
 
     assert spans.marks_of(of(runs), LANES).tolist() == marks
-    assert spans.ends_of(of(runs), LANES).tolist() == [max(held.get(lane, {-1})) + 1 for lane in range(LANES)]
+    assert spans.ends_of(of(runs), LANES).tolist() == [max(held.get(flow, {-1})) + 1 for flow in range(LANES)]
 
 
 @given(st.lists(st.integers(0, 9), min_size=LANES, max_size=LANES), st.lists(st.integers(0, 9), min_size=5, max_size=5))

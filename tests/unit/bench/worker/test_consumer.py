@@ -1,4 +1,4 @@
-"""`Subscriber` with a consumer that hands over what the test gives it."""
+"""`Receiver` with a consumer that hands over what the test gives it."""
 
 import asyncio
 import itertools
@@ -11,14 +11,14 @@ from ombdriver.bench.drivers.api import Batch, OnAcknowledged
 from ombdriver.bench.load.message import STAMP, with_checksum
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.histogram import Histogram
-from ombdriver.bench.metrics.recorder import Book, Figures
-from ombdriver.bench.worker import consumer as subscriber
-from ombdriver.bench.worker.consumer import FOLD, Expected, Subscriber
+from ombdriver.bench.metrics.recorder import Metrics, Recorder
+from ombdriver.bench.worker import consumer as receiver
+from ombdriver.bench.worker.consumer import FOLD, OwnMessages, Receiver
 from ombdriver.bench.worker.publisher import PROBE_SEQUENCE
 from ombdriver.errors import DriverError
 
 RUN = 7
-EXPECTED = Expected(RUN, producers=8, partitions=8)
+EXPECTED = OwnMessages(RUN, producers=8, partitions=8)
 SECOND = 10**9
 START = 10 * SECOND
 
@@ -26,7 +26,7 @@ START = 10 * SECOND
 class ScriptedConsumer:
     """Hands over batches, empty reads (None) and errors in turn; after the last of them the subscriber leaves."""
 
-    def __init__(self, reader: Subscriber, script: Sequence[Batch | Exception | None]) -> None:
+    def __init__(self, reader: Receiver, script: Sequence[Batch | Exception | None]) -> None:
         self._reader, self._script = reader, list(script)
         self.acknowledged: list[Batch] = []
 
@@ -64,16 +64,16 @@ def batch(arrived: int, *payloads: bytes) -> Batch:
 
 
 async def consumed(
-    *script: Batch | Exception | None, expected: Expected = EXPECTED
-) -> tuple[Subscriber, ScriptedConsumer, Figures]:
+    *script: Batch | Exception | None, expected: OwnMessages = EXPECTED
+) -> tuple[Receiver, ScriptedConsumer, Metrics]:
     """What a subscriber makes of the script."""
-    book = Book(SECOND)
-    book.open(Phase(0, "measure", START, 10 * SECOND, 1000))
-    reader = Subscriber(expected, "group-1", book)
+    recorder = Recorder(SECOND)
+    recorder.open(Phase(0, "measure", START, 10 * SECOND, 1000))
+    reader = Receiver(expected, "group-1", recorder)
     consumer = ScriptedConsumer(reader, script)
     await reader.consume(consumer)
     reader.fold()
-    return reader, consumer, book.take()
+    return reader, consumer, recorder.take()
 
 
 async def test_latencies_are_from_both_send_times_to_the_arrival_of_the_batch() -> None:
@@ -85,12 +85,12 @@ async def test_latencies_are_from_both_send_times_to_the_arrival_of_the_batch() 
     assert response.sum_ns == 1_000 + 800 + SECOND - 5
     assert figures.counts == {(0, "received", "group-1", 0): 2, (0, "received", "group-1", 1): 1}
     assert (reader.received, reader.strangers) == (3, 0)
-    assert repr(reader) == "<Subscriber group-1: 3 received>"
+    assert repr(reader) == "<Receiver group-1: 3 received>"
 
 
 async def test_messages_of_others_are_counted_by_the_time_at_which_they_came() -> None:
     """On topics of others they are no strangers; without a stamp there is nothing else to know of them."""
-    expected = Expected(RUN, producers=8, partitions=8, others=True)
+    expected = OwnMessages(RUN, producers=8, partitions=8, others=True)
     script = batch(1_000, message(0, 100), b"short", message(0, 0, run=RUN + 1)), batch(SECOND, b"x" * 100)
 
     reader, consumer, figures = await consumed(*script, expected=expected)
@@ -107,7 +107,7 @@ async def test_messages_of_others_are_counted_by_the_time_at_which_they_came() -
 
 async def test_where_the_run_sends_nothing_what_others_sent_is_what_is_received() -> None:
     """So the rate of a run that only reads is that of everything that came."""
-    expected = Expected(RUN, producers=0, partitions=1, others=True)
+    expected = OwnMessages(RUN, producers=0, partitions=1, others=True)
 
     reader, _, figures = await consumed(batch(1_000, b"a" * 100, b"b"), expected=expected)
 
@@ -155,14 +155,14 @@ async def test_probes_are_told_and_not_measured() -> None:
 
 async def test_thousands_are_folded_without_being_asked() -> None:
     """Stamps kept in memory stay few, however many messages come between two polls."""
-    book = Book(SECOND)
-    book.open(Phase(0, "measure", START, SECOND, 1000))
-    reader = Subscriber(EXPECTED, "group-1", book)
+    recorder = Recorder(SECOND)
+    recorder.open(Phase(0, "measure", START, SECOND, 1000))
+    reader = Receiver(EXPECTED, "group-1", recorder)
     many = batch(5, *[message(0, 1)] * FOLD)
 
     await reader.consume(ScriptedConsumer(reader, [many]))
 
-    assert book.take().histograms[0, "endToEnd", "group-1", 0].count == FOLD
+    assert recorder.take().histograms[0, "endToEnd", "group-1", 0].count == FOLD
 
 
 async def test_a_merged_histogram_of_all_batches_is_that_of_all_messages() -> None:
@@ -181,14 +181,14 @@ async def test_a_merged_histogram_of_all_batches_is_that_of_all_messages() -> No
 
 async def test_a_consumer_that_can_no_longer_read_is_told() -> None:
     """Its error reaches the worker; leaving in order or being cancelled is no failure."""
-    book = Book(SECOND)
+    recorder = Recorder(SECOND)
     told: list[BaseException] = []
-    failing, leaving, cancelled = (Subscriber(EXPECTED, "g", book) for _ in range(3))
+    failing, leaving, cancelled = (Receiver(EXPECTED, "g", recorder) for _ in range(3))
     error = DriverError("gone")
     tasks = [
-        subscriber.start(failing, ScriptedConsumer(failing, [error, None]), told.append),
-        subscriber.start(leaving, ScriptedConsumer(leaving, [None]), told.append),
-        subscriber.start(cancelled, ScriptedConsumer(cancelled, [None]), told.append),
+        receiver.start(failing, ScriptedConsumer(failing, [error, None]), told.append),
+        receiver.start(leaving, ScriptedConsumer(leaving, [None]), told.append),
+        receiver.start(cancelled, ScriptedConsumer(cancelled, [None]), told.append),
     ]
     tasks[2].cancel()
 
@@ -201,7 +201,7 @@ async def test_a_consumer_that_can_no_longer_read_is_told() -> None:
 
 
 async def test_the_ledger_is_told_which_sequences_came() -> None:
-    """Runs by lane; entries that are not new are kept apart, and strangers leave no trace."""
+    """Runs by flow; entries that are not new are kept apart, and strangers leave no trace."""
     first = batch(5, *(message(0, 1, producer=2, sequence=n) for n in range(10)), b"tiny", probe(1, 0))
     second = batch(9, b"tiny", *(message(0, 1, producer=2, sequence=n) for n in (8, 9, 10)))
     second.again = (1, 2)
@@ -209,9 +209,9 @@ async def test_the_ledger_is_told_which_sequences_came() -> None:
     reader, _, _ = await consumed(first, second)
 
     arrived = reader.ledger.take()
-    lane = 2 * EXPECTED.partitions
-    assert arrived.runs.tolist() == [[lane, 0, 11]]
-    assert arrived.again.tolist() == [[lane, 8, 2]]
+    flow = 2 * EXPECTED.partitions
+    assert arrived.runs.tolist() == [[flow, 0, 11]]
+    assert arrived.again.tolist() == [[flow, 8, 2]]
     assert (arrived.late, arrived.corrupt) == (2, 0)
 
 
@@ -229,8 +229,8 @@ async def test_a_stamp_that_can_t_be_ours_is_a_stranger() -> None:
 
 async def test_messages_with_a_wrong_checksum_are_corrupt() -> None:
     """They have arrived all the same; a message of another run is none of ours."""
-    book = Book(SECOND)
-    reader = Subscriber(Expected(RUN, 8, 8, checksums=True), "group-1", book)
+    recorder = Recorder(SECOND)
+    reader = Receiver(OwnMessages(RUN, 8, 8, checksums=True), "group-1", recorder)
     good = with_checksum(message(0, 1))
     broken = good[:-1] + b"?"
     consumer = ScriptedConsumer(reader, [batch(5, good, broken, message(0, 1, run=RUN + 1), b"tiny")])
@@ -290,9 +290,9 @@ class PausedConsumer(ScriptedConsumer):
 
 async def test_a_pause_begins_when_nothing_is_left_to_read() -> None:
     """What was read by then, be it after the order, is booked and acknowledged; after the resume it goes on."""
-    book = Book(SECOND)
-    book.open(Phase(0, "measure", START, 10 * SECOND, 1000))
-    reader = Subscriber(EXPECTED, "group-1", book)
+    recorder = Recorder(SECOND)
+    recorder.open(Phase(0, "measure", START, 10 * SECOND, 1000))
+    reader = Receiver(EXPECTED, "group-1", recorder)
     some = [batch(at, message(at, at, sequence=at)) for at in range(3)]
     consumer = PausedConsumer(reader, [some[0], some[1], None, some[2]])
     consuming = asyncio.create_task(reader.consume(consumer))
@@ -307,7 +307,7 @@ async def test_a_pause_begins_when_nothing_is_left_to_read() -> None:
 
 async def test_a_paused_subscriber_leaves_at_once() -> None:
     """Nothing has to come for that."""
-    reader = Subscriber(EXPECTED, "group-1", Book(SECOND))
+    reader = Receiver(EXPECTED, "group-1", Recorder(SECOND))
     consumer = PausedConsumer(reader, [None, batch(0, message(0, 0))])
     consuming = asyncio.create_task(reader.consume(consumer))
     while not reader.paused:  # noqa: ASYNC110 - a few turns of the loop

@@ -1,4 +1,4 @@
-"""`Ensemble`: real worker processes, what they report, and what happens when one of them does not."""
+"""`Workers`: real worker processes, what they report, and what happens when one of them does not."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, ope
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
-from ombdriver.bench.run.workers import Ensemble
+from ombdriver.bench.run.workers import Workers
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.worker import protocol
@@ -65,29 +65,29 @@ async def driver(valkey_url: str) -> AsyncIterator[RedisStreamsDriver]:
     await made.aclose()
 
 
-async def polled(ensemble: Ensemble) -> AsyncIterator[list[protocol.Report]]:
+async def polled(workers: Workers) -> AsyncIterator[list[protocol.Report]]:
     """Reports, again and again."""
     while True:
-        yield list(await ensemble.poll())
+        yield list(await workers.poll())
 
 
 async def test_workers_probe_send_receive_and_leave(valkey_url: str, driver: RedisStreamsDriver) -> None:
     """Every group gets a probe of each partition, then the schedule to the message; then the processes are gone."""
     plan = plan_for(valkey_url)
     received: dict[str, int] = {}
-    async with Ensemble(plan, "redis-streams", options(valkey_url)) as ensemble:
-        assert len(ensemble.pids) == 3
-        assert set(ensemble.pids) == pids()
-        assert re.fullmatch(r"<Ensemble \['worker 0 \(produce\)', .*'worker 2 \(consume\)'\]>", repr(ensemble))
-        ensemble.order(protocol.Probe())
+    async with Workers(plan, "redis-streams", options(valkey_url)) as workers:
+        assert len(workers.pids) == 3
+        assert set(workers.pids) == pids()
+        assert re.fullmatch(r"<Workers \['worker 0 \(produce\)', .*'worker 2 \(consume\)'\]>", repr(workers))
+        workers.order(protocol.Probe())
         probed: set[tuple[str, int, int]] = set()
-        async for reports in polled(ensemble):
+        async for reports in polled(workers):
             assert [bool(report.sent) for report in reports] == [True, False, False]
             probed |= frozenset().union(*(report.probed for report in reports))  # each tells of what is new
             if len(probed) == 2 * 8:
                 break
-        ensemble.order(protocol.Begin(Phase(0, "measure", time.monotonic_ns(), 500_000_000, plan.rate)))
-        async for reports in polled(ensemble):
+        workers.order(protocol.Begin(Phase(0, "measure", time.monotonic_ns(), 500_000_000, plan.rate)))
+        async for reports in polled(workers):
             for name in plan.subscriptions:
                 received[name] = sum(report.received.get(name, 0) for report in reports)
             acknowledged = sum(report.acknowledged for report in reports)
@@ -106,17 +106,17 @@ async def test_a_worker_that_is_killed_ends_every_wait_with_its_name(
     valkey_url: str, driver: RedisStreamsDriver
 ) -> None:
     """A poll under way, a sleep, and all that come later; the others are ended."""
-    ensemble = Ensemble(plan_for(valkey_url), "redis-streams", options(valkey_url))
-    async with ensemble:
+    workers = Workers(plan_for(valkey_url), "redis-streams", options(valkey_url))
+    async with workers:
         (victim, *_) = pids()
-        watching = asyncio.create_task(ensemble.watch(3600))
+        watching = asyncio.create_task(workers.watch(3600))
         psutil.Process(victim).kill()
 
         with pytest.raises(WorkerError, match=rf"worker \d \(\w+\), pid {victim}, died with exit code -9"):
             await watching
         for _ in range(2):
             with pytest.raises(WorkerError, match=f"pid {victim}"):
-                await ensemble.poll()
+                await workers.poll()
 
     assert pids() == set()
 
@@ -128,7 +128,7 @@ async def test_a_worker_that_can_not_connect_says_why(unused_tcp_port: int) -> N
     with pytest.raises(
         WorkerError, match=r"^worker \d \(\w+\): redis://127\.0\.0\.1:\d+: .*is the server up"
     ) as raised:
-        await Ensemble(plan_for(url), "redis-streams", options(url)).__aenter__()
+        await Workers(plan_for(url), "redis-streams", options(url)).__aenter__()
 
     assert "Traceback" not in str(raised.value)
     assert pids() == set()
@@ -142,37 +142,37 @@ async def test_a_worker_that_meets_an_unexpected_fault_shows_it(valkey_url: str)
         stack.push_async_callback(driver.aclose)
         await driver.create_topics(plan.topics, plan.subscriptions)
         stack.push_async_callback(driver.delete_created)
-        ensemble = await stack.enter_async_context(Ensemble(plan, "redis-streams", options(valkey_url)))
-        ensemble.order("nonsense")  # type: ignore[arg-type]
+        workers = await stack.enter_async_context(Workers(plan, "redis-streams", options(valkey_url)))
+        workers.order("nonsense")  # type: ignore[arg-type]
 
         with pytest.raises(WorkerError, match=r"(?s)worker \d .*an unexpected fault:.*KeyError"):
-            await ensemble.poll()
+            await workers.poll()
 
 
 async def test_a_subscription_that_can_no_longer_be_read_ends_the_run(
     valkey_url: str, driver: RedisStreamsDriver
 ) -> None:
     """Somebody deletes the streams: the worker says so."""
-    async with Ensemble(plan_for(valkey_url), "redis-streams", options(valkey_url)) as ensemble:
+    async with Workers(plan_for(valkey_url), "redis-streams", options(valkey_url)) as workers:
         await driver.delete_created()
 
         with pytest.raises(WorkerError, match=r"worker \d \(consume\): group group-\d can't be read: NOGROUP"):
-            await ensemble.watch(3600)
+            await workers.watch(3600)
 
 
 async def test_signals_meant_for_the_parent_do_not_end_a_worker(valkey_url: str, driver: RedisStreamsDriver) -> None:
     """Ctrl-C in a terminal reaches all of the group; workers go on until the parent says so."""
-    async with Ensemble(plan_for(valkey_url), "redis-streams", options(valkey_url)) as ensemble:
+    async with Workers(plan_for(valkey_url), "redis-streams", options(valkey_url)) as workers:
         for pid in pids():
             for number in (signal.SIGINT, signal.SIGTERM):
                 psutil.Process(pid).send_signal(number)
 
-        assert len(await ensemble.poll()) == 3
+        assert len(await workers.poll()) == 3
 
 
 async def test_a_cancelled_start_ends_the_workers(valkey_url: str, driver: RedisStreamsDriver) -> None:
     """Whatever they were at."""
-    starting = asyncio.create_task(Ensemble(plan_for(valkey_url), "redis-streams", options(valkey_url)).__aenter__())
+    starting = asyncio.create_task(Workers(plan_for(valkey_url), "redis-streams", options(valkey_url)).__aenter__())
     while not pids():  # noqa: ASYNC110 - processes tell nobody
         await asyncio.sleep(0)
 
