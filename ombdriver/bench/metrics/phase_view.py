@@ -1,4 +1,4 @@
-"""The measured window -> `Measurements`: what a `Collector` holds of one phase, in the figures of a result. Pure.
+"""The measured window -> `RunMetrics`: what a `Collector` holds of one phase, in the figures of a result. Pure.
 
 A message belongs to the window by its *intended* time, so totals and latencies cover exactly the messages that the
 schedule put into it, be they answered or received in the drain. Rates count what *happened* inside the window.
@@ -30,10 +30,10 @@ from ombdriver.bench.metrics.summary import (
     PERCENTILES,
     Delivery,
     Distribution,
-    FamilyMeasurements,
+    FamilyMetrics,
     LatencySummaryNs,
-    Measurements,
-    SubscriptionMeasurements,
+    RunMetrics,
+    SubscriptionMetrics,
     Totals,
 )
 
@@ -207,11 +207,11 @@ class Window:
         waited = np.array([max(0, self._end_ns - middle_ns)], np.int64)
         return unsent + Histogram.of(waited, np.array([due - received], np.int64))
 
-    def _family(self, family: str) -> FamilyMeasurements:
+    def _family(self, family: str) -> FamilyMetrics:
         total = self.histogram(family)
         points = quantile_points(total.count)
         each = [self.histogram(family, None, at) for at in range(self.intervals)]
-        return FamilyMeasurements(
+        return FamilyMetrics(
             total=summarise(total),
             encoded=total.encode(),
             series=[summarise(histogram) for histogram in each],
@@ -219,14 +219,14 @@ class Window:
             intervals=_encoded(merged(each, self._merged_by)),
         )
 
-    def _subscription(self, name: str) -> SubscriptionMeasurements:
+    def _subscription(self, name: str) -> SubscriptionMetrics:
         latency = {}
         for family in GROUP_FAMILIES:
             histogram = self.histogram(family, name)
             each = [self.histogram(family, name, at) for at in range(self.intervals)]
             intervals = _encoded(merged(each, self._groups_merged_by))
             latency[family] = Distribution(summarise(histogram), histogram.encode(), intervals=intervals)
-        return SubscriptionMeasurements(
+        return SubscriptionMetrics(
             name=name,
             received=self.count("others", name)
             if self._only_others
@@ -246,11 +246,11 @@ class Window:
                 series[at] += max(0, held)
         return series
 
-    def measurements(self) -> Measurements:
+    def measurements(self) -> RunMetrics:
         """Everything a result tells of the window."""
         subscriptions = [self._subscription(name) for name in self._collector.subscriptions]
         every = range(self.intervals)
-        return Measurements(
+        return RunMetrics(
             families={family: self._family(family) for family in FAMILIES},
             subscriptions=subscriptions,
             publish_rate=[self.rate("published", None, at) for at in every],
@@ -382,7 +382,7 @@ class Samples(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class OfStretch:
+class StretchMetrics:
     """The sample intervals that lie within one stretch.
 
     Attributes:
@@ -408,14 +408,14 @@ class OfStretch:
     end_to_end: LatencySummaryNs
 
 
-def by_stretch(window: Samples, measured: Measurements, profile: Profile | None) -> list[OfStretch]:
+def by_stretch(window: Samples, measured: RunMetrics, profile: Profile | None) -> list[StretchMetrics]:
     """Each stretch of `profile` that was measured and is long enough to hold a sample; none of one without a change."""
     if profile is None or not 1 < len(profile.stretches) <= MOST_STRETCHES:
         return []
     return list(_each(window, measured, profile))
 
 
-def _each(window: Samples, measured: Measurements, profile: Profile) -> Iterator[OfStretch]:
+def _each(window: Samples, measured: RunMetrics, profile: Profile) -> Iterator[StretchMetrics]:
     step, length, end = window.interval_ns, window.length_ns, 0
     for stretch in profile.stretches:
         begin, end = end, end + stretch.duration_ns
@@ -425,7 +425,7 @@ def _each(window: Samples, measured: Measurements, profile: Profile) -> Iterator
             continue
         every = range(first, last)
         lengths = [min((at + 1) * step, length) - at * step for at in every]
-        yield OfStretch(
+        yield StretchMetrics(
             stretch,
             first * step,
             min(last * step, length),

@@ -48,7 +48,7 @@ class Distribution:
     Attributes:
         total: its figures.
         encoded: the histogram as text (HdrHistogram V2, deflated, base64), values in nanoseconds.
-        intervals: the same for each interval of `Measurements.histogram_interval_ns` (of
+        intervals: the same for each interval of `RunMetrics.histogram_interval_ns` (of
             `subscription_interval_ns` for a subscription's), in order; None where there was no sample.
     """
 
@@ -58,7 +58,7 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
-class FamilyMeasurements(Distribution):
+class FamilyMetrics(Distribution):
     """A family over the whole run: with its course and its curve.
 
     Attributes:
@@ -71,7 +71,7 @@ class FamilyMeasurements(Distribution):
 
 
 @dataclass(frozen=True, slots=True)
-class SubscriptionMeasurements:
+class SubscriptionMetrics:
     """One consumer group, over all topics.
 
     Attributes:
@@ -178,7 +178,7 @@ class BacklogDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class DrainMeasurements:
+class DrainMetrics:
     """How one subscription, or all of them together, drained a backlog.
 
     Attributes:
@@ -216,7 +216,7 @@ class DrainMeasurements:
 
 
 @dataclass(frozen=True, slots=True)
-class BacklogMeasurements:
+class BacklogMetrics:
     """How a backlog was built and drained.
 
     Attributes:
@@ -239,8 +239,8 @@ class BacklogMeasurements:
     level: int
     message_size: int
     build_ns: int
-    subscriptions: Mapping[str, DrainMeasurements]
-    total: DrainMeasurements
+    subscriptions: Mapping[str, DrainMetrics]
+    total: DrainMetrics
     publish_during: Mapping[str, LatencySummaryNs]
     publish_after: Mapping[str, LatencySummaryNs]
     delivery: Sequence[BacklogDelivery]
@@ -248,7 +248,7 @@ class BacklogMeasurements:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurements:
+class RunMetrics:
     """Everything that was measured.
 
     Attributes:
@@ -274,8 +274,8 @@ class Measurements:
         backlog_drain: how a backlog was built before the window, and drained in it; None when none was.
     """
 
-    families: Mapping[str, FamilyMeasurements]
-    subscriptions: Sequence[SubscriptionMeasurements]
+    families: Mapping[str, FamilyMetrics]
+    subscriptions: Sequence[SubscriptionMetrics]
     publish_rate: Sequence[float]
     publish_error_rate: Sequence[float]
     consume_rate: Sequence[float]
@@ -288,4 +288,4 @@ class Measurements:
     delay_parts: Mapping[str, LatencySummaryNs] = field(default_factory=dict)
     histogram_interval_ns: int = 0
     subscription_interval_ns: int = 0
-    backlog_drain: BacklogMeasurements | None = None
+    backlog_drain: BacklogMetrics | None = None

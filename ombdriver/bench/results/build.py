@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ombdriver.bench.load.profile import Profile
-from ombdriver.bench.metrics.phase_view import OfStretch
+from ombdriver.bench.metrics.phase_view import StretchMetrics
 from ombdriver.bench.metrics.summary import (
     FAMILIES,
     GROUP_FAMILIES,
     BacklogDelivery,
-    BacklogMeasurements,
+    BacklogMetrics,
     Distribution,
-    DrainMeasurements,
+    DrainMetrics,
     LatencySummaryNs,
-    Measurements,
+    RunMetrics,
 )
 from ombdriver.bench.results.result import STATISTICS, LatencySummary, Result, Standing, Subscription, aggregated
 from ombdriver.bench.results.versions import content_sha256
@@ -65,7 +65,7 @@ def told_search(found: Found) -> dict[str, Any]:
     }
 
 
-def told_stretch(found: OfStretch) -> dict[str, Any]:
+def told_stretch(found: StretchMetrics) -> dict[str, Any]:
     """One of the `stretches` of a result."""
     return {
         "beginSeconds": found.begin_ns / 10**9,
@@ -87,7 +87,7 @@ def _probed(figures: LatencySummaryNs) -> dict[str, float | None]:
 
 
 def build_result(
-    measured: Measurements,
+    measured: RunMetrics,
     *,
     version: str,
     run_id: str,
@@ -103,7 +103,7 @@ def build_result(
     environment: Mapping[str, Any],
     telemetry: Mapping[str, Any] | None = None,
     profile: Profile | None = None,
-    stretches: Sequence[OfStretch] = (),
+    stretches: Sequence[StretchMetrics] = (),
     search: Mapping[str, Any] | None = None,
     backlog_drain: Mapping[str, Any] | None = None,
     standing: Standing | None = None,
@@ -245,7 +245,7 @@ def _encoded(distributions: Mapping[str, Distribution]) -> dict[str, str]:
     return {family: each.encoded for family, each in distributions.items()}
 
 
-def _intervals(measured: Measurements) -> dict[str, Any]:
+def _intervals(measured: RunMetrics) -> dict[str, Any]:
     return {
         "seconds": measured.histogram_interval_ns / 10**9,
         "families": {family: list(each.intervals) for family, each in measured.families.items()},
@@ -281,7 +281,7 @@ def _iso(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def told_drain(found: BacklogMeasurements) -> dict[str, Any]:
+def told_drain(found: BacklogMetrics) -> dict[str, Any]:
     """The `backlogDrain` of a result."""
     begin = found.total.messages
     deliveries = {each.subscription: each for each in found.delivery}
@@ -307,7 +307,7 @@ def told_drain(found: BacklogMeasurements) -> dict[str, Any]:
     }
 
 
-def _drained(found: DrainMeasurements) -> dict[str, Any]:
+def _drained(found: DrainMetrics) -> dict[str, Any]:
     return {
         "caughtUp": found.caught_up,
         "drainSeconds": _seconds(found.drain_ns),

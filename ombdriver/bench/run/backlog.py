@@ -5,7 +5,7 @@ phase that is measured, is told from it by the phase alone. That phase goes on u
 
 When subscriptions have caught up with a backlog: looks at how far behind they are become times and counts. Pure.
 
-The drain of a backlog -> `BacklogMeasurements`: of what was due in the build, and later up to its end. Pure.
+The drain of a backlog -> `BacklogMetrics`: of what was due in the build, and later up to its end. Pure.
 """
 
 import logging
@@ -20,8 +20,8 @@ from ombdriver.bench.metrics.phase_view import Window, summarise
 from ombdriver.bench.metrics.summary import (
     GROUP_FAMILIES,
     BacklogDelivery,
-    BacklogMeasurements,
-    DrainMeasurements,
+    BacklogMetrics,
+    DrainMetrics,
     LatencySummaryNs,
 )
 from ombdriver.bench.plan.backlog import BacklogPlan
@@ -111,7 +111,7 @@ class DrainFigures:
 
     def measurements(
         self, plan: BacklogPlan, message_size: int, build_ns: int, delivery: Sequence[BacklogDelivery]
-    ) -> BacklogMeasurements:
+    ) -> BacklogMetrics:
         """Everything.
 
         Args:
@@ -122,7 +122,7 @@ class DrainFigures:
         """
         drained, total = self._catching_up, self._catching_up.total
         until, end = self._intervals(total), self._window.intervals
-        return BacklogMeasurements(
+        return BacklogMetrics(
             asked_bytes=plan.size_bytes,
             asked_messages=plan.messages,
             level=plan.level,
@@ -142,9 +142,9 @@ class DrainFigures:
         """Sample intervals, from the first, in which it was drained."""
         return min(self._window.intervals, -(-each.elapsed_ns // self._window.interval_ns))
 
-    def _drain(self, name: str | None, each: DrainState, begin: int) -> DrainMeasurements:
+    def _drain(self, name: str | None, each: DrainState, begin: int) -> DrainMetrics:
         until = self._intervals(each)
-        return DrainMeasurements(
+        return DrainMetrics(
             messages=begin,
             left=each.left,
             drain_ns=each.elapsed_ns,
@@ -235,7 +235,7 @@ class Backlog:
         elapsed_ns = max(0, self._phases.polled_ns - measured.start_ns)
         return self.catching_up.look(elapsed_ns, self._measurement.behind(), self._collector.received())
 
-    def measurements(self, window: Window) -> BacklogMeasurements | None:
+    def measurements(self, window: Window) -> BacklogMetrics | None:
         """What came of it, when the window has been made; None when it was not drained at all."""
         if self.catching_up is None or self.built is None:
             return None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ombdriver.bench.metrics.summary import BacklogMeasurements, LatencySummaryNs, Measurements
+from ombdriver.bench.metrics.summary import BacklogMetrics, LatencySummaryNs, RunMetrics
 from ombdriver.bench.spec.thresholds import Check, Source, Threshold
 from ombdriver.bench.verdict import caveats as cautions
 from ombdriver.bench.verdict import trend
@@ -61,7 +61,7 @@ class Assessment:
 
 
 def assess(
-    measured: Measurements, window: Circumstances, workers: Sequence[Mapping[str, Any]], thresholds: Sequence[Threshold]
+    measured: RunMetrics, window: Circumstances, workers: Sequence[Mapping[str, Any]], thresholds: Sequence[Threshold]
 ) -> Assessment:
     """What is to be said of `measured`; `workers` as in the `environment.workers` of a result."""
     source = Measured(measured, window)
@@ -83,7 +83,7 @@ def assess(
 class Measured:
     """The figures of a whole run, for thresholds (`thresholds.Source`)."""
 
-    def __init__(self, measured: Measurements, window: Circumstances) -> None:
+    def __init__(self, measured: RunMetrics, window: Circumstances) -> None:
         self._measured, self._window = measured, window
         self._rates = {
             "publishRate": measured.publish_rate,
@@ -123,7 +123,7 @@ class Measured:
         return (sum(rates[:-1]) * interval_ns + rates[-1] * last_ns) / length_ns
 
 
-def _of_drain(drain: BacklogMeasurements | None, group: str | None, attribute: str) -> float | None:
+def _of_drain(drain: BacklogMetrics | None, group: str | None, attribute: str) -> float | None:
     """A figure of a drain; it did not take so long when it was not over."""
     found = None if drain is None else drain.total if group is None else drain.subscriptions.get(group)
     if found is None or (attribute == "drain_seconds" and not found.caught_up):
@@ -133,7 +133,7 @@ def _of_drain(drain: BacklogMeasurements | None, group: str | None, attribute: s
 
 
 def facts_of(
-    measured: Measurements, window: Circumstances, workers: Sequence[Mapping[str, Any]], source: Measured
+    measured: RunMetrics, window: Circumstances, workers: Sequence[Mapping[str, Any]], source: Measured
 ) -> Facts:
     """What the rules of the verdict look at."""
     lag = measured.delay_parts.get("scheduleLag", LatencySummaryNs.none())
@@ -158,7 +158,7 @@ def facts_of(
     )
 
 
-def _first_settled(measured: Measurements) -> int:
+def _first_settled(measured: RunMetrics) -> int:
     """The first interval that trends are judged from: while a backlog is drained, everything is to change."""
     drain = measured.backlog_drain
     if drain is None:
@@ -166,7 +166,7 @@ def _first_settled(measured: Measurements) -> int:
     return len(measured.publish_rate) if drain.settled_interval is None else drain.settled_interval
 
 
-def _drains(drain: BacklogMeasurements | None) -> list[DrainFacts]:
+def _drains(drain: BacklogMetrics | None) -> list[DrainFacts]:
     if drain is None:
         return []
     return [
@@ -175,7 +175,7 @@ def _drains(drain: BacklogMeasurements | None) -> list[DrainFacts]:
     ]
 
 
-def _gone(measured: Measurements, attribute: str, place: int) -> dict[str, int] | None:
+def _gone(measured: RunMetrics, attribute: str, place: int) -> dict[str, int] | None:
     """What each subscription will never get; None without a ledger."""
     if not measured.delivery:
         return None
@@ -226,7 +226,7 @@ def achieved(source: Source, subscriptions: Iterable[str], target_rate: float, l
     }
 
 
-def _trends(measured: Measurements, window: Circumstances, first: int) -> list[TrendFacts]:
+def _trends(measured: RunMetrics, window: Circumstances, first: int) -> list[TrendFacts]:
     series: dict[str, Sequence[float | None]] = {"publishRate": measured.publish_rate}
     sizes: dict[str, float] = {"publishRate": window.target_rate}
     for family in ("publishResponse", "endToEndResponse"):

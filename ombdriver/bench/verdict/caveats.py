@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ombdriver.bench.metrics.collector import SILENCE_TOLD_MS
-from ombdriver.bench.metrics.summary import FAMILIES, Delivery, Measurements
+from ombdriver.bench.metrics.summary import FAMILIES, Delivery, RunMetrics
 from ombdriver.bench.spec.thresholds import BEYOND, ENOUGH_BEYOND
 from ombdriver.bench.verdict.facts import SHORT_NS, WorkerFacts
 from ombdriver.bench.verdict.model import Caveat
@@ -216,7 +216,7 @@ ROUNDED = 10
 _HERE = {"127.0.0.1", "::1", "localhost"}
 
 
-def on_samples(measured: Measurements, window_ns: int) -> list[Caveat]:
+def on_samples(measured: RunMetrics, window_ns: int) -> list[Caveat]:
     """Too few of them, too short a time, and such as do not fit."""
     found = []
     counts = {name: measured.families[name].total.count for name in FAMILIES if measured.families[name].total.count}
@@ -260,7 +260,7 @@ def on_samples(measured: Measurements, window_ns: int) -> list[Caveat]:
     return found
 
 
-def on_targets(measured: Measurements, interval_ns: int, window_ns: int) -> list[Caveat]:
+def on_targets(measured: RunMetrics, interval_ns: int, window_ns: int) -> list[Caveat]:
     """Samples in which less was published than was asked for, of a rate that changes.
 
     The rate over the whole window is the verdict's; a spike may be missed in it.
@@ -284,7 +284,7 @@ def on_targets(measured: Measurements, interval_ns: int, window_ns: int) -> list
     ]
 
 
-def _share(measured: Measurements, at: int) -> float:
+def _share(measured: RunMetrics, at: int) -> float:
     return measured.publish_rate[at] / measured.target_rates[at]
 
 

@@ -9,11 +9,11 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, LatencySummaryNs, Measurements
+from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, LatencySummaryNs, RunMetrics
 from ombdriver.bench.spec.thresholds import STATISTICS
 
 
-def at_floor(measured: Measurements, harness: Mapping[str, Any] | None, rate: float, loopback: bool) -> list[str]:
+def at_floor(measured: RunMetrics, harness: Mapping[str, Any] | None, rate: float, loopback: bool) -> list[str]:
     """The names of the percentiles at or below the floor, as `publish.p50` and `endToEnd[group-1].p99`.
 
     Args:
@@ -32,7 +32,7 @@ def at_floor(measured: Measurements, harness: Mapping[str, Any] | None, rate: fl
     return found
 
 
-def _summaries(measured: Measurements, family: str) -> Iterator[tuple[str, LatencySummaryNs]]:
+def _summaries(measured: RunMetrics, family: str) -> Iterator[tuple[str, LatencySummaryNs]]:
     yield family, measured.families[family].total
     if family in GROUP_FAMILIES:
         for group in measured.subscriptions:

@@ -12,9 +12,9 @@ from ombdriver.bench.metrics.summary import (
     FAMILIES,
     GROUP_FAMILIES,
     Distribution,
-    FamilyMeasurements,
-    Measurements,
-    SubscriptionMeasurements,
+    FamilyMetrics,
+    RunMetrics,
+    SubscriptionMetrics,
     Totals,
 )
 from ombdriver.bench.results.build import build_result
@@ -58,12 +58,12 @@ def recorded(
     def encoded(family: str) -> list[str | None]:
         return [each.encode() if each.count else None for each in merged(histograms(family), merged_by)]
 
-    def measured(family: str) -> FamilyMeasurements:
+    def measured(family: str) -> FamilyMetrics:
         total = merged(histograms(family), intervals)[0]
         points = quantile_points(total.count)
         curve = dict(zip(points, total.percentiles(points), strict=True))
         series = [summarise(each) for each in histograms(family)]
-        return FamilyMeasurements(summarise(total), total.encode(), series, curve, intervals=encoded(family))
+        return FamilyMetrics(summarise(total), total.encode(), series, curve, intervals=encoded(family))
 
     families = {family: measured(family) for family in FAMILIES}
     of_group = {
@@ -88,9 +88,9 @@ def recorded(
         "environment": {},
     }
     return build_result(
-        Measurements(
+        RunMetrics(
             families=families,
-            subscriptions=[SubscriptionMeasurements(name, count, 100.0, of_group) for name in groups],
+            subscriptions=[SubscriptionMetrics(name, count, 100.0, of_group) for name in groups],
             publish_rate=[100.0 * (at + 1) for at in range(intervals)],
             publish_error_rate=[0.0] * intervals,
             consume_rate=[100.0 * (at + 1) * len(groups) for at in range(intervals)],

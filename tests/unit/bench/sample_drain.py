@@ -2,17 +2,17 @@
 
 from sample_result import figures
 
-from ombdriver.bench.metrics.summary import GROUP_FAMILIES, BacklogDelivery, BacklogMeasurements, DrainMeasurements
+from ombdriver.bench.metrics.summary import GROUP_FAMILIES, BacklogDelivery, BacklogMetrics, DrainMetrics
 
 SECOND = 10**9
 MS = 10**6
 GROUPS = ("group-1", "group-2")
 
 
-def drain(messages: int, drain_ns: int, received: int, left: int = 0, caught_up: bool = True) -> DrainMeasurements:
+def drain(messages: int, drain_ns: int, received: int, left: int = 0, caught_up: bool = True) -> DrainMetrics:
     """One drain, whose latencies grow with its time."""
     backlog, fresh = figures(drain_ns // 40, messages), figures(drain_ns // 1000, received - messages)
-    return DrainMeasurements(
+    return DrainMetrics(
         messages=messages,
         left=left,
         drain_ns=drain_ns,
@@ -23,10 +23,10 @@ def drain(messages: int, drain_ns: int, received: int, left: int = 0, caught_up:
     )
 
 
-def measured_drain(*, caught_up: bool = True, lost: int = 0) -> BacklogMeasurements:
+def measured_drain(*, caught_up: bool = True, lost: int = 0) -> BacklogMetrics:
     """10,000 messages before each group, which the second one may not have drained; some of its own may be lost."""
     left = 0 if caught_up else 12_000
-    return BacklogMeasurements(
+    return BacklogMetrics(
         asked_bytes=20_480_000,
         asked_messages=10_000,
         level=200,

@@ -7,10 +7,10 @@ from ombdriver.bench.metrics.summary import (
     FAMILIES,
     GROUP_FAMILIES,
     Distribution,
-    FamilyMeasurements,
+    FamilyMetrics,
     LatencySummaryNs,
-    Measurements,
-    SubscriptionMeasurements,
+    RunMetrics,
+    SubscriptionMetrics,
     Totals,
 )
 from ombdriver.bench.results.build import build_result
@@ -65,15 +65,13 @@ def figures(scale: int, count: int = 60_000) -> LatencySummaryNs:
     )
 
 
-def family(scale: int, intervals: int = 3, count: int = 60_000) -> FamilyMeasurements:
+def family(scale: int, intervals: int = 3, count: int = 60_000) -> FamilyMetrics:
     """A family whose median is `scale` ns, with an empty interval at its end."""
     series = [figures(scale + one, 2_000) for one in range(intervals - 1)] + [LatencySummaryNs.none()]
-    return FamilyMeasurements(
-        figures(scale, count), "HISTFAAAA", series, {50.0: scale, 99.0: scale * 5, 100.0: scale * 40}
-    )
+    return FamilyMetrics(figures(scale, count), "HISTFAAAA", series, {50.0: scale, 99.0: scale * 5, 100.0: scale * 40})
 
 
-def measurements(groups: int = 3, **changed: Any) -> Measurements:
+def measurements(groups: int = 3, **changed: Any) -> RunMetrics:
     """What a run of `groups` groups at 2,000 msg/s for 30 s measured."""
     scales = dict(zip(FAMILIES, (61_000, 31_400, 180_000, 95_000, 212_000), strict=True))
     values: dict[str, Any] = {
@@ -82,7 +80,7 @@ def measurements(groups: int = 3, **changed: Any) -> Measurements:
             for name, scale in scales.items()
         },
         "subscriptions": [
-            SubscriptionMeasurements(
+            SubscriptionMetrics(
                 f"group-{number}",
                 60_000,
                 1999.97,
@@ -100,10 +98,10 @@ def measurements(groups: int = 3, **changed: Any) -> Measurements:
         "totals": Totals(60_000, 0, 0, 60_000 * groups),
         "counters": {"overRange": 0},
     }
-    return Measurements(**(values | changed))
+    return RunMetrics(**(values | changed))
 
 
-def result(measured: Measurements | None = None, **changed: Any) -> Result:
+def result(measured: RunMetrics | None = None, **changed: Any) -> Result:
     """The result of `measured`."""
     measured = measured or measurements()
     values: dict[str, Any] = {
