@@ -32,8 +32,8 @@ class MQClient(StreamClient):
         kwargs: as for `redis.asyncio.Redis.from_url`; `decode_responses` is True unless given.
 
     Raises:
-        AioRedisMQException: if none of the three is given, or `redis_name` alone names nothing that is open.
-        AioRedisMQValueError: if an argument can't be, or the name stands for another connection already.
+        MessagingError: if none of the three is given, or `redis_name` alone names nothing that is open.
+        MessagingValueError: if an argument can't be, or the name stands for another connection already.
     """
 
     @overload
@@ -55,10 +55,10 @@ class MQClient(StreamClient):
             options: those of `ProducerSettings`.
 
         Raises:
-            AioRedisMQValueError: if one of them can't be.
+            MessagingValueError: if one of them can't be.
         """
         settings = ProducerSettings(**options)
-        return Producer(self._channels, topic, BytesCodec() if codec is None else codec, settings)
+        return Producer(self._router, topic, BytesCodec() if codec is None else codec, settings)
 
     @overload
     def consumer(
@@ -92,7 +92,7 @@ class MQClient(StreamClient):
         """
         settings = ConsumerSettings(**options)
         codec = BytesCodec() if codec is None else codec
-        return Consumer(self._channels, topic, group, name, codec=codec, settings=settings)
+        return Consumer(self._router, topic, group, name, codec=codec, settings=settings)
 
     @overload
     def runner(
@@ -129,10 +129,10 @@ class MQClient(StreamClient):
             options: those of `RunnerSettings`.
 
         Raises:
-            AioRedisMQValueError: if one of them can't be.
+            MessagingValueError: if one of them can't be.
         """
         settings = RunnerSettings(**options)
-        return Runner(self._channels, topic, group, name, BytesCodec() if codec is None else codec, settings)
+        return Runner(self._router, topic, group, name, BytesCodec() if codec is None else codec, settings)
 
     async def lag(self, topic: Topic | str, group: Key) -> Lag:
         """How far a group is behind on a topic, and whether that is exact; for onlookers, who need not be in it.
@@ -140,26 +140,26 @@ class MQClient(StreamClient):
         A partition without the group, or without a stream, has a lag of 0 that is not exact.
 
         Raises:
-            AioRedisMQValueError: if an argument can't be.
+            MessagingValueError: if an argument can't be.
             redis.exceptions.RedisError: if a server can't be asked.
         """
         streams = (Topic(topic) if isinstance(topic, str) else topic).keys
-        member = observer(self._channels(), key_bytes(group, "group"))
-        await member.channels.ready_for()
+        member = observer(self._router(), key_bytes(group, "group"))
+        await member.router.discover()
         return await read_lags(member, [Partition(number, key) for number, key in enumerate(streams)])
 
     def dead_letters(self, topic: Topic | str) -> DeadLetters:
         """The messages of a topic that were given up: to look at, to send again, to throw away.
 
         Raises:
-            AioRedisMQValueError: if `topic` is no name of one.
+            MessagingValueError: if `topic` is no name of one.
         """
-        return DeadLetters(self._channels, topic)
+        return DeadLetters(self._router, topic)
 
     def delayed(self, topic: Topic | str, *, codec: Codec[Any] | None = None) -> DelayedMessages:
         """Sends messages to a topic that come later; `codec` is None for values of bytes.
 
         Raises:
-            AioRedisMQValueError: if `topic` is no name of one.
+            MessagingValueError: if `topic` is no name of one.
         """
-        return DelayedMessages(self._channels, topic, BytesCodec() if codec is None else codec)
+        return DelayedMessages(self._router, topic, BytesCodec() if codec is None else codec)

@@ -18,6 +18,10 @@ __all__ = [
     "BufferFullError",
     "ClosedError",
     "ConnectionLost",
+    "GroupCreateError",
+    "GroupError",
+    "MessagingError",
+    "MessagingValueError",
     "NoPermissionError",
     "NotSentError",
     "OutcomeUnknownError",
@@ -26,27 +30,27 @@ __all__ = [
 ]
 
 
-class AioRedisMQException(OmbdriverError, RedisError):  # noqa: N818 - the seed library's name
+class MessagingError(OmbdriverError, RedisError):
     """Root of the library's errors."""
 
 
-class AioGroupError(AioRedisMQException):
+class GroupError(MessagingError):
     """A consumer group could not be used as asked."""
 
 
-class AioGroupCreateError(AioGroupError):
+class GroupCreateError(GroupError):
     """A consumer group could not be created: the server refused, for another reason than that it exists."""
 
 
-class AioRedisMQValueError(AioRedisMQException, ValueError):
+class MessagingValueError(MessagingError, ValueError):
     """An argument that can't be right: two URLs under one name, a value of a type that Redis can't store."""
 
 
-class ClosedError(AioRedisMQException):
+class ClosedError(MessagingError):
     """You closed it: the client, group or channel was used after `aclose()`."""
 
 
-class ConnectionLost(AioRedisMQException, RedisConnectionError):  # noqa: N818 - a state, told apart by its subclasses
+class ConnectionLost(MessagingError, RedisConnectionError):  # noqa: N818 - a state, told apart by its subclasses
     """The connection to the server ended before the reply came."""
 
 
@@ -58,12 +62,19 @@ class OutcomeUnknownError(ConnectionLost, OutcomeUnknown):
     """The command was handed to the transport and no reply came: the server may or may not have carried it out."""
 
 
-class WouldBlock(AioRedisMQException):
+class WouldBlock(MessagingError):  # noqa: N818 - the name that anyio has for it
     """There is no room for another command right now."""
 
 
 class BufferFullError(WouldBlock):
     """A producer had no space for another message in the time that the caller would wait: it was not accepted."""
+
+
+AioRedisMQException = MessagingError
+AioRedisMQValueError = MessagingValueError
+AioGroupError = GroupError
+AioGroupCreateError = GroupCreateError
+# The names of aio-redis-mq: public aliases, for code that was written for it.
 
 
 def lost(*, was_sent: bool, cause: BaseException | None) -> ConnectionLost:

@@ -24,7 +24,7 @@ from ombdriver.bench.drivers.redis_streams.server import border
 from ombdriver.bench.drivers.redis_streams.topics import topic_of
 from ombdriver.errors import DriverError
 from ombdriver.messaging.errors import RedisError, lost
-from ombdriver.messaging.streams.readers import look_at
+from ombdriver.messaging.streams.readers import ignore_outcome
 from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.transport.factory import open_client
 
@@ -213,7 +213,7 @@ class RedisPyConsumer:
         """See `driver.DriverConsumer.receive`. What a lost reply held stays pending: only what is new is read."""
         if not self._closed:
             self._reading = asyncio.get_running_loop().create_task(self._one_read())
-            self._reading.add_done_callback(look_at)
+            self._reading.add_done_callback(ignore_outcome)
             await asyncio.wait([self._reading])
         if self._closed or self._reading is None:
             raise DriverError("the consumer was closed")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, ClosedError
+from ombdriver.messaging.errors import ClosedError, MessagingError, MessagingValueError
 from ombdriver.messaging.streams import commands, trimmer
 from ombdriver.messaging.streams.commands import Id, Key, Word
 from ombdriver.messaging.streams.placement import placed
@@ -17,7 +17,7 @@ from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
 from ombdriver.messaging.transport.channel import ConnectionStatistics
 from ombdriver.messaging.transport.registry import Link
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 
 class StreamClient:
@@ -35,8 +35,8 @@ class StreamClient:
         kwargs: as for `redis.asyncio.Redis.from_url`; `decode_responses` is True unless given.
 
     Raises:
-        AioRedisMQException: if none of the three is given, or `redis_name` alone names nothing that is open.
-        AioRedisMQValueError: if an argument can't be, or the name stands for another connection already.
+        MessagingError: if none of the three is given, or `redis_name` alone names nothing that is open.
+        MessagingValueError: if an argument can't be, or the name stands for another connection already.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class StreamClient:
         """A client of this class on a redis.asyncio client; `kwargs` holds what the class asks for.
 
         Raises:
-            AioRedisMQException: if `redis_pool` is None.
+            MessagingError: if `redis_pool` is None.
         """
         if redis_pool is None:
-            raise AioRedisMQException("redis_pool is None; give a redis.asyncio.Redis client")
+            raise MessagingError("redis_pool is None; give a redis.asyncio.Redis client")
         return cls(redis_pool=redis_pool, **kwargs)
 
     def __repr__(self) -> str:
@@ -76,16 +76,16 @@ class StreamClient:
     @property
     def redis_pool(self) -> Any:
         """The redis-py client behind this one, in the running event loop."""
-        return self._channels().redis
+        return self._router().redis
 
-    def _channels(self) -> Channels:
+    def _router(self) -> Router:
         if self._closed:
             raise ClosedError(f"this {type(self).__name__} was closed; make a new one")
         return self._link.channels()
 
     def statistics(self) -> ConnectionStatistics:
         """What the connections have done so far, those of every client that shares them."""
-        return self._channels().statistics()
+        return self._router().statistics()
 
     async def check_health(self) -> bool:
         """True if the server answers PING; in a cluster, if each primary does.
@@ -93,7 +93,7 @@ class StreamClient:
         Raises:
             redis.exceptions.RedisError: if there is no answer, with the reason.
         """
-        return await self._channels().ping()
+        return await self._router().ping()
 
     async def aclose(self) -> None:
         """Closes this client, and its connections if it has them for itself. A second call does nothing."""
@@ -170,7 +170,7 @@ class StreamClient:
         """
         bounds = commands.trimming(maxlen, minid, approximate, limit)
         if not bounds:
-            raise AioRedisMQValueError("neither maxlen nor minid was given; give one of them")
+            raise MessagingValueError("neither maxlen nor minid was given; give one of them")
         return self._ask("XTRIM", commands.key_bytes(stream_key), *bounds, *commands.policy(ref_policy))
 
     async def trim_acknowledged(self, stream_key: Key, approximate: bool = True) -> int:
@@ -179,7 +179,7 @@ class StreamClient:
         On any server. A group that nobody reads keeps everything from where it stands.
         """
         key = commands.key_bytes(stream_key)
-        return (await trimmer.cut(self._channels(), key, approximate=approximate)).removed
+        return (await trimmer.cut(self._router(), key, approximate=approximate)).removed
 
     def keep_trimmed(
         self,
@@ -195,7 +195,7 @@ class StreamClient:
         Args and errors are those of `AcknowledgedTrimmer`. Closing the client ends it too.
         """
         return AcknowledgedTrimmer(
-            self._channels,
+            self._router,
             keys,
             every_s=every_s,
             maxlen=maxlen,
@@ -213,10 +213,10 @@ class StreamClient:
         `Topic(name, partitions)`, and nothing is recorded. `retention` is that of `Topic`.
 
         Raises:
-            AioRedisMQValueError: if the name or the number can't be, or the topic is recorded with another number.
+            MessagingValueError: if the name or the number can't be, or the topic is recorded with another number.
             redis.exceptions.RedisError: if the server can't be asked.
         """
-        return replace(await placed(self._channels(), name, partitions), retention=retention)
+        return replace(await placed(self._router(), name, partitions), retention=retention)
 
     # -- ways to the server ----------------------------------------------------------------------------------------
 
@@ -230,12 +230,12 @@ class StreamClient:
         self,
         name: str,
         *words: Word,
-        shape: Callable[[Channels], Callable[[Any], Any]] = lambda c: c.codec.tree,
+        shape: Callable[[Router], Callable[[Any], Any]] = lambda c: c.codec.tree,
         key: bytes | None = None,
         once: bool = False,
         **options: Any,
     ) -> Any:
         """One rare command, as bytes; without a `key` its first word tells its server. Repeated unless `once`."""
-        channels = self._channels()
+        router = self._router()
         where = commands.key_bytes(words[0] if key is None else key)  # type: ignore[arg-type]  # the first is the key
-        return shape(channels)(await channels.ask(where, name, *words, once=once, **options))
+        return shape(router)(await router.ask(where, name, *words, once=once, **options))

@@ -7,7 +7,7 @@ Pure: refuses what can't be right at call time, by name, and knows no connection
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 
 Key = str | bytes
 Id = str | bytes | int
@@ -19,21 +19,21 @@ def key_bytes(key: Key, what: str = "stream_key") -> bytes:
     """`key` as bytes, so that 'k' and b'k' are one key.
 
     Raises:
-        AioRedisMQValueError: if it is neither str nor bytes, or empty.
+        MessagingValueError: if it is neither str nor bytes, or empty.
     """
     if isinstance(key, bytes | str) and key:
         return key.encode() if isinstance(key, str) else key
-    raise AioRedisMQValueError(f"{what} is {key!r}; give a str or bytes that is not empty")
+    raise MessagingValueError(f"{what} is {key!r}; give a str or bytes that is not empty")
 
 
 def ids(values: Sequence[Id]) -> list[Id]:
     """Message ids as given.
 
     Raises:
-        AioRedisMQValueError: if there are none, or one is not str, bytes or int.
+        MessagingValueError: if there are none, or one is not str, bytes or int.
     """
     if not values:
-        raise AioRedisMQValueError("no message id was given; give at least one")
+        raise MessagingValueError("no message id was given; give at least one")
     return [one_id(value) for value in values]
 
 
@@ -41,40 +41,40 @@ def one_id(value: Id) -> Id:
     """A message id as given.
 
     Raises:
-        AioRedisMQValueError: if it is not str, bytes or int.
+        MessagingValueError: if it is not str, bytes or int.
     """
     if isinstance(value, str | bytes | int) and not isinstance(value, bool):
         return value
-    raise AioRedisMQValueError(f"{value!r} is no message id; give str, bytes or int")
+    raise MessagingValueError(f"{value!r} is no message id; give str, bytes or int")
 
 
 def number(name: str, value: int | None, least: int) -> int | None:
     """`value`, if it is None or an int of `least` or more.
 
     Raises:
-        AioRedisMQValueError: otherwise; the message has `name`.
+        MessagingValueError: otherwise; the message has `name`.
     """
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= least):
         return value
-    raise AioRedisMQValueError(f"{name} is {value!r}; give a whole number of {least} or more")
+    raise MessagingValueError(f"{name} is {value!r}; give a whole number of {least} or more")
 
 
 def trimming(maxlen: int | None, minid: Id | None, approximate: bool, limit: int | None) -> list[Word]:
     """The bounds of XADD and XTRIM; empty when nothing is to be trimmed.
 
     Raises:
-        AioRedisMQValueError: if both `maxlen` and `minid` are given, or `limit` without approximate trimming.
+        MessagingValueError: if both `maxlen` and `minid` are given, or `limit` without approximate trimming.
     """
     if maxlen is not None and minid is not None:
-        raise AioRedisMQValueError("maxlen and minid were both given; a stream is trimmed by one of them")
+        raise MessagingValueError("maxlen and minid were both given; a stream is trimmed by one of them")
     number("maxlen", maxlen, 0)
     number("limit", limit, 0)
     if maxlen is None and minid is None:
         if limit is not None:
-            raise AioRedisMQValueError("limit was given without maxlen or minid; give one of them, or leave it out")
+            raise MessagingValueError("limit was given without maxlen or minid; give one of them, or leave it out")
         return []
     if limit is not None and not approximate:
-        raise AioRedisMQValueError("limit holds for approximate trimming only; leave it out, or approximate=True")
+        raise MessagingValueError("limit holds for approximate trimming only; leave it out, or approximate=True")
     bound: Word = maxlen if maxlen is not None else one_id(minid)  # type: ignore[arg-type]  # not None here
     words: list[Word] = ["MAXLEN" if maxlen is not None else "MINID", "~" if approximate else "=", bound]
     return words if limit is None else [*words, "LIMIT", limit]
@@ -84,12 +84,12 @@ def policy(ref_policy: str | None) -> list[Word]:
     """What becomes of group references to removed entries (Redis 8.2 and later); empty for the server's own rule.
 
     Raises:
-        AioRedisMQValueError: if it is not KEEPREF, DELREF or ACKED.
+        MessagingValueError: if it is not KEEPREF, DELREF or ACKED.
     """
     if ref_policy is None:
         return []
     if ref_policy not in ("KEEPREF", "DELREF", "ACKED"):
-        raise AioRedisMQValueError(f"ref_policy is {ref_policy!r}; give KEEPREF, DELREF or ACKED")
+        raise MessagingValueError(f"ref_policy is {ref_policy!r}; give KEEPREF, DELREF or ACKED")
     return [ref_policy]
 
 
@@ -97,10 +97,10 @@ def xadd(key: Key, message: Mapping[Key, Value], msg_id: Id, options: Sequence[W
     """XADD of one message.
 
     Raises:
-        AioRedisMQValueError: if `message` is not a mapping with at least one field.
+        MessagingValueError: if `message` is not a mapping with at least one field.
     """
     if not isinstance(message, Mapping) or not message:
-        raise AioRedisMQValueError("a message is a dict with at least one field")
+        raise MessagingValueError("a message is a dict with at least one field")
     return ["XADD", key, *options, one_id(msg_id), *chain.from_iterable(message.items())]
 
 
@@ -118,7 +118,7 @@ def xreadgroup(
 
 def _reading(streams: Mapping[Key, Id], count: int | None, block: int | None, noack: bool) -> list[Word]:
     if not isinstance(streams, Mapping) or not streams:
-        raise AioRedisMQValueError("streams is a dict of at least one stream key with the last id seen")
+        raise MessagingValueError("streams is a dict of at least one stream key with the last id seen")
     words: list[Word] = []
     if number("count", count, 1) is not None:
         words += ["COUNT", count]  # type: ignore[list-item]  # not None here
@@ -144,12 +144,12 @@ def xclaim(
     """What follows the word XCLAIM; times in milliseconds.
 
     Raises:
-        AioRedisMQValueError: if a number is negative or no int, or there is no id.
+        MessagingValueError: if a number is negative or no int, or there is no id.
     """
     if not isinstance(msg_ids, list | tuple):
-        raise AioRedisMQValueError("msg_ids is a list or tuple of message ids")
+        raise MessagingValueError("msg_ids is a list or tuple of message ids")
     if number("min_idle_time", min_idle_time, 0) is None:
-        raise AioRedisMQValueError("min_idle_time is None; give milliseconds, 0 to claim whatever is pending")
+        raise MessagingValueError("min_idle_time is None; give milliseconds, 0 to claim whatever is pending")
     words: list[Word] = [key, group, consumer, min_idle_time, *ids(msg_ids)]
     for name, value in (("idle", idle), ("time", time), ("retrycount", retrycount)):
         if number(name, value, 0) is not None:
@@ -161,10 +161,10 @@ def xpending(key: Key, group: Key, low: Id, high: Id, count: int, consumer: Key 
     """What follows the word XPENDING, for a range of ids; `idle` in milliseconds, at least.
 
     Raises:
-        AioRedisMQValueError: if a number is negative or no int.
+        MessagingValueError: if a number is negative or no int.
     """
     if number("count", count, 1) is None:
-        raise AioRedisMQValueError("count is None; give how many pending messages to list at most")
+        raise MessagingValueError("count is None; give how many pending messages to list at most")
     words: list[Word] = [key, group]
     if number("idle", idle, 0) is not None:
         words += ["IDLE", idle]  # type: ignore[list-item]  # not None here

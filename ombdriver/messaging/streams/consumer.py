@@ -9,12 +9,12 @@ from redis.exceptions import ResponseError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.client import StreamClient
 from ombdriver.messaging.streams.commands import Id, Key
-from ombdriver.messaging.streams.readers import PlainFan
+from ombdriver.messaging.streams.readers import MultiSlotReader
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.registry import Link
 from ombdriver.messaging.transport.replies import ReadReply, Streams
 from ombdriver.messaging.transport.retry import repeat
-from ombdriver.messaging.transport.standalone import GUARD_S, Channels
+from ombdriver.messaging.transport.standalone import BLOCK_GRACE_S, Router
 
 DEFAULT_BLOCK_MS = 2_000
 """How long a blocking read waits when the caller names no time: a loop over it neither spins nor hangs for ever."""
@@ -37,7 +37,7 @@ class MQConsumer(StreamClient):
         stream_key: as given.
 
     Raises:
-        AioRedisMQException: as for `MQClient`.
+        MessagingError: as for `MQClient`.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class MQConsumer(StreamClient):
         self._cursors: dict[bytes, Id] = {}
         self._reading: asyncio.Lock | None = None
         self._channel: Channel | None = None
-        self._channel_of: Channels | None = None
-        self._fan: PlainFan | None = None
+        self._channel_of: Router | None = None
+        self._fan: MultiSlotReader | None = None
         self._adopt(Link(redis_name, redis_url, redis_pool, kwargs), owns_link=True)
 
     def _what(self) -> str:
@@ -72,7 +72,7 @@ class MQConsumer(StreamClient):
 
     async def _read_now(self, streams: dict[bytes, Id], count: int | None) -> Streams:
         reads = []
-        for keys in self._channels().same_node(streams):
+        for keys in self._router().by_slot(streams):
             some: dict[Key, Id] = {key: streams[key] for key in keys}
             words = commands.xread(some, count, None)[1:]
             shape = self._shape_of_read
@@ -83,8 +83,8 @@ class MQConsumer(StreamClient):
         return [pair for one in await asyncio.gather(*reads) for pair in one]
 
     @staticmethod
-    def _shape_of_read(channels: Channels) -> Callable[[Any], Streams]:
-        return lambda reply: channels.codec.read(reply).streams
+    def _shape_of_read(router: Router) -> Callable[[Any], Streams]:
+        return lambda reply: router.codec.read(reply).streams
 
     def block_read_messages(
         self, *stream_key: Key, count: int | None = None, block: int | None = None, from_latest: bool = False
@@ -105,19 +105,19 @@ class MQConsumer(StreamClient):
         return self._read_on(keys, count, wait_ms, from_latest)
 
     async def _read_on(self, keys: tuple[bytes, ...], count: int | None, block: int, from_latest: bool) -> Streams:
-        channels = self._channels()
-        channel, reading = self._own_channel(channels)
+        router = self._router()
+        channel, reading = self._own_channel(router)
         async with reading:  # two reads at once would give out the same messages twice
             for key in keys:
                 if from_latest or key not in self._cursors:
                     self._cursors[key] = await self._end_of(key)
-            if channels.follows:
+            if router.may_move:
                 cursors = {key: self._cursors[key] for key in keys}
-                return self._noted(await self._own_fan(channels).read(cursors, count, block))
+                return self._noted(await self._own_fan(router).read(cursors, count, block))
             words = commands.xread({key: self._cursors[key] for key in keys}, count, block)
-            guard_s = block / 1000 + GUARD_S if block else None
+            reply_timeout_s = block / 1000 + BLOCK_GRACE_S if block else None
             reply: ReadReply = await repeat(
-                lambda: channel.execute(*words, convert=channels.codec.read, guard_s=guard_s)
+                lambda: channel.execute(*words, convert=router.codec.read, reply_timeout_s=reply_timeout_s)
             )
             return self._noted(reply.streams)
 
@@ -138,15 +138,15 @@ class MQConsumer(StreamClient):
         end: Id = info["last-generated-id"]
         return end
 
-    def _own_channel(self, channels: Channels) -> tuple[Channel, asyncio.Lock]:
-        if self._channel is None or self._reading is None or self._channel_of is not channels:
+    def _own_channel(self, router: Router) -> tuple[Channel, asyncio.Lock]:
+        if self._channel is None or self._reading is None or self._channel_of is not router:
             key = commands.key_bytes(self.stream_key)
-            self._channel, self._channel_of, self._reading = channels.blocking(key), channels, asyncio.Lock()
+            self._channel, self._channel_of, self._reading = router.blocking(key), router, asyncio.Lock()
         return self._channel, self._reading
 
-    def _own_fan(self, channels: Channels) -> PlainFan:
-        if self._fan is None or not self._fan.serves(channels):
-            self._fan = PlainFan(channels)
+    def _own_fan(self, router: Router) -> MultiSlotReader:
+        if self._fan is None or not self._fan.serves(router):
+            self._fan = MultiSlotReader(router)
         return self._fan
 
     async def aclose(self) -> None:

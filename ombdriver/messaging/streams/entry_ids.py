@@ -7,13 +7,13 @@ Parts = tuple[int, int]
 """An entry id: milliseconds and sequence."""
 
 
-def parts_of(entry_id: bytes) -> Parts:
+def parse_id(entry_id: bytes) -> Parts:
     """An id as numbers."""
     ms, _, sequence = entry_id.partition(b"-")
     return int(ms), int(sequence or 0)
 
 
-def text_of(parts: Parts) -> bytes:
+def format_id(parts: Parts) -> bytes:
     """An id as the server writes it."""
     return b"%d-%d" % parts
 
@@ -22,4 +22,4 @@ def is_after(one: bytes, other: bytes) -> bool:
     """Whether entry `one` comes after `other`; ids of one shape, as they nearly always are, compare as text."""
     if len(one) == len(other) and one.find(b"-") == other.find(b"-"):
         return one > other
-    return parts_of(one) > parts_of(other)
+    return parse_id(one) > parse_id(other)

@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from ombdriver.messaging.errors import AioGroupCreateError, AioGroupError
+from ombdriver.messaging.errors import GroupCreateError, GroupError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.client import StreamClient
 from ombdriver.messaging.streams.commands import Id, Key
@@ -45,7 +45,7 @@ class Group(StreamClient):
         redis_name: as given.
 
     Raises:
-        AioRedisMQException: as for `MQClient`.
+        MessagingError: as for `MQClient`.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Group(StreamClient):
         name = commands.key_bytes(consumer_id, "consumer_id")
         consumer = self._consumers.get(name)
         if consumer is None or consumer._closed:
-            self._channels()  # a closed group gives no consumers
+            self._router()  # a closed group gives no consumers
             consumer = GroupConsumer(self.stream_key, self.group_name, consumer_id, self.redis_name, group=self)
             self._consumers[name] = consumer
         return consumer
@@ -92,7 +92,7 @@ class Group(StreamClient):
             force: remove it with messages pending, and log a warning.
 
         Raises:
-            AioGroupError: if messages are pending and `force` is False; nothing was removed.
+            GroupError: if messages are pending and `force` is False; nothing was removed.
         """
         name = commands.key_bytes(consumer_id, "consumer_id")
         if force:
@@ -101,7 +101,7 @@ class Group(StreamClient):
             words = (_DELETE_IF_IDLE, 1, self._key, self._name, name)
             pending = int(await self._ask("EVAL", *words, key=self._key, once=True))
         if pending < 0:
-            raise AioGroupError(
+            raise GroupError(
                 f"consumer {consumer_id!r} of group {self.group_name!r} has pending messages, which would be lost; "
                 "claim_message gives them to another consumer"
             )
@@ -155,7 +155,7 @@ class Group(StreamClient):
         return self._acknowledge(commands.ids(msg_id))
 
     async def _acknowledge(self, found: Sequence[Id]) -> int:
-        count: int = await self._channels().small(self._key, "XACK", self._key, self._name, *found)
+        count: int = await self._router().execute_idempotent(self._key, "XACK", self._key, self._name, *found)
         return count
 
     def claim_message(
@@ -184,7 +184,7 @@ class Group(StreamClient):
             justid: give ids alone, and don't count it as a delivery.
 
         Raises:
-            AioRedisMQValueError: at once, if an argument can't be.
+            MessagingValueError: at once, if an argument can't be.
         """
         words = commands.xclaim(
             self._key, self._name, consumer_id, min_idle_time, msg_ids, idle, time, retrycount, force, justid
@@ -218,7 +218,7 @@ class GroupManager(StreamClient):
         redis_name: as given.
 
     Raises:
-        AioRedisMQException: as for `MQClient`.
+        MessagingError: as for `MQClient`.
     """
 
     def __init__(
@@ -248,7 +248,7 @@ class GroupManager(StreamClient):
             mkstream: make the stream too.
 
         Raises:
-            AioGroupCreateError: if the server refuses for another reason than that the group exists.
+            GroupCreateError: if the server refuses for another reason than that the group exists.
             redis.exceptions.ConnectionError: if the server can't be reached.
         """
         name = commands.key_bytes(group_name, "group_name")
@@ -258,7 +258,7 @@ class GroupManager(StreamClient):
             await self._ask("XGROUP CREATE", *words)
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
-                raise AioGroupCreateError(f"group {group_name!r} of stream {self.stream_key!r}: {error}") from error
+                raise GroupCreateError(f"group {group_name!r} of stream {self.stream_key!r}: {error}") from error
         group = self._groups.get(name)
         if group is None or group._closed:
             group = self._groups[name] = Group(self.stream_key, group_name, self.redis_name, manager=self)

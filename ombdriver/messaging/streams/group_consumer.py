@@ -12,7 +12,7 @@ from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.client import StreamClient
 from ombdriver.messaging.streams.commands import Id, Key, Word
 from ombdriver.messaging.streams.consumer import DEFAULT_BLOCK_MS
-from ombdriver.messaging.streams.readers import GroupFan, Make, look_at
+from ombdriver.messaging.streams.readers import Make, MultiSlotGroupReader, ignore_outcome
 from ombdriver.messaging.transport.channel import ConnectionStatistics
 from ombdriver.messaging.transport.registry import Link
 from ombdriver.messaging.transport.replies import Streams
@@ -60,8 +60,8 @@ class GroupConsumer(StreamClient):
         redis_name: as given, or the group's.
 
     Raises:
-        AioRedisMQException: as for `MQClient`.
-        AioRedisMQValueError: if a name is empty, too.
+        MessagingError: as for `MQClient`.
+        MessagingValueError: if a name is empty, too.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class GroupConsumer(StreamClient):
         link = group._link if group is not None else Link(redis_name, redis_url, redis_pool, kwargs)
         self.redis_name = redis_name or link.name
         self._group = group
-        self._reader: GroupFan | None = None
+        self._reader: MultiSlotGroupReader | None = None
         self._received = 0
         self._deleted = 0
         self._adopt(link, owns_link=group is None)
@@ -108,7 +108,7 @@ class GroupConsumer(StreamClient):
             noack: deliver without keeping the messages pending.
 
         Raises:
-            AioRedisMQValueError: at once, if an argument can't be.
+            MessagingValueError: at once, if an argument can't be.
             OutcomeUnknownError: when awaited, if the connection was lost: what was delivered is pending, read it by 0.
             redis.exceptions.ResponseError: when awaited, NOGROUP if the group is not there, and what else is refused.
         """
@@ -184,9 +184,9 @@ class GroupConsumer(StreamClient):
         self._deleted += len(gone)
         key = commands.key_bytes(stream)
         answer: asyncio.Future[int] = asyncio.ensure_future(
-            self._channels().small(key, "XACK", key, self.group_name, *gone)
+            self._router().execute_idempotent(key, "XACK", key, self.group_name, *gone)
         )
-        answer.add_done_callback(look_at)  # if it fails, the next read of what is pending meets them again
+        answer.add_done_callback(ignore_outcome)  # if it fails, the next read of what is pending meets them again
         return answer
 
     def query_pending_messages(
@@ -208,10 +208,10 @@ class GroupConsumer(StreamClient):
             stream_key: the stream that they came from, when it is not this consumer's own.
 
         Raises:
-            AioRedisMQValueError: at once, if there is no id.
+            MessagingValueError: at once, if there is no id.
         """
         key = commands.key_bytes(self.stream_key if stream_key is None else stream_key)
-        return self._channels().small(key, "XACK", key, self.group_name, *commands.ids(msg_id))
+        return self._router().execute_idempotent(key, "XACK", key, self.group_name, *commands.ids(msg_id))
 
     def statistics(self) -> GroupConsumerStatistics:
         """What this consumer and its connections have done so far."""
@@ -221,10 +221,10 @@ class GroupConsumer(StreamClient):
             shared.bulk, shared.control, shared.blocking, self._received, parked, self._deleted
         )
 
-    def _own_reader(self) -> GroupFan:
-        channels = self._channels()
-        if self._reader is None or not self._reader.serves(channels):
-            self._reader = GroupFan(channels)
+    def _own_reader(self) -> MultiSlotGroupReader:
+        router = self._router()
+        if self._reader is None or not self._reader.serves(router):
+            self._reader = MultiSlotGroupReader(router)
         return self._reader
 
     async def aclose(self) -> None:

@@ -10,9 +10,9 @@ Pure. Natural tags spread fairly, not evenly: of `{orders:0}` to `{orders:7}` ov
 import json
 from itertools import count
 
-from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, NotSentError
+from ombdriver.messaging.errors import MessagingError, MessagingValueError, NotSentError
 from ombdriver.messaging.streams.topic import Topic
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 from ombdriver.messaging.transport.topology import SlotMap, slot_of
 
 
@@ -50,26 +50,26 @@ def placement_key(name: str) -> str:
     return f"{{{name}}}:placement"
 
 
-async def placed(channels: Channels, name: str, partitions: int) -> Topic:
+async def placed(router: Router, name: str, partitions: int) -> Topic:
     """The topic, its partitions spread evenly over the primaries of the cluster, the same for everybody who asks.
 
     On a server that is no cluster the keys are the natural ones, and nothing is recorded.
 
     Raises:
-        AioRedisMQValueError: if the name or the number can't be, or another number of partitions is recorded.
-        AioRedisMQException: if the record can't be read.
+        MessagingValueError: if the name or the number can't be, or another number of partitions is recorded.
+        MessagingError: if the record can't be read.
         redis.exceptions.RedisError: if the cluster can't be asked.
     """
     natural = Topic(name, partitions)
-    await channels.ready_for()
-    slots = channels.slots
+    await router.discover()
+    slots = router.slots
     if slots is None:
         return natural
     key = placement_key(name).encode()
     record = json.dumps(balanced_tags(name, partitions, slots))
     for _ in range(_ATTEMPTS):  # a failover between the two may lose the record
-        await channels.small(key, "SET", key, record, "NX")
-        found = await channels.small(key, "GET", key)
+        await router.execute_idempotent(key, "SET", key, record, "NX")
+        found = await router.execute_idempotent(key, "GET", key)
         if found is not None:
             return _topic_of(name, partitions, found)
     raise NotSentError(f"{placement_key(name)} could not be recorded: it is gone each time; try again")
@@ -83,10 +83,10 @@ def _topic_of(name: str, partitions: int, record: bytes) -> Topic:
         if len(tags) == partitions:
             return Topic(name, partitions, tuple(tags))
     except (ValueError, TypeError) as error:
-        raise AioRedisMQException(
+        raise MessagingError(
             f"{placement_key(name)} holds no placement of a topic: {error}; delete it if nothing of ours is there"
         ) from error
-    raise AioRedisMQValueError(
+    raise MessagingValueError(
         f"topic {name!r} is recorded with {len(tags)} partitions, not {partitions}; give {len(tags)}, "
         f"or delete {placement_key(name)} with the streams of the topic"
     )

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.client import StreamClient
 from ombdriver.messaging.streams.commands import Id, Key, Value, Word
@@ -18,7 +18,7 @@ from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.registry import Link
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 Question = TypeVar("Question")
 
@@ -94,7 +94,7 @@ class MQProducer(StreamClient):
         stream_key: as given.
 
     Raises:
-        AioRedisMQException: as for `MQClient`.
+        MessagingError: as for `MQClient`.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class MQProducer(StreamClient):
         self._keys = [key.encode() for key in stream_key.keys] if isinstance(stream_key, Topic) else []
         self._key = b"" if isinstance(stream_key, Topic) else commands.key_bytes(stream_key)
         self._bulk: Channel  # with a `_sender` it is not used: nobody knows beforehand where a message goes
-        self._sender: Channels | None = None
+        self._sender: Router | None = None
         self._is_running: Callable[[], bool] = bool
         self._id_of: Any = None
         self._adopt(Link(redis_name, redis_url, redis_pool, kwargs), owns_link=True)
@@ -150,7 +150,7 @@ class MQProducer(StreamClient):
                 stored; put it into a field if consumers need it.
 
         Raises:
-            AioRedisMQValueError: at once, if an argument can't be.
+            MessagingValueError: at once, if an argument can't be.
             ClosedError: at once, if the producer or its connections were closed.
             NotSentError: when awaited, if the connection was lost and the message never left.
             OutcomeUnknownError: when awaited, if the connection was lost and it may have been stored.
@@ -165,7 +165,7 @@ class MQProducer(StreamClient):
         elif key is None:
             stream = self._key
         else:
-            raise AioRedisMQValueError("a key picks a partition, and this producer has a plain stream; give it a Topic")
+            raise MessagingValueError("a key picks a partition, and this producer has a plain stream; give it a Topic")
         if (
             message.__class__ is dict
             and message
@@ -186,9 +186,9 @@ class MQProducer(StreamClient):
         return self._bulk.execute(*words, convert=self._id_of)
 
     def _bind(self) -> None:
-        channels = self._channels()
+        router = self._router()
         self._is_running = asyncio.get_running_loop().is_running
-        self._sender = channels if channels.follows else None
-        if not channels.follows:
-            self._bulk = channels.bulk
-        self._id_of = channels.id_of
+        self._sender = router if router.may_move else None
+        if not router.may_move:
+            self._bulk = router.bulk
+        self._id_of = router.id_of

@@ -27,9 +27,9 @@ from redis.exceptions import RedisError, ResponseError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.commands import Id, Word, key_bytes
 from ombdriver.messaging.transport.channel import Channel
-from ombdriver.messaging.transport.connection import Wire
+from ombdriver.messaging.transport.connection import Connection
 from ombdriver.messaging.transport.replies import ReadReply, Streams
-from ombdriver.messaging.transport.standalone import GUARD_S, Channels
+from ombdriver.messaging.transport.standalone import BLOCK_GRACE_S, Router
 
 _NOTHING = ReadReply([], {})
 
@@ -52,15 +52,15 @@ class GroupReader:
     """Reads for one consumer of one group, on a channel of its own.
 
     Args:
-        channels: where the channel comes from; a control channel ends a BLOCK that nobody waits for any more.
+        router: where the channel comes from; a control channel ends a BLOCK that nobody waits for any more.
         key: the stream that tells the server; all that is read must be readable with it in one command.
     """
 
-    def __init__(self, channels: Channels, key: bytes) -> None:
-        self._channels = channels
-        self._channel: Channel = channels.blocking(key)
+    def __init__(self, router: Router, key: bytes) -> None:
+        self._router = router
+        self._channel: Channel = router.blocking(key)
         self._parked: deque[_Parked] = deque()
-        self._wire: Wire | None = None
+        self._wire: Connection | None = None
         self._client_id: int | None = None
         self._unblocking: asyncio.Future[Any] | None = None
 
@@ -84,12 +84,12 @@ class GroupReader:
             OutcomeUnknownError: if the connection was lost; what the server delivered is then pending for the consumer.
             redis.exceptions.ResponseError: if the server refuses.
         """
-        patience = self._channels.patience()
+        retry_budget = self._router.retry_budget()
         while True:
             try:
                 return await self._read(words, keys, count, block)
             except RedisError as error:
-                if not await patience.allows(error):
+                if not await retry_budget.allows(error):
                     raise
 
     async def _read(
@@ -101,9 +101,9 @@ class GroupReader:
             await asyncio.wait([self._unblocking])  # it is meant for the read before this one
             self._unblocking = None
         await self._know_client_id()
-        guard_s = None if block == 0 else (block or 0) / 1000 + GUARD_S
+        reply_timeout_s = None if block == 0 else (block or 0) / 1000 + BLOCK_GRACE_S
         reply: asyncio.Future[ReadReply] = asyncio.ensure_future(
-            self._channel.execute(*words, convert=self._channels.codec.read, guard_s=guard_s)
+            self._channel.execute(*words, convert=self._router.codec.read, reply_timeout_s=reply_timeout_s)
         )
         if not keys:
             return await reply
@@ -114,7 +114,7 @@ class GroupReader:
             return await asyncio.shield(read.reply)
         except asyncio.CancelledError:
             if not read.reply.cancelled():
-                read.reply.add_done_callback(look_at)
+                read.reply.add_done_callback(ignore_outcome)
                 self._parked.append(read)
                 if blocks and not read.reply.done():
                     self._unblock()
@@ -151,17 +151,19 @@ class GroupReader:
         if wire is not self._wire:
             self._client_id = None
             with contextlib.suppress(ResponseError):  # not allowed to ask: then a BLOCK ends in its own time
-                self._client_id = await self._channel.execute("CLIENT", "ID", guard_s=GUARD_S)
+                self._client_id = await self._channel.execute("CLIENT", "ID", reply_timeout_s=BLOCK_GRACE_S)
             self._wire = wire
 
     def _unblock(self) -> None:
         """Ends the BLOCK that nobody waits for, so that it takes no message, and the next read need not wait for it."""
-        control = self._channels.control_beside(self._channel) if not self._channels.is_closed else None
+        control = self._router.control_of(self._channel) if not self._router.is_closed else None
         if self._client_id is None or control is None:
             return
         with contextlib.suppress(RedisError):  # closed meanwhile: then there is nothing to end
-            answer = asyncio.ensure_future(control.execute("CLIENT", "UNBLOCK", self._client_id, guard_s=GUARD_S))
-            answer.add_done_callback(look_at)
+            answer = asyncio.ensure_future(
+                control.execute("CLIENT", "UNBLOCK", self._client_id, reply_timeout_s=BLOCK_GRACE_S)
+            )
+            answer.add_done_callback(ignore_outcome)
             self._unblocking = answer
 
     async def aclose(self) -> None:
@@ -179,7 +181,7 @@ def _split(reply: ReadReply, count: int | None) -> tuple[ReadReply, ReadReply]:
     return ReadReply(first, reply.deleted), ReadReply(rest, {})
 
 
-def look_at(future: asyncio.Future[Any]) -> None:
+def ignore_outcome(future: asyncio.Future[Any]) -> None:
     """A callback for a future whose result nobody may ask for: its error is not worth a log line."""
     if not future.cancelled():
         future.exception()
@@ -189,15 +191,15 @@ Make = Callable[[Mapping[bytes, Id]], list[Word]]
 """The command that reads these streams from these ids."""
 
 
-class GroupFan:
+class MultiSlotGroupReader:
     """Reads for one consumer of one group, wherever its streams are.
 
     Args:
-        channels: where the connections come from.
+        router: where the connections come from.
     """
 
-    def __init__(self, channels: Channels) -> None:
-        self._channels = channels
+    def __init__(self, router: Router) -> None:
+        self._router = router
         self._readers: dict[int, GroupReader] = {}
 
     @property
@@ -205,15 +207,15 @@ class GroupFan:
         """Replies that wait for the next read."""
         return sum(reader.parked for reader in self._readers.values())
 
-    def serves(self, channels: Channels) -> bool:
-        """Whether this reads over `channels`."""
-        return self._channels is channels
+    def serves(self, router: Router) -> bool:
+        """Whether this reads over `router`."""
+        return self._router is router
 
     def _reader(self, keys: list[bytes]) -> GroupReader:
-        place = self._channels.place(keys[0])
+        place = self._router.place(keys[0])
         found = self._readers.get(place)
         if found is None:
-            found = self._readers[place] = GroupReader(self._channels, keys[0])
+            found = self._readers[place] = GroupReader(self._router, keys[0])
         return found
 
     async def read(self, streams: Mapping[bytes, Id], make: Make, count: int | None, block: int | None) -> ReadReply:
@@ -225,7 +227,7 @@ class GroupFan:
             count: entries per stream at most.
             block: milliseconds, None without.
         """
-        groups = self._channels.same_node(streams)
+        groups = self._router.by_slot(streams)
         if len(groups) == 1:
             return await self._reader(groups[0]).read(make(streams), _new(streams, groups[0]), count, block)
         reads = {}
@@ -321,20 +323,20 @@ class _Lane:
     reply: "asyncio.Future[ReadReply] | None" = None
 
 
-class PlainFan:
+class MultiSlotReader:
     """Blocking XREADs for one consumer, wherever its streams are.
 
     Args:
-        channels: where the connections come from.
+        router: where the connections come from.
     """
 
-    def __init__(self, channels: Channels) -> None:
-        self._channels = channels
+    def __init__(self, router: Router) -> None:
+        self._router = router
         self._lanes: dict[int, _Lane] = {}
 
-    def serves(self, channels: Channels) -> bool:
-        """Whether this reads over `channels`."""
-        return self._channels is channels
+    def serves(self, router: Router) -> bool:
+        """Whether this reads over `router`."""
+        return self._router is router
 
     async def read(self, streams: Mapping[bytes, Id], count: int | None, block: int) -> Streams:
         """Waits for entries after the ids given, `block` milliseconds at most, 0 for ever; what comes first.
@@ -344,8 +346,8 @@ class PlainFan:
         Raises:
             redis.exceptions.RedisError: if a server refuses, or none could be reached for 30 s.
         """
-        groups = self._channels.same_node(streams)
-        patience = self._channels.patience(may_repeat=True)
+        groups = self._router.by_slot(streams)
+        retry_budget = self._router.retry_budget(idempotent=True)
         deadline = time.monotonic() + block / 1000 if block else None
         ended: set[int] = set()
         while True:
@@ -358,7 +360,7 @@ class PlainFan:
             limit_s = None if left_s is None else left_s + LATE_S
             done, _ = await asyncio.wait(reads, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             for read in done:
-                self._lanes[self._channels.place(groups[reads[read]][0])].reply = None
+                self._lanes[self._router.place(groups[reads[read]][0])].reply = None
             found = [read.result() for read in done if not read.exception()]
             messages = [pair for reply in found for pair in reply.streams]
             if messages:
@@ -368,7 +370,7 @@ class PlainFan:
             if over:
                 ended.update(reads[read] for read in done if not read.exception())
             for error in filter(None, (read.exception() for read in done)):
-                if not await patience.allows(error):
+                if not await retry_budget.allows(error):
                     raise error
             if len(ended) == len(groups) or (over and not done):
                 return []
@@ -376,19 +378,19 @@ class PlainFan:
     async def _reply(self, asked: _Asked, block: int) -> "asyncio.Future[ReadReply]":
         """The reply that is under way for this, or a new one."""
         first = asked[0][0][0]
-        place = self._channels.place(first)
+        place = self._router.place(first)
         lane = self._lanes.get(place)
         if lane is not None and lane.reply is not None and lane.asked != asked:
             await lane.channel.aclose()  # it waits for what nobody wants any more
             lane = None
         if lane is None:
-            lane = self._lanes[place] = _Lane(self._channels.blocking(first))
+            lane = self._lanes[place] = _Lane(self._router.blocking(first))
         if lane.reply is None:
             words = commands.xread(dict(asked[0]), asked[1], block)
-            guard_s = block / 1000 + GUARD_S if block else None
-            sent = lane.channel.execute(*words, convert=self._channels.codec.read, guard_s=guard_s)
+            reply_timeout_s = block / 1000 + BLOCK_GRACE_S if block else None
+            sent = lane.channel.execute(*words, convert=self._router.codec.read, reply_timeout_s=reply_timeout_s)
             lane.asked, lane.reply = asked, asyncio.ensure_future(sent)
-            lane.reply.add_done_callback(look_at)
+            lane.reply.add_done_callback(ignore_outcome)
         return lane.reply
 
     async def aclose(self) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.commands import Word
 
@@ -21,7 +21,7 @@ class Retention:
             without live consumers need, and both may be given, or neither. See `MQClient.keep_trimmed`.
 
     Raises:
-        AioRedisMQValueError: unless one of the two is given, 1 or more (an age: more than 0).
+        MessagingValueError: unless one of the two is given, 1 or more (an age: more than 0).
     """
 
     max_length: int | None = None
@@ -32,11 +32,9 @@ class Retention:
     def __post_init__(self) -> None:
         commands.number("max_length", self.max_length, 1)
         if not self.acknowledged and (self.max_length is None) == (self.max_age_s is None):
-            raise AioRedisMQValueError(
-                "a retention has max_length or max_age_s; give one of them, or acknowledged=True"
-            )
+            raise MessagingValueError("a retention has max_length or max_age_s; give one of them, or acknowledged=True")
         if self.max_age_s is not None and not self.max_age_s > 0:
-            raise AioRedisMQValueError(f"max_age_s is {self.max_age_s!r}; give seconds, more than 0")
+            raise MessagingValueError(f"max_age_s is {self.max_age_s!r}; give seconds, more than 0")
 
     def words(self, now_s: float) -> tuple[Word, ...]:
         """The bounds of XADD or XTRIM at `now_s`, seconds since 1970; ages in whole seconds, never too short."""

@@ -11,7 +11,7 @@ from typing import Any
 from redis.exceptions import NoScriptError
 
 from ombdriver.messaging.transport.connection import Argument, pack
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 
 class Script:
@@ -26,11 +26,11 @@ class Script:
         self._text = (_PRELUDE + text).encode()
         self._sha = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
 
-    async def run(self, channels: Channels, keys: Sequence[bytes], arguments: Sequence[Argument]) -> Any:
+    async def run(self, router: Router, keys: Sequence[bytes], arguments: Sequence[Argument]) -> Any:
         """The script's reply, with bytes.
 
         Args:
-            channels: the connections.
+            router: the connections.
             keys: of one slot; the first is the stream.
             arguments: ARGV.
 
@@ -39,13 +39,13 @@ class Script:
         """
         words = (len(keys), *keys, *arguments)
         try:
-            return await _send(channels, keys[0], ("EVALSHA", self._sha, *words))
+            return await _send(router, keys[0], ("EVALSHA", self._sha, *words))
         except NoScriptError:
-            return await _send(channels, keys[0], ("EVAL", self._text, *words))
+            return await _send(router, keys[0], ("EVAL", self._text, *words))
 
 
-def _send(channels: Channels, key: bytes, words: tuple[Argument, ...]) -> Awaitable[Any]:
-    return channels.send(key, pack(words), bulk=False, may_repeat=True)
+def _send(router: Router, key: bytes, words: tuple[Argument, ...]) -> Awaitable[Any]:
+    return router.send(key, pack(words), bulk=False, idempotent=True)
 
 
 # Carried out again, a refused command raises its error as the server words it.

@@ -5,7 +5,7 @@ Pure. Knows how a partition's stream is called and how Kafka's clients hash keys
 
 from dataclasses import dataclass, field
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams.retention import Retention
 
 _MASK = 0xFFFFFFFF
@@ -28,7 +28,7 @@ class Topic:
         retention: what is trimmed by producers of the topic level that say nothing else; None for nothing.
 
     Raises:
-        AioRedisMQValueError: if one of them is not as said.
+        MessagingValueError: if one of them is not as said.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Topic:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or "{" in self.name or "}" in self.name:
-            raise AioRedisMQValueError(
+            raise MessagingValueError(
                 f"{self.name!r} can't name a topic; give a text without braces, they mark the hash tag"
             )
         if not isinstance(self.partitions, int) or isinstance(self.partitions, bool) or self.partitions < 1:
-            raise AioRedisMQValueError(f"topic {self.name!r}: partitions is {self.partitions!r}; give 1 or more")
+            raise MessagingValueError(f"topic {self.name!r}: partitions is {self.partitions!r}; give 1 or more")
         if self.retention is not None and not isinstance(self.retention, Retention):
-            raise AioRedisMQValueError(f"topic {self.name!r}: retention is {self.retention!r}; give a Retention")
+            raise MessagingValueError(f"topic {self.name!r}: retention is {self.retention!r}; give a Retention")
         if self.tags is None:
             keys = tuple(stream_key(self.name, p) for p in range(self.partitions))
         else:
@@ -58,7 +58,7 @@ class Topic:
             isinstance(tag, str) and tag and not set(tag) & set("{}") for tag in tags
         )
         if not good or len(tags) != self.partitions or len(set(tags)) != len(tags):
-            raise AioRedisMQValueError(
+            raise MessagingValueError(
                 f"topic {self.name!r}: tags are {tags!r}; give a tuple with a text of its own for each of the "
                 f"{self.partitions} partitions, without braces"
             )
@@ -67,12 +67,10 @@ class Topic:
         """The stream key of `partition`, counted from 0.
 
         Raises:
-            AioRedisMQValueError: if the topic has no such partition.
+            MessagingValueError: if the topic has no such partition.
         """
         if not 0 <= partition < self.partitions:
-            raise AioRedisMQValueError(
-                f"topic {self.name!r} has partitions 0 to {self.partitions - 1}, not {partition}"
-            )
+            raise MessagingValueError(f"topic {self.name!r} has partitions 0 to {self.partitions - 1}, not {partition}")
         return self.keys[partition]
 
     def partition_of(self, key: str | bytes) -> int:
@@ -104,7 +102,7 @@ class Partitioner:
         """The partition of the next message.
 
         Raises:
-            AioRedisMQValueError: if `key` is neither str, bytes nor None.
+            MessagingValueError: if `key` is neither str, bytes nor None.
         """
         if key is None:
             self._turn = turn = (self._turn + 1) % self.topic.partitions
@@ -112,7 +110,7 @@ class Partitioner:
         partition = self._by_key.get(key)
         if partition is None:
             if not isinstance(key, str | bytes):
-                raise AioRedisMQValueError(f"a key is str or bytes, not {type(key).__name__}")
+                raise MessagingValueError(f"a key is str or bytes, not {type(key).__name__}")
             if len(self._by_key) >= _CACHE_LIMIT:  # many distinct keys: start anew rather than grow
                 self._by_key.clear()
             partition = self._by_key[key] = self.topic.partition_of(key)

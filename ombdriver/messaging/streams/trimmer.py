@@ -17,12 +17,12 @@ from typing import Any, NamedTuple, Self
 
 from redis.exceptions import RedisError
 
-from ombdriver.messaging.errors import AioRedisMQValueError, ClosedError
+from ombdriver.messaging.errors import ClosedError, MessagingValueError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.commands import Key, Word
-from ombdriver.messaging.streams.entry_ids import Parts, parts_of, text_of
+from ombdriver.messaging.streams.entry_ids import Parts, format_id, parse_id
 from ombdriver.messaging.streams.scripts import Script
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 # ARGV: ~ or =; the lowest id within a bound, or nothing; the idle time in ms from which a consumer is not alive.
 # What a group needs is its oldest pending entry, and all after what it was given last. Ids are compared as text, since
@@ -95,13 +95,13 @@ class Cut(NamedTuple):
     losing: list[bytes]
 
 
-async def cut(channels: Channels, key: bytes, *, approximate: bool, bound: bytes = b"", dead_after_ms: int = 0) -> Cut:
+async def cut(router: Router, key: bytes, *, approximate: bool, bound: bytes = b"", dead_after_ms: int = 0) -> Cut:
     """Removes what no group of stream `key` needs; below a bound also what only groups without live consumers need.
 
     A group with a live consumer is never cut into, however far it is behind.
 
     Args:
-        channels: the connections.
+        router: the connections.
         key: of the stream; there need not be one.
         approximate: remove whole nodes of the stream only, and some thousand entries at most.
         bound: the lowest id that is within the bound; nothing for none.
@@ -111,7 +111,7 @@ async def cut(channels: Channels, key: bytes, *, approximate: bool, bound: bytes
         redis.exceptions.RedisError: the server's error, or that of the connection.
     """
     mark = "~" if approximate else "="
-    removed, horizon, losing = await _CUT.run(channels, (key,), (mark, bound, dead_after_ms))
+    removed, horizon, losing = await _CUT.run(router, (key,), (mark, bound, dead_after_ms))
     return Cut(removed, horizon, sorted(losing))
 
 
@@ -150,7 +150,7 @@ class AcknowledgedTrimmer:
     letters are redriven, finds all that stands at that moment.
 
     Args:
-        channels: gives the connections.
+        router: gives the connections.
         keys: of the streams.
         every_s: seconds between two rounds.
         maxlen: the bound on the number of entries.
@@ -159,12 +159,12 @@ class AcknowledgedTrimmer:
         dead_after_s: a consumer that has asked for nothing in so many seconds is not alive. Longer than any BLOCK.
 
     Raises:
-        AioRedisMQValueError: if an argument can't be.
+        MessagingValueError: if an argument can't be.
     """
 
     def __init__(
         self,
-        channels: Callable[[], Channels],
+        router: Callable[[], Router],
         keys: Iterable[Key],
         *,
         every_s: float = 1.0,
@@ -176,11 +176,11 @@ class AcknowledgedTrimmer:
         commands.number("maxlen", maxlen, 0)
         for name, value in (("every_s", every_s), ("max_age_s", max_age_s), ("dead_after_s", dead_after_s)):
             if value is not None and not value > 0:
-                raise AioRedisMQValueError(f"{name} is {value!r}; give seconds above 0")
-        self._channels = channels
+                raise MessagingValueError(f"{name} is {value!r}; give seconds above 0")
+        self._router = router
         self._streams = {commands.key_bytes(key): TrimStatistics() for key in keys}
         if not self._streams:
-            raise AioRedisMQValueError("no stream key was given; give at least one")
+            raise MessagingValueError("no stream key was given; give at least one")
         self._every_s, self._maxlen, self._max_age_s = every_s, maxlen, max_age_s
         self._approximate, self._dead_after_ms = approximate, int(dead_after_s * 1000)
         self._task: asyncio.Task[None] | None = None
@@ -218,12 +218,12 @@ class AcknowledgedTrimmer:
 
     async def trim(self) -> int:
         """One round over all streams; gives how many entries were removed. An error of one stream is logged."""
-        channels = self._channels()
-        return sum(await asyncio.gather(*(self._trim_safely(channels, key) for key in self._streams)))
+        router = self._router()
+        return sum(await asyncio.gather(*(self._trim_safely(router, key) for key in self._streams)))
 
-    async def _trim_safely(self, channels: Channels, key: bytes) -> int:
+    async def _trim_safely(self, router: Router, key: bytes) -> int:
         try:
-            return await self._trim_one(channels, key)
+            return await self._trim_one(router, key)
         except ClosedError:
             raise
         except (RedisError, OSError) as error:
@@ -233,18 +233,18 @@ class AcknowledgedTrimmer:
                 logger.warning("stream %r could not be trimmed (%d times so far): %s", key, told.failures, error)
             return 0
 
-    async def _trim_one(self, channels: Channels, key: bytes) -> int:
+    async def _trim_one(self, router: Router, key: bytes) -> int:
         removed = 0
-        while (done := await self._cut(channels, key)).removed:  # the server bounds the work of one command
+        while (done := await self._cut(router, key)).removed:  # the server bounds the work of one command
             removed += done.removed
         if done.horizon is None:
             return removed
-        horizon, chunk = parts_of(done.horizon), CHUNK
+        horizon, chunk = parse_id(done.horizon), CHUNK
         while True:
-            bound, more = await self._bound(channels, key, chunk)
+            bound, more = await self._bound(router, key, chunk)
             lost = 0
             if bound is not None and bound > horizon:
-                done = await self._cut(channels, key, text_of(bound))
+                done = await self._cut(router, key, format_id(bound))
                 if not done.losing:
                     return removed
                 if lost := done.removed:
@@ -255,8 +255,8 @@ class AcknowledgedTrimmer:
             if not lost:
                 chunk *= 2
 
-    async def _cut(self, channels: Channels, key: bytes, bound: bytes = b"") -> Cut:
-        done = await cut(channels, key, approximate=self._approximate, bound=bound, dead_after_ms=self._dead_after_ms)
+    async def _cut(self, router: Router, key: bytes, bound: bytes = b"") -> Cut:
+        done = await cut(router, key, approximate=self._approximate, bound=bound, dead_after_ms=self._dead_after_ms)
         self._streams[key].trimmed += done.removed
         return done
 
@@ -269,23 +269,23 @@ class AcknowledgedTrimmer:
             ", ".join(repr(group) for group in groups),
         )
 
-    async def _bound(self, channels: Channels, key: bytes, chunk: int) -> tuple[Parts | None, bool]:
+    async def _bound(self, router: Router, key: bytes, chunk: int) -> tuple[Parts | None, bool]:
         """The lowest id within the bounds, as far as a step of `chunk` entries looks, and whether a longer step would
         find a higher one; None if nothing is past them.
         """
         bounds: list[Parts] = []
         excess = 0
         if self._max_age_s is not None:
-            seconds, microseconds = await channels.small(key, "TIME")
+            seconds, microseconds = await router.execute_idempotent(key, "TIME")
             oldest_ms = int(seconds) * 1000 + int(microseconds) // 1000 - int(self._max_age_s * 1000)
             bounds.append((max(0, oldest_ms), 0))
         if self._maxlen is not None:
-            excess = int(await channels.small(key, "XLEN", key)) - self._maxlen
+            excess = int(await router.execute_idempotent(key, "XLEN", key)) - self._maxlen
             if excess > 0:
                 words: list[Word] = ["XRANGE", key, "-", "+", "COUNT", min(excess, chunk) + 1]
-                entries: list[Any] = await channels.small(key, *words)
+                entries: list[Any] = await router.execute_idempotent(key, *words)
                 if entries:  # none: the stream was emptied meanwhile
-                    last = parts_of(entries[-1][0])
+                    last = parse_id(entries[-1][0])
                     # All of them are past the bound when there is nothing to keep.
                     bounds.append(last if len(entries) > min(excess, chunk) else (last[0], last[1] + 1))
         return max(bounds, default=None), excess > chunk

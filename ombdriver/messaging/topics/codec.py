@@ -6,7 +6,7 @@ Pure. msgspec is imported only by who asks for its codec; it is no dependency of
 import json
 from typing import Any, Protocol, TypeVar
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 
 Value = TypeVar("Value")
 
@@ -30,11 +30,11 @@ class BytesCodec:
         """`value` itself.
 
         Raises:
-            AioRedisMQValueError: if it is not bytes.
+            MessagingValueError: if it is not bytes.
         """
         if value.__class__ is not bytes:
             if not isinstance(value, bytes | bytearray | memoryview):
-                raise AioRedisMQValueError(
+                raise MessagingValueError(
                     f"a value is bytes, not {type(value).__name__}; encode it, or give a codec (StrCodec, JsonCodec, …)"
                 )
             return bytes(value)
@@ -52,10 +52,10 @@ class StrCodec:
         """`value` as UTF-8.
 
         Raises:
-            AioRedisMQValueError: if it is not a text.
+            MessagingValueError: if it is not a text.
         """
         if not isinstance(value, str):
-            raise AioRedisMQValueError(f"a value is str here, not {type(value).__name__}")
+            raise MessagingValueError(f"a value is str here, not {type(value).__name__}")
         return value.encode()
 
     def decode(self, data: bytes, /) -> str:

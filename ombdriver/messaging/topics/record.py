@@ -14,7 +14,7 @@ Names of the keys that belong to a partition. Pure. All share the partition's ha
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams.producer import Parts
 
 VALUE = b"value"
@@ -50,14 +50,14 @@ def record_fields(
         headers: name to text; names are not empty.
 
     Raises:
-        AioRedisMQValueError: if a header is not made of texts.
+        MessagingValueError: if a header is not made of texts.
     """
     fields = {VALUE: value}
     if key is not None:
         fields[KEY] = key
     for name, text in (headers or {}).items():
         if not isinstance(name, str) or not isinstance(text, str) or not name:
-            raise AioRedisMQValueError(f"header {name!r}: {text!r}; give texts, and a name that is not empty")
+            raise MessagingValueError(f"header {name!r}: {text!r}; give texts, and a name that is not empty")
         fields[HEADER + name.encode("utf-8", "surrogateescape")] = text.encode("utf-8", "surrogateescape")
     return fields
 
@@ -78,7 +78,7 @@ def pack_record(value: bytes, key: bytes | None, headers: Mapping[str, str] | No
     """The fields of a record (`record.record_fields`) in RESP, and how many there are.
 
     Raises:
-        AioRedisMQValueError: if a header is not made of texts.
+        MessagingValueError: if a header is not made of texts.
     """
     if key is None:
         body, count = b"$5\r\nvalue\r\n$%d\r\n%b\r\n" % (len(value), value), 1

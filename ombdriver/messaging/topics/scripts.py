@@ -22,7 +22,7 @@ class Script(scripts.Script):
 
     async def run_for(self, member: GroupMember, keys: Sequence[bytes], *arguments: Argument) -> Any:
         """As `run`, where ARGV is the member's group and name, and `arguments`."""
-        return await self.run(member.channels, keys, (member.group, member.name, *arguments))
+        return await self.run(member.router, keys, (member.group, member.name, *arguments))
 
 
 _PRELUDE = """

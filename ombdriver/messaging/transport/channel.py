@@ -3,7 +3,7 @@
 All commands of one turn of the loop leave in one write, replies resolve in order. A channel outlives its connections:
 it makes the first on first use and a new one after a loss, with a jittered back-off that is ours. It never sends a
 command twice: what was in flight fails with an error that says whether it may have been carried out.
-Knows no stream command; `wire.Wire` is one connection of it.
+Knows no stream command; `wire.Connection` is one connection of it.
 
 How a channel gets its next connection, and how it learns that the peer has gone quiet.
 
@@ -29,7 +29,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError, WouldBlock
-from ombdriver.messaging.transport.connection import Argument, Block, Convert, Sink, Wire, pack, pack_command
+from ombdriver.messaging.transport.connection import Argument, Block, Connection, Convert, Sink, pack, pack_command
 from ombdriver.messaging.transport.retry import Backoff, is_of_wrong_server
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ Connect = Callable[[], Awaitable[AbstractConnection]]
 """Gives a new redis-py connection of its own, connected, with protocol 2 and no retries."""
 
 
-async def dial(connect: Connect, new_wire: Callable[[], Wire], backoff: Backoff, *, patient: bool) -> Wire:
+async def dial(connect: Connect, new_wire: Callable[[], Connection], backoff: Backoff, *, patient: bool) -> Connection:
     """A wire on a new connection.
 
     Args:
@@ -79,13 +79,13 @@ def connect_error(error: Exception) -> Exception:
     return NotSentError(f"{str(error).rstrip('.')}; is the server up, and the URL right?")
 
 
-def warn_of_stall(wire: Wire) -> None:
+def warn_of_stall(wire: Connection) -> None:
     """Says in the log that the peer owes replies."""
     waited_s = (time.monotonic_ns() - wire.progress_ns) / 1e9
     logger.warning("the server has owed %d replies for %.0f s", wire.in_flight, waited_s)
 
 
-def watch_for_stalls(wire: Wire, after_s: float, tell: Callable[[Wire], None] = warn_of_stall) -> None:
+def watch_for_stalls(wire: Connection, after_s: float, tell: Callable[[Connection], None] = warn_of_stall) -> None:
     """Tells, once for each stall, when `wire` has waited `after_s` seconds for the reply that is due next."""
     loop = asyncio.get_running_loop()
     told_ns = 0
@@ -128,9 +128,9 @@ class Line:
         self._stall_s = stall_s
         self._max_in_flight = max_in_flight
         self._backoff = backoff or Backoff()
-        self._wire: Wire | None = None
-        self._connecting: asyncio.Task[Wire] | None = None
-        self._retired: set[Wire] = set()
+        self._wire: Connection | None = None
+        self._connecting: asyncio.Task[Connection] | None = None
+        self._retired: set[Connection] = set()
         self._closed = False
         self._has_left = False
         self._replies = 0
@@ -161,7 +161,7 @@ class Line:
         """Whether there was ever a connection: from then on callers wait through failures."""
         return self._connections > 0
 
-    async def ready(self) -> Wire:
+    async def ready(self) -> Connection:
         """The connection, made if there is none. The first attempt fails fast, a reconnect backs off and goes on.
 
         Raises:
@@ -181,13 +181,13 @@ class Line:
                 raise ClosedError("the channel was closed while it was connecting") from None
             raise
 
-    def _start_connecting(self) -> asyncio.Task[Wire]:
+    def _start_connecting(self) -> asyncio.Task[Connection]:
         if self._connecting is None:
             self._connecting = asyncio.get_running_loop().create_task(self._make_wire())
             self._connecting.add_done_callback(self._connected)
         return self._connecting
 
-    def _connected(self, task: asyncio.Task[Wire]) -> None:
+    def _connected(self, task: asyncio.Task[Connection]) -> None:
         self._connecting = None
         if task.cancelled():
             self._fail_waiting(
@@ -199,10 +199,10 @@ class Line:
         else:
             self._send_waiting()
 
-    async def _make_wire(self) -> Wire:
+    async def _make_wire(self) -> Connection:
         wire = await dial(
             self._connect,
-            lambda: Wire(self._max_in_flight, self._on_lost, self._on_refusal),
+            lambda: Connection(self._max_in_flight, self._on_lost, self._on_refusal),
             self._backoff,
             patient=self._connections > 0,
         )
@@ -218,14 +218,14 @@ class Line:
         if self._on_trouble is not None and not self._closed:
             self._on_trouble()
 
-    def _on_lost(self, wire: Wire) -> None:
+    def _on_lost(self, wire: Connection) -> None:
         self._replies += wire.replies
         self._retired.discard(wire)
         if self._wire is wire:
             self._wire = None
             self._tell_trouble()
 
-    def _on_refusal(self, wire: Wire, error: Exception) -> None:
+    def _on_refusal(self, wire: Connection, error: Exception) -> None:
         if self._is_over(error) and wire is self._wire:
             self.retire()
 
@@ -360,16 +360,18 @@ class Channel(Line):
 
     # -- one command -----------------------------------------------------------------------------------------------
 
-    def execute(self, *args: Argument, convert: Convert | None = None, guard_s: float | None = None) -> Awaitable[Any]:
+    def execute(
+        self, *args: Argument, convert: Convert | None = None, reply_timeout_s: float | None = None
+    ) -> Awaitable[Any]:
         """Sends one command; the awaitable gives `convert(reply)`, with the reply's strings as bytes.
 
         Args:
             args: the command's words.
             convert: makes the caller's shape of the reply; what it raises, this caller gets.
-            guard_s: with no reply after so many seconds the peer is taken for gone, and the connection is given up.
+            reply_timeout_s: with no reply after so many seconds, the peer is taken for gone and the connection ends.
 
         Raises:
-            AioRedisMQValueError: at once, if an argument is of a type that can't be sent.
+            MessagingValueError: at once, if an argument is of a type that can't be sent.
             ClosedError: at once, if the channel was closed; when awaited, if that happened before the command was sent.
             NotSentError: when awaited, if the command never left.
             OutcomeUnknownError: when awaited, if the connection was lost after the command had left.
@@ -380,36 +382,36 @@ class Channel(Line):
         except (TypeError, UnicodeEncodeError):
             data = pack(args)  # says what is wrong
         wire = self._wire
-        if wire is not None and guard_s is None and not self._waiting and not self._closed:
+        if wire is not None and reply_timeout_s is None and not self._waiting and not self._closed:
             future = wire.submit(data, convert)
             if future is not None:
                 return future
-        return self.submit(data, convert=convert, guard_s=guard_s)
+        return self.submit(data, convert=convert, reply_timeout_s=reply_timeout_s)
 
     def submit(
         self,
         data: bytes,
         *,
         convert: Convert | None = None,
-        guard_s: float | None = None,
+        reply_timeout_s: float | None = None,
         future: asyncio.Future[Any] | None = None,
     ) -> Awaitable[Any]:
         """As `execute`, for one command that is already packed (`resp.pack`); `future` gets the reply, if given."""
         wire = self._wire
         if wire is None or self._waiting or self._closed or (found := wire.submit(data, convert, future)) is None:
-            return self._queue_up(data, convert, guard_s, future)
-        if guard_s is not None:
-            self._guard(wire, found, guard_s)
+            return self._queue_up(data, convert, reply_timeout_s, future)
+        if reply_timeout_s is not None:
+            self._guard(wire, found, reply_timeout_s)
         return found
 
     def _queue_up(
-        self, data: bytes, convert: Convert | None, guard_s: float | None, future: asyncio.Future[Any] | None
+        self, data: bytes, convert: Convert | None, reply_timeout_s: float | None, future: asyncio.Future[Any] | None
     ) -> asyncio.Future[Any]:
         """Commands that can't go at once wait here, so that nobody who comes later can overtake them."""
         self._check_open()
         if future is None:
             future = asyncio.get_running_loop().create_future()
-        self._waiting.append((future, data, convert, guard_s))
+        self._waiting.append((future, data, convert, reply_timeout_s))
         if self._wire is None:
             self._start_connecting()
         elif len(self._waiting) == 1:
@@ -420,11 +422,11 @@ class Channel(Line):
         """Sends what waits, in order, as far as there is room; a caller that was cancelled is passed over."""
         wire = self._wire
         while self._waiting and wire is not None and wire.room() > 0:
-            future, data, convert, guard_s = self._waiting.popleft()
+            future, data, convert, reply_timeout_s = self._waiting.popleft()
             if not future.done():
                 wire.submit(data, convert, future)
-                if guard_s is not None:
-                    self._guard(wire, future, guard_s)
+                if reply_timeout_s is not None:
+                    self._guard(wire, future, reply_timeout_s)
         if wire is None and self._closed:
             self._fail_waiting(ClosedError("the channel was closed before the command was sent"))
         elif wire is None and self._waiting:
@@ -441,11 +443,11 @@ class Channel(Line):
             if not future.done():
                 future.set_exception(error)
 
-    def _guard(self, wire: Wire, future: asyncio.Future[Any], guard_s: float) -> None:
+    def _guard(self, wire: Connection, future: asyncio.Future[Any], reply_timeout_s: float) -> None:
         def expire() -> None:
-            wire.fail(ConnectionLost(f"no reply within {guard_s:g} s, the server or the network is gone"))
+            wire.fail(ConnectionLost(f"no reply within {reply_timeout_s:g} s, the server or the network is gone"))
 
-        handle = asyncio.get_running_loop().call_later(guard_s, expire)
+        handle = asyncio.get_running_loop().call_later(reply_timeout_s, expire)
         future.add_done_callback(lambda _: handle.cancel())
 
     # -- many commands as a block ----------------------------------------------------------------------------------
@@ -476,7 +478,7 @@ class Channel(Line):
         elif not self._closed:
             loop = asyncio.get_running_loop()
 
-            def attempted(task: asyncio.Task[Wire]) -> None:
+            def attempted(task: asyncio.Task[Connection]) -> None:
                 failed = task.cancelled() or task.exception() is not None
                 loop.call_later(AGAIN_S if failed else 0, callback)  # whoever waits will ask again at once
 

@@ -1,10 +1,10 @@
 """The connections of one client to a cluster: a bulk and a control channel for each primary, made on first use.
 
-The same face as `connection.Channels`, by key. Knows which primary has a key, and follows MOVED, ASK and failovers.
+The same face as `connection.Router`, by key. Knows which primary has a key, and follows MOVED, ASK and failovers.
 
 The channels to the servers of a cluster: two to each primary, and those that follow one key.
 
-Refers to no `ClusterChannels`, so that one that is dropped is noticed.
+Refers to no `ClusterRouter`, so that one that is dropped is noticed.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from ombdriver.messaging.transport.factory import check_client, cluster_connecto
 from ombdriver.messaging.transport.retry import (
     AskError,
     Backoff,
-    Followed,
     MovedError,
+    RetryingCommand,
     is_loss,
     is_of_wrong_server,
     was_not_carried_out,
 )
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 from ombdriver.messaging.transport.topology import ConnectTo, Node, SlotMap, Topology, slot_of
 
 TROUBLE_S = 2.0
@@ -38,7 +38,7 @@ RECONNECT = Backoff(give_up_s=2.0)
 """A command waits no longer for a primary that can't be reached: by then it may be due at another one."""
 
 
-class Lines(NamedTuple):
+class NodeChannels(NamedTuple):
     """The channels to one server."""
 
     bulk: Channel
@@ -78,7 +78,7 @@ class KeyChannel(Channel):
         return is_of_wrong_server(error)
 
     async def _find(self) -> AbstractConnection:
-        slots = await self._topology.ready()
+        slots = await self._topology.discover()
         asked, self._asked = self._asked, None
         node = asked or (slots.primaries[0] if self._slot is None else slots.node_of(self._slot))
         if node is None:
@@ -98,12 +98,12 @@ class KeyChannel(Channel):
 
 
 class Servers:
-    """The channels to the servers of a cluster. Refers to no `ClusterChannels`, so that a dropped one is noticed."""
+    """The channels to the servers of a cluster. Refers to no `ClusterRouter`, so that a dropped one is noticed."""
 
     def __init__(self, client: RedisCluster, max_in_flight: int) -> None:
         self.connect_to = cluster_connector(client)
         self._max_in_flight = max_in_flight
-        self._lines: dict[Node, Lines] = {}
+        self._lines: dict[Node, NodeChannels] = {}
         self._leaving: list[Channel] = []
         self.blocking: weakref.WeakSet[KeyChannel] = weakref.WeakSet()
         seeds = [Node(node.host, int(node.port)) for node in client.startup_nodes]
@@ -114,11 +114,11 @@ class Servers:
         """All of them, and those that have left and may still get replies."""
         return [*self._leaving, *(channel for lines in self._lines.values() for channel in lines)]
 
-    def lines(self) -> list[Lines]:
+    def lines(self) -> list[NodeChannels]:
         """Those of each server that is in use."""
         return list(self._lines.values())
 
-    def to(self, node: Node) -> Lines:
+    def to(self, node: Node) -> NodeChannels:
         """The channels to `node`."""
         found = self._lines.get(node)
         if found is None:
@@ -133,7 +133,7 @@ class Servers:
                 )
                 for _ in range(2)
             )
-            found = self._lines[node] = Lines(bulk, control)
+            found = self._lines[node] = NodeChannels(bulk, control)
         return found
 
     def _changed(self, old: SlotMap | None, new: SlotMap) -> None:
@@ -153,8 +153,8 @@ KNOWN = 65_536
 _ASKING = pack(("ASKING",))
 
 
-class ClusterChannels(Channels):
-    """As `Channels`, for a cluster; `bulk_for`, `control_for` and `blocking` find the primary of a key.
+class ClusterRouter(Router):
+    """As `Router`, for a cluster; `bulk_for`, `control_for` and `blocking` find the primary of a key.
 
     Args:
         client: a `redis.asyncio.RedisCluster`; its seeds, login and TLS are taken, and no connection of it is used.
@@ -163,7 +163,7 @@ class ClusterChannels(Channels):
         backoff: the policy for reconnecting of blocking reads; None for the usual one.
 
     Raises:
-        AioRedisMQValueError: if `client` is not of a kind that can be used.
+        MessagingValueError: if `client` is not of a kind that can be used.
     """
 
     def __init__(
@@ -172,9 +172,9 @@ class ClusterChannels(Channels):
         check_client(client)
         self._servers = servers = Servers(client, max_in_flight)
         self._topology = servers.topology
-        self._known: dict[bytes, Lines] = {}
+        self._known: dict[bytes, NodeChannels] = {}
         self._known_at = 0
-        self._early: list[Followed] = []
+        self._early: list[RetryingCommand] = []
         self._finding: asyncio.Task[None] | None = None
         self._begin(
             client,
@@ -198,30 +198,30 @@ class ClusterChannels(Channels):
 
     @property
     def slots(self) -> SlotMap | None:
-        """See `Channels.slots`."""
+        """See `Router.slots`."""
         return self._topology.map
 
-    async def ready_for(self, key: bytes | None = None) -> None:
-        """See `Channels.ready_for`."""
+    async def discover(self) -> None:
+        """See `Router.discover`."""
         self._check_open()
-        await self._topology.ready()
+        await self._topology.discover()
 
     def bulk_for(self, key: bytes) -> Channel:
-        """See `Channels.bulk_for`; raises NotSentError before `ready_for`, or if nobody has the key's slot."""
+        """See `Router.bulk_for`; raises NotSentError before `discover`, or if nobody has the key's slot."""
         return self._lines_for(key).bulk
 
-    def bulk_after(self, key: bytes, refusal: BaseException | None) -> tuple[Channel, bytes]:
-        """See `Channels.bulk_after`: after ASK, where it says, with ASKING, which holds for a transaction too."""
+    def bulk_route(self, key: bytes, refusal: BaseException | None) -> tuple[Channel, bytes]:
+        """See `Router.bulk_route`: after ASK, where it says, with ASKING, which holds for a transaction too."""
         if isinstance(refusal, AskError) and not isinstance(refusal, MovedError):
             self._check_open()
             return self._servers.to(self._topology.told(refusal)).bulk, _ASKING
         return self.bulk_for(key), b""
 
     def control_for(self, key: bytes) -> Channel:
-        """See `Channels.control_for`; raises as `bulk_for`."""
+        """See `Router.control_for`; raises as `bulk_for`."""
         return self._lines_for(key).control
 
-    def _lines_for(self, key: bytes) -> Lines:
+    def _lines_for(self, key: bytes) -> NodeChannels:
         self._check_open()
         topology = self._topology
         if self._known_at != topology.version or len(self._known) >= KNOWN:
@@ -238,39 +238,39 @@ class ClusterChannels(Channels):
             found = self._known[key] = self._servers.to(node)
         return found
 
-    def every_control(self) -> list[Channel]:
-        """See `Channels.every_control`."""
+    def controls(self) -> list[Channel]:
+        """See `Router.controls`."""
         self._check_open()
         slots = self._topology.map
         return [self._servers.to(node).control for node in slots.primaries] if slots is not None else []
 
-    def same_node(self, keys: Iterable[bytes]) -> list[list[bytes]]:
-        """See `Channels.same_node`; by slot, since one command can't cover two."""
+    def by_slot(self, keys: Iterable[bytes]) -> list[list[bytes]]:
+        """See `Router.by_slot`; by slot, since one command can't cover two."""
         groups: dict[int, list[bytes]] = {}
         for key in keys:
             groups.setdefault(slot_of(key), []).append(key)
         return list(groups.values())
 
     def place(self, key: bytes) -> int:
-        """See `Channels.place`: the slot."""
+        """See `Router.place`: the slot."""
         return slot_of(key)
 
-    def control_beside(self, channel: Channel) -> Channel | None:
-        """See `Channels.control_beside`."""
+    def control_of(self, channel: Channel) -> Channel | None:
+        """See `Router.control_of`."""
         slots = self._topology.map
         node = channel.node if isinstance(channel, KeyChannel) else None
         return self._servers.to(node).control if node and slots and node in slots.primaries else None
 
     def blocking(self, key: bytes | None = None) -> KeyChannel:
-        """See `Channels.blocking`."""
+        """See `Router.blocking`."""
         self._check_open()
         channel = KeyChannel(key, self._topology, self._servers.connect_to, self._max_in_flight, self._backoff)
         self._blocking.add(channel)
         self._servers.blocking.add(channel)
         return channel
 
-    def carry(self, command: Followed) -> None:
-        """See `Channels.carry`; the first command of all looks for the servers, and fails fast."""
+    def dispatch(self, command: RetryingCommand) -> None:
+        """See `Router.dispatch`; the first command of all looks for the servers, and fails fast."""
         if self._topology.map is None or self._early:  # who comes later overtakes nobody
             self._check_open()
             self._early.append(command)
@@ -284,12 +284,12 @@ class ClusterChannels(Channels):
             channel.submit(_ASKING, future=asking)
             channel.submit(command.data, convert=command.convert, future=command)
         else:
-            super().carry(command)
+            super().dispatch(command)
 
     async def _find_servers(self) -> None:
         error: Exception | None = None
         try:
-            await self._topology.ready()
+            await self._topology.discover()
         except asyncio.CancelledError:
             error = ClosedError("the client was closed before the command was sent")
         except Exception as fault:
@@ -299,10 +299,10 @@ class ClusterChannels(Channels):
             if error is not None:
                 command.end(error)
             else:
-                command.carry()
+                command.dispatch()
 
-    def redirect(self, error: BaseException) -> bool:
-        """See `Channels.redirect`."""
+    def learn(self, error: BaseException) -> bool:
+        """See `Router.learn`."""
         topology = self._topology
         if isinstance(error, MovedError):
             topology.moved(error)
@@ -314,7 +314,7 @@ class ClusterChannels(Channels):
         return self._topology.map is not None
 
     def statistics(self) -> ConnectionStatistics:
-        """See `Channels.statistics`."""
+        """See `Router.statistics`."""
         lines = self._servers.lines()
         return ConnectionStatistics(
             bulk=ChannelStatistics.together(each.bulk.statistics() for each in lines),
@@ -323,13 +323,13 @@ class ClusterChannels(Channels):
         )
 
 
-def open_channels(
+def open_router(
     client: Any, *, owns_client: bool, max_in_flight: int = 10_000, backoff: Backoff | None = None
-) -> Channels:
+) -> Router:
     """The connections of `client`, of the kind that suits it.
 
     Raises:
-        AioRedisMQValueError: if it is not of a kind that can be used.
+        MessagingValueError: if it is not of a kind that can be used.
     """
-    kind = ClusterChannels if isinstance(client, RedisCluster) else Channels
+    kind = ClusterRouter if isinstance(client, RedisCluster) else Router
     return kind(client, owns_client=owns_client, max_in_flight=max_in_flight, backoff=backoff)

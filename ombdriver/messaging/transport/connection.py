@@ -13,7 +13,7 @@ RESP 2, by hiredis both ways: commands packed, replies parsed as bytes, error re
 
 The line of unanswered commands of one connection: each reply goes to the head of it, in order.
 
-Knows RESP and no transport; `wire.Wire` sends what is in the line.
+Knows RESP and no transport; `wire.Connection` sends what is in the line.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from hiredis import Reader, ReplyError, pack_command
 from redis._parsers.base import BaseParser
 from redis.asyncio.connection import AbstractConnection
 
-from ombdriver.messaging.errors import AioRedisMQValueError, ConnectionLost, lost
+from ombdriver.messaging.errors import ConnectionLost, MessagingValueError, lost
 
 
 def take_over(connection: AbstractConnection, protocol: asyncio.Protocol) -> None:
@@ -94,24 +94,24 @@ def pack(args: tuple[Argument, ...]) -> bytes:
     """One command in RESP.
 
     Raises:
-        AioRedisMQValueError: if an argument is not bytes, str, int or float.
+        MessagingValueError: if an argument is not bytes, str, int or float.
     """
     try:
         data: bytes = pack_command(args)  # type: ignore[arg-type]  # its stub says one-tuple
     except (TypeError, UnicodeEncodeError) as error:
         for arg in args:
             if not isinstance(arg, bytes | str | int | float) or isinstance(arg, bool):
-                raise AioRedisMQValueError(
+                raise MessagingValueError(
                     f"{args[0]!s}: {type(arg).__name__} can't be stored; give bytes, str, int or float"
                 ) from error
-        raise AioRedisMQValueError(f"{args[0]!s}: {error}") from error
+        raise MessagingValueError(f"{args[0]!s}: {error}") from error
     return data
 
 
 Convert = Callable[[Any], Any]
 
 
-class Unanswered:
+class ReplyQueue:
     """Commands in the order in which they went out, and the replies to them.
 
     Args:
@@ -227,7 +227,7 @@ READ_TURN = 1 << 20
 """Bytes of replies handled before other callbacks of the loop get a turn."""
 
 
-class Wire(Unanswered, asyncio.Protocol):
+class Connection(ReplyQueue, asyncio.Protocol):
     """A taken-over connection with its line of unanswered commands.
 
     A caller that was cancelled keeps its place in the line and its reply is thrown away, so a cancel never shifts
@@ -237,8 +237,8 @@ class Wire(Unanswered, asyncio.Protocol):
     def __init__(
         self,
         max_in_flight: int,
-        on_lost: "Callable[[Wire], None]",
-        on_refusal: "Callable[[Wire, Exception], None] | None" = None,
+        on_lost: "Callable[[Connection], None]",
+        on_refusal: "Callable[[Connection, Exception], None] | None" = None,
     ) -> None:
         super().__init__(on_refusal)
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made

@@ -27,7 +27,7 @@ from redis.credentials import StreamingCredentialProvider
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.secrets import redact_url
 
 CLUSTER = ("redis+cluster", "rediss+cluster")
@@ -208,7 +208,7 @@ def open_client(url: str, options: Mapping[str, Any]) -> Redis | RedisCluster:
         options: keyword arguments as for `redis.asyncio.Redis.from_url`; they win over the defaults above.
 
     Raises:
-        AioRedisMQValueError: if the URL can't be read, or an option is unknown or can't be.
+        MessagingValueError: if the URL can't be read, or an option is unknown or can't be.
     """
     settings: dict[str, Any] = {
         "protocol": 2,
@@ -227,7 +227,7 @@ def open_client(url: str, options: Mapping[str, Any]) -> Redis | RedisCluster:
         pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, **settings)
         pool.connection_class(**pool.connection_kwargs)  # connects to nothing, but knows which arguments it takes
     except (TypeError, ValueError, AttributeError, RedisError) as error:
-        raise AioRedisMQValueError(
+        raise MessagingValueError(
             f"{redact_url(url)!r} can't be opened with the options {sorted(options)}: {_first_line(error, url)}; "
             "give what redis.asyncio.Redis.from_url takes"
         ) from None  # the cause might quote a part of the URL
@@ -271,7 +271,7 @@ def settings_of(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """What `url` and `options` say, in a form in which two ways to write the same server are equal.
 
     Raises:
-        AioRedisMQValueError: if the URL can't be read.
+        MessagingValueError: if the URL can't be read.
     """
     _check_url(url)
     plain: dict[str, Any] = {"host": "localhost", "port": 6379, "db": 0, "decode_responses": True}
@@ -286,7 +286,7 @@ def check_client(client: Any) -> None:
     """Does nothing if `client` is a redis.asyncio client whose connections can be imitated.
 
     Raises:
-        AioRedisMQValueError: if it is not, with what to give instead.
+        MessagingValueError: if it is not, with what to give instead.
     """
     if isinstance(client, RedisCluster):
         connection_class, settings = client.connection_kwargs["connection_class"], client.connection_kwargs
@@ -294,19 +294,19 @@ def check_client(client: Any) -> None:
         connection_class = getattr(getattr(client, "connection_pool", None), "connection_class", None)
         settings = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {})
     if connection_class is None:
-        raise AioRedisMQValueError(
+        raise MessagingValueError(
             f"redis_pool is a {type(client).__name__}; give a redis.asyncio.Redis client "
             "(also one from Sentinel.master_for) or a redis.asyncio.RedisCluster"
         )
     if not inspect.iscoroutinefunction(getattr(connection_class, "connect", None)):
-        raise AioRedisMQValueError("redis_pool is a client of the blocking kind; give one of redis.asyncio")
+        raise MessagingValueError("redis_pool is a client of the blocking kind; give one of redis.asyncio")
     if isinstance(settings.get("credential_provider"), StreamingCredentialProvider):
-        raise AioRedisMQValueError(
+        raise MessagingValueError(
             "credentials that are renewed on an open connection are not supported; give a user and a password, "
             "or a credential provider that is asked on each connect"
         )
     if settings.get("encoding", "utf-8").lower() not in ("utf-8", "utf8"):
-        raise AioRedisMQValueError("encoding is not utf-8; give decode_responses=False, and decode what you read")
+        raise MessagingValueError("encoding is not utf-8; give decode_responses=False, and decode what you read")
 
 
 def _check_url(url: str) -> None:
@@ -314,18 +314,18 @@ def _check_url(url: str) -> None:
         try:
             url = parse_seeds(url).url
         except ValueError as error:  # its text is ours, and quotes nothing
-            raise AioRedisMQValueError(f"{_shown(url)} is no URL of servers: {error}; {WAY_OUT}") from None
+            raise MessagingValueError(f"{_shown(url)} is no URL of servers: {error}; {WAY_OUT}") from None
     way_out = "give redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss://… or unix://PATH[?db=DB], % for special signs"
     try:
         parts = urlsplit(url)
         port_is_good = parts.port is None or parts.port > 0
         parse_url(url)
     except (ValueError, TypeError, AttributeError):
-        raise AioRedisMQValueError(f"{_shown(url)} is no URL of a server; {way_out}") from None
+        raise MessagingValueError(f"{_shown(url)} is no URL of a server; {way_out}") from None
     db = parts.path.strip("/")
     # redis-py takes database 0 when it can't read the number: messages would go to another place than was asked for.
     if not port_is_good or (parts.scheme != "unix" and db and not db.isdecimal()):
-        raise AioRedisMQValueError(f"{_shown(url)}: the port or the database is no number; {way_out}")
+        raise MessagingValueError(f"{_shown(url)}: the port or the database is no number; {way_out}")
 
 
 def _shown(url: Any) -> str:

@@ -17,17 +17,17 @@ from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
 
-from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, ClosedError
-from ombdriver.messaging.transport.cluster import open_channels
+from ombdriver.messaging.errors import ClosedError, MessagingError, MessagingValueError
+from ombdriver.messaging.transport.cluster import open_router
 from ombdriver.messaging.transport.factory import check_client, open_client, settings_of
-from ombdriver.messaging.transport.standalone import Channels, close_abandoned
+from ombdriver.messaging.transport.standalone import Router, close_abandoned
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
     """Connections with a name, and the settings that they were opened with."""
 
-    channels: Channels
+    channels: Router
     settings: dict[str, Any]
 
 
@@ -39,8 +39,8 @@ class LoopState:
 
     def __init__(self) -> None:
         self.named: dict[str, Named] = {}
-        self.by_client: weakref.WeakValueDictionary[int, Channels] = weakref.WeakValueDictionary()
-        self.all: weakref.WeakSet[Channels] = weakref.WeakSet()
+        self.by_client: weakref.WeakValueDictionary[int, Router] = weakref.WeakValueDictionary()
+        self.all: weakref.WeakSet[Router] = weakref.WeakSet()
         self.ending = _close_when_loop_ends(self)
         with contextlib.suppress(StopIteration):
             self.ending.__anext__().send(None)  # runs it to its yield: the loop knows of it from now on
@@ -71,12 +71,12 @@ def loop_state() -> LoopState:
     """The connections of the running loop.
 
     Raises:
-        AioRedisMQException: if no loop runs.
+        MessagingError: if no loop runs.
     """
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        raise AioRedisMQException("there is no running event loop; call this inside a coroutine") from None
+        raise MessagingError("there is no running event loop; call this inside a coroutine") from None
     state = _states.get(loop)
     if state is None:
         for stale in [other for other in _states if other.is_closed()]:
@@ -85,24 +85,24 @@ def loop_state() -> LoopState:
     return state
 
 
-def _open(state: LoopState, client: Any, *, owns_client: bool) -> Channels:
-    channels = open_channels(client, owns_client=owns_client)
+def _open(state: LoopState, client: Any, *, owns_client: bool) -> Router:
+    channels = open_router(client, owns_client=owns_client)
     state.all.add(channels)
     return channels
 
 
-def named_channels(name: str, url: str | None, options: dict[str, Any]) -> Channels:
+def named_channels(name: str, url: str | None, options: dict[str, Any]) -> Router:
     """The connections called `name` in the running loop, opened if `url` is given and there are none.
 
     Raises:
-        AioRedisMQException: if the name is unknown and there is no URL, or no loop runs.
-        AioRedisMQValueError: if the URL or an option can't be, or the name stands for another connection.
+        MessagingError: if the name is unknown and there is no URL, or no loop runs.
+        MessagingValueError: if the URL or an option can't be, or the name stands for another connection.
     """
     state = loop_state()
     entry = state.named.get(name)
     if entry is None:
         if url is None:
-            raise AioRedisMQException(
+            raise MessagingError(
                 f"no client named {name!r} is open in this event loop; "
                 "give redis_url, or await RedisPool.init_redis(name, redis_url=…) first"
             )
@@ -115,7 +115,7 @@ def named_channels(name: str, url: str | None, options: dict[str, Any]) -> Chann
     if url is not None:
         differs += sorted(key for key in entry.settings if key not in asked)
     if differs:
-        raise AioRedisMQValueError(
+        raise MessagingValueError(
             f"the name {name!r} stands for another connection already, which differs in: {', '.join(differs)}; "
             "use another redis_name, or await RedisPool.close_redis(name) first"
         )
@@ -132,8 +132,8 @@ class Link:
         options: as for `redis.asyncio.Redis.from_url`; only with a name or URL.
 
     Raises:
-        AioRedisMQException: if none of the three is given, or (in a running loop) the name is unknown.
-        AioRedisMQValueError: if the URL or an option can't be, or the name stands for another connection.
+        MessagingError: if none of the three is given, or (in a running loop) the name is unknown.
+        MessagingValueError: if the URL or an option can't be, or the name stands for another connection.
     """
 
     def __init__(
@@ -142,19 +142,19 @@ class Link:
         if isinstance(client, str) or (url is not None and not isinstance(url, str)):
             url, client = client, url  # both orders are in print; the types tell them apart
         if url is not None and not isinstance(url, str):
-            raise AioRedisMQValueError(f"redis_url is a {type(url).__name__}; give a str")
+            raise MessagingValueError(f"redis_url is a {type(url).__name__}; give a str")
         if name is None and url is None and client is None:
-            raise AioRedisMQException("neither redis_name, redis_url nor redis_pool was given; give one of them")
+            raise MessagingError("neither redis_name, redis_url nor redis_pool was given; give one of them")
         self.name = name
         self._url: str | None = url
         self._client = client
         self._options = options or {}
         if client is not None and self._options:
-            raise AioRedisMQValueError(
+            raise MessagingValueError(
                 f"{', '.join(sorted(self._options))}: a redis_pool has its settings already; leave the options out"
             )
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._channels: Channels | None = None
+        self._channels: Router | None = None
         self._closed = False
         if asyncio._get_running_loop() is not None:
             self.channels()
@@ -167,12 +167,12 @@ class Link:
         how = "redis_pool" if self._client is not None else f"name {self.name!r}" if self.name else "own"
         return f"<Link {how}{' closed' if self._closed else ''}>"
 
-    def channels(self) -> Channels:
+    def channels(self) -> Router:
         """The connections in the running loop.
 
         Raises:
             ClosedError: if this link, or the connections of its name, were closed.
-            AioRedisMQException: if there is no running loop, or no client of that name.
+            MessagingError: if there is no running loop, or no client of that name.
         """
         if self._closed:
             raise ClosedError("the client was closed; make a new one")
@@ -226,14 +226,14 @@ class RedisPool:
             kwargs: as for `redis.asyncio.Redis.from_url`.
 
         Raises:
-            AioRedisMQException: if the name is unknown and no URL is given, or no loop runs.
-            AioRedisMQValueError: if the URL can't be read, or the name stands for another connection.
+            MessagingError: if the name is unknown and no URL is given, or no loop runs.
+            MessagingValueError: if the URL can't be read, or the name stands for another connection.
         """
         if redis_url is not None or not decode_responses:  # the default can't be told from being asked for
             kwargs["decode_responses"] = decode_responses
         if redis_name is None:
             if redis_url is None:
-                raise AioRedisMQException("neither redis_name nor redis_url was given; give one of them")
+                raise MessagingError("neither redis_name nor redis_url was given; give one of them")
             client = open_client(redis_url, kwargs)
             if isinstance(client, Redis):
                 client.auto_close_connection_pool = True

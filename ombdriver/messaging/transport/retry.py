@@ -85,16 +85,16 @@ PLAIN_REDIRECTS = 5
 class Carrier(Protocol):
     """Who brings commands to their servers."""
 
-    parking: "Parking"
+    parking: "RetryQueue"
 
-    def carry(self, command: "Followed") -> None:
+    def dispatch(self, command: "RetryingCommand") -> None:
         """Sends `command` once, to where its key is now; after ASK to where `command.refusal` says."""
 
-    def follows_up(self, error: BaseException, may_repeat: bool) -> bool:
+    def may_retry(self, error: BaseException, idempotent: bool) -> bool:
         """Whether a command that met `error` is to be sent again; learns from the error."""
 
 
-class Followed(asyncio.Future[Any]):
+class RetryingCommand(asyncio.Future[Any]):
     """The future of one packed command; an error that can be followed up does not end it.
 
     That is why this is a future of its own, and not a coroutine around one: nothing is added per command but this.
@@ -105,7 +105,7 @@ class Followed(asyncio.Future[Any]):
         data: the command, packed.
         convert: makes the caller's shape of the reply.
         bulk: goes with the messages, not with the small commands.
-        may_repeat: it may be carried out twice.
+        idempotent: it may be carried out twice.
 
     Attributes:
         refusal: the error that it met last, None at first.
@@ -113,11 +113,11 @@ class Followed(asyncio.Future[Any]):
     """
 
     def __init__(
-        self, carrier: Carrier, key: bytes, data: bytes, *, convert: Convert | None, bulk: bool, may_repeat: bool
+        self, carrier: Carrier, key: bytes, data: bytes, *, convert: Convert | None, bulk: bool, idempotent: bool
     ) -> None:
         super().__init__()
         self.carrier, self.key, self.data, self.convert, self.bulk = carrier, key, data, convert, bulk
-        self._may_repeat = may_repeat
+        self._may_repeat = idempotent
         self.refusal: BaseException | None = None
         self.attempts = 0
         self._deadline = 0.0
@@ -128,7 +128,7 @@ class Followed(asyncio.Future[Any]):
             super().set_exception(exception)
 
     def _goes_on(self, error: BaseException) -> bool:
-        if not self.carrier.follows_up(error, self._may_repeat):
+        if not self.carrier.may_retry(error, self._may_repeat):
             return False
         now = time.monotonic()
         if not self.attempts:
@@ -138,7 +138,7 @@ class Followed(asyncio.Future[Any]):
         self.refusal = error
         self.attempts += 1
         if isinstance(error, AskError) and self.attempts <= PLAIN_REDIRECTS:
-            self.get_loop().call_soon(self.carry)
+            self.get_loop().call_soon(self.dispatch)
         else:
             self.carrier.parking.later(self)
         return True
@@ -148,22 +148,22 @@ class Followed(asyncio.Future[Any]):
         if not self.done():
             super().set_exception(error)
 
-    def carry(self) -> None:
+    def dispatch(self) -> None:
         """Sends it, or ends it if that can't be."""
         if not self.done():
             try:
-                self.carrier.carry(self)
+                self.carrier.dispatch(self)
             except Exception as error:
                 self.set_exception(error)
 
 
-class Parking:
+class RetryQueue:
     """Commands of one carrier that are sent again together after a while, in the order in which they came."""
 
     def __init__(self) -> None:
-        self._commands: list[Followed] = []
+        self._commands: list[RetryingCommand] = []
 
-    def later(self, command: Followed) -> None:
+    def later(self, command: RetryingCommand) -> None:
         """Sends `command` again when the first of those that wait has waited."""
         self._commands.append(command)
         if len(self._commands) == 1:
@@ -172,19 +172,19 @@ class Parking:
     def _go(self) -> None:
         commands, self._commands = self._commands, []
         for command in commands:
-            command.carry()
+            command.dispatch()
 
 
-class Patience:
+class RetryBudget:
     """For whoever sends a command anew by itself: how long to go on, and waiting in between.
 
     Args:
-        follows_up: see `Carrier`.
-        may_repeat: it may be carried out twice.
+        may_retry: see `Carrier`.
+        idempotent: it may be carried out twice.
     """
 
-    def __init__(self, follows_up: Callable[[BaseException, bool], bool], *, may_repeat: bool = False) -> None:
-        self._follows_up, self._may_repeat = follows_up, may_repeat
+    def __init__(self, may_retry: Callable[[BaseException, bool], bool], *, idempotent: bool = False) -> None:
+        self._follows_up, self._may_repeat = may_retry, idempotent
         self._attempts = 0
         self._deadline = 0.0
 

@@ -19,7 +19,7 @@ AGAIN_S = 0.5
 """And again so many seconds later, as long as it goes on so."""
 
 
-class Succession:
+class SentinelMonitor:
     """Looks for the successor of a master that hangs.
 
     Args:

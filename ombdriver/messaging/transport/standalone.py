@@ -2,7 +2,7 @@
 
 Each has its own connection because replies come in order: an acknowledgement must not wait behind a thousand XADDs,
 and nothing may wait behind a blocking read. Rare commands go through a redis-py client. Knows no stream command.
-`cluster.ClusterChannels` is the same for a cluster.
+`cluster.ClusterRouter` is the same for a cluster.
 
 Commands that find their server, by whatever connections there are: sent, and again as long as that does no harm.
 
@@ -33,29 +33,29 @@ from ombdriver.messaging.transport.factory import check_client, connector
 from ombdriver.messaging.transport.replies import Codec
 from ombdriver.messaging.transport.retry import (
     Backoff,
-    Followed,
-    Parking,
-    Patience,
+    RetryBudget,
+    RetryingCommand,
+    RetryQueue,
     is_loss,
     repeat,
     was_not_carried_out,
 )
-from ombdriver.messaging.transport.sentinel import TROUBLE_S, Succession
+from ombdriver.messaging.transport.sentinel import TROUBLE_S, SentinelMonitor
 from ombdriver.messaging.transport.topology import SlotMap
 
 
 class Sending(ABC):
-    """The part of `connection.Channels` that sends commands (`following.Carrier`).
+    """The part of `connection.Router` that sends commands (`following.Carrier`).
 
     Attributes:
         redis: the redis-py client, for rare commands.
-        follows: commands are to go by `send`, since their server may change: a cluster, or behind Sentinels.
+        may_move: commands are to go by `send`, since their server may change: a cluster, or behind Sentinels.
         parking: where commands wait until they are sent again.
     """
 
     redis: Any
-    follows: bool
-    parking: Parking
+    may_move: bool
+    parking: RetryQueue
     control: Channel
     _shapes: Any
 
@@ -82,7 +82,7 @@ class Sending(ABC):
         *,
         convert: Convert | None = None,
         bulk: bool = True,
-        may_repeat: bool = False,
+        idempotent: bool = False,
         after: Exception | None = None,
     ) -> "asyncio.Future[Any]":
         """Sends one packed command to the server of `key`, and again as long as it was surely not carried out.
@@ -95,56 +95,56 @@ class Sending(ABC):
             data: the command.
             convert: makes the caller's shape of the reply.
             bulk: over the bulk channel; over the control channel otherwise.
-            may_repeat: it may be carried out twice, so it is sent again after a lost connection too.
+            idempotent: it may be carried out twice, so it is sent again after a lost connection too.
             after: the error that it met when it was sent before, as in a block.
 
         Raises:
             ClosedError: at once, if this was closed.
             NotSentError: when awaited, if it could not be sent for 30 s.
-            OutcomeUnknownError: when awaited, if the connection was lost after it had left, without `may_repeat`.
+            OutcomeUnknownError: when awaited, if the connection was lost after it had left, without `idempotent`.
             redis.exceptions.RedisError: when awaited, the server's error reply.
         """
         self._check_open()
-        command = Followed(self, key, data, convert=convert, bulk=bulk, may_repeat=may_repeat)
+        command = RetryingCommand(self, key, data, convert=convert, bulk=bulk, idempotent=idempotent)
         if after is not None:
             command.set_exception(after)
         else:
-            command.carry()
+            command.dispatch()
         return command
 
-    def carry(self, command: Followed) -> None:
+    def dispatch(self, command: RetryingCommand) -> None:
         """Sends `command` once; see `following.Carrier`."""
         channel = self.bulk_for(command.key) if command.bulk else self.control_for(command.key)
         channel.submit(command.data, convert=command.convert, future=command)
 
-    def redirect(self, error: BaseException) -> bool:
+    def learn(self, error: BaseException) -> bool:
         """Learns from an error that a command met, and tells whether it was surely not carried out.
 
         Such a command may be sent again. In a cluster this starts a refresh of what is known of its servers.
         """
         return was_not_carried_out(error) and (self._is_met() or not isinstance(error, NotSentError))
 
-    def follows_up(self, error: BaseException, may_repeat: bool) -> bool:
-        """Whether a command that met `error` is to be sent again; learns from the error as `redirect` does."""
-        return self.redirect(error) or (may_repeat and is_loss(error) and self._is_met())
+    def may_retry(self, error: BaseException, idempotent: bool) -> bool:
+        """Whether a command that met `error` is to be sent again; learns from the error as `learn` does."""
+        return self.learn(error) or (idempotent and is_loss(error) and self._is_met())
 
-    def patience(self, *, may_repeat: bool = False) -> Patience:
+    def retry_budget(self, *, idempotent: bool = False) -> RetryBudget:
         """For a reader that sends its command anew by itself; on a plain server errors go to the caller."""
-        if not self.follows:
-            return Patience(lambda _, __: False)
-        return Patience(self.follows_up, may_repeat=may_repeat)
+        if not self.may_move:
+            return RetryBudget(lambda _, __: False)
+        return RetryBudget(self.may_retry, idempotent=idempotent)
 
-    async def small(self, key: bytes, *words: Argument) -> Any:
+    async def execute_idempotent(self, key: bytes, *words: Argument) -> Any:
         """A small command on `key` that may be carried out twice: repeated when the connection is lost."""
-        if self.follows:
-            return await self.send(key, pack(words), bulk=False, may_repeat=True)
+        if self.may_move:
+            return await self.send(key, pack(words), bulk=False, idempotent=True)
         return await repeat(lambda: self.control.execute(*words))
 
     async def ask(self, key: bytes, name: str, *words: Argument, once: bool = False, **options: Any) -> Any:
         """A rare command, in redis-py's shape for it, with bytes. Repeated after a lost connection unless `once`."""
-        if self.follows:
+        if self.may_move:
             data = pack((*name.split(), *words))
-            reply = await self.send(key, data, bulk=False, may_repeat=not once)
+            reply = await self.send(key, data, bulk=False, idempotent=not once)
             shape = self._shapes.get(name)
             return reply if shape is None else shape(reply, **options)
 
@@ -226,11 +226,11 @@ async def close_abandoned() -> None:
             _abandoned.pop(parts, None)
 
 
-GUARD_S = 5.0
+BLOCK_GRACE_S = 5.0
 """How long past its BLOCK time a blocking read may stay without a reply before the peer is taken for gone."""
 
 
-class Channels(Sending):
+class Router(Sending):
     """All connections of one client, within one event loop. Each channel connects on first use.
 
     Args:
@@ -244,12 +244,12 @@ class Channels(Sending):
         control: for XACK and other small commands; `control_for` knows a cluster too.
         redis: the redis-py client, for rare commands.
         codec: gives str or bytes, as the client's `decode_responses` says.
-        follows: commands are to go by `send`, since their server may change: a cluster, or behind Sentinels.
+        may_move: commands are to go by `send`, since their server may change: a cluster, or behind Sentinels.
         version: rises when keys may have moved to other channels; 0 for ever on one server.
         users: how many hold this object; whoever takes the last one away closes it.
 
     Raises:
-        AioRedisMQValueError: if `client` is not of a kind that can be used.
+        MessagingValueError: if `client` is not of a kind that can be used.
     """
 
     bulk: Channel
@@ -267,7 +267,7 @@ class Channels(Sending):
             pools += [client.connection_pool for client in pool.sentinel_manager.sentinels]
         follows = sentinel and pool.is_master
         blocking: weakref.WeakSet[Channel] = weakref.WeakSet()
-        succession = Succession(pool, lambda: [*both, *blocking]) if follows else None
+        succession = SentinelMonitor(pool, lambda: [*both, *blocking]) if follows else None
         if succession:
             self._connect = succession.connecting(self._connect)
         trouble: dict[str, Any] = {"on_trouble": succession.doubt, "trouble_s": TROUBLE_S} if succession else {}
@@ -303,9 +303,9 @@ class Channels(Sending):
         if decode is None:
             decode = bool(client.connection_pool.connection_kwargs.get("decode_responses"))
         self.codec = Codec(decode)
-        self.follows = follows
+        self.may_move = follows
         self.users = 0
-        self.parking = Parking()
+        self.parking = RetryQueue()
         self._max_in_flight, self._backoff = max_in_flight, backoff
         self._shapes: Any = Redis(protocol=2).response_callbacks if follows else {}
         self._blocking: weakref.WeakSet[Channel] = weakref.WeakSet() if blocking is None else blocking
@@ -325,7 +325,7 @@ class Channels(Sending):
 
     @property
     def version(self) -> int:
-        """See `Channels`."""
+        """See `Router`."""
         return 0
 
     def id_of(self, reply: bytes | None) -> Any:
@@ -339,7 +339,7 @@ class Channels(Sending):
 
     # -- channels --------------------------------------------------------------------------------------------------
 
-    async def ready_for(self, key: bytes | None = None) -> None:
+    async def discover(self) -> None:
         """Makes sure that it is known where keys are: after it `bulk_for` and `control_for` give channels at once.
 
         Raises:
@@ -350,7 +350,7 @@ class Channels(Sending):
         """The channel that XADDs to `key` go through, at this moment."""
         return self.bulk
 
-    def bulk_after(self, key: bytes, _refusal: BaseException | None) -> tuple[Channel, bytes]:
+    def bulk_route(self, key: bytes, _refusal: BaseException | None) -> tuple[Channel, bytes]:
         """The channel for commands on `key` that met `_refusal`, or nothing so far, and what has to go before them.
 
         That is a command of its own, with a reply of its own, or nothing.
@@ -364,11 +364,11 @@ class Channels(Sending):
         """The channel that small commands on `key` go through, at this moment."""
         return self.control
 
-    def every_control(self) -> list[Channel]:
+    def controls(self) -> list[Channel]:
         """The control channel of each server that has keys."""
         return [self.control]
 
-    def same_node(self, keys: Iterable[bytes]) -> list[list[bytes]]:
+    def by_slot(self, keys: Iterable[bytes]) -> list[list[bytes]]:
         """`keys` grouped by what one command may cover; the groups and the keys of each in the order given."""
         return [list(keys)]
 
@@ -376,9 +376,9 @@ class Channels(Sending):
         """A number that two keys share if one command may cover both."""
         return 0
 
-    def control_beside(self, channel: Channel) -> Channel | None:
+    def control_of(self, channel: Channel) -> Channel | None:
         """The control channel to the server that `channel` is connected to; None if there is none to be sure of."""
-        same = not self.follows or (channel.address is not None and channel.address == self.control.address)
+        same = not self.may_move or (channel.address is not None and channel.address == self.control.address)
         return self.control if same else None
 
     def blocking(self, _key: bytes | None = None) -> Channel:
@@ -408,8 +408,8 @@ class Channels(Sending):
         Raises:
             redis.exceptions.RedisError: if one does not answer, with the reason.
         """
-        await self.ready_for()
-        ask = [partial(channel.execute, "PING") for channel in self.every_control()]
+        await self.discover()
+        ask = [partial(channel.execute, "PING") for channel in self.controls()]
         answers = await asyncio.gather(*(repeat(each) for each in ask))
         return all(answer == b"PONG" for answer in answers)
 

@@ -181,7 +181,7 @@ class Topology:
     def __repr__(self) -> str:
         return f"<Topology {self.version} {self.map!r}{' refreshing' if self._task else ''}>"
 
-    async def ready(self) -> SlotMap:
+    async def discover(self) -> SlotMap:
         """The map; looked for if there is none yet, which fails fast.
 
         Raises:

@@ -16,7 +16,7 @@ VISIBILITY_MS = 30_000
 
 def member(client: MQClient, name: str, group: bytes = GROUP) -> GroupMember:
     """A member of the group, on the client's connections."""
-    return GroupMember(client._channels(), group, name.encode(), True, VISIBILITY_MS, ConsumerCounts())
+    return GroupMember(client._router(), group, name.encode(), True, VISIBILITY_MS, ConsumerCounts())
 
 
 async def deliver(raw: redis.asyncio.Redis, count: int, to: str, stream: bytes = STREAM) -> list[bytes]:

@@ -9,7 +9,7 @@ import uvloop
 from redis.exceptions import ResponseError
 
 from ombdriver.messaging.errors import NotSentError, OutcomeUnknownError
-from ombdriver.messaging.streams.entry_ids import parts_of
+from ombdriver.messaging.streams.entry_ids import parse_id
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.factory import connector, open_client
@@ -21,14 +21,14 @@ Open = Callable[[int], Channel]
 @pytest.fixture
 async def open_channel(server_url: str) -> AsyncIterator[Open]:
     """Opens channels with so much room; they are closed after the test."""
-    channels: list[Channel] = []
+    router: list[Channel] = []
 
     def open_one(max_in_flight: int) -> Channel:
-        channels.append(Channel(connector(open_client(server_url, {})), max_in_flight=max_in_flight))
-        return channels[-1]
+        router.append(Channel(connector(open_client(server_url, {})), max_in_flight=max_in_flight))
+        return router[-1]
 
     yield open_one
-    for channel in channels:
+    for channel in router:
         await channel.aclose()
 
 
@@ -41,7 +41,7 @@ async def test_500_callers_each_get_their_own_answers(open_channel: Open, max_in
     async def caller(name: int) -> list[tuple[int, int]]:
         ids = []
         for number in range(calls):
-            ids.append(await channel.execute("XADD", "s", "*", "name", name, "number", number, convert=parts_of))
+            ids.append(await channel.execute("XADD", "s", "*", "name", name, "number", number, convert=parse_id))
             assert await channel.execute("ECHO", f"{name}:{number}") == b"%d:%d" % (name, number)
         return ids
 
@@ -51,7 +51,7 @@ async def test_500_callers_each_get_their_own_answers(open_channel: Open, max_in
     assert len(owners) == CALLERS * calls
     assert all(some == sorted(some) for some in ids)
     for entry, fields in await channel.execute("XRANGE", "s", "-", "+"):
-        assert owners[parts_of(entry)] == (int(fields[1]), int(fields[3]))
+        assert owners[parse_id(entry)] == (int(fields[1]), int(fields[3]))
     assert channel.statistics().replies == 2 * CALLERS * calls + 1
 
 

@@ -7,7 +7,7 @@ import pytest
 import redis.asyncio
 from redis.exceptions import ResponseError
 
-from ombdriver import AioRedisMQValueError, ClosedError, MQClient, MQConsumer, MQProducer, Topic
+from ombdriver import ClosedError, MessagingValueError, MQClient, MQConsumer, MQProducer, Topic
 
 
 async def test_the_examples_of_the_manual(server_url: str) -> None:
@@ -66,7 +66,7 @@ async def test_every_option_of_a_send_reaches_the_server(server_url: str) -> Non
 async def test_an_argument_that_can_not_be_is_refused_at_call_time(server_url: str, arguments: dict[str, Any]) -> None:
     """Without an await: what Redis can't store, and a key where there is nothing to pick."""
     async with MQProducer("s", redis_url=server_url) as producer:
-        with pytest.raises(AioRedisMQValueError):
+        with pytest.raises(MessagingValueError):
             producer.send_message(**arguments)
 
 

@@ -10,11 +10,11 @@ import redis.asyncio
 from topologies import Cluster
 
 from ombdriver import (
-    AioRedisMQException,
-    AioRedisMQValueError,
     Group,
     GroupConsumer,
     GroupManager,
+    MessagingError,
+    MessagingValueError,
     MQClient,
     MQConsumer,
     MQProducer,
@@ -207,7 +207,7 @@ async def test_clients_of_a_name_share_the_connections_of_a_cluster(three: Clust
     one, two = MQClient("cluster"), MQProducer("s", "cluster")
     await two.send_message({"f": 1})
     assert await one.get_stream_length("s") == 1
-    assert one._channels() is two._channels()
+    assert one._router() is two._router()
     await RedisPool.close_redis("cluster")
 
 
@@ -220,7 +220,7 @@ async def test_seeds_that_are_gone_are_passed_over(three: Cluster) -> None:
             with pytest.raises(NotSentError, match="is the server up") as caught:
                 await call
             assert "s3cr3t" not in str(caught.value)
-        assert "s3cr3t" not in repr(producer._channels()) + repr(producer)
+        assert "s3cr3t" not in repr(producer._router()) + repr(producer)
 
 
 async def test_a_server_that_is_no_cluster_is_told(valkey_url: str) -> None:
@@ -248,7 +248,7 @@ async def test_a_balanced_topic_has_even_shares_and_is_recorded(three: Cluster) 
         topic = await first.balanced_topic("orders", 12)
         assert [three.owner(key) for key in topic.keys] == [0, 1, 2] * 4
         assert await second.balanced_topic("orders", 12) == topic
-        with pytest.raises(AioRedisMQValueError, match="recorded with 12 partitions"):
+        with pytest.raises(MessagingValueError, match="recorded with 12 partitions"):
             await second.balanced_topic("orders", 6)
         async with MQProducer(topic, redis_url=three.url) as producer:
             await fill(producer, 24)
@@ -257,7 +257,7 @@ async def test_a_balanced_topic_has_even_shares_and_is_recorded(three: Cluster) 
         await three.raw[three.owner(record)].set(record, '["other:0", "other:1"]')
         assert (await second.balanced_topic("orders", 2)).keys == ("{other:0}", "{other:1}")
         await three.raw[three.owner(record)].set(record, "nonsense")
-        with pytest.raises(AioRedisMQException, match="no placement"):
+        with pytest.raises(MessagingError, match="no placement"):
             await second.balanced_topic("orders", 2)
 
 

@@ -77,7 +77,7 @@ async def test_sends_and_reads_go_on_after_a_primary_was_killed(six: Cluster) ->
         account([*outcomes, *finals], stored)
         assert not any(isinstance(one, OutcomeUnknownError) for one in outcomes[-1_000:])
         assert len(set(by_plain)) == len(by_plain)
-        assert six.port(0) not in {node.port for node in producer._channels().slots.primaries}
+        assert six.port(0) not in {node.port for node in producer._router().slots.primaries}
 
 
 async def test_sends_go_on_when_a_primary_hangs(six: Cluster) -> None:

@@ -9,7 +9,7 @@ from sending import Sending
 from topologies import Cluster
 
 from ombdriver import GroupConsumer, GroupManager, MQConsumer, MQProducer
-from ombdriver.messaging.transport.cluster import open_channels
+from ombdriver.messaging.transport.cluster import open_router
 from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.factory import open_client
 
@@ -42,11 +42,11 @@ async def test_sends_follow_a_slot_that_has_moved(three: Cluster) -> None:
     """MOVED reaches no caller, and the next messages go to the new primary at once."""
     async with moving(three) as (source, target), MQProducer(KEY, redis_url=three.url) as producer:
         await producer.send_message({"n": -1})
-        version = producer._channels().version
+        version = producer._router().version
         await move(three, source, target)
         sends = [producer.send_message({"n": n}) for n in range(500)]
         assert all(isinstance(one, str) for one in await asyncio.gather(*sends))
-        assert producer._channels().version > version
+        assert producer._router().version > version
         assert sorted(await stored(producer)) == list(range(-1, 500))
         calls = await three.raw[source].info("commandstats")
         await producer.send_message({"n": 500})
@@ -75,7 +75,7 @@ async def test_every_message_is_stored_once_while_its_slot_moves(three: Cluster)
 async def test_commands_of_a_block_that_were_refused_are_sent_again_by_key(three: Cluster) -> None:
     """As a driver does it: the block's errors are told to the channels, which say what to send again, and do."""
     client = open_client(three.url, {"decode_responses": False})
-    channels = open_channels(client, owns_client=True)
+    router = open_router(client, owns_client=True)
     key = KEY.encode()
     commands = [pack(("XADD", KEY, "*", "n", n)) for n in range(300)]
     again: list[asyncio.Future[bytes]] = []
@@ -87,12 +87,12 @@ async def test_commands_of_a_block_that_were_refused_are_sent_again_by_key(three
             good += count
             return
         for n in range(first, first + count):
-            assert channels.redirect(error)
-            again.append(channels.send(key, commands[n], after=error))
+            assert router.learn(error)
+            again.append(router.send(key, commands[n], after=error))
 
     async with moving(three) as (source, target):
-        await channels.ready_for(key)
-        channel, version = channels.bulk_for(key), channels.version
+        await router.discover()
+        channel, version = router.bulk_for(key), router.version
         await channel.ready()
         channel.send_block(b"".join(commands[:100]), 100, sink, 0, 0)
         while good < 100:  # noqa: ASYNC110 - until the replies are there
@@ -103,17 +103,17 @@ async def test_commands_of_a_block_that_were_refused_are_sent_again_by_key(three
         while len(again) < 100:  # noqa: ASYNC110
             await asyncio.sleep(0)
         assert all(await asyncio.gather(*again))
-        assert channels.version == version, "ASK says nothing of the next command"
+        assert router.version == version, "ASK says nothing of the next command"
         await three.migrate_end(SLOT, source, target)
         channel.send_block(b"".join(commands[200:]), 100, sink, 0, 200)
         while len(again) < 200:  # noqa: ASYNC110
             await asyncio.sleep(0)
         assert all(await asyncio.gather(*again))
-        assert channels.version > version
-        assert channels.bulk_for(key) is not channel
-        entries = await channels.ask(key, "XRANGE", key, "-", "+")
+        assert router.version > version
+        assert router.bulk_for(key) is not channel
+        entries = await router.ask(key, "XRANGE", key, "-", "+")
         assert [int(fields[b"n"]) for _, fields in entries] == list(range(300))
-        await channels.aclose()
+        await router.aclose()
 
 
 async def test_readers_follow_a_slot_that_moves(three: Cluster) -> None:

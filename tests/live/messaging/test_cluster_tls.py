@@ -7,7 +7,7 @@ import pytest
 import redis.asyncio
 from topologies import free_port, until
 
-from ombdriver import AioRedisMQException, GroupManager, MQProducer, RedisPool, Topic
+from ombdriver import GroupManager, MessagingError, MQProducer, RedisPool, Topic
 from ombdriver.bench.servers.engine import TlsFiles
 from ombdriver.bench.servers.private_server import PrivateServer
 
@@ -52,5 +52,5 @@ async def test_a_wrong_password_is_told_at_once_and_not_shown(place: str, tls_fi
             with pytest.raises(redis.exceptions.AuthenticationError) as caught:
                 await call
             assert "s3cr3t" not in str(caught.value)
-    with pytest.raises(AioRedisMQException, match="no client named"):
+    with pytest.raises(MessagingError, match="no client named"):
         await RedisPool.init_redis("nobody")

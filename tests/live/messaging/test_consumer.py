@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ombdriver import AioRedisMQValueError, ClosedError, MQConsumer, MQProducer
+from ombdriver import ClosedError, MessagingValueError, MQConsumer, MQProducer
 
 Waits = Callable[[int], Awaitable[None]]
 Cut = Callable[[], Awaitable[None]]
@@ -168,7 +168,7 @@ async def test_reading_from_an_id_takes_several_streams(server_url: str) -> None
 async def test_a_time_that_can_not_be_is_refused_at_call_time(server_url: str) -> None:
     """Without an await."""
     async with MQConsumer("s", redis_url=server_url) as consumer:
-        with pytest.raises(AioRedisMQValueError, match="block is -1"):
+        with pytest.raises(MessagingValueError, match="block is -1"):
             consumer.block_read_messages(block=-1)
-        with pytest.raises(AioRedisMQValueError, match="count is 0"):
+        with pytest.raises(MessagingValueError, match="count is 0"):
             consumer.read_messages({"s": 0}, count=0)

@@ -7,7 +7,7 @@ import pytest
 import redis.asyncio
 from pending import GROUP, PARTITION, STREAM, deliver, holds, member
 
-from ombdriver import AioRedisMQValueError, MQClient
+from ombdriver import MessagingValueError, MQClient
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, DeadLetters, move_to_dead_letters
 
 DLQ = b"{t:0}:dlq"
@@ -93,7 +93,7 @@ async def test_dead_letters_can_be_bounded(client: MQClient, raw: redis.asyncio.
     await asyncio.gather(*(move_to_dead_letters(me, PARTITION, one, "", DeadLetterPolicy(maxlen=100)) for one in ids))
 
     assert 100 <= await letters.count() < 300
-    with pytest.raises(AioRedisMQValueError, match="maxlen"):
+    with pytest.raises(MessagingValueError, match="maxlen"):
         DeadLetterPolicy(maxlen=0)
 
 

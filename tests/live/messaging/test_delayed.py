@@ -6,7 +6,7 @@ import pytest
 import redis.asyncio
 from topologies import Cluster, until
 
-from ombdriver import AioRedisMQValueError, MQClient, Topic
+from ombdriver import MessagingValueError, MQClient, Topic
 from ombdriver.messaging.topics.codec import JsonCodec
 from ombdriver.messaging.topics.recovery.delayed import DelayedMessages
 
@@ -69,7 +69,7 @@ async def test_many_come_in_the_order_in_which_they_are_due(client: MQClient, ra
 @pytest.mark.parametrize("delay_s", [-1, float("nan"), float("inf")])
 async def test_a_delay_is_a_finite_time(client: MQClient, delay_s: float) -> None:
     """Anything else is refused at once."""
-    with pytest.raises(AioRedisMQValueError, match="delay_s"):
+    with pytest.raises(MessagingValueError, match="delay_s"):
         await client.delayed(TOPIC).send(b"", delay_s)
 
 

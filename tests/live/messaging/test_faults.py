@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import redis.asyncio
 
-from ombdriver import AioRedisMQException, MQClient, MQProducer, NotSentError, OutcomeUnknownError
+from ombdriver import MessagingError, MQClient, MQProducer, NotSentError, OutcomeUnknownError
 
 Cut = Callable[[], Awaitable[None]]
 
@@ -60,7 +60,7 @@ async def test_a_server_that_is_not_there_is_told_at_once() -> None:
             await producer.send_message({"f": 1})
         with pytest.raises(redis.exceptions.ConnectionError):
             await producer.get_stream_length("s")
-        with pytest.raises(AioRedisMQException):
+        with pytest.raises(MessagingError):
             await producer.check_health()
 
 
@@ -94,7 +94,7 @@ async def test_a_wrong_password_is_told_without_it(server_url: str, raw: redis.a
                 repr(error) for error in (caught.value.__cause__, caught.value.__context__) if "s3cr3t" in repr(error)
             ]
             assert told == []
-        for thing in (producer, producer._link, producer._channels(), producer.redis_pool, producer.statistics()):
+        for thing in (producer, producer._link, producer._router(), producer.redis_pool, producer.statistics()):
             assert "s3cr3t" not in repr(thing)
 
 

@@ -13,12 +13,12 @@ import redis.asyncio
 from redis.exceptions import ResponseError
 
 from ombdriver import (
-    AioGroupCreateError,
-    AioGroupError,
-    AioRedisMQException,
-    AioRedisMQValueError,
     Group,
+    GroupCreateError,
+    GroupError,
     GroupManager,
+    MessagingError,
+    MessagingValueError,
     MQProducer,
 )
 
@@ -68,7 +68,7 @@ async def test_a_group_that_is_gone_is_made_again(manager: GroupManager, raw: re
 
 async def test_a_group_can_not_be_made_without_a_stream_if_asked_so(manager: GroupManager) -> None:
     """`mkstream=False` keeps the server from making one."""
-    with pytest.raises(AioGroupCreateError, match="'g' of stream 's'"):
+    with pytest.raises(GroupCreateError, match="'g' of stream 's'"):
         await manager.create_group("g", mkstream=False)
 
 
@@ -76,10 +76,10 @@ async def test_a_refusal_of_the_server_is_the_cause(manager: GroupManager, raw: 
     """The error tells what the server said, and has its error as cause."""
     await raw.set("s", "no stream")
 
-    with pytest.raises(AioGroupCreateError, match="WRONGTYPE") as caught:
+    with pytest.raises(GroupCreateError, match="WRONGTYPE") as caught:
         await manager.create_group("g")
     assert isinstance(caught.value.__cause__, ResponseError)
-    assert isinstance(caught.value, AioGroupError)
+    assert isinstance(caught.value, GroupError)
     assert isinstance(caught.value, redis.exceptions.RedisError)
 
 
@@ -193,7 +193,7 @@ async def test_a_consumer_with_messages_pending_can_be_spared(manager: GroupMana
     """`force=False` refuses, names the way out, and deletes once nothing is pending."""
     group = await pending_of_two(manager, producer)
 
-    with pytest.raises(AioGroupError, match="claim_message"):
+    with pytest.raises(GroupError, match="claim_message"):
         await group.delete_consumer("dead", force=False)
     assert (await group.get_pending_info())["pending"] == 2
     await group.ack_message("1-0", "2-0")
@@ -204,9 +204,9 @@ async def test_a_consumer_with_messages_pending_can_be_spared(manager: GroupMana
 @pytest.mark.parametrize("name", ["", None, 5])
 async def test_names_are_text(manager: GroupManager, name: object) -> None:
     """An empty or missing name is refused before the server sees it."""
-    with pytest.raises(AioRedisMQValueError, match="group_name"):
+    with pytest.raises(MessagingValueError, match="group_name"):
         await manager.create_group(name)  # type: ignore[arg-type]
-    with pytest.raises(AioRedisMQException, match="consumer_id"):
+    with pytest.raises(MessagingError, match="consumer_id"):
         await (await manager.create_group("g")).create_consumer(name)  # type: ignore[arg-type]
-    with pytest.raises(AioRedisMQException, match="at least one"):
+    with pytest.raises(MessagingError, match="at least one"):
         (await manager.create_group("g")).ack_message()

@@ -6,17 +6,17 @@ import pytest
 import redis.asyncio
 
 from ombdriver import (
-    AioRedisMQException,
-    AioRedisMQValueError,
     ClosedError,
     JsonCodec,
+    MessagingError,
+    MessagingValueError,
     MQClient,
     NotSentError,
     RecordMetadata,
     Retention,
     Topic,
 )
-from ombdriver.messaging.streams.entry_ids import parts_of
+from ombdriver.messaging.streams.entry_ids import parse_id
 from ombdriver.messaging.topics.record import parse_record
 
 Raw = redis.asyncio.Redis
@@ -125,7 +125,7 @@ async def test_a_partition_may_be_named(valkey_url: str) -> None:
     """It wins over the key; one that is not there is refused at once."""
     async with MQClient(redis_url=valkey_url) as client, client.producer(Topic("t", 3)) as producer:
         assert [(await producer.send_and_wait(b"v", key="k", partition=p)).partition for p in range(3)] == [0, 1, 2]
-        with pytest.raises(AioRedisMQValueError, match="partitions 0 to 2"):
+        with pytest.raises(MessagingValueError, match="partitions 0 to 2"):
             await producer.send(b"v", partition=3)
         assert producer.statistics().buffered_messages == 0
 
@@ -135,9 +135,9 @@ async def test_send_batch_takes_all_to_one_partition(valkey_url: str) -> None:
     async with MQClient(redis_url=valkey_url) as client, client.producer(Topic("t", 3)) as producer:
         found = await asyncio.gather(*await producer.send_batch([b"%d" % n for n in range(1_200)], key="k"))
         assert len({each.partition for each in found}) == 1
-        order = [parts_of(each.id.encode()) for each in found]
+        order = [parse_id(each.id.encode()) for each in found]
         assert order == sorted(order)
-        with pytest.raises(AioRedisMQValueError, match="bytes"):
+        with pytest.raises(MessagingValueError, match="bytes"):
             await producer.send_batch([b"fine", "not bytes"])  # type: ignore[list-item]
         assert producer.statistics().buffered_messages == 0
         assert await producer.send_batch([]) == []
@@ -212,7 +212,7 @@ async def test_a_producer_has_to_be_started(valkey_url: str) -> None:
     """It says how."""
     async with MQClient(redis_url=valkey_url) as client:
         producer = client.producer("t")
-        with pytest.raises(AioRedisMQException, match="async with"):
+        with pytest.raises(MessagingError, match="async with"):
             await producer.send(b"v")
         assert await producer.start() is await producer.start()
         await producer.send_and_wait(b"v")

@@ -73,7 +73,7 @@ async def cut_as_expected(url: str, groups: list[FetchTransport], bound: int | N
         raw = redis.asyncio.Redis.from_url(url, protocol=2)
         await lay_out(raw, groups)
         done = await trimmer.cut(
-            client._channels(),
+            client._router(),
             STREAM.encode(),
             approximate=False,
             bound=b"" if bound is None else b"1-%d" % bound,

@@ -11,7 +11,7 @@ from pending import GROUP, STREAM, abandon, deliver, idle_ms
 from running import holds_are, met, running, send, settled
 from topologies import until
 
-from ombdriver import AioRedisMQException, AioRedisMQValueError, ClosedError, MQClient
+from ombdriver import ClosedError, MessagingError, MessagingValueError, MQClient
 from ombdriver.messaging.topics.consumer.message import Message
 from ombdriver.messaging.topics.runner.retry import RetryPolicy
 from ombdriver.messaging.topics.runner.runner import Runner
@@ -287,11 +287,11 @@ async def test_delayed_messages_are_moved_by_a_runner(client: MQClient, raw: red
 def test_a_concurrency_that_cant_be_is_refused(broken: Any, valkey_url: str) -> None:
     """At once, as other arguments."""
     client = MQClient(redis_url=valkey_url)
-    with pytest.raises(AioRedisMQValueError, match="concurrency"):
+    with pytest.raises(MessagingValueError, match="concurrency"):
         client.runner("t", "g", concurrency=broken)
-    with pytest.raises(AioRedisMQValueError, match="ordering"):
+    with pytest.raises(MessagingValueError, match="ordering"):
         client.runner("t", "g", ordering="partition")
-    with pytest.raises(AioRedisMQValueError, match="drain_timeout_s"):
+    with pytest.raises(MessagingValueError, match="drain_timeout_s"):
         client.runner("t", "g", drain_timeout_s=-1)
 
 
@@ -299,19 +299,19 @@ async def test_a_runner_has_one_handler_and_runs_once(valkey_url: str) -> None:
     """What can't be is said, by name."""
     async with MQClient(redis_url=valkey_url) as client:
         runner = client.runner("t", "g", block_ms=50)
-        with pytest.raises(AioRedisMQException, match="no handler"):
+        with pytest.raises(MessagingError, match="no handler"):
             await runner.run()
-        with pytest.raises(AioRedisMQValueError, match="no coroutine function"):
+        with pytest.raises(MessagingValueError, match="no coroutine function"):
             runner.handler(print)
 
         @runner.handler
         async def handle(message: Message[bytes]) -> None: ...
 
-        with pytest.raises(AioRedisMQException, match="a handler already"):
+        with pytest.raises(MessagingError, match="a handler already"):
             runner.handler(handle)
         runner.stop()
         await runner.run(signals=False)
-        with pytest.raises(AioRedisMQException, match="runs once"):
+        with pytest.raises(MessagingError, match="runs once"):
             await runner.run()
 
 

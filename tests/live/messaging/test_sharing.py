@@ -17,12 +17,12 @@ import pytest
 import redis.asyncio
 
 from ombdriver import (
-    AioRedisMQException,
-    AioRedisMQValueError,
     ClosedError,
     Group,
     GroupConsumer,
     GroupManager,
+    MessagingError,
+    MessagingValueError,
     MQClient,
     MQConsumer,
     MQProducer,
@@ -49,13 +49,13 @@ async def test_a_name_never_stands_for_two_servers(valkey_url: str) -> None:
     """Another URL, database or option under a known name is refused, and the difference named; no password is told."""
     MQClient("one", valkey_url)
 
-    with pytest.raises(AioRedisMQValueError, match="differs in: host, port"):
+    with pytest.raises(MessagingValueError, match="differs in: host, port"):
         MQClient("one", "redis://localhost:1")
-    with pytest.raises(AioRedisMQValueError, match="db"):
+    with pytest.raises(MessagingValueError, match="db"):
         MQClient("one", valkey_url + "/5")
-    with pytest.raises(AioRedisMQValueError, match="decode_responses"):
+    with pytest.raises(MessagingValueError, match="decode_responses"):
         MQClient("one", decode_responses=False)
-    with pytest.raises(AioRedisMQValueError, match="password") as caught:
+    with pytest.raises(MessagingValueError, match="password") as caught:
         MQClient("one", valkey_url.replace("redis://", "redis://:s3cr3t@"))
     assert "s3cr3t" not in str(caught.value)
 
@@ -93,7 +93,7 @@ async def test_a_name_that_could_not_be_reached_is_free_again(server_url: str) -
     """A corrected URL can take it; the failure is a connection error that says so, not a wrapped text."""
     with pytest.raises(redis.exceptions.ConnectionError) as caught:
         await RedisPool.init_redis("wrong", redis_url="redis://127.0.0.1:1")
-    assert isinstance(caught.value, AioRedisMQException)
+    assert isinstance(caught.value, MessagingError)
     assert caught.value.__cause__ is not None
 
     assert await RedisPool.init_redis("wrong", redis_url=server_url) is True
@@ -101,7 +101,7 @@ async def test_a_name_that_could_not_be_reached_is_free_again(server_url: str) -
 
 async def test_an_unknown_name_says_how_to_open_it(server_url: str) -> None:
     """A name alone is enough only when it is open in this loop."""
-    with pytest.raises(AioRedisMQException, match="give redis_url"):
+    with pytest.raises(MessagingError, match="give redis_url"):
         MQClient("never opened")
 
 

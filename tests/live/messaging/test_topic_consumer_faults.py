@@ -132,10 +132,10 @@ async def test_a_process_that_is_killed_leaves_its_messages_to_a_member(
     process.kill()
     await process.wait()
     left = await pending(raw)
-    patience = 30_000 if name else 500
+    retry_budget = 30_000 if name else 500
     async with (
         MQClient(redis_url=server_url) as client,
-        client.consumer(TOPIC, "g", name, visibility_timeout_ms=patience) as consumer,
+        client.consumer(TOPIC, "g", name, visibility_timeout_ms=retry_budget) as consumer,
     ):
         assert left == 70  # the buffer too is pending
         messages = [await consumer.getone() for _ in range(70)]

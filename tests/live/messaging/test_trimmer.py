@@ -10,10 +10,10 @@ from topologies import Cluster
 
 from ombdriver import (
     AcknowledgedTrimmer,
-    AioRedisMQValueError,
     ConnectionLost,
     GroupConsumer,
     GroupManager,
+    MessagingValueError,
     MQClient,
     MQProducer,
     Topic,
@@ -216,7 +216,7 @@ async def test_closing_the_client_ends_the_trimming(valkey_url: str) -> None:
 async def test_arguments_that_can_not_be_are_refused(valkey_url: str, wrong: dict[str, float]) -> None:
     """At once."""
     async with MQClient(redis_url=valkey_url) as client:
-        with pytest.raises(AioRedisMQValueError, match=next(iter(wrong))):
+        with pytest.raises(MessagingValueError, match=next(iter(wrong))):
             client.keep_trimmed(["s"], **wrong)  # type: ignore[arg-type]
-        with pytest.raises(AioRedisMQValueError, match="no stream key"):
-            AcknowledgedTrimmer(client._channels, [])
+        with pytest.raises(MessagingValueError, match="no stream key"):
+            AcknowledgedTrimmer(client._router, [])

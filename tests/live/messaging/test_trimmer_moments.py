@@ -11,7 +11,7 @@ from topologies import Cluster
 
 from ombdriver import AcknowledgedTrimmer, MQClient
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, move_to_dead_letters
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 Act = Callable[[], Awaitable[object]]
 
@@ -20,7 +20,7 @@ class Interrupted:
     """The connections of a client; something is done just before one of the commands that leave by them."""
 
     def __init__(self, client: MQClient, moment: int, act: Act) -> None:
-        self._channels, self._left, self._act = client._channels(), moment, act
+        self._router, self._left, self._act = client._router(), moment, act
         self.came = False
 
     async def _pass(self) -> None:
@@ -30,21 +30,21 @@ class Interrupted:
             self.came = True
 
     async def ask(self, key: bytes, *words: Any) -> Any:
-        """See `Channels`."""
+        """See `Router`."""
         await self._pass()
-        return await self._channels.ask(key, *words)
+        return await self._router.ask(key, *words)
 
-    async def small(self, key: bytes, *words: Any) -> Any:
-        """See `Channels`."""
+    async def execute_idempotent(self, key: bytes, *words: Any) -> Any:
+        """See `Router`."""
         await self._pass()
-        return await self._channels.small(key, *words)
+        return await self._router.execute_idempotent(key, *words)
 
     def send(self, key: bytes, data: bytes, **options: Any) -> "asyncio.Future[Any]":
-        """See `Channels`."""
+        """See `Router`."""
 
         async def send() -> Any:
             await self._pass()
-            return await self._channels.send(key, data, **options)
+            return await self._router.send(key, data, **options)
 
         return asyncio.ensure_future(send())
 
@@ -52,8 +52,8 @@ class Interrupted:
 async def trimmed_around(client: MQClient, moment: int, act: Act, **bounds: Any) -> bool:
     """One round, with `act` before its command number `moment`; False if it has no such command."""
     interrupted = Interrupted(client, moment, act)
-    channels = cast(Channels, interrupted)
-    await AcknowledgedTrimmer(lambda: channels, [STREAM], approximate=False, **bounds).trim()
+    router = cast(Router, interrupted)
+    await AcknowledgedTrimmer(lambda: router, [STREAM], approximate=False, **bounds).trim()
     return interrupted.came
 
 

@@ -39,18 +39,18 @@ class ModelServer:
 
     # -- connections.Channels ------------------------------------------------------------------------------------------
 
-    async def ready_for(self, key: bytes | None = None) -> None:
+    async def discover(self) -> None:
         """At once."""
 
     def bulk_for(self, key: bytes) -> "ModelServer":
         """This."""
         return self
 
-    def bulk_after(self, key: bytes, refusal: BaseException | None) -> "tuple[ModelServer, bytes]":
+    def bulk_route(self, key: bytes, refusal: BaseException | None) -> "tuple[ModelServer, bytes]":
         """This."""
         return self, b""
 
-    def redirect(self, error: BaseException) -> bool:
+    def learn(self, error: BaseException) -> bool:
         """Nobody asks for the answer."""
         return True
 

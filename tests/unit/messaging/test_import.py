@@ -30,3 +30,13 @@ def test_the_names_are_the_same_in_both_places() -> None:
 
     assert ombdriver.__all__ == ombdriver.messaging.__all__
     assert all(getattr(ombdriver, name) is getattr(ombdriver.messaging, name) for name in ombdriver.__all__)
+
+
+def test_the_error_names_of_aio_redis_mq_are_aliases() -> None:
+    """Code that was written for aio-redis-mq catches the same classes under the names that it knows."""
+    import ombdriver
+
+    assert ombdriver.AioRedisMQException is ombdriver.MessagingError
+    assert ombdriver.AioRedisMQValueError is ombdriver.MessagingValueError
+    assert ombdriver.AioGroupError is ombdriver.GroupError
+    assert ombdriver.AioGroupCreateError is ombdriver.GroupCreateError

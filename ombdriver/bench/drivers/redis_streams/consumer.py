@@ -21,11 +21,11 @@ from typing import Any, Protocol
 from ombdriver.bench.drivers.api import Batch, OnAcknowledged
 from ombdriver.errors import DriverError
 from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError
-from ombdriver.messaging.streams.entry_ids import is_after, parts_of
-from ombdriver.messaging.streams.readers import look_at
+from ombdriver.messaging.streams.entry_ids import is_after, parse_id
+from ombdriver.messaging.streams.readers import ignore_outcome
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 CLOSE_TIMEOUT_S = 2.0
 """How long the last acknowledgements may take."""
@@ -72,12 +72,12 @@ class Acknowledger:
     """Sends acknowledgements; each is sent again when the connection is lost, since twice is as good as once.
 
     Args:
-        channels: carry the acknowledgements of all consumers of a process.
+        router: carry the acknowledgements of all consumers of a process.
         statistics: counts `failedAcknowledgements`: commands that the server refused or did not answer.
     """
 
-    def __init__(self, channels: Channels, statistics: Counter[str]) -> None:
-        self._channels, self.statistics = channels, statistics
+    def __init__(self, router: Router, statistics: Counter[str]) -> None:
+        self._router, self.statistics = router, statistics
         self._unanswered: dict[int, _Sent] = {}
         self._number = 0
         self._idle = asyncio.Event()
@@ -95,7 +95,7 @@ class Acknowledger:
         if sent is None:
             return
         try:
-            channel: Channel = self._channels.control_for(sent.key)
+            channel: Channel = self._router.control_for(sent.key)
             if channel.room() > 0:
                 channel.send_block(sent.data, sent.count, self._on_reply, number, 0)
             else:
@@ -104,7 +104,7 @@ class Acknowledger:
             self._put_later(number)
 
     def _put_later(self, number: int) -> None:
-        if not self._channels.is_closed:
+        if not self._router.is_closed:
             asyncio.get_running_loop().call_later(AGAIN_S, self._put, number)
 
     def _on_reply(
@@ -114,7 +114,7 @@ class Acknowledger:
         if sent is None:  # nobody waits for it any longer
             return
         sent.left -= count
-        if error is not None and (isinstance(error, ConnectionLost) or self._channels.redirect(error)):
+        if error is not None and (isinstance(error, ConnectionLost) or self._router.learn(error)):
             sent.failed = -1
         elif error is not None and sent.failed >= 0:
             sent.failed += count
@@ -150,7 +150,7 @@ GUARD_S = 5.0
 class ReadChannel(Protocol):
     """What reads go through: a channel, or what finds one each time."""
 
-    def submit(self, data: bytes, *, convert: Any = None, guard_s: float | None = None) -> Awaitable[Any]:
+    def submit(self, data: bytes, *, convert: Any = None, reply_timeout_s: float | None = None) -> Awaitable[Any]:
         """See `Channel.submit`."""
         ...
 
@@ -171,7 +171,7 @@ class StreamConsumer:
     """A member of a group over some streams (`driver.DriverConsumer`).
 
     Args:
-        channels: are told when a stream has moved.
+        router: are told when a stream has moved.
         channel: what reads go through: a connection of its own, if they block.
         acknowledger: sends the acknowledgements.
         commands: those of an acknowledgement; None to read with NOACK.
@@ -184,7 +184,7 @@ class StreamConsumer:
 
     def __init__(
         self,
-        channels: Channels,
+        router: Router,
         channel: ReadChannel,
         acknowledger: Acknowledger,
         commands: Commands | None,
@@ -194,7 +194,7 @@ class StreamConsumer:
         count: int,
         block_ms: int | None,
     ) -> None:
-        self._channels, self._channel = channels, channel
+        self._router, self._channel = router, channel
         self._acknowledger, self._commands = acknowledger, commands
         self._keys, self._group = tuple(keys), group
         self._head: tuple[str | int, ...] = ("XREADGROUP", "GROUP", group, name, "COUNT", count)
@@ -225,12 +225,12 @@ class StreamConsumer:
         except ClosedError as error:
             raise DriverError("the consumer was closed") from error
         except ConnectionLost as error:
-            self._channels.redirect(error)
+            self._router.learn(error)
             # With NOACK nothing is pending: what was in a lost reply is lost.
             self._replay = None if self._commands is None else dict.fromkeys(self._keys, b"0")
             return None
         except Exception as error:
-            if self._channels.redirect(error):  # the stream is elsewhere now; nothing was read
+            if self._router.learn(error):  # the stream is elsewhere now; nothing was read
                 await asyncio.sleep(AGAIN_S)
                 return None
             gone = "; its stream was deleted, or the server was emptied" if "NOGROUP" in str(error) else ""
@@ -240,11 +240,11 @@ class StreamConsumer:
             # already waits brings each message by itself, and being woken for one costs as much as forty in a batch.
             with contextlib.suppress(ClosedError):  # closed meanwhile: this batch is the last
                 self._ahead = self._send_read()
-                self._ahead.add_done_callback(look_at)  # it may be closed before anybody asks for the next one
+                self._ahead.add_done_callback(ignore_outcome)  # it may be closed before anybody asks for the next one
         return self._noted(batch)
 
     def _send_read(self) -> asyncio.Future[Batch | None]:
-        return asyncio.ensure_future(self._channel.submit(self._read, convert=to_batch, guard_s=self._guard_s))
+        return asyncio.ensure_future(self._channel.submit(self._read, convert=to_batch, reply_timeout_s=self._guard_s))
 
     async def _receive_pending(self, after: dict[bytes, bytes]) -> Batch | None:
         """What is pending for this consumer already, from where the last such read ended.
@@ -252,12 +252,12 @@ class StreamConsumer:
         Only what the lost reply held is handed over: the rest was before, and is acknowledged when the harness says so.
         """
         words: tuple[bytes | str | int, ...] = (*self._head, "STREAMS", *after, *after.values())
-        reply: Any = await self._channel.submit(pack(words), guard_s=GUARD_S)
+        reply: Any = await self._channel.submit(pack(words), reply_timeout_s=GUARD_S)
         self._replay = {key: entries[-1][0] for key, entries in reply or () if entries} or None
         missed = []
         for key, entries in reply or ():
-            last = parts_of(self._last.get(key, b"0-0"))
-            known = [entry_id for entry_id, _ in entries if parts_of(entry_id) <= last]
+            last = parse_id(self._last.get(key, b"0-0"))
+            known = [entry_id for entry_id, _ in entries if parse_id(entry_id) <= last]
             self._statistics["passedOver"] += len(known)
             if len(known) < len(entries):
                 missed.append([key, entries[len(known) :]])  # ids rise
@@ -277,10 +277,10 @@ class StreamConsumer:
                 self._last[key] = ids[-1]
             else:
                 # The group was set back, or the entry was claimed: it is not new, however it came.
-                reached = parts_of(last)
-                again = (at + n for n, each in enumerate(ids) if parts_of(each) <= reached)
+                reached = parse_id(last)
+                again = (at + n for n, each in enumerate(ids) if parse_id(each) <= reached)
                 batch.again = [*batch.again, *(place for place in again if place < len(batch.payloads))]
-                if parts_of(ids[-1]) > reached:
+                if parse_id(ids[-1]) > reached:
                     self._last[key] = ids[-1]
             at += len(ids)
         return batch

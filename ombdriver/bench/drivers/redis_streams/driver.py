@@ -33,11 +33,11 @@ from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
 from ombdriver.bench.drivers.sample import ServerSample, TopicPartition
 from ombdriver.errors import DriverError, ServerError
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
-from ombdriver.messaging.transport.cluster import open_channels
+from ombdriver.messaging.transport.cluster import open_router
 from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.factory import open_client
 from ombdriver.messaging.transport.retry import Backoff
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 from ombdriver.secrets import redact_url
 
 RECONNECT = Backoff(cap_s=0.25)
@@ -61,52 +61,52 @@ class RedisStreamsDriver:
     def __init__(self, options: StreamOptions) -> None:
         self._options = options
         self.server = redact_url(options.url)
-        self._channels = self._open()
-        self._sending: list[Channels] = [self._channels]
+        self._router = self._open()
+        self._sending: list[Router] = [self._router]
         self._producers = 0
         self._statistics: Counter[str] = Counter()
-        self._acknowledger = Acknowledger(self._channels, self._statistics)
-        self._topics = StreamTopics(self._channels, options.balanced, options.run_id)
+        self._acknowledger = Acknowledger(self._router, self._statistics)
+        self._topics = StreamTopics(self._router, options.balanced, options.run_id)
         self._created = Created()
         self._renewing: asyncio.Task[None] | None = None
         self._trimmer: AcknowledgedTrimmer | None = None
         self._reading: list[Reading] = []
-        self._observing: Channels | None = None
+        self._observing: Router | None = None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} run {self._options.run_id}, {self._channels}>"
+        return f"<{type(self).__name__} run {self._options.run_id}, {self._router}>"
 
-    def _open(self) -> Channels:
+    def _open(self) -> Router:
         client = open_client(self._options.url, {"decode_responses": False})
         limit = self._options.max_in_flight
-        return open_channels(client, owns_client=True, max_in_flight=limit, backoff=RECONNECT)
+        return open_router(client, owns_client=True, max_in_flight=limit, backoff=RECONNECT)
 
     async def create_topics(self, topics: Sequence[TopicSpec], subscriptions: Sequence[str]) -> None:
         """See `driver.Driver.create_topics`; every subscription is a group, on new topics from the beginning."""
-        run_id, channels = self._options.run_id, self._channels
+        run_id, router = self._options.run_id, self._router
         groups = () if self._options.plain else [self._topics.group(topics[0], name) for name in subscriptions]
         start = ("$" if self._options.from_end else "0",) if topics[0].existing else ("0", "MKSTREAM")
         with border(self.server):
             place = self._place_existing if topics[0].existing else self._place_new
             keys = await place(topics, groups)
-            self._renewing = asyncio.create_task(runs.keep_renewing(channels, run_id))
+            self._renewing = asyncio.create_task(runs.keep_renewing(router, run_id))
             made = ((key, pack(("XGROUP", "CREATE", key, group, *start))) for key in keys for group in groups)
-            await asyncio.gather(*(channels.send(key, words, bulk=False) for key, words in made))
+            await asyncio.gather(*(router.send(key, words, bulk=False) for key, words in made))
         if self._options.keep_unacknowledged and not topics[0].existing:
             self._trimmer = self._trimmer_of(keys)
             await self._trimmer.__aenter__()
 
     async def _place_new(self, topics: Sequence[TopicSpec], _groups: Sequence[str]) -> list[bytes]:
         """The keys of topics, which are written down before anything of them is there."""
-        run_id, channels, balanced = self._options.run_id, self._channels, self._options.balanced
-        await runs.register(channels, run_id, Created(tuple(topics)))
+        run_id, router, balanced = self._options.run_id, self._router, self._options.balanced
+        await runs.register(router, run_id, Created(tuple(topics)))
         keys = await self._topics.place(topics)
         made = Created(tuple(topics), tuple(keys), placed=balanced)
         if balanced:
-            await runs.register(channels, run_id, made)
-        if await count_of(channels, "EXISTS", keys):
-            await runs.forget(channels, run_id, topics)
-            found = [key.decode() for key in keys if await count_of(channels, "EXISTS", [key])]
+            await runs.register(router, run_id, made)
+        if await count_of(router, "EXISTS", keys):
+            await runs.forget(router, run_id, topics)
+            found = [key.decode() for key in keys if await count_of(router, "EXISTS", [key])]
             raise DriverError(f"{found[0]} exists already on {self.server}; run again, for another run id")
         self._created = made
         return keys
@@ -117,11 +117,11 @@ class RedisStreamsDriver:
         await self._check_existing(keys)
         if groups:
             self._created = Created(joined=tuple(keys), groups=tuple(groups))
-            await runs.register(self._channels, self._options.run_id, self._created)
+            await runs.register(self._router, self._options.run_id, self._created)
         return keys
 
     async def _check_existing(self, keys: Sequence[bytes]) -> None:
-        kinds = await asyncio.gather(*(ask(self._channels, key, "TYPE", key) for key in keys))
+        kinds = await asyncio.gather(*(ask(self._router, key, "TYPE", key) for key in keys))
         for key, kind in zip(keys, kinds, strict=True):
             if kind != b"stream":
                 what = "nothing" if kind == b"none" else f"a {kind.decode()}"
@@ -130,10 +130,10 @@ class RedisStreamsDriver:
                 )
 
     def _trimmer_of(self, keys: Sequence[bytes]) -> AcknowledgedTrimmer:
-        options, channels = self._options, self._channels
+        options, router = self._options, self._router
         age_s = None if options.bound_age_ms is None else options.bound_age_ms / 1000
         return AcknowledgedTrimmer(
-            lambda: channels,
+            lambda: router,
             keys,
             maxlen=options.bound_entries,
             max_age_s=age_s,
@@ -147,13 +147,13 @@ class RedisStreamsDriver:
         cut = TrimBound(options.max_entries, options.max_age_ms, options.exact_trim)
         with border(self.server):
             placed = await self._topics.topic(topic)
-            channels = await self._channels_for_sending([key.encode() for key in placed.keys])
+            router = await self._router_for_sending([key.encode() for key in placed.keys])
         if options.wait_replicas:
             wait = options.wait_replicas, options.wait_timeout_ms
-            return ReplicatedProducer(channels, placed, cut, on_replies, *wait, self._statistics)
-        return StreamProducer(channels, placed, cut, on_replies)
+            return ReplicatedProducer(router, placed, cut, on_replies, *wait, self._statistics)
+        return StreamProducer(router, placed, cut, on_replies)
 
-    async def _channels_for_sending(self, keys: Sequence[bytes]) -> Channels:
+    async def _router_for_sending(self, keys: Sequence[bytes]) -> Router:
         """Connected to every node of `keys`. Dealt out in turn; but what waits for replicas shares with nobody, since
         it holds up what is behind it.
         """
@@ -161,11 +161,11 @@ class RedisStreamsDriver:
         at = number if self._options.wait_replicas else number % self._options.connections
         if at == len(self._sending):
             self._sending.append(self._open())
-        channels = self._sending[at]
-        await channels.ready_for(keys[0])
-        for channel in dict.fromkeys(channels.bulk_for(key) for key in keys):
+        router = self._sending[at]
+        await router.discover()
+        for channel in dict.fromkeys(router.bulk_for(key) for key in keys):
             await channel.ready()
-        return channels
+        return router
 
     async def create_consumer(
         self, topics: Sequence[TopicSpec], subscription: str, name: str, partitions: Sequence[int] | None = None
@@ -174,9 +174,9 @@ class RedisStreamsDriver:
         with border(self.server):
             placed = [await self._topics.topic(topic) for topic in topics]
             keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
-            await self._channels.ready_for(keys[0].encode())
+            await self._router.discover()
             group = self._topics.group(topics[0], subscription)
-            reading = Reading(self._channels, self._acknowledger, self._options, group, name)
+            reading = Reading(self._router, self._acknowledger, self._options, group, name)
             self._reading.append(reading)
             return await make_consumer(reading, [key.encode() for key in keys])
 
@@ -186,17 +186,17 @@ class RedisStreamsDriver:
             return None
         with border(self.server):
             keys = [key.encode() for topic in topics for key in (await self._topics.topic(topic)).keys]
-            return await backlog(self._channels, keys, self._topics.group(topics[0], subscription))
+            return await backlog(self._router, keys, self._topics.group(topics[0], subscription))
 
     def inspector(self) -> StreamInspector:
         """See `driver.Driver.inspector`."""
-        return StreamInspector(self._channels, self._topics, self.server)
+        return StreamInspector(self._router, self._topics, self.server)
 
     async def describe(self) -> Mapping[str, object]:
         """See `driver.Driver.describe`; of a cluster, its first primary, and sums over all."""
         with border(self.server):
-            await self._channels.ready_for()
-            nodes = self._channels.every_control()
+            await self._router.discover()
+            nodes = self._router.controls()
             asked = self._options.ack == "delete" and self._options.groups > 1
             return {
                 **await facts(nodes),
@@ -221,7 +221,7 @@ class RedisStreamsDriver:
         with border(self.server):
             try:
                 async with asyncio.timeout(DELETE_TIMEOUT_S):
-                    deleted = await runs.delete(self._channels, self._options.run_id, self._created)
+                    deleted = await runs.delete(self._router, self._options.run_id, self._created)
             except TimeoutError as error:
                 raise ServerError(f"{self.server} has not answered for {DELETE_TIMEOUT_S:g} s") from error
         self._created = Created()
@@ -230,18 +230,18 @@ class RedisStreamsDriver:
     async def leftovers(self) -> Sequence[runs.OrphanedRun]:
         """Runs that left a record on this server; see `ombdriver clean`."""
         with border(self.server):
-            return await runs.leftovers(self._channels)
+            return await runs.leftovers(self._router)
 
     async def delete_leftover(self, run: runs.OrphanedRun) -> int:
         """Deletes what `run` left; returns how many streams that were, those that had groups of it among them."""
         with border(self.server):
-            return await runs.delete(self._channels, run.run_id, run.made)
+            return await runs.delete(self._router, run.run_id, run.made)
 
     def statistics(self) -> Mapping[str, int]:
         """See `driver.Driver.statistics`."""
         found = Counter(self._statistics)
-        for channels in self._sending:
-            now = channels.statistics()
+        for router in self._sending:
+            now = router.statistics()
             found["reconnects"] += sum(each.reconnects for each in (now.bulk, now.control, *now.blocking))
         for done in self._trimmer.statistics().values() if self._trimmer else ():
             found["trimmedUnacknowledged"] += done.breached
@@ -261,7 +261,7 @@ class RedisStreamsDriver:
         await self._stop_tasks()
         everything: list[Any] = [*self._sending, *([self._observing] if self._observing else [])]
         with border(self.server):
-            await asyncio.gather(*(channels.aclose() for channels in everything))
+            await asyncio.gather(*(router.aclose() for router in everything))
 
 
 async def open_driver(options: Mapping[str, object]) -> RedisStreamsDriver:
@@ -285,8 +285,8 @@ async def connected(driver: Opened) -> Opened:
     """
     try:
         with border(driver.server):
-            await driver._channels.ready_for()
-            found = await facts(driver._channels.every_control())
+            await driver._router.discover()
+            found = await facts(driver._router.controls())
         check_version(driver.server, found)
     except BaseException:
         await driver.aclose()

@@ -18,27 +18,27 @@ from ombdriver.bench.drivers.redis_streams.server import ask, border
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
 from ombdriver.bench.drivers.sample import CommandSample, GroupSample, ServerSample, StreamSample, TopicPartition
 from ombdriver.messaging.errors import ConnectionLost, RedisError
-from ombdriver.messaging.streams.entry_ids import Parts, parts_of, text_of
+from ombdriver.messaging.streams.entry_ids import Parts, format_id, parse_id
 from ombdriver.messaging.transport.channel import Channel
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 
 class StreamInspector:
     """Looks at streams.
 
     Args:
-        channels: carry the questions.
+        router: carry the questions.
         topics: know the keys.
         server: the URL without its password, for messages.
     """
 
-    def __init__(self, channels: Channels, topics: StreamTopics, server: str) -> None:
-        self._channels, self._topics, self._server = channels, topics, server
+    def __init__(self, router: Router, topics: StreamTopics, server: str) -> None:
+        self._router, self._topics, self._server = router, topics, server
 
     def reference(self, answer: object) -> Parts:
         """The id that XADD gave."""
         assert isinstance(answer, bytes)
-        return parts_of(answer)
+        return parse_id(answer)
 
     def after(self, reference: Parts) -> Parts:
         """See `driver.Inspector.after`."""
@@ -48,18 +48,18 @@ class StreamInspector:
         self, topic: TopicSpec, partition: int, first: Parts | None, last: Parts | None, count: int
     ) -> Sequence[tuple[Parts, bytes]]:
         """XRANGE; see `driver.Inspector.held`."""
-        ends = (b"-" if first is None else text_of(first), b"+" if last is None else text_of(last))
+        ends = (b"-" if first is None else format_id(first), b"+" if last is None else format_id(last))
         entries = await self._ask("XRANGE", self._key(topic, partition), *ends, "COUNT", count)
-        return [(parts_of(entry_id), fields[1]) for entry_id, fields in entries]
+        return [(parse_id(entry_id), fields[1]) for entry_id, fields in entries]
 
     async def position(self, topic: TopicSpec, partition: int, subscription: str) -> Parts | None:
         """The group's last delivered id; see `driver.Inspector.position`."""
         key, name = self._key(topic, partition), self._topics.group(topic, subscription)
         with border(self._server):
-            groups = await ask(self._channels, key, "XINFO", "GROUPS", key)
+            groups = await ask(self._router, key, "XINFO", "GROUPS", key)
         for told in (dict(zip(group[::2], group[1::2], strict=True)) for group in groups):
             if told[b"name"].decode() == name:
-                reached = parts_of(told[b"last-delivered-id"])
+                reached = parse_id(told[b"last-delivered-id"])
                 return None if reached == (0, 0) else reached
         return None
 
@@ -68,19 +68,19 @@ class StreamInspector:
     ) -> set[Parts]:
         """XPENDING of each; see `driver.Inspector.pending`."""
         key, name = self._key(topic, partition), self._topics.group(topic, subscription)
-        asked = (self._ask("XPENDING", key, name, text_of(each), text_of(each), 1) for each in references)
+        asked = (self._ask("XPENDING", key, name, format_id(each), format_id(each), 1) for each in references)
         found = await asyncio.gather(*asked)
         return {reference for reference, some in zip(references, found, strict=True) if some}
 
     async def _ask(self, name: str, key: bytes, *words: str | bytes | int) -> Any:
         with border(self._server):
-            return await ask(self._channels, key, name, key, *words)
+            return await ask(self._router, key, name, key, *words)
 
     def _key(self, topic: TopicSpec, partition: int) -> bytes:
         return self._topics.key(topic.name, partition).encode()
 
 
-async def backlog(channels: Channels, keys: Sequence[bytes], subscription: str) -> int | None:
+async def backlog(router: Router, keys: Sequence[bytes], subscription: str) -> int | None:
     """Lag and pending of a group over the streams `keys`; None where the server can't tell.
 
     A group that has been given the newest entry has no lag, whatever the server says: redis 7.0 goes on to tell one
@@ -89,9 +89,9 @@ async def backlog(channels: Channels, keys: Sequence[bytes], subscription: str) 
     Raises:
         RedisError: if a stream can't be asked.
     """
-    asked = (ask(channels, key, "XINFO", "STREAM", key) for key in keys)
+    asked = (ask(router, key, "XINFO", "STREAM", key) for key in keys)
     streams = await asyncio.gather(*asked, return_exceptions=True)  # a user may lack the permission
-    replies = await asyncio.gather(*(ask(channels, key, "XINFO", "GROUPS", key) for key in keys))
+    replies = await asyncio.gather(*(ask(router, key, "XINFO", "GROUPS", key) for key in keys))
     total = 0
     for stream, groups in zip(streams, replies, strict=True):
         known = {} if isinstance(stream, BaseException) else dict(zip(stream[::2], stream[1::2], strict=True))
@@ -135,12 +135,12 @@ _CHILDREN = ("used_cpu_user_children", "used_cpu_sys_children")
 
 
 async def observe(
-    channels: Channels, streams: Sequence[TopicPartition], keys: Sequence[str], subscription: Callable[[str], str] = str
+    router: Router, streams: Sequence[TopicPartition], keys: Sequence[str], subscription: Callable[[str], str] = str
 ) -> ServerSample:
     """One look; all its commands leave together. Of a cluster, every primary is asked, and figures are added up.
 
     Args:
-        channels: the observer's own.
+        router: the observer's own.
         streams: whose length and groups to ask for.
         keys: theirs.
         subscription: which subscription a group is of, by its name.
@@ -148,11 +148,11 @@ async def observe(
     Raises:
         RedisError: if the connection can't be made, or is lost.
     """
-    await channels.ready_for()
-    nodes = channels.every_control()
+    await router.discover()
+    nodes = router.controls()
     # `INFO all` is what every version knows; several sections in one command came with 7.0.
     asked: list[tuple[Channel, tuple[str, ...]]] = [(node, ("INFO", "all")) for node in nodes]
-    homes = [channels.control_for(key.encode()) for key in keys]
+    homes = [router.control_for(key.encode()) for key in keys]
     asked += [(home, ("XLEN", key)) for home, key in zip(homes, keys, strict=True)]
     asked += [(home, ("XINFO", "GROUPS", key)) for home, key in zip(homes, keys, strict=True)]
     replies = await asyncio.gather(*(node.execute(*words) for node, words in asked), return_exceptions=True)
@@ -160,7 +160,7 @@ async def observe(
     unseen: dict[str, str] = {}
     for (_, words), reply in zip(asked, replies, strict=True):
         if isinstance(reply, BaseException):
-            channels.redirect(reply)
+            router.learn(reply)
             if isinstance(reply, ConnectionLost) or not isinstance(reply, RedisError):
                 raise reply
             unseen[words[0] if words[0] != "XINFO" else "XINFO GROUPS"] = str(reply)

@@ -20,11 +20,11 @@ from typing import Any
 
 from ombdriver.bench.drivers.api import OnReplies
 from ombdriver.errors import UnderReplicated
-from ombdriver.messaging.errors import AioRedisMQException, ConnectionLost, NotSentError, lost
+from ombdriver.messaging.errors import ConnectionLost, MessagingError, NotSentError, lost
 from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 MOST_HEADS = 64
 """Beginnings of commands that are kept besides one for each partition: sizes that vary would make them without end."""
@@ -62,16 +62,16 @@ class StreamProducer:
     """Sends to one topic (`driver.DriverProducer`).
 
     Args:
-        channels: the connections, which other producers may share.
+        router: the connections, which other producers may share.
         topic: where to.
         cut: what sending trims.
         on_replies: told of the replies.
     """
 
-    def __init__(self, channels: Channels, topic: Topic, cut: TrimBound, on_replies: OnReplies) -> None:
-        self._channels, self._topic = channels, topic
+    def __init__(self, router: Router, topic: Topic, cut: TrimBound, on_replies: OnReplies) -> None:
+        self._router, self._topic = router, topic
         self._told = on_replies
-        self._on_replies: OnReplies = self._look_at if channels.follows else on_replies
+        self._on_replies: OnReplies = self._look_at if router.may_move else on_replies
         self._reported = [0] * topic.partitions
         self._early: list[dict[int, _Reply]] = [{} for _ in range(topic.partitions)]
         self._partitioner = Partitioner(topic)
@@ -85,7 +85,7 @@ class StreamProducer:
         self._find_lines()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._topic.name}, {sum(self._sent)} sent, {self._channels}>"
+        return f"<{type(self).__name__} {self._topic.name}, {sum(self._sent)} sent, {self._router}>"
 
     def route(self, count: int, keys: Sequence[bytes] | None) -> Sequence[int] | None:
         """murmur2 of the key, as Kafka does; round robin without keys."""
@@ -105,7 +105,7 @@ class StreamProducer:
         hangs is given some time for what it owes.
         """
         if error is not None:
-            self._channels.redirect(error)
+            self._router.learn(error)
         if first != self._reported[partition]:
             self._early[partition][first] = count, error, time_ns, answer
             return
@@ -125,13 +125,13 @@ class StreamProducer:
         Raises:
             NotSentError: if it is not known who has one of them.
         """
-        self._lines = [self._channels.bulk_for(key) for key in self._keys]
-        self._version = self._channels.version
+        self._lines = [self._router.bulk_for(key) for key in self._keys]
+        self._version = self._router.version
         self._distinct: tuple[Channel, ...] = tuple(dict.fromkeys(self._lines))
 
     def room(self) -> int:
         """See `driver.DriverProducer.room`. On a cluster, of the node with the least: messages go to all in turn."""
-        if self._version != self._channels.version:
+        if self._version != self._router.version:
             try:
                 self._find_lines()
             except NotSentError:  # nobody has a partition, for the moment
@@ -141,7 +141,7 @@ class StreamProducer:
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """See `driver.DriverProducer.when_room`."""
-        if self._version != self._channels.version:
+        if self._version != self._router.version:
             asyncio.get_running_loop().call_later(AGAIN_S, callback)
             return
         full = (channel for channel in self._distinct if channel.room() <= 0)
@@ -219,7 +219,7 @@ class ReplicatedProducer(StreamProducer):
     """Sends to one topic (`driver.DriverProducer`).
 
     Args:
-        channels: connections that nobody else sends on.
+        router: connections that nobody else sends on.
         topic: where to.
         cut: what sending trims.
         on_replies: told of the replies.
@@ -230,7 +230,7 @@ class ReplicatedProducer(StreamProducer):
 
     def __init__(
         self,
-        channels: Channels,
+        router: Router,
         topic: Topic,
         cut: TrimBound,
         on_replies: OnReplies,
@@ -238,7 +238,7 @@ class ReplicatedProducer(StreamProducer):
         timeout_ms: int,
         statistics: Counter[str],
     ) -> None:
-        super().__init__(channels, topic, cut, on_replies)
+        super().__init__(router, topic, cut, on_replies)
         self._statistics = statistics
         self._replicas, self._timeout_ms = replicas, timeout_ms
         self._waits: dict[Channel, _Line] = {}
@@ -289,7 +289,7 @@ class _Line:
             self._channel.send_block(self._wait, 1, self._on_waited, 0, 0)
         except NotSentError:  # the server is no primary any more; it may still answer what it was sent
             self._has_left = True
-        except AioRedisMQException:  # the connection is lost, which every XADD will be told
+        except MessagingError:  # the connection is lost, which every XADD will be told
             pass
 
     def _on_waited(

@@ -33,14 +33,14 @@ from ombdriver.bench.drivers.redis_streams.server import ask
 from ombdriver.errors import DriverError
 from ombdriver.messaging.errors import ClosedError, ConnectionLost
 from ombdriver.messaging.transport.connection import pack
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 
 class PlainConsumer:
     """A reader of some streams (`driver.DriverConsumer`).
 
     Args:
-        channels: give a connection, and are told when a stream has moved.
+        router: give a connection, and are told when a stream has moved.
         keys: the streams.
         count: entries per stream that one read may bring.
         block_ms: how long a read waits for the first of them.
@@ -48,10 +48,10 @@ class PlainConsumer:
     """
 
     def __init__(
-        self, channels: Channels, keys: Sequence[bytes], count: int, block_ms: int, *, from_end: bool = False
+        self, router: Router, keys: Sequence[bytes], count: int, block_ms: int, *, from_end: bool = False
     ) -> None:
         self._from_end = from_end
-        self._channels, self._channel = channels, channels.blocking(keys[0])
+        self._router, self._channel = router, router.blocking(keys[0])
         self._guard_s = block_ms / 1000 + GUARD_S
         self._head: tuple[bytes | str | int, ...] = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", *keys)
         self._last: dict[bytes, bytes] = dict.fromkeys(keys, b"0")
@@ -63,7 +63,7 @@ class PlainConsumer:
         """Connects, and finds out where to begin."""
         await self._channel.ready()
         if self._from_end:
-            asked = [ask(self._channels, key, "XREVRANGE", key, "+", "-", "COUNT", 1) for key in self._last]
+            asked = [ask(self._router, key, "XREVRANGE", key, "+", "-", "COUNT", 1) for key in self._last]
             for key, newest in zip(self._last, await asyncio.gather(*asked), strict=True):
                 self._last[key] = newest[0][0] if newest else b"0"
 
@@ -71,11 +71,13 @@ class PlainConsumer:
         """See `driver.DriverConsumer.receive`. After a lost connection it goes on where it was: nothing is missed."""
         words: tuple[bytes | str | int, ...] = (*self._head, *self._last.values())
         try:
-            batch: Batch | None = await self._channel.submit(pack(words), convert=to_batch, guard_s=self._guard_s)
+            batch: Batch | None = await self._channel.submit(
+                pack(words), convert=to_batch, reply_timeout_s=self._guard_s
+            )
         except ClosedError as error:
             raise DriverError("the consumer was closed") from error
         except Exception as error:
-            if self._channels.redirect(error) or isinstance(error, ConnectionLost):
+            if self._router.learn(error) or isinstance(error, ConnectionLost):
                 await asyncio.sleep(AGAIN_S)
                 return None
             raise DriverError(f"streams can't be read: {error}") from error
@@ -157,20 +159,20 @@ class NodeOf:
     """The channel to wherever a stream lies at the moment; stands where a channel does, for reads that don't block.
 
     Args:
-        channels: of the process, which sends nothing in bulk otherwise.
+        router: of the process, which sends nothing in bulk otherwise.
         key: the stream's.
     """
 
-    def __init__(self, channels: Channels, key: bytes) -> None:
-        self._channels, self._key = channels, key
+    def __init__(self, router: Router, key: bytes) -> None:
+        self._router, self._key = router, key
 
-    def submit(self, data: bytes, *, convert: Any = None, guard_s: float | None = None) -> Awaitable[Any]:
+    def submit(self, data: bytes, *, convert: Any = None, reply_timeout_s: float | None = None) -> Awaitable[Any]:
         """See `Channel.submit`."""
-        return self._channels.bulk_for(self._key).submit(data, convert=convert, guard_s=guard_s)
+        return self._router.bulk_for(self._key).submit(data, convert=convert, reply_timeout_s=reply_timeout_s)
 
     async def ready(self) -> object:
         """See `Channel.ready`."""
-        return await self._channels.bulk_for(self._key).ready()
+        return await self._router.bulk_for(self._key).ready()
 
     async def aclose(self) -> None:
         """The channels are the driver's."""
@@ -230,14 +232,14 @@ class Reading:
     """What a consumer reads with.
 
     Attributes:
-        channels: of the process.
+        router: of the process.
         acknowledger: of the process.
         options: of the driver.
         group: the subscription.
         name: the consumer's.
     """
 
-    channels: Channels
+    router: Router
     acknowledger: Acknowledger
     options: StreamOptions
     group: str
@@ -250,13 +252,13 @@ async def make_consumer(reading: Reading, keys: list[bytes]) -> DriverConsumer:
     On one server one read covers all of them. On a cluster a read can't cross slots: each partition has a connection,
     up to `MOST_BLOCKING`; past that they are asked in turn, which statistics count as `pollingRounds`.
     """
-    channels, options = reading.channels, reading.options
-    together = channels.same_node(keys)
+    router, options = reading.router, reading.options
+    together = router.by_slot(keys)
     if len(together) > MOST_BLOCKING and not options.plain:
         parts = [_of_group(reading, part, polls=True) for part in together]
         return PollingConsumer(parts, options.block_ms / 1000, reading.acknowledger.statistics)
     for key in keys:
-        await channels.control_for(key).ready()
+        await router.control_for(key).ready()
     blocking: list[PlainConsumer | StreamConsumer] = []
     for part in together:
         one = _plain(reading, part) if options.plain else _of_group(reading, part, polls=False)
@@ -267,14 +269,14 @@ async def make_consumer(reading: Reading, keys: list[bytes]) -> DriverConsumer:
 
 def _plain(reading: Reading, keys: list[bytes]) -> PlainConsumer:
     options = reading.options
-    return PlainConsumer(reading.channels, keys, options.read_count, options.block_ms, from_end=options.from_end)
+    return PlainConsumer(reading.router, keys, options.read_count, options.block_ms, from_end=options.from_end)
 
 
 def _of_group(reading: Reading, keys: list[bytes], *, polls: bool) -> StreamConsumer:
-    channels, options = reading.channels, reading.options
+    router, options = reading.router, reading.options
     return StreamConsumer(
-        channels,
-        NodeOf(channels, keys[0]) if polls else channels.blocking(keys[0]),
+        router,
+        NodeOf(router, keys[0]) if polls else router.blocking(keys[0]),
         reading.acknowledger,
         commands_of(options.ack, reading.group, options.groups),
         keys,

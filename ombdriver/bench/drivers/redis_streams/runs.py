@@ -19,7 +19,7 @@ from ombdriver.bench.drivers.api import TopicSpec
 from ombdriver.bench.drivers.redis_streams.server import ask, count_of
 from ombdriver.messaging.streams import placement
 from ombdriver.messaging.streams.topic import Topic
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 RECORD = "ombdriver:run:"
 ALIVE = "ombdriver:alive:"
@@ -69,7 +69,7 @@ class OrphanedRun:
     made: Created
 
 
-async def register(channels: Channels, run_id: str, made: Created) -> None:
+async def register(router: Router, run_id: str, made: Created) -> None:
     """Writes the run's record, before anything is created."""
     fields: dict[str, str | int] = {
         "host": socket.gethostname(),
@@ -82,8 +82,8 @@ async def register(channels: Channels, run_id: str, made: Created) -> None:
     if made.joined:
         fields["joined"] = json.dumps([key.decode() for key in made.joined])
         fields["groups"] = json.dumps(made.groups)
-    await renew(channels, run_id)
-    await ask(channels, record(run_id), "HSET", record(run_id), *chain.from_iterable(fields.items()))
+    await renew(router, run_id)
+    await ask(router, record(run_id), "HSET", record(run_id), *chain.from_iterable(fields.items()))
 
 
 def record(run_id: str) -> bytes:
@@ -91,44 +91,44 @@ def record(run_id: str) -> bytes:
     return (RECORD + run_id).encode()
 
 
-async def renew(channels: Channels, run_id: str) -> None:
+async def renew(router: Router, run_id: str) -> None:
     """Marks the run as alive for another `ALIVE_S` seconds."""
     alive = (ALIVE + run_id).encode()
-    await ask(channels, alive, "SET", alive, 1, "EX", ALIVE_S)
+    await ask(router, alive, "SET", alive, 1, "EX", ALIVE_S)
 
 
-async def keep_renewing(channels: Channels, run_id: str) -> None:
+async def keep_renewing(router: Router, run_id: str) -> None:
     """Renews until cancelled; a failure is passed over, the next attempt may succeed."""
     while True:
         await asyncio.sleep(RENEW_S)
         try:
-            await renew(channels, run_id)
+            await renew(router, run_id)
         except Exception:
             continue
 
 
-async def delete(channels: Channels, run_id: str, made: Created) -> int:
+async def delete(router: Router, run_id: str, made: Created) -> int:
     """Deletes what a run made, and its record; returns how many streams it had made something of."""
-    deleted = await count_of(channels, "UNLINK", made.keys)
+    deleted = await count_of(router, "UNLINK", made.keys)
     ended = [("XGROUP", "DESTROY", key, group) for key in made.joined for group in made.groups]
-    replies = await asyncio.gather(*(ask(channels, words[2], *words) for words in ended), return_exceptions=True)
+    replies = await asyncio.gather(*(ask(router, words[2], *words) for words in ended), return_exceptions=True)
     for (_, _, key, _), reply in zip(ended, replies, strict=True):
-        if isinstance(reply, BaseException) and await count_of(channels, "EXISTS", [key]):  # else it is gone with it
+        if isinstance(reply, BaseException) and await count_of(router, "EXISTS", [key]):  # else it is gone with it
             raise reply
-    await forget(channels, run_id, made.topics)
+    await forget(router, run_id, made.topics)
     return deleted + len(made.joined)
 
 
-async def forget(channels: Channels, run_id: str, topics: Sequence[TopicSpec]) -> None:
+async def forget(router: Router, run_id: str, topics: Sequence[TopicSpec]) -> None:
     """Deletes what was written of a run, and nothing that it created."""
     placed = (placement.placement_key(topic.name).encode() for topic in topics)
-    await count_of(channels, "UNLINK", [record(run_id), (ALIVE + run_id).encode(), *placed])
+    await count_of(router, "UNLINK", [record(run_id), (ALIVE + run_id).encode(), *placed])
 
 
-async def leftovers(channels: Channels) -> list[OrphanedRun]:
+async def leftovers(router: Router) -> list[OrphanedRun]:
     """The runs that have a record on this server or cluster, in the order of their start."""
     found: set[str] = set()
-    for node in channels.every_control():
+    for node in router.controls():
         cursor = b"0"
         while True:
             cursor, keys = await node.execute("SCAN", cursor, "MATCH", RECORD + "*", "COUNT", 1000)
@@ -136,17 +136,17 @@ async def leftovers(channels: Channels) -> list[OrphanedRun]:
             found |= {name for name, key in zip(names, keys, strict=True) if name.encode() == key}  # else not ours
             if cursor == b"0":
                 break
-    runs = [await _read(channels, key.removeprefix(RECORD)) for key in sorted(found)]
+    runs = [await _read(router, key.removeprefix(RECORD)) for key in sorted(found)]
     return sorted((run for run in runs if run is not None), key=lambda run: run.started)
 
 
-async def _read(channels: Channels, run_id: str) -> OrphanedRun | None:
+async def _read(router: Router, run_id: str) -> OrphanedRun | None:
     """None for what is no record of ours: it is left as it is."""
     key = record(run_id)
-    if await ask(channels, key, "TYPE", key) != b"hash":
+    if await ask(router, key, "TYPE", key) != b"hash":
         return None
     *fields, placed, joined, groups = await ask(
-        channels, key, "HMGET", key, "host", "pid", "started", "topics", "keys", "joined", "groups"
+        router, key, "HMGET", key, "host", "pid", "started", "topics", "keys", "joined", "groups"
     )
     if None in fields:
         return None
@@ -170,7 +170,7 @@ async def _read(channels: Channels, run_id: str) -> OrphanedRun | None:
     if not made:
         return None
     mark = (ALIVE + run_id).encode()
-    alive = bool(await ask(channels, mark, "EXISTS", mark))
+    alive = bool(await ask(router, mark, "EXISTS", mark))
     return OrphanedRun(run_id, host, started, alive, made)
 
 

@@ -18,7 +18,7 @@ from ombdriver.messaging.errors import (
 )
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import Argument, pack
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 GUARD_S = 10.0
 """A server that owes the reply to a small command for so long is taken for gone."""
@@ -99,30 +99,32 @@ def with_advice(server: str, error: Exception) -> str:
     return str(error)
 
 
-async def ask(channels: Channels, key: bytes, *words: Argument, guard_s: float = GUARD_S) -> Any:
+async def ask(router: Router, key: bytes, *words: Argument, reply_timeout_s: float = GUARD_S) -> Any:
     """A small command, to where `key` lies; it may be carried out twice when the connection is lost meanwhile.
 
     Raises:
-        OutcomeUnknownError: if there is no answer within `guard_s` seconds.
+        OutcomeUnknownError: if there is no answer within `reply_timeout_s` seconds.
         RedisError: what the server says.
     """
     try:
-        async with asyncio.timeout(guard_s):
-            return await channels.send(key, pack(words), bulk=False, may_repeat=True)
+        async with asyncio.timeout(reply_timeout_s):
+            return await router.send(key, pack(words), bulk=False, idempotent=True)
     except TimeoutError as error:
-        raise OutcomeUnknownError(f"no reply within {guard_s:g} s, the server or the network is gone") from error
+        raise OutcomeUnknownError(
+            f"no reply within {reply_timeout_s:g} s, the server or the network is gone"
+        ) from error
 
 
-async def count_of(channels: Channels, command: str, keys: Sequence[bytes]) -> int:
+async def count_of(router: Router, command: str, keys: Sequence[bytes]) -> int:
     """The sum of what `command` (EXISTS, UNLINK) says of `keys`: many in one command where one may cover them.
 
     Raises: as `ask`.
     """
-    parts = [part[at : at + IN_ONE] for part in channels.same_node(keys) for at in range(0, len(part), IN_ONE)]
+    parts = [part[at : at + IN_ONE] for part in router.by_slot(keys) for at in range(0, len(part), IN_ONE)]
     total = 0
     for first in range(0, len(parts), AT_ONCE):
         some = parts[first : first + AT_ONCE]
-        total += sum(await asyncio.gather(*(ask(channels, part[0], command, *part) for part in some)))
+        total += sum(await asyncio.gather(*(ask(router, part[0], command, *part) for part in some)))
     return total
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ombdriver.bench.drivers.api import TopicSpec
 from ombdriver.messaging.streams import placement
 from ombdriver.messaging.streams.topic import Topic, stream_key
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 OWN_PREFIX = "ombdriver-"
 
@@ -42,13 +42,13 @@ class StreamTopics:
     """Knows the keys of topics.
 
     Args:
-        channels: where placements are recorded.
+        router: where placements are recorded.
         balanced: give each primary its even share of the partitions.
         run_id: names the run.
     """
 
-    def __init__(self, channels: Channels, balanced: bool, run_id: str) -> None:
-        self._channels, self._balanced = channels, balanced
+    def __init__(self, router: Router, balanced: bool, run_id: str) -> None:
+        self._router, self._balanced = router, balanced
         self._own = own_groups(run_id)
         self._known: dict[str, Topic] = {}
 
@@ -60,7 +60,7 @@ class StreamTopics:
         known = self._known.get(spec.name)
         if known is None:
             if self._balanced and not spec.existing:
-                known = await placement.placed(self._channels, spec.name, spec.partitions)
+                known = await placement.placed(self._router, spec.name, spec.partitions)
             else:
                 known = topic_of(spec)
             self._known[spec.name] = known

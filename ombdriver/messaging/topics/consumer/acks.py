@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
-from ombdriver.messaging.errors import AioRedisMQValueError, ClosedError
+from ombdriver.messaging.errors import ClosedError, MessagingValueError
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer import pending
 from ombdriver.messaging.topics.consumer.group import GroupMember, Partition
@@ -151,7 +151,7 @@ class Acknowledger:
     async def give_back(self, message: Message[Any], delay_s: float) -> None:
         """See `Message.nack`."""
         if not isinstance(delay_s, int | float) or isinstance(delay_s, bool) or not delay_s >= 0:
-            raise AioRedisMQValueError(f"delay is {delay_s!r}; give seconds, 0 or more")
+            raise MessagingValueError(f"delay is {delay_s!r}; give seconds, 0 or more")
         member = self._member
         if delay_s * 1000 <= member.visibility_ms:
             idle_ms = member.visibility_ms - round(delay_s * 1000)
@@ -160,7 +160,7 @@ class Acknowledger:
         elif self.delayer is not None:
             await self.delayer(message, delay_s)
         else:
-            raise AioRedisMQValueError(
+            raise MessagingValueError(
                 f"delay is {delay_s:g} s, longer than the visibility time-out of {member.visibility_ms / 1000:g} s; "
                 "give a shorter one, a longer visibility_timeout_ms, or use a runner"
             )

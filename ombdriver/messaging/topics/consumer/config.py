@@ -6,7 +6,7 @@ The figures that a consumer gives: plain numbers of one moment. Pure.
 from dataclasses import dataclass
 from typing import TypedDict
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.topics.consumer.offsets import Position, id_of
 
@@ -33,7 +33,7 @@ class ConsumerSettings:
         block_ms: how long a read waits on the server.
 
     Raises:
-        AioRedisMQValueError: if one of them can't be.
+        MessagingValueError: if one of them can't be.
     """
 
     start: Position = "earliest"
@@ -45,9 +45,9 @@ class ConsumerSettings:
         id_of(self.start)
         for name in ("prefetch", "visibility_timeout_ms"):
             if commands.number(name, getattr(self, name), 1) is None:
-                raise AioRedisMQValueError(f"{name} is None; give a whole number of 1 or more")
+                raise MessagingValueError(f"{name} is None; give a whole number of 1 or more")
         if not isinstance(self.block_ms, int) or self.block_ms < 1:
-            raise AioRedisMQValueError(f"block_ms is {self.block_ms!r}; give milliseconds, 1 or more")
+            raise MessagingValueError(f"block_ms is {self.block_ms!r}; give milliseconds, 1 or more")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from ombdriver.messaging.topics.consumer.message import Message
 from ombdriver.messaging.topics.consumer.offsets import Position, id_of
 from ombdriver.messaging.topics.consumer.receive_buffer import ReceiveBuffer
 from ombdriver.messaging.topics.consumer.session import Session
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 Value = TypeVar("Value")
 
@@ -38,7 +38,7 @@ class Consumer(Generic[Value]):
     closed, is taken over by the others of the group after the visibility time-out, or at once.
 
     Args:
-        channels: gives the connections of the client.
+        router: gives the connections of the client.
         topic: which.
         group: name of the group; it is made on each partition where it is not there.
         name: of this member, used by one consumer at a time; None for one that nobody else has, which is removed from
@@ -54,12 +54,12 @@ class Consumer(Generic[Value]):
         codec: as given.
 
     Raises:
-        AioRedisMQValueError: if an argument can't be.
+        MessagingValueError: if an argument can't be.
     """
 
     def __init__(
         self,
-        channels: Callable[[], Channels],
+        router: Callable[[], Router],
         topic: Topic | str,
         group: str,
         name: str | None = None,
@@ -75,7 +75,7 @@ class Consumer(Generic[Value]):
         self._settings = settings
         self._upkeep = upkeep
         self._names = commands.key_bytes(group, "group"), commands.key_bytes(self.name, "name")
-        self._find_channels = channels
+        self._find_router = router
         self._partitions = [Partition(number, key) for number, key in enumerate(self.topic.keys)]
         self._inbox = ReceiveBuffer()
         self._counts = ConsumerCounts()
@@ -99,11 +99,9 @@ class Consumer(Generic[Value]):
             raise ClosedError("the consumer was closed; make a new one")
         if self._session is not None:
             return
-        channels = self._find_channels()
-        await channels.ready_for(self._partitions[0].key)
-        member = GroupMember(
-            channels, *self._names, self._is_passing, self._settings.visibility_timeout_ms, self._counts
-        )
+        router = self._find_router()
+        await router.discover()
+        member = GroupMember(router, *self._names, self._is_passing, self._settings.visibility_timeout_ms, self._counts)
         await joining.join(member, self._partitions, id_of(self._settings.start))
         if self._session is None and self._closing is None:  # not started or closed meanwhile
             self._session = Session(
@@ -206,7 +204,7 @@ class Consumer(Generic[Value]):
         A read that is under way may still bring messages of them; they are kept until `resume`.
 
         Raises:
-            AioRedisMQValueError: if the topic has no such partition.
+            MessagingValueError: if the topic has no such partition.
         """
         self._inbox.pause(self._some(partitions))
 
@@ -214,7 +212,7 @@ class Consumer(Generic[Value]):
         """Goes on with these partitions; all without arguments.
 
         Raises:
-            AioRedisMQValueError: if the topic has no such partition.
+            MessagingValueError: if the topic has no such partition.
         """
         chosen = self._some(partitions)
         if self._session is not None:
@@ -234,7 +232,7 @@ class Consumer(Generic[Value]):
             partitions: numbers.
 
         Raises:
-            AioRedisMQValueError: if the topic has no such partition, or it is no position.
+            MessagingValueError: if the topic has no such partition, or it is no position.
             ClosedError: if the consumer is not open.
             redis.exceptions.RedisError: if a server refuses, or can't be reached; some partitions may have been set.
         """

@@ -19,12 +19,12 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams.entry_ids import is_after
-from ombdriver.messaging.streams.readers import look_at
+from ombdriver.messaging.streams.readers import ignore_outcome
 from ombdriver.messaging.topics.consumer import group, pending
 from ombdriver.messaging.topics.consumer.group import FlowControl, GroupMember, Partition
-from ombdriver.messaging.transport.connection import Wire, pack
+from ombdriver.messaging.transport.connection import Connection, pack
 from ombdriver.messaging.transport.retry import Backoff, is_loss
-from ombdriver.messaging.transport.standalone import GUARD_S
+from ombdriver.messaging.transport.standalone import BLOCK_GRACE_S
 
 UNBLOCK_EVERY_S = 0.02
 """An UNBLOCK that came before its read has no effect, so it is repeated."""
@@ -69,8 +69,8 @@ class BlockingFetch:
     def __init__(self, member: GroupMember, key: bytes, block_ms: int) -> None:
         self._member, self._block_ms = member, block_ms
         self.block_s = block_ms / 1000
-        self._channel = member.channels.blocking(key)
-        self._wire: Wire | None = None
+        self._channel = member.router.blocking(key)
+        self._wire: Connection | None = None
         self._client_id: int | None = None
 
     def __repr__(self) -> str:
@@ -83,24 +83,24 @@ class BlockingFetch:
             return False
         self._client_id = None
         with contextlib.suppress(ResponseError):  # not allowed to ask: then a BLOCK ends in its own time
-            self._client_id = await self._channel.execute("CLIENT", "ID", guard_s=GUARD_S)
+            self._client_id = await self._channel.execute("CLIENT", "ID", reply_timeout_s=BLOCK_GRACE_S)
         is_first, self._wire = self._wire is None, wire
         return not is_first
 
     def send(self, partitions: Sequence[Partition], count: int) -> "asyncio.Future[Any]":
         """See `FetchTransport`."""
         data = _xreadgroup(self._member, partitions, "COUNT", count, "BLOCK", self._block_ms)
-        return asyncio.ensure_future(self._channel.submit(data, guard_s=self.block_s + GUARD_S))
+        return asyncio.ensure_future(self._channel.submit(data, reply_timeout_s=self.block_s + BLOCK_GRACE_S))
 
     async def end(self, read: "asyncio.Future[Any]") -> None:
         """See `FetchTransport`."""
-        channels = self._member.channels
+        router = self._member.router
         while not read.done():
-            control = None if channels.is_closed else channels.control_beside(self._channel)
+            control = None if router.is_closed else router.control_of(self._channel)
             if control is not None and self._client_id is not None:
                 with contextlib.suppress(RedisError):
-                    answer = control.execute("CLIENT", "UNBLOCK", self._client_id, guard_s=GUARD_S)
-                    asyncio.ensure_future(answer).add_done_callback(look_at)
+                    answer = control.execute("CLIENT", "UNBLOCK", self._client_id, reply_timeout_s=BLOCK_GRACE_S)
+                    asyncio.ensure_future(answer).add_done_callback(ignore_outcome)
             await asyncio.wait([read], timeout=UNBLOCK_EVERY_S)
 
     def pause_s(self, *, empty: bool) -> float:
@@ -138,7 +138,7 @@ class PolledFetch:
     def send(self, partitions: Sequence[Partition], count: int) -> "asyncio.Future[Any]":
         """See `FetchTransport`."""
         data = _xreadgroup(self._member, partitions, "COUNT", count)
-        read = self._member.channels.send(self._key, data, bulk=False)
+        read = self._member.router.send(self._key, data, bulk=False)
         read.add_done_callback(self._note)
         return read
 
@@ -252,7 +252,7 @@ class Fetcher:
             return
         self._covered = active
         self._read = self._reads.send(active, -(-free // len(active)))
-        self._read.add_done_callback(look_at)
+        self._read.add_done_callback(ignore_outcome)
         try:
             reply = await asyncio.shield(self._read)
         finally:
@@ -332,7 +332,7 @@ class Fetcher:
     async def _recover(self, error: Exception) -> None:
         """Does what an error asks for, and waits a while."""
         attempt, self._failures = self._failures, self._failures + 1
-        channels = self._member.channels
+        router = self._member.router
         if group.is_group_missing(error):
             if attempt:
                 await self._sleep(AGAIN.wait_s(attempt))
@@ -342,7 +342,7 @@ class Fetcher:
                 error = fault
             else:
                 return
-        if not channels.redirect(error) and not is_loss(error):
+        if not router.learn(error) and not is_loss(error):
             self._taker.fault(error)
             if isinstance(error, NoPermissionError):
                 attempt += 4  # nothing that passes soon

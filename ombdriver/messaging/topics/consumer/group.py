@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 from ombdriver.messaging.streams.entry_ids import is_after
 from ombdriver.messaging.topics.consumer.offsets import EARLIEST, resumption
 from ombdriver.messaging.transport.connection import Argument, pack
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 if TYPE_CHECKING:
     from ombdriver.messaging.topics.consumer.message import Message
@@ -50,7 +50,7 @@ class GroupMember:
     """A member of a group.
 
     Attributes:
-        channels: the connections of its client.
+        router: the connections of its client.
         group: the group's name.
         name: the member's own.
         is_passing: nobody will have that name again.
@@ -58,7 +58,7 @@ class GroupMember:
         counts: see `ConsumerCounts`.
     """
 
-    channels: Channels
+    router: Router
     group: bytes
     name: bytes
     is_ephemeral: bool
@@ -74,7 +74,7 @@ class GroupMember:
             redis.exceptions.RedisError: when awaited, what the server answers, or what the last attempt met.
             ClosedError: at once, if the client was closed.
         """
-        return self.channels.send(key, pack(words), bulk=False, may_repeat=True)
+        return self.router.send(key, pack(words), bulk=False, idempotent=True)
 
 
 Entry = tuple[bytes, list[bytes]] | list[Any]
@@ -329,9 +329,9 @@ class Lag:
         )
 
 
-def observer(channels: Channels, group: bytes) -> GroupMember:
+def observer(router: Router, group: bytes) -> GroupMember:
     """Somebody who asks about a group without being in it."""
-    return GroupMember(channels, group, b"", is_ephemeral=True, visibility_ms=0, counts=ConsumerCounts())
+    return GroupMember(router, group, b"", is_ephemeral=True, visibility_ms=0, counts=ConsumerCounts())
 
 
 async def read_lags(member: GroupMember, partitions: Sequence[Partition]) -> Lag:

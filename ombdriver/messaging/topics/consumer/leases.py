@@ -16,7 +16,7 @@ from heapq import heappop, heappush
 from redis.exceptions import RedisError
 
 from ombdriver.messaging.errors import ClosedError
-from ombdriver.messaging.streams.entry_ids import Parts, parts_of, text_of
+from ombdriver.messaging.streams.entry_ids import Parts, format_id, parse_id
 from ombdriver.messaging.topics.consumer import pending
 from ombdriver.messaging.topics.consumer.fetcher import Taker
 from ombdriver.messaging.topics.consumer.group import GroupMember, Partition
@@ -96,7 +96,7 @@ class RedeliveryTimer:
         """`entry_id` comes again after `delay_s`."""
         partition.nacked.add(entry_id)
         self._partitions[partition.number] = partition
-        heappush(self._due, (self._loop.time() + delay_s, partition.number, parts_of(entry_id)))
+        heappush(self._due, (self._loop.time() + delay_s, partition.number, parse_id(entry_id)))
         self._arm()
 
     def _arm(self, least_s: float = 0.0) -> None:
@@ -111,7 +111,7 @@ class RedeliveryTimer:
         due: dict[int, list[bytes]] = {}
         while self._due and self._due[0][0] <= self._loop.time():
             _, number, parts = heappop(self._due)
-            if (entry_id := text_of(parts)) in self._partitions[number].nacked:
+            if (entry_id := format_id(parts)) in self._partitions[number].nacked:
                 due.setdefault(number, []).append(entry_id)
         self._task = self._loop.create_task(self._take(due))
 
@@ -126,7 +126,7 @@ class RedeliveryTimer:
                 except RedisError as error:
                     logger.info("messages that were given back can't be taken again yet: %s", error)
                     for each in ids[first : first + pending.AT_ONCE]:
-                        heappush(self._due, (self._loop.time() + AGAIN_S, number, parts_of(each)))
+                        heappush(self._due, (self._loop.time() + AGAIN_S, number, parse_id(each)))
                     least_s = AGAIN_S
         self._task = None
         self._arm(least_s)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Generator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from ombdriver.messaging.errors import AioRedisMQException
+from ombdriver.messaging.errors import MessagingError
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer.group import Partition
 from ombdriver.messaging.topics.record import VALUE, Record, parse_record
@@ -149,12 +149,12 @@ class Message(Generic[Value_co]):
         twice does nothing.
 
         Raises:
-            AioRedisMQException: at once, if it was given back or rejected.
+            MessagingError: at once, if it was given back or rejected.
         """
         if self._state > LOST:
             if self._state == ACKNOWLEDGED:
                 return DONE
-            raise AioRedisMQException(f"{self!r} can't be acknowledged any more")
+            raise MessagingError(f"{self!r} can't be acknowledged any more")
         self._state = ACKNOWLEDGED
         return self._consumer.acknowledge(self._partition, self._entry_id)
 
@@ -162,8 +162,8 @@ class Message(Generic[Value_co]):
         """Gives it back: it comes again after `delay` seconds, to this consumer or another, counted as a delivery more.
 
         Raises:
-            AioRedisMQException: if it was settled already.
-            AioRedisMQValueError: if `delay` is negative or longer than the visibility time-out.
+            MessagingError: if it was settled already.
+            MessagingValueError: if `delay` is negative or longer than the visibility time-out.
             redis.exceptions.RedisError: if the server can't be told; it stays this consumer's then.
         """
         self._check_open()
@@ -190,7 +190,7 @@ class Message(Generic[Value_co]):
             False if there was nothing to reject: somebody else has settled it, or has it by now.
 
         Raises:
-            AioRedisMQException: if it was settled already.
+            MessagingError: if it was settled already.
             redis.exceptions.RedisError: if the server can't be told; it stays this consumer's then.
         """
         self._check_open()
@@ -198,4 +198,4 @@ class Message(Generic[Value_co]):
 
     def _check_open(self) -> None:
         if self._state > LOST:
-            raise AioRedisMQException(f"{self!r} can't be settled twice")
+            raise MessagingError(f"{self!r} can't be settled twice")

@@ -6,8 +6,8 @@ Apart from what its members read, which is always what nobody in the group was g
 import re
 from datetime import UTC, datetime, timedelta
 
-from ombdriver.messaging.errors import AioRedisMQValueError
-from ombdriver.messaging.streams.entry_ids import is_after, parts_of, text_of
+from ombdriver.messaging.errors import MessagingValueError
+from ombdriver.messaging.streams.entry_ids import format_id, is_after, parse_id
 
 Position = str | bytes | datetime
 """`earliest`, `latest`, an id (what comes after it), or a time with its zone (what was stored from then on)."""
@@ -23,11 +23,11 @@ def id_of(position: Position) -> bytes:
     """The id that XGROUP CREATE and SETID take: entries after it are those that come.
 
     Raises:
-        AioRedisMQValueError: if it is no position.
+        MessagingValueError: if it is no position.
     """
     if isinstance(position, datetime):
         if position.tzinfo is None:
-            raise AioRedisMQValueError(f"{position!r} has no time zone; give one, as datetime.now(timezone.utc) has")
+            raise MessagingValueError(f"{position!r} has no time zone; give one, as datetime.now(timezone.utc) has")
         return _before((position - _EPOCH) // timedelta(milliseconds=1))
     word = position.encode() if isinstance(position, str) else position
     if word == b"earliest":
@@ -36,18 +36,18 @@ def id_of(position: Position) -> bytes:
         return LATEST
     if isinstance(word, bytes) and _ID.fullmatch(word):
         return word
-    raise AioRedisMQValueError(f"{position!r} is no position; give 'earliest', 'latest', an id, or a datetime")
+    raise MessagingValueError(f"{position!r} is no position; give 'earliest', 'latest', an id, or a datetime")
 
 
 def _before(ms: int) -> bytes:
     """The last id before the millisecond `ms`."""
-    return EARLIEST if ms <= 0 else text_of((ms - 1, _LAST))
+    return EARLIEST if ms <= 0 else format_id((ms - 1, _LAST))
 
 
 def before(entry_id: bytes) -> bytes:
     """The id just before `entry_id`."""
-    ms, sequence = parts_of(entry_id)
-    return text_of((ms, sequence - 1)) if sequence else _before(ms)
+    ms, sequence = parse_id(entry_id)
+    return format_id((ms, sequence - 1)) if sequence else _before(ms)
 
 
 def resumption(last: bytes, held: set[bytes], end: bytes | None) -> bytes:
@@ -64,4 +64,4 @@ def resumption(last: bytes, held: set[bytes], end: bytes | None) -> bytes:
     """
     if end is None or is_after(last, end):
         return EARLIEST
-    return min((before(min(held, key=parts_of)), last), key=parts_of) if held else last
+    return min((before(min(held, key=parse_id)), last), key=parse_id) if held else last

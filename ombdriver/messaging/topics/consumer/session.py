@@ -165,7 +165,7 @@ class Session:
         self._returns = RedeliveryTimer(member, self.intake)
         self.settler = self.intake.settler = Acknowledger(member, codec, self.acks, self._returns)
         by_key = {partition.key: partition for partition in partitions}
-        places = member.channels.same_node(by_key)
+        places = member.router.by_slot(by_key)
         rooms = [FlowControl(max(1, settings.prefetch // len(places)), BUFFER_BYTES // len(places)) for _ in places]
         self._readings = [
             Fetcher(

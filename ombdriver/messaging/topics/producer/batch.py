@@ -15,7 +15,7 @@ from ombdriver.messaging.errors import OutcomeUnknownError
 from ombdriver.messaging.streams.commands import Word
 from ombdriver.messaging.topics.producer.buffer import SendBuffer
 from ombdriver.messaging.topics.producer.config import ProducerCounts, ProducerSettings, RecordMetadata
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 RecordOutcome = bytes | Exception | None
 """What became of one message: its id, an error of its own, or nothing: it was surely not stored, and may be sent again.
@@ -177,7 +177,7 @@ class SenderContext:
 
     Attributes:
         topic: its name.
-        channels: the connections.
+        router: the connections.
         settings: the producer's.
         buffer: takes back the space of what has left.
         opened: told of each batch that is begun.
@@ -186,7 +186,7 @@ class SenderContext:
     """
 
     topic: str
-    channels: Channels
+    router: Router
     settings: ProducerSettings
     buffer: SendBuffer
     opened: Callable[[], None]

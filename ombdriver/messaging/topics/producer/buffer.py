@@ -6,7 +6,7 @@ Knows numbers of messages and bytes, and no message.
 import asyncio
 from collections import deque
 
-from ombdriver.messaging.errors import AioRedisMQValueError, BufferFullError
+from ombdriver.messaging.errors import BufferFullError, MessagingValueError
 
 
 class SendBuffer:
@@ -64,12 +64,12 @@ class SendBuffer:
         A caller that is cancelled has taken none.
 
         Raises:
-            AioRedisMQValueError: at once, if there can't ever be so much.
+            MessagingValueError: at once, if there can't ever be so much.
             BufferFullError: if there was none for `within_s` seconds.
             Exception: what `close` was given.
         """
         if messages > self._max_messages or size > self._max_bytes:
-            raise AioRedisMQValueError(
+            raise MessagingValueError(
                 f"{messages} messages of {size} bytes don't fit into a buffer of {self._max_messages} messages and "
                 f"{self._max_bytes} bytes; raise buffer_messages or buffer_bytes"
             )

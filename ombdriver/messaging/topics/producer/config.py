@@ -6,7 +6,7 @@ What a producer tells: where a message was stored, and what it has done so far. 
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypedDict, get_args
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.retention import Retention
 from ombdriver.messaging.streams.topic import Topic
@@ -47,7 +47,7 @@ class ProducerSettings:
         retention: what is trimmed; None for what the topic says.
 
     Raises:
-        AioRedisMQValueError: if one of them can't be.
+        MessagingValueError: if one of them can't be.
     """
 
     linger_ms: float = 0
@@ -67,21 +67,19 @@ class ProducerSettings:
     def __post_init__(self) -> None:
         for name in ("max_batch_messages", "max_batch_bytes", "buffer_messages", "buffer_bytes"):
             if commands.number(name, getattr(self, name), 1) is None:
-                raise AioRedisMQValueError(f"{name} is None; give a whole number of 1 or more")
+                raise MessagingValueError(f"{name} is None; give a whole number of 1 or more")
         for name, least in (("linger_ms", "0"), ("max_block_ms", "0"), ("delivery_timeout_ms", "more than 0")):
             value = getattr(self, name)
             if value is None and name == "max_block_ms":
                 continue
             if not isinstance(value, int | float) or value < 0 or (value == 0 and least != "0"):
-                raise AioRedisMQValueError(f"{name} is {value!r}; give milliseconds, {least} or longer")
+                raise MessagingValueError(f"{name} is {value!r}; give milliseconds, {least} or longer")
         if self.linger_ms >= self.delivery_timeout_ms:
-            raise AioRedisMQValueError(
-                "linger_ms is not below delivery_timeout_ms: messages would fail while they wait"
-            )
+            raise MessagingValueError("linger_ms is not below delivery_timeout_ms: messages would fail while they wait")
         if self.on_unknown not in get_args(OnUnknown):
-            raise AioRedisMQValueError(f"on_unknown is {self.on_unknown!r}; give raise, resend or idempotent")
+            raise MessagingValueError(f"on_unknown is {self.on_unknown!r}; give raise, resend or idempotent")
         if self.retention is not None and not isinstance(self.retention, Retention):
-            raise AioRedisMQValueError(f"retention is {self.retention!r}; give a Retention")
+            raise MessagingValueError(f"retention is {self.retention!r}; give a Retention")
 
 
 class RecordMetadata(NamedTuple):

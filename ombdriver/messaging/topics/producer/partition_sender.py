@@ -163,7 +163,7 @@ class PartitionSender(Accumulator):
             return
         batch = self._ready[0]
         try:
-            channel, before = self._shared.channels.bulk_after(self._key, batch.refusal)
+            channel, before = self._shared.router.bulk_route(self._key, batch.refusal)
             if channel.room() <= 0:
                 self._wait_for(channel)
                 return
@@ -259,7 +259,7 @@ class PartitionSender(Accumulator):
             self._shared.counts.unknown += 1
             batch.unknown = error
             if self._shared.settings.on_unknown == "raise":
-                self._shared.channels.redirect(error)
+                self._shared.router.learn(error)
                 self._fail(batch, error)
                 self._send()
                 return
@@ -284,7 +284,7 @@ class PartitionSender(Accumulator):
         batch.refusal = error
         batch.attempts += 1
         self._shared.closed(self.partition)
-        self._shared.channels.redirect(error)
+        self._shared.router.learn(error)
         is_asked = isinstance(error, AskError) and not isinstance(error, MovedError)
         if not (was_not_carried_out(error) or is_loss(error)):  # no server can be asked, as after a refused login
             while self._ready:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.topics.producer.partition_sender import PartitionSender
 
@@ -23,14 +23,14 @@ class StickyPartitioner:
         """The key as bytes.
 
         Raises:
-            AioRedisMQValueError: if it is no key, or the topic has no such partition.
+            MessagingValueError: if it is no key, or the topic has no such partition.
         """
         if partition is not None:
             self._topic.key(partition)
         if key is None or isinstance(key, bytes):
             return key
         if not isinstance(key, str):
-            raise AioRedisMQValueError(f"a key is str or bytes, not {type(key).__name__}")
+            raise MessagingValueError(f"a key is str or bytes, not {type(key).__name__}")
         return key.encode()
 
     def pick(self, key: bytes | None, partition: int | None) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Generic, Self
 
-from ombdriver.messaging.errors import AioRedisMQException, ClosedError
+from ombdriver.messaging.errors import ClosedError, MessagingError
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
 from ombdriver.messaging.topics.codec import Codec, Value
@@ -23,7 +23,7 @@ from ombdriver.messaging.topics.producer.partition_sender import PartitionSender
 from ombdriver.messaging.topics.producer.partitioner import StickyPartitioner
 from ombdriver.messaging.topics.producer.transaction import TransactionEncoding
 from ombdriver.messaging.topics.record import helper_key, pack_record
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 SLACK_MS = 60_000
 """An idempotent batch is remembered for twice the time in which it may be sent again, and so much longer."""
@@ -47,17 +47,17 @@ class Producer(Generic[Value]):
     To cancel a future takes the message out if it has not left; afterwards it has no effect on it.
 
     Args:
-        channels: gives the connections.
+        router: gives the connections.
         topic: where to; a name is a topic of one partition.
         codec: makes bytes of values.
         settings: see `ProducerSettings`.
     """
 
     def __init__(
-        self, channels: Callable[[], Channels], topic: Topic | str, codec: Codec[Value], settings: ProducerSettings
+        self, router: Callable[[], Router], topic: Topic | str, codec: Codec[Value], settings: ProducerSettings
     ) -> None:
         self.topic = topic if isinstance(topic, Topic) else Topic(topic)
-        self._channels = channels
+        self._router = router
         self._encode = codec.encode
         self._settings = settings = settings.on(self.topic)
         self._partitioner = StickyPartitioner(self.topic)
@@ -85,17 +85,17 @@ class Producer(Generic[Value]):
         """
         if self._closed:
             raise _closed()
-        channels = self._channels()
-        await channels.ready_for()
-        await channels.bulk_for(self.topic.keys[0].encode()).ready()
+        router = self._router()
+        await router.discover()
+        await router.bulk_for(self.topic.keys[0].encode()).ready()
         if self._shared is None:
             self._shared = shared = SenderContext(
-                self.topic.name, channels, self._settings, self._buffer, self._watch, self._rotate
+                self.topic.name, router, self._settings, self._buffer, self._watch, self._rotate
             )
             self._lanes = [PartitionSender(p, key, self._form(key), shared) for p, key in enumerate(self.topic.keys)]
             if (kept := self._settings.retention) is not None and kept.acknowledged:
                 self._trimmer = AcknowledgedTrimmer(
-                    self._channels,
+                    self._router,
                     self.topic.keys,
                     maxlen=kept.max_length,
                     max_age_s=kept.max_age_s,
@@ -153,7 +153,7 @@ class Producer(Generic[Value]):
             partition: in place of what the key picks.
 
         Raises:
-            AioRedisMQValueError: if an argument can't be, or the message is larger than the buffer.
+            MessagingValueError: if an argument can't be, or the message is larger than the buffer.
             BufferFullError: if there was no space for `max_block_ms`. Nothing was accepted.
             ClosedError: if the producer was closed. Nothing was accepted.
             Exception: what the codec raises.
@@ -228,7 +228,7 @@ class Producer(Generic[Value]):
         if self._closed:
             raise _closed()
         if not self._lanes:
-            raise AioRedisMQException("the producer was not started; use it in `async with`, or await start()")
+            raise MessagingError("the producer was not started; use it in `async with`, or await start()")
         for lane in self._lanes:  # what lingers takes the space that is wanted here
             lane.close_open()
         await self._buffer.wait(messages, size, self._block_s)

@@ -15,7 +15,7 @@ from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.topics.consumer.group import GroupMember, Partition
 from ombdriver.messaging.topics.record import Record, helper_key, parse_record
 from ombdriver.messaging.topics.scripts import Script
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 CHUNK = 100
 """Dead letters that one script moves."""
@@ -88,12 +88,12 @@ class DeadLetters:
     """The dead letters of a topic: looks at them, sends them again, throws them away. `MQClient.dead_letters` makes it.
 
     Args:
-        channels: gives the connections.
+        router: gives the connections.
         topic: whose; the name of one with a single partition, or a `Topic`.
     """
 
-    def __init__(self, channels: Callable[[], Channels], topic: Topic | str) -> None:
-        self._channels = channels
+    def __init__(self, router: Callable[[], Router], topic: Topic | str) -> None:
+        self._router = router
         self._topic = Topic(topic) if isinstance(topic, str) else topic
 
     def __repr__(self) -> str:
@@ -105,20 +105,20 @@ class DeadLetters:
         Raises:
             redis.exceptions.RedisError: if a server can't be reached, or refuses; so do all of these.
         """
-        counts = [await self._channels().small(dlq, "XLEN", dlq) for _, _, dlq in self._places()]
+        counts = [await self._router().execute_idempotent(dlq, "XLEN", dlq) for _, _, dlq in self._places()]
         return sum(counts)
 
     async def read(self, count: int = 100) -> list[DeadLetter]:
         """The oldest ones, up to `count` of each partition.
 
         Raises:
-            AioRedisMQValueError: if `count` is not 1 or more.
+            MessagingValueError: if `count` is not 1 or more.
             redis.exceptions.RedisError: as `count`.
         """
         number("count", count, 1)
         found = []
         for partition, _, dlq in self._places():
-            rows = await self._channels().small(dlq, "XRANGE", dlq, "-", "+", "COUNT", count)
+            rows = await self._router().execute_idempotent(dlq, "XRANGE", dlq, "-", "+", "COUNT", count)
             found += [_letter(partition, letter_id, fields) for letter_id, fields in rows]
         return found
 
@@ -134,7 +134,7 @@ class DeadLetters:
             count: so many at most; None for all that there are at the start.
 
         Raises:
-            AioRedisMQValueError: if an argument can't be.
+            MessagingValueError: if an argument can't be.
             redis.exceptions.RedisError: as `count`; some may have been sent by then, none of them twice. What the user
                 may not do is no reason to send one anew: it stays.
         """
@@ -147,7 +147,7 @@ class DeadLetters:
             while last is not None and (count is None or moved < count):
                 step = CHUNK if count is None else min(CHUNK, count - moved)
                 arguments = (name, start, last, step, IDLE_MS, REDRIVEN)
-                found, reached = await _REDRIVE.run(self._channels(), (stream, dlq), arguments)
+                found, reached = await _REDRIVE.run(self._router(), (stream, dlq), arguments)
                 moved += found
                 if reached is None or reached == last:
                     break
@@ -161,23 +161,25 @@ class DeadLetters:
             group: only those that this group gave up; None for all.
 
         Raises:
-            AioRedisMQValueError: if `group` is empty.
+            MessagingValueError: if `group` is empty.
             redis.exceptions.RedisError: as `count`; some may have been thrown away by then.
         """
         purged = 0
         for _, _, dlq in self._places():
-            channels = self._channels()
+            router = self._router()
             start = b"-"
             last = await self._last(dlq)
-            while last is not None and (rows := await channels.small(dlq, "XRANGE", dlq, start, last, "COUNT", CHUNK)):
+            while last is not None and (
+                rows := await router.execute_idempotent(dlq, "XRANGE", dlq, start, last, "COUNT", CHUNK)
+            ):
                 gone = [row[0] for row in rows if group is None or _named(row[1], b"x-group") == key_bytes(group)]
                 if gone:
-                    purged += await channels.small(dlq, "XDEL", dlq, *gone)
+                    purged += await router.execute_idempotent(dlq, "XDEL", dlq, *gone)
                 start = b"(" + rows[-1][0]
         return purged
 
     async def _last(self, dlq: bytes) -> bytes | None:
-        rows = await self._channels().small(dlq, "XREVRANGE", dlq, "+", "-", "COUNT", 1)
+        rows = await self._router().execute_idempotent(dlq, "XREVRANGE", dlq, "+", "-", "COUNT", 1)
         last: bytes | None = rows[0][0] if rows else None
         return last
 
@@ -236,7 +238,7 @@ class DeadLetterPolicy:
         maxlen: keep about so many dead letters per partition, the newest; None keeps all.
 
     Raises:
-        AioRedisMQValueError: if `maxlen` is not None or 1 or more.
+        MessagingValueError: if `maxlen` is not None or 1 or more.
     """
 
     maxlen: int | None = None

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams.commands import Key, key_bytes
 from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.topics.codec import Codec
@@ -23,7 +23,7 @@ from ombdriver.messaging.topics.consumer.leases import ClaimedEntry
 from ombdriver.messaging.topics.record import helper_key, record_fields
 from ombdriver.messaging.topics.scripts import Script
 from ombdriver.messaging.transport.connection import Argument
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 COUNT = 100
 """Messages that one script moves."""
@@ -50,13 +50,13 @@ class DelayedMessages:
     until then no group sees it. What is sent is kept by the server as the stream is; nothing waits in this process.
 
     Args:
-        channels: gives the connections.
+        router: gives the connections.
         topic: where they go; the name of one with a single partition, or a `Topic`.
         codec: makes bytes of values.
     """
 
-    def __init__(self, channels: Callable[[], Channels], topic: Topic | str, codec: Codec[Any]) -> None:
-        self._channels, self._codec = channels, codec
+    def __init__(self, router: Callable[[], Router], topic: Topic | str, codec: Codec[Any]) -> None:
+        self._router, self._codec = router, codec
         self._topic = Topic(topic) if isinstance(topic, str) else topic
         self._partitioner = Partitioner(self._topic)
 
@@ -77,16 +77,16 @@ class DelayedMessages:
             headers: name to text.
 
         Raises:
-            AioRedisMQValueError: if an argument can't be.
+            MessagingValueError: if an argument can't be.
             redis.exceptions.RedisError: if the server can't be reached or refuses.
         """
         if not 0 <= delay_s < float("inf"):
-            raise AioRedisMQValueError(f"delay_s is {delay_s!r}; give seconds of 0 or more")
+            raise MessagingValueError(f"delay_s is {delay_s!r}; give seconds of 0 or more")
         stream = self._topic.keys[self._partitioner.pick(key)].encode()
         fields = record_fields(self._codec.encode(value), None if key is None else key_bytes(key, "key"), headers)
         words = [word for pair in fields.items() for word in pair]
         arguments: list[Argument] = [int(delay_s * 1000), secrets.token_bytes(8), *words]
-        await _SCHEDULE.run(self._channels(), (stream, helper_key(stream, "delayed")), arguments)
+        await _SCHEDULE.run(self._router(), (stream, helper_key(stream, "delayed")), arguments)
 
     async def count(self) -> int:
         """How many wait.
@@ -95,7 +95,7 @@ class DelayedMessages:
             redis.exceptions.RedisError: if a server can't be reached, or refuses.
         """
         keys = [helper_key(stream, "delayed") for stream in self._topic.keys]
-        return sum([await self._channels().small(key, "ZCARD", key) for key in keys])
+        return sum([await self._router().execute_idempotent(key, "ZCARD", key) for key in keys])
 
     async def move_due(self) -> int:
         """Moves what is due into the topic's streams; gives how many messages. A runner does this by itself.
@@ -105,15 +105,15 @@ class DelayedMessages:
         Raises:
             redis.exceptions.RedisError: if a server can't be reached, or refuses; some may have been moved by then.
         """
-        return await move_due(self._channels(), [key.encode() for key in self._topic.keys])
+        return await move_due(self._router(), [key.encode() for key in self._topic.keys])
 
 
-async def move_due(channels: Channels, streams: Sequence[bytes]) -> int:
+async def move_due(router: Router, streams: Sequence[bytes]) -> int:
     """Moves what is due into `streams`, in the order in which it is due; gives how many messages."""
     moved = 0
     for stream in streams:
         while True:
-            found: int = await _MOVE.run(channels, (stream, helper_key(stream, "delayed")), (COUNT,))
+            found: int = await _MOVE.run(router, (stream, helper_key(stream, "delayed")), (COUNT,))
             moved += found
             if found < COUNT:
                 break

@@ -6,7 +6,7 @@ The figures that a runner gives: plain numbers of one moment. Pure.
 from dataclasses import dataclass
 from typing import Literal, TypedDict, get_args
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
 from ombdriver.messaging.topics.consumer.offsets import Position
@@ -49,7 +49,7 @@ class RunnerSettings:
         block_ms: how long a read waits on the server.
 
     Raises:
-        AioRedisMQValueError: if one of them can't be.
+        MessagingValueError: if one of them can't be.
     """
 
     concurrency: int = 32
@@ -65,17 +65,17 @@ class RunnerSettings:
 
     def __post_init__(self) -> None:
         if commands.number("concurrency", self.concurrency, 1) is None:
-            raise AioRedisMQValueError("concurrency is None; give how many handlers may be at work at the same time")
+            raise MessagingValueError("concurrency is None; give how many handlers may be at work at the same time")
         if self.ordering not in get_args(Ordering):
-            raise AioRedisMQValueError(f"ordering is {self.ordering!r}; give none or key")
+            raise MessagingValueError(f"ordering is {self.ordering!r}; give none or key")
         if not isinstance(self.retry, RetryPolicy):
-            raise AioRedisMQValueError(f"retry is {self.retry!r}; give a RetryPolicy")
+            raise MessagingValueError(f"retry is {self.retry!r}; give a RetryPolicy")
         if self.dead_letter is not None and not isinstance(self.dead_letter, DeadLetterPolicy):
-            raise AioRedisMQValueError(f"dead_letter is {self.dead_letter!r}; give a DeadLetterPolicy, or None")
+            raise MessagingValueError(f"dead_letter is {self.dead_letter!r}; give a DeadLetterPolicy, or None")
         for name, least in (("drain_timeout_s", "0"), ("dead_after_s", "more than 0")):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not value >= 0 or (value == 0 and least != "0"):
-                raise AioRedisMQValueError(f"{name} is {value!r}; give seconds, {least} or longer")
+                raise MessagingValueError(f"{name} is {value!r}; give seconds, {least} or longer")
 
 
 @dataclass(frozen=True, slots=True)

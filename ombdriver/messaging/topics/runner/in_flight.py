@@ -16,7 +16,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
-from ombdriver.messaging.streams.entry_ids import parts_of
+from ombdriver.messaging.streams.entry_ids import parse_id
 from ombdriver.messaging.topics.consumer import pending
 from ombdriver.messaging.topics.consumer.group import Partition
 from ombdriver.messaging.topics.consumer.leases import ClaimedEntry
@@ -266,7 +266,7 @@ class InFlight:
         return fields[3] if len(fields) > 3 and fields[2] == KEY else message.key  # where our producers put it
 
     def _put(self, message: Message[Any], state: DeliveryState, lane: Hashable | None) -> Delivery:
-        work = Delivery(message, lane, _NO_RANK if lane is None else parts_of(message._entry_id), state)
+        work = Delivery(message, lane, _NO_RANK if lane is None else parse_id(message._entry_id), state)
         self._works.add(work)
         if self.lanes.put(work) and self._looking:
             self._wake()

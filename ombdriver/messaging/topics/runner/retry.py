@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class ExponentialBackoff:
         jitter: the part of a wait that is left to chance, 0 to 1, so that what failed together is not tried together.
 
     Raises:
-        AioRedisMQValueError: if one of them can't be.
+        MessagingValueError: if one of them can't be.
     """
 
     first_s: float = 0.2
@@ -26,7 +26,7 @@ class ExponentialBackoff:
 
     def __post_init__(self) -> None:
         if not (self.first_s >= 0 and self.cap_s >= 0 and 0 <= self.jitter <= 1):
-            raise AioRedisMQValueError(f"{self!r}: give seconds of 0 or more, and a jitter from 0 to 1")
+            raise MessagingValueError(f"{self!r}: give seconds of 0 or more, and a jitter from 0 to 1")
 
     def longest_s(self, deliveries: int) -> float:
         """The longest wait after so many deliveries (1 or more), in seconds."""
@@ -47,7 +47,7 @@ class RetryPolicy:
         backoff: from deliveries so far to seconds of waiting; a function of yours, or `ExponentialBackoff`.
 
     Raises:
-        AioRedisMQValueError: if `max_deliveries` is not None or 1 or more.
+        MessagingValueError: if `max_deliveries` is not None or 1 or more.
     """
 
     max_deliveries: int | None = 5
@@ -56,7 +56,7 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         most = self.max_deliveries
         if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
-            raise AioRedisMQValueError(f"max_deliveries is {most!r}; give 1 or more, or None for no bound")
+            raise MessagingValueError(f"max_deliveries is {most!r}; give 1 or more, or None for no bound")
 
     def allows(self, deliveries: int) -> bool:
         """Whether a message may be delivered for the `deliveries`-th time."""

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from redis.exceptions import RedisError
 
-from ombdriver.messaging.errors import AioRedisMQException, AioRedisMQValueError, ClosedError
+from ombdriver.messaging.errors import ClosedError, MessagingError, MessagingValueError
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer import leases
@@ -34,7 +34,7 @@ from ombdriver.messaging.topics.runner.config import RunnerSettings, RunnerStati
 from ombdriver.messaging.topics.runner.executor import Executor, Handler, Outcomes
 from ombdriver.messaging.topics.runner.in_flight import Delivery, InFlight
 from ombdriver.messaging.topics.runner.signals import obeying
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class RunLoop:
     def _places(self) -> list[list[Partition]]:
         """The partitions by what one server has, so that one that does not answer holds up no other."""
         by_key = {partition.key: partition for partition in self._session.partitions}
-        return [[by_key[key] for key in keys] for keys in self._session.member.channels.same_node(by_key)]
+        return [[by_key[key] for key in keys] for keys in self._session.member.router.by_slot(by_key)]
 
     async def _renew(self, partitions: list[Partition]) -> None:
         await leases.renew_all(self._session.member, partitions, self._custody.lose)
@@ -134,7 +134,7 @@ class RunLoop:
 
     async def _take_due(self, partitions: list[Partition]) -> None:
         member = self._session.member
-        await delayed.move_due(member.channels, [partition.key for partition in partitions])
+        await delayed.move_due(member.router, [partition.key for partition in partitions])
         for partition in partitions:
             room = await self._custody.room_to_take_over()
             while due := await postponing.take_due(member, partition, room):
@@ -205,7 +205,7 @@ class Runner(Generic[Value]):
     each partition; docs/library/process.md shows how several share a topic. Messages without a key are in no order.
 
     Args:
-        channels: gives the connections of the client.
+        router: gives the connections of the client.
         topic: which.
         group: name of the group; it is made where it is not there.
         name: of this member; None for one that nobody else has.
@@ -213,12 +213,12 @@ class Runner(Generic[Value]):
         settings: see `RunnerSettings`.
 
     Raises:
-        AioRedisMQValueError: if an argument can't be.
+        MessagingValueError: if an argument can't be.
     """
 
     def __init__(
         self,
-        channels: Callable[[], Channels],
+        router: Callable[[], Router],
         topic: Topic | str,
         group: str,
         name: str | None,
@@ -227,7 +227,7 @@ class Runner(Generic[Value]):
     ) -> None:
         self._settings = settings
         self._consumer: Consumer[Value] = Consumer(
-            channels,
+            router,
             topic,
             group,
             name,
@@ -267,15 +267,15 @@ class Runner(Generic[Value]):
         killed in it leaves the message pending, with the delivery counted.
 
         Raises:
-            AioRedisMQValueError: if it is no coroutine function.
-            AioRedisMQException: if there is a handler already.
+            MessagingValueError: if it is no coroutine function.
+            MessagingError: if there is a handler already.
         """
         if not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004 - an object whose call is a coroutine function
         ):
-            raise AioRedisMQValueError(f"{function!r} is no coroutine function; a handler is one: async def")
+            raise MessagingValueError(f"{function!r} is no coroutine function; a handler is one: async def")
         if self._handler is not None:
-            raise AioRedisMQException("this runner has a handler already; make another runner for another handler")
+            raise MessagingError("this runner has a handler already; make another runner for another handler")
         self._handler = function
         return function
 
@@ -290,14 +290,14 @@ class Runner(Generic[Value]):
             signals: obey signals, where this is the main thread.
 
         Raises:
-            AioRedisMQException: if there is no handler, or this was run before.
+            MessagingError: if there is no handler, or this was run before.
             ClosedError: if the client was closed.
             redis.exceptions.RedisError: at the start, if the server can't be reached, or refuses.
         """
         if self._handler is None:
-            raise AioRedisMQException("the runner has no handler; decorate one with @runner.handler")
+            raise MessagingError("the runner has no handler; decorate one with @runner.handler")
         if self._parts is not None:
-            raise AioRedisMQException("a runner runs once; make a new one")
+            raise MessagingError("a runner runs once; make a new one")
         with obeying(self.stop, self._halt.set) if signals else nullcontext():
             async with self._consumer:
                 session = self._consumer._session

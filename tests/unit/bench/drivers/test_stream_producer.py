@@ -7,7 +7,7 @@ from typing import Any, cast
 from ombdriver.bench.drivers.redis_streams.producer import MOST_HEADS, ReplicatedProducer, StreamProducer, TrimBound
 from ombdriver.messaging.errors import NotSentError, OutcomeUnknownError
 from ombdriver.messaging.streams.topic import Topic
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 
 class Server:
@@ -28,7 +28,7 @@ class Server:
 class Moving:
     """Connections to a cluster of which one server has everything."""
 
-    follows = True
+    may_move = True
 
     def __init__(self) -> None:
         self.version = 0
@@ -38,7 +38,7 @@ class Moving:
         """The server of the moment."""
         return self.server
 
-    def redirect(self, _error: BaseException) -> bool:
+    def learn(self, _error: BaseException) -> bool:
         """Learns nothing."""
         return False
 
@@ -62,10 +62,10 @@ class Leaving(Server):
 async def test_messages_without_a_wait_have_an_unknown_outcome() -> None:
     """They may be stored, and nobody can say by how many: they must be told, and not as acknowledged."""
     told: list[tuple[Any, ...]] = []
-    channels = Moving()
-    leaving = channels.server = Leaving()
+    router = Moving()
+    leaving = router.server = Leaving()
     producer = ReplicatedProducer(
-        cast(Channels, channels), Topic("t"), TrimBound(), lambda *reply: told.append(reply), 1, 100, Counter()
+        cast(Router, router), Topic("t"), TrimBound(), lambda *reply: told.append(reply), 1, 100, Counter()
     )
     producer.send(0, [b"a"] * 2, None)
     await asyncio.sleep(0)
@@ -80,11 +80,11 @@ async def test_messages_without_a_wait_have_an_unknown_outcome() -> None:
 def test_a_new_server_does_not_answer_for_what_an_old_one_owes() -> None:
     """It answers at once, and the old one later: each reply is that of its own messages, with its own time."""
     told: list[tuple[Any, ...]] = []
-    channels = Moving()
-    producer = StreamProducer(cast(Channels, channels), Topic("t"), TrimBound(), lambda *reply: told.append(reply))
-    lost, old = OutcomeUnknownError("it hung"), channels.server
+    router = Moving()
+    producer = StreamProducer(cast(Router, router), Topic("t"), TrimBound(), lambda *reply: told.append(reply))
+    lost, old = OutcomeUnknownError("it hung"), router.server
     producer.send(0, [b"a"] * 3, None)
-    new = channels.move()
+    new = router.move()
     assert producer.room() == 10
     producer.send(0, [b"b"] * 2, None)
     producer.send(0, [b"c"], None)
@@ -100,7 +100,7 @@ def test_a_new_server_does_not_answer_for_what_an_old_one_owes() -> None:
 
 def test_sizes_that_vary_do_not_fill_the_memory() -> None:
     """The beginning of a command is kept for sizes that come again, and there may be as many sizes as messages."""
-    producer = StreamProducer(cast(Channels, Moving()), Topic("t"), TrimBound(), lambda *_: None)
+    producer = StreamProducer(cast(Router, Moving()), Topic("t"), TrimBound(), lambda *_: None)
 
     for size in range(5_000):
         producer.send(0, [b"a" * size], None)

@@ -81,7 +81,7 @@ BACKLOGS = {name for name, shape in SHAPES.items() if shape.backlog_gb}
 TOO_WIDE = {name for name, shape in SHAPES.items() if shape.topics * shape.producers > 100_000}
 
 
-def text_of(name: str, shape: Shape) -> str:
+def format_id(name: str, shape: Shape) -> str:
     """Such a file as OMB writes it."""
     random = "\nuseRandomizedPayloads: true\nrandomBytesRatio: 0.5\nrandomizedPayloadPoolSize: 1000\n"
     return f"""
@@ -114,7 +114,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def planned(name: str, folder: Path) -> Plan:
     """The plan of that shape on the embedded server."""
-    workload = Workload.parse(text_of(name, SHAPES[name]), f"{name}.yaml", folder)
+    workload = Workload.parse(format_id(name, SHAPES[name]), f"{name}.yaml", folder)
     return make_plan(workload, Setup.load("embedded"), "ab12cd34", workers=None, cores=4)
 
 
@@ -147,7 +147,7 @@ def test_a_backlog_of_ombs_is_planned_or_refused_as_one(name: str, folder: Path)
 def test_a_shape_wider_than_a_server_takes_is_refused(name: str, folder: Path) -> None:
     """From 50,000 topics with 4 producers each on: told by the field, with the most that there may be."""
     with pytest.raises(InputError, match=r"100,?000"):
-        Workload.parse(text_of(name, SHAPES[name]), f"{name}.yaml", folder)
+        Workload.parse(format_id(name, SHAPES[name]), f"{name}.yaml", folder)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_shape_wider_than_a_server_takes_is_refused(name: str, folder: Path) -
 )
 def test_who_has_nothing_to_do_is_not_started(changes: str, roles: set[str], folder: Path) -> None:
     """Half of the workers would be wasted otherwise, which OMB's users complain of."""
-    lines = dict(line.split(": ", 1) for line in text_of("t", Shape(0, 1, 1024)).splitlines() if ": " in line)
+    lines = dict(line.split(": ", 1) for line in format_id("t", Shape(0, 1, 1024)).splitlines() if ": " in line)
     lines |= {"existingTopicList": "[orders]"} | dict([changes.split(": ")])
     if lines["producersPerTopic"] == "0":
         lines["producerRate"] = "0"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ombdriver.messaging import AioRedisMQValueError, Topic
+from ombdriver.messaging import MessagingValueError, Topic
 from ombdriver.messaging.streams.placement import balanced_tags
 from ombdriver.messaging.transport.topology import SLOTS, SlotMap, parse_slots, slot_of
 
@@ -65,5 +65,5 @@ def test_without_primaries_there_is_no_placement() -> None:
 @pytest.mark.parametrize("tags", [("a",), ("a", "a"), ("a", ""), ("a", "{b}"), ["a", "b"], ("a", 1)])
 def test_tags_that_can_not_be_are_refused(tags: tuple[str, ...]) -> None:
     """One text for each partition, without braces."""
-    with pytest.raises(AioRedisMQValueError, match="tags"):
+    with pytest.raises(MessagingValueError, match="tags"):
         Topic("t", 2, tags)

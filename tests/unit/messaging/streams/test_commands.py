@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ombdriver.messaging import AioRedisMQValueError
+from ombdriver.messaging import MessagingValueError
 from ombdriver.messaging.streams import commands
 
 
@@ -36,14 +36,14 @@ def test_trimming_by_id_takes_the_place_of_a_length() -> None:
 )
 def test_trimming_that_can_not_be_is_refused(arguments: tuple[Any, ...], named: str) -> None:
     """The message names the argument."""
-    with pytest.raises(AioRedisMQValueError, match=named):
+    with pytest.raises(MessagingValueError, match=named):
         commands.trimming(*arguments)
 
 
 @pytest.mark.parametrize("message", [{}, None, [("f", "v")], "text"])
 def test_a_message_is_a_dict_with_a_field(message: Any) -> None:
     """XADD can't store anything else."""
-    with pytest.raises(AioRedisMQValueError, match="at least one field"):
+    with pytest.raises(MessagingValueError, match="at least one field"):
         commands.xadd("s", message, "*")
 
 
@@ -57,7 +57,7 @@ def test_streams_are_read_in_the_order_given() -> None:
 @pytest.mark.parametrize(("count", "block"), [(0, 1), (-1, 1), (1, -1), (1, 1.5), ("1", 1), (True, 1)])
 def test_a_count_or_block_that_can_not_be_is_refused(count: Any, block: Any) -> None:
     """Negative, zero or no int: at call time, not by the server."""
-    with pytest.raises(AioRedisMQValueError):
+    with pytest.raises(MessagingValueError):
         commands.xread({"s": 0}, count, block)
 
 
@@ -71,13 +71,13 @@ def test_options_of_a_claim_are_all_sent() -> None:
 @pytest.mark.parametrize("value", [None, True, 1.5, ["1-0"]])
 def test_an_id_is_text_bytes_or_a_whole_number(value: Any) -> None:
     """Anything else is refused, with its value."""
-    with pytest.raises(AioRedisMQValueError, match="message id"):
+    with pytest.raises(MessagingValueError, match="message id"):
         commands.one_id(value)
 
 
 def test_no_ids_at_all_are_refused() -> None:
     """Acknowledging or deleting nothing is a mistake of the caller."""
-    with pytest.raises(AioRedisMQValueError, match="at least one"):
+    with pytest.raises(MessagingValueError, match="at least one"):
         commands.ids([])
 
 

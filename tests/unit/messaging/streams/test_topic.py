@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ombdriver.messaging import AioRedisMQValueError, Topic
+from ombdriver.messaging import MessagingValueError, Topic
 from ombdriver.messaging.streams import topic as module
 from ombdriver.messaging.streams.topic import Partitioner, murmur2
 
@@ -80,17 +80,17 @@ def test_the_memory_for_keys_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(("name", "partitions"), [("", 1), ("a{b", 1), ("a}b", 1), ("t", 0), ("t", True), ("t", "2")])
 def test_a_topic_that_can_not_be_is_refused(name: str, partitions: Any) -> None:
     """An empty name, a name with braces (they would move the hash tag), fewer partitions than one."""
-    with pytest.raises(AioRedisMQValueError, match="give"):
+    with pytest.raises(MessagingValueError, match="give"):
         Topic(name, partitions)
 
 
 def test_a_partition_that_is_not_there_is_refused() -> None:
     """The message says which there are."""
-    with pytest.raises(AioRedisMQValueError, match="partitions 0 to 1, not 2"):
+    with pytest.raises(MessagingValueError, match="partitions 0 to 1, not 2"):
         Topic("t", 2).key(2)
 
 
 def test_a_key_of_another_type_is_refused() -> None:
     """A number as key is a mistake: its bytes are not defined."""
-    with pytest.raises(AioRedisMQValueError, match="str or bytes, not int"):
+    with pytest.raises(MessagingValueError, match="str or bytes, not int"):
         Partitioner(Topic("t")).pick(5)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, cast
 
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
-from ombdriver.messaging.transport.standalone import Channels
+from ombdriver.messaging.transport.standalone import Router
 
 
 class Vanishing:
@@ -16,14 +16,14 @@ class Vanishing:
         reply.set_result([0, b"5-1", []])
         return reply
 
-    async def small(self, _key: bytes, name: str, *_words: Any) -> Any:
+    async def execute_idempotent(self, _key: bytes, name: str, *_words: Any) -> Any:
         """Its length, and afterwards no entry."""
         return {"XLEN": 10, "XRANGE": []}[name]
 
 
 async def test_a_stream_that_is_deleted_while_its_bound_is_looked_for_is_passed_over() -> None:
     """There is nothing to cut, and nothing failed: the other streams, and later rounds, go on."""
-    trimmer = AcknowledgedTrimmer(lambda: cast(Channels, Vanishing()), ["s"], maxlen=1)
+    trimmer = AcknowledgedTrimmer(lambda: cast(Router, Vanishing()), ["s"], maxlen=1)
 
     assert await trimmer.trim() == 0
     assert trimmer.statistics()[b"s"].failures == 0

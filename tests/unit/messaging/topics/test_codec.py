@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver import AioRedisMQValueError, BytesCodec, Codec, JsonCodec, MsgspecCodec, StrCodec
+from ombdriver import BytesCodec, Codec, JsonCodec, MessagingValueError, MsgspecCodec, StrCodec
 
 PLAIN = st.recursive(
     st.none()
@@ -64,9 +64,9 @@ def test_texts_come_back(value: str) -> None:
 @pytest.mark.parametrize(
     ("codec", "value", "error"),
     [
-        (BytesCodec(), "text", AioRedisMQValueError),
-        (BytesCodec(), 1, AioRedisMQValueError),
-        (StrCodec(), b"bytes", AioRedisMQValueError),
+        (BytesCodec(), "text", MessagingValueError),
+        (BytesCodec(), 1, MessagingValueError),
+        (StrCodec(), b"bytes", MessagingValueError),
         (JsonCodec(), float("nan"), ValueError),
         (JsonCodec(), {1j}, TypeError),
         (MsgspecCodec(), 1j, TypeError),

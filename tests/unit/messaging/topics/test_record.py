@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver import AioRedisMQValueError
+from ombdriver import MessagingValueError
 from ombdriver.messaging.topics.record import Record, helper_key, pack_record, parse_record, record_fields
 from ombdriver.messaging.transport.connection import Reader, pack
 
@@ -47,9 +47,9 @@ def test_what_other_programs_wrote_is_whole(fields: dict[bytes, bytes]) -> None:
 @pytest.mark.parametrize("headers", [{"": "x"}, {"a": 1}, {1: "a"}, {"a": b"x"}, {"a": None}])
 def test_headers_are_texts(headers: dict) -> None:
     """What is none is refused, and named."""
-    with pytest.raises(AioRedisMQValueError, match="header"):
+    with pytest.raises(MessagingValueError, match="header"):
         record_fields(b"v", None, headers)
-    with pytest.raises(AioRedisMQValueError, match="header"):
+    with pytest.raises(MessagingValueError, match="header"):
         pack_record(b"v", None, headers)
 
 

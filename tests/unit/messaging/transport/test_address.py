@@ -6,7 +6,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from ombdriver.messaging import AioRedisMQException, AioRedisMQValueError, MQClient
+from ombdriver.messaging import MessagingError, MessagingValueError, MQClient
 from ombdriver.messaging.transport.factory import check_client, open_client, settings_of
 
 SECRET = "s3cr3t"
@@ -28,7 +28,7 @@ SECRET = "s3cr3t"
 )
 def test_a_url_that_can_not_be_read_is_refused_without_its_password(url: str) -> None:
     """The message says what a URL looks like, and neither it nor an error before it shows the password."""
-    with pytest.raises(AioRedisMQValueError, match="give") as caught:
+    with pytest.raises(MessagingValueError, match="give") as caught:
         MQClient(redis_url=url)
 
     error = caught.value
@@ -39,7 +39,7 @@ def test_a_url_that_can_not_be_read_is_refused_without_its_password(url: str) ->
 
 def test_an_option_that_does_not_exist_is_refused_when_the_client_is_made() -> None:
     """Not with the first command: the option is named."""
-    with pytest.raises(AioRedisMQValueError, match="no_such_option"):
+    with pytest.raises(MessagingValueError, match="no_such_option"):
         open_client("redis://localhost", {"no_such_option": 1})
 
 
@@ -61,7 +61,7 @@ def test_two_ways_to_write_one_server_are_equal() -> None:
 @pytest.mark.parametrize("client", [redis.Redis(), object(), None, "redis://localhost"])
 def test_a_client_of_another_kind_is_refused(client: Any) -> None:
     """Blocking clients and clusters are not taken for asyncio clients of one server."""
-    with pytest.raises(AioRedisMQValueError, match=r"redis\.asyncio"):
+    with pytest.raises(MessagingValueError, match=r"redis\.asyncio"):
         check_client(client)
 
 
@@ -72,13 +72,13 @@ def test_a_cluster_client_is_accepted() -> None:
 
 def test_a_client_with_another_encoding_is_refused() -> None:
     """Text goes out as UTF-8, so it has to come back so."""
-    with pytest.raises(AioRedisMQValueError, match="utf-8"):
+    with pytest.raises(MessagingValueError, match="utf-8"):
         check_client(redis.asyncio.Redis(encoding="latin-1"))
 
 
 def test_nothing_to_connect_to_is_refused() -> None:
     """A client without name, URL and client has nowhere to go."""
-    with pytest.raises(AioRedisMQException, match="redis_name, redis_url nor redis_pool"):
+    with pytest.raises(MessagingError, match="redis_name, redis_url nor redis_pool"):
         MQClient()
 
 
@@ -87,7 +87,7 @@ def test_a_client_may_be_made_outside_of_an_event_loop() -> None:
     client = MQClient("name", f"redis://u:{SECRET}@localhost")
 
     assert repr(client) == "<MQClient <Link name 'name'>>"
-    with pytest.raises(AioRedisMQException, match="no running event loop"):
+    with pytest.raises(MessagingError, match="no running event loop"):
         client.redis_pool  # noqa: B018 - it is a property that connects
 
 

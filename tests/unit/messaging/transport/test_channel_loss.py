@@ -50,7 +50,7 @@ async def test_a_guard_gives_up_a_half_open_connection() -> None:
     async with FakeServer() as server:
         channel = Channel(server.connect)
         plain = asyncio.ensure_future(channel.execute("A"))
-        guarded = asyncio.ensure_future(channel.execute("B", guard_s=0.01))
+        guarded = asyncio.ensure_future(channel.execute("B", reply_timeout_s=0.01))
 
         for future in (plain, guarded):
             with pytest.raises(OutcomeUnknownError, match=r"no reply within 0\.01 s") as raised:
@@ -58,7 +58,7 @@ async def test_a_guard_gives_up_a_half_open_connection() -> None:
             assert type(raised.value.__cause__) is ConnectionLost
 
         server.answers = True
-        assert await channel.execute("C", guard_s=60) == b"C"
+        assert await channel.execute("C", reply_timeout_s=60) == b"C"
         assert len(server.peers) == 2
         await channel.aclose()
 
@@ -69,7 +69,9 @@ async def test_an_answered_or_cancelled_call_leaves_no_guard(monkeypatch: pytest
     channel = Channel(cable.connect, max_in_flight=2)
     await channel.ready()
     timers = Timers(monkeypatch)
-    answered, cancelled, waited, gone = (asyncio.ensure_future(channel.execute("DO", guard_s=3600)) for _ in range(4))
+    answered, cancelled, waited, gone = (
+        asyncio.ensure_future(channel.execute("DO", reply_timeout_s=3600)) for _ in range(4)
+    )
     await turns()
     assert timers.pending() == 2
 
@@ -93,7 +95,7 @@ async def test_a_lost_connection_leaves_no_guard(monkeypatch: pytest.MonkeyPatch
     channel = Channel(cable.connect)
     await channel.ready()
     timers = Timers(monkeypatch)
-    future = asyncio.ensure_future(channel.execute("DO", guard_s=3600))
+    future = asyncio.ensure_future(channel.execute("DO", reply_timeout_s=3600))
     cable.lose()
 
     with pytest.raises(NotSentError):

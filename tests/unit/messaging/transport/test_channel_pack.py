@@ -7,7 +7,7 @@ from fake_server import Cable, turns
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
 
@@ -15,13 +15,13 @@ from ombdriver.messaging.transport.connection import pack
 @pytest.mark.parametrize("value", [bytearray(b"x"), True, None, [1], 1j])
 def test_pack_refuses_by_name_what_redis_can_not_store(value: Any) -> None:
     """The message names the command and the type, and what to give."""
-    with pytest.raises(AioRedisMQValueError, match=rf"^XADD: {type(value).__name__} can't be stored; give bytes, str"):
+    with pytest.raises(MessagingValueError, match=rf"^XADD: {type(value).__name__} can't be stored; give bytes, str"):
         pack(("XADD", "s", "*", "f", value))
 
 
 def test_pack_refuses_text_that_is_no_unicode() -> None:
     """Half of a surrogate pair has no bytes."""
-    with pytest.raises(AioRedisMQValueError, match=r"^XADD: .*surrogates not allowed"):
+    with pytest.raises(MessagingValueError, match=r"^XADD: .*surrogates not allowed"):
         pack(("XADD", "s", "*", "f", "\udc80"))
 
 
@@ -45,7 +45,7 @@ async def test_a_wrong_argument_is_refused_at_once_and_costs_nobody() -> None:
     cable = Cable()
     channel = Channel(cable.connect, max_in_flight=3)
     await channel.ready()
-    with pytest.raises(AioRedisMQValueError):
+    with pytest.raises(MessagingValueError):
         channel.execute("A", None)  # type: ignore[arg-type]
     await turns()
 

@@ -11,9 +11,9 @@ from ombdriver.messaging.errors import AuthenticationError, ClosedError, NotSent
 from ombdriver.messaging.transport import retry
 from ombdriver.messaging.transport.retry import (
     Backoff,
-    Followed,
-    Parking,
-    Patience,
+    RetryBudget,
+    RetryingCommand,
+    RetryQueue,
     is_loss,
     is_of_wrong_server,
     was_not_carried_out,
@@ -41,11 +41,11 @@ class Carrier:
     """Meets the errors that it is given, one for each command that it carries, then answers."""
 
     def __init__(self, *errors: Exception) -> None:
-        self.parking = Parking()
+        self.parking = RetryQueue()
         self.errors = list(errors)
         self.carried: list[bytes] = []
 
-    def carry(self, command: Followed) -> None:
+    def dispatch(self, command: RetryingCommand) -> None:
         """See `following.Carrier`."""
         self.carried.append(command.data)
         if self.errors:
@@ -53,15 +53,15 @@ class Carrier:
         else:
             command.set_result(command.data)
 
-    def follows_up(self, error: BaseException, may_repeat: bool) -> bool:
+    def may_retry(self, error: BaseException, idempotent: bool) -> bool:
         """See `following.Carrier`."""
-        return was_not_carried_out(error) or (may_repeat and is_loss(error))
+        return was_not_carried_out(error) or (idempotent and is_loss(error))
 
 
-def command(carrier: Carrier, data: bytes = b"x", *, may_repeat: bool = False) -> Followed:
+def command(carrier: Carrier, data: bytes = b"x", *, idempotent: bool = False) -> RetryingCommand:
     """A command that is on its way."""
-    made = Followed(carrier, b"k", data, convert=None, bulk=True, may_repeat=may_repeat)
-    made.carry()
+    made = RetryingCommand(carrier, b"k", data, convert=None, bulk=True, idempotent=idempotent)
+    made.dispatch()
     return made
 
 
@@ -99,10 +99,10 @@ async def test_anything_else_reaches_the_caller(error: Exception) -> None:
 
 async def test_what_may_be_repeated_is_sent_again_after_a_loss() -> None:
     """But not after a refused login, nor when we have closed."""
-    assert await command(Carrier(OutcomeUnknownError("x")), may_repeat=True) == b"x"
+    assert await command(Carrier(OutcomeUnknownError("x")), idempotent=True) == b"x"
     for error in (AuthenticationError("x"), ClosedError("x"), ResponseError("x")):
         with pytest.raises(type(error)):
-            await command(Carrier(error), may_repeat=True)
+            await command(Carrier(error), idempotent=True)
 
 
 async def test_order_is_kept_among_those_that_wait() -> None:
@@ -137,13 +137,13 @@ async def test_a_cancelled_command_is_not_sent_again() -> None:
 @pytest.mark.usefixtures("clock")
 async def test_patience_ends() -> None:
     """For those who send anew by themselves."""
-    patience = Patience(Carrier().follows_up)
+    retry_budget = RetryBudget(Carrier().may_retry)
     tries = 0
-    while await patience.allows(TryAgainError("x")):
+    while await retry_budget.allows(TryAgainError("x")):
         tries += 1
     assert tries == retry.AGAIN.give_up_s
-    assert not await Patience(Carrier().follows_up).allows(OutcomeUnknownError("x"))
-    assert await Patience(Carrier().follows_up, may_repeat=True).allows(OutcomeUnknownError("x"))
+    assert not await RetryBudget(Carrier().may_retry).allows(OutcomeUnknownError("x"))
+    assert await RetryBudget(Carrier().may_retry, idempotent=True).allows(OutcomeUnknownError("x"))
 
 
 def test_a_wrong_server_is_told_from_a_busy_one() -> None:

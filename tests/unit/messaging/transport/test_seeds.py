@@ -3,7 +3,7 @@
 import pytest
 import redis.asyncio
 
-from ombdriver.messaging import AioRedisMQValueError, MQClient
+from ombdriver.messaging import MessagingValueError, MQClient
 from ombdriver.messaging.transport.factory import open_client, parse_seeds, settings_of
 from ombdriver.secrets import redact_text, redact_url
 
@@ -78,7 +78,7 @@ def test_clients_have_what_the_url_says() -> None:
 )
 def test_what_can_not_be_read_is_refused_without_its_password(url: str) -> None:
     """With the way out."""
-    with pytest.raises(AioRedisMQValueError, match="give") as caught:
+    with pytest.raises(MessagingValueError, match="give") as caught:
         MQClient(redis_url=url)
 
     assert SECRET not in str(caught.value)

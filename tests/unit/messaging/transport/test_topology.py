@@ -69,7 +69,7 @@ async def test_the_first_map_comes_from_the_first_seed_that_answers() -> None:
     net = Net(b=BOTH)
     topology = net.topology(ONE, TWO, THREE)
 
-    maps = await asyncio.gather(*(topology.ready() for _ in range(3)))
+    maps = await asyncio.gather(*(topology.discover() for _ in range(3)))
 
     assert maps[0].primaries == (ONE, TWO)
     assert net.asked == ["a", "b"]
@@ -92,9 +92,9 @@ async def test_without_a_map_it_fails_fast(answers: dict[str, Any], error: type[
     topology = net.topology(ONE)
     for _ in range(2):
         with pytest.raises(error):
-            await topology.ready()
+            await topology.discover()
     net.answers["a"] = BOTH
-    assert (await topology.ready()).is_complete
+    assert (await topology.discover()).is_complete
     await topology.aclose()
 
 
@@ -102,7 +102,7 @@ async def test_a_doubt_is_looked_into_by_one_task() -> None:
     """Others are asked before the one in doubt; when it answers again, or has no slots any more, all is well."""
     net = Net(a=BOTH, b=BOTH)
     topology = net.topology(ONE, TWO)
-    await topology.ready()
+    await topology.discover()
     net.asked.clear()
     net.answers["a"] = ConnectionRefusedError("gone")
     for _ in range(5):
@@ -121,7 +121,7 @@ async def test_a_server_that_is_still_loading_does_not_answer() -> None:
     """Until it does."""
     net = Net(a=BOTH, b=BOTH)
     topology = net.topology(ONE, TWO)
-    await topology.ready()
+    await topology.discover()
     net.answers["a"] = BusyLoadingError("LOADING")
     topology.doubt(ONE)
     await until(lambda: net.asked.count("a") >= 5)
@@ -136,7 +136,7 @@ async def test_moved_changes_the_map_at_once_and_asks_who_told() -> None:
     """The same told again changes nothing."""
     net = Net(a=BOTH, b=BOTH, c=[[0, 98, [b"a", 1]], [99, 99, [b"c", 3]], [100, 16383, [b"b", 2]]])
     topology = net.topology(ONE)
-    await topology.ready()
+    await topology.discover()
     net.asked.clear()
     topology.moved(MovedError("99 c:3"))
     assert topology.map is not None
@@ -152,7 +152,7 @@ async def test_a_server_without_a_host_is_where_the_asked_one_is() -> None:
     """Servers behind one address tell ports alone."""
     net = Net(a=BOTH, b=BOTH)
     topology = net.topology(ONE)
-    await topology.ready()
+    await topology.discover()
     assert topology.told(MovedError("5 :7000")) == Node("a", 7000)
     assert topology.told(MovedError("500 :7000")) == Node("b", 7000)
     await topology.aclose()
@@ -162,7 +162,7 @@ async def test_closing_ends_a_refresh() -> None:
     """And no new one starts."""
     net = Net(a=BOTH)
     topology = net.topology(ONE)
-    await topology.ready()
+    await topology.discover()
     topology.doubt(TWO)
     await turns()
     assert "refreshing" in repr(topology)

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver import AioRedisMQValueError
-from ombdriver.messaging.streams.entry_ids import is_after, parts_of, text_of
+from ombdriver import MessagingValueError
+from ombdriver.messaging.streams.entry_ids import format_id, is_after, parse_id
 from ombdriver.messaging.topics.consumer.offsets import before, id_of, resumption
 from ombdriver.messaging.topics.record import helper_key
 
-IDS = st.builds(lambda ms, n: text_of((ms, n)), st.integers(0, 2**50), st.integers(0, 3))
+IDS = st.builds(lambda ms, n: format_id((ms, n)), st.integers(0, 2**50), st.integers(0, 3))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_position_is_an_id(position: object, found: bytes) -> None:
 @pytest.mark.parametrize("position", ["", "first", "1-2-3", 17, None, datetime(2026, 1, 1), "-1"])
 def test_what_is_no_position_is_refused(position: object) -> None:
     """A bare number may be a time or an id, a time without a zone any of several."""
-    with pytest.raises(AioRedisMQValueError, match="give"):
+    with pytest.raises(MessagingValueError, match="give"):
         id_of(position)  # type: ignore[arg-type]
 
 
@@ -41,14 +41,14 @@ def test_what_is_no_position_is_refused(position: object) -> None:
 def test_a_time_takes_in_what_was_stored_in_its_millisecond(ms: int) -> None:
     """And nothing of the millisecond before."""
     place = id_of(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms))
-    assert is_after(text_of((ms, 0)), place)
-    assert not is_after(text_of((ms - 1, 5)), place)
+    assert is_after(format_id((ms, 0)), place)
+    assert not is_after(format_id((ms - 1, 5)), place)
 
 
 @given(IDS)
 def test_just_before_an_id_there_is_no_room(entry: bytes) -> None:
     """The id before is below, and nothing lies between."""
-    if parts_of(entry) != (0, 0):
+    if parse_id(entry) != (0, 0):
         assert is_after(entry, before(entry))
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ombdriver import AioRedisMQValueError, BufferFullError, ClosedError
+from ombdriver import BufferFullError, ClosedError, MessagingValueError
 from ombdriver.messaging.topics.producer.buffer import SendBuffer
 
 STEPS = st.lists(
@@ -78,7 +78,7 @@ async def test_what_can_never_fit_is_refused_at_once() -> None:
     """With the numbers."""
     buffer = SendBuffer(3, 100)
     for messages, size in ((4, 1), (1, 101)):
-        with pytest.raises(AioRedisMQValueError, match=f"{messages} messages of {size} bytes"):
+        with pytest.raises(MessagingValueError, match=f"{messages} messages of {size} bytes"):
             await buffer.wait(messages, size, None)
 
 

@@ -125,7 +125,7 @@ def test_a_client_that_closes_after_a_loss_tells_that_messages_may_be_stored() -
             first = await producer.send(b"0")
             while not producer.statistics().in_flight:  # noqa: ASYNC110 - until it has left
                 await asyncio.sleep(0)
-            server.bulk_after = closed  # type: ignore[method-assign]
+            server.bulk_route = closed  # type: ignore[method-assign]
             second = await producer.send(b"1")
         return list(await asyncio.gather(first, second, return_exceptions=True))
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ombdriver import AioRedisMQValueError, MQClient, Retention, Topic
+from ombdriver import MessagingValueError, MQClient, Retention, Topic
 from ombdriver.messaging.topics.producer.config import ProducerOptions, ProducerSettings
 
 
@@ -34,7 +34,7 @@ def test_options_and_settings_have_the_same_names() -> None:
 def test_what_can_not_be_is_refused_by_name(name: str, value: Any) -> None:
     """By the client, before there is a connection."""
     client = MQClient(redis_url="redis://127.0.0.1:1")
-    with pytest.raises(AioRedisMQValueError, match=name):
+    with pytest.raises(MessagingValueError, match=name):
         client.producer("t", **{name: value})
 
 
@@ -49,7 +49,7 @@ def test_an_option_that_there_is_not_is_a_type_error() -> None:
 )
 def test_a_retention_is_one_bound(given: dict[str, Any]) -> None:
     """Neither none nor two."""
-    with pytest.raises(AioRedisMQValueError):
+    with pytest.raises(MessagingValueError):
         Retention(**given)
 
 
@@ -67,7 +67,7 @@ def test_a_topic_says_what_its_producers_keep_unless_they_say_it_themselves() ->
     assert ProducerSettings().on(topic).retention == kept
     assert ProducerSettings(retention=own).on(topic).retention == own
     assert ProducerSettings().on(Topic("t")).retention is None
-    with pytest.raises(AioRedisMQValueError, match="retention"):
+    with pytest.raises(MessagingValueError, match="retention"):
         Topic("t", retention=5)  # type: ignore[arg-type]
 
 

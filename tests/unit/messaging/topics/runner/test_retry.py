@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver.messaging.errors import AioRedisMQValueError
+from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.topics.runner.retry import ExponentialBackoff, RetryPolicy
 
 SECONDS = st.floats(0, 1e6)
@@ -48,12 +48,12 @@ def test_a_function_of_yours_is_the_backoff() -> None:
 @pytest.mark.parametrize("most", [0, -1, 1.5, True])
 def test_a_number_of_deliveries_that_cant_be_is_refused(most: int) -> None:
     """At once."""
-    with pytest.raises(AioRedisMQValueError, match="max_deliveries"):
+    with pytest.raises(MessagingValueError, match="max_deliveries"):
         RetryPolicy(max_deliveries=most)
 
 
 @pytest.mark.parametrize(("first_s", "cap_s", "jitter"), [(-1, 1, 0), (1, -1, 0), (1, 1, 2), (1, 1, float("nan"))])
 def test_a_backoff_that_cant_be_is_refused(first_s: float, cap_s: float, jitter: float) -> None:
     """At once."""
-    with pytest.raises(AioRedisMQValueError, match="ExponentialBackoff"):
+    with pytest.raises(MessagingValueError, match="ExponentialBackoff"):
         ExponentialBackoff(first_s, cap_s, jitter)
