@@ -1,14 +1,8 @@
-"""Records: how a value, its key and its headers lie in the fields of a stream's entry.
+"""Records: how a value, its key and its headers lie in the fields of a stream's entry, and in RESP.
 
 Pure. An entry has the field `value`, `key` if the record has a key, and `h:NAME` for each header, so that any client of
-Redis can read and write records. What another program wrote has no `value`, and stands whole in `fields`.
-
-The fields of a record as they go over the wire, packed once when a message is accepted.
-
-Pure. What stands before them differs between the ways of sending (`transaction`, `idempotence`); they are the same in
-both, and when a message is sent again.
-
-Names of the keys that belong to a partition. Pure. All share the partition's hash tag, and so its slot.
+Redis can read and write records. An entry of another program has no `value`; its fields are kept as they are.
+A producer packs a record once, when it accepts it: only what goes before it differs between its ways of sending.
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,39 +69,39 @@ def parse_record(fields: Sequence[bytes] | Mapping[bytes, bytes]) -> Record:
 
 
 def pack_record(value: bytes, key: bytes | None, headers: Mapping[str, str] | None) -> tuple[bytes, int]:
-    """The fields of a record (`record.record_fields`) in RESP, and how many there are.
+    """The fields of a record in RESP, as `record_fields` gives them, and how many there are.
 
     Raises:
         MessagingValueError: if a header is not made of texts.
     """
     if key is None:
-        body, count = b"$5\r\nvalue\r\n$%d\r\n%b\r\n" % (len(value), value), 1
+        payload, count = b"$5\r\nvalue\r\n$%d\r\n%b\r\n" % (len(value), value), 1
     else:
-        body = b"$5\r\nvalue\r\n$%d\r\n%b\r\n$3\r\nkey\r\n$%d\r\n%b\r\n" % (len(value), value, len(key), key)
+        payload = b"$5\r\nvalue\r\n$%d\r\n%b\r\n$3\r\nkey\r\n$%d\r\n%b\r\n" % (len(value), value, len(key), key)
         count = 2
     if not headers:
-        return body, count
-    parts = [body]
+        return payload, count
+    parts = [payload]
     try:
         for name, text in headers.items():
             data = text.encode("utf-8", "surrogateescape")
             parts += (_names[name], b"%d\r\n%b\r\n" % (len(data), data))
     except AttributeError:
-        record_fields(value, key, headers)  # says what is wrong
+        record_fields(value, key, headers)  # raises, with the header's name
         raise
     return b"".join(parts), count + len(headers)
 
 
-def _name(header: str) -> bytes:
-    """The name of a header's field, up to the `$` of its text."""
+def _pack_name(header: str) -> bytes:
+    """The name of a header's field in RESP, up to the `$` of its text."""
     name = next(reversed(record_fields(b"", None, {header: ""})))
     return b"$%d\r\n%b\r\n$" % (len(name), name)
 
 
-_names: Parts[str] = Parts(_name)
+_names: Parts[str] = Parts(_pack_name)
 
 
 def helper_key(stream: str | bytes, what: str, *more: str) -> bytes:
-    """The key of a thing of partition `stream`: `{topic:p}:what`, and a part `:more` for each of the others."""
+    """`{topic:p}:what[:more…]`: a key that belongs to the partition `stream`, and has its hash tag and so its slot."""
     key = stream.encode() if isinstance(stream, str) else stream
     return b":".join((key, what.encode(), *(each.encode() for each in more)))

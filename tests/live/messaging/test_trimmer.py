@@ -29,7 +29,7 @@ async def fill(producer: MQProducer, count: int, start: int = 0) -> list[str]:
 
 
 async def take(consumer: GroupConsumer, count: int, *, acknowledge: bool = True) -> list[int]:
-    """FetchTransport so many new messages."""
+    """Reads so many new messages."""
     ((_, entries),) = await consumer.read_messages({consumer.stream_key: ">"}, count=count)
     if acknowledge:
         await consumer.ack_message(*(entry for entry, _ in entries))

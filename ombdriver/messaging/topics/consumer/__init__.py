@@ -1,1 +1,1 @@
-"""FetchTransport a topic as a member of a group, at least once."""
+"""Reads a topic as a member of a group, at least once."""

@@ -1,4 +1,4 @@
-"""Space for messages that a producer has accepted and not yet brought home; who finds none waits in line.
+"""Space for the messages of a producer that have no outcome yet; a caller that finds none waits in line.
 
 Knows numbers of messages and bytes, and no message.
 """
@@ -10,29 +10,27 @@ from ombdriver.messaging.errors import BufferFullError, MessagingValueError
 
 
 class SendBuffer:
-    """Limits by messages and by bytes.
-
-    Who asked first goes on first: a small message does not overtake a large one that waits.
+    """Limits by messages and by bytes. First come, first served: a small message does not overtake a large one.
 
     Args:
         max_messages: the limit on messages.
         max_bytes: the limit on bytes.
 
     Attributes:
-        messages: how many are held.
+        messages: how many have space.
         bytes: their size.
     """
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
         self._max_messages, self._max_bytes = max_messages, max_bytes
         self._waiting: deque[tuple[asyncio.Future[None], int, int]] = deque()
-        self._waking = 0  # were given space, and have not gone on yet: who comes now is behind them
+        self._waking = 0  # callers that were given space, and have not run yet: whoever comes now is behind them
         self._closed: Exception | None = None
         self.messages = 0
         self.bytes = 0
 
     def __repr__(self) -> str:
-        return f"<Buffer {self.messages} messages, {self.bytes} bytes, {self.waiting} waiting>"
+        return f"<SendBuffer {self.messages} messages, {self.bytes} bytes, {self.waiting} waiting>"
 
     @property
     def waiting(self) -> int:
@@ -40,12 +38,12 @@ class SendBuffer:
         return sum(not place[0].done() for place in self._waiting)
 
     @property
-    def is_short(self) -> bool:
-        """Whether somebody waits for space."""
+    def has_waiters(self) -> bool:
+        """Whether a caller waits for space."""
         return bool(self._waiting)
 
-    def take(self, messages: int, size: int) -> bool:
-        """Takes space for `messages` of `size` bytes together; False if there is none, or others wait for it."""
+    def try_reserve(self, messages: int, size: int) -> bool:
+        """Reserves space for `messages` of `size` bytes together; False if there is none, or others wait for it."""
         if (
             self._waiting
             or self._waking
@@ -58,13 +56,11 @@ class SendBuffer:
         self.bytes += size
         return True
 
-    async def wait(self, messages: int, size: int, within_s: float | None) -> None:
-        """Takes space as `take`, when there is some.
-
-        A caller that is cancelled has taken none.
+    async def reserve(self, messages: int, size: int, within_s: float | None) -> None:
+        """As `try_reserve`, when there is space. A caller that is cancelled has reserved none.
 
         Raises:
-            MessagingValueError: at once, if there can't ever be so much.
+            MessagingValueError: at once, if the limits are below that.
             BufferFullError: if there was none for `within_s` seconds.
             Exception: what `close` was given.
         """
@@ -81,16 +77,16 @@ class SendBuffer:
         try:
             async with asyncio.timeout(within_s):
                 if future.done():
-                    await asyncio.sleep(0)  # behind those who are waking up
+                    await asyncio.sleep(0)  # behind callers that are waking up
                 await future
             self._waking -= 1
         except BaseException as error:
             given = future.done() and not future.cancelled() and future.exception() is None
             self._waking -= given
             if given and isinstance(error, TimeoutError):
-                return  # it came in the last moment
+                return  # space came in the last moment
             if given:
-                self.give(messages, size)
+                self.release(messages, size)
             self._serve()
             if isinstance(error, TimeoutError):
                 raise BufferFullError(
@@ -98,7 +94,7 @@ class SendBuffer:
                 ) from None
             raise
 
-    def give(self, messages: int, size: int) -> None:
+    def release(self, messages: int, size: int) -> None:
         """Gives space back."""
         self.messages -= messages
         self.bytes -= size
@@ -106,7 +102,7 @@ class SendBuffer:
             self._serve()
 
     def _serve(self) -> None:
-        """Takes space on behalf of those who wait, so that nobody takes it from them."""
+        """Reserves space on behalf of those who wait, so that nobody takes it from them."""
         waiting = self._waiting
         while waiting:
             future, messages, size = waiting[0]
@@ -120,7 +116,7 @@ class SendBuffer:
             waiting.popleft()
 
     def close(self, error: Exception) -> None:
-        """Whoever waits, or comes later, gets `error`."""
+        """Callers that wait, or come later, get `error`."""
         self._closed = error
         while self._waiting:
             future = self._waiting.popleft()[0]

@@ -1,7 +1,4 @@
-"""What a producer can be told, with its defaults and what they may be. Pure.
-
-What a producer tells: where a message was stored, and what it has done so far. Pure.
-"""
+"""The options of a producer, with defaults and limits, and what it gives: metadata of records, and statistics. Pure."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypedDict, get_args
@@ -12,7 +9,7 @@ from ombdriver.messaging.streams.retention import Retention
 from ombdriver.messaging.streams.topic import Topic
 
 OnUnknown = Literal["raise", "resend", "idempotent"]
-"""What becomes of messages that were sent and have no reply, since the connection was lost."""
+"""What to do with messages that were sent and have no reply because the connection was lost."""
 
 
 class ProducerOptions(TypedDict, total=False):
@@ -31,14 +28,14 @@ class ProducerOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class ProducerSettings:
-    """How a producer batches, holds back, and what it does about losses.
+    """How a producer batches, how much it buffers, and what it does about lost connections.
 
     Args:
         linger_ms: how long a batch waits for more messages. With 0 it leaves in this turn of the loop, or when the
-            partition's last batch has its reply, whichever is later: under load that makes batches by itself.
+            partition's last batch has its reply, whichever is later: under load that alone makes batches.
         max_batch_messages: a batch of so many leaves at once.
         max_batch_bytes: so does a batch that another message would bring above so many bytes.
-        buffer_messages: messages that may wait or be on their way; past it `send` waits for space.
+        buffer_messages: messages that may have no outcome yet; past it `send` waits for space.
         buffer_bytes: the same in bytes. No message may be larger.
         max_block_ms: how long `send` waits for space before it raises; None for ever.
         delivery_timeout_ms: a message that has no reply so long after it was accepted fails.
@@ -61,7 +58,7 @@ class ProducerSettings:
     retention: Retention | None = None
 
     def on(self, topic: Topic) -> "ProducerSettings":
-        """The same for this topic, whose retention holds where none was given."""
+        """These settings, with the retention of the topic where none was given."""
         return self if self.retention is not None else replace(self, retention=topic.retention)
 
     def __post_init__(self) -> None:
@@ -108,7 +105,7 @@ class ProducerStatistics:
     """A producer's figures at one moment.
 
     Attributes:
-        buffered_messages: accepted, and without an answer of the server so far; those on their way among them.
+        buffered_messages: accepted, and without an outcome so far; those in flight among them.
         buffered_bytes: their size.
         in_flight: messages that were sent and have no reply.
         waiting: callers that wait for space.
@@ -117,7 +114,7 @@ class ProducerStatistics:
         batches: batches that the server has answered.
         resent: batches that were sent again.
         unknown: batches whose outcome was unknown after a loss; with `resend` each may be stored twice.
-        duplicates_avoided: messages that were sent again to a server that had them: with `idempotent`.
+        duplicates_avoided: messages that were sent again to a server that had them, with `idempotent`.
     """
 
     buffered_messages: int
@@ -134,7 +131,7 @@ class ProducerStatistics:
 
 @dataclass(slots=True)
 class ProducerCounts:
-    """What partitions count together; see `ProducerStatistics`."""
+    """Counted by all partitions of a producer together; see `ProducerStatistics`."""
 
     sent: int = 0
     failed: int = 0

@@ -1,9 +1,9 @@
 """A batch as one call of a script that stores it once, however often it is sent.
 
-Pure. Each producer has a key beside each partition's stream that remembers the number and the ids of the last batch
-from it. As only one batch of a partition is on its way at a time, and numbers rise, the last one is all there is to
-remember: a batch that comes again gets the ids that it has, and one that comes late, by a connection that was given
-up, is refused.
+Pure. Each producer has a key beside each partition's stream that holds the sequence number and the ids of its last
+batch. Only one batch of a partition is in flight at a time and sequence numbers rise, so the last one is enough: a
+batch that comes again gets the ids that it has, and one that comes late, over a connection that was given up, is
+refused.
 """
 
 import hashlib
@@ -50,44 +50,44 @@ end
 redis.pcall('SET', KEYS[2], cmsgpack.pack({number, answers}), 'PX', ARGV[2])
 return answers
 """
-"""KEYS: the stream, the producer's own key beside it. ARGV: the batch's number, how many ms to remember it, how many
-words of XTRIM follow and they, then for each message the number of its fields and they. Gives '1' if the batch was
-known, or else '0', then an id for each message, or '-' and its error.
+"""KEYS: the stream, the producer's key beside it. ARGV: the batch's sequence number, for how many ms to keep it, the
+number of words of XTRIM that follow, these words, then for each message the number of its fields, and the fields.
+Returns '1' if the batch was stored before, else '0', then for each message its id, or '-' and its error.
 """
 _SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
 class IdempotentEncoding:
-    """The way of idempotent producers (`batch.BatchEncoding`).
+    """How idempotent producers write batches (`batch.BatchEncoding`).
 
     Args:
         stream: key of the partition's stream.
-        remembers: key of what is remembered; of the same slot.
-        remember_ms: for how long, from the batch's arrival on; longer than a batch may be sent again.
+        dedupe_key: holds the last batch; of the same slot.
+        remember_ms: for how long after a batch; longer than the time in which it may be sent again.
     """
 
-    def __init__(self, stream: bytes, remembers: bytes, remember_ms: int) -> None:
-        self._keys = (2, stream, remembers)
+    def __init__(self, stream: bytes, dedupe_key: bytes, remember_ms: int) -> None:
+        self._keys = (2, stream, dedupe_key)
         self._remember_ms = remember_ms
-        self._is_unknown = False  # to the server that is asked next; also after another redirect
+        self._is_unknown = False  # whether the last server did not know the script; kept until a batch was carried out
 
-    def pack(self, batch: Batch, bounds: tuple[Word, ...]) -> tuple[bytes, int]:
-        """See `batch.BatchEncoding`. A server that does not know the script is sent it whole."""
+    def encode(self, batch: Batch, trimming: tuple[Word, ...]) -> tuple[bytes, int]:
+        """See `batch.BatchEncoding`. A server that does not know the script gets its text."""
         script = ("EVAL", SCRIPT) if self._is_unknown else ("EVALSHA", _SHA)
-        words = (*script, *self._keys, batch.number, self._remember_ms, len(bounds), *bounds)
-        arguments = len(words) + len(batch) + 2 * sum(batch.counts)
+        words = (*script, *self._keys, batch.sequence, self._remember_ms, len(trimming), *trimming)
+        arguments = len(words) + len(batch) + 2 * sum(batch.field_counts)
         parts = [b"*%d\r\n%b" % (arguments, pack(words).split(b"\r\n", 1)[1])]
-        for count, body in zip(batch.counts, batch.bodies, strict=True):
-            parts += (_number(count), body)
+        for count, payload in zip(batch.field_counts, batch.payloads, strict=True):
+            parts += (_number(count), payload)
         return b"".join(parts), 1
 
-    def read(self, batch: Batch, errors: dict[int, Exception], last: Any) -> BatchReply:
+    def decode(self, batch: Batch, errors: dict[int, Exception], last: Any) -> BatchReply:
         """See `batch.BatchEncoding`."""
         error = errors.get(0)
         self._is_unknown = isinstance(error, NoScriptError) or (self._is_unknown and error is not None)
         if error is None:
-            answers: list[RecordOutcome] = [_error(one) if one[:1] == b"-" else one for one in last[1:]]
-            return BatchReply(answers, repeated=last[0] == b"1")
+            outcomes: list[RecordOutcome] = [_error(one) if one[:1] == b"-" else one for one in last[1:]]
+            return BatchReply(outcomes, is_duplicate=last[0] == b"1")
         if isinstance(error, NoScriptError):
             return BatchReply([None] * len(batch))
         if was_not_carried_out(error):

@@ -1,4 +1,4 @@
-"""Which partition a message goes to: what its caller says, what its key picks, or the one whose batch is open."""
+"""Which partition a message goes to: the one given, the one of its key, or the one whose batch is open."""
 
 import random
 from collections.abc import Sequence
@@ -39,10 +39,13 @@ class StickyPartitioner:
             return partition
         return self._sticky if key is None else self._partitioner.pick(key)
 
-    def rotate(self, partition: int, lanes: Sequence[PartitionSender]) -> None:
-        """A batch is closed, or stuck: messages without a key go to the next partition that is not."""
-        if partition == self._sticky and len(lanes) > 1:
-            following = [*lanes[partition + 1 :], *lanes[:partition]]
+    def on_batch_closed(self, partition: int, senders: Sequence[PartitionSender]) -> None:
+        """Messages without a key go to the next available partition, if `partition` is the one that they went to.
+
+        Called when a batch of it takes no more messages, or when it became unavailable.
+        """
+        if partition == self._sticky and len(senders) > 1:
+            following = [*senders[partition + 1 :], *senders[:partition]]
             self._sticky = next(
-                (lane.partition for lane in following if not lane.is_stuck), (partition + 1) % len(lanes)
+                (sender.partition for sender in following if sender.is_available), (partition + 1) % len(senders)
             )

@@ -1,4 +1,7 @@
-"""`Producer`: sends values to a topic, in batches that make themselves, and tells each caller what became of its."""
+"""`Producer`: accepts values for the partitions of a topic, and gives each caller a future of its record's metadata.
+
+Knows partitions, buffer space and time-outs; batching and sending is `partition_sender`.
+"""
 
 import asyncio
 import uuid
@@ -10,7 +13,7 @@ from ombdriver.messaging.errors import ClosedError, MessagingError
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
 from ombdriver.messaging.topics.codec import Codec, Value
-from ombdriver.messaging.topics.producer.batch import BatchEncoding, SenderContext
+from ombdriver.messaging.topics.producer.batch import BatchEncoding
 from ombdriver.messaging.topics.producer.buffer import SendBuffer
 from ombdriver.messaging.topics.producer.config import (
     ProducerCounts,
@@ -19,23 +22,23 @@ from ombdriver.messaging.topics.producer.config import (
     RecordMetadata,
 )
 from ombdriver.messaging.topics.producer.idempotence import IdempotentEncoding
-from ombdriver.messaging.topics.producer.partition_sender import PartitionSender
+from ombdriver.messaging.topics.producer.partition_sender import PartitionSender, SenderContext
 from ombdriver.messaging.topics.producer.partitioner import StickyPartitioner
 from ombdriver.messaging.topics.producer.transaction import TransactionEncoding
 from ombdriver.messaging.topics.record import helper_key, pack_record
 from ombdriver.messaging.transport.standalone import Router
 
-SLACK_MS = 60_000
-"""An idempotent batch is remembered for twice the time in which it may be sent again, and so much longer."""
+DEDUPE_MARGIN_MS = 60_000
+"""An idempotent batch is remembered for twice the delivery time-out, and so much longer."""
 
 
 class Producer(Generic[Value]):
     """Sends to the partitions of a topic; `async with client.producer(topic) as producer`.
 
-    What is accepted goes on by itself, in batches: whatever comes while a partition's last batch is on its way makes
-    the next one. Per partition, messages are stored in the order in which they were accepted, also when some have to
-    be sent again after MOVED, READONLY, LOADING or a lost connection; none of that reaches a caller in the time of
-    `delivery_timeout_ms`. An error of one message, as OOM or WRONGTYPE, fails its own future only.
+    Messages leave in batches: what comes while a partition's last batch is in flight makes the next one. Per
+    partition, messages are stored in the order in which they were accepted, also when some have to be sent again after
+    MOVED, READONLY, LOADING or a lost connection; none of that reaches a caller within `delivery_timeout_ms`. An error
+    of one message, as OOM or WRONGTYPE, fails its own future only.
 
     A future fails with:
         OutcomeUnknownError: if the message may have been stored: the connection was lost after it had left, with
@@ -44,7 +47,7 @@ class Producer(Generic[Value]):
         ClosedError: if the client was closed before it was sent. It is not stored.
         redis.exceptions.RedisError: the server's error reply to it. It is not stored.
 
-    To cancel a future takes the message out if it has not left; afterwards it has no effect on it.
+    To cancel a future drops the message if it has not left; afterwards it has no effect on it.
 
     Args:
         router: gives the connections.
@@ -64,14 +67,14 @@ class Producer(Generic[Value]):
         self._buffer = SendBuffer(settings.buffer_messages, settings.buffer_bytes)
         self._block_s = None if settings.max_block_ms is None else settings.max_block_ms / 1000
         self._timeout_s = settings.delivery_timeout_ms / 1000
-        self._lanes: list[PartitionSender] = []
-        self._shared: SenderContext | None = None
+        self._senders: list[PartitionSender] = []
+        self._context: SenderContext | None = None
         self._trimmer: AcknowledgedTrimmer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open" if self._lanes else "not started"
+        state = "closed" if self._closed else "open" if self._senders else "not started"
         return f"<Producer {self.topic.name} {state}, {self._buffer.messages} messages buffered>"
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -84,45 +87,48 @@ class Producer(Generic[Value]):
             redis.exceptions.RedisError: if the server can't be reached, at once, or refuses the login.
         """
         if self._closed:
-            raise _closed()
+            raise _closed_error()
         router = self._router()
         await router.discover()
         await router.bulk_for(self.topic.keys[0].encode()).ready()
-        if self._shared is None:
-            self._shared = shared = SenderContext(
-                self.topic.name, router, self._settings, self._buffer, self._watch, self._rotate
+        if self._context is None:
+            self._context = context = SenderContext(
+                self.topic.name, router, self._settings, self._buffer, self._start_timer, self._on_batch_closed
             )
-            self._lanes = [PartitionSender(p, key, self._form(key), shared) for p, key in enumerate(self.topic.keys)]
-            if (kept := self._settings.retention) is not None and kept.acknowledged:
+            self._senders = [
+                PartitionSender(partition, stream, self._encoding(stream), context)
+                for partition, stream in enumerate(self.topic.keys)
+            ]
+            if (retention := self._settings.retention) is not None and retention.acknowledged:
                 self._trimmer = AcknowledgedTrimmer(
                     self._router,
                     self.topic.keys,
-                    maxlen=kept.max_length,
-                    max_age_s=kept.max_age_s,
-                    approximate=not kept.exact,
+                    maxlen=retention.max_length,
+                    max_age_s=retention.max_age_s,
+                    approximate=not retention.exact,
                 )
                 await self._trimmer.__aenter__()
         return self
 
-    def _form(self, stream: str) -> BatchEncoding:
+    def _encoding(self, stream: str) -> BatchEncoding:
         if self._settings.on_unknown != "idempotent":
             return TransactionEncoding(stream.encode())
-        remember_ms = 2 * round(self._settings.delivery_timeout_ms) + SLACK_MS
+        remember_ms = 2 * round(self._settings.delivery_timeout_ms) + DEDUPE_MARGIN_MS
         return IdempotentEncoding(stream.encode(), helper_key(stream, "dedupe", uuid.uuid4().hex), remember_ms)
 
     async def close(self) -> None:
-        """Sends what was accepted and waits until every message has its answer; accepts no more.
+        """Sends what was accepted and waits until every message has its outcome; accepts no more.
 
-        It takes the time of `delivery_timeout_ms` at most. When it is cancelled, what was accepted goes on as long as
-        the client is open; a second call waits again.
+        It takes `delivery_timeout_ms` at most. When it is cancelled, what was accepted is still sent as long as the
+        client is open; a second call waits again.
         """
         self._closed = True
-        self._buffer.close(_closed())
+        self._buffer.close(_closed_error())
         await self.flush()
         if self._timer is not None:
             self._timer.cancel()
-        for lane in self._lanes:
-            lane.stop()
+        for sender in self._senders:
+            sender.stop()
         if self._trimmer is not None:
             await self._trimmer.aclose()
 
@@ -143,7 +149,7 @@ class Producer(Generic[Value]):
         headers: Mapping[str, str] | None = None,
         partition: int | None = None,
     ) -> "asyncio.Future[RecordMetadata]":
-        """Accepts a message; waits only if the buffer is full. The future tells where it was stored.
+        """Accepts a message; waits only if the buffer is full. The future gives where it was stored.
 
         Args:
             value: for the codec.
@@ -160,10 +166,10 @@ class Producer(Generic[Value]):
         """
         if key is not None or partition is not None:
             key = self._partitioner.check(key, partition)
-        body, count = pack_record(self._encode(value), key, headers)
-        if not self._lanes or not self._buffer.take(1, len(body)):
-            await self._wait(1, len(body))
-        return self._lanes[self._partitioner.pick(key, partition)].add(body, count)
+        payload, field_count = pack_record(self._encode(value), key, headers)
+        if not self._senders or not self._buffer.try_reserve(1, len(payload)):
+            await self._reserve(1, len(payload))
+        return self._senders[self._partitioner.pick(key, partition)].add(payload, field_count)
 
     async def send_and_wait(
         self,
@@ -172,7 +178,7 @@ class Producer(Generic[Value]):
         headers: Mapping[str, str] | None = None,
         partition: int | None = None,
     ) -> RecordMetadata:
-        """As `send`, and waits for the answer; raises what the future would."""
+        """As `send`, and waits for the outcome; raises what the future would."""
         return await (await self.send(value, key, headers, partition))
 
     async def send_batch(
@@ -187,32 +193,32 @@ class Producer(Generic[Value]):
         Args and errors are those of `send`; together they have to fit into the buffer.
         """
         key = self._partitioner.check(key, partition)
-        bodies = [pack_record(self._encode(value), key, headers) for value in values]
-        size = sum([len(body) for body, _ in bodies])
-        if not self._lanes or not self._buffer.take(len(bodies), size):
-            await self._wait(len(bodies), size)
-        lane = self._lanes[self._partitioner.pick(key, partition)]
-        return [lane.add(body, count) for body, count in bodies]
+        packed = [pack_record(self._encode(value), key, headers) for value in values]
+        size = sum([len(payload) for payload, _ in packed])
+        if not self._senders or not self._buffer.try_reserve(len(packed), size):
+            await self._reserve(len(packed), size)
+        sender = self._senders[self._partitioner.pick(key, partition)]
+        return [sender.add(payload, field_count) for payload, field_count in packed]
 
     async def flush(self) -> None:
-        """Sends what was accepted before this call, without linger, and waits until each has its answer.
+        """Sends what was accepted before this call, without linger, and waits until each message has its outcome.
 
-        Errors are told by the futures. A flush that is cancelled leaves everything on its way.
+        Errors are raised by the futures only. To cancel a flush stops no message.
         """
         waiting = []
-        for lane in self._lanes:
-            lane.close_open()
-            waiting += [batch.watch() for batch in lane.batches()]
+        for sender in self._senders:
+            sender.close_batch()
+            waiting += [batch.done_future() for batch in sender.batches()]
         if waiting:
             await asyncio.wait(waiting)
 
     def statistics(self) -> ProducerStatistics:
         """The figures of this moment."""
-        counts = self._shared.counts if self._shared is not None else ProducerCounts()
+        counts = self._context.counts if self._context is not None else ProducerCounts()
         return ProducerStatistics(
             buffered_messages=self._buffer.messages,
             buffered_bytes=self._buffer.bytes,
-            in_flight=sum(lane.in_flight for lane in self._lanes),
+            in_flight=sum(sender.in_flight for sender in self._senders),
             waiting=self._buffer.waiting,
             sent=counts.sent,
             failed=counts.failed,
@@ -222,32 +228,33 @@ class Producer(Generic[Value]):
             duplicates_avoided=counts.duplicates_avoided,
         )
 
-    # -- parts -----------------------------------------------------------------------------------------------------
+    # -- space, partitions, time-outs ------------------------------------------------------------------------------
 
-    async def _wait(self, messages: int, size: int) -> None:
+    async def _reserve(self, messages: int, size: int) -> None:
         if self._closed:
-            raise _closed()
-        if not self._lanes:
+            raise _closed_error()
+        if not self._senders:
             raise MessagingError("the producer was not started; use it in `async with`, or await start()")
-        for lane in self._lanes:  # what lingers takes the space that is wanted here
-            lane.close_open()
-        await self._buffer.wait(messages, size, self._block_s)
+        for sender in self._senders:  # what lingers takes the space that is wanted here
+            sender.close_batch()
+        await self._buffer.reserve(messages, size, self._block_s)
 
-    def _rotate(self, partition: int) -> None:
-        self._partitioner.rotate(partition, self._lanes)
+    def _on_batch_closed(self, partition: int) -> None:
+        self._partitioner.on_batch_closed(partition, self._senders)
 
-    def _watch(self) -> None:
-        """Has the time-out of the oldest message looked at in time; later ones are looked at then."""
+    def _start_timer(self) -> None:
+        """One timer for the time-out of the oldest message; when it fires it is set for the oldest that is left."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._expire)
 
     def _expire(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = None
-        left = [oldest for lane in self._lanes if (oldest := lane.expire(loop.time() - self._timeout_s)) is not None]
-        if left:
-            self._timer = loop.call_at(min(left) + self._timeout_s, self._expire)
+        before = loop.time() - self._timeout_s
+        oldest = [time for sender in self._senders if (time := sender.expire(before)) is not None]
+        if oldest:
+            self._timer = loop.call_at(min(oldest) + self._timeout_s, self._expire)
 
 
-def _closed() -> ClosedError:
+def _closed_error() -> ClosedError:
     return ClosedError("this producer was closed; make a new one")

@@ -1,7 +1,7 @@
-"""A batch as one transaction: MULTI, an XADD for each message, EXEC. One message alone goes without.
+"""A batch as one transaction: MULTI, an XADD for each message, EXEC; a single message as XADD alone.
 
-Pure. A transaction is what keeps the order when a server refuses: without it a server that becomes ready, or ceases to
-be a replica, in the middle of a batch would refuse one message and store the next. A loss, too, is then of all or
+Pure. The transaction keeps the order when a server refuses: without it a server that becomes ready, or becomes a
+primary, in the middle of a batch would refuse one message and store the next. A lost connection, too, loses all or
 nothing. It costs the client next to nothing, since all ids come in the reply to EXEC.
 """
 
@@ -21,7 +21,7 @@ _PREPARED = 64
 
 
 class TransactionEncoding:
-    """The way of producers that are not idempotent (`batch.BatchEncoding`).
+    """How producers that are not idempotent write batches (`batch.BatchEncoding`).
 
     Args:
         stream: key of the partition's stream.
@@ -31,38 +31,38 @@ class TransactionEncoding:
         self._stream = stream
         self._heads: dict[tuple[int, tuple[Word, ...]], bytes] = {}
 
-    def pack(self, batch: Batch, bounds: tuple[Word, ...]) -> tuple[bytes, int]:
-        """See `batch.BatchEncoding`. The last XADD trims, once for all."""
-        bodies, counts = batch.bodies, batch.counts
-        last = self._head(counts[-1], bounds) + bodies[-1]
-        if len(bodies) == 1:
+    def encode(self, batch: Batch, trimming: tuple[Word, ...]) -> tuple[bytes, int]:
+        """See `batch.BatchEncoding`. Only the last XADD trims."""
+        payloads, counts = batch.payloads, batch.field_counts
+        last = self._head(counts[-1], trimming) + payloads[-1]
+        if len(payloads) == 1:
             return last, 1
         if len(set(counts)) == 1:
             head = self._head(counts[0], ())
-            parts = [_MULTI, head, head.join(bodies[:-1]), last, _EXEC]
+            parts = [_MULTI, head, head.join(payloads[:-1]), last, _EXEC]
         else:
             parts = [_MULTI]
-            for count, body in zip(counts[:-1], bodies[:-1], strict=True):
-                parts += (self._head(count, ()), body)
+            for count, payload in zip(counts[:-1], payloads[:-1], strict=True):
+                parts += (self._head(count, ()), payload)
             parts += (last, _EXEC)
-        return b"".join(parts), len(bodies) + 2
+        return b"".join(parts), len(payloads) + 2
 
-    def _head(self, count: int, bounds: tuple[Word, ...]) -> bytes:
-        """All that stands before the first of `count` fields."""
-        head = self._heads.get((count, bounds))
+    def _head(self, count: int, trimming: tuple[Word, ...]) -> bytes:
+        """XADD in RESP, up to the first of `count` fields."""
+        head = self._heads.get((count, trimming))
         if head is None:
             if len(self._heads) >= _PREPARED:
                 self._heads.clear()
-            words = ("XADD", self._stream, *bounds, "*")
+            words = ("XADD", self._stream, *trimming, "*")
             head = b"*%d\r\n%b" % (len(words) + 2 * count, pack(words).split(b"\r\n", 1)[1])
-            self._heads[count, bounds] = head
+            self._heads[count, trimming] = head
         return head
 
-    def read(self, batch: Batch, errors: dict[int, Exception], last: Any) -> BatchReply:
+    def decode(self, batch: Batch, errors: dict[int, Exception], last: Any) -> BatchReply:
         """See `batch.BatchEncoding`."""
         size = len(batch)
         if size == 1:
-            return _of_each([errors.get(0, last)])
+            return _reply([errors.get(0, last)])
         if 0 in errors:  # then each XADD was carried out by itself, and their ids were not kept
             why = OutcomeUnknownError(f"the server refuses MULTI ({errors[0]}); messages may have been stored")
             why.__cause__ = errors[0]
@@ -70,22 +70,22 @@ class TransactionEncoding:
         if size + 1 not in errors:
             if not errors and set(map(type, last)) == {bytes}:
                 return BatchReply(last)
-            return _of_each([server_error(reply) if isinstance(reply, ReplyError) else reply for reply in last])
+            return _reply([server_error(reply) if isinstance(reply, ReplyError) else reply for reply in last])
         whole = _cause(errors[size + 1]) if len(errors) == 1 else None  # EXEC itself was refused, not a message
-        return _of_each([errors.get(1 + at, whole) for at in range(size)])
+        return _reply([errors.get(1 + at, whole) for at in range(size)])
 
 
-def _of_each(answers: list[RecordOutcome]) -> BatchReply:
-    """With the errors that a message may be sent again after taken out, and the first of them told."""
-    refusal: Exception | None = None
-    for at, answer in enumerate(answers):
-        if isinstance(answer, Exception) and was_not_carried_out(answer):
-            refusal = refusal or answer
-            answers[at] = None
-    return BatchReply(answers, refusal)
+def _reply(outcomes: list[RecordOutcome]) -> BatchReply:
+    """With None in place of errors after which a message may be sent again, and the first of these errors."""
+    retriable_error: Exception | None = None
+    for at, outcome in enumerate(outcomes):
+        if isinstance(outcome, Exception) and was_not_carried_out(outcome):
+            retriable_error = retriable_error or outcome
+            outcomes[at] = None
+    return BatchReply(outcomes, retriable_error)
 
 
 def _cause(error: Exception) -> Exception:
-    """What EXEC was refused for, as the error that it would be alone."""
+    """Why EXEC was refused, as the error of a single command."""
     _, found, why = str(error).partition(_BECAUSE)
     return server_error(ReplyError(why)) if found and isinstance(error, ResponseError) else error
