@@ -90,6 +90,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower[found[0]] if found else None
 
 
+def camel_case(name: str) -> str:
+    """A Python name as a key of JSON: `publish_errors` as `publishErrors`."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
 def quoted(value: object) -> str:
     """`value` as a message may quote it: never long, never over several lines."""
     text = repr(value)

@@ -66,7 +66,7 @@ def compare(
     fit = [trial for trial in trials if trial.unfit is None]
     left_out = [trial for trial in trials if trial.unfit is not None]
     parsed = [Condition.parse(each) for each in conditions]
-    per_group = per_group or any(each.metric.group is not None for each in parsed)
+    per_group = per_group or any(each.figure.group is not None for each in parsed)
     try:
         found = compared(fit, baseline, force=force, per_group=per_group)
     except InputError as error:

@@ -37,8 +37,7 @@ def predicted_ms(stalled_s: float, share: float, catch_up: float) -> float:
 def check_response(result: Result, stalled_s: float, catch_up: float) -> None:
     """p99 and p99.9 are what was predicted, within -3 % and +5 % of the stall."""
     told = result.latency["publishResponse"]
-    for figure, share in ((told.p99, 0.01), (told.p999, 0.001)):
-        assert figure is not None
+    for figure, share in ((told.p99 / 1e6, 0.01), (told.p999 / 1e6, 0.001)):
         off = (figure - predicted_ms(stalled_s, share, catch_up)) / (1000 * stalled_s)
         assert -0.03 < off < 0.05, f"{figure:.1f} ms is {off:+.1%} of the stall off"
     assert result.totals["published"] == WINDOW_S * RATE
@@ -73,7 +72,7 @@ async def test_a_stall_of_the_server_is_in_the_response_as_arithmetic_has_it(
         stalled_s = await stall(rig, server)
         result = await rig.result()
         check_response(result, stalled_s, catch_up=50_000)
-        assert result.latency["endToEndResponse"].max >= 1000 * stalled_s * 0.97
+        assert result.latency["endToEndResponse"].max >= 1e9 * stalled_s * 0.97
 
 
 async def test_a_closed_loop_hides_a_stall_that_the_response_shows(tmp_path: Path, server: PrivateServer) -> None:
@@ -83,9 +82,6 @@ async def test_a_closed_loop_hides_a_stall_that_the_response_shows(tmp_path: Pat
         stalled_s = await paused(rig, server)
         result = await rig.result()
         service = result.latency["publish"]
-        assert service.p50 is not None
-        assert service.p99 is not None
-        assert service.max is not None
-        assert service.p99 < 1000 * stalled_s / 20
-        assert service.max > 1000 * stalled_s * 0.97
-        check_response(result, stalled_s, catch_up=1000 / service.p50)
+        assert service.p99 < 1e9 * stalled_s / 20
+        assert service.max > 1e9 * stalled_s * 0.97
+        check_response(result, stalled_s, catch_up=1e9 / service.p50)

@@ -23,15 +23,14 @@ from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.profile import Profile, Stretch
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.histogram import Histogram
+from ombdriver.bench.metrics.latency import LatencySummary, summarise
 from ombdriver.bench.metrics.summary import (
     DELAY_PARTS,
     FAMILIES,
     GROUP_FAMILIES,
-    PERCENTILES,
     Delivery,
     Distribution,
     FamilyMetrics,
-    LatencySummaryNs,
     RunMetrics,
     SubscriptionMetrics,
     Totals,
@@ -74,14 +73,6 @@ TICKS_PER_HALVING = 5
 
 WITHOUT_REPLY = ("unsent", "unanswered")
 """Messages that stand in `publishResponse` at (end - intended)."""
-
-
-def summarise(histogram: Histogram) -> LatencySummaryNs:
-    """The figures of `histogram`, in nanoseconds."""
-    if not histogram.count:
-        return LatencySummaryNs.none()
-    figures = (histogram.min_ns, histogram.mean_ns, *histogram.percentiles(PERCENTILES), histogram.max_ns)
-    return LatencySummaryNs(histogram.count, *figures)  # type: ignore[arg-type]  # in the order of the fields
 
 
 def quantile_points(count: int) -> list[float]:
@@ -286,7 +277,7 @@ _KINDS = {"publishRate": "published", "publishErrorRate": "failed", "consumeRate
 
 
 class SoFar:
-    """What there is of `phase` (`thresholds.Source`).
+    """What there is of `phase` (`figures.Source`).
 
     Args:
         collector: holds the figures.
@@ -297,7 +288,7 @@ class SoFar:
 
     def __init__(self, collector: Collector, phase: Phase, elapsed_ns: int, since: int = 0) -> None:
         self._collector, self._phase, self.elapsed_ns, self._since = collector, phase, elapsed_ns, since
-        self._summaries: dict[tuple[str, str | None], LatencySummaryNs] = {}
+        self._summaries: dict[tuple[str, str | None], LatencySummary] = {}
 
     def __repr__(self) -> str:
         return f"<SoFar {self.elapsed_ns / 1e9:.1f} s of {self._phase.name}>"
@@ -331,7 +322,7 @@ class SoFar:
         every = range(self._since, self._since + self.intervals)
         return Histogram.total(self._collector.histogram(self._phase, family, group, at) for at in every)
 
-    def latency(self, name: str, group: str | None) -> LatencySummaryNs:
+    def latency(self, name: str, group: str | None) -> LatencySummary:
         """See `Source`."""
         if (name, group) not in self._summaries:
             self._summaries[name, group] = summarise(self.histogram(name, group))
@@ -404,8 +395,8 @@ class StretchMetrics:
     publish_rate: float
     consume_rate: float
     backlog: int
-    publish: LatencySummaryNs
-    end_to_end: LatencySummaryNs
+    publish: LatencySummary
+    end_to_end: LatencySummary
 
 
 def by_stretch(window: Samples, measured: RunMetrics, profile: Profile | None) -> list[StretchMetrics]:

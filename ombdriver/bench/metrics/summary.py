@@ -7,6 +7,8 @@ time of their message, rates by the time at which the reply or the batch arrived
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ombdriver.bench.metrics.latency import LatencySummary
+
 FAMILIES = ("publish", "publishDelay", "endToEnd", "publishResponse", "endToEndResponse")
 """The latency families: service times, the delay against the schedule, and response times (from the intended send)."""
 GROUP_FAMILIES = ("endToEnd", "endToEndResponse")
@@ -14,31 +16,6 @@ GROUP_FAMILIES = ("endToEnd", "endToEndResponse")
 
 DELAY_PARTS = ("scheduleLag", "blocked", "consumerAck")
 """What the publish delay is made of, and what comes after the arrival."""
-
-PERCENTILES = (50.0, 75.0, 95.0, 99.0, 99.9, 99.99, 99.999)
-"""The percentiles of a `LatencySummaryNs`, in the order of its fields from `p50` on."""
-
-
-@dataclass(frozen=True, slots=True)
-class LatencySummaryNs:
-    """A distribution of `count` samples in a few figures, all in nanoseconds; with a count of 0 they mean nothing."""
-
-    count: int
-    min: int
-    avg: float
-    p50: int
-    p75: int
-    p95: int
-    p99: int
-    p999: int
-    p9999: int
-    p99999: int
-    max: int
-
-    @classmethod
-    def none(cls) -> "LatencySummaryNs":
-        """The summary of no sample."""
-        return cls(0, 0, 0.0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +29,7 @@ class Distribution:
             `subscription_interval_ns` for a subscription's), in order; None where there was no sample.
     """
 
-    total: LatencySummaryNs
+    total: LatencySummary
     encoded: str
     intervals: Sequence[str | None] = field(default=(), kw_only=True)
 
@@ -66,7 +43,7 @@ class FamilyMetrics(Distribution):
         quantiles: percentile (0 to 100) -> value in ns, as finely as the curve is to be drawn; empty without samples.
     """
 
-    series: Sequence[LatencySummaryNs]
+    series: Sequence[LatencySummary]
     quantiles: Mapping[float, int]
 
 
@@ -196,8 +173,8 @@ class DrainMetrics:
     drain_ns: int
     caught_up: bool
     received: int
-    backlog_latency: Mapping[str, LatencySummaryNs]
-    fresh_latency: Mapping[str, LatencySummaryNs]
+    backlog_latency: Mapping[str, LatencySummary]
+    fresh_latency: Mapping[str, LatencySummary]
 
     @property
     def drain_seconds(self) -> float:
@@ -241,8 +218,8 @@ class BacklogMetrics:
     build_ns: int
     subscriptions: Mapping[str, DrainMetrics]
     total: DrainMetrics
-    publish_during: Mapping[str, LatencySummaryNs]
-    publish_after: Mapping[str, LatencySummaryNs]
+    publish_during: Mapping[str, LatencySummary]
+    publish_after: Mapping[str, LatencySummary]
     delivery: Sequence[BacklogDelivery]
     settled_interval: int | None
 
@@ -285,7 +262,7 @@ class RunMetrics:
     delivery: Sequence[Delivery] = ()
     gone_before: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
-    delay_parts: Mapping[str, LatencySummaryNs] = field(default_factory=dict)
+    delay_parts: Mapping[str, LatencySummary] = field(default_factory=dict)
     histogram_interval_ns: int = 0
     subscription_interval_ns: int = 0
     backlog_drain: BacklogMetrics | None = None

@@ -4,11 +4,13 @@ Comparisons as Markdown, for a pull request: claims, and all figures in a table.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.report import units
 from ombdriver.bench.results.compare.comparison import Comparison, Effect, Versus
 from ombdriver.bench.results.compare.conditions import Outcome
-from ombdriver.bench.results.compare.metrics import Metric
+from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.compare.trial import Trial
 
 NOTES = (
@@ -36,7 +38,7 @@ def findings(versus: Versus) -> list[tuple[str, str]]:
     """Each metric that is tested, and what is said of it; none when no claim can be made."""
     if versus.no_claim is not None:
         return []
-    return [(each.metric.name, _finding(each)) for each in versus.effects if each.metric.declared]
+    return [(str(each.figure), _finding(each)) for each in versus.effects if each.figure in DECLARED]
 
 
 def _finding(effect: Effect) -> str:
@@ -65,18 +67,18 @@ def ratio(value: float | None) -> str:
     return f"{value:.3f}" if value < 9.9995 else f"{value:.1f}" if value < 999.95 else units.count(round(value))
 
 
-def figure(metric: Metric, value: float | None) -> str:
+def figure_value(figure: Figure, value: float | None) -> str:
     """A value of it with its unit."""
     if value is None:
         return units.NOTHING
-    return units.rate(value) if metric.is_rate else units.latency(value)
+    return units.rate(value) if figure.kind == "rate" else units.latency(value)
 
 
 def families(effects: Sequence[Effect]) -> list[tuple[str, list[Effect]]]:
     """Latencies by family and group, each under the name that stands above them; rates have no name above them."""
     found: dict[str, list[Effect]] = {}
     for effect in effects:
-        above = "" if effect.metric.is_rate else Metric(effect.metric.family, "", effect.metric.group).name
+        above = "" if effect.figure.kind == "rate" else str(replace(effect.figure, statistic=""))
         found.setdefault(above, []).append(effect)
     return list(found.items())
 
@@ -147,10 +149,10 @@ def _parts(comparison: Comparison) -> Iterator[str]:
 
 def _cells(effect: Effect) -> list[str]:
     return [
-        f"`{effect.metric.name.replace('|', '&#124;')}`",
-        figure(effect.metric, effect.baseline.median),
+        f"`{str(effect.figure).replace('|', '&#124;')}`",
+        figure_value(effect.figure, effect.baseline.median),
         units.percent(effect.baseline.relative),
-        figure(effect.metric, effect.other.median),
+        figure_value(effect.figure, effect.other.median),
         units.percent(effect.other.relative),
         ratio(effect.ratio),
         interval(effect),

@@ -16,6 +16,7 @@ from ombdriver.bench.report import units
 from ombdriver.bench.report.terminal import NARROWEST
 from ombdriver.bench.results.compare.comparison import Comparison, Effect, Versus
 from ombdriver.bench.results.compare.conditions import Outcome
+from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.compare.statistics import FASTER, SLOWER
 from ombdriver.bench.results.compare.trial import Trial
 
@@ -74,7 +75,7 @@ def _findings(versus: Versus) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column()
-    words = {each.metric.name: each.word for each in versus.effects}
+    words = {str(each.figure): each.word for each in versus.effects}
     for name, finding in text.findings(versus):
         table.add_row(name, Text(finding, style=_STYLES.get(words[name] or "", "")))
     return table
@@ -89,12 +90,12 @@ def _figures(effects: Sequence[Effect]) -> Table:
         if above:
             table.add_row(Text(above))
         for effect in of_it:
-            name = effect.metric.name if not above else f"  {effect.metric.statistic}"
+            name = str(effect.figure) if not above else f"  {effect.figure.statistic}"
             table.add_row(
-                Text(name, style="bold" if effect.metric.declared else ""),
-                text.figure(effect.metric, effect.baseline.median),
+                Text(name, style="bold" if effect.figure in DECLARED else ""),
+                text.figure_value(effect.figure, effect.baseline.median),
                 units.percent(effect.baseline.relative),
-                text.figure(effect.metric, effect.other.median),
+                text.figure_value(effect.figure, effect.other.median),
                 units.percent(effect.other.relative),
                 Text(text.ratio(effect.ratio), style=_STYLES.get(effect.word or "", "")),
                 text.interval(effect),

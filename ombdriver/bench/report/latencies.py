@@ -7,16 +7,17 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ombdriver.bench.metrics.figures import Figure
+from ombdriver.bench.metrics.latency import HEADLINE
 from ombdriver.bench.report import units
-from ombdriver.bench.results.result import LatencySummary, Result, Subscription
+from ombdriver.bench.results.result import Result, Subscription
 
 AT_FLOOR = "*"
 """Stands within a percentile, before its unit, that says more of the harness than of the system."""
 
-_COLUMNS = {"p50": "p50", "p99": "p99", "p99.9": "p999", "max": "max"}
+_COLUMNS = (*HEADLINE, "max")
 _PAIRS = (("publish", "publishResponse", "publish"), ("end-to-end", "endToEndResponse", "endToEnd"))
 """The name of a row, its response time and its service time."""
-_OF_GROUP = {"endToEndResponse": "end_to_end_response", "endToEnd": "end_to_end"}
 _WIDTH = 7
 """Of a figure, as `99.9 ms`."""
 _NAME = 14
@@ -48,9 +49,8 @@ def response_times(result: Result) -> Table:
     table.add_column("intended send to", min_width=_NAME + 3, no_wrap=True)
     for column in _COLUMNS:
         table.add_column(column, justify="right", no_wrap=True, min_width=_WIDTH)
-    marks = frozenset(result.at_harness_floor)
     for label, family in (("acknowledgement", "publishResponse"), ("delivery", "endToEndResponse")):
-        table.add_row(Text(label), *_figures(result.latency[family], family, marks))
+        table.add_row(Text(label), *_figures(result, family))
     return table
 
 
@@ -59,20 +59,19 @@ def _side_by_side(result: Result, groups: Sequence[Subscription]) -> Table:
     table.add_column("", min_width=_NAME - 1, overflow="fold")  # a long name is broken, a figure never
     for at, column in enumerate([*_COLUMNS, *_COLUMNS]):
         table.add_column(column, justify="right", no_wrap=True, min_width=_WIDTH + (at == len(_COLUMNS)))
-    marks = frozenset(result.at_harness_floor)
     for label, *families in _PAIRS:
-        table.add_row(Text(label), *chain(*(_figures(result.latency[each], each, marks) for each in families)))
+        table.add_row(Text(label), *chain(*(_figures(result, each) for each in families)))
         for group in groups if label == "end-to-end" else ():
-            told = (_figures(getattr(group, _OF_GROUP[each]), f"{each}[{group.name}]", marks) for each in families)
-            table.add_row(Text(f"  {group.name}"), *chain(*told))
+            table.add_row(Text(f"  {group.name}"), *chain(*(_figures(result, each, group.name) for each in families)))
     return table
 
 
-def _figures(summary: LatencySummary, name: str, marks: frozenset[str]) -> list[str]:
+def _figures(result: Result, family: str, group: str | None = None) -> list[str]:
     """The figures of one half of a row, with the marks of those at the harness floor."""
+    figures = [Figure(family, column, group) for column in _COLUMNS]
     return [
-        units.latency(getattr(summary, attribute)).replace(" ", AT_FLOOR if f"{name}.{column}" in marks else " ")
-        for column, attribute in _COLUMNS.items()
+        units.latency(result.value(each)).replace(" ", AT_FLOOR if str(each) in result.at_harness_floor else " ")
+        for each in figures
     ]
 
 
@@ -101,6 +100,5 @@ def _parts(result: Result) -> Table:
     )
     for label, summary in rows:
         if summary is not None and summary.count:
-            figures = (units.latency(getattr(summary, each)) for each in ("avg", *_COLUMNS.values()))
-            table.add_row(Text(label), *figures)
+            table.add_row(Text(label), *(units.latency(summary.ms(each)) for each in ("avg", *_COLUMNS)))
     return table

@@ -25,7 +25,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ombdriver.bench.metrics.summary import LatencySummaryNs
+from ombdriver.bench.metrics.latency import HEADLINE, LatencySummary
 from ombdriver.bench.report import units
 from ombdriver.bench.report.progress import GroupProgress, Progress, ServerProgress, WholeProgress
 from ombdriver.bench.verdict.model import VALID
@@ -35,7 +35,7 @@ MOST_GROUPS = 8
 """More groups than that are drawn by those with the largest backlog."""
 MEGABYTE = 1e6
 _LABEL, _NAME = 10, 18
-_COLUMNS = ("p50", "p99", "p99.9", "rate", "backlog", "lag")
+_COLUMNS = (*HEADLINE, "rate", "backlog", "lag")
 _INTENDED = "from intended send"
 
 
@@ -151,11 +151,10 @@ def _cut(line: Text) -> Text:
     return line
 
 
-def _figures(figures: LatencySummaryNs | None) -> tuple[str, str, str]:
+def _figures(figures: LatencySummary | None) -> tuple[str, ...]:
     if figures is None or not figures.count:
-        return (units.NOTHING,) * 3
-    p50, p99, p999 = (units.latency(ns / 1e6) for ns in (figures.p50, figures.p99, figures.p999))
-    return p50, p99, p999
+        return (units.NOTHING,) * len(HEADLINE)
+    return tuple(units.latency(figures.ms(each)) for each in HEADLINE)
 
 
 def _server(server: ServerProgress) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ombdriver.bench.metrics.summary import LatencySummaryNs
+from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.verdict.model import Verdict
 
 
@@ -23,7 +23,7 @@ class GroupProgress:
     rate: float = 0.0
     backlog: int = 0
     lag: int | None = None
-    end_to_end: LatencySummaryNs | None = None
+    end_to_end: LatencySummary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,8 @@ class Progress:
     target_rate: float | None = None
     publish_rate: float = 0.0
     publish_error_rate: float = 0.0
-    publish: LatencySummaryNs | None = None
-    end_to_end: LatencySummaryNs | None = None
+    publish: LatencySummary | None = None
+    end_to_end: LatencySummary | None = None
     groups: Mapping[str, GroupProgress] = field(default_factory=dict)
     server: ServerProgress | None = None
     verdict: Verdict | None = None

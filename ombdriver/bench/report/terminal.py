@@ -28,6 +28,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ombdriver.bench.metrics.figures import MAIN
+from ombdriver.bench.metrics.latency import HEADLINE
 from ombdriver.bench.metrics.summary import Delivery
 from ombdriver.bench.report import backlog, latencies, units
 from ombdriver.bench.results.result import Result, Subscription
@@ -137,7 +139,7 @@ def search_block(search: Mapping[str, Any]) -> Iterator[RenderableType]:
         told += f"; {units.rate(failing)} is not" + (f", by {LIMITS[limit]}" if limit else "")
     yield Text(told, style="bold")
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    for column in ("rate", "held", "publish p50", "p99", "end-to-end p50", "p99", "server"):
+    for column in ("rate", "held", *_MAIN_COLUMNS, "server"):
         table.add_column(column, justify="right", no_wrap=True, min_width=7)
     for rate, probes in sorted(_by_rate(search["probes"]).items()):
         last = probes[-1]
@@ -146,7 +148,7 @@ def search_block(search: Mapping[str, Any]) -> Iterator[RenderableType]:
         table.add_row(
             units.rate(rate),
             f"{held} of {len(probes)}",
-            *(units.latency(last[family][at]) for family in _FAMILIES for at in ("p50", "p99")),
+            *(units.latency(last[figure.family][figure.statistic]) for figure in MAIN),
             units.NOTHING if cpu is None else f"{cpu:.2f}",
         )
     yield table
@@ -154,7 +156,7 @@ def search_block(search: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield Padding(Text.assemble((f"{units.rate(rate)}: ", "bold"), reason), (0, 0, 0, 2), expand=False)
 
 
-_FAMILIES = ("publishResponse", "endToEndResponse")
+_MAIN_COLUMNS = [units.title(each) if each.statistic == MAIN[0].statistic else each.statistic for each in MAIN]
 
 
 def _by_rate(probes: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
@@ -179,14 +181,14 @@ def stretches_block(stretches: Sequence[Mapping[str, Any]]) -> Iterator[Renderab
     """
     yield Text("\nStretches of the profile, latencies from the intended send", style="bold")
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    for column in ("seconds", "target", "published", "publish p50", "p99", "end-to-end p50", "p99", "backlog"):
+    for column in ("seconds", "target", "published", *_MAIN_COLUMNS, "backlog"):
         table.add_column(column, justify="right", no_wrap=True, min_width=7)
     for each in stretches:
         table.add_row(
             f"{each['beginSeconds']:,.6g}-{each['endSeconds']:,.6g}",
             units.rate(each["targetRate"]),
             units.rate(each["publishRate"]),
-            *(units.latency(each[family][at]) for family in _FAMILIES for at in ("p50", "p99")),
+            *(units.latency(each[figure.family][figure.statistic]) for figure in MAIN),
             units.count(each["backlog"]),
         )
     yield table
@@ -289,7 +291,7 @@ def _told(groups: Sequence[Subscription]) -> Sequence[Subscription]:
     """The groups to tell: all, in their order, or the slowest, the slowest first."""
     if len(groups) <= MOST_GROUPS:
         return groups
-    return sorted(groups, key=lambda group: group.end_to_end_response.p99 or 0.0, reverse=True)[:MOST_GROUPS]
+    return sorted(groups, key=lambda group: group.latency["endToEndResponse"].p99, reverse=True)[:MOST_GROUPS]
 
 
 def _described(result: Result) -> str:
@@ -398,13 +400,13 @@ def describe_calibration(calibration: Mapping[str, Any]) -> str:
     for where, name in (("memory", "  memory driver, both at once"), ("nullServer", "  null server")):
         sends, receives = (units.rate(figures[what][where]) for what in ("sendPerSecond", "receivePerSecond"))
         lines.append(f"{name:<42}{sends:>11}{receives:>11}")
-    lines += ["", f"{'latency floor':<42}{'p50':>11}{'p99':>11}{'p99.9':>11}"]
+    lines += ["", f"{'latency floor':<42}{''.join(f'{each:>11}' for each in HEADLINE)}"]
     for where, name in (("nullServer", "null server"), ("memory", "memory driver")):
         for rate, families in figures["floorMs"][where].items():
             for family, label in (("publish", "publish"), ("endToEnd", "end-to-end")):
                 if family in families:
                     told = families[family]
-                    columns = "".join(f"{units.latency(told[each]):>11}" for each in ("p50", "p99", "p99.9"))
+                    columns = "".join(f"{units.latency(told[each]):>11}" for each in HEADLINE)
                     lines.append(f"  {name}, {int(rate):,} msg/s, {label}".ljust(42) + columns)
     lines += [
         "",

@@ -2,8 +2,17 @@
 
 from typing import TextIO
 
+from ombdriver.bench.metrics.figures import Figure
+
 NOTHING = "-"
 """What stands where there was no sample."""
+RESPONSES = {"publishResponse": "publish", "endToEndResponse": "end-to-end"}
+"""What the response times are called where no other latency stands beside them."""
+
+
+def title(figure: Figure) -> str:
+    """A response time over all groups as the head of a column: `end-to-end p99`."""
+    return f"{RESPONSES[figure.family]} {figure.statistic}"
 
 
 def latency(ms: float | None) -> str:

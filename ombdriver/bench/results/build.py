@@ -5,12 +5,13 @@ Pure. The one place where nanoseconds become the milliseconds and microseconds o
 The drain of a backlog -> the `backlogDrain` of a result: names and units. Pure.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
 from ombdriver.bench.load.profile import Profile
+from ombdriver.bench.metrics.latency import HEADLINE, LatencySummary
 from ombdriver.bench.metrics.phase_view import StretchMetrics
 from ombdriver.bench.metrics.summary import (
     FAMILIES,
@@ -19,25 +20,16 @@ from ombdriver.bench.metrics.summary import (
     BacklogMetrics,
     Distribution,
     DrainMetrics,
-    LatencySummaryNs,
     RunMetrics,
 )
-from ombdriver.bench.results.result import STATISTICS, LatencySummary, Result, Standing, Subscription, aggregated
+from ombdriver.bench.results import omb_keys
+from ombdriver.bench.results.result import Result, Standing, Subscription, to_json
 from ombdriver.bench.results.versions import content_sha256
 from ombdriver.bench.spec import workload
 from ombdriver.bench.spec.rate_profile import profile_to_json
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.model import Caveat, Verdict
 from ombdriver.bench.verdict.probe import Found
-
-_NS_PER_MS = 1_000_000
-_NS_PER_US = 1_000
-
-
-def summary(figures: LatencySummaryNs) -> LatencySummary:
-    """Nanoseconds to ms; no figures when there was no sample."""
-    names = [each.name for each in fields(LatencySummary) if each.name != "count"]
-    return LatencySummary(figures.count, *(_ms(getattr(figures, name)) if figures.count else None for name in names))
 
 
 def told_search(found: Found) -> dict[str, Any]:
@@ -81,9 +73,8 @@ def told_stretch(found: StretchMetrics) -> dict[str, Any]:
     }
 
 
-def _probed(figures: LatencySummaryNs) -> dict[str, float | None]:
-    told = summary(figures)
-    return {"p50": told.p50, "p99": told.p99, "p99.9": told.p999}
+def _probed(figures: LatencySummary) -> dict[str, float | None]:
+    return {name: figures.ms(name) for name in HEADLINE}
 
 
 def build_result(
@@ -148,20 +139,10 @@ def build_result(
         at_harness_floor: the percentiles that are no higher than the harness's own.
     """
     series: dict[str, list[float | None]] = {}
-    overall: dict[str, float | None] = {}
     quantiles: dict[str, dict[str, float]] = {}
-    for family in FAMILIES:
-        found = measured.families[family]
-        in_us = family == "publishDelay"
-        for ending, attribute in STATISTICS.items():
-            unit = _ms if not in_us else _us if ending == "Avg" else _whole_us
-            name = f"{family}Latency{ending}"
-            series[name] = [_in(unit, each, attribute) for each in found.series]
-            overall[aggregated(name)] = _in(unit, found.total, attribute)
-        curve = sorted(found.quantiles.items())
-        quantiles[aggregated(f"{family}LatencyQuantiles")] = {
-            str(float(at)): _whole_us(value) if in_us else _ms(value) for at, value in curve
-        }
+    for family, found in measured.families.items():
+        series |= omb_keys.series(family, found.series)
+        quantiles |= omb_keys.quantiles(family, found.quantiles)
     totals = measured.totals
     return Result(
         version=version,
@@ -206,17 +187,17 @@ def build_result(
         },
         delivery=tuple(measured.delivery),
         counters=dict(measured.counters),
-        delay_parts={part: summary(each) for part, each in measured.delay_parts.items()},
+        delay_parts=dict(measured.delay_parts),
         subscriptions=tuple(
             Subscription(
                 each.name,
                 each.received,
                 round(each.consume_rate, 3),
-                *(summary(each.latency[family].total) for family in GROUP_FAMILIES),
+                {family: each.latency[family].total for family in GROUP_FAMILIES},
             )
             for each in measured.subscriptions
         ),
-        latency={family: summary(measured.families[family].total) for family in FAMILIES},
+        latency={family: measured.families[family].total for family in FAMILIES},
         rates={
             "publishRate": _rounded(measured.publish_rate),
             "publishErrorRate": _rounded(measured.publish_error_rate),
@@ -224,7 +205,6 @@ def build_result(
             "backlog": list(measured.backlog),
         },
         series=series,
-        aggregated=overall,
         quantiles=quantiles,
         workload_spec=workload_spec,
         workload_sha256=workload_sha256,
@@ -257,24 +237,8 @@ def _intervals(measured: RunMetrics) -> dict[str, Any]:
     }
 
 
-def _in(unit: Callable[[float], float], figures: LatencySummaryNs, attribute: str) -> float | None:
-    return unit(getattr(figures, attribute)) if figures.count else None
-
-
 def _rounded(rates: Sequence[float]) -> list[float]:
     return [round(rate, 3) for rate in rates]
-
-
-def _ms(ns: float) -> float:
-    return round(ns / _NS_PER_MS, 6)
-
-
-def _us(ns: float) -> float:
-    return round(ns / _NS_PER_US, 3)
-
-
-def _whole_us(ns: float) -> int:
-    return round(ns / _NS_PER_US)
 
 
 def _iso(time: datetime) -> str:
@@ -319,8 +283,8 @@ def _drained(found: DrainMetrics) -> dict[str, Any]:
     }
 
 
-def _summaries(found: Mapping[str, LatencySummaryNs]) -> dict[str, Any]:
-    return {family: summary(each).to_json() for family, each in found.items()}
+def _summaries(found: Mapping[str, LatencySummary]) -> dict[str, Any]:
+    return {family: to_json(each) for family, each in found.items()}
 
 
 def _plainly(delivery: BacklogDelivery) -> dict[str, int]:

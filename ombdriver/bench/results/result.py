@@ -1,24 +1,37 @@
-"""Result: what a run found, as data; JSON in and out, versioned.
+"""A result: what a run found, as data; to JSON and back, in a versioned format. Pure.
 
-Pure: knows no clock, file, histogram or terminal. Names that the OpenMessaging Benchmark (OMB) uses in its TestResult
-keep its meaning, unit and type (`publish` and `endToEnd` in ms, `publishDelay` in whole µs, its average with decimals);
-what is ours has a name of its own.
-Where there was no sample there is `null`, never 0 and never NaN.
-
-What a result is made of: latencies as figures, consumer groups, caveats; and their names in JSON. Pure.
+Knows no clock, file, histogram or terminal. Keys that the OpenMessaging Benchmark (OMB) has in its TestResult keep its
+meaning, unit and type; all others are attributes of a `Result` in camelCase. Latencies are nanoseconds here and ms in
+JSON. Where there was no sample there is `null`, never 0 and never NaN.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from ombdriver.bench.metrics.figures import Figure
+from ombdriver.bench.metrics.latency import STATISTICS, TOLD, LatencySummary
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, Delivery
+from ombdriver.bench.results import omb_keys
 from ombdriver.bench.results.versions import upgraded
 from ombdriver.bench.spec.thresholds import Check
-from ombdriver.bench.verdict.model import Caveat, Verdict
+from ombdriver.bench.units import camel_case
+from ombdriver.bench.verdict.model import Caveat, NotJudged, Reason, Verdict
 from ombdriver.errors import InputError
+
+KINDS = ("run", "curve")
+"""A curve is a run that tried several rates before it measured; see `Result.kind`."""
+FORMAT_VERSION = 1
+"""Raised when a key changes its meaning or goes away; a new key alone does not raise it. See `results.versions`."""
+RATES = ("publishRate", "publishErrorRate", "consumeRate", "backlog")
+"""Lists with one value per sample interval: messages per second; the backlog in messages."""
+
+_FLAT = {"rates": RATES, "series": omb_keys.SERIES, "quantiles": omb_keys.QUANTILES}
+_OBJECTS = ("tags", "totals", "counters", "workload_spec", "setup", "environment", "histograms")
+
+Data = TypeVar("Data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,36 +54,6 @@ class Standing:
     position: int = 1
     repeats: int = 1
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Standing":
-        """Reads what a result holds; a missing key is a KeyError."""
-        return cls(**{each.name: data[each.name] for each in fields(cls)})
-
-
-@dataclass(frozen=True, slots=True)
-class LatencySummary:
-    """A distribution of `count` samples in ms; the figures are None when there was none."""
-
-    count: int
-    min: float | None
-    avg: float | None
-    p50: float | None
-    p75: float | None
-    p95: float | None
-    p99: float | None
-    p999: float | None
-    p9999: float | None
-    max: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The keys are `count, min, avg, p50, p75, p95, p99, p99.9, p99.99, max`."""
-        return {_key(each.name): getattr(self, each.name) for each in fields(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "LatencySummary":
-        """Reads what `to_json` wrote; a missing key is a KeyError."""
-        return cls(**{each.name: data[_key(each.name)] for each in fields(cls)})
-
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
@@ -80,75 +63,13 @@ class Subscription:
         name: its name.
         received: messages of the window that it was given.
         consume_rate: messages per second that arrived inside the window.
-        end_to_end: latency from the actual send, in ms.
-        end_to_end_response: latency from the intended send, in ms.
+        latency: a summary for each of `GROUP_FAMILIES`.
     """
 
     name: str
     received: int
     consume_rate: float
-    end_to_end: LatencySummary
-    end_to_end_response: LatencySummary
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON has it."""
-    if isinstance(value, LatencySummary):
-        return value.to_json()
-    if is_dataclass(value):
-        return {camel(each.name): plain(getattr(value, each.name)) for each in fields(value)}
-    if isinstance(value, Mapping):
-        return {key: plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    return value
-
-
-def camel(name: str) -> str:
-    """An attribute's name in camelCase."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
-def _key(name: str) -> str:
-    return {"p999": "p99.9", "p9999": "p99.99"}.get(name, name)
-
-
-KINDS = ("run", "curve")
-"""A curve is a run that tried several rates before it measured; see `Result.kind`."""
-FORMAT_VERSION = 1
-"""Raised when a key changes its meaning or goes away; a new key alone does not raise it. See `result_versions`."""
-
-STATISTICS = {
-    "Avg": "avg",
-    "50pct": "p50",
-    "75pct": "p75",
-    "95pct": "p95",
-    "99pct": "p99",
-    "999pct": "p999",
-    "9999pct": "p9999",
-    "99999pct": "p99999",
-    "Max": "max",
-}
-"""How OMB's names end, and the attribute of a `LatencySummaryNs` that each means."""
-
-
-def aggregated(name: str) -> str:
-    """OMB's name for the figure over the whole window, from its name for the figure per interval."""
-    return f"aggregated{name[0].upper()}{name[1:]}"
-
-
-RATES = ("publishRate", "publishErrorRate", "consumeRate", "backlog")
-"""Lists with one value per sample interval: messages per second; the backlog in messages."""
-SERIES = tuple(f"{family}Latency{ending}" for family in FAMILIES for ending in STATISTICS)
-"""Lists with one latency per sample interval, such as `publishLatency99pct`."""
-AGGREGATED = tuple(aggregated(name) for name in SERIES)
-"""The same over the whole window, such as `aggregatedPublishLatency99pct`."""
-QUANTILES = tuple(aggregated(f"{family}LatencyQuantiles") for family in FAMILIES)
-"""Maps from percentile (as text, 0 to 100) to latency over the whole window."""
-
-_OBJECTS = ("tags", "totals", "counters", "workload_spec", "setup", "environment", "histograms")
-_FLAT = {"rates": RATES, "series": SERIES, "aggregated": AGGREGATED, "quantiles": QUANTILES}
+    latency: Mapping[str, LatencySummary]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +110,10 @@ class Result:
             versions that kept no ledger.
         counters: what else was counted, by name.
         subscriptions: in the plan's order.
-        latency: a summary in ms for each of the five families.
-        delay_parts: a summary in ms of `scheduleLag` and of `blocked`, which add up to the publish delay of a message,
-            and of `consumerAck`.
-        rates, series, aggregated, quantiles: by the names in `RATES` and so on, which stand at the top of the JSON.
+        latency: a summary for each of the five families.
+        delay_parts: a summary of `scheduleLag` and of `blocked`, which add up to the publish delay of a message, and of
+            `consumerAck`.
+        rates, series, quantiles: by OMB's keys, which stand at the top of the JSON.
         workload_spec, workload_sha256, setup: as resolved.
         setup_sha256: a hash of `setup`, which holds no password.
         environment: as found.
@@ -238,7 +159,6 @@ class Result:
     latency: Mapping[str, LatencySummary]
     delay_parts: Mapping[str, LatencySummary]
     rates: Mapping[str, list[float]]
-    aggregated: Mapping[str, float | None]
     series: Mapping[str, list[float | None]]
     quantiles: Mapping[str, dict[str, float]]
     workload_spec: Mapping[str, Any]
@@ -275,15 +195,48 @@ class Result:
             return 0.0
         return sum(rate * length for rate, length in zip(rates, seconds, strict=True)) / sum(seconds)
 
+    def summary(self, family: str, group: str | None = None) -> LatencySummary:
+        """A latency over all groups, or of one of `GROUP_FAMILIES` of one group; an empty one where there is none."""
+        found: Mapping[str, LatencySummary]
+        if group is None:
+            found = {**self.latency, **self.delay_parts}
+        else:
+            found = next((each.latency for each in self.subscriptions if each.name == group), {})
+        return found.get(family, LatencySummary.none())
+
+    def value(self, figure: Figure) -> float | None:
+        """A latency in ms, or a rate in messages per second; None without a sample.
+
+        Raises:
+            ValueError: if it is a count.
+        """
+        if figure.kind == "latency":
+            return self.summary(figure.family, figure.group).ms(figure.statistic)
+        if figure.kind == "count":
+            raise ValueError(f"{figure} is neither a latency nor a rate")
+        if figure.group is None:
+            return self.mean_rate(figure.family)
+        return next((each.consume_rate for each in self.subscriptions if each.name == figure.group), None)
+
+    @property
+    def aggregated(self) -> dict[str, float | None]:
+        """The latencies over the whole window under OMB's keys."""
+        found: dict[str, float | None] = {}
+        for family in FAMILIES:
+            found |= omb_keys.overall(family, self.latency[family])
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """As plain data, in the order in which it is written."""
         data: dict[str, Any] = {"kind": self.kind, "formatVersion": FORMAT_VERSION}
         for each in fields(self):
             value = getattr(self, each.name)
+            if each.name == "series":
+                data |= self.aggregated
             if each.name in _FLAT:
                 data |= value
             else:
-                data[camel(each.name)] = plain(value)
+                data[camel_case(each.name)] = to_json(value)
         unknown = self.totals.get("indeterminate", 0)  # of the errors; neither has a latency
         without = {"failed": self.totals["publishErrors"] - unknown, "indeterminate": unknown}
         data["latency"] = {family: summary | without for family, summary in data["latency"].items()}
@@ -321,28 +274,66 @@ class Result:
     def _from_json(cls, data: Mapping[str, Any]) -> "Result":
         read: dict[str, Any] = {}
         for each in fields(cls):
-            names = _FLAT.get(each.name)
-            read[each.name] = data[camel(each.name)] if names is None else {name: data[name] for name in names}
+            keys = _FLAT.get(each.name)
+            read[each.name] = data[camel_case(each.name)] if keys is None else {key: data[key] for key in keys}
             if each.name in _OBJECTS and not isinstance(read[each.name], dict):
-                raise TypeError(f"{camel(each.name)} is no object")
-        read["standing"] = None if read["standing"] is None else Standing.from_json(read["standing"])
-        read["overrides"] = tuple(read["overrides"])
-        read["stretches"] = tuple(read["stretches"])
-        read["target_rates"] = tuple(read["target_rates"])
-        read["verdict"] = None if read["verdict"] is None else Verdict.from_json(read["verdict"])
-        read["thresholds"] = tuple(Check.from_json(one) for one in read["thresholds"])
-        read["at_harness_floor"] = tuple(read["at_harness_floor"])
-        read["delivery"] = tuple(
-            Delivery(**{each.name: one[camel(each.name)] for each in fields(Delivery)}) for one in read["delivery"]
-        )
-        read["caveats"] = tuple(Caveat(one["kind"], one["message"]) for one in read["caveats"])
-        summary = LatencySummary.from_json
-        read["latency"] = {family: summary(read["latency"][family]) for family in FAMILIES}
-        read["delay_parts"] = {part: summary(each) for part, each in read["delay_parts"].items()}
+                raise TypeError(f"{camel_case(each.name)} is no object")
+        for name in ("overrides", "stretches", "target_rates", "at_harness_floor"):
+            read[name] = tuple(read[name])
+        read["standing"] = None if read["standing"] is None else from_json(Standing, read["standing"])
+        read["verdict"] = None if read["verdict"] is None else _read_verdict(read["verdict"])
+        read["thresholds"] = tuple(from_json(Check, one) for one in read["thresholds"])
+        read["delivery"] = tuple(from_json(Delivery, one) for one in read["delivery"])
+        read["caveats"] = tuple(from_json(Caveat, one) for one in read["caveats"])
+        read["latency"] = {
+            family: _read_summary(
+                read["latency"][family],
+                omb_keys.to_ns(family, data[omb_keys.aggregated(f"{family}Latency99999pct")]),
+            )
+            for family in FAMILIES
+        }
+        read["delay_parts"] = {part: _read_summary(each) for part, each in read["delay_parts"].items()}
         read["subscriptions"] = tuple(
             Subscription(
-                one["name"], one["received"], one["consumeRate"], *(summary(one[name]) for name in GROUP_FAMILIES)
+                one["name"],
+                one["received"],
+                one["consumeRate"],
+                {family: _read_summary(one[family]) for family in GROUP_FAMILIES},
             )
             for one in read["subscriptions"]
         )
         return cls(**read)
+
+
+def to_json(value: Any) -> Any:
+    """`value` as JSON has it: attributes in camelCase, latencies in ms."""
+    if isinstance(value, LatencySummary):
+        return {"count": value.count, **{name: value.ms(name) for name in TOLD}}
+    if isinstance(value, Subscription):
+        own = {"name": value.name, "received": value.received, "consumeRate": value.consume_rate}
+        return own | to_json(value.latency)
+    if is_dataclass(value):
+        return {camel_case(each.name): to_json(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: to_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(one) for one in value]
+    return value
+
+
+def from_json(cls: type[Data], data: Mapping[str, Any]) -> Data:
+    """What `to_json` made of a dataclass without others in it; a missing key is a KeyError."""
+    return cls(**{each.name: data[camel_case(each.name)] for each in fields(cls)})  # type: ignore[arg-type]
+
+
+def _read_verdict(data: Mapping[str, Any]) -> Verdict:
+    return Verdict(
+        data["status"],
+        tuple(from_json(Reason, one) for one in data["reasons"]),
+        tuple(from_json(NotJudged, one) for one in data["notJudged"]),
+    )
+
+
+def _read_summary(data: Mapping[str, Any], p99999_ns: int = 0) -> LatencySummary:
+    values = {STATISTICS[name].attribute: round((data[name] or 0) * 1e6) for name in TOLD}
+    return LatencySummary(count=data["count"], p99999=p99999_ns, **values)

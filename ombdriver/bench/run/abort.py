@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
+from ombdriver.bench.metrics.latency import STATISTICS
 from ombdriver.bench.metrics.phase_view import LEAST_ELAPSED_NS, SoFar, next_look_ns
-from ombdriver.bench.spec.thresholds import BEYOND, ENOUGH_BEYOND, Threshold
+from ombdriver.bench.spec.thresholds import Threshold
 
 _RISING = ("max",)
 _FALLING = ("min",)
@@ -41,7 +42,7 @@ class Guard:
         self._next_ns = next_look_ns(elapsed_ns)
         sofar = SoFar(self._collector, phase, elapsed_ns)
         for threshold in self._thresholds:
-            if self._in_time(threshold, sofar, phase) and not threshold.holds(threshold.value(sofar)):
+            if self._in_time(threshold, sofar, phase) and not threshold.is_met(threshold.figure.value(sofar)):
                 check = threshold.check(sofar)
                 told = "no sample" if check.value is None else f"{check.value:.4g} {check.unit}".strip()
                 return f"the threshold {threshold.expression} failed ({told})"
@@ -51,14 +52,13 @@ class Guard:
         figure, at_most = threshold.figure, threshold.operator in ("<", "<=")
         if figure.kind == "count":
             return (
-                at_most and figure.name == "totals" and figure.statistic in ("published", "publishErrors", "received")
+                at_most and figure.family == "totals" and figure.statistic in ("published", "publishErrors", "received")
             )
         if figure.statistic in _RISING or figure.statistic in _FALLING:
             final = at_most if figure.statistic in _RISING else not at_most
-            return final and sofar.latency(figure.name, figure.group).count > 0
+            return final and sofar.latency(figure.family, figure.group).count > 0
         if sofar.elapsed_ns < LEAST_ELAPSED_NS or phase.profile is not None:
             return False
         if figure.kind == "rate":
-            return sofar.rate(figure.name, figure.group) is not None
-        beyond = BEYOND.get(figure.statistic, BEYOND["p50"])
-        return sofar.latency(figure.name, figure.group).count * beyond >= ENOUGH_BEYOND
+            return sofar.rate(figure.family, figure.group) is not None
+        return sofar.latency(figure.family, figure.group).count >= STATISTICS[figure.statistic].least_count

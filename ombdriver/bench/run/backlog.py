@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.histogram import Histogram
-from ombdriver.bench.metrics.phase_view import Window, summarise
+from ombdriver.bench.metrics.latency import LatencySummary, summarise
+from ombdriver.bench.metrics.phase_view import Window
 from ombdriver.bench.metrics.summary import (
     GROUP_FAMILIES,
     BacklogDelivery,
     BacklogMetrics,
     DrainMetrics,
-    LatencySummaryNs,
 )
 from ombdriver.bench.plan.backlog import BacklogPlan
 from ombdriver.bench.plan.plan import Plan
@@ -156,7 +156,7 @@ class DrainFigures:
             fresh_latency={family: self._summary(family, name, 0, until) for family in GROUP_FAMILIES},
         )
 
-    def _summary(self, family: str, name: str | None, first: int, end: int) -> LatencySummaryNs:
+    def _summary(self, family: str, name: str | None, first: int, end: int) -> LatencySummary:
         """Of what was due in the intervals from `first` on, up to before `end`."""
         return summarise(Histogram.total(self._window.histogram(family, name, at) for at in range(first, end)))
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from ombdriver import __version__
 from ombdriver.bench.metrics.histogram import Histogram
+from ombdriver.bench.metrics.latency import HEADLINE
 from ombdriver.bench.report.live import QuietView
 from ombdriver.bench.results import environment
 from ombdriver.bench.results.result import Result
@@ -107,8 +108,8 @@ class _Trial:
 
 def _latencies(result: Result) -> dict[str, Any]:
     """p50, p99 and p99.9 of what was measured, in ms."""
-    told = {name: summary for name, summary in result.latency.items() if summary.count}
-    return {name: {"p50": each.p50, "p99": each.p99, "p99.9": each.p999} for name, each in told.items()}
+    summaries = {family: summary for family, summary in result.latency.items() if summary.count}
+    return {family: {name: each.ms(name) for name in HEADLINE} for family, each in summaries.items()}
 
 
 @asynccontextmanager

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from ombdriver.bench.drivers.sample import ServerStatus
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
-from ombdriver.bench.metrics.phase_view import summarise
-from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, LatencySummaryNs
+from ombdriver.bench.metrics.latency import LatencySummary, summarise
+from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.report.progress import GroupProgress, Progress, ServerProgress, TotalsProgress
@@ -143,7 +143,7 @@ class Viewing:
     def _rate(self, phase: Phase, kind: str, group: str | None, interval: int) -> float:
         return self._collector.count(phase, kind, group, interval) * 1e9 / self._collector.interval_ns
 
-    def _latency(self, phase: Phase, family: str, group: str | None, interval: int) -> LatencySummaryNs | None:
+    def _latency(self, phase: Phase, family: str, group: str | None, interval: int) -> LatencySummary | None:
         histogram = self._collector.histogram(phase, family, group, interval)
         return summarise(histogram) if histogram.count else None
 

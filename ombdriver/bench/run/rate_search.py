@@ -22,7 +22,8 @@ from dataclasses import dataclass, field, replace
 from ombdriver.bench.drivers.sample import ServerStatus
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
-from ombdriver.bench.metrics.phase_view import SoFar, summarise
+from ombdriver.bench.metrics.latency import summarise
+from ombdriver.bench.metrics.phase_view import SoFar
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.run.phases import SECOND, Phases, RunState
 from ombdriver.bench.spec.fields import MAX_RATE

@@ -421,8 +421,8 @@ class WorkloadFields(TopicFields):
             for text in thresholds:
                 if not (figure := Threshold.parse(text).figure).of_any_run:
                     raise ValueError(
-                        f"{figure.name} is of messages that a run sends itself, and this one only reads; leave it out,"
-                        " or ask for consumeRate"
+                        f"{figure.family} is of messages that a run sends itself, and this one only reads;"
+                        " leave it out, or ask for consumeRate"
                     )
         return thresholds
 

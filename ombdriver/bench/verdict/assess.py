@@ -1,4 +1,4 @@
-"""Measurements of a run -> what is said of it as a whole: verdict, thresholds, caveats, percentiles at the floor. Pure.
+"""RunMetrics of a run -> what is said of it as a whole: verdict, thresholds, caveats, percentiles at the floor. Pure.
 
 Brings facts to the rules, and knows none of their limits.
 """
@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ombdriver.bench.metrics.summary import BacklogMetrics, LatencySummaryNs, RunMetrics
-from ombdriver.bench.spec.thresholds import Check, Source, Threshold
+from ombdriver.bench.metrics.figures import Source
+from ombdriver.bench.metrics.latency import LatencySummary
+from ombdriver.bench.metrics.summary import BacklogMetrics, RunMetrics
+from ombdriver.bench.spec.thresholds import Check, Threshold
 from ombdriver.bench.verdict import caveats as cautions
 from ombdriver.bench.verdict import trend
 from ombdriver.bench.verdict.facts import DrainFacts, Facts, TrendFacts, WorkerFacts
@@ -81,7 +83,7 @@ def assess(
 
 
 class Measured:
-    """The figures of a whole run, for thresholds (`thresholds.Source`)."""
+    """The figures of a whole run, for thresholds (`figures.Source`)."""
 
     def __init__(self, measured: RunMetrics, window: Circumstances) -> None:
         self._measured, self._window = measured, window
@@ -91,16 +93,16 @@ class Measured:
             "consumeRate": measured.consume_rate,
         }
 
-    def latency(self, name: str, group: str | None) -> LatencySummaryNs:
+    def latency(self, name: str, group: str | None) -> LatencySummary:
         """See `Source`."""
         if name in self._measured.delay_parts:
             return self._measured.delay_parts[name]
         if name not in self._measured.families:
-            return LatencySummaryNs.none()
+            return LatencySummary.none()
         if group is None:
             return self._measured.families[name].total
         found = (each.latency[name].total for each in self._measured.subscriptions if each.name == group)
-        return next(found, LatencySummaryNs.none())
+        return next(found, LatencySummary.none())
 
     def count(self, name: str, group: str | None, attribute: str) -> float | None:
         """See `Source`."""
@@ -136,7 +138,7 @@ def facts_of(
     measured: RunMetrics, window: Circumstances, workers: Sequence[Mapping[str, Any]], source: Measured
 ) -> Facts:
     """What the rules of the verdict look at."""
-    lag = measured.delay_parts.get("scheduleLag", LatencySummaryNs.none())
+    lag = measured.delay_parts.get("scheduleLag", LatencySummary.none())
     first = _first_settled(measured)
     response, totals = measured.families["publishResponse"].total, measured.totals
     return Facts(
@@ -215,7 +217,7 @@ def achieved(source: Source, subscriptions: Iterable[str], target_rate: float, l
         length_ns: the time that the figures are of.
     """
 
-    def with_what_was_on_its_way(rate: float | None, service: LatencySummaryNs) -> float:
+    def with_what_was_on_its_way(rate: float | None, service: LatencySummary) -> float:
         usual_ns = min(service.p50, MOST_ON_ITS_WAY_NS) if service.count else 0
         return (rate or 0.0) + target_rate * usual_ns / max(length_ns, 1)
 

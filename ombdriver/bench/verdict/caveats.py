@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ombdriver.bench.metrics.collector import SILENCE_TOLD_MS
+from ombdriver.bench.metrics.latency import PERCENTILES, STATISTICS, TOLD
 from ombdriver.bench.metrics.summary import FAMILIES, Delivery, RunMetrics
-from ombdriver.bench.spec.thresholds import BEYOND, ENOUGH_BEYOND
 from ombdriver.bench.verdict.facts import SHORT_NS, WorkerFacts
 from ombdriver.bench.verdict.model import Caveat
 from ombdriver.bench.verdict.rules import milliseconds
@@ -222,7 +222,7 @@ def on_samples(measured: RunMetrics, window_ns: int) -> list[Caveat]:
     counts = {name: measured.families[name].total.count for name in FAMILIES if measured.families[name].total.count}
     fewest = min(counts, key=lambda name: counts[name], default=None)
     if fewest is not None:
-        needed = {name: round(ENOUGH_BEYOND / share) for name, share in BEYOND.items()}
+        needed = {name: STATISTICS[name].least_count for name in TOLD if name in PERCENTILES}
         thin = {name: count for name, count in needed.items() if counts[fewest] < count}
         if thin:
             first, last = next(iter(thin)), next(reversed(thin))

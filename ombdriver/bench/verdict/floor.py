@@ -9,8 +9,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, LatencySummaryNs, RunMetrics
-from ombdriver.bench.spec.thresholds import STATISTICS
+from ombdriver.bench.metrics.latency import LatencySummary
+from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, RunMetrics
 
 
 def at_floor(measured: RunMetrics, harness: Mapping[str, Any] | None, rate: float, loopback: bool) -> list[str]:
@@ -32,7 +32,7 @@ def at_floor(measured: RunMetrics, harness: Mapping[str, Any] | None, rate: floa
     return found
 
 
-def _summaries(measured: RunMetrics, family: str) -> Iterator[tuple[str, LatencySummaryNs]]:
+def _summaries(measured: RunMetrics, family: str) -> Iterator[tuple[str, LatencySummary]]:
     yield family, measured.families[family].total
     if family in GROUP_FAMILIES:
         for group in measured.subscriptions:
@@ -47,5 +47,6 @@ def _nearest(by_rate: Mapping[str, Any], rate: float) -> Mapping[str, Any]:
     return nearest
 
 
-def _reached(summary: LatencySummaryNs, statistic: str, floor_ms: float | None) -> bool:
-    return summary.count > 0 and floor_ms is not None and getattr(summary, STATISTICS[statistic]) <= floor_ms * 1e6
+def _reached(summary: LatencySummary, statistic: str, floor_ms: float | None) -> bool:
+    value_ns = summary.ns(statistic)
+    return value_ns is not None and floor_ms is not None and value_ns <= floor_ms * 1e6

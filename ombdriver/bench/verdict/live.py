@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
+from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.metrics.phase_view import LEAST_ELAPSED_NS, SoFar, next_look_ns
 from ombdriver.bench.metrics.report import ProcessUsage
-from ombdriver.bench.metrics.summary import LatencySummaryNs
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.verdict.assess import achieved, worker_facts
 from ombdriver.bench.verdict.facts import Facts, told_workers
@@ -84,5 +84,5 @@ def facts_so_far(
     )
 
 
-def _p99(latency: LatencySummaryNs) -> int | None:
+def _p99(latency: LatencySummary) -> int | None:
     return latency.p99 if latency.count else None

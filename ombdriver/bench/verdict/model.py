@@ -4,9 +4,7 @@ Knows nothing of how any of it is found out: the rules are in `verdict`, thresho
 holds these and reads them back.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +79,3 @@ class Verdict:
     status: str
     reasons: tuple[Reason, ...] = ()
     not_judged: tuple[NotJudged, ...] = ()
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Verdict":
-        """Reads what a result's JSON holds; a missing key is a KeyError."""
-        return cls(
-            data["status"],
-            tuple(Reason(one["rule"], one["status"], one["message"]) for one in data["reasons"]),
-            tuple(NotJudged(one["rule"], one["message"]) for one in data["notJudged"]),
-        )

@@ -13,7 +13,7 @@ from enum import Enum
 
 import numpy as np
 
-from ombdriver.bench.metrics.summary import LatencySummaryNs
+from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.facts import Facts
 from ombdriver.bench.verdict.rules import judge
@@ -93,8 +93,8 @@ class Probe:
     seconds: float
     achieved: Mapping[str, float]
     growth: Mapping[str, float]
-    publish: LatencySummaryNs
-    end_to_end: LatencySummaryNs
+    publish: LatencySummary
+    end_to_end: LatencySummary
     server_cpu: float | None
     held: bool
     reasons: Sequence[str] = ()
@@ -117,8 +117,8 @@ class Observed:
 
     facts: Facts
     growth: Mapping[str, Growth]
-    publish: LatencySummaryNs
-    end_to_end: LatencySummaryNs
+    publish: LatencySummary
+    end_to_end: LatencySummary
     slo: Check | None = None
     server_cpu: float | None = None
     overrun: str | None = None

@@ -45,7 +45,7 @@ def trials(
         changed: other attributes of each.
     """
     generator = np.random.default_rng(seed)
-    latencies = [metric.name for metric in overall() if not metric.is_rate]
+    latencies = [str(figure) for figure in overall() if figure.kind == "latency"]
     found = []
     for block in range(1, repeats + 1):
         common, own = generator.normal(), generator.normal(size=len(latencies))

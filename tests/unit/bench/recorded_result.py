@@ -7,7 +7,8 @@ import numpy as np
 from sample_result import SPEC
 
 from ombdriver.bench.metrics.histogram import Histogram
-from ombdriver.bench.metrics.phase_view import merged, quantile_points, summarise
+from ombdriver.bench.metrics.latency import summarise
+from ombdriver.bench.metrics.phase_view import merged, quantile_points
 from ombdriver.bench.metrics.summary import (
     FAMILIES,
     GROUP_FAMILIES,

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.metrics.summary import (
     FAMILIES,
     GROUP_FAMILIES,
     Distribution,
     FamilyMetrics,
-    LatencySummaryNs,
     RunMetrics,
     SubscriptionMetrics,
     Totals,
@@ -48,12 +48,14 @@ TELEMETRY: dict[str, Any] = {
 """What a result tells of server and processes, shortened."""
 
 
-def figures(scale: int, count: int = 60_000) -> LatencySummaryNs:
+def figures(scale: int, count: int = 60_000) -> LatencySummary:
     """A distribution whose median is `scale` ns."""
-    return LatencySummaryNs(
+    if not count:
+        return LatencySummary.none()
+    return LatencySummary(
         count,
         scale // 2,
-        scale * 1.1,
+        round(scale * 1.1),
         scale,
         scale * 2,
         scale * 3,
@@ -67,7 +69,7 @@ def figures(scale: int, count: int = 60_000) -> LatencySummaryNs:
 
 def family(scale: int, intervals: int = 3, count: int = 60_000) -> FamilyMetrics:
     """A family whose median is `scale` ns, with an empty interval at its end."""
-    series = [figures(scale + one, 2_000) for one in range(intervals - 1)] + [LatencySummaryNs.none()]
+    series = [figures(scale + one, 2_000) for one in range(intervals - 1)] + [LatencySummary.none()]
     return FamilyMetrics(figures(scale, count), "HISTFAAAA", series, {50.0: scale, 99.0: scale * 5, 100.0: scale * 40})
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Data = TypeVar("Data")
 
-_NUMBERS = frozenset({"histograms", "rates", "series", "aggregated", "quantiles"})
+_NUMBERS = frozenset({"histograms", "rates", "series", "quantiles"})
 """Attributes of a result without free text; among them its largest."""
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ombdriver.bench.report import comparison as comparison_text
 from ombdriver.bench.results.compare.comparison import Comparison, Effect, Versus, compare
+from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.compare.trial import Trial, trial_of
 from ombdriver.errors import NotComparable
 
@@ -89,8 +90,8 @@ def _have_two_setups(trials: Iterable[Trial]) -> bool:
 def _bars(comparison: Comparison, versus: Versus, several: bool) -> Iterable[Bar]:
     setup = f"{comparison.workload} on {versus.setup}" if several else versus.setup
     for each in versus.effects:
-        if each.metric.declared and each.ratio is not None:
-            yield Bar(each.metric.name, setup, each.ratio, each.low, each.high, _words(each))
+        if each.figure in DECLARED and each.ratio is not None:
+            yield Bar(str(each.figure), setup, each.ratio, each.low, each.high, _words(each))
 
 
 def _words(effect: Effect) -> str:

@@ -57,11 +57,11 @@ def curves(setups: Sequence[Repeats]) -> list[Curve]:
 
 def groups(setups: Sequence[Repeats]) -> list[str]:
     """The names of the groups that are drawn, in their order; of too many the slowest, by the p99 of any run."""
-    worst: dict[str, float] = {}
+    worst: dict[str, int] = {}
     for setup in setups:
         for run in setup.runs:
             for each in run.result.subscriptions:
-                worst[each.name] = max(worst.get(each.name, 0.0), each.end_to_end_response.p99 or 0.0)
+                worst[each.name] = max(worst.get(each.name, 0), each.latency["endToEndResponse"].p99)
     chosen = set(sorted(worst, key=lambda name: worst[name], reverse=True)[:MOST_GROUPS])
     return [name for name in worst if name in chosen]
 

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ombdriver.bench.metrics.figures import MAIN, Figure
+from ombdriver.bench.metrics.latency import HEADLINE
+from ombdriver.bench.report import units
 from ombdriver.bench.report.page.arrangement import Run
-
-FAMILIES = {"publishResponse": "publish", "endToEndResponse": "end-to-end"}
-STATISTICS = ("p50", "p99", "p99.9")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ def load_lines(runs: Sequence[Run]) -> list[LoadLine]:
         assert run.result.search is not None
         last = {probe["rate"]: probe for probe in run.result.search["probes"]}
         part = 0
-        for family, word in FAMILIES.items():
-            for statistic in STATISTICS:
+        for family, word in units.RESPONSES.items():
+            for statistic in HEADLINE:
                 held, failed = (_points(last, family, statistic, held=held) for held in (True, False))
                 if held or failed:
                     found.append(
@@ -72,12 +72,7 @@ def _split(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, ...], tu
     return tuple(rate for rate, _ in points), tuple(value for _, value in points)
 
 
-FIGURES = {
-    "publish p50": ("publishResponse", "p50"),
-    "publish p99": ("publishResponse", "p99"),
-    "end-to-end p50": ("endToEndResponse", "p50"),
-    "end-to-end p99": ("endToEndResponse", "p99"),
-}
+FIGURES = {units.title(figure): figure for figure in MAIN}
 """What is told of a combination: response times in ms."""
 _NOTHING = (None,) * len(FIGURES)
 
@@ -181,14 +176,14 @@ def _rows(runs: Sequence[Run], settings: Sequence[str]) -> tuple[SweptRow, ...]:
             values,
             len(some),
             statistics.median(run.result.mean_rate("publishRate") for run in some),
-            tuple(_median(some, family, statistic) for family, statistic in FIGURES.values()),
+            tuple(_median(some, figure) for figure in FIGURES.values()),
         )
         for (name, values), some in found.items()
     )
 
 
-def _median(runs: Sequence[Run], family: str, statistic: str) -> float | None:
-    known = [value for run in runs if (value := getattr(run.result.latency[family], statistic)) is not None]
+def _median(runs: Sequence[Run], figure: Figure) -> float | None:
+    known = [value for run in runs if (value := run.result.value(figure)) is not None]
     return statistics.median(known) if known else None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ombdriver.bench.metrics.figures import MAIN, Figure
 from ombdriver.bench.report import units
 from ombdriver.bench.report.page.arrangement import Repeats, Run
 from ombdriver.bench.results.result import Result
@@ -10,30 +11,17 @@ from ombdriver.bench.results.result import Result
 AT_FLOOR = "*"
 """Stands behind a percentile that says more of the harness than of the system."""
 
+FIGURES = (*MAIN, Figure("endToEndResponse", "p99.9"), Figure("endToEndResponse", "max"))
 COLUMNS = (
     "run",
     "verdict",
     "published",
     "of target",
     "received",
-    "publish p50",
-    "publish p99",
-    "end-to-end p50",
-    "end-to-end p99",
-    "end-to-end p99.9",
-    "end-to-end max",
+    *map(units.title, FIGURES),
     "lost",
 )
 """Of `Row.cells`. Latencies are response times: from the intended send."""
-
-_LATENCIES = (
-    ("publishResponse", "p50"),
-    ("publishResponse", "p99"),
-    ("endToEndResponse", "p50"),
-    ("endToEndResponse", "p99"),
-    ("endToEndResponse", "p99.9"),
-    ("endToEndResponse", "max"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +90,7 @@ def row(run: Run) -> Row:
         units.rate(published),
         units.percent(published / target) if target else units.NOTHING,
         units.rate(result.mean_rate("consumeRate")),
-        *(_latency(result, family, figure) for family, figure in _LATENCIES),
+        *(_latency(result, figure) for figure in FIGURES),
         _lost(result),
     ]
     return Row(tuple(cells))
@@ -117,10 +105,8 @@ def _rule(status: str, whole: str, rule: str) -> str:
     return rule if status == whole else f"{status}, {rule}"
 
 
-def _latency(result: Result, family: str, figure: str) -> str:
-    value = result.latency[family].to_json()[figure]
-    mark = AT_FLOOR if f"{family}.{figure}" in result.at_harness_floor else ""
-    return f"{units.latency(value)}{mark}"
+def _latency(result: Result, figure: Figure) -> str:
+    return f"{units.latency(result.value(figure))}{AT_FLOOR if str(figure) in result.at_harness_floor else ''}"
 
 
 def _lost(result: Result) -> str:

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from ombdriver.bench.metrics.latency import HEADLINE
 from ombdriver.bench.report.backlog import sentence
+from ombdriver.bench.results.omb_keys import ENDINGS
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.verdict.model import Caveat
 
@@ -237,8 +239,9 @@ def _measured(result: Result, by: int, most_points: int) -> Iterator[Panel]:
     yield Panel("Rates", "messages/s", tuple(lines) if times else ())
     for family, title in (("endToEndResponse", "End-to-end response"), ("publishResponse", "Publish response")):
         some = {
-            name: result.series[f"{family}Latency{ending}"]
-            for name, ending in (("max", "Max"), ("p99.9", "999pct"), ("p99", "99pct"), ("p50", "50pct"))
+            statistic: result.series[f"{family}Latency{ending}"]
+            for ending, statistic in reversed(ENDINGS.items())
+            if statistic in (*HEADLINE, "max")
         }
         yield Panel(title, "ms", tuple(_lines(times, some, by)), log=True)
     backlog = _lines(times, {"backlog": rates["backlog"]}, by)

@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
+from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.results.compare import statistics
-from ombdriver.bench.results.compare.metrics import Metric, of_groups, overall
+from ombdriver.bench.results.compare.metrics import DECLARED, UNTESTED, of_groups, overall
 from ombdriver.bench.results.compare.statistics import (
     ALPHA,
     FEWEST,
@@ -148,7 +149,7 @@ def _of(sources: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A metric over the runs of a setup; ms or messages per second.
+    """A figure over the runs of a setup; ms or messages per second.
 
     Attributes:
         count: runs that have it.
@@ -170,12 +171,12 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One metric of one setup against the baseline: what a bar with its interval is drawn from.
+    """One figure of one setup against the baseline: what a bar with its interval is drawn from.
 
     Attributes:
-        metric: which.
+        figure: which.
         baseline, other: over the runs that are compared.
-        ratio: of the setup to the baseline: 1.2 is 20 % more; None when either lacks the metric.
+        ratio: of the setup to the baseline: 1.2 is 20 % more; None when either lacks the figure.
         low, high: the ends of its 95 % interval, by itself; None where none can be told.
         p: by itself; None for what is not tested.
         corrected_p: by Holm, over all tests of the comparison.
@@ -183,7 +184,7 @@ class Effect:
             claim can be made.
     """
 
-    metric: Metric
+    figure: Figure
     baseline: Spread
     other: Spread
     ratio: float | None = None
@@ -204,7 +205,7 @@ class Versus:
         runs: its own runs that are compared.
         baseline_runs: those of the baseline.
         alone: runs that have no partner in their block, and so are not in it.
-        effects: one for each metric, in the order in which they are told.
+        effects: one for each figure, in the order in which they are told.
         no_claim: why no claim can be made, with the repeats to ask for; None when it can.
     """
 
@@ -280,14 +281,14 @@ def compare(
 def _compared(
     workload: str, baseline: str, trials: Sequence[Trial], differing: Sequence[Difference], per_group: bool
 ) -> Comparison:
-    metrics = overall()
+    figures = overall()
     if per_group:
-        metrics += of_groups(list(dict.fromkeys(group for trial in trials for group in trial.groups)))
+        figures += of_groups(list(dict.fromkeys(group for trial in trials for group in trial.groups)))
     base = [trial for trial in trials if trial.setup == baseline]
     versus = []
     for setup in dict.fromkeys(trial.setup for trial in trials if trial.setup != baseline):
         pairing = pair(base, [trial for trial in trials if trial.setup == setup])
-        measured = [_effect(metric, pairing) for metric in metrics]
+        measured = [_effect(figure, pairing) for figure in figures]
         versus.append((setup, pairing, measured))
     return Comparison(
         workload,
@@ -298,28 +299,28 @@ def _compared(
     )
 
 
-def _effect(metric: Metric, pairing: Pairing) -> tuple[Effect, float | None]:
+def _effect(figure: Figure, pairing: Pairing) -> tuple[Effect, float | None]:
     """The effect without its corrected p and its word, and the least p that it could have had."""
-    first = [trial.figures.get(metric.name) for trial in pairing.baseline]
-    second = [trial.figures.get(metric.name) for trial in pairing.other]
+    first = [trial.figures.get(str(figure)) for trial in pairing.baseline]
+    second = [trial.figures.get(str(figure)) for trial in pairing.other]
     if pairing.paired:  # a run without the figure takes its partner with it
         both = [(one, two) for one, two in zip(first, second, strict=True) if one is not None and two is not None]
         base, other = [one for one, _ in both], [two for _, two in both]
     else:
         base, other = [one for one in first if one is not None], [two for two in second if two is not None]
-    effect = Effect(metric, _spread(base), _spread(other))
+    effect = Effect(figure, _spread(base), _spread(other))
     if not base or not other:
         return effect, None
     logs = np.log(base), np.log(other)
     shift = paired(logs[1] - logs[0]) if pairing.paired else unpaired(*logs)
-    return _with_shift(effect, shift), shift.least_p if metric.declared else None
+    return _with_shift(effect, shift), shift.least_p if figure in DECLARED else None
 
 
 def _with_shift(effect: Effect, shift: Shift) -> Effect:
     effect = replace(effect, ratio=math.exp(shift.estimate))
-    if shift.low is None or shift.high is None or not effect.metric.has_interval:
+    if shift.low is None or shift.high is None or effect.figure.statistic == UNTESTED:
         return effect
-    p = shift.p if effect.metric.declared else None
+    p = shift.p if effect.figure in DECLARED else None
     return replace(effect, low=math.exp(shift.low), high=math.exp(shift.high), p=p)
 
 
@@ -347,7 +348,7 @@ def _judged(measured: Sequence[tuple[str, Pairing, Sequence[tuple[Effect, float 
 
 def _no_claim(pairing: Pairing, tests: int, effects: Sequence[tuple[Effect, float | None]]) -> str:
     ask = f"ask for more with --repeats {statistics.GOOD_REPEATS}"
-    repeats = max(min(each.baseline.count, each.other.count) for each, _ in effects if each.metric.declared)
+    repeats = max(min(each.baseline.count, each.other.count) for each, _ in effects if each.figure in DECLARED)
     if not repeats:
         return "no claim can be made: these results lack the metrics that are tested; compare results of ombdriver"
     if repeats < FEWEST:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.results.compare.comparison import Comparison, Effect
-from ombdriver.bench.results.compare.metrics import Metric
+from ombdriver.bench.results.compare.metrics import parse
 from ombdriver.bench.units import nearest, quoted
 from ombdriver.errors import InputError
 
@@ -27,12 +28,12 @@ class Condition:
 
     Attributes:
         expression: as it is told.
-        metric: of which figure.
+        figure: of which figure.
         share: by how much worse, as a share: 0.1 is 10 %.
     """
 
     expression: str
-    metric: Metric
+    figure: Figure
     share: float
 
     @classmethod
@@ -45,20 +46,20 @@ class Condition:
         parts = _FORM.fullmatch(text)
         if not parts:
             raise ValueError(f"{quoted(text)} is not METRIC worse than N%; {EXAMPLE}")
-        metric = Metric.parse(parts[1])
+        figure = parse(parts[1])
         if not _NUMBER.fullmatch(parts[2]):
             raise ValueError(f"{quoted(text)}: {quoted(parts[2])} is not a number; {EXAMPLE}")
         if not parts[3]:
             raise ValueError(f"{quoted(text)}: {parts[2]} has no unit; write {parts[2]}%")
-        if metric.is_rate and Decimal(parts[2]) >= 100:
+        if figure.kind == "rate" and Decimal(parts[2]) >= 100:
             raise ValueError(f"{quoted(text)}: no rate falls by more than 100 %; write a smaller number")
-        return cls(f"{metric.name} worse than {parts[2]}%", metric, float(Decimal(parts[2]) / 100))
+        return cls(f"{figure} worse than {parts[2]}%", figure, float(Decimal(parts[2]) / 100))
 
     def met(self, effect: Effect) -> bool:
         """Whether `effect` is that bad, or can't be judged."""
         if effect.ratio is None:
             return True
-        worse = effect.ratio < 1 - self.share if self.metric.is_rate else effect.ratio > 1 + self.share
+        worse = effect.ratio < 1 - self.share if self.figure.kind == "rate" else effect.ratio > 1 + self.share
         return worse and not (effect.low is not None and effect.high is not None and effect.low <= 1 <= effect.high)
 
 
@@ -92,13 +93,13 @@ def outcomes(conditions: Sequence[Condition], comparisons: Sequence[Comparison])
         known: dict[str, None] = {}
         for comparison in comparisons:
             for versus in comparison.versus:
-                known |= {each.metric.group: None for each in versus.effects if each.metric.group is not None}
+                known |= {each.figure.group: None for each in versus.effects if each.figure.group is not None}
                 found += [
                     Outcome(condition, comparison.workload, versus.setup, each, condition.met(each))
                     for each in versus.effects
-                    if each.metric == condition.metric
+                    if each.figure == condition.figure
                 ]
-        group = condition.metric.group
+        group = condition.figure.group
         if group is not None and group not in known:
             near = nearest(group, known)
             hint = f"did you mean {near}?" if near else f"there are: {', '.join(known) or 'none'}"

@@ -90,7 +90,7 @@ def _cells(comparison: Comparison, versus: Versus, effect: Effect) -> list[Any]:
         effect.word,
     ]
     unit = _unit(effect)
-    head = [comparison.workload, comparison.baseline, versus.setup, _bool(versus.paired), effect.metric.name, unit]
+    head = [comparison.workload, comparison.baseline, versus.setup, _bool(versus.paired), str(effect.figure), unit]
     return [*head, *("" if each is None else each for each in told)]
 
 
@@ -124,7 +124,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
 
 def _effect(effect: Effect) -> dict[str, Any]:
     return {
-        "metric": effect.metric.name,
+        "metric": str(effect.figure),
         "unit": _unit(effect),
         "baseline": _spread(effect.baseline),
         "setup": _spread(effect.other),
@@ -148,7 +148,7 @@ def _spread(spread: Spread) -> dict[str, Any]:
 
 
 def _unit(effect: Effect) -> str:
-    return "messages/s" if effect.metric.is_rate else "ms"
+    return "messages/s" if effect.figure.kind == "rate" else "ms"
 
 
 def _rounded(value: float | None) -> float | None:

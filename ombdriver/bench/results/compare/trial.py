@@ -21,17 +21,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.histogram import Histogram
-from ombdriver.bench.results.compare.metrics import RATES, STATISTICS
+from ombdriver.bench.metrics.latency import COMPARED
+from ombdriver.bench.results.compare.metrics import RATES, of_groups, overall
 from ombdriver.bench.results.export.hdr_histogram import total
-from ombdriver.bench.results.result import LatencySummary, Result, Standing, aggregated
+from ombdriver.bench.results.omb_keys import ENDINGS, aggregated
+from ombdriver.bench.results.result import Result, Standing
 from ombdriver.bench.verdict.model import VALID
 from ombdriver.errors import InputError
 
 Facts = Mapping[str, Any]
 
-FAMILIES_OF_GROUP = {"endToEnd": "end_to_end", "endToEndResponse": "end_to_end_response"}
-"""The latencies that are told per group, and the attribute of a `Subscription` that each means."""
 VERSIONS = ("ombdriver", "python", "uvloop", "redis", "hiredis", "numpy")
 """What measures: another version of it may measure otherwise. What else is installed only writes or serves."""
 HOST = ("platform", "kernel", "machine", "cpu", "memoryBytes", "memoryLimitBytes")
@@ -49,7 +50,7 @@ class Trial:
     Attributes:
         source: what messages call it; a file's name.
         workload, setup: names; of OMB's results, the setup is the driver.
-        figures: by the name of each metric, positive and finite; what a run has no sample of is not there.
+        figures: by how each figure is written, positive and finite; what a run has no sample of is not there.
         groups: the names of its consumer groups.
         run_id: of the run; None when its file does not say.
         standing: where it stands in its series; None when its file does not say.
@@ -121,25 +122,13 @@ def _unfit(result: Result) -> str | None:
 
 
 def _figures(result: Result) -> dict[str, float]:
-    found: dict[str, float | None] = {rate: result.mean_rate(rate) for rate in RATES}
-    found |= {f"consumeRate[{each.name}]": each.consume_rate for each in result.subscriptions}
-    if result.search is not None:
-        return usable(found)  # measured at the rate that the run found: latencies at several loads don't compare
-    for family, summary in result.latency.items():
-        found |= _percentiles(family, summary)
-    for each in result.subscriptions:
-        for family, attribute in FAMILIES_OF_GROUP.items():
-            found |= _percentiles(f"{family}[{each.name}]", getattr(each, attribute))
-    return usable(found)
-
-
-def _percentiles(of: str, summary: LatencySummary) -> dict[str, float | None]:
-    return {f"{of}.{name}": getattr(summary, attribute) for name, attribute in STATISTICS.items()}
+    figures = overall() + of_groups([each.name for each in result.subscriptions])
+    if result.search is not None:  # measured at the rate that the run found: latencies at several loads don't compare
+        figures = [figure for figure in figures if figure.kind == "rate"]
+    return usable({str(figure): result.value(figure) for figure in figures})
 
 
 FAMILIES = ("publish", "endToEnd")
-ENDINGS = {"p50": "50pct", "p95": "95pct", "p99": "99pct", "p99.9": "999pct", "max": "Max"}
-"""How a statistic is written here, and how OMB's names of it end."""
 HEAD = {
     "messageSize": "messageSize",
     "topics": "topics",
@@ -148,8 +137,6 @@ HEAD = {
     "consumersPerTopic": "consumerPerSubscription",
 }
 """What OMB's result says of its workload, and the workload's key that each is."""
-
-assert ENDINGS.keys() == STATISTICS.keys()
 
 
 def looks_like_one(data: Mapping[str, Any]) -> bool:
@@ -166,9 +153,10 @@ def trial_of_omb(data: Mapping[str, Any], source: str) -> Trial:
     try:
         figures: dict[str, float | None] = {rate: _mean(data[rate]) for rate in RATES if data.get(rate)}
         for family in FAMILIES:
-            for statistic, ending in ENDINGS.items():
+            for ending, statistic in ENDINGS.items():
                 value = data.get(aggregated(f"{family}Latency{ending}"))
-                figures[f"{family}.{statistic}"] = None if value is None else float(value)
+                if statistic in COMPARED:
+                    figures[str(Figure(family, statistic))] = None if value is None else float(value)
     except (TypeError, ValueError) as error:
         raise InputError(f"{source}: a value has a wrong type ({error}); give OMB's result as OMB wrote it") from error
     return Trial(

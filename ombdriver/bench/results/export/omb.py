@@ -6,23 +6,25 @@ a plain number it knows no null: what has no sample is 0 there, as OMB writes it
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 from ombdriver.bench.metrics.histogram import Histogram
-from ombdriver.bench.metrics.summary import PERCENTILES
+from ombdriver.bench.metrics.latency import PERCENTILES, STATISTICS, LatencySummary, summarise
+from ombdriver.bench.results import omb_keys
 from ombdriver.bench.results.export.hdr_histogram import CLOSE_S, interval_s, parts, within
-from ombdriver.bench.results.result import RATES, STATISTICS, Result, aggregated
+from ombdriver.bench.results.omb_keys import aggregated
+from ombdriver.bench.results.result import RATES, Result
 
 ELEMENT_S = 10.0
 """What one element of a series stands for."""
 HEAD = ("workload", "driver", "messageSize", "topics", "partitions", "producersPerTopic", "consumersPerTopic")
 FAMILIES = ("publish", "publishDelay", "endToEnd")
 """OMB's latencies: in ms, the delay in µs, of which all but the average are whole."""
-ENDINGS = tuple(ending for ending in STATISTICS if ending != "99999pct")
-"""How OMB's names of latencies end. Some of its forks have 99999pct too; its own reader fails on such a result."""
+ENDINGS = ("Avg", "50pct", "75pct", "95pct", "99pct", "999pct", "9999pct", "Max")
+"""How the keys of latencies end in OMB's own results; its reader fails on any other, as some of its forks have."""
 
 _MEAN_RATES = RATES[:3]
-_PERCENTILES = {f"{at:g}pct".replace(".", ""): at for at in PERCENTILES if at < 99.999}
 
 
 def render(result: Result) -> str:
@@ -46,10 +48,11 @@ def fields(result: Result) -> dict[str, Any]:
     found["backlog"] = [int(_last(result.rates["backlog"], starts_s, lengths_s, end_s)) for _, end_s in elements]
     for family in FAMILIES:
         found |= _series(result, family, starts_s, elements)
+    overall = result.aggregated
     for family in FAMILIES:
         for ending in ENDINGS:
             name = aggregated(f"{family}Latency{ending}")
-            found[name] = result.aggregated[name] or 0
+            found[name] = overall[name] or 0
         name = aggregated(f"{family}LatencyQuantiles")
         found[name] = result.quantiles[name]
     return found
@@ -80,27 +83,24 @@ def _last(values: list[float], starts_s: list[float], lengths_s: list[float], en
 def _series(
     result: Result, family: str, starts_s: list[float], elements: list[tuple[float, float]]
 ) -> dict[str, list[float]]:
-    """The nine lists of one latency, from merged histograms."""
-    in_us = family == "publishDelay"
+    """One latency by element, from merged histograms."""
     found = parts(result, family)
     histograms = [part.histogram() for part in found]
     finer = (interval_s(result) or math.inf) <= ELEMENT_S
     part_starts_s = [part.start_s for part in found]
     greatest = result.series[f"{family}LatencyMax"]
-    lists: dict[str, list[float]] = {f"{family}Latency{ending}": [] for ending in ENDINGS}
+    summaries = []
     for element in elements:
-        merged = Histogram.total(histograms[at] for at in within(part_starts_s, *element))
+        summary = summarise(Histogram.total(histograms[at] for at in within(part_starts_s, *element)))
         known = [value for at in within(starts_s, *element) if finer and (value := greatest[at]) is not None]
-        scale = 1e3 if in_us else 1e6
-        most = 0.0
-        if merged.count:  # the series know the exact maximum, a histogram only its bucket
-            most = max(known, default=merged.max_ns / scale)
-        values = dict(zip(_PERCENTILES, merged.percentiles(list(_PERCENTILES.values())), strict=True))
-        for ending in ENDINGS:
-            if ending == "Avg":
-                value = round(merged.mean_ns / scale, 3 if in_us else 6)
-            else:
-                value = most if ending == "Max" else min(most, round(values[ending] / scale, 6))
-                value = round(value) if in_us else value
-            lists[f"{family}Latency{ending}"].append(value)
-    return lists
+        if known:  # the series know the exact maximum, a histogram only its bucket
+            summary = _at_most(summary, omb_keys.to_ns(family, max(known)))
+        summaries.append(summary)
+    series = omb_keys.series(family, summaries)
+    return {name: [value or 0 for value in series[name]] for name in (f"{family}Latency{ending}" for ending in ENDINGS)}
+
+
+def _at_most(summary: LatencySummary, greatest_ns: int) -> LatencySummary:
+    """`summary` with a maximum that is known, which no percentile passes."""
+    values = {STATISTICS[name].attribute: min(summary.ns(name) or 0, greatest_ns) for name in PERCENTILES}
+    return replace(summary, max=greatest_ns, **values)

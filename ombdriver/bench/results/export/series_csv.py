@@ -4,7 +4,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from ombdriver.bench.results.result import RATES, SERIES, Result
+from ombdriver.bench.results.omb_keys import SERIES
+from ombdriver.bench.results.result import RATES, Result
 
 _TARGET = "targetRate"
 _RATE_UNITS = {"backlog": "messages"}

@@ -8,7 +8,8 @@ import pytest
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.histogram import Histogram
-from ombdriver.bench.metrics.phase_view import Window, quantile_points, summarise
+from ombdriver.bench.metrics.latency import summarise
+from ombdriver.bench.metrics.phase_view import Window, quantile_points
 from ombdriver.bench.metrics.recorder import Metrics, Recorder
 from ombdriver.bench.metrics.report import Report
 from ombdriver.bench.metrics.summary import FAMILIES

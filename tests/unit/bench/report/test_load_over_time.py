@@ -16,10 +16,10 @@ from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.poisson import PoissonArrivals
 from ombdriver.bench.load.profile import SECOND, Profile, Stretch
 from ombdriver.bench.metrics.collector import Collector
+from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.metrics.phase_view import MOST_STRETCHES, SoFar, StretchMetrics, Window, by_stretch
 from ombdriver.bench.metrics.recorder import Metrics, Recorder
 from ombdriver.bench.metrics.report import Report
-from ombdriver.bench.metrics.summary import LatencySummaryNs
 from ombdriver.bench.plan.plan import Plan, memory_estimate
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.report import terminal
@@ -300,7 +300,7 @@ def shaped(**changed: Any) -> Result:
         StretchMetrics(
             profile.stretches[0], 0, 20 * SECOND, 2000, 1999.99, 6000, 12, figures(95_000), figures(212_000)
         ),
-        StretchMetrics(profile.stretches[1], 20 * SECOND, 30 * SECOND, 0, 0, 0, 0, *[LatencySummaryNs.none()] * 2),
+        StretchMetrics(profile.stretches[1], 20 * SECOND, 30 * SECOND, 0, 0, 0, 0, *[LatencySummary.none()] * 2),
     ]
     given = {"profile": profile, "target_rate": 4000 / 3, "workload_spec": spec, "stretches": stretches}
     return result(made, **(given | changed))

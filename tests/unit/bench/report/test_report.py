@@ -13,7 +13,8 @@ from sample_result import SPEC, TELEMETRY, measurements, result
 from sample_search import SEARCH
 from terminals import Tty
 
-from ombdriver.bench.metrics.summary import LatencySummaryNs, Totals
+from ombdriver.bench.metrics.latency import LatencySummary
+from ombdriver.bench.metrics.summary import Totals
 from ombdriver.bench.report import terminal, units
 from ombdriver.bench.report.backlog import rows, sentence
 from ombdriver.bench.results.build import told_drain
@@ -83,7 +84,7 @@ def test_the_report_of_many_groups_tells_the_slowest(golden: Golden) -> None:
 def test_the_report_of_a_run_that_was_cut_off_before_anything_arrived(golden: Golden) -> None:
     """Says so at the top, with dashes where there was no sample."""
     empty = measurements()
-    families = {name: type(each)(LatencySummaryNs.none(), "", [], {}) for name, each in empty.families.items()}
+    families = {name: type(each)(LatencySummary.none(), "", [], {}) for name, each in empty.families.items()}
     rates: dict[str, list[float]] = {
         name: [] for name in ("publish_rate", "publish_error_rate", "consume_rate", "backlog")
     }

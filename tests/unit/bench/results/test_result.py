@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_result import family, figures, measurements, result
 
-from ombdriver.bench.metrics.summary import FAMILIES, LatencySummaryNs, Totals
-from ombdriver.bench.results.build import summary
+from ombdriver.bench.metrics.latency import LatencySummary
+from ombdriver.bench.metrics.summary import FAMILIES, Totals
 from ombdriver.bench.results.result import Result
+from ombdriver.bench.results.result import to_json as data_of
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.model import STATUSES, Caveat, NotJudged, Reason, Verdict
 from ombdriver.errors import InputError
@@ -83,7 +84,7 @@ def test_an_interval_without_a_sample_is_null() -> None:
 
 def test_a_run_without_a_sample_has_a_count_of_0_and_nulls() -> None:
     """The keys are all there."""
-    assert summary(LatencySummaryNs.none()).to_json() == {
+    assert data_of(LatencySummary.none()) == {
         "count": 0,
         **dict.fromkeys(["min", "avg", "p50", "p75", "p95", "p99", "p99.9", "p99.99", "max"]),
     }

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver.bench.results.result import Standing
+from ombdriver.bench.results.result import Standing, from_json
 from ombdriver.bench.run.run_order import block_order, ordered
 
 COUNTS = st.integers(1, 7)
@@ -70,4 +70,4 @@ def test_a_standing_is_read_back() -> None:
     """What is not known of it is passed over, as everywhere in a result."""
     data = {"series": "s", "run": 3, "runs": 8, "block": 2, "position": 1, "repeats": 4, "more": 0}
 
-    assert Standing.from_json(data) == Standing("s", 3, 8, 2, 1, 4)
+    assert from_json(Standing, data) == Standing("s", 3, 8, 2, 1, 4)

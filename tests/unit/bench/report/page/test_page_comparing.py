@@ -33,7 +33,9 @@ def test_each_setup_has_a_bar_for_each_tested_metric() -> None:
     """In blocks of one series, with an interval and the words of `ombdriver compare`."""
     found = compared(blocks(8, "a", "b", "c"))
 
-    assert [(bar.setup, bar.metric) for bar in found.bars] == [(each, name) for each in "bc" for name in DECLARED]
+    assert [(bar.setup, bar.metric) for bar in found.bars] == [
+        (each, str(figure)) for each in "bc" for figure in DECLARED
+    ]
     assert all(bar.low is not None and bar.words for bar in found.bars)
     assert "b against a: 8 blocks, compared within each" in found.notes[0]
 

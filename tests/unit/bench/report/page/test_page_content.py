@@ -83,8 +83,9 @@ def test_groups_have_curves_where_they_have_the_latency() -> None:
 def test_of_many_groups_the_slowest_are_drawn() -> None:
     """No more than can be told apart."""
     many = recorded(2, groups=tuple(f"group-{number}" for number in range(20)))
-    slow = replace(many.subscriptions[17].end_to_end_response, p99=99.0)
-    groups = [*many.subscriptions[:17], replace(many.subscriptions[17], end_to_end_response=slow)]
+    slow = replace(many.subscriptions[17].latency["endToEndResponse"], p99=99_000_000)
+    latency = {**many.subscriptions[17].latency, "endToEndResponse": slow}
+    groups = [*many.subscriptions[:17], replace(many.subscriptions[17], latency=latency)]
     found = curves(arrange(gathered(replace(many, subscriptions=tuple(groups)))))
 
     drawn = {each.group for each in found if each.group is not None}

@@ -9,7 +9,7 @@ from recorded_result import recorded
 from sample_result import result
 
 from ombdriver.bench.results.compare.comparison import Comparison, Versus, compare, pair
-from ombdriver.bench.results.compare.metrics import DECLARED, Metric, of_groups, overall
+from ombdriver.bench.results.compare.metrics import DECLARED, of_groups, overall, parse
 from ombdriver.bench.results.compare.trial import Trial, pooled, trial_of
 from ombdriver.bench.results.result import Standing
 from ombdriver.bench.verdict.model import Reason, Verdict
@@ -27,8 +27,8 @@ def test_every_metric_is_read_back_from_its_name() -> None:
     """Those of groups too; four of them are declared."""
     every = [*overall(), *of_groups(["group-1", "a b"])]
 
-    assert [Metric.parse(metric.name) for metric in every] == every
-    assert [metric.name for metric in every if metric.declared] == list(DECLARED)
+    assert [parse(str(figure)) for figure in every] == every
+    assert [figure for figure in every if figure in DECLARED] == list(DECLARED)
     assert len(overall()) == 2 + 4 * 5
 
 
@@ -53,7 +53,7 @@ def test_every_metric_is_read_back_from_its_name() -> None:
 def test_what_is_no_metric_is_told_with_what_there_is(text: str, told: str) -> None:
     """By a near name, or by all of them."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is held
-        Metric.parse(text)
+        parse(text)
 
     assert str(caught.value) == told
 
@@ -121,7 +121,7 @@ def test_what_two_runs_of_a_block_share_does_not_hide_a_difference() -> None:
     ]
     blocks, heaps = one(compare(runs)), one(compare([replace(run, standing=None) for run in runs]))
 
-    assert {each.word for each in blocks.effects if each.metric.declared} == {"slower"}
+    assert {each.word for each in blocks.effects if each.figure in DECLARED} == {"slower"}
     assert "slower" not in {each.word for each in heaps.effects}
 
 
@@ -142,7 +142,7 @@ def test_with_few_repeats_there_are_ratios_and_no_words(repeats: int, series: st
     versus = one(compare(runs))
 
     assert versus.no_claim == told
-    words = {each.word for each in versus.effects if each.metric.declared}
+    words = {each.word for each in versus.effects if each.figure in DECLARED}
     assert words == ({None} if told else {"slower"})
     assert all(each.ratio is not None for each in versus.effects)
 
@@ -152,8 +152,8 @@ def test_only_declared_metrics_are_tested_and_max_has_no_interval() -> None:
     versus = one(compare([*trials("a", 10, seed=1), *trials("b", 10, seed=2, shift=2.0)]))
 
     for effect in versus.effects:
-        assert (effect.word is not None) == (effect.p is not None) == effect.metric.declared
-        assert (effect.low is None) == (effect.metric.statistic == "max")
+        assert (effect.word is not None) == (effect.p is not None) == (effect.figure in DECLARED)
+        assert (effect.low is None) == (effect.figure.statistic == "max")
 
 
 def test_more_setups_make_more_tests() -> None:
@@ -162,7 +162,7 @@ def test_more_setups_make_more_tests() -> None:
     (two,) = compare([*setups[0], *setups[1]])
     (three,) = compare([run for runs in setups for run in runs])
 
-    p, q = ({each.metric.name: each for each in found.versus[0].effects if each.p} for found in (two, three))
+    p, q = ({str(each.figure): each for each in found.versus[0].effects if each.p} for found in (two, three))
     assert [each.p for each in p.values()] == [each.p for each in q.values()]
     assert all((q[name].corrected_p or 0) >= (p[name].corrected_p or 1) for name in p)
     assert [each.setup for each in three.versus] == ["b", "c"]
@@ -206,7 +206,7 @@ def test_a_result_is_a_run_with_its_own_figures() -> None:
     assert trial.figures["endToEndResponse.p99"] == pytest.approx(1.06)
     assert trial.figures["endToEndResponse[group-2].p50"] == pytest.approx(0.226)
     assert trial.figures["consumeRate[group-3]"] == pytest.approx(1999.97)
-    assert {metric.name for metric in [*overall(), *of_groups(trial.groups)]} <= trial.figures.keys()
+    assert {str(figure) for figure in [*overall(), *of_groups(trial.groups)]} <= trial.figures.keys()
     assert trial_of(result(), "old.json").unfit == "without a verdict, as older versions wrote it"
     loss = Verdict("LOSS", (Reason("lost", "LOSS", "7 messages are lost; see delivery"),))
     assert trial_of(result(verdict=loss), "bad.json").unfit == "LOSS"
@@ -220,7 +220,7 @@ def test_a_figure_that_some_runs_lack_takes_their_partners_along() -> None:
         replace(run, figures={name: value for name, value in run.figures.items() if name != "endToEnd.p50"})
         for run in [replace(other[0], figures=gap), *other[1:]]
     ]
-    effects = {each.metric.name: each for each in one(compare([*base, *none])).effects}
+    effects = {str(each.figure): each for each in one(compare([*base, *none])).effects}
 
     assert (effects["publish.p50"].baseline.count, effects["publish.p50"].other.count) == (8, 8)
     assert effects["endToEnd.p50"].ratio is None

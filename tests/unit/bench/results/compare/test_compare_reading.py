@@ -123,7 +123,7 @@ def test_our_results_compare_with_those_of_omb(tmp_path: Path) -> None:
     theirs.write_text(omb.render(made))
     (comparison,) = compare(read_trials([str(ours), str(theirs)]))
     (versus,) = comparison.versus
-    effects = {each.metric.name: each for each in versus.effects}
+    effects = {str(each.figure): each for each in versus.effects}
 
     assert (comparison.baseline, versus.setup, versus.paired) == ("embedded", "redis-streams", False)
     assert comparison.unjudged == ("omb.json",)

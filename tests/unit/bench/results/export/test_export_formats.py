@@ -10,7 +10,8 @@ from recorded_result import recorded, without_intervals
 from sample_result import result as sample
 
 from ombdriver.bench.results.export.formats import NAMES, export, remarks
-from ombdriver.bench.results.result import RATES, SERIES, Result
+from ombdriver.bench.results.omb_keys import SERIES
+from ombdriver.bench.results.result import RATES, Result
 from ombdriver.errors import InputError
 
 RESULT = recorded(3, last_s=0.5, groups=("group-1", "group-2"), silent=(1,))
