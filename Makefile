@@ -5,7 +5,7 @@
 # needs nothing: it is installed in place).
 
 .DEFAULT_GOAL := run
-.PHONY: run demo picture test lint types bench width soak clean
+.PHONY: run demo picture test lint types wheel check-wheel bench width soak clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -41,12 +41,15 @@ SIDE_BY_SIDE := tests/unit tests/live/messaging $(wildcard tests/live/test_manag
   tests/live/test_server*.py tests/live/test_run_setups.py tests/live/test_run_permissions.py \
   tests/live/test_honesty_delivery.py)
 
+# With SEED=NUMBER, properties try the examples that they tried with that number before.
+PYTEST := $(BIN)/python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED))
+
 test: $(VENV)/.installed-dev
 ifdef PYTEST_ARGS
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 else
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest tests/live $(SIDE_BY_SIDE:%=--ignore=%)
+	$(PYTEST) --numprocesses 4 --dist loadfile $(SIDE_BY_SIDE)
+	$(PYTEST) tests/live $(SIDE_BY_SIDE:%=--ignore=%)
 endif
 
 lint: $(VENV)/.installed-dev
@@ -55,6 +58,19 @@ lint: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
+
+# sdist and wheel, in dist/; the wheel is built from the sdist.
+wheel: $(VENV)/.installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
+# Both are well-formed, and the sdist is whole: its unit tests pass where it was unpacked.
+check-wheel: wheel
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	rm -rf build/sdist && mkdir -p build/sdist
+	tar -xzf dist/*.tar.gz -C build/sdist --strip-components 1
+	cd build/sdist && $(CURDIR)/$(PYTEST) --numprocesses 4 --dist loadfile tests/unit
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
@@ -77,10 +93,10 @@ $(VENV)/bin/python:
 	"$(PYTHON)" -m venv --clear $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
-# The dev extra holds all that the plain installation needs, so this one does for both.
+# The extra dev holds the extra bench, so this one does for both.
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.installed

