@@ -19,7 +19,7 @@ from ombdriver import __version__
 from ombdriver.cli import files, report
 from ombdriver.cli.compare import compare
 from ombdriver.cli.exit_codes import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_VALID, of_error
-from ombdriver.cli.options import Rates, request_options, result_options
+from ombdriver.cli.options import Rates, build_requests, request_options, result_options
 from ombdriver.cli.run import carry_out, carry_out_all, showing, told
 from ombdriver.errors import InputError, OmbdriverError
 from ombdriver.secrets import redact_text
@@ -52,12 +52,12 @@ def run(plain: bool, quiet: bool, prometheus: int | None, fail_fast: bool, resum
 
     Workloads and setups are shipped ones by name, or files.
     """
-    from ombdriver.bench.run.request import left_to_run, requests_of
+    from ombdriver.bench.run.request import remaining_runs
 
-    requests = requests_of(**options, command_line=sys.argv)
+    requests = build_requests(options, command_line=sys.argv)
     if resume:
-        whole, requests = requests, left_to_run(requests, options["output"])
-        click.echo(f"ombdriver: {len(whole) - len(requests)} of {len(whole)} runs have a result already", err=True)
+        every, requests = requests, remaining_runs(requests, options["output"])
+        click.echo(f"ombdriver: {len(every) - len(requests)} of {len(every)} runs have a result already", err=True)
         if not requests:
             return EXIT_VALID
     for note in dict.fromkeys(note for request in requests for note in request.setup.notes):
@@ -84,14 +84,12 @@ def curve(
 
     The rates take the place of the workload's.
     """
-    from ombdriver.bench.run.request import requests_of
-
     if options["rate"] is not None:
         raise click.UsageError("--rate: a curve has many; give them as --rates")
     if rates and steps:
         raise click.UsageError("--steps: is for a search, which --rates take the place of; leave one of them out")
-    found = {"probe_rates": rates or (), "probe_steps": None if rates else steps or USUAL_STEPS}
-    requests = requests_of(**options | {"rate": 0} | found, command_line=sys.argv)
+    tried = {"rates": rates or (), "steps": None if rates else steps or USUAL_STEPS}
+    requests = build_requests(options, rate="max", **tried, command_line=sys.argv)
     with showing(plain, quiet, prometheus) as how:
         return carry_out_all(requests, how, fail_fast=False)
 
@@ -128,9 +126,9 @@ def plan(**options: Any) -> None:
     """Print what would run, connecting to nothing."""
     from ombdriver.bench.report.plan import describe
     from ombdriver.bench.report.series import describe_order
-    from ombdriver.bench.run.request import plan_of, requests_of
+    from ombdriver.bench.run.request import plan_of
 
-    requests = requests_of(output=Path(), tags={}, **options)
+    requests = build_requests(options, output=Path(), tags={})
     for request in requests:
         if request.standing is not None and request.standing.block == 1:
             click.echo(describe(plan_of(request, "RUNID"), request.workload, request.setup))

@@ -1,42 +1,44 @@
 """The options that several verbs of the command line have in common, and how their values are read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+if TYPE_CHECKING:
+    from ombdriver.bench.run.request import Request
+
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
+_OF_ONE_FIELD = ("duration", "warmup", "rate", "rates", "steps", "thresholds", "abort_on_fail")
 
-class Duration(click.ParamType[int]):
-    """`10s`, `5m`, `1h`: nanoseconds."""
+
+class Duration(click.ParamType[str]):
+    """`10s`, `5m`, `1h`, as a workload file has it."""
 
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The nanoseconds; what is no text has been converted before."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text, if it is a duration."""
         from ombdriver.bench.units import parse_duration
 
-        if not isinstance(value, str):
-            return value
         try:
-            return parse_duration(value)
+            parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        return str(value)
 
 
-class Rate(click.ParamType[int]):
-    """`10000`, or `max`, which is 0."""
+class Rate(click.ParamType[int | str]):
+    """`10000`, or `max`, as a workload file has it."""
 
     name = "rate"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Messages per second; what is no text has been converted before."""
-        if not isinstance(value, str):
-            return value
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Messages per second, or `max`."""
         try:
-            return 0 if value == "max" else int(value)
+            return "max" if value == "max" else int(value)
         except ValueError:
             self.fail(f"{value!r} is neither a whole number of messages per second nor max", param, ctx)
 
@@ -85,6 +87,24 @@ def _with(verb: Verb, options: Sequence[Callable[[Verb], Verb]]) -> Verb:
     for option in reversed(options):
         verb = option(verb)
     return verb
+
+
+def build_requests(options: Mapping[str, Any], **more: Any) -> "list[Request]":
+    """The runs that the values of `request_options` ask for.
+
+    Args:
+        options: these values, and those of `result_options` that concern a run.
+        more: further options of one field (`rates`, `steps`), or others in place of these.
+
+    Raises:
+        InputError: if anything of it can't be.
+    """
+    from ombdriver.bench.run import request
+    from ombdriver.bench.spec.overrides import option_assignments
+
+    values = {**options, **more}
+    of_one_field = {name: values.pop(name) for name in _OF_ONE_FIELD if name in values}
+    return request.build_requests(options=option_assignments(**of_one_field), **values)
 
 
 def request_options(verb: Verb) -> Verb:

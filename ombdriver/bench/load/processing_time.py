@@ -14,7 +14,7 @@ Spread = Literal["constant", "exponential"]
 
 _UNITS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s)(?:\s+(constant|exponential))?")
-WORK_PATTERN = r"^\d+(\.\d+)?\s*(us|ms|s)(\s+(constant|exponential))?$"
+PROCESSING_TIME_PATTERN = r"^\d+(\.\d+)?\s*(us|ms|s)(\s+(constant|exponential))?$"
 MOST_NS = 60 * 10**9
 
 

@@ -153,7 +153,7 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         backlog=_backlog(workload, setup, trimming, readers) if workload.backlog_bytes else None,
         trimming=trimming,
         max_in_flight=workload.max_in_flight,
-        consumer_work=workload.work,
+        consumer_work=workload.processing_time,
         plain=plain,
         profile=profile,
         poisson=PoissonArrivals(workload.seed, len(producers)) if workload.arrivals == "poisson" else None,

@@ -25,9 +25,9 @@ from ombdriver.bench.metrics.summary import (
 from ombdriver.bench.results import omb_keys
 from ombdriver.bench.results.result import Result, Standing, Subscription, to_json
 from ombdriver.bench.results.versions import content_sha256
-from ombdriver.bench.spec import workload
 from ombdriver.bench.spec.rate_profile import profile_to_json
 from ombdriver.bench.spec.thresholds import Check
+from ombdriver.bench.spec.workload import topic_count
 from ombdriver.bench.verdict.model import Caveat, Verdict
 from ombdriver.bench.verdict.probe import Found
 
@@ -163,7 +163,7 @@ def build_result(
         workload=workload_spec["name"],
         driver=driver,
         message_size=workload_spec["messageSize"],
-        topics=workload_spec["topics"] or len(workload.in_file(workload_spec)),
+        topics=topic_count(workload_spec),
         partitions=workload_spec["partitionsPerTopic"],
         producers_per_topic=workload_spec["producersPerTopic"],
         consumers_per_topic=workload_spec["consumerPerSubscription"],

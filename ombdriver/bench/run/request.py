@@ -1,8 +1,6 @@
-"""What the user asks for: one run, and its plan.
+"""What a command asks for: runs, each a workload on a setup, in the order in which they are to run.
 
-What a user names and overrides -> requests that can be run, in their order; all faults of it in one error.
-
-What a command has left to do: its runs without those that the folder of results has already.
+All that is wrong with files and options is in one error, before anything starts. Knows no server and no worker.
 """
 
 import json
@@ -11,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ombdriver.bench.drivers.api import load_driver
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.results.environment import usable_cores
@@ -18,9 +17,19 @@ from ombdriver.bench.results.result import Result, Standing
 from ombdriver.bench.results.store import results_in
 from ombdriver.bench.results.versions import content_sha256
 from ombdriver.bench.run.run_order import MOST_REPEATS, ordered
-from ombdriver.bench.spec.overrides import Assignment, Overrides, parse_all
+from ombdriver.bench.spec.credentials import connect_url
+from ombdriver.bench.spec.overrides import Assignment, parse_all
 from ombdriver.bench.spec.setup import Setup
-from ombdriver.bench.spec.sweep import each_made, named, setup_of, values_of, variants_of
+from ombdriver.bench.spec.sweep import (
+    Combination,
+    SetupVariant,
+    WorkloadVariant,
+    build_each,
+    setup_variant,
+    swept_values,
+    variant_name,
+    workload_variants,
+)
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import InputError
 
@@ -60,11 +69,8 @@ class Request:
     @property
     def expected_s(self) -> float:
         """How long its messages are due, in seconds; a search is not in it."""
-        workload = self.workload
-        readers = workload.consumer_per_subscription if self.setup.streams.read == "plain" else 1
-        built = workload.backlog_bytes / workload.message_size / max(1, len(workload.groups) * readers)
-        built_s = built / workload.producer_rate if built else 0.0
-        return (workload.warmup_ns + workload.test_ns) / 1e9 + built_s
+        plan = plan_of(self, "expected")
+        return (plan.warmup_ns + plan.build_ns + plan.test_ns) / 1e9
 
 
 def plan_of(request: Request, run_id: str) -> Plan:
@@ -81,121 +87,148 @@ def new_run_id() -> str:
     return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(8))
 
 
-def requests_of(
+def build_requests(
     *,
     workloads: Sequence[str],
     setups: Sequence[str],
     url: str | None,
-    duration: int | None,
-    warmup: int | None,
-    rate: int | None,
     workers: int | None,
     output: Path,
     tags: Mapping[str, str],
     repeats: int = 1,
     assignments: Sequence[str] = (),
+    options: Sequence[Assignment] = (),
     sweeps: Sequence[str] = (),
     sweep_names: Sequence[str] = (),
-    thresholds: Sequence[str] = (),
-    abort_on_fail: bool = False,
-    probe_rates: Sequence[int] = (),
-    probe_steps: int | None = None,
     force: bool = False,
     command_line: Sequence[str] = (),
 ) -> list[Request]:
-    """Every workload on every setup, in the order in which they are to run; see `series`.
+    """Every workload on every setup, in the order of `run_order`.
 
     Args:
         workloads: names of shipped ones, or paths.
         setups: names of shipped ones, or paths.
         url: a server of the user's in place of the setup's.
-        duration: measured time in nanoseconds, in place of each workload's; so are the next two.
-        warmup: warm-up in nanoseconds.
-        rate: messages per second.
         workers: how many processes; None chooses by the machine.
         output: the folder of results.
         tags: the user's words for the results.
         repeats: how often each workload meets each setup.
         assignments: `PATH=VALUE`, each, put into the files before they are validated.
+        options: what options of one field put there after those; see `overrides.option_assignments`.
         sweeps: `PATH=VALUE,VALUE`, each, besides those of the workload files; all combinations run.
-        sweep_names: `PART=TEMPLATE`, each; see `sweep_names`.
-        thresholds: conditions besides each workload's own.
-        abort_on_fail: each run ends as soon as a threshold fails.
-        probe_rates: rates to try, in place of a search for the highest.
-        probe_steps: how many rates are tried after such a search.
+        sweep_names: `PART=TEMPLATE`, each; see `sweep`.
         force: servers are taken though a run may not fit into their memory.
         command_line: as typed.
 
     Raises:
-        InputError: if anything of it can't be; with the faults of all files and options.
+        InputError: if anything of it can't be; with the errors of all files and options.
     """
-    faults: list[str] = []
+    errors: list[str] = []
     given: Sequence[Assignment] = ()
     try:
         given = parse_all(assignments)
     except InputError as error:
-        faults += error.faults
+        errors += error.faults
     if not 1 <= repeats <= MOST_REPEATS:
-        faults.append(f"--repeats: {repeats} is out of range; write 1 to {MOST_REPEATS}")
-    faults += _faults_of_url(url, setups, given)
-    one_url = url if len(setups) == 1 else None
-    overrides = Overrides(duration, warmup, rate, probe_rates, probe_steps, thresholds, abort_on_fail)
+        errors.append(f"--repeats: {repeats} is out of range; write 1 to {MOST_REPEATS}")
+    errors += _url_errors(url, setups, given)
     of_workloads: list[str] = []
     variants = [
         variant
-        for found in each_made(
-            workloads, lambda name: variants_of(name, given, sweeps, sweep_names, overrides), of_workloads
+        for found in build_each(
+            workloads, lambda name: workload_variants(name, [*given, *options], sweeps, sweep_names), of_workloads
         )
         for variant in found or ()
     ]
-    met = [(variant.setup_name, variant.setups) for variant in variants] or [(None, ((),))]
-    wanted = {
-        (name, template, named("", values)): values for name in setups for template, some in met for values in some
-    }
-    read = each_made(
-        list(wanted.items()),
-        lambda one: setup_of(one[0][0], one[1], one[0][1], one_url, given),
-        faults,
-        lambda one: one[0][0],
-    )
-    read_setups = dict(zip(wanted, read, strict=True))
-    faults += of_workloads
-    first = [next(made for (name, *_), made in read_setups.items() if name == word) for word in setups]
-    faults += _called_alike(setups, [None if made is None else made.setup for made in first])
-    texts = [str(one) for one in given]
+    met = _setups(setups, variants, given, url if len(setups) == 1 else None, errors)
+    errors += of_workloads
+    errors += _name_errors(setups, [next(each for (name, *_), each in met.items() if name == one) for one in setups])
     requests = [
         [
             Request(
                 variant.workload,
-                met_by.setup,
+                setup.setup,
                 output,
                 workers,
                 usable_cores(),
                 tags,
                 command_line,
-                overrides=texts,
-                sweep=values_of(values),
-                sweep_of={"workload": variant.own_name, "setup": met_by.own_name} if values else {},
+                overrides=[str(one) for one in given],
+                sweep=swept_values(values),
+                sweep_of={"workload": variant.own_name, "setup": setup.own_name} if values else {},
                 force=force,
             )
             for name in setups
             for combination in variant.setups
-            if (met_by := read_setups[name, variant.setup_name, named("", combination)])
+            if (setup := met[_key(name, variant, combination)])
             for values in [(*variant.combination, *combination)]
         ]
         for variant in variants
     ]
     every = [request for some in requests for request in some]
-    each_made(every, lambda one: plan_of(one, "check"), faults, lambda one: f"{one.workload.name} x {one.setup.name}")
-    if faults:
-        raise InputError(faults)
+    build_each(every, lambda one: plan_of(one, "check"), errors, lambda one: f"{one.workload.name} x {one.setup.name}")
+    if errors:
+        raise InputError(errors)
     return [
         replace(requests[workload][setup], standing=standing)
         for workload, setup, standing in ordered(new_run_id(), [len(some) for some in requests], repeats)
     ]
 
 
-def _faults_of_url(url: str | None, setups: Sequence[str], given: Sequence[Assignment]) -> list[str]:
+SetupKey = tuple[str, str | None, str]
+"""(name or path as given, template of its name, name of a combination of swept values)."""
+
+
+def _key(name: str, variant: WorkloadVariant, combination: Combination) -> SetupKey:
+    return name, variant.setup_template, variant_name("", combination)
+
+
+def _setups(
+    setups: Sequence[str],
+    variants: Sequence[WorkloadVariant],
+    assignments: Sequence[Assignment],
+    url: str | None,
+    errors: list[str],
+) -> Mapping[SetupKey, SetupVariant | None]:
+    """Every setup that a workload meets, read once; None where that fails, which is added to `errors`."""
+    wanted: dict[SetupKey, Combination] = {
+        _key(name, variant, combination): combination
+        for name in setups
+        for variant in variants
+        for combination in variant.setups
+    }
+    if not variants:  # what is wrong with setups is told beside what is wrong with workloads
+        wanted = {(name, None, variant_name("", ())): () for name in setups}
+    built = build_each(
+        list(wanted.items()),
+        lambda one: _setup(one[0][0], one[1], one[0][1], url, assignments),
+        errors,
+        lambda one: one[0][0],
+    )
+    return dict(zip(wanted, built, strict=True))
+
+
+def _setup(
+    name: str, values: Combination, template: str | None, url: str | None, assignments: Sequence[Assignment]
+) -> SetupVariant:
+    """Raises InputError with the errors of its file, or if its driver or its password can't be had."""
+    variant = setup_variant(name, values, template, assignments)
+    if url is not None:
+        variant = replace(variant, setup=variant.setup.with_url(url))
+    setup = variant.setup
+    try:
+        load_driver(setup.driver_used)
+    except InputError as error:
+        raise InputError([f"{name}: driver: {message}" for message in error.faults]) from error
+    if setup.server is not None and setup.server.url is not None:
+        try:
+            connect_url(setup.server)  # only to find what is missing
+        except InputError as error:
+            raise InputError([f"{'--url' if url else name}: {message}" for message in error.faults]) from error
+    return variant
+
+
+def _url_errors(url: str | None, setups: Sequence[str], assignments: Sequence[Assignment]) -> list[str]:
     if url is None:
         return []
     if len(setups) > 1:
@@ -203,32 +236,33 @@ def _faults_of_url(url: str | None, setups: Sequence[str], given: Sequence[Assig
             f"--url: takes the place of one setup's server, and there are {len(setups)} setups;"
             " leave it out, or write it into a setup file as server: {url: ...}"
         ]
-    moot = [one.option for one in given if one.part == "setup" and one.path[0] == "server"]
-    return [f"{option}: has no effect, since --url takes the server's place; leave one of them out" for option in moot]
+    moot = [one.option.name for one in assignments if one.part == "setup" and one.path[0] == "server"]
+    return [f"{name}: has no effect, since --url takes the server's place; leave one of them out" for name in moot]
 
 
-def _called_alike(given: Sequence[str], setups: Sequence[Setup | None]) -> list[str]:
-    """Setups that are called like another one: their results could not be told apart."""
-    faults: dict[str, None] = {}
+def _name_errors(given: Sequence[str], setups: Sequence[SetupVariant | None]) -> list[str]:
+    """Of setups that are called like another one: their results could not be told apart."""
+    errors: dict[str, None] = {}
     first: dict[str, str] = {}
-    for word, setup in zip(given, setups, strict=True):
-        if setup is None:
+    for word, variant in zip(given, setups, strict=True):
+        if variant is None:
             continue
-        if setup.name not in first:
-            first[setup.name] = word
-        elif first[setup.name] == word:
-            faults[f"--setup: {word} is given twice; leave it out, --repeats 2 runs it twice"] = None
+        name = variant.setup.name
+        if name not in first:
+            first[name] = word
+        elif first[name] == word:
+            errors[f"--setup: {word} is given twice; leave it out, --repeats 2 runs it twice"] = None
         else:
-            other = f"has the name {setup.name!r}, as {first[setup.name]} has"
-            faults[f"--setup: {word} {other}; give one of them another name"] = None
-    return list(faults)
+            other = f"has the name {name!r}, as {first[name]} has"
+            errors[f"--setup: {word} {other}; give one of them another name"] = None
+    return list(errors)
 
 
-Key = tuple[str, str, int]
+RunKey = tuple[str, str, int]
 """(hash of the workload, hash of the setup, number of the repeat)."""
 
 
-def left_to_run(requests: Sequence[Request], folder: Path) -> list[Request]:
+def remaining_runs(requests: Sequence[Request], folder: Path) -> list[Request]:
     """`requests` without those of which `folder` has a whole result, whatever its verdict.
 
     A run is known by its workload, its setup and the number of its repeat. What is left goes on in the series of the
@@ -238,15 +272,15 @@ def left_to_run(requests: Sequence[Request], folder: Path) -> list[Request]:
         InputError: if a result in the folder can't be read.
     """
     done = _done(folder)
-    ours = {_key_of(one): one for one in requests}
-    series = [result.standing.series for key, result in done.items() if key in ours and result.standing is not None]
-    left = [one for key, one in ours.items() if key not in done]
+    wanted = {_run_key(one): one for one in requests}
+    series = [result.standing.series for key, result in done.items() if key in wanted and result.standing is not None]
+    left = [one for key, one in wanted.items() if key not in done]
     if not series:
         return left
     return [replace(one, standing=replace(one.standing, series=series[-1])) for one in left if one.standing is not None]
 
 
-def _done(folder: Path) -> dict[Key, Result]:
+def _done(folder: Path) -> dict[RunKey, Result]:
     return {
         (result.workload_sha256, result.setup_sha256, result.standing.block): result
         for result in (each.result for each in results_in(folder))
@@ -254,7 +288,7 @@ def _done(folder: Path) -> dict[Key, Result]:
     }
 
 
-def _key_of(request: Request) -> Key:
+def _run_key(request: Request) -> RunKey:
     assert request.standing is not None
     setup = json.loads(json.dumps(request.setup.spec()))  # as a result has it
     return request.workload.sha256, content_sha256(setup), request.standing.block

@@ -1,6 +1,6 @@
-"""What is wrong with a file, as one sentence per fault, each with its place and the way out. Pure.
+"""Errors of a user's file: one sentence each, with its place and the way out. Pure.
 
-Turns pydantic's errors into our words. Knows no single field, and reads no file.
+Turns pydantic's errors into these. Knows no single field, and reads no file.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,8 +13,28 @@ from ombdriver.bench.units import nearest, quoted
 
 FieldPath = tuple[str | int, ...]
 """The path of a key from the top of a file."""
-Location = int | str
-"""Where a key stands: its line, from 1; or the option of the command line that gives it. 0: nowhere (it is missing)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What of the command line gives a field its value.
+
+    Attributes:
+        name: as messages call it: `--rate`, or `--set workload.messageSize`.
+        field: the dotted path of the field in its file.
+    """
+
+    name: str
+    field: str
+
+    @property
+    def is_shorthand(self) -> bool:
+        """Whether the option is of that field alone, as `--rate` is."""
+        return " " not in self.name
+
+
+Location = int | str | Option
+"""Where a key stands: its line, from 1 (0: it is missing); the option that gives it; or both, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,75 +42,87 @@ class FieldError:
     """One thing that is wrong with one field.
 
     Attributes:
-        line: where it stands.
-        field: the field's name in the file.
+        location: where it stands.
+        field: the field's dotted path in the file.
         message: what is wrong; then, after a semicolon, the way out.
     """
 
-    line: Location
+    location: Location
     field: str
     message: str
 
-    def sentence(self, source: str) -> str:
-        """`FILE:LINE: field: what is wrong; the way out`; what an option gives is told by that option."""
-        if isinstance(self.line, str):
-            named = self.line.endswith(f".{self.field}")
-            return f"{self.line}: {self.message}" if named else f"{self.line}: {self.field}: {self.message}"
-        place = f"{source}:{self.line}" if self.line else source
-        return f"{place}: {self.field}: {self.message}"
+    def render(self, source: str) -> str:
+        """`FILE:LINE: field: what is wrong; the way out`; an option takes the place of file and line."""
+        match self.location:
+            case Option(name, field):
+                return f"{name}: {self.message}" if field == self.field else f"{name}: {self.field}: {self.message}"
+            case str(place):
+                return f"{place}: {self.field}: {self.message}"
+            case line:
+                return f"{f'{source}:{line}' if line else source}: {self.field}: {self.message}"
+
+    @property
+    def _order(self) -> tuple[int, int, str]:
+        match self.location:
+            case int(line):
+                return (0, line, "") if line else (2, 0, "")
+            case Option(name):
+                return 1, 0, name
+            case place:
+                return 1, 0, place
 
 
-def render_errors(source: str, faults: Iterable[FieldError]) -> list[str]:
-    """The sentences of all faults of a file: by line, then what options give, then what stands nowhere."""
-    ordered = sorted(faults, key=lambda fault: (not fault.line, isinstance(fault.line, str), fault.line))
-    return [fault.sentence(source) for fault in ordered]
+def render_errors(source: str, errors: Iterable[FieldError]) -> list[str]:
+    """A sentence for each error of a file: by line, then what options give, then what stands nowhere."""
+    return [error.render(source) for error in sorted(errors, key=lambda error: error._order)]
 
 
 class FieldNames:
-    """The keys of a file, from the models that it is validated by: `valid` by the path of each mapping in the file.
+    """The keys of a file, from the models that it is validated by.
 
-    `in_file` turns a model's attribute into the file's name, for pydantic names a default's error by the attribute.
+    Attributes:
+        parts: the path of the mapping in the file that each model validates.
+        valid: the keys of each of these mappings, by its path.
+        in_file: a model's attribute -> its key; pydantic names the error of a default by the attribute.
     """
 
-    __slots__ = ("in_file", "valid")
+    __slots__ = ("in_file", "parts", "valid")
 
-    def __init__(self, valid: Mapping[FieldPath, Sequence[str]], in_file: Mapping[str, str]) -> None:
-        self.valid, self.in_file = valid, in_file
-
-    @classmethod
-    def of(cls, model: type[BaseModel], **inner: type[BaseModel]) -> "FieldNames":
-        """The names of `model`'s fields at the top of the file, and of `inner` models' fields below these keys."""
-        in_file: dict[str, str] = {}
-        valid: dict[FieldPath, Sequence[str]] = {}
-        for where, part in [((), model), *(((key,), part) for key, part in inner.items())]:
+    def __init__(self, model: type[BaseModel], **inner: type[BaseModel]) -> None:
+        """`model` validates the file, and `inner` models the mappings below these keys."""
+        self.parts: Mapping[type[BaseModel], FieldPath] = {model: (), **{part: (key,) for key, part in inner.items()}}
+        self.in_file: dict[str, str] = {}
+        self.valid: dict[FieldPath, Sequence[str]] = {}
+        for part, path in self.parts.items():
             names = {name: field.alias or name for name, field in part.model_fields.items()}
-            in_file |= names
-            valid[where] = list(names.values())
-        return cls(valid, in_file)
+            self.in_file |= names
+            self.valid[path] = list(names.values())
 
 
-def field_errors(error: ValidationError, lines: Mapping[FieldPath, Location], names: FieldNames) -> list[FieldError]:
+def field_errors(
+    error: ValidationError, locations: Mapping[FieldPath, Location], names: FieldNames
+) -> list[FieldError]:
     """Pydantic's errors in our words.
 
     Args:
         error: what the validation raised.
-        lines: where each key stands, by its path from the top of the file.
-        names: the file's valid keys.
+        locations: where each key stands, by its path from the top of the file.
+        names: the file's keys.
     """
-    return [_fault(details, lines, names) for details in error.errors(include_url=False)]
+    return [_field_error(details, locations, names) for details in error.errors(include_url=False)]
 
 
-def _fault(details: ErrorDetails, lines: Mapping[FieldPath, Location], names: FieldNames) -> FieldError:
-    where = details["loc"]
+def _field_error(details: ErrorDetails, locations: Mapping[FieldPath, Location], names: FieldNames) -> FieldError:
+    path = details["loc"]
     if details["type"] == "extra_forbidden":
-        message = _unknown(str(where[-1]), names.valid.get(where[:-1], ()))
-        return FieldError(lines.get(where, 0), ".".join(map(str, where)), message)
-    where = tuple(names.in_file.get(str(part), part) for part in where)
-    field = ".".join(map(str, where))
+        message = _unknown(str(path[-1]), names.valid.get(path[:-1], ()))
+        return FieldError(locations.get(path, 0), ".".join(map(str, path)), message)
+    path = tuple(names.in_file.get(str(part), part) for part in path)
+    field = ".".join(map(str, path))
     if details["type"] == "missing":
-        # A key that is missing inside another is told with the line of that one.
-        return FieldError(lines.get(where[:-1], 0), field, f"is missing; add a line {where[-1]}: ...")
-    return FieldError(lines.get(where, 0), field, _wrong(details))
+        # A key that is missing inside another stands in the line of that one.
+        return FieldError(locations.get(path[:-1], 0), field, f"is missing; add a line {path[-1]}: ...")
+    return FieldError(locations.get(path, 0), field, _message(details))
 
 
 def _unknown(key: str, valid: Sequence[str]) -> str:
@@ -100,7 +132,7 @@ def _unknown(key: str, valid: Sequence[str]) -> str:
     return f"unknown key; remove it (known: {', '.join(valid)})" if len(valid) <= 8 else "unknown key; remove it"
 
 
-def _wrong(details: ErrorDetails) -> str:
+def _message(details: ErrorDetails) -> str:
     value, context = details["input"], details.get("ctx", {})
     if value is None and details["type"] != "value_error":
         return "has no value; give one, or remove the line"
@@ -126,7 +158,7 @@ def _wrong(details: ErrorDetails) -> str:
         case "string_too_long":
             return f"is longer than {context['max_length']} characters; shorten it"
         case "value_error":
-            # Our own validators: the message is whole already.
+            # Of a validator of ours: the message is whole already.
             return str(context["error"])
         case _:
             return f"{details['msg']} (got {quoted(value)}); correct it"

@@ -1,15 +1,15 @@
 """The types of a workload's fields: how each is written, and within which limits. Pure.
 
-Knows one field at a time; what fields must agree on is told in `workload`.
+Knows one field at a time; what fields must agree on is in `workload_rules`.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ombdriver.bench.load.message import STAMP, parse_distribution
-from ombdriver.bench.load.processing_time import WORK_PATTERN, ProcessingTime
+from ombdriver.bench.load.processing_time import PROCESSING_TIME_PATTERN, ProcessingTime
 from ombdriver.bench.spec.rate_profile import CONSTANT, parse_profile
 from ombdriver.bench.spec.thresholds import EXAMPLE, Threshold
 from ombdriver.bench.units import (
@@ -107,12 +107,8 @@ FIND_THE_MAXIMUM = 0
 """In place of a rate: OMB's way to say that the highest one is to be found."""
 
 
-def _rate(value: object, info: ValidationInfo) -> object:
-    if value != "max":
-        return value
-    if info.data.get("producers_per_topic") == 0:
-        raise ValueError("max can't be found where nobody sends (producersPerTopic: 0); write 0")
-    return FIND_THE_MAXIMUM
+def _rate(value: object) -> object:
+    return FIND_THE_MAXIMUM if value == "max" else value
 
 
 def _known_rate(rate: int) -> int:
@@ -133,12 +129,14 @@ ProducerRate = Annotated[
 """Messages per second; 0, or `max`, to find the highest that is sustained."""
 
 
-def _work(text: object) -> str:
+def _processing_time(text: object) -> str:
     return str(ProcessingTime.parse(text))
 
 
-Work = Annotated[
-    str, BeforeValidator(_work), WithJsonSchema({"type": "string", "pattern": WORK_PATTERN}, mode="validation")
+ProcessingTimeText = Annotated[
+    str,
+    BeforeValidator(_processing_time),
+    WithJsonSchema({"type": "string", "pattern": PROCESSING_TIME_PATTERN}, mode="validation"),
 ]
 """A time per message, as `1ms` or `2ms exponential`."""
 
@@ -178,7 +176,7 @@ def _shape_schema(name: str, **fields: object) -> dict[str, Any]:
 
 
 _STEPS_SCHEMA = {"type": "array", "items": _RATE_SCHEMA, "minItems": 2}
-Profiled = Annotated[
+RateProfileField = Annotated[
     list[dict[str, Any]] | dict[str, Any] | None,
     BeforeValidator(_profile),
     WithJsonSchema(
@@ -201,7 +199,7 @@ Profiled = Annotated[
         mode="validation",
     ),
 ]
-"""Stages, or a shape that is laid over the measured time; see `profile_form`."""
+"""Stages, or a shape that is laid over the measured time; see `rate_profile`."""
 
 ProbeRate = Annotated[int, Field(ge=1, le=MAX_RATE)]
 """Messages per second."""
@@ -244,17 +242,6 @@ def check_conditions(texts: list[str], groups: Sequence[str] | None = None) -> l
 
 Thresholds = Annotated[list[str], BeforeValidator(_list_of_text), AfterValidator(check_conditions)]
 """Conditions as `endToEndResponse.p99 < 5ms`; which groups there are is for the workload to tell."""
-
-
-def with_short_interval(data: dict[str, Any]) -> dict[str, Any]:
-    """`data` as a file gives it; a test shorter than the default of `sampleInterval` becomes one sample."""
-    if "sampleInterval" in data:
-        return data
-    try:
-        short = 100 * MS <= parse_duration(data.get("testDuration")) < SECOND
-    except ValueError:
-        return data  # told with testDuration itself
-    return data | {"sampleInterval": data["testDuration"]} if short else data
 
 
 def group_names(groups: int, consumers: int) -> tuple[str, ...]:

@@ -1,50 +1,57 @@
-"""`--set PATH=VALUE`: what the command line puts into files, after they are read and before they are validated. Pure.
+"""What the command line puts into files, after they are read and before they are validated. Pure.
 
-So a value has the types, units and limits that it has in the file, and faults of it are those of the file; they name
-the option where others name a line. Knows no field of a workload or a setup.
-
-What the command line gives in place of a workload's own values, or besides them; faults are named by its options.
-
-Pure; knows how a workload is written in a file, and not how it is validated.
+`--set PATH=VALUE`, and the options that are of one field, as `--rate`. So a value has the types, units and limits that
+it has in the file, and its errors are those of the file, with the option in place of a line. Knows no field of a setup,
+and those of a workload that have an option of their own.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
-from ombdriver.bench.spec.errors import FieldError, FieldPath, Location
+from ombdriver.bench.spec.errors import FieldPath, Location, Option
 from ombdriver.bench.spec.yaml_file import YamlDocument, parse_value
-from ombdriver.bench.units import format_duration, nearest, quoted
+from ombdriver.bench.units import nearest, quoted
 from ombdriver.errors import InputError
 from ombdriver.secrets import redact_argument, redact_text
 
 Part = Literal["workload", "setup"]
 _PARTS: tuple[Part, ...] = ("workload", "setup")
 _EXAMPLE = "write it as workload.messageSize=4KiB, or setup.streams.retention=none"
+_SEARCH_FIELDS = ("slo", "probeDuration", "probeRates", "probeSteps")
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One `--set`.
+    """A value for one key of all workload files, or of all setup files.
 
     Attributes:
-        part: whether workloads or setups are meant; all of them are.
+        part: which files are meant.
         path: the key in such a file, from its top.
         value: as YAML has it.
-        text: as typed.
+        text: `PATH=VALUE` as typed; empty for an option of one field.
         by: the option that it was given by.
+        appends: the value is a list, which comes after that of the file.
+        clears: keys at the top of a file that have no meaning beside this one, and give way.
     """
 
     part: Part
     path: tuple[str, ...]
     value: object
-    text: str
+    text: str = ""
     by: str = "--set"
+    appends: bool = False
+    clears: tuple[str, ...] = ()
 
     @property
-    def option(self) -> str:
-        """What messages call it: `--set workload.messageSize`."""
-        return f"{self.by} {'.'.join((self.part, *self.path))}"
+    def setting(self) -> str:
+        """What is set: `workload.messageSize`."""
+        return ".".join((self.part, *self.path))
+
+    @property
+    def option(self) -> Option:
+        """Where the value stands: `--set workload.messageSize`, or `--rate`."""
+        return Option(f"{self.by} {self.setting}" if self.text else self.by, ".".join(self.path))
 
     def __str__(self) -> str:
         """As typed, without a password."""
@@ -82,131 +89,118 @@ def parse(text: str, by: str = "--set") -> Assignment:
 
 
 def parse_all(texts: Iterable[str]) -> list[Assignment]:
-    """The assignments, in their order.
+    """The assignments of all `--set`, in their order.
 
     Raises:
-        InputError: if one is none, or takes the place of one before it; with the faults of all.
+        InputError: if one is none, or takes the place of one before it; with the errors of all.
     """
     found: list[Assignment] = []
-    faults: list[str] = []
+    errors: list[str] = []
     for text in texts:
         try:
             one = parse(text)
         except ValueError as error:
-            faults.append(str(error))
+            errors.append(str(error))
             continue
         for other in found:
             if other.part == one.part and other.path[: len(one.path)] == one.path:
-                same = "is given twice" if other.path == one.path else f"takes the place of {other.option} before it"
-                faults.append(f"{one.option}: {same}; leave one of them out")
+                twice = (
+                    "is given twice" if other.path == one.path else f"takes the place of {other.option.name} before it"
+                )
+                errors.append(f"{one.option.name}: {twice}; leave one of them out")
         found.append(one)
-    if faults:
-        raise InputError(faults)
+    if errors:
+        raise InputError(errors)
     return found
 
 
+def option_assignments(
+    *,
+    duration: str | None = None,
+    warmup: str | None = None,
+    rate: int | str | None = None,
+    rates: Sequence[int] = (),
+    steps: int | None = None,
+    thresholds: Sequence[str] = (),
+    abort_on_fail: bool = False,
+) -> list[Assignment]:
+    """What the options of one field put into workloads; each is named like its option, and None or empty is left out.
+
+    Args:
+        duration: the measured time, with its unit.
+        warmup: the warm-up, likewise.
+        rate: messages per second; `max` or 0 finds the highest that is sustained, and any other ends such a search.
+        rates: those to try in place of a search.
+        steps: how many rates are tried after one.
+        thresholds: conditions besides the workload's own.
+        abort_on_fail: the run ends as soon as a threshold fails; False leaves it to the workload.
+    """
+    given: tuple[tuple[str, str, object, tuple[str, ...]], ...] = (
+        ("--duration", "testDuration", duration, ("testDurationMinutes",)),
+        ("--warmup", "warmupDuration", warmup, ("warmupDurationMinutes",)),
+        ("--rate", "producerRate", rate, _SEARCH_FIELDS if rate not in (0, "max") else ()),
+        ("--rates", "probeRates", list(rates) or None, ("probeSteps",)),
+        ("--steps", "probeSteps", steps, ("probeRates",)),
+        ("--threshold", "thresholds", list(thresholds) or None, ()),
+        ("--abort-on-fail", "abortOnFail", abort_on_fail or None, ()),
+    )
+    return [
+        Assignment("workload", (key,), value, by=by, appends=by == "--threshold", clears=clears)
+        for by, key, value, clears in given
+        if value is not None
+    ]
+
+
 def assigned(document: YamlDocument, assignments: Sequence[Assignment], part: Part) -> YamlDocument:
-    """`document` with what is meant for `part` in it; places of faults tell the option in place of a line."""
-    data, places = document.data, dict(document.lines)
+    """`document` with what is meant for `part` in it, in that order; options are the locations of these keys."""
+    data, locations = document.data, dict(document.locations)
     for one in assignments:
-        if one.part == part:
-            data = _with(data, one, (), places, document.source)
-    return replace(document, data=data, lines=places)
+        if one.part != part:
+            continue
+        for key in one.clears:
+            if isinstance(locations.get((key,)), int):  # what another option gives does not give way
+                data = {name: value for name, value in data.items() if name != key}
+        data = _with(data, one, (), locations, document.source)
+    return replace(document, data=data, locations=locations)
 
 
 def _with(
-    data: dict[str, object], one: Assignment, above: FieldPath, places: dict[FieldPath, Location], source: str
+    data: dict[str, object], one: Assignment, above: FieldPath, locations: dict[FieldPath, Location], source: str
 ) -> dict[str, object]:
     """`data`, the mapping at `above`, with `one` in it; what is no mapping on the way gives way to one."""
     key, rest = one.path[len(above)], one.path[len(above) + 1 :]
-    where = (*above, key)
-    if not rest:
-        for each in (where, *_below(one.value, where)):
-            places[each] = one.option
-        return data | {key: one.value}
-    inner = data.get(key)
-    if isinstance(inner, dict):
-        # What is wrong with the whole of it may be due to the line, or to the option.
-        place = places.get(where, 0)
-        before = f"{source}:{place} with" if isinstance(place, int) else f"{place} and"
-        places[where] = f"{before} {one.option}"
+    path, before = (*above, key), data.get(key)
+    if rest and isinstance(before, dict):
+        _share(path, one, locations, source)
+        return data | {key: _with(before, one, path, locations, source)}
+    if rest:
+        locations[path] = one.option
+        return data | {key: _with({}, one, path, locations, source)}
+    if one.appends and before:
+        if not isinstance(before, list) or not isinstance(one.value, list):
+            return data  # the file's value is wrong, and its error is told
+        _share(path, one, locations, source)
+        return data | {key: [*before, *one.value]}
+    for each in (path, *_below(one.value, path)):
+        locations[each] = one.option
+    return data | {key: one.value}
+
+
+def _share(path: FieldPath, one: Assignment, locations: dict[FieldPath, Location], source: str) -> None:
+    """Notes that what is wrong with the whole of a value may be due to what was there, or to the option."""
+    before = locations.get(path, 0)
+    if isinstance(before, int):
+        locations[path] = f"{source}:{before} with {one.option.name}"
     else:
-        inner, places[where] = {}, one.option
-    return data | {key: _with(inner, one, where, places, source)}
+        locations[path] = f"{before.name if isinstance(before, Option) else before} and {one.option.name}"
 
 
-def _below(value: object, where: FieldPath) -> Iterator[FieldPath]:
-    """The paths of all keys within `value`, which is at `where`."""
+def _below(value: object, path: FieldPath) -> Iterator[FieldPath]:
+    """The paths of all keys within `value`, which is at `path`."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield (*where, key)
-            yield from _below(inner, (*where, key))
+            yield (*path, key)
+            yield from _below(inner, (*path, key))
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _below(inner, (*where, number))
-
-
-_OPTIONS = {
-    "testDuration": "--duration",
-    "warmupDuration": "--warmup",
-    "producerRate": "--rate",
-    "probeRates": "--rates",
-    "probeSteps": "--steps",
-    "thresholds": "--threshold",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Overrides:
-    """What was given; None leaves a field as it is.
-
-    Attributes:
-        duration_ns: the measured time.
-        warmup_ns: the warm-up.
-        rate: messages per second; 0 finds the highest that is sustained.
-        probe_rates: rates to try in place of a search.
-        probe_steps: how many rates are tried after one.
-        thresholds: conditions besides the workload's own.
-        abort_on_fail: the run ends as soon as a threshold fails, even if the workload does not say so.
-    """
-
-    duration_ns: int | None = None
-    warmup_ns: int | None = None
-    rate: int | None = None
-    probe_rates: Sequence[int] = ()
-    probe_steps: int | None = None
-    thresholds: Sequence[str] = ()
-    abort_on_fail: bool = False
-
-    def fields(self) -> set[str]:
-        """The fields of a workload that are given another value."""
-        given = {"testDuration": self.duration_ns, "warmupDuration": self.warmup_ns, "producerRate": self.rate}
-        return {name for name, value in given.items() if value is not None}
-
-    def applied(self, spec: dict[str, Any], own_interval: bool) -> dict[str, Any]:
-        """`spec` with what was given; with `own_interval` the workload says itself how long a sample is."""
-        data = dict(spec)
-        if self.duration_ns is not None:
-            data["testDuration"] = format_duration(self.duration_ns)
-            if not own_interval:
-                del data["sampleInterval"]
-        if self.warmup_ns is not None:
-            data["warmupDuration"] = format_duration(self.warmup_ns)
-        if self.rate is not None:
-            data["producerRate"] = self.rate
-            if self.rate:  # how the highest one was to be found has no meaning any longer
-                for name in ("slo", "probeDuration", "probeRates", "probeSteps"):
-                    data.pop(name, None)
-        if self.probe_rates or self.probe_steps:
-            data = {name: value for name, value in data.items() if name not in ("probeRates", "probeSteps")}
-            data |= {"probeRates": list(self.probe_rates)} if self.probe_rates else {"probeSteps": self.probe_steps}
-        data["thresholds"] = [*spec["thresholds"], *self.thresholds]
-        data["abortOnFail"] = spec["abortOnFail"] or self.abort_on_fail
-        return data
-
-    def told(self, faults: Sequence[FieldError], workload: str) -> list[str]:
-        """`faults` as sentences, each beginning with the option, or with the workload, the options and the field."""
-        given = (("--duration", self.duration_ns), ("--warmup", self.warmup_ns), ("--rate", self.rate))
-        names = ", ".join(option for option, value in given if value is not None)
-        others = f"{workload} with {names}: "
-        return [f"{_OPTIONS.get(each.field, others + each.field)}: {each.message}" for each in faults]
+            yield from _below(inner, (*path, number))

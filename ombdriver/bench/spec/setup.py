@@ -1,11 +1,6 @@
-"""Setup: which driver a run uses, on which server, with which stream options. Strict and frozen.
+"""Setup: which driver a run uses, on which server, with which options of connections and streams. Strict and frozen.
 
-Knows no workload and starts nothing. A password stands in a server's URL only: never in `spec`, `repr` or a
-message.
-
-The parts `client` and `streams` of a setup: how messages are sent, what streams keep, how they are read. Strict.
-
-Knows one part at a time; what parts must agree on is told in `setup`.
+Knows no workload and starts nothing. A password stands in a server's URL only: never in `spec`, `repr` or a message.
 """
 
 import re
@@ -14,16 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.load.retention import LEAST_ENTRIES, RetentionPolicy
 from ombdriver.bench.servers.url import check_url
 from ombdriver.bench.spec import omb
-from ombdriver.bench.spec.errors import FieldNames, field_errors, render_errors
+from ombdriver.bench.spec.checked_model import CheckedModel, Rules, validated
+from ombdriver.bench.spec.errors import FieldNames, render_errors
 from ombdriver.bench.spec.overrides import Assignment, assigned
-from ombdriver.bench.spec.setup_server import PASSWORDS, STRICT, Server
-from ombdriver.bench.spec.yaml_file import parse_document, read_text
+from ombdriver.bench.spec.setup_server import PASSWORDS, SERVER_RULES, Server
+from ombdriver.bench.spec.yaml_file import YamlDocument, parse_document, read_text
 from ombdriver.bench.units import MS, SECOND, nearest, parse_duration, quoted
 from ombdriver.errors import InputError
 
@@ -33,10 +29,54 @@ _KEYS = ("maxlen", "maxage", "exact", "acknowledged")
 _FORMS = "write auto, none, acknowledged, a number of entries from 1000, or maxlen or maxage below it"
 
 
-class Client(BaseModel):
-    """How messages are sent."""
+def parse_retention(value: object) -> RetentionPolicy:
+    """A retention as a setup writes it.
 
-    model_config = STRICT
+    Raises:
+        ValueError: if it is none.
+    """
+    if value in ("auto", "none", "acknowledged"):
+        return RetentionPolicy(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return RetentionPolicy("maxlen", max_length=_length(value))
+    if not isinstance(value, dict) or not value:
+        raise ValueError(f"{quoted(value)} is not a retention; {_FORMS}")
+    if unknown := [str(key) for key in value if key not in _KEYS]:
+        raise ValueError(f"unknown key {unknown[0]}; known: {', '.join(_KEYS)}")
+    length = _length(value["maxlen"]) if "maxlen" in value else None
+    age = _age(value["maxage"]) if "maxage" in value else None
+    exact, acknowledged = (value.get(key, False) for key in ("exact", "acknowledged"))
+    if not isinstance(exact, bool) or not isinstance(acknowledged, bool):
+        raise ValueError("exact and acknowledged must be true or false; write one of them without quotes")
+    if acknowledged:
+        return RetentionPolicy("acknowledged", length, age, exact)
+    if (length is None) == (age is None):
+        raise ValueError("needs one of maxlen and maxage; both may only be bounds of acknowledged: true")
+    return RetentionPolicy("maxlen" if age is None else "maxage", length, age, exact)
+
+
+def _retention(value: object) -> object:
+    parse_retention(value)
+    return value
+
+
+def _length(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not LEAST_ENTRIES <= value <= 10**9:
+        raise ValueError(f"{quoted(value)} is not a retention; {_FORMS}")
+    return value
+
+
+def _age(value: object) -> int:
+    age = parse_duration(value)
+    if age < LEAST_AGE_NS or age % MS:
+        raise ValueError(
+            f"{quoted(value)} is too short or too fine; write {LEAST_AGE_NS // SECOND}s or more, in whole ms"
+        )
+    return age
+
+
+class Client(CheckedModel):
+    """How messages are sent."""
 
     pipelining: Literal["channel", "redis-py"] = Field(
         "channel",
@@ -53,12 +93,10 @@ class Client(BaseModel):
         return self.connections or (1 if self.pipelining == "channel" else 50)
 
 
-class Streams(BaseModel):
+class Streams(CheckedModel):
     """What streams keep, and how they are read and acknowledged."""
 
-    model_config = STRICT
-
-    retention: Any = Field(
+    retention: Annotated[Any, AfterValidator(_retention)] = Field(
         "auto",
         json_schema_extra={
             "anyOf": [
@@ -98,39 +136,6 @@ class Streams(BaseModel):
     )
     wait_timeout_ms: int = Field(1000, ge=1, le=60_000, description="How long WAIT may take.")
 
-    @field_validator("retention")
-    @classmethod
-    def _known(cls, retention: object) -> object:
-        parse_retention(retention)
-        return retention
-
-    @field_validator("ack")
-    @classmethod
-    def _ack_of_groups(cls, ack: str, info: ValidationInfo) -> str:
-        if info.data.get("read") == "plain" and ack != "none":
-            raise ValueError("plain reads have nothing to acknowledge; remove this line, or write read: group")
-        return ack
-
-    @field_validator("assignment")
-    @classmethod
-    def _shared_by_groups(cls, assignment: str, info: ValidationInfo) -> str:
-        if info.data.get("read") == "plain" and assignment == "exclusive":
-            raise ValueError("with plain reads every consumer sees all; remove this line, or write read: group")
-        return assignment
-
-    @field_validator("wait_timeout_ms")
-    @classmethod
-    def _timeout_of_waiting(cls, timeout: int, info: ValidationInfo) -> int:
-        if info.data.get("wait_replicas") == 0:
-            raise ValueError("means nothing without waitReplicas; add that, or remove this line")
-        return timeout
-
-    @model_validator(mode="after")
-    def _retention_of_groups(self) -> Self:
-        if self.read == "plain" and self.retention_policy.kind == "acknowledged":
-            raise ValueError("retention: acknowledged asks groups, and plain reads have none; write another retention")
-        return self
-
     @property
     def retention_policy(self) -> RetentionPolicy:
         """The retention, read."""
@@ -139,47 +144,6 @@ class Streams(BaseModel):
     def spec(self) -> dict[str, Any]:
         """What was said of them, ready for JSON; the retention always."""
         return {"retention": self.retention} | self.model_dump(by_alias=True, exclude_defaults=True)
-
-
-def parse_retention(value: object) -> RetentionPolicy:
-    """A retention as a setup writes it.
-
-    Raises:
-        ValueError: if it is none.
-    """
-    if value in ("auto", "none", "acknowledged"):
-        return RetentionPolicy(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return RetentionPolicy("maxlen", max_length=_length(value))
-    if not isinstance(value, dict) or not value:
-        raise ValueError(f"{quoted(value)} is not a retention; {_FORMS}")
-    if unknown := [str(key) for key in value if key not in _KEYS]:
-        raise ValueError(f"unknown key {unknown[0]}; known: {', '.join(_KEYS)}")
-    length = _length(value["maxlen"]) if "maxlen" in value else None
-    age = _age(value["maxage"]) if "maxage" in value else None
-    exact, acknowledged = (value.get(key, False) for key in ("exact", "acknowledged"))
-    if not isinstance(exact, bool) or not isinstance(acknowledged, bool):
-        raise ValueError("exact and acknowledged must be true or false; write one of them without quotes")
-    if acknowledged:
-        return RetentionPolicy("acknowledged", length, age, exact)
-    if (length is None) == (age is None):
-        raise ValueError("needs one of maxlen and maxage; both may only be bounds of acknowledged: true")
-    return RetentionPolicy("maxlen" if age is None else "maxage", length, age, exact)
-
-
-def _length(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not LEAST_ENTRIES <= value <= 10**9:
-        raise ValueError(f"{quoted(value)} is not a retention; {_FORMS}")
-    return value
-
-
-def _age(value: object) -> int:
-    age = parse_duration(value)
-    if age < LEAST_AGE_NS or age % MS:
-        raise ValueError(
-            f"{quoted(value)} is too short or too fine; write {LEAST_AGE_NS // SECOND}s or more, in whole ms"
-        )
-    return age
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,63 +175,32 @@ URL_SETUP = "url"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-class Setup(BaseModel):
+def _short_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{quoted(name)} can't stand in a file's name; write letters, digits, dots and dashes")
+    return name
+
+
+def _not_by_pipelining(driver: str) -> str:
+    if driver == REDIS_PY_DRIVER:
+        raise ValueError(f"write driver: {STREAMS_DRIVER}, and below client pipelining: redis-py")
+    return driver
+
+
+class Setup(CheckedModel):
     """A setup as validated. `load` finds it by name or path; `with_url` puts a server of the user's in it."""
 
-    model_config = STRICT
-
-    name: str = Field(min_length=1, max_length=60, description="What results call this setup.")
+    name: Annotated[str, AfterValidator(_short_name)] = Field(
+        min_length=1, max_length=60, description="What results call this setup."
+    )
     description: str = Field("", description="What it is for.")
-    driver: str = Field(min_length=1, description="redis-streams, memory, or one that a package registers.")
+    driver: Annotated[str, AfterValidator(_not_by_pipelining)] = Field(
+        min_length=1, description="redis-streams, memory, or one that a package registers."
+    )
     server: Server | None = Field(None, validate_default=True, description="FieldPath to connect to.")
     client: Annotated[Client, Field(description="How messages are sent.")] = Client.model_validate({})
     streams: Annotated[Streams, Field(description="What streams keep, how they are read.")] = Streams.model_validate({})
     _notes: tuple[str, ...] = PrivateAttr(())
-
-    @field_validator("name")
-    @classmethod
-    def _short_name(cls, name: str) -> str:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{quoted(name)} can't stand in a file's name; write letters, digits, dots and dashes")
-        return name
-
-    @field_validator("driver")
-    @classmethod
-    def _not_by_pipelining(cls, driver: str) -> str:
-        if driver == REDIS_PY_DRIVER:
-            raise ValueError(f"write driver: {STREAMS_DRIVER}, and below client pipelining: redis-py")
-        return driver
-
-    @field_validator("server")
-    @classmethod
-    def _server_where_due(cls, server: Server | None, info: ValidationInfo) -> Server | None:
-        if server is not None and info.data.get("driver") == LOOPBACK_DRIVER:
-            raise ValueError("the memory driver has no server; remove this part, or write driver: redis-streams")
-        if server is None and info.data.get("driver") == STREAMS_DRIVER:
-            raise ValueError("is missing; add it, with engine: valkey below it")
-        return server
-
-    @field_validator("client")
-    @classmethod
-    def _client_of_server(cls, client: Client, info: ValidationInfo) -> Client:
-        server = info.data.get("server")
-        if info.data.get("driver") == LOOPBACK_DRIVER and client.model_fields_set:
-            raise ValueError("the memory driver has no connections; remove this part")
-        if client.pipelining == "redis-py" and info.data.get("driver", STREAMS_DRIVER) != STREAMS_DRIVER:
-            raise ValueError(f"pipelining: redis-py takes the place of driver: {STREAMS_DRIVER}; write one of the two")
-        if client.pipelining == "redis-py" and server is not None and server.is_several:
-            raise ValueError("pipelining: redis-py is for one server; write channel for a cluster or Sentinels")
-        return client
-
-    @field_validator("streams")
-    @classmethod
-    def _streams_of_client(cls, streams: Streams, info: ValidationInfo) -> Streams:
-        client = info.data.get("client")
-        if info.data.get("driver") == LOOPBACK_DRIVER and (given := sorted(streams.model_fields_set - {"retention"})):
-            raise ValueError(f"the memory driver has no streams, so {to_camel(given[0])} means nothing; remove it")
-        if streams.wait_replicas and client is not None:
-            _check_waiting(streams.wait_replicas, client, info.data.get("server"))
-        return streams
 
     @classmethod
     def load(cls, name_or_path: str, given: Sequence[Assignment] = ()) -> Self:
@@ -302,14 +235,10 @@ class Setup(BaseModel):
                 raise InputError(f"{source}: {error}") from None
             document, context = replace(document, data=data), {PASSWORDS: True}
         document = assigned(document, given, "setup")
-        faults = list(document.faults)
-        try:
-            setup = cls.model_validate(document.data, context=context)
-            setup._notes = tuple(f"{source}: {note}" for note in notes)
-        except ValidationError as error:
-            faults += field_errors(error, document.lines, _FILE_NAMES)
-        if faults:
-            raise InputError(render_errors(source, faults))
+        setup, errors = validated(cls, document, _NAMES, _RULES, context)
+        if setup is None:
+            raise InputError(render_errors(source, errors))
+        setup._notes = tuple(f"{source}: {note}" for note in notes)
         return setup
 
     def with_url(self, url: str, *, keep_name: bool = False) -> Self:
@@ -320,14 +249,16 @@ class Setup(BaseModel):
         """
         if self.loopback:
             raise InputError(f"--url: the setup {self.name} has no server; leave --url out, or choose another --setup")
-        named = {} if keep_name else {"name": URL_SETUP, "description": "a server of the user's"}
+        name = {} if keep_name else {"name": URL_SETUP, "description": "a server of the user's"}
         try:
             server = Server.model_validate({"url": check_url(url)}, context={PASSWORDS: True})
-            setup = self.model_validate({**dict(self), **named, "server": server})
-        except ValidationError as error:  # what a file says may not go with that server
-            raise InputError([f"--url: {fault.message}" for fault in field_errors(error, {}, _FILE_NAMES)]) from None
         except ValueError as error:
             raise InputError(f"--url: {error}") from None
+        parts = {to_camel(attribute): value for attribute, value in dict(self).items()}
+        changed = YamlDocument("--url", {**parts, **name, "server": server})
+        setup, errors = validated(type(self), changed, _NAMES, _RULES)
+        if setup is None:  # what the file says may not go with that server
+            raise InputError([f"--url: {error.message}" for error in errors])
         setup._notes = self._notes
         return setup
 
@@ -376,11 +307,72 @@ class Setup(BaseModel):
         return {**data, "streams": self.streams.spec()}
 
 
-def _check_waiting(replicas: int, client: Client, server: Server | None) -> None:
-    if client.pipelining == "redis-py":
+_STREAMS, _SETUP = Rules(), Rules()
+
+
+@_STREAMS.of("ack")
+def _acknowledged_by_groups(streams: Streams) -> None:
+    if streams.read == "plain" and streams.ack != "none" and "ack" in streams.model_fields_set:
+        raise ValueError("plain reads have nothing to acknowledge; remove this line, or write read: group")
+
+
+@_STREAMS.of("assignment")
+def _dealt_to_groups(streams: Streams) -> None:
+    if streams.read == "plain" and streams.assignment == "exclusive":
+        raise ValueError("with plain reads every consumer sees all; remove this line, or write read: group")
+
+
+@_STREAMS.of("wait_timeout_ms")
+def _timeout_of_a_wait(streams: Streams) -> None:
+    if not streams.wait_replicas and "wait_timeout_ms" in streams.model_fields_set:
+        raise ValueError("means nothing without waitReplicas; add that, or remove this line")
+
+
+@_STREAMS.of()
+def _kept_for_groups(streams: Streams) -> None:
+    if streams.read == "plain" and streams.retention_policy.kind == "acknowledged":
+        raise ValueError("retention: acknowledged asks groups, and plain reads have none; write another retention")
+
+
+@_SETUP.of("server")
+def _server_of_the_driver(setup: Setup) -> None:
+    if setup.server is not None and setup.loopback:
+        raise ValueError("the memory driver has no server; remove this part, or write driver: redis-streams")
+    if setup.server is None and setup.driver == STREAMS_DRIVER:
+        raise ValueError("is missing; add it, with engine: valkey below it")
+
+
+@_SETUP.of("client")
+def _client_of_the_driver(setup: Setup) -> None:
+    if setup.loopback and setup.client.model_fields_set:
+        raise ValueError("the memory driver has no connections; remove this part")
+    if setup.client.pipelining == "redis-py" and setup.driver != STREAMS_DRIVER:
+        raise ValueError(f"pipelining: redis-py takes the place of driver: {STREAMS_DRIVER}; write one of the two")
+
+
+@_SETUP.of("client")
+def _client_of_the_server(setup: Setup) -> None:
+    if setup.client.pipelining == "redis-py" and setup.server is not None and setup.server.is_several:
+        raise ValueError("pipelining: redis-py is for one server; write channel for a cluster or Sentinels")
+
+
+@_SETUP.of("streams")
+def _streams_of_the_driver(setup: Setup) -> None:
+    if setup.loopback and (given := sorted(setup.streams.model_fields_set - {"retention"})):
+        raise ValueError(f"the memory driver has no streams, so {to_camel(given[0])} means nothing; remove it")
+
+
+@_SETUP.of("streams")
+def _waiting_of_the_client(setup: Setup) -> None:
+    if setup.streams.wait_replicas and setup.client.pipelining == "redis-py":
         raise ValueError("waitReplicas needs client.pipelining: channel; write that, or remove waitReplicas")
-    if client.connections is not None:
+    if setup.streams.wait_replicas and setup.client.connections is not None:
         raise ValueError("waitReplicas gives each producer connections of its own; remove it, or client.connections")
+
+
+@_SETUP.of("streams")
+def _waiting_of_the_server(setup: Setup) -> None:
+    server, replicas = setup.server, setup.streams.wait_replicas
     if server is not None and server.engine is not None and replicas > server.replicas_started:
         raise ValueError(
             f"waitReplicas is {replicas}, and each primary that is started has {server.replicas_started} replicas;"
@@ -393,4 +385,5 @@ def setup_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-_FILE_NAMES = FieldNames.of(Setup, server=Server, client=Client, streams=Streams)
+_NAMES = FieldNames(Setup, server=Server, client=Client, streams=Streams)
+_RULES: dict[type[CheckedModel], Rules] = {Setup: _SETUP, Server: SERVER_RULES, Streams: _STREAMS}

@@ -1,33 +1,21 @@
 """The part `server` of a setup: servers that are started for the run, or those that run already. Strict and frozen.
 
 Knows what can be written and what excludes what; starts nothing and reads no file. A password is never among its
-fields: it is named by an environment variable or a file, and `login` reads it.
+fields: it is named by an environment variable or a file, which `credentials` reads.
 """
 
 import os
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.servers.topology import ServerPlan, Topology, plan_errors
 from ombdriver.bench.servers.url import check_alike, check_url, has_login, join, scheme_kind
+from ombdriver.bench.spec.checked_model import CheckedModel, Rules
 from ombdriver.bench.units import quoted
 from ombdriver.secrets import HIDDEN, SECRET_OPTIONS, redact_url
 
-STRICT = ConfigDict(
-    strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, alias_generator=to_camel, populate_by_name=True
-)
 PASSWORDS = "passwords"
 """In a validation's context: a URL may hold a password, since it was not read from a file."""
 
@@ -68,10 +56,8 @@ _CONFIG_SCHEMA: dict[str, Any] = {
 }
 
 
-class Tls(BaseModel):
+class Tls(CheckedModel):
     """How a server of the user's is spoken to with TLS; paths of PEM files."""
-
-    model_config = STRICT
 
     ca_file: str | None = Field(None, min_length=1, description="The authority that signed the server's certificate.")
     cert_file: str | None = Field(None, min_length=1, description="Our certificate, where the server asks for one.")
@@ -97,10 +83,8 @@ def _urls(value: str | list[str], info: ValidationInfo) -> str | list[str]:
     return value
 
 
-class Server(BaseModel):
+class Server(CheckedModel):
     """Where the driver connects to: servers that are started for the run, or that run already."""
-
-    model_config = STRICT
 
     engine: str | None = Field(
         None,
@@ -135,55 +119,6 @@ class Server(BaseModel):
     sentinel_username: str | None = Field(None, min_length=1, description="Who logs in to the Sentinels.")
     sentinel_password_env: str | None = Field(None, min_length=1, description="As passwordEnv, for the Sentinels.")
     sentinel_password_file: str | None = Field(None, min_length=1, description="As passwordFile, for the Sentinels.")
-
-    @field_validator("replicas")
-    @classmethod
-    def _replicas_where_due(cls, replicas: int | None, info: ValidationInfo) -> int | None:
-        topology = info.data.get("topology")
-        if replicas is not None and topology == "standalone":
-            raise ValueError("a standalone server has none; write topology: replicated, sentinel or cluster")
-        if replicas == 0 and topology in ("replicated", "sentinel"):
-            raise ValueError(f"0 is too small for topology: {topology}; write 1 or more")
-        return replicas
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        if (self.engine is None) == (self.url is None):
-            raise ValueError("needs one of engine and url; write engine: valkey, or url: redis://HOST:PORT")
-        self._only_what_belongs()
-        if self.url is None:
-            if "primaries" in self.model_fields_set and self.topology != "cluster":
-                raise ValueError("primaries are those of a cluster; write topology: cluster, or remove them")
-            if self.unix_socket and (self.topology != "standalone" or self.tls):
-                raise ValueError("unixSocket is for one server without TLS; remove it, or topology and tls")
-            if faults := plan_errors(self.plan, range(os.cpu_count() or 1)):
-                raise ValueError("; and ".join(faults))
-            return self
-        kinds = {scheme_kind(url.partition("://")[0]) for url in self.urls}
-        if self.cluster and self.master:
-            raise ValueError("cluster and master exclude each other; remove one of them")
-        if (self.cluster or self.master) and (kinds != {""} or any(url.startswith("unix:") for url in self.urls)):
-            raise ValueError("with cluster or master, write plain URLs: redis://HOST:PORT or rediss://HOST:PORT")
-        if self.cluster or self.master:
-            check_alike(self.urls, cluster=self.cluster)
-        if len(self.urls) > 1 and not (self.cluster or self.master):
-            raise ValueError("several URLs are seeds of a cluster or Sentinels; write cluster: true, or master: NAME")
-        if isinstance(self.tls, Tls) and not all(url.startswith("rediss") for url in self.urls):
-            raise ValueError("tls needs URLs with rediss://; write these, or remove tls")
-        if self.password_env and self.password_file:
-            raise ValueError("passwordEnv and passwordFile exclude each other; remove one of them")
-        return self
-
-    def _only_what_belongs(self) -> None:
-        started, given = self.engine is not None, self.model_fields_set
-        foreign = (*_OF_RUNNING, *_OF_SENTINELS) if started else _OF_STARTED
-        if wrong := [to_camel(name) for name in foreign if name in given and getattr(self, name)]:
-            what = "a server that is started (engine)" if started else "a server that runs already (url)"
-            raise ValueError(f"{', '.join(wrong)}: not for {what}; remove it")
-        if isinstance(self.tls, Tls) if started else self.tls is True:
-            raise ValueError("tls is true for servers that are started, and holds caFile and the like for a url")
-        if not self.master and (alone := [to_camel(name) for name in _OF_SENTINELS if name in given]):
-            raise ValueError(f"{', '.join(alone)}: needs master, the name that Sentinels know; add it")
 
     @property
     def urls(self) -> list[str]:
@@ -237,3 +172,58 @@ class Server(BaseModel):
             data["url"] = hidden[0] if isinstance(self.url, str) else hidden
         config = {name: HIDDEN if name.lower() in SECRET_OPTIONS else value for name, value in self.config.items()}
         return {**data, "config": config} if config else data
+
+
+SERVER_RULES = Rules()
+
+
+@SERVER_RULES.of("replicas")
+def _replicas_of_the_topology(server: Server) -> None:
+    if server.replicas is not None and server.topology == "standalone":
+        raise ValueError("a standalone server has none; write topology: replicated, sentinel or cluster")
+    if server.replicas == 0 and server.topology in ("replicated", "sentinel"):
+        raise ValueError(f"0 is too small for topology: {server.topology}; write 1 or more")
+
+
+@SERVER_RULES.of()
+def _started_or_running(server: Server) -> None:
+    if (server.engine is None) == (server.url is None):
+        raise ValueError("needs one of engine and url; write engine: valkey, or url: redis://HOST:PORT")
+    started, given = server.engine is not None, server.model_fields_set
+    foreign = (*_OF_RUNNING, *_OF_SENTINELS) if started else _OF_STARTED
+    if wrong := [to_camel(name) for name in foreign if name in given and getattr(server, name)]:
+        what = "a server that is started (engine)" if started else "a server that runs already (url)"
+        raise ValueError(f"{', '.join(wrong)}: not for {what}; remove it")
+    if isinstance(server.tls, Tls) if started else server.tls is True:
+        raise ValueError("tls is true for servers that are started, and holds caFile and the like for a url")
+    if not server.master and (alone := [to_camel(name) for name in _OF_SENTINELS if name in given]):
+        raise ValueError(f"{', '.join(alone)}: needs master, the name that Sentinels know; add it")
+    if started:
+        _check_started(server)
+    else:
+        _check_running(server)
+
+
+def _check_started(server: Server) -> None:
+    if "primaries" in server.model_fields_set and server.topology != "cluster":
+        raise ValueError("primaries are those of a cluster; write topology: cluster, or remove them")
+    if server.unix_socket and (server.topology != "standalone" or server.tls):
+        raise ValueError("unixSocket is for one server without TLS; remove it, or topology and tls")
+    if errors := plan_errors(server.plan, range(os.cpu_count() or 1)):
+        raise ValueError("; and ".join(errors))
+
+
+def _check_running(server: Server) -> None:
+    kinds = {scheme_kind(url.partition("://")[0]) for url in server.urls}
+    if server.cluster and server.master:
+        raise ValueError("cluster and master exclude each other; remove one of them")
+    if (server.cluster or server.master) and (kinds != {""} or any(url.startswith("unix:") for url in server.urls)):
+        raise ValueError("with cluster or master, write plain URLs: redis://HOST:PORT or rediss://HOST:PORT")
+    if server.cluster or server.master:
+        check_alike(server.urls, cluster=server.cluster)
+    if len(server.urls) > 1 and not (server.cluster or server.master):
+        raise ValueError("several URLs are seeds of a cluster or Sentinels; write cluster: true, or master: NAME")
+    if isinstance(server.tls, Tls) and not all(url.startswith("rediss") for url in server.urls):
+        raise ValueError("tls needs URLs with rediss://; write these, or remove tls")
+    if server.password_env and server.password_file:
+        raise ValueError("passwordEnv and passwordFile exclude each other; remove one of them")

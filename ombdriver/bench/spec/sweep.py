@@ -1,14 +1,9 @@
-"""Sweeps: values that a setting takes in turn, and all combinations of them. Pure.
+"""Sweeps: values that settings take in turn, the combinations of them, and what each combination is called.
 
-`--sweep PATH=VALUE,VALUE`, or a list below `sweep:` in a workload file, each PATH as for `--set`.
-
-What the combinations of a sweep are called: after their values, or by a template. Pure.
-
-`--sweep-name PART=TEMPLATE`, or `sweepName: {workload: TEMPLATE, setup: TEMPLATE}` in a workload file. A template has
-`{name}` for what the file calls itself, and a swept setting by its last word or by its path: `{messageSize}`,
-`{workload.messageSize}`.
-
-What is swept, made: each combination of a workload and of a setup under its name, with the faults of all.
+`--sweep PATH=VALUE,VALUE`, or a list below `sweep:` in a workload file, each PATH as for `--set`. A combination is
+called after its values, or by a template: `--sweep-name PART=TEMPLATE`, or `sweepName: {workload: TEMPLATE, setup:
+TEMPLATE}` in a workload file. A template has `{name}` for what the file calls itself, and a swept setting by its last
+word or by its path: `{messageSize}`, `{workload.messageSize}`.
 """
 
 import itertools
@@ -19,17 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
-from ombdriver.bench.drivers.api import load_driver
 from ombdriver.bench.spec import catalog
-from ombdriver.bench.spec.credentials import connect_url
-from ombdriver.bench.spec.fields import FIND_THE_MAXIMUM
-from ombdriver.bench.spec.overrides import Assignment, Overrides, Part, assigned, parse
+from ombdriver.bench.spec.overrides import Assignment, Part, assigned, parse
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.spec.yaml_file import parse_document, parse_value, read_text
 from ombdriver.bench.units import quoted
 from ombdriver.errors import InputError
 from ombdriver.secrets import redact_argument
+
+Given = TypeVar("Given")
+Built = TypeVar("Built")
 
 Combination = tuple[Assignment, ...]
 """One value of each setting that is swept."""
@@ -54,9 +49,9 @@ class Sweep:
         return self.points[0].part
 
     @property
-    def name(self) -> str:
-        """The setting, as `workload.messageSize`."""
-        return ".".join((self.part, *self.points[0].path))
+    def setting(self) -> str:
+        """What is swept: `workload.messageSize`."""
+        return self.points[0].setting
 
     @classmethod
     def parse(cls, text: str) -> "Sweep":
@@ -103,29 +98,29 @@ def parse_sweeps(texts: Iterable[str], in_file: Mapping[str, object] | None = No
     """The sweeps of a command line and of a workload file.
 
     Raises:
-        InputError: with the faults of all; or if two sweep the same setting.
+        InputError: with the errors of all; or if two sweep the same setting.
     """
     found: dict[str, Sweep] = {}
-    faults: list[str] = []
+    errors: list[str] = []
     if in_file == {}:
-        faults.append("sweep: names no setting; leave it out, or write workload.messageSize: [100, 1KiB] below it")
+        errors.append("sweep: names no setting; leave it out, or write workload.messageSize: [100, 1KiB] below it")
 
     def add(make: Callable[[], Sweep]) -> None:
         try:
             one = make()
         except ValueError as error:
-            faults.append(str(error))
+            errors.append(str(error))
             return
-        if one.name in found:
-            faults.append(f"{_OPTION} {one.name}: is swept twice; leave one of them out")
-        found[one.name] = one
+        if one.setting in found:
+            errors.append(f"{_OPTION} {one.setting}: is swept twice; leave one of them out")
+        found[one.setting] = one
 
     for text in texts:
         add(partial(Sweep.parse, text))
     for name, values in (in_file or {}).items():
         add(partial(Sweep.of, name, values))
-    if faults:
-        raise InputError(faults)
+    if errors:
+        raise InputError(errors)
     return list(found.values())
 
 
@@ -144,9 +139,9 @@ def combinations(sweeps: Sequence[Sweep], part: Part) -> list[Combination]:
     return found
 
 
-def values_of(combination: Combination) -> dict[str, object]:
+def swept_values(combination: Combination) -> dict[str, object]:
     """The values by the names of their settings."""
-    return {".".join((one.part, *one.path)): one.value for one in combination}
+    return {one.setting: one.value for one in combination}
 
 
 def _written(value: object) -> str:
@@ -164,7 +159,7 @@ Templates = Mapping[Part, str]
 """How workloads and setups are called, where it isn't after their values."""
 
 
-def named(name: str, combination: Combination, template: str | None = None) -> str:
+def variant_name(name: str, combination: Combination, template: str | None = None) -> str:
     """What a workload or a setup is called with those values: `1kb-3groups-messageSize-100`, or by `template`."""
     if template is None:
         return "-".join((name, *(f"{one.path[-1]}-{_value(one)}" for one in combination)))
@@ -172,39 +167,34 @@ def named(name: str, combination: Combination, template: str | None = None) -> s
     return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
 
 
-def name_given(part: Part, name: str) -> Assignment:
-    """What gives a workload or a setup that name."""
-    return Assignment(part, ("name",), name, f"{part}.name={name}", _NAME_OPTION)
-
-
 def parse_templates(texts: Iterable[str], in_file: Mapping[Part, str] | None, sweeps: Sequence[Sweep]) -> Templates:
     """The templates of a command line and of a workload file, which hold for `sweeps`.
 
     Raises:
-        InputError: with the faults of all: one that is none, that has a placeholder for what isn't swept, or that
+        InputError: with the errors of all: one that is none, that has a placeholder for what isn't swept, or that
             gives two combinations the same name.
     """
     found: dict[Part, str] = {}
-    faults: list[str] = []
+    errors: list[str] = []
     parts: tuple[Part, ...] = get_args(Part)
     for text in texts:
         word, _, template = text.partition("=")
         part = next((each for each in parts if each == word), None)
         if part is None or not template.strip():
-            faults.append(f"{_NAME_OPTION}: {quoted(text)} is not PART=TEMPLATE; {_EXAMPLE}")
+            errors.append(f"{_NAME_OPTION}: {quoted(text)} is not PART=TEMPLATE; {_EXAMPLE}")
         elif part in found:
-            faults.append(f"{_NAME_OPTION} {part}: is given twice; leave one of them out")
+            errors.append(f"{_NAME_OPTION} {part}: is given twice; leave one of them out")
         else:
             found[part] = template.strip()
     templates = dict(in_file or {}) | found
     for part, template in templates.items():
-        faults += _faults_of(part, template, sweeps)
-    if faults:
-        raise InputError(faults)
+        errors += _template_errors(part, template, sweeps)
+    if errors:
+        raise InputError(errors)
     return templates
 
 
-def _faults_of(part: Part, template: str, sweeps: Sequence[Sweep]) -> list[str]:
+def _template_errors(part: Part, template: str, sweeps: Sequence[Sweep]) -> list[str]:
     own = combinations(sweeps, part)
     if own == [()]:
         return [f"{_NAME_OPTION} {part}: no setting of a {part} is swept; leave it out, or add --sweep {part}.…"]
@@ -214,163 +204,168 @@ def _faults_of(part: Part, template: str, sweeps: Sequence[Sweep]) -> list[str]:
         wrong = f"{{{unknown[0]}}} is not swept" if unknown else "has a brace too many"
         known = ", ".join(f"{{{word}}}" for word in sorted(words))
         return [f"{_NAME_OPTION} {part}: {wrong}; there are {known}"]
-    names = [named("", combination, template) for combination in own]
+    names = [variant_name("", combination, template) for combination in own]
     if len(set(names)) < len(names):
-        untold = (sweep.name for sweep in sweeps if sweep.part == part and not _tells(template, sweep))
-        missing = next(untold, own[0][0].option.rpartition(" ")[2])
+        absent = (sweep.setting for sweep in sweeps if sweep.part == part and not _tells_apart(template, sweep))
+        missing = next(absent, own[0][0].setting)
         return [f"{_NAME_OPTION} {part}: gives several combinations one name; write {{{missing}}} into it"]
     return []
 
 
-def _tells(template: str, sweep: Sweep) -> bool:
+def _tells_apart(template: str, sweep: Sweep) -> bool:
     return len(sweep.points) == 1 or bool(set(_PLACEHOLDER.findall(template)) & set(_words(sweep.points[0])))
 
 
 def _words(one: Assignment) -> tuple[str, str]:
-    return one.path[-1], ".".join((one.part, *one.path))
+    return one.path[-1], one.setting
 
 
 def _value(one: Assignment) -> str:
     return _UNFIT.sub("-", one.text.partition("=")[2]).strip("-")
 
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
-
-
 @dataclass(frozen=True, slots=True)
-class Variant:
-    """A workload with one combination of the values that are swept, and its name without these; the combinations of
-    setups that it meets, and how those are named.
+class WorkloadVariant:
+    """A workload with one combination of the values that are swept.
+
+    Attributes:
+        workload: with these values, and called after them.
+        own_name: what it calls itself.
+        combination: the values.
+        setups: the combinations of setups that it meets.
+        setup_template: how these are called; None for after their values.
     """
 
     workload: Workload
     own_name: str
     combination: Combination
     setups: tuple[Combination, ...]
-    setup_name: str | None
+    setup_template: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class SetupVariant:
-    """A setup with one combination of the values that are swept, and its name without these."""
+    """A setup with one combination of the values that are swept, and what it calls itself without these."""
 
     setup: Setup
     own_name: str
 
 
-def variants_of(
-    name: str, given: Sequence[Assignment], sweeps: Sequence[str], sweep_names: Sequence[str], overrides: Overrides
-) -> Sequence[Variant]:
-    """All combinations of a workload, named or a path.
+def workload_variants(
+    name: str, assignments: Sequence[Assignment], sweeps: Sequence[str], sweep_names: Sequence[str]
+) -> Sequence[WorkloadVariant]:
+    """All combinations of a workload.
+
+    Args:
+        name: of a shipped one, or a path.
+        assignments: what the command line puts into its file.
+        sweeps: `PATH=VALUE,VALUE`, each, besides those of the file.
+        sweep_names: `PART=TEMPLATE`, each, likewise.
 
     Raises:
-        InputError: with the faults of its file, and of the sweeps and names of the command line.
+        InputError: with the errors of its file, and of the sweeps and names of the command line.
     """
     path = catalog.find_workload(name)
-    if overrides.rate == FIND_THE_MAXIMUM:  # told first, since what is for a search has a meaning then
-        given = [*given, Assignment("workload", ("producerRate",), "max", "--rate max", "--rate")]
-    own = _ToldOfSweeps.read(path, given)
+    own = _SweepFields.read(path, assignments)
     swept = parse_sweeps(sweeps, own.sweep)
-    overridden = overrides.fields() & {one.name.removeprefix("workload.") for one in swept}
-    if overridden:
-        raise InputError(f"--sweep workload.{min(overridden)}: leave out the option that gives it a single value")
+    single = {one.setting for one in assignments if one.option.is_shorthand and not one.appends}
+    if twice := single & {one.setting for one in swept}:
+        raise InputError(f"{_OPTION} {min(twice)}: leave out the option that gives it a single value")
     templates = parse_templates(sweep_names, own.sweep_name, swept)
     setups = tuple(combinations(swept, "setup"))
-    faults: list[str] = []
-    made = each_made(
-        combinations(swept, "workload"),
-        lambda values: Variant(
-            *_workload(path, given, values, templates, overrides), values, setups, templates.get("setup")
-        ),
-        faults,
-        lambda values: named(own.name, values),
-    )
-    if faults:
-        raise InputError(faults)
-    return [variant for variant in made if variant]
+
+    def variant(values: Combination) -> WorkloadVariant:
+        load = partial(Workload.load, path)
+        workload, own_name = _renamed("workload", load, [*assignments, *values], values, templates.get("workload"))
+        return WorkloadVariant(workload, own_name, values, setups, templates.get("setup"))
+
+    errors: list[str] = []
+    built = build_each(combinations(swept, "workload"), variant, errors, lambda values: variant_name(own.name, values))
+    if errors:
+        raise InputError(errors)
+    return [each for each in built if each]
+
+
+def setup_variant(
+    name: str, values: Combination, template: str | None, assignments: Sequence[Assignment]
+) -> SetupVariant:
+    """A setup with one combination of values.
+
+    Args:
+        name: of a shipped one, or a path.
+        values: of what is swept.
+        template: how it is called; None for after the values.
+        assignments: what the command line puts into its file.
+
+    Raises:
+        InputError: with the errors of its file.
+    """
+    load = partial(Setup.load, name)
+    return SetupVariant(*_renamed("setup", load, [*assignments, *values], values, template))
+
+
+Loaded = TypeVar("Loaded", Workload, Setup)
+
+
+def _renamed(
+    part: Part,
+    load: Callable[[Sequence[Assignment]], Loaded],
+    assignments: Sequence[Assignment],
+    values: Combination,
+    template: str | None,
+) -> tuple[Loaded, str]:
+    """What is loaded, called after its values, and what it calls itself."""
+    loaded = load(assignments)
+    if not values:
+        return loaded, loaded.name
+    name = variant_name(loaded.name, values, template)
+    return load([*assignments, Assignment(part, ("name",), name, f"{part}.name={name}", _NAME_OPTION)]), loaded.name
 
 
 @dataclass(frozen=True, slots=True)
-class _ToldOfSweeps:
-    """What a file says of sweeps. Its other fields may lack what is swept, and are looked at with each combination."""
+class _SweepFields:
+    """What a file says of sweeps. Its other fields may lack what is swept, and are checked with each combination."""
 
     name: str
     sweep: Mapping[str, list[object]] | None
     sweep_name: Templates | None
 
     @classmethod
-    def read(cls, path: Path, given: Sequence[Assignment]) -> "_ToldOfSweeps":
-        document = assigned(parse_document(read_text(path), str(path)), given, "workload")
+    def read(cls, path: Path, assignments: Sequence[Assignment]) -> "_SweepFields":
+        document = assigned(parse_document(read_text(path), str(path)), assignments, "workload")
         sweep, names = document.data.get("sweep"), document.data.get("sweepName")
-        if not _holds(sweep, list) or not _holds(names, str) or document.faults:
-            workload = Workload.load(path, given)  # which tells what is wrong
+        if not _is_mapping_to(list, sweep) or not _is_mapping_to(str, names) or document.errors:
+            workload = Workload.load(path, assignments)  # which raises what is wrong
             return cls(workload.name, workload.sweep, workload.sweep_name)
         return cls(str(document.data.get("name", path.stem)), cast(Any, sweep), cast(Any, names))
 
 
-def _holds(mapping: object, kind: type) -> bool:
-    return mapping is None or (isinstance(mapping, dict) and all(isinstance(each, kind) for each in mapping.values()))
+def _is_mapping_to(kind: type, value: object) -> bool:
+    return value is None or (isinstance(value, dict) and all(isinstance(each, kind) for each in value.values()))
 
 
-def _workload(
-    path: Path, given: Sequence[Assignment], values: Combination, templates: Templates, overrides: Overrides
-) -> tuple[Workload, str]:
-    workload = Workload.load(path, [*given, *values])
-    own_name = workload.name
-    if values:
-        name = named(workload.name, values, templates.get("workload"))
-        workload = Workload.load(path, [*given, *values, name_given("workload", name)])
-    return workload.with_overrides(overrides), own_name
-
-
-def setup_of(
-    name: str, values: Combination, template: str | None, url: str | None, given: Sequence[Assignment]
-) -> SetupVariant:
-    """A setup, named or a path, with one combination of values.
+def build_each(
+    given: Sequence[Given], build: Callable[[Given], Built], errors: list[str], name: Callable[[Given], str] = str
+) -> list[Built | None]:
+    """What is built of each, None where that fails.
 
     Args:
-        name: as given.
-        values: of what is swept.
-        template: how it is called; see `sweep_names`.
-        url: a server of the user's in place of its own.
-        given: what the command line puts into the file.
-
-    Raises:
-        InputError: with the faults of its file, or if its driver or its password can't be had.
+        given: what to build of.
+        build: raises InputError if it can't.
+        errors: gets each error once; one of an option that not all have is told with whose it is.
+        name: what messages call one of `given`.
     """
-    setup = Setup.load(name, [*given, *values])
-    own_name = setup.name
-    if values:
-        setup = Setup.load(name, [*given, *values, name_given("setup", named(setup.name, values, template))])
-    if url is not None:
-        setup = setup.with_url(url)
-    try:
-        load_driver(setup.driver_used)
-    except InputError as error:
-        raise InputError([f"{name}: driver: {fault}" for fault in error.faults]) from error
-    if setup.server is not None and setup.server.url is not None:
-        try:
-            connect_url(setup.server)  # only to find what is missing
-        except InputError as error:
-            raise InputError([f"{'--url' if url else name}: {fault}" for fault in error.faults]) from error
-    return SetupVariant(setup, own_name)
-
-
-def each_made(
-    given: Sequence[Given], make: Callable[[Given], Made], faults: list[str], name: Callable[[Given], str] = str
-) -> list[Made | None]:
-    """What is made of each; a fault is told once, and one of an option says whose it is if not all have it."""
-    made: list[Made | None] = []
-    told: dict[str, list[str]] = {}
+    built: list[Built | None] = []
+    by_error: dict[str, list[str]] = {}
     for one in given:
         try:
-            made.append(make(one))
+            built.append(build(one))
         except InputError as error:
-            made.append(None)
-            for fault in error.faults:
-                told.setdefault(fault, []).append(name(one))
-    for fault, by in told.items():
-        whose = fault.startswith("--") and len(by) < len(given) and not any(repr(name) in fault for name in by)
-        faults.append(f"{', '.join(dict.fromkeys(by))}: {fault}" if whose else fault)
-    return made
+            built.append(None)
+            for message in error.faults:
+                by_error.setdefault(message, []).append(name(one))
+    for message, by in by_error.items():
+        named = any(repr(name) in message for name in by)
+        whose = message.startswith("--") and len(by) < len(given) and not named
+        errors.append(f"{', '.join(dict.fromkeys(by))}: {message}" if whose else message)
+    return built

@@ -1,13 +1,11 @@
-"""YAML text -> a mapping, with the line of each of its keys. The only importer of yaml.
+"""The files that a user names: YAML text -> a mapping with the line of each key; and the bytes of a payload file.
 
-Stricter than YAML: one document, a mapping at the top, text keys, no key twice, no anchors. Knows no field: what the
-keys mean is told by whoever asked.
-
-Finds and reads the file whose bytes every message carries. The one place where a workload's files are opened.
-
-Knows where OMB's users keep such files; knows no field but the file's name and the size of a message.
+The only importer of yaml. Stricter than YAML: one document, a mapping at the top, text keys, no key twice, no aliases.
+Knows no field: what keys mean is for the caller to say.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,14 +29,14 @@ class YamlDocument:
     Attributes:
         source: what messages call it: the path as the user gave it.
         data: its top-level mapping; keys are text, values are what YAML makes of them.
-        lines: where each key stands, by its path from the top; of a file as read, lines (from 1).
-        faults: what was wrong with single entries: a key twice, a key that is not text, a value that can't be read.
+        locations: where each key stands, by its path from the top; of a file as read, lines (from 1).
+        errors: of single entries: a key twice, a key that is not text, a value that can't be read.
     """
 
     source: str
     data: dict[str, object]
-    lines: dict[FieldPath, Location] = field(default_factory=dict)
-    faults: tuple[FieldError, ...] = ()
+    locations: dict[FieldPath, Location] = field(default_factory=dict)
+    errors: tuple[FieldError, ...] = ()
 
 
 def read_text(path: Path) -> str:
@@ -77,19 +75,13 @@ def parse_document(text: str, source: str) -> YamlDocument:
         InputError: if it is not YAML, not one document, empty, or not a mapping at the top.
     """
     try:
-        loader = yaml.SafeLoader(text)
-        try:
-            _check_shape(text, source)
-            root = loader.get_single_node()
+        with _reader(text, source) as reader:
+            root = reader.loader.get_single_node()
             if root is None:
                 raise InputError(f"{source}: is empty; write one setting per line, for example topics: 1")
             if not isinstance(root, MappingNode):
                 raise InputError(f"{source}: holds no settings; write one per line, for example topics: 1")
-            lines: dict[FieldPath, Location] = {}
-            faults: list[FieldError] = []
-            data = _mapping(loader, root, (), lines, faults)
-        finally:
-            loader.dispose()
+            return YamlDocument(source, reader.mapping(root, ()), reader.locations, tuple(reader.errors))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{source}:{mark.line + 1}" if mark else source
@@ -97,7 +89,6 @@ def parse_document(text: str, source: str) -> YamlDocument:
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{source}: is not valid YAML: {reason}; mend the file") from error
-    return YamlDocument(source, data, lines, tuple(faults))
 
 
 def parse_value(text: str) -> object:
@@ -108,25 +99,29 @@ def parse_value(text: str) -> object:
     """
     advice = "put it in quotes if it is text"
     try:
-        loader = yaml.SafeLoader(text)
-        try:
-            _check_shape(text, "the value")
-            node = loader.get_single_node()
+        with _reader(text, "the value") as reader:
+            node = reader.loader.get_single_node()
             if node is None:
                 raise ValueError("has no value; write one behind the =, null for none")
             if isinstance(node, MappingNode | SequenceNode) and not node.flow_style:
                 raise ValueError(f"{quoted(text)} is no single value; {advice}")
-            faults: list[FieldError] = []
-            value = _value(loader, node, (), {}, faults)
-        finally:
-            loader.dispose()
+            value = reader.value(node, ())
     except (yaml.YAMLError, InputError) as error:
         raise ValueError(f"{quoted(text)} is not valid YAML; {advice}") from error
-    if faults:
-        raise ValueError(
-            "; and ".join(f"{each.field}: {each.message}" if each.field else each.message for each in faults)
-        )
+    if reader.errors:
+        texts = (f"{each.field}: {each.message}" if each.field else each.message for each in reader.errors)
+        raise ValueError("; and ".join(texts))
     return value
+
+
+@contextmanager
+def _reader(text: str, source: str) -> Iterator["_Reader"]:
+    loader = yaml.SafeLoader(text)
+    try:
+        _check_shape(text, source)
+        yield _Reader(loader)
+    finally:
+        loader.dispose()
 
 
 def _check_shape(text: str, source: str) -> None:
@@ -142,44 +137,44 @@ def _check_shape(text: str, source: str) -> None:
             raise InputError(f"{source}:{line}: is nested too deeply; write one setting per line")
 
 
-def _mapping(
-    loader: yaml.SafeLoader,
-    node: MappingNode,
-    where: FieldPath,
-    lines: dict[FieldPath, Location],
-    faults: list[FieldError],
-) -> dict[str, object]:
-    data: dict[str, object] = {}
-    for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
-        if not isinstance(key_node, ScalarNode) or not key_node.tag.endswith(("str", "merge")):
-            text = key_node.value if isinstance(key_node, ScalarNode) else "this key"
-            faults.append(FieldError(line, quoted(text), "a key must be a plain name; put it in quotes if it is one"))
-            continue
-        path = (*where, key_node.value)
-        if path in lines:
-            faults.append(FieldError(line, key_node.value, f"is given twice, first in line {lines[path]}; remove one"))
-            continue
-        lines[path] = line
-        data[key_node.value] = _value(loader, value_node, path, lines, faults)
-    return data
+class _Reader:
+    """Makes values of nodes, and notes where keys stand and which entries are wrong."""
 
+    def __init__(self, loader: yaml.SafeLoader) -> None:
+        self.loader = loader
+        self.locations: dict[FieldPath, Location] = {}
+        self.errors: list[FieldError] = []
 
-def _value(
-    loader: yaml.SafeLoader, node: Node, where: FieldPath, lines: dict[FieldPath, Location], faults: list[FieldError]
-) -> object:
-    if isinstance(node, MappingNode):
-        return _mapping(loader, node, where, lines, faults)
-    if isinstance(node, SequenceNode):
-        return [_value(loader, item, (*where, index), lines, faults) for index, item in enumerate(node.value)]
-    try:
-        value: object = loader.construct_object(node)
-    except (ValueError, yaml.constructor.ConstructorError) as error:
-        problem = error.problem if isinstance(error, yaml.constructor.ConstructorError) else str(error)
-        line = node.start_mark.line + 1
-        faults.append(FieldError(line, ".".join(map(str, where)), f"{problem}; put the value in quotes if it is text"))
-        return None
-    return value
+    def mapping(self, node: MappingNode, path: FieldPath) -> dict[str, object]:
+        data: dict[str, object] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, ScalarNode) or not key_node.tag.endswith(("str", "merge")):
+                text = quoted(key_node.value if isinstance(key_node, ScalarNode) else "this key")
+                self.errors.append(FieldError(line, text, "a key must be a plain name; put it in quotes if it is one"))
+                continue
+            key = (*path, key_node.value)
+            if key in self.locations:
+                twice = f"is given twice, first in line {self.locations[key]}; remove one"
+                self.errors.append(FieldError(line, key_node.value, twice))
+                continue
+            self.locations[key] = line
+            data[key_node.value] = self.value(value_node, key)
+        return data
+
+    def value(self, node: Node, path: FieldPath) -> object:
+        if isinstance(node, MappingNode):
+            return self.mapping(node, path)
+        if isinstance(node, SequenceNode):
+            return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+        try:
+            value: object = self.loader.construct_object(node)
+        except (ValueError, yaml.constructor.ConstructorError) as error:
+            problem = error.problem if isinstance(error, yaml.constructor.ConstructorError) else str(error)
+            message = f"{problem}; put the value in quotes if it is text"
+            self.errors.append(FieldError(node.start_mark.line + 1, ".".join(map(str, path)), message))
+            return None
+        return value
 
 
 def _hint(path: Path) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ombdriver.bench.run.request import Request, requests_of
+from ombdriver.bench.run.request import Request, build_requests
+from ombdriver.bench.spec.overrides import option_assignments
 from ombdriver.errors import InputError
 
 WORKLOAD = """
@@ -34,9 +35,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def requested(**changed: Any) -> list[Request]:
     """What is made of one workload, the memory setup, and these changes."""
-    options: dict[str, Any] = dict.fromkeys(("url", "duration", "warmup", "rate", "workers"))
+    options: dict[str, Any] = dict.fromkeys(("url", "workers"))
     options |= {"workloads": ["w.yaml"], "setups": ["memory"], "output": Path("out"), "tags": {}}
-    return requests_of(**(options | changed))
+    return build_requests(**(options | changed))
 
 
 def faults(**changed: Any) -> Sequence[str]:
@@ -84,7 +85,8 @@ def test_values_are_set_in_all_workloads_and_all_setups() -> None:
 
 def test_options_come_after_what_is_set() -> None:
     """--rate has the last word."""
-    (request,) = requested(rate=7, assignments=["workload.producerRate=9", "workload.warmupDuration=3s"])
+    given = ["workload.producerRate=9", "workload.warmupDuration=3s"]
+    (request,) = requested(options=option_assignments(rate=7), assignments=given)
 
     assert (request.workload.producer_rate, request.workload.warmup_ns) == (7, 3 * 10**9)
 
@@ -92,12 +94,14 @@ def test_options_come_after_what_is_set() -> None:
 def test_what_is_for_a_search_may_be_set_where_an_option_asks_for_one() -> None:
     """Though the file itself has a rate."""
     given = ["workload.probeDuration=2s", "workload.slo=publish.p99 < 5ms"]
-    (request,) = requested(rate=0, probe_steps=3, assignments=given)
+    (request,) = requested(options=option_assignments(rate="max", steps=3), assignments=given)
 
     assert request.workload.spec()["probeDuration"] == "2s"
     assert request.workload.slo == "publish.p99 < 5ms"
     assert request.overrides == given
-    assert faults(rate=5, assignments=given)[0].startswith("--set workload.probeDuration: has no effect on a given")
+    assert faults(options=option_assignments(rate=5), assignments=given)[0].startswith(
+        "--set workload.probeDuration: has no effect on a given"
+    )
 
 
 def test_the_time_that_a_run_may_take_has_its_backlog_in_it() -> None:

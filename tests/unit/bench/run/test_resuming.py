@@ -8,7 +8,7 @@ from test_sweeps import requested
 
 from ombdriver.bench.results import store
 from ombdriver.bench.results.versions import content_sha256
-from ombdriver.bench.run.request import Request, left_to_run
+from ombdriver.bench.run.request import Request, remaining_runs
 
 
 def finish(request: Request, folder: Path, **changed: object) -> None:
@@ -30,7 +30,7 @@ def test_runs_with_a_whole_result_are_left_out_and_the_others_join_their_series(
     finish(requests[0], folder)
     finish(requests[3], folder)
 
-    left = left_to_run(requests, folder)
+    left = remaining_runs(requests, folder)
 
     assert [(one.workload.topics, one.standing.block) for one in left if one.standing] == [(1, 2), (2, 1)]
     assert {one.standing.series for one in left if one.standing} == {"before"}
@@ -42,7 +42,7 @@ def test_a_partial_result_is_run_again(tmp_path: Path) -> None:
     requests = requested(tmp_path)
     finish(requests[0], tmp_path / "results", partial=True)
 
-    assert left_to_run(requests, tmp_path / "results") == requests
+    assert remaining_runs(requests, tmp_path / "results") == requests
 
 
 def test_a_workload_that_was_changed_is_run_again(tmp_path: Path) -> None:
@@ -51,12 +51,12 @@ def test_a_workload_that_was_changed_is_run_again(tmp_path: Path) -> None:
     finish(before[0], tmp_path / "results")
     changed = requested(tmp_path, assignments=["workload.messageSize=200"])
 
-    assert left_to_run(changed, tmp_path / "results") == changed
-    assert left_to_run(before, tmp_path / "results") == []
+    assert remaining_runs(changed, tmp_path / "results") == changed
+    assert remaining_runs(before, tmp_path / "results") == []
 
 
 def test_without_a_folder_everything_is_left(tmp_path: Path) -> None:
     """The first time."""
     requests = requested(tmp_path)
 
-    assert left_to_run(requests, tmp_path / "nowhere") == requests
+    assert remaining_runs(requests, tmp_path / "nowhere") == requests

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ombdriver.bench.load.profile import SECOND, Stretch
-from ombdriver.bench.spec.overrides import Overrides
+from ombdriver.bench.spec.overrides import option_assignments
 from ombdriver.bench.spec.rate_profile import parse_profile, profile_to_json, render_profile
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import InputError
@@ -29,10 +29,10 @@ STAGES = [
 ]
 
 
-def workload(**fields: Any) -> Workload:
-    """A workload of these fields besides the usual ones."""
-    every = BASE | fields
-    return Workload.parse("\n".join(f"{name}: {json.dumps(value)}" for name, value in every.items()), "w.yaml")
+def workload(options: dict[str, Any] | None = None, **fields: Any) -> Workload:
+    """A workload of these fields besides the usual ones, with options of the command line."""
+    text = "\n".join(f"{name}: {json.dumps(value)}" for name, value in (BASE | fields).items())
+    return Workload.parse(text, "w.yaml", given=option_assignments(**(options or {})))
 
 
 def stretches(**fields: Any) -> list[tuple[float, int, int]]:
@@ -174,12 +174,13 @@ def test_faulty_stages_are_not_told_to_lack_a_time() -> None:
 
 def test_another_time_gives_a_shape_another_length() -> None:
     """And its mean with it; stages have a length of their own, which the option contradicts."""
-    spike = workload(rateProfile={"spike": {"base": 100, "peak": 900, "at": "1s", "for": "1s"}}, testDuration="10s")
-    shorter = spike.with_overrides(Overrides(duration_ns=4 * SECOND))
+    spike = {"spike": {"base": 100, "peak": 900, "at": "1s", "for": "1s"}}
+    long = workload(rateProfile=spike, testDuration="10s")
+    short = workload({"duration": "4s"}, rateProfile=spike, testDuration="10s")
 
-    assert (spike.producer_rate, shorter.producer_rate) == (180, 300)
-    with pytest.raises(InputError, match="w with --duration: rateProfile: takes 100500ms in all"):
-        workload(rateProfile=STAGES).with_overrides(Overrides(duration_ns=4 * SECOND))
+    assert (long.producer_rate, short.producer_rate) == (180, 300)
+    with pytest.raises(InputError, match=r"w\.yaml:7 with --duration: rateProfile: takes 100500ms in all"):
+        workload({"duration": "4s"}, rateProfile=STAGES)
 
 
 @pytest.mark.parametrize(
@@ -187,17 +188,17 @@ def test_another_time_gives_a_shape_another_length() -> None:
     [
         (
             70,
-            "w with --rate: rateProfile: has a mean of 1,343/s, and producerRate is 70; leave that out, or the profile",
+            "has a mean of 1,343/s, and producerRate is 70; leave that out, or the profile",
         ),
-        (0, "w with --rate: rateProfile: is of given rates, and producerRate: max finds one; leave one of them out"),
+        ("max", "is of given rates, and producerRate: max finds one; leave one of them out"),
     ],
 )
-def test_a_rate_of_the_command_line_does_not_go_with_a_profile(rate: int, fault: str) -> None:
+def test_a_rate_of_the_command_line_does_not_go_with_a_profile(rate: int | str, fault: str) -> None:
     """Which of them is meant is not guessed."""
     with pytest.raises(InputError) as caught:
-        workload(rateProfile=STAGES).with_overrides(Overrides(rate=rate))
+        workload({"rate": rate}, rateProfile=STAGES)
 
-    assert list(caught.value.faults) == [fault]
+    assert list(caught.value.faults) == [f"w.yaml:7 with --rate: rateProfile: {fault}"]
 
 
 def test_a_profile_is_told_in_words() -> None:

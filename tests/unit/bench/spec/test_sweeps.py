@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from ombdriver.bench.run.request import Request, requests_of
-from ombdriver.bench.spec.sweep import MOST_COMBINATIONS, Sweep, combinations, named, parse_sweeps, values_of
+from ombdriver.bench.run.request import Request, build_requests
+from ombdriver.bench.spec.overrides import option_assignments
+from ombdriver.bench.spec.sweep import MOST_COMBINATIONS, Sweep, combinations, parse_sweeps, swept_values, variant_name
 from ombdriver.errors import InputError
 
 WORKLOAD = """
@@ -24,9 +25,8 @@ testDuration: 1s
 def requested(folder: Path, text: str = WORKLOAD, **options: Any) -> list[Request]:
     """The requests of a workload file of that text."""
     (folder / "w.yaml").write_text(text)
-    values: dict[str, Any] = {"setups": ["memory"], "url": None, "duration": None, "warmup": None, "rate": None}
-    values |= {"workers": None, "output": folder, "tags": {}}
-    return requests_of(workloads=[str(folder / "w.yaml")], **(values | options))
+    values: dict[str, Any] = {"setups": ["memory"], "url": None, "workers": None, "output": folder, "tags": {}}
+    return build_requests(workloads=[str(folder / "w.yaml")], **(values | options))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_values_are_separated_by_commas_or_a_list(text: str) -> None:
     """Each as in the file."""
     sweep = Sweep.parse(text)
 
-    assert (sweep.part, sweep.name) == ("workload", "workload.messageSize")
+    assert (sweep.part, sweep.setting) == ("workload", "workload.messageSize")
     assert [point.value for point in sweep.points] == [100, "1KiB"]
 
 
@@ -67,12 +67,12 @@ def test_all_combinations_are_made_of_each_part() -> None:
     """The last one changes fastest; without any there is one, of no values."""
     sweeps = parse_sweeps(["workload.topics=1,2", "setup.streams.readCount=10,20", "workload.messageSize=100,1KiB"])
 
-    found = [values_of(each) for each in combinations(sweeps, "workload")]
+    found = [swept_values(each) for each in combinations(sweeps, "workload")]
     assert found == [
         {"workload.topics": topics, "workload.messageSize": size} for topics in (1, 2) for size in (100, "1KiB")
     ]
     assert combinations([], "setup") == [()]
-    assert named("w", combinations(sweeps, "workload")[1]) == "w-topics-1-messageSize-1KiB"
+    assert variant_name("w", combinations(sweeps, "workload")[1]) == "w-topics-1-messageSize-1KiB"
 
 
 def test_too_many_combinations_are_refused() -> None:
@@ -175,7 +175,10 @@ def test_a_template_that_names_nothing_or_not_apart_is_refused(template: str, fa
         ({"sweeps": ["workload.topic=1,2"]}, "--sweep workload.topic: unknown key; did you mean topics?"),
         ({"sweeps": ["workload.messageSize=5,100"]}, "--sweep workload.messageSize: 5 bytes are too few"),
         ({"sweeps": ["setup.streams.readCount=0,5"], "setups": ["embedded"]}, "--sweep setup.streams.readCount"),
-        ({"sweeps": ["workload.producerRate=1,2"], "rate": 5}, "--sweep workload.producerRate: leave out the option"),
+        (
+            {"sweeps": ["workload.producerRate=1,2"], "options": option_assignments(rate=5)},
+            "--sweep workload.producerRate: leave out the option",
+        ),
     ],
 )
 def test_values_that_can_not_be_are_told_by_their_sweep(tmp_path: Path, options: dict[str, Any], fault: str) -> None:

@@ -3,12 +3,13 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ombdriver.bench.spec.overrides import Overrides
+from ombdriver.bench.spec.overrides import option_assignments
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.units import MINUTE, SECOND
 from ombdriver.errors import InputError
@@ -31,11 +32,12 @@ def yaml_fields(text: str) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in text.strip().splitlines())
 
 
-def small(**changes: object) -> Workload:
-    """The small workload with some fields replaced."""
+def small(options: dict[str, Any] | None = None, **changes: object) -> Workload:
+    """The small workload with some fields replaced, and with options of the command line."""
     fields = yaml_fields(SMALL)
     lines = (fields | {name: json.dumps(value, ensure_ascii=False) for name, value in changes.items()}).items()
-    return Workload.parse("\n".join(f"{name}: {value}" for name, value in lines), "small.yaml")
+    text = "\n".join(f"{name}: {value}" for name, value in lines)
+    return Workload.parse(text, "small.yaml", given=option_assignments(**(options or {})))
 
 
 @pytest.fixture
@@ -109,18 +111,19 @@ def test_thresholds_demand_something_of_a_load_and_make_no_other() -> None:
     """Those of the command line come after the file's; the hash is that of the load alone."""
     workload = small(thresholds=["publish.p99 < 5ms"])
 
-    demanding = workload.with_overrides(Overrides(thresholds=["totals.unsent <= 0"], abort_on_fail=True))
+    demanding = small({"thresholds": ["totals.unsent <= 0"], "abort_on_fail": True}, thresholds=["publish.p99 < 5ms"])
 
     assert demanding.thresholds == ["publish.p99 < 5ms", "totals.unsent <= 0"]
     assert (workload.abort_on_fail, demanding.abort_on_fail) == (False, True)
     assert demanding.sha256 == workload.sha256 == small().sha256
-    assert demanding.with_overrides(Overrides()).spec() == demanding.spec()
 
 
 def test_a_threshold_of_the_command_line_is_told_by_its_option() -> None:
     """A group that this workload does not have."""
     with pytest.raises(InputError, match="--threshold: there is no group 'group-4'"):
-        small().with_overrides(Overrides(thresholds=["endToEnd[group-4].p99 < 5ms"]))
+        small({"thresholds": ["endToEnd[group-4].p99 < 5ms"]})
+    with pytest.raises(InputError, match=r"small\.yaml:9 with --threshold: thresholds: there is no group 'group-4'"):
+        small({"thresholds": ["endToEnd[group-4].p99 < 5ms"]}, thresholds=["publish.p99 < 5ms"])
 
 
 def test_what_is_left_out_has_a_default() -> None:
@@ -201,30 +204,22 @@ def test_the_hash_tells_workloads_apart(tmp_path: Path) -> None:
 
 def test_overrides_replace_what_the_file_says() -> None:
     """The command line wins over the file, and leaves the rest of it."""
-    workload = Workload.load(OMB / "randomized-keyed-4kb.yaml")
+    path = OMB / "randomized-keyed-4kb.yaml"
 
-    changed = workload.with_overrides(Overrides(duration_ns=3 * SECOND, warmup_ns=0, rate=10))
+    changed = Workload.load(path, option_assignments(duration="3s", warmup="0s", rate=10))
 
     assert (changed.test_ns, changed.warmup_ns, changed.producer_rate) == (3 * SECOND, 0, 10)
-    assert changed.payload == workload.payload
-    assert workload.with_overrides(Overrides()).spec() == workload.spec()
-
-
-def test_overrides_keep_the_payload_files_content(omb_checkout: Path) -> None:
-    """The payload file is read once, and not looked for again."""
-    workload = Workload.load(omb_checkout / "workloads" / "1-topic-1-partition-1kb.yaml")
-
-    assert workload.with_overrides(Overrides(rate=1)).payload.content == b"k" * 1024
+    assert changed.payload == Workload.load(path).payload
 
 
 def test_overrides_are_checked_and_named_by_their_option() -> None:
     """A fault of the command line names the option, not a line of the file; all are told at once."""
     with pytest.raises(InputError) as caught:
-        small().with_overrides(Overrides(duration_ns=1, warmup_ns=SECOND, rate=-1))
+        small({"duration": "1ms", "warmup": "1s", "rate": -1})
 
     assert caught.value.faults == (
+        "--duration: 1ms is too short; write 100ms or more",
         "--rate: -1 is too small; write 1 or more, or max for the highest that is sustained",
-        "--duration: 0.000001ms is too short; write 100ms or more",
     )
 
 
@@ -233,25 +228,26 @@ def test_the_highest_rate_is_asked_for_by_omb_s_0_or_by_max() -> None:
     omb, ours = small(producerRate=0), small(producerRate="max", slo="publish.p99 < 5ms", probeDuration="3s")
 
     assert omb.finds_the_maximum
-    assert omb.sha256 == small(producerRate="max").sha256 == small().with_overrides(Overrides(rate=0)).sha256
+    assert omb.sha256 == small(producerRate="max").sha256 == small({"rate": "max"}).sha256
     assert (ours.spec()["producerRate"], ours.spec()["slo"]) == (0, "publish.p99 < 5ms")
     assert ours.spec()["probeDuration"] == "3s"
     assert Workload.parse(json.dumps(ours.spec()), "again.yaml").spec() == ours.spec()
-    fixed = ours.with_overrides(Overrides(rate=500))
+    fixed = small({"rate": 500}, producerRate="max", slo="publish.p99 < 5ms", probeDuration="3s")
     assert not fixed.finds_the_maximum
     assert fixed.sha256 == small(producerRate=500).sha256
     assert "probeDuration" not in fixed.spec()
 
 
 def test_a_test_shorter_than_the_default_interval_is_one_sample() -> None:
-    """By the file or by an override; an interval that the file gives is not changed, but told with the workload."""
+    """By the file or by an option; an interval that the file gives is not changed, and its error names the options."""
     assert small(testDuration="500ms").sample_interval_ns == SECOND // 2
-    assert small().with_overrides(Overrides(duration_ns=SECOND // 2)).sample_interval_ns == SECOND // 2
+    assert small({"duration": "500ms"}).sample_interval_ns == SECOND // 2
 
     with pytest.raises(InputError) as caught:
-        small(sampleInterval="2s", name="mine").with_overrides(Overrides(duration_ns=SECOND, rate=5))
+        small({"duration": "1s", "rate": 5}, sampleInterval="2s")
     assert caught.value.faults == (
-        "mine with --duration, --rate: sampleInterval: 2s is longer than the test (1s); write a shorter one, as 100ms",
+        "small.yaml:9 with --duration, --rate: sampleInterval: 2s is longer than the test (1s); "
+        "write a shorter one, as 100ms",
     )
 
 

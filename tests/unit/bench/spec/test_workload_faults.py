@@ -130,7 +130,7 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
             "consumerBacklogSizeGB: random arrivals are drawn for a time that is known",
         ),
         (
-            {"consumerBacklogSizeGB": "1", "rateProfile": "{ramp: {from: 1000, to: 3000}}"},
+            {"consumerBacklogSizeGB": "1", "rateProfile": "{ramp: {from: 500, to: 1500}}"},
             "rateProfile: a backlog is built and drained at one rate; leave this out, or consumerBacklogSizeGB",
         ),
         (

@@ -1,0 +1,135 @@
+"""Models of a user's files whose errors come all at once: of single fields, and between fields that don't agree. Pure.
+
+What a single field may hold is in its type. What fields must agree on is a rule: a function that looks at a whole part
+of the file, of which the fields that are wrong by themselves are missing. So no rule depends on the order of fields or
+of other rules.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
+
+from ombdriver.bench.spec.errors import FieldError, FieldNames, FieldPath, Location, Option, field_errors
+from ombdriver.bench.spec.yaml_file import YamlDocument
+
+Model = TypeVar("Model", bound="CheckedModel")
+
+Rule = Callable[[Any], None]
+
+_VALID = "valid"
+"""In the context of a validation: the valid fields of each model, by attribute."""
+
+
+class Rules:
+    """What the fields of a model must agree on; the decorator `of` adds a rule.
+
+    A rule is given a part of a file, and raises ValueError when its fields don't agree; the message says what is wrong,
+    then, after a semicolon, the way out. It is passed over when it reads a field that is wrong by itself.
+    """
+
+    def __init__(self) -> None:
+        self._rules: list[tuple[str, Rule]] = []
+
+    def of(self, attribute: str = "") -> Callable[[Rule], Rule]:
+        """A rule whose error is of that field; of the part as a whole without one."""
+
+        def add(rule: Rule) -> Rule:
+            self._rules.append((attribute, rule))
+            return rule
+
+        return add
+
+    def broken(self, part: BaseModel) -> Iterator[tuple[str, str]]:
+        """Field and message of each rule that `part` breaks; `part` may lack fields."""
+        for attribute, rule in self._rules:
+            try:
+                rule(part)
+            except AttributeError as error:
+                if error.name not in type(part).model_fields or error.name in vars(part):
+                    raise
+            except ValueError as error:
+                yield attribute, str(error)
+
+
+class CheckedModel(BaseModel):
+    """A part of a file, strict and frozen. Made by `validated`."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        alias_generator=to_camel,
+    )
+
+    @field_validator("*")
+    @classmethod
+    def _note_valid(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.context is not None and _VALID in info.context:
+            info.context[_VALID].setdefault(cls, {})[info.field_name] = value
+        return value
+
+
+def validated(
+    model: type[Model],
+    document: YamlDocument,
+    names: FieldNames,
+    rules: Mapping[type[CheckedModel], Rules],
+    context: Mapping[str, Any] | None = None,
+) -> tuple[Model | None, list[FieldError]]:
+    """What a file says, and all that is wrong with it, in the order of its fields; None when something is.
+
+    Args:
+        model: of the whole file.
+        document: the file, with what the command line puts into it.
+        names: its keys.
+        rules: of the model, and of those within it.
+        context: what validators of single fields look at.
+    """
+    valid: dict[type[BaseModel], dict[str, Any]] = {}
+    errors = list(document.errors)
+    made: Model | None = None
+    try:
+        made = model.model_validate(document.data, context={**(context or {}), _VALID: valid})
+    except ValidationError as error:
+        known = {(each.location, each.field) for each in errors}
+        found = field_errors(error, document.locations, names)
+        errors += [each for each in found if (each.location, each.field) not in known]
+    for part, some in rules.items():
+        path = names.parts[part]
+        given = _at(document.data, path)
+        if isinstance(given, Mapping):
+            for attribute, message in some.broken(_partial(part, valid.get(part, {}), given)):
+                key = (*path, names.in_file[attribute]) if attribute else path
+                errors.append(FieldError(_location(key, document), ".".join(map(str, key)), message))
+    order = {key: number for number, key in enumerate(names.valid[()])}
+    errors.sort(key=lambda error: order.get(error.field.partition(".")[0], len(order)))
+    return (None if errors else made), errors
+
+
+def _partial(model: type[BaseModel], fields: Mapping[str, Any], given: Mapping[str, object]) -> BaseModel:
+    """An instance that has the valid fields, and the defaults of those that are not given."""
+    keys = {name: field.alias or name for name, field in model.model_fields.items()}
+    part = model.model_construct({name for name, key in keys.items() if key in given}, **fields)
+    for name, key in keys.items():
+        if name not in fields and (key in given or model.model_fields[name].is_required()):
+            vars(part).pop(name, None)
+    return part
+
+
+def _at(data: Mapping[str, object], path: FieldPath) -> object:
+    return reduce(lambda inner, key: inner.get(key) if isinstance(inner, Mapping) else None, path, cast(object, data))
+
+
+def _location(path: FieldPath, document: YamlDocument) -> Location:
+    """Of an error between fields: with the options that have a line in the file beside them."""
+    location = document.locations.get(path, 0)
+    options = [each.name for each in document.locations.values() if isinstance(each, Option) and each.is_shorthand]
+    if not options or not isinstance(location, int):
+        return location
+    place = f"{document.source}:{location}" if location else document.source
+    return f"{place} with {', '.join(sorted(set(options)))}"
