@@ -6,6 +6,7 @@ out is what Python itself adds: that every module of a package loads the package
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -45,8 +46,8 @@ ROOMS = (
     "errors",
     "",
 )
-"""Top to bottom: each room imports from itself and from what stands below it, never from above; docs/architecture
-has the drawing."""
+"""Top to bottom: each room imports from itself and from what stands below it, never from above. ARCHITECTURE.md
+has the same rows, and says what each room is."""
 
 IMPORTERS = {
     "click": {"cli.*"},
@@ -273,6 +274,21 @@ def test_rooms_import_only_what_stands_below_them() -> None:
     ]
 
     assert upward == []
+
+
+def test_the_architecture_page_has_the_same_rooms() -> None:
+    """In the same order, each with modules to begin with that are there."""
+    page = (PACKAGE.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\S+)` \| .* \| (.*) \|$", page, re.MULTILINE)
+    begins = [(name, each) for name, cell in rows for each in re.findall(r"`(\S+)`", cell) if each != "__init__"]
+    missing = [
+        f"{name}: {each}"
+        for name, each in begins
+        if f"{name}.{each.replace('/', '.')}" not in modules() and (name.rpartition(".")[2] != each)
+    ]
+
+    assert ["" if name == "ombdriver" else name for name, _ in rows] == list(ROOMS)
+    assert missing == []
 
 
 def test_nothing_imports_the_command_line() -> None:

@@ -1,0 +1,95 @@
+"""What the pages of documentation name is there: files, modules, names, and the pages they link to."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[2]
+PAGES = sorted([*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md"), *(HOUSE / "tests").rglob("*.md")])
+GROUPS = {"ombdriver.drivers"}
+"""Entry-point groups, which are no modules."""
+
+
+def named(page: Path) -> str:
+    """The name of a page as a failure shows it."""
+    return str(page.relative_to(HOUSE))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    """As a path from the top of the repository."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"`((?:ombdriver|tests|examples|workloads|docs|\.ci)/[\w./-]+)`", text)
+
+    assert [path for path in found if not (HOUSE / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_dotted_name_of_a_page_leads_somewhere(page: Path) -> None:
+    """A module of ours, or a class or function in one; not a line of a program, which is run elsewhere."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    found = set(re.findall(r"`(ombdriver(?:\.\w+)+)", text)) - GROUPS
+
+    assert sorted(name for name in found if not resolves(name)) == []
+
+
+def resolves(name: str) -> bool:
+    """Whether a name is a module, or what a module has."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found: object = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[length:]:
+            found = getattr(found, part, None)
+        return found is not None
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    """To a file, and to a heading in it."""
+    text = page.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+
+    assert [link for link in links if not leads(page, link)] == []
+
+
+def leads(page: Path, link: str) -> bool:
+    """Whether a link is to a file that exists, and to one of its headings if it names one."""
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path).resolve() if path else page
+    if not target.exists():
+        return False
+    return not anchor or anchor in anchors(target)
+
+
+def anchors(page: Path) -> set[str]:
+    """Of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "", each).lower()).replace(" ", "-") for each in headings}
+
+
+def test_the_architecture_page_is_short() -> None:
+    """Why things are as they are stands elsewhere."""
+    assert len((HOUSE / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_decisions_are_numbered_without_a_gap_and_listed() -> None:
+    """By date; each begins with its number, its title and its date, and the list has all three."""
+    folder = HOUSE / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[(\d{4})\]\((\S+)\) \| (.*) \| (\S+) \|$", index, re.MULTILINE)
+    pages = sorted(path.name for path in folder.glob("[0-9]*.md"))
+
+    assert [name for _, name, _, _ in rows] == pages
+    assert [int(number) for number, *_ in rows] == list(range(1, len(pages) + 1))
+    assert [date for *_, date in rows] == sorted(date for *_, date in rows)
+    for number, name, title, date in rows:
+        text = (folder / name).read_text(encoding="utf-8")
+        assert text.startswith(f"# {number}: {title}\n\nDecided {date}")
+        assert name.startswith(f"{number}-")
+        assert [part for part in ("\n## Problem\n", "\n## Decision\n", "\n## Alternatives\n") if part not in text] == []
