@@ -15,16 +15,16 @@ class InputError(OmbdriverError):
     """What could be known from the files and the command line alone: exit code 2.
 
     Attributes:
-        faults: one sentence per fault, in the order found; never empty.
+        messages: one sentence for each thing that is wrong, in the order found; never empty.
     """
 
-    def __init__(self, faults: str | Sequence[str]) -> None:
-        self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
-        super().__init__("\n".join(self.faults))
+    def __init__(self, messages: str | Sequence[str]) -> None:
+        self.messages: tuple[str, ...] = (messages,) if isinstance(messages, str) else tuple(messages)
+        super().__init__("\n".join(self.messages))
 
 
 class NotComparable(InputError):  # noqa: N818 - a state
-    """Results differ in what they must have in common to be compared; each fault says in what."""
+    """Results differ in what they must have in common to be compared; each message says in what."""
 
 
 class RunError(OmbdriverError):

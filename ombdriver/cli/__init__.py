@@ -231,7 +231,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     except _InterruptedError as error:
         return _told([str(error)], EXIT_INTERRUPTED)
     except OmbdriverError as error:
-        return _told(error.faults if isinstance(error, InputError) else [str(error)], of_error(error))
+        return _told(error.messages if isinstance(error, InputError) else [str(error)], of_error(error))
     except OSError as error:  # files have errors of ours by now, so this is our output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # whoever read it has had enough

@@ -70,7 +70,7 @@ def compare(
     try:
         found = compared(fit, baseline, force=force, per_group=per_group)
     except InputError as error:
-        raise type(error)([*error.faults, *comparison.left_out_lines(left_out)]) from error
+        raise type(error)([*error.messages, *comparison.left_out_lines(left_out)]) from error
     judged = outcomes(parsed, found)
     if name == "table":
         from ombdriver.bench.report.comparison_table import show

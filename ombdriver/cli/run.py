@@ -199,7 +199,7 @@ def _ended(result: "Result | None", failure: OmbdriverError | None, interrupted:
     run_id = result.run_id if result else None
     verdict = [result.verdict.status] if result and result.verdict else []
     if failure is not None:
-        messages = failure.faults if isinstance(failure, InputError) else [str(failure)]
+        messages = failure.messages if isinstance(failure, InputError) else [str(failure)]
         code = EXIT_INTERRUPTED if interrupted else of_error(failure)
         return _Ended(code, ", ".join([*verdict, "FAILED"]), run_id, messages)
     if interrupted:

@@ -83,7 +83,7 @@ async def calls(raw: Any, command: str) -> int:
 async def test_each_message_is_acknowledged_by_itself_or_a_batch_at_once(
     opening: Opening, raw: Any, name: str, ack: str, commands: int
 ) -> None:
-    """TimedSample by how many XACKs the server has carried out."""
+    """Seen by how many XACKs the server has carried out."""
     driver = await opening(name, ack=ack)
     await driver.create_topics([ONE], ["g"])
     await sent(driver, [b"%d" % n for n in range(5)])

@@ -43,7 +43,7 @@ async def test_a_plan_that_cannot_be_is_refused_before_anything_starts() -> None
     with pytest.raises(InputError) as raised:
         await ManagedServers.start(ServerPlan(topology="cluster", primaries=2, config={"port": "1"}))
 
-    assert len(raised.value.faults) == 2
+    assert len(raised.value.messages) == 2
 
 
 @pytest.mark.parametrize("topology", ["standalone", "cluster", "sentinel"])

@@ -188,7 +188,7 @@ def gather(names: Sequence[str]) -> list[Gathered]:
                 result = load(path)
                 read.setdefault(result.run_id, Gathered(path.name, result))
         except InputError as error:
-            faults += error.faults
+            faults += error.messages
     if faults:
         raise InputError(faults)
     return sorted(read.values(), key=lambda each: (each.result.begin_time, each.source))

@@ -1,11 +1,11 @@
-"""What a server must offer before anything is created on it. Pure: facts in, faults out.
+"""What a server must offer before anything is created on it. Pure: facts in, errors out.
 
-What a setup asks for is asked of every server, safety of those that are not ours, room of those and for a backlog.
+Every server must have what the setup requires; a server of the user's must be safe to use, and have the memory.
 """
 
 from collections.abc import Mapping, Sequence
 
-from ombdriver.bench.spec.setup import Needs
+from ombdriver.bench.spec.setup import Requirements
 from ombdriver.bench.units import format_size
 
 SAFE_POLICY = "noeviction"
@@ -14,11 +14,11 @@ MARGIN = 1.2
 """Memory asked for, as a multiple of the estimate: it knows nothing of fragmentation and client buffers."""
 
 
-def faults(facts: Mapping[str, object]) -> Sequence[str]:
+def safety_errors(facts: Mapping[str, object]) -> Sequence[str]:
     """Why the run should not start on this server, whatever room it has; empty when it may.
 
     Args:
-        facts: what `Driver.describe` gave; values that are not there are not judged.
+        facts: what `Driver.describe` gave; what is missing is not checked.
     """
     limit, policy = _number(facts, "maxMemoryBytes"), facts.get("evictionPolicy", SAFE_POLICY)
     found = []
@@ -36,7 +36,7 @@ def memory_errors(facts: Mapping[str, object], needed_bytes: int, *, backlog: bo
     """Why the run may not fit on this server; empty when it does.
 
     Args:
-        facts: what `Driver.describe` gave; values that are not there are not judged.
+        facts: what `Driver.describe` gave; what is missing is not checked.
         needed_bytes: what the run's streams are estimated to take.
         backlog: whether a backlog is built, which a smaller one would do, too.
     """
@@ -58,35 +58,35 @@ def memory_errors(facts: Mapping[str, object], needed_bytes: int, *, backlog: bo
     return []
 
 
-def lacks(facts: Mapping[str, object], needs: Needs) -> Sequence[str]:
-    """What of `needs` this server has not, each with the version that has it, or the way out.
+def missing_requirements(facts: Mapping[str, object], requirements: Requirements) -> Sequence[str]:
+    """What of `requirements` this server lacks, each with the version that has it, or the way out.
 
     Args:
-        facts: what `Driver.describe` gave; values that are not there are not judged.
-        needs: what the setup asks for.
+        facts: what `Driver.describe` gave; what is missing is not checked.
+        requirements: of the setup.
     """
     found = []
     version = str(facts.get("redisVersion", ""))
-    if needs.minid and _version(version) < (6, 2):
+    if requirements.minid and _version(version) < (6, 2):
         found.append(
             f"the server is version {version}, and trimming by age or by acknowledgement (MINID) came with Redis 6.2;"
             " use that, or a retention by maxlen"
         )
-    if needs.xackdel and facts.get("hasXackdel") is False:
+    if requirements.xackdel and facts.get("hasXackdel") is False:
         found.append(
             "ack: delete with several groups needs XACKDEL, which Redis has from 8.2 on (Valkey has not);"
             " use such a server, one group (subscriptionsPerTopic: 1), or ack: batch"
         )
     replicas = facts.get("replicas")
-    if isinstance(replicas, int) and replicas < needs.replicas:
+    if isinstance(replicas, int) and replicas < requirements.replicas:
         found.append(
-            f"waitReplicas is {needs.replicas}, and the server has {replicas} replicas that are connected;"
+            f"waitReplicas is {requirements.replicas}, and the server has {replicas} replicas that are connected;"
             " lower it, or connect more"
         )
     mode = facts.get("mode")
-    if mode == "cluster" and not needs.cluster:
+    if mode == "cluster" and not requirements.cluster:
         found.append("the server is part of a cluster; write redis+cluster://HOST:PORT, or cluster: true in the setup")
-    if mode == "standalone" and needs.cluster:
+    if mode == "standalone" and requirements.cluster:
         found.append(
             "the server stands alone and is no part of a cluster; remove cluster: true, or +cluster in the URL"
         )

@@ -128,7 +128,7 @@ def build_requests(
     try:
         given = parse_all(assignments)
     except InputError as error:
-        errors += error.faults
+        errors += error.messages
     if not 1 <= repeats <= MOST_REPEATS:
         errors.append(f"--repeats: {repeats} is out of range; write 1 to {MOST_REPEATS}")
     errors += _url_errors(url, setups, given)
@@ -219,12 +219,12 @@ def _setup(
     try:
         load_driver(setup.driver_used)
     except InputError as error:
-        raise InputError([f"{name}: driver: {message}" for message in error.faults]) from error
+        raise InputError([f"{name}: driver: {message}" for message in error.messages]) from error
     if setup.server is not None and setup.server.url is not None:
         try:
             connect_url(setup.server)  # only to find what is missing
         except InputError as error:
-            raise InputError([f"{'--url' if url else name}: {message}" for message in error.faults]) from error
+            raise InputError([f"{'--url' if url else name}: {message}" for message in error.messages]) from error
     return variant
 
 

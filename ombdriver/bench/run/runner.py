@@ -266,13 +266,13 @@ def _check(facts: Mapping[str, object], plan: Plan, request: Request) -> Sequenc
     """
     setup = request.setup
     room: Sequence[str] = ()
-    found = list(preflight.lacks(facts, setup.needs(len(plan.subscriptions))))
+    found = list(preflight.missing_requirements(facts, setup.requirements(len(plan.subscriptions))))
     if setup.is_users_server or plan.backlog is not None:
         room = preflight.memory_errors(facts, memory_estimate(plan), backlog=plan.backlog is not None)
     if not request.force:
         found += room
     if setup.is_users_server:
-        found += preflight.faults(facts)
+        found += preflight.safety_errors(facts)
     if found:
         raise ServerError("this server can't take the run:\n" + "\n".join(found))
     return room

@@ -1,8 +1,4 @@
-"""The workloads that ship with the package: where they lie, what they are called, and what a name on the command line
-means. Reads no workload.
-
-The setups that ship with the package, as a user asks for them: what there is, and the file of each.
-"""
+"""The workloads and setups that ship with the package: what there is, and the file that a name means."""
 
 from pathlib import Path
 
@@ -35,13 +31,9 @@ def workload_path(name: str) -> Path:
     """The file of the shipped workload `name`.
 
     Raises:
-        InputError: if there is none of that name; the nearest is told.
+        InputError: if there is none of that name; the message has the nearest.
     """
-    known = workload_names()
-    if name not in known:
-        near = nearest(name, known)
-        hint = f"did you mean {near}?" if near else "`ombdriver workloads` lists them"
-        raise InputError(f"there is no workload {name!r}; {hint}")
+    _check_known("workload", name, workload_names())
     return workload_folder() / f"{name}.yaml"
 
 
@@ -49,7 +41,7 @@ def find_workload(name_or_path: str) -> Path:
     """The file that a user means: a shipped workload by its name, or else a path.
 
     Raises:
-        InputError: if it is neither; the nearest name is told.
+        InputError: if it is neither; the message has the nearest name.
     """
     given = Path(name_or_path)
     if name_or_path in workload_names():
@@ -82,11 +74,14 @@ def setup_path(name: str) -> Path:
     """The file of the shipped setup `name`.
 
     Raises:
-        InputError: if there is none of that name; the nearest is told.
+        InputError: if there is none of that name; the message has the nearest.
     """
-    known = setup_names()
+    _check_known("setup", name, setup_names())
+    return FOLDER / f"{name}.yaml"
+
+
+def _check_known(kind: str, name: str, known: list[str]) -> None:
     if name not in known:
         near = nearest(name, known)
-        hint = f"did you mean {near}?" if near else "`ombdriver setups` lists them"
-        raise InputError(f"there is no setup {name!r}; {hint}")
-    return FOLDER / f"{name}.yaml"
+        hint = f"did you mean {near}?" if near else f"`ombdriver {kind}s` lists them"
+        raise InputError(f"there is no {kind} {name!r}; {hint}")

@@ -229,14 +229,14 @@ def check_conditions(texts: list[str], groups: Sequence[str] | None = None) -> l
     Raises:
         ValueError: with what is wrong with each.
     """
-    faults = []
+    errors = []
     for text in texts:
         try:
             Threshold.parse(text, groups)
         except ValueError as error:
-            faults.append(str(error))
-    if faults:
-        raise ValueError("; and ".join(faults))
+            errors.append(str(error))
+    if errors:
+        raise ValueError("; and ".join(errors))
     return texts
 
 

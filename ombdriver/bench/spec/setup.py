@@ -24,7 +24,7 @@ from ombdriver.bench.units import MS, SECOND, nearest, parse_duration, quoted
 from ombdriver.errors import InputError
 
 LEAST_AGE_NS = 8 * SECOND
-"""A stream must not be cut faster than a backlog is seen; see `retention_plan.LEAST_SECONDS`."""
+"""A stream must not be trimmed faster than a backlog is noticed; see `load.retention.LEAST_SECONDS`."""
 _KEYS = ("maxlen", "maxage", "exact", "acknowledged")
 _FORMS = "write auto, none, acknowledged, a number of entries from 1000, or maxlen or maxage below it"
 
@@ -146,14 +146,41 @@ class Streams(CheckedModel):
         return {"retention": self.retention} | self.model_dump(by_alias=True, exclude_defaults=True)
 
 
+_STREAMS = Rules()
+
+
+@_STREAMS.of("ack")
+def _acknowledged_by_groups(streams: Streams) -> None:
+    if streams.read == "plain" and streams.ack != "none" and "ack" in streams.model_fields_set:
+        raise ValueError("plain reads have nothing to acknowledge; remove this line, or write read: group")
+
+
+@_STREAMS.of("assignment")
+def _dealt_to_groups(streams: Streams) -> None:
+    if streams.read == "plain" and streams.assignment == "exclusive":
+        raise ValueError("with plain reads every consumer sees all; remove this line, or write read: group")
+
+
+@_STREAMS.of("wait_timeout_ms")
+def _timeout_of_a_wait(streams: Streams) -> None:
+    if not streams.wait_replicas and "wait_timeout_ms" in streams.model_fields_set:
+        raise ValueError("means nothing without waitReplicas; add that, or remove this line")
+
+
+@_STREAMS.of()
+def _kept_for_groups(streams: Streams) -> None:
+    if streams.read == "plain" and streams.retention_policy.kind == "acknowledged":
+        raise ValueError("retention: acknowledged asks groups, and plain reads have none; write another retention")
+
+
 @dataclass(frozen=True, slots=True)
-class Needs:
-    """What a setup asks of a server.
+class Requirements:
+    """What a setup needs of a server.
 
     Attributes:
-        minid: trimming by id, which ages and acknowledgements need.
+        minid: trimming by id (MINID), for retention by age or by acknowledgements.
         xackdel: XACKDEL, to delete what several groups have acknowledged.
-        replicas: how many have to have a message.
+        replicas: how many must have a message before it is acknowledged.
         cluster: whether the setup speaks to a cluster.
     """
 
@@ -164,7 +191,7 @@ class Needs:
 
 
 FOLDER = Path(__file__).parent / "setups"
-"""FieldPath the setups that come with the package lie."""
+"""Where the setups that come with the package lie."""
 
 LOOPBACK_DRIVER = "memory"
 STREAMS_DRIVER = "redis-streams"
@@ -197,7 +224,7 @@ class Setup(CheckedModel):
     driver: Annotated[str, AfterValidator(_not_by_pipelining)] = Field(
         min_length=1, description="redis-streams, memory, or one that a package registers."
     )
-    server: Server | None = Field(None, validate_default=True, description="FieldPath to connect to.")
+    server: Server | None = Field(None, validate_default=True, description="Where to connect to.")
     client: Annotated[Client, Field(description="How messages are sent.")] = Client.model_validate({})
     streams: Annotated[Streams, Field(description="What streams keep, how they are read.")] = Streams.model_validate({})
     _notes: tuple[str, ...] = PrivateAttr(())
@@ -208,7 +235,7 @@ class Setup(CheckedModel):
         line puts into it.
 
         Raises:
-            InputError: if there is none, or its file has faults; one sentence for each of them.
+            InputError: if there is none, or its file has errors; one sentence for each of them.
         """
         shipped = FOLDER / f"{name_or_path}.yaml"
         if name_or_path in setup_names():
@@ -224,7 +251,7 @@ class Setup(CheckedModel):
         """The setup of a file's text; `source` is what messages call the file.
 
         Raises:
-            InputError: if it has faults; one sentence for each of them.
+            InputError: if it has errors; one sentence for each of them.
         """
         document, context = parse_document(text, source), {}
         notes: list[str] = []
@@ -282,9 +309,9 @@ class Setup(CheckedModel):
         """Whether the server is a cluster, where a read can't cross slots."""
         return self.server is not None and self.server.in_cluster
 
-    def needs(self, groups: int) -> Needs:
-        """What it asks of a server, with so many groups on a topic."""
-        return Needs(
+    def requirements(self, groups: int) -> Requirements:
+        """What it needs of a server, with so many groups on a topic."""
+        return Requirements(
             minid=self.streams.retention_policy.kind == "acknowledged"
             or self.streams.retention_policy.max_age_ns is not None,
             xackdel=self.streams.ack == "delete" and groups > 1,
@@ -307,31 +334,7 @@ class Setup(CheckedModel):
         return {**data, "streams": self.streams.spec()}
 
 
-_STREAMS, _SETUP = Rules(), Rules()
-
-
-@_STREAMS.of("ack")
-def _acknowledged_by_groups(streams: Streams) -> None:
-    if streams.read == "plain" and streams.ack != "none" and "ack" in streams.model_fields_set:
-        raise ValueError("plain reads have nothing to acknowledge; remove this line, or write read: group")
-
-
-@_STREAMS.of("assignment")
-def _dealt_to_groups(streams: Streams) -> None:
-    if streams.read == "plain" and streams.assignment == "exclusive":
-        raise ValueError("with plain reads every consumer sees all; remove this line, or write read: group")
-
-
-@_STREAMS.of("wait_timeout_ms")
-def _timeout_of_a_wait(streams: Streams) -> None:
-    if not streams.wait_replicas and "wait_timeout_ms" in streams.model_fields_set:
-        raise ValueError("means nothing without waitReplicas; add that, or remove this line")
-
-
-@_STREAMS.of()
-def _kept_for_groups(streams: Streams) -> None:
-    if streams.read == "plain" and streams.retention_policy.kind == "acknowledged":
-        raise ValueError("retention: acknowledged asks groups, and plain reads have none; write another retention")
+_SETUP = Rules()
 
 
 @_SETUP.of("server")

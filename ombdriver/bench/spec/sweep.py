@@ -362,7 +362,7 @@ def build_each(
             built.append(build(one))
         except InputError as error:
             built.append(None)
-            for message in error.faults:
+            for message in error.messages:
                 by_error.setdefault(message, []).append(name(one))
     for message, by in by_error.items():
         named = any(repr(name) in message for name in by)

@@ -11,7 +11,7 @@ from ombdriver.bench.plan.plan import WorkerPlan
 from ombdriver.bench.verdict.model import Ending
 
 LEAST_LAG_NS = 2_000_000
-"""ConstantSchedule lags and pauses up to that never matter."""
+"""Schedule lags and pauses up to that never matter."""
 SHORT_NS = 10 * 10**9
 """Shorter windows hold no trimming, no garbage collection of the server and no slow wave."""
 PART_OF_RESPONSE = 0.5

@@ -75,7 +75,7 @@ def compared(gathered: Sequence["Gathered"], baseline: str | None = None) -> Com
     try:
         found = compare(fit, baseline)
     except NotComparable as error:
-        return Compared(notes=("No comparison, since what should be alike is not:", *error.faults, *left_out))
+        return Compared(notes=("No comparison, since what should be alike is not:", *error.messages, *left_out))
     several = len(found) > 1
     bars = tuple(bar for each in found for versus in each.versus for bar in _bars(each, versus, several))
     return Compared(bars, (*(note for each in found for note in _notes(each)), *left_out))

@@ -35,7 +35,7 @@ def read_trials(given: Sequence[str]) -> list[Trial]:
                 if trial is not None:
                     found.setdefault(trial.run_id or str(path.resolve()), trial)
         except InputError as error:
-            faults += error.faults
+            faults += error.messages
     if not faults and not found:
         faults.append(f"no result in {', '.join(given)}; give files that `ombdriver run` or OMB wrote")
     if faults:

@@ -119,5 +119,5 @@ def test_a_distribution_that_can_not_be_is_told_in_its_line(more: str, fault: st
     with pytest.raises(InputError) as caught:
         Workload.parse(BASE + more, "w.yaml")
 
-    (told,) = caught.value.faults
+    (told,) = caught.value.messages
     assert fault in told

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ombdriver.bench.run.preflight import MARGIN, faults, memory_errors
+from ombdriver.bench.run.preflight import MARGIN, memory_errors, missing_requirements, safety_errors
+from ombdriver.bench.spec.setup import Requirements
 from ombdriver.bench.verdict.caveats import on_force
 
 MIB = 1 << 20
@@ -47,32 +48,32 @@ def test_without_a_limit_the_machine_is_the_limit() -> None:
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
 def test_a_server_that_evicts_is_a_fault(policy: str) -> None:
     """Messages could vanish, and the run would not know; without a limit nothing is ever evicted."""
-    (fault,) = faults(facts(evictionPolicy=policy))
+    (fault,) = safety_errors(facts(evictionPolicy=policy))
 
     assert f"maxmemory-policy {policy}" in fault
     assert "set maxmemory-policy noeviction" in fault
-    assert faults(facts(evictionPolicy=policy, maxMemoryBytes=0)) == []
+    assert safety_errors(facts(evictionPolicy=policy, maxMemoryBytes=0)) == []
 
 
 def test_a_replica_is_a_fault() -> None:
     """It could only fail later."""
-    (fault,) = faults(facts(role="slave"))
+    (fault,) = safety_errors(facts(role="slave"))
 
     assert "give the URL of its primary" in fault
-    assert faults(facts(mode="standalone", role="master")) == []
+    assert safety_errors(facts(mode="standalone", role="master")) == []
 
 
 def test_all_faults_are_told_at_once() -> None:
     """A replica, and evicting: both."""
     server = facts(evictionPolicy="allkeys-lru", role="slave")
 
-    assert len(faults(server)) == 2
+    assert len(safety_errors(server)) == 2
 
 
 def test_what_a_driver_does_not_tell_is_not_judged() -> None:
     """A third party's driver may know no memory at all."""
     for known in ({}, {"maxMemoryBytes": "?", "usedMemoryBytes": None}):
-        assert [*faults(known), *memory_errors(known, GIB)] == []
+        assert [*safety_errors(known), *memory_errors(known, GIB)] == []
 
 
 def test_for_a_backlog_a_smaller_one_would_do() -> None:
@@ -92,3 +93,40 @@ def test_what_was_forced_is_a_caveat() -> None:
     assert caveat.kind == "forced"
     assert caveat.message.startswith("started by --force, though the server's maxmemory is 1 GiB")
     assert caveat.message.endswith("the run needs about 960 MiB")
+
+
+@pytest.mark.parametrize(
+    ("facts", "requirements", "fault"),
+    [
+        ({"redisVersion": "5.0.14"}, Requirements(minid=True), "came with Redis 6.2"),
+        ({"hasXackdel": False}, Requirements(xackdel=True), "which Redis has from 8.2 on (Valkey has not)"),
+        ({"replicas": 1}, Requirements(replicas=2), "waitReplicas is 2, and the server has 1 replicas"),
+        ({"mode": "cluster"}, Requirements(), "write redis+cluster://HOST:PORT"),
+        ({"mode": "standalone"}, Requirements(cluster=True), "stands alone"),
+        ({"mode": "sentinel"}, Requirements(), "write redis+sentinel://HOST:PORT/MASTER"),
+    ],
+)
+def test_what_a_server_lacks_is_told_with_the_way_out(
+    facts: dict[str, object], requirements: Requirements, fault: str
+) -> None:
+    """One sentence for each."""
+    (found,) = missing_requirements(facts, requirements)
+
+    assert fault in found
+
+
+@pytest.mark.parametrize(
+    ("facts", "requirements"),
+    [
+        ({}, Requirements(minid=True, xackdel=True, replicas=1, cluster=True)),
+        (
+            {"redisVersion": "7.2.4", "hasXackdel": True, "replicas": 2, "mode": "cluster"},
+            Requirements(True, True, 2, True),
+        ),
+        ({"redisVersion": "5.0.1", "hasXackdel": False, "replicas": 0, "mode": "standalone"}, Requirements()),
+        ({"redisVersion": "?"}, Requirements(minid=True)),
+    ],
+)
+def test_what_is_there_or_not_known_is_no_fault(facts: dict[str, object], requirements: Requirements) -> None:
+    """A driver that tells nothing of it is not judged."""
+    assert missing_requirements(facts, requirements) == []

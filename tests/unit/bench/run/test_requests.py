@@ -44,7 +44,7 @@ def faults(**changed: Any) -> Sequence[str]:
     """What is told of it."""
     with pytest.raises(InputError) as caught:
         requested(**changed)
-    return caught.value.faults
+    return caught.value.messages
 
 
 def test_every_workload_meets_every_setup_in_turns() -> None:

@@ -40,14 +40,14 @@ def faults_of_workload(*texts: str) -> Sequence[str]:
     """What is told of them."""
     with pytest.raises(InputError) as caught:
         workload(*texts)
-    return caught.value.faults
+    return caught.value.messages
 
 
 def faults_of_setup(*texts: str) -> Sequence[str]:
     """What is told of them."""
     with pytest.raises(InputError) as caught:
         setup(*texts)
-    return caught.value.faults
+    return caught.value.messages
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_all_faults_of_all_assignments_are_told_at_once() -> None:
     with pytest.raises(InputError) as caught:
         parse_all(["x", "setup.a.b=1", "setup.a.b=2", "setup.a=3", "workload.a=4", "setup.a.c=5", "workload.b="])
 
-    assert [fault.split(";")[0] for fault in caught.value.faults] == [
+    assert [fault.split(";")[0] for fault in caught.value.messages] == [
         "--set: 'x' is not PATH=VALUE",
         "--set setup.a.b: is given twice",
         "--set setup.a: takes the place of --set setup.a.b before it",
@@ -183,7 +183,7 @@ def test_faults_name_the_option_in_place_of_a_line() -> None:
     )
     with pytest.raises(InputError) as caught:
         Workload.parse(WORKLOAD.replace("2000", "-1"), "w.yaml", given=parse_all(["workload.topics=0"]))
-    assert caught.value.faults == (
+    assert caught.value.messages == (
         "w.yaml:8: producerRate: -1 is too small; write 1 or more, or max for the highest that is sustained",
         "--set workload.topics: 0 is too small; write 1 or more, or name topics that exist (existingTopicList)",
     )

@@ -112,7 +112,7 @@ def test_what_does_not_agree_is_refused(changes: dict[str, str | None], message:
     with pytest.raises(InputError) as caught:
         workload(**changes)
 
-    assert message in "\n".join(caught.value.faults)
+    assert message in "\n".join(caught.value.messages)
 
 
 def test_topics_that_are_only_read_or_only_sent_to_have_lists_of_their_own() -> None:
@@ -158,7 +158,7 @@ def test_a_setup_that_would_touch_what_is_not_its_own_is_refused(
     with pytest.raises(InputError) as caught:
         plan(setup, **changes)
 
-    assert message in "\n".join(caught.value.faults)
+    assert message in "\n".join(caught.value.messages)
 
 
 def test_a_plan_on_existing_topics_reads_as_text(golden: Callable[[str, str], None]) -> None:

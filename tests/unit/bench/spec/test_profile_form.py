@@ -154,7 +154,7 @@ def test_what_is_no_profile_is_refused_with_the_way_out(fields: dict[str, Any], 
     with pytest.raises(InputError) as caught:
         workload(testDuration="10s", **fields)
 
-    (told,) = caught.value.faults
+    (told,) = caught.value.messages
     assert fault in told
 
 
@@ -169,7 +169,7 @@ def test_faulty_stages_are_not_told_to_lack_a_time() -> None:
     with pytest.raises(InputError) as caught:
         workload(rateProfile=[{"duration": "5s", "rate": -5}])
 
-    assert len(caught.value.faults) == 1
+    assert len(caught.value.messages) == 1
 
 
 def test_another_time_gives_a_shape_another_length() -> None:
@@ -198,7 +198,7 @@ def test_a_rate_of_the_command_line_does_not_go_with_a_profile(rate: int | str, 
     with pytest.raises(InputError) as caught:
         workload({"rate": rate}, rateProfile=STAGES)
 
-    assert list(caught.value.faults) == [f"w.yaml:7 with --rate: rateProfile: {fault}"]
+    assert list(caught.value.messages) == [f"w.yaml:7 with --rate: rateProfile: {fault}"]
 
 
 def test_a_profile_is_told_in_words() -> None:

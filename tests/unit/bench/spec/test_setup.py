@@ -105,7 +105,7 @@ def test_faults_of_a_setup_are_told_with_their_lines(text: str, faults: list[str
     """As for a workload: all at once, each with its place and the way out."""
     with pytest.raises(InputError) as caught:
         Setup.parse(text, "s.yaml")
-    assert list(caught.value.faults) == faults
+    assert list(caught.value.messages) == faults
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_what_is_no_sweep_is_refused(texts: list[str], in_file: dict[str, object
     with pytest.raises(InputError) as caught:
         parse_sweeps(texts, in_file)
 
-    (told,) = caught.value.faults
+    (told,) = caught.value.messages
     assert told.startswith(fault)
 
 
@@ -130,7 +130,7 @@ def test_what_a_file_says_of_sweeps_is_looked_at_as_all_of_it(text: str, tmp_pat
     with pytest.raises(InputError) as caught:
         requested(tmp_path, WORKLOAD + text)
 
-    assert "w.yaml:10: sweep" in caught.value.faults[0]
+    assert "w.yaml:10: sweep" in caught.value.messages[0]
 
 
 def test_a_template_names_the_workloads_and_another_the_setups(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_template_that_names_nothing_or_not_apart_is_refused(template: str, fa
     with pytest.raises(InputError) as caught:
         requested(tmp_path, sweeps=swept, sweep_names=[template])
 
-    (told,) = caught.value.faults
+    (told,) = caught.value.messages
     assert told.startswith("--sweep-name")
     assert fault in told
 
@@ -186,4 +186,4 @@ def test_values_that_can_not_be_are_told_by_their_sweep(tmp_path: Path, options:
     with pytest.raises(InputError) as caught:
         requested(tmp_path, **options)
 
-    assert any(fault in told for told in caught.value.faults), caught.value.faults
+    assert any(fault in told for told in caught.value.messages), caught.value.messages

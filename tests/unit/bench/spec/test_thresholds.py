@@ -59,7 +59,7 @@ def test_deliveries_are_told_per_group_and_together() -> None:
 
 
 def test_delay_parts_are_figures_too() -> None:
-    """ConstantSchedule lag and what was blocked."""
+    """Schedule lag and what was blocked."""
     parts = {"scheduleLag": figures(10_000), "blocked": figures(20_000)}
 
     assert check("scheduleLag.p99 < 1ms", delay_parts=parts).value == 0.05

@@ -217,7 +217,7 @@ def test_overrides_are_checked_and_named_by_their_option() -> None:
     with pytest.raises(InputError) as caught:
         small({"duration": "1ms", "warmup": "1s", "rate": -1})
 
-    assert caught.value.faults == (
+    assert caught.value.messages == (
         "--duration: 1ms is too short; write 100ms or more",
         "--rate: -1 is too small; write 1 or more, or max for the highest that is sustained",
     )
@@ -245,7 +245,7 @@ def test_a_test_shorter_than_the_default_interval_is_one_sample() -> None:
 
     with pytest.raises(InputError) as caught:
         small({"duration": "1s", "rate": 5}, sampleInterval="2s")
-    assert caught.value.faults == (
+    assert caught.value.messages == (
         "small.yaml:9 with --duration, --rate: sampleInterval: 2s is longer than the test (1s); "
         "write a shorter one, as 100ms",
     )

@@ -26,7 +26,7 @@ def faults(text: str, folder: Path | None = None) -> list[str]:
     """What is wrong with a workload file of that text."""
     with pytest.raises(InputError) as caught:
         Workload.parse(text, "w.yaml", folder)
-    return list(caught.value.faults)
+    return list(caught.value.messages)
 
 
 def file(**changes: str | None) -> str:
@@ -269,6 +269,6 @@ def test_no_text_whatever_ends_in_another_error(text: str) -> None:
     try:
         Workload.parse(text, "w.yaml")
     except InputError as error:
-        told = error.faults
+        told = error.messages
 
     assert all(fault.startswith("w.yaml") and "; " in fault for fault in told)

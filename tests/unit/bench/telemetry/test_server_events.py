@@ -47,7 +47,7 @@ def test_a_server_that_tells_nothing_any_more_did_nothing() -> None:
 
 
 def test_a_save_begins_with_a_fork_and_ends() -> None:
-    """TimedSample at three looks."""
+    """Three samples."""
     began = look(forks=1, saving=1, lastForkMicros=312)
     ended = look(forks=1, saves=1, lastForkMicros=312)
 

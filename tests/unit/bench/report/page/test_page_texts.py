@@ -160,7 +160,7 @@ def test_all_that_is_wrong_with_what_was_named_is_told_at_once(folder: Path) -> 
     with pytest.raises(InputError) as caught:
         gather([str(empty), str(folder / "no-*.json"), str(calibration), str(folder / "gone.json")])
 
-    first, second, third, fourth = caught.value.faults
+    first, second, third, fourth = caught.value.messages
     assert first == f"{empty}: there is no result in it; give files that `ombdriver run` wrote, or their folder"
     assert "no-*.json: there is no result" in second
     assert "not the result of a run" in third

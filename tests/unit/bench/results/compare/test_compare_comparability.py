@@ -21,7 +21,7 @@ def test_runs_that_differ_in_what_matters_are_refused_with_what_differs() -> Non
     with pytest.raises(NotComparable) as caught:
         compare(runs)
 
-    assert caught.value.faults == (
+    assert caught.value.messages == (
         "1kb-3groups: workload.producerRate is 2000 in 2 results (a-1.json ...), 4000 in 2 results (b-1.json ...);"
         " compare what is alike, or put up with it by --force",
     )

@@ -70,7 +70,7 @@ def test_every_file_that_is_no_result_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_trials(given)
 
-    faults = [fault.replace(str(tmp_path), "") for fault in caught.value.faults]
+    faults = [fault.replace(str(tmp_path), "") for fault in caught.value.messages]
     assert faults[0].startswith("/missing.json can't be read (No such file or directory);")
     assert faults[1].startswith("/broken.json: not JSON (")
     assert faults[2] == "/package.json: not the result of a run; give a file that `ombdriver run` wrote"
