@@ -8,10 +8,11 @@ import numpy as np
 
 from ombdriver.bench.drivers.api import Batch, OnAcknowledged
 from ombdriver.bench.ledger.received import DeliveryRecorder
+from ombdriver.bench.load.flow import Flows
 from ombdriver.bench.load.message import STAMP
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.recorder import Recorder
-from ombdriver.bench.worker.consumer import OwnMessages, Receiver
+from ombdriver.bench.worker.consumer import Receiver
 from ombdriver.bench.worker.in_flight import Flow, InFlightBatches, SentBatch
 
 MESSAGES, BATCH, BLOCK = 200_000, 500, 64
@@ -20,7 +21,7 @@ START = 10**9
 
 
 class _NoLedger(DeliveryRecorder):
-    """Keeps no account."""
+    """Records no delivery."""
 
     def add(self, *_: object) -> None:
         """Does nothing."""
@@ -34,10 +35,10 @@ class _Reader:
         self._left = len(batches)
 
     async def receive(self) -> Batch:
-        """The next one; after the last one the subscriber leaves."""
+        """The next one; after the last one the receiver stops."""
         self._left -= 1
         if not self._left:
-            self._reader.leave()
+            self._reader.stop()
         return next(self._batches)
 
     def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
@@ -50,17 +51,17 @@ class _Reader:
 
 def _recorder() -> Recorder:
     recorder = Recorder(10**9)
-    recorder.open(Phase(0, "measure", START, 10**12, 1))
+    recorder.begin_phase(Phase(0, "measure", START, 10**12, 1))
     return recorder
 
 
 def _consume(batches: Sequence[Batch], ledger: type[DeliveryRecorder]) -> float:
-    reader = Receiver(OwnMessages(7, 1, 1), "g", _recorder())
-    reader.ledger = ledger(1)
+    reader = Receiver(Flows(7, 1, 1), "g", _recorder())
+    reader.deliveries = ledger(1)
     start = time.perf_counter()
-    asyncio.run(reader.consume(_Reader(reader, batches)))
-    reader.fold()
-    reader.ledger.take()
+    asyncio.run(reader.run(_Reader(reader, batches)))
+    reader.flush()
+    reader.deliveries.take()
     return time.perf_counter() - start
 
 
@@ -79,11 +80,11 @@ def _acknowledge(answer: bytes | None) -> float:
     blocks = [SentBatch(intended, START, START) for _ in range(MESSAGES // BLOCK)]
     start = time.perf_counter()
     for block in blocks:
-        flow.blocks.append(block)
-        replies.take(flow, BLOCK, None, START, answer)
-    replies.fold()
+        flow.batches.append(block)
+        replies.on_replies(flow, BLOCK, None, START, answer)
+    replies.flush()
     if answer is not None:
-        replies.answered([flow])
+        replies.take_report([flow])
     return time.perf_counter() - start
 
 

@@ -79,14 +79,14 @@ async def test_workers_probe_send_receive_and_leave(valkey_url: str, driver: Red
         assert len(workers.pids) == 3
         assert set(workers.pids) == pids()
         assert re.fullmatch(r"<Workers \['worker 0 \(produce\)', .*'worker 2 \(consume\)'\]>", repr(workers))
-        workers.order(protocol.Probe())
+        workers.send(protocol.SendProbes())
         probed: set[tuple[str, int, int]] = set()
         async for reports in polled(workers):
             assert [bool(report.sent) for report in reports] == [True, False, False]
             probed |= frozenset().union(*(report.probed for report in reports))  # each tells of what is new
             if len(probed) == 2 * 8:
                 break
-        workers.order(protocol.Begin(Phase(0, "measure", time.monotonic_ns(), 500_000_000, plan.rate)))
+        workers.send(protocol.BeginPhase(Phase(0, "measure", time.monotonic_ns(), 500_000_000, plan.rate)))
         async for reports in polled(workers):
             for name in plan.subscriptions:
                 received[name] = sum(report.received.get(name, 0) for report in reports)
@@ -143,7 +143,7 @@ async def test_a_worker_that_meets_an_unexpected_fault_shows_it(valkey_url: str)
         await driver.create_topics(plan.topics, plan.subscriptions)
         stack.push_async_callback(driver.delete_created)
         workers = await stack.enter_async_context(Workers(plan, "redis-streams", options(valkey_url)))
-        workers.order("nonsense")  # type: ignore[arg-type]
+        workers.send("nonsense")  # type: ignore[arg-type]
 
         with pytest.raises(WorkerError, match=r"(?s)worker \d .*an unexpected fault:.*KeyError"):
             await workers.poll()

@@ -1,6 +1,6 @@
 """The delivery ledger: every message that was sent is accounted for, for every subscription. Pure, on numpy.
 
-Unites what all workers report: `published` knows what was sent and acknowledged, one `received` per subscription what
+Unites what all workers report: `sent` knows what was sent and acknowledged, one `received` per subscription what
 arrived. What is missing is told apart by what the system still holds, which `audit` finds out. For each subscription
 acknowledged + recovered = received + lost + trimmed + undelivered, by construction: each is the size of a set.
 """
@@ -10,187 +10,200 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ombdriver.bench.ledger import spans as flows
 from ombdriver.bench.ledger.received import ReceivedLedger
 from ombdriver.bench.ledger.sent import SentLedger
-from ombdriver.bench.ledger.spans import Spans
+from ombdriver.bench.ledger.spans import Spans, between, join_flows, split_flows
 from ombdriver.bench.metrics.histogram import Int64s
 from ombdriver.bench.metrics.report import ReceivedReport, SentReport
 from ombdriver.bench.metrics.summary import BacklogDelivery, Delivery
 
-Floors = Mapping[int, int]
-"""By flow: the lowest sequence that was not trimmed."""
+LogStarts = Mapping[int, int]
+"""By flow: the lowest sequence number that was not trimmed (Kafka's log start offset)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class AuditFindings:
     """What the system still holds of what is missing, when nothing was waited for any longer.
 
     Attributes:
-        waiting: by subscription and flow, the missing messages that are still to be delivered.
-        floors: by flow, the lowest sequence that was not trimmed; a flow without one was not trimmed at all.
+        undelivered: by subscription and flow, the missing messages that are still to be delivered.
+        log_starts: by flow; a flow without one was not trimmed at all.
     """
 
-    waiting: Mapping[tuple[str, int], Spans] = field(default_factory=dict)
-    floors: Floors = field(default_factory=dict)
+    undelivered: Mapping[tuple[str, int], Spans] = field(default_factory=dict)
+    log_starts: LogStarts = field(default_factory=dict)
 
 
 class Ledger:
-    """The account of one run.
+    """The deliveries of one run.
 
     Args:
-        count: how many flows the run has.
+        flows: how many flows the run has.
         subscriptions: those that somebody reads.
         exclusive: whether each partition is read by one consumer alone per subscription.
         checksums: whether messages carry one.
+
+    Attributes:
+        sent: the sending half.
+        received: the receiving half, by subscription.
     """
 
-    def __init__(self, count: int, subscriptions: Sequence[str], *, exclusive: bool, checksums: bool = False) -> None:
-        self.published = SentLedger(count)
-        self.received = {name: ReceivedLedger(count) for name in subscriptions}
+    def __init__(self, flows: int, subscriptions: Sequence[str], *, exclusive: bool, checksums: bool = False) -> None:
+        self.sent = SentLedger(flows)
+        self.received = {name: ReceivedLedger(flows) for name in subscriptions}
         self._exclusive, self._checksums = exclusive, checksums
-        self._begins = np.zeros(count, np.int64)
-        self._built: Int64s | None = None
-        self._before: dict[str, tuple[int, int, int, int]] = dict.fromkeys(subscriptions, (0, 0, 0, 0))
+        self._window_starts = np.zeros(flows, np.int64)
+        self._backlog_starts: Int64s | None = None
+        self._repetitions_before: dict[str, tuple[int, int, int, int]] = dict.fromkeys(subscriptions, (0, 0, 0, 0))
 
     def __repr__(self) -> str:
-        return f"<Ledger {int(self.published.attempted.sum())} attempted, {self.outstanding()} outstanding>"
+        return f"<Ledger {int(self.sent.sent.sum())} sent, backlog {self.backlog()}>"
 
-    def take(self, answered: Iterable[SentReport], arrived: Iterable[tuple[str, ReceivedReport]]) -> None:
-        """Adds what all producers and consumers (subscription, what arrived) report at one time."""
-        for each in answered:
-            self.published.take(each)
+    def add(self, sent: Iterable[SentReport], received: Iterable[tuple[str, ReceivedReport]]) -> None:
+        """Adds what all producers and consumers (with their subscription) report at one time."""
+        for each in sent:
+            self.sent.add(each)
         by_name: dict[str, list[ReceivedReport]] = {name: [] for name in self.received}
-        for name, some in arrived:
-            by_name[name].append(some)
-        for name, parts in by_name.items():
-            self.received[name].take(parts)
+        for name, report in received:
+            by_name[name].append(report)
+        for name, reports in by_name.items():
+            self.received[name].add(reports)
         if self.received:
-            self.published.forget(np.minimum.reduce([each.marks() for each in self.received.values()]))
+            self.sent.drop_checkpoints(np.minimum.reduce([each.first_missing() for each in self.received.values()]))
 
-    def open_backlog(self) -> None:
-        """What is sent from here on, until the window opens, is a backlog that is built."""
-        self._built = self.published.attempted.copy()
+    def begin_backlog(self) -> None:
+        """What is sent from here on, until the window begins, is a backlog that is built."""
+        self._backlog_starts = self.sent.sent.copy()
 
-    def open_window(self) -> None:
+    def begin_window(self) -> None:
         """What is sent and comes again from here on belongs to the window; call it when everything sent is known."""
-        self._begins = self.published.attempted.copy()
-        self._before = {name: _repetitions(each) for name, each in self.received.items()}
+        self._window_starts = self.sent.sent.copy()
+        self._repetitions_before = {name: _repetitions(each) for name, each in self.received.items()}
 
     # -- what is missing -------------------------------------------------------------------------------------------
 
-    def outstanding(self) -> dict[str, int]:
+    def backlog(self) -> dict[str, int]:
         """Messages, of those acknowledged in all phases, that each subscription has not received."""
-        acknowledged = self.published.acknowledged()
+        acknowledged = self.sent.acknowledged()
         return {name: len(acknowledged - received.spans) for name, received in self.received.items()}
 
-    def before(self) -> dict[str, int]:
-        """Messages that each subscription has before it: beyond the last one of their flow that arrived."""
+    def lag(self) -> dict[str, int]:
+        """Messages that are still before each subscription: beyond the last one of their flow that has arrived.
+
+        Unlike in the backlog, what was overtaken is not among them, so that a loss does not stay in it; messages that
+        were refused are, until one that was sent later arrives.
+        """
         return {
-            name: int(np.maximum(self.published.replied - received.ends, 0).sum())
+            name: int(np.maximum(self.sent.replied - received.ends, 0).sum())
             for name, received in self.received.items()
         }
 
     def missing(self, name: str) -> dict[int, Spans]:
         """By flow, what was acknowledged in all phases and has not reached subscription `name`."""
-        return flows.split(self.published.acknowledged() - self.received[name].spans)
+        return split_flows(self.sent.acknowledged() - self.received[name].spans)
 
     def new_gaps(self) -> dict[int, Spans]:
         """By flow, acknowledged messages that were overtaken in some subscription and have not come since last asked.
 
-        `note_floors` is to follow, before this is asked again.
+        `note_log_starts` is to follow, before this is asked again.
         """
-        acknowledged = self.published.acknowledged()
+        acknowledged = self.sent.acknowledged()
         found = Spans()
         for received in self.received.values():
             found |= received.new_gaps(acknowledged)
-        return flows.split(found)
+        return split_flows(found)
 
-    def note_floors(self, floors: Floors) -> None:
-        """Notes the lowest sequence, by flow, that was not trimmed when the last gaps were found."""
+    def note_log_starts(self, log_starts: LogStarts) -> None:
+        """Notes the log starts at the time at which the last gaps were found."""
         for received in self.received.values():
-            received.judge(self._by_number(floors))
+            received.note_log_starts(self._as_array(log_starts))
 
-    # -- the account -----------------------------------------------------------------------------------------------
+    # -- deliveries ------------------------------------------------------------------------------------------------
 
     def indeterminate(self) -> int:
         """Messages of the window whose connection was lost before the reply."""
-        return len(self.published.indeterminate & self._window())
+        return len(self.sent.indeterminate & self._window())
 
-    def deliveries(self, findings: Findings) -> list[Delivery]:
-        """The account of the window, one for each subscription."""
+    def deliveries(self, findings: AuditFindings) -> list[Delivery]:
+        """What became of the messages of the window, one for each subscription."""
         return [self._delivery(name, findings) for name in self.received]
 
-    def gone_before(self, findings: Findings) -> dict[str, tuple[int, int]]:
+    def warm_up_losses(self, findings: AuditFindings) -> dict[str, tuple[int, int]]:
         """Messages of the warm-up that each subscription has (lost, that were trimmed); those without are left out."""
-        told = {}
-        acknowledged = self.published.acknowledged() - self._window() - self._backlog()
+        losses = {}
+        acknowledged = self.sent.acknowledged() - self._window() - self._backlog()
         for name, received in self.received.items():
-            gone, cut = self._gone(name, acknowledged - received.spans, findings)
-            if gone or cut:
-                told[name] = (len(gone), len(cut))
-        return told
+            lost, trimmed = self._losses(name, acknowledged - received.spans, findings)
+            if lost or trimmed:
+                losses[name] = (len(lost), len(trimmed))
+        return losses
 
-    def backlog(self, findings: Findings) -> list[BacklogDelivery]:
-        """The account of the backlog that was built before the window, one for each subscription; none without one."""
-        if self._built is None:
+    def backlog_deliveries(self, findings: AuditFindings) -> list[BacklogDelivery]:
+        """What became of the backlog that was built, one for each subscription; none without one."""
+        if self._backlog_starts is None:
             return []
-        acknowledged = self.published.acknowledged() & self._backlog()
+        acknowledged = self.sent.acknowledged() & self._backlog()
         found = []
         for name, received in self.received.items():
             arrived = received.spans & self._backlog()
             missing = acknowledged - arrived
-            gone, cut = self._gone(name, missing, findings)
-            left = len(missing) - len(gone) - len(cut)
-            recovered = len(arrived - acknowledged)
-            told = BacklogDelivery(name, len(acknowledged), len(arrived), len(gone), len(cut), left, recovered)
-            found.append(told)
+            lost, trimmed = self._losses(name, missing, findings)
+            delivery = BacklogDelivery(
+                subscription=name,
+                acknowledged=len(acknowledged),
+                received=len(arrived),
+                lost=len(lost),
+                trimmed=len(trimmed),
+                undelivered=len(missing) - len(lost) - len(trimmed),
+                recovered=len(arrived - acknowledged),
+            )
+            found.append(delivery)
         return found
 
-    def _delivery(self, name: str, findings: Findings) -> Delivery:
+    def _delivery(self, name: str, findings: AuditFindings) -> Delivery:
         received, window = self.received[name], self._window()
-        again, anew, late, corrupt = (
-            now - before for now, before in zip(_repetitions(received), self._before[name], strict=True)
+        redelivered, duplicated, out_of_order, corrupt = (
+            now - before for now, before in zip(_repetitions(received), self._repetitions_before[name], strict=True)
         )
-        acknowledged = self.published.acknowledged() & window
+        acknowledged = self.sent.acknowledged() & window
         arrived = received.spans & window
         missing = acknowledged - arrived
-        gone, cut = self._gone(name, missing, findings)
+        lost, trimmed = self._losses(name, missing, findings)
         return Delivery(
             subscription=name,
             acknowledged=len(acknowledged),
             received=len(arrived),
-            lost=len(gone),
-            trimmed=len(cut),
-            undelivered=len(missing) - len(gone) - len(cut),
-            redelivered=again if self._exclusive else 0,
-            duplicated=anew if self._exclusive else 0,
-            repeated=0 if self._exclusive else again + anew,
-            reordered=max(0, late - again - anew),
+            lost=len(lost),
+            trimmed=len(trimmed),
+            undelivered=len(missing) - len(lost) - len(trimmed),
+            redelivered=redelivered if self._exclusive else 0,
+            duplicated=duplicated if self._exclusive else 0,
+            repeated=0 if self._exclusive else redelivered + duplicated,
+            reordered=max(0, out_of_order - redelivered - duplicated),
             order_exact=self._exclusive,
             recovered=len(arrived - acknowledged),
             corrupt=corrupt if self._checksums else None,
         )
 
-    def _gone(self, name: str, missing: Spans, findings: Findings) -> tuple[Spans, Spans]:
+    def _losses(self, name: str, missing: Spans, findings: AuditFindings) -> tuple[Spans, Spans]:
         """Of what is missing: what is lost, and what was trimmed."""
-        waiting = flows.joined({flow: spans for (whose, flow), spans in findings.waiting.items() if whose == name})
-        gone = missing - waiting
-        cut = self.received[name].trimmed(gone, self._by_number(findings.floors))
-        return gone - cut, cut
+        undelivered = {flow: spans for (whose, flow), spans in findings.undelivered.items() if whose == name}
+        gone = missing - join_flows(undelivered)
+        trimmed = self.received[name].trimmed(gone, self._as_array(findings.log_starts))
+        return gone - trimmed, trimmed
 
     def _window(self) -> Spans:
-        return flows.between(self._begins, self.published.attempted)
+        return between(self._window_starts, self.sent.sent)
 
     def _backlog(self) -> Spans:
-        return Spans() if self._built is None else flows.between(self._built, self._begins)
+        return Spans() if self._backlog_starts is None else between(self._backlog_starts, self._window_starts)
 
-    def _by_number(self, floors: Floors) -> Int64s:
-        found = np.zeros(len(self._begins), np.int64)
-        for flow, floor in floors.items():
-            found[flow] = floor
+    def _as_array(self, log_starts: LogStarts) -> Int64s:
+        found = np.zeros(len(self._window_starts), np.int64)
+        for flow, start in log_starts.items():
+            found[flow] = start
         return found
 
 
 def _repetitions(received: ReceivedLedger) -> tuple[int, int, int, int]:
-    return received.again, received.anew, received.late, received.corrupt
+    return received.redelivered, received.duplicated, received.out_of_order, received.corrupt

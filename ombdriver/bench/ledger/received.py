@@ -1,22 +1,20 @@
-"""The receiving half of the ledger: which messages reached one subscription, on all flows. Pure, on numpy.
+"""The receiving half of the ledger: which messages reached each consumer, and a subscription as a whole.
 
-One set of spans over all flows (`flows`): a pair of numbers for each flow while nothing is missing, and another one for
-each gap; so memory follows the number of gaps, not the length of the run, and a poll is a few sweeps, however many
-flows and consumers it tells of.
-
-What a consumer has been given, in few words: runs of sequence numbers by flow, and how many came out of order.
-
-Pure, on numpy, by thousands of messages at once. The parent unites the runs of all consumers of a subscription; see
-`ledger`.
+A worker's consumers report ranges of sequence numbers by flow; the parent unites those of a subscription in one set
+over all flows. Memory follows the number of gaps, not the length of the run. Knows no message and no reply. Pure, on
+numpy, by thousands of messages at once.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from ombdriver.bench.ledger.spans import SEQUENCES, Spans, below, between, ends_of, marks_of, of_runs
+from ombdriver.bench.ledger.spans import Mask, Spans, below, between, ends_of, first_missing, of_ranges
+from ombdriver.bench.load.flow import SEQUENCES
 from ombdriver.bench.metrics.histogram import Int64s
-from ombdriver.bench.metrics.report import NO_RUNS, ReceivedReport
+from ombdriver.bench.metrics.report import NO_RANGES, ReceivedReport
+
+# -- in the parent: a subscription -------------------------------------------------------------------------------------
 
 
 class ReceivedLedger:
@@ -27,69 +25,70 @@ class ReceivedLedger:
 
     Attributes:
         spans: every message that has arrived.
-        ends: shape (flows,): one past the greatest sequence that has arrived.
-        again: messages that came once more, by an entry that was not new.
-        anew: messages that came once more, by a new entry.
-        late: messages below the next expected sequence of the consumer that got them, repetitions among them.
+        ends: shape (flows,): one past the greatest sequence number that has arrived.
+        redelivered: times that a message came again with an entry that had been delivered before.
+        duplicated: times that a message came again with a new entry.
+        out_of_order: messages below the next expected sequence number of their consumer, repetitions among them.
         corrupt: messages whose checksum did not fit.
     """
 
     def __init__(self, flows: int) -> None:
         self.spans = Spans()
         self.ends = np.zeros(flows, np.int64)
-        self.again = self.anew = self.late = self.corrupt = 0
-        self._seen_before = np.zeros(flows, np.int64)
+        self.redelivered = self.duplicated = self.out_of_order = self.corrupt = 0
+        self._ends_before = np.zeros(flows, np.int64)
         self._examined = np.zeros(flows, np.int64)
-        self._gaps = self._judged = self._cut = Spans()
+        self._gaps = self._known_gaps = self._trimmed = Spans()
 
     def __repr__(self) -> str:
-        return f"<ReceivedLedger {len(self.spans)} in {len(self.spans.pairs)} stretches>"
+        return f"<ReceivedLedger {len(self.spans)} in {len(self.spans.pairs)} spans>"
 
-    def take(self, arrived: Sequence[ReceivedReport]) -> None:
+    def add(self, reports: Sequence[ReceivedReport]) -> None:
         """Adds what the consumers report."""
-        self.anew += self._unite([each.runs for each in arrived])
-        self.again += self._unite([each.again for each in arrived])
-        self.late += sum(each.late for each in arrived)
-        self.corrupt += sum(each.corrupt for each in arrived)
+        self.duplicated += self._unite([each.ranges for each in reports])
+        self.redelivered += self._unite([each.redelivered for each in reports])
+        self.out_of_order += sum(each.out_of_order for each in reports)
+        self.corrupt += sum(each.corrupt for each in reports)
 
     def _unite(self, parts: Sequence[Int64s]) -> int:
-        """Adds runs; returns how many of their messages had come before, or come twice in them."""
-        runs = np.concatenate(parts) if parts else np.zeros((0, 3), np.int64)
-        if not len(runs):
+        """Adds ranges; returns how many of their messages had come before, or come twice in them."""
+        ranges = np.concatenate(parts) if parts else NO_RANGES
+        if not len(ranges):
             return 0
         before = len(self.spans)
-        self.spans |= of_runs(runs)
+        self.spans |= of_ranges(ranges)
         self.ends = ends_of(self.spans, len(self.ends))
-        return int(runs[:, 2].sum()) - (len(self.spans) - before)
+        return int(ranges[:, 2].sum()) - (len(self.spans) - before)
 
-    def marks(self) -> Int64s:
-        """The lowest sequence of each flow that has not arrived. Shape (flows,)."""
-        return marks_of(self.spans, len(self.ends))
-
-    # -- gaps ------------------------------------------------------------------------------------------------------
+    def first_missing(self) -> Int64s:
+        """The lowest sequence number of each flow that has not arrived. Shape (flows,)."""
+        return first_missing(self.spans, len(self.ends))
 
     def new_gaps(self, acknowledged: Spans) -> Spans:
         """Acknowledged messages that were overtaken before this was called last, and still have not come; each once.
 
         A gap of one report may be filled by the next one, from another consumer.
         """
-        self._gaps = (between(self._examined, self._seen_before) & acknowledged) - self.spans
-        self._examined = self._seen_before
-        self._seen_before = self.ends
+        self._gaps = (between(self._examined, self._ends_before) & acknowledged) - self.spans
+        self._examined = self._ends_before
+        self._ends_before = self.ends
         return self._gaps
 
-    def judge(self, floors: Int64s) -> None:
-        """Notes that the system now holds nothing below `floors` (shape (flows,)), for the gaps found last."""
-        self._judged |= self._gaps
-        self._cut |= self._gaps & below(floors)
+    def note_log_starts(self, log_starts: Int64s) -> None:
+        """Notes that the system now holds nothing below `log_starts` (shape (flows,)), for the gaps found last."""
+        self._known_gaps |= self._gaps
+        self._trimmed |= self._gaps & below(log_starts)
 
-    def trimmed(self, gone: Spans, floors: Int64s) -> Spans:
-        """Of what is gone, what was cut off: below the floor when its gap was found, or else below `floors` now."""
-        return (gone & self._cut) | ((gone - self._judged) & below(floors))
+    def trimmed(self, gone: Spans, log_starts: Int64s) -> Spans:
+        """Of what is gone, what was trimmed: below the log start when its gap was found, or else below it now."""
+        return (gone & self._trimmed) | ((gone - self._known_gaps) & below(log_starts))
+
+
+# -- in a worker: a consumer -------------------------------------------------------------------------------------------
 
 
 class DeliveryRecorder:
-    """Gathers what one consumer is given.
+    """Gathers which messages one consumer is given.
 
     Args:
         flows: how many flows the run has.
@@ -97,25 +96,25 @@ class DeliveryRecorder:
 
     def __init__(self, flows: int) -> None:
         self._expected = np.zeros(flows, np.int64)
-        self._runs: list[Int64s] = []
-        self._again: list[Int64s] = []
-        self._late = self._corrupt = 0
+        self._ranges: list[Int64s] = []
+        self._redelivered: list[Int64s] = []
+        self._out_of_order = self._corrupt = 0
 
-    def add(self, flows: Int64s, sequences: Int64s, again: "np.typing.NDArray[np.bool_] | None") -> None:
-        """Books messages in their order of arrival.
+    def add(self, flows: Int64s, sequences: Int64s, redelivered: Mask | None) -> None:
+        """Records messages in their order of arrival.
 
         Args:
             flows: shape (n,).
             sequences: shape (n,), each below `SEQUENCES`.
-            again: shape (n,), which of them came of an entry that was not new; None when none did.
+            redelivered: shape (n,), which of them came with an entry delivered before; None when none did.
         """
-        runs = runs_of(flows, sequences)
-        self._late += count_late(runs, self._expected)
-        if again is None:
-            self._runs.append(runs)
+        ranges = ranges_of(flows, sequences)
+        self._out_of_order += count_out_of_order(ranges, self._expected)
+        if redelivered is None:
+            self._ranges.append(ranges)
         else:
-            self._again.append(runs_of(flows[again], sequences[again]))
-            self._runs.append(runs_of(flows[~again], sequences[~again]))
+            self._redelivered.append(ranges_of(flows[redelivered], sequences[redelivered]))
+            self._ranges.append(ranges_of(flows[~redelivered], sequences[~redelivered]))
 
     def add_corrupt(self, count: int) -> None:
         """Counts messages whose checksum did not fit."""
@@ -123,22 +122,24 @@ class DeliveryRecorder:
 
     def take(self) -> ReceivedReport:
         """What has come since the last call."""
-        arrived = ReceivedReport(joined(self._runs), joined(self._again), self._late, self._corrupt)
-        self._runs, self._again = [], []
-        self._late = self._corrupt = 0
-        return arrived
+        report = ReceivedReport(
+            join_ranges(self._ranges), join_ranges(self._redelivered), self._out_of_order, self._corrupt
+        )
+        self._ranges, self._redelivered = [], []
+        self._out_of_order = self._corrupt = 0
+        return report
 
 
-def runs_of(flows: Int64s, sequences: Int64s) -> Int64s:
-    """The runs (`ReceivedReport.runs`) of messages in their order of arrival."""
+def ranges_of(flows: Int64s, sequences: Int64s) -> Int64s:
+    """The ranges (`ReceivedReport.ranges`) of messages in their order of arrival."""
     if not len(flows):
-        return NO_RUNS
-    is_one_lane = flows[0] == flows[-1] and bool((flows == flows[0]).all())
-    if not is_one_lane:
+        return NO_RANGES
+    is_one_flow = flows[0] == flows[-1] and bool((flows == flows[0]).all())
+    if not is_one_flow:
         order = np.argsort(flows, kind="stable")
         flows, sequences = flows[order], sequences[order]
     breaks = sequences[1:] != sequences[:-1] + 1
-    if not is_one_lane:
+    if not is_one_flow:
         breaks |= flows[1:] != flows[:-1]
     starts = np.flatnonzero(breaks) + 1
     if not len(starts):  # the usual case: nothing is missing
@@ -148,41 +149,40 @@ def runs_of(flows: Int64s, sequences: Int64s) -> Int64s:
     return np.stack((flows[starts], sequences[starts], counts), axis=1)
 
 
-def joined(parts: list[Int64s]) -> Int64s:
-    """All runs of `parts`, which followed each other; runs that go on where the one before ended become one."""
+def join_ranges(parts: list[Int64s]) -> Int64s:
+    """All ranges of `parts`, which followed each other; ranges that go on where the one before ended become one."""
     if len(parts) < 2:
-        return parts[0] if parts else NO_RUNS
-    runs = np.concatenate(parts)
-    if not len(runs):
-        return NO_RUNS
-    runs = runs[np.argsort(runs[:, 0], kind="stable")]
-    flows, firsts, counts = runs.T
+        return parts[0] if parts else NO_RANGES
+    ranges = np.concatenate(parts)
+    if not len(ranges):
+        return NO_RANGES
+    ranges = ranges[np.argsort(ranges[:, 0], kind="stable")]
+    flows, firsts, counts = ranges.T
     goes_on = (flows[1:] == flows[:-1]) & (firsts[1:] == firsts[:-1] + counts[:-1])
     starts = np.flatnonzero(np.concatenate(([True], ~goes_on)))
     return np.stack((flows[starts], firsts[starts], np.add.reduceat(counts, starts)), axis=1)
 
 
-def count_late(runs: Int64s, expected: Int64s) -> int:
-    """How many messages of `runs` (of one consumer, by flow) were below the next expected sequence of their flow.
+def count_out_of_order(ranges: Int64s, expected: Int64s) -> int:
+    """How many messages of `ranges` were below the next expected sequence number of their flow (RFC 4737).
 
     Args:
-        runs: as `runs_of` gives them.
-        expected: the next expected sequence of each flow; it is brought forward.
+        ranges: of one consumer, by flow, as `ranges_of` gives them.
+        expected: the next expected sequence number of each flow; it is brought forward.
     """
-    if not len(runs):
+    if not len(ranges):
         return 0
-    if len(runs) == 1:
-        flow, first, count = map(int, runs[0])
-        due_now = int(expected[flow])
-        expected[flow] = max(due_now, first + count)
-        return min(max(due_now - first, 0), count)
-    flows, firsts, counts = runs.T
+    if len(ranges) == 1:
+        flow, first, count = map(int, ranges[0])
+        next_one = int(expected[flow])
+        expected[flow] = max(next_one, first + count)
+        return min(max(next_one - first, 0), count)
+    flows, firsts, counts = ranges.T
     is_first = np.concatenate(([True], flows[1:] != flows[:-1]))
-    floor = (np.cumsum(is_first) - 1) * SEQUENCES  # lifts each flow above the ones before, so that one sweep does all
-    highest = np.maximum.accumulate(np.maximum(firsts + counts, expected[flows]) + floor)
-    before = np.concatenate(([0], highest[:-1])) - floor
-    due = np.maximum(before, expected[flows])
-    late = int(np.clip(due - firsts, 0, counts).sum())
+    shift = (np.cumsum(is_first) - 1) * SEQUENCES  # lifts each flow above the ones before, so that one sweep does all
+    highest = np.maximum.accumulate(np.maximum(firsts + counts, expected[flows]) + shift)
+    before = np.concatenate(([0], highest[:-1])) - shift
+    found = int(np.clip(np.maximum(before, expected[flows]) - firsts, 0, counts).sum())
     is_last = np.concatenate((is_first[1:], [True]))
-    expected[flows[is_last]] = (highest - floor)[is_last]
-    return late
+    expected[flows[is_last]] = (highest - shift)[is_last]
+    return found

@@ -1,7 +1,7 @@
 """The sending half of the ledger: what became of every sequence number that was sent, by flow. Pure, on numpy.
 
-Replies of a flow come in order, so two numbers tell of most messages: how many were attempted, and how many of these
-have been replied to. Only what was not acknowledged is held besides, as spans over all flows.
+Replies of a flow come in order, so two numbers tell of most messages: how many were sent, and how many of these have a
+reply. Only what was not acknowledged is held besides, as spans over all flows. Knows no subscription.
 """
 
 from bisect import bisect_left
@@ -9,16 +9,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ombdriver.bench.ledger.spans import Spans, below, of_runs
+from ombdriver.bench.ledger.spans import Spans, below, of_ranges
 from ombdriver.bench.metrics.histogram import Int64s
 from ombdriver.bench.metrics.report import SentReport
 
-CHECKPOINT = 1000
-"""Of every so many sends of a flow, one is kept with what the system called it."""
-_THIN = 64
+CHECKPOINT_EVERY = 1000
+"""Of every so many messages of a flow, one is kept with what the system answered."""
+MOST_CHECKPOINTS = 64
+"""Of a flow, before those that nobody will ask for are dropped."""
 
 Checkpoint = tuple[int, object]
-"""(sequence, what the system answered when it took that message)."""
+"""(sequence number, what the system answered when it took that message)."""
 
 
 class SentLedger:
@@ -28,26 +29,26 @@ class SentLedger:
         flows: how many there are.
 
     Attributes:
-        attempted: shape (flows,), messages sent.
+        sent: shape (flows,), messages sent.
         replied: shape (flows,), of these, messages that have a reply.
-        failed: what is not there (`flows`): refused, or never sent.
-        indeterminate: what may be there or not: no reply came.
+        failed: messages that are not there: refused, or never sent.
+        indeterminate: messages that may be there or not: no reply came.
     """
 
     def __init__(self, flows: int) -> None:
-        self.attempted = np.zeros(flows, np.int64)
+        self.sent = np.zeros(flows, np.int64)
         self.replied = np.zeros(flows, np.int64)
         self.failed = self.indeterminate = Spans()
         self._checkpoints: dict[int, list[Checkpoint]] = {}
 
-    def take(self, answered: SentReport) -> None:
+    def add(self, report: SentReport) -> None:
         """Adds the report of one worker."""
-        flows, attempted, replied = answered.flows.T
-        self.attempted[flows] = attempted
+        flows, sent, replied = report.flows.T
+        self.sent[flows] = sent
         self.replied[flows] = replied
-        self.failed |= of_runs(answered.failed)
-        self.indeterminate |= of_runs(answered.indeterminate)
-        for flow, sequence, answer in answered.checkpoints:
+        self.failed |= of_ranges(report.failed)
+        self.indeterminate |= of_ranges(report.indeterminate)
+        for flow, sequence, answer in report.checkpoints:
             self._checkpoints.setdefault(flow, []).append((sequence, answer))
 
     def acknowledged(self) -> Spans:
@@ -56,22 +57,22 @@ class SentLedger:
 
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
-    def forget(self, reached: Int64s) -> None:
-        """Drops the checkpoints that nobody will ask for: all but one below `reached` (shape (flows,)) of each flow."""
-        for flow, held in self._checkpoints.items():
-            if len(held) > _THIN:
-                del held[: max(0, bisect_left(held, int(reached[flow]), key=_sequence) - 1)]
+    def drop_checkpoints(self, received: Int64s) -> None:
+        """Drops all but one of those below `received` (shape (flows,)) of each flow: nobody will ask for them."""
+        for flow, kept in self._checkpoints.items():
+            if len(kept) > MOST_CHECKPOINTS:
+                del kept[: max(0, bisect_left(kept, int(received[flow]), key=_sequence) - 1)]
 
     def checkpoints(self, flow: int) -> Sequence[Checkpoint]:
-        """Those of `flow` that are kept, by rising sequence."""
+        """Those of `flow` that are kept, by rising sequence number."""
         return self._checkpoints.get(flow, ())
 
     def around(self, flow: int, first: int, end: int) -> tuple[object | None, object | None]:
         """The answers to the nearest checkpoints at or below `first`, and at or above `end` - 1; None without one."""
-        held = self.checkpoints(flow)
-        below = bisect_left(held, first + 1, key=_sequence) - 1
-        above = bisect_left(held, end - 1, key=_sequence)
-        return (held[below][1] if below >= 0 else None), (held[above][1] if above < len(held) else None)
+        kept = self.checkpoints(flow)
+        lower = bisect_left(kept, first + 1, key=_sequence) - 1
+        upper = bisect_left(kept, end - 1, key=_sequence)
+        return (kept[lower][1] if lower >= 0 else None), (kept[upper][1] if upper < len(kept) else None)
 
 
 def _sequence(checkpoint: Checkpoint) -> int:

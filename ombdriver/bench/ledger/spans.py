@@ -1,18 +1,14 @@
-"""Sets of sequence numbers, held as spans: what a flow has seen is one pair of numbers while nothing is missing.
+"""Sets of sequence numbers as spans: a flow of which nothing is missing is one pair of numbers, whatever its length.
 
-Pure, on numpy. A set costs 16 bytes for each stretch without a gap, whatever its length, and every operation is one
-sweep over the ends of both sets.
-
-Sequences of all flows in one set: a flow's numbers are lifted above those of the flows before it. Pure, on numpy.
-
-A *flow* is what one producer sends to one partition, as a number (`plan.Plan.flow`). So one sweep over spans does for
-thousands of flows what it does for one.
+One set holds the sequence numbers of all flows of a run, those of flow f shifted by `f * SEQUENCES`, so that one sweep
+does for thousands of flows what it does for one. Knows numbers only. Pure, on numpy.
 """
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ombdriver.bench.load.flow import SEQUENCES
 from ombdriver.bench.metrics.histogram import Int64s
 
 Mask = np.typing.NDArray[np.bool_]
@@ -20,10 +16,10 @@ _EMPTY = np.zeros((0, 2), np.int64)
 
 
 class Spans:
-    """An immutable set of integers.
+    """An immutable set of integers: 16 bytes for each span without a gap; an operation sweeps over the ends of both.
 
     Attributes:
-        pairs: shape (n, 2): first, and one past the last, of each stretch; ascending, apart from each other.
+        pairs: shape (n, 2): first, and one past the last, of each span; ascending, apart from each other.
     """
 
     __slots__ = ("pairs",)
@@ -33,7 +29,7 @@ class Spans:
 
     @classmethod
     def of(cls, pairs: Sequence[tuple[int, int]] | Int64s) -> "Spans":
-        """From stretches (first, one past the last) in any order, which may overlap, touch or be empty."""
+        """From spans (first, one past the last) in any order, which may overlap, touch or be empty."""
         given = np.array(pairs, np.int64).reshape(-1, 2)
         return cls(given)._swept(cls(), lambda here, _: here)
 
@@ -91,41 +87,40 @@ class Spans:
         return Spans(points[edges].reshape(-1, 2))
 
 
-SEQUENCES = 1 << 44
-"""Sequence numbers are below this, so that a flow and a sequence fit into one integer."""
+# -- the sequence numbers of all flows in one set ----------------------------------------------------------------------
 
 
-def stretches(flows: Int64s, firsts: Int64s, ends: Int64s) -> Spans:
-    """The set of the sequences from `firsts[i]` up to, not including, `ends[i]` of `flows[i]`; where there are any."""
+def _of_flows(flows: Int64s, firsts: Int64s, ends: Int64s) -> Spans:
+    """The sequence numbers of `flows[i]` from `firsts[i]` up to, not including, `ends[i]`; where there are any."""
     some = ends > firsts
-    lifted = flows[some] * SEQUENCES
-    return Spans.of(np.stack((lifted + firsts[some], lifted + ends[some]), axis=1))
+    shift = flows[some] * SEQUENCES
+    return Spans.of(np.stack((shift + firsts[some], shift + ends[some]), axis=1))
 
 
-def of_runs(runs: Int64s) -> Spans:
-    """The set of runs: shape (n, 3), flow, first sequence, count."""
-    flows, firsts, counts = runs.T
-    return stretches(flows, firsts, firsts + counts)
+def of_ranges(ranges: Int64s) -> Spans:
+    """The set of `ranges`: shape (n, 3), flow, first sequence number, count."""
+    flows, firsts, counts = ranges.T
+    return _of_flows(flows, firsts, firsts + counts)
 
 
 def below(ends: Int64s) -> Spans:
-    """The set of the sequences of each flow below `ends[flow]`."""
-    return stretches(np.arange(len(ends)), np.zeros(len(ends), np.int64), ends)
+    """The sequence numbers of each flow below `ends[flow]`."""
+    return _of_flows(np.arange(len(ends)), np.zeros(len(ends), np.int64), ends)
 
 
 def between(firsts: Int64s, ends: Int64s) -> Spans:
-    """The set of the sequences of each flow from `firsts[flow]` up to, not including, `ends[flow]`."""
-    return stretches(np.arange(len(ends)), firsts, ends)
+    """The sequence numbers of each flow from `firsts[flow]` up to, not including, `ends[flow]`."""
+    return _of_flows(np.arange(len(ends)), firsts, ends)
 
 
-def joined(by_lane: dict[int, Spans]) -> Spans:
+def join_flows(by_flow: dict[int, Spans]) -> Spans:
     """One set out of the sets of single flows."""
-    parts = [spans.pairs + flow * SEQUENCES for flow, spans in by_lane.items()]
+    parts = [spans.pairs + flow * SEQUENCES for flow, spans in by_flow.items()]
     return Spans.of(np.concatenate(parts)) if parts else Spans()
 
 
-def split(spans: Spans) -> dict[int, Spans]:
-    """The set of each flow that is in `spans`, not lifted."""
+def split_flows(spans: Spans) -> dict[int, Spans]:
+    """The set of each flow that is in `spans`, by its number."""
     if not spans:
         return {}
     of_pair = spans.pairs[:, 0] // SEQUENCES
@@ -135,17 +130,17 @@ def split(spans: Spans) -> dict[int, Spans]:
 
 
 def ends_of(spans: Spans, flows: int) -> Int64s:
-    """One past the greatest sequence of each flow; 0 where there is none. Shape (flows,)."""
+    """One past the greatest sequence number of each flow; 0 where there is none. Shape (flows,)."""
     ends = np.zeros(flows, np.int64)
     of_pair = spans.pairs[:, 0] // SEQUENCES
     ends[of_pair] = spans.pairs[:, 1] - of_pair * SEQUENCES  # pairs ascend: the last one of a flow stays
     return ends
 
 
-def marks_of(spans: Spans, flows: int) -> Int64s:
-    """The lowest sequence of each flow that is missing. Shape (flows,)."""
-    marks = np.zeros(flows, np.int64)
+def first_missing(spans: Spans, flows: int) -> Int64s:
+    """The lowest sequence number of each flow that is not in the set. Shape (flows,)."""
+    missing = np.zeros(flows, np.int64)
     of_pair = spans.pairs[:, 0] // SEQUENCES
     from_0 = spans.pairs[:, 0] == of_pair * SEQUENCES
-    marks[of_pair[from_0]] = (spans.pairs[:, 1] - of_pair * SEQUENCES)[from_0]
-    return marks
+    missing[of_pair[from_0]] = (spans.pairs[:, 1] - of_pair * SEQUENCES)[from_0]
+    return missing

@@ -13,7 +13,7 @@ from ombdriver.bench.metrics.report import ProcessUsage, Report
 from ombdriver.bench.metrics.summary import GROUP_FAMILIES
 
 MOST_INTERVALS = 2048
-SILENCE_TOLD_MS = 500
+LEAST_ACK_GAP_MS = 500
 """A shorter time in which messages were due and none was acknowledged stands in the latencies only."""
 
 Series = tuple[int, str, str | None]
@@ -48,18 +48,18 @@ class Collector:
     def __repr__(self) -> str:
         return f"<Collector {self.acknowledged} acknowledged, {self.received()} received>"
 
-    def take(self, reports: Sequence[Report]) -> None:
+    def add(self, reports: Sequence[Report]) -> None:
         """Adds one report of every worker."""
         self._last = reports
         self._probed.update(*(report.probed for report in reports))
         highest = 0
         for report in reports:
-            for (phase, family, group, interval), histogram in report.figures.histograms.items():
+            for (phase, family, group, interval), histogram in report.metrics.histograms.items():
                 series = (phase, family, group)
                 self._add_histogram(series, interval // self._merged, histogram)
                 self._totals[series] = self._totals.get(series, NO_SAMPLES) + histogram
                 highest = max(highest, interval // self._merged)
-            for (phase, kind, group, interval), count in report.figures.counts.items():
+            for (phase, kind, group, interval), count in report.metrics.counts.items():
                 held = self._counts.setdefault((phase, kind, group), {})
                 held[interval // self._merged] = held.get(interval // self._merged, 0) + count
                 self._counted[phase, kind, group] += count
@@ -124,7 +124,7 @@ class Collector:
 
     def consumers_reading(self) -> int:
         """Consumers that have not paused."""
-        return sum(report.reading for report in self._last)
+        return sum(report.active_consumers for report in self._last)
 
     def empty_reads(self) -> int:
         """Reads that brought nothing, one after the other and until now: of the consumer that has the fewest."""
@@ -149,13 +149,13 @@ class Collector:
         found: Counter[str] = Counter()
         for report in self._last:
             found.update(report.driver)
-            found["strangers"] += report.strangers
+            found["strangers"] += report.foreign
         for histogram in self._totals.values():
             found["negativeSamples"] += histogram.negative
             found["overRangeSamples"] += histogram.over_range
         found.subtract(before or {})
-        silence_ms = max((report.longest_silence_ns for report in self._last), default=0) // 10**6
-        found["longestSilenceMs"] = silence_ms if silence_ms >= SILENCE_TOLD_MS else 0
+        silence_ms = max((report.longest_ack_gap_ns for report in self._last), default=0) // 10**6
+        found["longestSilenceMs"] = silence_ms if silence_ms >= LEAST_ACK_GAP_MS else 0
         found["garbageCollections"] = sum(report.process.gc_pauses for report in self._last)
         return {name: count for name, count in sorted(found.items()) if count}
 

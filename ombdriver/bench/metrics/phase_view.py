@@ -168,7 +168,7 @@ class Window:
     @property
     def of_others(self) -> int:
         """Messages of others that were received inside the window, over all subscriptions together."""
-        return sum(self.count("others", name) for name in self._collector.subscriptions)
+        return sum(self.count("foreign", name) for name in self._collector.subscriptions)
 
     def histogram(self, family: str, group: str | None = None, interval: int | None = None) -> Histogram:
         """All samples of a family; responses with the messages that had none, each at (end - intended)."""
@@ -219,7 +219,7 @@ class Window:
             latency[family] = Distribution(summarise(histogram), histogram.encode(), intervals=intervals)
         return SubscriptionMetrics(
             name=name,
-            received=self.count("others", name)
+            received=self.count("foreign", name)
             if self._only_others
             else self._collector.histogram(self._phase, "endToEnd", name).count,
             consume_rate=self.count("received", name) * 1e9 / max(self.length_ns, 1),

@@ -1,8 +1,8 @@
-"""What one worker has measured since it was last asked, keyed by phase, family, group and interval; merging is `+`.
+"""What one worker has measured since it was last asked, by phase, family, group and interval; merging is `+`.
 
-Knows no driver and no loop. Two keys of time are kept apart: a latency belongs to the interval of its *intended* send
-(so an interval closes late, and warm-up is told from measurement without any reset), a rate to the interval in which
-the reply or the batch *arrived*.
+Two keys of time are kept apart: a latency belongs to the interval of its *intended* send (so an interval closes late,
+and warm-up is told from measurement without any reset), a rate to the interval in which the reply or the batch
+*arrived*. Knows phases; no driver, clock or loop.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,17 +16,16 @@ from ombdriver.bench.metrics.histogram import Histogram, Int64s
 MetricKey = tuple[int, str, str | None, int]
 """(phase index, family or kind, subscription or None, interval from 0)."""
 
-AFTER = -1
+AFTER_END = -1
 """In place of the interval: after the end of the phase, in its drain. Merging intervals two by two keeps it."""
 
-
-_PLACES = 1 << 40
-"""More than there are intervals in a phase."""
+_MOST_INTERVALS = 1 << 40
+"""More than there are in a phase, so that a phase and an interval make one number."""
 
 
 @dataclass(slots=True)
 class Metrics:
-    """Histograms of latencies in nanoseconds, and counts; `Metrics()` is the neutral element of `+`."""
+    """Histograms of latencies in nanoseconds, and counts of events; `Metrics()` is the neutral element of `+=`."""
 
     histograms: dict[MetricKey, Histogram] = field(default_factory=dict)
     counts: dict[MetricKey, int] = field(default_factory=dict)
@@ -34,11 +33,19 @@ class Metrics:
     def __iadd__(self, other: "Metrics") -> "Metrics":
         """Takes `other` in."""
         for key, histogram in other.histograms.items():
-            held = self.histograms.get(key)
-            self.histograms[key] = histogram if held is None else held + histogram
+            self.add_histogram(key, histogram)
         for key, count in other.counts.items():
-            self.counts[key] = self.counts.get(key, 0) + count
+            self.add_count(key, count)
         return self
+
+    def add_histogram(self, key: MetricKey, histogram: Histogram) -> None:
+        """Merges samples."""
+        before = self.histograms.get(key)
+        self.histograms[key] = histogram if before is None else before + histogram
+
+    def add_count(self, key: MetricKey, count: int) -> None:
+        """Adds events."""
+        self.counts[key] = self.counts.get(key, 0) + count
 
 
 class Recorder:
@@ -52,40 +59,38 @@ class Recorder:
         self._interval_ns = interval_ns
         self._phases: list[Phase] = []
         self._starts = self._ends = np.zeros(0, np.int64)
-        self._figures = Metrics()
+        self._metrics = Metrics()
 
-    def open(self, phase: Phase) -> None:
+    def begin_phase(self, phase: Phase) -> None:
         """From now on, what is intended at or after the start of `phase` belongs to it."""
         self._phases.append(phase)
         self._starts = np.array([each.start_ns for each in self._phases], np.int64)
         self._ends = np.append(self._ends, phase.end_ns)
 
-    def prolong(self, phase: Phase) -> None:
-        """`phase`, which was opened last, ends later than it was to."""
+    def extend_phase(self, phase: Phase) -> None:
+        """`phase`, which was begun last, ends later than it was to."""
         self._phases[-1] = phase
         self._ends[-1] = phase.end_ns
 
-    def cut(self, now_ns: int) -> None:
+    def end_phase(self, now_ns: int) -> None:
         """The phase ends now, if it has not ended: what happens from here on happens after it."""
         self._ends[-1:] = np.minimum(self._ends[-1:], now_ns)
 
-    def latencies(
+    def record(
         self, group: str | None, intended: Int64s, families: Mapping[str, Int64s], repeats: Int64s | None = None
     ) -> None:
-        """Records samples, by the time at which each message was intended; all arrays have shape (n,), ns.
+        """Records latencies, by the time at which each message was intended; all arrays have shape (n,), ns.
 
-        What was intended before the first phase (a probe, a stranger's message) belongs to no phase and is left out.
-        With `repeats`, each sample stands for so many messages.
+        What was intended before the first phase (a probe, somebody else's message) belongs to no phase and is left
+        out. With `repeats`, each sample stands for so many messages.
         """
         for phase, interval, chosen in self._split(intended):
             weights = repeats if repeats is None or chosen is None else repeats[chosen]
             for family, values in families.items():
-                key = (phase, family, group, interval)
                 histogram = Histogram.of(values if chosen is None else values[chosen], weights)
-                held = self._figures.histograms.get(key)
-                self._figures.histograms[key] = histogram if held is None else held + histogram
+                self._metrics.add_histogram((phase, family, group, interval), histogram)
 
-    def tally(
+    def count(
         self, kind: str, group: str | None, times: Sequence[int] | Int64s, counts: Sequence[int] | Int64s
     ) -> None:
         """Counts events by the time at which they happened: `counts[i]` of them at `times[i]` ns.
@@ -94,38 +99,38 @@ class Recorder:
         """
         numbers = np.array(counts, np.int64)
         for phase, interval, chosen in self._split(np.array(times, np.int64)):
-            key = (phase, kind, group, interval)
             number = int((numbers if chosen is None else numbers[chosen]).sum())
-            self._figures.counts[key] = self._figures.counts.get(key, 0) + number
+            self._metrics.add_count((phase, kind, group, interval), number)
 
     def _split(self, times: Int64s) -> list[tuple[int, int, Int64s | None]]:
         """(phase, interval, which) for each that occurs; `which` None means all of `times`."""
         if not len(times) or not self._phases:
             return []
-        first, last = self._place(int(times.min())), self._place(int(times.max()))
-        if first == last:  # nearly always: a fold spans a fraction of an interval
+        first, last = self._locate(int(times.min())), self._locate(int(times.max()))
+        if first == last:  # nearly always: a block spans a fraction of an interval
             return [] if first is None else [(*first, None)]
         phases = np.searchsorted(self._starts, times, side="right") - 1
         intervals = np.where(phases < 0, 0, (times - self._starts[phases]) // self._interval_ns)
-        intervals[times >= self._ends[phases]] = AFTER
+        intervals[times >= self._ends[phases]] = AFTER_END
         # As one number each: unique() over two columns took ten times as long, at every poll.
-        places = phases * _PLACES + (intervals - AFTER)
+        places = phases * _MOST_INTERVALS + (intervals - AFTER_END)
         found: list[tuple[int, int, Int64s | None]] = []
         for place in np.unique(places).tolist():
-            phase, interval = divmod(place, _PLACES)
+            phase, interval = divmod(place, _MOST_INTERVALS)
             if phase >= 0:
-                found.append((self._phases[phase].index, interval + AFTER, np.flatnonzero(places == place)))
+                found.append((self._phases[phase].index, interval + AFTER_END, np.flatnonzero(places == place)))
         return found
 
-    def _place(self, time_ns: int) -> tuple[int, int] | None:
-        opened = int(np.searchsorted(self._starts, time_ns, side="right")) - 1
-        if opened < 0:
+    def _locate(self, time_ns: int) -> tuple[int, int] | None:
+        """The phase and the interval of a time; None before the first phase."""
+        at = int(np.searchsorted(self._starts, time_ns, side="right")) - 1
+        if at < 0:
             return None
-        phase = self._phases[opened]
-        after = time_ns >= self._ends[opened]
-        return phase.index, AFTER if after else (time_ns - phase.start_ns) // self._interval_ns
+        phase = self._phases[at]
+        ended = time_ns >= self._ends[at]
+        return phase.index, AFTER_END if ended else (time_ns - phase.start_ns) // self._interval_ns
 
     def take(self) -> Metrics:
         """What has come since the last call."""
-        taken, self._figures = self._figures, Metrics()
+        taken, self._metrics = self._metrics, Metrics()
         return taken

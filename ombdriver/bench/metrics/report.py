@@ -1,4 +1,4 @@
-"""What a worker reports of its measurements, and of its own process: plain data that crosses the pipe."""
+"""What a worker reports: metrics, what the delivery ledger has to know, and its process. Data that crosses the pipe."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,46 +8,46 @@ import numpy as np
 from ombdriver.bench.metrics.histogram import Int64s
 from ombdriver.bench.metrics.recorder import Metrics
 
-NO_RUNS = np.zeros((0, 3), np.int64)
+NO_RANGES = np.zeros((0, 3), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class SentReport:
-    """What a worker's producers have learnt since their last report.
+    """What a worker's producers know of their messages; all but `flows` since their last report.
 
     Attributes:
-        flows: shape (n, 3): flow, messages attempted so far, of these replied to (well or not), for all of its flows.
-        failed: shape (n, 3): flow, first sequence, count of messages that the system refused, or that never left.
+        flows: shape (n, 3): flow, messages sent so far, of these replied to (well or not), for all of its flows.
+        failed: shape (n, 3): flow, first sequence number, count of messages that were refused, or never left.
         indeterminate: the same, of those that were sent and whose connection was lost before the reply.
-        checkpoints: (flow, sequence, answer) of some of the messages that were acknowledged.
+        checkpoints: (flow, sequence number, answer) of some of the messages that were acknowledged.
     """
 
-    flows: Int64s = field(default_factory=lambda: NO_RUNS)
-    failed: Int64s = field(default_factory=lambda: NO_RUNS)
-    indeterminate: Int64s = field(default_factory=lambda: NO_RUNS)
+    flows: Int64s = field(default_factory=lambda: NO_RANGES)
+    failed: Int64s = field(default_factory=lambda: NO_RANGES)
+    indeterminate: Int64s = field(default_factory=lambda: NO_RANGES)
     checkpoints: Sequence[tuple[int, int, object]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedReport:
-    """What came since the last report.
+    """What a consumer was given since its last report.
 
     Attributes:
-        runs: shape (n, 3): flow, first sequence, count; by flow, within it in the order of arrival.
-        again: the same, of entries that were not new: this consumer had been given them, or later ones, before.
-        late: messages with a sequence below the next expected one of their flow (RFC 4737), repetitions among them.
+        ranges: shape (n, 3): flow, first sequence number, count; by flow, within it in the order of arrival.
+        redelivered: the same, of entries that this consumer had been given before, or later ones of their partition.
+        out_of_order: messages below the next expected sequence number of their flow (RFC 4737), repetitions among them.
         corrupt: messages whose checksum did not fit.
     """
 
-    runs: Int64s = field(default_factory=lambda: NO_RUNS)
-    again: Int64s = field(default_factory=lambda: NO_RUNS)
-    late: int = 0
+    ranges: Int64s = field(default_factory=lambda: NO_RANGES)
+    redelivered: Int64s = field(default_factory=lambda: NO_RANGES)
+    out_of_order: int = 0
     corrupt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessUsage:
-    """A worker process since its start.
+    """What a worker process has taken since its start.
 
     Attributes:
         cpu_ns: processor time, user and system.
@@ -80,43 +80,43 @@ class ProcessUsage:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The answer to `Poll`: figures since the last one, and totals over all phases and probes.
+    """One report of a worker: metrics since the last one, and totals over all phases and probes.
 
     Attributes:
-        figures: since the last report.
+        metrics: since the last report.
         sent: messages sent.
         acknowledged: of these, answered well.
         failed: of these, answered with an error, or lost with the connection.
         unsent: messages of the current phase that are not sent yet; of random arrivals about so many, and 0 at the end.
         received: messages per subscription.
         probed: (subscription, producer, partition) of each probe that arrived since the last report.
-        strangers: messages that were not of this run.
+        foreign: messages that were not of this run.
         errors: how often each error was met, by its text.
         driver: the driver's own counters.
-        answered: what the ledger has to know of what was sent, since the last report.
-        arrived: what each consumer was given since the last report: its subscription and the runs.
+        sent_report: of all producers, for the ledger.
+        received_reports: of each consumer, with its subscription, for the ledger.
         empty_reads: reads of each subscription's consumers that brought nothing, one after the other and until now;
             the fewest of any of its consumers.
-        reading: consumers that have not paused.
+        active_consumers: consumers that have not paused.
         process: the process.
-        longest_silence_ns: the longest time of the current phase in which a message was due and none acknowledged.
+        longest_ack_gap_ns: the longest time of the current phase in which a message was due and none acknowledged.
         overdue: messages of the current phase that are due and not sent.
     """
 
-    figures: Metrics
+    metrics: Metrics
     sent: int
     acknowledged: int
     failed: int
     unsent: int
     received: Mapping[str, int]
     probed: frozenset[tuple[str, int, int]]
-    strangers: int
+    foreign: int
     errors: Mapping[str, int]
     driver: Mapping[str, int]
-    answered: SentReport = field(default_factory=SentReport)
-    arrived: Sequence[tuple[str, ReceivedReport]] = ()
+    sent_report: SentReport = field(default_factory=SentReport)
+    received_reports: Sequence[tuple[str, ReceivedReport]] = ()
     empty_reads: Mapping[str, int] = field(default_factory=dict)
-    reading: int = 0
+    active_consumers: int = 0
     process: ProcessUsage = field(default_factory=ProcessUsage)
-    longest_silence_ns: int = 0
+    longest_ack_gap_ns: int = 0
     overdue: int = 0

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ombdriver.bench.drivers.api import TopicSpec
-from ombdriver.bench.load.message import PayloadSpec
+from ombdriver.bench.load.flow import Flows
+from ombdriver.bench.load.message import PayloadSpec, run_number
 from ombdriver.bench.load.poisson import PoissonArrivals
 from ombdriver.bench.load.processing_time import ProcessingTime
 from ombdriver.bench.load.profile import Profile
@@ -155,21 +156,13 @@ class Plan:
         return sum(topic.partitions for topic in self.topics)
 
     @property
-    def flows(self) -> int:
-        """How many flows there are: what one producer sends to one partition, numbered by `flow`."""
-        return self.producers * self._partitions_per_topic
+    def flows(self) -> Flows:
+        """What each producer sends to each partition of its topic."""
+        return Flows(run_number(self.run_id), self.producers, self.topics[0].partitions)  # all topics have as many
 
-    @property
-    def _partitions_per_topic(self) -> int:
-        return self.topics[0].partitions  # all have as many
-
-    def flow(self, producer: int, partition: int) -> int:
-        """The number, from 0, of the flow of `producer` to `partition` of its topic."""
-        return producer * self._partitions_per_topic + partition
-
-    def flow_target(self, flow: int) -> tuple[TopicSpec, int]:
+    def partition_of(self, flow: int) -> tuple[TopicSpec, int]:
         """The topic and the partition that a flow goes to."""
-        producer, partition = divmod(flow, self._partitions_per_topic)
+        producer, partition = self.flows.ends(flow)
         return self.topics[producer % len(self.topics)], partition
 
     @property

@@ -207,7 +207,7 @@ class Backlog:
         await phases.pause()
         if phases.interrupted:
             return
-        self._measurement.open_backlog()
+        self._measurement.begin_backlog()
         self.built = phases.begin("build", self.plan.build_ns, self._run.rate)
         await phases.run(RunState.BUILD, self.built)
         if not phases.interrupted:

@@ -91,7 +91,7 @@ class Controller:
             await self.backlog.build()
             if self._stop.asked:
                 return
-        self.measurement.open_window()
+        self.measurement.begin_window()
         measured = phases.begin("measure", plan.test_ns, self.rate, plan.profile)
         self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
         if self.backlog is not None:
@@ -112,7 +112,7 @@ class Controller:
         if self._length_ns <= 0:
             return  # asked to stop before the first message was due
         await self._phases.settle(RunState.DRAIN)
-        await self._phases.poll(protocol.Conclude())
+        await self._phases.poll(protocol.Finish())
         if self._stop.asked:
             self.ending = Ending.after(INTERRUPTED, f"interrupted by {self._stop.name}", self._length_ns)
         await self.measurement.close(measured, self._length_ns, time.monotonic_ns(), hurried=self._stop.asked)

@@ -98,7 +98,9 @@ class Measurement:
     def __init__(self, plan: Plan, collector: Collector, inspector: Inspector | None) -> None:
         self._plan, self._collector = plan, collector
         self.reading = plan.reading
-        self._ledger = Ledger(plan.flows, self.reading, exclusive=not plan.shared, checksums=plan.payload.checksums)
+        self._ledger = Ledger(
+            plan.flows.count, self.reading, exclusive=not plan.shared, checksums=plan.payload.checksums
+        )
         self._audit = Audit(plan, self._ledger, inspector)
         self._trimming = TrimmingHold(plan.trimming.max_entries)
         self._start = _Start()
@@ -113,54 +115,56 @@ class Measurement:
 
     def take(self, reports: Sequence[Report]) -> bool | None:
         """Adds one report of every worker; returns what is to be done about trimming (`TrimmingHold.look`)."""
-        self._collector.take(reports)
-        self._ledger.take((each.answered for each in reports), (some for each in reports for some in each.arrived))
-        self._audit.glance()
-        return self._trimming.look(max(self._ledger.before().values(), default=0))
+        self._collector.add(reports)
+        self._ledger.add(
+            (each.sent_report for each in reports), (some for each in reports for some in each.received_reports)
+        )
+        self._audit.check_gaps()
+        return self._trimming.look(max(self._ledger.lag().values(), default=0))
 
     def missing(self) -> dict[str, int]:
         """Acknowledged messages that each subscription does not have, by its name."""
-        return self._ledger.outstanding()
+        return self._ledger.backlog()
 
     @property
     def all_delivered(self) -> bool:
         """Whether every subscription has every acknowledged message."""
-        return not any(self._ledger.outstanding().values())
+        return not any(self._ledger.backlog().values())
 
     # -- the window ------------------------------------------------------------------------------------------------
 
     async def cut(self) -> None:
         """The warm-up is over; nothing of it should be on its way."""
         ledger = self._ledger
-        ledger.open_window()
-        if any((left := ledger.outstanding()).values()):  # what is lost is not on its way
-            gone = ledger.gone_before(await self._audit.conclude(HURRIED_AUDIT_S))
+        ledger.begin_window()
+        if any((left := ledger.backlog()).values()):  # what is lost is not on its way
+            gone = ledger.warm_up_losses(await self._audit.finish(HURRIED_AUDIT_S))
             self._gone = {name: sum(counts) for name, counts in gone.items()}
             left = self.on_its_way()
         if self._plan.warmup_ns:
             self.caveats += caveats.on_warm_up(sum(left.values()) + self._collector.in_flight)
 
-    def open_backlog(self) -> None:
+    def begin_backlog(self) -> None:
         """What is sent from here on is a backlog, until the window opens."""
-        self._ledger.open_backlog()
+        self._ledger.begin_backlog()
 
-    def open_window(self) -> None:
+    def begin_window(self) -> None:
         """What is sent from here on is measured."""
         collector = self._collector
-        self._ledger.open_window()
+        self._ledger.begin_window()
         left = self.on_its_way()
         self._start = _Start(left, collector.processes(), collector.counters(), collector.errors())
 
     def on_its_way(self) -> dict[str, int]:
         """Acknowledged messages that each subscription does not have, but for what of the warm-up it never will."""
-        return {name: count - self._gone.get(name, 0) for name, count in self._ledger.outstanding().items()}
+        return {name: count - self._gone.get(name, 0) for name, count in self._ledger.backlog().items()}
 
     def behind(self) -> dict[str, int]:
         """Messages that each subscription has before it: of what was replied to, be it refused, since its last one.
 
         What it will never get is none of them once something that was sent later has come.
         """
-        return self._ledger.before()
+        return self._ledger.lag()
 
     def tell_workers(self) -> None:
         """Notes what the workers took so far in the window; what comes later is of the drain."""
@@ -176,10 +180,10 @@ class Measurement:
             hurried: somebody waits for this.
         """
         ledger = self._ledger
-        findings = await self._audit.conclude(HURRIED_AUDIT_S if hurried else AUDIT_S)
-        self.backlog = ledger.backlog(findings)
+        findings = await self._audit.finish(HURRIED_AUDIT_S if hurried else AUDIT_S)
+        self.backlog = ledger.backlog_deliveries(findings)
         deliveries = ledger.deliveries(findings) if self._plan.producers else ()
-        account = DeliveryAccount(deliveries, ledger.indeterminate(), ledger.gone_before(findings))
+        account = DeliveryAccount(deliveries, ledger.indeterminate(), ledger.warm_up_losses(findings))
         self._make_window(measured, length_ns, end_ns, account)
 
     def break_off(self, measured: Phase, length_ns: int, end_ns: int) -> None:

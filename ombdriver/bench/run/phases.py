@@ -124,7 +124,7 @@ class Phases:
             for partition in range(topic.partitions)
         }
         wanted = len(missing)
-        self._workers.order(protocol.Probe())
+        self._workers.send(protocol.SendProbes())
         deadline_ns = time.monotonic_ns() + int(READY_TIMEOUT_S * SECOND)
         while not self._stop.asked:
             self._show(RunState.READY, None, -1)
@@ -150,7 +150,7 @@ class Phases:
         phase = Phase(self._phases, name, start_ns, duration_ns, rate, profile, self._plan.poisson)
         self._phases += 1
         if not self._stop.asked:
-            self._workers.order(protocol.Begin(phase))
+            self._workers.send(protocol.BeginPhase(phase))
         return phase
 
     async def run(
@@ -191,12 +191,12 @@ class Phases:
 
     def halt(self) -> None:
         """Ends the sending of a phase."""
-        self._workers.order(protocol.Halt())
+        self._workers.send(protocol.StopSending())
 
     def prolong(self, phase: Phase, by_ns: int) -> Phase:
         """`phase`, which is under way, ends so much later; call it before it ends."""
         longer = replace(phase, duration_ns=phase.duration_ns + by_ns)
-        self._workers.order(protocol.Prolong(longer))
+        self._workers.send(protocol.ExtendPhase(longer))
         return longer
 
     async def pause(self) -> None:
@@ -205,7 +205,7 @@ class Phases:
         Raises:
             RunError: if one of them does not come to an end with that in the drain's time-out.
         """
-        self._workers.order(protocol.Pause())
+        self._workers.send(protocol.PauseConsumers())
         deadline_ns = time.monotonic_ns() + self._plan.drain_timeout_ns + PAUSE_NS
         while not self._stop.asked:
             self._show(RunState.BUILD, None, -1)
@@ -221,7 +221,7 @@ class Phases:
 
     def resume(self, at_ns: int) -> None:
         """Consumers read again, from then on."""
-        self._workers.order(protocol.Resume(at_ns))
+        self._workers.send(protocol.ResumeConsumers(at_ns))
 
     async def settle(self, stage: RunState, *, received: bool = True) -> None:
         """Waits until nothing is unsent or in flight, or not `received`; at most for the drain's time-out."""
@@ -230,7 +230,7 @@ class Phases:
         while True:
             if self._stop.asked and not hurried:
                 hurried = True
-                self._workers.order(protocol.Halt())
+                self._workers.send(protocol.StopSending())
                 deadline_ns = min(deadline_ns, time.monotonic_ns() + INTERRUPTED_DRAIN_NS)
             self._show(stage, None, -1)
             await self.poll()
@@ -245,7 +245,7 @@ class Phases:
                 if not await self._anything_left():
                     break  # the server has nothing more for anybody: waiting longer changes nothing
             await self._workers.watch(SETTLE_POLL_S)
-        self._workers.order(protocol.Halt())
+        self._workers.send(protocol.StopSending())
         await self.poll()
         logger.info("%s ends: %s", stage.value, self._collector)
 
@@ -265,11 +265,11 @@ class Phases:
         """Sleeps, but not past a signal; a dead worker is noticed by the poll that follows."""
         await self._stop.wait(seconds)
 
-    async def poll(self, order: protocol.Conclude | None = None) -> None:
+    async def poll(self, command: protocol.Finish | None = None) -> None:
         """Asks the workers for what they have done."""
         self.check()
         asked_ns = time.monotonic_ns()
-        reports = await self._workers.poll(order)
+        reports = await self._workers.poll(command)
         self.polled_ns = asked_ns
-        if (keep := self._measurement.take(reports)) is not None:
-            self._workers.order(protocol.Keep(keep))
+        if (hold := self._measurement.take(reports)) is not None:
+            self._workers.send(protocol.HoldTrimming(hold))

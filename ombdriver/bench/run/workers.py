@@ -1,4 +1,4 @@
-"""Starts the worker processes of a run, gives orders to all of them, and gathers what they report.
+"""Starts the worker processes of a run, sends commands to all of them, and gathers what they report.
 
 Knows no phase, driver or result. The only importer of multiprocessing and uvloop. A worker that dies or fails ends
 every wait with an error that names it; workers end by themselves when this process is gone, since their pipe closes.
@@ -31,30 +31,30 @@ Returned = TypeVar("Returned")
 
 CONNECT_TIMEOUT_S = 60.0
 POLL_TIMEOUT_S = 30.0
-LEAVE_TIMEOUT_S = 10.0
-_OF_THE_PARENT = (signal.SIGINT, signal.SIGTERM)
+EXIT_TIMEOUT_S = 10.0
+_PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class PipeLink:
     """A worker's end of its pipe (`worker.Link`)."""
 
-    def __init__(self, pipe: "Connection[protocol.Message, protocol.Order]") -> None:
+    def __init__(self, pipe: "Connection[protocol.WorkerMessage, protocol.Command]") -> None:
         self._pipe = pipe
 
-    def send(self, message: protocol.Message) -> None:
+    def send(self, message: protocol.WorkerMessage) -> None:
         """Writes `message`; the parent reads all the time, so this does not wait for long."""
         try:
             self._pipe.send(message)
         except BrokenPipeError:  # the parent is gone; `listen` tells
             return
 
-    def listen(self, on_order: Callable[[protocol.Order], None], on_gone: Callable[[], None]) -> None:
-        """Reads orders as they come."""
-        _listen(self._pipe, on_order, on_gone)
+    def listen(self, on_command: Callable[[protocol.Command], None], on_end: Callable[[], None]) -> None:
+        """Reads commands as they come."""
+        _listen(self._pipe, on_command, on_end)
 
 
-def _listen(pipe: "Connection[Any, Any]", on_message: Callable[[Any], None], on_gone: Callable[[], None]) -> None:
-    """Calls `on_message` in the running loop with each object that comes, and `on_gone` at the end of the pipe.
+def _listen(pipe: "Connection[Any, Any]", on_message: Callable[[Any], None], on_end: Callable[[], None]) -> None:
+    """Calls `on_message` in the running loop with each object that comes, and `on_end` at the end of the pipe.
 
     In a thread: uvloop makes a pipe that it watches non-blocking, and then objects larger than the pipe's buffer would
     be written and read in part.
@@ -67,16 +67,16 @@ def _listen(pipe: "Connection[Any, Any]", on_message: Callable[[Any], None], on_
                 while True:
                     loop.call_soon_threadsafe(on_message, pipe.recv())
             except (EOFError, OSError):
-                loop.call_soon_threadsafe(on_gone)
+                loop.call_soon_threadsafe(on_end)
 
     threading.Thread(target=read, name="pipe", daemon=True).start()
 
 
-def _main(pipe: "Connection[protocol.Message, protocol.Order]", job: protocol.Job) -> None:
+def _main(pipe: "Connection[protocol.WorkerMessage, protocol.Command]", job: protocol.Job) -> None:
     """A worker process. Ctrl-C and SIGTERM may reach the whole group; only the parent acts on them."""
-    for number in _OF_THE_PARENT:
+    for number in _PARENTS_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_PARENT)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PARENTS_SIGNALS)
     uvloop.run(serve(job, PipeLink(pipe)))
     gc.disable()  # the process ends: nothing to collect
 
@@ -86,34 +86,40 @@ def run_fast(main: Coroutine[Any, Any, Returned]) -> Returned:
     return uvloop.run(main)
 
 
-class _Member:
+class _WorkerProcess:
     """One worker as the parent sees it."""
 
     def __init__(
-        self, plan: WorkerPlan, process: BaseProcess, pipe: "Connection[protocol.Order, protocol.Message]"
+        self, plan: WorkerPlan, process: BaseProcess, pipe: "Connection[protocol.Command, protocol.WorkerMessage]"
     ) -> None:
         self.plan, self.process, self.pipe = plan, process, pipe
         self.name = f"worker {plan.index} ({plan.role})"
-        self.awaited: asyncio.Future[protocol.Message] | None = None
-        self.leaving = False
+        self.awaited: asyncio.Future[protocol.WorkerMessage] | None = None
+        self.exiting = False
 
 
 class Workers:
-    """The workers of one run; an async context manager."""
+    """The workers of one run; an async context manager.
+
+    Args:
+        plan: the run.
+        driver: the registered name of the workers' driver.
+        options: what its factory is given.
+    """
 
     def __init__(self, plan: Plan, driver: str, options: Mapping[str, object]) -> None:
         self._plan, self._driver, self._options = plan, driver, options
-        self._members: list[_Member] = []
+        self._workers: list[_WorkerProcess] = []
         self._loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[None] = self._loop.create_future()
 
     def __repr__(self) -> str:
-        return f"<Workers {[member.name for member in self._members]}>"
+        return f"<Workers {[worker.name for worker in self._workers]}>"
 
     @property
     def pids(self) -> list[int]:
         """The workers' process ids, in the plan's order."""
-        return [member.process.pid or 0 for member in self._members]
+        return [worker.process.pid or 0 for worker in self._workers]
 
     async def __aenter__(self) -> "Workers":
         """Spawns the workers and waits until each has connected.
@@ -122,10 +128,10 @@ class Workers:
             WorkerError: if one of them can't.
         """
         try:
-            for worker in self._plan.workers:
-                self._members.append(self._spawn(worker))
+            for plan in self._plan.workers:
+                self._workers.append(self._spawn(plan))
             await self._gather("connect", CONNECT_TIMEOUT_S)
-            logger.info("connected: %s", ", ".join(f"{m.name}, pid {m.process.pid}" for m in self._members))
+            logger.info("connected: %s", ", ".join(f"{m.name}, pid {m.process.pid}" for m in self._workers))
         except BaseException:
             await self.aclose()
             raise
@@ -134,85 +140,86 @@ class Workers:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def _spawn(self, worker: WorkerPlan) -> _Member:
+    def _spawn(self, plan: WorkerPlan) -> _WorkerProcess:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        job = protocol.Job(self._plan, worker, self._driver, self._options)
-        process = context.Process(
-            target=_main, args=(theirs, job), name=f"ombdriver-worker-{worker.index}", daemon=True
-        )
+        job = protocol.Job(self._plan, plan, self._driver, self._options)
+        process = context.Process(target=_main, args=(theirs, job), name=f"ombdriver-worker-{plan.index}", daemon=True)
         resource_tracker.ensure_running()  # it unblocks SIGINT when it starts
         # Inherited, so that no signal hits the worker's start-up; and none that comes meanwhile is lost to us.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_PARENT)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS_SIGNALS)
         try:
             process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        member = _Member(worker, process, ours)
-        _listen(ours, lambda message: self._heard(member, message), lambda: self._silent(member))
-        return member
+        worker = _WorkerProcess(plan, process, ours)
+        _listen(ours, lambda message: self._on_message(worker, message), lambda: self._on_pipe_end(worker))
+        return worker
 
     # -- what the workers say --------------------------------------------------------------------------------------
 
-    def _heard(self, member: _Member, message: protocol.Message) -> None:
+    def _on_message(self, worker: _WorkerProcess, message: protocol.WorkerMessage) -> None:
         if isinstance(message, protocol.Failed):
             text = message.message if message.known else f"an unexpected fault:\n{message.message}"
-            self._fail(WorkerError(f"{member.name}: {text}"))
-        elif isinstance(message, protocol.Left):
-            member.leaving = True
-        elif member.awaited is not None and not member.awaited.done():
-            member.awaited.set_result(message)
+            self._fail(WorkerError(f"{worker.name}: {text}"))
+        elif isinstance(message, protocol.Exiting):
+            worker.exiting = True
+        elif worker.awaited is not None and not worker.awaited.done():
+            worker.awaited.set_result(message)
 
-    def _silent(self, member: _Member) -> None:
+    def _on_pipe_end(self, worker: _WorkerProcess) -> None:
         """The pipe ends when the process does, after its last words."""
-        if not member.leaving:
-            member.process.join(timeout=1.0)
-            code = member.process.exitcode
-            self._fail(WorkerError(f"{member.name}, pid {member.process.pid}, died with exit code {code}"))
+        if not worker.exiting:
+            worker.process.join(timeout=1.0)
+            code = worker.process.exitcode
+            self._fail(WorkerError(f"{worker.name}, pid {worker.process.pid}, died with exit code {code}"))
 
     def _fail(self, error: WorkerError) -> None:
         if not self._failure.done():
             self._failure.set_exception(error)
 
-    # -- orders ----------------------------------------------------------------------------------------------------
+    # -- commands --------------------------------------------------------------------------------------------------
 
-    def order(self, order: protocol.Order) -> None:
-        """Gives `order` to all workers."""
-        logger.debug("order to all workers: %s", order)
-        for member in self._members:
+    def send(self, command: protocol.Command) -> None:
+        """Sends `command` to all workers."""
+        logger.debug("order to all workers: %s", command)
+        for worker in self._workers:
             try:
-                member.pipe.send(order)
+                worker.pipe.send(command)
             except OSError:  # dead: the end of its pipe tells
                 continue
 
-    async def poll(self, order: protocol.Poll | protocol.Conclude | None = None) -> Sequence[Report]:
-        """A report of each worker, of now; or the last one, with the order to conclude.
+    async def poll(self, command: protocol.Poll | protocol.Finish | None = None) -> Sequence[Report]:
+        """A report of each worker, of now; or its last one, with the command to finish.
 
         Raises:
             WorkerError: if a worker died or failed, or does not answer.
         """
-        gathering = self._gather("report", POLL_TIMEOUT_S, order or protocol.Poll())
+        gathering = self._gather("report", POLL_TIMEOUT_S, command or protocol.Poll())
         return [message for message in await gathering if isinstance(message, Report)]
 
-    async def _gather(self, what: str, timeout_s: float, order: protocol.Order | None = None) -> list[protocol.Message]:
-        for member in self._members:
-            member.awaited = self._loop.create_future()
-        if order is not None:
-            self.order(order)
-        awaited = [member.awaited for member in self._members if member.awaited]
-        everyone = asyncio.gather(*awaited)
-        first: list[asyncio.Future[Any]] = [everyone, self._failure]
+    async def _gather(
+        self, what: str, timeout_s: float, command: protocol.Command | None = None
+    ) -> list[protocol.WorkerMessage]:
+        """The next message of each worker."""
+        for worker in self._workers:
+            worker.awaited = self._loop.create_future()
+        if command is not None:
+            self.send(command)
+        awaited = [worker.awaited for worker in self._workers if worker.awaited]
+        gathered = asyncio.gather(*awaited)
+        first: list[asyncio.Future[Any]] = [gathered, self._failure]
         await asyncio.wait(first, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        if everyone.done():
-            return everyone.result()
-        everyone.cancel()
-        await asyncio.wait([everyone])
-        if not everyone.cancelled():
-            everyone.exception()
+        if gathered.done():
+            return gathered.result()
+        gathered.cancel()
+        await asyncio.wait([gathered])
+        if not gathered.cancelled():
+            gathered.exception()
         if self._failure.done():
             self._failure.result()
-        silent = ", ".join(m.name for m in self._members if m.awaited is None or m.awaited.cancelled())
+        silent = ", ".join(m.name for m in self._workers if m.awaited is None or m.awaited.cancelled())
         raise WorkerError(f"{silent} did not {what} within {timeout_s:g} s; is the machine overloaded?")
 
     async def watch(self, sleep_s: float) -> None:
@@ -229,23 +236,23 @@ class Workers:
     # -- the end ---------------------------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
-        """Lets the workers leave, and ends those that don't."""
-        self.order(protocol.Leave())
-        deadline = self._loop.time() + LEAVE_TIMEOUT_S
-        for member in self._members:
-            await self._end(member, deadline)
-        self._members.clear()
+        """Lets the workers end, and kills those that don't."""
+        self.send(protocol.Exit())
+        deadline = self._loop.time() + EXIT_TIMEOUT_S
+        for worker in self._workers:
+            await self._end(worker, deadline)
+        self._workers.clear()
         if self._failure.done():
             self._failure.exception()  # whoever waited has been told
 
-    async def _end(self, member: _Member, deadline: float) -> None:
-        process = member.process
+    async def _end(self, worker: _WorkerProcess, deadline: float) -> None:
+        process = worker.process
         if not await self._exited(process, deadline):
             process.kill()
         if not await self._exited(process, self._loop.time() + 2.0):
-            raise RunError(f"{member.name}, pid {process.pid}, can't be ended; end it by hand")
-        member.leaving = True
-        member.pipe.close()
+            raise RunError(f"{worker.name}, pid {process.pid}, can't be ended; end it by hand")
+        worker.exiting = True
+        worker.pipe.close()
         process.join()
         process.close()
 

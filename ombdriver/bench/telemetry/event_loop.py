@@ -1,6 +1,6 @@
 """What holds an event loop up, counted where it happens: long callbacks, a processor not given, the garbage collector.
 
-Knows a loop and a clock; no order, phase or report. Both watchers are reset when a phase begins.
+Knows a loop and a clock; no phase or report. Both watchers are reset when a phase begins.
 """
 
 import asyncio
@@ -8,20 +8,20 @@ import gc
 import time
 
 PERIOD_S = 0.01
-"""Between two looks of `LoopStalls`. A hundred a second took 0.5 % of a core on a uvloop that was idle otherwise; on
-one that a timer woke 2,000 times a second the difference, some 0.6 %, was within the noise of a dozen runs."""
-LATE_NS = 5_000_000
-"""A look later than this found the loop held up. libuv's timers are whole milliseconds, so less means little."""
+"""Between two heartbeats of `LoopStalls`. A hundred a second took 0.5 % of a core on a uvloop that was idle otherwise;
+on one that a timer woke 2,000 times a second the difference, some 0.6 %, was within the noise of a dozen runs."""
+LEAST_STALL_NS = 5_000_000
+"""A heartbeat later than this found the loop held up. libuv's timers are whole milliseconds, so less means little."""
 
 
 class LoopStalls:
-    """Notices when the running loop was held up, by a timer that comes late.
+    """Notices when the running loop was held up, by a heartbeat that comes late.
 
-    What held the loop up for `LATE_NS` and `PERIOD_S` together is surely seen; what was shorter only when a look was
-    due meanwhile. A stall may be told too short, by `PERIOD_S` at most, and never too long.
+    What held the loop up for `LEAST_STALL_NS` and `PERIOD_S` together is surely seen; what was shorter only when a
+    heartbeat was due meanwhile. A stall may be told too short, by `PERIOD_S` at most, and never too long.
 
     Args:
-        period_s: between two looks, in whole milliseconds.
+        period_s: between two heartbeats, in whole milliseconds.
 
     Attributes:
         count: stalls since the last reset.
@@ -34,20 +34,20 @@ class LoopStalls:
         self._period_s, self._period_ns = period_s, round(period_s * 1e9)
         self.count = self.longest_ns = self.total_ns = 0
         self._due_ns = time.monotonic_ns() + self._period_ns
-        self._handle = self._loop.call_later(period_s, self._look)
+        self._handle = self._loop.call_later(period_s, self._beat)
 
     def __repr__(self) -> str:
         return f"<LoopStalls {self.count}, the longest {self.longest_ns / 1e6:.1f} ms>"
 
-    def _look(self) -> None:
+    def _beat(self) -> None:
         now_ns = time.monotonic_ns()
         late_ns = now_ns - self._due_ns
-        if late_ns > LATE_NS:
+        if late_ns > LEAST_STALL_NS:
             self.count += 1
             self.total_ns += late_ns
             self.longest_ns = max(self.longest_ns, late_ns)
         self._due_ns = now_ns + self._period_ns
-        self._handle = self._loop.call_later(self._period_s, self._look)
+        self._handle = self._loop.call_later(self._period_s, self._beat)
 
     def reset(self) -> None:
         """Forgets the stalls so far, and that this very moment may be in one."""
@@ -55,7 +55,7 @@ class LoopStalls:
         self._due_ns = time.monotonic_ns() + self._period_ns
 
     def close(self) -> None:
-        """Looks no more."""
+        """Watches no more."""
         self._handle.cancel()
 
 
@@ -63,34 +63,34 @@ class GcPauses:
     """Watches the garbage collector; the harness makes few cycles, so it may run seldom while measuring.
 
     Attributes:
-        pauses: collections since the last reset.
+        count: collections since the last reset.
         longest_ns: the longest of them.
         total_ns: all of them together.
     """
 
     def __init__(self) -> None:
-        self._since_ns = 0
-        self.pauses = self.longest_ns = self.total_ns = 0
-        gc.callbacks.append(self._watch)
+        self._began_ns = 0
+        self.count = self.longest_ns = self.total_ns = 0
+        gc.callbacks.append(self._on_step)
 
     def __repr__(self) -> str:
-        return f"<GcPauses {self.pauses}, the longest {self.longest_ns / 1e6:.1f} ms>"
+        return f"<GcPauses {self.count}, the longest {self.longest_ns / 1e6:.1f} ms>"
 
-    def _watch(self, step: str, _info: dict[str, int]) -> None:
+    def _on_step(self, step: str, _info: dict[str, int]) -> None:
         if step == "start":
-            self._since_ns = time.monotonic_ns()
+            self._began_ns = time.monotonic_ns()
         else:
-            took_ns = time.monotonic_ns() - self._since_ns
-            self.pauses += 1
+            took_ns = time.monotonic_ns() - self._began_ns
+            self.count += 1
             self.total_ns += took_ns
             self.longest_ns = max(self.longest_ns, took_ns)
 
     def reset(self) -> None:
         """Forgets the collections so far."""
-        self.pauses = self.longest_ns = self.total_ns = 0
+        self.count = self.longest_ns = self.total_ns = 0
 
-    def quieten(self) -> None:
-        """What lives now is not looked at again, and collections become rare."""
+    def freeze(self) -> None:
+        """What lives now is not looked at again, and collections become rare; resets."""
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
@@ -98,4 +98,4 @@ class GcPauses:
 
     def close(self) -> None:
         """Watches no more."""
-        gc.callbacks.remove(self._watch)
+        gc.callbacks.remove(self._on_step)

@@ -192,7 +192,7 @@ class Telemetry:
         return ProcessUsage(
             cpu_ns=time.process_time_ns(),
             rss_bytes=process.resident_bytes()[0],
-            gc_pauses=collections.pauses if collections else 0,
+            gc_pauses=collections.count if collections else 0,
             gc_ns=collections.total_ns if collections else 0,
             stalls=stalls.count if stalls else 0,
             stalled_ns=stalls.total_ns if stalls else 0,

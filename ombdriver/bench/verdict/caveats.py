@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from ombdriver.bench.metrics.collector import SILENCE_TOLD_MS
+from ombdriver.bench.metrics.collector import LEAST_ACK_GAP_MS
 from ombdriver.bench.metrics.latency import PERCENTILES, STATISTICS, TOLD
 from ombdriver.bench.metrics.summary import FAMILIES, Delivery, RunMetrics
 from ombdriver.bench.verdict.facts import SHORT_NS, WorkerFacts
@@ -156,7 +156,7 @@ def on_retention(counters: Mapping[str, int]) -> list[Caveat]:
 
 
 def _gap(silence_ms: int) -> str:
-    return f"{silence_ms / 1000:,.3g} s" if silence_ms else f"below {SILENCE_TOLD_MS / 1000:g} s"
+    return f"{silence_ms / 1000:,.3g} s" if silence_ms else f"below {LEAST_ACK_GAP_MS / 1000:g} s"
 
 
 def on_drain(unsent: int, unanswered: int, counters: Mapping[str, int], errors: Counter[str]) -> list[Caveat]:

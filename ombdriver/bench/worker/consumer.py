@@ -1,25 +1,20 @@
-"""The consuming side of a worker: batches are taken, acknowledged and booked whole.
+"""The consuming side of a worker: batches are received, acknowledged and recorded whole.
 
-Knows the stamp and the driver's seam. Stamps are only cut off and kept while batches come in; they are read with
-numpy, thousands at once.
-
-All consumers of one worker: when they read, pause and end, and what they have been given together.
-
-Knows subscribers and the driver's seam; no order, report or process.
+Stamps are only cut off and kept while batches come in; they are read with numpy, thousands at once. Knows the stamp and
+the driver's seam; no command, report or process.
 """
 
 import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from ombdriver.bench.drivers.api import Batch, DriverConsumer
 from ombdriver.bench.ledger.received import DeliveryRecorder
-from ombdriver.bench.ledger.spans import SEQUENCES
+from ombdriver.bench.load.flow import Flows, is_probe
 from ombdriver.bench.load.message import STAMP, STAMP_DTYPE, count_corrupt
 from ombdriver.bench.load.processing_time import ProcessingTime
 from ombdriver.bench.metrics.histogram import Int64s
@@ -27,152 +22,170 @@ from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import ReceivedReport
 from ombdriver.errors import DriverError
 
-FOLD = 4096
-"""Samples gathered before they are folded into histograms."""
+FLUSH_AT = 4096
+"""Messages gathered before they are recorded."""
 
+TIMER_EARLY_S = 0.001
+"""uvloop's timers are whole milliseconds, and may come so much early."""
 
-SLICE_S = 0.1
-"""A consumer that is at work looks so often whether it is to leave."""
-LEAST_NS = 1_000_000
-"""Less work than that is put together: a loop's timers are no finer."""
+LONGEST_WAIT_S = 0.1
+"""A consumer that processes messages looks so often whether it is to stop."""
+LEAST_WAIT_NS = 1_000_000
+"""Processing times below that are put together: a loop's timers are no finer."""
 MOST_AHEAD_NS = 20_000_000
 """How much of a wait that took too long is taken off later ones."""
 
 
 class SimulatedProcessing:
-    """One consumer at work.
+    """Waits as long as one consumer would process its messages.
 
     Args:
-        work: how long each message takes.
+        processing_time: how long each message takes.
         seed: of its distribution; consumers have different ones.
         clock: nanoseconds that only grow.
     """
 
     def __init__(
-        self, work: ProcessingTime, seed: tuple[int, ...], clock: Callable[[], int] = time.monotonic_ns
+        self,
+        processing_time: ProcessingTime,
+        seed: tuple[int, ...],
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._work, self._clock = work, clock
-        self._chance = np.random.default_rng(seed)
-        self._owed_ns = 0
+        self._processing_time, self._clock = processing_time, clock
+        self._random = np.random.default_rng(seed)
+        self._left_ns = 0
 
     def __repr__(self) -> str:
-        return f"<SimulatedProcessing {self._work}>"
+        return f"<SimulatedProcessing {self._processing_time}>"
 
     def time_of(self, messages: int) -> int:
         """How long so many messages take, in nanoseconds."""
-        if self._work.spread == "constant":
-            return messages * self._work.mean_ns
-        return round(float(self._chance.gamma(messages, self._work.mean_ns)))  # a sum of exponential times
+        if self._processing_time.spread == "constant":
+            return messages * self._processing_time.mean_ns
+        return round(float(self._random.gamma(messages, self._processing_time.mean_ns)))  # a sum of exponential times
 
-    async def do(self, messages: int, leaving: Callable[[], bool]) -> None:
-        """Is at work on so many messages; ends early when `leaving` says so.
+    async def process(self, messages: int, stopping: Callable[[], bool]) -> None:
+        """Waits for so many messages; ends early when `stopping` says so.
 
         What a wait takes too long is taken off the next ones, so that the mean holds.
         """
-        self._owed_ns = max(self._owed_ns, -MOST_AHEAD_NS) + self.time_of(messages)
-        while self._owed_ns >= LEAST_NS and not leaving():
+        self._left_ns = max(self._left_ns, -MOST_AHEAD_NS) + self.time_of(messages)
+        while self._left_ns >= LEAST_WAIT_NS and not stopping():
             began_ns = self._clock()
-            await asyncio.sleep(min(self._owed_ns / 1e9, SLICE_S))
-            self._owed_ns -= self._clock() - began_ns
-
-
-@dataclass(frozen=True, slots=True)
-class OwnMessages:
-    """What may come: anything else is a stranger; or, on topics of others, theirs.
-
-    Attributes:
-        run: the run's number in the stamp.
-        producers: how many producers the run has.
-        partitions: partitions of a topic, so that a flow is `producer * partitions + partition`.
-        checksums: whether messages carry a checksum, which is to be looked at.
-        others: whether others send to these topics too. Their messages have no stamp: they are counted by the time at
-            which they came, and that is all there is to know of them.
-    """
-
-    run: int
-    producers: int
-    partitions: int
-    checksums: bool = False
-    others: bool = False
+            await asyncio.sleep(min(self._left_ns / 1e9, LONGEST_WAIT_S))
+            self._left_ns -= self._clock() - began_ns
 
 
 class Receiver:
-    """What one consumer is given.
+    """Receives and records what one consumer is given.
 
     Args:
-        expected: what may come.
+        flows: of this run; any other message is foreign.
         subscription: the group's name.
-        book: takes the figures.
-        working: what it does with each message before that is acknowledged; None for nothing.
+        recorder: takes the samples.
+        processing: what it does with each message before that is acknowledged; None for nothing.
+        checksums: whether messages carry a checksum, which is to be verified.
+        shared_topics: whether others send to these topics too. Their messages have no stamp: they are counted by the
+            time at which they came, and nothing else is known of them.
+
+    Attributes:
+        subscription: as given.
+        deliveries: which messages came, for the ledger.
+        received: messages, each entry once.
+        foreign: messages that were not of this run; none with shared topics.
+        empty_reads: reads that brought nothing, one after the other and until now.
     """
 
     def __init__(
-        self, expected: OwnMessages, subscription: str, recorder: Recorder, working: SimulatedProcessing | None = None
+        self,
+        flows: Flows,
+        subscription: str,
+        recorder: Recorder,
+        processing: SimulatedProcessing | None = None,
+        *,
+        checksums: bool = False,
+        shared_topics: bool = False,
     ) -> None:
-        self._working = working
-        self._expected, self.subscription, self._recorder = expected, subscription, recorder
+        self._flows, self.subscription, self._recorder = flows, subscription, recorder
+        self._processing, self._checksums, self._shared_topics = processing, checksums, shared_topics
         self._stamps: list[bytes] = []
         self._counts: list[int] = []
-        self._arrivals: list[int] = []
-        self._again: list[int] = []
-        self._confirmed: list[tuple[int, int, int]] = []
-        self._held = 0
-        self._leaving = False
+        self._arrivals_ns: list[int] = []
+        self._redelivered: list[int] = []
+        self._acknowledged: list[tuple[int, int, int]] = []
+        self._gathered = 0
+        self._stopping = False
         self._pausing = False
         self._resumed: asyncio.Event | None = None
-        self.ledger = DeliveryRecorder(expected.producers * expected.partitions)
-        self._probed: set[tuple[int, int]] = set()
+        self.deliveries = DeliveryRecorder(flows.count)
+        self._probes: set[tuple[int, int]] = set()
         self.received = 0
-        self.strangers = 0
+        self.foreign = 0
         self.empty_reads = 0
 
     def __repr__(self) -> str:
         return f"<Receiver {self.subscription}: {self.received} received>"
 
-    async def consume(self, consumer: DriverConsumer) -> None:
-        """Receives, books and acknowledges until `leave`; the read under way is never cut short."""
+    async def run(self, consumer: DriverConsumer) -> None:
+        """Receives, records and acknowledges until `stop`; the read under way is never cut short."""
         size = STAMP.size
-        while not self._leaving:
+        while not self._stopping:
             try:
                 batch = await consumer.receive()
             except DriverError:
-                if self._leaving:  # closed under the read, which is how a read that waits ends
+                if self._stopping:  # closed under the read, which is how a read that waits ends
                     return
                 raise
             if batch is None:
                 self.empty_reads += 1
                 if self._pausing:
-                    await self._rest()
+                    await self._wait_for_resume()
                 continue
             self.empty_reads = 0
-            if self._expected.checksums:
-                self.ledger.add_corrupt(count_corrupt(batch.payloads, self._expected.run))
+            if self._checksums:
+                self.deliveries.add_corrupt(count_corrupt(batch.payloads, self._flows.run))
             stamps = b"".join([payload[:size] for payload in batch.payloads])
             count = len(batch.payloads)
             if len(stamps) != size * count or batch.again:
-                stamps, count = self._take_unusual(batch)
+                stamps, count = self._take_irregular(batch)
             self._stamps.append(stamps)
             self._counts.append(count)
-            self._arrivals.append(batch.arrival_ns)
+            self._arrivals_ns.append(batch.arrival_ns)
             self.received += count
-            self._held += count
-            if self._working is not None:
-                await self._working.do(count, lambda: self._leaving)
-            consumer.acknowledge(batch, partial(self._acknowledged, batch.arrival_ns, count))
-            if self._held >= FOLD:
-                self.fold()
+            self._gathered += count
+            if self._processing is not None:
+                await self._processing.process(count, lambda: self._stopping)
+            consumer.acknowledge(batch, partial(self._on_acknowledged, batch.arrival_ns, count))
+            if self._gathered >= FLUSH_AT:
+                self.flush()
 
-    def _take_unusual(self, batch: Batch) -> tuple[bytes, int]:
-        """The stamps of a batch with somebody else's messages, too short for a stamp, or with entries not new."""
-        whole = [(at, payload[: STAMP.size]) for at, payload in enumerate(batch.payloads) if len(payload) >= STAMP.size]
-        self._count_strangers([batch.arrival_ns], [len(batch.payloads) - len(whole)])
+    def _take_irregular(self, batch: Batch) -> tuple[bytes, int]:
+        """The stamps of a batch with messages too short for a stamp, or with entries that were delivered before."""
+        stamped = [
+            (at, payload[: STAMP.size]) for at, payload in enumerate(batch.payloads) if len(payload) >= STAMP.size
+        ]
+        self._count_foreign([batch.arrival_ns], [len(batch.payloads) - len(stamped)])
         again = frozenset(batch.again)
-        self._again += [self._held + place for place, (at, _) in enumerate(whole) if at in again]
-        return b"".join([stamp for _, stamp in whole]), len(whole)
+        self._redelivered += [self._gathered + place for place, (at, _) in enumerate(stamped) if at in again]
+        return b"".join([stamp for _, stamp in stamped]), len(stamped)
+
+    def _count_foreign(self, times: Sequence[int] | Int64s, counts: Sequence[int] | Int64s) -> None:
+        """Counts messages that are not of this run: `counts[i]` of them at `times[i]` ns."""
+        if not self._shared_topics:
+            self.foreign += int(sum(counts))
+            return
+        self._recorder.count("foreign", self.subscription, times, counts)
+        if not self._flows.producers:  # then there is nothing else to receive
+            self._recorder.count("received", self.subscription, times, counts)
+
+    def _on_acknowledged(self, arrival_ns: int, count: int, time_ns: int) -> None:
+        self._acknowledged.append((arrival_ns, time_ns, count))
+
+    # -- pausing and stopping --------------------------------------------------------------------------------------
 
     @property
     def paused(self) -> bool:
-        """Whether nothing is read, and nothing that was read is not booked."""
+        """Whether nothing is read, and everything that was read is recorded."""
         return self._resumed is not None
 
     def pause(self) -> None:
@@ -185,103 +198,71 @@ class Receiver:
         if self._resumed is not None:
             self._resumed.set()
 
-    async def _rest(self) -> None:
+    async def _wait_for_resume(self) -> None:
         self._resumed = asyncio.Event()
         await self._resumed.wait()
         self._resumed = None
 
-    def _count_strangers(self, times: Sequence[int] | Int64s, counts: Sequence[int] | Int64s) -> None:
-        """Counts messages that are not of this run, as `Recorder.tally` does."""
-        if not self._expected.others:
-            self.strangers += int(sum(counts))
-            return
-        self._recorder.tally("others", self.subscription, times, counts)
-        if not self._expected.producers:  # then there is nothing else to receive
-            self._recorder.tally("received", self.subscription, times, counts)
+    def stop(self) -> None:
+        """Ends `run` after the read that is under way."""
+        self._stopping = True
+        self.resume()
+
+    # -- recording -------------------------------------------------------------------------------------------------
 
     def take_probes(self) -> set[tuple[int, int]]:
         """(producer, partition) of each probe that has come since the last call."""
-        taken, self._probed = self._probed, set()
+        taken, self._probes = self._probes, set()
         return taken
 
-    def leave(self) -> None:
-        """Ends `consume` after the read that is under way."""
-        self._leaving = True
-        self.resume()
-
-    def _acknowledged(self, arrival_ns: int, count: int, time_ns: int) -> None:
-        self._confirmed.append((arrival_ns, time_ns, count))
-
-    def fold(self) -> None:
-        """Brings what has arrived and was acknowledged so far into the book and the ledger."""
-        if self._confirmed:
-            arrived, confirmed, counts = np.array(self._confirmed, np.int64).T
-            self._confirmed.clear()
-            self._recorder.latencies(None, arrived, {"consumerAck": confirmed - arrived}, counts)
-        if self._held:
+    def flush(self) -> None:
+        """Records what has arrived and was acknowledged so far."""
+        if self._acknowledged:
+            arrived, acknowledged, counts = np.array(self._acknowledged, np.int64).T
+            self._acknowledged.clear()
+            self._recorder.record(None, arrived, {"consumerAck": acknowledged - arrived}, counts)
+        if self._gathered:
             stamps = np.frombuffer(b"".join(self._stamps), STAMP_DTYPE)
-            arrived = np.repeat(np.array(self._arrivals), np.array(self._counts))
-            again = None
-            if self._again:
-                again = np.zeros(len(stamps), np.bool_)
-                again[self._again] = True
-            self._book_arrivals(stamps, arrived, again)
+            arrived = np.repeat(np.array(self._arrivals_ns), np.array(self._counts))
+            redelivered = None
+            if self._redelivered:
+                redelivered = np.zeros(len(stamps), np.bool_)
+                redelivered[self._redelivered] = True
+            self._record(stamps, arrived, redelivered)
         self._stamps.clear()
         self._counts.clear()
-        self._arrivals.clear()
-        self._again.clear()
-        self._held = 0
+        self._arrivals_ns.clear()
+        self._redelivered.clear()
+        self._gathered = 0
 
-    def _book_arrivals(
+    def _record(
         self,
         stamps: "np.typing.NDArray[np.void]",
-        arrived: "np.typing.NDArray[np.int64]",
-        again: "np.typing.NDArray[np.bool_] | None",
+        arrived: Int64s,
+        redelivered: "np.typing.NDArray[np.bool_] | None",
     ) -> None:
-        expected = self._expected
-        ours = (stamps["run"] == expected.run) & (stamps["producer"] < expected.producers)
-        ours &= stamps["partition"] < expected.partitions
-        probes = ours & (stamps["intended_ns"] == 0)
-        ours &= probes | (stamps["sequence"] < SEQUENCES)
-        if not ours.all() or probes.any():
-            strangers = int(len(stamps) - np.count_nonzero(ours))
-            self._count_strangers(arrived[~ours], np.ones(strangers, np.int64))
-            self.received -= strangers
-            self._probed |= set(
-                zip(stamps["producer"][probes].tolist(), stamps["partition"][probes].tolist(), strict=True)
-            )
-            kept = ours & ~probes
+        own, probes = self._flows.owns(stamps), is_probe(stamps)
+        if not own.all() or probes.any():
+            foreign = int(len(stamps) - np.count_nonzero(own))
+            self._count_foreign(arrived[~own], np.ones(foreign, np.int64))
+            self.received -= foreign
+            of_probes = stamps[own & probes]
+            self._probes |= set(zip(of_probes["producer"].tolist(), of_probes["partition"].tolist(), strict=True))
+            kept = own & ~probes
             stamps, arrived = stamps[kept], arrived[kept]
-            again = None if again is None else again[kept]
-        flows = stamps["producer"].astype(np.int64) * expected.partitions + stamps["partition"]
-        self.ledger.add(flows, stamps["sequence"].astype(np.int64), again)
-        if again is not None:  # the same entry once more is no delivery
-            self.received -= int(np.count_nonzero(again))
-            stamps, arrived = stamps[~again], arrived[~again]
+            redelivered = None if redelivered is None else redelivered[kept]
+        self.deliveries.add(self._flows.numbers(stamps), stamps["sequence"].astype(np.int64), redelivered)
+        if redelivered is not None:  # the same entry once more counts once
+            self.received -= int(np.count_nonzero(redelivered))
+            stamps, arrived = stamps[~redelivered], arrived[~redelivered]
         intended = stamps["intended_ns"]
-        families = {"endToEnd": arrived - stamps["sent_ns"], "endToEndResponse": arrived - intended}
-        self._recorder.latencies(self.subscription, intended, families)
-        self._recorder.tally("received", self.subscription, arrived, np.ones(len(arrived), np.int64))
-
-
-def start(receiver: Receiver, consumer: DriverConsumer, failed: Callable[[BaseException], None]) -> asyncio.Task[None]:
-    """The task in which `receiver` consumes; `failed` is told if it ends with an error."""
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            failed(error)
-
-    task = asyncio.get_running_loop().create_task(receiver.consume(consumer))
-    task.add_done_callback(ended)
-    return task
-
-
-EARLY_S = 0.001
-"""uvloop's timers are whole milliseconds, and may come so much early."""
+        latencies = {"endToEnd": arrived - stamps["sent_ns"], "endToEndResponse": arrived - intended}
+        self._recorder.record(self.subscription, intended, latencies)
+        self._recorder.count("received", self.subscription, arrived, np.ones(len(arrived), np.int64))
 
 
 class Consumers:
-    """The consumers of a worker, each with its subscriber.
+    """The consumers of a worker: when they read, pause and stop, and what they have been given together.
 
     Args:
         failed: is told the error of one that ends with one.
@@ -292,7 +273,7 @@ class Consumers:
         self._receivers: list[Receiver] = []
         self._consumers: list[DriverConsumer] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._beginning: asyncio.TimerHandle | None = None
+        self._start_timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return f"<Consumers {self._receivers}>"
@@ -302,39 +283,46 @@ class Consumers:
         self._consumers.append(consumer)
         self._receivers.append(receiver)
 
-    # -- their course ----------------------------------------------------------------------------------------------
+    # -- reading, pausing, stopping --------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """All of them read from now on."""
+        """All of them read from now on, each in a task."""
+        loop = asyncio.get_running_loop()
         for receiver, consumer in zip(self._receivers, self._consumers, strict=True):
-            self._tasks.append(start(receiver, consumer, self._failed))
+            task = loop.create_task(receiver.run(consumer))
+            task.add_done_callback(self._on_end)
+            self._tasks.append(task)
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed(error)
 
     def start_at(self, at_ns: int) -> None:
         """They read from that time on the monotonic clock on, unless they do already."""
         if not self._tasks and self._consumers:
             lead_s = (at_ns - time.monotonic_ns()) / 1e9
-            self._beginning = asyncio.get_running_loop().call_later(max(0.0, lead_s), self.start)
+            self._start_timer = asyncio.get_running_loop().call_later(max(0.0, lead_s), self.start)
 
     def pause(self) -> None:
-        """They stop reading once a read brings nothing; what was read is booked and acknowledged by then."""
+        """They stop reading once a read brings nothing; what was read is recorded and acknowledged by then."""
         for receiver in self._receivers:
             receiver.pause()
 
     def resume_at(self, at_ns: int) -> None:
         """They read again, not before that time on the monotonic clock."""
-        left_s = max(0.0, (at_ns - time.monotonic_ns()) / 1e9 + EARLY_S)
+        left_s = max(0.0, (at_ns - time.monotonic_ns()) / 1e9 + TIMER_EARLY_S)
         asyncio.get_running_loop().call_later(left_s, self._resume)
 
     def _resume(self) -> None:
         for receiver in self._receivers:
             receiver.resume()
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """They end after the read that is under way."""
-        if self._beginning is not None:
-            self._beginning.cancel()
+        if self._start_timer is not None:
+            self._start_timer.cancel()
         for receiver in self._receivers:
-            receiver.leave()
+            receiver.stop()
 
     async def close_consumers(self) -> None:
         """Ends reads under way, and has acknowledgements answered."""
@@ -351,24 +339,24 @@ class Consumers:
 
     # -- what they have been given ---------------------------------------------------------------------------------
 
-    async def fold(self) -> None:
-        """Brings all of it into the book and the ledgers, with a turn for the loop after each consumer's: with ten
-        groups, folding all of them at once held up what arrived meanwhile by some milliseconds.
+    async def flush(self) -> None:
+        """Records all of it, with a turn for the loop after each consumer's: with ten groups, recording all of them at
+        once held up what arrived meanwhile by some milliseconds.
         """
         for receiver in self._receivers:
             await asyncio.sleep(0)
-            receiver.fold()
+            receiver.flush()
         await asyncio.sleep(0)
 
     @property
-    def reading(self) -> int:
+    def active(self) -> int:
         """How many have not paused."""
         return sum(not receiver.paused for receiver in self._receivers)
 
     @property
-    def strangers(self) -> int:
+    def foreign(self) -> int:
         """Messages that were not of this run."""
-        return sum(receiver.strangers for receiver in self._receivers)
+        return sum(receiver.foreign for receiver in self._receivers)
 
     def received(self) -> Mapping[str, int]:
         """Messages per subscription."""
@@ -389,6 +377,6 @@ class Consumers:
         """(subscription, producer, partition) of each probe that has come since the last call."""
         return frozenset((each.subscription, *probe) for each in self._receivers for probe in each.take_probes())
 
-    def take_arrived(self) -> list[tuple[str, ReceivedReport]]:
-        """What each consumer was given since the last call: its subscription and the runs."""
-        return [(receiver.subscription, receiver.ledger.take()) for receiver in self._receivers]
+    def take_reports(self) -> list[tuple[str, ReceivedReport]]:
+        """What each consumer was given since the last call, with its subscription."""
+        return [(receiver.subscription, receiver.deliveries.take()) for receiver in self._receivers]

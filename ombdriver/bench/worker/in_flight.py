@@ -1,7 +1,7 @@
-"""What was sent and is not answered yet, by block; what was answered, gathered and folded with numpy.
+"""What was sent and has no reply yet, and the recording of replies.
 
-Knows neither a schedule nor a driver: blocks are put into flows, and replies take them out in order. A message costs a
-few list entries here until thousands are folded at once.
+Batches are put into flows in the order in which they are sent, and replies take them out in that order. A message costs
+a few list entries until thousands are recorded at once with numpy. Knows neither a schedule nor a driver.
 """
 
 from array import array
@@ -10,177 +10,169 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ombdriver.bench.ledger.sent import CHECKPOINT
+from ombdriver.bench.ledger.sent import CHECKPOINT_EVERY
 from ombdriver.bench.metrics.histogram import Int64s
 from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import SentReport
 from ombdriver.errors import OutcomeUnknown
 
-FOLD = 4096
-"""Samples gathered before they are folded into histograms."""
-ERROR_KINDS = 16
-"""Different errors that are told; those past it are counted all the same."""
-AS_INTENDED = -1
-"""In place of the time at which a message was looked at: the worker was waiting for room when it became due."""
+FLUSH_AT = 4096
+"""Samples gathered before they are recorded."""
+MOST_ERRORS = 16
+"""Different errors that are told; messages that met another one are counted all the same."""
+WAITED_FOR_ROOM = -1
+"""In place of a wake-up: the worker waited for room when the message became due, so that it has no schedule lag."""
 
 
 class SentBatch:
-    """Messages of one flow that were sent at one time; a probe is no message of the flow."""
+    """Messages of one flow that were sent at one time; a probe is no message of the flow.
 
-    __slots__ = ("count", "done", "intended", "is_probe", "looked_ns", "sent_ns")
+    Attributes:
+        intended: when each message was due, rising.
+        sent_ns: when they were sent.
+        woke_ns: the wake-up of the worker that found them due, or `WAITED_FOR_ROOM`.
+        is_probe: whether it is a probe.
+        count: how many messages there are.
+        replied: how many of them have a reply.
+    """
 
-    def __init__(self, intended: Sequence[int], sent_ns: int, looked_ns: int, is_probe: bool = False) -> None:
-        self.intended, self.sent_ns, self.looked_ns, self.is_probe = intended, sent_ns, looked_ns, is_probe
-        self.count, self.done = len(intended), 0
+    __slots__ = ("count", "intended", "is_probe", "replied", "sent_ns", "woke_ns")
+
+    def __init__(self, intended: Sequence[int], sent_ns: int, woke_ns: int, is_probe: bool = False) -> None:
+        self.intended, self.sent_ns, self.woke_ns, self.is_probe = intended, sent_ns, woke_ns, is_probe
+        self.count, self.replied = len(intended), 0
 
 
 class Flow:
-    """One producer's messages to one partition, in order.
+    """The messages of one flow (`load.flow`), in order.
 
     Attributes:
-        number: the flow's (`plan.Plan.flow`).
+        number: the flow's.
+        batches: sent, and not wholly replied to; probes among them.
         sequence: of the next message; so many have been sent.
         replied: so many of these have a reply.
-        checkpoint: the next checkpoint is due when this sequence has been acknowledged.
+        next_checkpoint: the sequence number from which on the next acknowledged message is a checkpoint.
     """
 
-    __slots__ = ("blocks", "checkpoint", "number", "replied", "sequence")
+    __slots__ = ("batches", "next_checkpoint", "number", "replied", "sequence")
 
     def __init__(self, number: int = 0) -> None:
         self.number = number
-        self.blocks: deque[SentBatch] = deque()
-        self.sequence = self.replied = self.checkpoint = 0
+        self.batches: deque[SentBatch] = deque()
+        self.sequence = self.replied = self.next_checkpoint = 0
 
 
 class InFlightBatches:
-    """Books the replies of a worker's producers.
+    """Matches the replies of a worker's producers with what was sent, and records them.
 
     Args:
-        book: takes the figures.
+        recorder: takes the samples.
 
     Attributes:
         replied: messages that were answered.
         failed: of these, those that were not acknowledged.
         errors: how often each error was met.
-        longest_silence_ns: the longest time in which a message was due and none was acknowledged, since `listen`.
+        longest_ack_gap_ns: the longest time since `begin_phase` in which a message was due and none was acknowledged.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self.replied = self.failed = 0
         self.errors: dict[str, int] = {}
-        self.longest_silence_ns = self._acknowledged_ns = 0
-        self._owed_ns: int | None = None  # when the first was due that has failed since the last acknowledgement
-        self._concluded = False
+        self.longest_ack_gap_ns = self._last_ack_ns = 0
+        self._failed_due_ns: int | None = None  # when the first was due that has failed since the last acknowledgement
+        self._finished = False
         self._failed: list[tuple[int, int, int]] = []
         self._indeterminate: list[tuple[int, int, int]] = []
         self._checkpoints: list[tuple[int, int, object]] = []
-        self._begin()
+        self._clear()
 
-    def _begin(self) -> None:
+    def _clear(self) -> None:
         self._counts: list[int] = []
         self._sent_ns: list[int] = []
-        self._looked_ns: list[int] = []
+        self._woke_ns: list[int] = []
         self._replied_ns: list[int] = []
         self._intended = array("q")
 
-    def listen(self, now_ns: int) -> None:
-        """From here on silence counts."""
-        self.longest_silence_ns, self._acknowledged_ns, self._owed_ns = 0, now_ns, None
+    def begin_phase(self, now_ns: int) -> None:
+        """From here on gaps between acknowledgements count."""
+        self.longest_ack_gap_ns, self._last_ack_ns, self._failed_due_ns = 0, now_ns, None
 
-    def take(self, flow: Flow, count: int, error: Exception | None, time_ns: int, answer: object = None) -> None:
-        """Books that the next `count` messages of `flow` were answered at `time_ns`, all well or all with `error`.
+    def on_replies(self, flow: Flow, count: int, error: Exception | None, time_ns: int, answer: object = None) -> None:
+        """The next `count` messages of `flow` were answered at `time_ns`, all well or all with `error`.
 
         `answer` is what the system said to the last of them.
         """
-        if self._concluded:
-            return  # it stands as unanswered already
+        if self._finished:
+            return  # they stand as unanswered already
         self.replied += count
         if error is None:
-            due_ns = flow.blocks[0].intended[0]
-            if self._owed_ns is not None:
-                due_ns, self._owed_ns = min(due_ns, self._owed_ns), None
-            if time_ns - due_ns > self.longest_silence_ns:
-                silence_ns = time_ns - max(due_ns, self._acknowledged_ns)
-                self.longest_silence_ns = max(self.longest_silence_ns, silence_ns)
-            self._acknowledged_ns = max(time_ns, self._acknowledged_ns)
+            self._note_ack(flow.batches[0].intended[0], time_ns)
         while count:
-            block = flow.blocks[0]
-            taken = min(count, block.count - block.done)
-            intended = block.intended if taken == block.count else block.intended[block.done : block.done + taken]
+            batch = flow.batches[0]
+            taken = min(count, batch.count - batch.replied)
+            whole = taken == batch.count
+            intended = batch.intended if whole else batch.intended[batch.replied : batch.replied + taken]
             if error is None:
                 self._counts.append(taken)
-                self._sent_ns.append(block.sent_ns)
-                self._looked_ns.append(block.looked_ns)
+                self._sent_ns.append(batch.sent_ns)
+                self._woke_ns.append(batch.woke_ns)
                 self._replied_ns.append(time_ns)
                 self._intended.extend(intended)
             else:
-                self._owed_ns = intended[0] if self._owed_ns is None else min(intended[0], self._owed_ns)
-                self._book_failure(np.array(intended, np.int64), error, time_ns)
-                if not block.is_probe:
-                    self._note(error, flow, taken)
-            if not block.is_probe:
+                self._record_failure(np.array(intended, np.int64), error, time_ns)
+                if not batch.is_probe:
+                    self._note_failure(error, flow, taken)
+            if not batch.is_probe:
                 flow.replied += taken
-            block.done += taken
+            batch.replied += taken
             count -= taken
-            if block.done == block.count:
-                flow.blocks.popleft()
-        if flow.replied > flow.checkpoint and answer is not None:
+            if batch.replied == batch.count:
+                flow.batches.popleft()
+        if flow.replied > flow.next_checkpoint and answer is not None:
             self._checkpoints.append((flow.number, flow.replied - 1, answer))
-            flow.checkpoint = flow.replied - 1 + CHECKPOINT
-        if len(self._intended) >= FOLD:
-            self.fold()
+            flow.next_checkpoint = flow.replied - 1 + CHECKPOINT_EVERY
+        if len(self._intended) >= FLUSH_AT:
+            self.flush()
 
-    def _note(self, error: Exception, flow: Flow, count: int) -> None:
-        """Remembers for the ledger that the next `count` messages of `flow` were not acknowledged."""
-        runs = self._indeterminate if isinstance(error, OutcomeUnknown) else self._failed
-        first = flow.replied
-        if runs and runs[-1][0] == flow.number and runs[-1][1] + runs[-1][2] == first:
-            _, first, before = runs.pop()
-            count += before
-        runs.append((flow.number, first, count))
+    def _note_ack(self, due_ns: int, time_ns: int) -> None:
+        """A message that was due at `due_ns` is acknowledged."""
+        if self._failed_due_ns is not None:
+            due_ns, self._failed_due_ns = min(due_ns, self._failed_due_ns), None
+        if time_ns - due_ns > self.longest_ack_gap_ns:
+            self.longest_ack_gap_ns = max(self.longest_ack_gap_ns, time_ns - max(due_ns, self._last_ack_ns))
+        self._last_ack_ns = max(time_ns, self._last_ack_ns)
 
-    def answered(self, flows: Sequence[Flow]) -> SentReport:
-        """What the ledger has to know of `flows`, which are all of this worker's, since this was last called."""
-        columns = [flow.number for flow in flows], [flow.sequence for flow in flows], [flow.replied for flow in flows]
-        told = SentReport(
-            np.array(columns, np.int64).T.reshape(-1, 3),
-            _rows(self._failed),
-            _rows(self._indeterminate),
-            self._checkpoints,
-        )
-        self._failed, self._indeterminate, self._checkpoints = [], [], []
-        return told
-
-    def conclude(self, flows: Iterable[Flow], now_ns: int) -> None:
-        """No reply is waited for any longer: what has none stands in the family `unanswered`, as (now - intended)."""
-        self.fold()
-        self._concluded = True
-        open_blocks = (block for flow in flows for block in flow.blocks)
-        left = [due_ns for block in open_blocks for due_ns in block.intended[block.done :]]
-        if left:
-            intended = np.array(left, np.int64)
-            self._recorder.latencies(None, intended, {"unanswered": now_ns - intended})
-
-    def _book_failure(self, intended: Int64s, error: Exception, time_ns: int) -> None:
+    def _record_failure(self, intended: Int64s, error: Exception, time_ns: int) -> None:
+        first_ns = int(intended[0])
+        self._failed_due_ns = first_ns if self._failed_due_ns is None else min(first_ns, self._failed_due_ns)
         self.failed += len(intended)
-        self._recorder.latencies(None, intended, {"failed": time_ns - intended})
-        self._recorder.tally("failed", None, [time_ns], [len(intended)])
+        self._recorder.record(None, intended, {"failed": time_ns - intended})
+        self._recorder.count("failed", None, [time_ns], [len(intended)])
         name = f"{type(error).__name__}: {error}"
-        if name in self.errors or len(self.errors) < ERROR_KINDS:
+        if name in self.errors or len(self.errors) < MOST_ERRORS:
             self.errors[name] = self.errors.get(name, 0) + len(intended)
 
-    def fold(self) -> None:
-        """Brings what has been acknowledged so far into the book."""
+    def _note_failure(self, error: Exception, flow: Flow, count: int) -> None:
+        """Remembers for the ledger that the next `count` messages of `flow` were not acknowledged."""
+        ranges = self._indeterminate if isinstance(error, OutcomeUnknown) else self._failed
+        first = flow.replied
+        if ranges and ranges[-1][0] == flow.number and ranges[-1][1] + ranges[-1][2] == first:
+            _, first, before = ranges.pop()
+            count += before
+        ranges.append((flow.number, first, count))
+
+    def flush(self) -> None:
+        """Records what has been acknowledged so far."""
         if not self._counts:
             return
         repeats = np.array(self._counts)
         intended = np.frombuffer(self._intended, np.int64)
         sent = np.repeat(np.array(self._sent_ns), repeats)
-        looked = np.repeat(np.array(self._looked_ns), repeats)
+        woke = np.repeat(np.array(self._woke_ns), repeats)
         replied = np.repeat(np.array(self._replied_ns), repeats)
         delay = sent - intended
-        lag = np.where(looked == AS_INTENDED, 0, looked - intended)
+        lag = np.where(woke == WAITED_FOR_ROOM, 0, woke - intended)
         families = {
             "publish": replied - sent,
             "publishDelay": delay,
@@ -188,10 +180,32 @@ class InFlightBatches:
             "scheduleLag": lag,
             "blocked": delay - lag,
         }
-        self._recorder.latencies(None, intended, families)
-        self._recorder.tally("published", None, self._replied_ns, self._counts)
-        self._begin()
+        self._recorder.record(None, intended, families)
+        self._recorder.count("published", None, self._replied_ns, self._counts)
+        self._clear()
+
+    def take_report(self, flows: Sequence[Flow]) -> SentReport:
+        """What the ledger has to know of `flows`, which are all of this worker's, since this was last called."""
+        columns = [flow.number for flow in flows], [flow.sequence for flow in flows], [flow.replied for flow in flows]
+        report = SentReport(
+            np.array(columns, np.int64).T.reshape(-1, 3),
+            _as_ranges(self._failed),
+            _as_ranges(self._indeterminate),
+            self._checkpoints,
+        )
+        self._failed, self._indeterminate, self._checkpoints = [], [], []
+        return report
+
+    def finish(self, flows: Iterable[Flow], now_ns: int) -> None:
+        """No reply is waited for any longer: what has none stands in the family `unanswered`, as (now - intended)."""
+        self.flush()
+        self._finished = True
+        batches = (batch for flow in flows for batch in flow.batches)
+        left = [due_ns for batch in batches for due_ns in batch.intended[batch.replied :]]
+        if left:
+            intended = np.array(left, np.int64)
+            self._recorder.record(None, intended, {"unanswered": now_ns - intended})
 
 
-def _rows(rows: Sequence[tuple[int, int, int]]) -> Int64s:
-    return np.array(rows, np.int64).reshape(-1, 3)
+def _as_ranges(ranges: Sequence[tuple[int, int, int]]) -> Int64s:
+    return np.array(ranges, np.int64).reshape(-1, 3)

@@ -1,10 +1,9 @@
-"""Wakes the event loop at a time of the monotonic clock.
+"""Wakes the event loop at a time of the monotonic clock, and says how often that is worth while.
 
 uvloop's timers are whole milliseconds, and a sleep shorter than that returns at once, so pacing by them spins a core
 away. On Linux a timerfd watched by the loop woke 31 us late on average at 13 % of a core for 5,000 wake-ups a second.
-Elsewhere the loop's own timer is used, never for less than a millisecond: the pacer then sends everything due, and each
-message keeps its own intended time either way.
-Knows no schedule and sends nothing.
+Elsewhere the loop's own timer is used, never for less than a millisecond. Whoever is woken sends everything due, and
+each message keeps its own intended time either way. Knows no schedule and sends nothing.
 """
 
 import asyncio
@@ -20,6 +19,15 @@ _CLOCK_MONOTONIC = 1
 _TFD_NONBLOCK = 0o4000
 _TFD_CLOEXEC = 0o2000000
 _TFD_TIMER_ABSTIME = 1
+
+MIN_WAKE_INTERVAL_NS = 250_000
+"""Wake-ups are at least this far apart, so that pacing leaves the server its core. At 10,000 msg/s a worker took 0.34
+of one, with a mean delay of 153 µs; with 200 µs it was 0.40 and 127 µs."""
+
+
+def wake_at(next_due_ns: int, now_ns: int) -> int:
+    """When to wake for a message that is due at `next_due_ns`, after a wake-up at `now_ns`."""
+    return max(next_due_ns, now_ns + MIN_WAKE_INTERVAL_NS)
 
 
 class Pacer(Protocol):
@@ -57,24 +65,24 @@ class TimerfdPacer:
         self._callback = callback
         self._spec = _Itimerspec()
         self._at_ns = 0
-        self._armings = 0
+        self._times_armed = 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._fd, self._fire)
 
     def arm(self, at_ns: int) -> None:
         """See `Pacer.arm`."""
         self._at_ns = at_ns = max(at_ns, 1)  # 0 would disarm the timer
-        self._armings += 1
+        self._times_armed += 1
         self._spec.value.seconds, self._spec.value.nanoseconds = divmod(at_ns, 10**9)
         self._libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, ctypes.byref(self._spec), None)
 
     def _fire(self) -> None:
         if time.monotonic_ns() < self._at_ns:  # armed anew since it became readable
             return
-        armings = self._armings
+        times_armed = self._times_armed
         self._callback()
         # Arming the timer anew clears it; reading it for that would be one more system call for each wake-up.
-        if self._armings == armings and self._fd >= 0:
+        if self._times_armed == times_armed and self._fd >= 0:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._fd, 8)
 

@@ -1,4 +1,4 @@
-"""What crosses the pipe between the parent and a worker: plain data, in both directions."""
+"""What crosses the pipe between the parent and a worker: commands one way, reports the other. Plain data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,23 +25,23 @@ class Job:
     options: Mapping[str, object]
 
 
-# -- orders of the parent ------------------------------------------------------------------------------------------
+# -- commands of the parent --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class SendProbes:
     """Send one message to every partition of every producer's topic."""
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class BeginPhase:
     """A phase begins, a little in the future."""
 
     phase: Phase
 
 
 @dataclass(frozen=True, slots=True)
-class Prolong:
+class ExtendPhase:
     """The phase under way, which has not ended, is to end later; its rate goes on."""
 
     phase: Phase
@@ -49,46 +49,57 @@ class Prolong:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """Fold and report now."""
+    """Report now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
-    """Trim nothing while `everything` is set: a subscription has fallen far behind."""
+class HoldTrimming:
+    """Trim nothing while `hold` is set: a subscription has fallen far behind."""
 
-    everything: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Read until a read brings nothing, then read no more: what was read is booked and acknowledged by then."""
+    hold: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Resume:
+class PauseConsumers:
+    """Read until a read brings nothing, then read no more: what was read is recorded and acknowledged by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeConsumers:
     """Read again, from a time on the monotonic clock on."""
 
     at_ns: int
 
 
 @dataclass(frozen=True, slots=True)
-class Halt:
+class StopSending:
     """Stop sending; what was due and is not sent is told as unsent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Conclude:
-    """Nothing is waited for any longer: halt, stop reading, tell what has no reply, and report."""
+class Finish:
+    """Nothing is waited for any longer: stop sending and reading, tell what has no reply, and report."""
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class Exit:
     """Close everything and end."""
 
 
-Order = Probe | Begin | Prolong | Poll | Keep | Pause | Resume | Halt | Conclude | Leave
+Command = (
+    SendProbes
+    | BeginPhase
+    | ExtendPhase
+    | Poll
+    | HoldTrimming
+    | PauseConsumers
+    | ResumeConsumers
+    | StopSending
+    | Finish
+    | Exit
+)
 
-# -- what a worker says --------------------------------------------------------------------------------------------
+# -- what a worker says ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +116,8 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Exiting:
     """Everything is closed."""
 
 
-Message = Connected | Report | Failed | Left
+WorkerMessage = Connected | Report | Failed | Exiting

@@ -1,13 +1,9 @@
-"""The producing side of a worker: what is due is stamped and sent by block, replies are booked by block.
+"""The producing side of a worker: what is due is stamped and sent by batch, replies are recorded by batch.
 
-Knows the schedule, the stamp and the driver's seam; the clock and the pacer are given. Nothing per message is a task,
-a future or a timer. The schedule is never re-based and no debt forgiven: what can't be sent in time is sent late, and
-told as delay, in two parts. *Schedule lag* is from due until this worker looked, and is ours; *blocked* is from there
-until it was sent, and is the system's back-pressure.
-
-One producer of the plan: its flows, its keys, and how many messages it may send now.
-
-Knows the driver's seam; no schedule, stamp or clock.
+Nothing per message is a task, a future or a timer. The schedule is never re-based and no debt forgiven: what can't be
+sent in time is sent late, and told as delay, in two parts. *Schedule lag* is from due until this worker woke, and is
+ours; *blocked* is from there until it was sent, and is the system's back-pressure. Knows the schedule, the stamp and
+the driver's seam; the clock and the pacer are given.
 """
 
 import asyncio
@@ -25,12 +21,22 @@ from ombdriver.bench.load.profile import constant
 from ombdriver.bench.load.schedule import ConstantSchedule, ProfileSchedule, Stripe
 from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import SentReport
-from ombdriver.bench.worker.in_flight import AS_INTENDED, Flow, InFlightBatches, SentBatch
-from ombdriver.bench.worker.pacer import Pacer
+from ombdriver.bench.worker.in_flight import WAITED_FOR_ROOM, Flow, InFlightBatches, SentBatch
+from ombdriver.bench.worker.pacer import Pacer, wake_at
+
+MOST_PER_BATCH = 64
+"""So many messages of a partition share one actual send time, so that stamping and packing is not told as service."""
+MOST_PER_TURN = 4096
+"""Messages sent before replies and other callbacks of the loop get a turn."""
+PROBES_PER_TURN = 512
+"""Probes sent before replies get a turn: of ten thousand partitions, all of them would be a burst of many megabytes."""
+MOST_UNSENT_SAMPLES = 50_000
+"""Samples that tell of the messages never sent, however many these are."""
+PROBE_SEQUENCE = 2**64 - 1
 
 
 class Sender:
-    """One producer.
+    """One producer of the plan: its flows, its keys, and how many messages it may send now.
 
     Args:
         index: its number in the plan.
@@ -40,7 +46,7 @@ class Sender:
 
     Attributes:
         handle: the driver's producer; set once it is made.
-        acknowledgements: books the replies; set by the publisher.
+        in_flight: takes the replies; set by the publisher.
     """
 
     def __init__(self, index: int, flows: Sequence[int], keys: KeySource | None, max_in_flight: int | None) -> None:
@@ -48,17 +54,17 @@ class Sender:
         self.keys = keys
         self.flows = [Flow(number) for number in flows]
         self._max_in_flight = max_in_flight
-        self._in_flight = 0
+        self._unanswered = 0
         self._on_room: Callable[[], None] | None = None
         self.handle: DriverProducer = None  # type: ignore[assignment]
-        self.acknowledgements: InFlightBatches = None  # type: ignore[assignment]
+        self.in_flight: InFlightBatches = None  # type: ignore[assignment]
 
     def on_replies(
         self, partition: int, _first: int, count: int, error: Exception | None, time_ns: int, answer: object
     ) -> None:
-        """The driver's report (`driver.OnReplies`)."""
-        self.acknowledgements.take(self.flows[partition], count, error, time_ns, answer)
-        self._in_flight -= count
+        """See `drivers.api.OnReplies`."""
+        self.in_flight.on_replies(self.flows[partition], count, error, time_ns, answer)
+        self._unanswered -= count
         if self._on_room is not None:
             asyncio.get_running_loop().call_soon(self._on_room)
             self._on_room = None
@@ -66,7 +72,7 @@ class Sender:
     def room(self) -> int:
         """How many messages may be sent now."""
         room = self.handle.room()
-        return room if self._max_in_flight is None else min(room, self._max_in_flight - self._in_flight)
+        return room if self._max_in_flight is None else min(room, self._max_in_flight - self._unanswered)
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """Calls `callback` once, in a later turn, when it is worth to ask for room again."""
@@ -77,22 +83,8 @@ class Sender:
 
     def send(self, partition: int, payloads: Sequence[bytes], keys: Sequence[bytes] | None) -> None:
         """Hands messages to the driver."""
-        self._in_flight += len(payloads)
+        self._unanswered += len(payloads)
         self.handle.send(partition, payloads, keys)
-
-
-CHUNK = 64
-"""So many messages of a partition share one actual send time, so that stamping and packing is not told as service."""
-TURN = 4096
-"""Messages sent before replies and other callbacks of the loop get a turn."""
-PROBES = 512
-"""Probes sent before replies get a turn: of ten thousand partitions, all of them would be a burst of many megabytes."""
-WAKE_NS = 250_000
-"""Wake-ups are at least this far apart, so that the pacer leaves the server its core. At 10,000 msg/s a worker took
-0.34 of one, with a mean delay of 153 µs; with 200 µs it was 0.40 and 127 µs."""
-UNSENT_POINTS = 50_000
-"""Samples that tell of the messages never sent, however many these are."""
-PROBE_SEQUENCE = 2**64 - 1
 
 
 class MakePacer(Protocol):
@@ -109,9 +101,13 @@ class Publisher:
         senders: the worker's producers, by rising index.
         producers_total: how many producers the whole run has.
         pool: gives the bodies of the messages.
-        book: takes the figures.
+        recorder: takes the samples.
         clock: the monotonic clock, in nanoseconds.
-        make_ticker: makes what wakes the publisher.
+        make_pacer: makes what wakes the publisher.
+
+    Attributes:
+        in_flight: what was sent, and its replies.
+        sent: messages sent, probes among them.
     """
 
     def __init__(
@@ -125,28 +121,28 @@ class Publisher:
         make_pacer: MakePacer,
     ) -> None:
         self._run, self._senders, self._producers_total = run, senders, producers_total
-        self._lanes = [flow for sender in senders for flow in sender.flows]
+        self._flows = [flow for sender in senders for flow in sender.flows]
         self._pool, self._recorder, self._clock = pool, recorder, clock
-        self.acknowledgements = InFlightBatches(recorder)
+        self.in_flight = InFlightBatches(recorder)
         for sender in senders:
-            sender.acknowledgements = self.acknowledgements
-        self._pacer = make_pacer(self._tick)
+            sender.in_flight = self.in_flight
+        self._pacer = make_pacer(self._on_wake)
         self._loop = asyncio.get_running_loop()
-        self._stripe: Stripe | PoissonStripe = self._nothing()
-        self._next = 0
-        self._looked = 0
-        self._looks: deque[tuple[int, int]] = deque()
-        self._waiting = False
+        self._stripe: Stripe | PoissonStripe = self._empty_stripe()
+        self._next = 0  # the stripe's next message to send
+        self._found_due = 0  # so many messages of the stripe were found due
+        self._wakes: deque[tuple[int, int]] = deque()  # (end of the messages that it found due, wake-up)
+        self._waits_for_room = False
         self._probes: list[tuple[Sender, int]] = []
         self.sent = 0
 
     def __repr__(self) -> str:
-        return f"<Publisher {self._next} of {self._next + self.unsent} sent, {self.in_flight} in flight>"
+        return f"<Publisher {self._next} of {self._next + self.unsent} sent, {self.unanswered} in flight>"
 
     @property
-    def in_flight(self) -> int:
+    def unanswered(self) -> int:
         """Messages sent, probes among them, whose reply has not come."""
-        return self.sent - self.acknowledgements.replied
+        return self.sent - self.in_flight.replied
 
     @property
     def unsent(self) -> int:
@@ -158,6 +154,12 @@ class Publisher:
         """Messages of the current phase that are due and not sent."""
         return self._stripe.due(self._clock()) - self._next
 
+    def take_report(self) -> SentReport:
+        """What the ledger has to know of what was sent, since this was last called."""
+        return self.in_flight.take_report(self._flows)
+
+    # -- phases ----------------------------------------------------------------------------------------------------
+
     def _make_stripe(self, phase: Phase) -> Stripe | PoissonStripe:
         mine = tuple(sender.index for sender in self._senders)
         if phase.poisson is not None:
@@ -167,108 +169,113 @@ class Publisher:
             return Stripe(ProfileSchedule(phase.start_ns, phase.profile), self._producers_total, mine)
         return Stripe(ConstantSchedule(phase.start_ns, phase.rate, phase.duration_ns), self._producers_total, mine)
 
-    def _nothing(self) -> Stripe | PoissonStripe:
-        """The stripe of a phase without a message."""
+    def _empty_stripe(self) -> Stripe | PoissonStripe:
         return self._make_stripe(Phase(-1, "none", 0, 0, 1))
 
-    def begin(self, phase: Phase) -> None:
-        """Starts the schedule of `phase`; the one before must be sent or halted."""
+    def begin_phase(self, phase: Phase) -> None:
+        """Starts the schedule of `phase`; the one before must be sent or stopped."""
+        self.in_flight.begin_phase(self._clock())
         self._stripe = self._make_stripe(phase)
-        self._next = self._looked = 0
-        self._looks.clear()
-        self._waiting = False
+        self._next = self._found_due = 0
+        self._wakes.clear()
+        self._waits_for_room = False
         self._pacer.arm(phase.start_ns)
 
-    def prolong(self, phase: Phase) -> None:
+    def extend_phase(self, phase: Phase) -> None:
         """The phase under way ends later, as `phase` tells; what has been sent of it stays as it was."""
         self._stripe = self._make_stripe(phase)
-        self._tick()
+        self._on_wake()
 
-    def probe(self) -> None:
-        """Sends one message outside of every phase to each partition of each producer's topic; not all at once."""
-        self._probes = [(sender, at) for sender in reversed(self._senders) for at in reversed(range(len(sender.flows)))]
-        self._send_probes()
-
-    def _send_probes(self) -> None:
-        for _ in range(min(PROBES, len(self._probes))):
-            sender, partition = self._probes[-1]
-            if sender.handle.room() <= 0:
-                sender.handle.when_room(self._send_probes)
-                return
-            del self._probes[-1]
-            self._send_to(sender, partition, [0], None, AS_INTENDED, PROBE_SEQUENCE)
-        if self._probes:
-            self._loop.call_soon(self._send_probes)
-
-    def keep_everything(self, keep: bool) -> None:
-        """See `driver.DriverProducer.keep_everything`, for all producers."""
-        for sender in self._senders:
-            sender.handle.keep_everything(keep)
-
-    def halt(self) -> None:
+    def stop_sending(self) -> None:
         """Ends the schedule now. What is due and was not sent stands in the family `unsent`, as (now - intended).
 
         Of very many, evenly spaced ones stand for their neighbours; the count stays exact.
         """
-        self._tick()  # what has become due since the last wake-up was not overlooked
+        self._on_wake()  # what has become due since the last wake-up is still sent
         now_ns, stripe = self._clock(), self._stripe
         due = stripe.due(now_ns)
         if due > self._next:
-            step = -(-(due - self._next) // UNSENT_POINTS)
-            told = range(self._next, due, step)
-            intended = np.array(stripe.intended_some(told), np.int64)
-            repeats = np.full(len(told), step, np.int64)
-            repeats[-1] = due - told[-1]
-            self._recorder.latencies(None, intended, {"unsent": now_ns - intended}, repeats)
-        self._stripe, self._next = self._nothing(), 0
-        self._looks.clear()
+            step = -(-(due - self._next) // MOST_UNSENT_SAMPLES)
+            samples = range(self._next, due, step)
+            intended = np.array(stripe.intended_some(samples), np.int64)
+            repeats = np.full(len(samples), step, np.int64)
+            repeats[-1] = due - samples[-1]
+            self._recorder.record(None, intended, {"unsent": now_ns - intended}, repeats)
+        self._stripe, self._next = self._empty_stripe(), 0
+        self._wakes.clear()
 
-    def conclude(self) -> None:
+    def finish(self) -> None:
         """Ends the schedule, and waits for no reply any longer."""
-        self.halt()
-        self.acknowledgements.conclude(self._lanes, self._clock())
+        self.stop_sending()
+        self.in_flight.finish(self._flows, self._clock())
 
-    def answered(self) -> SentReport:
-        """What the ledger has to know of what was sent, since this was last called."""
-        return self.acknowledgements.answered(self._lanes)
+    def hold_trimming(self, hold: bool) -> None:
+        """While `hold` is set, sending trims nothing."""
+        for sender in self._senders:
+            sender.handle.keep_everything(hold)
+
+    async def aclose(self) -> None:
+        """Ends the pacer and the producers."""
+        self._pacer.close()
+        self._probes.clear()
+        for sender in self._senders:
+            await sender.handle.aclose()
+
+    # -- probes ----------------------------------------------------------------------------------------------------
+
+    def send_probes(self) -> None:
+        """Sends one message outside of every phase to each partition of each producer's topic; not all at once."""
+        self._probes = [(sender, at) for sender in reversed(self._senders) for at in reversed(range(len(sender.flows)))]
+        self._send_next_probes()
+
+    def _send_next_probes(self) -> None:
+        for _ in range(min(PROBES_PER_TURN, len(self._probes))):
+            sender, partition = self._probes[-1]
+            if sender.handle.room() <= 0:
+                sender.handle.when_room(self._send_next_probes)
+                return
+            del self._probes[-1]
+            self._send_to(sender, partition, [0], None, WAITED_FOR_ROOM, is_probe=True)
+        if self._probes:
+            self._loop.call_soon(self._send_next_probes)
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
-    def _tick(self) -> None:
+    def _on_wake(self) -> None:
         now_ns = self._clock()
-        stripe, limit = self._stripe, self._next + TURN
-        if self._waiting or not stripe.left(self._next):
+        stripe, limit = self._stripe, self._next + MOST_PER_TURN
+        if self._waits_for_room or not stripe.left(self._next):
             return
         due = stripe.due(now_ns)
-        if due > self._looked:
-            self._looks.append((due, now_ns))
-            self._looked = due
+        if due > self._found_due:
+            self._wakes.append((due, now_ns))
+            self._found_due = due
         at = self._next
         while at < due and at < limit:
             room = self._room(at, due)
             if room <= 0:
-                self._next, self._waiting = at, True
+                self._next, self._waits_for_room = at, True
                 self._senders[stripe.producer(at)].when_room(self._on_room)
                 return
-            upto, looked_ns = self._looks[0]
-            end = min(at + CHUNK, upto, at + room)
-            self._send(at, end, looked_ns)
+            upto, woke_ns = self._wakes[0]
+            end = min(at + MOST_PER_BATCH, upto, at + room)
+            self._send(at, end, woke_ns)
             if end == upto:
-                self._looks.popleft()
+                self._wakes.popleft()
             at = end
         self._next = at
         if at < due:
-            self._loop.call_soon(self._tick)
+            self._loop.call_soon(self._on_wake)
         elif (next_ns := stripe.when(at)) is not None:
-            self._pacer.arm(max(next_ns, now_ns + WAKE_NS))
+            self._pacer.arm(wake_at(next_ns, now_ns))
 
     def _room(self, start: int, due: int) -> int:
         """How many messages may be sent from `start` on: up to a producer without room, whose turn it is then."""
         senders = self._senders
         if len(senders) == 1:
             return senders[0].room()
-        least = CHUNK
-        for at, producer in enumerate(self._stripe.turns(start, min(start + CHUNK, due)), start=start):
+        least = MOST_PER_BATCH
+        for at, producer in enumerate(self._stripe.turns(start, min(start + MOST_PER_BATCH, due)), start=start):
             room = senders[producer].room()
             if room <= 0:
                 return min(least, at - start)
@@ -276,32 +283,32 @@ class Publisher:
         return least
 
     def _on_room(self) -> None:
-        if not self._waiting:
+        if not self._waits_for_room:
             return
-        self._waiting = False
-        # Whatever has become due meanwhile was not overlooked: there was no room for it.
+        self._waits_for_room = False
+        # Whatever has become due meanwhile has no schedule lag: there was no room for it.
         due = self._stripe.due(self._clock())
-        if due > self._looked:
-            self._looks.append((due, AS_INTENDED))
-            self._looked = due
-        self._tick()
+        if due > self._found_due:
+            self._wakes.append((due, WAITED_FOR_ROOM))
+            self._found_due = due
+        self._on_wake()
 
-    def _send(self, start: int, end: int, looked_ns: int) -> None:
+    def _send(self, start: int, end: int, woke_ns: int) -> None:
         for producer, intended in self._stripe.dealt(start, end):
-            self._send_from(self._senders[producer], intended, looked_ns)
+            self._send_from(self._senders[producer], intended, woke_ns)
 
-    def _send_from(self, sender: Sender, intended: Sequence[int], looked_ns: int) -> None:
+    def _send_from(self, sender: Sender, intended: Sequence[int], woke_ns: int) -> None:
         keys = None if sender.keys is None else sender.keys.keys(len(intended))
         partitions = sender.handle.route(len(intended), keys)
         if partitions is None:
-            self._send_to(sender, 0, intended, keys, looked_ns)
+            self._send_to(sender, 0, intended, keys, woke_ns)
             return
         chosen: dict[int, list[int]] = {}
         for at, partition in enumerate(partitions):
             chosen.setdefault(partition, []).append(at)
         for partition, places in chosen.items():
             some_keys = None if keys is None else [keys[at] for at in places]
-            self._send_to(sender, partition, [intended[at] for at in places], some_keys, looked_ns)
+            self._send_to(sender, partition, [intended[at] for at in places], some_keys, woke_ns)
 
     def _send_to(
         self,
@@ -309,11 +316,11 @@ class Publisher:
         partition: int,
         intended: Sequence[int],
         keys: Sequence[bytes] | None,
-        looked_ns: int,
-        probe: int | None = None,
+        woke_ns: int,
+        is_probe: bool = False,
     ) -> None:
         flow, pack, run, producer = sender.flows[partition], STAMP.pack, self._run, sender.index
-        sequence = flow.sequence if probe is None else probe
+        sequence = PROBE_SEQUENCE if is_probe else flow.sequence
         bodies = self._pool.next_bodies(len(intended))
         sequences = range(sequence, sequence + len(intended))
         sent_ns = self._clock()  # as late as can be: what is done before is delay, what comes after is service
@@ -323,15 +330,8 @@ class Publisher:
         ]
         if self._pool.checksums:
             payloads = [with_checksum(payload) for payload in payloads]
-        if probe is None:
+        if not is_probe:
             flow.sequence += len(intended)
-        flow.blocks.append(SentBatch(intended, sent_ns, looked_ns, probe is not None))
+        flow.batches.append(SentBatch(intended, sent_ns, woke_ns, is_probe))
         self.sent += len(intended)
         sender.send(partition, payloads, keys)
-
-    async def aclose(self) -> None:
-        """Ends the pacer and the producers."""
-        self._pacer.close()
-        self._probes.clear()
-        for sender in self._senders:
-            await sender.handle.aclose()

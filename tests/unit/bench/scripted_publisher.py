@@ -167,8 +167,8 @@ class Bench:
     def begin(self, rate: int, duration_ns: int, index: int = 0, start_ns: int = START) -> ConstantSchedule:
         """Starts a phase."""
         phase = Phase(index, "measure", start_ns, duration_ns, rate)
-        self.recorder.open(phase)
-        self.publisher.begin(phase)
+        self.recorder.begin_phase(phase)
+        self.publisher.begin_phase(phase)
         return ConstantSchedule(start_ns, rate, duration_ns)
 
     def tick(self, now_ns: int) -> None:
@@ -177,8 +177,8 @@ class Bench:
         self.pacer.fire()
 
     def figures(self) -> Metrics:
-        """What has been booked."""
-        self.publisher.acknowledgements.fold()
+        """What has been recorded."""
+        self.publisher.in_flight.flush()
         return self.recorder.take()
 
 

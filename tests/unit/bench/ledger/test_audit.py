@@ -105,8 +105,8 @@ async def test_everything_that_is_missing_is_told_apart(
 ) -> None:
     """Producers share a partition; messages are deleted, pending, skipped, or before the group; it is cut at last."""
     plan, system = plan_of(3), System()
-    ledger = Ledger(plan.flows, [GROUP], exclusive=True)
-    arrivals = DeliveryRecorder(plan.flows)
+    ledger = Ledger(plan.flows.count, [GROUP], exclusive=True)
+    arrivals = DeliveryRecorder(plan.flows.count)
     counts = [0, 0, 0]
     checkpoints = []
     system.reached = min(reached, len(messages))
@@ -124,9 +124,9 @@ async def test_everything_that_is_missing_is_told_apart(
         told.append((reference, producer, fate))
     system.remove(*(reference for reference, _, fate in told if fate == "deleted" or reference <= trimmed))
     ends = [(producer, count, count) for producer, count in enumerate(counts)]
-    ledger.take([SentReport(np.array(ends, np.int64), checkpoints=checkpoints)], [(GROUP, arrivals.take())])
+    ledger.add([SentReport(np.array(ends, np.int64), checkpoints=checkpoints)], [(GROUP, arrivals.take())])
 
-    (account,) = ledger.deliveries(await Audit(plan, ledger, system).conclude(60.0))
+    (account,) = ledger.deliveries(await Audit(plan, ledger, system).finish(60.0))
 
     first = min(system.references, default=10**6)
     expected = dict.fromkeys(("lost", "trimmed", "undelivered"), 0)
@@ -149,20 +149,20 @@ async def test_everything_that_is_missing_is_told_apart(
 async def test_a_gap_is_judged_by_where_the_partition_begins_when_it_shows() -> None:
     """What is cut off afterwards does not make a loss look like trimming."""
     plan, system = plan_of(1), System()
-    ledger, arrivals = Ledger(plan.flows, [GROUP], exclusive=True), DeliveryRecorder(plan.flows)
+    ledger, arrivals = Ledger(plan.flows.count, [GROUP], exclusive=True), DeliveryRecorder(plan.flows.count)
     audit = Audit(plan, ledger, system)
     for sequence in range(20):
         system.add(sequence + 1, 0, sequence)
     system.remove(6)  # sequence 5
     arrivals.add(np.zeros(9, np.int64), np.array([0, 1, 2, 3, 4, 6, 7, 8, 9]), None)
-    ledger.take([SentReport(np.array([[0, 20, 20]]))], [(GROUP, arrivals.take())])
-    audit.glance()
-    audit.glance()
-    await audit.settled()
+    ledger.add([SentReport(np.array([[0, 20, 20]]))], [(GROUP, arrivals.take())])
+    audit.check_gaps()
+    audit.check_gaps()
+    await audit.wait()
     system.remove(*range(1, 13))
     system.reached = 10
 
-    (account,) = ledger.deliveries(await audit.conclude(60.0))
+    (account,) = ledger.deliveries(await audit.finish(60.0))
 
     assert (account.lost, account.trimmed, account.undelivered) == (1, 2, 8)
 
@@ -170,12 +170,12 @@ async def test_a_gap_is_judged_by_where_the_partition_begins_when_it_shows() -> 
 async def test_what_could_not_be_looked_at_is_not_told_as_lost() -> None:
     """The system does not answer: what is missing is undelivered, and it is said why."""
     plan, system = plan_of(1), System()
-    ledger = Ledger(plan.flows, [GROUP], exclusive=True)
-    ledger.take([SentReport(np.array([[0, 7, 7]]))], [])
+    ledger = Ledger(plan.flows.count, [GROUP], exclusive=True)
+    ledger.add([SentReport(np.array([[0, 7, 7]]))], [])
     system.broken = True
     audit = Audit(plan, ledger, system)
 
-    (account,) = ledger.deliveries(await audit.conclude(60.0))
+    (account,) = ledger.deliveries(await audit.finish(60.0))
 
     assert (account.undelivered, account.lost, account.trimmed) == (7, 0, 0)
     assert audit.incomplete == "the system is gone"
@@ -185,11 +185,11 @@ async def test_what_could_not_be_looked_at_is_not_told_as_lost() -> None:
 async def test_without_a_look_what_was_not_overtaken_is_waiting(came: list[int], lost: int, undelivered: int) -> None:
     """A driver that can't look: what others have overtaken is lost, what comes after is still to come."""
     plan = plan_of(1)
-    ledger, arrivals = Ledger(plan.flows, [GROUP], exclusive=True), DeliveryRecorder(plan.flows)
+    ledger, arrivals = Ledger(plan.flows.count, [GROUP], exclusive=True), DeliveryRecorder(plan.flows.count)
     arrivals.add(np.zeros(len(came), np.int64), np.array(came, np.int64), None)
-    ledger.take([SentReport(np.array([[0, 7, 7]]))], [(GROUP, arrivals.take())])
+    ledger.add([SentReport(np.array([[0, 7, 7]]))], [(GROUP, arrivals.take())])
 
-    (account,) = ledger.deliveries(await Audit(plan, ledger, None).conclude(60.0))
+    (account,) = ledger.deliveries(await Audit(plan, ledger, None).finish(60.0))
 
     assert (account.lost, account.undelivered) == (lost, undelivered)
 
@@ -206,14 +206,14 @@ class Silent(System):
 async def test_a_system_that_does_not_answer_holds_nothing_up_for_longer_than_allowed() -> None:
     """Neither a look that is under way, nor the last one."""
     plan, system = plan_of(1), Silent()
-    ledger, arrivals = Ledger(plan.flows, [GROUP], exclusive=True), DeliveryRecorder(plan.flows)
+    ledger, arrivals = Ledger(plan.flows.count, [GROUP], exclusive=True), DeliveryRecorder(plan.flows.count)
     arrivals.add(np.zeros(2, np.int64), np.array([0, 5]), None)
-    ledger.take([SentReport(np.array([[0, 7, 7]]))], [(GROUP, arrivals.take())])
+    ledger.add([SentReport(np.array([[0, 7, 7]]))], [(GROUP, arrivals.take())])
     audit = Audit(plan, ledger, system)
-    audit.glance()
-    audit.glance()
+    audit.check_gaps()
+    audit.check_gaps()
 
-    (account,) = ledger.deliveries(await audit.conclude(0.05))
+    (account,) = ledger.deliveries(await audit.finish(0.05))
 
     assert (account.undelivered, account.lost) == (5, 0)
     assert audit.incomplete == "it would have taken longer than 0.05 s"

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver.bench.ledger.ledger import Findings, Ledger
+from ombdriver.bench.ledger.ledger import AuditFindings, Ledger
 from ombdriver.bench.ledger.received import DeliveryRecorder
 from ombdriver.bench.ledger.spans import Spans
 from ombdriver.bench.metrics.report import SentReport
@@ -31,7 +31,7 @@ class Run:
     def sent(self, attempted: int, replied: int | None = None, **outcomes: object) -> None:
         """The producer's report: so many messages of flow 0 in all."""
         flows = runs((0, attempted, attempted if replied is None else replied))
-        self.ledger.take([SentReport(flows, **outcomes)], [])  # type: ignore[arg-type]
+        self.ledger.add([SentReport(flows, **outcomes)], [])  # type: ignore[arg-type]
 
     def given(self, sequences: list[int], consumer: int = 0, again: bool = False) -> None:
         """A consumer is given these messages of flow 0 in this order."""
@@ -40,12 +40,12 @@ class Run:
 
     def report(self) -> None:
         """Every consumer reports."""
-        self.ledger.take([], [(GROUP, each.take()) for each in self.consumers])
+        self.ledger.add([], [(GROUP, each.take()) for each in self.consumers])
 
-    def account(self, findings: Findings | None = None) -> Delivery:
+    def account(self, findings: AuditFindings | None = None) -> Delivery:
         """The account after a last report."""
         self.report()
-        return self.ledger.deliveries(findings or Findings())[0]
+        return self.ledger.deliveries(findings or AuditFindings())[0]
 
 
 def test_a_sound_run_is_all_acknowledged_and_all_received() -> None:
@@ -54,7 +54,7 @@ def test_a_sound_run_is_all_acknowledged_and_all_received() -> None:
     run.sent(1000)
     run.given(list(range(1000)))
     assert run.account() == Delivery(GROUP, 1000, 1000)
-    assert run.ledger.outstanding() == {GROUP: 0}
+    assert run.ledger.backlog() == {GROUP: 0}
 
 
 def test_what_the_system_still_holds_is_undelivered_and_the_rest_is_lost() -> None:
@@ -62,10 +62,10 @@ def test_what_the_system_still_holds_is_undelivered_and_the_rest_is_lost() -> No
     run = Run()
     run.sent(100)
     run.given([n for n in range(90) if n != 17])
-    assert run.ledger.outstanding() == {GROUP: 100}
-    account = run.account(Findings(waiting={(GROUP, 0): Spans.of([(90, 100)])}))
+    assert run.ledger.backlog() == {GROUP: 100}
+    account = run.account(AuditFindings(undelivered={(GROUP, 0): Spans.of([(90, 100)])}))
     assert (account.received, account.lost, account.undelivered) == (89, 1, 10)
-    assert run.ledger.outstanding() == {GROUP: 11}
+    assert run.ledger.backlog() == {GROUP: 11}
 
 
 def test_trimmed_is_told_by_the_floor_at_the_time_of_the_gap() -> None:
@@ -77,13 +77,13 @@ def test_trimmed_is_told_by_the_floor_at_the_time_of_the_gap() -> None:
     assert run.ledger.new_gaps() == {}, "another consumer might still bring them"
     gaps = run.ledger.new_gaps()
     assert gaps == {0: Spans.of([(40, 50)])}
-    run.ledger.note_floors({0: 0})
+    run.ledger.note_log_starts({0: 0})
     run.given(list(range(200, 250)))  # 100 to 199 were cut off
     run.report()
     run.ledger.new_gaps()
     assert run.ledger.new_gaps() == {0: Spans.of([(100, 200)])}
-    run.ledger.note_floors({0: 200})
-    account = run.account(Findings(floors={0: 280}))  # and the end of the stream up to 279, before it was read
+    run.ledger.note_log_starts({0: 200})
+    account = run.account(AuditFindings(log_starts={0: 280}))  # and the end of the stream up to 279, before it was read
     assert (account.lost, account.trimmed) == (10 + 20, 100 + 30)
 
 
@@ -145,12 +145,12 @@ def test_the_window_leaves_out_what_was_before() -> None:
     run.report()
     run.ledger.new_gaps()
     run.ledger.new_gaps()
-    run.ledger.note_floors({0: 8})
-    run.ledger.open_window()
+    run.ledger.note_log_starts({0: 8})
+    run.ledger.begin_window()
     run.sent(150)
     run.given(list(range(100, 150)))
     assert run.account() == Delivery(GROUP, 50, 50)
-    assert run.ledger.gone_before(Findings()) == {GROUP: (1, 1)}
+    assert run.ledger.warm_up_losses(AuditFindings()) == {GROUP: (1, 1)}
 
 
 def test_checkpoints_below_every_mark_are_forgotten() -> None:
@@ -159,10 +159,10 @@ def test_checkpoints_below_every_mark_are_forgotten() -> None:
     run.sent(100_000, checkpoints=[(0, n, b"%d-0" % n) for n in range(0, 100_000, 1000)])
     run.given(list(range(80_500)))
     run.report()
-    kept = [sequence for sequence, _ in run.ledger.published.checkpoints(0)]
+    kept = [sequence for sequence, _ in run.ledger.sent.checkpoints(0)]
     assert kept == list(range(80_000, 100_000, 1000))
-    assert run.ledger.published.around(0, 90_100, 90_200) == (b"90000-0", b"91000-0")
-    assert run.ledger.published.around(0, 99_500, 99_600) == (b"99000-0", None)
+    assert run.ledger.sent.around(0, 90_100, 90_200) == (b"90000-0", b"91000-0")
+    assert run.ledger.sent.around(0, 99_500, 99_600) == (b"99000-0", None)
 
 
 # -- any course of events ------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def told(story: Story, cuts: list[int]) -> tuple[Delivery, Ledger]:
             failed=runs(*((flow, n, 1) for n, outcome in outcomes if outcome == "failed")),
             indeterminate=runs(*((flow, n, 1) for n, outcome in outcomes if outcome == "indeterminate")),
         )
-        ledger.take([answered], [])
+        ledger.add([answered], [])
     arrivals = [DeliveryRecorder(story.flows) for _ in range(consumers)]
     longest = max(map(len, story.deliveries))
     edges = sorted({0, *(cut for cut in cuts if cut < longest), longest})
@@ -226,12 +226,12 @@ def told(story: Story, cuts: list[int]) -> tuple[Delivery, Ledger]:
             if part := all_of_it[first:end]:
                 flows, sequences, again = (np.array(column) for column in zip(*part, strict=True))
                 consumer.add(flows, sequences, again if again.any() else None)
-        ledger.take([], [(GROUP, consumer.take()) for consumer in arrivals])
+        ledger.add([], [(GROUP, consumer.take()) for consumer in arrivals])
     waiting = {
         (GROUP, flow): Spans.of([(n, n + 1) for n, fate in fates.items() if fate == "waiting"])
         for flow, fates in story.fates.items()
     }
-    return ledger.deliveries(Findings(waiting, story.floors))[0], ledger
+    return ledger.deliveries(AuditFindings(waiting, story.floors))[0], ledger
 
 
 def check_sets(story: Story, account: Delivery, ledger: Ledger) -> None:
@@ -249,7 +249,7 @@ def check_sets(story: Story, account: Delivery, ledger: Ledger) -> None:
     assert {name: getattr(account, name) for name in counts} == counts
     missing = account.lost + account.trimmed + account.undelivered
     assert account.acknowledged + account.recovered == account.received + missing
-    assert ledger.outstanding() == {GROUP: missing}
+    assert ledger.backlog() == {GROUP: missing}
 
 
 CUTS = st.lists(st.integers(1, 20), max_size=3)
@@ -294,8 +294,8 @@ def test_what_is_lost_is_not_before_a_group() -> None:
     run.given(list(range(70, 90)))
     run.report()
 
-    assert run.ledger.outstanding() == {GROUP: 70}
-    assert run.ledger.before() == {GROUP: 10}
+    assert run.ledger.backlog() == {GROUP: 70}
+    assert run.ledger.lag() == {GROUP: 10}
 
 
 @given(st.data())
@@ -305,19 +305,19 @@ def test_a_backlog_has_an_account_of_its_own(data: st.DataObject) -> None:
     total = warm + built + fresh
     run = Run()
     run.sent(warm)
-    run.ledger.open_window()
-    run.ledger.open_backlog()
+    run.ledger.begin_window()
+    run.ledger.begin_backlog()
     run.sent(warm + built)
-    run.ledger.open_window()
+    run.ledger.begin_window()
     failed = data.draw(st.sets(st.integers(0, total - 1))) if total else set()
     run.sent(total, failed=runs(*((0, each, 1) for each in sorted(failed))))
     arrived = data.draw(st.sets(st.integers(0, total - 1))) if total else set()
     run.given(sorted(arrived))
     run.report()
     waiting = data.draw(st.sets(st.integers(0, total - 1))) if total else set()
-    findings = Findings({(GROUP, 0): Spans.of([(each, each + 1) for each in sorted(waiting)])})
+    findings = AuditFindings({(GROUP, 0): Spans.of([(each, each + 1) for each in sorted(waiting)])})
 
-    (told,) = run.ledger.backlog(findings)
+    (told,) = run.ledger.backlog_deliveries(findings)
     acknowledged = set(range(total)) - failed
     of_backlog = set(range(warm, warm + built))
     assert told == BacklogDelivery(
@@ -331,7 +331,7 @@ def test_a_backlog_has_an_account_of_its_own(data: st.DataObject) -> None:
     assert told.acknowledged + told.recovered == told.received + told.lost + told.trimmed + told.undelivered
     (window,) = run.ledger.deliveries(findings)
     assert window.acknowledged == len(acknowledged & set(range(warm + built, total)))
-    before = sum(run.ledger.gone_before(findings).get(GROUP, (0, 0)))
+    before = sum(run.ledger.warm_up_losses(findings).get(GROUP, (0, 0)))
     assert before == len((acknowledged - arrived - waiting) & set(range(warm)))
 
 
@@ -339,7 +339,7 @@ def test_without_a_backlog_there_is_no_account_of_one() -> None:
     """And the warm-up is all that was sent before the window."""
     run = Run()
     run.sent(10)
-    run.ledger.open_window()
+    run.ledger.begin_window()
 
-    assert run.ledger.backlog(Findings()) == []
-    assert run.ledger.gone_before(Findings()) == {GROUP: (10, 0)}
+    assert run.ledger.backlog_deliveries(AuditFindings()) == []
+    assert run.ledger.warm_up_losses(AuditFindings()) == {GROUP: (10, 0)}

@@ -67,31 +67,31 @@ async def test_what_a_wait_takes_too_long_is_taken_off_later_ones() -> None:
             slept.append(seconds)
             now_ns += round(seconds * 1e9) + 3_000_000
 
-    working = SimulatedProcessing(ProcessingTime.parse("1ms"), (0,), lambda: now_ns)
+    processing = SimulatedProcessing(ProcessingTime.parse("1ms"), (0,), lambda: now_ns)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncio, "sleep", Loop().sleep)
         for _ in range(100):
-            await working.do(10, lambda: False)
+            await processing.process(10, lambda: False)
 
     assert now_ns == pytest.approx(1_000_000_000, rel=0.02)
 
 
 async def test_little_work_is_put_together_until_it_is_worth_a_wait() -> None:
     """Timers are no finer than a millisecond."""
-    working = SimulatedProcessing(ProcessingTime.parse("100us"), (0,))
+    processing = SimulatedProcessing(ProcessingTime.parse("100us"), (0,))
     began = time.monotonic()
     for _ in range(9):
-        await working.do(1, lambda: False)
+        await processing.process(1, lambda: False)
 
-    assert working._owed_ns == 900_000
+    assert processing._left_ns == 900_000
     assert time.monotonic() - began < 5
 
 
-async def test_a_consumer_that_is_to_leave_ends_its_work() -> None:
+async def test_a_consumer_that_is_to_stop_ends_its_wait() -> None:
     """Within a slice of it."""
-    working = SimulatedProcessing(ProcessingTime.parse("60s"), (0,))
+    processing = SimulatedProcessing(ProcessingTime.parse("60s"), (0,))
     looks = iter([False, True])
 
-    await working.do(500, lambda: next(looks))
+    await processing.process(500, lambda: next(looks))
 
-    assert working._owed_ns > 10**12
+    assert processing._left_ns > 10**12

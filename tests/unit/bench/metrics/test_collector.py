@@ -21,12 +21,12 @@ GROUPS = ("group-1", "group-2")
 def booked(*events: tuple[float, str, str | None, int]) -> Recorder:
     """A book with (seconds from the start, kind, group, count), each with as many latencies of a microsecond."""
     recorder = Recorder(SECOND)
-    recorder.open(PHASE)
+    recorder.begin_phase(PHASE)
     for seconds, kind, group, count in events:
         at = PHASE.start_ns + int(seconds * SECOND)
         family = {"published": "publish", "received": "endToEnd", "failed": "failed"}[kind]
-        recorder.tally(kind, group, [at], [count])
-        recorder.latencies(group, np.full(count, at, np.int64), {family: np.full(count, 1000, np.int64)})
+        recorder.count(kind, group, [at], [count])
+        recorder.record(group, np.full(count, at, np.int64), {family: np.full(count, 1000, np.int64)})
     return recorder
 
 
@@ -39,11 +39,11 @@ def report(recorder: Recorder, **totals: Any) -> Report:
         "unsent": 0,
         "received": {},
         "probed": frozenset(),
-        "strangers": 0,
+        "foreign": 0,
         "errors": {},
         "driver": {},
     }
-    return Report(figures=recorder.take(), **(values | totals))
+    return Report(metrics=recorder.take(), **(values | totals))
 
 
 def collector(most: int = 2048) -> Collector:
@@ -55,7 +55,7 @@ def test_reports_of_all_workers_add_up() -> None:
     """Counts are summed and histograms merged, over workers and over polls."""
     made = collector()
     for _ in range(2):
-        made.take(
+        made.add(
             [
                 report(booked((0.5, "published", None, 10), (1.5, "published", None, 1))),
                 report(booked((0.5, "published", None, 5), (0.6, "received", "group-1", 4))),
@@ -71,7 +71,7 @@ def test_reports_of_all_workers_add_up() -> None:
 def test_end_to_end_without_a_group_means_all_groups() -> None:
     """Histograms of the groups are merged; percentiles are never averaged."""
     made = collector()
-    made.take([report(booked((0, "received", "group-1", 3), (0, "received", "group-2", 4)))])
+    made.add([report(booked((0, "received", "group-1", 3), (0, "received", "group-2", 4)))])
 
     assert made.histogram(PHASE, "endToEnd").count == 7
     assert made.histogram(PHASE, "endToEnd", "group-2").count == 4
@@ -83,7 +83,7 @@ def test_totals_are_those_of_the_last_reports() -> None:
     for times in (1, 2):
         producing = report(booked(), sent=10 * times, acknowledged=7 * times, failed=1, unsent=5)
         reading: Mapping[str, int] = {"group-1": 6 * times, "group-2": 9 * times}
-        made.take([producing, report(booked(), received=reading, strangers=2, driver={"reconnects": 1})])
+        made.add([producing, report(booked(), received=reading, foreign=2, driver={"reconnects": 1})])
 
     assert (made.acknowledged, made.in_flight, made.unsent) == (14, 5, 5)
     assert made.received() == {"group-1": 12, "group-2": 18}
@@ -96,7 +96,7 @@ def test_probes_and_errors_of_all_workers_are_told() -> None:
     """The same error at two workers is one, met twice as often."""
     made = collector()
     probe, other = ("group-1", 0, 0), ("group-2", 0, 1)
-    made.take(
+    made.add(
         [
             report(booked(), errors={"ResponseError: OOM": 2}, probed=frozenset([probe])),
             report(booked(), errors={"ResponseError: OOM": 3, "other": 1}, probed=frozenset([probe, other])),
@@ -111,11 +111,11 @@ def test_probes_and_errors_of_all_workers_are_told() -> None:
 def test_samples_that_do_not_fit_are_told() -> None:
     """Negative and over-range samples stand in the counters, summed over everything."""
     recorder = Recorder(SECOND)
-    recorder.open(PHASE)
+    recorder.begin_phase(PHASE)
     at = np.full(3, PHASE.start_ns, np.int64)
-    recorder.latencies(None, at, {"publish": np.array([-1, 2**60, 5], np.int64)})
+    recorder.record(None, at, {"publish": np.array([-1, 2**60, 5], np.int64)})
     made = collector()
-    made.take([report(recorder)])
+    made.add([report(recorder)])
 
     assert made.counters() == {"negativeSamples": 1, "overRangeSamples": 1}
 
@@ -125,7 +125,7 @@ def test_neighbours_are_merged_when_there_are_too_many_intervals(seconds: int, e
     """With at most 8 intervals kept, their length doubles as often as needed, also for a jump far ahead."""
     made = collector(8)
 
-    made.take([report(booked((0, "published", None, 1), (seconds, "published", None, 1)))])
+    made.add([report(booked((0, "published", None, 1), (seconds, "published", None, 1)))])
 
     assert made.interval_ns == expected * SECOND
     assert made.count(PHASE, "published", None, seconds // expected) == (2 if seconds < expected else 1)
@@ -141,7 +141,7 @@ def test_coarsening_keeps_every_total(happened: list[tuple[int, str, None]], mos
     coarse, fine = collector(most), collector(10**6)
     for at, kind, group in happened:
         for made in (coarse, fine):
-            made.take([report(booked((at, kind, group, 2)))])
+            made.add([report(booked((at, kind, group, 2)))])
 
     factor = coarse.interval_ns // SECOND
     assert coarse.interval_ns * most > max((at for at, *_ in happened), default=0) * SECOND

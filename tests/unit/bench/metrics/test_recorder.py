@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ombdriver.bench.load.phase import Phase
-from ombdriver.bench.metrics.recorder import AFTER, Metrics, Recorder
+from ombdriver.bench.metrics.recorder import AFTER_END, Metrics, Recorder
 
 INTERVAL = 1_000
 WARM_UP = Phase(0, "warm-up", 10_000, 5_000, 1)
@@ -14,10 +14,10 @@ MEASURE = Phase(1, "measure", 20_000, 3_500, 1)
 
 
 def recorder() -> Recorder:
-    """A book with both phases open."""
+    """A recorder of both phases."""
     made = Recorder(INTERVAL)
-    made.open(WARM_UP)
-    made.open(MEASURE)
+    made.begin_phase(WARM_UP)
+    made.begin_phase(MEASURE)
     return made
 
 
@@ -31,7 +31,7 @@ def test_a_latency_belongs_to_the_phase_of_its_intended_time() -> None:
     intended = np.array([14_999, 20_000, 20_999, 21_000, 23_499], np.int64)
     made = recorder()
 
-    made.latencies("g", intended, {"endToEnd": np.full(5, 10**9, np.int64)})
+    made.record("g", intended, {"endToEnd": np.full(5, 10**9, np.int64)})
 
     assert latency_counts(made.take()) == {
         (0, "endToEnd", "g", 4): 1,
@@ -44,10 +44,10 @@ def test_a_latency_belongs_to_the_phase_of_its_intended_time() -> None:
 def test_what_was_intended_before_every_phase_is_left_out() -> None:
     """Probes bear the intended time 0, and belong to no phase; without phases nothing does."""
     made = recorder()
-    made.latencies(None, np.array([0, 9_999], np.int64), {"publish": np.array([1, 2], np.int64)})
-    made.tally("published", None, [9_999], [7])
+    made.record(None, np.array([0, 9_999], np.int64), {"publish": np.array([1, 2], np.int64)})
+    made.count("published", None, [9_999], [7])
     early = Recorder(INTERVAL)
-    early.tally("published", None, [1], [1])
+    early.count("published", None, [1], [1])
 
     assert made.take() == early.take() == Metrics()
 
@@ -56,7 +56,7 @@ def test_an_event_belongs_to_the_interval_in_which_it_happened() -> None:
     """A rate counts what happened in its interval, by blocks of any size."""
     made = recorder()
 
-    made.tally("published", None, [20_000, 20_999, 21_000, 22_500], [10, 1, 5, 100])
+    made.count("published", None, [20_000, 20_999, 21_000, 22_500], [10, 1, 5, 100])
 
     assert made.take().counts == {
         (1, "published", None, 0): 11,
@@ -69,29 +69,29 @@ def test_an_event_after_the_end_of_a_phase_is_in_none_of_its_intervals() -> None
     """What comes in the drain is no part of the achieved rate, even where the last interval is a short one."""
     made = recorder()
 
-    made.tally("published", None, [15_000, 19_999, 23_499, 23_500, 23_999, 50_000], [1, 1, 1, 10, 100, 1000])
+    made.count("published", None, [15_000, 19_999, 23_499, 23_500, 23_999, 50_000], [1, 1, 1, 10, 100, 1000])
 
     assert made.take().counts == {
-        (0, "published", None, AFTER): 2,
+        (0, "published", None, AFTER_END): 2,
         (1, "published", None, 3): 1,
-        (1, "published", None, AFTER): 1110,
+        (1, "published", None, AFTER_END): 1110,
     }
 
 
 def test_a_phase_that_is_cut_has_no_events_after_that() -> None:
     """An interrupted window ends where it was interrupted; a cut after its end changes nothing."""
     made = recorder()
-    made.cut(21_500)
-    made.cut(60_000)
+    made.end_phase(21_500)
+    made.end_phase(60_000)
 
-    made.tally("received", "g", [14_000, 21_400, 21_500, 21_600], [1, 1, 10, 10])
+    made.count("received", "g", [14_000, 21_400, 21_500, 21_600], [1, 1, 10, 10])
 
     assert made.take().counts == {
         (0, "received", "g", 4): 1,
         (1, "received", "g", 1): 1,
-        (1, "received", "g", AFTER): 20,
+        (1, "received", "g", AFTER_END): 20,
     }
-    Recorder(INTERVAL).cut(5)  # before any phase there is nothing to cut
+    Recorder(INTERVAL).end_phase(5)  # before any phase there is nothing to cut
 
 
 def test_a_sample_may_stand_for_many_messages() -> None:
@@ -99,7 +99,7 @@ def test_a_sample_may_stand_for_many_messages() -> None:
     made = recorder()
     intended, values = np.array([20_000, 21_000], np.int64), np.array([50, 60], np.int64)
 
-    made.latencies(None, intended, {"unsent": values}, np.array([3, 4], np.int64))
+    made.record(None, intended, {"unsent": values}, np.array([3, 4], np.int64))
 
     assert latency_counts(made.take()) == {(1, "unsent", None, 0): 3, (1, "unsent", None, 1): 4}
 
@@ -107,7 +107,7 @@ def test_a_sample_may_stand_for_many_messages() -> None:
 def test_figures_are_handed_out_once() -> None:
     """What was taken is not told again."""
     made = recorder()
-    made.tally("received", "g", [20_001], [1])
+    made.count("received", "g", [20_001], [1])
 
     assert made.take().counts
     assert made.take() == Metrics()
@@ -125,8 +125,8 @@ def test_taking_in_parts_adds_up_to_the_whole(given_samples: list[tuple[int, int
     for made, pieces in ((whole, [given_samples]), (parts, [given_samples[:cut], given_samples[cut:]])):
         for piece in pieces:
             times = np.array([time for time, _ in piece], np.int64)
-            made.latencies("g", times, {"endToEnd": np.array([value for _, value in piece], np.int64)})
-            made.tally("received", "g", times, np.ones(len(piece), np.int64))
+            made.record("g", times, {"endToEnd": np.array([value for _, value in piece], np.int64)})
+            made.count("received", "g", times, np.ones(len(piece), np.int64))
             if made is parts:
                 total += made.take()
     expected = whole.take()
@@ -140,11 +140,11 @@ def test_taking_in_parts_adds_up_to_the_whole(given_samples: list[tuple[int, int
 def test_what_happens_in_what_a_phase_was_prolonged_by_belongs_to_it() -> None:
     """And no longer to the time after it."""
     made = recorder()
-    made.prolong(Phase(1, "measure", 20_000, 5_000, 1))
-    made.tally("published", None, [23_600, 24_999, 25_000], [1, 2, 4])
+    made.extend_phase(Phase(1, "measure", 20_000, 5_000, 1))
+    made.count("published", None, [23_600, 24_999, 25_000], [1, 2, 4])
 
     assert made.take().counts == {
         (1, "published", None, 3): 1,
         (1, "published", None, 4): 2,
-        (1, "published", None, AFTER): 4,
+        (1, "published", None, AFTER_END): 4,
     }

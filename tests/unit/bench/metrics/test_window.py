@@ -26,33 +26,33 @@ class Made:
 
     def __init__(self) -> None:
         self.recorder = Recorder(SECOND)
-        self.recorder.open(PHASE)
+        self.recorder.begin_phase(PHASE)
 
     def publish(self, intended_s: float, sent_s: float, replied_s: float, count: int = 1) -> None:
         """`count` messages, acknowledged."""
         intended, sent, replied = (PHASE.start_ns + int(each * SECOND) for each in (intended_s, sent_s, replied_s))
         families = {"publish": replied - sent, "publishDelay": sent - intended, "publishResponse": replied - intended}
         at = np.full(count, intended, np.int64)
-        self.recorder.latencies(None, at, {name: np.full(count, value, np.int64) for name, value in families.items()})
-        self.recorder.tally("published", None, [replied], [count])
+        self.recorder.record(None, at, {name: np.full(count, value, np.int64) for name, value in families.items()})
+        self.recorder.count("published", None, [replied], [count])
 
     def receive(self, group: str, intended_s: float, arrived_s: float, count: int = 1) -> None:
         """`count` messages, sent as intended."""
         at, latency = PHASE.start_ns + int(intended_s * SECOND), int((arrived_s - intended_s) * SECOND)
         values = np.full(count, latency, np.int64)
         families = {"endToEnd": values, "endToEndResponse": values}
-        self.recorder.latencies(group, np.full(count, at, np.int64), families)
-        self.recorder.tally("received", group, [at + latency], [count])
+        self.recorder.record(group, np.full(count, at, np.int64), families)
+        self.recorder.count("received", group, [at + latency], [count])
 
     def unsent(self, intended_s: float, count: int) -> None:
         """`count` messages that were never sent, told at the end of the phase."""
         at = np.full(count, PHASE.start_ns + int(intended_s * SECOND), np.int64)
-        self.recorder.latencies(None, at, {"unsent": PHASE.end_ns - at})
+        self.recorder.record(None, at, {"unsent": PHASE.end_ns - at})
 
     def window(self, length_ns: int = PHASE.duration_ns, carried_in: dict[str, int] | None = None) -> Window:
         """What was measured."""
         collector = Collector(GROUPS, SECOND)
-        collector.take([_report(self.recorder.take())])
+        collector.add([_report(self.recorder.take())])
         return Window(collector, PHASE, length_ns, carried_in or {}, PHASE.end_ns, {})
 
 
@@ -143,7 +143,7 @@ def test_a_message_without_a_reply_is_published_by_nobody_and_waited_for_by_all(
     made = Made()
     made.unsent(0.5, count=1)
     at = np.full(4, PHASE.start_ns, np.int64)
-    made.recorder.latencies(None, at, {"unanswered": PHASE.end_ns - at})
+    made.recorder.record(None, at, {"unanswered": PHASE.end_ns - at})
 
     measured = made.window().measurements()
 
@@ -156,8 +156,8 @@ def test_errors_are_counted_and_are_no_latency() -> None:
     """A failed publish has a rate and a total, but is in no family."""
     made = Made()
     at = np.full(6, PHASE.start_ns, np.int64)
-    made.recorder.latencies(None, at, {"failed": np.full(6, 5 * MS, np.int64)})
-    made.recorder.tally("failed", None, [PHASE.start_ns + MS], [6])
+    made.recorder.record(None, at, {"failed": np.full(6, 5 * MS, np.int64)})
+    made.recorder.count("failed", None, [PHASE.start_ns + MS], [6])
 
     measured = made.window().measurements()
 

@@ -69,15 +69,15 @@ def planned(setup: Setup = EMBEDDED, **fields: Any) -> Plan:
 def collected(counts: list[int], phase: Phase = PHASE) -> Collector:
     """So many messages published, and received by the group, in each second; each after a millisecond."""
     recorder, collector = Recorder(SECOND), Collector(("group-1",), SECOND)
-    recorder.open(phase)
+    recorder.begin_phase(phase)
     for second, count in enumerate(counts):
         at = np.full(count, phase.start_ns + second * SECOND, np.int64)
         taken = np.full(count, 10**6, np.int64)
-        recorder.latencies(None, at, {"publish": taken, "publishResponse": taken})
-        recorder.latencies("group-1", at, {"endToEnd": taken, "endToEndResponse": taken})
+        recorder.record(None, at, {"publish": taken, "publishResponse": taken})
+        recorder.record("group-1", at, {"endToEnd": taken, "endToEndResponse": taken})
         for kind, group in (("published", None), ("received", "group-1")):
-            recorder.tally(kind, group, at, np.ones(count, np.int64))
-    collector.take([_report(recorder.take())])
+            recorder.count(kind, group, at, np.ones(count, np.int64))
+    collector.add([_report(recorder.take())])
     return collector
 
 

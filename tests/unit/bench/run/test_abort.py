@@ -19,18 +19,18 @@ GROUPS = ("group-1", "group-2")
 def collected(seconds: int = 10, rate: int = 100, latency_ns: int = 1_000_000, failed: int = 0) -> Collector:
     """So many seconds of a run that takes a millisecond for each message, with `failed` of them at its end."""
     recorder, collector = Recorder(SECOND), Collector(GROUPS, SECOND)
-    recorder.open(PHASE)
+    recorder.begin_phase(PHASE)
     for second in range(seconds):
         at = np.full(rate, PHASE.start_ns + second * SECOND, np.int64)
         values = np.full(rate, latency_ns, np.int64)
-        recorder.latencies(None, at, {"publish": values, "publishResponse": values})
-        recorder.tally("published", None, at, np.ones(rate, np.int64))
+        recorder.record(None, at, {"publish": values, "publishResponse": values})
+        recorder.count("published", None, at, np.ones(rate, np.int64))
         for group in GROUPS:
-            recorder.latencies(group, at, {"endToEnd": values * 2, "endToEndResponse": values * 2})
-            recorder.tally("received", group, at, np.ones(rate, np.int64))
+            recorder.record(group, at, {"endToEnd": values * 2, "endToEndResponse": values * 2})
+            recorder.count("received", group, at, np.ones(rate, np.int64))
     if failed:
-        recorder.latencies(None, np.full(failed, PHASE.start_ns, np.int64), {"failed": np.ones(failed, np.int64)})
-    collector.take([Report(recorder.take(), 0, 0, 0, 0, {}, frozenset(), 0, {}, {})])
+        recorder.record(None, np.full(failed, PHASE.start_ns, np.int64), {"failed": np.ones(failed, np.int64)})
+    collector.add([Report(recorder.take(), 0, 0, 0, 0, {}, frozenset(), 0, {}, {})])
     return collector
 
 

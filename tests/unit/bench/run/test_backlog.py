@@ -77,7 +77,7 @@ class GivenStages:
 
 def backlog(phases: GivenStages, errors: dict[str, int] | None = None, plan: Plan | None = None) -> Backlog:
     """A backlog on such stages; some messages have met an error."""
-    measurement = SimpleNamespace(open_backlog=lambda: phases.order.append("open"))
+    measurement = SimpleNamespace(begin_backlog=lambda: phases.order.append("open"))
     collector = SimpleNamespace(errors=lambda: Counter(errors or {}), interval_ns=100 * MS)
     return Backlog(plan or planned(), cast("Any", phases), cast("Any", measurement), cast("Any", collector))
 

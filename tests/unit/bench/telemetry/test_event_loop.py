@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 import uvloop
 
-from ombdriver.bench.telemetry import event_loop as watched
-from ombdriver.bench.telemetry.event_loop import LATE_NS, PERIOD_S, GcPauses, LoopStalls
+from ombdriver.bench.telemetry import event_loop as event_loop
+from ombdriver.bench.telemetry.event_loop import LEAST_STALL_NS, PERIOD_S, GcPauses, LoopStalls
 
 
 @pytest.fixture
-def collections() -> Iterator[GcPauses]:
+def pauses() -> Iterator[GcPauses]:
     """A watcher that is taken away again, and the garbage collector as it was."""
     before = gc.get_threshold()
     watching = GcPauses()
@@ -45,27 +45,27 @@ def test_a_stall_is_counted_on_either_loop() -> None:
     for run in (asyncio.run, uvloop.run):
         stalls = run(main())
         assert stalls.count == 1
-        assert stalls.longest_ns >= 100_000_000 - PERIOD_S * 1e9 - LATE_NS
+        assert stalls.longest_ns >= 100_000_000 - PERIOD_S * 1e9 - LEAST_STALL_NS
         assert repr(stalls).startswith("<LoopStalls 1, the longest ")
 
 
 async def test_a_reset_forgets_stalls_and_the_one_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """A phase begins with a collection of garbage, which is no stall of the phase."""
     now_ns = 0
-    monkeypatch.setattr(watched, "time", SimpleNamespace(monotonic_ns=lambda: now_ns))
+    monkeypatch.setattr(event_loop, "time", SimpleNamespace(monotonic_ns=lambda: now_ns))
     stalls = LoopStalls(0.001)
     now_ns = 50_000_000
 
     stalls.reset()
-    looked = stalls._handle
-    while stalls._handle is looked:  # noqa: ASYNC110 - the watcher tells nobody
+    first = stalls._handle
+    while stalls._handle is first:  # noqa: ASYNC110 - the watcher tells nobody
         await asyncio.sleep(0)
 
     assert (stalls.count, stalls.longest_ns, stalls.total_ns) == (0, 0, 0)
     stalls.close()
 
 
-async def test_a_closed_watcher_looks_no_more() -> None:
+async def test_a_closed_watcher_watches_no_more() -> None:
     """Nothing of it stays in the loop."""
     stalls = LoopStalls(0.001)
 
@@ -74,13 +74,13 @@ async def test_a_closed_watcher_looks_no_more() -> None:
     assert stalls._handle.cancelled()
 
 
-def test_collections_are_counted_with_their_time(collections: GcPauses) -> None:
+def test_collections_are_counted_with_their_time(pauses: GcPauses) -> None:
     """Each of them, until the count begins anew."""
     gc.collect()
     gc.collect()
 
-    assert collections.pauses == 2
-    assert 0 < collections.longest_ns <= collections.total_ns <= 2 * collections.longest_ns
-    assert repr(collections).startswith("<GcPauses 2, the longest ")
-    collections.quieten()
-    assert (collections.pauses, collections.longest_ns, collections.total_ns) == (0, 0, 0)
+    assert pauses.count == 2
+    assert 0 < pauses.longest_ns <= pauses.total_ns <= 2 * pauses.longest_ns
+    assert repr(pauses).startswith("<GcPauses 2, the longest ")
+    pauses.freeze()
+    assert (pauses.count, pauses.longest_ns, pauses.total_ns) == (0, 0, 0)

@@ -25,7 +25,7 @@ class Running:
         self.collector = Collector(self.plan.subscriptions, SECOND)
         self.verdict = RunningVerdict(self.plan, self.collector)
         self._recorder = Recorder(SECOND)
-        self._recorder.open(PHASE)
+        self._recorder.begin_phase(PHASE)
         self._cpu_ns = 0
         self._report()
         self.verdict.begin()
@@ -37,11 +37,11 @@ class Running:
             ("published", None, ("publish", "publishResponse")),
             ("received", self.plan.subscriptions[0], ("endToEnd", "endToEndResponse")),
         ):
-            self._recorder.tally(kind, group, times, np.ones(published, np.int64))
-            self._recorder.latencies(group, times, {family: np.full(published, 1000, np.int64) for family in families})
-        self._recorder.latencies(None, times, {"scheduleLag": np.full(published, lag_ns, np.int64)})
+            self._recorder.count(kind, group, times, np.ones(published, np.int64))
+            self._recorder.record(group, times, {family: np.full(published, 1000, np.int64) for family in families})
+        self._recorder.record(None, times, {"scheduleLag": np.full(published, lag_ns, np.int64)})
         if failed:
-            self._recorder.latencies(None, times[:failed], {"failed": np.ones(failed, np.int64)})
+            self._recorder.record(None, times[:failed], {"failed": np.ones(failed, np.int64)})
         self._cpu_ns += int(cpu * SECOND)
         self._report()
         verdict = self.verdict.look(PHASE, (at + 1) * SECOND)
@@ -52,7 +52,7 @@ class Running:
             self._recorder.take(), 0, 0, 0, 0, {}, frozenset(), 0, {}, {}, process=ProcessUsage(self._cpu_ns)
         )
         rest = [Report(Metrics(), 0, 0, 0, 0, {}, frozenset(), 0, {}, {}) for _ in self.plan.workers[1:]]
-        self.collector.take([first, *rest])
+        self.collector.add([first, *rest])
 
 
 def planned() -> Plan:

@@ -5,26 +5,25 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-import pytest
 
 from ombdriver.bench.drivers.api import Batch, OnAcknowledged
+from ombdriver.bench.load.flow import Flows
 from ombdriver.bench.load.message import STAMP, with_checksum
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.recorder import Metrics, Recorder
-from ombdriver.bench.worker import consumer as receiver
-from ombdriver.bench.worker.consumer import FOLD, OwnMessages, Receiver
+from ombdriver.bench.worker.consumer import FLUSH_AT, Consumers, Receiver
 from ombdriver.bench.worker.publisher import PROBE_SEQUENCE
 from ombdriver.errors import DriverError
 
 RUN = 7
-EXPECTED = OwnMessages(RUN, producers=8, partitions=8)
+FLOWS = Flows(RUN, producers=8, partitions=8)
 SECOND = 10**9
 START = 10 * SECOND
 
 
 class ScriptedConsumer:
-    """Hands over batches, empty reads (None) and errors in turn; after the last of them the subscriber leaves."""
+    """Hands over batches, empty reads (None) and errors in turn; after the last of them the receiver stops."""
 
     def __init__(self, reader: Receiver, script: Sequence[Batch | Exception | None]) -> None:
         self._reader, self._script = reader, list(script)
@@ -34,7 +33,7 @@ class ScriptedConsumer:
         """The next thing of the script."""
         given = self._script.pop(0)
         if not self._script:
-            self._reader.leave()
+            self._reader.stop()
         if isinstance(given, Exception):
             raise given
         return given
@@ -64,15 +63,15 @@ def batch(arrived: int, *payloads: bytes) -> Batch:
 
 
 async def consumed(
-    *script: Batch | Exception | None, expected: OwnMessages = EXPECTED
+    *script: Batch | Exception | None, flows: Flows = FLOWS, shared_topics: bool = False
 ) -> tuple[Receiver, ScriptedConsumer, Metrics]:
-    """What a subscriber makes of the script."""
+    """What a receiver makes of the script."""
     recorder = Recorder(SECOND)
-    recorder.open(Phase(0, "measure", START, 10 * SECOND, 1000))
-    reader = Receiver(expected, "group-1", recorder)
+    recorder.begin_phase(Phase(0, "measure", START, 10 * SECOND, 1000))
+    reader = Receiver(flows, "group-1", recorder, shared_topics=shared_topics)
     consumer = ScriptedConsumer(reader, script)
-    await reader.consume(consumer)
-    reader.fold()
+    await reader.run(consumer)
+    reader.flush()
     return reader, consumer, recorder.take()
 
 
@@ -84,34 +83,33 @@ async def test_latencies_are_from_both_send_times_to_the_arrival_of_the_batch() 
     assert service.sum_ns == 900 + 700 + SECOND - 9
     assert response.sum_ns == 1_000 + 800 + SECOND - 5
     assert figures.counts == {(0, "received", "group-1", 0): 2, (0, "received", "group-1", 1): 1}
-    assert (reader.received, reader.strangers) == (3, 0)
+    assert (reader.received, reader.foreign) == (3, 0)
     assert repr(reader) == "<Receiver group-1: 3 received>"
 
 
 async def test_messages_of_others_are_counted_by_the_time_at_which_they_came() -> None:
-    """On topics of others they are no strangers; without a stamp there is nothing else to know of them."""
-    expected = OwnMessages(RUN, producers=8, partitions=8, others=True)
+    """On shared topics they are not counted as foreign; without a stamp there is nothing else to know of them."""
     script = batch(1_000, message(0, 100), b"short", message(0, 0, run=RUN + 1)), batch(SECOND, b"x" * 100)
 
-    reader, consumer, figures = await consumed(*script, expected=expected)
+    reader, consumer, figures = await consumed(*script, shared_topics=True)
 
     assert figures.counts == {
         (0, "received", "group-1", 0): 1,
-        (0, "others", "group-1", 0): 2,
-        (0, "others", "group-1", 1): 1,
+        (0, "foreign", "group-1", 0): 2,
+        (0, "foreign", "group-1", 1): 1,
     }
-    assert (reader.received, reader.strangers) == (1, 0)
+    assert (reader.received, reader.foreign) == (1, 0)
     assert figures.histograms[0, "endToEnd", "group-1", 0].count == 1
     assert len(consumer.acknowledged) == 2
 
 
 async def test_where_the_run_sends_nothing_what_others_sent_is_what_is_received() -> None:
     """So the rate of a run that only reads is that of everything that came."""
-    expected = OwnMessages(RUN, producers=0, partitions=1, others=True)
+    flows = Flows(RUN, producers=0, partitions=1)
 
-    reader, _, figures = await consumed(batch(1_000, b"a" * 100, b"b"), expected=expected)
+    reader, _, figures = await consumed(batch(1_000, b"a" * 100, b"b"), flows=flows, shared_topics=True)
 
-    assert figures.counts == {(0, "others", "group-1", 0): 2, (0, "received", "group-1", 0): 2}
+    assert figures.counts == {(0, "foreign", "group-1", 0): 2, (0, "received", "group-1", 0): 2}
     assert (reader.received, len(figures.histograms)) == (0, 1)  # that of acknowledgements
 
 
@@ -123,7 +121,7 @@ async def test_latencies_far_below_a_millisecond_are_kept() -> None:
 
 
 async def test_every_batch_is_acknowledged_once_and_an_empty_read_is_none() -> None:
-    """What was handed over is acknowledged whole, strangers too: they are read, after all."""
+    """What was handed over is acknowledged whole, foreign messages too: they are read, after all."""
     batches = [batch(1, message(0, 0)), batch(2, b"tiny"), batch(3, message(0, 0, run=RUN + 1))]
 
     _, consumer, _ = await consumed(None, *batches, None)
@@ -132,12 +130,12 @@ async def test_every_batch_is_acknowledged_once_and_an_empty_read_is_none() -> N
 
 
 async def test_messages_of_others_are_counted_and_not_measured() -> None:
-    """Too short for a stamp, or of another run: a stranger, and no sample."""
+    """Too short for a stamp, or of another run: foreign, and no sample."""
     reader, _, figures = await consumed(
         batch(50, b"", b"tiny", message(0, 10)), batch(60, message(0, 10, run=RUN + 1), message(0, 20)), batch(70, b"x")
     )
 
-    assert reader.strangers == 4
+    assert reader.foreign == 4
     assert figures.histograms[0, "endToEnd", "group-1", 0].count == 2
     assert figures.counts == {(0, "received", "group-1", 0): 2}
     assert reader.received == 2
@@ -153,16 +151,16 @@ async def test_probes_are_told_and_not_measured() -> None:
     assert reader.received == 4
 
 
-async def test_thousands_are_folded_without_being_asked() -> None:
+async def test_thousands_are_recorded_without_being_asked() -> None:
     """Stamps kept in memory stay few, however many messages come between two polls."""
     recorder = Recorder(SECOND)
-    recorder.open(Phase(0, "measure", START, SECOND, 1000))
-    reader = Receiver(EXPECTED, "group-1", recorder)
-    many = batch(5, *[message(0, 1)] * FOLD)
+    recorder.begin_phase(Phase(0, "measure", START, SECOND, 1000))
+    reader = Receiver(FLOWS, "group-1", recorder)
+    many = batch(5, *[message(0, 1)] * FLUSH_AT)
 
-    await reader.consume(ScriptedConsumer(reader, [many]))
+    await reader.run(ScriptedConsumer(reader, [many]))
 
-    assert recorder.take().histograms[0, "endToEnd", "group-1", 0].count == FOLD
+    assert recorder.take().histograms[0, "endToEnd", "group-1", 0].count == FLUSH_AT
 
 
 async def test_a_merged_histogram_of_all_batches_is_that_of_all_messages() -> None:
@@ -180,64 +178,63 @@ async def test_a_merged_histogram_of_all_batches_is_that_of_all_messages() -> No
 
 
 async def test_a_consumer_that_can_no_longer_read_is_told() -> None:
-    """Its error reaches the worker; leaving in order or being cancelled is no failure."""
+    """Its error reaches the worker; to stop in order or to be cancelled is no failure."""
     recorder = Recorder(SECOND)
     told: list[BaseException] = []
-    failing, leaving, cancelled = (Receiver(EXPECTED, "g", recorder) for _ in range(3))
+    failing, stopping, waiting = (Receiver(FLOWS, "g", recorder) for _ in range(3))
     error = DriverError("gone")
-    tasks = [
-        receiver.start(failing, ScriptedConsumer(failing, [error, None]), told.append),
-        receiver.start(leaving, ScriptedConsumer(leaving, [None]), told.append),
-        receiver.start(cancelled, ScriptedConsumer(cancelled, [None]), told.append),
-    ]
-    tasks[2].cancel()
+    consumers = Consumers(told.append)
+    consumers.add(ScriptedConsumer(failing, [error, None]), failing)
+    consumers.add(ScriptedConsumer(stopping, [None]), stopping)
+    consumers.add(ScriptedConsumer(waiting, [None, batch(1)]), waiting)
+    waiting.pause()
 
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.sleep(0)
+    consumers.start()
+    while not (told and waiting.paused):  # noqa: ASYNC110 - a few turns of the loop
+        await asyncio.sleep(0)
+    await consumers.aclose()
 
     assert told == [error]
-    with pytest.raises(DriverError):
-        tasks[0].result()
 
 
 async def test_the_ledger_is_told_which_sequences_came() -> None:
-    """Runs by flow; entries that are not new are kept apart, and strangers leave no trace."""
+    """Ranges by flow; entries that are not new are kept apart, and foreign messages leave no trace."""
     first = batch(5, *(message(0, 1, producer=2, sequence=n) for n in range(10)), b"tiny", probe(1, 0))
     second = batch(9, b"tiny", *(message(0, 1, producer=2, sequence=n) for n in (8, 9, 10)))
     second.again = (1, 2)
 
     reader, _, _ = await consumed(first, second)
 
-    arrived = reader.ledger.take()
-    flow = 2 * EXPECTED.partitions
-    assert arrived.runs.tolist() == [[flow, 0, 11]]
-    assert arrived.again.tolist() == [[flow, 8, 2]]
-    assert (arrived.late, arrived.corrupt) == (2, 0)
+    told = reader.deliveries.take()
+    flow = 2 * FLOWS.partitions
+    assert told.ranges.tolist() == [[flow, 0, 11]]
+    assert told.redelivered.tolist() == [[flow, 8, 2]]
+    assert (told.out_of_order, told.corrupt) == (2, 0)
 
 
-async def test_a_stamp_that_can_t_be_ours_is_a_stranger() -> None:
+async def test_a_stamp_that_can_t_be_ours_is_foreign() -> None:
     """A producer, partition or sequence beyond what the run has is not taken for a message of it."""
-    alien = STAMP.pack(START, START, RUN, 0, EXPECTED.partitions, 0, 0)
+    alien = STAMP.pack(START, START, RUN, 0, FLOWS.partitions, 0, 0)
 
     reader, _, figures = await consumed(
-        batch(5, message(0, 1, producer=EXPECTED.producers), alien, message(0, 1, sequence=2**60), message(0, 1))
+        batch(5, message(0, 1, producer=FLOWS.producers), alien, message(0, 1, sequence=2**60), message(0, 1))
     )
 
-    assert (reader.strangers, reader.received) == (3, 1)
+    assert (reader.foreign, reader.received) == (3, 1)
     assert figures.histograms[0, "endToEnd", "group-1", 0].count == 1
 
 
 async def test_messages_with_a_wrong_checksum_are_corrupt() -> None:
     """They have arrived all the same; a message of another run is none of ours."""
     recorder = Recorder(SECOND)
-    reader = Receiver(OwnMessages(RUN, 8, 8, checksums=True), "group-1", recorder)
+    reader = Receiver(FLOWS, "group-1", recorder, checksums=True)
     good = with_checksum(message(0, 1))
     broken = good[:-1] + b"?"
     consumer = ScriptedConsumer(reader, [batch(5, good, broken, message(0, 1, run=RUN + 1), b"tiny")])
 
-    await reader.consume(consumer)
+    await reader.run(consumer)
 
-    assert reader.ledger.take().corrupt == 1
+    assert reader.deliveries.take().corrupt == 1
     assert reader.received == 3
 
 
@@ -268,7 +265,7 @@ async def test_the_same_entry_once_more_is_no_delivery() -> None:
     assert figures.histograms[0, "endToEnd", "group-1", 0].count == 3
     assert figures.histograms[0, "endToEndResponse", "group-1", 0].count == 3
     assert figures.counts == {(0, "received", "group-1", 0): 3}
-    assert reader.ledger.take().again[:, 2].sum() == 2
+    assert reader.deliveries.take().redelivered[:, 2].sum() == 2
     assert len(consumer.acknowledged) == 2
 
 
@@ -276,7 +273,7 @@ async def test_the_same_entry_once_more_is_no_delivery() -> None:
 
 
 class PausedConsumer(ScriptedConsumer):
-    """Pauses the subscriber when it is first asked, and counts how often it is asked."""
+    """Pauses the receiver when it is first asked, and counts how often it is asked."""
 
     reads = 0
 
@@ -289,13 +286,13 @@ class PausedConsumer(ScriptedConsumer):
 
 
 async def test_a_pause_begins_when_nothing_is_left_to_read() -> None:
-    """What was read by then, be it after the order, is booked and acknowledged; after the resume it goes on."""
+    """What was read by then, be it after the command, is recorded and acknowledged; after the resume it goes on."""
     recorder = Recorder(SECOND)
-    recorder.open(Phase(0, "measure", START, 10 * SECOND, 1000))
-    reader = Receiver(EXPECTED, "group-1", recorder)
+    recorder.begin_phase(Phase(0, "measure", START, 10 * SECOND, 1000))
+    reader = Receiver(FLOWS, "group-1", recorder)
     some = [batch(at, message(at, at, sequence=at)) for at in range(3)]
     consumer = PausedConsumer(reader, [some[0], some[1], None, some[2]])
-    consuming = asyncio.create_task(reader.consume(consumer))
+    consuming = asyncio.create_task(reader.run(consumer))
     while not reader.paused:  # noqa: ASYNC110 - a few turns of the loop
         await asyncio.sleep(0)
 
@@ -305,14 +302,14 @@ async def test_a_pause_begins_when_nothing_is_left_to_read() -> None:
     assert (reader.received, consumer.acknowledged, reader.paused) == (3, some, False)
 
 
-async def test_a_paused_subscriber_leaves_at_once() -> None:
+async def test_a_paused_receiver_stops_at_once() -> None:
     """Nothing has to come for that."""
-    reader = Receiver(EXPECTED, "group-1", Recorder(SECOND))
+    reader = Receiver(FLOWS, "group-1", Recorder(SECOND))
     consumer = PausedConsumer(reader, [None, batch(0, message(0, 0))])
-    consuming = asyncio.create_task(reader.consume(consumer))
+    consuming = asyncio.create_task(reader.run(consumer))
     while not reader.paused:  # noqa: ASYNC110 - a few turns of the loop
         await asyncio.sleep(0)
 
-    reader.leave()
+    reader.stop()
     await consuming
     assert consumer.reads == 1

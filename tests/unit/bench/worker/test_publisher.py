@@ -7,7 +7,8 @@ from scripted_publisher import MS, RUN, SECOND, START, Bench, events, greatest, 
 
 from ombdriver.bench.load.message import STAMP, KeySource, PayloadSpec, count_corrupt
 from ombdriver.bench.load.phase import Phase
-from ombdriver.bench.worker.publisher import CHUNK, PROBE_SEQUENCE, PROBES, TURN, WAKE_NS
+from ombdriver.bench.worker.pacer import MIN_WAKE_INTERVAL_NS
+from ombdriver.bench.worker.publisher import MOST_PER_BATCH, MOST_PER_TURN, PROBE_SEQUENCE, PROBES_PER_TURN
 
 
 async def test_nothing_is_sent_before_its_time() -> None:
@@ -35,7 +36,7 @@ async def test_wake_ups_are_kept_apart() -> None:
 
     bench.tick(START + 5)
 
-    assert bench.pacer.at_ns == START + 5 + WAKE_NS
+    assert bench.pacer.at_ns == START + 5 + MIN_WAKE_INTERVAL_NS
 
 
 async def test_messages_sent_together_share_a_send_time_by_chunks() -> None:
@@ -45,7 +46,7 @@ async def test_messages_sent_together_share_a_send_time_by_chunks() -> None:
 
     bench.tick(START + SECOND // 2)
 
-    assert max(size for _, size in bench.handle.blocks) == CHUNK
+    assert max(size for _, size in bench.handle.blocks) == MOST_PER_BATCH
     assert len(bench.handle.sent) == 501
     assert bench.handle.stamps["intended_ns"].tolist() == [START + at * MS for at in range(501)]
 
@@ -56,8 +57,8 @@ async def test_a_huge_debt_is_sent_in_turns_of_the_loop() -> None:
     bench.begin(rate=10_000, duration_ns=2 * SECOND)
 
     bench.tick(START + 2 * SECOND)
-    assert len(bench.handle.sent) == TURN
-    for _ in range(20_000 // TURN + 1):
+    assert len(bench.handle.sent) == MOST_PER_TURN
+    for _ in range(20_000 // MOST_PER_TURN + 1):
         await asyncio.sleep(0)
 
     assert len(bench.handle.sent) == 20_000
@@ -70,7 +71,7 @@ async def test_no_room_delays_but_forgives_nothing() -> None:
 
     bench.tick(START + 50 * MS)
     assert (len(bench.handle.sent), len(bench.handle.waiters)) == (10, 1)
-    assert (bench.publisher.in_flight, bench.publisher.unsent) == (10, 90)
+    assert (bench.publisher.unanswered, bench.publisher.unsent) == (10, 90)
     bench.clock.now_ns = START + 200 * MS
     while bench.handle.blocks:
         bench.handle.reply(1)
@@ -149,7 +150,7 @@ async def test_halt_counts_what_was_due_and_never_sent() -> None:
     bench.tick(START + 9 * MS)
 
     bench.clock.now_ns = START + 19 * MS
-    bench.publisher.halt()
+    bench.publisher.stop_sending()
     bench.handle.limit = 100
     bench.handle.wake()
     bench.tick(START + 30 * MS)
@@ -163,12 +164,12 @@ async def test_halt_counts_what_was_due_and_never_sent() -> None:
 
 async def test_of_very_many_unsent_messages_the_count_stays_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some stand for their neighbours, which costs neither time nor a message."""
-    monkeypatch.setattr("ombdriver.bench.worker.publisher.UNSENT_POINTS", 7)
+    monkeypatch.setattr("ombdriver.bench.worker.publisher.MOST_UNSENT_SAMPLES", 7)
     bench = Bench(limit=0)
     bench.begin(rate=1000, duration_ns=SECOND)
     bench.tick(START + 99 * MS)
 
-    bench.publisher.halt()
+    bench.publisher.stop_sending()
 
     unsent = bench.figures().histograms[0, "unsent", None, 0]
     assert (unsent.count, unsent.max_ns) == (100, 99 * MS)
@@ -179,7 +180,7 @@ async def test_a_new_phase_starts_a_schedule_of_its_own() -> None:
     bench = Bench(limit=5)
     bench.begin(rate=1000, duration_ns=10 * MS)
     bench.tick(START + 9 * MS)
-    bench.publisher.halt()
+    bench.publisher.stop_sending()
     bench.begin(rate=500, duration_ns=10 * MS, index=1, start_ns=START + SECOND)
     assert bench.pacer.at_ns == START + SECOND
     bench.handle.wake()
@@ -203,7 +204,7 @@ async def test_a_prolonged_phase_sends_the_longer_schedule() -> None:
         bench.begin(rate=1000, duration_ns=10 * MS)
         bench.clock.now_ns = prolonged_at
         bench.pacer.fire()
-        bench.publisher.prolong(Phase(0, "measure", START, 20 * MS, 1000))
+        bench.publisher.extend_phase(Phase(0, "measure", START, 20 * MS, 1000))
         bench.tick(START + 30 * MS)
 
         assert bench.handle.stamps["intended_ns"].tolist() == [START + at * MS for at in range(20)]
@@ -220,7 +221,7 @@ async def test_errors_are_counted_and_are_no_latency() -> None:
     bench.handle.reply(5)
     bench.handle.reply(2, ValueError("no"))
 
-    replies, figures = bench.publisher.acknowledgements, bench.figures()
+    replies, figures = bench.publisher.in_flight, bench.figures()
     assert (replies.replied, replies.failed) == (10, 5)
     assert replies.errors == {"ValueError: no": 5}
     assert total(figures, "publish") == events(figures, "published") == 5
@@ -251,7 +252,7 @@ async def test_keys_and_payloads_follow_their_messages_into_the_partitions() -> 
 async def test_a_probe_goes_to_every_partition_and_is_of_no_phase() -> None:
     """Probes bear no intended time, are not part of any family, and take no sequence number."""
     bench = Bench(mine=(0, 1), total=2, partitions=3)
-    bench.publisher.probe()
+    bench.publisher.send_probes()
     for handle in bench.handles:
         handle.reply(3)
     bench.begin(rate=1000, duration_ns=6 * MS)
@@ -265,30 +266,30 @@ async def test_a_probe_goes_to_every_partition_and_is_of_no_phase() -> None:
     figures = bench.figures()
     assert not figures.histograms
     assert not figures.counts
-    assert (bench.publisher.sent, bench.publisher.in_flight) == (12, 6)
+    assert (bench.publisher.sent, bench.publisher.unanswered) == (12, 6)
 
 
 async def test_probes_of_many_partitions_leave_in_pieces_and_wait_for_room() -> None:
     """All of ten thousand at once would be a burst of many megabytes; those not sent yet are told as unsent."""
-    bench = Bench(partitions=2 * PROBES, limit=PROBES + 100)
+    bench = Bench(partitions=2 * PROBES_PER_TURN, limit=PROBES_PER_TURN + 100)
 
-    bench.publisher.probe()
-    assert (bench.publisher.sent, bench.publisher.unsent) == (PROBES, PROBES)
+    bench.publisher.send_probes()
+    assert (bench.publisher.sent, bench.publisher.unsent) == (PROBES_PER_TURN, PROBES_PER_TURN)
     await asyncio.sleep(0)
-    assert bench.publisher.sent == PROBES + 100
-    bench.handle.reply(PROBES)
+    assert bench.publisher.sent == PROBES_PER_TURN + 100
+    bench.handle.reply(PROBES_PER_TURN)
     bench.handle.wake()
 
-    assert (bench.publisher.sent, bench.publisher.unsent) == (2 * PROBES, 0)
-    assert bench.handle.stamps["partition"].tolist() == list(range(2 * PROBES))
+    assert (bench.publisher.sent, bench.publisher.unsent) == (2 * PROBES_PER_TURN, 0)
+    assert bench.handle.stamps["partition"].tolist() == list(range(2 * PROBES_PER_TURN))
 
 
 async def test_everything_is_kept_at_every_producer_when_asked() -> None:
     """The order reaches all producers, and so does its end; closing ends the pacer."""
     bench = Bench(mine=(0, 1), total=2)
-    bench.publisher.keep_everything(True)
+    bench.publisher.hold_trimming(True)
     assert [handle.keeping for handle in bench.handles] == [True, True]
-    bench.publisher.keep_everything(False)
+    bench.publisher.hold_trimming(False)
     assert [handle.keeping for handle in bench.handles] == [False, False]
     await bench.publisher.aclose()
     assert bench.pacer.closed
@@ -325,7 +326,7 @@ async def test_a_cap_holds_for_each_producer() -> None:
     await asyncio.sleep(0)
 
     assert [len(handle.sent) for handle in bench.handles] == [3, 2, 2]
-    assert bench.publisher.in_flight == 6
+    assert bench.publisher.unanswered == 6
 
 
 async def test_what_is_sent_carries_a_checksum_if_asked_for() -> None:
@@ -333,7 +334,7 @@ async def test_what_is_sent_carries_a_checksum_if_asked_for() -> None:
     bench = Bench(spec=PayloadSpec(size=STAMP.size + 8, checksums=True))
     bench.begin(rate=1000, duration_ns=10 * MS)
 
-    bench.publisher.probe()
+    bench.publisher.send_probes()
     bench.tick(START + 10 * MS)
 
     payloads = [payload for _, _, payload, _ in bench.handle.sent]

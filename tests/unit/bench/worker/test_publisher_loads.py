@@ -39,8 +39,8 @@ def stamped(benches: Sequence[Bench]) -> list[tuple[int, int]]:
 def started(of: Phase, mine: Sequence[int], producers: int, limit: int = 10**9) -> Bench:
     """A worker at the beginning of a phase."""
     bench = Bench(mine, producers, limit=limit)
-    bench.recorder.open(of)
-    bench.publisher.begin(of)
+    bench.recorder.begin_phase(of)
+    bench.publisher.begin_phase(of)
     return bench
 
 
@@ -120,7 +120,7 @@ async def test_halt_counts_what_was_due_and_never_sent(random: bool) -> None:
     bench = started(of, (0, 1), 2, limit=5)
     bench.tick(START + 60 * MS)
     bench.clock.now_ns = START + 80 * MS
-    bench.publisher.halt()
+    bench.publisher.stop_sending()
 
     due = sum(time <= START + 80 * MS for time, _ in intended(of, 2))
     assert total(bench.figures(), "unsent") == due - bench.publisher.sent > 0

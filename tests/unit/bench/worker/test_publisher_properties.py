@@ -89,7 +89,7 @@ def test_every_message_is_booked_exactly_once(
             bench.pacer.fire()
             for handle in bench.handles:
                 handle.wake()
-        bench.publisher.halt()
+        bench.publisher.stop_sending()
         for handle in bench.handles:
             handle.reply(handle.in_flight)
         figures += bench.figures()
@@ -100,7 +100,7 @@ def test_every_message_is_booked_exactly_once(
         assert acknowledged + failed + unsent == due
         assert halted or not unsent
         assert events(figures, "published") == acknowledged
-        assert events(figures, "failed") == failed == bench.publisher.acknowledgements.failed
+        assert events(figures, "failed") == failed == bench.publisher.in_flight.failed
         assert total(figures, "publishDelay") == total(figures, "publishResponse") == acknowledged
         for name in ("publish", "publishDelay", "publishResponse", "scheduleLag", "blocked", "unsent"):
             negative = sum(h.negative for key, h in figures.histograms.items() if key[1] == name)
