@@ -9,7 +9,7 @@ import contextlib
 import time
 import traceback
 from collections.abc import Callable, Coroutine
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from ombdriver.bench.drivers.api import Driver, load_driver
 from ombdriver.bench.load.message import KeySource, PayloadPool
@@ -146,6 +146,8 @@ class Worker:
             case protocol.Exit():
                 if not self.ended.done():
                     self.ended.set_result(None)
+            case _:
+                assert_never(command)
 
     # -- reports ---------------------------------------------------------------------------------------------------
 
