@@ -125,7 +125,7 @@ PURE = (
     "messaging.streams.retention",
     "messaging.topics.producer.config",
     "messaging.topics.record",
-    "messaging.transport.replies",
+    "messaging.streams.replies",
 )
 IMPURE = {"asyncio", "time", "socket", "subprocess", "threading", "multiprocessing", "signal"}
 

@@ -12,12 +12,13 @@ from ombdriver.messaging.errors import ClosedError, MessagingError, MessagingVal
 from ombdriver.messaging.streams import commands, trimmer
 from ombdriver.messaging.streams.commands import Id, Key, Word
 from ombdriver.messaging.streams.placement import placed
+from ombdriver.messaging.streams.replies import ReplyDecoder
 from ombdriver.messaging.streams.retention import Retention
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
 from ombdriver.messaging.transport.channel import ConnectionStatistics
-from ombdriver.messaging.transport.registry import Link
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.registry import RouterSource
+from ombdriver.messaging.transport.router import Router
 
 
 class StreamClient:
@@ -42,11 +43,11 @@ class StreamClient:
     def __init__(
         self, redis_name: str | None = None, redis_url: Any = None, redis_pool: Any = None, **kwargs: Any
     ) -> None:
-        self._adopt(Link(redis_name, redis_url, redis_pool, kwargs), owns_link=True)
+        self._adopt(RouterSource(redis_name, redis_url, redis_pool, kwargs), owns_source=True)
 
-    def _adopt(self, link: Link, *, owns_link: bool) -> None:
-        self._link = link
-        self._owns_link = owns_link
+    def _adopt(self, source: RouterSource, *, owns_source: bool) -> None:
+        self._source = source
+        self._owns_source = owns_source
         self._closed = False
 
     @classmethod
@@ -66,7 +67,7 @@ class StreamClient:
         return cls(redis_pool=redis_pool, **kwargs)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}{self._what()} {'closed' if self._closed else repr(self._link)}>"
+        return f"<{type(self).__name__}{self._what()} {'closed' if self._closed else repr(self._source)}>"
 
     def _what(self) -> str:
         return ""
@@ -81,7 +82,7 @@ class StreamClient:
     def _router(self) -> Router:
         if self._closed:
             raise ClosedError(f"this {type(self).__name__} was closed; make a new one")
-        return self._link.channels()
+        return self._source.router()
 
     def statistics(self) -> ConnectionStatistics:
         """What the connections have done so far, those of every client that shares them."""
@@ -100,8 +101,8 @@ class StreamClient:
         if self._closed:
             return
         self._closed = True
-        if self._owns_link:
-            await self._link.aclose()
+        if self._owns_source:
+            await self._source.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -135,7 +136,7 @@ class StreamClient:
         Raises:
             redis.exceptions.ResponseError: when awaited, if there is no such stream.
         """
-        return self._ask("XINFO STREAM", commands.key_bytes(stream_key), shape=lambda c: c.codec.stream_info)
+        return self._ask("XINFO STREAM", commands.key_bytes(stream_key), shape=ReplyDecoder.stream_info)
 
     def delete_message(self, stream_key: Key, *ids: Id, ref_policy: str | None = None) -> Awaitable[Any]:
         """Deletes messages; gives how many there were.
@@ -224,13 +225,13 @@ class StreamClient:
         words: list[Word] = [commands.key_bytes(key), commands.one_id(first), commands.one_id(last)]
         if commands.number("count", count, 1) is not None:
             words += ["COUNT", count]  # type: ignore[list-item]  # not None here
-        return self._ask(name, *words, shape=lambda c: c.codec.entries)
+        return self._ask(name, *words, shape=ReplyDecoder.entries)
 
     async def _ask(
         self,
         name: str,
         *words: Word,
-        shape: Callable[[Router], Callable[[Any], Any]] = lambda c: c.codec.tree,
+        shape: Callable[[ReplyDecoder, Any], Any] = ReplyDecoder.tree,
         key: bytes | None = None,
         once: bool = False,
         **options: Any,
@@ -238,4 +239,4 @@ class StreamClient:
         """One rare command, as bytes; without a `key` its first word tells its server. Repeated unless `once`."""
         router = self._router()
         where = commands.key_bytes(words[0] if key is None else key)  # type: ignore[arg-type]  # the first is the key
-        return shape(router)(await router.ask(where, name, *words, once=once, **options))
+        return shape(ReplyDecoder(router.decodes), await router.execute(where, name, *words, once=once, **options))

@@ -1,7 +1,7 @@
 """`MQConsumer`: reads streams without a group, from where it stood last."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -10,11 +10,11 @@ from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.client import StreamClient
 from ombdriver.messaging.streams.commands import Id, Key
 from ombdriver.messaging.streams.readers import MultiSlotReader
+from ombdriver.messaging.streams.replies import ReadReply, ReplyDecoder, Streams
 from ombdriver.messaging.transport.channel import Channel
-from ombdriver.messaging.transport.registry import Link
-from ombdriver.messaging.transport.replies import ReadReply, Streams
-from ombdriver.messaging.transport.retry import repeat
-from ombdriver.messaging.transport.standalone import BLOCK_GRACE_S, Router
+from ombdriver.messaging.transport.registry import RouterSource
+from ombdriver.messaging.transport.retry import retry_on_loss
+from ombdriver.messaging.transport.router import BLOCK_GRACE_S, Router
 
 DEFAULT_BLOCK_MS = 2_000
 """How long a blocking read waits when the caller names no time: a loop over it neither spins nor hangs for ever."""
@@ -55,7 +55,7 @@ class MQConsumer(StreamClient):
         self._channel: Channel | None = None
         self._channel_of: Router | None = None
         self._fan: MultiSlotReader | None = None
-        self._adopt(Link(redis_name, redis_url, redis_pool, kwargs), owns_link=True)
+        self._adopt(RouterSource(redis_name, redis_url, redis_pool, kwargs), owns_source=True)
 
     def _what(self) -> str:
         return f" {self.stream_key!r}"
@@ -83,8 +83,8 @@ class MQConsumer(StreamClient):
         return [pair for one in await asyncio.gather(*reads) for pair in one]
 
     @staticmethod
-    def _shape_of_read(router: Router) -> Callable[[Any], Streams]:
-        return lambda reply: router.codec.read(reply).streams
+    def _shape_of_read(decoder: ReplyDecoder, reply: Any) -> Streams:
+        return decoder.read(reply).streams
 
     def block_read_messages(
         self, *stream_key: Key, count: int | None = None, block: int | None = None, from_latest: bool = False
@@ -116,8 +116,10 @@ class MQConsumer(StreamClient):
                 return self._noted(await self._own_fan(router).read(cursors, count, block))
             words = commands.xread({key: self._cursors[key] for key in keys}, count, block)
             reply_timeout_s = block / 1000 + BLOCK_GRACE_S if block else None
-            reply: ReadReply = await repeat(
-                lambda: channel.execute(*words, convert=router.codec.read, reply_timeout_s=reply_timeout_s)
+            reply: ReadReply = await retry_on_loss(
+                lambda: channel.execute(
+                    *words, convert=ReplyDecoder(router.decodes).read, reply_timeout_s=reply_timeout_s
+                )
             )
             return self._noted(reply.streams)
 

@@ -14,7 +14,8 @@ from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.client import StreamClient
 from ombdriver.messaging.streams.commands import Id, Key
 from ombdriver.messaging.streams.group_consumer import GroupConsumer
-from ombdriver.messaging.transport.registry import Link
+from ombdriver.messaging.streams.replies import ReplyDecoder
+from ombdriver.messaging.transport.registry import RouterSource
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +66,8 @@ class Group(StreamClient):
         self.group_name = group_name
         self.redis_name = redis_name
         self._consumers: dict[bytes, GroupConsumer] = {}
-        link = manager._link if manager is not None else Link(redis_name, redis_url, redis_pool, kwargs)
-        self._adopt(link, owns_link=manager is None)
+        source = manager._source if manager is not None else RouterSource(redis_name, redis_url, redis_pool, kwargs)
+        self._adopt(source, owns_source=manager is None)
 
     def _what(self) -> str:
         return f" {self.stream_key!r} group={self.group_name!r}"
@@ -191,7 +192,7 @@ class Group(StreamClient):
         )
         if justid:
             return self._ask("XCLAIM", *words, once=True, parse_justid=True)
-        return self._ask("XCLAIM", *words, once=True, shape=lambda c: c.codec.entries)
+        return self._ask("XCLAIM", *words, once=True, shape=ReplyDecoder.entries)
 
     async def aclose(self) -> None:
         """Closes the group object and the consumers that it gave out. What is on the server stays."""
@@ -233,7 +234,7 @@ class GroupManager(StreamClient):
         self.stream_key = stream_key
         self.redis_name = redis_name
         self._groups: dict[bytes, Group] = {}
-        self._adopt(Link(redis_name, redis_url, redis_pool, kwargs), owns_link=True)
+        self._adopt(RouterSource(redis_name, redis_url, redis_pool, kwargs), owns_source=True)
 
     def _what(self) -> str:
         return f" {self.stream_key!r}"

@@ -13,9 +13,9 @@ from ombdriver.messaging.streams.client import StreamClient
 from ombdriver.messaging.streams.commands import Id, Key, Word
 from ombdriver.messaging.streams.consumer import DEFAULT_BLOCK_MS
 from ombdriver.messaging.streams.readers import Make, MultiSlotGroupReader, ignore_outcome
+from ombdriver.messaging.streams.replies import Streams
 from ombdriver.messaging.transport.channel import ConnectionStatistics
-from ombdriver.messaging.transport.registry import Link
-from ombdriver.messaging.transport.replies import Streams
+from ombdriver.messaging.transport.registry import RouterSource
 
 if TYPE_CHECKING:
     from ombdriver.messaging.streams.group import Group
@@ -82,13 +82,13 @@ class GroupConsumer(StreamClient):
         self.stream_key = stream_key
         self.group_name = group_name
         self.consumer_id = consumer_id
-        link = group._link if group is not None else Link(redis_name, redis_url, redis_pool, kwargs)
-        self.redis_name = redis_name or link.name
+        source = group._source if group is not None else RouterSource(redis_name, redis_url, redis_pool, kwargs)
+        self.redis_name = redis_name or source.name
         self._group = group
         self._reader: MultiSlotGroupReader | None = None
         self._received = 0
         self._deleted = 0
-        self._adopt(link, owns_link=group is None)
+        self._adopt(source, owns_source=group is None)
 
     def _what(self) -> str:
         return f" {self.stream_key!r} group={self.group_name!r} consumer={self.consumer_id!r}"

@@ -12,7 +12,7 @@ from itertools import count
 
 from ombdriver.messaging.errors import MessagingError, MessagingValueError, NotSentError
 from ombdriver.messaging.streams.topic import Topic
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 from ombdriver.messaging.transport.topology import SlotMap, slot_of
 
 

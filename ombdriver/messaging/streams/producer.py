@@ -17,8 +17,8 @@ from ombdriver.messaging.streams.commands import Id, Key, Value, Word
 from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
-from ombdriver.messaging.transport.registry import Link
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.registry import RouterSource
+from ombdriver.messaging.transport.router import Router
 
 Question = TypeVar("Question")
 
@@ -113,7 +113,7 @@ class MQProducer(StreamClient):
         self._sender: Router | None = None
         self._is_running: Callable[[], bool] = bool
         self._id_of: Any = None
-        self._adopt(Link(redis_name, redis_url, redis_pool, kwargs), owns_link=True)
+        self._adopt(RouterSource(redis_name, redis_url, redis_pool, kwargs), owns_source=True)
 
     def _what(self) -> str:
         return f" {self.stream_key!r}"
@@ -190,5 +190,5 @@ class MQProducer(StreamClient):
         self._is_running = asyncio.get_running_loop().is_running
         self._sender = router if router.may_move else None
         if not router.may_move:
-            self._bulk = router.bulk
-        self._id_of = router.id_of
+            self._bulk = router.bulk_for(self._key)
+        self._id_of = router.decode_id

@@ -26,10 +26,10 @@ from redis.exceptions import RedisError, ResponseError
 
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.commands import Id, Word, key_bytes
+from ombdriver.messaging.streams.replies import ReadReply, ReplyDecoder, Streams
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import Connection
-from ombdriver.messaging.transport.replies import ReadReply, Streams
-from ombdriver.messaging.transport.standalone import BLOCK_GRACE_S, Router
+from ombdriver.messaging.transport.router import BLOCK_GRACE_S, Router
 
 _NOTHING = ReadReply([], {})
 
@@ -84,7 +84,7 @@ class GroupReader:
             OutcomeUnknownError: if the connection was lost; what the server delivered is then pending for the consumer.
             redis.exceptions.ResponseError: if the server refuses.
         """
-        retry_budget = self._router.retry_budget()
+        retry_budget = self._router.read_budget()
         while True:
             try:
                 return await self._read(words, keys, count, block)
@@ -103,7 +103,9 @@ class GroupReader:
         await self._know_client_id()
         reply_timeout_s = None if block == 0 else (block or 0) / 1000 + BLOCK_GRACE_S
         reply: asyncio.Future[ReadReply] = asyncio.ensure_future(
-            self._channel.execute(*words, convert=self._router.codec.read, reply_timeout_s=reply_timeout_s)
+            self._channel.execute(
+                *words, convert=ReplyDecoder(self._router.decodes).read, reply_timeout_s=reply_timeout_s
+            )
         )
         if not keys:
             return await reply
@@ -212,7 +214,7 @@ class MultiSlotGroupReader:
         return self._router is router
 
     def _reader(self, keys: list[bytes]) -> GroupReader:
-        place = self._router.place(keys[0])
+        place = self._router.slot(keys[0])
         found = self._readers.get(place)
         if found is None:
             found = self._readers[place] = GroupReader(self._router, keys[0])
@@ -347,7 +349,7 @@ class MultiSlotReader:
             redis.exceptions.RedisError: if a server refuses, or none could be reached for 30 s.
         """
         groups = self._router.by_slot(streams)
-        retry_budget = self._router.retry_budget(idempotent=True)
+        retry_budget = self._router.read_budget(idempotent=True)
         deadline = time.monotonic() + block / 1000 if block else None
         ended: set[int] = set()
         while True:
@@ -360,7 +362,7 @@ class MultiSlotReader:
             limit_s = None if left_s is None else left_s + LATE_S
             done, _ = await asyncio.wait(reads, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             for read in done:
-                self._lanes[self._router.place(groups[reads[read]][0])].reply = None
+                self._lanes[self._router.slot(groups[reads[read]][0])].reply = None
             found = [read.result() for read in done if not read.exception()]
             messages = [pair for reply in found for pair in reply.streams]
             if messages:
@@ -378,7 +380,7 @@ class MultiSlotReader:
     async def _reply(self, asked: _Asked, block: int) -> "asyncio.Future[ReadReply]":
         """The reply that is under way for this, or a new one."""
         first = asked[0][0][0]
-        place = self._router.place(first)
+        place = self._router.slot(first)
         lane = self._lanes.get(place)
         if lane is not None and lane.reply is not None and lane.asked != asked:
             await lane.channel.aclose()  # it waits for what nobody wants any more
@@ -388,7 +390,9 @@ class MultiSlotReader:
         if lane.reply is None:
             words = commands.xread(dict(asked[0]), asked[1], block)
             reply_timeout_s = block / 1000 + BLOCK_GRACE_S if block else None
-            sent = lane.channel.execute(*words, convert=self._router.codec.read, reply_timeout_s=reply_timeout_s)
+            sent = lane.channel.execute(
+                *words, convert=ReplyDecoder(self._router.decodes).read, reply_timeout_s=reply_timeout_s
+            )
             lane.asked, lane.reply = asked, asyncio.ensure_future(sent)
             lane.reply.add_done_callback(ignore_outcome)
         return lane.reply

@@ -22,7 +22,7 @@ from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.commands import Key, Word
 from ombdriver.messaging.streams.entry_ids import Parts, format_id, parse_id
 from ombdriver.messaging.streams.scripts import Script
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 # ARGV: ~ or =; the lowest id within a bound, or nothing; the idle time in ms from which a consumer is not alive.
 # What a group needs is its oldest pending entry, and all after what it was given last. Ids are compared as text, since

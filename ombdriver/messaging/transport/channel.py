@@ -1,19 +1,9 @@
-"""One connection, many callers: the hot path of the library.
+"""A pipelined connection that many callers share: the hot path of the library.
 
 All commands of one turn of the loop leave in one write, replies resolve in order. A channel outlives its connections:
-it makes the first on first use and a new one after a loss, with a jittered back-off that is ours. It never sends a
-command twice: what was in flight fails with an error that says whether it may have been carried out.
-Knows no stream command; `wire.Connection` is one connection of it.
-
-How a channel gets its next connection, and how it learns that the peer has gone quiet.
-
-The policy of reconnecting is here and nowhere else: redis-py's own retries are switched off.
-
-The connection side of a channel: the first connection, the next ones after a loss, and giving one up in good order.
-
-Knows no command; `channel.Channel` sends over it.
-
-The figures that channels give: plain numbers of one moment. Pure.
+it makes the first on first use and a new one after a loss, with a jittered back-off; redis-py's own retries are off.
+It never sends a command twice: what was in flight fails with an error that says whether it may have been carried out.
+Knows no stream command, and not which keys its server has.
 """
 
 import asyncio
@@ -22,7 +12,8 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, RedisError
@@ -34,225 +25,13 @@ from ombdriver.messaging.transport.retry import Backoff, is_of_wrong_server
 
 logger = logging.getLogger(__name__)
 
+SUSPECT_S = 2.0
+"""A server that owes replies for so long is asked whether it is still the one to ask."""
+NEXT_TRY_S = 0.5
+"""After a failed attempt to connect, who waits for room is called so many seconds later."""
+
 Connect = Callable[[], Awaitable[AbstractConnection]]
 """Gives a new redis-py connection of its own, connected, with protocol 2 and no retries."""
-
-
-async def dial(connect: Connect, new_wire: Callable[[], Connection], backoff: Backoff, *, patient: bool) -> Connection:
-    """A wire on a new connection.
-
-    Args:
-        connect: makes the connection.
-        new_wire: makes the wire that takes it over.
-        backoff: the waits between attempts.
-        patient: go on after a failure, for `backoff.give_up_s` seconds; but not when the login is refused.
-
-    Raises:
-        NotSentError: if no connection could be made.
-        redis.exceptions.RedisError: if the server refused, such as `AuthenticationError`.
-    """
-    deadline = time.monotonic() + backoff.give_up_s
-    attempt = 0
-    while True:
-        try:
-            connection = await connect()
-            wire = new_wire()
-            try:
-                wire.adopt(connection)
-            except BaseException:
-                await connection.disconnect(nowait=True)
-                raise
-        except (RedisError, OSError) as error:
-            hopeless = not patient or isinstance(error, AuthenticationError)
-            if hopeless or time.monotonic() >= deadline:
-                raise connect_error(error) from error
-            await asyncio.sleep(backoff.wait_s(attempt))
-            attempt += 1
-            continue
-        return wire
-
-
-def connect_error(error: Exception) -> Exception:
-    """A refusal by the server keeps its class, so that callers can tell a wrong password from an absent server."""
-    if not isinstance(error, RedisConnectionError | OSError) or isinstance(error, AuthenticationError):
-        return error
-    return NotSentError(f"{str(error).rstrip('.')}; is the server up, and the URL right?")
-
-
-def warn_of_stall(wire: Connection) -> None:
-    """Says in the log that the peer owes replies."""
-    waited_s = (time.monotonic_ns() - wire.progress_ns) / 1e9
-    logger.warning("the server has owed %d replies for %.0f s", wire.in_flight, waited_s)
-
-
-def watch_for_stalls(wire: Connection, after_s: float, tell: Callable[[Connection], None] = warn_of_stall) -> None:
-    """Tells, once for each stall, when `wire` has waited `after_s` seconds for the reply that is due next."""
-    loop = asyncio.get_running_loop()
-    told_ns = 0
-
-    def look() -> None:
-        nonlocal told_ns
-        if wire.is_lost:
-            return
-        since_ns = wire.progress_ns
-        waited_s = (time.monotonic_ns() - since_ns) / 1e9
-        if wire.in_flight and waited_s >= after_s and told_ns != since_ns:
-            told_ns = since_ns
-            tell(wire)
-        loop.call_later(after_s / 2, look)
-
-    loop.call_later(after_s / 2, look)
-
-
-class Line:
-    """One connection at a time; `Channel` tells the arguments.
-
-    What waits for a connection is the channel's: it is told by `_send_waiting` and `_fail_waiting`.
-    """
-
-    def __init__(
-        self,
-        connect: Connect,
-        *,
-        max_in_flight: int = 10_000,
-        backoff: Backoff | None = None,
-        stall_s: float | None = 30.0,
-        is_over: Callable[[Exception], bool] = is_of_wrong_server,
-        on_trouble: Callable[[], None] | None = None,
-        trouble_s: float | None = None,
-    ) -> None:
-        self._connect = connect
-        self._is_over = is_over
-        self._on_trouble = on_trouble
-        self._trouble_s = trouble_s
-        self._stall_s = stall_s
-        self._max_in_flight = max_in_flight
-        self._backoff = backoff or Backoff()
-        self._wire: Connection | None = None
-        self._connecting: asyncio.Task[Connection] | None = None
-        self._retired: set[Connection] = set()
-        self._closed = False
-        self._has_left = False
-        self._replies = 0
-        self._connections = 0
-
-    def _send_waiting(self) -> None:
-        raise NotImplementedError
-
-    def _fail_waiting(self, error: BaseException) -> None:
-        raise NotImplementedError
-
-    def _is_waited_for(self) -> bool:
-        raise NotImplementedError
-
-    def _check_open(self) -> None:
-        if self._has_left:
-            raise NotSentError("this server has no part in the key any more; ask for the channel of the key anew")
-        if self._closed:
-            raise ClosedError("the channel was closed; make a new client")
-
-    @property
-    def address(self) -> tuple[Any, Any] | None:
-        """Host and port of the server, None without a connection."""
-        return self._wire.address if self._wire is not None else None
-
-    @property
-    def has_connected(self) -> bool:
-        """Whether there was ever a connection: from then on callers wait through failures."""
-        return self._connections > 0
-
-    async def ready(self) -> Connection:
-        """The connection, made if there is none. The first attempt fails fast, a reconnect backs off and goes on.
-
-        Raises:
-            ClosedError: if the channel was closed.
-            NotSentError: if no connection could be made; its cause says why.
-        """
-        if self._wire is not None:
-            return self._wire
-        self._check_open()
-        attempt = self._start_connecting()
-        try:
-            return await asyncio.shield(attempt)  # a cancelled caller must not end the attempt for the others
-        except asyncio.CancelledError:
-            if attempt.cancelled() and self._has_left:
-                raise _left() from None
-            if attempt.cancelled() and self._closed:
-                raise ClosedError("the channel was closed while it was connecting") from None
-            raise
-
-    def _start_connecting(self) -> asyncio.Task[Connection]:
-        if self._connecting is None:
-            self._connecting = asyncio.get_running_loop().create_task(self._make_wire())
-            self._connecting.add_done_callback(self._connected)
-        return self._connecting
-
-    def _connected(self, task: asyncio.Task[Connection]) -> None:
-        self._connecting = None
-        if task.cancelled():
-            self._fail_waiting(
-                _left() if self._has_left else ClosedError("the channel was closed before the command was sent")
-            )
-        elif error := task.exception():  # commands that wait get it; without any it is nobody's
-            self._tell_trouble()
-            self._fail_waiting(error)
-        else:
-            self._send_waiting()
-
-    async def _make_wire(self) -> Connection:
-        wire = await dial(
-            self._connect,
-            lambda: Connection(self._max_in_flight, self._on_lost, self._on_refusal),
-            self._backoff,
-            patient=self._connections > 0,
-        )
-        self._connections += 1
-        self._wire = wire
-        if self._stall_s is not None:
-            watch_for_stalls(wire, self._stall_s)
-        if self._trouble_s is not None:
-            watch_for_stalls(wire, self._trouble_s, lambda _: self._tell_trouble())
-        return wire
-
-    def _tell_trouble(self) -> None:
-        if self._on_trouble is not None and not self._closed:
-            self._on_trouble()
-
-    def _on_lost(self, wire: Connection) -> None:
-        self._replies += wire.replies
-        self._retired.discard(wire)
-        if self._wire is wire:
-            self._wire = None
-            self._tell_trouble()
-
-    def _on_refusal(self, wire: Connection, error: Exception) -> None:
-        if self._is_over(error) and wire is self._wire:
-            self.retire()
-
-    def retire(self) -> None:
-        """Gives up the connection in good order: no new commands on it, replies to those in flight, then a new one."""
-        if self._wire is not None:
-            wire, self._wire = self._wire, None
-            self._retired.add(wire)
-            wire.retire()
-            if self._is_waited_for() and not self._closed:
-                self._start_connecting()
-
-    def leave(self) -> None:
-        """The server has no part in this any more: ends the channel for good, with time for replies in flight.
-
-        What waits fails with `NotSentError`, now and later; so does whoever comes after.
-        """
-        if not self._closed:
-            self._closed = self._has_left = True
-            if self._connecting is not None:
-                self._connecting.cancel()
-            self._fail_waiting(_left())
-            self.retire()
-
-
-def _left() -> NotSentError:
-    return NotSentError("the server has left before the command was sent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +43,7 @@ class ChannelStatistics:
         in_flight: commands without a reply.
         replies: replies received over all connections.
         reconnects: connections made after the first.
-        idle_ns: time since the last reply, or since the line stopped being empty; 0 when nothing is in flight.
+        idle_ns: time since the last reply, or since there was nothing in flight; 0 when nothing is in flight.
             A large value means that the peer stalls (or blocks, on a blocking read).
     """
 
@@ -302,11 +81,7 @@ class ConnectionStatistics:
     blocking: tuple[ChannelStatistics, ...]
 
 
-AGAIN_S = 0.5
-"""After a failed attempt to connect, who waits for room is called so many seconds later."""
-
-
-class Channel(Line):
+class Channel:
     """A pipelined connection that many callers share.
 
     Args:
@@ -315,10 +90,9 @@ class Channel(Line):
         backoff: the policy for reconnecting.
         stall_s: a peer that has owed replies for so many seconds is reported in the log; None for a channel whose
             commands may block. The connection is left as it is: a stall is not a loss.
-        is_over: whether an error reply says that this server is the wrong one. The connection then takes no new
-            commands, what is in flight gets its replies, and the next command goes over a new connection.
-        on_trouble: called when a connection was lost, or its peer has owed replies for `trouble_s` seconds.
-        trouble_s: see `on_trouble`.
+        is_wrong_server: whether an error reply says that this server is the wrong one. The connection then takes no
+            new commands, what is in flight gets its replies, and the next command goes over a new connection.
+        on_suspect: called when a connection was lost, or its peer has owed replies for `SUSPECT_S`.
     """
 
     def __init__(
@@ -328,34 +102,50 @@ class Channel(Line):
         max_in_flight: int = 10_000,
         backoff: Backoff | None = None,
         stall_s: float | None = 30.0,
-        is_over: Callable[[Exception], bool] = is_of_wrong_server,
-        on_trouble: Callable[[], None] | None = None,
-        trouble_s: float | None = None,
+        is_wrong_server: Callable[[Exception], bool] = is_of_wrong_server,
+        on_suspect: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__(
-            connect,
-            max_in_flight=max_in_flight,
-            backoff=backoff,
-            stall_s=stall_s,
-            is_over=is_over,
-            on_trouble=on_trouble,
-            trouble_s=trouble_s,
-        )
+        self._connect = connect
+        self._is_wrong_server = is_wrong_server
+        self._on_suspect = on_suspect
+        self._stall_s = stall_s
+        self._max_in_flight = max_in_flight
+        self._backoff = backoff or Backoff()
+        self._connection: Connection | None = None
+        self._connecting: asyncio.Task[Connection] | None = None
+        self._draining: set[Connection] = set()
         self._waiting: deque[tuple[asyncio.Future[Any], bytes, Convert | None, float | None]] = deque()
+        self._closed = False
+        self._is_drained = False
+        self._replies = 0  # of connections that have ended
+        self._connections = 0
 
     def __repr__(self) -> str:
-        return f"<Channel {'closed' if self._closed else self._wire or 'not connected'}>"
+        return f"<Channel {'closed' if self._closed else self._connection or 'not connected'}>"
+
+    @property
+    def address(self) -> tuple[Any, Any] | None:
+        """Host and port of the server, None without a connection."""
+        return self._connection.address if self._connection is not None else None
+
+    @property
+    def has_connected(self) -> bool:
+        """Whether there was ever a connection: from then on callers wait through failures."""
+        return self._connections > 0
 
     def statistics(self) -> ChannelStatistics:
         """The figures of this moment."""
-        wire = self._wire
-        busy = wire is not None and wire.in_flight > 0
+        connection = self._connection
+        every = [each for each in (connection, *self._draining) if each is not None]
+        idle_ns = 0
+        if connection is not None and connection.in_flight:
+            idle_ns = time.monotonic_ns() - connection.last_progress_ns
         return ChannelStatistics(
-            connected=wire is not None,
-            in_flight=sum(each.in_flight for each in (wire, *self._retired) if each),
-            replies=self._replies + sum(each.replies for each in (wire, *self._retired) if each),
+            connected=connection is not None,
+            in_flight=sum(each.in_flight for each in every),
+            replies=self._replies + sum(each.replies for each in every),
             reconnects=max(0, self._connections - 1),
-            idle_ns=time.monotonic_ns() - wire.progress_ns if wire and busy else 0,
+            idle_ns=idle_ns,
         )
 
     # -- one command -----------------------------------------------------------------------------------------------
@@ -381,9 +171,9 @@ class Channel(Line):
             data: bytes = pack_command(args)  # type: ignore[arg-type]  # its stub says one-tuple
         except (TypeError, UnicodeEncodeError):
             data = pack(args)  # says what is wrong
-        wire = self._wire
-        if wire is not None and reply_timeout_s is None and not self._waiting and not self._closed:
-            future = wire.submit(data, convert)
+        connection = self._connection
+        if connection is not None and reply_timeout_s is None and not self._waiting and not self._closed:
+            future = connection.submit(data, convert)
             if future is not None:
                 return future
         return self.submit(data, convert=convert, reply_timeout_s=reply_timeout_s)
@@ -396,12 +186,17 @@ class Channel(Line):
         reply_timeout_s: float | None = None,
         future: asyncio.Future[Any] | None = None,
     ) -> Awaitable[Any]:
-        """As `execute`, for one command that is already packed (`resp.pack`); `future` gets the reply, if given."""
-        wire = self._wire
-        if wire is None or self._waiting or self._closed or (found := wire.submit(data, convert, future)) is None:
+        """As `execute`, for one command that is already packed; `future` gets the reply, if given."""
+        connection = self._connection
+        if (
+            connection is None
+            or self._waiting
+            or self._closed
+            or (found := connection.submit(data, convert, future)) is None
+        ):
             return self._queue_up(data, convert, reply_timeout_s, future)
         if reply_timeout_s is not None:
-            self._guard(wire, found, reply_timeout_s)
+            self._limit_reply(connection, found, reply_timeout_s)
         return found
 
     def _queue_up(
@@ -412,30 +207,27 @@ class Channel(Line):
         if future is None:
             future = asyncio.get_running_loop().create_future()
         self._waiting.append((future, data, convert, reply_timeout_s))
-        if self._wire is None:
+        if self._connection is None:
             self._start_connecting()
         elif len(self._waiting) == 1:
-            self._wire.when_room(self._send_waiting)
+            self._connection.when_room(self._send_waiting)
         return future
 
     def _send_waiting(self) -> None:
         """Sends what waits, in order, as far as there is room; a caller that was cancelled is passed over."""
-        wire = self._wire
-        while self._waiting and wire is not None and wire.room() > 0:
+        connection = self._connection
+        while self._waiting and connection is not None and connection.room() > 0:
             future, data, convert, reply_timeout_s = self._waiting.popleft()
             if not future.done():
-                wire.submit(data, convert, future)
+                connection.submit(data, convert, future)
                 if reply_timeout_s is not None:
-                    self._guard(wire, future, reply_timeout_s)
-        if wire is None and self._closed:
+                    self._limit_reply(connection, future, reply_timeout_s)
+        if connection is None and self._closed:
             self._fail_waiting(ClosedError("the channel was closed before the command was sent"))
-        elif wire is None and self._waiting:
+        elif connection is None and self._waiting:
             self._start_connecting()
-        elif wire is not None and self._waiting:
-            wire.when_room(self._send_waiting)
-
-    def _is_waited_for(self) -> bool:
-        return bool(self._waiting)
+        elif connection is not None and self._waiting:
+            connection.when_room(self._send_waiting)
 
     def _fail_waiting(self, error: BaseException) -> None:
         while self._waiting:
@@ -443,9 +235,9 @@ class Channel(Line):
             if not future.done():
                 future.set_exception(error)
 
-    def _guard(self, wire: Connection, future: asyncio.Future[Any], reply_timeout_s: float) -> None:
+    def _limit_reply(self, connection: Connection, future: asyncio.Future[Any], reply_timeout_s: float) -> None:
         def expire() -> None:
-            wire.fail(ConnectionLost(f"no reply within {reply_timeout_s:g} s, the server or the network is gone"))
+            connection.fail(ConnectionLost(f"no reply within {reply_timeout_s:g} s, the server or the network is gone"))
 
         handle = asyncio.get_running_loop().call_later(reply_timeout_s, expire)
         future.add_done_callback(lambda _: handle.cancel())
@@ -454,35 +246,151 @@ class Channel(Line):
 
     def room(self) -> int:
         """Commands that may be sent at once, without waiting; 0 when there is no connection."""
-        wire = self._wire
-        return 0 if wire is None or self._closed else wire.room()
+        connection = self._connection
+        return 0 if connection is None or self._closed else connection.room()
 
     def send_block(self, data: bytes, count: int, sink: Sink, token: int, first: int) -> None:
         """Sends `count` packed commands, joined in `data`; `sink(token, first, …)` is told of their replies.
 
         Raises:
             ClosedError: if the channel was closed.
-            NotSentError: if its server has left (`leave`).
+            NotSentError: if its server has left (`drain`).
             WouldBlock: if there is no connection; `when_room` tells when there is.
         """
-        wire = self._wire
-        if wire is None or self._closed:
+        connection = self._connection
+        if connection is None or self._closed:
             self._check_open()
             raise WouldBlock("the channel is not connected; wait for room first")
-        wire.submit_block(data, Block(sink, token, first, count))
+        connection.submit_block(data, Block(sink, token, first, count))
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """Calls `callback` once, in a later turn: when it is worth looking again. Never, if the channel is closed."""
-        if self._wire is not None and not self._closed:
-            self._wire.when_room(callback)
+        if self._connection is not None and not self._closed:
+            self._connection.when_room(callback)
         elif not self._closed:
             loop = asyncio.get_running_loop()
 
             def attempted(task: asyncio.Task[Connection]) -> None:
                 failed = task.cancelled() or task.exception() is not None
-                loop.call_later(AGAIN_S if failed else 0, callback)  # whoever waits will ask again at once
+                loop.call_later(NEXT_TRY_S if failed else 0, callback)  # whoever waits will ask again at once
 
             self._start_connecting().add_done_callback(attempted)
+
+    # -- the connection --------------------------------------------------------------------------------------------
+
+    async def ready(self) -> Connection:
+        """The connection, made if there is none. The first attempt fails fast, a reconnect backs off and goes on.
+
+        Raises:
+            ClosedError: if the channel was closed.
+            NotSentError: if no connection could be made; its cause says why.
+        """
+        if self._connection is not None:
+            return self._connection
+        self._check_open()
+        attempt = self._start_connecting()
+        try:
+            return await asyncio.shield(attempt)  # a cancelled caller must not end the attempt for the others
+        except asyncio.CancelledError:
+            if attempt.cancelled() and self._is_drained:
+                raise _has_left() from None
+            if attempt.cancelled() and self._closed:
+                raise ClosedError("the channel was closed while it was connecting") from None
+            raise
+
+    def _check_open(self) -> None:
+        if self._is_drained:
+            raise NotSentError("this server has no part in the key any more; ask for the channel of the key anew")
+        if self._closed:
+            raise ClosedError("the channel was closed; make a new client")
+
+    def _start_connecting(self) -> asyncio.Task[Connection]:
+        if self._connecting is None:
+            self._connecting = asyncio.get_running_loop().create_task(self._make_connection())
+            self._connecting.add_done_callback(self._connected)
+        return self._connecting
+
+    async def _make_connection(self) -> Connection:
+        """Connects; after the first connection it goes on past failures, for `backoff.give_up_s`."""
+        deadline = time.monotonic() + self._backoff.give_up_s
+        attempt = 0
+        while True:
+            try:
+                connection = await self._take_new()
+                break
+            except (RedisError, OSError) as error:
+                is_final = not self._connections or isinstance(error, AuthenticationError)
+                if is_final or time.monotonic() >= deadline:
+                    raise connect_error(error) from error
+            await asyncio.sleep(self._backoff.wait_s(attempt))
+            attempt += 1
+        self._connections += 1
+        self._connection = connection
+        if self._stall_s is not None:
+            _watch(connection, self._stall_s, partial(_warn_of_stall, connection))
+        if self._on_suspect is not None:
+            _watch(connection, SUSPECT_S, self._suspect)
+        return connection
+
+    async def _take_new(self) -> Connection:
+        redis_connection = await self._connect()
+        try:
+            connection = Connection(self._max_in_flight, self._on_lost, self._on_error_reply)
+            connection.adopt(redis_connection)
+        except BaseException:
+            await redis_connection.disconnect(nowait=True)
+            raise
+        return connection
+
+    def _connected(self, task: asyncio.Task[Connection]) -> None:
+        self._connecting = None
+        if task.cancelled():
+            self._fail_waiting(
+                _has_left() if self._is_drained else ClosedError("the channel was closed before the command was sent")
+            )
+        elif error := task.exception():  # commands that wait get it; without any it is nobody's
+            self._suspect()
+            self._fail_waiting(error)
+        else:
+            self._send_waiting()
+
+    def _suspect(self) -> None:
+        if self._on_suspect is not None and not self._closed:
+            self._on_suspect()
+
+    def _on_lost(self, connection: Connection) -> None:
+        self._replies += connection.replies
+        self._draining.discard(connection)
+        if self._connection is connection:
+            self._connection = None
+            self._suspect()
+
+    def _on_error_reply(self, connection: Connection, error: Exception) -> None:
+        if self._is_wrong_server(error) and connection is self._connection:
+            self.reconnect()
+
+    # -- ends ------------------------------------------------------------------------------------------------------
+
+    def reconnect(self) -> None:
+        """Gives up the connection in good order: no new commands on it, replies to those in flight, then a new one."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            self._draining.add(connection)
+            connection.drain()
+            if self._waiting and not self._closed:
+                self._start_connecting()
+
+    def drain(self) -> None:
+        """The server has no part in this any more: ends the channel for good, with time for replies in flight.
+
+        What waits fails with `NotSentError`, now and later; so does whoever comes after.
+        """
+        if not self._closed:
+            self._closed = self._is_drained = True
+            if self._connecting is not None:
+                self._connecting.cancel()
+            self._fail_waiting(_has_left())
+            self.reconnect()
 
     async def aclose(self, wait_s: float = 0.0) -> None:
         """Closes the channel. When it is closed already this does nothing; a call that still waits, it cuts short.
@@ -491,7 +399,7 @@ class Channel(Line):
             wait_s: how long to wait for the replies in flight, in seconds; what is left then fails.
         """
         last: asyncio.Future[Any] | None = None
-        if wait_s > 0 and not self._closed and self._wire is not None and (self._wire.in_flight or self._waiting):
+        if wait_s > 0 and not self._closed and self._connection and (self._connection.in_flight or self._waiting):
             last = asyncio.ensure_future(self.submit(pack(("PING",))))  # any answer to it comes after all others
         self._closed = True
         if self._connecting is not None:
@@ -502,6 +410,55 @@ class Channel(Line):
             if not last.cancel() and not last.cancelled():
                 last.exception()
         self._fail_waiting(ClosedError("the channel was closed before the command was sent"))
-        for wire in (*self._retired, self._wire):
-            if wire is not None:
-                await wire.aclose()
+        for connection in (*self._draining, self._connection):
+            if connection is not None:
+                await connection.aclose()
+
+
+class NodeChannels(NamedTuple):
+    """The channels to one server.
+
+    Attributes:
+        bulk: for XADD.
+        control: for XACK and other small commands, which must not wait behind a thousand XADDs.
+    """
+
+    bulk: Channel
+    control: Channel
+
+
+def connect_error(error: Exception) -> Exception:
+    """What a failed attempt to connect raises.
+
+    A refusal by the server keeps its class, so that callers can tell a wrong password from an absent server.
+    """
+    if not isinstance(error, RedisConnectionError | OSError) or isinstance(error, AuthenticationError):
+        return error
+    return NotSentError(f"{str(error).rstrip('.')}; is the server up, and the URL right?")
+
+
+def _has_left() -> NotSentError:
+    return NotSentError("the server has left before the command was sent")
+
+
+def _warn_of_stall(connection: Connection) -> None:
+    waited_s = (time.monotonic_ns() - connection.last_progress_ns) / 1e9
+    logger.warning("the server has owed %d replies for %.0f s", connection.in_flight, waited_s)
+
+
+def _watch(connection: Connection, after_s: float, tell: Callable[[], None]) -> None:
+    """Calls `tell`, once for each stall, when `connection` has waited `after_s` seconds for the reply that is due."""
+    loop = asyncio.get_running_loop()
+    told_ns = 0
+
+    def look() -> None:
+        nonlocal told_ns
+        if connection.is_lost:
+            return
+        since_ns = connection.last_progress_ns
+        if connection.in_flight and time.monotonic_ns() - since_ns >= after_s * 1e9 and told_ns != since_ns:
+            told_ns = since_ns
+            tell()
+        loop.call_later(after_s / 2, look)
+
+    loop.call_later(after_s / 2, look)

@@ -1,52 +1,194 @@
-"""The connections of one client to a cluster: a bulk and a control channel for each primary, made on first use.
+"""Routes of a client that has a cluster: channels to each primary, made on first use, and channels that follow a key.
 
-The same face as `connection.Router`, by key. Knows which primary has a key, and follows MOVED, ASK and failovers.
-
-The channels to the servers of a cluster: two to each primary, and those that follow one key.
-
-Refers to no `ClusterRouter`, so that one that is dropped is noticed.
+Knows which primary has a key, and follows MOVED, ASK and failovers. Sends no command of a caller, and refers to no
+`Router`, so that one that is dropped is noticed.
 """
 
-import asyncio
 import weakref
-from collections.abc import Iterable
 from functools import partial
-from typing import Any, NamedTuple
 
 from redis.asyncio import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 
-from ombdriver.messaging.errors import ClosedError, NotSentError
-from ombdriver.messaging.transport.channel import Channel, ChannelStatistics, ConnectionStatistics
-from ombdriver.messaging.transport.connection import pack
-from ombdriver.messaging.transport.factory import check_client, cluster_connector
+from ombdriver.messaging.errors import NotSentError
+from ombdriver.messaging.transport.channel import Channel, NodeChannels
+from ombdriver.messaging.transport.factory import node_connection_factory
 from ombdriver.messaging.transport.retry import (
     AskError,
     Backoff,
     MovedError,
-    RetryingCommand,
+    is_ask,
     is_loss,
     is_of_wrong_server,
     was_not_carried_out,
 )
-from ombdriver.messaging.transport.standalone import Router
 from ombdriver.messaging.transport.topology import ConnectTo, Node, SlotMap, Topology, slot_of
 
-TROUBLE_S = 2.0
-"""A primary that owes replies for so long is asked whether it is still there."""
 RECONNECT = Backoff(give_up_s=2.0)
 """A command waits no longer for a primary that can't be reached: by then it may be due at another one."""
+MOST_KEYS = 65_536
+"""Keys whose channels are remembered, until the map changes."""
 
 
-class NodeChannels(NamedTuple):
-    """The channels to one server."""
+class ClusterRoutes:
+    """Each key is on the primary that has its slot (`router.Routes`).
 
-    bulk: Channel
-    control: Channel
+    Args:
+        client: a `redis.asyncio.RedisCluster`; its seeds, login and TLS are taken, and no connection of it is used.
+        max_in_flight: commands that each channel may have without a reply.
+        backoff: the policy for reconnecting of blocking reads; None for the usual one.
+    """
+
+    may_move = True
+
+    def __init__(self, client: RedisCluster, max_in_flight: int, backoff: Backoff | None) -> None:
+        self._connect_to = node_connection_factory(client)
+        self._max_in_flight, self._backoff = max_in_flight, backoff
+        self._nodes: dict[Node, NodeChannels] = {}
+        self._by_key: dict[bytes, NodeChannels] = {}
+        self._by_key_version = 0
+        self._leaving: list[Channel] = []
+        self.blocking: weakref.WeakSet[KeyChannel] = weakref.WeakSet()
+        seeds = [Node(node.host, int(node.port)) for node in client.startup_nodes]
+        remap = client.nodes_manager.remap_host_port
+        self._topology = Topology(seeds, self._connect_to, self._changed, lambda node: Node(*remap(*node)))
+
+    def __repr__(self) -> str:
+        return f"<ClusterRoutes {self._topology!r}>"
+
+    @property
+    def version(self) -> int:
+        """Rises when keys may have moved to other channels."""
+        return self._topology.version
+
+    @property
+    def slots(self) -> SlotMap | None:
+        """Which primary has which slots; None before `discover`."""
+        return self._topology.map
+
+    @property
+    def is_discovered(self) -> bool:
+        """Whether it is known where keys are."""
+        return self._topology.map is not None
+
+    @property
+    def was_reached(self) -> bool:
+        """Whether a server of the cluster was ever reached."""
+        return self._topology.map is not None
+
+    async def discover(self) -> None:
+        """Asks the servers where keys are, unless that is known; fails fast.
+
+        Raises:
+            NotSentError: if no server could be asked; its cause says why.
+            redis.exceptions.RedisError: if they refused, such as `AuthenticationError`.
+        """
+        await self._topology.discover()
+
+    def node_of(self, key: bytes) -> NodeChannels:
+        """The channels to the primary of `key`.
+
+        Raises:
+            NotSentError: before `discover`, or if nobody has the key's slot.
+        """
+        topology = self._topology
+        if self._by_key_version != topology.version or len(self._by_key) >= MOST_KEYS:
+            self._by_key.clear()
+            self._by_key_version = topology.version
+        found = self._by_key.get(key)
+        if found is None:
+            node = topology.map.node_of(slot_of(key)) if topology.map is not None else None
+            if node is None:
+                topology.suspect()
+                raise NotSentError("it is not known which server of the cluster has the key; await discover() first")
+            found = self._by_key[key] = self._to(node)
+        return found
+
+    def node_after(self, key: bytes, error: BaseException | None) -> tuple[NodeChannels, bool]:
+        """The channels for commands on `key` that met `error`: after ASK those that it names, with ASKING first."""
+        if is_ask(error):
+            assert isinstance(error, AskError)
+            return self._to(self._topology.target(error)), True
+        return self.node_of(key), False
+
+    def slot(self, key: bytes) -> int:
+        """The slot of `key`: one command can't cover two slots."""
+        return slot_of(key)
+
+    def nodes(self) -> list[NodeChannels]:
+        """The channels to each primary that is known."""
+        slots = self._topology.map
+        return [self._to(node) for node in slots.primaries] if slots is not None else []
+
+    def used_nodes(self) -> list[NodeChannels]:
+        """The channels that were made so far."""
+        return list(self._nodes.values())
+
+    def control_of(self, channel: Channel) -> Channel | None:
+        """The control channel to the primary that `channel` is connected to."""
+        slots = self._topology.map
+        node = channel.node if isinstance(channel, KeyChannel) else None
+        return self._to(node).control if node and slots and node in slots.primaries else None
+
+    def new_blocking(self, key: bytes | None) -> "KeyChannel":
+        """A new channel for one reader, to where `key` is, each time it connects."""
+        channel = KeyChannel(key, self._topology, self._connect_to, self._max_in_flight, self._backoff)
+        self.blocking.add(channel)
+        return channel
+
+    def learn(self, error: BaseException) -> bool:
+        """See `Router.learn`: refreshes what is known of the servers."""
+        topology = self._topology
+        if isinstance(error, MovedError):
+            topology.moved(error)
+        elif not isinstance(error, AskError) and (was_not_carried_out(error) or is_loss(error)):
+            topology.suspect()
+        return self.was_reached and was_not_carried_out(error)
+
+    def lasting(self) -> list[Channel]:
+        """Bulk and control of each primary, and those of servers that have left and may still owe replies."""
+        return [*self._leaving, *(channel for node in self._nodes.values() for channel in node)]
+
+    async def aclose(self) -> None:
+        """Ends the refresh of the map."""
+        await self._topology.aclose()
+
+    def _to(self, node: Node) -> NodeChannels:
+        found = self._nodes.get(node)
+        if found is None:
+            bulk, control = (
+                Channel(
+                    partial(self._connect_to, *node),
+                    max_in_flight=self._max_in_flight,
+                    backoff=RECONNECT,
+                    on_suspect=partial(self._topology.suspect, node),
+                )
+                for _ in range(2)
+            )
+            found = self._nodes[node] = NodeChannels(bulk, control)
+        return found
+
+    def _changed(self, old: SlotMap | None, new: SlotMap) -> None:
+        """Ends the channels to servers that were primaries and are none any more."""
+        self._leaving = [channel for channel in self._leaving if channel.statistics().in_flight]
+        for node in set(old.primaries if old else ()) - set(new.primaries):
+            for channel in self._nodes.pop(node, ()):
+                channel.drain()
+                self._leaving.append(channel)
+            for reading in list(self.blocking):
+                if reading.node == node:
+                    reading.reconnect()
 
 
 class KeyChannel(Channel):
     """A channel that goes to where one key is, each time it connects; after ASK it says ASKING first.
+
+    Args:
+        key: which; None for any primary.
+        topology: knows where it is.
+        connect_to: makes a connection.
+        max_in_flight: as for `Channel`.
+        backoff: as for `Channel`.
 
     Attributes:
         node: where it last connected to.
@@ -61,7 +203,11 @@ class KeyChannel(Channel):
         backoff: Backoff | None = None,
     ) -> None:
         super().__init__(
-            self._find, max_in_flight=max_in_flight, stall_s=None, backoff=backoff, is_over=self._is_elsewhere
+            self._find,
+            max_in_flight=max_in_flight,
+            stall_s=None,
+            backoff=backoff,
+            is_wrong_server=self._is_elsewhere,
         )
         self._slot = None if key is None else slot_of(key)
         self._topology, self._connect_to = topology, connect_to
@@ -69,20 +215,20 @@ class KeyChannel(Channel):
         self.node: Node | None = None
 
     def _is_elsewhere(self, error: Exception) -> bool:
-        if isinstance(error, AskError):
-            if isinstance(error, MovedError):
-                self._topology.moved(error)
-            else:
-                self._asked = self._topology.told(error)
-            return True
-        return is_of_wrong_server(error)
+        if isinstance(error, MovedError):
+            self._topology.moved(error)
+        elif isinstance(error, AskError):
+            self._asked = self._topology.target(error)
+        else:
+            return is_of_wrong_server(error)
+        return True
 
     async def _find(self) -> AbstractConnection:
         slots = await self._topology.discover()
         asked, self._asked = self._asked, None
         node = asked or (slots.primaries[0] if self._slot is None else slots.node_of(self._slot))
         if node is None:
-            self._topology.doubt()
+            self._topology.suspect()
             raise NotSentError("no server of the cluster has the key's slot; see CLUSTER INFO")
         try:
             connection = await self._connect_to(*node)
@@ -91,245 +237,7 @@ class KeyChannel(Channel):
                 await connection.read_response()
         except BaseException as error:
             if isinstance(error, Exception):
-                self._topology.doubt(node)
+                self._topology.suspect(node)
             raise
         self.node = node
         return connection
-
-
-class Servers:
-    """The channels to the servers of a cluster. Refers to no `ClusterRouter`, so that a dropped one is noticed."""
-
-    def __init__(self, client: RedisCluster, max_in_flight: int) -> None:
-        self.connect_to = cluster_connector(client)
-        self._max_in_flight = max_in_flight
-        self._lines: dict[Node, NodeChannels] = {}
-        self._leaving: list[Channel] = []
-        self.blocking: weakref.WeakSet[KeyChannel] = weakref.WeakSet()
-        seeds = [Node(node.host, int(node.port)) for node in client.startup_nodes]
-        remap = client.nodes_manager.remap_host_port
-        self.topology = Topology(seeds, self.connect_to, self._changed, lambda node: Node(*remap(*node)))
-
-    def channels(self) -> list[Channel]:
-        """All of them, and those that have left and may still get replies."""
-        return [*self._leaving, *(channel for lines in self._lines.values() for channel in lines)]
-
-    def lines(self) -> list[NodeChannels]:
-        """Those of each server that is in use."""
-        return list(self._lines.values())
-
-    def to(self, node: Node) -> NodeChannels:
-        """The channels to `node`."""
-        found = self._lines.get(node)
-        if found is None:
-            trouble = partial(self.topology.doubt, node)
-            bulk, control = (
-                Channel(
-                    partial(self.connect_to, *node),
-                    max_in_flight=self._max_in_flight,
-                    backoff=RECONNECT,
-                    on_trouble=trouble,
-                    trouble_s=TROUBLE_S,
-                )
-                for _ in range(2)
-            )
-            found = self._lines[node] = NodeChannels(bulk, control)
-        return found
-
-    def _changed(self, old: SlotMap | None, new: SlotMap) -> None:
-        """Ends the channels to servers that were primaries and are none any more."""
-        self._leaving = [channel for channel in self._leaving if channel.statistics().in_flight]
-        for node in set(old.primaries if old else ()) - set(new.primaries):
-            for channel in self._lines.pop(node, ()):
-                channel.leave()
-                self._leaving.append(channel)
-            for reading in list(self.blocking):
-                if reading.node == node:
-                    reading.retire()
-
-
-KNOWN = 65_536
-"""Keys whose channels are remembered, until the map changes."""
-_ASKING = pack(("ASKING",))
-
-
-class ClusterRouter(Router):
-    """As `Router`, for a cluster; `bulk_for`, `control_for` and `blocking` find the primary of a key.
-
-    Args:
-        client: a `redis.asyncio.RedisCluster`; its seeds, login and TLS are taken, and no connection of it is used.
-        owns_client: close `client` too.
-        max_in_flight: commands that each channel may have without a reply.
-        backoff: the policy for reconnecting of blocking reads; None for the usual one.
-
-    Raises:
-        MessagingValueError: if `client` is not of a kind that can be used.
-    """
-
-    def __init__(
-        self, client: Any, *, owns_client: bool, max_in_flight: int = 10_000, backoff: Backoff | None = None
-    ) -> None:
-        check_client(client)
-        self._servers = servers = Servers(client, max_in_flight)
-        self._topology = servers.topology
-        self._known: dict[bytes, NodeChannels] = {}
-        self._known_at = 0
-        self._early: list[RetryingCommand] = []
-        self._finding: asyncio.Task[None] | None = None
-        self._begin(
-            client,
-            servers.channels,
-            max_in_flight,
-            backoff,
-            follows=True,
-            decode=bool(client.connection_kwargs.get("decode_responses")),
-            pools=[client] if owns_client else [],
-            first=servers.topology.aclose,
-        )
-
-    def __repr__(self) -> str:
-        state = "closed" if self.is_closed else repr(self._topology)
-        return f"<ClusterChannels {state} blocking={len(self._blocking)}>"
-
-    @property
-    def version(self) -> int:
-        """Rises when keys may have moved to other channels."""
-        return self._topology.version
-
-    @property
-    def slots(self) -> SlotMap | None:
-        """See `Router.slots`."""
-        return self._topology.map
-
-    async def discover(self) -> None:
-        """See `Router.discover`."""
-        self._check_open()
-        await self._topology.discover()
-
-    def bulk_for(self, key: bytes) -> Channel:
-        """See `Router.bulk_for`; raises NotSentError before `discover`, or if nobody has the key's slot."""
-        return self._lines_for(key).bulk
-
-    def bulk_route(self, key: bytes, refusal: BaseException | None) -> tuple[Channel, bytes]:
-        """See `Router.bulk_route`: after ASK, where it says, with ASKING, which holds for a transaction too."""
-        if isinstance(refusal, AskError) and not isinstance(refusal, MovedError):
-            self._check_open()
-            return self._servers.to(self._topology.told(refusal)).bulk, _ASKING
-        return self.bulk_for(key), b""
-
-    def control_for(self, key: bytes) -> Channel:
-        """See `Router.control_for`; raises as `bulk_for`."""
-        return self._lines_for(key).control
-
-    def _lines_for(self, key: bytes) -> NodeChannels:
-        self._check_open()
-        topology = self._topology
-        if self._known_at != topology.version or len(self._known) >= KNOWN:
-            self._known.clear()
-            self._known_at = topology.version
-        found = self._known.get(key)
-        if found is None:
-            node = topology.map.node_of(slot_of(key)) if topology.map is not None else None
-            if node is None:
-                topology.doubt()
-                raise NotSentError(
-                    "it is not known which server of the cluster has the key; await ready_for(key) first"
-                )
-            found = self._known[key] = self._servers.to(node)
-        return found
-
-    def controls(self) -> list[Channel]:
-        """See `Router.controls`."""
-        self._check_open()
-        slots = self._topology.map
-        return [self._servers.to(node).control for node in slots.primaries] if slots is not None else []
-
-    def by_slot(self, keys: Iterable[bytes]) -> list[list[bytes]]:
-        """See `Router.by_slot`; by slot, since one command can't cover two."""
-        groups: dict[int, list[bytes]] = {}
-        for key in keys:
-            groups.setdefault(slot_of(key), []).append(key)
-        return list(groups.values())
-
-    def place(self, key: bytes) -> int:
-        """See `Router.place`: the slot."""
-        return slot_of(key)
-
-    def control_of(self, channel: Channel) -> Channel | None:
-        """See `Router.control_of`."""
-        slots = self._topology.map
-        node = channel.node if isinstance(channel, KeyChannel) else None
-        return self._servers.to(node).control if node and slots and node in slots.primaries else None
-
-    def blocking(self, key: bytes | None = None) -> KeyChannel:
-        """See `Router.blocking`."""
-        self._check_open()
-        channel = KeyChannel(key, self._topology, self._servers.connect_to, self._max_in_flight, self._backoff)
-        self._blocking.add(channel)
-        self._servers.blocking.add(channel)
-        return channel
-
-    def dispatch(self, command: RetryingCommand) -> None:
-        """See `Router.dispatch`; the first command of all looks for the servers, and fails fast."""
-        if self._topology.map is None or self._early:  # who comes later overtakes nobody
-            self._check_open()
-            self._early.append(command)
-            if len(self._early) == 1:
-                self._finding = asyncio.get_running_loop().create_task(self._find_servers())
-        elif isinstance(command.refusal, AskError) and not isinstance(command.refusal, MovedError):
-            lines = self._servers.to(self._topology.told(command.refusal))
-            channel = lines.bulk if command.bulk else lines.control
-            asking = command.get_loop().create_future()
-            asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # the command behind it tells
-            channel.submit(_ASKING, future=asking)
-            channel.submit(command.data, convert=command.convert, future=command)
-        else:
-            super().dispatch(command)
-
-    async def _find_servers(self) -> None:
-        error: Exception | None = None
-        try:
-            await self._topology.discover()
-        except asyncio.CancelledError:
-            error = ClosedError("the client was closed before the command was sent")
-        except Exception as fault:
-            error = fault
-        commands, self._early = self._early, []
-        for command in commands:
-            if error is not None:
-                command.end(error)
-            else:
-                command.dispatch()
-
-    def learn(self, error: BaseException) -> bool:
-        """See `Router.learn`."""
-        topology = self._topology
-        if isinstance(error, MovedError):
-            topology.moved(error)
-        elif not isinstance(error, AskError) and (was_not_carried_out(error) or is_loss(error)):
-            topology.doubt()
-        return self._is_met() and was_not_carried_out(error)
-
-    def _is_met(self) -> bool:
-        return self._topology.map is not None
-
-    def statistics(self) -> ConnectionStatistics:
-        """See `Router.statistics`."""
-        lines = self._servers.lines()
-        return ConnectionStatistics(
-            bulk=ChannelStatistics.together(each.bulk.statistics() for each in lines),
-            control=ChannelStatistics.together(each.control.statistics() for each in lines),
-            blocking=tuple(channel.statistics() for channel in self._blocking),
-        )
-
-
-def open_router(
-    client: Any, *, owns_client: bool, max_in_flight: int = 10_000, backoff: Backoff | None = None
-) -> Router:
-    """The connections of `client`, of the kind that suits it.
-
-    Raises:
-        MessagingValueError: if it is not of a kind that can be used.
-    """
-    kind = ClusterRouter if isinstance(client, RedisCluster) else Router
-    return kind(client, owns_client=owns_client, max_in_flight=max_in_flight, backoff=backoff)

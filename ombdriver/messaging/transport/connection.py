@@ -1,19 +1,9 @@
-"""One connection: commands leave in one write per turn of the loop, replies are matched to them in order.
+"""One connection: commands leave in one write per turn of the loop, and replies are matched to them in order.
 
-Knows RESP and nothing of streams, groups or reconnecting: a lost connection ends this object, and
-`channel.Channel` makes a new one. The reach into redis-py's connection is in `takeover`, nowhere else.
-
-The reach into redis-py: its connected connection hands its transport to a protocol of ours.
-
-Everything that depends on redis-py's private parts stands here, so that an upgrade that breaks it fails in one place.
-
-Many commands booked as one: the driver's way through a channel, where nothing per message is a future.
-
-RESP 2, by hiredis both ways: commands packed, replies parsed as bytes, error replies as redis-py's classes.
-
-The line of unanswered commands of one connection: each reply goes to the head of it, in order.
-
-Knows RESP and no transport; `wire.Connection` sends what is in the line.
+Speaks RESP 2, by hiredis both ways. Knows nothing of streams, groups or reconnecting: a lost connection ends this
+object, and `channel.Channel` makes a new one. redis-py connects and logs in; then `take_over` moves its transport to
+a `Connection`. What depends on redis-py's private parts stands at the end of this module, so that an upgrade that
+breaks it fails in one place.
 """
 
 import asyncio
@@ -28,66 +18,25 @@ from redis.asyncio.connection import AbstractConnection
 
 from ombdriver.messaging.errors import ConnectionLost, MessagingValueError, lost
 
+__all__ = ["Argument", "Reader", "ReplyError", "pack", "pack_command", "server_error"]
 
-def take_over(connection: AbstractConnection, protocol: asyncio.Protocol) -> None:
-    """Gives the transport of a connected redis-py `connection` to `protocol`.
+WRITE_HIGH_WATER = 1 << 20
+"""Bytes that may wait, ours and the transport's, before there is no more room."""
+LARGE = 1 << 14
+"""Pieces of so many bytes on average are written one by one: joining them would be one more copy."""
+DRAIN_S = 5.0
+"""How long a connection that takes no new commands waits for the replies that it is owed."""
+READ_TURN = 1 << 20
+"""Bytes of replies handled before other callbacks of the loop get a turn."""
 
-    The handshake (AUTH, SELECT, CLIENT SETINFO) stays redis-py's. `set_protocol` does not call `connection_made`, so
-    this does. Keep the redis-py connection alive until `let_go`: its stream writer closes the transport when it is
-    collected.
-
-    Raises:
-        ConnectionLost: if redis-py holds bytes that it has read and not used, or is no longer connected.
-    """
-    reader, writer = connection._reader, connection._writer
-    if reader is None or writer is None or reader.at_eof() or writer.is_closing():
-        raise ConnectionLost("the connection was lost during the handshake; try again")
-    parser_reader = getattr(connection._parser, "_reader", None)
-    if reader._buffer or (parser_reader is not None and parser_reader.has_data()):  # type: ignore[attr-defined]
-        raise ConnectionLost("redis-py holds unread bytes, so its connection can't be taken over")
-    transport: Any = writer.transport
-    transport.set_protocol(protocol)
-    protocol.connection_made(transport)
-    transport.resume_reading()
-
-
-def let_go(connection: AbstractConnection | None) -> None:
-    """The transport is closed: redis-py's destructor has nothing left to warn of or to close."""
-    if connection is not None:
-        connection._reader = connection._writer = None
-
-
+Argument = bytes | str | int | float
+Convert = Callable[[Any], Any]
+"""Makes the caller's shape of a reply."""
 Sink = Callable[[int, int, int, Exception | None, int, Any], None]
 """`sink(token, first, count, error, time_ns, last)`: `count` replies of a block arrived, from index `first` on.
 
-`last` is what the last of them said; None with an `error`.
+`last` is the last reply of them; None with an `error`.
 """
-
-
-class Block:
-    """Commands that left together and whose replies are counted, not dispatched one by one."""
-
-    __slots__ = ("first", "left", "sink", "token")
-
-    def __init__(self, sink: Sink, token: int, first: int, count: int) -> None:
-        self.sink, self.token, self.first, self.left = sink, token, first, count
-
-    def report(self, count: int, error: Exception | None, time_ns: int, last: Any) -> None:
-        """Tells the sink of the next `count` replies."""
-        first = self.first
-        self.first = first + count
-        self.sink(self.token, first, count, error, time_ns, last)
-
-
-__all__ = ["Argument", "Reader", "ReplyError", "pack", "pack_command", "server_error"]
-
-Argument = bytes | str | int | float
-
-
-def server_error(reply: ReplyError) -> Exception:
-    """The error class that redis-py raises for this error reply."""
-    error: Exception = BaseParser.parse_error(str(reply))  # type: ignore[no-untyped-call]
-    return error
 
 
 def pack(args: tuple[Argument, ...]) -> bytes:
@@ -108,143 +57,33 @@ def pack(args: tuple[Argument, ...]) -> bytes:
     return data
 
 
-Convert = Callable[[Any], Any]
+class Connection(asyncio.Protocol):
+    """A redis-py connection that was taken over, and the replies that it owes.
 
-
-class ReplyQueue:
-    """Commands in the order in which they went out, and the replies to them.
+    A caller that was cancelled keeps its place in the queue and its reply is thrown away, so a cancel never shifts
+    the replies of the others. Nothing is raised out of a callback of the transport.
 
     Args:
-        on_refusal: told of each error reply, before its caller is.
+        max_in_flight: commands that may be without a reply.
+        on_lost: called once, when the connection has ended.
+        on_error_reply: called with each error reply, before its caller gets it.
 
     Attributes:
-        replies: replies received.
-    """
-
-    def __init__(self, on_refusal: Callable[[Any, Exception], None] | None) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._reader = Reader()
-        self._line: deque[tuple[asyncio.Future[Any], Convert | None] | Block] = deque()
-        self._in_flight = 0
-        self._written = 0
-        self._cause: BaseException | None = None
-        self._on_refusal = on_refusal
-        self.replies = 0
-
-    def _dispatch(self, now_ns: int) -> None:
-        line, gets = self._line, self._reader.gets
-        before = self.replies
-        try:
-            while (reply := gets()) is not False:
-                if not line:
-                    raise ConnectionLost("the server sent a reply that nobody asked for")
-                slot = line[0]
-                if slot.__class__ is Block:
-                    self._dispatch_block(slot, reply, now_ns)
-                    continue
-                line.popleft()
-                self.replies += 1
-                future, convert = slot  # type: ignore[misc]  # not a Block
-                if future.done():
-                    continue
-                if reply.__class__ is ReplyError:
-                    future.set_exception(self._refusal(reply))
-                elif convert is None:
-                    future.set_result(reply)
-                else:
-                    try:
-                        future.set_result(convert(reply))
-                    except Exception as error:  # a future refuses StopIteration
-                        future.set_exception(RuntimeError(repr(error)) if isinstance(error, StopIteration) else error)
-        finally:
-            self._in_flight -= self.replies - before
-            self._written -= self.replies - before
-
-    def _dispatch_block(self, block: Any, reply: Any, now_ns: int) -> None:
-        """Counts the replies to `block` that have arrived; each is still looked at, an error reply is an error."""
-        gets = self._reader.gets
-        left = before = block.left
-        good, last = 0, None
-        try:
-            while True:
-                left -= 1
-                if reply.__class__ is ReplyError:
-                    if good:
-                        self._report(block, good, None, now_ns, last)
-                        good = 0
-                    self._report(block, 1, self._refusal(reply), now_ns)
-                else:
-                    good += 1
-                    last = reply
-                if not left:
-                    self._line.popleft()
-                    break
-                reply = gets()
-                if reply is False:
-                    break
-        finally:  # what came before a malformed reply is booked
-            block.left = left
-            self.replies += before - left
-            if good:
-                self._report(block, good, None, now_ns, last)
-
-    def _refusal(self, reply: ReplyError) -> Exception:
-        error = server_error(reply)
-        if self._on_refusal is not None:
-            self._on_refusal(self, error)
-        return error
-
-    def _report(self, block: Block, count: int, error: Exception | None, time_ns: int, last: Any = None) -> None:
-        try:
-            block.report(count, error, time_ns, last)
-        except Exception as fault:
-            self._loop.call_exception_handler({"message": "a sink of replies failed", "exception": fault})
-
-    def _fail_line(self) -> None:
-        """The tail of the line that is still in our own list was not sent; the outcome of the rest is unknown."""
-        now_ns = time.monotonic_ns()
-        written = self._written
-        while self._line:
-            slot = self._line.popleft()
-            count = slot.left if isinstance(slot, Block) else 1
-            error = lost(was_sent=written > 0, cause=self._cause)
-            written -= count
-            if isinstance(slot, Block):
-                slot.left = 0
-                self._report(slot, count, error, now_ns)
-            elif not slot[0].done():
-                slot[0].set_exception(error)
-        self._in_flight = self._written = 0
-
-
-WRITE_HIGH_WATER = 1 << 20
-"""Bytes that may wait, ours and the transport's, before there is no more room."""
-LARGE = 1 << 14
-"""Pieces of so many bytes on average are written one by one, for joining them would be one more copy."""
-RETIRE_S = 5.0
-"""How long a connection that gets no new commands waits for the replies that it is owed."""
-READ_TURN = 1 << 20
-"""Bytes of replies handled before other callbacks of the loop get a turn."""
-
-
-class Connection(ReplyQueue, asyncio.Protocol):
-    """A taken-over connection with its line of unanswered commands.
-
-    A caller that was cancelled keeps its place in the line and its reply is thrown away, so a cancel never shifts
-    the replies of the others. Nothing is raised out of a callback of the transport.
+        last_progress_ns: when the last reply came, or the first command after there was none in flight; monotonic.
     """
 
     def __init__(
         self,
         max_in_flight: int,
         on_lost: "Callable[[Connection], None]",
-        on_refusal: "Callable[[Connection, Exception], None] | None" = None,
+        on_error_reply: "Callable[[Connection, Exception], None] | None" = None,
     ) -> None:
-        super().__init__(on_refusal)
+        self._loop = asyncio.get_running_loop()
+        self._queue = ReplyQueue(None if on_error_reply is None else lambda error: on_error_reply(self, error))
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
-        self._connection: AbstractConnection | None = None
+        self._redis_connection: AbstractConnection | None = None
         self._on_lost = on_lost
-        self._max_in_flight = max_in_flight
+        self._max_in_flight = max_in_flight  # 0: takes no new commands
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._paused = False
@@ -252,20 +91,22 @@ class Connection(ReplyQueue, asyncio.Protocol):
         self._fed = 0
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._ending = False
-        self.progress_ns = time.monotonic_ns()
+        self._cause: BaseException | None = None
+        self.last_progress_ns = time.monotonic_ns()
 
-    def adopt(self, connection: AbstractConnection) -> None:
-        """Takes over the transport of `connection`, which redis-py has connected.
+    def adopt(self, redis_connection: AbstractConnection) -> None:
+        """Takes over the transport of `redis_connection`, which redis-py has connected.
 
         Raises:
             ConnectionLost: if it is no longer connected, or redis-py holds bytes of it.
         """
-        take_over(connection, self)
-        self._connection = connection
+        take_over(redis_connection, self)
+        self._redis_connection = redis_connection
 
     def __repr__(self) -> str:
         state = "lost" if self.is_lost else "paused" if self._paused else "open"
-        return f"<Wire {state}, {self._in_flight} in flight, {self._in_flight - self._written} not sent>"
+        queue = self._queue
+        return f"<Connection {state}, {queue.in_flight} in flight, {queue.in_flight - queue.written} not sent>"
 
     @property
     def is_lost(self) -> bool:
@@ -275,56 +116,65 @@ class Connection(ReplyQueue, asyncio.Protocol):
     @property
     def address(self) -> tuple[Any, Any]:
         """Host and port, or path, of the peer, as far as redis-py's connection tells."""
-        connection = self._connection
-        return getattr(connection, "host", None), getattr(connection, "port", getattr(connection, "path", None))
+        found = self._redis_connection
+        return getattr(found, "host", None), getattr(found, "port", getattr(found, "path", None))
 
     @property
     def in_flight(self) -> int:
         """Commands without a reply, those not yet written among them."""
-        return self._in_flight
+        return self._queue.in_flight
+
+    @property
+    def replies(self) -> int:
+        """Replies received."""
+        return self._queue.replies
+
+    # -- sending ---------------------------------------------------------------------------------------------------
 
     def room(self) -> int:
         """Commands that may be queued now; 0 while the transport is paused or enough bytes wait for the write."""
         if self._paused or self._out_bytes >= WRITE_HIGH_WATER or self._ending:
             return 0
-        return self._max_in_flight - self._in_flight
+        return self._max_in_flight - self._queue.in_flight
 
     def submit(
         self, data: bytes, convert: Convert | None, future: asyncio.Future[Any] | None = None
     ) -> asyncio.Future[Any] | None:
         """Queues one packed command; the future gets `convert(reply)`, the server's error, or `ConnectionLost`.
 
-        None when there is no room: nothing was queued then. Every command comes through, so this makes no calls.
+        None when there is no room: nothing was queued then. Every command comes through, so this makes few calls.
         """
-        in_flight = self._in_flight
+        queue = self._queue
+        in_flight = queue.in_flight
         if in_flight >= self._max_in_flight or self._out_bytes >= WRITE_HIGH_WATER or self._paused or self._ending:
             return None
         if future is None:
             future = self._loop.create_future()
-        self._line.append((future, convert))
+        queue.entries.append((future, convert))
         if not in_flight:
-            self.progress_ns = time.monotonic_ns()
+            self.last_progress_ns = time.monotonic_ns()
         if not self._out:
             self._loop.call_soon(self.flush)
         self._out.append(data)
         self._out_bytes += len(data)
-        self._in_flight = in_flight + 1
+        queue.in_flight = in_flight + 1
         return future
 
-    def submit_block(self, data: bytes, block: Block) -> None:
+    def submit_block(self, data: bytes, block: "Block") -> None:
         """Queues `block.left` packed commands joined in `data`; `room` was asked before."""
-        self._line.append(block)
+        queue = self._queue
+        queue.entries.append(block)
         if self._lost.done():  # reported in a later turn, as a loss in flight would be
-            self._in_flight += block.left
-            self._loop.call_soon(self._fail_line)
+            queue.in_flight += block.left
+            self._loop.call_soon(queue.fail, self._cause)
             return
-        if not self._in_flight:
-            self.progress_ns = time.monotonic_ns()
+        if not queue.in_flight:
+            self.last_progress_ns = time.monotonic_ns()
         if not self._out:
             self._loop.call_soon(self.flush)
         self._out.append(data)
         self._out_bytes += len(data)
-        self._in_flight += block.left
+        queue.in_flight += block.left
 
     def flush(self) -> None:
         """Writes what waits: small pieces joined (over TLS twice as fast as `writelines`), large ones as they are."""
@@ -335,7 +185,7 @@ class Connection(ReplyQueue, asyncio.Protocol):
             pieces = [b"".join(pieces)]
         self._out = []
         self._out_bytes = 0
-        self._written = self._in_flight
+        self._queue.written = self._queue.in_flight
         for piece in pieces:
             self._transport.write(piece)
         self._wake()
@@ -352,6 +202,8 @@ class Connection(ReplyQueue, asyncio.Protocol):
         while room > 0 and self._waiters:
             self._loop.call_soon(self._waiters.popleft())
             room -= 1
+
+    # -- what the transport tells ----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes the transport."""
@@ -370,13 +222,10 @@ class Connection(ReplyQueue, asyncio.Protocol):
         self._wake()
 
     def data_received(self, data: bytes) -> None:
-        """Hands each complete reply to the head of the line; all replies of one read share one arrival time."""
-        now_ns = self.progress_ns = time.monotonic_ns()
+        """Hands each complete reply to the command that is due; all replies of one read share one arrival time."""
+        now_ns = self.last_progress_ns = time.monotonic_ns()
         try:
-            if not self._written:
-                raise ConnectionLost("the server sent a reply before anything was asked")
-            self._reader.feed(data)
-            self._dispatch(now_ns)
+            self._queue.feed(data, now_ns)
         except Exception as error:  # a malformed or unexpected reply: the order of the replies can't be trusted
             self.fail(error)
             return
@@ -400,32 +249,31 @@ class Connection(ReplyQueue, asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Fails everything in the line, and tells the channel."""
+        """Fails every command without a reply, and tells the channel."""
         self._ending = True
         if not self._lost.done():
             self._lost.set_result(None)
         self._cause = self._cause or exc
-        self._fail_line()
-        self._wake()
-        let_go(self._connection)
-        self._connection = None
-        self._on_lost(self)
-
-    def _fail_line(self) -> None:
-        super()._fail_line()
+        self._queue.fail(self._cause)
         self._out.clear()
         self._out_bytes = 0
+        self._wake()
+        release(self._redis_connection)
+        self._redis_connection = None
+        self._on_lost(self)
 
-    def retire(self) -> None:
-        """Takes no new commands. It ends when what is in flight has its replies, or after `RETIRE_S`."""
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Takes no new commands. It ends when what is in flight has its replies, or after `DRAIN_S`."""
         if self._max_in_flight:
             self._max_in_flight = 0
             self._loop.call_soon(self._end_when_idle)
-            self._loop.call_later(RETIRE_S, self._end_late)
+            self._loop.call_later(DRAIN_S, self._end_late)
             self._wake()
 
     def _end_when_idle(self) -> None:
-        if not self._line and not self._lost.done():
+        if not self._queue.entries and not self._lost.done():
             self._transport.close()
 
     def _end_late(self) -> None:
@@ -433,7 +281,7 @@ class Connection(ReplyQueue, asyncio.Protocol):
             self.fail(ConnectionLost("the server is no longer the one to ask, and owed replies"))
 
     def fail(self, cause: BaseException) -> None:
-        """Gives the connection up at once; whatever is in the line fails because of `cause`."""
+        """Gives the connection up at once; every command without a reply fails because of `cause`."""
         self._ending = True
         self._cause = self._cause or cause
         self._transport.abort()
@@ -447,3 +295,183 @@ class Connection(ReplyQueue, asyncio.Protocol):
             if not self._lost.done():
                 self._transport.abort()
                 await self._lost
+
+
+class Block:
+    """Commands that left together and whose replies are counted, not given out one by one.
+
+    The benchmark's way through a channel: nothing per message is a future.
+
+    Args:
+        sink: told of the replies.
+        token: handed to the sink.
+        first: index of the first command.
+        count: how many commands.
+    """
+
+    __slots__ = ("first", "left", "sink", "token")
+
+    def __init__(self, sink: Sink, token: int, first: int, count: int) -> None:
+        self.sink, self.token, self.first, self.left = sink, token, first, count
+
+    def report(self, count: int, error: Exception | None, time_ns: int, last: Any) -> None:
+        """Tells the sink of the next `count` replies."""
+        first = self.first
+        self.first = first + count
+        self.sink(self.token, first, count, error, time_ns, last)
+
+
+class ReplyQueue:
+    """Commands in the order in which they leave, and the replies to them. Knows no transport.
+
+    Args:
+        on_error_reply: called with each error reply, before its caller gets it.
+
+    Attributes:
+        entries: what waits for a reply: a future with the conversion of its reply, or a `Block`.
+        in_flight: commands without a reply.
+        written: those of them that the transport has; the last `in_flight - written` have not left.
+        replies: replies received.
+    """
+
+    __slots__ = ("_loop", "_on_error_reply", "_reader", "entries", "in_flight", "replies", "written")
+
+    def __init__(self, on_error_reply: Callable[[Exception], None] | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reader = Reader()
+        self._on_error_reply = on_error_reply
+        self.entries: deque[tuple[asyncio.Future[Any], Convert | None] | Block] = deque()
+        self.in_flight = 0
+        self.written = 0
+        self.replies = 0
+
+    def feed(self, data: bytes, now_ns: int) -> None:
+        """Gives each complete reply to the entry that is due.
+
+        Raises:
+            ConnectionLost: if a reply came that no command is due for.
+            hiredis.ProtocolError: if the bytes are no RESP.
+        """
+        if not self.written:
+            raise ConnectionLost("the server sent a reply before anything was asked")
+        self._reader.feed(data)
+        entries, gets = self.entries, self._reader.gets
+        before = self.replies
+        try:
+            while (reply := gets()) is not False:
+                if not entries:
+                    raise ConnectionLost("the server sent a reply that nobody asked for")
+                entry = entries[0]
+                if entry.__class__ is Block:
+                    self._feed_block(entry, reply, now_ns)
+                    continue
+                entries.popleft()
+                self.replies += 1
+                future, convert = entry  # type: ignore[misc]  # not a Block
+                if future.done():
+                    continue
+                if reply.__class__ is ReplyError:
+                    future.set_exception(self._error(reply))
+                elif convert is None:
+                    future.set_result(reply)
+                else:
+                    try:
+                        future.set_result(convert(reply))
+                    except Exception as error:  # a future refuses StopIteration
+                        future.set_exception(RuntimeError(repr(error)) if isinstance(error, StopIteration) else error)
+        finally:
+            self.in_flight -= self.replies - before
+            self.written -= self.replies - before
+
+    def _feed_block(self, block: Any, reply: Any, now_ns: int) -> None:
+        """Counts the replies to `block` that have arrived, from `reply` on; each error reply is told by itself."""
+        gets = self._reader.gets
+        left = before = block.left
+        good, last = 0, None
+        try:
+            while True:
+                left -= 1
+                if reply.__class__ is ReplyError:
+                    if good:
+                        self._report(block, good, None, now_ns, last)
+                        good = 0
+                    self._report(block, 1, self._error(reply), now_ns)
+                else:
+                    good += 1
+                    last = reply
+                if not left:
+                    self.entries.popleft()
+                    break
+                reply = gets()
+                if reply is False:
+                    break
+        finally:  # what came before a malformed reply is booked
+            block.left = left
+            self.replies += before - left
+            if good:
+                self._report(block, good, None, now_ns, last)
+
+    def fail(self, cause: BaseException | None) -> None:
+        """Fails every entry: what is not written was not sent, the outcome of the rest is unknown."""
+        now_ns = time.monotonic_ns()
+        written = self.written
+        while self.entries:
+            entry = self.entries.popleft()
+            count = entry.left if isinstance(entry, Block) else 1
+            error = lost(was_sent=written > 0, cause=cause)
+            written -= count
+            if isinstance(entry, Block):
+                entry.left = 0
+                self._report(entry, count, error, now_ns)
+            elif not entry[0].done():
+                entry[0].set_exception(error)
+        self.in_flight = self.written = 0
+
+    def _error(self, reply: ReplyError) -> Exception:
+        error = server_error(reply)
+        if self._on_error_reply is not None:
+            self._on_error_reply(error)
+        return error
+
+    def _report(self, block: Block, count: int, error: Exception | None, time_ns: int, last: Any = None) -> None:
+        try:
+            block.report(count, error, time_ns, last)
+        except Exception as fault:
+            self._loop.call_exception_handler({"message": "a sink of replies failed", "exception": fault})
+
+
+# -- the reach into redis-py ---------------------------------------------------------------------------------------
+
+
+def server_error(reply: ReplyError) -> Exception:
+    """The error class that redis-py raises for this error reply."""
+    error: Exception = BaseParser.parse_error(str(reply))  # type: ignore[no-untyped-call]
+    return error
+
+
+def take_over(redis_connection: AbstractConnection, protocol: asyncio.Protocol) -> None:
+    """Gives the transport of a connected redis-py connection to `protocol`.
+
+    The handshake (AUTH, SELECT, CLIENT SETINFO) stays redis-py's. `set_protocol` does not call `connection_made`, so
+    this does. Keep the redis-py connection alive until `release`: its stream writer closes the transport when it is
+    collected.
+
+    Raises:
+        ConnectionLost: if redis-py holds bytes that it has read and not used, or is no longer connected.
+    """
+    reader, writer = redis_connection._reader, redis_connection._writer
+    if reader is None or writer is None or reader.at_eof() or writer.is_closing():
+        raise ConnectionLost("the connection was lost during the handshake; try again")
+    parser_reader = getattr(redis_connection._parser, "_reader", None)
+    if reader._buffer or (parser_reader is not None and parser_reader.has_data()):  # type: ignore[attr-defined]
+        raise ConnectionLost("redis-py holds unread bytes, so its connection can't be taken over")
+    transport: Any = writer.transport
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
+    transport.resume_reading()
+
+
+def release(redis_connection: AbstractConnection | None) -> None:
+    """The transport is closed: leaves redis-py's destructor nothing to warn of or to close."""
+    if redis_connection is not None:
+        redis_connection._reader = redis_connection._writer = None

@@ -1,13 +1,7 @@
-"""How to get to a server: a URL, or a redis-py client that exists, becomes a way to make connections of our own.
+"""How to reach a server: a URL becomes a redis-py client, and a redis-py client a way to make connections of our own.
 
-Knows how redis-py describes a connection (pool, connection class, arguments), and what must differ on ours. Opens
-nothing itself, and never lets a password into a message.
-
-URLs that name several servers: the seeds of a cluster, or Sentinels and the master they watch.
-
-Pure: splits such a URL into its servers and a URL of one server, which redis-py reads, with all options.
-
-Connections of our own, made like those of a redis-py client: its settings, and what must differ on ours.
+Knows how URLs name several servers, how redis-py describes a connection (pool, connection class, arguments), and what
+must differ on ours. Connects to nothing before it is asked to, and never lets a password into a message.
 """
 
 import asyncio
@@ -30,88 +24,15 @@ from redis.exceptions import RedisError, ResponseError
 from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.secrets import redact_url
 
+CONNECT_TIMEOUT_S = 5.0
+"""For each step of connecting (the socket, the handshake), where the caller gave no `socket_connect_timeout`."""
+
 CLUSTER = ("redis+cluster", "rediss+cluster")
 SENTINEL = ("redis+sentinel", "rediss+sentinel")
 WAY_OUT = (
     "give redis+cluster://[USER:PASSWORD@]HOST:PORT,HOST:PORT or "
     "redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/MASTER[/DB], rediss+… with TLS, % for special signs"
 )
-
-
-class Seeds(NamedTuple):
-    """What such a URL says.
-
-    Attributes:
-        servers: host and port of each.
-        url: `redis://` or `rediss://` with the first of them, login, database and options.
-        master: the name that the Sentinels know the master by; None for a cluster.
-        sentinel_login: `username` and `password` for the Sentinels, as far as given.
-    """
-
-    servers: tuple[tuple[str, int], ...]
-    url: str
-    master: str | None
-    sentinel_login: dict[str, str]
-
-    def sentinel_login_options(self) -> dict[str, str]:
-        """`sentinel_login` by the names of the URL's options."""
-        return {f"sentinel_{name}": value for name, value in self.sentinel_login.items()}
-
-
-def scheme_of(url: str) -> str:
-    """What stands before `://`, in small letters."""
-    return url.partition("://")[0].lower() if "://" in url else ""
-
-
-def parse_seeds(url: str) -> Seeds:
-    """What a URL of a cluster or of Sentinels says.
-
-    Raises:
-        ValueError: if it can't be read; the message quotes nothing of the URL.
-    """
-    scheme = scheme_of(url)
-    rest, _, query = url.partition("://")[2].partition("?")
-    authority, _, path = rest.partition("/")
-    login, at, hosts = authority.rpartition("@")
-    default = 26379 if scheme in SENTINEL else 6379
-    servers = tuple(_server(text, default) for text in hosts.split(","))
-    master = None
-    database = path.strip("/")
-    if scheme in SENTINEL:
-        name, _, database = database.partition("/")
-        master = unquote(name)
-        if not master:
-            raise ValueError("the name of the master is missing")
-    elif database not in ("", "0"):
-        raise ValueError("a cluster has database 0 alone")
-    options = parse_qsl(query, keep_blank_values=True)
-    told = {name: value for name, value in options if name.startswith("sentinel_")}
-    if (master is None and told) or told.keys() - {"sentinel_username", "sentinel_password"}:
-        raise ValueError("an option is not known")
-    rest_of_query = urlencode([(name, value) for name, value in options if name not in told])
-    host, port = servers[0]
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    plain = f"{scheme.partition('+')[0]}://{login}{at}{address}/{database}"
-    return Seeds(
-        servers,
-        plain.rstrip("/") + (f"?{rest_of_query}" if rest_of_query else ""),
-        master,
-        {name.removeprefix("sentinel_"): value for name, value in told.items()},
-    )
-
-
-def _server(text: str, default: int) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or text.endswith("]"):
-        host, port = text, str(default)
-    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536 or set(host) & set("@/#[] "):
-        raise ValueError("a server is not HOST:PORT")
-    return host, int(port)
-
-
-CONNECT_TIMEOUT_S = 5.0
-"""For each step of connecting (the socket, the handshake), where the caller gave no `socket_connect_timeout`."""
 
 # What a pool puts into its connections' arguments for its own book-keeping. Ours are not in its books.
 _OF_THE_POOL = (
@@ -125,8 +46,115 @@ _OF_THE_POOL = (
     "parser_class",
 )
 
+# -- clients -------------------------------------------------------------------------------------------------------
 
-def connector(client: Any) -> Callable[[], Awaitable[AbstractConnection]]:
+
+def open_client(url: str, options: Mapping[str, Any]) -> Redis | RedisCluster:
+    """A redis-py client for `url` that suits a queue; it connects on first use.
+
+    redis-py's own defaults end an idle blocking read after 5 s and send commands again after a loss, which stores a
+    message twice. Here: no socket time-out (keep-alive finds a dead peer), no retries, and callers wait for a free
+    connection rather than fail.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`, with user, password and db; `redis+cluster://` or `rediss+cluster://`
+            with seeds; `redis+sentinel://` or `rediss+sentinel://` with Sentinels and a master's name.
+        options: keyword arguments as for `redis.asyncio.Redis.from_url`; they win over the defaults above.
+
+    Raises:
+        MessagingValueError: if the URL can't be read, or an option is unknown or can't be.
+    """
+    settings: dict[str, Any] = {
+        "protocol": 2,
+        "decode_responses": True,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": None,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        **options,
+    }
+    check_url(url)
+    try:
+        if scheme_of(url) in CLUSTER:
+            return _cluster_client(parse_servers(url), settings)
+        if scheme_of(url) in SENTINEL:
+            return _sentinel_client(parse_servers(url), settings)
+        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, **settings)
+        pool.connection_class(**pool.connection_kwargs)  # connects to nothing, but knows which arguments it takes
+    except (TypeError, ValueError, AttributeError, RedisError) as error:
+        raise MessagingValueError(
+            f"{redact_url(url)!r} can't be opened with the options {sorted(options)}: {_first_line(error, url)}; "
+            "give what redis.asyncio.Redis.from_url takes"
+        ) from None  # the cause might quote a part of the URL
+    return Redis(connection_pool=pool)
+
+
+def _cluster_client(servers: "ServersUrl", settings: dict[str, Any]) -> RedisCluster:
+    known = _for_any_server(servers, settings)
+    known.pop("db", None)
+    client = RedisCluster(startup_nodes=[ClusterNode(*server) for server in servers.servers], **known)
+    node = client.startup_nodes[0]
+    node.connection_class(**node.connection_kwargs)  # as above
+    return client
+
+
+def _sentinel_client(servers: "ServersUrl", settings: dict[str, Any]) -> Redis:
+    known = _for_any_server(servers, settings)
+    limit_s = known["socket_connect_timeout"]
+    to_sentinels = {name: value for name, value in known.items() if name.startswith("ssl")} | {
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": limit_s,
+        "socket_connect_timeout": limit_s,
+        **servers.sentinel_login,
+    }
+    assert servers.master is not None
+    sentinel = Sentinel(servers.servers, sentinel_kwargs=to_sentinels)  # type: ignore[no-untyped-call]
+    client: Redis = sentinel.master_for(servers.master, **known)
+    pool = client.connection_pool
+    pool.connection_class(**pool.connection_kwargs)  # as above
+    return client
+
+
+def _for_any_server(servers: "ServersUrl", settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with what the URL says, except for which server."""
+    known = {**settings, **parse_url(servers.url)}
+    known["ssl"] = known.pop("connection_class", None) is not None
+    known.pop("host", None)
+    known.pop("port", None)
+    return known
+
+
+def check_client(client: Any) -> None:
+    """Does nothing if `client` is a redis.asyncio client whose connections can be imitated.
+
+    Raises:
+        MessagingValueError: if it is not, with what to give instead.
+    """
+    if isinstance(client, RedisCluster):
+        connection_class, settings = client.connection_kwargs["connection_class"], client.connection_kwargs
+    else:
+        connection_class = getattr(getattr(client, "connection_pool", None), "connection_class", None)
+        settings = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {})
+    if connection_class is None:
+        raise MessagingValueError(
+            f"redis_pool is a {type(client).__name__}; give a redis.asyncio.Redis client "
+            "(also one from Sentinel.master_for) or a redis.asyncio.RedisCluster"
+        )
+    if not inspect.iscoroutinefunction(getattr(connection_class, "connect", None)):
+        raise MessagingValueError("redis_pool is a client of the blocking kind; give one of redis.asyncio")
+    if isinstance(settings.get("credential_provider"), StreamingCredentialProvider):
+        raise MessagingValueError(
+            "credentials that are renewed on an open connection are not supported; give a user and a password, "
+            "or a credential provider that is asked on each connect"
+        )
+    if settings.get("encoding", "utf-8").lower() not in ("utf-8", "utf8"):
+        raise MessagingValueError("encoding is not utf-8; give decode_responses=False, and decode what you read")
+
+
+# -- connections ---------------------------------------------------------------------------------------------------
+
+
+def connection_factory(client: Any) -> Callable[[], Awaitable[AbstractConnection]]:
     """Makes new connections like those of `client`'s pool, never one of its own: the pool may want it back.
 
     Protocol 2, no retries, no health checks, no socket time-out: who uses the connection has a policy of its own.
@@ -140,8 +168,8 @@ def connector(client: Any) -> Callable[[], Awaitable[AbstractConnection]]:
     return connect
 
 
-def cluster_connector(client: RedisCluster) -> Callable[[str, int], Awaitable[AbstractConnection]]:
-    """As `connector`, to a given host and port of a cluster, with the settings of `client`."""
+def node_connection_factory(client: RedisCluster) -> Callable[[str, int], Awaitable[AbstractConnection]]:
+    """As `connection_factory`, to a given host and port of a cluster, with the settings of `client`."""
     node = client.startup_nodes[0]
     settings = dict(node.connection_kwargs)
 
@@ -195,76 +223,7 @@ async def _is_master(connection: AbstractConnection) -> None:
             raise RedisConnectionError("the server that the Sentinels name is no master (yet)")
 
 
-def open_client(url: str, options: Mapping[str, Any]) -> Redis | RedisCluster:
-    """A redis-py client for `url` that suits a queue; it connects on first use.
-
-    redis-py's own defaults end an idle blocking read after 5 s and send commands again after a loss, which stores a
-    message twice. Here: no socket time-out (keep-alive finds a dead peer), no retries, and callers wait for a free
-    connection rather than fail.
-
-    Args:
-        url: `redis://`, `rediss://` or `unix://`, with user, password and db; `redis+cluster://` or `rediss+cluster://`
-            with seeds; `redis+sentinel://` or `rediss+sentinel://` with Sentinels and a master's name.
-        options: keyword arguments as for `redis.asyncio.Redis.from_url`; they win over the defaults above.
-
-    Raises:
-        MessagingValueError: if the URL can't be read, or an option is unknown or can't be.
-    """
-    settings: dict[str, Any] = {
-        "protocol": 2,
-        "decode_responses": True,
-        "retry": Retry(NoBackoff(), 0),
-        "socket_timeout": None,
-        "socket_connect_timeout": CONNECT_TIMEOUT_S,
-        **options,
-    }
-    _check_url(url)
-    try:
-        if scheme_of(url) in CLUSTER:
-            return _cluster_client(parse_seeds(url), settings)
-        if scheme_of(url) in SENTINEL:
-            return _sentinel_client(parse_seeds(url), settings)
-        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, **settings)
-        pool.connection_class(**pool.connection_kwargs)  # connects to nothing, but knows which arguments it takes
-    except (TypeError, ValueError, AttributeError, RedisError) as error:
-        raise MessagingValueError(
-            f"{redact_url(url)!r} can't be opened with the options {sorted(options)}: {_first_line(error, url)}; "
-            "give what redis.asyncio.Redis.from_url takes"
-        ) from None  # the cause might quote a part of the URL
-    return Redis(connection_pool=pool)
-
-
-def _cluster_client(seeds: Seeds, settings: dict[str, Any]) -> RedisCluster:
-    known = {**settings, **parse_url(seeds.url)}
-    known["ssl"] = known.pop("connection_class", None) is not None
-    known.pop("db", None)
-    known.pop("host", None)
-    known.pop("port", None)
-    client = RedisCluster(startup_nodes=[ClusterNode(*server) for server in seeds.servers], **known)
-    node = client.startup_nodes[0]
-    node.connection_class(**node.connection_kwargs)  # as above
-    return client
-
-
-def _sentinel_client(seeds: Seeds, settings: dict[str, Any]) -> Redis:
-    known = {**settings, **parse_url(seeds.url)}
-    known["ssl"] = known.pop("connection_class", None) is not None
-    known.pop("host", None)
-    known.pop("port", None)
-    limit_s = known["socket_connect_timeout"]
-    to_sentinels = {name: value for name, value in known.items() if name.startswith("ssl")} | {
-        "protocol": 2,
-        "retry": Retry(NoBackoff(), 0),
-        "socket_timeout": limit_s,
-        "socket_connect_timeout": limit_s,
-        **seeds.sentinel_login,
-    }
-    assert seeds.master is not None
-    sentinel = Sentinel(seeds.servers, sentinel_kwargs=to_sentinels)  # type: ignore[no-untyped-call]
-    client: Redis = sentinel.master_for(seeds.master, **known)
-    pool = client.connection_pool
-    pool.connection_class(**pool.connection_kwargs)  # as above
-    return client
+# -- URLs ----------------------------------------------------------------------------------------------------------
 
 
 def settings_of(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -273,46 +232,93 @@ def settings_of(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         MessagingValueError: if the URL can't be read.
     """
-    _check_url(url)
+    check_url(url)
     plain: dict[str, Any] = {"host": "localhost", "port": 6379, "db": 0, "decode_responses": True}
     if scheme_of(url) in (*CLUSTER, *SENTINEL):
-        seeds = parse_seeds(url)
-        told = {"servers": seeds.servers, "master": seeds.master, **seeds.sentinel_login_options()}
-        return {**plain, **options, **parse_url(seeds.url), **told}
+        servers = parse_servers(url)
+        login = {f"sentinel_{name}": value for name, value in servers.sentinel_login.items()}
+        told = {"servers": servers.servers, "master": servers.master, **login}
+        return {**plain, **options, **parse_url(servers.url), **told}
     return {**plain, **options, **parse_url(url)}
 
 
-def check_client(client: Any) -> None:
-    """Does nothing if `client` is a redis.asyncio client whose connections can be imitated.
+def scheme_of(url: str) -> str:
+    """What stands before `://`, in small letters."""
+    return url.partition("://")[0].lower() if "://" in url else ""
+
+
+class ServersUrl(NamedTuple):
+    """What a URL of several servers says: the seeds of a cluster, or Sentinels and the master that they watch.
+
+    Attributes:
+        servers: host and port of each.
+        url: `redis://` or `rediss://` with the first of them, login, database and options, for redis-py.
+        master: the name that the Sentinels know the master by; None for a cluster.
+        sentinel_login: `username` and `password` for the Sentinels, as far as given.
+    """
+
+    servers: tuple[tuple[str, int], ...]
+    url: str
+    master: str | None
+    sentinel_login: dict[str, str]
+
+
+def parse_servers(url: str) -> ServersUrl:
+    """What a URL of a cluster or of Sentinels says.
 
     Raises:
-        MessagingValueError: if it is not, with what to give instead.
+        ValueError: if it can't be read; the message quotes nothing of the URL.
     """
-    if isinstance(client, RedisCluster):
-        connection_class, settings = client.connection_kwargs["connection_class"], client.connection_kwargs
-    else:
-        connection_class = getattr(getattr(client, "connection_pool", None), "connection_class", None)
-        settings = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {})
-    if connection_class is None:
-        raise MessagingValueError(
-            f"redis_pool is a {type(client).__name__}; give a redis.asyncio.Redis client "
-            "(also one from Sentinel.master_for) or a redis.asyncio.RedisCluster"
-        )
-    if not inspect.iscoroutinefunction(getattr(connection_class, "connect", None)):
-        raise MessagingValueError("redis_pool is a client of the blocking kind; give one of redis.asyncio")
-    if isinstance(settings.get("credential_provider"), StreamingCredentialProvider):
-        raise MessagingValueError(
-            "credentials that are renewed on an open connection are not supported; give a user and a password, "
-            "or a credential provider that is asked on each connect"
-        )
-    if settings.get("encoding", "utf-8").lower() not in ("utf-8", "utf8"):
-        raise MessagingValueError("encoding is not utf-8; give decode_responses=False, and decode what you read")
+    scheme = scheme_of(url)
+    rest, _, query = url.partition("://")[2].partition("?")
+    authority, _, path = rest.partition("/")
+    login, at, hosts = authority.rpartition("@")
+    default = 26379 if scheme in SENTINEL else 6379
+    servers = tuple(_server(text, default) for text in hosts.split(","))
+    master = None
+    database = path.strip("/")
+    if scheme in SENTINEL:
+        name, _, database = database.partition("/")
+        master = unquote(name)
+        if not master:
+            raise ValueError("the name of the master is missing")
+    elif database not in ("", "0"):
+        raise ValueError("a cluster has database 0 alone")
+    options = parse_qsl(query, keep_blank_values=True)
+    told = {name: value for name, value in options if name.startswith("sentinel_")}
+    if (master is None and told) or told.keys() - {"sentinel_username", "sentinel_password"}:
+        raise ValueError("an option is not known")
+    rest_of_query = urlencode([(name, value) for name, value in options if name not in told])
+    host, port = servers[0]
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    plain = f"{scheme.partition('+')[0]}://{login}{at}{address}/{database}"
+    return ServersUrl(
+        servers,
+        plain.rstrip("/") + (f"?{rest_of_query}" if rest_of_query else ""),
+        master,
+        {name.removeprefix("sentinel_"): value for name, value in told.items()},
+    )
 
 
-def _check_url(url: str) -> None:
+def _server(text: str, default: int) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]"):
+        host, port = text, str(default)
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536 or set(host) & set("@/#[] "):
+        raise ValueError("a server is not HOST:PORT")
+    return host, int(port)
+
+
+def check_url(url: str) -> None:
+    """Does nothing if `url` can be read.
+
+    Raises:
+        MessagingValueError: if it can't; the message has no password.
+    """
     if isinstance(url, str) and scheme_of(url) in (*CLUSTER, *SENTINEL):
         try:
-            url = parse_seeds(url).url
+            url = parse_servers(url).url
         except ValueError as error:  # its text is ours, and quotes nothing
             raise MessagingValueError(f"{_shown(url)} is no URL of servers: {error}; {WAY_OUT}") from None
     way_out = "give redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss://… or unix://PATH[?db=DB], % for special signs"

@@ -1,11 +1,8 @@
 """Who shares which connections: by name, by redis-py client, or not at all; always within one event loop.
 
 A connection belongs to the loop that made it, so everything here is kept per loop, and closed when the loop shuts
-down. Knows names and life times, no stream command.
-
-`RedisPool`: connections that clients share by name, seen from outside.
-
-A thin face of `registry`, with the names and defaults of aio-redis-mq.
+down. `RedisPool` is the public way to the named ones, with the names and defaults of aio-redis-mq. Knows names and
+life times, no command.
 """
 
 import asyncio
@@ -18,27 +15,27 @@ from typing import Any
 from redis.asyncio import Redis, RedisCluster
 
 from ombdriver.messaging.errors import ClosedError, MessagingError, MessagingValueError
-from ombdriver.messaging.transport.cluster import open_router
 from ombdriver.messaging.transport.factory import check_client, open_client, settings_of
-from ombdriver.messaging.transport.standalone import Router, close_abandoned
+from ombdriver.messaging.transport.resources import close_abandoned
+from ombdriver.messaging.transport.router import Router, open_router
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """Connections with a name, and the settings that they were opened with."""
+class NamedRouter:
+    """A router with a name, and the settings that it was opened with."""
 
-    channels: Router
+    router: Router
     settings: dict[str, Any]
 
 
-class LoopState:
-    """The connections of one event loop.
+class LoopRouters:
+    """The routers of one event loop.
 
     `named` holds them until they are closed by name; the others live as long as somebody uses them.
     """
 
     def __init__(self) -> None:
-        self.named: dict[str, Named] = {}
+        self.named: dict[str, NamedRouter] = {}
         self.by_client: weakref.WeakValueDictionary[int, Router] = weakref.WeakValueDictionary()
         self.all: weakref.WeakSet[Router] = weakref.WeakSet()
         self.ending = _close_when_loop_ends(self)
@@ -49,11 +46,11 @@ class LoopState:
         """Closes all of them."""
         everything = list(self.all)  # held until they are closed
         self.named.clear()
-        await asyncio.gather(*(channels.aclose() for channels in everything), return_exceptions=True)
+        await asyncio.gather(*(router.aclose() for router in everything), return_exceptions=True)
         await close_abandoned()
 
 
-async def _close_when_loop_ends(state: LoopState) -> AsyncGenerator[None, None]:
+async def _close_when_loop_ends(state: LoopRouters) -> AsyncGenerator[None, None]:
     """`asyncio.run` closes async generators before it closes the loop: the last chance to close connections.
 
     So a program that never closes anything, as small programs do, still ends without open sockets.
@@ -64,11 +61,11 @@ async def _close_when_loop_ends(state: LoopState) -> AsyncGenerator[None, None]:
         await state.aclose()
 
 
-_states: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopState] = weakref.WeakKeyDictionary()
+_states: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopRouters] = weakref.WeakKeyDictionary()
 
 
-def loop_state() -> LoopState:
-    """The connections of the running loop.
+def loop_routers() -> LoopRouters:
+    """The routers of the running loop.
 
     Raises:
         MessagingError: if no loop runs.
@@ -81,24 +78,24 @@ def loop_state() -> LoopState:
     if state is None:
         for stale in [other for other in _states if other.is_closed()]:
             del _states[stale]
-        state = _states[loop] = LoopState()
+        state = _states[loop] = LoopRouters()
     return state
 
 
-def _open(state: LoopState, client: Any, *, owns_client: bool) -> Router:
-    channels = open_router(client, owns_client=owns_client)
-    state.all.add(channels)
-    return channels
+def _open(state: LoopRouters, client: Any, *, owns_client: bool) -> Router:
+    router = open_router(client, owns_client=owns_client)
+    state.all.add(router)
+    return router
 
 
-def named_channels(name: str, url: str | None, options: dict[str, Any]) -> Router:
+def named_router(name: str, url: str | None, options: dict[str, Any]) -> Router:
     """The connections called `name` in the running loop, opened if `url` is given and there are none.
 
     Raises:
         MessagingError: if the name is unknown and there is no URL, or no loop runs.
         MessagingValueError: if the URL or an option can't be, or the name stands for another connection.
     """
-    state = loop_state()
+    state = loop_routers()
     entry = state.named.get(name)
     if entry is None:
         if url is None:
@@ -107,9 +104,9 @@ def named_channels(name: str, url: str | None, options: dict[str, Any]) -> Route
                 "give redis_url, or await RedisPool.init_redis(name, redis_url=…) first"
             )
         settings = settings_of(url, options)
-        channels = _open(state, open_client(url, options), owns_client=True)
-        entry = state.named[name] = Named(channels, settings)
-        return channels
+        router = _open(state, open_client(url, options), owns_client=True)
+        entry = state.named[name] = NamedRouter(router, settings)
+        return router
     asked = options if url is None else settings_of(url, options)
     differs = sorted(key for key, value in asked.items() if entry.settings.get(key) != value)
     if url is not None:
@@ -119,15 +116,15 @@ def named_channels(name: str, url: str | None, options: dict[str, Any]) -> Route
             f"the name {name!r} stands for another connection already, which differs in: {', '.join(differs)}; "
             "use another redis_name, or await RedisPool.close_redis(name) first"
         )
-    return entry.channels
+    return entry.router
 
 
-class Link:
-    """Where one client's connections come from; finds or opens them in whatever loop is running.
+class RouterSource:
+    """Where one client's router comes from; finds or opens it in whatever loop is running.
 
     Args:
         name: share the connections of this name.
-        url: a server; with a name, opened under it if there is none yet; without, opened for this link alone.
+        url: a server; with a name, opened under it if there is none yet; without, opened for this source alone.
         client: a redis.asyncio client to take the settings from; it is never closed. Wins over name and URL.
         options: as for `redis.asyncio.Redis.from_url`; only with a name or URL.
 
@@ -154,10 +151,10 @@ class Link:
                 f"{', '.join(sorted(self._options))}: a redis_pool has its settings already; leave the options out"
             )
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._channels: Router | None = None
+        self._router: Router | None = None
         self._closed = False
         if asyncio._get_running_loop() is not None:
-            self.channels()
+            self.router()
         elif client is not None:
             check_client(client)
         elif url is not None:
@@ -165,34 +162,34 @@ class Link:
 
     def __repr__(self) -> str:
         how = "redis_pool" if self._client is not None else f"name {self.name!r}" if self.name else "own"
-        return f"<Link {how}{' closed' if self._closed else ''}>"
+        return f"<RouterSource {how}{' closed' if self._closed else ''}>"
 
-    def channels(self) -> Router:
+    def router(self) -> Router:
         """The connections in the running loop.
 
         Raises:
-            ClosedError: if this link, or the connections of its name, were closed.
+            ClosedError: if this source, or the connections of its name, were closed.
             MessagingError: if there is no running loop, or no client of that name.
         """
         if self._closed:
             raise ClosedError("the client was closed; make a new one")
-        if self._channels is not None and self._loop is asyncio._get_running_loop():
-            if self._channels.is_closed:
+        if self._router is not None and self._loop is asyncio._get_running_loop():
+            if self._router.is_closed:
                 raise ClosedError(f"the connections named {self.name!r} were closed; make a new client")
-            return self._channels
-        state = loop_state()
+            return self._router
+        state = loop_routers()
         if self._client is not None:
             found = state.by_client.get(id(self._client))
             if found is None or found.is_closed:
                 found = _open(state, self._client, owns_client=False)
                 state.by_client[id(self._client)] = found
         elif self.name is not None:
-            found = named_channels(self.name, self._url, self._options)
+            found = named_router(self.name, self._url, self._options)
         else:
             assert self._url is not None
             found = _open(state, open_client(self._url, self._options), owns_client=True)
         found.users += 1
-        self._loop, self._channels = asyncio.get_running_loop(), found
+        self._loop, self._router = asyncio.get_running_loop(), found
         return found
 
     async def aclose(self) -> None:
@@ -200,12 +197,12 @@ class Link:
         if self._closed:
             return
         self._closed = True
-        channels, self._channels = self._channels, None
-        if channels is None or self._loop is not asyncio.get_running_loop():
+        router, self._router = self._router, None
+        if router is None or self._loop is not asyncio.get_running_loop():
             return
-        channels.users -= 1
-        if not channels.users and (self.name is None or self._client is not None):
-            await channels.aclose()
+        router.users -= 1
+        if not router.users and (self.name is None or self._client is not None):
+            await router.aclose()
 
 
 class RedisPool:
@@ -238,7 +235,7 @@ class RedisPool:
             if isinstance(client, Redis):
                 client.auto_close_connection_pool = True
             return client
-        shared: Redis | RedisCluster = named_channels(redis_name, redis_url, kwargs).redis
+        shared: Redis | RedisCluster = named_router(redis_name, redis_url, kwargs).redis
         return shared
 
     @classmethod
@@ -248,10 +245,10 @@ class RedisPool:
         Raises:
             redis.exceptions.RedisError: if there is no PONG, with the reason.
         """
-        known = redis_name in loop_state().named
-        channels = named_channels(redis_name, kwargs.pop("redis_url", None), kwargs)
+        known = redis_name in loop_routers().named
+        router = named_router(redis_name, kwargs.pop("redis_url", None), kwargs)
         try:
-            return await channels.ping()
+            return await router.ping()
         except BaseException:
             if not known:  # so that a corrected URL can take the name
                 await cls.close_redis(redis_name)
@@ -269,6 +266,6 @@ class RedisPool:
     @classmethod
     async def close_redis(cls, redis_name: str | None, **kwargs: Any) -> None:
         """Closes the connections of `redis_name`, whoever uses them; a name that is not open is no error."""
-        entry = loop_state().named.pop(redis_name, None) if redis_name is not None else None
+        entry = loop_routers().named.pop(redis_name, None) if redis_name is not None else None
         if entry is not None:
-            await entry.channels.aclose()
+            await entry.router.aclose()

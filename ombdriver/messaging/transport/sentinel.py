@@ -1,7 +1,7 @@
-"""Behind Sentinels: a master that hangs may have a successor, of which the connections that are open tell nothing.
+"""Finds the successor of a master that hangs: its open connections tell nothing of a failover.
 
-When it owes replies the Sentinels are asked; and what a new connection leads to tells as well. Connections to the old
-master are given up. Knows no command of a caller.
+While the master owes replies the Sentinels are asked; and where a new connection leads tells as well. Connections to
+the old master are given up. Knows no command of a caller.
 """
 
 import asyncio
@@ -11,16 +11,14 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from ombdriver.messaging.transport.channel import Channel, Connect
+from ombdriver.messaging.transport.channel import SUSPECT_S, Channel, Connect
 
-TROUBLE_S = 2.0
-"""A master that owes replies for so long is asked for at the Sentinels."""
-AGAIN_S = 0.5
-"""And again so many seconds later, as long as it goes on so."""
+POLL_S = 0.5
+"""Between two questions to the Sentinels, as long as the master hangs."""
 
 
 class SentinelMonitor:
-    """Looks for the successor of a master that hangs.
+    """Asks the Sentinels for the master while the known one hangs.
 
     Args:
         pool: redis-py's pool of the master, which knows the Sentinels.
@@ -29,53 +27,54 @@ class SentinelMonitor:
 
     def __init__(self, pool: Any, channels: Callable[[], Iterable[Channel]]) -> None:
         self._pool, self._channels = pool, channels
-        self._looking: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<Succession {'looking' if self._looking else 'idle'}>"
+        return f"<SentinelMonitor {'polling' if self._polling else 'idle'}>"
 
-    def doubt(self) -> None:
-        """Some connection was lost or owes replies: looks, unless that is under way."""
-        if self._looking is None and not self._closed:
-            self._looking = asyncio.get_running_loop().create_task(self._look())
-            self._looking.add_done_callback(self._looked)
+    def suspect(self) -> None:
+        """A connection was lost or owes replies: asks the Sentinels, unless that is under way."""
+        if self._polling is None and not self._closed:
+            self._polling = asyncio.get_running_loop().create_task(self._poll())
+            self._polling.add_done_callback(self._polled)
 
-    def _looked(self, _task: "asyncio.Task[None]") -> None:
-        self._looking = None
+    def _polled(self, _task: "asyncio.Task[None]") -> None:
+        self._polling = None
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         while any(_hangs(channel) for channel in self._channels()):
             try:
                 host, port = await self._pool.sentinel_manager.discover_master(self._pool.service_name)
             except (RedisError, OSError):  # they have not agreed yet
                 pass
             else:
-                self._leads((host, port))
-            await asyncio.sleep(AGAIN_S)
+                self._is_at((host, port))
+            await asyncio.sleep(POLL_S)
 
-    def connecting(self, connect: Connect) -> Connect:
+    def comparing(self, connect: Connect) -> Connect:
         """`connect`, which makes connections to the master; each new one shows which of the others are out of date."""
 
         async def compared() -> AbstractConnection:
             connection: Any = await connect()
-            self._leads((connection.host, connection.port))
+            self._is_at((connection.host, connection.port))
             return connection  # type: ignore[no-any-return]
 
         return compared
 
-    def _leads(self, address: tuple[Any, Any]) -> None:
+    def _is_at(self, address: tuple[Any, Any]) -> None:
+        """The master is at `address`: channels that are connected to another server reconnect."""
         for channel in self._channels():
             if channel.address not in (None, address):
-                channel.retire()
+                channel.reconnect()
 
     async def aclose(self) -> None:
-        """Ends the looking."""
+        """Ends the polling."""
         self._closed = True
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.wait([self._polling])
 
 
 def _hangs(channel: Channel) -> bool:
-    return channel.statistics().idle_ns >= TROUBLE_S * 1e9
+    return channel.statistics().idle_ns >= SUSPECT_S * 1e9

@@ -1,10 +1,7 @@
-"""What is known of a cluster: its slot map, kept fresh by asking its servers when something shows that it is stale.
+"""Which primary of a cluster has which slots: read from CLUSTER SLOTS, kept fresh when something shows it is stale.
 
-Asks over connections of its own, so that a server that hangs holds nothing up. Knows no channel of a caller.
-
-Which primary of a cluster has which slots: read from CLUSTER SLOTS, asked by key, changed by MOVED.
-
-Pure: knows no connection.
+`SlotMap` is pure. `Topology` asks over connections of its own, so that a server that hangs holds nothing up. Knows no
+channel of a caller.
 """
 
 import asyncio
@@ -23,6 +20,14 @@ from ombdriver.messaging.errors import NotSentError
 from ombdriver.messaging.transport.channel import connect_error
 from ombdriver.messaging.transport.retry import AskError, Backoff, MovedError
 
+logger = logging.getLogger(__name__)
+
+ConnectTo = Callable[[str, int], Awaitable[AbstractConnection]]
+"""As `channel.Connect`, to a host and port."""
+NODE_TIMEOUT_S = 2.0
+"""How long one server may take to answer, connecting included, before the next one is asked."""
+CALM_S = 1.0
+"""A refresh that starts sooner after the last one waits longer before it asks."""
 SLOTS = REDIS_CLUSTER_HASH_SLOTS
 """Slots of a cluster: 16384."""
 _NOBODY = 0xFFFF
@@ -130,16 +135,6 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value or "")
 
 
-logger = logging.getLogger(__name__)
-
-ConnectTo = Callable[[str, int], Awaitable[AbstractConnection]]
-"""As `connecting.Connect`, to a host and port."""
-LOOK_S = 2.0
-"""How long one server may take to answer, connecting included, before the next one is asked."""
-CALM_S = 1.0
-"""A refresh that starts sooner after the last one waits longer before it asks."""
-
-
 class Topology:
     """The slot map of one cluster, and one task at most that refreshes it.
 
@@ -170,12 +165,12 @@ class Topology:
         self._backoff = backoff or Backoff(first_s=0.05, cap_s=1.0)
         self.map: SlotMap | None = None
         self.version = 0
-        self._doubted: set[Node] = set()
-        self._better: Node | None = None
+        self._suspects: set[Node] = set()
+        self._informed: Node | None = None
         self._task: asyncio.Task[None] | None = None
-        self._first: asyncio.Task[None] | None = None
+        self._discovery: asyncio.Task[None] | None = None
         self._ended_s = 0.0
-        self._haste = 0
+        self._quick_refreshes = 0
         self._closed = False
 
     def __repr__(self) -> str:
@@ -189,41 +184,41 @@ class Topology:
             redis.exceptions.RedisError: if they refused, such as `AuthenticationError`.
         """
         if self.map is None:
-            if self._first is None:
-                self._first = asyncio.get_running_loop().create_task(self._look_around())
-                self._first.add_done_callback(self._had_first)
-            await asyncio.shield(self._first)
+            if self._discovery is None:
+                self._discovery = asyncio.get_running_loop().create_task(self._ask_servers())
+                self._discovery.add_done_callback(self._discovered)
+            await asyncio.shield(self._discovery)
         assert self.map is not None
         return self.map
 
-    def _had_first(self, task: asyncio.Task[None]) -> None:
-        self._first = None
+    def _discovered(self, task: asyncio.Task[None]) -> None:
+        self._discovery = None
         if not task.cancelled():
             task.exception()  # whoever waits has it
 
-    def told(self, error: AskError) -> Node:
+    def target(self, error: AskError) -> Node:
         """The server that MOVED or ASK names; without a host it is at the host that was asked."""
         owner = self.map.node_of(error.slot_id) if self.map is not None and not error.host else None
         return self._remap(Node(error.host or (owner.host if owner else "localhost"), error.port))
 
     def moved(self, error: MovedError) -> None:
         """Learns from MOVED where a slot is now, and looks what else has changed."""
-        node = self.told(error)
+        node = self.target(error)
         if self.map is not None and self.map.node_of(error.slot_id) != node:
             self._adopt(self.map.moved(error.slot_id, node))
-            self.doubt(better=node)
+            self.suspect(informed=node)
 
-    def doubt(self, node: Node | None = None, *, better: Node | None = None) -> None:
+    def suspect(self, node: Node | None = None, *, informed: Node | None = None) -> None:
         """The map may be stale: starts a refresh unless one is under way.
 
         Args:
             node: does not answer as it should.
-            better: knows more than others.
+            informed: knows more than others.
         """
         if node is not None:
-            self._doubted.add(node)
-        if better is not None:
-            self._better = better
+            self._suspects.add(node)
+        if informed is not None:
+            self._informed = informed
         if self._task is None and not self._closed and self.map is not None:
             self._task = asyncio.get_running_loop().create_task(self._refresh())
             self._task.add_done_callback(self._refreshed)
@@ -236,14 +231,14 @@ class Topology:
 
     async def _refresh(self) -> None:
         deadline = time.monotonic() + self._backoff.give_up_s
-        self._haste = self._haste + 1 if time.monotonic() - self._ended_s < CALM_S else 0
+        self._quick_refreshes = self._quick_refreshes + 1 if time.monotonic() - self._ended_s < CALM_S else 0
         attempt = 0
-        if self._haste:
-            await asyncio.sleep(self._backoff.wait_s(self._haste))
+        if self._quick_refreshes:
+            await asyncio.sleep(self._backoff.wait_s(self._quick_refreshes))
         while True:
             try:
-                await self._look_around()
-                if self.map is not None and self.map.is_complete and not self._doubted:
+                await self._ask_servers()
+                if self.map is not None and self.map.is_complete and not self._suspects:
                     return
             except AuthenticationError:
                 raise
@@ -251,19 +246,19 @@ class Topology:
                 if time.monotonic() >= deadline:
                     raise
             if time.monotonic() >= deadline:
-                silent = ", ".join(map(str, self._doubted)) or "none"
+                silent = ", ".join(map(str, self._suspects)) or "none"
                 logger.warning("the cluster is not whole: %r; servers without an answer: %s", self.map, silent)
-                self._doubted.clear()
+                self._suspects.clear()
                 return
             await asyncio.sleep(self._backoff.wait_s(attempt))
             attempt += 1
 
-    async def _look_around(self) -> None:
-        """Asks one server after another until one tells the slots; then whether those in doubt answer again."""
+    async def _ask_servers(self) -> None:
+        """Asks one server after another until one tells the slots; then whether suspects answer again."""
         error: Exception = NotSentError("there is no server of the cluster to ask; give more seeds")
         for node in self._order():
             try:
-                found = await self._look(node)
+                found = await self._ask(node)
             except (RedisError, OSError) as fault:
                 error = fault
                 if isinstance(fault, AuthenticationError):
@@ -276,24 +271,24 @@ class Topology:
         if isinstance(error, AuthenticationError):
             raise error
         assert self.map is not None
-        self._doubted &= set(self.map.primaries)
-        doubted = list(self._doubted)
-        answers = await asyncio.gather(*map(self._look, doubted), return_exceptions=True)
-        self._doubted -= {n for n, answer in zip(doubted, answers, strict=True) if isinstance(answer, SlotMap)}
+        self._suspects &= set(self.map.primaries)
+        suspects = list(self._suspects)
+        answers = await asyncio.gather(*map(self._ask, suspects), return_exceptions=True)
+        self._suspects -= {n for n, answer in zip(suspects, answers, strict=True) if isinstance(answer, SlotMap)}
 
     def _order(self) -> list[Node]:
-        """Whom to ask: who knows more, primaries, replicas, seeds; those in doubt last."""
-        better, self._better = self._better, None
+        """Whom to ask: who knows more, primaries, replicas, seeds; suspects last."""
+        informed, self._informed = self._informed, None
         primaries = list(self.map.primaries) if self.map else []
         random.shuffle(primaries)  # so that not all clients ask the same one
         replicas = list(self.map.replicas) if self.map else []
-        order = dict.fromkeys([*([better] if better else []), *primaries, *replicas, *self._seeds])
-        return sorted(order, key=self._doubted.__contains__)
+        order = dict.fromkeys([*([informed] if informed else []), *primaries, *replicas, *self._seeds])
+        return sorted(order, key=self._suspects.__contains__)
 
-    async def _look(self, node: Node) -> SlotMap:
+    async def _ask(self, node: Node) -> SlotMap:
         """The map as `node` tells it. It is asked PING too, which a server that is still loading refuses."""
         try:
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(NODE_TIMEOUT_S):
                 connection = await self._connect_to(*node)
                 try:
                     await connection.send_command("PING")
@@ -303,7 +298,7 @@ class Topology:
                 finally:
                     await connection.disconnect(nowait=True)
         except TimeoutError as error:
-            raise NotSentError(f"{node} did not answer within {LOOK_S:g} s") from error
+            raise NotSentError(f"{node} did not answer within {NODE_TIMEOUT_S:g} s") from error
         try:
             found = parse_slots(reply, node.host, self._remap)
         except ValueError as error:
@@ -321,7 +316,7 @@ class Topology:
     async def aclose(self) -> None:
         """Ends the refresh."""
         self._closed = True
-        tasks = [task for task in (self._task, self._first) if task is not None]
+        tasks = [task for task in (self._task, self._discovery) if task is not None]
         for task in tasks:
             task.cancel()
         if tasks:

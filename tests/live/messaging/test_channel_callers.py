@@ -12,7 +12,7 @@ from ombdriver.messaging.errors import NotSentError, OutcomeUnknownError
 from ombdriver.messaging.streams.entry_ids import parse_id
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
-from ombdriver.messaging.transport.factory import connector, open_client
+from ombdriver.messaging.transport.factory import connection_factory, open_client
 
 CALLERS, CALLS = 500, 20
 Open = Callable[[int], Channel]
@@ -24,7 +24,7 @@ async def open_channel(server_url: str) -> AsyncIterator[Open]:
     router: list[Channel] = []
 
     def open_one(max_in_flight: int) -> Channel:
-        router.append(Channel(connector(open_client(server_url, {})), max_in_flight=max_in_flight))
+        router.append(Channel(connection_factory(open_client(server_url, {})), max_in_flight=max_in_flight))
         return router[-1]
 
     yield open_one
@@ -114,8 +114,8 @@ def test_a_lost_connection_costs_what_was_in_flight_and_no_more(server_url: str)
     """The server holds all that was acknowledged, and nothing that never left; nothing twice. On uvloop."""
 
     async def main() -> None:
-        channel = Channel(connector(open_client(server_url, {})), max_in_flight=100)
-        control = Channel(connector(open_client(server_url, {})))
+        channel = Channel(connection_factory(open_client(server_url, {})), max_in_flight=100)
+        control = Channel(connection_factory(open_client(server_url, {})))
         stored: set[bytes] = set()
         unknown: set[bytes] = set()
         enough = asyncio.Event()

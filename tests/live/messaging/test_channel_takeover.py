@@ -22,7 +22,7 @@ from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.messaging.errors import ConnectionLost
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import take_over
-from ombdriver.messaging.transport.factory import connector, open_client
+from ombdriver.messaging.transport.factory import connection_factory, open_client
 
 both_loops = pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -30,7 +30,7 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 def channel_to(url: str, **options: Any) -> Channel:
     """A channel that takes over connections like those of a redis-py client for `url`."""
-    return Channel(connector(open_client(url, options)))
+    return Channel(connection_factory(open_client(url, options)))
 
 
 async def round_trip(url: str, **options: Any) -> None:
@@ -162,7 +162,7 @@ async def test_a_wrong_password_is_told_without_it(users: str) -> None:
 async def test_bytes_that_redis_py_has_read_forbid_the_take_over(valkey_url: str, where: str) -> None:
     """A reply that lies in one of its two buffers would be missing in our line."""
     client = open_client(valkey_url, {})
-    connection: Any = await connector(client)()
+    connection: Any = await connection_factory(client)()
     if where == "the stream reader":
         connection._reader.feed_data(b"+OK\r\n")
     else:
@@ -177,7 +177,7 @@ async def test_bytes_that_redis_py_has_read_forbid_the_take_over(valkey_url: str
 async def test_a_connection_that_is_not_connected_can_not_be_taken_over(valkey_url: str) -> None:
     """It has no transport to give."""
     client = open_client(valkey_url, {})
-    connection = await connector(client)()
+    connection = await connection_factory(client)()
     await connection.disconnect()
 
     with pytest.raises(ConnectionLost, match="lost during the handshake"):
@@ -190,7 +190,7 @@ def test_the_connection_object_lives_as_long_as_its_transport(valkey_url: str, r
     made: list[Any] = []
 
     async def main() -> None:
-        connect = connector(open_client(valkey_url, {}))
+        connect = connection_factory(open_client(valkey_url, {}))
 
         async def keep() -> Any:
             connection = await connect()

@@ -122,7 +122,7 @@ async def test_a_planned_failover_loses_nothing(six: Cluster) -> None:
 
 async def test_a_slot_without_a_server_is_told_in_the_end(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No replica takes over: sends wait for a while, then say that they were not sent; they do not hang."""
-    monkeypatch.setattr("ombdriver.messaging.transport.retry.AGAIN", _quick())
+    monkeypatch.setattr("ombdriver.messaging.transport.retry.COMMAND_BACKOFF", _quick())
     async with cluster(engine, 3) as three, MQProducer(TOPIC, redis_url=three.url) as producer:
         await asyncio.gather(*(producer.send_message({"n": n}) for n in range(6)))
         three.kill(2)

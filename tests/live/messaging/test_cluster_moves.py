@@ -9,9 +9,9 @@ from sending import Sending
 from topologies import Cluster
 
 from ombdriver import GroupConsumer, GroupManager, MQConsumer, MQProducer
-from ombdriver.messaging.transport.cluster import open_router
 from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.factory import open_client
+from ombdriver.messaging.transport.router import open_router
 
 KEY = "moving"
 SLOT = key_slot(KEY.encode())
@@ -111,7 +111,7 @@ async def test_commands_of_a_block_that_were_refused_are_sent_again_by_key(three
         assert all(await asyncio.gather(*again))
         assert router.version > version
         assert router.bulk_for(key) is not channel
-        entries = await router.ask(key, "XRANGE", key, "-", "+")
+        entries = await router.execute(key, "XRANGE", key, "-", "+")
         assert [int(fields[b"n"]) for _, fields in entries] == list(range(300))
         await router.aclose()
 

@@ -94,7 +94,7 @@ async def test_a_wrong_password_is_told_without_it(server_url: str, raw: redis.a
                 repr(error) for error in (caught.value.__cause__, caught.value.__context__) if "s3cr3t" in repr(error)
             ]
             assert told == []
-        for thing in (producer, producer._link, producer._router(), producer.redis_pool, producer.statistics()):
+        for thing in (producer, producer._source, producer._router(), producer.redis_pool, producer.statistics()):
             assert "s3cr3t" not in repr(thing)
 
 

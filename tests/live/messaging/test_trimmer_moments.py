@@ -11,7 +11,7 @@ from topologies import Cluster
 
 from ombdriver import AcknowledgedTrimmer, MQClient
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, move_to_dead_letters
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 Act = Callable[[], Awaitable[object]]
 
@@ -32,7 +32,7 @@ class Interrupted:
     async def ask(self, key: bytes, *words: Any) -> Any:
         """See `Router`."""
         await self._pass()
-        return await self._router.ask(key, *words)
+        return await self._router.execute(key, *words)
 
     async def execute_idempotent(self, key: bytes, *words: Any) -> Any:
         """See `Router`."""

@@ -25,7 +25,7 @@ from ombdriver.messaging.streams.entry_ids import is_after, parse_id
 from ombdriver.messaging.streams.readers import ignore_outcome
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 CLOSE_TIMEOUT_S = 2.0
 """How long the last acknowledgements may take."""

@@ -33,11 +33,10 @@ from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
 from ombdriver.bench.drivers.sample import ServerSample, TopicPartition
 from ombdriver.errors import DriverError, ServerError
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
-from ombdriver.messaging.transport.cluster import open_router
 from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.factory import open_client
 from ombdriver.messaging.transport.retry import Backoff
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router, open_router
 from ombdriver.secrets import redact_url
 
 RECONNECT = Backoff(cap_s=0.25)

@@ -20,7 +20,7 @@ from ombdriver.bench.drivers.sample import CommandSample, GroupSample, ServerSam
 from ombdriver.messaging.errors import ConnectionLost, RedisError
 from ombdriver.messaging.streams.entry_ids import Parts, format_id, parse_id
 from ombdriver.messaging.transport.channel import Channel
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 
 class StreamInspector:

@@ -24,7 +24,7 @@ from ombdriver.messaging.errors import ConnectionLost, MessagingError, NotSentEr
 from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 MOST_HEADS = 64
 """Beginnings of commands that are kept besides one for each partition: sizes that vary would make them without end."""

@@ -33,7 +33,7 @@ from ombdriver.bench.drivers.redis_streams.server import ask
 from ombdriver.errors import DriverError
 from ombdriver.messaging.errors import ClosedError, ConnectionLost
 from ombdriver.messaging.transport.connection import pack
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 
 class PlainConsumer:

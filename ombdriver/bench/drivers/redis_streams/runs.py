@@ -19,7 +19,7 @@ from ombdriver.bench.drivers.api import TopicSpec
 from ombdriver.bench.drivers.redis_streams.server import ask, count_of
 from ombdriver.messaging.streams import placement
 from ombdriver.messaging.streams.topic import Topic
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 RECORD = "ombdriver:run:"
 ALIVE = "ombdriver:alive:"

@@ -18,7 +18,7 @@ from ombdriver.messaging.errors import (
 )
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import Argument, pack
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 GUARD_S = 10.0
 """A server that owes the reply to a small command for so long is taken for gone."""

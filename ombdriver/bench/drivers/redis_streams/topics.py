@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ombdriver.bench.drivers.api import TopicSpec
 from ombdriver.messaging.streams import placement
 from ombdriver.messaging.streams.topic import Topic, stream_key
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 OWN_PREFIX = "ombdriver-"
 

@@ -21,7 +21,7 @@ from ombdriver.messaging.topics.consumer.message import Message
 from ombdriver.messaging.topics.consumer.offsets import Position, id_of
 from ombdriver.messaging.topics.consumer.receive_buffer import ReceiveBuffer
 from ombdriver.messaging.topics.consumer.session import Session
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 Value = TypeVar("Value")
 

@@ -24,7 +24,7 @@ from ombdriver.messaging.topics.consumer import group, pending
 from ombdriver.messaging.topics.consumer.group import FlowControl, GroupMember, Partition
 from ombdriver.messaging.transport.connection import Connection, pack
 from ombdriver.messaging.transport.retry import Backoff, is_loss
-from ombdriver.messaging.transport.standalone import BLOCK_GRACE_S
+from ombdriver.messaging.transport.router import BLOCK_GRACE_S
 
 UNBLOCK_EVERY_S = 0.02
 """An UNBLOCK that came before its read has no effect, so it is repeated."""

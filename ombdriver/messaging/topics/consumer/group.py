@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 from ombdriver.messaging.streams.entry_ids import is_after
 from ombdriver.messaging.topics.consumer.offsets import EARLIEST, resumption
 from ombdriver.messaging.transport.connection import Argument, pack
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 if TYPE_CHECKING:
     from ombdriver.messaging.topics.consumer.message import Message

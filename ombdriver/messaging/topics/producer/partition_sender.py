@@ -18,14 +18,14 @@ from ombdriver.messaging.topics.producer.buffer import SendBuffer
 from ombdriver.messaging.topics.producer.config import ProducerCounts, ProducerSettings, RecordMetadata
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.retry import (
-    AGAIN,
-    PLAIN_REDIRECTS,
+    COMMAND_BACKOFF,
+    IMMEDIATE_REDIRECTS,
     AskError,
     MovedError,
     is_loss,
     was_not_carried_out,
 )
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 
 @dataclass(slots=True)
@@ -304,10 +304,10 @@ class PartitionSender:
             while self._closed:
                 self._fail(self._closed.popleft(), error)
             self._loop.call_soon(self._stop_waiting)
-        elif is_asked and batch.attempts <= PLAIN_REDIRECTS:
+        elif is_asked and batch.attempts <= IMMEDIATE_REDIRECTS:
             self._loop.call_soon(self._stop_waiting)
         else:
-            self._loop.call_later(AGAIN.wait_s(batch.attempts - 1), self._stop_waiting)
+            self._loop.call_later(COMMAND_BACKOFF.wait_s(batch.attempts - 1), self._stop_waiting)
 
     # -- ends ------------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from ombdriver.messaging.topics.producer.partition_sender import PartitionSender
 from ombdriver.messaging.topics.producer.partitioner import StickyPartitioner
 from ombdriver.messaging.topics.producer.transaction import TransactionEncoding
 from ombdriver.messaging.topics.record import helper_key, pack_record
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 DEDUPE_MARGIN_MS = 60_000
 """An idempotent batch is remembered for twice the delivery time-out, and so much longer."""

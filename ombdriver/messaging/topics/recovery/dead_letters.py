@@ -15,7 +15,7 @@ from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.topics.consumer.group import GroupMember, Partition
 from ombdriver.messaging.topics.record import Record, helper_key, parse_record
 from ombdriver.messaging.topics.scripts import Script
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 CHUNK = 100
 """Dead letters that one script moves."""

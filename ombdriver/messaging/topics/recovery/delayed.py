@@ -23,7 +23,7 @@ from ombdriver.messaging.topics.consumer.leases import ClaimedEntry
 from ombdriver.messaging.topics.record import helper_key, record_fields
 from ombdriver.messaging.topics.scripts import Script
 from ombdriver.messaging.transport.connection import Argument
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 COUNT = 100
 """Messages that one script moves."""

@@ -34,7 +34,7 @@ from ombdriver.messaging.topics.runner.config import RunnerSettings, RunnerStati
 from ombdriver.messaging.topics.runner.executor import Executor, Handler, Outcomes
 from ombdriver.messaging.topics.runner.in_flight import Delivery, InFlight
 from ombdriver.messaging.topics.runner.signals import obeying
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 logger = logging.getLogger(__name__)
 

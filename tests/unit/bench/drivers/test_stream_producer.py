@@ -7,7 +7,7 @@ from typing import Any, cast
 from ombdriver.bench.drivers.redis_streams.producer import MOST_HEADS, ReplicatedProducer, StreamProducer, TrimBound
 from ombdriver.messaging.errors import NotSentError, OutcomeUnknownError
 from ombdriver.messaging.streams.topic import Topic
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 
 class Server:

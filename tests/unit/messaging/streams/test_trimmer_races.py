@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, cast
 
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 
 class Vanishing:

@@ -86,7 +86,7 @@ def test_a_client_may_be_made_outside_of_an_event_loop() -> None:
     """Its connections are made in the loop that uses it; the repr tells no password."""
     client = MQClient("name", f"redis://u:{SECRET}@localhost")
 
-    assert repr(client) == "<MQClient <Link name 'name'>>"
+    assert repr(client) == "<MQClient <RouterSource name 'name'>>"
     with pytest.raises(MessagingError, match="no running event loop"):
         client.redis_pool  # noqa: B018 - it is a property that connects
 

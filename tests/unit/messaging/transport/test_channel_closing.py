@@ -186,7 +186,7 @@ async def test_statistics_tell_what_was_done_and_what_is_waited_for() -> None:
         now = channel.statistics()
         assert (now.connected, now.in_flight, now.replies, now.reconnects) == (True, 1, 0, 0)
         assert 0 < now.idle_ns < channel.statistics().idle_ns
-        assert repr(channel) == "<Channel <Wire open, 1 in flight, 0 not sent>>"
+        assert repr(channel) == "<Channel <Connection open, 1 in flight, 0 not sent>>"
 
         peer.send(b"+OK\r\n")
         await future

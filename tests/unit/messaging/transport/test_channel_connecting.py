@@ -41,7 +41,7 @@ async def test_the_first_command_connects(server: FakeServer) -> None:
 
     assert [server.attempts, len(server.peers)] == [1, 1]
     assert server.peers[0].commands == [[b"DO", b"%d" % i] for i in range(100)]
-    assert repr(channel) == "<Channel <Wire open, 0 in flight, 0 not sent>>"
+    assert repr(channel) == "<Channel <Connection open, 0 in flight, 0 not sent>>"
     await channel.aclose()
 
 

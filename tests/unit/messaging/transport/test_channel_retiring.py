@@ -8,6 +8,7 @@ from fake_server import FakeServer, call, turns, until
 from redis.exceptions import MasterDownError, ReadOnlyError, ResponseError
 
 from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError, OutcomeUnknownError
+from ombdriver.messaging.transport import channel as channel_module
 from ombdriver.messaging.transport import connection
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
@@ -77,12 +78,12 @@ async def test_a_retired_connection_that_owes_replies_is_ended(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while; their outcome is unknown."""
-    monkeypatch.setattr(connection, "RETIRE_S", 0.01)
+    monkeypatch.setattr(connection, "DRAIN_S", 0.01)
     channel = Channel(server.connect)
     waits = call(channel, "DO")
     old = await server.peer()
     await until(lambda: old.commands)
-    channel.retire()
+    channel.reconnect()
     with pytest.raises(OutcomeUnknownError, match="no longer the one to ask"):
         await waits
     assert not channel.statistics().connected
@@ -95,7 +96,7 @@ async def test_closing_ends_retired_connections_too(server: FakeServer) -> None:
     waits = call(channel, "DO")
     old = await server.peer()
     await until(lambda: old.commands)
-    channel.retire()
+    channel.reconnect()
     await channel.aclose()
     assert isinstance(waits.exception(), ConnectionLost)
     await until(lambda: old.is_gone)
@@ -107,8 +108,8 @@ async def test_a_channel_whose_server_leaves_sends_nothing_more(server: FakeServ
     sent, waits = call(channel, "DO", 1), call(channel, "DO", 2)
     old = await server.peer()
     await until(lambda: old.commands)
-    channel.leave()
-    channel.leave()
+    channel.drain()
+    channel.drain()
     assert isinstance(waits.exception(), NotSentError)
     for attempt in (lambda: channel.execute("DO"), lambda: channel.send_block(b"", 1, print, 0, 0)):
         with pytest.raises(NotSentError, match="no part in the key"):
@@ -126,7 +127,7 @@ async def test_leaving_ends_an_attempt_to_connect() -> None:
     channel = Channel(asyncio.Event().wait)  # type: ignore[arg-type]  # it never gives a connection
     waits, ready = call(channel, "DO"), asyncio.ensure_future(channel.ready())
     await turns()
-    channel.leave()
+    channel.drain()
     with pytest.raises(NotSentError, match="has left"):
         await waits
     with pytest.raises(NotSentError, match="has left"):
@@ -134,21 +135,23 @@ async def test_leaving_ends_an_attempt_to_connect() -> None:
     await channel.aclose()
 
 
-async def test_trouble_is_told(server: FakeServer) -> None:
+async def test_a_suspect_server_is_told(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lost connection, replies that are owed, and a connection that can't be made; not our own closing."""
     told: list[str] = []
-    channel = Channel(server.connect, on_trouble=lambda: told.append("trouble"), trouble_s=0.01)
+    monkeypatch.setattr(channel_module, "SUSPECT_S", 0.01)
+    channel = Channel(server.connect, on_suspect=lambda: told.append("first"))
     owed = call(channel, "DO")
     await until(lambda: told)
     (await server.peer()).cut()
     await until(owed.done)
     assert len(told) == 2
-    other = Channel(server.connect, on_trouble=lambda: told.append("other"))
+    monkeypatch.undo()
+    other = Channel(server.connect, on_suspect=lambda: told.append("other"))
     server.refuse = [ConnectionRefusedError("down")]
     with pytest.raises(NotSentError):
         await other.execute("DO")
     assert told[2:] == ["other"]
-    third = Channel(server.connect, on_trouble=lambda: told.append("third"))
+    third = Channel(server.connect, on_suspect=lambda: told.append("third"))
     await third.ready()
     await third.aclose()
     await channel.aclose()

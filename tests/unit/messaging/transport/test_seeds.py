@@ -4,7 +4,7 @@ import pytest
 import redis.asyncio
 
 from ombdriver.messaging import MessagingValueError, MQClient
-from ombdriver.messaging.transport.factory import open_client, parse_seeds, settings_of
+from ombdriver.messaging.transport.factory import open_client, parse_servers, settings_of
 from ombdriver.secrets import redact_text, redact_url
 
 SECRET = "s3cr3t"
@@ -12,7 +12,7 @@ SECRET = "s3cr3t"
 
 def test_a_cluster_has_seeds() -> None:
     """Each with its port or the usual one; login and options are those of all."""
-    seeds = parse_seeds("rediss+cluster://u:p%40@h1:7000,h2,[::1]:7001,[::2]?ssl_cert_reqs=none")
+    seeds = parse_servers("rediss+cluster://u:p%40@h1:7000,h2,[::1]:7001,[::2]?ssl_cert_reqs=none")
 
     assert seeds.servers == (("h1", 7000), ("h2", 6379), ("::1", 7001), ("::2", 6379))
     assert seeds.url == "rediss://u:p%40@h1:7000?ssl_cert_reqs=none"
@@ -21,7 +21,7 @@ def test_a_cluster_has_seeds() -> None:
 
 def test_sentinels_have_a_master() -> None:
     """And a login of their own, if they want one."""
-    seeds = parse_seeds(
+    seeds = parse_servers(
         "redis+sentinel://u:p@h1,h2:26380/my%20master/3?sentinel_username=x&sentinel_password=y&timeout=1"
     )
 

@@ -106,7 +106,7 @@ async def test_a_doubt_is_looked_into_by_one_task() -> None:
     net.asked.clear()
     net.answers["a"] = ConnectionRefusedError("gone")
     for _ in range(5):
-        topology.doubt(ONE)
+        topology.suspect(ONE)
     await until(lambda: net.asked.count("a") >= 3)
     assert net.asked[0] == "b"
     assert topology._task is not None
@@ -123,7 +123,7 @@ async def test_a_server_that_is_still_loading_does_not_answer() -> None:
     topology = net.topology(ONE, TWO)
     await topology.discover()
     net.answers["a"] = BusyLoadingError("LOADING")
-    topology.doubt(ONE)
+    topology.suspect(ONE)
     await until(lambda: net.asked.count("a") >= 5)
     assert topology._task is not None
     net.answers["a"] = BOTH
@@ -153,8 +153,8 @@ async def test_a_server_without_a_host_is_where_the_asked_one_is() -> None:
     net = Net(a=BOTH, b=BOTH)
     topology = net.topology(ONE)
     await topology.discover()
-    assert topology.told(MovedError("5 :7000")) == Node("a", 7000)
-    assert topology.told(MovedError("500 :7000")) == Node("b", 7000)
+    assert topology.target(MovedError("5 :7000")) == Node("a", 7000)
+    assert topology.target(MovedError("500 :7000")) == Node("b", 7000)
     await topology.aclose()
 
 
@@ -163,9 +163,9 @@ async def test_closing_ends_a_refresh() -> None:
     net = Net(a=BOTH)
     topology = net.topology(ONE)
     await topology.discover()
-    topology.doubt(TWO)
+    topology.suspect(TWO)
     await turns()
     assert "refreshing" in repr(topology)
     await topology.aclose()
-    topology.doubt(TWO)
+    topology.suspect(TWO)
     assert topology._task is None

@@ -24,7 +24,7 @@ TURNS = st.lists(st.integers(0, 6), min_size=1, max_size=12)
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partition_sender, "AGAIN", Backoff(first_s=0, cap_s=0))
+    monkeypatch.setattr(partition_sender, "COMMAND_BACKOFF", Backoff(first_s=0, cap_s=0))
 
 
 async def sent(

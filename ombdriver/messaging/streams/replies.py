@@ -27,7 +27,7 @@ class ReadReply(NamedTuple):
     deleted: dict[Any, list[Any]]
 
 
-class Codec:
+class ReplyDecoder:
     """Turns replies of bytes into the caller's shape.
 
     Args:
@@ -40,10 +40,10 @@ class Codec:
         self.decodes = decode
 
     def __repr__(self) -> str:
-        return f"<Codec {'str' if self.decodes else 'bytes'}>"
+        return f"<ReplyDecoder {'str' if self.decodes else 'bytes'}>"
 
     def text(self, raw: Any) -> Any:
-        """`raw` as str if it is UTF-8 and this codec decodes; anything that is not bytes is left alone."""
+        """`raw` as str if it is UTF-8 and this one decodes; anything that is not bytes is left alone."""
         if self.decodes and raw.__class__ is bytes:
             try:
                 return raw.decode()

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ombdriver.messaging.transport.replies import Codec, ReadReply
+from ombdriver.messaging.streams.replies import ReadReply, ReplyDecoder
 
-TEXT = Codec(decode=True)
-RAW = Codec(decode=False)
+TEXT = ReplyDecoder(decode=True)
+RAW = ReplyDecoder(decode=False)
 
 FLAT = [b"1-0", [b"f", b"v", b"g", b"w"]]
 ENTRY = ("1-0", {"f": "v", "g": "w"})

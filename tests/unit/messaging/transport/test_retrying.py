@@ -1,4 +1,4 @@
-"""Commands that find their server: which errors are followed up, in which order, and for how long."""
+"""Which errors let a command be sent again, in which order, and for how long."""
 
 import asyncio
 import itertools
@@ -37,30 +37,30 @@ NOT_SURE = [
 ]
 
 
-class Carrier:
-    """Meets the errors that it is given, one for each command that it carries, then answers."""
+class FakeDispatcher:
+    """Meets the errors that it is given, one for each command that it sends, then answers."""
 
     def __init__(self, *errors: Exception) -> None:
-        self.parking = RetryQueue()
+        self.retry_queue = RetryQueue()
         self.errors = list(errors)
-        self.carried: list[bytes] = []
+        self.sent: list[bytes] = []
 
     def dispatch(self, command: RetryingCommand) -> None:
-        """See `following.Carrier`."""
-        self.carried.append(command.data)
+        """See `retry.Dispatcher`."""
+        self.sent.append(command.data)
         if self.errors:
             command.set_exception(self.errors.pop(0))
         else:
             command.set_result(command.data)
 
     def may_retry(self, error: BaseException, idempotent: bool) -> bool:
-        """See `following.Carrier`."""
+        """See `retry.Dispatcher`."""
         return was_not_carried_out(error) or (idempotent and is_loss(error))
 
 
-def command(carrier: Carrier, data: bytes = b"x", *, idempotent: bool = False) -> RetryingCommand:
+def command(dispatcher: FakeDispatcher, data: bytes = b"x", *, idempotent: bool = False) -> RetryingCommand:
     """A command that is on its way."""
-    made = RetryingCommand(carrier, b"k", data, convert=None, bulk=True, idempotent=idempotent)
+    made = RetryingCommand(dispatcher, b"k", data, convert=None, bulk=True, idempotent=idempotent)
     made.dispatch()
     return made
 
@@ -68,7 +68,7 @@ def command(carrier: Carrier, data: bytes = b"x", *, idempotent: bool = False) -
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits of a millisecond."""
-    monkeypatch.setattr(retry, "AGAIN", Backoff(first_s=0.001, cap_s=0.001))
+    monkeypatch.setattr(retry, "COMMAND_BACKOFF", Backoff(first_s=0.001, cap_s=0.001))
 
 
 @pytest.fixture
@@ -81,69 +81,88 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("error", SURE)
 async def test_what_was_surely_not_carried_out_is_sent_again(error: Exception) -> None:
     """Its caller sees nothing of it."""
-    carrier = Carrier(error, error)
+    dispatcher = FakeDispatcher(error, error)
 
-    assert await command(carrier) == b"x"
-    assert carrier.carried == [b"x"] * 3
+    assert await command(dispatcher) == b"x"
+    assert dispatcher.sent == [b"x"] * 3
 
 
 @pytest.mark.parametrize("error", NOT_SURE)
 async def test_anything_else_reaches_the_caller(error: Exception) -> None:
     """At once."""
-    carrier = Carrier(error)
+    dispatcher = FakeDispatcher(error)
 
     with pytest.raises(type(error)):
-        await command(carrier)
-    assert carrier.carried == [b"x"]
+        await command(dispatcher)
+    assert dispatcher.sent == [b"x"]
 
 
 async def test_what_may_be_repeated_is_sent_again_after_a_loss() -> None:
     """But not after a refused login, nor when we have closed."""
-    assert await command(Carrier(OutcomeUnknownError("x")), idempotent=True) == b"x"
+    assert await command(FakeDispatcher(OutcomeUnknownError("x")), idempotent=True) == b"x"
     for error in (AuthenticationError("x"), ClosedError("x"), ResponseError("x")):
         with pytest.raises(type(error)):
-            await command(Carrier(error), idempotent=True)
+            await command(FakeDispatcher(error), idempotent=True)
 
 
 async def test_order_is_kept_among_those_that_wait() -> None:
     """They are sent again together."""
-    carrier = Carrier(*[TryAgainError("x")] * 50)
-    commands = [command(carrier, b"%d" % n) for n in range(50)]
+    dispatcher = FakeDispatcher(*[TryAgainError("x")] * 50)
+    commands = [command(dispatcher, b"%d" % n) for n in range(50)]
 
     assert await asyncio.gather(*commands) == [b"%d" % n for n in range(50)]
-    assert carrier.carried[50:] == [b"%d" % n for n in range(50)]
+    assert dispatcher.sent[50:] == [b"%d" % n for n in range(50)]
 
 
 @pytest.mark.usefixtures("clock")
 async def test_it_is_given_up_in_the_end() -> None:
     """With the last error; two servers that each name the other are not asked without end either."""
     for error in (TryAgainError("x"), MovedError("1 h:1")):
-        carrier = Carrier(*[error] * 100)
+        dispatcher = FakeDispatcher(*[error] * 100)
         with pytest.raises(type(error)):
-            await command(carrier)
-        assert len(carrier.carried) == 1 + retry.AGAIN.give_up_s
+            await command(dispatcher)
+        assert len(dispatcher.sent) == 1 + retry.COMMAND_BACKOFF.give_up_s
 
 
 async def test_a_cancelled_command_is_not_sent_again() -> None:
     """Nobody waits for it."""
-    carrier = Carrier(TryAgainError("x"), TryAgainError("x"))
-    gone, other = command(carrier, b"gone"), command(carrier, b"other")
+    dispatcher = FakeDispatcher(TryAgainError("x"), TryAgainError("x"))
+    gone, other = command(dispatcher, b"gone"), command(dispatcher, b"other")
     gone.cancel()
 
     assert await other == b"other"
-    assert carrier.carried == [b"gone", b"other", b"other"]
+    assert dispatcher.sent == [b"gone", b"other", b"other"]
 
 
 @pytest.mark.usefixtures("clock")
-async def test_patience_ends() -> None:
+async def test_a_budget_ends_with_its_time() -> None:
     """For those who send anew by themselves."""
-    retry_budget = RetryBudget(Carrier().may_retry)
+    budget = RetryBudget(was_not_carried_out)
     tries = 0
-    while await retry_budget.allows(TryAgainError("x")):
+    while await budget.allows(TryAgainError("x")):
         tries += 1
-    assert tries == retry.AGAIN.give_up_s
-    assert not await RetryBudget(Carrier().may_retry).allows(OutcomeUnknownError("x"))
-    assert await RetryBudget(Carrier().may_retry, idempotent=True).allows(OutcomeUnknownError("x"))
+
+    assert tries == retry.COMMAND_BACKOFF.give_up_s
+    assert budget.failures == tries + 1
+
+
+async def test_a_budget_ends_with_its_attempts_and_with_what_is_not_to_be_tried_again() -> None:
+    """Three attempts have two failures that are followed by another one; renewed, they are three again."""
+    budget = RetryBudget(is_loss, most=3)
+
+    assert [await budget.allows(OutcomeUnknownError("x")) for _ in range(3)] == [True, True, False]
+    budget.renew()
+    assert await budget.allows(OutcomeUnknownError("x"))
+    assert not await budget.allows(ResponseError("x"))
+
+
+def test_a_redirect_is_followed_at_once_and_not_without_end() -> None:
+    """Two servers that each name the other would be asked in a tight loop."""
+    budget = RetryBudget(was_not_carried_out)
+
+    waits = [budget.wait_s(MovedError("1 h:1")) for _ in range(retry.IMMEDIATE_REDIRECTS + 1)]
+    assert waits[:-1] == [0.0] * retry.IMMEDIATE_REDIRECTS
+    assert waits[-1]
 
 
 def test_a_wrong_server_is_told_from_a_busy_one() -> None:

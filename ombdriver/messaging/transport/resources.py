@@ -1,0 +1,95 @@
+"""What a client has open, and that it gets closed: by its holder, or when the last holder is gone without closing.
+
+Knows channels and when a loop may still close them; no server and no command.
+"""
+
+import asyncio
+import warnings
+import weakref
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ombdriver.messaging.transport.channel import Channel
+
+CLOSE_WAIT_S = 5.0
+"""How long closing waits for the replies of what was already sent."""
+
+
+class OpenChannels(Protocol):
+    """The channels of one client.
+
+    Attributes:
+        blocking: those of readers, which are cut short.
+    """
+
+    blocking: "weakref.WeakSet[Any]"
+
+    def lasting(self) -> Iterable[Channel]:
+        """The other ones, whose replies are waited for."""
+
+    async def aclose(self) -> None:
+        """Ends what works in the background; closes no channel."""
+
+
+@dataclass(frozen=True, eq=False)
+class Resources:
+    """What there is to close, without a reference to its holder, who may be gone already.
+
+    Attributes:
+        loop: the event loop that all of it belongs to.
+        channels: see `OpenChannels`.
+        pools: redis-py's pools and clients, to be closed too.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    channels: OpenChannels
+    pools: Collection[Any]
+
+    def is_connected(self) -> bool:
+        """Whether any connection is open."""
+        if any(channel.statistics().connected for channel in (*self.channels.lasting(), *self.channels.blocking)):
+            return True
+        return any(
+            getattr(pool, "_available_connections", None) or getattr(pool, "_in_use_connections", None)
+            for pool in self.pools
+        )
+
+    async def close(self) -> None:
+        """Closes all of it; what one part raises does not keep the others open."""
+        await self.channels.aclose()
+        steps = [channel.aclose() for channel in list(self.channels.blocking)]
+        steps += [channel.aclose(wait_s=CLOSE_WAIT_S) for channel in self.channels.lasting()]
+        results = await asyncio.gather(*steps, return_exceptions=True)
+        results += await asyncio.gather(*(pool.aclose() for pool in self.pools), return_exceptions=True)
+        _abandoned.pop(self, None)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+
+_abandoned: dict[Resources, asyncio.Task[None] | None] = {}
+
+
+def abandon(resources: Resources) -> None:
+    """The last holder is gone without closing: no connection may stay open for the rest of the loop's life."""
+    if resources.loop.is_closed() or not resources.is_connected():
+        return
+    _abandoned[resources] = None
+
+    def close() -> None:
+        if resources in _abandoned:
+            _abandoned[resources] = resources.loop.create_task(resources.close())
+
+    resources.loop.call_soon_threadsafe(close)
+    warnings.warn("a client was dropped without aclose(); its connections are being closed", ResourceWarning, 2)
+
+
+async def close_abandoned() -> None:
+    """Closes what dropped clients of this loop left open. A task for it may have been cancelled before."""
+    loop = asyncio.get_running_loop()
+    for resources in list(_abandoned):
+        if resources.loop is loop:
+            await resources.close()
+        elif resources.loop.is_closed():
+            _abandoned.pop(resources, None)

@@ -1,0 +1,387 @@
+"""All connections of one client within one event loop, and the commands that find their server over them.
+
+One router for a plain server, a master behind Sentinels and a cluster: the `Routes` say which channels a key has. A
+channel of its own for bulk sending, for small commands and for each reader, because replies come in order: an
+acknowledgement must not wait behind a thousand XADDs, and nothing may wait behind a blocking read. Rare commands go
+through the redis-py client. Knows no stream command.
+"""
+
+import asyncio
+import weakref
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, Protocol
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.client import NEVER_DECODE
+
+from ombdriver.messaging.errors import ClosedError
+from ombdriver.messaging.transport.channel import Channel, ChannelStatistics, ConnectionStatistics, NodeChannels
+from ombdriver.messaging.transport.cluster import ClusterRoutes
+from ombdriver.messaging.transport.connection import Argument, Convert, pack
+from ombdriver.messaging.transport.factory import check_client
+from ombdriver.messaging.transport.resources import OpenChannels, Resources, abandon
+from ombdriver.messaging.transport.retry import (
+    Backoff,
+    RetryBudget,
+    RetryingCommand,
+    RetryQueue,
+    is_loss,
+    retry_on_loss,
+)
+from ombdriver.messaging.transport.standalone import StandaloneRoutes
+from ombdriver.messaging.transport.topology import SlotMap
+
+BLOCK_GRACE_S = 5.0
+"""How long past its BLOCK time a blocking read may stay without a reply before the peer is taken for gone."""
+_ASKING = pack(("ASKING",))
+
+
+class Routes(OpenChannels, Protocol):
+    """Which channels a key has: the strategy of a `Router`. Makes connections, and sends no command of a caller.
+
+    Attributes:
+        may_move: keys may move to another server, so commands are to go by `Router.send`.
+        version: rises when keys may have moved to other channels; 0 for ever on one server.
+        slots: which primary of a cluster has which slots, as far as is known; None when this is no cluster.
+        is_discovered: whether it is known where keys are.
+        was_reached: whether a server was ever reached: the first connection fails fast, later ones are waited for.
+    """
+
+    may_move: bool
+
+    @property
+    def version(self) -> int:
+        """See above."""
+
+    @property
+    def slots(self) -> SlotMap | None:
+        """See above."""
+
+    @property
+    def is_discovered(self) -> bool:
+        """See above."""
+
+    @property
+    def was_reached(self) -> bool:
+        """See above."""
+
+    async def discover(self) -> None:
+        """Makes sure that it is known where keys are."""
+
+    def node_of(self, key: bytes) -> NodeChannels:
+        """The channels to the server of `key`, at this moment."""
+
+    def node_after(self, key: bytes, error: BaseException | None) -> tuple[NodeChannels, bool]:
+        """The channels for commands on `key` that met `error`, and whether ASKING has to go before them."""
+
+    def slot(self, key: bytes) -> int:
+        """A number that two keys share if one command may cover both."""
+
+    def nodes(self) -> list[NodeChannels]:
+        """The channels to each server that has keys."""
+
+    def used_nodes(self) -> list[NodeChannels]:
+        """Those of them that were asked for so far."""
+
+    def control_of(self, channel: Channel) -> Channel | None:
+        """The control channel to the server that `channel` is connected to; None if there is none to be sure of."""
+
+    def new_blocking(self, key: bytes | None) -> Channel:
+        """A new channel for one reader, to where `key` is, each time it connects."""
+
+    def learn(self, error: BaseException) -> bool:
+        """See `Router.learn`."""
+
+
+def open_router(
+    client: Any, *, owns_client: bool, max_in_flight: int = 10_000, backoff: Backoff | None = None
+) -> "Router":
+    """The connections of a redis.asyncio client.
+
+    Args:
+        client: its settings are those of all connections.
+        owns_client: close `client` too.
+        max_in_flight: commands that each channel may have without a reply.
+        backoff: the policy for reconnecting; None for the usual one.
+
+    Raises:
+        MessagingValueError: if `client` is not of a kind that can be used.
+    """
+    check_client(client)
+    if isinstance(client, RedisCluster):
+        settings = client.connection_kwargs
+        routes: Routes = ClusterRoutes(client, max_in_flight, backoff)
+        pools = [client]
+    else:
+        pool: Any = client.connection_pool
+        settings = pool.connection_kwargs
+        routes = StandaloneRoutes(client, max_in_flight, backoff)
+        sentinels = pool.sentinel_manager.sentinels if isinstance(pool, SentinelConnectionPool) else []
+        pools = [pool, *(sentinel.connection_pool for sentinel in sentinels)]
+    return Router(client, routes, pools if owns_client else [], decodes=bool(settings.get("decode_responses")))
+
+
+class Router:
+    """The connections of one client; each channel connects on first use.
+
+    Args:
+        client: the redis-py client, for rare commands.
+        routes: say which channels a key has.
+        pools: redis-py's pools and clients that are closed with this.
+        decodes: replies are to be given as str; the caller decides how.
+
+    Attributes:
+        redis: as given.
+        decodes: as given.
+        may_move: commands are to go by `send`, since their server may change: a cluster, or behind Sentinels.
+        retry_queue: where commands wait until they are sent again.
+        users: how many hold this object; whoever takes the last one away closes it.
+    """
+
+    def __init__(self, client: Any, routes: Routes, pools: Iterable[Any], *, decodes: bool) -> None:
+        self.redis = client
+        self.decodes = decodes
+        self.may_move = routes.may_move
+        self.retry_queue = RetryQueue()
+        self.users = 0
+        self._routes = routes
+        self._shapes: Any = Redis(protocol=2).response_callbacks if routes.may_move else {}
+        self._early: list[RetryingCommand] = []
+        self._discovering: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._resources = Resources(asyncio.get_running_loop(), routes, tuple(pools))
+        self._finalizer = weakref.finalize(self, abandon, self._resources)
+        self._finalizer.atexit = False
+
+    def __repr__(self) -> str:
+        return f"<Router {'closed' if self.is_closed else self._routes} blocking={len(self._routes.blocking)}>"
+
+    # -- where keys are --------------------------------------------------------------------------------------------
+
+    @property
+    def version(self) -> int:
+        """Rises when keys may have moved to other channels; 0 for ever on one server."""
+        return self._routes.version
+
+    @property
+    def slots(self) -> SlotMap | None:
+        """Which primary of a cluster has which slots, as far as is known; None when this is no cluster."""
+        return self._routes.slots
+
+    async def discover(self) -> None:
+        """Makes sure that it is known where keys are: after it `bulk_for` and `control_for` give channels at once.
+
+        Raises:
+            ClosedError: if this was closed.
+            NotSentError: if no server of a cluster could be asked; its cause says why.
+        """
+        self._check_open()
+        await self._routes.discover()
+
+    def bulk_for(self, key: bytes) -> Channel:
+        """The channel that XADDs to `key` go through, at this moment.
+
+        Raises:
+            ClosedError: if this was closed.
+            NotSentError: in a cluster, before `discover`, or if nobody has the key's slot.
+        """
+        self._check_open()
+        return self._routes.node_of(key).bulk
+
+    def control_for(self, key: bytes) -> Channel:
+        """The channel that small commands on `key` go through, at this moment; raises as `bulk_for`."""
+        self._check_open()
+        return self._routes.node_of(key).control
+
+    def bulk_route(self, key: bytes, error: BaseException | None) -> tuple[Channel, bytes]:
+        """The channel for commands on `key` that met `error`, or nothing so far, and what has to go before them.
+
+        That is ASKING, with a reply of its own, or nothing; it holds for a transaction too. Raises as `bulk_for`.
+        """
+        self._check_open()
+        node, asks = self._routes.node_after(key, error)
+        return node.bulk, _ASKING if asks else b""
+
+    def controls(self) -> list[Channel]:
+        """The control channel of each server that has keys; raises ClosedError if this was closed."""
+        self._check_open()
+        return [node.control for node in self._routes.nodes()]
+
+    def control_of(self, channel: Channel) -> Channel | None:
+        """The control channel to the server that `channel` is connected to; None if there is none to be sure of."""
+        return self._routes.control_of(channel)
+
+    def slot(self, key: bytes) -> int:
+        """A number that two keys share if one command may cover both."""
+        return self._routes.slot(key)
+
+    def by_slot(self, keys: Iterable[bytes]) -> list[list[bytes]]:
+        """`keys` grouped by what one command may cover; the groups and the keys of each in the order given."""
+        groups: dict[int, list[bytes]] = {}
+        for key in keys:
+            groups.setdefault(self._routes.slot(key), []).append(key)
+        return list(groups.values())
+
+    def blocking(self, key: bytes | None = None) -> Channel:
+        """A new channel for one reader, whose BLOCK holds up nobody else; to where `key` is, each time it connects.
+
+        Raises:
+            ClosedError: if this was closed.
+        """
+        self._check_open()
+        return self._routes.new_blocking(key)
+
+    # -- commands --------------------------------------------------------------------------------------------------
+
+    def send(
+        self,
+        key: bytes,
+        data: bytes,
+        *,
+        convert: Convert | None = None,
+        bulk: bool = True,
+        idempotent: bool = False,
+        after: Exception | None = None,
+    ) -> "asyncio.Future[Any]":
+        """Sends one packed command to the server of `key`, and again as long as it was surely not carried out.
+
+        Order is kept while nothing is refused; a command that had to be sent again may be carried out later than one
+        that came after it.
+
+        Args:
+            key: the stream, or what else tells the server.
+            data: the command.
+            convert: makes the caller's shape of the reply.
+            bulk: over the bulk channel; over the control channel otherwise.
+            idempotent: it may be carried out twice, so it is sent again after a lost connection too.
+            after: the error that it met when it was sent before, as in a block.
+
+        Raises:
+            ClosedError: at once, if this was closed.
+            NotSentError: when awaited, if it could not be sent for 30 s.
+            OutcomeUnknownError: when awaited, if the connection was lost after it had left, and it is not idempotent.
+            redis.exceptions.RedisError: when awaited, the server's error reply.
+        """
+        self._check_open()
+        command = RetryingCommand(self, key, data, convert=convert, bulk=bulk, idempotent=idempotent)
+        if after is not None:
+            command.set_exception(after)
+        else:
+            command.dispatch()
+        return command
+
+    def dispatch(self, command: RetryingCommand) -> None:
+        """Sends `command` once (`retry.Dispatcher`); the first one of all looks for the servers, and fails fast."""
+        self._check_open()
+        if self._early or not self._routes.is_discovered:  # who comes later overtakes nobody
+            self._early.append(command)
+            if len(self._early) == 1:
+                self._discovering = asyncio.get_running_loop().create_task(self._send_early())
+            return
+        if command.last_error is None:
+            node = self._routes.node_of(command.key)
+        else:
+            node, asks = self._routes.node_after(command.key, command.last_error)
+            if asks:
+                asking = command.get_loop().create_future()
+                asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # the command's error tells
+                (node.bulk if command.bulk else node.control).submit(_ASKING, future=asking)
+        channel = node.bulk if command.bulk else node.control
+        channel.submit(command.data, convert=command.convert, future=command)
+
+    async def _send_early(self) -> None:
+        error: Exception | None = None
+        try:
+            await self._routes.discover()
+        except asyncio.CancelledError:
+            error = ClosedError("the client was closed before the command was sent")
+        except Exception as fault:
+            error = fault
+        commands, self._early = self._early, []
+        for command in commands:
+            if error is not None:
+                command.fail(error)
+            else:
+                command.dispatch()
+
+    def learn(self, error: BaseException) -> bool:
+        """Learns from an error that a command met, and tells whether it was surely not carried out.
+
+        Such a command may be sent again. In a cluster this starts a refresh of what is known of its servers.
+        """
+        return self._routes.learn(error)
+
+    def may_retry(self, error: BaseException, idempotent: bool) -> bool:
+        """Whether a command that met `error` is to be sent again (`retry.Dispatcher`); learns from it as `learn`."""
+        return self.learn(error) or (idempotent and is_loss(error) and self._routes.was_reached)
+
+    def read_budget(self, *, idempotent: bool = False) -> RetryBudget:
+        """For a reader that sends its command anew by itself; on a plain server only a loss is worth it."""
+        if self.may_move:
+            return RetryBudget(partial(self.may_retry, idempotent=idempotent))
+        return RetryBudget(lambda error: idempotent and is_loss(error) and self._routes.was_reached)
+
+    async def execute_idempotent(self, key: bytes, *words: Argument) -> Any:
+        """A small command on `key` that may be carried out twice: repeated when the connection is lost."""
+        if self.may_move:
+            return await self.send(key, pack(words), bulk=False, idempotent=True)
+        return await retry_on_loss(lambda: self.control_for(key).execute(*words))
+
+    async def execute(self, key: bytes, name: str, *words: Argument, once: bool = False, **options: Any) -> Any:
+        """A rare command, in redis-py's shape for it, with bytes. Repeated after a lost connection unless `once`."""
+        if self.may_move:
+            reply = await self.send(key, pack((*name.split(), *words)), bulk=False, idempotent=not once)
+            shape = self._shapes.get(name)
+            return reply if shape is None else shape(reply, **options)
+
+        async def execute() -> Any:
+            return await self.redis.execute_command(name, *words, **{NEVER_DECODE: True}, **options)
+
+        return await (execute() if once else retry_on_loss(execute))
+
+    async def ping(self) -> bool:
+        """Whether every server answers PING.
+
+        Raises:
+            redis.exceptions.RedisError: if one does not answer, with the reason.
+        """
+        await self.discover()
+        pings = [partial(channel.execute, "PING") for channel in self.controls()]
+        answers = await asyncio.gather(*(retry_on_loss(ping) for ping in pings))
+        return all(answer == b"PONG" for answer in answers)
+
+    def decode_id(self, reply: bytes | None) -> Any:
+        """The reply of XADD in the caller's shape. As a method it keeps this object alive until the reply is there."""
+        return reply.decode() if reply is not None and self.decodes else reply
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `aclose` was called."""
+        return self._closing is not None
+
+    def _check_open(self) -> None:
+        if self._closing is not None:
+            raise ClosedError("the client was closed; make a new one")
+
+    def statistics(self) -> ConnectionStatistics:
+        """The figures of this moment."""
+        nodes = self._routes.used_nodes()
+        return ConnectionStatistics(
+            bulk=ChannelStatistics.together(node.bulk.statistics() for node in nodes),
+            control=ChannelStatistics.together(node.control.statistics() for node in nodes),
+            blocking=tuple(channel.statistics() for channel in self._routes.blocking),
+        )
+
+    async def aclose(self) -> None:
+        """Closes every connection, after the replies of what was sent (5 s at most). Blocking reads end with an error.
+
+        A second call waits for the first one.
+        """
+        if self._closing is None or self._closing.cancelled():  # cancelled: with the other tasks of a loop that ends
+            self._finalizer.detach()
+            self._closing = asyncio.ensure_future(self._resources.close())
+        await asyncio.shield(self._closing)
