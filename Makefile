@@ -39,7 +39,7 @@ picture: $(VENV)/.installed-dev
 # whether they had the machine, have it to themselves. With PYTEST_ARGS it is one process, which runs what they name.
 SIDE_BY_SIDE := tests/unit tests/live/messaging $(wildcard tests/live/test_managed_*.py tests/live/test_driver*.py \
   tests/live/test_server*.py tests/live/test_run_setups.py tests/live/test_run_permissions.py \
-  tests/live/test_honesty_delivery.py)
+  tests/live/test_honesty_delivery.py tests/live/test_wheel.py)
 
 # With SEED=NUMBER, properties try the examples that they tried with that number before.
 PYTEST := $(BIN)/python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED))

@@ -73,7 +73,8 @@ def python(*arguments: str) -> None:
 
 def install(*arguments: str) -> None:
     """Runs pip; skips where it finds no package at all."""
-    done = subprocess.run([sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pip", "--retries", "1", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode and any(part in done.stderr for part in UNREACHABLE) and not os.environ.get("CI"):
         pytest.skip("no package index can be asked from here")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -94,6 +95,20 @@ def test_every_module_of_the_library_loads(bare: Bare) -> None:
     done = bare.run("python", "-W", "error", "-c", EVERY_MODULE)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_it_holds_every_file_of_the_package(bare: Bare) -> None:
+    """With setups, templates and types; and the workloads, which lie at the top of the repository."""
+    (installed,) = bare.folder.glob("lib/python*/site-packages/ombdriver")
+    here = {f"workloads/{path.name}" for path in (HOUSE / "workloads").iterdir()}
+
+    assert files(installed) == files(HOUSE / "ombdriver") | here
+
+
+def files(folder: Path) -> set[str]:
+    """All files below a folder but those that Python has compiled."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {str(path) for path in found if "__pycache__" not in path.parts}
 
 
 def test_it_is_small(bare: Bare) -> None:
