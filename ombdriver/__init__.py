@@ -1,7 +1,7 @@
-"""ombdriver: a load harness for Redis Streams, and the asyncio messaging library under it.
+"""An asyncio messaging library on Redis Streams; the command `ombdriver` is a load harness on it.
 
-What is here is the library, loaded when one of its names is first asked for: so that the command `ombdriver`, which
-imports this package too, is quick to start. The harness is that command.
+The names here are those of `ombdriver.messaging`. They are loaded when one is first asked for, so that the command,
+which imports this package too, starts quickly.
 """
 
 from typing import TYPE_CHECKING

@@ -1,1 +1,1 @@
-"""Room 2: the harness. Reaches room 1 (messaging) only through `drivers/`."""
+"""The load harness. Reaches the library (`ombdriver.messaging`) only through `drivers`."""
