@@ -9,8 +9,9 @@ import pytest
 from processes import Place, sound
 
 from ombdriver.bench.load.poisson import PoissonArrivals, PoissonStripe
-from ombdriver.bench.load.profile import SECOND, constant
+from ombdriver.bench.load.profile import constant
 from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.units import SECOND
 
 WORKLOAD = """
 topics: 1

@@ -1,9 +1,7 @@
-"""What a message carries: the stamp in its first bytes, the bytes after it, and its key.
+"""What a message carries: the stamp in its first bytes, the bytes after it, and its key. Pure.
 
-Knows no topic, rate, clock or driver. Everything is seeded: the same workload gives the same bytes and keys in every
-run and every process. Memory is bounded whatever the sizes.
-
-Messages of several sizes: weighted ranges, as OMB's `messageSizeDistribution` has them. Pure and seeded.
+Knows no topic, rate, clock or driver. Everything is seeded: the same workload gives the same sizes, bytes and keys in
+every run and every process. Memory is bounded whatever the sizes.
 """
 
 import base64
@@ -19,6 +17,57 @@ from typing import Generic, Literal, TypeVar
 import numpy as np
 
 from ombdriver.bench.units import parse_size, quoted
+
+# -- the stamp -------------------------------------------------------------------------------------------------------
+
+STAMP = struct.Struct("<qqIIIIQ")
+"""The first 40 bytes of every message: intended_ns, sent_ns, run, producer, partition, checksum, sequence.
+
+Times are `time.monotonic_ns()`; run is `run_number(run_id)`; checksum is 0 where there is none, see `with_checksum`.
+"""
+_RUN = slice(16, 20)
+_CHECKSUM = slice(28, 32)
+
+STAMP_DTYPE = np.dtype(
+    [
+        ("intended_ns", "<i8"),
+        ("sent_ns", "<i8"),
+        ("run", "<u4"),
+        ("producer", "<u4"),
+        ("partition", "<u4"),
+        ("checksum", "<u4"),
+        ("sequence", "<u8"),
+    ]
+)
+"""`STAMP` as numpy reads it."""
+
+
+def run_number(run_id: str) -> int:
+    """The 32-bit number by which a stamp names its run."""
+    return zlib.crc32(run_id.encode())
+
+
+def with_checksum(payload: bytes) -> bytes:
+    """`payload`, whose checksum is 0, with its CRC-32; 1 stands for a CRC of 0."""
+    return payload[: _CHECKSUM.start] + _crc(payload).to_bytes(4, "little") + payload[_CHECKSUM.stop :]
+
+
+def count_corrupt(payloads: Sequence[bytes], run: int) -> int:
+    """How many of `payloads` are of run number `run` and don't have the checksum that `with_checksum` gave them."""
+    ours = run.to_bytes(4, "little")
+    return sum(
+        int.from_bytes(payload[_CHECKSUM], "little") != _crc(payload)
+        for payload in payloads
+        if len(payload) >= STAMP.size and payload[_RUN] == ours
+    )
+
+
+def _crc(payload: bytes) -> int:
+    before = zlib.crc32(bytes(4), zlib.crc32(payload[: _CHECKSUM.start]))  # as if there was no checksum yet
+    return zlib.crc32(payload[_CHECKSUM.stop :], before) or 1
+
+
+# -- sizes -----------------------------------------------------------------------------------------------------------
 
 _RANGE = re.compile(r"\s*([0-9]+[A-Za-z]*)\s*-\s*([0-9]+[A-Za-z]*)\s*")
 _EXAMPLE = 'write a range and its weight, as "100-1KiB": 3'
@@ -70,39 +119,20 @@ def mean_size(ranges: Sequence[SizeRange]) -> int:
 
 
 def drawn_sizes(ranges: Sequence[SizeRange], count: int, seed: int) -> list[int]:
-    """`count` sizes; each range has its share to the message, in an order that chance decides by `seed`."""
-    chance = random.Random(f"sizes {seed}")
+    """`count` sizes in a seeded random order; each range has its share of them, to the message."""
+    source = random.Random(f"sizes {seed}")
     weights = sum(each.weight for each in ranges)
     found: list[int] = []
-    passed = 0
+    reached = 0
     for each in ranges:
-        passed += each.weight
-        share = count * passed // weights - len(found)
-        found += [chance.randint(each.low, each.high) for _ in range(share)]
-    chance.shuffle(found)
+        reached += each.weight
+        share = count * reached // weights - len(found)
+        found += [source.randint(each.low, each.high) for _ in range(share)]
+    source.shuffle(found)
     return found
 
 
-STAMP = struct.Struct("<qqIIIIQ")
-"""The first 40 bytes of every message: intended_ns, sent_ns, run, producer, partition, checksum, sequence.
-
-Times are `time.monotonic_ns()`; run is `run_number(run_id)`; checksum is 0 where there is none, see `with_checksum`.
-"""
-_RUN = slice(16, 20)
-_CHECKSUM = slice(28, 32)
-
-STAMP_DTYPE = np.dtype(
-    [
-        ("intended_ns", "<i8"),
-        ("sent_ns", "<i8"),
-        ("run", "<u4"),
-        ("producer", "<u4"),
-        ("partition", "<u4"),
-        ("checksum", "<u4"),
-        ("sequence", "<u8"),
-    ]
-)
-"""`STAMP` as numpy reads it."""
+# -- bodies and keys -------------------------------------------------------------------------------------------------
 
 KeyDistributor = Literal["NO_KEY", "KEY_ROUND_ROBIN", "RANDOM_NANO"]
 
@@ -149,31 +179,6 @@ class PayloadSpec:
     seed: int = 0
     checksums: bool = False
     sizes: tuple[SizeRange, ...] = ()
-
-
-def run_number(run_id: str) -> int:
-    """The 32-bit number by which a stamp names its run."""
-    return zlib.crc32(run_id.encode())
-
-
-def with_checksum(payload: bytes) -> bytes:
-    """`payload`, whose checksum is 0, with its CRC-32; 1 stands for a CRC of 0."""
-    return payload[: _CHECKSUM.start] + _crc(payload).to_bytes(4, "little") + payload[_CHECKSUM.stop :]
-
-
-def count_corrupt(payloads: Sequence[bytes], run: int) -> int:
-    """How many of `payloads` are of run number `run` and don't have the checksum that `with_checksum` gave them."""
-    ours = run.to_bytes(4, "little")
-    return sum(
-        int.from_bytes(payload[_CHECKSUM], "little") != _crc(payload)
-        for payload in payloads
-        if len(payload) >= STAMP.size and payload[_RUN] == ours
-    )
-
-
-def _crc(payload: bytes) -> int:
-    before = zlib.crc32(bytes(4), zlib.crc32(payload[: _CHECKSUM.start]))  # as if there was no checksum yet
-    return zlib.crc32(payload[_CHECKSUM.stop :], before) or 1
 
 
 class _Cycle(Generic[Item]):

@@ -1,18 +1,21 @@
-"""What the schedule of a phase asks for over any part of it, in messages per second. Pure.
+"""A phase of a run, its schedule, and what that asks for over any part of it, in messages per second. Pure.
 
 A constant rate is what it is; of a rate that changes it is the mean; of random arrivals it is what is due then, which
 is known before it is sent.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ombdriver.bench.load.poisson import PoissonArrivals, PoissonStripe
-from ombdriver.bench.load.profile import SECOND, Profile, constant
+from ombdriver.bench.load.profile import Profile, constant
+from ombdriver.bench.load.schedule import ConstantSchedule, ProfileSchedule, Stripe
+from ombdriver.bench.units import SECOND
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of the run with a schedule of its own.
+    """A part of the run with a schedule of its own.
 
     Attributes:
         index: its place among the phases, from 0.
@@ -37,9 +40,23 @@ class Phase:
         """When the last message of the schedule has become due."""
         return self.start_ns + self.duration_ns
 
+    def stripe(self, producers_total: int, mine: Sequence[int]) -> Stripe | PoissonStripe:
+        """The part of its schedule that some producers send.
+
+        Args:
+            producers_total: how many producers the run has.
+            mine: the numbers of those that are meant, rising.
+        """
+        if self.poisson is not None:
+            profile = self.profile or constant(self.rate, self.duration_ns)
+            return PoissonStripe(self.start_ns, profile, self.poisson, mine, self.name)
+        if self.profile is not None:
+            return Stripe(ProfileSchedule(self.start_ns, self.profile), producers_total, mine)
+        return Stripe(ConstantSchedule(self.start_ns, self.rate, self.duration_ns), producers_total, mine)
+
 
 class TargetRate:
-    """The target rates of one phase.
+    """What the schedule of a phase asks for.
 
     Args:
         phase: which.
@@ -58,7 +75,7 @@ class TargetRate:
 
     @property
     def is_constant(self) -> bool:
-        """Whether the target is the same in every part."""
+        """Whether the rate is the same in every part."""
         return self._stripe is None and self._phase.profile is None
 
     def rate(self, begin_ns: int, end_ns: int) -> float:
@@ -68,6 +85,7 @@ class TargetRate:
         return (self._messages(end_ns) - self._messages(begin_ns)) * SECOND / (end_ns - begin_ns)
 
     def _messages(self, elapsed_ns: int) -> float:
+        """How many messages are due before that."""
         if self._stripe is None:
             return self._profile.messages(elapsed_ns)
         steps, rest_ns = divmod(elapsed_ns, self._step_ns)

@@ -30,7 +30,7 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _WORD = 2**64 - 1
 
 
-def _mixed(words: UInt64s) -> UInt64s:
+def _mix(words: UInt64s) -> UInt64s:
     words = (words ^ (words >> np.uint64(30))) * _FIRST
     words = (words ^ (words >> np.uint64(27))) * _SECOND
     return words ^ (words >> np.uint64(31))
@@ -38,9 +38,9 @@ def _mixed(words: UInt64s) -> UInt64s:
 
 def streams(seed: int, phase: str, producers: Sequence[int]) -> UInt64s:
     """Where the random numbers of each producer begin, of shape (len(producers),)."""
-    start = _mixed(np.array([seed & _WORD], np.uint64) + _GOLDEN)
-    start = _mixed(start ^ np.uint64(zlib.crc32(phase.encode())))
-    return _mixed(start + (np.array(producers, np.uint64) + np.uint64(1)) * _GOLDEN)
+    start = _mix(np.array([seed & _WORD], np.uint64) + _GOLDEN)
+    start = _mix(start ^ np.uint64(zlib.crc32(phase.encode())))
+    return _mix(start + (np.array(producers, np.uint64) + np.uint64(1)) * _GOLDEN)
 
 
 def gaps(starts: UInt64s, first: Int64s, count: int) -> Floats:
@@ -52,7 +52,7 @@ def gaps(starts: UInt64s, first: Int64s, count: int) -> Floats:
         count: how many of each.
     """
     numbers = (first[:, None] + np.arange(1, count + 1)).astype(np.uint64)
-    words = _mixed(starts[:, None] + numbers * _GOLDEN)
+    words = _mix(starts[:, None] + numbers * _GOLDEN)
     drawn: Floats = -np.log1p((words >> np.uint64(11)) * -(2.0**-53))
     return drawn
 
@@ -71,7 +71,7 @@ class PoissonArrivals:
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
+class _Drawn:
     """Messages that follow each other: the number of the first, their parts of the profile, and who sends them."""
 
     first: int
@@ -103,10 +103,10 @@ class PoissonStripe:
         self._starts = streams(poisson.seed, phase, mine)
         self._scale = float(poisson.producers * PARTS)
         self._count = max(FEWEST, CELLS // len(mine))
-        self._had = np.zeros(len(mine), np.int64)
-        self._stands = np.zeros(len(mine), np.float64)
+        self._drawn = np.zeros(len(mine), np.int64)
+        self._positions = np.zeros(len(mine), np.float64)
         self._expected = profile.total * len(mine) // poisson.producers
-        self._windows: deque[_Window] = deque()
+        self._blocks: deque[_Drawn] = deque()
         self._known = 0
         self._is_over = False
 
@@ -115,23 +115,23 @@ class PoissonStripe:
 
     def _draw(self) -> None:
         """The next messages, as far as they are known of all producers."""
-        drawn = gaps(self._starts, self._had, self._count)
-        stands = np.cumsum(np.concatenate((self._stands[:, None], drawn), axis=1), axis=1)[:, 1:]
-        taken = stands <= stands[:, -1].min()
+        drawn = gaps(self._starts, self._drawn, self._count)
+        positions = np.cumsum(np.concatenate((self._positions[:, None], drawn), axis=1), axis=1)[:, 1:]
+        taken = positions <= positions[:, -1].min()
         counts = taken.sum(axis=1)
-        last = np.take_along_axis(stands, np.maximum(counts - 1, 0)[:, None], axis=1)[:, 0]
-        self._had += counts
-        self._stands = np.where(counts > 0, last, self._stands)
-        parts, producers = stands[taken] * self._scale, np.repeat(np.arange(self._mine), counts)
+        last = np.take_along_axis(positions, np.maximum(counts - 1, 0)[:, None], axis=1)[:, 0]
+        self._drawn += counts
+        self._positions = np.where(counts > 0, last, self._positions)
+        parts, producers = positions[taken] * self._scale, np.repeat(np.arange(self._mine), counts)
         order = np.argsort(parts, kind="stable")
         parts, producers = parts[order], producers[order]
         before_end = _below(parts, self._profile.parts)
         self._is_over = before_end < len(parts)
         if before_end:
-            self._windows.append(_Window(self._known, parts[:before_end], producers[:before_end]))
+            self._blocks.append(_Drawn(self._known, parts[:before_end], producers[:before_end]))
             self._known += before_end
 
-    def _know(self, j: int) -> bool:
+    def _is_there(self, j: int) -> bool:
         """Whether there is a local message `j`, which is known then."""
         while j >= self._known and not self._is_over:
             self._draw()
@@ -142,61 +142,61 @@ class PoissonStripe:
         if now_ns < self._start_ns:
             return 0
         bound = self._profile.parts_before(now_ns + 1 - self._start_ns)
-        while not self._is_over and (not self._windows or self._windows[-1].parts[-1] < bound):
+        while not self._is_over and (not self._blocks or self._blocks[-1].parts[-1] < bound):
             self._draw()
-        for window in reversed(self._windows):
-            if window.parts[0] < bound:
-                return window.first + _below(window.parts, bound)
-        return self._windows[0].first if self._windows else self._known
+        for block in reversed(self._blocks):
+            if block.parts[0] < bound:
+                return block.first + _below(block.parts, bound)
+        return self._blocks[0].first if self._blocks else self._known
 
-    def left(self, j: int) -> int:
+    def remaining(self, j: int) -> int:
         """How many messages there are from `j` on: about so many, and 1 or more, until the last one is known."""
         return self._known - j if self._is_over else max(1, max(self._known, self._expected) - j)
 
-    def when(self, j: int) -> int | None:
+    def intended_or_none(self, j: int) -> int | None:
         """When local message `j` is intended; None when there is none."""
-        return self.intended_block(j, j + 1)[0] if self._know(j) else None
+        return self.intended_block(j, j + 1)[0] if self._is_there(j) else None
 
     def intended_block(self, j0: int, j1: int) -> list[int]:
         """When each of the local messages `j0` to `j1` - 1 is intended; they are due, and not forgotten."""
-        return self.intended_some(range(j0, j1))
+        return self.intended_of(range(j0, j1))
 
-    def intended_some(self, which: range) -> list[int]:
+    def intended_of(self, which: range) -> list[int]:
         """The same of `which`."""
-        parts = [part for window, cut in self._over(which) for part in window.parts[cut].tolist()]
+        parts = [part for block, cut in self._over(which) for part in block.parts[cut].tolist()]
         start = self._start_ns
         return [start + time for time in self._profile.times_of(list(map(int, parts)))]
 
     def producer(self, j: int) -> int:
         """Which producer sends local message `j`, as a position in `mine`."""
-        return self.turns(j, j + 1)[0]
+        return self.producers_of(j, j + 1)[0]
 
-    def turns(self, j0: int, j1: int) -> list[int]:
+    def producers_of(self, j0: int, j1: int) -> list[int]:
         """Who sends each of the local messages `j0` to `j1` - 1, as positions in `mine` (`schedule.Stripe`)."""
-        return [who for window, cut in self._over(range(j0, j1)) for who in window.producers[cut].tolist()]
+        return [who for block, cut in self._over(range(j0, j1)) for who in block.producers[cut].tolist()]
 
-    def _over(self, which: range) -> Iterator[tuple[_Window, slice]]:
+    def _over(self, which: range) -> Iterator[tuple[_Drawn, slice]]:
         """The windows that hold some of these messages, and where in them."""
-        for window in self._windows:
-            if window.first >= which.stop:
+        for block in self._blocks:
+            if block.first >= which.stop:
                 return
-            if window.end > which.start:
-                ahead = which.start - window.first
-                yield window, slice(ahead if ahead >= 0 else ahead % which.step, which.stop - window.first, which.step)
+            if block.end > which.start:
+                ahead = which.start - block.first
+                yield block, slice(ahead if ahead >= 0 else ahead % which.step, which.stop - block.first, which.step)
 
     def forget(self, j: int) -> None:
         """Messages before `j` are not asked for any more."""
-        while len(self._windows) > 1 and self._windows[0].end <= j:
-            self._windows.popleft()
+        while len(self._blocks) > 1 and self._blocks[0].end <= j:
+            self._blocks.popleft()
 
-    def dealt(self, j0: int, j1: int) -> list[tuple[int, list[int]]]:
+    def by_producer(self, j0: int, j1: int) -> list[tuple[int, list[int]]]:
         """The local messages `j0` to `j1` - 1 by producer (`schedule.Stripe`); those before are forgotten."""
         self.forget(j0)
         times = self.intended_block(j0, j1)
         if self._mine == 1:
             return [(0, times)]
         by: dict[int, list[int]] = {}
-        for producer, time in zip(self.turns(j0, j1), times, strict=True):
+        for producer, time in zip(self.producers_of(j0, j1), times, strict=True):
             by.setdefault(producer, []).append(time)
         return list(by.items())
 

@@ -1,10 +1,10 @@
 """A rate that changes over time, and when each message is due by it. Pure, and exact in whole numbers.
 
 A profile is stretches one after the other, in each of which the rate is constant or changes evenly from one value to
-another. Messages are counted in *parts*, of which a message has `PARTS`, so that the sum over a whole stretch is whole;
-the sum up to a moment within a ramp is a fraction. Message i stands at part i * PARTS, and is due at the last
-nanosecond at which no more than that has come together: so nothing is due in a pause. All times are nanoseconds from
-the profile's start.
+another. The integral of the rate is counted in *parts*, a fixed point of which a message has `PARTS`: over a whole
+stretch it is whole, up to a moment within a ramp it is a fraction. Message i stands at part i * PARTS, and is due at
+the last nanosecond at which no more than that has come together: so nothing is due in a pause. All times are
+nanoseconds from the profile's start.
 """
 
 from bisect import bisect_left, bisect_right
@@ -14,7 +14,8 @@ from functools import cached_property
 from itertools import accumulate
 from math import isqrt
 
-SECOND = 10**9
+from ombdriver.bench.units import SECOND
+
 PARTS = 2 * SECOND
 """Of a message: the sum of the rates at both ends of a stretch, times its nanoseconds, is a number of these."""
 
@@ -35,7 +36,7 @@ class Stretch:
 
     @property
     def parts(self) -> int:
-        """What comes together in it."""
+        """The integral of its rate."""
         return (self.first + self.last) * self.duration_ns
 
 
@@ -71,7 +72,7 @@ class Profile:
 
     @property
     def parts(self) -> int:
-        """What comes together in all of it."""
+        """The integral over all of it."""
         return self._passed[-1]
 
     @property
@@ -95,7 +96,7 @@ class Profile:
         return max(1, round(self.mean))
 
     def parts_before(self, elapsed_ns: int) -> int:
-        """What has come together in the nanoseconds before `elapsed_ns`, rounded up; all of it at or after the end."""
+        """The integral up to `elapsed_ns`, rounded up; all of it at or after the end."""
         whole, over, by = self._at(elapsed_ns)
         return whole - (-over // by)
 
@@ -105,7 +106,7 @@ class Profile:
         return (whole + over / by) / PARTS
 
     def _at(self, elapsed_ns: int) -> tuple[int, int, int]:
-        """What has come together, as whole + over / by."""
+        """The integral up to `elapsed_ns`, as whole + over / by."""
         if elapsed_ns >= self.duration_ns:
             return self.parts, 0, 1
         if elapsed_ns <= 0:
@@ -120,7 +121,7 @@ class Profile:
         return -(-self.parts_before(elapsed_ns) // PARTS)
 
     def time_of(self, part: int) -> int:
-        """The last nanosecond up to which no more than `part` has come together; at most `duration_ns`.
+        """The last nanosecond up to which the integral is no more than `part`; at most `duration_ns`.
 
         For every `elapsed_ns` up to the duration, `time_of(part) < elapsed_ns` is `part < parts_before(elapsed_ns)`.
         """
@@ -139,7 +140,7 @@ class Profile:
 
 
 def _within(stretch: Stretch, start: int, passed: int, parts: Sequence[int]) -> list[int]:
-    """The times of parts that all come together in one stretch, which begins at `start` with `passed` of them."""
+    """The times of parts within one stretch, which begins at `start`, where the integral is `passed`."""
     first, change, duration = stretch.first, stretch.last - stretch.first, stretch.duration_ns
     if not change:
         return [start + (part - passed) // (2 * first) for part in parts]

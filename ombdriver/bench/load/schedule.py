@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ombdriver.bench.load.profile import PARTS, Profile
-
-SECOND = 10**9
+from ombdriver.bench.units import SECOND
 
 
 class Schedule(Protocol):
-    """When each message of a phase is intended; a `ConstantSchedule` is one, and so is a `ProfileSchedule`."""
+    """When each message of a phase is intended."""
 
     @property
     def start_ns(self) -> int:
@@ -44,7 +43,7 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConstantSchedule:
-    """The intended send times of one phase.
+    """The intended send times of a phase whose rate does not change (`Schedule`).
 
     Attributes:
         start_ns: when message 0 is intended, on the clock that `now_ns` will be read from.
@@ -89,7 +88,7 @@ class ConstantSchedule:
 
 @dataclass(frozen=True, slots=True)
 class ProfileSchedule:
-    """The intended send times of a phase whose rate changes.
+    """The intended send times of a phase whose rate changes (`Schedule`).
 
     Attributes:
         start_ns: when its profile begins.
@@ -168,27 +167,27 @@ class Stripe:
         """Which producer sends local message `j`, as a position in `mine`."""
         return j % len(self._mine)
 
-    def left(self, j: int) -> int:
+    def remaining(self, j: int) -> int:
         """How many messages there are from `j` on, due or not."""
         return self.total - j
 
-    def when(self, j: int) -> int | None:
+    def intended_or_none(self, j: int) -> int | None:
         """When local message `j` is intended; None when there is none."""
         return self.schedule.intended(self.index(j)) if j < self.total else None
 
-    def turns(self, j0: int, j1: int) -> Sequence[int]:
+    def producers_of(self, j0: int, j1: int) -> Sequence[int]:
         """Who is to send from `j0` on, message by message, as positions in `mine`: up to `j1`, or once around."""
         count = len(self._mine)
         return [at % count for at in range(j0, min(j0 + count, j1))]
 
-    def dealt(self, j0: int, j1: int) -> Sequence[tuple[int, Sequence[int]]]:
+    def by_producer(self, j0: int, j1: int) -> Sequence[tuple[int, Sequence[int]]]:
         """The local messages `j0` to `j1` - 1 by producer, a position in `mine`: when each is intended."""
         intended, count = self.intended_block(j0, j1), len(self._mine)
         if count == 1:
             return [(0, intended)]
         return [((j0 + offset) % count, intended[offset::count]) for offset in range(min(count, j1 - j0))]
 
-    def intended_some(self, which: range) -> list[int]:
+    def intended_of(self, which: range) -> list[int]:
         """When each of these local messages is intended."""
         return self.schedule.intended_each(which if self._all_mine else [self.index(j) for j in which])
 
@@ -196,7 +195,7 @@ class Stripe:
         """When each of the local messages `j0` to `j1` - 1 is intended; of length `j1` - `j0`, in O(`j1` - `j0`)."""
         start, rate, step = self.schedule.start_ns, self._rate, self._step
         if not rate:
-            return self.intended_some(range(j0, j1))
+            return self.intended_of(range(j0, j1))
         if self._all_mine:
             if step:
                 return list(range(start + j0 * step, start + j1 * step, step))

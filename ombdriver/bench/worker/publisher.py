@@ -17,8 +17,7 @@ from ombdriver.bench.drivers.api import DriverProducer
 from ombdriver.bench.load.message import STAMP, KeySource, PayloadPool, with_checksum
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.poisson import PoissonStripe
-from ombdriver.bench.load.profile import constant
-from ombdriver.bench.load.schedule import ConstantSchedule, ProfileSchedule, Stripe
+from ombdriver.bench.load.schedule import Stripe
 from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import SentReport
 from ombdriver.bench.worker.in_flight import WAITED_FOR_ROOM, Flow, InFlightBatches, SentBatch
@@ -147,7 +146,7 @@ class Publisher:
     @property
     def unsent(self) -> int:
         """Messages of the current phase not sent yet, due or not (of random arrivals about so many), and probes."""
-        return self._stripe.left(self._next) + len(self._probes)
+        return self._stripe.remaining(self._next) + len(self._probes)
 
     @property
     def overdue(self) -> int:
@@ -161,13 +160,7 @@ class Publisher:
     # -- phases ----------------------------------------------------------------------------------------------------
 
     def _make_stripe(self, phase: Phase) -> Stripe | PoissonStripe:
-        mine = tuple(sender.index for sender in self._senders)
-        if phase.poisson is not None:
-            profile = phase.profile or constant(phase.rate, phase.duration_ns)
-            return PoissonStripe(phase.start_ns, profile, phase.poisson, mine, phase.name)
-        if phase.profile is not None:
-            return Stripe(ProfileSchedule(phase.start_ns, phase.profile), self._producers_total, mine)
-        return Stripe(ConstantSchedule(phase.start_ns, phase.rate, phase.duration_ns), self._producers_total, mine)
+        return phase.stripe(self._producers_total, [sender.index for sender in self._senders])
 
     def _empty_stripe(self) -> Stripe | PoissonStripe:
         return self._make_stripe(Phase(-1, "none", 0, 0, 1))
@@ -197,7 +190,7 @@ class Publisher:
         if due > self._next:
             step = -(-(due - self._next) // MOST_UNSENT_SAMPLES)
             samples = range(self._next, due, step)
-            intended = np.array(stripe.intended_some(samples), np.int64)
+            intended = np.array(stripe.intended_of(samples), np.int64)
             repeats = np.full(len(samples), step, np.int64)
             repeats[-1] = due - samples[-1]
             self._recorder.record(None, intended, {"unsent": now_ns - intended}, repeats)
@@ -244,7 +237,7 @@ class Publisher:
     def _on_wake(self) -> None:
         now_ns = self._clock()
         stripe, limit = self._stripe, self._next + MOST_PER_TURN
-        if self._waits_for_room or not stripe.left(self._next):
+        if self._waits_for_room or not stripe.remaining(self._next):
             return
         due = stripe.due(now_ns)
         if due > self._found_due:
@@ -266,7 +259,7 @@ class Publisher:
         self._next = at
         if at < due:
             self._loop.call_soon(self._on_wake)
-        elif (next_ns := stripe.when(at)) is not None:
+        elif (next_ns := stripe.intended_or_none(at)) is not None:
             self._pacer.arm(wake_at(next_ns, now_ns))
 
     def _room(self, start: int, due: int) -> int:
@@ -275,7 +268,7 @@ class Publisher:
         if len(senders) == 1:
             return senders[0].room()
         least = MOST_PER_BATCH
-        for at, producer in enumerate(self._stripe.turns(start, min(start + MOST_PER_BATCH, due)), start=start):
+        for at, producer in enumerate(self._stripe.producers_of(start, min(start + MOST_PER_BATCH, due)), start=start):
             room = senders[producer].room()
             if room <= 0:
                 return min(least, at - start)
@@ -294,7 +287,7 @@ class Publisher:
         self._on_wake()
 
     def _send(self, start: int, end: int, woke_ns: int) -> None:
-        for producer, intended in self._stripe.dealt(start, end):
+        for producer, intended in self._stripe.by_producer(start, end):
             self._send_from(self._senders[producer], intended, woke_ns)
 
     def _send_from(self, sender: Sender, intended: Sequence[int], woke_ns: int) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from ombdriver.bench.load import poisson
 from ombdriver.bench.load.poisson import PoissonArrivals, PoissonStripe, gaps, streams
-from ombdriver.bench.load.profile import SECOND, Profile, Stretch, constant
+from ombdriver.bench.load.profile import Profile, Stretch, constant
+from ombdriver.bench.units import SECOND
 
 PROFILE = Profile(
     (Stretch(SECOND, 300, 300), Stretch(SECOND, 300, 900), Stretch(SECOND // 2, 0, 0), Stretch(SECOND, 900, 0))
@@ -27,7 +28,7 @@ def stripe_of(
 def everything(stripe: PoissonStripe, mine: list[int]) -> list[tuple[int, int]]:
     """(time, producer) of all messages, in order."""
     due = stripe.due(FOREVER)
-    times, senders = stripe.intended_block(0, due), stripe.turns(0, due)
+    times, senders = stripe.intended_block(0, due), stripe.producers_of(0, due)
     return [(time, mine[position]) for time, position in zip(times, senders, strict=True)]
 
 
@@ -100,13 +101,13 @@ def test_no_debt_is_forgiven(mine: list[int], steps: list[int]) -> None:
         assert due == sum(time <= now for time in times)
         if step % 2 and sent < due:
             end = min(sent + 64, due)
-            dealt = stripe.dealt(sent, end)
+            dealt = stripe.by_producer(sent, end)
             assert sorted(time for _, some in dealt for time in some) == times[sent:end]
             sent = end
-        assert stripe.when(sent) == (times[sent] if sent < len(times) else None)
-        assert stripe.left(sent) >= min(1, len(times) - sent)
+        assert stripe.intended_or_none(sent) == (times[sent] if sent < len(times) else None)
+        assert stripe.remaining(sent) >= min(1, len(times) - sent)
     stripe.due(FOREVER)
-    assert stripe.left(sent) == len(times) - sent
+    assert stripe.remaining(sent) == len(times) - sent
 
 
 def test_arrivals_follow_the_profile() -> None:
@@ -138,7 +139,7 @@ def test_a_part_of_the_messages_can_be_asked_for() -> None:
     times = stripe.intended_block(0, due)
 
     for first in (0, 3, 1_500):
-        assert stripe.intended_some(range(first, due, 7)) == times[first:due:7]
+        assert stripe.intended_of(range(first, due, 7)) == times[first:due:7]
 
 
 def test_what_is_forgotten_is_not_kept() -> None:
@@ -146,6 +147,6 @@ def test_what_is_forgotten_is_not_kept() -> None:
     stripe = stripe_of([0], 1, constant(100_000, 100 * SECOND))
     for second in range(1, 20):
         due = stripe.due(second * SECOND)
-        stripe.dealt(due - 1, due)
-        assert len(stripe._windows) <= 2
+        stripe.by_producer(due - 1, due)
+        assert len(stripe._blocks) <= 2
     assert repr(stripe) == f"<PoissonStripe [1 producers, {stripe._known} messages]>"

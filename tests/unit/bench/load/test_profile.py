@@ -121,10 +121,10 @@ def test_the_stripes_of_any_workers_are_the_one_schedule(profile: Profile, owner
     for worker in set(owners):
         mine = [producer for producer, owner in enumerate(owners) if owner == worker]
         stripe = Stripe(timetable, producers, mine)
-        assert stripe.left(0) == stripe.total
-        assert stripe.when(stripe.total) is None
+        assert stripe.remaining(0) == stripe.total
+        assert stripe.intended_or_none(stripe.total) is None
         for first in range(0, stripe.total, 5):
-            for position, times in stripe.dealt(first, min(first + 5, stripe.total)):
+            for position, times in stripe.by_producer(first, min(first + 5, stripe.total)):
                 sent += [(time, mine[position]) for time in times]
 
     assert sorted(sent) == sorted((timetable.intended(at), at % producers) for at in range(timetable.total))

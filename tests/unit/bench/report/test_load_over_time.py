@@ -14,7 +14,7 @@ from sample_result import SPEC, figures, measurements, result
 
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.poisson import PoissonArrivals
-from ombdriver.bench.load.profile import SECOND, Profile, Stretch
+from ombdriver.bench.load.profile import Profile, Stretch
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.metrics.phase_view import MOST_STRETCHES, SoFar, StretchMetrics, Window, by_stretch
@@ -37,6 +37,7 @@ from ombdriver.bench.spec.catalog import workload_path
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.units import SECOND
 from ombdriver.bench.verdict.assess import assess
 from ombdriver.bench.verdict.live import RunningVerdict
 

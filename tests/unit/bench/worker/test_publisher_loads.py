@@ -27,7 +27,7 @@ def intended(of: Phase, producers: int) -> list[tuple[int, int]]:
         return [(START + profile.time_of(at * PARTS), at % producers) for at in range(profile.total)]
     stripe = PoissonStripe(START, profile, of.poisson, range(producers), of.name)
     count = stripe.due(START + SECOND)
-    return list(zip(stripe.intended_block(0, count), stripe.turns(0, count), strict=True))
+    return list(zip(stripe.intended_block(0, count), stripe.producers_of(0, count), strict=True))
 
 
 def stamped(benches: Sequence[Bench]) -> list[tuple[int, int]]:

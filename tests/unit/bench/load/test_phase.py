@@ -4,7 +4,8 @@ import pytest
 
 from ombdriver.bench.load.phase import Phase, TargetRate
 from ombdriver.bench.load.poisson import PoissonArrivals, PoissonStripe
-from ombdriver.bench.load.profile import SECOND, Profile, Stretch, constant
+from ombdriver.bench.load.profile import Profile, Stretch, constant
+from ombdriver.bench.units import SECOND
 
 RAMP = Profile((Stretch(4 * SECOND, 0, 400), Stretch(2 * SECOND, 0, 0)))
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ombdriver.bench.load.profile import SECOND, Stretch
+from ombdriver.bench.load.profile import Stretch
 from ombdriver.bench.spec.overrides import option_assignments
 from ombdriver.bench.spec.rate_profile import parse_profile, profile_to_json, render_profile
 from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.units import SECOND
 from ombdriver.errors import InputError
 
 BASE = {
