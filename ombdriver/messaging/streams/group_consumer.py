@@ -1,12 +1,13 @@
 """`GroupConsumer`: one member of a consumer group; reads, acknowledges, looks at what it has pending."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.client import StreamClient
@@ -14,6 +15,7 @@ from ombdriver.messaging.streams.commands import Id, Key, Word
 from ombdriver.messaging.streams.consumer import DEFAULT_BLOCK_MS
 from ombdriver.messaging.streams.readers import Make, MultiSlotGroupReader, ignore_outcome
 from ombdriver.messaging.streams.replies import Streams
+from ombdriver.messaging.streams.resumption import Mark, make_again, mark_of
 from ombdriver.messaging.transport.channel import ConnectionStatistics
 from ombdriver.messaging.transport.registry import RouterSource
 
@@ -88,6 +90,8 @@ class GroupConsumer(StreamClient):
         self._reader: MultiSlotGroupReader | None = None
         self._received = 0
         self._deleted = 0
+        self._marks: dict[bytes, Mark] = {}
+        """The last entry of each stream besides its own, by its key, of those whose group was there."""
         self._adopt(source, owns_source=group is None)
 
     def _what(self) -> str:
@@ -120,8 +124,9 @@ class GroupConsumer(StreamClient):
     ) -> Awaitable[Streams]:
         """Waits for messages that nobody in the group has got; `[]` when the time is over.
 
-        On several streams the group is made where it is missing, for messages from now on; the first stream's group
-        must be there. In a cluster there is one read for each slot, and what comes first is given.
+        On several streams the group is made where it is missing, for messages from now on, and where it was there
+        before, so that nothing is missed (docs/library/consume.md has what comes twice); the first stream's group must
+        be there. In a cluster there is one read for each slot, and what comes first is given.
 
         Args:
             stream_key: more streams to read; this consumer's own comes first, then these in their order.
@@ -168,17 +173,51 @@ class GroupConsumer(StreamClient):
                     await asyncio.gather(*acknowledged)
                 if empty:
                     continue  # a page of nothing but deleted messages is not the end of what is pending
+            if new and len(streams) > 1:
+                self._note(streams, reply.streams)
             self._received += sum(len(entries) for _, entries in reply.streams)
             return reply.streams
 
+    def _note(self, streams: Iterable[bytes], reply: Streams) -> None:
+        """Marks how far the group was given entries of the streams besides its own."""
+        for key in streams:
+            if key != self._key:
+                self._marks.setdefault(key, Mark())
+        for stream, entries in reply:
+            if entries and (key := commands.key_bytes(stream)) != self._key:
+                entry_id, fields = entries[-1]
+                parts = (part for pair in fields.items() for part in pair)
+                self._marks[key] = mark_of(_bytes_of(entry_id), [_bytes_of(part) for part in parts])
+
     async def _make_group(self, key: bytes) -> None:
+        mark = self._marks.get(key)
+        if mark is not None:
+            made = await make_again(self._router(), key, commands.key_bytes(self.group_name), mark)
+            if made.place is not None:
+                logger.warning(
+                    "group %r was gone from stream %r; it was made again, after id %s",
+                    self.group_name,
+                    key,
+                    made.place.decode(),
+                )
+            return
         try:
+            end = await self._end_of(key)
             await self._ask("XGROUP CREATE", key, self.group_name, "$", "MKSTREAM")
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
         else:
+            self._marks[key] = end
             logger.info("group %r made on stream %r, for messages from now on", self.group_name, key)
+
+    async def _end_of(self, key: bytes) -> Mark:
+        """The last entry of a stream; none, if the user may not look."""
+        with contextlib.suppress(NoPermissionError):
+            found = await self._router().execute_idempotent(key, "XREVRANGE", key, "+", "-", "COUNT", 1)
+            if found:
+                return mark_of(*found[0])
+        return Mark()
 
     def _forget(self, stream: Key, gone: list[Id]) -> asyncio.Future[int]:
         self._deleted += len(gone)
@@ -233,3 +272,8 @@ class GroupConsumer(StreamClient):
         await super().aclose()
         if reader is not None:
             await reader.aclose()
+
+
+def _bytes_of(text: str | bytes) -> bytes:
+    """What the server has, of what a reply was decoded to."""
+    return text.encode() if isinstance(text, str) else text

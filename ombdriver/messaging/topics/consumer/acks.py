@@ -148,12 +148,19 @@ class Acknowledger:
         self.dead_letter = DeadLetterPolicy()
         self.delayer: Delayer | None = None
 
+    def acknowledge_late(self) -> Awaitable[None]:
+        """See `Settling`: there is nothing to tell the server."""
+        self._member.counts.late_acknowledgements += 1
+        return DONE
+
     async def give_back(self, message: Message[Any], delay_s: float) -> None:
         """See `Message.nack`."""
         if not isinstance(delay_s, int | float) or isinstance(delay_s, bool) or not delay_s >= 0:
             raise MessagingValueError(f"delay is {delay_s!r}; give seconds, 0 or more")
         member = self._member
-        if delay_s * 1000 <= member.visibility_ms:
+        if message._is_stale:
+            pass  # it does not come again: it is gone
+        elif delay_s * 1000 <= member.visibility_ms:
             idle_ms = member.visibility_ms - round(delay_s * 1000)
             if await pending.keep(member, message._partition, [message._entry_id], idle_ms):
                 self._returns.add(message._partition, message._entry_id, delay_s)
@@ -169,6 +176,8 @@ class Acknowledger:
 
     async def renew(self, message: Message[Any]) -> bool:
         """See `Message.in_progress`."""
+        if message._is_stale:
+            return False
         mine = await pending.keep(self._member, message._partition, [message._entry_id])
         if message._state <= LOST:
             message._state = OPEN if mine else LOST
@@ -176,8 +185,9 @@ class Acknowledger:
 
     async def reject(self, message: Message[Any], reason: str) -> bool:
         """See `Message.reject`."""
-        member = self._member
-        buried = await move_to_dead_letters(member, message._partition, message._entry_id, reason, self.dead_letter)
+        member, buried = self._member, False
+        if not message._is_stale:
+            buried = await move_to_dead_letters(member, message._partition, message._entry_id, reason, self.dead_letter)
         if self._settle(message, REJECTED):
             member.counts.rejected += buried
         return buried
@@ -187,5 +197,6 @@ class Acknowledger:
         if message._state > LOST:
             return False
         message._state = state
-        message._partition.held.discard(message._entry_id)
+        if not message._is_stale:
+            message._partition.held.discard(message._entry_id)
         return True

@@ -20,6 +20,7 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams.entry_ids import is_after
 from ombdriver.messaging.streams.readers import ignore_outcome
+from ombdriver.messaging.streams.resumption import mark_of
 from ombdriver.messaging.topics.consumer import group, pending
 from ombdriver.messaging.topics.consumer.group import FlowControl, GroupMember, Partition
 from ombdriver.messaging.transport.connection import Connection, pack
@@ -270,12 +271,12 @@ class Fetcher:
 
     def _receive(self, partition: Partition, entries: list[Any]) -> None:
         """Hands over entries that are new to the group; they rise, save after it was set back."""
-        self._room.fit(sum(map(len, entries[-1][1])))
-        end = entries[-1][0]
+        end, fields = entries[-1]
+        self._room.fit(sum(map(len, fields)))
         if not is_after(entries[0][0], partition.highest):
             entries = [entry for entry in entries if not self._has(partition, entry[0])]
-        if is_after(end, partition.last):
-            partition.last = end
+        if is_after(end, partition.last.entry_id):
+            partition.last = mark_of(end, fields)
         if is_after(end, partition.highest):
             partition.highest = end
         if entries:
@@ -296,7 +297,7 @@ class Fetcher:
 
         Twice, since the server may not have noticed the loss yet, and give entries to the connection that is gone.
         """
-        marks: dict[Partition, bytes | None] = {partition: partition.last for partition in self._partitions}
+        marks: dict[Partition, bytes | None] = {partition: partition.last.entry_id for partition in self._partitions}
         self._pending_after = marks | self._pending_after  # what is to be looked at from further below stays
         if self._look_again is not None:
             marks = self._look_again[1]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import ResponseError
 
 from ombdriver.messaging.streams.entry_ids import is_after
-from ombdriver.messaging.topics.consumer.offsets import EARLIEST, resumption
+from ombdriver.messaging.streams.resumption import Mark, make_again, mark_at
 from ombdriver.messaging.transport.connection import Argument, pack
 from ombdriver.messaging.transport.router import Router
 
@@ -135,14 +135,16 @@ class Partition:
         noted: acknowledged, and not sent yet.
         sent: batches of acknowledgements that were sent and are not answered.
         aside: messages that wait because the partition is paused.
-        last: how far the group was given entries, as far as this member knows; a lost reply held only higher ones.
+        last: the last entry that the group was given, as far as this member knows; a lost reply held only higher ones.
         highest: the highest id that this member was ever given; what is above is not known here.
+        generation: how often the stream turned out to be another one than before.
         paused: nothing is read or handed out.
         room: how much more may be buffered, of it and those that are read with it.
     """
 
     __slots__ = (
         "aside",
+        "generation",
         "held",
         "highest",
         "key",
@@ -165,12 +167,20 @@ class Partition:
         self.noted: list[bytes] = []
         self.sent: list[list[bytes]] = []
         self.aside: list[Message[Any]] = []
-        self.last = self.highest = b"0-0"
+        self.last, self.highest = Mark(), b"0-0"
+        self.generation = 0
         self.paused = False
         self.room = FlowControl(1)
 
     def __repr__(self) -> str:
         return f"<Partition {self.stream} held={len(self.held)}{' paused' if self.paused else ''}>"
+
+    def begin_anew(self) -> None:
+        """The stream is another one now: what is known of the old one counts no more, though ids may be the same."""
+        self.generation += 1
+        self.held, self.noted = set(), []
+        self.nacked.clear()
+        self.last, self.highest = Mark(), b"0-0"
 
     def hold(self, ids: Sequence[bytes]) -> None:
         """Notes ids that were pending before, and are held now."""
@@ -215,7 +225,7 @@ async def join(member: GroupMember, partitions: Iterable[Partition], start: byte
             await _create(member, partition, start)
             group = await group_info(member, partition)
         if group is not None:
-            partition.last = group[b"last-delivered-id"]
+            partition.last = await mark_at(member.router, partition.key, group[b"last-delivered-id"])
 
     await asyncio.gather(*(one(partition) for partition in partitions))
 
@@ -223,22 +233,25 @@ async def join(member: GroupMember, partitions: Iterable[Partition], start: byte
 async def heal(member: GroupMember, partitions: Iterable[Partition]) -> None:
     """Makes the group again where it is gone: what this member has not acknowledged and what nobody was given comes.
 
+    Everything comes where the stream is a new one, or can't be told from one; see `resumption`.
+
     What other members had not acknowledged is theirs to finish: it is pending no more.
 
     Raises:
         redis.exceptions.RedisError: as `join`.
     """
     for partition in partitions:
-        place = resumption(partition.last, partition.held | partition.nacked, await _end_of(member, partition))
-        if await _create(member, partition, place):
+        held = partition.held | partition.nacked
+        made = await make_again(member.router, partition.key, member.group, partition.last, held)
+        if made.is_new_stream:
+            partition.begin_anew()
+        if made.place is not None:
             member.counts.groups_made += 1
-            if place == EARLIEST:
-                partition.last = b"0-0"
             logger.warning(
                 "group %r was gone from stream %r; it was made again, after id %s",
                 member.group.decode(errors="replace"),
                 partition.stream,
-                place.decode(),
+                made.place.decode(),
             )
 
 
@@ -265,19 +278,12 @@ async def stream_info(member: GroupMember, partition: Partition) -> dict[bytes, 
     return dict(zip(reply[::2], reply[1::2], strict=True))
 
 
-async def _end_of(member: GroupMember, partition: Partition) -> bytes | None:
-    info = await stream_info(member, partition)
-    return None if info is None else info[b"last-generated-id"]
-
-
-async def _create(member: GroupMember, partition: Partition, place: bytes) -> bool:
+async def _create(member: GroupMember, partition: Partition, place: bytes) -> None:
     try:
         await member.ask(partition.key, "XGROUP", "CREATE", partition.key, member.group, place, "MKSTREAM")
     except ResponseError as error:
         if not str(error).startswith("BUSYGROUP"):
             raise
-        return False
-    return True
 
 
 COUNTED = 1_000

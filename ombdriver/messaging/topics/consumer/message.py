@@ -25,6 +25,9 @@ class Settling(Protocol):
     def acknowledge(self, partition: Partition, entry_id: bytes) -> Awaitable[None]:
         """Notes that the entry is done."""
 
+    def acknowledge_late(self) -> Awaitable[None]:
+        """Notes that an entry is done whose stream is gone."""
+
     async def give_back(self, message: "Message[Any]", delay_s: float) -> None:
         """Has the entry come again after a while."""
 
@@ -55,7 +58,17 @@ class Message(Generic[Value_co]):
         delivery_count: how often the server has given it out, this time included; 1 for a new one.
     """
 
-    __slots__ = ("_consumer", "_entry_id", "_fields", "_partition", "_record", "_state", "_value", "delivery_count")
+    __slots__ = (
+        "_consumer",
+        "_entry_id",
+        "_fields",
+        "_generation",
+        "_partition",
+        "_record",
+        "_state",
+        "_value",
+        "delivery_count",
+    )
 
     _record: Record | None
     _value: Any
@@ -65,6 +78,7 @@ class Message(Generic[Value_co]):
     ) -> None:
         self._consumer = consumer
         self._partition = partition
+        self._generation = partition.generation
         self._entry_id = entry_id
         self._fields = fields
         self.delivery_count = delivery_count
@@ -138,8 +152,16 @@ class Message(Generic[Value_co]):
 
     @property
     def is_lost(self) -> bool:
-        """Whether it is known to be another consumer's by now, because this one held it too long without a sign."""
-        return self._state == LOST
+        """Whether it is known to be another consumer's by now, because this one held it too long without a sign.
+
+        Also when its stream was deleted: what has its id by now is another message.
+        """
+        return self._state == LOST or self._is_stale
+
+    @property
+    def _is_stale(self) -> bool:
+        """Whether the partition has another stream than the one that this came from."""
+        return self._generation != self._partition.generation
 
     def ack(self) -> Awaitable[None]:
         """Acknowledges it: it does not come again.
@@ -156,6 +178,8 @@ class Message(Generic[Value_co]):
                 return DONE
             raise MessagingError(f"{self!r} can't be acknowledged any more")
         self._state = ACKNOWLEDGED
+        if self._generation != self._partition.generation:
+            return self._consumer.acknowledge_late()
         return self._consumer.acknowledge(self._partition, self._entry_id)
 
     async def nack(self, delay: float = 0.0) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
 from ombdriver.messaging.streams.entry_ids import is_after
+from ombdriver.messaging.streams.resumption import mark_at
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer import group as joining
 from ombdriver.messaging.topics.consumer import leases, pending
@@ -216,7 +217,8 @@ class Session:
         group = await joining.group_info(self.member, partition)
         if group is None:
             return  # gone meanwhile: the next read finds out
-        partition.last = reached = group[b"last-delivered-id"]
+        reached: bytes = group[b"last-delivered-id"]
+        partition.last = await mark_at(self.member.router, partition.key, reached)
         for message in self._inbox.withdraw(partition):
             if is_after(message._entry_id, reached):
                 partition.held.discard(message._entry_id)  # it comes again
@@ -242,7 +244,7 @@ class Session:
     async def _give_back(self, partition: Partition) -> None:
         """Leaves what is buffered to others, at once, as if it had not been delivered."""
         member = self.member
-        ids = [message._entry_id for message in self._inbox.withdraw(partition)]
+        ids = [message._entry_id for message in self._inbox.withdraw(partition) if not message._is_stale]
         partition.held.difference_update(ids)
         if ids:
             kept = await pending.keep(member, partition, ids, member.visibility_ms, undelivered=True)

@@ -102,6 +102,8 @@ class Executor:
 
     async def _handle(self, work: Delivery) -> None:
         message = work.message
+        if message.is_lost:
+            return self._custody.done(work)
         if work.reason is not None:
             return await self._give_up(work, work.reason)
         if not self._retry.allows(message.delivery_count + (work.state is UNCOUNTED)):

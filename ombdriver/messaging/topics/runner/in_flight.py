@@ -375,7 +375,8 @@ class InFlight:
             partition, entry_id = work.message._partition, work.message._entry_id
             if not work.message.is_settled and not work.message.is_lost:
                 by.setdefault((partition, work.state is COUNTED), []).append(entry_id)
-            partition.held.discard(entry_id)
+            if not work.message._is_stale:
+                partition.held.discard(entry_id)
             self._works.discard(work)
         member = self._session.member
         kept = await asyncio.gather(

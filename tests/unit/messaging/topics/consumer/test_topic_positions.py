@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ombdriver import MessagingValueError
-from ombdriver.messaging.streams.entry_ids import format_id, is_after, parse_id
-from ombdriver.messaging.topics.consumer.offsets import before, id_of, resumption
+from ombdriver.messaging.streams.entry_ids import format_id, is_after
+from ombdriver.messaging.topics.consumer.offsets import id_of
 from ombdriver.messaging.topics.record import helper_key
 
 IDS = st.builds(lambda ms, n: format_id((ms, n)), st.integers(0, 2**50), st.integers(0, 3))
@@ -43,32 +43,6 @@ def test_a_time_takes_in_what_was_stored_in_its_millisecond(ms: int) -> None:
     place = id_of(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms))
     assert is_after(format_id((ms, 0)), place)
     assert not is_after(format_id((ms - 1, 5)), place)
-
-
-@given(IDS)
-def test_just_before_an_id_there_is_no_room(entry: bytes) -> None:
-    """The id before is below, and nothing lies between."""
-    if parse_id(entry) != (0, 0):
-        assert is_after(entry, before(entry))
-
-
-@given(IDS, st.sets(IDS, max_size=5), IDS)
-def test_a_group_that_is_made_again_passes_nothing_over(last: bytes, held: set[bytes], end: bytes) -> None:
-    """All that is held comes again, and all that is above what was given out; from the beginning in a new stream."""
-    place = resumption(last, held, end)
-
-    if is_after(last, end):
-        assert place == b"0"
-    else:
-        assert all(is_after(each, place) for each in held - {b"0-0"})
-        assert not is_after(place, last)
-        assert place == last or held
-
-
-def test_without_a_stream_a_group_begins_at_the_beginning() -> None:
-    """Whatever was held before."""
-    assert resumption(b"5-0", {b"3-0"}, None) == b"0"
-    assert resumption(b"5-0", {b"3-0"}, b"9-0") == b"2-18446744073709551615"
 
 
 def test_helper_keys_share_the_tag_of_their_partition() -> None:
