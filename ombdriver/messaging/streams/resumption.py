@@ -16,7 +16,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from ombdriver.messaging.streams.entry_ids import Parts, format_id, parse_id
 from ombdriver.messaging.streams.scripts import Script
-from ombdriver.messaging.transport.standalone import Router
+from ombdriver.messaging.transport.router import Router
 
 BEGINNING = b"0"
 _LAST = (1 << 64) - 1
