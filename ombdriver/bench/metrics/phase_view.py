@@ -91,12 +91,12 @@ class DeliveryAccount:
     Attributes:
         deliveries: one for each subscription that is read.
         indeterminate: messages whose connection was lost before the reply.
-        gone_before: of the warm-up, by subscription: messages lost, and trimmed.
+        warm_up_losses: of the warm-up, by subscription: messages lost, and trimmed.
     """
 
     deliveries: Sequence[Delivery] = ()
     indeterminate: int = 0
-    gone_before: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    warm_up_losses: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def _encoded(histograms: Sequence[Histogram]) -> list[str | None]:
@@ -242,6 +242,9 @@ class Window:
         subscriptions = [self._subscription(name) for name in self._collector.subscriptions]
         every = range(self.intervals)
         return RunMetrics(
+            length_ns=self.length_ns,
+            interval_ns=self.interval_ns,
+            target_rate=self.target_rate,
             families={family: self._family(family) for family in FAMILIES},
             subscriptions=subscriptions,
             publish_rate=[self.rate("published", None, at) for at in every],
@@ -259,7 +262,7 @@ class Window:
                 received_of_others=self.of_others,
             ),
             delivery=self._account.deliveries,
-            gone_before=self._account.gone_before,
+            warm_up_losses=self._account.warm_up_losses,
             counters=self._collector.counters(self._before),
             delay_parts={part: summarise(self.histogram(part)) for part in DELAY_PARTS},
             histogram_interval_ns=self._merged_by * self._collector.interval_ns,

@@ -1,7 +1,7 @@
-"""What the measuring side hands to `result.build_result`: plain numbers in nanoseconds, no histogram object.
+"""What was measured in a run, as data: what is judged, and what becomes a result. Times are nanoseconds.
 
-Knows no file format, unit of display or numpy. Everything here is of the measured window: latencies by the intended
-time of their message, rates by the time at which the reply or the batch arrived.
+Everything here is of the measured window: latencies by the intended time of their message, rates by the time at which
+the reply or the batch arrived. Knows no histogram, file format or unit of display.
 """
 
 from collections.abc import Mapping, Sequence
@@ -223,12 +223,23 @@ class BacklogMetrics:
     delivery: Sequence[BacklogDelivery]
     settled_interval: int | None
 
+    def value(self, group: str | None, attribute: str) -> float | None:
+        """An attribute of the drain of one subscription, or of all together; None for the time of one not over."""
+        found = self.total if group is None else self.subscriptions.get(group)
+        if found is None or (attribute == "drain_seconds" and not found.caught_up):
+            return None
+        value: float = getattr(found, attribute)
+        return value
+
 
 @dataclass(frozen=True, slots=True)
 class RunMetrics:
-    """Everything that was measured.
+    """Everything that was measured (`figures.Source`).
 
     Attributes:
+        length_ns: of the measured window.
+        interval_ns: of a sample interval; the last one may be shorter.
+        target_rate: messages per second that the schedule asked for, over the whole window.
         families: one for each of `FAMILIES`; the end-to-end ones over all subscriptions together.
         subscriptions: in the plan's order.
         publish_rate: acknowledged messages per second, one value per sample interval; so are the next two.
@@ -239,10 +250,10 @@ class RunMetrics:
         target_rates: messages per second that the schedule asked for, one value per sample interval; none where it is
             the same in all of them.
         delivery: what became of the messages, one for each subscription that is read, in the plan's order.
-        gone_before: messages of the warm-up that a subscription will never get, by its name: lost, and trimmed.
+        warm_up_losses: messages of the warm-up that a subscription will never get, by its name: lost, and trimmed.
         counters: what else was counted and must not be passed over in silence (over-range samples, failed
             acknowledgements, reconnects, ...), by camelCase name.
-        delay_parts: what publish delay is made of: `scheduleLag` (from due until the worker looked: the harness's) and
+        delay_parts: what publish delay is made of: `scheduleLag` (from due until the worker woke: the harness's) and
             `blocked` (from there until it was sent: the system's back-pressure); and `consumerAck` (from the arrival of
             a batch until its acknowledgement was confirmed, for each of its messages, by the time of arrival).
         histogram_interval_ns: what one element of `Distribution.intervals` stands for; a multiple of the sample
@@ -251,6 +262,9 @@ class RunMetrics:
         backlog_drain: how a backlog was built before the window, and drained in it; None when none was.
     """
 
+    length_ns: int
+    interval_ns: int
+    target_rate: float
     families: Mapping[str, FamilyMetrics]
     subscriptions: Sequence[SubscriptionMetrics]
     publish_rate: Sequence[float]
@@ -260,9 +274,44 @@ class RunMetrics:
     totals: Totals
     target_rates: Sequence[float] = ()
     delivery: Sequence[Delivery] = ()
-    gone_before: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    warm_up_losses: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
     delay_parts: Mapping[str, LatencySummary] = field(default_factory=dict)
     histogram_interval_ns: int = 0
     subscription_interval_ns: int = 0
     backlog_drain: BacklogMetrics | None = None
+
+    def latency(self, family: str, group: str | None) -> LatencySummary:
+        """See `figures.Source`."""
+        if family in self.delay_parts:
+            return self.delay_parts[family]
+        if family not in self.families:
+            return LatencySummary.none()
+        if group is None:
+            return self.families[family].total
+        found = (each.latency[family].total for each in self.subscriptions if each.name == group)
+        return next(found, LatencySummary.none())
+
+    def count(self, family: str, group: str | None, attribute: str) -> float | None:
+        """See `figures.Source`."""
+        if family == "backlogDrain":
+            return None if self.backlog_drain is None else self.backlog_drain.value(group, attribute)
+        if family == "totals":
+            return int(getattr(self.totals, attribute))
+        counts = [getattr(each, attribute) for each in self.delivery if group in (None, each.subscription)]
+        return sum(counts) if counts and None not in counts else None
+
+    def rate(self, family: str, group: str | None) -> float | None:
+        """See `figures.Source`. The mean over the window, whose last interval may be a shorter one."""
+        if group is not None:
+            return next((each.consume_rate for each in self.subscriptions if each.name == group), None)
+        series = {
+            "publishRate": self.publish_rate,
+            "publishErrorRate": self.publish_error_rate,
+            "consumeRate": self.consume_rate,
+        }
+        rates = series[family]
+        if not rates or self.length_ns <= 0:
+            return None
+        last_ns = self.length_ns - (len(rates) - 1) * self.interval_ns
+        return (sum(rates[:-1]) * self.interval_ns + rates[-1] * last_ns) / self.length_ns

@@ -28,6 +28,7 @@ from ombdriver.bench.results.versions import content_sha256
 from ombdriver.bench.spec.rate_profile import profile_to_json
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.spec.workload import topic_count
+from ombdriver.bench.verdict.facts import WorkerFacts
 from ombdriver.bench.verdict.model import Caveat, Verdict
 from ombdriver.bench.verdict.probe import Found
 
@@ -77,6 +78,24 @@ def _probed(figures: LatencySummary) -> dict[str, float | None]:
     return {name: figures.ms(name) for name in HEADLINE}
 
 
+def worker_to_json(found: WorkerFacts) -> dict[str, Any]:
+    """One of the `environment.workers` of a result."""
+    return {
+        "role": found.role,
+        "windowCpuSeconds": found.cpu_ns / 1e9,
+        "peakRssBytes": found.peak_rss_bytes,
+        "rssGrowthBytes": found.rss_growth_bytes,
+        "garbageCollections": found.collections,
+        "longestCollectionMs": found.longest_collection_ns / 1e6,
+        "collectingMs": found.collections_ns / 1e6,
+        "runDelayMs": (found.run_delay_ns or 0) / 1e6,
+        "loopStalls": found.stalls,
+        "longestStallMs": (found.longest_stall_ns or 0) / 1e6,
+        "stalledMs": (found.stalls_ns or 0) / 1e6,
+        "throttledMs": None if found.throttled_ns is None else found.throttled_ns / 1e6,
+    }
+
+
 def build_result(
     measured: RunMetrics,
     *,
@@ -86,8 +105,6 @@ def build_result(
     begin_time: datetime,
     end_time: datetime,
     driver: str,
-    sample_interval_ns: int,
-    target_rate: float,
     workload_spec: Mapping[str, Any],
     workload_sha256: str,
     setup: Mapping[str, Any],
@@ -117,8 +134,6 @@ def build_result(
         begin_time: of the measured window; with a time zone.
         end_time: of the measured window; with a time zone.
         driver: its name.
-        sample_interval_ns: what one element of the series stands for.
-        target_rate: messages per second that the measurement asked for.
         workload_spec: the resolved workload under OMB's names.
         workload_sha256: its hash.
         setup: the resolved setup, without secrets.
@@ -168,13 +183,13 @@ def build_result(
         producers_per_topic=workload_spec["producersPerTopic"],
         consumers_per_topic=workload_spec["consumerPerSubscription"],
         subscriptions_per_topic=workload_spec["subscriptionsPerTopic"],
-        target_publish_rate=round(target_rate, 3),
+        target_publish_rate=round(measured.target_rate, 3),
         rate_profile=None if profile is None else profile_to_json(profile),
         stretches=tuple(map(told_stretch, stretches)),
         target_rates=tuple(_rounded(measured.target_rates)),
         search=search,
         backlog_drain=backlog_drain,
-        sample_interval_seconds=sample_interval_ns / 10**9,
+        sample_interval_seconds=measured.interval_ns / 10**9,
         totals={
             "published": totals.published,
             "publishErrors": totals.publish_errors,

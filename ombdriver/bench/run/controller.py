@@ -107,7 +107,7 @@ class Controller:
             measured = await self._catch_up(self.backlog, measured)
         if self.ending is None and await self._phases.run(RunState.MEASURE, measured, self._failing):
             self._phases.halt()
-        self.measurement.tell_workers()
+        self.measurement.note_workers()
         self._length_ns = min(measured.duration_ns, time.monotonic_ns() - measured.start_ns)
         if self._length_ns <= 0:
             return  # asked to stop before the first message was due

@@ -20,7 +20,7 @@ from ombdriver.bench.metrics.report import ProcessUsage, Report
 from ombdriver.bench.metrics.summary import BacklogDelivery
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.verdict import caveats
-from ombdriver.bench.verdict.facts import told_workers
+from ombdriver.bench.verdict.facts import WorkerFacts, worker_facts
 from ombdriver.bench.verdict.model import Caveat
 
 HOLD, RELEASE = 2, 8
@@ -91,7 +91,7 @@ class Measurement:
         reading: the subscriptions that somebody reads, in the plan's order.
         caveats: in the order found.
         window: what was measured; None as long as there is nothing.
-        workers: what each worker took in it, as a result tells it.
+        workers: what each worker took in it.
         backlog: what became of a backlog that was built before it.
     """
 
@@ -108,7 +108,7 @@ class Measurement:
         self.backlog: Sequence[BacklogDelivery] = ()
         self.caveats: list[Caveat] = []
         self.window: Window | None = None
-        self.workers: list[dict[str, object]] = []
+        self.workers: Sequence[WorkerFacts] = ()
 
     def __repr__(self) -> str:
         return f"<Measurement {self._collector}, {self._ledger}>"
@@ -166,9 +166,9 @@ class Measurement:
         """
         return self._ledger.lag()
 
-    def tell_workers(self) -> None:
+    def note_workers(self) -> None:
         """Notes what the workers took so far in the window; what comes later is of the drain."""
-        self.workers = told_workers(self._plan.workers, self._start.processes, self._collector.processes())
+        self.workers = worker_facts(self._plan.workers, self._start.processes, self._collector.processes())
 
     async def close(self, measured: Phase, length_ns: int, end_ns: int, *, hurried: bool) -> None:
         """Makes the window, when nothing is waited for any longer.
@@ -189,7 +189,7 @@ class Measurement:
     def break_off(self, measured: Phase, length_ns: int, end_ns: int) -> None:
         """Makes the window of what there is; nobody can be asked what became of what is missing. Args: see `close`."""
         if not self.workers:
-            self.tell_workers()
+            self.note_workers()
         self._make_window(measured, length_ns, end_ns, DeliveryAccount(indeterminate=self._ledger.indeterminate()))
 
     def _make_window(self, measured: Phase, length_ns: int, end_ns: int, account: DeliveryAccount) -> None:

@@ -28,7 +28,7 @@ from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.run.phases import SECOND, Phases, RunState
 from ombdriver.bench.spec.fields import MAX_RATE
 from ombdriver.bench.spec.thresholds import Threshold
-from ombdriver.bench.verdict.live import facts_so_far
+from ombdriver.bench.verdict.live import running_facts
 from ombdriver.bench.verdict.probe import Found, Growth, Observed, Probe, growth_of, is_unsure, judged
 from ombdriver.errors import RunError
 
@@ -291,7 +291,7 @@ class _OneProbe:
         if elapsed_ns < SETTLE_NS + self._collector.interval_ns:
             since = 0  # given up before it had settled
         sofar = SoFar(self._collector, phase, elapsed_ns, since)
-        facts = facts_so_far(sofar, self._plan, sofar.target_rate, self._before, self._collector.processes())
+        facts = running_facts(sofar, self._plan, self._before, self._collector.processes())
         growth: dict[str, Growth] = {}
         for name, held in self._backlog.items():
             if (found := growth_of(self._times_s, held)) is not None:

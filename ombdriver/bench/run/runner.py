@@ -21,7 +21,7 @@ from ombdriver.bench.metrics.phase_view import by_stretch
 from ombdriver.bench.plan.plan import Plan, memory_estimate
 from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.results import store
-from ombdriver.bench.results.build import build_result, told_drain, told_search
+from ombdriver.bench.results.build import build_result, told_drain, told_search, worker_to_json
 from ombdriver.bench.results.environment import fingerprint, host, load_average
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import preflight
@@ -72,9 +72,6 @@ def keep(
     harness = store.latest_calibration(request.output, machine)
     limit = machine["cpu"]["coresLimit"]
     circumstances = Circumstances(
-        length_ns=controller.measurement.window.length_ns,
-        interval_ns=controller.measurement.window.interval_ns,
-        target_rate=controller.measurement.window.target_rate,
         rate_changes=plan.profile is not None,
         ending=controller.ending,
         setup=setup,
@@ -89,10 +86,8 @@ def keep(
         run_id=plan.run_id,
         tags=request.tags,
         begin_time=controller.begin_time,
-        end_time=controller.begin_time + timedelta(microseconds=controller.measurement.window.length_ns // 1000),
+        end_time=controller.begin_time + timedelta(microseconds=measured.length_ns // 1000),
         driver=request.setup.driver_used,
-        sample_interval_ns=controller.measurement.window.interval_ns,
-        target_rate=controller.measurement.window.target_rate,
         profile=plan.profile,
         stretches=by_stretch(controller.measurement.window, measured, plan.profile),
         backlog_drain=None if measured.backlog_drain is None else told_drain(measured.backlog_drain),
@@ -103,7 +98,7 @@ def keep(
         environment=fingerprint(
             facts, request.command_line, load_at_start=load_at_start, seeds={"workload": request.workload.seed}
         )
-        | {"workers": controller.measurement.workers, "harness": harness},
+        | {"workers": [worker_to_json(each) for each in controller.measurement.workers], "harness": harness},
         telemetry=telemetry.told(),
         standing=request.standing,
         overrides=request.overrides,

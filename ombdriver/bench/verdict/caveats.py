@@ -216,7 +216,7 @@ ROUNDED = 10
 _HERE = {"127.0.0.1", "::1", "localhost"}
 
 
-def on_samples(measured: RunMetrics, window_ns: int) -> list[Caveat]:
+def on_samples(measured: RunMetrics) -> list[Caveat]:
     """Too few of them, too short a time, and such as do not fit."""
     found = []
     counts = {name: measured.families[name].total.count for name in FAMILIES if measured.families[name].total.count}
@@ -234,11 +234,11 @@ def on_samples(measured: RunMetrics, window_ns: int) -> list[Caveat]:
                     " run longer, or at a higher rate",
                 )
             )
-    if window_ns < SHORT_NS:
+    if measured.length_ns < SHORT_NS:
         found.append(
             Caveat(
                 "shortRun",
-                f"{window_ns / 1e9:.3g} s were measured: too short for a figure to settle; run 10 s or longer"
+                f"{measured.length_ns / 1e9:.3g} s were measured: too short for a figure to settle; run 10 s or longer"
                 " (--duration)",
             )
         )
@@ -260,12 +260,13 @@ def on_samples(measured: RunMetrics, window_ns: int) -> list[Caveat]:
     return found
 
 
-def on_targets(measured: RunMetrics, interval_ns: int, window_ns: int) -> list[Caveat]:
+def on_targets(measured: RunMetrics) -> list[Caveat]:
     """Samples in which less was published than was asked for, of a rate that changes.
 
     The rate over the whole window is the verdict's; a spike may be missed in it.
     """
-    lengths_s = [min(interval_ns, window_ns - at * interval_ns) / 1e9 for at in range(len(measured.target_rates))]
+    interval_ns, length_ns = measured.interval_ns, measured.length_ns
+    lengths_s = [min(interval_ns, length_ns - at * interval_ns) / 1e9 for at in range(len(measured.target_rates))]
     behind = [
         at
         for at, (target, rate) in enumerate(zip(measured.target_rates, measured.publish_rate, strict=False))

@@ -1,11 +1,14 @@
-"""Facts of a run: the plain numbers that the rules of the verdict look at. Pure data; times are nanoseconds.
+"""Facts of a run: the plain numbers that the rules of the verdict look at, and how they follow from its metrics. Pure.
 
-What worker processes took in the measured window, as a result tells it. Pure.
+Times are nanoseconds. Knows no rule and no file; facts are the same while a run goes on as at its end, but for what is
+known at the end only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ombdriver.bench.metrics.figures import Source
+from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.plan.plan import WorkerPlan
 from ombdriver.bench.verdict.model import Ending
@@ -31,6 +34,11 @@ class WorkerFacts:
         collections_ns: all of these together.
         stalls_ns: time that its event loop was held up.
         longest_stall_ns: the longest of these.
+        role: what it does in the plan.
+        collections: how many there were.
+        stalls: how many there were.
+        peak_rss_bytes: its greatest resident size since its start.
+        rss_growth_bytes: by how much its resident size grew.
     """
 
     name: str
@@ -41,6 +49,11 @@ class WorkerFacts:
     collections_ns: int = 0
     stalls_ns: int | None = None
     longest_stall_ns: int | None = None
+    role: str = "both"
+    collections: int = 0
+    stalls: int = 0
+    peak_rss_bytes: int = 0
+    rss_growth_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,28 +145,86 @@ Found = list[str] | Unjudged
 """The messages of a rule; none when all is well."""
 
 
-def told_workers(
+# -- facts from metrics ------------------------------------------------------------------------------------------------
+
+MOST_ON_ITS_WAY_NS = 100_000_000
+"""At the end of the window messages are on their way for one median service time; for no longer than that it counts."""
+
+
+def worker_facts(
     workers: Sequence[WorkerPlan], before: Sequence[ProcessUsage], after: Sequence[ProcessUsage]
-) -> list[dict[str, object]]:
-    """The `environment.workers` of a result, from the figures at the beginning and at the end of the window."""
+) -> list[WorkerFacts]:
+    """What each worker took from one time to another, which are in the same phase."""
     return [
-        {
-            "role": worker.role,
-            "windowCpuSeconds": (now.cpu_ns - then.cpu_ns) / 1e9,
-            "peakRssBytes": now.peak_rss_bytes,
-            "rssGrowthBytes": now.rss_bytes - then.rss_bytes,
-            "garbageCollections": now.gc_pauses,
-            "longestCollectionMs": now.gc_longest_ns / 1e6,
-            "collectingMs": now.gc_ns / 1e6,
-            "runDelayMs": (now.run_delay_ns - then.run_delay_ns) / 1e6,
-            "loopStalls": now.stalls,
-            "longestStallMs": now.longest_stall_ns / 1e6,
-            "stalledMs": now.stalled_ns / 1e6,
-            "throttledMs": _ms_between(then.throttled_ns, now.throttled_ns),
-        }
-        for worker, then, now in zip(workers, before, after, strict=True)
+        WorkerFacts(
+            name=f"worker {number} ({worker.role})",
+            cpu_ns=now.cpu_ns - then.cpu_ns,
+            run_delay_ns=(now.run_delay_ns - then.run_delay_ns) or None,  # 0 where the system does not tell
+            throttled_ns=_difference(then.throttled_ns, now.throttled_ns),
+            longest_collection_ns=now.gc_longest_ns,
+            collections_ns=now.gc_ns,
+            stalls_ns=now.stalled_ns,
+            longest_stall_ns=now.longest_stall_ns,
+            role=worker.role,
+            collections=now.gc_pauses,
+            stalls=now.stalls,
+            peak_rss_bytes=now.peak_rss_bytes,
+            rss_growth_bytes=now.rss_bytes - then.rss_bytes,
+        )
+        for number, (worker, then, now) in enumerate(zip(workers, before, after, strict=True))
     ]
 
 
-def _ms_between(then_ns: int | None, now_ns: int | None) -> float | None:
-    return None if then_ns is None or now_ns is None else (now_ns - then_ns) / 1e6
+def _difference(then: int | None, now: int | None) -> int | None:
+    return None if then is None or now is None else now - then
+
+
+def facts_of(
+    source: Source,
+    workers: Sequence[WorkerFacts],
+    subscriptions: Iterable[str],
+    *,
+    window_ns: int,
+    rated_ns: int,
+    intervals: int,
+    target_rate: float,
+) -> Facts:
+    """The facts that are known of any phase, be it over or not.
+
+    Args:
+        source: its figures.
+        workers: what they took in it.
+        subscriptions: the names of those that are read.
+        window_ns: how long it was, or has been.
+        rated_ns: the time that the rates of `source` are of.
+        intervals: sample intervals that are complete.
+        target_rate: messages per second that were asked for.
+    """
+    lag, response = (source.latency(family, None) for family in ("scheduleLag", "publishResponse"))
+    totals = ("published", "publish_errors", "unsent", "unanswered")
+    due = {name: int(source.count("totals", None, name) or 0) for name in totals}
+    return Facts(
+        window_ns=window_ns,
+        schedule_lag_p99_ns=lag.ns("p99"),
+        publish_response_p99_ns=response.ns("p99"),
+        workers=workers,
+        target_rate=target_rate,
+        achieved=_achieved(source, subscriptions, target_rate, rated_ns),
+        due=sum(due.values()),
+        errors=due["publish_errors"],
+        intervals=intervals,
+    )
+
+
+def _achieved(source: Source, subscriptions: Iterable[str], target_rate: float, rated_ns: int) -> dict[str, float]:
+    """Messages per second, `published` and received by each subscription, with what was on its way at the end."""
+
+    def with_what_was_on_its_way(rate: float | None, service: LatencySummary) -> float:
+        usual_ns = min(service.p50, MOST_ON_ITS_WAY_NS) if service.count else 0
+        return (rate or 0.0) + target_rate * usual_ns / max(rated_ns, 1)
+
+    published = with_what_was_on_its_way(source.rate("publishRate", None), source.latency("publish", None))
+    return {"published": published} | {
+        name: with_what_was_on_its_way(source.rate("consumeRate", name), source.latency("endToEnd", name))
+        for name in subscriptions
+    }

@@ -13,20 +13,19 @@ from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, RunMetrics
 
 
-def at_floor(measured: RunMetrics, harness: Mapping[str, Any] | None, rate: float, loopback: bool) -> list[str]:
+def at_floor(measured: RunMetrics, harness: Mapping[str, Any] | None, loopback: bool) -> list[str]:
     """The names of the percentiles at or below the floor, as `publish.p50` and `endToEnd[group-1].p99`.
 
     Args:
         measured: the figures of the window.
         harness: the figures of a calibration; None when there is none.
-        rate: messages per second of the run.
         loopback: whether the run's driver lives within one process.
     """
     floors = (harness or {}).get("floorMs", {})
     found = []
     for family in FAMILIES:
         where = "memory" if loopback or family in GROUP_FAMILIES else "nullServer"
-        floor = _nearest(floors.get(where, {}), rate).get(family, {})
+        floor = _nearest(floors.get(where, {}), measured.target_rate).get(family, {})
         for name, summary in _summaries(measured, family):
             found += [f"{name}.{each}" for each, ms in floor.items() if _reached(summary, each, ms)]
     return found

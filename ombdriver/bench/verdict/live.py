@@ -8,12 +8,10 @@ from collections.abc import Sequence
 
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
-from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.metrics.phase_view import LEAST_ELAPSED_NS, SoFar, next_look_ns
 from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.plan.plan import Plan
-from ombdriver.bench.verdict.assess import achieved, worker_facts
-from ombdriver.bench.verdict.facts import Facts, told_workers
+from ombdriver.bench.verdict.facts import Facts, facts_of, worker_facts
 from ombdriver.bench.verdict.model import Verdict
 from ombdriver.bench.verdict.rules import judge
 
@@ -46,43 +44,26 @@ class RunningVerdict:
         """The verdict by what there is after `elapsed_ns` of `phase`; None when that is too little."""
         if elapsed_ns >= self._next_ns:
             self._next_ns = next_look_ns(elapsed_ns)
-            sofar = SoFar(self._collector, phase, elapsed_ns)
-            after = self._collector.processes()
-            self.latest = judge(facts_so_far(sofar, self._plan, sofar.target_rate, self._before, after))
+            view = SoFar(self._collector, phase, elapsed_ns)
+            self.latest = judge(running_facts(view, self._plan, self._before, self._collector.processes()))
         return self.latest
 
 
-def facts_so_far(
-    sofar: SoFar,
-    plan: Plan,
-    target_rate: float,
-    before: Sequence[ProcessUsage],
-    after: Sequence[ProcessUsage],
-) -> Facts:
+def running_facts(view: SoFar, plan: Plan, before: Sequence[ProcessUsage], after: Sequence[ProcessUsage]) -> Facts:
     """What the rules of the verdict look at, as far as it is known while a phase runs.
 
     Args:
-        sofar: its figures.
+        view: of the phase.
         plan: the run.
-        target_rate: messages per second that were asked for.
-        before: what the workers had taken at the beginning of the figures.
-        after: at their end.
+        before: what the workers had taken at the beginning of the view.
+        after: at its end.
     """
-    lag, response = (sofar.latency(name, None) for name in ("scheduleLag", "publishResponse"))
-    workers = told_workers(plan.workers, before, after)
-    published, failed = (sofar.latency(name, None).count for name in ("publish", "failed"))
-    return Facts(
-        window_ns=sofar.length_ns,
-        schedule_lag_p99_ns=_p99(lag),
-        publish_response_p99_ns=_p99(response),
-        workers=[worker_facts(number, each) for number, each in enumerate(workers)],
-        target_rate=target_rate,
-        achieved=achieved(sofar, plan.reading, target_rate, sofar.intervals * sofar.interval_ns),
-        due=published + failed,
-        errors=failed,
-        intervals=sofar.intervals,
+    return facts_of(
+        view,
+        worker_facts(plan.workers, before, after),
+        plan.reading,
+        window_ns=view.length_ns,
+        rated_ns=view.intervals * view.interval_ns,
+        intervals=view.intervals,
+        target_rate=view.target_rate,
     )
-
-
-def _p99(latency: LatencySummary) -> int | None:
-    return latency.p99 if latency.count else None

@@ -81,8 +81,6 @@ def recorded(
         "begin_time": begin,
         "end_time": begin + timedelta(seconds=(intervals - 1) * interval_s + last_s),
         "driver": "redis-streams",
-        "sample_interval_ns": round(interval_s * 1e9),
-        "target_rate": SPEC["producerRate"],
         "workload_spec": SPEC | {"subscriptionsPerTopic": len(groups)},
         "workload_sha256": "ab" * 32,
         "setup": {"name": "embedded", "driver": "redis-streams"},
@@ -90,6 +88,9 @@ def recorded(
     }
     return build_result(
         RunMetrics(
+            length_ns=round(((intervals - 1) * interval_s + last_s) * 1e9),
+            interval_ns=round(interval_s * 1e9),
+            target_rate=float(SPEC["producerRate"]),
             families=families,
             subscriptions=[SubscriptionMetrics(name, count, 100.0, of_group) for name in groups],
             publish_rate=[100.0 * (at + 1) for at in range(intervals)],

@@ -257,11 +257,16 @@ def test_what_has_no_stretches_to_tell_apart_is_told_as_a_whole(count: int) -> N
     assert stretched([10] * 5, 5 * SECOND, Profile((Stretch(10**8, 1, 2),) * count)) == []
 
 
-def assessed(rates: list[float], targets: list[float], **changed: Any) -> tuple[str, dict[str, str], list[str]]:
+def assessed(
+    rates: list[float], targets: list[float], target_rate: float = 2000.0, rate_changes: bool = False
+) -> tuple[str, dict[str, str], list[str]]:
     """The verdict, why which rules were not applied, and the caveats, of a run by such rates."""
-    made = measurements(publish_rate=rates, target_rates=targets, backlog=[round(rate) for rate in rates])
-    window = circumstances(length_ns=len(rates) * SECOND, **changed)
-    found = assess(made, window, [], [])
+    length_ns = len(rates) * SECOND
+    backlog = [round(rate) for rate in rates]
+    made = measurements(
+        publish_rate=rates, target_rates=targets, backlog=backlog, length_ns=length_ns, target_rate=target_rate
+    )
+    found = assess(made, circumstances(rate_changes=rate_changes), [], [])
     unjudged = {each.rule: each.message for each in found.verdict.not_judged}
     return found.verdict.status, unjudged, [each.message for each in found.caveats if each.kind == "behindTarget"]
 
@@ -296,14 +301,14 @@ def shaped(**changed: Any) -> Result:
     """The result of a run by a profile."""
     profile = Profile((Stretch(20 * SECOND, 1000, 3000), Stretch(10 * SECOND, 0, 0)))
     spec = SPEC | {"arrivals": "poisson", "rateProfile": [{"duration": "20s", "from": 1000, "to": 3000}]}
-    made = measurements(publish_rate=[1100.0, 2100.0, 0.0], target_rates=[1099.9996, 2100.0, 0.0])
+    made = measurements(publish_rate=[1100.0, 2100.0, 0.0], target_rates=[1099.9996, 2100.0, 0.0], target_rate=4000 / 3)
     stretches = [
         StretchMetrics(
             profile.stretches[0], 0, 20 * SECOND, 2000, 1999.99, 6000, 12, figures(95_000), figures(212_000)
         ),
         StretchMetrics(profile.stretches[1], 20 * SECOND, 30 * SECOND, 0, 0, 0, 0, *[LatencySummary.none()] * 2),
     ]
-    given = {"profile": profile, "target_rate": 4000 / 3, "workload_spec": spec, "stretches": stretches}
+    given = {"profile": profile, "workload_spec": spec, "stretches": stretches}
     return result(made, **(given | changed))
 
 

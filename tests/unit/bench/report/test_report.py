@@ -50,7 +50,7 @@ def test_the_report_at_120_columns(golden: Golden) -> None:
 
 def test_a_search_is_told_rate_by_rate(golden: Golden) -> None:
     """How many of its probes each rate held, how it was in the last one, and what kept the next one from holding."""
-    golden("report-search.txt", shown(result(search=SEARCH, target_rate=4000), 80))
+    golden("report-search.txt", shown(result(measurements(target_rate=4000.0), search=SEARCH), 80))
 
 
 def test_a_backlog_is_told_group_by_group(golden: Golden) -> None:
@@ -248,8 +248,7 @@ def test_rates(rate: float, text: str) -> None:
 def test_the_mean_rate_weighs_a_short_last_interval_by_its_length() -> None:
     """30.5 s in intervals of 10 s: the last one is half a second."""
     told = result(
-        measurements(publish_rate=[100.0, 100.0, 100.0, 161.0]),
-        sample_interval_ns=10**10,
+        measurements(publish_rate=[100.0, 100.0, 100.0, 161.0], interval_ns=10**10),
         begin_time=datetime(2026, 3, 1, 12, 0, 0, 0, UTC),
         end_time=datetime(2026, 3, 1, 12, 0, 30, 500_000, UTC),
     )

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_circumstances import circumstances
 from sample_drain import measured_drain
 from sample_result import figures, measurements
 
@@ -14,14 +13,13 @@ from ombdriver.bench.metrics.figures import LATENCIES
 from ombdriver.bench.metrics.latency import TOLD
 from ombdriver.bench.metrics.summary import Delivery, Totals
 from ombdriver.bench.spec.thresholds import OPERATORS, UNITS_NS, Check, Threshold
-from ombdriver.bench.verdict.assess import Measured
 
 GROUPS = ("group-1", "group-2", "group-3")
 
 
 def check(text: str, **changed: Any) -> Check:
     """What becomes of a threshold in a run of 3 groups."""
-    return Threshold.parse(text, GROUPS).check(Measured(measurements(**changed), circumstances()))
+    return Threshold.parse(text, GROUPS).check(measurements(**changed))
 
 
 @pytest.mark.parametrize(

@@ -8,24 +8,20 @@ from sample_circumstances import circumstances
 from sample_drain import measured_drain
 from sample_result import family, figures, measurements
 
+from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.metrics.summary import Delivery, Totals
+from ombdriver.bench.plan.plan import WorkerPlan
+from ombdriver.bench.results.build import worker_to_json
 from ombdriver.bench.spec.thresholds import Threshold
-from ombdriver.bench.verdict.assess import Assessment, Circumstances, Measured, assess, facts_of
+from ombdriver.bench.verdict.assess import Assessment, Circumstances, assess, final_facts
+from ombdriver.bench.verdict.facts import WorkerFacts
 from ombdriver.bench.verdict.model import INTERRUPTED, Ending
 
 SECOND = 10**9
+MS = 10**6
 WORKERS = [
-    {
-        "role": "produce",
-        "windowCpuSeconds": 1.0,
-        "longestCollectionMs": 0.5,
-        "runDelayMs": 200.0,
-        "loopStalls": 3,
-        "longestStallMs": 7.0,
-        "stalledMs": 17.0,
-        "throttledMs": None,
-    },
-    {"role": "consume", "windowCpuSeconds": 0.5, "longestCollectionMs": 0.0},
+    WorkerFacts("worker 0 (produce)", SECOND, 200 * MS, None, MS // 2, MS // 2, 17 * MS, 7 * MS),
+    WorkerFacts("worker 1 (consume)", SECOND // 2),
 ]
 
 
@@ -40,19 +36,58 @@ def kinds(found: Assessment) -> list[str]:
     return [caveat.kind for caveat in found.caveats]
 
 
-def test_facts_come_from_measurements_and_workers() -> None:
-    """What a worker does not tell is not known."""
+def test_what_a_worker_took_is_what_it_tells_at_the_end_less_what_it_told_before() -> None:
+    """Stalls and collections are those of the phase; what the system does not tell is not known."""
+    plans = (WorkerPlan(0, "produce"), WorkerPlan(1, "consume"))
+    before = [ProcessUsage(cpu_ns=5 * SECOND, rss_bytes=100, run_delay_ns=MS, throttled_ns=3 * MS), ProcessUsage()]
+    after = [
+        ProcessUsage(
+            cpu_ns=6 * SECOND,
+            rss_bytes=150,
+            peak_rss_bytes=170,
+            run_delay_ns=201 * MS,
+            throttled_ns=4 * MS,
+            gc_pauses=2,
+            gc_longest_ns=MS // 2,
+            gc_ns=MS,
+            stalls=3,
+            longest_stall_ns=7 * MS,
+            stalled_ns=17 * MS,
+        ),
+        ProcessUsage(cpu_ns=SECOND // 2),
+    ]
+
+    first, second = worker_facts(plans, before, after)
+
+    assert (first.name, first.cpu_ns, first.run_delay_ns) == ("worker 0 (produce)", SECOND, 200 * MS)
+    assert (first.longest_stall_ns, first.stalls_ns, first.throttled_ns) == (7 * MS, 17 * MS, MS)
+    assert (second.run_delay_ns, second.throttled_ns) == (None, None)
+    assert worker_to_json(first) == {
+        "role": "produce",
+        "windowCpuSeconds": 1.0,
+        "peakRssBytes": 170,
+        "rssGrowthBytes": 50,
+        "garbageCollections": 2,
+        "longestCollectionMs": 0.5,
+        "collectingMs": 1.0,
+        "runDelayMs": 200.0,
+        "loopStalls": 3,
+        "longestStallMs": 7.0,
+        "stalledMs": 17.0,
+        "throttledMs": 1.0,
+    }
+
+
+def test_facts_come_from_metrics_and_workers() -> None:
+    """And what became of the messages that are missing."""
     measured = measurements(
         delay_parts={"scheduleLag": figures(1_000)},
         delivery=[Delivery("group-1", 60_000, 59_990, lost=4, trimmed=6)],
         totals=Totals(59_000, 500, 400, 0, unanswered=100),
     )
-    facts = facts_of(measured, circumstances(), WORKERS, Measured(measured, circumstances()))
+    facts = final_facts(measured, circumstances(), WORKERS)
 
-    first, second = facts.workers
-    assert (first.name, first.cpu_ns, first.run_delay_ns) == ("worker 0 (produce)", SECOND, 200_000_000)
-    assert (first.longest_stall_ns, first.stalls_ns, first.throttled_ns) == (7_000_000, 17_000_000, None)
-    assert (second.run_delay_ns, second.stalls_ns) == (None, None)
+    assert facts.workers == WORKERS
     assert (facts.lost, facts.trimmed) == ({"group-1": 4}, {"group-1": 6})
     assert (facts.schedule_lag_p99_ns, facts.publish_response_p99_ns) == (5_000, 475_000)
     assert (facts.due, facts.errors) == (60_000, 500)
@@ -68,16 +103,15 @@ def test_what_was_on_its_way_at_the_end_counts_as_achieved() -> None:
     slow = measurements(1, families=measurements().families | {"publish": family(SECOND)}, publish_rate=[1500.0] * 3)
 
     for one, rate in ((measured, 5920 / 3 + 2000 * 0.02 / 3), (slow, 1500 + 2000 * 0.1 / 3)):
-        facts = facts_of(one, circumstances(), (), Measured(one, circumstances()))
+        facts = final_facts(one, circumstances(), ())
         assert facts.achieved["published"] == pytest.approx(rate)
 
 
 def test_a_rate_weighs_a_short_last_interval_by_its_length() -> None:
     """As the table does."""
-    measured = measurements(publish_rate=[100.0, 100.0, 160.0])
-    source = Measured(measured, circumstances(length_ns=SECOND * 5 // 2))
+    measured = measurements(publish_rate=[100.0, 100.0, 160.0], length_ns=SECOND * 5 // 2)
 
-    assert source.rate("publishRate", None) == pytest.approx(112.0)
+    assert measured.rate("publishRate", None) == pytest.approx(112.0)
 
 
 def test_an_interrupted_run_is_partial_whatever_else() -> None:
@@ -94,7 +128,7 @@ def test_trends_are_judged_from_30_intervals_on() -> None:
     fall = [2000.0 - 20 * number for number in range(35)]
     steady: dict[str, Any] = {"backlog": [0] * 35, "families": dict(measurements().families)}
 
-    found = assessed(circumstances(length_ns=35 * SECOND), publish_rate=fall, **steady)
+    found = assessed(length_ns=35 * SECOND, publish_rate=fall, **steady)
     short = assessed(publish_rate=fall[:29])
 
     assert "rateTrend" in [reason.rule for reason in found.verdict.reasons]
@@ -108,7 +142,7 @@ def test_a_latency_that_wanders_by_tens_of_microseconds_has_no_trend(median_ns: 
     steady = family(1000)
     families = {name: replace(steady, series=course) for name in measurements().families}
 
-    found = assessed(circumstances(length_ns=40 * SECOND), families=families, publish_rate=[2000.0] * 40)
+    found = assessed(length_ns=40 * SECOND, families=families, publish_rate=[2000.0] * 40)
 
     assert ("latencyTrend" in [reason.rule for reason in found.verdict.reasons]) == told
 
@@ -119,9 +153,9 @@ def test_a_latency_that_wanders_by_tens_of_microseconds_has_no_trend(median_ns: 
 def test_a_long_run_with_many_samples_has_no_caveat() -> None:
     """On a machine with cores to spare, and no pause that could matter."""
     many = {name: family(1000, count=100_000) for name in measurements().families}
-    calm = [{"role": "produce", "windowCpuSeconds": 1.0}]
+    calm = [WorkerFacts("worker 0 (produce)", SECOND)]
 
-    assert assess(measurements(families=many), circumstances(length_ns=10 * SECOND), calm, ()).caveats == ()
+    assert assess(measurements(families=many, length_ns=10 * SECOND), circumstances(), calm, ()).caveats == ()
 
 
 def test_samples_that_are_few_or_do_not_fit_are_told() -> None:
@@ -189,7 +223,7 @@ def drained(**changed: Any) -> Assessment:
     """A run of 45 intervals with a backlog, in the first five of which everything changes."""
     falling = [2000.0 - 300 * number for number in range(5)] + [2000.0] * 40
     return assessed(
-        circumstances(length_ns=45 * SECOND),
+        length_ns=45 * SECOND,
         publish_rate=falling,
         backlog=[10_000, 8_000, 6_000, 4_000, 2_000] + [0] * 40,
         delivery=[Delivery(f"group-{number}", 60_000, 60_000) for number in (1, 2, 3)],
