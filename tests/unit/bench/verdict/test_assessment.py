@@ -14,7 +14,7 @@ from ombdriver.bench.plan.plan import WorkerPlan
 from ombdriver.bench.results.build import worker_to_json
 from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.verdict.assess import Assessment, Circumstances, assess, final_facts
-from ombdriver.bench.verdict.facts import WorkerFacts
+from ombdriver.bench.verdict.facts import WorkerFacts, worker_facts
 from ombdriver.bench.verdict.model import INTERRUPTED, Ending
 
 SECOND = 10**9
