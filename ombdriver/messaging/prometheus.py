@@ -85,8 +85,13 @@ class PrometheusCollector(Collector):
         if not self._loop.is_running() or _running_loop() is self._loop:
             return self._read()
         answer: concurrent.futures.Future[Counter[_Series]] = concurrent.futures.Future()
-        self._loop.call_soon_threadsafe(lambda: answer.set_result(self._read()))
-        return answer.result(ANSWER_S)
+        try:
+            self._loop.call_soon_threadsafe(lambda: answer.set_result(self._read()))
+            return answer.result(ANSWER_S)
+        except (RuntimeError, TimeoutError):
+            if self._loop.is_running():
+                raise
+            return self._read()  # the loop ended meanwhile
 
     def _read(self) -> Counter[_Series]:
         found = self._past.copy()

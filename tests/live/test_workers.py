@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import re
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping
+from multiprocessing.connection import Connection
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -100,6 +102,24 @@ async def test_workers_probe_send_receive_and_leave(valkey_url: str, driver: Red
 
     assert pids() == set()
     assert all([await driver.backlog(plan.topics, name) == 0 for name in plan.subscriptions])
+
+
+async def test_no_pipe_is_closed_under_its_reader(
+    valkey_url: str, driver: RedisStreamsDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that is late to read what a worker said last reads it, whatever ended the worker."""
+    of_connection = Connection._recv_bytes  # type: ignore[attr-defined]
+
+    def late(self: Connection, *arguments: object) -> object:  # type: ignore[type-arg]
+        time.sleep(0.5)
+        return of_connection(self, *arguments)
+
+    monkeypatch.setattr(Connection, "_recv_bytes", late)
+    async with Workers(plan_for(valkey_url), "redis-streams", options(valkey_url)) as workers:
+        psutil.Process(next(iter(pids()))).kill()
+        with pytest.raises(WorkerError, match="died with exit code -9"):
+            await workers.poll()
+    assert [each for each in threading.enumerate() if each.name == "pipe"] == []
 
 
 async def test_a_worker_that_is_killed_ends_every_wait_with_its_name(

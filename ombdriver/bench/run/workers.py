@@ -57,16 +57,17 @@ def _listen(pipe: "Connection[Any, Any]", on_message: Callable[[Any], None], on_
     """Calls `on_message` in the running loop with each object that comes, and `on_end` at the end of the pipe.
 
     In a thread: uvloop makes a pipe that it watches non-blocking, and then objects larger than the pipe's buffer would
-    be written and read in part.
+    be written and read in part. The thread does not touch the pipe after `on_end`, and nobody may close it before.
     """
     loop = asyncio.get_running_loop()
 
     def read() -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             try:
-                while True:
-                    loop.call_soon_threadsafe(on_message, pipe.recv())
-            except (EOFError, OSError):
+                with contextlib.suppress(EOFError, OSError):
+                    while True:
+                        loop.call_soon_threadsafe(on_message, pipe.recv())
+            finally:
                 loop.call_soon_threadsafe(on_end)
 
     threading.Thread(target=read, name="pipe", daemon=True).start()
@@ -96,6 +97,7 @@ class _WorkerProcess:
         self.name = f"worker {plan.index} ({plan.role})"
         self.awaited: asyncio.Future[protocol.WorkerMessage] | None = None
         self.exiting = False
+        self.read_to_the_end = asyncio.Event()
 
 
 class Workers:
@@ -170,6 +172,8 @@ class Workers:
 
     def _on_pipe_end(self, worker: _WorkerProcess) -> None:
         """The pipe ends when the process does, after its last words."""
+        worker.pipe.close()
+        worker.read_to_the_end.set()
         if not worker.exiting:
             worker.process.join(timeout=1.0)
             code = worker.process.exitcode
@@ -252,7 +256,7 @@ class Workers:
         if not await self._exited(process, self._loop.time() + 2.0):
             raise RunError(f"{worker.name}, pid {process.pid}, can't be ended; end it by hand")
         worker.exiting = True
-        worker.pipe.close()
+        await worker.read_to_the_end.wait()
         process.join()
         process.close()
 
