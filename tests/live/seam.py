@@ -22,7 +22,7 @@ class Replies:
         self._more = asyncio.Event()
 
     def __call__(self, *reply: Any) -> None:
-        """`driver.OnReplies`."""
+        """`api.OnReplies`."""
         self.told.append(reply)
         self._more.set()
 
@@ -48,7 +48,7 @@ class Replies:
 
 
 def ignored(_time_ns: int) -> None:
-    """`driver.OnAcknowledged`, of a test that does not look at when an acknowledgement was confirmed."""
+    """`api.OnAcknowledged`, of a test that does not look at when an acknowledgement was confirmed."""
 
 
 async def receive(consumer: DriverConsumer, count: int) -> list[Batch]:

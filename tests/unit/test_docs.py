@@ -1,15 +1,19 @@
-"""What the pages of documentation name is there: files, modules, names, and the pages they link to."""
+"""What the pages of documentation and docstrings name is there: files, modules, classes, and the pages linked to."""
 
+import ast
 import importlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 HOUSE = Path(__file__).parents[2]
 PAGES = sorted([*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md"), *(HOUSE / "tests").rglob("*.md")])
+PACKAGE = sorted((HOUSE / "ombdriver").rglob("*.py"))
 GROUPS = {"ombdriver.drivers"}
 """Entry-point groups, which are no modules."""
+FOREIGN = ("redis.", "asyncio.", "msgspec.", "signal.", "socket.")
 
 
 def named(page: Path) -> str:
@@ -47,6 +51,30 @@ def resolves(name: str) -> bool:
             found = getattr(found, part, None)
         return found is not None
     return False
+
+
+def test_every_type_that_a_docstring_names_is_in_its_module() -> None:
+    """Written as the end of a module's name and the type: `publisher.Publisher`."""
+    types = {
+        f".{'.'.join(path.relative_to(HOUSE).with_suffix('').parts)}.{name}" for path in PACKAGE for name in of(path)
+    }
+    missing = [
+        f"{path.name}: {name}"
+        for path in [*PACKAGE, *(HOUSE / "tests").rglob("*.py")]
+        for name in re.findall(r"`((?:[a-z_]+\.)+[A-Z]\w*[a-z]\w*)[^`]*`", path.read_text(encoding="utf-8"))
+        if not name.startswith(FOREIGN) and not any(each.endswith(f".{name}") for each in types)
+    ]
+
+    assert missing == []
+
+
+def of(path: Path) -> Iterator[str]:
+    """The classes of a module, and the types that it gives a name."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

@@ -1,1 +1,1 @@
-"""The drivers that ship: each is reached by its registered name only (`driver.load_driver`)."""
+"""The drivers that ship: each is reached by its registered name only (`api.load_driver`)."""

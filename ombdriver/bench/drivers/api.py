@@ -235,7 +235,7 @@ class Driver(Protocol):
 
 
 DriverFactory = Callable[[Mapping[str, object]], Awaitable[Driver]]
-"""Opens a driver from its options (`benchmark.driver_options`)."""
+"""Opens a driver from its options (`runner.driver_options`)."""
 
 
 def load_driver(name: str) -> DriverFactory:

@@ -52,7 +52,7 @@ class Broker:
             self.call_when_room(producer, callback)
 
     def call_when_room(self, producer: "MemoryProducer", callback: Callable[[], None]) -> None:
-        """See `driver.DriverProducer.when_room`."""
+        """See `api.DriverProducer.when_room`."""
         if producer.room() > 0:
             asyncio.get_running_loop().call_soon(callback)
         else:
@@ -67,7 +67,7 @@ class Broker:
 
 
 class MemoryProducer:
-    """Sends to one topic (`driver.DriverProducer`)."""
+    """Sends to one topic (`api.DriverProducer`)."""
 
     def __init__(self, broker: Broker, topic: TopicSpec, on_replies: OnReplies) -> None:
         self._broker, self._topic, self._on_replies = broker, topic, on_replies
@@ -88,11 +88,11 @@ class MemoryProducer:
         return [(first + at) % partitions for at in range(count)]
 
     def room(self) -> int:
-        """See `driver.DriverProducer.room`."""
+        """See `api.DriverProducer.room`."""
         return MAX_IN_FLIGHT - max(self._held, self._broker.longest(self._topic.name))
 
     def send(self, partition: int, payloads: Sequence[bytes], keys: Sequence[bytes] | None) -> None:
-        """See `driver.DriverProducer.send`."""
+        """See `api.DriverProducer.send`."""
         if not self._in_flight:
             self._loop.call_soon(self._acknowledge)
         self._broker.publish(self._topic.name, payloads)
@@ -108,7 +108,7 @@ class MemoryProducer:
         self._broker.taken()
 
     def when_room(self, callback: Callable[[], None]) -> None:
-        """See `driver.DriverProducer.when_room`."""
+        """See `api.DriverProducer.when_room`."""
         self._broker.call_when_room(self, callback)
 
     def keep_everything(self, keep: bool) -> None:
@@ -120,7 +120,7 @@ class MemoryProducer:
 
 
 class MemoryConsumer:
-    """Reads some topics as a member of one subscription (`driver.DriverConsumer`)."""
+    """Reads some topics as a member of one subscription (`api.DriverConsumer`)."""
 
     def __init__(self, broker: Broker, queues: Sequence[_Queue]) -> None:
         self._broker, self._queues = broker, queues
@@ -134,7 +134,7 @@ class MemoryConsumer:
         self._woken.set()
 
     async def receive(self) -> Batch | None:
-        """See `driver.DriverConsumer.receive`."""
+        """See `api.DriverConsumer.receive`."""
         if self._closed:
             raise DriverError("the consumer was closed")
         payloads: list[bytes] = []
@@ -154,7 +154,7 @@ class MemoryConsumer:
         return None if self._closed else await self.receive()
 
     def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
-        """See `driver.DriverConsumer.acknowledge`."""
+        """See `api.DriverConsumer.acknowledge`."""
         done(time.monotonic_ns())
         left = len(batch.payloads)
         for queue in self._queues:
@@ -171,14 +171,14 @@ class MemoryConsumer:
 
 
 class MemoryDriver:
-    """The loopback (`driver.Driver`)."""
+    """The loopback (`api.Driver`)."""
 
     def __init__(self) -> None:
         self._broker = Broker()
         self._created: list[TopicSpec] = []
 
     async def create_topics(self, topics: Sequence[TopicSpec], subscriptions: Sequence[str]) -> None:
-        """See `driver.Driver.create_topics`."""
+        """See `api.Driver.create_topics`."""
         for topic in topics:
             if topic.name in self._broker.topics:
                 raise DriverError(f"memory: topic {topic.name} exists already")
@@ -187,7 +187,7 @@ class MemoryDriver:
             self._created.append(topic)
 
     async def create_producer(self, topic: TopicSpec, on_replies: OnReplies) -> MemoryProducer:
-        """See `driver.Driver.create_producer`."""
+        """See `api.Driver.create_producer`."""
         return MemoryProducer(self._broker, topic, on_replies)
 
     async def create_consumer(
@@ -197,12 +197,12 @@ class MemoryDriver:
         name: str,
         partitions: Sequence[int] | None = None,
     ) -> MemoryConsumer:
-        """See `driver.Driver.create_consumer`; partitions share a queue, so they can't be dealt out."""
+        """See `api.Driver.create_consumer`; partitions share a queue, so they can't be dealt out."""
         assert partitions is None  # `Setup` refuses it
         return MemoryConsumer(self._broker, [self._broker.queue(topic.name, subscription) for topic in topics])
 
     async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int:
-        """See `driver.Driver.backlog`."""
+        """See `api.Driver.backlog`."""
         queues = [self._broker.queue(topic.name, subscription) for topic in topics]
         return sum(len(queue.waiting) + queue.pending for queue in queues)
 
@@ -217,7 +217,7 @@ class MemoryDriver:
         """There is no server."""
 
     async def delete_created(self) -> int:
-        """See `driver.Driver.delete_created`."""
+        """See `api.Driver.delete_created`."""
         deleted = sum(topic.partitions for topic in self._created)
         for topic in self._created:
             self._broker.topics.pop(topic.name, None)
@@ -233,5 +233,5 @@ class MemoryDriver:
 
 
 async def open_driver(options: Mapping[str, object]) -> MemoryDriver:
-    """A loopback of its own (`driver.DriverFactory`)."""
+    """A loopback of its own (`api.DriverFactory`)."""
     return MemoryDriver()

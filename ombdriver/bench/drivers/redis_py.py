@@ -33,7 +33,7 @@ AGAIN_S = 0.1
 
 
 class RedisPyDriver(RedisStreamsDriver):
-    """One process's connections (`driver.Driver`); made by `open_driver`."""
+    """One process's connections (`api.Driver`); made by `open_driver`."""
 
     def __init__(self, options: StreamOptions) -> None:
         super().__init__(options)
@@ -41,7 +41,7 @@ class RedisPyDriver(RedisStreamsDriver):
         self._readers: list[Redis] = []
 
     async def create_producer(self, topic: TopicSpec, on_replies: OnReplies) -> DriverProducer:
-        """See `driver.Driver.create_producer`; all producers of a process share one pool."""
+        """See `api.Driver.create_producer`; all producers of a process share one pool."""
         options = self._options
         if self._sender is None:
             self._sender = self._client(options.connections)
@@ -54,7 +54,7 @@ class RedisPyDriver(RedisStreamsDriver):
     async def create_consumer(
         self, topics: Sequence[TopicSpec], subscription: str, name: str, partitions: Sequence[int] | None = None
     ) -> DriverConsumer:
-        """See `driver.Driver.create_consumer`; one connection to read, one to acknowledge."""
+        """See `api.Driver.create_consumer`; one connection to read, one to acknowledge."""
         placed = [topic_of(topic) for topic in topics]
         keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
         client = self._client(2)
@@ -72,7 +72,7 @@ class RedisPyDriver(RedisStreamsDriver):
         return client
 
     async def aclose(self) -> None:
-        """See `driver.Driver.aclose`."""
+        """See `api.Driver.aclose`."""
         for client in [*self._readers, *([self._sender] if self._sender else [])]:
             await client.connection_pool.aclose()
         await super().aclose()
@@ -88,7 +88,7 @@ class _Slot:
 
 
 class RedisPyProducer:
-    """Sends to one topic, a task for each message (`driver.DriverProducer`).
+    """Sends to one topic, a task for each message (`api.DriverProducer`).
 
     Args:
         client: its pool has `room` connections.
@@ -118,22 +118,22 @@ class RedisPyProducer:
         return [self._partitioner.pick(None if keys is None else keys[at]) for at in range(count)]
 
     def room(self) -> int:
-        """See `driver.DriverProducer.room`."""
+        """See `api.DriverProducer.room`."""
         return self._room - self._under_way
 
     def when_room(self, callback: Callable[[], None]) -> None:
-        """See `driver.DriverProducer.when_room`."""
+        """See `api.DriverProducer.when_room`."""
         if self.room() > 0:
             asyncio.get_running_loop().call_soon(callback)
         else:
             self._waiting.append(callback)
 
     def keep_everything(self, keep: bool) -> None:
-        """See `driver.DriverProducer.keep_everything`."""
+        """See `api.DriverProducer.keep_everything`."""
         self._trim = not keep
 
     def send(self, partition: int, payloads: Sequence[bytes], keys: Sequence[bytes] | None) -> None:
-        """See `driver.DriverProducer.send`."""
+        """See `api.DriverProducer.send`."""
         for at, payload in enumerate(payloads):
             fields = {"p": payload} if keys is None else {"p": payload, "k": keys[at]}
             slot = _Slot()
@@ -170,14 +170,14 @@ class RedisPyProducer:
             self._on_replies(partition, first, 1, slot.error, slot.time_ns, slot.answer)
 
     async def aclose(self) -> None:
-        """See `driver.DriverProducer.aclose`."""
+        """See `api.DriverProducer.aclose`."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 class RedisPyConsumer:
-    """Reads as one member of a group, or plainly (`driver.DriverConsumer`).
+    """Reads as one member of a group, or plainly (`api.DriverConsumer`).
 
     Args:
         client: reads and acknowledges.
@@ -210,7 +210,7 @@ class RedisPyConsumer:
         self._closed = False
 
     async def receive(self) -> Batch | None:
-        """See `driver.DriverConsumer.receive`. What a lost reply held stays pending: only what is new is read."""
+        """See `api.DriverConsumer.receive`. What a lost reply held stays pending: only what is new is read."""
         if not self._closed:
             self._reading = asyncio.get_running_loop().create_task(self._one_read())
             self._reading.add_done_callback(ignore_outcome)
@@ -239,7 +239,7 @@ class RedisPyConsumer:
         return await self._read()
 
     def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
-        """See `driver.DriverConsumer.acknowledge`."""
+        """See `api.DriverConsumer.acknowledge`."""
         if self._commands is None:
             return
         task = asyncio.get_running_loop().create_task(self._acknowledge(batch, done))
@@ -266,7 +266,7 @@ class RedisPyConsumer:
             done(time.monotonic_ns())
 
     async def aclose(self) -> None:
-        """See `driver.DriverConsumer.aclose`; the read under way is given up."""
+        """See `api.DriverConsumer.aclose`; the read under way is given up."""
         self._closed = True
         if self._acknowledging:
             _, late = await asyncio.wait(self._acknowledging, timeout=CLOSE_TIMEOUT_S)
@@ -283,7 +283,7 @@ def _is_loss(error: Exception) -> bool:
 
 
 async def open_driver(options: Mapping[str, object]) -> RedisPyDriver:
-    """Connects to a server (`driver.DriverFactory`).
+    """Connects to a server (`api.DriverFactory`).
 
     Raises:
         InputError: if an option is unknown, missing or of the wrong type.

@@ -358,7 +358,7 @@ MOST_STRETCHES = 50
 
 
 class Samples(Protocol):
-    """The window; `window.Window` is one."""
+    """The window; `Window` is one."""
 
     @property
     def length_ns(self) -> int:

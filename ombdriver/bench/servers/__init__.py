@@ -1,1 +1,1 @@
-"""Servers that are started for a run, in every topology; each server is a `bench.server.PrivateServer`."""
+"""Servers that are started for a run, in every topology; each server is a `private_server.PrivateServer`."""

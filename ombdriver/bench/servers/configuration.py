@@ -1,6 +1,6 @@
 """What each server of a plan is given as its configuration. Pure.
 
-Ports and directories are not here: `bench.engine` writes those for every private server.
+Ports and directories are not here: `engine` writes those for every private server.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Where the partitions of a topic are in a cluster: chosen once, recorded on the server, read from there by all others.
 
-The choice itself is `balance.balanced_tags`, pure. Recorded, it holds after slots have moved too.
+The choice itself is `balanced_tags`, pure. Recorded, it holds after slots have moved too.
 
 Hash tags for the partitions of a topic such that every primary of a cluster gets its even share of them.
 

@@ -168,7 +168,7 @@ Receipt = list[tuple[bytes, list[bytes]]]
 
 
 class StreamConsumer:
-    """A member of a group over some streams (`driver.DriverConsumer`).
+    """A member of a group over some streams (`api.DriverConsumer`).
 
     Args:
         router: are told when a stream has moved.
@@ -216,7 +216,7 @@ class StreamConsumer:
         await self._channel.ready()
 
     async def receive(self) -> Batch | None:
-        """See `driver.DriverConsumer.receive`."""
+        """See `api.DriverConsumer.receive`."""
         try:
             if self._replay is not None:
                 return await self._receive_pending(self._replay)
@@ -286,7 +286,7 @@ class StreamConsumer:
         return batch
 
     def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
-        """See `driver.DriverConsumer.acknowledge`."""
+        """See `api.DriverConsumer.acknowledge`."""
         if self._commands is None:
             return
         receipt: Any = batch.receipt
@@ -296,7 +296,7 @@ class StreamConsumer:
             self._acknowledger.send(key, self._commands(key, ids), told)
 
     async def aclose(self) -> None:
-        """See `driver.DriverConsumer.aclose`; the read under way is given up with its connection."""
+        """See `api.DriverConsumer.aclose`; the read under way is given up with its connection."""
         self._ahead = None
         await self._acknowledger.flush()
         await self._channel.aclose()

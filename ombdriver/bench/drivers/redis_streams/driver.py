@@ -48,7 +48,7 @@ DELETE_TIMEOUT_S = 30.0
 
 
 class RedisStreamsDriver:
-    """One process's connections to a server or a cluster (`driver.Driver`); made by `open_driver`.
+    """One process's connections to a server or a cluster (`api.Driver`); made by `open_driver`.
 
     Args:
         options: what it is to do.
@@ -81,7 +81,7 @@ class RedisStreamsDriver:
         return open_router(client, owns_client=True, max_in_flight=limit, backoff=RECONNECT)
 
     async def create_topics(self, topics: Sequence[TopicSpec], subscriptions: Sequence[str]) -> None:
-        """See `driver.Driver.create_topics`; every subscription is a group, on new topics from the beginning."""
+        """See `api.Driver.create_topics`; every subscription is a group, on new topics from the beginning."""
         run_id, router = self._options.run_id, self._router
         groups = () if self._options.plain else [self._topics.group(topics[0], name) for name in subscriptions]
         start = ("$" if self._options.from_end else "0",) if topics[0].existing else ("0", "MKSTREAM")
@@ -141,7 +141,7 @@ class RedisStreamsDriver:
         )
 
     async def create_producer(self, topic: TopicSpec, on_replies: OnReplies) -> DriverProducer:
-        """See `driver.Driver.create_producer`."""
+        """See `api.Driver.create_producer`."""
         options = self._options
         cut = TrimBound(options.max_entries, options.max_age_ms, options.exact_trim)
         with border(self.server):
@@ -169,7 +169,7 @@ class RedisStreamsDriver:
     async def create_consumer(
         self, topics: Sequence[TopicSpec], subscription: str, name: str, partitions: Sequence[int] | None = None
     ) -> DriverConsumer:
-        """See `driver.Driver.create_consumer`."""
+        """See `api.Driver.create_consumer`."""
         with border(self.server):
             placed = [await self._topics.topic(topic) for topic in topics]
             keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
@@ -180,7 +180,7 @@ class RedisStreamsDriver:
             return await make_consumer(reading, [key.encode() for key in keys])
 
     async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int | None:
-        """See `driver.Driver.backlog`: lag and pending of the group, over all partitions; None for plain reads."""
+        """See `api.Driver.backlog`: lag and pending of the group, over all partitions; None for plain reads."""
         if self._options.plain:
             return None
         with border(self.server):
@@ -188,11 +188,11 @@ class RedisStreamsDriver:
             return await backlog(self._router, keys, self._topics.group(topics[0], subscription))
 
     def inspector(self) -> StreamInspector:
-        """See `driver.Driver.inspector`."""
+        """See `api.Driver.inspector`."""
         return StreamInspector(self._router, self._topics, self.server)
 
     async def describe(self) -> Mapping[str, object]:
-        """See `driver.Driver.describe`; of a cluster, its first primary, and sums over all."""
+        """See `api.Driver.describe`; of a cluster, its first primary, and sums over all."""
         with border(self.server):
             await self._router.discover()
             nodes = self._router.controls()
@@ -205,7 +205,7 @@ class RedisStreamsDriver:
             }
 
     async def observe(self, streams: Sequence[TopicPartition]) -> ServerSample:
-        """See `driver.Driver.observe`."""
+        """See `api.Driver.observe`."""
         with border(self.server):
             if self._observing is None:
                 self._observing = self._open()
@@ -213,7 +213,7 @@ class RedisStreamsDriver:
             return await observe(self._observing, streams, [key for _, key in placed], self._topics.subscription)
 
     async def delete_created(self) -> int:
-        """See `driver.Driver.delete_created`."""
+        """See `api.Driver.delete_created`."""
         await self._stop_tasks()
         if not self._created:
             return 0
@@ -237,7 +237,7 @@ class RedisStreamsDriver:
             return await runs.delete(self._router, run.run_id, run.made)
 
     def statistics(self) -> Mapping[str, int]:
-        """See `driver.Driver.statistics`."""
+        """See `api.Driver.statistics`."""
         found = Counter(self._statistics)
         for router in self._sending:
             now = router.statistics()
@@ -256,7 +256,7 @@ class RedisStreamsDriver:
             self._trimmer = None
 
     async def aclose(self) -> None:
-        """See `driver.Driver.aclose`."""
+        """See `api.Driver.aclose`."""
         await self._stop_tasks()
         everything: list[Any] = [*self._sending, *([self._observing] if self._observing else [])]
         with border(self.server):
@@ -264,7 +264,7 @@ class RedisStreamsDriver:
 
 
 async def open_driver(options: Mapping[str, object]) -> RedisStreamsDriver:
-    """Connects to a server (`driver.DriverFactory`).
+    """Connects to a server (`api.DriverFactory`).
 
     Raises:
         InputError: if an option is unknown, missing or of the wrong type.

@@ -1,4 +1,4 @@
-"""Looks at the entries that a stream still holds, and at how far its groups are (`driver.Inspector`).
+"""Looks at the entries that a stream still holds, and at how far its groups are (`api.Inspector`).
 
 A reference is an entry's id as two numbers, which sort as the entries lie.
 
@@ -41,19 +41,19 @@ class StreamInspector:
         return parse_id(answer)
 
     def after(self, reference: Parts) -> Parts:
-        """See `driver.Inspector.after`."""
+        """See `api.Inspector.after`."""
         return reference[0], reference[1] + 1
 
     async def held(
         self, topic: TopicSpec, partition: int, first: Parts | None, last: Parts | None, count: int
     ) -> Sequence[tuple[Parts, bytes]]:
-        """XRANGE; see `driver.Inspector.held`."""
+        """XRANGE; see `api.Inspector.held`."""
         ends = (b"-" if first is None else format_id(first), b"+" if last is None else format_id(last))
         entries = await self._ask("XRANGE", self._key(topic, partition), *ends, "COUNT", count)
         return [(parse_id(entry_id), fields[1]) for entry_id, fields in entries]
 
     async def position(self, topic: TopicSpec, partition: int, subscription: str) -> Parts | None:
-        """The group's last delivered id; see `driver.Inspector.position`."""
+        """The group's last delivered id; see `api.Inspector.position`."""
         key, name = self._key(topic, partition), self._topics.group(topic, subscription)
         with border(self._server):
             groups = await ask(self._router, key, "XINFO", "GROUPS", key)
@@ -66,7 +66,7 @@ class StreamInspector:
     async def pending(
         self, topic: TopicSpec, partition: int, subscription: str, references: Sequence[Parts]
     ) -> set[Parts]:
-        """XPENDING of each; see `driver.Inspector.pending`."""
+        """XPENDING of each; see `api.Inspector.pending`."""
         key, name = self._key(topic, partition), self._topics.group(topic, subscription)
         asked = (self._ask("XPENDING", key, name, format_id(each), format_id(each), 1) for each in references)
         found = await asyncio.gather(*asked)

@@ -1,4 +1,4 @@
-"""The options of the drivers for Redis Streams, as the harness gives them (`benchmark.driver_options`). Pure."""
+"""The options of the drivers for Redis Streams, as the harness gives them (`runner.driver_options`). Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

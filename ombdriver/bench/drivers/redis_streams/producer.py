@@ -59,7 +59,7 @@ _Reply = tuple[int, Exception | None, int, object]
 
 
 class StreamProducer:
-    """Sends to one topic (`driver.DriverProducer`).
+    """Sends to one topic (`api.DriverProducer`).
 
     Args:
         router: the connections, which other producers may share.
@@ -130,7 +130,7 @@ class StreamProducer:
         self._distinct: tuple[Channel, ...] = tuple(dict.fromkeys(self._lines))
 
     def room(self) -> int:
-        """See `driver.DriverProducer.room`. On a cluster, of the node with the least: messages go to all in turn."""
+        """See `api.DriverProducer.room`. On a cluster, of the node with the least: messages go to all in turn."""
         if self._version != self._router.version:
             try:
                 self._find_lines()
@@ -140,7 +140,7 @@ class StreamProducer:
         return distinct[0].room() if len(distinct) == 1 else min([channel.room() for channel in distinct])
 
     def when_room(self, callback: Callable[[], None]) -> None:
-        """See `driver.DriverProducer.when_room`."""
+        """See `api.DriverProducer.when_room`."""
         if self._version != self._router.version:
             asyncio.get_running_loop().call_later(AGAIN_S, callback)
             return
@@ -148,7 +148,7 @@ class StreamProducer:
         next(full, self._distinct[0]).when_room(callback)
 
     def keep_everything(self, keep: bool) -> None:
-        """See `driver.DriverProducer.keep_everything`."""
+        """See `api.DriverProducer.keep_everything`."""
         if self._trim == keep:
             self._trim = not keep
             self._forget_heads()
@@ -156,7 +156,7 @@ class StreamProducer:
     # -- sending ---------------------------------------------------------------------------------------------------
 
     def send(self, partition: int, payloads: Sequence[bytes], keys: Sequence[bytes] | None) -> None:
-        """See `driver.DriverProducer.send`."""
+        """See `api.DriverProducer.send`."""
         if self._cut.max_age_ms is not None and (second := int(time.time())) != self._second:
             self._second = second
             self._forget_heads()
@@ -216,7 +216,7 @@ Added = tuple[int, int, int, Exception | None, Any]
 
 
 class ReplicatedProducer(StreamProducer):
-    """Sends to one topic (`driver.DriverProducer`).
+    """Sends to one topic (`api.DriverProducer`).
 
     Args:
         router: connections that nobody else sends on.

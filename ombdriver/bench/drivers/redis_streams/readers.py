@@ -37,7 +37,7 @@ from ombdriver.messaging.transport.router import Router
 
 
 class PlainConsumer:
-    """A reader of some streams (`driver.DriverConsumer`).
+    """A reader of some streams (`api.DriverConsumer`).
 
     Args:
         router: give a connection, and are told when a stream has moved.
@@ -68,7 +68,7 @@ class PlainConsumer:
                 self._last[key] = newest[0][0] if newest else b"0"
 
     async def receive(self) -> Batch | None:
-        """See `driver.DriverConsumer.receive`. After a lost connection it goes on where it was: nothing is missed."""
+        """See `api.DriverConsumer.receive`. After a lost connection it goes on where it was: nothing is missed."""
         words: tuple[bytes | str | int, ...] = (*self._head, *self._last.values())
         try:
             batch: Batch | None = await self._channel.submit(
@@ -92,12 +92,12 @@ class PlainConsumer:
         """There is nothing to acknowledge."""
 
     async def aclose(self) -> None:
-        """See `driver.DriverConsumer.aclose`; the read under way is given up with its connection."""
+        """See `api.DriverConsumer.aclose`; the read under way is given up with its connection."""
         await self._channel.aclose()
 
 
 class JoinedConsumer:
-    """Reads from some consumers, whichever has something (`driver.DriverConsumer`).
+    """Reads from some consumers, whichever has something (`api.DriverConsumer`).
 
     Args:
         parts: of one subscription, each with partitions of its own.
@@ -113,7 +113,7 @@ class JoinedConsumer:
         return f"<JoinedConsumer of {len(self._parts)}>"
 
     async def receive(self) -> Batch | None:
-        """See `driver.DriverConsumer.receive`.
+        """See `api.DriverConsumer.receive`.
 
         Raises:
             DriverError: if one of the readers can't go on.
@@ -140,11 +140,11 @@ class JoinedConsumer:
         self._reading |= {loop.create_task(part.receive()): part for part in parts}
 
     def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
-        """See `driver.DriverConsumer.acknowledge`."""
+        """See `api.DriverConsumer.acknowledge`."""
         self._of.pop(id(batch)).acknowledge(batch, done)
 
     async def aclose(self) -> None:
-        """See `driver.DriverConsumer.aclose`."""
+        """See `api.DriverConsumer.aclose`."""
         await asyncio.gather(*(part.aclose() for part in self._parts))
         tasks, self._reading = list(self._reading), {}
         for task in tasks:
@@ -179,7 +179,7 @@ class NodeOf:
 
 
 class PollingConsumer:
-    """Reads from the readers of single partitions, which don't block (`driver.DriverConsumer`).
+    """Reads from the readers of single partitions, which don't block (`api.DriverConsumer`).
 
     Args:
         parts: of one subscription.
@@ -196,7 +196,7 @@ class PollingConsumer:
         return f"<PollingConsumer of {len(self._parts)}>"
 
     async def receive(self) -> Batch | None:
-        """See `driver.DriverConsumer.receive`."""
+        """See `api.DriverConsumer.receive`."""
         loop = asyncio.get_running_loop()
         deadline, pause_s = loop.time() + self._block_s, FIRST_PAUSE_S
         while not self._ready:
@@ -214,11 +214,11 @@ class PollingConsumer:
         return batch
 
     def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
-        """See `driver.DriverConsumer.acknowledge`."""
+        """See `api.DriverConsumer.acknowledge`."""
         self._of.pop(id(batch)).acknowledge(batch, done)
 
     async def aclose(self) -> None:
-        """See `driver.DriverConsumer.aclose`."""
+        """See `api.DriverConsumer.aclose`."""
         for part in self._parts:
             await part.aclose()
 

@@ -129,7 +129,7 @@ async def count_of(router: Router, command: str, keys: Sequence[bytes]) -> int:
 
 
 async def facts(nodes: Sequence[Channel]) -> dict[str, object]:
-    """The plain part of `driver.Driver.describe`; from INFO alone, which a user needs the permission for.
+    """The plain part of `api.Driver.describe`; from INFO alone, which a user needs the permission for.
 
     Args:
         nodes: a channel to each primary; of several, the first speaks, and what adds up is added up.

@@ -25,7 +25,7 @@ class ConsumerSettings:
     """Where a consumer's group starts, how much it buffers, and for how long it holds and waits.
 
     Args:
-        start: where the group starts if it is made: see `positions.Position`.
+        start: where the group starts if it is made: see `offsets.Position`.
         prefetch: how many messages may be buffered that are not handed out: at least one for each partition, and no
             more than about 16 MiB; twice as many while messages of others are taken over.
         visibility_timeout_ms: a message whose hold is not renewed for so long is taken over by other members; the same

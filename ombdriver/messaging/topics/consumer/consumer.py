@@ -228,7 +228,7 @@ class Consumer(Generic[Value]):
         here of it is acknowledged.
 
         Args:
-            position: see `positions.Position`.
+            position: see `offsets.Position`.
             partitions: numbers.
 
         Raises:

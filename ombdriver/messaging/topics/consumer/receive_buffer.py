@@ -157,7 +157,7 @@ class ReceiveBuffer:
 
 
 class RecordSink:
-    """Takes entries in for one consumer (`reading.Taker`).
+    """Takes entries in for one consumer (`fetcher.Taker`).
 
     Args:
         counts: counts them.

@@ -44,7 +44,7 @@ class RunnerSettings:
         drain_timeout_s: how long handlers may take to come to an end after `stop`, in seconds.
         dead_after_s: other consumers of the group that have asked for nothing in so many seconds, and have nothing
             pending, are removed from it.
-        start: where the group starts if it is made; see `positions.Position`.
+        start: where the group starts if it is made; see `offsets.Position`.
         prefetch: how many messages may be buffered.
         block_ms: how long a read waits on the server.
 

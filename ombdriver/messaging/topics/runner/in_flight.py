@@ -41,8 +41,8 @@ class Delivery:
 
     Attributes:
         message: what the handler is given.
-        lane: see `lanes.Keyed`.
-        rank: see `lanes.Keyed`.
+        lane: see `Keyed`.
+        rank: see `Keyed`.
         state: of its delivery.
         taken_over: it was not read but reclaimed, or was due.
         busy: a handler has it, or what comes before and after is done with it.

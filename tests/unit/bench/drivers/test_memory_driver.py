@@ -18,7 +18,7 @@ class Replies:
         self.told: list[tuple[int, int, int, Exception | None]] = []
 
     def __call__(self, partition: int, first: int, count: int, error: Exception | None, *_: object) -> None:
-        """`driver.OnReplies`."""
+        """`api.OnReplies`."""
         self.told.append((partition, first, count, error))
 
 

@@ -62,18 +62,18 @@ class System:
         self.references = [each for each in self.references if each not in references]
 
     def reference(self, answer: object) -> int:
-        """See `driver.Inspector`."""
+        """See `api.Inspector`."""
         assert isinstance(answer, int)
         return answer
 
     def after(self, reference: int) -> int:
-        """See `driver.Inspector`."""
+        """See `api.Inspector`."""
         return reference + 1
 
     async def held(
         self, topic: TopicSpec, partition: int, first: Reference | None, last: Reference | None, count: int
     ) -> Sequence[tuple[int, bytes]]:
-        """See `driver.Inspector`."""
+        """See `api.Inspector`."""
         if self.broken:
             raise DriverError("the system is gone")
         start = 0 if first is None else bisect_left(self.references, first)
@@ -81,13 +81,13 @@ class System:
         return [(each, self.payloads[each]) for each in self.references[start:end][:count]]
 
     async def position(self, topic: TopicSpec, partition: int, subscription: str) -> int | None:
-        """See `driver.Inspector`."""
+        """See `api.Inspector`."""
         return self.reached or None
 
     async def pending(
         self, topic: TopicSpec, partition: int, subscription: str, references: Sequence[Reference]
     ) -> set[int]:
-        """See `driver.Inspector`."""
+        """See `api.Inspector`."""
         return self.unacknowledged & set(references)
 
 

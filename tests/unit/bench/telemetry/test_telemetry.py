@@ -42,7 +42,7 @@ class Server:
         self._more = asyncio.Event()
 
     async def observe(self, streams: Sequence[TopicPartition]) -> ServerSample | None:
-        """`driver.Driver.observe`."""
+        """`api.Driver.observe`."""
         self.asked.append(streams)
         self._more.set()
         self.under_way += 1

@@ -15,11 +15,11 @@ class FakeTaker:
         self.acknowledged: list[bytes] = []
 
     def deliver(self, _partition: Partition, entries: Any) -> None:
-        """See `reading.Taker`."""
+        """See `fetcher.Taker`."""
         self.delivered += [entry[0] for entry in entries]
 
     def acknowledge(self, _partition: Partition, entry_id: bytes) -> None:
-        """See `reading.Taker`."""
+        """See `fetcher.Taker`."""
         self.acknowledged.append(entry_id)
 
 
