@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from ombdriver.bench.servers.engine import ServerConfig
+from ombdriver.bench.servers.options import ServerConfig
 from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.bench.servers.resp_client import RefusedError, Reply, ask
 

@@ -20,8 +20,8 @@ import hypothesis
 import pytest
 import redis
 
-from ombdriver.bench.servers.engine import TlsFiles, find_binary
-from ombdriver.bench.servers.private_server import PrivateServer
+from ombdriver.bench.servers.configuration import TlsFiles
+from ombdriver.bench.servers.private_server import PrivateServer, find_binary
 from ombdriver.errors import ServerError
 
 # How long an example takes is no property, least of all on a busy machine. With CI set, hypothesis would try the same

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from ombdriver.bench.servers.engine import find_binary
 from ombdriver.bench.servers.managed import ManagedServers
+from ombdriver.bench.servers.private_server import find_binary
 from ombdriver.errors import ServerError
 
 

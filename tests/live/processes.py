@@ -134,7 +134,7 @@ class Started:
         return list(self._family.values())
 
     def worker(self) -> psutil.Process:
-        """One of the workers: they are told from guardian and server by how they are started."""
+        """One of the workers: they are told from reaper and server by how they are started."""
         return next(each for each in self.family() if any("spawn_main" in word for word in each.cmdline()))
 
     def server(self) -> psutil.Process:

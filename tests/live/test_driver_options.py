@@ -14,9 +14,8 @@ from seam import ONE, ONE_KEY, RUN_ID, THREE, Replies, ignored, receive
 
 from ombdriver.bench.drivers.api import Driver, DriverConsumer, DriverProducer, TopicSpec, load_driver
 from ombdriver.bench.drivers.redis_streams.consumer import CLOSE_TIMEOUT_S
-from ombdriver.bench.servers.engine import find_binary
 from ombdriver.bench.servers.managed import ManagedServers
-from ombdriver.bench.servers.private_server import PrivateServer
+from ombdriver.bench.servers.private_server import PrivateServer, find_binary
 from ombdriver.bench.servers.topology import ServerPlan
 from ombdriver.errors import UnderReplicated
 

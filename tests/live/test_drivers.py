@@ -12,7 +12,7 @@ from seam import ONE, ONE_KEY, RUN_ID, THREE, Replies, acknowledged, ignored, pa
 from ombdriver.bench.drivers.api import load_driver
 from ombdriver.bench.drivers.redis_streams.driver import open_driver
 from ombdriver.bench.drivers.redis_streams.server import check_version
-from ombdriver.bench.servers.engine import TlsFiles
+from ombdriver.bench.servers.configuration import TlsFiles
 from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.errors import DriverError, InputError, ServerError
 

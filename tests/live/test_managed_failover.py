@@ -12,8 +12,7 @@ import pytest
 from managed import eventually, present
 
 from ombdriver.bench.servers import managed
-from ombdriver.bench.servers.formation import info_fields
-from ombdriver.bench.servers.launch import Node
+from ombdriver.bench.servers.formation import ServerNode, info_fields
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.topology import ServerPlan, Topology
 from ombdriver.errors import ServerError
@@ -34,7 +33,7 @@ asyncio.run(main())
 """
 
 
-def gone(node: Node) -> Callable[[], Awaitable[bool]]:
+def gone(node: ServerNode) -> Callable[[], Awaitable[bool]]:
     """A state to wait for: that the end of `node` has been seen."""
 
     async def met() -> bool:
@@ -43,7 +42,7 @@ def gone(node: Node) -> Callable[[], Awaitable[bool]]:
     return met
 
 
-async def role(node: Node) -> str:
+async def role(node: ServerNode) -> str:
     """`master` or `slave`, as the server itself says."""
     (info,) = await node.ask(("INFO", "replication"))
     return info_fields(str(info))["role"]
@@ -134,7 +133,7 @@ async def test_logs_are_kept_in_one_file_whenever_they_are_asked_for(tidy: Path)
 
 @pytest.mark.parametrize(("engine", "topology"), [("valkey", "cluster"), ("valkey", "sentinel"), ("redis", "cluster")])
 def test_nothing_is_left_when_the_parent_is_killed(tidy: Path, engine: str, topology: Topology) -> None:
-    """Not after kill -9 either: no server, no guardian, no directory, no certificate."""
+    """Not after kill -9 either: no server, no reaper, no directory, no certificate."""
     root = str(Path(managed.__file__).parents[3])
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, present(engine), topology],
@@ -161,7 +160,7 @@ def test_nothing_is_left_when_the_parent_is_killed(tidy: Path, engine: str, topo
 
 
 async def test_a_stop_that_is_cancelled_still_ends_all() -> None:
-    """Every guardian has been told by then."""
+    """Every reaper has been told by then."""
     servers = await ManagedServers.start(ServerPlan(topology="replicated", replicas=2))
     stop = asyncio.create_task(servers.stop())
     await asyncio.sleep(0)

@@ -10,8 +10,8 @@ import pytest
 from managed import present
 
 from ombdriver.bench.servers import managed, private_server
-from ombdriver.bench.servers.engine import find_binary
 from ombdriver.bench.servers.managed import ManagedServers
+from ombdriver.bench.servers.private_server import find_binary
 from ombdriver.bench.servers.topology import ServerPlan, Topology
 from ombdriver.errors import InputError, ServerError
 
@@ -115,7 +115,7 @@ async def test_a_server_that_ends_while_it_is_waited_for_is_named(tidy: Path, mo
     """At once, not after the time for all."""
     form = managed.form_cluster
 
-    async def form_without_one(nodes: list[managed.Node], timeout_s: float) -> None:
+    async def form_without_one(nodes: list[managed.ServerNode], timeout_s: float) -> None:
         nodes[1].kill()
         await form(nodes, timeout_s)
 

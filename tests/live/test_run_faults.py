@@ -185,7 +185,7 @@ def test_nothing_is_left_when_the_parent_is_killed(place: Place) -> None:
     """No process and no directory of ours survives kill -9."""
     with place.start("run", "w.yaml", "--duration", "10m", "--plain") as run:
         run.until("measure")
-        assert len(run.family()) >= 4  # guardian, server, two workers
+        assert len(run.family()) >= 4  # reaper, server, two workers
         run.send(signal.SIGKILL)
 
         assert run.end()[0] == -signal.SIGKILL

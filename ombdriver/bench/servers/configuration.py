@@ -1,21 +1,31 @@
-"""What each server of a plan is given as its configuration. Pure.
-
-Ports and directories are not here: `engine` writes those for every private server.
-"""
+"""The configuration file of each server of a plan: its place in the topology, ports and directories, TLS. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from ombdriver.bench.servers.engine import HOST, ServerConfig
-from ombdriver.bench.servers.options import each, unquoted
+from ombdriver.bench.servers.options import ServerConfig, unquoted, values_of
 from ombdriver.bench.servers.resp_client import Login
-from ombdriver.bench.servers.topology import MASTER_NAME, Place, ServerPlan
+from ombdriver.bench.servers.topology import HOST, MASTER_NAME, Place, ServerPlan
 
+EMBEDDED: ServerConfig = {"save": "", "appendonly": "no"}
+"""What every private server starts from: nothing goes to disk."""
+SOCKET_NAME = "redis.sock"
 DOWN_AFTER_MS = 1000
 """How long a primary may be silent before a Sentinel takes it for down."""
 FAILOVER_TIMEOUT_MS = 5000
 QUORUM = 2
 NODE_TIMEOUT_MS = 2000
 """How long a node may be silent before the others of its cluster take it for down, unless the plan says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Paths of PEM files: the server's certificate, its key, and the authority that signed it."""
+
+    certificate: Path
+    key: Path
+    authority: Path
 
 
 def data_configuration(plan: ServerPlan, place: Place, primary_port: int | None = None) -> dict[str, str | list[str]]:
@@ -62,6 +72,43 @@ def sentinel_configuration(plan: ServerPlan, primary_port: int) -> dict[str, str
     return {"sentinel": commands} | ({"tls-replication": "yes"} if plan.tls else {})
 
 
+def render_configuration(
+    config: ServerConfig, port: int, tls: TlsFiles | None = None, base: ServerConfig = EMBEDDED
+) -> str:
+    """The configuration file of a private server on `port`, with `config` on top of `base`.
+
+    `{directory}` in it stands for the directory that the server will get. Values are written as they are, so that
+    `save: "3600 1"` has two arguments; an empty one is written `""`. With `tls` the TCP port speaks TLS alone.
+
+    Raises:
+        ValueError: if a key or value holds a line break or NUL.
+    """
+    lines: dict[str, str | Sequence[str]] = {
+        "bind": HOST,
+        "protected-mode": "yes",
+        "port": str(0 if tls else port),
+        "unixsocket": "{directory}/" + SOCKET_NAME,
+        "unixsocketperm": "700",
+        "dir": "{directory}",
+        "daemonize": "no",
+    }
+    if tls:
+        lines |= {
+            "tls-port": str(port),
+            "tls-cert-file": str(tls.certificate.absolute()),
+            "tls-key-file": str(tls.key.absolute()),
+            "tls-ca-cert-file": str(tls.authority.absolute()),
+            "tls-auth-clients": "no",
+        }
+    text = ""
+    for key, values in {**lines, **base, **config}.items():
+        for value in values_of(values):
+            if any(mark in key + value for mark in "\r\n\0"):
+                raise ValueError(f"the server setting {key!r} holds a line break or NUL; write it in one line")
+            text += f"{key} {value}\n" if value else f'{key} ""\n'
+    return text
+
+
 def login_of(config: ServerConfig) -> Login | None:
     """As whom to ask a server that is configured so; None when the default user has no password.
 
@@ -75,7 +122,7 @@ def _login(config: ServerConfig) -> tuple[str, str] | None:
     """Name and password of `login_of`, as they stand in the configuration: quoted or not."""
     lines = {name.lower(): value for name, value in config.items()}
     password = _one(lines, "requirepass")
-    for line in each(lines.get("user", ())):
+    for line in values_of(lines.get("user", ())):
         name, *rules = line.split()
         password = next((rule[1:] for rule in rules if name == "default" and rule[0] == ">"), password)
     if password:
@@ -86,7 +133,7 @@ def _login(config: ServerConfig) -> tuple[str, str] | None:
 
 def _one(lines: ServerConfig, *names: str) -> str:
     """The value of the first of `names` that is set, an empty one counting as not set."""
-    found = [value for name in names for value in each(lines.get(name, ())) if value not in ("", '""', "''")]
+    found = [value for name in names for value in values_of(lines.get(name, ())) if value not in ("", '""', "''")]
     return found[0] if found else ""
 
 

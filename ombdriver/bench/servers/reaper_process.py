@@ -4,8 +4,8 @@ Run as a script by `python -I -S`, never imported: it knows the standard library
 hundredths of a second. It must not outlive its purpose: when standard input ends (we closed it, or died, be it by
 `kill -9`), or when the server has ended, the server's process and its directory are gone, and then so is this one.
 
-    guardian.py PARENT_FOLDER PROGRAM NAME PROCESSORS [ARGUMENT...]
-    guardian.py PARENT_FOLDER
+    reaper_process.py PARENT_FOLDER PROGRAM NAME PROCESSORS [ARGUMENT...]
+    reaper_process.py PARENT_FOLDER
 
 PROCESSORS: numbers with commas, which the server is to stay on; empty for all.
 ARGUMENT: what the program is given after its configuration file.
@@ -44,13 +44,13 @@ def read_configuration() -> bytes | None:
     return text[:-1]
 
 
-def say(text: bytes) -> None:
+def write(text: bytes) -> None:
     """Writes to standard output; it is no fault when nobody reads any more."""
     with contextlib.suppress(BrokenPipeError):
         os.write(1, text)
 
 
-def wait_for_a_reason(server: "subprocess.Popen[bytes] | None", wakeup: int) -> None:
+def wait_for_end(server: "subprocess.Popen[bytes] | None", wakeup: int) -> None:
     """Returns when standard input has ended, the server (if there is one) has ended, or somebody sent us SIGTERM."""
     while server is None or server.poll() is None:
         ready, _, _ = select.select([0, wakeup], [], [])
@@ -72,14 +72,14 @@ def end(server: "subprocess.Popen[bytes]") -> int:
     return server.returncode if server.returncode >= 0 else 128 - server.returncode
 
 
-def keep(directory: str, wakeup: int) -> int:
-    """Keeps `directory`, without a server, until there is a reason not to; returns the exit code 0."""
-    say(b"%d %s\n" % (os.getpid(), os.fsencode(directory)))
-    wait_for_a_reason(None, wakeup)
+def hold(directory: str, wakeup: int) -> int:
+    """Holds `directory`, without a server, until there is a reason not to; returns the exit code 0."""
+    write(b"%d %s\n" % (os.getpid(), os.fsencode(directory)))
+    wait_for_end(None, wakeup)
     return 0
 
 
-def guard(directory: str, command: list[str], configuration: bytes, wakeup: int) -> int:
+def run_server(directory: str, command: list[str], configuration: bytes, wakeup: int) -> int:
     """Runs the server in `directory` until there is a reason to end it; returns its exit code."""
     program, name, processors, *arguments = command
     with open(os.path.join(directory, name + ".conf"), "xb") as file:
@@ -97,21 +97,21 @@ def guard(directory: str, command: list[str], configuration: bytes, wakeup: int)
                 cwd=directory,
             )
         except OSError as error:
-            say(b"0 " + os.fsencode(directory) + b"\n" + str(error).encode())
+            write(b"0 " + os.fsencode(directory) + b"\n" + str(error).encode())
             return 127
         try:
-            say(b"%d %s\n" % (server.pid, os.fsencode(directory)))
-            wait_for_a_reason(server, wakeup)
+            write(b"%d %s\n" % (server.pid, os.fsencode(directory)))
+            wait_for_end(server, wakeup)
         finally:
             code = end(server)
         size = log.seek(0, os.SEEK_END)
         log.seek(max(0, size - LOG_TAIL))
-        say(log.read())
+        write(log.read())
     return code
 
 
 def main(arguments: list[str]) -> int:
-    """The whole life of the guardian; returns its exit code."""
+    """The whole life of the reaper; returns its exit code."""
     parent_folder, *command = arguments
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -126,7 +126,7 @@ def main(arguments: list[str]) -> int:
         return 0
     directory = tempfile.mkdtemp(prefix=PREFIX, dir=parent_folder)
     try:
-        return guard(directory, command, configuration, wakeup) if command else keep(directory, wakeup)
+        return run_server(directory, command, configuration, wakeup) if command else hold(directory, wakeup)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

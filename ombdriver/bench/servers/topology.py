@@ -4,18 +4,18 @@ Starts nothing, and knows no server's configuration file; `plan_errors` says wha
 """
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
-from ombdriver.bench.servers.engine import HOST
-from ombdriver.bench.servers.options import option_errors
+from ombdriver.bench.servers.options import ServerConfig, option_errors
 
 Topology = Literal["standalone", "replicated", "sentinel", "cluster"]
 Role = Literal["primary", "replica", "sentinel"]
 
+HOST = "127.0.0.1"
 TOPOLOGIES = ("standalone", "replicated", "sentinel", "cluster")
 MASTER_NAME = "ombdriver"
 """What the Sentinels call the primary that they watch."""
@@ -44,7 +44,7 @@ class ServerPlan:
     topology: Topology = "standalone"
     primaries: int | None = None
     replicas: int | None = None
-    config: Mapping[str, str | Sequence[str]] = field(default_factory=dict, repr=False)
+    config: ServerConfig = field(default_factory=dict, repr=False)
     tls: bool = False
     unix_socket: bool = False
     cpus: tuple[int, ...] = ()

@@ -39,7 +39,7 @@ def check_url(url: str) -> str:
     Raises:
         ValueError: if its scheme is unknown, or a part is missing, malformed or unknown.
     """
-    told = quoted(redact_url(url) if "://" in url else re.sub(r".*@", f"{HIDDEN}@", url, flags=re.S))
+    shown = quoted(redact_url(url) if "://" in url else re.sub(r".*@", f"{HIDDEN}@", url, flags=re.S))
     try:
         parts = urlsplit(url)
         hosts = hosts_of(url)
@@ -53,43 +53,43 @@ def check_url(url: str) -> str:
         if "://" in url and not url.partition("://")[2].strip("/?#"):
             hosts = []
         else:
-            raise ValueError(f"{told} is not a URL; {EXAMPLE}") from None
+            raise ValueError(f"{shown} is not a URL; {EXAMPLE}") from None
     tls, kind = parts.scheme.startswith("rediss"), scheme_kind(parts.scheme)
     if kind is None:
-        raise ValueError(f"{told} does not begin with redis://, rediss:// or unix://; {EXAMPLE}")
+        raise ValueError(f"{shown} does not begin with redis://, rediss:// or unix://; {EXAMPLE}")
     known = _OPTIONS | (_TLS_OPTIONS if tls else set()) | (_SENTINEL_OPTIONS if kind == SENTINEL else set())
     for option, value in parse_qsl(parts.query, keep_blank_values=True):
         if option not in known:
             # After a `?` in a password, what looks like an option is a part of it.
             name = "an option" if "@" in parts.query else f"the option {quoted(option)}"
-            raise ValueError(f"{told} has {name} that there is not; there are: {', '.join(sorted(known))}")
+            raise ValueError(f"{shown} has {name} that there is not; there are: {', '.join(sorted(known))}")
         if option == "db" and not value.isdecimal():
-            raise ValueError(f"{told} names database {quoted(value)}, which is no number; {EXAMPLE}")
+            raise ValueError(f"{shown} names database {quoted(value)}, which is no number; {EXAMPLE}")
         form, what = _VALUES.get(option, (".*", ""))
         if not re.fullmatch(form, value, re.I | re.S):
-            raise ValueError(f"{told} has {option}={quoted(value)}; write {what}")
+            raise ValueError(f"{shown} has {option}={quoted(value)}; write {what}")
     if parts.scheme == "unix":
         if not parts.path.strip("/"):
-            raise ValueError(f"{told} names no socket; {EXAMPLE}")
+            raise ValueError(f"{shown} names no socket; {EXAMPLE}")
         return url
     if not hosts:
-        raise ValueError(f"{told} names no host; {EXAMPLE}")
+        raise ValueError(f"{shown} names no host; {EXAMPLE}")
     if len(hosts) > 1 and not kind:
-        raise ValueError(f"{told} names several hosts; write redis+cluster:// for a cluster, redis+sentinel:// for it")
-    _check_path(parts.path.strip("/"), kind, told)
+        raise ValueError(f"{shown} names several hosts; write redis+cluster:// for a cluster, redis+sentinel:// for it")
+    _check_path(parts.path.strip("/"), kind, shown)
     return url
 
 
-def _check_path(path: str, kind: str, told: str) -> None:
+def _check_path(path: str, kind: str, shown: str) -> None:
     if kind == CLUSTER and path not in ("", "0"):
-        raise ValueError(f"{told} names a database, and a cluster has number 0 alone; leave it out")
+        raise ValueError(f"{shown} names a database, and a cluster has number 0 alone; leave it out")
     database = path
     if kind == SENTINEL:
         master, _, database = path.partition("/")
         if not master:
-            raise ValueError(f"{told} does not name the master; write redis+sentinel://HOST:PORT,.../MASTER")
+            raise ValueError(f"{shown} does not name the master; write redis+sentinel://HOST:PORT,.../MASTER")
     if database and not database.isdecimal():
-        raise ValueError(f"{told} names database {quoted(database)}, which is no number; {EXAMPLE}")
+        raise ValueError(f"{shown} names database {quoted(database)}, which is no number; {EXAMPLE}")
 
 
 def scheme_kind(scheme: str) -> str | None:

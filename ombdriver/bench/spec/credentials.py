@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ombdriver.bench.servers.configuration import login_of
-from ombdriver.bench.servers.engine import ServerConfig
+from ombdriver.bench.servers.options import ServerConfig
 from ombdriver.bench.servers.url import files_of, with_login, with_options
 from ombdriver.bench.spec.setup_server import Server, Tls
 from ombdriver.errors import InputError

@@ -8,7 +8,7 @@ import pytest
 import redis.asyncio
 from topologies import Cluster, cluster
 
-from ombdriver.bench.servers.engine import find_binary
+from ombdriver.bench.servers.private_server import find_binary
 from ombdriver.errors import ServerError
 
 Waits = Callable[[int], Awaitable[None]]

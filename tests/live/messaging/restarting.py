@@ -8,7 +8,8 @@ from pathlib import Path
 import redis.asyncio
 from topologies import free_port, until
 
-from ombdriver.bench.servers.engine import HOST, find_binary
+from ombdriver.bench.servers.private_server import find_binary
+from ombdriver.bench.servers.topology import HOST
 
 
 class Restarting:

@@ -17,7 +17,7 @@ import redis.asyncio
 import uvloop
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-from ombdriver.bench.servers.engine import TlsFiles
+from ombdriver.bench.servers.configuration import TlsFiles
 from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.messaging.errors import ConnectionLost
 from ombdriver.messaging.transport.channel import Channel

@@ -8,7 +8,7 @@ import redis.asyncio
 from topologies import free_port, until
 
 from ombdriver import GroupManager, MessagingError, MQProducer, RedisPool, Topic
-from ombdriver.bench.servers.engine import TlsFiles
+from ombdriver.bench.servers.configuration import TlsFiles
 from ombdriver.bench.servers.private_server import PrivateServer
 
 PASSWORD = "p@ss/w,rd"

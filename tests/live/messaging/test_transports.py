@@ -9,7 +9,7 @@ import redis.asyncio
 import uvloop
 
 from ombdriver import GroupManager, MQProducer
-from ombdriver.bench.servers.engine import TlsFiles
+from ombdriver.bench.servers.configuration import TlsFiles
 from ombdriver.bench.servers.private_server import PrivateServer
 
 

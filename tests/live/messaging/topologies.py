@@ -15,11 +15,10 @@ from typing import Any
 import redis.asyncio
 from redis.crc import key_slot
 
-from ombdriver.bench.servers.engine import HOST
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.private_server import PrivateServer
+from ombdriver.bench.servers.topology import HOST, ServerPlan
 from ombdriver.bench.servers.topology import MASTER_NAME as MASTER
-from ombdriver.bench.servers.topology import ServerPlan
 
 SLOTS = 16384
 

@@ -1,9 +1,17 @@
 """What each server of a plan is told in its configuration."""
 
+from pathlib import Path
+
 import pytest
 
-from ombdriver.bench.servers.configuration import data_configuration, login_of, sentinel_configuration
-from ombdriver.bench.servers.engine import hide_secrets
+from ombdriver.bench.servers.configuration import (
+    TlsFiles,
+    data_configuration,
+    login_of,
+    render_configuration,
+    sentinel_configuration,
+)
+from ombdriver.bench.servers.options import hide_secrets
 from ombdriver.bench.servers.resp_client import Login
 from ombdriver.bench.servers.topology import Place, ServerPlan
 
@@ -93,3 +101,36 @@ def test_neither_a_login_nor_a_log_shows_the_password() -> None:
 
     assert hide_secrets("sentinel auth-pass ombdriver sesame", lines) == "sentinel auth-pass ombdriver ***"
     assert repr(Login("default", "sesame")) == "<Login default>"
+
+
+def test_settings_of_the_caller_win_over_the_embedded_ones() -> None:
+    """An empty value is quoted, and a key with several values has several lines."""
+    text = render_configuration({"appendonly": "yes", "user": ["a on", "b on"]}, 6000)
+
+    lines = text.splitlines()
+    assert 'save ""' in lines
+    assert "appendonly yes" in lines
+    assert "appendonly no" not in lines
+    assert {"user a on", "user b on", "port 6000", "bind 127.0.0.1"} <= set(lines)
+
+
+def test_with_tls_there_is_no_plain_port() -> None:
+    """The port speaks TLS alone."""
+    lines = render_configuration({}, 6000, TlsFiles(Path("/c"), Path("/k"), Path("/a"))).splitlines()
+
+    assert {"port 0", "tls-port 6000", "tls-cert-file /c", "tls-key-file /k", "tls-ca-cert-file /a"} <= set(lines)
+
+
+def test_a_setting_cannot_smuggle_in_another_line() -> None:
+    """A line break in a value would be another setting."""
+    with pytest.raises(ValueError, match="'save' holds a line break"):
+        render_configuration({"save": "1 1\nport 0"}, 6000)
+
+
+def test_passwords_of_the_configuration_are_hidden() -> None:
+    """Those of users and those of the server itself."""
+    config = {"requirepass": "open sesame", "user": ["bob on >shut <old #abc ~* +@all"]}
+
+    shown = hide_secrets("requirepass open sesame; user bob on >shut <old #abc ~*", config)
+
+    assert shown == "requirepass ***; user bob on >*** <*** #*** ~*"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ombdriver.bench.servers.formation import cluster_lack, info_fields, pairs, replication_lack, sentinel_lack
+from ombdriver.bench.servers.formation import info_fields, pairs, why_no_cluster, why_not_replicating, why_not_watching
 
 PRIMARY = info_fields("# Replication\r\nrole:master\r\nconnected_slaves:1\r\nslave0:ip=1,port=2,state=online,lag=0\r\n")
 REPLICA = {"master_link_status": "up", "aof_rewrite_in_progress": "0"}
@@ -18,8 +18,8 @@ c 127.0.0.1:5@6 slave a 0 0 1 connected
 
 def test_replicas_that_are_linked_lack_nothing() -> None:
     """On both sides of the link."""
-    assert replication_lack(PRIMARY, {"replica-1-1": REPLICA}) is None
-    assert replication_lack({"connected_slaves": "0"}, {}) is None
+    assert why_not_replicating(PRIMARY, {"replica-1-1": REPLICA}) is None
+    assert why_not_replicating({"connected_slaves": "0"}, {}) is None
 
 
 @pytest.mark.parametrize(
@@ -35,12 +35,12 @@ def test_a_replica_that_is_not_linked_yet_is_named(
     primary: dict[str, str], replica: dict[str, str], words: str
 ) -> None:
     """With what its server says."""
-    assert words in (replication_lack(primary, {"replica-1-1": replica}) or "")
+    assert words in (why_not_replicating(primary, {"replica-1-1": replica}) or "")
 
 
 def test_a_sentinel_that_knows_all_lacks_nothing() -> None:
     """The master, its replicas, and the other Sentinels."""
-    assert sentinel_lack(MASTER, [KNOWN, KNOWN], 2) is None
+    assert why_not_watching(MASTER, [KNOWN, KNOWN], 2) is None
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_what_a_sentinel_does_not_know_yet_is_told(
     master: dict[str, str], replicas: list[dict[str, str]], words: str
 ) -> None:
     """One thing at a time."""
-    assert sentinel_lack(master, replicas, 1) == words
+    assert why_not_watching(master, replicas, 1) == words
 
 
 def test_a_node_that_sees_all_of_its_cluster_lacks_nothing() -> None:
     """All slots, all nodes, and as many primaries as there are to be."""
-    assert cluster_lack(CLUSTER, NODES, 3, 3, 2) is None
+    assert why_no_cluster(CLUSTER, NODES, 3, 3, 2) is None
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_node_that_sees_all_of_its_cluster_lacks_nothing() -> None:
 )
 def test_what_a_node_does_not_see_yet_is_told(info: dict[str, str], nodes: str, words: str) -> None:
     """One thing at a time."""
-    assert cluster_lack(info, nodes, 2, 3, 2) == words
+    assert why_no_cluster(info, nodes, 2, 3, 2) == words
 
 
 def test_names_and_values_in_turn_are_fields() -> None:

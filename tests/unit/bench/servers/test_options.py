@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ombdriver.bench.servers.options import alike, in_one, option_errors, shown_difference, unquoted
+from ombdriver.bench.servers.options import difference, is_same, joined, option_errors, unquoted
 
 
 @pytest.mark.parametrize(
@@ -56,27 +56,27 @@ def test_any_other_option_is_left_to_the_server() -> None:
 )
 def test_the_same_in_other_words_is_the_same(wanted: str | Sequence[str], found: str) -> None:
     """Sizes, cases, quotes, and values on several lines."""
-    assert alike(wanted, found)
+    assert is_same(wanted, found)
 
 
 def test_another_value_is_another() -> None:
     """A limit that the machine has lowered, and a unit that is not the same."""
-    assert not alike("10000", "4064")
-    assert not alike("1kb", "1000")
+    assert not is_same("10000", "4064")
+    assert not is_same("1kb", "1000")
 
 
 def test_values_are_joined_as_config_set_takes_them() -> None:
     """Without the quotes of the file; one that does not end is left."""
-    assert in_one(["3600 1", '"300" 100']) == "3600 1 300 100"
-    assert in_one("it's") == "it's"
+    assert joined(["3600 1", '"300" 100']) == "3600 1 300 100"
+    assert joined("it's") == "it's"
     assert unquoted('"open sesame"') == "open sesame"
     assert unquoted("open sesame") == "open sesame"
 
 
 def test_a_difference_never_shows_a_password() -> None:
     """Of other options it shows both values."""
-    assert "sesame" not in shown_difference("requirepass", "sesame", "open sesame")
-    assert shown_difference("maxclients", "10000", "4064") == (
+    assert "sesame" not in difference("requirepass", "sesame", "open sesame")
+    assert difference("maxclients", "10000", "4064") == (
         "has maxclients '4064' in place of '10000'; correct the config, or what limits the server"
     )
-    assert "does not tell what lua-replicate-commands is" in shown_difference("lua-replicate-commands", "yes", None)
+    assert "does not tell what lua-replicate-commands is" in difference("lua-replicate-commands", "yes", None)
