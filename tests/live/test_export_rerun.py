@@ -15,7 +15,8 @@ from processes import COMMAND, Place, place_in, sound
 
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
 from ombdriver.bench.results.export.formats import NAMES
-from ombdriver.bench.results.result import RATES, SERIES
+from ombdriver.bench.results.omb_keys import SERIES
+from ombdriver.bench.results.result import RATES
 from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.cli.files import _FAMILIES, _FORMATS
 

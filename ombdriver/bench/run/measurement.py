@@ -8,7 +8,7 @@ When trimming has to be held, so that no stream is cut past a subscription that 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ombdriver.bench.drivers.api import Inspector
 from ombdriver.bench.ledger.audit import Audit
@@ -19,9 +19,7 @@ from ombdriver.bench.metrics.phase_view import DeliveryAccount, Window
 from ombdriver.bench.metrics.report import ProcessUsage, Report
 from ombdriver.bench.metrics.summary import BacklogDelivery
 from ombdriver.bench.plan.plan import Plan
-from ombdriver.bench.verdict import caveats
-from ombdriver.bench.verdict.facts import WorkerFacts, worker_facts
-from ombdriver.bench.verdict.model import Caveat
+from ombdriver.bench.verdict.facts import Facts, WorkerFacts, worker_facts
 
 HOLD, RELEASE = 2, 8
 """Trimming is held when a backlog passes half of what a stream keeps, and goes on below an eighth of it."""
@@ -89,7 +87,7 @@ class Measurement:
 
     Attributes:
         reading: the subscriptions that somebody reads, in the plan's order.
-        caveats: in the order found.
+        facts: what was observed of the run, as far as this knows it.
         window: what was measured; None as long as there is nothing.
         workers: what each worker took in it.
         backlog: what became of a backlog that was built before it.
@@ -106,7 +104,7 @@ class Measurement:
         self._start = _Start()
         self._gone: Mapping[str, int] = {}
         self.backlog: Sequence[BacklogDelivery] = ()
-        self.caveats: list[Caveat] = []
+        self.facts = Facts()
         self.window: Window | None = None
         self.workers: Sequence[WorkerFacts] = ()
 
@@ -142,7 +140,7 @@ class Measurement:
             self._gone = {name: sum(counts) for name, counts in gone.items()}
             left = self.on_its_way()
         if self._plan.warmup_ns:
-            self.caveats += caveats.on_warm_up(sum(left.values()) + self._collector.in_flight)
+            self.facts = replace(self.facts, carried_in=sum(left.values()) + self._collector.in_flight)
 
     def begin_backlog(self) -> None:
         """What is sent from here on is a backlog, until the window opens."""
@@ -194,22 +192,14 @@ class Measurement:
 
     def _make_window(self, measured: Phase, length_ns: int, end_ns: int, account: DeliveryAccount) -> None:
         collector, start, trimming, plan = self._collector, self._start, self._trimming, self._plan
-        window = Window(
+        self.window = Window(
             collector, measured, length_ns, start.carried_in, end_ns, start.counters, account, not plan.producers
         )
-        self.window = window
-        self.caveats += caveats.on_loop(plan.max_in_flight)
-        if plan.existing:
-            self.caveats += caveats.on_existing_topics(
-                sends=plan.producers > 0, reads=bool(self.reading), of_others=window.of_others
-            )
-        if plan.backlog is None:  # else a subscription is behind because it was asked to be
-            kept = plan.trimming.max_entries
-            self.caveats += caveats.on_trimming(trimming.furthest_behind, kept, held=trimming.holding)
-        self.caveats += caveats.on_delivery(account.deliveries, self._audit.incomplete)
-        self.caveats += caveats.on_drain(
-            window.histogram("unsent").count,
-            window.histogram("unanswered").count,
-            collector.counters(start.counters),
-            collector.errors() - start.errors,
+        self.facts = replace(
+            self.facts,
+            workers=self.workers,
+            send_errors=(collector.errors() - start.errors).most_common(),
+            audit_incomplete=self._audit.incomplete,
+            furthest_behind=trimming.furthest_behind,
+            trimming_held=trimming.holding,
         )

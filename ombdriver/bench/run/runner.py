@@ -10,10 +10,8 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 
-from ombdriver import __version__
 from ombdriver.bench.drivers.api import Driver, load_driver
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
@@ -21,7 +19,7 @@ from ombdriver.bench.metrics.phase_view import by_stretch
 from ombdriver.bench.plan.plan import Plan, memory_estimate
 from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.results import store
-from ombdriver.bench.results.build import build_result, told_drain, told_search, worker_to_json
+from ombdriver.bench.results.build import RunRecord, build_result, worker_to_json
 from ombdriver.bench.results.environment import fingerprint, host, load_average
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import preflight
@@ -40,8 +38,8 @@ from ombdriver.bench.spec.credentials import connect_url, started_url
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.telemetry.sampler import Telemetry
-from ombdriver.bench.verdict import caveats
-from ombdriver.bench.verdict.assess import Circumstances, assess
+from ombdriver.bench.verdict.assess import assess, run_facts
+from ombdriver.bench.verdict.facts import Facts
 from ombdriver.errors import OmbdriverError, RunError, ServerError
 
 
@@ -53,63 +51,55 @@ class Finished:
     path: Path
 
 
-def keep(
+def _store(
     request: Request,
     plan: Plan,
     controller: Controller,
-    facts: Mapping[str, object],
+    observed: Facts,
+    server: Mapping[str, object],
     telemetry: Telemetry,
-    thresholds: Sequence[Threshold],
     load_at_start: Sequence[float] | None,
 ) -> Finished:
-    """The result of a run that has a window, on disk. Raises OmbdriverError if it can't be written."""
-    assert controller.measurement.window is not None
-    assert controller.begin_time is not None
-    measured = controller.measurement.window.measurements()
+    """Assesses a run that has a window, and stores its result.
+
+    Raises:
+        OmbdriverError: if it can't be written.
+    """
+    window, begin_time = controller.measurement.window, controller.begin_time
+    assert window is not None
+    assert begin_time is not None
+    metrics = window.measurements()
     if controller.backlog is not None:
-        measured = replace(measured, backlog_drain=controller.backlog.measurements(controller.measurement.window))
-    setup, machine = request.setup.spec(), host()
-    harness = store.latest_calibration(request.output, machine)
-    limit = machine["cpu"]["coresLimit"]
-    circumstances = Circumstances(
-        rate_changes=plan.profile is not None,
-        ending=controller.ending,
-        setup=setup,
-        cores=min(request.cores, limit or request.cores),
-        harness=harness,
-        loopback=request.setup.loopback,
-    )
-    assessed = assess(measured, circumstances, controller.measurement.workers, thresholds)
-    result = build_result(
-        measured,
-        version=__version__,
+        metrics = replace(metrics, backlog_drain=controller.backlog.measurements(window))
+    machine = host()
+    calibration = store.latest_calibration(request.output, machine)
+    observed = replace(observed, cores=min(request.cores, machine["cpu"]["coresLimit"] or request.cores))
+    thresholds = [Threshold.parse(text) for text in request.workload.thresholds]
+    facts = run_facts(metrics, plan, observed)
+    record = RunRecord(
         run_id=plan.run_id,
-        tags=request.tags,
-        begin_time=controller.begin_time,
-        end_time=controller.begin_time + timedelta(microseconds=measured.length_ns // 1000),
-        driver=request.setup.driver_used,
-        profile=plan.profile,
-        stretches=by_stretch(controller.measurement.window, measured, plan.profile),
-        backlog_drain=None if measured.backlog_drain is None else told_drain(measured.backlog_drain),
-        search=None if controller.found is None else told_search(controller.found),
         workload_spec=request.workload.spec(),
         workload_sha256=request.workload.sha256,
-        setup=setup,
+        setup=request.setup.spec(),
+        driver=request.setup.driver_used,
+        begin_time=begin_time,
+        ending=controller.ending,
+        profile=plan.profile,
+        stretches=by_stretch(window, metrics, plan.profile),
+        search_result=controller.found,
         environment=fingerprint(
-            facts, request.command_line, load_at_start=load_at_start, seeds={"workload": request.workload.seed}
+            server, request.command_line, load_at_start=load_at_start, seeds={"workload": request.workload.seed}
         )
-        | {"workers": [worker_to_json(each) for each in controller.measurement.workers], "harness": harness},
+        | {"workers": [worker_to_json(each) for each in facts.workers], "harness": calibration},
         telemetry=telemetry.told(),
+        tags=request.tags,
         standing=request.standing,
         overrides=request.overrides,
         sweep=request.sweep,
         sweep_of=request.sweep_of,
-        caveats=[*controller.measurement.caveats, *assessed.caveats],
-        partial_reason=controller.ending.reason if controller.ending else None,
-        verdict=assessed.verdict,
-        thresholds=assessed.thresholds,
-        at_harness_floor=assessed.at_harness_floor,
     )
+    assessment = assess(metrics, facts, thresholds, calibration, loopback=request.setup.loopback)
+    result = build_result(metrics, record, assessment)
     return Finished(result, store.save(result, request.output))
 
 
@@ -173,10 +163,17 @@ async def run(
         if controller.measurement.window is None:
             return None
         await telemetry.stop()
-        controller.measurement.caveats += caveats.on_force(forced)
-        controller.measurement.caveats += caveats.on_servers(servers.ended() if servers else ())
-        controller.measurement.caveats += caveats.on_retention(driver.statistics())
-        finished = keep(request, plan, controller, facts, telemetry, thresholds, load_at_start)
+        retention = driver.statistics()
+        observed = replace(
+            controller.measurement.facts,
+            ending=controller.ending,
+            forced=forced,
+            server_on_host=request.setup.server_on_host,
+            servers_ended=servers.ended() if servers else (),
+            cut_unacknowledged=retention.get("trimmedUnacknowledged", 0),
+            failed_trims=retention.get("failedTrims", 0),
+        )
+        finished = _store(request, plan, controller, observed, facts, telemetry, load_at_start)
         on_stored(finished)
         if failure is not None:
             raise failure

@@ -1,108 +1,122 @@
 """Metrics of a run -> what is said of it as a whole: verdict, thresholds, caveats, percentiles at the floor. Pure.
 
-Brings facts to the rules, and knows none of their limits.
+Makes the facts that rules and caveats look at, and knows none of their bounds.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ombdriver.bench.metrics.summary import BacklogMetrics, RunMetrics
+from ombdriver.bench.metrics.summary import FAMILIES, BacklogMetrics, RunMetrics
+from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.spec.thresholds import Check, Threshold
-from ombdriver.bench.verdict import caveats as cautions
 from ombdriver.bench.verdict import trend
-from ombdriver.bench.verdict.facts import DrainFacts, Facts, TrendFacts, WorkerFacts, facts_of
+from ombdriver.bench.verdict.caveats import caveats_of
+from ombdriver.bench.verdict.facts import DrainFacts, Facts, TrendFacts, phase_facts
 from ombdriver.bench.verdict.floor import at_floor
-from ombdriver.bench.verdict.model import Caveat, Ending, Verdict
-from ombdriver.bench.verdict.rules import judge
+from ombdriver.bench.verdict.model import Caveat, Verdict
+from ombdriver.bench.verdict.rules import LATENCY_TRENDS, judge
 
 LEAST_LATENCY_NS = 500_000
 """A change of a latency is told as a share of that at least: 10 % of it are what wake-ups of this harness vary by."""
-_SUMMED = ("p50", "p99")
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What was run, and on what.
-
-    Attributes:
-        ending: why it ended before its time; None when it did not.
-        setup: as resolved.
-        cores: that the run could use.
-        harness: the figures of a calibration of this machine; None without one.
-        loopback: whether the driver lives within one process.
-        rate_changes: whether the target rate is the mean of a rate that changes.
-    """
-
-    ending: Ending | None
-    setup: Mapping[str, Any]
-    cores: float
-    harness: Mapping[str, Any] | None
-    loopback: bool
-    rate_changes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What is said of a run as a whole; the attributes are those of a `Result`."""
+    """What is said of a run as a whole.
+
+    Attributes:
+        verdict: whether its figures can be trusted.
+        thresholds: what became of each, in the user's order.
+        at_harness_floor: the percentiles that are no higher than the harness's own.
+        caveats: what has to be known with the figures.
+    """
 
     verdict: Verdict
-    thresholds: tuple[Check, ...]
-    at_harness_floor: tuple[str, ...]
-    caveats: tuple[Caveat, ...]
+    thresholds: tuple[Check, ...] = ()
+    at_harness_floor: tuple[str, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
 
 
 def assess(
-    measured: RunMetrics,
-    circumstances: Circumstances,
-    workers: Sequence[WorkerFacts],
+    metrics: RunMetrics,
+    facts: Facts,
     thresholds: Sequence[Threshold],
+    calibration: Mapping[str, Any] | None,
+    *,
+    loopback: bool,
 ) -> Assessment:
-    """What is to be said of `measured`, which `workers` made."""
-    facts = final_facts(measured, circumstances, workers)
-    caveats = (
-        *cautions.on_samples(measured),
-        *(cautions.on_targets(measured) if circumstances.rate_changes else ()),
-        *cautions.on_stalls(facts.workers, facts.bound_ns),
-        *cautions.on_cores(circumstances.setup, len(workers), circumstances.cores),
-    )
+    """What is to be said of a run.
+
+    Args:
+        metrics: what was measured.
+        facts: those of `run_facts`.
+        thresholds: the user's.
+        calibration: the figures of one of this machine; None without one.
+        loopback: whether the driver lives within one process.
+    """
     return Assessment(
         judge(facts),
-        tuple(threshold.check(measured) for threshold in thresholds),
-        tuple(at_floor(measured, circumstances.harness, circumstances.loopback)),
-        caveats,
+        tuple(threshold.check(metrics) for threshold in thresholds),
+        tuple(at_floor(metrics, calibration, loopback)),
+        tuple(caveats_of(facts)),
     )
 
 
-def final_facts(measured: RunMetrics, circumstances: Circumstances, workers: Sequence[WorkerFacts]) -> Facts:
-    """What the rules of the verdict look at when the run is over."""
-    first = _first_settled(measured)
-    known = facts_of(
-        measured,
-        workers,
-        [each.name for each in measured.subscriptions],
-        window_ns=measured.length_ns,
-        rated_ns=measured.length_ns,
-        intervals=len(measured.publish_rate) - first,
-        target_rate=measured.target_rate,
-    )
+def run_facts(metrics: RunMetrics, plan: Plan, observed: Facts) -> Facts:
+    """All facts of a run that is over.
+
+    Args:
+        metrics: what was measured.
+        plan: the run.
+        observed: the facts that are in neither: the workers, the ending, what happened to servers and to trimming.
+    """
+    first = _first_settled(metrics)
+    totals, counters = metrics.totals, metrics.counters
     return replace(
-        known,
-        ending=circumstances.ending,
-        lost=_gone(measured, "lost", 0),
-        trimmed=_gone(measured, "trimmed", 1),
-        rate_changes=circumstances.rate_changes,
-        trends=[] if circumstances.rate_changes else _trends(measured, first),
-        drains=_drains(measured.backlog_drain),
+        phase_facts(
+            observed,
+            metrics,
+            [each.name for each in metrics.subscriptions],
+            window_ns=metrics.length_ns,
+            rated_ns=metrics.length_ns,
+            intervals=len(metrics.publish_rate) - first,
+            target_rate=metrics.target_rate,
+        ),
+        rate_changes=plan.profile is not None,
+        interval_ns=metrics.interval_ns,
+        target_rates=metrics.target_rates,
+        publish_rates=metrics.publish_rate,
+        trends=[] if plan.profile is not None else _trends(metrics, first),
+        samples={family: count for family in FAMILIES if (count := metrics.families[family].total.count)},
+        over_range=counters.get("overRangeSamples", 0),
+        negative=counters.get("negativeSamples", 0),
+        unsent=totals.unsent,
+        unanswered=totals.unanswered,
+        under_replicated=counters.get("underReplicated", 0),
+        lost=_gone(metrics, "lost", 0),
+        trimmed=_gone(metrics, "trimmed", 1),
+        undelivered={each.subscription: each.undelivered for each in metrics.delivery},
+        drains=_drains(metrics.backlog_drain),
+        of_others=totals.received_of_others,
+        reconnects=counters.get("reconnects", 0),
+        longest_silence_ms=counters.get("longestSilenceMs", 0),
+        failed_acks=counters.get("failedAcknowledgements", 0),
+        polling_rounds=counters.get("pollingRounds", 0),
+        kept_entries=plan.trimming.max_entries if plan.backlog is None else None,
+        sends=plan.producers > 0,
+        reads=bool(plan.reading),
+        existing_topics=plan.existing,
+        max_in_flight=plan.max_in_flight,
     )
 
 
-def _first_settled(measured: RunMetrics) -> int:
+def _first_settled(metrics: RunMetrics) -> int:
     """The first interval that trends are judged from: while a backlog is drained, everything is to change."""
-    drain = measured.backlog_drain
+    drain = metrics.backlog_drain
     if drain is None:
         return 0
-    return len(measured.publish_rate) if drain.settled_interval is None else drain.settled_interval
+    return len(metrics.publish_rate) if drain.settled_interval is None else drain.settled_interval
 
 
 def _drains(drain: BacklogMetrics | None) -> list[DrainFacts]:
@@ -114,29 +128,25 @@ def _drains(drain: BacklogMetrics | None) -> list[DrainFacts]:
     ]
 
 
-def _gone(measured: RunMetrics, attribute: str, place: int) -> dict[str, int] | None:
+def _gone(metrics: RunMetrics, attribute: str, place: int) -> dict[str, int] | None:
     """What each subscription will never get; None without a ledger."""
-    if not measured.delivery:
+    if not metrics.delivery:
         return None
-    found = {each.subscription: int(getattr(each, attribute)) for each in measured.delivery}
-    if measured.backlog_drain is not None:
-        of_backlog = measured.backlog_drain.delivery
+    found = {each.subscription: int(getattr(each, attribute)) for each in metrics.delivery}
+    if metrics.backlog_drain is not None:
+        of_backlog = metrics.backlog_drain.delivery
         found |= {f"{each.subscription}, of the backlog": int(getattr(each, attribute)) for each in of_backlog}
-    return found | {f"{name}, in the warm-up": counts[place] for name, counts in measured.warm_up_losses.items()}
+    return found | {f"{name}, in the warm-up": counts[place] for name, counts in metrics.warm_up_losses.items()}
 
 
-def _trends(measured: RunMetrics, first: int) -> list[TrendFacts]:
-    series: dict[str, Sequence[float | None]] = {"publishRate": measured.publish_rate}
-    sizes: dict[str, float] = {"publishRate": measured.target_rate}
-    for family in ("publishResponse", "endToEndResponse"):
-        for percentile in _SUMMED:
-            name = f"{family}Latency{percentile[1:]}pct"
-            series[name] = [
-                getattr(each, percentile) if each.count else None for each in measured.families[family].series
-            ]
-            sizes[name] = LEAST_LATENCY_NS
-    if measured.subscriptions:
-        series["backlog"] = measured.backlog
-        sizes["backlog"] = measured.target_rate * measured.interval_ns / 1e9 * len(measured.subscriptions)
-    found = {name: trend.trend(values[first:], sizes.get(name, 0.0)) for name, values in series.items()}
+def _trends(metrics: RunMetrics, first: int) -> list[TrendFacts]:
+    series: dict[str, Sequence[float | None]] = {"publishRate": metrics.publish_rate}
+    sizes: dict[str, float] = {"publishRate": metrics.target_rate}
+    for name, figure in LATENCY_TRENDS.items():
+        series[name] = [each.ns(figure.statistic) for each in metrics.families[figure.family].series]
+        sizes[name] = LEAST_LATENCY_NS
+    if metrics.subscriptions:
+        series["backlog"] = metrics.backlog
+        sizes["backlog"] = metrics.target_rate * metrics.interval_ns / 1e9 * len(metrics.subscriptions)
+    found = {name: trend.trend(values[first:], sizes[name]) for name, values in series.items()}
     return [TrendFacts(name, each.change, each.p_value) for name, each in found.items() if each is not None]

@@ -1,325 +1,373 @@
-"""What a reader of the figures has to know with them: counts of a run -> caveats. Pure.
+"""Caveats, as one table: facts of a run -> what a reader of its figures has to know, each with advice. Pure.
 
-What limits the figures of a run without spoiling them: facts of it -> caveats, each with advice. Pure.
+A caveat limits the figures and leaves the verdict as it is. The rows are those of docs/result.md, and of the same form
+as the rules of the verdict.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Callable, Sequence
 
 from ombdriver.bench.metrics.collector import LEAST_ACK_GAP_MS
 from ombdriver.bench.metrics.latency import PERCENTILES, STATISTICS, TOLD
-from ombdriver.bench.metrics.summary import FAMILIES, Delivery, RunMetrics
-from ombdriver.bench.verdict.facts import SHORT_NS, WorkerFacts
+from ombdriver.bench.verdict.facts import SHORT_NS, Facts
 from ombdriver.bench.verdict.model import Caveat
-from ombdriver.bench.verdict.rules import milliseconds
+from ombdriver.bench.verdict.rules import BOUND, Rule, milliseconds
 
-MOST_ERRORS = 3
-"""Different errors of sends that are told."""
-
-
-def on_warm_up(carried: int) -> list[Caveat]:
-    """`carried` messages of the warm-up were still on their way, or not received, when the measurement began."""
-    if not carried:
-        return []
-    return [
-        Caveat(
-            "carriedIn",
-            f"{carried:,} messages of the warm-up were still on their way when the measurement began;"
-            " the rate may be more than this setup sustains; lower it, or give a longer drainTimeout",
-        )
-    ]
+CAVEAT = "CAVEAT"
+"""In place of a status."""
 
 
-def on_trimming(furthest_behind: int, kept: int | None, *, held: bool) -> list[Caveat]:
-    """A subscription was `furthest_behind` messages behind at worst, and each stream keeps about `kept` entries.
-
-    Trimming was held long before; it is told when a single stream might have lost something without that, and when it
-    still is `held` at the end.
-    """
-    if kept is None or (furthest_behind <= kept and not held):
-        return []
-    return [
-        Caveat(
-            "trimmingHeld",
-            f"a subscription fell {furthest_behind:,} messages behind, so trimming was held until it had caught up:"
-            " the streams grew past their usual length; lower the rate, or add consumers",
-        )
-    ]
+def caveats_of(facts: Facts) -> list[Caveat]:
+    """All caveats, in the order of the table."""
+    return [Caveat(rule.name, message) for rule in CAVEATS for message in _messages(rule, facts)]
 
 
-def on_delivery(deliveries: Sequence[Delivery], incomplete: str | None) -> list[Caveat]:
-    """What has to be known with the account of the deliveries.
-
-    Args:
-        deliveries: the account of the window.
-        incomplete: why not everything that is missing could be looked for; None when it could.
-    """
-    found = [
-        Caveat(
-            "undelivered",
-            f"{each.subscription} had not received {each.undelivered:,} messages when the drain ended;"
-            " give it more consumers, lower the rate, or set a longer drainTimeout",
-        )
-        for each in deliveries
-        if each.undelivered
-    ]
-    if incomplete:
-        found.append(
-            Caveat(
-                "auditIncomplete",
-                f"not all that is missing could be looked for ({incomplete}), and what was not is told as undelivered;"
-                " may this user run XRANGE, XPENDING and XINFO?",
-            )
-        )
-    return found
+def _messages(rule: Rule, facts: Facts) -> Sequence[str]:
+    found = rule.find(facts)
+    return found if isinstance(found, list) else ()
 
 
-def on_loop(max_in_flight: int | None) -> list[Caveat]:
-    """Producers may have only so many messages without a reply; None: as many as the driver takes."""
-    if max_in_flight is None:
+def _if(condition: object, message: str) -> list[str]:
+    return [message] if condition else []
+
+
+# -- the load, and what was kept of it ---------------------------------------------------------------------------------
+
+
+def _carried_in(facts: Facts) -> list[str]:
+    return _if(
+        facts.carried_in,
+        f"{facts.carried_in:,} messages of the warm-up were still on their way when the measurement began;"
+        " the rate may be more than this setup sustains; lower it, or give a longer drainTimeout",
+    )
+
+
+def _closed_loop(facts: Facts) -> list[str]:
+    most = facts.max_in_flight
+    if most is None:
         return []
     what = (
         "a closed loop: each producer waits for the reply to its last message before it sends the next"
-        if max_in_flight == 1
-        else f"each producer waits when {max_in_flight:,} of its messages have no reply"
+        if most == 1
+        else f"each producer waits when {most:,} of its messages have no reply"
     )
-    return [Caveat("closedLoop", f"{what} (maxInFlight); service times leave that wait out: read the response times")]
+    return [f"{what} (maxInFlight); service times leave that wait out: read the response times"]
 
 
-def on_force(passed: Sequence[str]) -> list[Caveat]:
-    """What would have kept the run from starting without `--force`."""
-    return [Caveat("forced", f"started by --force, though {fault.partition(';')[0]}") for fault in passed]
-
-
-def on_existing_topics(*, sends: bool, reads: bool, of_others: int) -> list[Caveat]:
-    """What topics of others leave out of a result, and what a run leaves in them.
-
-    Args:
-        sends: whether the run sends to them.
-        reads: whether it reads them.
-        of_others: messages of others that it received in the window.
-    """
-    found = []
-    if reads and not sends:
-        found.append(
-            Caveat(
-                "noStamps",
-                f"nothing was sent by this run, and the {of_others:,} messages of others that came have no stamp:"
-                " consumeRate and received are all that is known of them; there are no latencies, no delivery and no"
-                " backlog",
-            )
-        )
-    elif of_others:
-        found.append(
-            Caveat(
-                "noStamps",
-                f"{of_others:,} messages of others came too; they have no stamp, so they are in totals.receivedOfOthers"
-                " alone: rates, latencies, delivery and backlog are those of this run's own messages",
-            )
-        )
-    if sends:
-        found.append(
-            Caveat(
-                "messagesLeft",
-                "what this run sent stays in the topics, which are not its own: they are neither trimmed nor deleted",
-            )
-        )
-    return found
-
-
-def on_servers(ended: Sequence[str]) -> list[Caveat]:
-    """Servers of the run, by name, that have ended by themselves; what is left could serve."""
-    if not ended:
+def _no_stamps(facts: Facts) -> list[str]:
+    if not facts.existing_topics:
         return []
-    which = ", ".join(ended)
-    return [Caveat("serversEnded", f"{which} ended during the run, and what was left went on without; see the gap")]
+    if facts.reads and not facts.sends:
+        return [
+            f"nothing was sent by this run, and the {facts.of_others:,} messages of others that came have no stamp:"
+            " consumeRate and received are all that is known of them; there are no latencies, no delivery and no"
+            " backlog"
+        ]
+    return _if(
+        facts.of_others,
+        f"{facts.of_others:,} messages of others came too; they have no stamp, so they are in totals.receivedOfOthers"
+        " alone: rates, latencies, delivery and backlog are those of this run's own messages",
+    )
 
 
-def on_retention(counters: Mapping[str, int]) -> list[Caveat]:
-    """What whoever trims by acknowledgements has counted."""
-    found = []
-    if cut := counters.get("trimmedUnacknowledged", 0):
-        found.append(
-            Caveat(
-                "retentionBreached",
-                f"{cut:,} entries were cut that a group without live consumers had not acknowledged: a bound of"
-                " retention was passed; raise maxlen or maxage, or see why nobody reads",
-            )
-        )
-    if failed := counters.get("failedTrims", 0):
-        found.append(
-            Caveat("trimmingFailed", f"{failed:,} attempts to trim failed, so streams grew; may this user run XTRIM?")
-        )
-    return found
+def _messages_left(facts: Facts) -> list[str]:
+    return _if(
+        facts.existing_topics and facts.sends,
+        "what this run sent stays in the topics, which are not its own: they are neither trimmed nor deleted",
+    )
 
 
-def _gap(silence_ms: int) -> str:
-    return f"{silence_ms / 1000:,.3g} s" if silence_ms else f"below {LEAST_ACK_GAP_MS / 1000:g} s"
+def _trimming_held(facts: Facts) -> list[str]:
+    """Trimming is held long before something could be lost.
 
-
-def on_drain(unsent: int, unanswered: int, counters: Mapping[str, int], errors: Counter[str]) -> list[Caveat]:
-    """What did not end well.
-
-    Args:
-        unsent: messages of the window that were due and never sent.
-        unanswered: messages of the window that were sent and had no reply when the drain ended.
-        counters: of the measurement.
-        errors: how often each error was met by a send of the measurement.
+    It is told when a single stream might have lost something without that, and when it still is held at the end.
     """
-    found = []
-    if unsent:
-        found.append(Caveat("unsent", f"{unsent:,} messages were due and never sent: this setup did not take the load"))
-    if unanswered:
-        found.append(Caveat("unanswered", f"{unanswered:,} messages had no reply when the drain ended"))
-    if refused := counters.get("failedAcknowledgements", 0):
-        found.append(
-            Caveat(
-                "failedAcknowledgements",
-                f"{refused:,} acknowledgements were refused or never answered, so their messages stay pending;"
-                " may this user run XACK?",
-            )
-        )
-    if lost := counters.get("reconnects", 0):
-        found.append(
-            Caveat(
-                "reconnects",
-                f"{lost:,} connections were lost and made anew; what was on its way may have come twice;"
-                f" the longest gap in the acknowledgements was {_gap(counters.get('longestSilenceMs', 0))}",
-            )
-        )
-    if few := counters.get("underReplicated", 0):
-        found.append(
-            Caveat(
-                "underReplicated",
-                f"{few:,} messages are stored, but fewer replicas than waitReplicas asks for had them in time:"
-                " they don't count as published, and a failover may lose them",
-            )
-        )
-    if polling := counters.get("pollingRounds", 0):
-        found.append(
-            Caveat(
-                "pollingReads",
-                "consumers have too many partitions for blocking reads on a cluster, so they asked all of them in turn,"
-                f" up to 20 ms apart, {polling:,} times; use more consumers with assignment: exclusive",
-            )
-        )
-    for text, count in errors.most_common(MOST_ERRORS):
-        found.append(Caveat("publishErrors", f"{count:,} messages met the error: {text}"))
-    return found
+    kept = facts.kept_entries
+    return _if(
+        kept is not None and (facts.furthest_behind > kept or facts.trimming_held),
+        f"a subscription fell {facts.furthest_behind:,} messages behind, so trimming was held until it had caught up:"
+        " the streams grew past their usual length; lower the rate, or add consumers",
+    )
 
+
+def _undelivered(facts: Facts) -> list[str]:
+    return [
+        f"{name} had not received {count:,} messages when the drain ended;"
+        " give it more consumers, lower the rate, or set a longer drainTimeout"
+        for name, count in facts.undelivered.items()
+        if count
+    ]
+
+
+def _audit_incomplete(facts: Facts) -> list[str]:
+    return _if(
+        facts.audit_incomplete,
+        f"not all that is missing could be looked for ({facts.audit_incomplete}), and what was not is told as"
+        " undelivered; may this user run XRANGE, XPENDING and XINFO?",
+    )
+
+
+# -- what did not end well ---------------------------------------------------------------------------------------------
+
+MOST_SEND_ERRORS = 3
+"""Different errors of sends that are told."""
+
+
+def _unsent(facts: Facts) -> list[str]:
+    return _if(facts.unsent, f"{facts.unsent:,} messages were due and never sent: this setup did not take the load")
+
+
+def _unanswered(facts: Facts) -> list[str]:
+    return _if(facts.unanswered, f"{facts.unanswered:,} messages had no reply when the drain ended")
+
+
+def _failed_acks(facts: Facts) -> list[str]:
+    return _if(
+        facts.failed_acks,
+        f"{facts.failed_acks:,} acknowledgements were refused or never answered, so their messages stay pending;"
+        " may this user run XACK?",
+    )
+
+
+def _reconnects(facts: Facts) -> list[str]:
+    silence_ms = facts.longest_silence_ms
+    gap = f"{silence_ms / 1000:,.3g} s" if silence_ms else f"below {LEAST_ACK_GAP_MS / 1000:g} s"
+    return _if(
+        facts.reconnects,
+        f"{facts.reconnects:,} connections were lost and made anew; what was on its way may have come twice;"
+        f" the longest gap in the acknowledgements was {gap}",
+    )
+
+
+def _under_replicated(facts: Facts) -> list[str]:
+    return _if(
+        facts.under_replicated,
+        f"{facts.under_replicated:,} messages are stored, but fewer replicas than waitReplicas asks for had them in"
+        " time: they don't count as published, and a failover may lose them",
+    )
+
+
+def _polling_reads(facts: Facts) -> list[str]:
+    return _if(
+        facts.polling_rounds,
+        "consumers have too many partitions for blocking reads on a cluster, so they asked all of them in turn,"
+        f" up to 20 ms apart, {facts.polling_rounds:,} times; use more consumers with assignment: exclusive",
+    )
+
+
+def _publish_errors(facts: Facts) -> list[str]:
+    return [f"{count:,} messages met the error: {text}" for text, count in facts.send_errors[:MOST_SEND_ERRORS]]
+
+
+def _forced(facts: Facts) -> list[str]:
+    return [f"started by --force, though {fault.partition(';')[0]}" for fault in facts.forced]
+
+
+def _servers_ended(facts: Facts) -> list[str]:
+    return _if(
+        facts.servers_ended,
+        f"{', '.join(facts.servers_ended)} ended during the run, and what was left went on without; see the gap",
+    )
+
+
+def _retention_breached(facts: Facts) -> list[str]:
+    return _if(
+        facts.cut_unacknowledged,
+        f"{facts.cut_unacknowledged:,} entries were cut that a group without live consumers had not acknowledged:"
+        " a bound of retention was passed; raise maxlen or maxage, or see why nobody reads",
+    )
+
+
+def _trimming_failed(facts: Facts) -> list[str]:
+    return _if(
+        facts.failed_trims,
+        f"{facts.failed_trims:,} attempts to trim failed, so streams grew; may this user run XTRIM?",
+    )
+
+
+# -- samples, and the machine ------------------------------------------------------------------------------------------
 
 LEAST_OF_TARGET = 0.9
 ROUNDED = 10
-"""Messages that may be on their way at the end of a sample."""
-_HERE = {"127.0.0.1", "::1", "localhost"}
+"""Messages that may be on their way at the end of a sample interval."""
 
 
-def on_samples(measured: RunMetrics) -> list[Caveat]:
-    """Too few of them, too short a time, and such as do not fit."""
-    found = []
-    counts = {name: measured.families[name].total.count for name in FAMILIES if measured.families[name].total.count}
-    fewest = min(counts, key=lambda name: counts[name], default=None)
-    if fewest is not None:
-        needed = {name: STATISTICS[name].least_count for name in TOLD if name in PERCENTILES}
-        thin = {name: count for name, count in needed.items() if counts[fewest] < count}
-        if thin:
-            first, last = next(iter(thin)), next(reversed(thin))
-            told = first if first == last else f"{first} to {last}"
-            found.append(
-                Caveat(
-                    "fewSamples",
-                    f"{counts[fewest]:,} samples of {fewest} are too few for {told}, which takes {needed[last]:,};"
-                    " run longer, or at a higher rate",
-                )
-            )
-    if measured.length_ns < SHORT_NS:
-        found.append(
-            Caveat(
-                "shortRun",
-                f"{measured.length_ns / 1e9:.3g} s were measured: too short for a figure to settle; run 10 s or longer"
-                " (--duration)",
-            )
-        )
-    if above := measured.counters.get("overRangeSamples", 0):
-        found.append(
-            Caveat(
-                "overRange",
-                f"{above:,} latencies were above 24 h and stand at 24 h; look for messages that are older than the run",
-            )
-        )
-    if below := measured.counters.get("negativeSamples", 0):
-        found.append(
-            Caveat(
-                "clockBackwards",
-                f"{below:,} latencies were below 0 and stand at 0: a clock went backwards; run on one host, with a"
-                " steady clock source",
-            )
-        )
-    return found
+def _few_samples(facts: Facts) -> list[str]:
+    fewest = min(facts.samples, key=lambda family: facts.samples[family], default=None)
+    if fewest is None:
+        return []
+    count = facts.samples[fewest]
+    thin = {name: STATISTICS[name].least_count for name in PERCENTILES if name in TOLD}
+    thin = {name: needed for name, needed in thin.items() if count < needed}
+    if not thin:
+        return []
+    first, last = next(iter(thin)), next(reversed(thin))
+    which = first if first == last else f"{first} to {last}"
+    return [
+        f"{count:,} samples of {fewest} are too few for {which}, which takes {thin[last]:,}; run longer, or at a"
+        " higher rate"
+    ]
 
 
-def on_targets(measured: RunMetrics) -> list[Caveat]:
-    """Samples in which less was published than was asked for, of a rate that changes.
+def _short_run(facts: Facts) -> list[str]:
+    return _if(
+        facts.window_ns < SHORT_NS,
+        f"{facts.window_ns / 1e9:.3g} s were measured: too short for a figure to settle; run 10 s or longer"
+        " (--duration)",
+    )
 
-    The rate over the whole window is the verdict's; a spike may be missed in it.
-    """
-    interval_ns, length_ns = measured.interval_ns, measured.length_ns
-    lengths_s = [min(interval_ns, length_ns - at * interval_ns) / 1e9 for at in range(len(measured.target_rates))]
+
+def _over_range(facts: Facts) -> list[str]:
+    return _if(
+        facts.over_range,
+        f"{facts.over_range:,} latencies were above 24 h and stand at 24 h; look for messages that are older than the"
+        " run",
+    )
+
+
+def _clock_backwards(facts: Facts) -> list[str]:
+    return _if(
+        facts.negative,
+        f"{facts.negative:,} latencies were below 0 and stand at 0: a clock went backwards; run on one host, with a"
+        " steady clock source",
+    )
+
+
+def _behind_target(facts: Facts) -> list[str]:
+    """The rate over the whole window is the verdict's; a spike of a changing rate may be missed in it."""
+    if not facts.rate_changes:
+        return []
+    targets, rates, interval_ns = facts.target_rates, facts.publish_rates, facts.interval_ns
+    lengths_s = [min(interval_ns, facts.window_ns - at * interval_ns) / 1e9 for at in range(len(targets))]
     behind = [
         at
-        for at, (target, rate) in enumerate(zip(measured.target_rates, measured.publish_rate, strict=False))
+        for at, (target, rate) in enumerate(zip(targets, rates, strict=False))
         if rate * lengths_s[at] + ROUNDED < LEAST_OF_TARGET * target * lengths_s[at]
     ]
     if not behind:
         return []
-    first_s, worst = behind[0] * interval_ns / 1e9, min(behind, key=lambda at: _share(measured, at))
+    worst = min(behind, key=lambda at: rates[at] / targets[at])
     return [
-        Caveat(
-            "behindTarget",
-            f"less than {LEAST_OF_TARGET:.0%} of what was due was published in {len(behind)} of"
-            f" {len(measured.target_rates)} samples, first after {first_s:g} s; least after"
-            f" {worst * interval_ns / 1e9:g} s, {_share(measured, worst):.0%}; see targetRates beside publishRate",
-        )
+        f"less than {LEAST_OF_TARGET:.0%} of what was due was published in {len(behind)} of {len(targets)} samples,"
+        f" first after {behind[0] * interval_ns / 1e9:g} s; least after {worst * interval_ns / 1e9:g} s,"
+        f" {rates[worst] / targets[worst]:.0%}; see targetRates beside publishRate"
     ]
 
 
-def _share(measured: RunMetrics, at: int) -> float:
-    return measured.publish_rate[at] / measured.target_rates[at]
-
-
-def on_stalls(workers: Sequence[WorkerFacts], bound_ns: float) -> list[Caveat]:
-    """Single pauses above `bound_ns`; whether there were so many that they spoil the run is for the verdict to say."""
-    paused = {each.name: max(each.longest_collection_ns, each.longest_stall_ns or 0) for each in workers}
+def _stalls(facts: Facts) -> list[str]:
+    """Single pauses; whether there were so many that they spoil the run is for the verdict to say."""
+    paused = [(each, max(each.longest_collection_ns, each.longest_stall_ns)) for each in facts.workers]
     return [
-        Caveat(
-            "stalls",
-            f"{name} was held up for {milliseconds(longest)} at once, above {milliseconds(bound_ns)}; read the"
-            " maxima as this machine's, or end what else runs on it",
-        )
-        for name, longest in paused.items()
-        if longest > bound_ns
+        f"{worker.name} was held up for {milliseconds(longest)} at once, above {milliseconds(facts.bound_ns)}; read the"
+        " maxima as this machine's, or end what else runs on it"
+        for worker, longest in paused
+        if longest > facts.bound_ns
     ]
 
 
-def on_cores(setup: Mapping[str, Any], workers: int, cores: float) -> list[Caveat]:
-    """The server runs on this machine, and there are fewer cores than processes that want one.
+def _colocated(facts: Facts) -> list[str]:
+    """There are fewer cores than processes that want one: the workers, the server and the parent."""
+    cores = facts.cores
+    return _if(
+        facts.server_on_host and cores < len(facts.workers) + 2,
+        f"the server shares {cores:g} {'core' if cores == 1 else 'cores'} with the {len(facts.workers)} workers, so"
+        " each is measured with the others; use a larger machine, or a server on another one (--url)",
+    )
 
-    Args:
-        setup: as resolved.
-        workers: how many processes there are besides the server and the parent.
-        cores: that may be used.
-    """
-    server = setup.get("server") or {}
-    url = server.get("url")
-    here = "engine" in server if url is None else url.startswith("unix:") or urlsplit(url).hostname in _HERE
-    if not here or cores >= workers + 2:
-        return []
-    return [
-        Caveat(
-            "colocated",
-            f"the server shares {cores:g} {'core' if cores == 1 else 'cores'} with the {workers} workers, so each is"
-            " measured with the others; use a larger machine, or a server on another one (--url)",
-        )
-    ]
+
+def _caveat(kind: str, when: str, find: Callable[[Facts], list[str]]) -> Rule:
+    return Rule(kind, CAVEAT, when, find)
+
+
+CAVEATS = (
+    _caveat(
+        "carriedIn",
+        "messages of the warm-up were still on their way when the measurement began; the rate may be more than the"
+        " setup sustains",
+        _carried_in,
+    ),
+    _caveat("closedLoop", "`maxInFlight` held producers back; 1 is a closed loop", _closed_loop),
+    _caveat(
+        "noStamps",
+        "on topics that exist, messages of others came, of which nothing can be known but that; what that leaves out of"
+        " the result",
+        _no_stamps,
+    ),
+    _caveat("messagesLeft", "on topics that exist, what the run sent stays there", _messages_left),
+    _caveat(
+        "trimmingHeld",
+        "a group fell further behind than a partition keeps, so trimming was held until it had caught up, or to the"
+        " end, and streams grew past their usual length",
+        _trimming_held,
+    ),
+    _caveat("undelivered", "a group had not received so many messages when the drain ended", _undelivered),
+    _caveat(
+        "auditIncomplete",
+        "not all that is missing could be looked for, so some of it is told as undelivered without proof",
+        _audit_incomplete,
+    ),
+    _caveat("unsent", "messages were due and never sent", _unsent),
+    _caveat("unanswered", "messages had no reply when the drain ended", _unanswered),
+    _caveat(
+        "failedAcknowledgements",
+        "acknowledgements were refused or never answered, so their messages stay pending",
+        _failed_acks,
+    ),
+    _caveat(
+        "reconnects",
+        "connections were lost and made anew; what was on its way may have come twice; the longest gap in the"
+        " acknowledgements",
+        _reconnects,
+    ),
+    _caveat(
+        "underReplicated",
+        "messages are stored, but fewer replicas than `waitReplicas` asks for had them in time",
+        _under_replicated,
+    ),
+    _caveat(
+        "pollingReads",
+        "consumers with too many partitions for blocking reads on a cluster asked all of them in turn",
+        _polling_reads,
+    ),
+    _caveat(
+        "publishErrors",
+        "so many messages met this error; the three most frequent errors are told",
+        _publish_errors,
+    ),
+    _caveat("forced", "started by `--force`, though the server may not have the memory", _forced),
+    _caveat(
+        "serversEnded",
+        "servers that were started for the run ended in it, and what was left went on",
+        _servers_ended,
+    ),
+    _caveat(
+        "retentionBreached",
+        "a bound of `retention: acknowledged` was passed, so entries were cut that a group without live consumers had"
+        " not acknowledged",
+        _retention_breached,
+    ),
+    _caveat("trimmingFailed", "streams could not be trimmed by acknowledgements, so they grew", _trimming_failed),
+    _caveat(
+        "fewSamples",
+        "fewer than 10 samples beyond a percentile: 1,000 are needed for p99, 10,000 for p99.9, 100,000 for p99.99",
+        _few_samples,
+    ),
+    _caveat("shortRun", "less than 10 s were measured", _short_run),
+    _caveat("overRange", "latencies above 24 h; they stand at 24 h", _over_range),
+    _caveat("clockBackwards", "latencies below 0; they stand at 0", _clock_backwards),
+    _caveat(
+        "behindTarget",
+        "with a profile, less than 90 % of what was due was published in some samples",
+        _behind_target,
+    ),
+    _caveat(
+        "stalls",
+        f"a worker was held up at once for longer than {BOUND}",
+        _stalls,
+    ),
+    _caveat(
+        "colocated",
+        "the server runs on this machine, which has fewer cores than the workers, the server and the parent are",
+        _colocated,
+    ),
+)
+"""In the order in which a result tells them."""

@@ -1,11 +1,10 @@
-"""Facts of a run: the plain numbers that the rules of the verdict look at, and how they follow from its metrics. Pure.
+"""Facts of a run: the typed figures that rules and caveats are found from. Pure data; times are nanoseconds.
 
-Times are nanoseconds. Knows no rule and no file; facts are the same while a run goes on as at its end, but for what is
-known at the end only.
+They are made once, from the metrics, the plan, and what was observed of the run. Rules and caveats know nothing else.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ombdriver.bench.metrics.figures import Source
 from ombdriver.bench.metrics.latency import LatencySummary
@@ -15,45 +14,50 @@ from ombdriver.bench.verdict.model import Ending
 
 LEAST_LAG_NS = 2_000_000
 """Schedule lags and pauses up to that never matter."""
-SHORT_NS = 10 * 10**9
-"""Shorter windows hold no trimming, no garbage collection of the server and no slow wave."""
 PART_OF_RESPONSE = 0.5
 """Above that, they matter from this part of the p99 of `publishResponse` on."""
+SHORT_NS = 10 * 10**9
+"""Shorter windows hold no trimming, no garbage collection of the server and no slow wave."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerFacts:
-    """One worker process in the window; None for what the system does not tell.
+    """One worker process in the window.
 
     Attributes:
-        name: for messages.
+        index: its number in the plan.
+        role: what it does: `produce`, `consume` or `both`.
         cpu_ns: processor time.
-        run_delay_ns: time that it was ready to run and had no core.
-        throttled_ns: time that its cgroup was not let run.
-        longest_collection_ns: the longest pause by the garbage collector.
-        collections_ns: all of these together.
-        stalls_ns: time that its event loop was held up.
-        longest_stall_ns: the longest of these.
-        role: what it does in the plan.
-        collections: how many there were.
-        stalls: how many there were.
-        peak_rss_bytes: its greatest resident size since its start.
-        rss_growth_bytes: by how much its resident size grew.
+        run_delay_ns: time that it was ready to run and had no core; 0 where the system does not tell.
+        throttled_ns: time that a limit of its cgroup kept it from running; None where the system does not tell.
+        collections: pauses by the garbage collector.
+        collections_ns: all of them together.
+        longest_collection_ns: the longest of them.
+        stalls: times that its event loop was held up.
+        stalls_ns: all of them together.
+        longest_stall_ns: the longest of them.
+        peak_rss_bytes: the greatest resident size since its start.
+        rss_growth_bytes: by how much the resident size has grown.
     """
 
-    name: str
-    cpu_ns: int
-    run_delay_ns: int | None = None
+    index: int
+    role: str
+    cpu_ns: int = 0
+    run_delay_ns: int = 0
     throttled_ns: int | None = None
-    longest_collection_ns: int = 0
-    collections_ns: int = 0
-    stalls_ns: int | None = None
-    longest_stall_ns: int | None = None
-    role: str = "both"
     collections: int = 0
+    collections_ns: int = 0
+    longest_collection_ns: int = 0
     stalls: int = 0
+    stalls_ns: int = 0
+    longest_stall_ns: int = 0
     peak_rss_bytes: int = 0
     rss_growth_bytes: int = 0
+
+    @property
+    def name(self) -> str:
+        """As messages have it."""
+        return f"worker {self.index} ({self.role})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,41 +96,109 @@ class DrainFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the rules look at; None, or nothing in it, for what was not measured.
+    """What rules and caveats look at; None, 0 or nothing in it for what was not measured or did not happen.
+
+    The window:
 
     Attributes:
-        window_ns: the length of the window.
+        window_ns: its length.
         ending: why the run ended before its time; None when it did not.
-        lost, trimmed: acknowledged messages that a subscription never got, by its name; None without a ledger.
-        schedule_lag_p99_ns: of the time from due until the worker looked.
-        publish_response_p99_ns: of the publish latency from the intended send.
-        workers: the processes.
         target_rate: messages per second.
         rate_changes: whether that is the mean of a rate that changes.
         achieved: the messages that were acknowledged per second, by `published`, and those that each subscription
             received, by its name; what was usually on its way when the window ended is added.
-        due: messages of the window.
-        errors: messages of the window that met an error.
+        interval_ns: the length of a sample interval; the last one may be shorter.
+        intervals: how many sample intervals trends are judged by.
+        target_rates, publish_rates: messages per second that each sample interval asked for, and that were
+            acknowledged in it; no target rates where all intervals ask for the same.
         trends: what each series that has enough intervals does.
-        intervals: how many there are.
+        samples: how many samples each latency family has.
+        schedule_lag_p99_ns: of the time from due until the worker looked.
+        publish_response_p99_ns: of the publish latency from the intended send.
+        over_range, negative: samples that were above the greatest latency, or below 0.
+
+        due: messages that were due; the messages from here on are those of the window.
+        errors: that met an error.
+        send_errors: the errors that were met, each with its count, the most frequent ones first.
+        unsent: that were due and never sent.
+        unanswered: that had no reply when nothing was waited for any longer.
+        under_replicated: that are stored on fewer replicas than was asked for.
+        lost, trimmed: acknowledged messages that a subscription never got, by its name; None without a ledger.
+        undelivered: acknowledged messages that a subscription had not got when the drain ended, by its name.
+        audit_incomplete: why not all that is missing could be looked for; None when it could.
         drains: of a backlog, one for each subscription; none when none was built.
+        carried_in: messages of the warm-up that were on their way when the window began.
+        of_others: messages of others that were received.
+
+        workers: the worker processes.
+        cores: that the run could use.
+        server_on_host: whether the server runs on this machine.
+        servers_ended: servers of the run that ended by themselves, by name.
+        reconnects: connections that were lost and made anew.
+        longest_silence_ms: the longest time in which messages were due and none was acknowledged; 0 for a short one.
+        failed_acks: acknowledgements of consumers that were refused or never answered.
+        polling_rounds: rounds in which consumers asked all their partitions in turn.
+        furthest_behind: messages that a subscription was behind at worst.
+        kept_entries: what each stream keeps; None when nothing is trimmed, or when a backlog was asked for.
+        trimming_held: whether trimming was still held when the run ended.
+        cut_unacknowledged: entries that were trimmed before a group without live consumers had acknowledged them.
+        failed_trims: attempts to trim that failed.
+
+        sends, reads: whether the run does.
+        existing_topics: whether the topics are somebody else's.
+        max_in_flight: messages that each producer may have without a reply; None leaves it to the driver.
+        forced: what would have kept the run from starting without `--force`.
     """
 
-    window_ns: int
+    window_ns: int = 0
     ending: Ending | None = None
-    lost: Mapping[str, int] | None = None
-    trimmed: Mapping[str, int] | None = None
-    schedule_lag_p99_ns: int | None = None
-    publish_response_p99_ns: int | None = None
-    workers: Sequence[WorkerFacts] = ()
     target_rate: float = 0.0
     rate_changes: bool = False
     achieved: Mapping[str, float] = field(default_factory=dict)
+    interval_ns: int = 0
+    intervals: int = 0
+    target_rates: Sequence[float] = ()
+    publish_rates: Sequence[float] = ()
+    trends: Sequence[TrendFacts] = ()
+    samples: Mapping[str, int] = field(default_factory=dict)
+    schedule_lag_p99_ns: int | None = None
+    publish_response_p99_ns: int | None = None
+    over_range: int = 0
+    negative: int = 0
+
     due: int = 0
     errors: int = 0
-    trends: Sequence[TrendFacts] = ()
-    intervals: int = 0
+    send_errors: Sequence[tuple[str, int]] = ()
+    unsent: int = 0
+    unanswered: int = 0
+    under_replicated: int = 0
+    lost: Mapping[str, int] | None = None
+    trimmed: Mapping[str, int] | None = None
+    undelivered: Mapping[str, int] = field(default_factory=dict)
+    audit_incomplete: str | None = None
     drains: Sequence[DrainFacts] = ()
+    carried_in: int = 0
+    of_others: int = 0
+
+    workers: Sequence[WorkerFacts] = ()
+    cores: float = 0.0
+    server_on_host: bool = False
+    servers_ended: Sequence[str] = ()
+    reconnects: int = 0
+    longest_silence_ms: int = 0
+    failed_acks: int = 0
+    polling_rounds: int = 0
+    furthest_behind: int = 0
+    kept_entries: int | None = None
+    trimming_held: bool = False
+    cut_unacknowledged: int = 0
+    failed_trims: int = 0
+
+    sends: bool = True
+    reads: bool = True
+    existing_topics: bool = False
+    max_in_flight: int | None = None
+    forced: Sequence[str] = ()
 
     @property
     def bound_ns(self) -> float:
@@ -135,13 +207,13 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Unjudged:
-    """A rule can't judge, and why not."""
+class NotApplicable:
+    """A rule can't be applied to these facts, and why not."""
 
     why: str
 
 
-Found = list[str] | Unjudged
+RuleResult = list[str] | NotApplicable
 """The messages of a rule; none when all is well."""
 
 
@@ -154,24 +226,24 @@ MOST_ON_ITS_WAY_NS = 100_000_000
 def worker_facts(
     workers: Sequence[WorkerPlan], before: Sequence[ProcessUsage], after: Sequence[ProcessUsage]
 ) -> list[WorkerFacts]:
-    """What each worker took from one time to another, which are in the same phase."""
+    """Each worker, from its figures at the beginning and at the end of the window."""
     return [
         WorkerFacts(
-            name=f"worker {number} ({worker.role})",
+            index=worker.index,
+            role=worker.role,
             cpu_ns=now.cpu_ns - then.cpu_ns,
-            run_delay_ns=(now.run_delay_ns - then.run_delay_ns) or None,  # 0 where the system does not tell
+            run_delay_ns=now.run_delay_ns - then.run_delay_ns,
             throttled_ns=_difference(then.throttled_ns, now.throttled_ns),
-            longest_collection_ns=now.gc_longest_ns,
+            collections=now.gc_pauses,
             collections_ns=now.gc_ns,
+            longest_collection_ns=now.gc_longest_ns,
+            stalls=now.stalls,
             stalls_ns=now.stalled_ns,
             longest_stall_ns=now.longest_stall_ns,
-            role=worker.role,
-            collections=now.gc_pauses,
-            stalls=now.stalls,
             peak_rss_bytes=now.peak_rss_bytes,
             rss_growth_bytes=now.rss_bytes - then.rss_bytes,
         )
-        for number, (worker, then, now) in enumerate(zip(workers, before, after, strict=True))
+        for worker, then, now in zip(workers, before, after, strict=True)
     ]
 
 
@@ -179,9 +251,9 @@ def _difference(then: int | None, now: int | None) -> int | None:
     return None if then is None or now is None else now - then
 
 
-def facts_of(
+def phase_facts(
+    observed: Facts,
     source: Source,
-    workers: Sequence[WorkerFacts],
     subscriptions: Iterable[str],
     *,
     window_ns: int,
@@ -192,8 +264,8 @@ def facts_of(
     """The facts that are known of any phase, be it over or not.
 
     Args:
-        source: its figures.
-        workers: what they took in it.
+        observed: the facts that are no figures: the workers, for one.
+        source: the figures.
         subscriptions: the names of those that are read.
         window_ns: how long it was, or has been.
         rated_ns: the time that the rates of `source` are of.
@@ -203,11 +275,11 @@ def facts_of(
     lag, response = (source.latency(family, None) for family in ("scheduleLag", "publishResponse"))
     totals = ("published", "publish_errors", "unsent", "unanswered")
     due = {name: int(source.count("totals", None, name) or 0) for name in totals}
-    return Facts(
+    return replace(
+        observed,
         window_ns=window_ns,
         schedule_lag_p99_ns=lag.ns("p99"),
         publish_response_p99_ns=response.ns("p99"),
-        workers=workers,
         target_rate=target_rate,
         achieved=_achieved(source, subscriptions, target_rate, rated_ns),
         due=sum(due.values()),

@@ -11,7 +11,7 @@ from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.phase_view import LEAST_ELAPSED_NS, SoFar, next_look_ns
 from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.plan.plan import Plan
-from ombdriver.bench.verdict.facts import Facts, facts_of, worker_facts
+from ombdriver.bench.verdict.facts import Facts, phase_facts, worker_facts
 from ombdriver.bench.verdict.model import Verdict
 from ombdriver.bench.verdict.rules import judge
 
@@ -58,9 +58,9 @@ def running_facts(view: SoFar, plan: Plan, before: Sequence[ProcessUsage], after
         before: what the workers had taken at the beginning of the view.
         after: at its end.
     """
-    return facts_of(
+    return phase_facts(
+        Facts(workers=worker_facts(plan.workers, before, after)),
         view,
-        worker_facts(plan.workers, before, after),
         plan.reading,
         window_ns=view.length_ns,
         rated_ns=view.intervals * view.interval_ns,

@@ -1,19 +1,14 @@
-"""The rules of the verdict: facts of a run -> a status and all its reasons. Pure; docs/verdict.md has the same table.
+"""The rules of the verdict, as one table: facts of a run -> a status and all its reasons. Pure.
 
-Each rule is a function from `Facts` to the messages that it has to tell, or to why it can't judge. It knows numbers
-only: not where they come from, and neither a result nor a file.
-
-The rules of INVALID: was this machine the bottleneck? Each tells what, by how much, and what to do. Pure.
-
-What a pause or a wait does to the figures depends on how many messages it touched. A single one of some milliseconds
-happens in every run on every machine and does not move a p99; so those that are counted here make up 1 % of the window
-at least, and shorter ones are a caveat. See docs/verdict.md.
+Each rule is a function from `Facts` to its messages, or to why it can't be applied; it knows neither a result nor where
+the facts come from. docs/verdict.md has the same table and says why the bounds are as they are.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ombdriver.bench.verdict.facts import SHORT_NS, DrainFacts, Facts, Found, Unjudged
+from ombdriver.bench.metrics.figures import Figure
+from ombdriver.bench.verdict.facts import SHORT_NS, DrainFacts, Facts, NotApplicable, RuleResult
 from ombdriver.bench.verdict.model import (
     INTERRUPTED,
     RUN_FAILED,
@@ -26,6 +21,69 @@ from ombdriver.bench.verdict.model import (
     Verdict,
 )
 
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of a table of rules.
+
+    Attributes:
+        name: as in the result.
+        status: what the rule says of a run when it has a message; `CAVEAT` for what leaves the verdict as it is.
+        when: in which case it has one, as in the documents.
+        find: gives the messages.
+    """
+
+    name: str
+    status: str
+    when: str
+    find: Callable[[Facts], RuleResult]
+
+
+def judge(facts: Facts) -> Verdict:
+    """The verdict: the gravest status that any rule gives, with the reasons of all rules."""
+    reasons: list[Reason] = []
+    not_judged: list[NotJudged] = []
+    for rule in RULES:
+        found = rule.find(facts)
+        if isinstance(found, NotApplicable):
+            not_judged.append(NotJudged(rule.name, found.why))
+        else:
+            reasons += [Reason(rule.name, rule.status, message) for message in found]
+    reasons.sort(key=lambda reason: STATUSES.index(reason.status))
+    return Verdict(reasons[0].status if reasons else VALID, tuple(reasons), tuple(not_judged))
+
+
+def milliseconds(ns: float) -> str:
+    """`ns` with three digits."""
+    return f"{ns / 1e6:.3g} ms"
+
+
+# -- PARTIAL, LOSS -----------------------------------------------------------------------------------------------------
+
+
+def _ended_by(kind: str, advice: str) -> Callable[[Facts], RuleResult]:
+    def find(facts: Facts) -> RuleResult:
+        ending = facts.ending
+        return [f"{ending.reason}; {advice}"] if ending is not None and ending.kind == kind else []
+
+    return find
+
+
+def _missing(of: Callable[[Facts], Mapping[str, int] | None], what: str) -> Callable[[Facts], RuleResult]:
+    def find(facts: Facts) -> RuleResult:
+        counts = of(facts)
+        if counts is None:
+            return NotApplicable("nothing was kept of which messages were delivered")
+        return [f"{name}: {count:,} {what}" for name, count in counts.items() if count > 0]
+
+    return find
+
+
+# -- INVALID: this machine was the bottleneck --------------------------------------------------------------------------
+# What a pause or a wait does to the figures depends on how many messages it touched. A single one of some milliseconds
+# happens in every run on every machine and does not move a p99; so those that count here make up 1 % of the window at
+# least, and shorter ones are a caveat.
+
 WAITING_SHARE = 0.05
 """A worker that waited for a core for less of the window than that is not looked at any closer."""
 BUSY_SHARE = 0.9
@@ -35,11 +93,11 @@ PAUSED_SHARE = 0.01
 _LESS_LOAD = "lower the rate, or give the harness more cores (--workers)"
 
 
-def schedule_lag(facts: Facts) -> Found:
-    """Messages were looked at late."""
+def _schedule_lag(facts: Facts) -> RuleResult:
+    """Workers looked at messages late."""
     lag = facts.schedule_lag_p99_ns
     if lag is None:
-        return Unjudged("no message was sent")
+        return NotApplicable("no message was sent")
     if lag <= facts.bound_ns:
         return []
     return [
@@ -48,24 +106,24 @@ def schedule_lag(facts: Facts) -> Found:
     ]
 
 
-def waiting(facts: Facts) -> Found:
+def _run_delay(facts: Facts) -> RuleResult:
     """A worker was ready to run and had no core, for longer than it had one."""
-    known = [(worker, worker.run_delay_ns) for worker in facts.workers if worker.run_delay_ns is not None]
+    known = [worker for worker in facts.workers if worker.run_delay_ns]
     if not known:
-        return Unjudged("this system does not tell how long a process waited for a core")
+        return NotApplicable("this system does not tell how long a process waited for a core")
     return [
-        f"{worker.name} waited for a core for {delay / facts.window_ns:.0%} of the window, longer than it ran"
-        f" ({worker.cpu_ns / facts.window_ns:.0%}); end what else runs here, or {_LESS_LOAD}"
-        for worker, delay in known
-        if delay > WAITING_SHARE * facts.window_ns and delay > worker.cpu_ns
+        f"{worker.name} waited for a core for {worker.run_delay_ns / facts.window_ns:.0%} of the window, longer than it"
+        f" ran ({worker.cpu_ns / facts.window_ns:.0%}); end what else runs here, or {_LESS_LOAD}"
+        for worker in known
+        if worker.run_delay_ns > WAITING_SHARE * facts.window_ns and worker.run_delay_ns > worker.cpu_ns
     ]
 
 
-def throttled(facts: Facts) -> Found:
+def _throttled(facts: Facts) -> RuleResult:
     """A container's limit held a worker up."""
     known = [(worker, worker.throttled_ns) for worker in facts.workers if worker.throttled_ns is not None]
     if not known:
-        return Unjudged("no limit of a cgroup is known")
+        return NotApplicable("no limit of a cgroup is known")
     return [
         f"{worker.name} was throttled by its cgroup for {throttled / facts.window_ns:.1%} of the window, above"
         f" {PAUSED_SHARE:.0%}; raise the container's CPU limit, or lower the rate"
@@ -74,7 +132,7 @@ def throttled(facts: Facts) -> Found:
     ]
 
 
-def busy(facts: Facts) -> Found:
+def _core_busy(facts: Facts) -> RuleResult:
     """A worker had hardly anything of its core left."""
     return [
         f"{worker.name} took {worker.cpu_ns / facts.window_ns:.0%} of a core, above {BUSY_SHARE:.0%}; {_LESS_LOAD}"
@@ -83,36 +141,29 @@ def busy(facts: Facts) -> Found:
     ]
 
 
-def collections(facts: Facts) -> Found:
+def _collections(facts: Facts) -> RuleResult:
     """The garbage collector held a worker up for long enough to reach the p99."""
     return [
         f"{worker.name} was held up by the garbage collector for {worker.collections_ns / facts.window_ns:.1%} of the"
-        f" window, above {PAUSED_SHARE:.0%}, and for {milliseconds(longest)} at once, above"
+        f" window, above {PAUSED_SHARE:.0%}, and for {milliseconds(worker.longest_collection_ns)} at once, above"
         f" {milliseconds(facts.bound_ns)}; {_LESS_LOAD}"
         for worker in facts.workers
-        if (longest := worker.longest_collection_ns) > facts.bound_ns
-        and worker.collections_ns > PAUSED_SHARE * facts.window_ns
+        if worker.longest_collection_ns > facts.bound_ns and worker.collections_ns > PAUSED_SHARE * facts.window_ns
     ]
 
 
-def stalls(facts: Facts) -> Found:
+def _stalls(facts: Facts) -> RuleResult:
     """Event loops were held up, by whatever it was, for long enough to reach the p99."""
-    known = [(worker, worker.stalls_ns) for worker in facts.workers if worker.stalls_ns is not None]
-    if not known:
-        return Unjudged("nothing was kept of how long event loops were held up")
     return [
-        f"the event loop of {worker.name} was held up for {stalled / facts.window_ns:.1%} of the window, above"
-        f" {PAUSED_SHARE:.0%}, and for {milliseconds(longest)} at once, above {milliseconds(facts.bound_ns)};"
-        f" end what else runs here, or {_LESS_LOAD}"
-        for worker, stalled in known
-        if (longest := worker.longest_stall_ns or 0) > facts.bound_ns and stalled > PAUSED_SHARE * facts.window_ns
+        f"the event loop of {worker.name} was held up for {worker.stalls_ns / facts.window_ns:.1%} of the window, above"
+        f" {PAUSED_SHARE:.0%}, and for {milliseconds(worker.longest_stall_ns)} at once, above"
+        f" {milliseconds(facts.bound_ns)}; end what else runs here, or {_LESS_LOAD}"
+        for worker in facts.workers
+        if worker.longest_stall_ns > facts.bound_ns and worker.stalls_ns > PAUSED_SHARE * facts.window_ns
     ]
 
 
-def milliseconds(ns: float) -> str:
-    """`ns` with three digits."""
-    return f"{ns / 1e6:.3g} ms"
-
+# -- OVERLOADED, UNSTEADY ----------------------------------------------------------------------------------------------
 
 LEAST_ACHIEVED = 0.99
 MOST_ERRORS = 0.001
@@ -120,68 +171,19 @@ FEWEST_INTERVALS = 30
 TREND_EFFECT = 0.1
 TREND_LEVEL = 0.01
 """How likely any trend at all may be told where there is none; the series that are judged share it."""
+LATENCY_TRENDS = {
+    f"{family}Latency{percentile}pct": Figure(family, f"p{percentile}")
+    for family in ("publishResponse", "endToEndResponse")
+    for percentile in (50, 99)
+}
+"""The series of latencies whose trends are judged, and the figure of each interval that it is made of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One row of the table.
-
-    Attributes:
-        name: as in the result.
-        status: what the rule says of a run when it has something to tell.
-        threshold: when that is, as in docs/verdict.md.
-        judge: does it.
-    """
-
-    name: str
-    status: str
-    threshold: str
-    judge: Callable[[Facts], Found]
-
-
-def judge(facts: Facts) -> Verdict:
-    """The verdict: the gravest status that any rule tells, with the reasons of all rules."""
-    reasons: list[Reason] = []
-    unjudged: list[NotJudged] = []
-    for rule in RULES:
-        found = rule.judge(facts)
-        if isinstance(found, Unjudged):
-            unjudged.append(NotJudged(rule.name, found.why))
-        else:
-            reasons += [Reason(rule.name, rule.status, message) for message in found]
-    reasons.sort(key=lambda reason: STATUSES.index(reason.status))
-    return Verdict(reasons[0].status if reasons else VALID, tuple(reasons), tuple(unjudged))
-
-
-# -- PARTIAL, LOSS -----------------------------------------------------------------------------------------------------
-
-
-def _ended_by(kind: str, way_out: str) -> Callable[[Facts], Found]:
-    def judged(facts: Facts) -> Found:
-        ended = facts.ending is not None and facts.ending.kind == kind
-        return [f"{facts.ending.reason}; {way_out}"] if ended and facts.ending else []
-
-    return judged
-
-
-def _missing(of: Callable[[Facts], Mapping[str, int] | None], what: str) -> Callable[[Facts], Found]:
-    def judged(facts: Facts) -> Found:
-        counts = of(facts)
-        if counts is None:
-            return Unjudged("nothing was kept of which messages were delivered")
-        return [f"{name}: {count:,} {what}" for name, count in counts.items() if count > 0]
-
-    return judged
-
-
-# -- OVERLOADED, UNSTEADY ----------------------------------------------------------------------------------------------
-
-
-def _achieved(facts: Facts) -> Found:
+def _achieved(facts: Facts) -> RuleResult:
     if not facts.target_rate or not facts.achieved:
-        return Unjudged("nothing was due")
+        return NotApplicable("nothing was due")
     if facts.ending is not None and facts.window_ns < SHORT_NS:
-        return Unjudged("the run was cut short, too soon to tell what the system would have caught up with")
+        return NotApplicable("the run was cut short, too soon to tell what the system would have caught up with")
     return [
         f"{name}: {rate:,.0f} of {facts.target_rate:,.0f} messages/s, {rate / facts.target_rate:.1%} of the target,"
         f" under {LEAST_ACHIEVED:.0%}: the system could not; lower the rate, or give the server more"
@@ -190,9 +192,9 @@ def _achieved(facts: Facts) -> Found:
     ]
 
 
-def _errors(facts: Facts) -> Found:
+def _errors(facts: Facts) -> RuleResult:
     if not facts.due:
-        return Unjudged("nothing was due")
+        return NotApplicable("nothing was due")
     if facts.errors <= MOST_ERRORS * facts.due:
         return []
     return [
@@ -201,53 +203,46 @@ def _errors(facts: Facts) -> Found:
     ]
 
 
-def _drained(facts: Facts) -> Found:
+def _backlog_drained(facts: Facts) -> RuleResult:
     if facts.ending is not None and not all(each.caught_up for each in facts.drains):
-        return Unjudged("the run was cut short while a backlog was drained")
+        return NotApplicable("the run was cut short while a backlog was drained")
     return [
         f"{each.subscription} did not drain its backlog: {each.left:,} of {each.messages:,} messages were left after"
-        f" {each.drain_ns / 1e9:.1f} s, {_change_told(each)}; add consumers, lower the rate, or give a longer"
-        " drainTimeout"
+        f" {each.drain_ns / 1e9:.1f} s, {_change(each)}; add consumers, lower the rate, or give a longer drainTimeout"
         for each in facts.drains
         if not each.caught_up
     ]
 
 
-def _change_told(drain: DrainFacts) -> str:
+def _change(drain: DrainFacts) -> str:
     rate = (drain.messages - drain.left) * 1e9 / max(drain.drain_ns, 1)
     return (
         f"{rate:,.0f} fewer a second" if rate > 0 else f"{-rate:,.0f} more a second, as they are slower than producers"
     )
 
 
-def _trend_of(names: Sequence[str], way_out: str) -> Callable[[Facts], Found]:
-    def judged(facts: Facts) -> Found:
+def _trend_of(names: Sequence[str], advice: str) -> Callable[[Facts], RuleResult]:
+    def find(facts: Facts) -> RuleResult:
         if facts.rate_changes:
-            return Unjudged("the rate changes by its rateProfile, and so does what depends on it")
-        judged_ones = [each for each in facts.trends if each.series in names]
-        if not judged_ones:
-            return Unjudged(
+            return NotApplicable("the rate changes by its rateProfile, and so does what depends on it")
+        trends = [each for each in facts.trends if each.series in names]
+        if not trends:
+            return NotApplicable(
                 f"a trend is judged from {FEWEST_INTERVALS} intervals with samples on, of {facts.intervals} here"
                 f"{' after the drain' if facts.drains else ''}"
             )
         return [
             f"{each.series} {'rose' if each.change > 0 else 'fell'} by {abs(each.change):.0%} over the window, above"
-            f" {TREND_EFFECT:.0%}; {way_out}"
-            for each in judged_ones
+            f" {TREND_EFFECT:.0%}; {advice}"
+            for each in trends
             if abs(each.change) > TREND_EFFECT and each.p_value < TREND_LEVEL / len(facts.trends)
         ]
 
-    return judged
+    return find
 
 
-LATENCY_SERIES = (
-    "publishResponseLatency50pct",
-    "publishResponseLatency99pct",
-    "endToEndResponseLatency50pct",
-    "endToEndResponseLatency99pct",
-)
-
-_BOUND = "the larger of 2 ms and half of the p99 of `publishResponse`"
+BOUND = "the larger of 2 ms and half of the p99 of `publishResponse`"
+"""`Facts.bound_ns` in words."""
 _TREND = "above 10 % over the window, at a level of 1 %, from 30 intervals on"
 _WHOLE = "run it again for whole figures"
 
@@ -280,30 +275,30 @@ RULES = (
             "acknowledged messages were trimmed before they were read; set a larger retention in the setup",
         ),
     ),
-    Rule("scheduleLag", "INVALID", f"p99 of `scheduleLag` above {_BOUND}", schedule_lag),
+    Rule("scheduleLag", "INVALID", f"p99 of `scheduleLag` above {BOUND}", _schedule_lag),
     Rule(
         "runDelay",
         "INVALID",
         "a worker waited for a core longer than it ran, and for more than 5 % of the window",
-        waiting,
+        _run_delay,
     ),
-    Rule("throttled", "INVALID", "a worker throttled by its cgroup for more than 1 % of the window", throttled),
-    Rule("coreBusy", "INVALID", "a worker took more than 90 % of a core", busy),
+    Rule("throttled", "INVALID", "a worker throttled by its cgroup for more than 1 % of the window", _throttled),
+    Rule("coreBusy", "INVALID", "a worker took more than 90 % of a core", _core_busy),
     Rule(
         "collections",
         "INVALID",
-        f"a collection longer than {_BOUND}, and all of a worker's collections more than 1 % of the window",
-        collections,
+        f"a collection longer than {BOUND}, and all of a worker's collections more than 1 % of the window",
+        _collections,
     ),
     Rule(
         "stalls",
         "INVALID",
-        f"a stall of a worker's event loop longer than {_BOUND}, and all of its stalls more than 1 % of the window",
-        stalls,
+        f"a stall of a worker's event loop longer than {BOUND}, and all of its stalls more than 1 % of the window",
+        _stalls,
     ),
     Rule("achieved", "OVERLOADED", "published, or received by a group, under 99 % of the target rate", _achieved),
     Rule("errors", "OVERLOADED", "more than 0.1 % of the messages met an error", _errors),
-    Rule("backlogDrained", "OVERLOADED", "a subscription did not drain the backlog that was built", _drained),
+    Rule("backlogDrained", "OVERLOADED", "a subscription did not drain the backlog that was built", _backlog_drained),
     Rule(
         "rateTrend",
         "UNSTEADY",
@@ -314,7 +309,7 @@ RULES = (
         "latencyTrend",
         "UNSTEADY",
         f"the p50 or p99 of `publishResponse` or `endToEndResponse` changed: {_TREND}; of 0.5 ms, if that is more",
-        _trend_of(LATENCY_SERIES, "give a longer warm-up, run longer, or lower the rate"),
+        _trend_of(tuple(LATENCY_TRENDS), "give a longer warm-up, run longer, or lower the rate"),
     ),
     Rule(
         "backlogTrend",
@@ -323,4 +318,4 @@ RULES = (
         _trend_of(("backlog",), "consumers do not keep up, or caught up: lower the rate, or add consumers"),
     ),
 )
-"""In the order of docs/verdict.md; a test holds the two together."""
+"""In the order of docs/verdict.md; a test compares the two."""

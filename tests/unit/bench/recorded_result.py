@@ -1,10 +1,9 @@
 """A result with real histograms, made of numbers that anyone can work out: for the tests of what is exported."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sample_result import SPEC
+from sample_result import SPEC, result
 
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.latency import summarise
@@ -18,7 +17,6 @@ from ombdriver.bench.metrics.summary import (
     SubscriptionMetrics,
     Totals,
 )
-from ombdriver.bench.results.build import build_result
 from ombdriver.bench.results.result import Result
 
 US = 1_000
@@ -50,7 +48,7 @@ def recorded(
         merged_by: how many of them make an interval of histograms.
         groups: the subscriptions, which receive the same.
         silent: intervals without a sample.
-        changed: other arguments of `build_result`.
+        changed: see `result`.
     """
 
     def histograms(family: str) -> list[Histogram]:
@@ -73,40 +71,25 @@ def recorded(
     }
     count = families["publish"].total.count
     length_ns = round(merged_by * interval_s * 1e9)
-    begin = datetime(2026, 3, 1, 12, 0, 10, 500_000, UTC)
-    values: dict[str, Any] = {
-        "version": "0.1.0",
-        "run_id": "k3v9qz",
-        "tags": {},
-        "begin_time": begin,
-        "end_time": begin + timedelta(seconds=(intervals - 1) * interval_s + last_s),
-        "driver": "redis-streams",
-        "workload_spec": SPEC | {"subscriptionsPerTopic": len(groups)},
-        "workload_sha256": "ab" * 32,
-        "setup": {"name": "embedded", "driver": "redis-streams"},
-        "environment": {},
-    }
-    return build_result(
-        RunMetrics(
-            length_ns=round(((intervals - 1) * interval_s + last_s) * 1e9),
-            interval_ns=round(interval_s * 1e9),
-            target_rate=float(SPEC["producerRate"]),
-            families=families,
-            subscriptions=[SubscriptionMetrics(name, count, 100.0, of_group) for name in groups],
-            publish_rate=[100.0 * (at + 1) for at in range(intervals)],
-            publish_error_rate=[0.0] * intervals,
-            consume_rate=[100.0 * (at + 1) * len(groups) for at in range(intervals)],
-            backlog=list(range(intervals)),
-            totals=Totals(count, 0, 0, count * len(groups)),
-            histogram_interval_ns=length_ns,
-            subscription_interval_ns=length_ns,
-        ),
-        **(values | changed),
+    measurements = RunMetrics(
+        length_ns=round(((intervals - 1) * interval_s + last_s) * 1e9),
+        interval_ns=round(interval_s * 1e9),
+        target_rate=SPEC["producerRate"],
+        families=families,
+        subscriptions=[SubscriptionMetrics(name, count, 100.0, of_group) for name in groups],
+        publish_rate=[100.0 * (at + 1) for at in range(intervals)],
+        publish_error_rate=[0.0] * intervals,
+        consume_rate=[100.0 * (at + 1) * len(groups) for at in range(intervals)],
+        backlog=list(range(intervals)),
+        totals=Totals(count, 0, 0, count * len(groups)),
+        histogram_interval_ns=length_ns,
+        subscription_interval_ns=length_ns,
     )
+    return result(measurements, **({"tags": {}, "environment": {}} | changed))
 
 
-def without_intervals(result: Result) -> Result:
+def without_intervals(whole: Result) -> Result:
     """The same as an older version wrote it."""
-    data = result.to_json()
+    data = whole.to_json()
     data["histograms"] = {name: value for name, value in data["histograms"].items() if name != "intervals"}
     return Result._from_json(data)

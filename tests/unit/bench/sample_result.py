@@ -1,5 +1,6 @@
 """A run that never was, for the tests of what is made from results."""
 
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +14,12 @@ from ombdriver.bench.metrics.summary import (
     SubscriptionMetrics,
     Totals,
 )
-from ombdriver.bench.results.build import build_result
+from ombdriver.bench.results.build import RunRecord, build_result
 from ombdriver.bench.results.result import Result
+from ombdriver.bench.verdict.assess import Assessment
+from ombdriver.bench.verdict.model import INTERRUPTED, VALID, Ending, Verdict
 
+SECOND = 10**9
 SPEC: dict[str, Any] = {
     "name": "1kb-3groups",
     "topics": 1,
@@ -74,12 +78,12 @@ def family(scale: int, intervals: int = 3, count: int = 60_000) -> FamilyMetrics
 
 
 def measurements(groups: int = 3, **changed: Any) -> RunMetrics:
-    """What a run of `groups` groups at 2,000 msg/s measured in 3 s."""
+    """What a run of `groups` groups at 2,000 msg/s for 30 s measured."""
     scales = dict(zip(FAMILIES, (61_000, 31_400, 180_000, 95_000, 212_000), strict=True))
     values: dict[str, Any] = {
-        "length_ns": 3 * 10**9,
-        "interval_ns": 10**9,
-        "target_rate": float(SPEC["producerRate"]),
+        "length_ns": 30 * SECOND,
+        "interval_ns": SECOND,
+        "target_rate": 2000.0,
         "families": {
             name: family(scale, count=60_000 * (groups if name in GROUP_FAMILIES else 1))
             for name, scale in scales.items()
@@ -106,19 +110,33 @@ def measurements(groups: int = 3, **changed: Any) -> RunMetrics:
     return RunMetrics(**(values | changed))
 
 
-def result(measured: RunMetrics | None = None, **changed: Any) -> Result:
-    """The result of `measured`."""
+RECORD = RunRecord(
+    run_id="k3v9qz",
+    workload_spec=SPEC,
+    workload_sha256="ab" * 32,
+    setup={"name": "embedded", "driver": "redis-streams"},
+    driver="redis-streams",
+    begin_time=datetime(2026, 3, 1, 12, 0, 10, 500_000, UTC),
+    environment={"python": "3.11.4"},
+    tags={"host": "lab"},
+    version="0.1.0",
+)
+
+
+def result(measured: RunMetrics | None = None, partial_reason: str | None = None, **changed: Any) -> Result:
+    """The result of `measured`, without a verdict.
+
+    Args:
+        measured: what was measured; 30 s of three groups by default.
+        partial_reason: why the run was interrupted; None when it was not.
+        changed: attributes of the record of the run, of what was measured, or else of the result itself.
+    """
     measured = measured or measurements()
-    values: dict[str, Any] = {
-        "version": "0.1.0",
-        "run_id": "k3v9qz",
-        "tags": {"host": "lab"},
-        "begin_time": datetime(2026, 3, 1, 12, 0, 10, 500_000, UTC),
-        "end_time": datetime(2026, 3, 1, 12, 0, 40, 500_000, UTC),
-        "driver": "redis-streams",
-        "workload_spec": SPEC | {"subscriptionsPerTopic": len(measured.subscriptions)},
-        "workload_sha256": "ab" * 32,
-        "setup": {"name": "embedded", "driver": "redis-streams"},
-        "environment": {"python": "3.11.4"},
-    }
-    return build_result(measured, **(values | changed))
+    spec = SPEC | {"subscriptionsPerTopic": len(measured.subscriptions)}
+    ending = None if partial_reason is None else Ending(INTERRUPTED, partial_reason)
+    own, taken = ({each.name for each in fields(cls)} & changed.keys() for cls in (RunRecord, RunMetrics))
+    record = replace(RECORD, **({"workload_spec": spec, "ending": ending} | {name: changed[name] for name in own}))
+    measured = replace(measured, **{name: changed[name] for name in taken - own})
+    said = {name: tuple(changed[name]) for name in ("thresholds", "at_harness_floor", "caveats") if name in changed}
+    rest = {name: value for name, value in changed.items() if name not in own | taken | said.keys()}
+    return replace(build_result(measured, record, Assessment(Verdict(VALID), **said)), **({"verdict": None} | rest))

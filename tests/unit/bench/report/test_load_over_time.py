@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sample_circumstances import circumstances
+from assessed_run import assessed as assess_sample
+from assessed_run import planned as small_plan
 from sample_result import SPEC, figures, measurements, result
 
 from ombdriver.bench.load.phase import Phase
@@ -38,7 +39,6 @@ from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.units import SECOND
-from ombdriver.bench.verdict.assess import assess
 from ombdriver.bench.verdict.live import RunningVerdict
 
 RAMP = Profile((Stretch(20 * SECOND, 0, 200), Stretch(10 * SECOND, 0, 0)))
@@ -258,17 +258,15 @@ def test_what_has_no_stretches_to_tell_apart_is_told_as_a_whole(count: int) -> N
 
 
 def assessed(
-    rates: list[float], targets: list[float], target_rate: float = 2000.0, rate_changes: bool = False
+    rates: list[float], targets: list[float], rate_changes: bool = False, **changed: Any
 ) -> tuple[str, dict[str, str], list[str]]:
     """The verdict, why which rules were not applied, and the caveats, of a run by such rates."""
-    length_ns = len(rates) * SECOND
     backlog = [round(rate) for rate in rates]
-    made = measurements(
-        publish_rate=rates, target_rates=targets, backlog=backlog, length_ns=length_ns, target_rate=target_rate
-    )
-    found = assess(made, circumstances(rate_changes=rate_changes), [], [])
-    unjudged = {each.rule: each.message for each in found.verdict.not_judged}
-    return found.verdict.status, unjudged, [each.message for each in found.caveats if each.kind == "behindTarget"]
+    given = {"publish_rate": rates, "target_rates": targets, "backlog": backlog, "length_ns": len(rates) * SECOND}
+    plan = small_plan(profile=Profile((Stretch(SECOND, 1, 2),)) if rate_changes else None)
+    found = assess_sample(plan=plan, **(given | changed))
+    not_judged = {each.rule: each.message for each in found.verdict.not_judged}
+    return found.verdict.status, not_judged, [each.message for each in found.caveats if each.kind == "behindTarget"]
 
 
 def test_trends_are_not_judged_where_the_rate_is_one_that_changes() -> None:

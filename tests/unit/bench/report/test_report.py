@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.metrics.summary import Totals
 from ombdriver.bench.report import terminal, units
 from ombdriver.bench.report.backlog import rows, sentence
-from ombdriver.bench.results.build import told_drain
+from ombdriver.bench.results.build import drain_to_json
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.model import Caveat, NotJudged, Reason, Verdict
@@ -50,17 +49,17 @@ def test_the_report_at_120_columns(golden: Golden) -> None:
 
 def test_a_search_is_told_rate_by_rate(golden: Golden) -> None:
     """How many of its probes each rate held, how it was in the last one, and what kept the next one from holding."""
-    golden("report-search.txt", shown(result(measurements(target_rate=4000.0), search=SEARCH), 80))
+    golden("report-search.txt", shown(result(search=SEARCH, target_rate=4000), 80))
 
 
 def test_a_backlog_is_told_group_by_group(golden: Golden) -> None:
     """How long each took to drain it, and how late messages were meanwhile."""
-    golden("report-backlog.txt", shown(result(measurements(2), backlog_drain=told_drain(measured_drain())), 80))
+    golden("report-backlog.txt", shown(result(measurements(2), backlog_drain=measured_drain()), 80))
 
 
 def test_of_many_groups_those_that_drained_slowest_are_told() -> None:
     """One that had not caught up is slower than any that had."""
-    told = told_drain(measured_drain(caught_up=False))
+    told = drain_to_json(measured_drain(caught_up=False))
 
     assert [name for name, _ in rows(told, 1)] == ["all groups", "group-2"]
     assert rows(told, 1)[0][1][1] == "> 5.0 s"
@@ -248,9 +247,9 @@ def test_rates(rate: float, text: str) -> None:
 def test_the_mean_rate_weighs_a_short_last_interval_by_its_length() -> None:
     """30.5 s in intervals of 10 s: the last one is half a second."""
     told = result(
-        measurements(publish_rate=[100.0, 100.0, 100.0, 161.0], interval_ns=10**10),
-        begin_time=datetime(2026, 3, 1, 12, 0, 0, 0, UTC),
-        end_time=datetime(2026, 3, 1, 12, 0, 30, 500_000, UTC),
+        measurements(publish_rate=[100.0, 100.0, 100.0, 161.0]),
+        interval_ns=10**10,
+        length_ns=30_500_000_000,
     )
 
     assert told.mean_rate("publishRate") == pytest.approx(101.0)

@@ -4,7 +4,8 @@ import pytest
 
 from ombdriver.bench.run.preflight import MARGIN, memory_errors, missing_requirements, safety_errors
 from ombdriver.bench.spec.setup import Requirements
-from ombdriver.bench.verdict.caveats import on_force
+from ombdriver.bench.verdict.caveats import caveats_of
+from ombdriver.bench.verdict.facts import Facts
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -88,7 +89,7 @@ def test_for_a_backlog_a_smaller_one_would_do() -> None:
 
 def test_what_was_forced_is_a_caveat() -> None:
     """With the figures, and without the ways out."""
-    (caveat,) = on_force(memory_errors(facts(), 800 * MIB))
+    (caveat,) = caveats_of(Facts(window_ns=60 * 10**9, forced=memory_errors(facts(), 800 * MIB)))
 
     assert caveat.kind == "forced"
     assert caveat.message.startswith("started by --force, though the server's maxmemory is 1 GiB")

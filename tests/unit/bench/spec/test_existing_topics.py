@@ -9,7 +9,6 @@ from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.report.plan import describe
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
-from ombdriver.bench.verdict.caveats import on_existing_topics
 from ombdriver.errors import InputError
 
 MINE = Setup.load("embedded").with_url("redis://host:6379")
@@ -168,16 +167,3 @@ def test_a_plan_on_existing_topics_reads_as_text(golden: Callable[[str, str], No
     texts = [describe(make_plan(each, MINE, "RUNID", workers=None, cores=4), each, MINE) for each in (both, reads)]
 
     golden("plan-existing.txt", "\n".join(texts))
-
-
-def test_what_vanishes_from_a_result_is_said() -> None:
-    """Messages of others have no stamp; those of the run stay where they are."""
-    reads = on_existing_topics(sends=False, reads=True, of_others=1234)
-    both = on_existing_topics(sends=True, reads=True, of_others=12)
-    sends = on_existing_topics(sends=True, reads=False, of_others=0)
-
-    assert [each.kind for each in reads] == ["noStamps"]
-    assert "1,234 messages of others that came have no stamp" in reads[0].message
-    assert "no latencies, no delivery and no backlog" in reads[0].message
-    assert [each.kind for each in both] == ["noStamps", "messagesLeft"]
-    assert [each.kind for each in sends] == ["messagesLeft"]

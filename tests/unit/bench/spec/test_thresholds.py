@@ -4,10 +4,11 @@ import math
 from typing import Any
 
 import pytest
+from assessed_run import measured
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_drain import measured_drain
-from sample_result import figures, measurements
+from sample_result import figures
 
 from ombdriver.bench.metrics.figures import LATENCIES
 from ombdriver.bench.metrics.latency import TOLD
@@ -19,7 +20,7 @@ GROUPS = ("group-1", "group-2", "group-3")
 
 def check(text: str, **changed: Any) -> Check:
     """What becomes of a threshold in a run of 3 groups."""
-    return Threshold.parse(text, GROUPS).check(measurements(**changed))
+    return Threshold.parse(text, GROUPS).check(measured(**changed))
 
 
 @pytest.mark.parametrize(

@@ -4,31 +4,32 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sample_circumstances import circumstances
+from assessed_run import OBSERVED, assessed, measured, planned
 from sample_drain import measured_drain
 from sample_result import family, figures, measurements
 
 from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.metrics.summary import Delivery, Totals
 from ombdriver.bench.plan.plan import WorkerPlan
-from ombdriver.bench.results.build import worker_to_json
-from ombdriver.bench.spec.thresholds import Threshold
-from ombdriver.bench.verdict.assess import Assessment, Circumstances, assess, final_facts
+from ombdriver.bench.verdict.assess import Assessment, run_facts
 from ombdriver.bench.verdict.facts import WorkerFacts, worker_facts
 from ombdriver.bench.verdict.model import INTERRUPTED, Ending
 
 SECOND = 10**9
-MS = 10**6
 WORKERS = [
-    WorkerFacts("worker 0 (produce)", SECOND, 200 * MS, None, MS // 2, MS // 2, 17 * MS, 7 * MS),
-    WorkerFacts("worker 1 (consume)", SECOND // 2),
+    WorkerFacts(
+        0,
+        "produce",
+        cpu_ns=SECOND,
+        run_delay_ns=SECOND // 5,
+        longest_collection_ns=500_000,
+        stalls=3,
+        stalls_ns=17_000_000,
+        longest_stall_ns=7_000_000,
+    ),
+    WorkerFacts(1, "consume", cpu_ns=SECOND // 2),
 ]
-
-
-def assessed(where: Circumstances | None = None, *thresholds: str, **changed: Any) -> Assessment:
-    """What is said of a run that never was."""
-    found = [Threshold.parse(text) for text in thresholds]
-    return assess(measurements(**changed), where or circumstances(), WORKERS, found)
+STALLED = replace(OBSERVED, workers=WORKERS)
 
 
 def kinds(found: Assessment) -> list[str]:
@@ -36,88 +37,57 @@ def kinds(found: Assessment) -> list[str]:
     return [caveat.kind for caveat in found.caveats]
 
 
-def test_what_a_worker_took_is_what_it_tells_at_the_end_less_what_it_told_before() -> None:
-    """Stalls and collections are those of the phase; what the system does not tell is not known."""
-    plans = (WorkerPlan(0, "produce"), WorkerPlan(1, "consume"))
-    before = [ProcessUsage(cpu_ns=5 * SECOND, rss_bytes=100, run_delay_ns=MS, throttled_ns=3 * MS), ProcessUsage()]
-    after = [
-        ProcessUsage(
-            cpu_ns=6 * SECOND,
-            rss_bytes=150,
-            peak_rss_bytes=170,
-            run_delay_ns=201 * MS,
-            throttled_ns=4 * MS,
-            gc_pauses=2,
-            gc_longest_ns=MS // 2,
-            gc_ns=MS,
-            stalls=3,
-            longest_stall_ns=7 * MS,
-            stalled_ns=17 * MS,
-        ),
-        ProcessUsage(cpu_ns=SECOND // 2),
-    ]
-
-    first, second = worker_facts(plans, before, after)
-
-    assert (first.name, first.cpu_ns, first.run_delay_ns) == ("worker 0 (produce)", SECOND, 200 * MS)
-    assert (first.longest_stall_ns, first.stalls_ns, first.throttled_ns) == (7 * MS, 17 * MS, MS)
-    assert (second.run_delay_ns, second.throttled_ns) == (None, None)
-    assert worker_to_json(first) == {
-        "role": "produce",
-        "windowCpuSeconds": 1.0,
-        "peakRssBytes": 170,
-        "rssGrowthBytes": 50,
-        "garbageCollections": 2,
-        "longestCollectionMs": 0.5,
-        "collectingMs": 1.0,
-        "runDelayMs": 200.0,
-        "loopStalls": 3,
-        "longestStallMs": 7.0,
-        "stalledMs": 17.0,
-        "throttledMs": 1.0,
-    }
-
-
-def test_facts_come_from_metrics_and_workers() -> None:
-    """And what became of the messages that are missing."""
-    measured = measurements(
+def test_facts_come_from_metrics_plan_and_what_was_observed() -> None:
+    """Each in its own type, and in nanoseconds."""
+    metrics = measured(
         delay_parts={"scheduleLag": figures(1_000)},
-        delivery=[Delivery("group-1", 60_000, 59_990, lost=4, trimmed=6)],
+        delivery=[Delivery("group-1", 60_000, 59_990, lost=4, trimmed=6, undelivered=3)],
         totals=Totals(59_000, 500, 400, 0, unanswered=100),
+        counters={"reconnects": 2, "failedAcknowledgements": 7},
     )
-    facts = final_facts(measured, circumstances(), WORKERS)
+    facts = run_facts(metrics, planned(max_in_flight=1), STALLED)
 
     assert facts.workers == WORKERS
-    assert (facts.lost, facts.trimmed) == ({"group-1": 4}, {"group-1": 6})
+    assert (facts.lost, facts.trimmed, facts.undelivered) == ({"group-1": 4}, {"group-1": 6}, {"group-1": 3})
     assert (facts.schedule_lag_p99_ns, facts.publish_response_p99_ns) == (5_000, 475_000)
-    assert (facts.due, facts.errors) == (60_000, 500)
+    assert (facts.due, facts.errors, facts.unsent, facts.unanswered) == (60_000, 500, 400, 100)
+    assert (facts.reconnects, facts.failed_acks, facts.max_in_flight) == (2, 7, 1)
+
+
+def test_what_a_worker_took_is_what_it_took_in_the_window() -> None:
+    """Pauses are counted since the window began in any case; what the system does not tell stays unknown."""
+    before = [ProcessUsage(cpu_ns=5, rss_bytes=100, run_delay_ns=7)]
+    after = [ProcessUsage(cpu_ns=25, rss_bytes=160, peak_rss_bytes=200, run_delay_ns=10, stalls=1, stalled_ns=9)]
+
+    (found,) = worker_facts([WorkerPlan(3, "consume")], before, after)
+
+    assert found == WorkerFacts(
+        3, "consume", cpu_ns=20, run_delay_ns=3, stalls=1, stalls_ns=9, peak_rss_bytes=200, rss_growth_bytes=60
+    )
+    assert (found.name, found.throttled_ns) == ("worker 3 (consume)", None)
 
 
 def test_what_was_on_its_way_at_the_end_counts_as_achieved() -> None:
     """One median service time's worth, and never more than 100 ms: a backlog is no service time."""
-    measured = measurements(
-        1,
-        families=measurements().families | {"publish": family(20_000_000)},
-        publish_rate=[2000.0, 1980.0, 1940.0],
-    )
-    slow = measurements(1, families=measurements().families | {"publish": family(SECOND)}, publish_rate=[1500.0] * 3)
+    families = measurements().families
+    usual = measured(families=families | {"publish": family(20_000_000)}, publish_rate=[2000.0, 1980.0, 1940.0])
+    slow = measured(families=families | {"publish": family(SECOND)}, publish_rate=[1500.0] * 3)
 
-    for one, rate in ((measured, 5920 / 3 + 2000 * 0.02 / 3), (slow, 1500 + 2000 * 0.1 / 3)):
-        facts = final_facts(one, circumstances(), ())
-        assert facts.achieved["published"] == pytest.approx(rate)
+    for metrics, rate in ((usual, 5920 / 3 + 2000 * 0.02 / 3), (slow, 1500 + 2000 * 0.1 / 3)):
+        assert run_facts(metrics, planned(), OBSERVED).achieved["published"] == pytest.approx(rate)
 
 
 def test_a_rate_weighs_a_short_last_interval_by_its_length() -> None:
     """As the table does."""
-    measured = measurements(publish_rate=[100.0, 100.0, 160.0], length_ns=SECOND * 5 // 2)
+    source = measured(publish_rate=[100.0, 100.0, 160.0], length_ns=SECOND * 5 // 2)
 
-    assert measured.rate("publishRate", None) == pytest.approx(112.0)
+    assert source.rate("publishRate", None) == pytest.approx(112.0)
 
 
 def test_an_interrupted_run_is_partial_whatever_else() -> None:
     """Its thresholds are told all the same."""
-    ended = circumstances(ending=Ending(INTERRUPTED, "interrupted by SIGINT"))
-    found = assessed(ended, "publish.p50 < 1ms")
+    ended = replace(OBSERVED, ending=Ending(INTERRUPTED, "interrupted by SIGINT"))
+    found = assessed("publish.p50 < 1ms", observed=ended)
 
     assert found.verdict.status == "PARTIAL"
     assert [check.passed for check in found.thresholds] == [True]
@@ -153,14 +123,14 @@ def test_a_latency_that_wanders_by_tens_of_microseconds_has_no_trend(median_ns: 
 def test_a_long_run_with_many_samples_has_no_caveat() -> None:
     """On a machine with cores to spare, and no pause that could matter."""
     many = {name: family(1000, count=100_000) for name in measurements().families}
-    calm = [WorkerFacts("worker 0 (produce)", SECOND)]
+    calm = replace(OBSERVED, workers=[WorkerFacts(0, "produce", cpu_ns=SECOND)])
 
-    assert assess(measurements(families=many, length_ns=10 * SECOND), circumstances(), calm, ()).caveats == ()
+    assert assessed(observed=calm, families=many, length_ns=10 * SECOND).caveats == ()
 
 
 def test_samples_that_are_few_or_do_not_fit_are_told() -> None:
     """Each kind with its number and with advice."""
-    found = assessed(counters={"overRangeSamples": 2, "negativeSamples": 3})
+    found = assessed(observed=STALLED, counters={"overRangeSamples": 2, "negativeSamples": 3})
 
     assert kinds(found) == ["fewSamples", "shortRun", "overRange", "clockBackwards", "stalls"]
     assert "60,000 samples of publish are too few for p99.99, which takes 100,000" in found.caveats[0].message
@@ -171,21 +141,13 @@ def test_samples_that_are_few_or_do_not_fit_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setup", "cores", "told"),
-    [
-        ({"server": {"engine": "valkey"}}, 2, True),
-        ({"server": {"engine": "valkey"}}, 3, True),
-        ({"server": {"engine": "valkey"}}, 4, False),
-        ({"server": {"url": "redis://127.0.0.1:6379"}}, 2, True),
-        ({"server": {"url": "redis://bench:***@localhost:6379/0"}}, 2, True),
-        ({"server": {"url": "unix:///run/valkey.sock"}}, 2, True),
-        ({"server": {"url": "redis://db.example.com"}}, 2, False),
-        ({"driver": "memory"}, 2, False),
-    ],
+    ("on_host", "cores", "told"), [(True, 2, True), (True, 3, True), (True, 4, False), (False, 2, False)]
 )
-def test_a_server_that_shares_the_workers_cores_is_told(setup: dict[str, Any], cores: float, told: bool) -> None:
+def test_a_server_that_shares_the_workers_cores_is_told(on_host: bool, cores: float, told: bool) -> None:
     """Where it runs on this machine, and there are fewer cores than processes."""
-    assert ("colocated" in kinds(assessed(circumstances(setup=setup, cores=cores)))) == told
+    observed = replace(STALLED, server_on_host=on_host, cores=cores)
+
+    assert ("colocated" in kinds(assessed(observed=observed))) == told
 
 
 # -- at the harness floor ----------------------------------------------------------------------------------------------
@@ -203,17 +165,17 @@ HARNESS = {
 
 def test_percentiles_no_higher_than_the_harness_alone_are_named() -> None:
     """By the floor at the nearest rate; end-to-end by that of one process, each group too."""
-    found = assessed(circumstances(harness=HARNESS))
+    found = assessed(calibration=HARNESS)
 
     assert found.at_harness_floor == ("publish.p50", "publish.p99.9", "endToEnd.p50", "endToEnd[group-1].p50")
 
 
 def test_a_loopback_has_the_floor_of_one_process() -> None:
     """And without a calibration nothing is marked."""
-    loopback = assessed(circumstances(harness=HARNESS, loopback=True))
+    loopback = assessed(calibration=HARNESS, loopback=True)
 
     assert "publish.p50" not in loopback.at_harness_floor
-    assert assessed(circumstances(harness={"time": "2026"})).at_harness_floor == ()
+    assert assessed(calibration={"time": "2026"}).at_harness_floor == ()
 
 
 # -- a backlog that is built -------------------------------------------------------------------------------------------

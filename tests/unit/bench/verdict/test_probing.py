@@ -20,7 +20,7 @@ WELL = Observed(
         window_ns=5 * SECOND,
         schedule_lag_p99_ns=200_000,
         publish_response_p99_ns=1_000_000,
-        workers=[WorkerFacts("worker 0 (produce)", 2 * SECOND, run_delay_ns=0)],
+        workers=[WorkerFacts(0, "produce", 2 * SECOND)],
         target_rate=RATE,
         achieved={"published": 10_000.0, "group-1": 9_990.0},
         due=50_000,
@@ -52,7 +52,7 @@ def test_a_rate_that_is_achieved_with_steady_backlogs_is_sustained() -> None:
         (facts(achieved={"published": 9_890.0, "group-1": 9_990.0}), Limit.PUBLISHING, "published: 9,890 of 10,000"),
         (facts(achieved={"published": 10_000.0, "group-1": 9_000.0}), Limit.CONSUMERS, "group-1: 9,000 of 10,000"),
         (facts(schedule_lag_p99_ns=9_000_000), Limit.GENERATOR, "the p99 of the schedule lag"),
-        (facts(workers=[WorkerFacts("worker 1 (consume)", int(4.9 * SECOND))]), Limit.GENERATOR, "98% of a core"),
+        (facts(workers=[WorkerFacts(1, "consume", int(4.9 * SECOND))]), Limit.GENERATOR, "98% of a core"),
         (facts(errors=1000), Limit.PUBLISHING, "1,000 of 50,000 messages met an error"),
         (
             replace(WELL, growth={"group-1": Growth(60.0, 1.0)}),

@@ -17,7 +17,7 @@ from ombdriver.bench.report.page.content import LATENCIES, content, drains
 from ombdriver.bench.report.page.curves import MOST_GROUPS, Curve, curves
 from ombdriver.bench.report.page.figures import bar_figure, style
 from ombdriver.bench.report.page.timeline import Timeline, firsts, highest, marks, means, phases, stride, timeline
-from ombdriver.bench.results.build import told_drain
+from ombdriver.bench.results.build import drain_to_json
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.verdict.model import Caveat
 from ombdriver.errors import InputError
@@ -198,7 +198,7 @@ def test_phases_are_those_that_were_looked_at() -> None:
 
 def test_a_backlog_is_built_before_the_window_and_drained_in_it() -> None:
     """The building is a phase of its own, the end of the drain a mark, and each group a row."""
-    told = replace(run(1), backlog_drain=told_drain(measured_drain()) | {"buildSeconds": 1.5})
+    told = replace(run(1), backlog_drain=drain_to_json(measured_drain()) | {"buildSeconds": 1.5})
 
     assert [(each.name, each.begin_s, each.end_s) for each in phases(told)] == [
         ("warm-up", -2.0, -1.5),

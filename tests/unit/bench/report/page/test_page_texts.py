@@ -16,7 +16,6 @@ from sample_page import IMAGE, LINK, PASSWORD, SCRIPT, gathered, hostile, run, t
 from ombdriver.bench.report.page import html, markdown
 from ombdriver.bench.report.page.comparison import Bar, Compared
 from ombdriver.bench.report.page.content import content
-from ombdriver.bench.results.build import told_drain
 from ombdriver.bench.results.store import gather
 from ombdriver.cli.report import report
 from ombdriver.errors import InputError
@@ -82,7 +81,7 @@ def test_the_page_names_nothing_outside_of_itself() -> None:
 
 def test_a_backlog_is_a_table_of_groups() -> None:
     """Of a run that has drained one; a page of other runs has no such part."""
-    drained = run(1, backlog_drain=told_drain(measured_drain()))
+    drained = run(1, backlog_drain=measured_drain())
     text = html.render(content(gathered(drained)), "1.0")
 
     assert "Backlogs and how they were drained" in text

@@ -1,0 +1,96 @@
+"""Caveats: each from facts made by hand; the table is that of docs/result.md."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ombdriver.bench.verdict.caveats import CAVEAT, CAVEATS, caveats_of
+from ombdriver.bench.verdict.facts import Facts, WorkerFacts
+
+SECOND = 10**9
+WELL: dict[str, Any] = {"window_ns": 60 * SECOND, "samples": {"publish": 10**6}}
+
+
+def caveats(**changed: Any) -> dict[str, str]:
+    """The caveats of a sound run but for these facts: the message of each kind."""
+    return {each.kind: each.message for each in caveats_of(Facts(**(WELL | changed)))}
+
+
+def test_a_sound_run_has_none() -> None:
+    """Nor has one whose trimming was held and let go in time, or that trims nothing."""
+    assert caveats() == {}
+    assert caveats(furthest_behind=700, kept_entries=800) == {}
+    assert caveats(furthest_behind=10**9) == {}
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "message"),
+    [
+        ({"carried_in": 1234}, "carriedIn", "1,234 messages of the warm-up"),
+        ({"max_in_flight": 1}, "closedLoop", "a closed loop: each producer waits"),
+        ({"max_in_flight": 1000}, "closedLoop", "each producer waits when 1,000 of its messages"),
+        ({"furthest_behind": 801, "kept_entries": 800}, "trimmingHeld", "fell 801 messages behind"),
+        ({"furthest_behind": 401, "kept_entries": 800, "trimming_held": True}, "trimmingHeld", "fell 401 messages"),
+        ({"undelivered": {"group-1": 0, "group-2": 5}}, "undelivered", "group-2 had not received 5 messages"),
+        ({"audit_incomplete": "no XRANGE"}, "auditIncomplete", "could be looked for (no XRANGE)"),
+        ({"unsent": 7}, "unsent", "7 messages were due and never sent"),
+        ({"unanswered": 7}, "unanswered", "7 messages had no reply"),
+        ({"failed_acks": 7}, "failedAcknowledgements", "7 acknowledgements were refused"),
+        ({"reconnects": 2}, "reconnects", "the longest gap in the acknowledgements was below 0.5 s"),
+        ({"reconnects": 2, "longest_silence_ms": 1500}, "reconnects", "acknowledgements was 1.5 s"),
+        ({"under_replicated": 3}, "underReplicated", "3 messages are stored, but fewer replicas"),
+        ({"polling_rounds": 90}, "pollingReads", "up to 20 ms apart, 90 times"),
+        ({"send_errors": [("OOM", 12)]}, "publishErrors", "12 messages met the error: OOM"),
+        ({"forced": ["too little memory; free some"]}, "forced", "started by --force, though too little memory"),
+        ({"servers_ended": ["node-1", "node-2"]}, "serversEnded", "node-1, node-2 ended during the run"),
+        ({"cut_unacknowledged": 9}, "retentionBreached", "9 entries were cut"),
+        ({"failed_trims": 9}, "trimmingFailed", "9 attempts to trim failed"),
+        ({"samples": {"publish": 10**6, "endToEnd": 999}}, "fewSamples", "999 samples of endToEnd are too few for p99"),
+        ({"samples": {"publish": 99_999}}, "fewSamples", "too few for p99.99, which takes 100,000"),
+        ({"window_ns": SECOND}, "shortRun", "1 s were measured"),
+        ({"over_range": 2}, "overRange", "2 latencies were above 24 h"),
+        ({"negative": 2}, "clockBackwards", "2 latencies were below 0"),
+        ({"workers": [WorkerFacts(0, "produce", longest_stall_ns=7_000_000)]}, "stalls", "worker 0 (produce) was held"),
+        ({"server_on_host": True, "cores": 1}, "colocated", "the server shares 1 core with the 0 workers"),
+    ],
+)
+def test_each_caveat_tells_its_own(changed: dict[str, Any], kind: str, message: str) -> None:
+    """With its figure."""
+    found = caveats(**changed)
+
+    assert list(found) == [kind]
+    assert message in found[kind]
+
+
+def test_the_three_most_frequent_errors_are_told() -> None:
+    """One caveat for each."""
+    errors = [(f"error {number}", 10 - number) for number in range(5)]
+
+    found = caveats_of(Facts(**WELL, send_errors=errors))
+
+    assert [each.message for each in found] == [f"{10 - at} messages met the error: error {at}" for at in range(3)]
+
+
+def test_what_vanishes_from_a_result_on_existing_topics_is_told() -> None:
+    """Messages of others have no stamp; those of the run stay where they are."""
+    reads = caveats(existing_topics=True, sends=False, of_others=1234)
+    both = caveats(existing_topics=True, of_others=12)
+    sends = caveats(existing_topics=True, reads=False)
+
+    assert list(reads) == ["noStamps"]
+    assert "1,234 messages of others that came have no stamp" in reads["noStamps"]
+    assert "no latencies, no delivery and no backlog" in reads["noStamps"]
+    assert list(both) == ["noStamps", "messagesLeft"]
+    assert list(sends) == ["messagesLeft"]
+
+
+def test_the_documents_table_is_the_codes() -> None:
+    """Each kind, and when it is told, in this order."""
+    text = (Path(__file__).parents[4] / "docs" / "result.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Caveats\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE)
+
+    assert rows == [(rule.name, rule.when) for rule in CAVEATS]
+    assert {rule.status for rule in CAVEATS} == {CAVEAT}
