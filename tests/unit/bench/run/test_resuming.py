@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sample_result import result
-from test_sweeps import requested
+from test_sweep import requested
 
 from ombdriver.bench.results import store
 from ombdriver.bench.results.versions import content_sha256
