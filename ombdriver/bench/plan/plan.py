@@ -115,7 +115,7 @@ class Plan:
         drain_timeout_ns: how long what is in flight at the end is waited for.
         trimming: what each partition keeps.
         max_in_flight: messages that each producer may have without a reply; None leaves it to the driver.
-        consumer_work: what a consumer does with each message; None for nothing.
+        processing_time: how long a consumer is at work on each message; None for no time.
         plain: whether streams are read without groups, each consumer seeing all.
         profile: how the rate changes over the measured time; None when it does not.
         poisson: that arrivals are random; None when messages are evenly spaced.
@@ -139,7 +139,7 @@ class Plan:
     backlog: BacklogPlan | None = None
     trimming: Trimming = NO_TRIMMING
     max_in_flight: int | None = None
-    consumer_work: ProcessingTime | None = None
+    processing_time: ProcessingTime | None = None
     plain: bool = False
     profile: Profile | None = None
     poisson: PoissonArrivals | None = None

@@ -1,7 +1,4 @@
-"""A workload and a setup become a plan: who sends and reads what, in which process, at which rate. Pure.
-
-How many processes a run has, and what they do: pure numbers.
-"""
+"""A workload and a setup become a plan: who sends and reads what, in which process, at which rate. Pure."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -25,10 +22,116 @@ from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import InputError
 
+SEARCHED_RATE = 50_000
+"""Messages per second that a run is laid out for when the highest rate is to be found, if memory allows."""
+SEARCH_START = 1_000
+"""The first rate that a search tries."""
 MAX_WORKERS = 256
 DEFAULT_MAX_WORKERS = 16
 MESSAGES_PER_PRODUCING_WORKER = 50_000
 """Messages per second that one process sends with most of its core left; a second one is not started below that."""
+
+
+def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | None, cores: int) -> Plan:
+    """Decides who does what.
+
+    Producer i sends to topic i mod topics, so that messages in turn go to topics in turn. A driver that lives within
+    one process has one worker for everything.
+
+    Args:
+        workload: what to do.
+        setup: where; its driver and its retention matter.
+        run_id: names the run.
+        workers: how many processes to use at most; None leaves it to `cores`.
+        cores: of this machine.
+
+    Raises:
+        InputError: if that number of workers can't do it, or workload and setup don't agree.
+    """
+    rate, search = _rate(workload)
+    topics = _topics(workload, setup, run_id)
+    producers = [
+        ProducerAssignment(index, topics[index % len(topics)])
+        for index in range(len(topics) * workload.producers_per_topic)
+    ]
+    readers = _readers(topics, workload, setup)
+    plain = setup.streams.read == "plain"
+    subscriptions = tuple(dict.fromkeys(each.subscription for each in readers)) if plain else workload.groups
+    if subscriptions != workload.groups:
+        _check_thresholds(workload, subscriptions)
+    trimming = NO_TRIMMING
+    if not workload.existing:
+        trimming = plan_trimming(
+            setup.streams.retention_policy,
+            rate=rate,
+            partitions=len(topics) * workload.partitions_per_topic,
+            message_size=workload.message_size,
+            keyed=workload.key_distributor != "NO_KEY",
+        )
+    return Plan(
+        run_id=run_id,
+        workload=workload.name,
+        setup=setup.name,
+        topics=topics,
+        subscriptions=subscriptions,
+        producers=len(producers),
+        workers=_workers(setup, producers, readers, rate, workers, cores),
+        payload=workload.payload,
+        rate=rate,
+        warmup_ns=workload.warmup_ns,
+        test_ns=workload.test_ns,
+        sample_interval_ns=workload.sample_interval_ns,
+        drain_timeout_ns=workload.drain_timeout_ns,
+        search=search,
+        backlog=_backlog(workload, setup, trimming, readers) if workload.backlog_bytes else None,
+        trimming=trimming,
+        max_in_flight=workload.max_in_flight,
+        processing_time=workload.processing_time,
+        plain=plain,
+        profile=workload.profile,
+        poisson=PoissonArrivals(workload.seed, len(producers)) if workload.arrivals == "poisson" else None,
+        from_beginning=workload.existing_topics_from == "beginning",
+    )
+
+
+def _rate(workload: Workload) -> tuple[int, SearchPlan | None]:
+    """Messages per second that the run is laid out for, and how the rate is found where it is not given."""
+    if not workload.finds_the_maximum:
+        profile = workload.profile
+        return workload.producer_rate if profile is None else profile.peak, None
+    rate = min(SEARCHED_RATE, affordable_rate(workload.message_size))
+    rates = tuple(workload.probe_rates or ())
+    start = rates[0] if rates else min(SEARCH_START, rate)
+    return rate, SearchPlan(start, workload.probe_ns, workload.slo, rates, workload.probe_steps)
+
+
+def _topics(workload: Workload, setup: Setup, run_id: str) -> tuple[TopicSpec, ...]:
+    existing = workload.existing
+    if existing:
+        _check_existing(workload, setup)
+    names = existing or [f"{TOPIC_PREFIX}{run_id}-{number:04d}" for number in range(workload.topic_count)]
+    return tuple(TopicSpec(name, workload.partitions_per_topic, bool(existing)) for name in names)
+
+
+def _workers(
+    setup: Setup,
+    producers: Sequence[ProducerAssignment],
+    readers: Sequence[ConsumerAssignment],
+    rate: int,
+    workers: int | None,
+    cores: int,
+) -> tuple[WorkerPlan, ...]:
+    """The processes, each with its share of producers or of readers."""
+    if setup.loopback:
+        if workers not in (None, 1):
+            raise InputError(f"--workers: {workers} is too many: this driver lives in one process; leave it out")
+        return (WorkerPlan(0, "both", tuple(producers), tuple(readers)),)
+    copies = len({each.subscription for each in readers})
+    producing, consuming = split_workers(workers, cores, rate, copies, len(producers), len(readers))
+    return (
+        *(WorkerPlan(n, "produce", tuple(producers[n::producing])) for n in range(producing)),
+        *(WorkerPlan(producing + n, "consume", (), tuple(readers[n::consuming])) for n in range(consuming)),
+    )
 
 
 def split_workers(
@@ -69,166 +172,6 @@ def split_workers(
     producing = min(max(1, round(workers / (1 + groups))), workers - 1, most_producing)
     consuming = min(workers - producing, readers)
     return min(workers - consuming, most_producing), consuming
-
-
-SEARCHED_RATE = 50_000
-"""Messages per second that a run is laid out for when the highest rate is to be found, if memory allows."""
-SEARCH_START = 1_000
-"""The first rate that a search tries."""
-
-
-def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | None, cores: int) -> Plan:
-    """Decides who does what.
-
-    Producer i sends to topic i mod topics, so that messages in turn go to topics in turn. A driver that lives within
-    one process has one worker for everything.
-
-    Args:
-        workload: what to do.
-        setup: where; its driver and its retention matter.
-        run_id: names the run.
-        workers: how many processes to use at most; None leaves it to `cores`.
-        cores: of this machine.
-
-    Raises:
-        InputError: if that number of workers can't do it.
-    """
-    profile = workload.profile
-    rate = workload.producer_rate if profile is None else profile.peak
-    search = None
-    if workload.finds_the_maximum:
-        rate = min(SEARCHED_RATE, affordable_rate(workload.message_size))
-        rates = tuple(workload.probe_rates or ())
-        start = rates[0] if rates else min(SEARCH_START, rate)
-        search = SearchPlan(start, workload.probe_ns, workload.slo, rates, workload.probe_steps)
-    existing = workload.existing
-    names = existing or [f"{TOPIC_PREFIX}{run_id}-{number:04d}" for number in range(workload.topic_count)]
-    topics = tuple(TopicSpec(name, workload.partitions_per_topic, bool(existing)) for name in names)
-    if existing:
-        _check_existing(workload, setup)
-    plain = setup.streams.read == "plain"
-    producers = [
-        ProducerAssignment(index, topics[index % len(topics)])
-        for index in range(len(topics) * workload.producers_per_topic)
-    ]
-    readers = _readers(topics, workload, setup)
-    subscriptions = tuple(dict.fromkeys(each.subscription for each in readers)) if plain else workload.groups
-    if subscriptions != workload.groups:
-        _check_thresholds(workload, subscriptions)
-    if setup.loopback:
-        if workers not in (None, 1):
-            raise InputError(f"--workers: {workers} is too many: this driver lives in one process; leave it out")
-        processes: tuple[WorkerPlan, ...] = (WorkerPlan(0, "both", tuple(producers), tuple(readers)),)
-    else:
-        copies = len({each.subscription for each in readers})
-        producing, consuming = split_workers(workers, cores, rate, copies, len(producers), len(readers))
-        processes = (
-            *(WorkerPlan(n, "produce", tuple(producers[n::producing])) for n in range(producing)),
-            *(WorkerPlan(producing + n, "consume", (), tuple(readers[n::consuming])) for n in range(consuming)),
-        )
-    trimming = plan_trimming(
-        setup.streams.retention_policy,
-        rate=rate,
-        partitions=len(topics) * workload.partitions_per_topic,
-        message_size=workload.message_size,
-        keyed=workload.key_distributor != "NO_KEY",
-    )
-    if existing:
-        trimming = NO_TRIMMING
-    return Plan(
-        run_id=run_id,
-        workload=workload.name,
-        setup=setup.name,
-        topics=topics,
-        subscriptions=subscriptions,
-        producers=len(producers),
-        workers=processes,
-        payload=workload.payload,
-        rate=rate,
-        warmup_ns=workload.warmup_ns,
-        test_ns=workload.test_ns,
-        sample_interval_ns=workload.sample_interval_ns,
-        drain_timeout_ns=workload.drain_timeout_ns,
-        search=search,
-        backlog=_backlog(workload, setup, trimming, readers) if workload.backlog_bytes else None,
-        trimming=trimming,
-        max_in_flight=workload.max_in_flight,
-        consumer_work=workload.processing_time,
-        plain=plain,
-        profile=profile,
-        poisson=PoissonArrivals(workload.seed, len(producers)) if workload.arrivals == "poisson" else None,
-        from_beginning=workload.existing_topics_from == "beginning",
-    )
-
-
-def _backlog(
-    workload: Workload, setup: Setup, trimming: Trimming, readers: Sequence[ConsumerAssignment]
-) -> BacklogPlan:
-    try:
-        if setup.loopback:
-            raise ValueError("the memory driver holds no backlog, since its producers wait for consumers; write 0")
-        if setup.server is not None and setup.server.in_cluster and any(each.streams > 1 for each in readers):
-            raise ValueError(
-                "on a cluster a consumer of several partitions has a read under way for each of them, which a pause"
-                " can't end; use streams.assignment: exclusive with a consumer for each partition of one topic, or one"
-                " partition"
-            )
-        backlog = plan_backlog(
-            workload.backlog_bytes,
-            workload.backlog_drain_ratio,
-            rate=workload.producer_rate,
-            message_size=workload.message_size,
-            subscriptions=len({each.subscription for each in readers}),
-        )
-        fault = retention_error(
-            backlog,
-            trimming,
-            partitions=workload.topic_count * workload.partitions_per_topic,
-            skew=1 if workload.key_distributor == "NO_KEY" else KEYED_SKEW,
-            derived=setup.streams.retention_policy.kind == "auto",
-        )
-        if fault is not None:
-            raise ValueError(fault)
-        return backlog
-    except ValueError as error:
-        raise InputError(f"{workload.name}: consumerBacklogSizeGB: {error}") from None
-
-
-def _check_existing(workload: Workload, setup: Setup) -> None:
-    """Raises InputError if this setup is not for topics that exist."""
-    if not setup.is_users_server:
-        raise InputError(
-            f"{workload.name}: topics that exist are on a server of yours, and the setup {setup.name} starts one of its"
-            " own; give --url, or a setup with server: {url: ...}"
-        )
-    streams, existing, faults = setup.streams, workload.existing, []
-    if streams.retention_policy.kind not in ("auto", "none"):
-        faults.append("streams.retention: topics that exist are never trimmed; write none, or remove it")
-    if workload.backlog_bytes:
-        faults.append("consumerBacklogSizeGB: a backlog is built on new topics only; write 0")
-    if streams.ack == "delete":
-        faults.append("streams.ack: delete would delete what others need; write batch")
-    if streams.placement == "balanced":
-        faults.append("streams.placement: balanced is for new topics; write natural, or name the streams themselves")
-    if workload.partitions_per_topic > 1 and (odd := [name for name in existing if set(name) & set("{}")]):
-        faults.append(
-            f"a topic of several partitions has no braces in its name, as {odd[0]!r} has; with partitionsPerTopic: 1"
-            " the name is that of the stream"
-        )
-    if streams.read == "plain" and setup.driver_used != setup.driver and workload.existing_topics_from != "beginning":
-        faults.append(
-            "client.pipelining: redis-py reads plainly from the beginning only; write existingTopicsFrom: beginning"
-        )
-    if faults:
-        raise InputError([f"{workload.name} x {setup.name}: {fault}" for fault in faults])
-
-
-def _check_thresholds(workload: Workload, subscriptions: tuple[str, ...]) -> None:
-    for text in workload.thresholds:
-        try:
-            Threshold.parse(text, subscriptions)
-        except ValueError as error:
-            raise InputError(f"{workload.name}: thresholds: {error} (with plain reads, each consumer is one)") from None
 
 
 def _readers(topics: tuple[TopicSpec, ...], workload: Workload, setup: Setup) -> list[ConsumerAssignment]:
@@ -285,3 +228,73 @@ def _parts(
 def _subscription(group: str, number: int, consumers: int) -> str:
     """What a consumer that sees everything is called as a subscription of its own."""
     return group if consumers == 1 else f"{group}.{number + 1}"
+
+
+def _backlog(
+    workload: Workload, setup: Setup, trimming: Trimming, readers: Sequence[ConsumerAssignment]
+) -> BacklogPlan:
+    try:
+        if setup.loopback:
+            raise ValueError("the memory driver holds no backlog, since its producers wait for consumers; write 0")
+        if setup.server is not None and setup.server.in_cluster and any(each.streams > 1 for each in readers):
+            raise ValueError(
+                "on a cluster a consumer of several partitions has a read under way for each of them, which a pause"
+                " can't end; use streams.assignment: exclusive with a consumer for each partition of one topic, or one"
+                " partition"
+            )
+        backlog = plan_backlog(
+            workload.backlog_bytes,
+            workload.backlog_drain_ratio,
+            rate=workload.producer_rate,
+            message_size=workload.message_size,
+            subscriptions=len({each.subscription for each in readers}),
+        )
+        error = retention_error(
+            backlog,
+            trimming,
+            partitions=workload.topic_count * workload.partitions_per_topic,
+            skew=1 if workload.key_distributor == "NO_KEY" else KEYED_SKEW,
+            derived=setup.streams.retention_policy.kind == "auto",
+        )
+        if error is not None:
+            raise ValueError(error)
+        return backlog
+    except ValueError as failure:
+        raise InputError(f"{workload.name}: consumerBacklogSizeGB: {failure}") from None
+
+
+def _check_existing(workload: Workload, setup: Setup) -> None:
+    """Raises InputError if this setup is not for topics that exist."""
+    if not setup.is_users_server:
+        raise InputError(
+            f"{workload.name}: topics that exist are on a server of yours, and the setup {setup.name} starts one of its"
+            " own; give --url, or a setup with server: {url: ...}"
+        )
+    streams, existing, errors = setup.streams, workload.existing, []
+    if streams.retention_policy.kind not in ("auto", "none"):
+        errors.append("streams.retention: topics that exist are never trimmed; write none, or remove it")
+    if workload.backlog_bytes:
+        errors.append("consumerBacklogSizeGB: a backlog is built on new topics only; write 0")
+    if streams.ack == "delete":
+        errors.append("streams.ack: delete would delete what others need; write batch")
+    if streams.placement == "balanced":
+        errors.append("streams.placement: balanced is for new topics; write natural, or name the streams themselves")
+    if workload.partitions_per_topic > 1 and (odd := [name for name in existing if set(name) & set("{}")]):
+        errors.append(
+            f"a topic of several partitions has no braces in its name, as {odd[0]!r} has; with partitionsPerTopic: 1"
+            " the name is that of the stream"
+        )
+    if streams.read == "plain" and setup.driver_used != setup.driver and workload.existing_topics_from != "beginning":
+        errors.append(
+            "client.pipelining: redis-py reads plainly from the beginning only; write existingTopicsFrom: beginning"
+        )
+    if errors:
+        raise InputError([f"{workload.name} x {setup.name}: {error}" for error in errors])
+
+
+def _check_thresholds(workload: Workload, subscriptions: tuple[str, ...]) -> None:
+    for text in workload.thresholds:
+        try:
+            Threshold.parse(text, subscriptions)
+        except ValueError as error:
+            raise InputError(f"{workload.name}: thresholds: {error} (with plain reads, each consumer is one)") from None

@@ -97,9 +97,9 @@ class Worker:
 
     def _processing(self, consumer: int) -> SimulatedProcessing | None:
         plan, worker = self._job.plan, self._job.worker.index
-        if plan.consumer_work is None:
+        if plan.processing_time is None:
             return None
-        return SimulatedProcessing(plan.consumer_work, (abs(plan.payload.seed), worker, consumer))
+        return SimulatedProcessing(plan.processing_time, (abs(plan.payload.seed), worker, consumer))
 
     # -- commands --------------------------------------------------------------------------------------------------
 
