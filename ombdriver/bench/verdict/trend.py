@@ -31,6 +31,8 @@ MOST = 240
 """Longer series are averaged into so many parts at most: all pairs are looked at."""
 MOST_CORRELATED = 0.95
 """A series that is more so has about one independent value; the correlation is not taken as more than this."""
+STEPS = 2.0**40
+"""Of the largest value; what differs by less than one step is the same: rounding makes no order and no size."""
 
 Floats = NDArray[np.float64]
 
@@ -59,7 +61,11 @@ def trend(series: Sequence[float | None], size: float = 0.0) -> Trend | None:
     if len(values) < FEWEST_INTERVALS:
         return None
     values = _shortened(values)
-    usual = max(float(np.median(values)), size)
+    largest = float(np.abs(values).max())
+    if not largest:
+        return Trend(0.0, 1.0)
+    values = np.round(values / largest * STEPS) / STEPS
+    usual = max(float(np.median(values)), size / largest)
     slope = _slope(values)
     if usual <= 0 or not slope:
         return Trend(0.0, 1.0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ombdriver.bench.verdict.rules import FEWEST_INTERVALS, TREND_EFFECT, TREND_LEVEL
@@ -80,15 +80,27 @@ def test_a_constant_has_no_trend(value: float) -> None:
     assert trend([value] * 40) == Trend(0.0, 1.0)
 
 
-@given(st.lists(st.floats(0, 1e9), min_size=FEWEST_INTERVALS, max_size=50), st.floats(1e-3, 1e3))
-def test_the_unit_does_not_matter_and_the_reverse_falls(values: list[float], scale: float) -> None:
-    """Scaled by anything it is the same trend; read backwards it is the opposite one."""
+@given(st.lists(st.floats(0, 1e9), min_size=FEWEST_INTERVALS, max_size=50), st.integers(0, 30))
+@example([0.0] * 3 + [2.0] * 2 + [1.0] * 12 + [5e-324] + [0.0] * 12, 10)  # of which the median is half of 5e-324
+def test_the_unit_does_not_matter_and_the_reverse_falls(values: list[float], power: int) -> None:
+    """Scaled without rounding it is the same trend, however small a value is; read backwards it is the opposite one."""
     found, back = trend(values), trend(values[::-1])
-    scaled = trend([value * 1024 for value in values])
+    scaled = trend([value * 2**power for value in values])
 
     assert found is not None
     assert back is not None
     assert scaled is not None
     assert back.change == pytest.approx(-found.change, rel=1e-6, abs=1e-9)
-    assert scaled.change == pytest.approx(found.change, rel=1e-6, abs=1e-9)
+    assert scaled == found
     assert 0 <= found.p_value <= 1
+
+
+@given(st.lists(st.integers(0, 1000), min_size=FEWEST_INTERVALS, max_size=50), st.floats(1e-3, 1e3))
+def test_rounding_makes_no_trend(counts: list[int], unit: float) -> None:
+    """In a unit in which counts are no whole numbers any more they have the same trend, and the same ties."""
+    found, scaled = trend([float(each) for each in counts]), trend([each * unit for each in counts])
+
+    assert found is not None
+    assert scaled is not None
+    assert scaled.change == pytest.approx(found.change, rel=1e-6)
+    assert scaled.p_value == pytest.approx(found.p_value, rel=1e-6)
