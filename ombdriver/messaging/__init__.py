@@ -32,7 +32,7 @@ from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer, TrimStatist
 from ombdriver.messaging.topics.codec import BytesCodec, Codec, JsonCodec, MsgspecCodec, StrCodec
 from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
 from ombdriver.messaging.topics.consumer.consumer import Consumer
-from ombdriver.messaging.topics.consumer.group import Lag, PartitionLag
+from ombdriver.messaging.topics.consumer.lag import Lag, PartitionLag
 from ombdriver.messaging.topics.consumer.message import Message
 from ombdriver.messaging.topics.producer.config import ProducerStatistics, RecordMetadata
 from ombdriver.messaging.topics.producer.producer import Producer

@@ -8,7 +8,9 @@ from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.topics.codec import BytesCodec, Codec, Value
 from ombdriver.messaging.topics.consumer.config import ConsumerOptions, ConsumerSettings
 from ombdriver.messaging.topics.consumer.consumer import Consumer
-from ombdriver.messaging.topics.consumer.group import Lag, Partition, observer, read_lags
+from ombdriver.messaging.topics.consumer.group import observer
+from ombdriver.messaging.topics.consumer.lag import Lag, read_lag
+from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.producer.config import ProducerOptions, ProducerSettings
 from ombdriver.messaging.topics.producer.producer import Producer
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetters
@@ -135,7 +137,7 @@ class MQClient(StreamClient):
         return Runner(self._router, topic, group, name, BytesCodec() if codec is None else codec, settings)
 
     async def lag(self, topic: Topic | str, group: Key) -> Lag:
-        """How far a group is behind on a topic, and whether that is exact; for onlookers, who need not be in it.
+        """How far a group is behind on a topic, and whether that is exact; for observers, who need not be in it.
 
         A partition without the group, or without a stream, has a lag of 0 that is not exact.
 
@@ -146,7 +148,7 @@ class MQClient(StreamClient):
         streams = (Topic(topic) if isinstance(topic, str) else topic).keys
         member = observer(self._router(), key_bytes(group, "group"))
         await member.router.discover()
-        return await read_lags(member, [Partition(number, key) for number, key in enumerate(streams)])
+        return await read_lag(member, [Partition(number, key) for number, key in enumerate(streams)])
 
     def dead_letters(self, topic: Topic | str) -> DeadLetters:
         """The messages of a topic that were given up: to look at, to send again, to throw away.

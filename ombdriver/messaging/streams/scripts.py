@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoPermissionError, NoScriptError
 
 from ombdriver.messaging.transport.connection import Argument, pack
 from ombdriver.messaging.transport.router import Router
@@ -40,7 +40,7 @@ class Script:
         words = (len(keys), *keys, *arguments)
         try:
             return await _send(router, keys[0], ("EVALSHA", self._sha, *words))
-        except NoScriptError:
+        except (NoScriptError, NoPermissionError):  # a user may have permission for EVAL alone
             return await _send(router, keys[0], ("EVAL", self._text, *words))
 
 

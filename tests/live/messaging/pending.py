@@ -6,7 +6,9 @@ from typing import Any
 import redis.asyncio
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.consumer.group import ConsumerCounts, GroupMember, Partition
+from ombdriver.messaging.topics.consumer.config import ConsumerCounts
+from ombdriver.messaging.topics.consumer.group import GroupMember
+from ombdriver.messaging.topics.consumer.partition import Partition
 
 STREAM = b"{t:0}"
 PARTITION = Partition(0, "{t:0}")

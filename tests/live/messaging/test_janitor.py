@@ -7,7 +7,7 @@ import redis.asyncio
 from pending import GROUP, PARTITION, STREAM, abandon, deliver, holds, member
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.consumer.leases import ClaimedEntry
+from ombdriver.messaging.topics.consumer.leases import Claim, ClaimedEntry
 from ombdriver.messaging.topics.recovery.reclaim import Reclaimer, remove_dead
 
 
@@ -48,14 +48,14 @@ async def test_what_a_dead_consumer_holds_is_reclaimed_and_then_it_goes(
     me = member(client, "me")
     taken: list[ClaimedEntry] = []
 
-    async def room() -> int:
+    async def credit(_: object) -> int:
         return 100
 
-    async def accept(_: object, new: list[ClaimedEntry]) -> None:
-        taken.extend(new)
+    def take_over(_: object, claim: Claim) -> None:
+        taken.extend(claim.entries)
 
     assert await remove_dead(me, PARTITION, 0) == []
-    await Reclaimer(me, room=room, accept=accept).sweep([PARTITION])
+    await Reclaimer(me, credit, take_over).sweep([PARTITION])
 
     assert await remove_dead(me, PARTITION, 0) == [b"dead"]
     assert [one.id for one in taken] == ids

@@ -11,7 +11,7 @@ from records import TOPIC, pending, store, take
 
 from ombdriver import ClosedError, MessagingError, MessagingValueError, MQClient
 from ombdriver.messaging.topics.codec import JsonCodec
-from ombdriver.messaging.topics.consumer.group import Lag, PartitionLag
+from ombdriver.messaging.topics.consumer.lag import Lag, PartitionLag
 from ombdriver.messaging.topics.record import record_fields
 
 

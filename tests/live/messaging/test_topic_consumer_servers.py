@@ -17,7 +17,7 @@ TOPIC = Topic("t", 6)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A connection for each slot, or none."""
     if request.param == "polled":
-        monkeypatch.setattr(session, "CONNECTIONS", 3)
+        monkeypatch.setattr(session, "MOST_CONNECTIONS", 3)
     return str(request.param)
 
 

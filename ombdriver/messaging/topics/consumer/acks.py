@@ -1,6 +1,6 @@
-"""Acknowledgements that travel together: one XACK for many messages of a partition, sent again until it is answered.
+"""Acknowledgements: batched into one XACK for many messages of a partition, and sent again until they are answered.
 
-What is said of a message in the end, or while it is worked on: done, again later, still mine, never again.
+`AckBatcher` does that; `Acknowledger` is what messages call: ack, nack, in progress, reject.
 """
 
 import asyncio
@@ -11,19 +11,21 @@ from typing import Any
 
 from ombdriver.messaging.errors import ClosedError, MessagingValueError
 from ombdriver.messaging.topics.codec import Codec
-from ombdriver.messaging.topics.consumer import pending
-from ombdriver.messaging.topics.consumer.group import GroupMember, Partition
+from ombdriver.messaging.topics.consumer import leases
+from ombdriver.messaging.topics.consumer.group import GroupMember
 from ombdriver.messaging.topics.consumer.leases import RedeliveryTimer
 from ombdriver.messaging.topics.consumer.message import DONE, GIVEN_BACK, LOST, OPEN, REJECTED, Message
+from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, move_to_dead_letters
+from ombdriver.messaging.topics.recovery.delayed import delay_retry
 
 logger = logging.getLogger(__name__)
 
-AT_MOST = 512
-"""So many acknowledgements leave at once."""
-WITHIN_S = 0.005
-"""Fewer leave so many seconds after the first of them."""
-AGAIN_S = 0.5
+BATCH = 512
+"""So many acknowledgements are sent at once."""
+LINGER_S = 0.005
+"""Fewer are sent so many seconds after the first of them."""
+RETRY_S = 0.5
 """After a failure they are sent again so many seconds later. Each attempt goes on for 30 s by itself."""
 
 
@@ -33,7 +35,7 @@ class AckBatcher:
     Args:
         member: whose.
         partitions: those that it reads.
-        on_fault: told of an error that is no lost connection; the acknowledgements are kept and sent again.
+        on_fault: called with an error that is no lost connection; the acknowledgements are kept and sent again.
     """
 
     def __init__(
@@ -41,115 +43,111 @@ class AckBatcher:
     ) -> None:
         self._member, self._partitions, self._on_fault = member, tuple(partitions), on_fault
         self._loop = asyncio.get_running_loop()
-        self._noted = 0
+        self._pending = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._answers: set[asyncio.Future[int]] = set()
-        self._at_once = False
+        self._replies: set[asyncio.Future[int]] = set()
+        self._linger_s = LINGER_S
 
     def __repr__(self) -> str:
-        return f"<Acks noted={self._noted} sent={len(self._answers)}>"
+        return f"<AckBatcher pending={self._pending} commands={len(self._replies)}>"
 
     @property
-    def waiting(self) -> int:
+    def unanswered(self) -> int:
         """Acknowledgements that the server has not answered."""
-        return self._noted + sum(len(batch) for each in self._partitions for batch in each.sent)
+        return self._pending + sum(len(batch) for each in self._partitions for batch in each.acks_in_flight)
 
-    def note(self, partition: Partition, entry_id: bytes) -> Awaitable[None]:
-        """Acknowledges a message some time soon. Every message comes through, so this makes few calls."""
-        partition.held.discard(entry_id)
-        partition.noted.append(entry_id)
-        self._noted = noted = self._noted + 1
-        if noted >= AT_MOST or self._at_once:
+    def add(self, partition: Partition, entry_id: bytes) -> Awaitable[None]:
+        """Acknowledges a message a few milliseconds later. Every message comes through here: this makes few calls."""
+        partition.leased.discard(entry_id)
+        partition.acks_pending.append(entry_id)
+        self._pending = pending = self._pending + 1
+        if pending >= BATCH or not self._linger_s:
             self.send()
         elif self._timer is None:
-            self._timer = self._loop.call_later(WITHIN_S, self.send)
+            self._timer = self._loop.call_later(self._linger_s, self.send)
         return DONE
 
     def send(self) -> None:
-        """Sends what is noted, now."""
+        """Sends what is pending, now."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._noted:
+        if not self._pending:
             return
-        self._noted = 0
+        self._pending = 0
         for partition in self._partitions:
-            if partition.noted:
-                ids, partition.noted = partition.noted, []
+            if partition.acks_pending:
+                ids, partition.acks_pending = partition.acks_pending, []
                 self._send(partition, ids)
 
     def _send(self, partition: Partition, ids: list[bytes]) -> None:
         try:
-            answer = self._member.ask(partition.key, "XACK", partition.key, self._member.group, *ids)
+            reply = self._member.send(partition.key, "XACK", partition.key, self._member.group, *ids)
         except ClosedError:
             logger.warning("%d acknowledgements were not sent, the client is closed; they come again", len(ids))
             return
-        partition.sent.append(ids)
-        self._answers.add(answer)
-        answer.add_done_callback(partial(self._answered, partition, ids))
+        partition.acks_in_flight.append(ids)
+        self._replies.add(reply)
+        reply.add_done_callback(partial(self._on_reply, partition, ids))
 
-    def _answered(self, partition: Partition, ids: list[bytes], answer: "asyncio.Future[int]") -> None:
-        self._answers.discard(answer)
-        partition.sent.remove(ids)
-        error = None if answer.cancelled() else answer.exception()
-        if answer.cancelled() or isinstance(error, ClosedError):
+    def _on_reply(self, partition: Partition, ids: list[bytes], reply: "asyncio.Future[int]") -> None:
+        self._replies.discard(reply)
+        partition.acks_in_flight.remove(ids)
+        error = None if reply.cancelled() else reply.exception()
+        if reply.cancelled() or isinstance(error, ClosedError):
             logger.warning("%d acknowledgements were not answered, the client is closed; they may come again", len(ids))
         elif error is not None:
             assert isinstance(error, Exception)
-            partition.noted[:0] = ids
-            self._noted += len(ids)
+            partition.acks_pending[:0] = ids
+            self._pending += len(ids)
             if self._timer is None:
-                self._timer = self._loop.call_later(AGAIN_S, self.send)
+                self._timer = self._loop.call_later(RETRY_S, self.send)
             self._member.counts.faults += 1
             self._on_fault(error)
         else:
-            done = answer.result()
-            self._member.counts.acknowledged += done
-            self._member.counts.late_acknowledgements += len(ids) - done
+            acknowledged = reply.result()
+            self._member.counts.acknowledged += acknowledged
+            self._member.counts.late_acknowledgements += len(ids) - acknowledged
 
     async def flush(self) -> None:
-        """Waits until everything that was noted is answered; for ever, while the server can't be reached."""
+        """Waits until everything is answered; without end, while the server can't be reached."""
         self.send()
-        while self._noted or self._answers:
-            if self._answers:
-                await asyncio.wait(self._answers, return_when=asyncio.FIRST_COMPLETED)
+        while self._pending or self._replies:
+            if self._replies:
+                await asyncio.wait(self._replies, return_when=asyncio.FIRST_COMPLETED)
             else:
-                await asyncio.sleep(WITHIN_S)  # what failed is sent again by its timer
+                await asyncio.sleep(LINGER_S)  # what failed is sent again by its timer
 
-    def hurry(self) -> None:
-        """From now on each leaves at once: the consumer is closed, and nobody flushes any more."""
-        self._at_once = True
+    def stop_lingering(self) -> None:
+        """From now on each is sent at once: the consumer is closed, and nobody flushes any more."""
+        self._linger_s = 0.0
         self.send()
-
-
-Delayer = Callable[[Message[Any], float], Awaitable[None]]
-"""Has a message come again after so many seconds, longer than the visibility time-out, and takes it off the pending."""
 
 
 class Acknowledger:
-    """Settles the messages of one consumer (`message.Settling`).
+    """Settles the messages of one consumer, and renews their leases.
 
     Args:
         member: whose they are.
         codec: makes values of bytes.
         acks: sends the acknowledgements.
-        returns: has what is given back come again.
+        redelivery: claims again what was given back.
 
     Attributes:
         codec: as given.
         dead_letter: what becomes of rejected messages.
-        delayer: called for delays longer than the visibility time-out; None where there is none.
+        may_delay: delays longer than the visibility time-out are possible, since somebody takes what is due.
     """
 
-    def __init__(self, member: GroupMember, codec: Codec[Any], acks: AckBatcher, returns: RedeliveryTimer) -> None:
-        self._member, self._returns = member, returns
+    def __init__(self, member: GroupMember, codec: Codec[Any], acks: AckBatcher, redelivery: RedeliveryTimer) -> None:
+        self._member, self._redelivery = member, redelivery
         self.codec = codec
-        self.acknowledge = acks.note
+        self.acknowledge = acks.add
         self.dead_letter = DeadLetterPolicy()
-        self.delayer: Delayer | None = None
+        self.may_delay = False
 
-    def acknowledge_late(self) -> Awaitable[None]:
-        """See `Settling`: there is nothing to tell the server."""
+    def acknowledge_stale(self) -> Awaitable[None]:
+        """Counts an acknowledgement of a message whose stream was deleted: there is nothing to tell the server."""
         self._member.counts.late_acknowledgements += 1
         return DONE
 
@@ -157,46 +155,45 @@ class Acknowledger:
         """See `Message.nack`."""
         if not isinstance(delay_s, int | float) or isinstance(delay_s, bool) or not delay_s >= 0:
             raise MessagingValueError(f"delay is {delay_s!r}; give seconds, 0 or more")
-        member = self._member
+        member, partition, entry_id = self._member, message._partition, message._entry_id
         if message._is_stale:
-            pass  # it does not come again: it is gone
+            pass  # it does not come again: its stream was deleted
         elif delay_s * 1000 <= member.visibility_ms:
-            idle_ms = member.visibility_ms - round(delay_s * 1000)
-            if await pending.keep(member, message._partition, [message._entry_id], idle_ms):
-                self._returns.add(message._partition, message._entry_id, delay_s)
-        elif self.delayer is not None:
-            await self.delayer(message, delay_s)
+            if await leases.release(member, partition, {entry_id: message.delivery_count}, delay_s):
+                self._redelivery.add(partition, entry_id, delay_s)
+        elif self.may_delay:
+            await delay_retry(member, partition, entry_id, int(delay_s * 1000))
         else:
             raise MessagingValueError(
                 f"delay is {delay_s:g} s, longer than the visibility time-out of {member.visibility_ms / 1000:g} s; "
                 "give a shorter one, a longer visibility_timeout_ms, or use a runner"
             )
-        if self._settle(message, GIVEN_BACK):
+        if self.settle(message, GIVEN_BACK):
             member.counts.nacked += 1
 
     async def renew(self, message: Message[Any]) -> bool:
         """See `Message.in_progress`."""
         if message._is_stale:
             return False
-        mine = await pending.keep(self._member, message._partition, [message._entry_id])
+        mine = await leases.renew(self._member, message._partition, [message._entry_id])
         if message._state <= LOST:
             message._state = OPEN if mine else LOST
         return bool(mine)
 
     async def reject(self, message: Message[Any], reason: str) -> bool:
         """See `Message.reject`."""
-        member, buried = self._member, False
+        member, moved = self._member, False
         if not message._is_stale:
-            buried = await move_to_dead_letters(member, message._partition, message._entry_id, reason, self.dead_letter)
-        if self._settle(message, REJECTED):
-            member.counts.rejected += buried
-        return buried
+            moved = await move_to_dead_letters(member, message._partition, message._entry_id, reason, self.dead_letter)
+        if self.settle(message, REJECTED):
+            member.counts.rejected += moved
+        return moved
 
-    def _settle(self, message: Message[Any], state: int) -> bool:
-        """Notes what became of a message, unless something else was said of it meanwhile."""
+    def settle(self, message: Message[Any], state: int) -> bool:
+        """Sets the final state of a message; False if it was settled otherwise meanwhile."""
         if message._state > LOST:
             return False
         message._state = state
         if not message._is_stale:
-            message._partition.held.discard(message._entry_id)
+            message._partition.leased.discard(message._entry_id)
         return True

@@ -1,4 +1,7 @@
-"""`Consumer`: one member of a group on all partitions of a topic; at least once, acknowledged by hand."""
+"""`Consumer`: one member of a group on all partitions of a topic; at least once, acknowledged by hand.
+
+Knows its users: starting, handing out, pausing, closing. What is open between start and close is a `Session`.
+"""
 
 import asyncio
 import os
@@ -9,18 +12,21 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 from uuid import uuid4
 
+from redis.exceptions import RedisError
+
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.topics.codec import Codec
-from ombdriver.messaging.topics.consumer import group as joining
-from ombdriver.messaging.topics.consumer import group as lag
-from ombdriver.messaging.topics.consumer.config import ConsumerSettings, ConsumerStatistics
-from ombdriver.messaging.topics.consumer.group import ConsumerCounts, GroupMember, Partition
+from ombdriver.messaging.topics.consumer.config import ConsumerCounts, ConsumerSettings, ConsumerStatistics
+from ombdriver.messaging.topics.consumer.group import GroupMember, ensure_group
+from ombdriver.messaging.topics.consumer.lag import Lag, read_lag
 from ombdriver.messaging.topics.consumer.message import Message
-from ombdriver.messaging.topics.consumer.offsets import Position, id_of
+from ombdriver.messaging.topics.consumer.offsets import Offset, resolve
+from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.consumer.receive_buffer import ReceiveBuffer
 from ombdriver.messaging.topics.consumer.session import Session
+from ombdriver.messaging.transport.retry import is_loss
 from ombdriver.messaging.transport.router import Router
 
 Value = TypeVar("Value")
@@ -33,19 +39,19 @@ class Consumer(Generic[Value]):
     Every message is delivered at least once: after a crash, a lost connection, a failover, it comes again unless its
     acknowledgement was answered. What comes again is in `Message.delivery_count`.
 
-    A message that was handed out stays with this consumer until it is settled, however long that takes: its hold on
-    what it has is renewed as long as its event loop runs and reaches the server. What members leave that die, or are
-    closed, is taken over by the others of the group after the visibility time-out, or at once.
+    A message that was handed out stays with this consumer until it is settled, however long that takes: its leases are
+    renewed as long as its event loop runs and reaches the server. What members leave that die, or are closed, is taken
+    over by the others of the group after the visibility time-out, or at once.
 
     Args:
         router: gives the connections of the client.
         topic: which.
-        group: name of the group; it is made on each partition where it is not there.
+        group: name of the group; it is created on each partition where it does not exist.
         name: of this member, used by one consumer at a time; None for one that nobody else has, which is removed from
             the group by closing, unless messages are pending for it.
         codec: makes values of bytes.
         settings: see `ConsumerSettings`.
-        upkeep: renew the hold, and take over what others left; a runner does so by itself.
+        maintenance: renew leases, and take over what others left; a runner does so by itself.
 
     Attributes:
         topic: as given.
@@ -66,18 +72,18 @@ class Consumer(Generic[Value]):
         *,
         codec: Codec[Value],
         settings: ConsumerSettings,
-        upkeep: bool = True,
+        maintenance: bool = True,
     ) -> None:
         self.topic = Topic(topic) if isinstance(topic, str) else topic
-        self.group, self._is_passing = group, name is None
+        self.group, self._is_ephemeral = group, name is None
         self.name = name if name is not None else f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         self.codec = codec
         self._settings = settings
-        self._upkeep = upkeep
+        self._maintenance = maintenance
         self._names = commands.key_bytes(group, "group"), commands.key_bytes(self.name, "name")
         self._find_router = router
         self._partitions = [Partition(number, key) for number, key in enumerate(self.topic.keys)]
-        self._inbox = ReceiveBuffer()
+        self._buffer = ReceiveBuffer()
         self._counts = ConsumerCounts()
         self._session: Session | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -89,7 +95,7 @@ class Consumer(Generic[Value]):
     # -- life ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Makes the group where it is not there, and begins to read. A second call does nothing.
+        """Creates the group where it does not exist, and begins to read. A second call does nothing.
 
         Raises:
             ClosedError: if this consumer, or its client, was closed.
@@ -101,21 +107,23 @@ class Consumer(Generic[Value]):
             return
         router = self._find_router()
         await router.discover()
-        member = GroupMember(router, *self._names, self._is_passing, self._settings.visibility_timeout_ms, self._counts)
-        await joining.join(member, self._partitions, id_of(self._settings.start))
+        member = GroupMember(
+            router, *self._names, self._is_ephemeral, self._settings.visibility_timeout_ms, self._counts
+        )
+        await ensure_group(member, self._partitions, resolve(self._settings.start))
         if self._session is None and self._closing is None:  # not started or closed meanwhile
             self._session = Session(
-                member, self._partitions, self._inbox, self.codec, self._settings, upkeep=self._upkeep
+                member, self._partitions, self._buffer, self.codec, self._settings, maintenance=self._maintenance
             )
 
     async def close(self) -> None:
-        """Stops reading, gives back what was not handed out, sends the acknowledgements, and waits for their answers.
+        """Stops reading, releases what was not handed out, sends the acknowledgements, and waits for their replies.
 
         What was handed out stays pending, and may still be acknowledged while the client is open. A second call waits
         for the first one; a call that is cancelled does not stop the closing.
         """
         if self._closing is None:
-            self._inbox.close()
+            self._buffer.close()
             self._closing = asyncio.ensure_future(self._close())
         await asyncio.shield(self._closing)
 
@@ -138,13 +146,15 @@ class Consumer(Generic[Value]):
         return self
 
     async def __anext__(self) -> Message[Value]:
-        inbox = self._inbox
-        if inbox.wants_turn:  # at half of the buffer: the next read leaves now, and is answered while the rest is used
-            inbox.wants_turn = False
+        buffer = self._buffer
+        if buffer.wants_turn:  # at half of the buffer: the next read leaves now, and is answered while the rest is used
+            buffer.wants_turn = False
             await asyncio.sleep(0)
-        if not inbox.ready and not await self._wait():
-            raise StopAsyncIteration
-        return inbox.pop()
+        while not buffer.ready or (buffer.may_have_uncounted and buffer.has_uncounted(1)):
+            if not await self._wait():
+                raise StopAsyncIteration
+            await self._begin(1)
+        return buffer.pop()
 
     async def getone(self) -> Message[Value]:
         """The next message; waits for it. A call that is cancelled takes no message with it.
@@ -170,23 +180,33 @@ class Consumer(Generic[Value]):
         """
         commands.number("timeout_ms", timeout_ms, 0)
         commands.number("max_records", max_records, 1)
-        inbox = self._inbox
-        if inbox.wants_turn:
-            inbox.wants_turn = False
+        buffer = self._buffer
+        if buffer.wants_turn:
+            buffer.wants_turn = False
             await asyncio.sleep(0)
-        if not inbox.ready:
+        if not buffer.ready:
             try:
                 async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000):
                     if not await self._wait():
                         raise ClosedError("the consumer was closed; make a new one")
             except TimeoutError:
                 return []
-        return inbox.take(max_records)
+        await self._begin(max_records)
+        return buffer.take(max_records)
 
     async def _wait(self) -> bool:
         if self._session is None and self._closing is None:
             raise ClosedError("the consumer was not started; use it with `async with`, or await start()")
-        return await self._inbox.wait()
+        return await self._buffer.wait()
+
+    async def _begin(self, count: int | None) -> None:
+        """Has the server count the deliveries of the first `count` messages that are ready, all of them with None."""
+        while self._session is not None and self._buffer.has_uncounted(count):
+            try:
+                await self._session.begin(count)
+            except RedisError as error:
+                if not is_loss(error):
+                    raise
 
     async def flush(self) -> None:
         """Returns when the server has answered all acknowledgements made so far.
@@ -199,14 +219,14 @@ class Consumer(Generic[Value]):
     # -- where it reads --------------------------------------------------------------------------------------------
 
     def pause(self, *partitions: int) -> None:
-        """Stops reading and handing out these partitions; all without arguments. What is held stays held.
+        """Stops reading and handing out these partitions; all without arguments. Leases are renewed all the same.
 
         A read that is under way may still bring messages of them; they are kept until `resume`.
 
         Raises:
             MessagingValueError: if the topic has no such partition.
         """
-        self._inbox.pause(self._some(partitions))
+        self._buffer.pause(self._some(partitions))
 
     def resume(self, *partitions: int) -> None:
         """Goes on with these partitions; all without arguments.
@@ -218,17 +238,17 @@ class Consumer(Generic[Value]):
         if self._session is not None:
             self._session.resume(chosen)
         else:
-            self._inbox.resume(chosen)
+            self._buffer.resume(chosen)
 
-    async def seek(self, position: Position, *partitions: int) -> None:
-        """Sets the place of the whole group on these partitions, all without arguments: what is given out next.
+    async def seek(self, position: Offset, *partitions: int) -> None:
+        """Sets where the whole group stands on these partitions, all without arguments: what is delivered next.
 
-        All members read on from there. Going back, what the group was given since comes again, handled or not, save
-        what this consumer has in hand. Going forward, what is passed over is not delivered any more; what is buffered
-        here of it is acknowledged.
+        All members read on from there. Going back, what was delivered since comes again, handled or not, save what this
+        consumer has in hand. Going forward, what is passed over is not delivered any more; what is buffered here of it
+        is acknowledged.
 
         Args:
-            position: see `offsets.Position`.
+            position: see `offsets.Offset`.
             partitions: numbers.
 
         Raises:
@@ -236,17 +256,17 @@ class Consumer(Generic[Value]):
             ClosedError: if the consumer is not open.
             redis.exceptions.RedisError: if a server refuses, or can't be reached; some partitions may have been set.
         """
-        place = id_of(position)
-        await self._open_session().seek(self._some(partitions), place)
+        offset = resolve(position)
+        await self._open_session().seek(self._some(partitions), offset)
 
-    async def lag(self) -> lag.Lag:
+    async def lag(self) -> Lag:
         """How far the whole group is behind, and whether that is exact.
 
         Raises:
             ClosedError: if the consumer was closed.
             redis.exceptions.RedisError: if a server can't be asked.
         """
-        return await lag.read_lags(self._open_session().member, self._partitions)
+        return await read_lag(self._open_session().member, self._partitions)
 
     def _open_session(self) -> Session:
         if self._session is None or self._closing is not None:
@@ -255,17 +275,14 @@ class Consumer(Generic[Value]):
 
     def _some(self, numbers: Sequence[int]) -> Sequence[Partition]:
         for number in numbers:
-            self.topic.key(number)  # refuses what is not there
+            self.topic.key(number)  # refuses what the topic does not have
         return [self._partitions[number] for number in numbers] if numbers else self._partitions
 
     def statistics(self) -> ConsumerStatistics:
         """The figures of this moment."""
-        figures = asdict(self._counts)
-        if self._session is not None:
-            figures["deleted"] += self._session.deleted
         return ConsumerStatistics(
-            **figures,
-            buffered=self._inbox.buffered + sum(len(each.aside) for each in self._partitions),
-            held=sum(len(each.held) for each in self._partitions),
-            unanswered=self._session.acks.waiting if self._session else 0,
+            **asdict(self._counts),
+            buffered=self._buffer.buffered + sum(len(each.paused_buffer) for each in self._partitions),
+            held=sum(len(each.leased) for each in self._partitions),
+            unanswered=self._session.acks.unanswered if self._session else 0,
         )

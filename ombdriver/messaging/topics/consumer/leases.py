@@ -1,42 +1,79 @@
-"""The hold on messages: renewed while they are buffered or handled, and a delivery counted when its handling begins.
+"""The leases of a group member: entries that are pending for it, and idle for less than the visibility time-out.
 
-A hold is a pending entry of this member whose idle time is kept below the visibility time-out.
+A lease is renewed while its message is buffered or handled, and released with an idle time after which anybody may
+claim it. The server's delivery count of an entry is how many handlings of it have begun: claims leave it as it is
+(JUSTID), and whoever begins or releases a message writes the number, so that to be carried out twice does no harm.
+Only XREADGROUP counts by itself, before the first handling; a message that is released without it gets 0 again.
 
-Messages that were given back and come again here when their time has come, unless another member takes them first.
-
-One timer for all of them. Whoever dies before leaves them to those that take over what is stale.
+XCLAIM by a former owner would steal an entry back from whoever has it by now, so scripts look at the owner first.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams.entry_ids import Parts, format_id, parse_id
-from ombdriver.messaging.topics.consumer import pending
-from ombdriver.messaging.topics.consumer.fetcher import Taker
-from ombdriver.messaging.topics.consumer.group import GroupMember, Partition
-from ombdriver.messaging.topics.scripts import Script
+from ombdriver.messaging.topics.consumer.group import GroupMember, group_script
+from ombdriver.messaging.topics.consumer.partition import Partition
+from ombdriver.messaging.transport.connection import Argument
 
-_BEGIN = Script("""
-local row = held(ARGV[3])
-if not row or row[2] ~= ARGV[2] then return false end
-redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[3], 'RETRYCOUNT', row[4] + 1, 'JUSTID')
-return row[4] + 1
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 500
+"""Ids that one script is given: it holds up the server for about a millisecond."""
+
+# ARGV: group, member, ids. Claims those that are pending for the member; gives them, and the ids without content.
+_CLAIM = group_script("""
+local found, gone = {}, {}
+for n = 3, #ARGV do
+  local row = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[n], ARGV[n], 1, ARGV[2])[1]
+  if row then
+    local claimed = claim(row)
+    if claimed then found[#found + 1] = claimed else gone[#gone + 1] = ARGV[n] end
+  end
+end
+return {found, gone}
+""")
+
+# ARGV: group, member, idle time in ms, then of each entry its id and the delivery count to write, or '' to leave it.
+# Gives the ids that are pending for the member.
+_UPDATE = group_script("""
+local mine = {}
+for n = 4, #ARGV, 2 do
+  local id, deliveries = ARGV[n], ARGV[n + 1]
+  if #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2]) > 0 then
+    mine[#mine + 1] = id
+    if deliveries == '' then
+      redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'IDLE', ARGV[3], 'JUSTID')
+    else
+      redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'IDLE', ARGV[3], 'RETRYCOUNT', deliveries, 'JUSTID')
+    end
+  end
+end
+return mine
+""")
+
+# Looking and removing are one step, since XGROUP DELCONSUMER throws away what is pending.
+_LEAVE = group_script("""
+if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) > 0 then return 0 end
+redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+return 1
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedEntry:
-    """A pending entry that this member now holds.
+    """A pending entry that the member has the lease of.
 
     Attributes:
         id: the entry's.
-        deliveries: how often its handling was begun so far; claiming it did not count.
+        deliveries: how many handlings of it have begun; claiming it did not count.
         fields: names and values in turn.
     """
 
@@ -45,100 +82,149 @@ class ClaimedEntry:
     fields: list[bytes]
 
 
-async def begin(member: GroupMember, partition: Partition, entry_id: bytes) -> int | None:
-    """Counts one more delivery of an entry and renews the hold; gives the count, None if it is no longer ours."""
-    count: int | None = await _BEGIN.run_for(member, [partition.key], entry_id)
-    return count
+class Claim(NamedTuple):
+    """What was claimed at once.
+
+    Attributes:
+        entries: with content.
+        gone: ids of entries that were trimmed or deleted while they were pending, and are acknowledged.
+    """
+
+    entries: list[ClaimedEntry]
+    gone: list[bytes]
 
 
-async def renew(member: GroupMember, partition: Partition, ids: Sequence[bytes]) -> list[bytes]:
-    """Renews the hold on `ids`; gives those that are no longer this member's: settled, or claimed by another."""
-    kept = set(await pending.keep(member, partition, ids)) if ids else set()
-    return [each for each in ids if each not in kept]
+async def list_pending(member: GroupMember, partition: Partition, after: bytes | None, count: int) -> list[bytes]:
+    """Ids that are pending for the member above `after` (None: from the lowest), `count` of them at most."""
+    low = b"-" if after is None else b"(" + after
+    words = ("XPENDING", partition.key, member.group, low, "+", count, member.name)
+    return [row[0] for row in await member.send(partition.key, *words)]
 
 
-async def renew_all(
-    member: GroupMember, partitions: Iterable[Partition], lost: Callable[[Partition, bytes], None]
-) -> None:
-    """Renews the hold on all that is held of `partitions`, and tells of what is not ours any more."""
-    for partition in partitions:
-        for gone in await renew(member, partition, list(partition.held)):
-            lost(partition, gone)
+async def claim(member: GroupMember, partition: Partition, ids: Sequence[bytes]) -> Claim:
+    """Claims those of `ids`, `AT_ONCE` at most, that are pending for the member."""
+    partition.claiming.update(ids)
+    try:
+        rows, gone = await member.run(_CLAIM, [partition.key], *ids)
+    finally:
+        partition.claiming.difference_update(ids)
+    return Claim([ClaimedEntry(*row) for row in rows], gone)
 
 
-logger = logging.getLogger(__name__)
+async def renew(member: GroupMember, partition: Partition, ids: Iterable[bytes]) -> list[bytes]:
+    """Renews the leases on `ids`; gives those that the member has: others were settled, or claimed by others."""
+    return await _update(member, partition, [(each, b"") for each in ids], 0)
 
-AGAIN_S = 1.0
-"""After a failure it is tried again so many seconds later."""
+
+async def begin(member: GroupMember, partition: Partition, deliveries: Mapping[bytes, int]) -> list[bytes]:
+    """Writes how many handlings of entries have begun, and renews their leases; gives those that the member has."""
+    return await _update(member, partition, list(deliveries.items()), 0)
+
+
+async def release(
+    member: GroupMember, partition: Partition, deliveries: Mapping[bytes, int], delay_s: float = 0.0
+) -> list[bytes]:
+    """Lets anybody of the group claim entries after `delay_s`; gives those that the member had.
+
+    Args:
+        member: whose they are.
+        partition: where they are.
+        deliveries: how many handlings have begun, by id.
+        delay_s: seconds, no longer than the visibility time-out.
+    """
+    return await _update(member, partition, list(deliveries.items()), member.visibility_ms - round(delay_s * 1000))
+
+
+async def _update(
+    member: GroupMember, partition: Partition, entries: Sequence[tuple[bytes, Argument]], idle_ms: int
+) -> list[bytes]:
+    mine: list[bytes] = []
+    for first in range(0, len(entries), AT_ONCE):
+        words = [word for entry in entries[first : first + AT_ONCE] for word in entry]
+        mine += await member.run(_UPDATE, [partition.key], idle_ms, *words)
+    return mine
+
+
+async def leave_group(member: GroupMember, partition: Partition) -> bool:
+    """Removes the member from the group, unless something is pending for it; whether it did."""
+    return bool(await member.run(_LEAVE, [partition.key]))
+
+
+RETRY_S = 1.0
+"""After a failure messages are claimed again so many seconds later."""
 
 
 class RedeliveryTimer:
-    """The messages that one member has given back.
+    """Claims messages that the member gave back when their delay is over, unless another member does so first.
+
+    One timer for all of them. When the member dies before, others take them over after the visibility time-out.
 
     Args:
-        member: whose.
-        taker: gets them when it is time.
+        member: whose they are.
+        partitions: where they may be.
+        redeliver: gets what was claimed.
     """
 
-    def __init__(self, member: GroupMember, taker: Taker) -> None:
-        self._member, self._taker = member, taker
+    def __init__(
+        self, member: GroupMember, partitions: Iterable[Partition], redeliver: Callable[[Partition, Claim], object]
+    ) -> None:
+        self._member, self._redeliver = member, redeliver
+        self._partitions = {partition.number: partition for partition in partitions}
         self._loop = asyncio.get_running_loop()
         self._due: list[tuple[float, int, Parts]] = []
-        self._partitions: dict[int, Partition] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<Returns {len(self._due)} waiting>"
+        return f"<RedeliveryTimer {len(self._due)} waiting>"
 
     def add(self, partition: Partition, entry_id: bytes, delay_s: float) -> None:
         """`entry_id` comes again after `delay_s`."""
         partition.nacked.add(entry_id)
-        self._partitions[partition.number] = partition
         heappush(self._due, (self._loop.time() + delay_s, partition.number, parse_id(entry_id)))
-        self._arm()
+        self._set_timer()
 
-    def _arm(self, least_s: float = 0.0) -> None:
+    def _set_timer(self, least_s: float = 0.0) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._due and not self._closed and self._task is None:
-            self._timer = self._loop.call_at(max(self._due[0][0], self._loop.time() + least_s), self._go)
+            self._timer = self._loop.call_at(max(self._due[0][0], self._loop.time() + least_s), self._on_timer)
 
-    def _go(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
-        due: dict[int, list[bytes]] = {}
+        due: dict[Partition, list[bytes]] = {}
         while self._due and self._due[0][0] <= self._loop.time():
             _, number, parts = heappop(self._due)
-            if (entry_id := format_id(parts)) in self._partitions[number].nacked:
-                due.setdefault(number, []).append(entry_id)
-        self._task = self._loop.create_task(self._take(due))
+            partition, entry_id = self._partitions[number], format_id(parts)
+            if entry_id in partition.nacked:
+                due.setdefault(partition, []).append(entry_id)
+        self._task = self._loop.create_task(self._claim(due))
 
-    async def _take(self, due: dict[int, list[bytes]]) -> None:
+    async def _claim(self, due: Mapping[Partition, Sequence[bytes]]) -> None:
         least_s = 0.0
-        for number, ids in due.items():
-            for first in range(0, len(ids), pending.AT_ONCE):
+        for partition, ids in due.items():
+            for first in range(0, len(ids), AT_ONCE):
+                some = ids[first : first + AT_ONCE]
                 try:
-                    await self._take_some(self._partitions[number], ids[first : first + pending.AT_ONCE])
+                    claimed = await claim(self._member, partition, some)
                 except ClosedError:
                     return
                 except RedisError as error:
                     logger.info("messages that were given back can't be taken again yet: %s", error)
-                    for each in ids[first : first + pending.AT_ONCE]:
-                        heappush(self._due, (self._loop.time() + AGAIN_S, number, parse_id(each)))
-                    least_s = AGAIN_S
+                    for each in some:
+                        heappush(self._due, (self._loop.time() + RETRY_S, partition.number, parse_id(each)))
+                    least_s = RETRY_S
+                else:
+                    partition.nacked.difference_update(some)  # what another member has by now does not come again here
+                    self._redeliver(partition, claimed)
         self._task = None
-        self._arm(least_s)
-
-    async def _take_some(self, partition: Partition, ids: Sequence[bytes]) -> None:
-        taken = await pending.take(self._member, partition, ids)
-        partition.nacked.difference_update(ids)  # what is another member's by now does not come again here
-        self._taker.retake(partition, taken)
+        self._set_timer(least_s)
 
     async def aclose(self) -> None:
-        """Lets go of all: they are left to those that take over what is stale."""
+        """Claims no more: what waits is left to others."""
         self._closed = True
-        self._arm()
+        self._set_timer()
         if self._task is not None:
             await asyncio.wait([self._task])

@@ -1,41 +1,27 @@
-"""`Message`: one entry of a partition, handed out to a member of a group, with what to say of it in the end."""
+"""`Message`: one entry of a partition, delivered to a member of a group, until it is settled.
+
+Holds the state of one delivery; what settling means for the server is the consumer's `Acknowledger`.
+"""
 
 from collections.abc import Awaitable, Generator, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ombdriver.messaging.errors import MessagingError
-from ombdriver.messaging.topics.codec import Codec
-from ombdriver.messaging.topics.consumer.group import Partition
+from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.record import VALUE, Record, parse_record
+
+if TYPE_CHECKING:
+    from ombdriver.messaging.topics.consumer.acks import Acknowledger
 
 Value_co = TypeVar("Value_co", covariant=True)
 
-_NOT_YET: Any = object()
+_NOT_DECODED: Any = object()
 
-OPEN, LOST, ACKNOWLEDGED, GIVEN_BACK, REJECTED = range(5)
-"""States of a message. Up to `LOST` it may still be settled: work that is done late is done all the same."""
-_STATES = ("", " lost", " acknowledged", " given back", " rejected")
-
-
-class Settling(Protocol):
-    """What a message needs of its consumer."""
-
-    codec: Codec[Any]
-
-    def acknowledge(self, partition: Partition, entry_id: bytes) -> Awaitable[None]:
-        """Notes that the entry is done."""
-
-    def acknowledge_late(self) -> Awaitable[None]:
-        """Notes that an entry is done whose stream is gone."""
-
-    async def give_back(self, message: "Message[Any]", delay_s: float) -> None:
-        """Has the entry come again after a while."""
-
-    async def renew(self, message: "Message[Any]") -> bool:
-        """Renews the hold on the entry."""
-
-    async def reject(self, message: "Message[Any]", reason: str) -> bool:
-        """Puts the entry into the dead letters."""
+UNCOUNTED, OPEN, LOST, ACKNOWLEDGED, GIVEN_BACK, REJECTED = range(6)
+"""States of a message. `UNCOUNTED`: it was claimed, and the server does not know of this delivery yet. Up to `LOST` it
+may still be settled: what is handled late is handled all the same.
+"""
+_STATES = ("", "", " lost", " acknowledged", " given back", " rejected")
 
 
 class Done:
@@ -55,11 +41,11 @@ class Message(Generic[Value_co]):
     """A message of a topic, pending for this consumer until it is acknowledged.
 
     Attributes:
-        delivery_count: how often the server has given it out, this time included; 1 for a new one.
+        delivery_count: how often it was delivered, this time included; 1 for a new one.
     """
 
     __slots__ = (
-        "_consumer",
+        "_acknowledger",
         "_entry_id",
         "_fields",
         "_generation",
@@ -74,9 +60,14 @@ class Message(Generic[Value_co]):
     _value: Any
 
     def __init__(
-        self, consumer: Settling, partition: Partition, entry_id: bytes, fields: Sequence[bytes], delivery_count: int
+        self,
+        acknowledger: "Acknowledger",
+        partition: Partition,
+        entry_id: bytes,
+        fields: Sequence[bytes],
+        delivery_count: int,
     ) -> None:
-        self._consumer = consumer
+        self._acknowledger = acknowledger
         self._partition = partition
         self._generation = partition.generation
         self._entry_id = entry_id
@@ -84,7 +75,7 @@ class Message(Generic[Value_co]):
         self.delivery_count = delivery_count
         self._state = OPEN
         self._record = None
-        self._value = _NOT_YET
+        self._value = _NOT_DECODED
 
     def __repr__(self) -> str:
         return f"<Message {self.stream} {self.id} delivery_count={self.delivery_count}{_STATES[self._state]}>"
@@ -124,10 +115,10 @@ class Message(Generic[Value_co]):
             Exception: what the codec raises, if it can't be decoded: here, so that its handler can `reject` it.
         """
         value = self._value
-        if value is _NOT_YET:
+        if value is _NOT_DECODED:
             fields = self._fields
             raw = fields[1] if fields[0] == VALUE else self.record.value
-            value = self._value = None if raw is None else self._consumer.codec.decode(raw)
+            value = self._value = None if raw is None else self._acknowledger.codec.decode(raw)
         return value  # type: ignore[no-any-return]
 
     @property
@@ -152,7 +143,7 @@ class Message(Generic[Value_co]):
 
     @property
     def is_lost(self) -> bool:
-        """Whether it is known to be another consumer's by now, because this one held it too long without a sign.
+        """Whether another consumer is known to have it, because this one could not renew its lease in time.
 
         Also when its stream was deleted: what has its id by now is another message.
         """
@@ -179,8 +170,8 @@ class Message(Generic[Value_co]):
             raise MessagingError(f"{self!r} can't be acknowledged any more")
         self._state = ACKNOWLEDGED
         if self._generation != self._partition.generation:
-            return self._consumer.acknowledge_late()
-        return self._consumer.acknowledge(self._partition, self._entry_id)
+            return self._acknowledger.acknowledge_stale()
+        return self._acknowledger.acknowledge(self._partition, self._entry_id)
 
     async def nack(self, delay: float = 0.0) -> None:
         """Gives it back: it comes again after `delay` seconds, to this consumer or another, counted as a delivery more.
@@ -191,7 +182,7 @@ class Message(Generic[Value_co]):
             redis.exceptions.RedisError: if the server can't be told; it stays this consumer's then.
         """
         self._check_open()
-        await self._consumer.give_back(self, delay)
+        await self._acknowledger.give_back(self, delay)
 
     async def in_progress(self) -> bool:
         """Says that it is being worked on: the visibility time-out starts anew.
@@ -202,7 +193,7 @@ class Message(Generic[Value_co]):
         Raises:
             redis.exceptions.RedisError: if the server can't be told.
         """
-        return self._state <= LOST and await self._consumer.renew(self)
+        return self._state <= LOST and await self._acknowledger.renew(self)
 
     async def reject(self, reason: str) -> bool:
         """Puts it into the dead letters of its partition and acknowledges it, in one step on the server.
@@ -218,7 +209,7 @@ class Message(Generic[Value_co]):
             redis.exceptions.RedisError: if the server can't be told; it stays this consumer's then.
         """
         self._check_open()
-        return await self._consumer.reject(self, reason)
+        return await self._acknowledger.reject(self, reason)
 
     def _check_open(self) -> None:
         if self._state > LOST:

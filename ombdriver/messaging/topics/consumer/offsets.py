@@ -1,6 +1,6 @@
 """Where a group starts or is set to: earliest, latest, after an id, from a time on. Pure.
 
-Apart from what its members read, which is always what nobody in the group was given yet.
+Knows ids and times; what members of the group read is always what none of them was given yet.
 """
 
 import re
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams.resumption import BEGINNING, before
 
-Position = str | bytes | datetime
+Offset = str | bytes | datetime
 """`earliest`, `latest`, an id (what comes after it), or a time with its zone (what was stored from then on)."""
 
 EARLIEST = BEGINNING
@@ -18,21 +18,21 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ID = re.compile(rb"\d{1,20}(-\d{1,20})?")
 
 
-def id_of(position: Position) -> bytes:
+def resolve(offset: Offset) -> bytes:
     """The id that XGROUP CREATE and SETID take: entries after it are those that come.
 
     Raises:
-        MessagingValueError: if it is no position.
+        MessagingValueError: if it is no offset.
     """
-    if isinstance(position, datetime):
-        if position.tzinfo is None:
-            raise MessagingValueError(f"{position!r} has no time zone; give one, as datetime.now(timezone.utc) has")
-        return before((max(0, (position - _EPOCH) // timedelta(milliseconds=1)), 0))
-    word = position.encode() if isinstance(position, str) else position
+    if isinstance(offset, datetime):
+        if offset.tzinfo is None:
+            raise MessagingValueError(f"{offset!r} has no time zone; give one, as datetime.now(timezone.utc) has")
+        return before((max(0, (offset - _EPOCH) // timedelta(milliseconds=1)), 0))
+    word = offset.encode() if isinstance(offset, str) else offset
     if word == b"earliest":
         return EARLIEST
     if word == b"latest":
         return LATEST
     if isinstance(word, bytes) and _ID.fullmatch(word):
         return word
-    raise MessagingValueError(f"{position!r} is no position; give 'earliest', 'latest', an id, or a datetime")
+    raise MessagingValueError(f"{offset!r} is no position; give 'earliest', 'latest', an id, or a datetime")

@@ -1,19 +1,20 @@
-"""Messages that were read and are not handed out yet, and who waits for them. No I/O.
+"""Messages that were received and are not handed out yet, and callers that wait for them. No I/O.
 
-Handing out is one synchronous step, so a caller that is cancelled while it waits takes nothing with it.
-
-Entries become messages, and go into the inbox of their consumer. No I/O.
+`RecordSink` makes messages of entries and puts them into the `ReceiveBuffer`. Handing out is one synchronous step, so a
+caller that is cancelled while it waits takes nothing with it.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
-from ombdriver.messaging.topics.consumer.acks import AckBatcher
-from ombdriver.messaging.topics.consumer.group import ConsumerCounts, Partition
-from ombdriver.messaging.topics.consumer.message import Message, Settling
-from ombdriver.messaging.topics.consumer.pending import Taken
+from ombdriver.messaging.topics.consumer.acks import Acknowledger
+from ombdriver.messaging.topics.consumer.config import ConsumerCounts
+from ombdriver.messaging.topics.consumer.leases import Claim
+from ombdriver.messaging.topics.consumer.message import UNCOUNTED, Message
+from ombdriver.messaging.topics.consumer.partition import Partition
 
 
 class ReceiveBuffer:
@@ -21,64 +22,73 @@ class ReceiveBuffer:
 
     Attributes:
         ready: what can be handed out now; empty for ever when this is closed.
-        wants_turn: a reader has room again, and runs as soon as the loop goes round: whoever takes one message after
+        may_have_uncounted: there may be messages in it whose delivery the server has not counted.
+        wants_turn: a fetcher has credit again, and runs as soon as the loop goes round: whoever takes one message after
             the other should let it, or the next read is only sent when all are gone.
     """
 
     def __init__(self) -> None:
         self._buffer: deque[Message[Any]] = deque()
         self.ready = self._buffer
+        self.may_have_uncounted = False
         self.wants_turn = False
         self._waiters: list[asyncio.Future[None]] = []
         self._fault: BaseException | None = None
-        self._over: BaseException | None = None
+        self._end: BaseException | None = None
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<Inbox ready={len(self.ready)}{' closed' if self._closed else ''}>"
+        return f"<ReceiveBuffer ready={len(self.ready)}{' closed' if self._closed else ''}>"
 
     @property
     def buffered(self) -> int:
-        """Messages that are not handed out, without those that are put aside."""
+        """Messages that are not handed out, without those of paused partitions."""
         return len(self._buffer)
 
-    def accept(self, partition: Partition, messages: list[Message[Any]]) -> None:
+    def has_uncounted(self, count: int | None) -> bool:
+        """Whether there are messages among the first `count` whose delivery the server has not counted."""
+        if not self.may_have_uncounted:
+            return False
+        return any(message._state == UNCOUNTED for message in islice(self.ready, count))
+
+    def add(self, partition: Partition, messages: list[Message[Any]]) -> None:
         """Takes messages of one partition in."""
         if partition.paused:
-            partition.aside += messages
+            partition.paused_buffer += messages
             return
-        partition.room.buffered += len(messages)
+        partition.flow.buffered += len(messages)
         self._buffer.extend(messages)
-        self._fault = None  # it is no news any more, and is told again if it goes on
+        self._fault = None  # it is no news any more, and is met again if it goes on
         self._wake()
 
     def pop(self) -> Message[Any]:
         """Hands out one message; `ready` is not empty."""
         message = self.ready.popleft()
-        room = message._partition.room
-        room.buffered = left = room.buffered - 1
-        if left == room.low:
-            room.changed.set()
+        flow = message._partition.flow
+        flow.buffered = left = flow.buffered - 1
+        if left == flow.low_water:
+            flow.changed.set()
             self.wants_turn = True
         return message
 
     def take(self, at_most: int | None) -> list[Message[Any]]:
-        """Hands out what there is."""
+        """Hands out what is ready."""
         ready = self.ready
         count = len(ready) if at_most is None else min(at_most, len(ready))
         return [self.pop() for _ in range(count)]
 
     async def wait(self) -> bool:
-        """Returns when there is something to hand out: True; or when this was closed: False.
+        """Returns when something is ready: True; or when this was closed: False.
 
         Raises:
-            Exception: what the readers met last, once, when nothing has come since; or what ended them, each time.
+            Exception: what the fetchers met last, once, when nothing has come since; or what ended them, each time.
         """
         while not self.ready:
+            self.may_have_uncounted = False
             if self._closed:
                 return False
-            if self._over is not None:
-                raise self._over.with_traceback(None)
+            if self._end is not None:
+                raise self._end.with_traceback(None)
             if self._fault is not None:
                 fault, self._fault = self._fault, None
                 raise fault
@@ -92,13 +102,13 @@ class ReceiveBuffer:
         return True
 
     def fail(self, fault: BaseException) -> None:
-        """Whoever waits is told, or else who waits next."""
+        """Raises `fault` in callers that wait, or else in the next one that waits."""
         self._fault = fault
         self._wake()
 
     def end(self, fault: BaseException) -> None:
-        """Nothing comes any more, because of `fault`: whoever waits is told, now and later."""
-        self._over = fault
+        """Nothing comes any more, because of `fault`: raises it in callers that wait, now and later."""
+        self._end = fault
         self._wake()
 
     def close(self) -> None:
@@ -114,96 +124,104 @@ class ReceiveBuffer:
                 waiter.set_result(None)
 
     def pause(self, partitions: Iterable[Partition]) -> None:
-        """Puts what is buffered of them aside."""
+        """Holds back what is buffered of them."""
         for partition in partitions:
             if not partition.paused:
                 partition.paused = True
-                partition.aside = self.withdraw(partition)
+                partition.paused_buffer = self.withdraw(partition)
 
     def resume(self, partitions: Iterable[Partition]) -> None:
-        """Hands out what was put aside, before what came since."""
+        """Hands out what was held back, before what came since."""
         for partition in partitions:
             if partition.paused:
                 partition.paused = False
-                partition.room.buffered += len(partition.aside)
-                self._buffer.extendleft(reversed(partition.aside))
-                partition.aside = []
-                partition.room.changed.set()
+                partition.flow.buffered += len(partition.paused_buffer)
+                self._buffer.extendleft(reversed(partition.paused_buffer))
+                partition.paused_buffer = []
+                partition.flow.changed.set()
+        self.may_have_uncounted = True
         if self.ready:
             self._wake()
 
-    def drop(self, partition: Partition, entry_id: bytes) -> None:
+    def drop(self, partition: Partition, entry_id: bytes) -> Message[Any] | None:
         """Takes one message out, if it is here."""
-        for waiting in (self._buffer, partition.aside):
+        for waiting in (self._buffer, partition.paused_buffer):
             for message in waiting:
-                if message._entry_id == entry_id and message._partition is partition:
+                if message._entry_id == entry_id and message._partition is partition and not message._is_stale:
                     waiting.remove(message)
                     if waiting is self._buffer:
-                        partition.room.buffered -= 1
-                        partition.room.changed.set()
-                    return
+                        partition.flow.remove(1)
+                    return message
+        return None
 
     def withdraw(self, partition: Partition) -> list[Message[Any]]:
-        """Takes what is buffered of a partition out again."""
+        """Takes all of a partition out."""
         mine = [message for message in self._buffer if message._partition is partition]
         others = [message for message in self._buffer if message._partition is not partition]
         self._buffer.clear()  # `ready` is the same object as long as this is open
         self._buffer.extend(others)
-        partition.room.buffered -= len(mine)
-        mine += partition.aside
-        partition.aside = []
-        partition.room.changed.set()
+        partition.flow.buffered -= len(mine)
+        mine += partition.paused_buffer
+        partition.paused_buffer = []
+        partition.flow.changed.set()
         return mine
 
 
 class RecordSink:
-    """Takes entries in for one consumer (`fetcher.Taker`).
+    """Takes in the entries of one consumer, and what its fetchers meet.
 
     Args:
         counts: counts them.
-        inbox: where they go.
-        acks: for what has no content any more.
-
-    Attributes:
-        settler: what messages turn to; set before the first entry comes.
+        buffer: where messages go.
+        acknowledger: of the messages.
     """
 
-    settler: Settling
-
-    def __init__(self, counts: ConsumerCounts, inbox: ReceiveBuffer, acks: AckBatcher) -> None:
-        self._counts, self._inbox = counts, inbox
-        self.acknowledge = acks.note
+    def __init__(self, counts: ConsumerCounts, buffer: ReceiveBuffer, acknowledger: Acknowledger) -> None:
+        self._counts, self._buffer, self._acknowledger = counts, buffer, acknowledger
+        self.acknowledge = acknowledger.acknowledge
 
     def deliver(self, partition: Partition, entries: Sequence[Any]) -> None:
-        """Takes entries that are new to the group."""
-        settler = self.settler
+        """Takes entries that are new to the group: ids, with names and values in turn."""
+        acknowledger = self._acknowledger
         self._counts.received += len(entries)
-        partition.held.update([entry_id for entry_id, _ in entries])
-        self._inbox.accept(
-            partition, [Message(settler, partition, entry_id, fields, 1) for entry_id, fields in entries]
+        partition.leased.update([entry_id for entry_id, _ in entries])
+        self._buffer.add(
+            partition, [Message(acknowledger, partition, entry_id, fields, 1) for entry_id, fields in entries]
         )
 
-    def retake(self, partition: Partition, taken: Taken) -> None:
-        """Takes entries that were delivered before, to this member or another; what is gone is acknowledged."""
-        counts, ids = self._counts, [entry_id for entry_id, _ in taken.entries]
-        counts.received += len(ids)
-        counts.redelivered += len(ids)
-        counts.deleted += len(taken.gone)
-        for entry_id in taken.gone:
-            self.acknowledge(partition, entry_id)
-        partition.hold(ids)
-        if ids:
-            again = zip(taken.entries, taken.deliveries, strict=True)
-            self._inbox.accept(
-                partition,
-                [Message(self.settler, partition, entry_id, fields, n) for (entry_id, fields), n in again],
-            )
+    def redeliver(self, partition: Partition, claim: Claim) -> int:
+        """Takes entries that were delivered before, to this member or another; gives how many of them are new here."""
+        messages = []
+        for entry in claim.entries:
+            if not partition.is_known(entry.id):
+                partition.lease(entry.id)
+                message: Message[Any] = Message(
+                    self._acknowledger, partition, entry.id, entry.fields, entry.deliveries + 1
+                )
+                message._state = UNCOUNTED
+                messages.append(message)
+        counts = self._counts
+        counts.received += len(messages)
+        counts.redelivered += len(messages)
+        counts.deleted += len(claim.gone)
+        if messages:
+            self._buffer.may_have_uncounted = True
+            self._buffer.add(partition, messages)
+        return len(messages)
+
+    def replay(self, partition: Partition, claim: Claim) -> None:
+        """Takes entries that were pending for this member from before, or whose reply was lost."""
+        self._counts.replayed += self.redeliver(partition, claim)
+
+    def take_over(self, partition: Partition, claim: Claim) -> None:
+        """Takes entries of members that died or let go of them."""
+        self._counts.reclaimed += self.redeliver(partition, claim)
 
     def fault(self, error: Exception) -> None:
-        """Tells whoever waits for a message of an error that is no lost connection."""
+        """Raises an error that is no lost connection in whoever waits for a message."""
         self._counts.faults += 1
-        self._inbox.fail(error)
+        self._buffer.fail(error)
 
     def end(self, error: Exception) -> None:
-        """Tells whoever waits for a message, now and later, that there is no more."""
-        self._inbox.end(error)
+        """Raises `error` in whoever waits for a message, now and later: there are no more."""
+        self._buffer.end(error)

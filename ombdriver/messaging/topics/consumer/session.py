@@ -1,134 +1,42 @@
-"""An open consumer: its readings, its acknowledgements, what comes again; how they begin, and how they end.
+"""An open consumer: its fetchers, buffer, leases and acknowledgements; how they begin together, and how they end.
 
-The order of closing has its reasons. Reading ends first, by its own reply, so that nothing is stranded. What comes
-again, or is taken over from others, ends next, so that the buffer does not grow any more; then the buffer is given
-back. Acknowledgements go last, since messages that were handed out may be settled until the end.
-
-What a consumer does beside reading, for the partitions of one place: keeps its hold, takes over what others left.
-
-So a group of consumers alone loses nothing either: neither what a member had that died, nor what one had buffered that
-was closed. A runner does the same in its own way, with retries and dead letters.
+The order of closing matters. Reading ends first, by the reply of its last command, so that no entry is pending and not
+known. Redelivery and maintenance end next, so that the buffer does not grow any more; then the buffer is released.
+Acknowledgements go last, since messages that were handed out may be settled until the end.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterable, Sequence
+from itertools import islice
 from typing import Any
+
+from redis.exceptions import ResponseError
 
 from ombdriver.messaging.streams.entry_ids import is_after
 from ombdriver.messaging.streams.resumption import mark_at
 from ombdriver.messaging.topics.codec import Codec
-from ombdriver.messaging.topics.consumer import group as joining
-from ombdriver.messaging.topics.consumer import leases, pending
+from ombdriver.messaging.topics.consumer import leases
 from ombdriver.messaging.topics.consumer.acks import AckBatcher, Acknowledger
 from ombdriver.messaging.topics.consumer.config import ConsumerSettings
 from ombdriver.messaging.topics.consumer.fetcher import BlockingFetch, Fetcher, FetchTransport, PolledFetch
-from ombdriver.messaging.topics.consumer.group import BUFFER_BYTES, FlowControl, GroupMember, Partition
-from ombdriver.messaging.topics.consumer.leases import ClaimedEntry, RedeliveryTimer
+from ombdriver.messaging.topics.consumer.group import GroupMember, group_info, is_group_missing
+from ombdriver.messaging.topics.consumer.leases import Claim, RedeliveryTimer
+from ombdriver.messaging.topics.consumer.message import OPEN, UNCOUNTED, Message
+from ombdriver.messaging.topics.consumer.partition import BUFFER_BYTES, FlowControl, Partition
 from ombdriver.messaging.topics.consumer.receive_buffer import ReceiveBuffer, RecordSink
-from ombdriver.messaging.topics.recovery import reclaim
-from ombdriver.messaging.topics.recovery.reclaim import Reclaimer, every
-
-DEAD_AFTER_S = 300.0
-"""Other consumers of the group that have asked for nothing in so many seconds, and hold nothing, are removed."""
-
-
-class Maintenance:
-    """The rounds of one consumer on some of its partitions; `run` is a task of it.
-
-    Args:
-        member: whose.
-        partitions: of one place, a server or a slot of a cluster.
-        room: how much may be buffered of them.
-        inbox: where messages wait that are not handed out.
-        intake: takes in what was taken over.
-    """
-
-    def __init__(
-        self,
-        member: GroupMember,
-        partitions: Sequence[Partition],
-        room: FlowControl,
-        inbox: ReceiveBuffer,
-        intake: RecordSink,
-    ) -> None:
-        self._member, self._partitions, self._room = member, partitions, room
-        self._inbox, self._intake = inbox, intake
-        self._reclaimer = Reclaimer(member, room=self._free, accept=self._take)
-        self._over = asyncio.Event()
-        self._swept = partitions[0]
-
-    def __repr__(self) -> str:
-        return f"<Upkeep of {len(self._partitions)} partitions{', ending' if self._over.is_set() else ''}>"
-
-    @property
-    def deleted(self) -> int:
-        """Pending entries that sweeps acknowledged, since their content was trimmed or deleted."""
-        return self._reclaimer.statistics.deleted
-
-    async def run(self) -> None:
-        """Makes its rounds until `stop`, or until the client is closed."""
-        visibility_s = self._member.visibility_ms / 1000
-        rounds = (
-            (visibility_s / 3, self._renew, "renewing the hold"),
-            (visibility_s / 4, self._sweep, "taking over what others left"),
-            (DEAD_AFTER_S / 4, self._remove_dead, "removing dead consumers"),
-        )
-        async with asyncio.TaskGroup() as tasks:
-            for every_s, work, what in rounds:
-                tasks.create_task(every(every_s, work, what, self._over))
-
-    def stop(self) -> None:
-        """Has `run` come to its end; what is under way does first, so that nothing is claimed and not known."""
-        self._over.set()
-        self._room.changed.set()
-
-    async def let_go(self) -> None:
-        """Lets others sweep at once."""
-        await self._reclaimer.release()
-
-    async def _renew(self) -> None:
-        await leases.renew_all(self._member, self._partitions, self._lose)
-
-    def _lose(self, partition: Partition, entry_id: bytes) -> None:
-        """Another member has an entry by now, or settled it; what nobody was handed of that is dropped."""
-        if entry_id in partition.held:
-            partition.held.discard(entry_id)
-            self._inbox.drop(partition, entry_id)
-            self._member.counts.lost += 1
-
-    async def _sweep(self) -> None:
-        for partition in self._partitions:
-            self._swept = partition
-            await self._reclaimer.sweep([partition])
-
-    async def _free(self) -> int:
-        """Waits until more may be buffered, and gives how many; 0 at the end, and while the partition is paused."""
-        while not self._over.is_set() and not self._swept.paused:
-            if free := self._room.free():
-                return free
-            self._room.changed.clear()
-            await self._room.changed.wait()
-        return 0
-
-    async def _take(self, partition: Partition, claimed: list[ClaimedEntry]) -> None:
-        ids = partition.unknown([each.id for each in claimed])
-        if ids:
-            taken = await pending.take(self._member, partition, ids)
-            self._member.counts.reclaimed += len(taken.entries)
-            self._intake.retake(partition, taken)
-
-    async def _remove_dead(self) -> None:
-        for partition in self._partitions:
-            await reclaim.remove_dead(self._member, partition, int(DEAD_AFTER_S * 1000))
-
+from ombdriver.messaging.topics.recovery.maintenance import Maintenance
 
 logger = logging.getLogger(__name__)
 
-CONNECTIONS = 64
+MOST_CONNECTIONS = 64
 """A consumer of partitions in more slots of a cluster than this polls them, in place of a connection for each."""
 CLOSE_S = 10.0
 """How long closing waits for the server, all in all."""
+DEAD_AFTER_S = 300.0
+"""Other consumers of the group that have asked for nothing in so many seconds, and hold nothing, are removed."""
+COUNT_AHEAD = 32
+"""So many redelivered messages are counted by one command, where they are handed out one by one."""
 
 
 class Session:
@@ -137,118 +45,157 @@ class Session:
     Args:
         member: who reads.
         partitions: the topic's.
-        inbox: where messages go.
+        buffer: where messages go.
         codec: makes values of bytes.
         settings: see `ConsumerSettings`.
-        upkeep: renew the hold, and take over what others left; see `Maintenance`.
+        maintenance: renew leases, and take over what others left; a runner does so by itself.
 
     Attributes:
         member: as given.
         partitions: as given.
+        buffer: as given.
+        colocated: the partitions, grouped by what one command may cover: a server, or a slot of a cluster.
         acks: sends the acknowledgements.
-        intake: takes entries in; `retake` is for those that were taken over from others.
-        settler: settles messages.
+        acknowledger: settles messages.
     """
 
     def __init__(
         self,
         member: GroupMember,
         partitions: Sequence[Partition],
-        inbox: ReceiveBuffer,
+        buffer: ReceiveBuffer,
         codec: Codec[Any],
         settings: ConsumerSettings,
         *,
-        upkeep: bool,
+        maintenance: bool,
     ) -> None:
-        self.member, self.partitions, self._inbox = member, partitions, inbox
-        self.acks = AckBatcher(member, partitions, inbox.fail)
-        self.intake = RecordSink(member.counts, inbox, self.acks)
-        self._returns = RedeliveryTimer(member, self.intake)
-        self.settler = self.intake.settler = Acknowledger(member, codec, self.acks, self._returns)
+        self.member, self.partitions, self.buffer = member, partitions, buffer
+        self.acks = AckBatcher(member, partitions, buffer.fail)
+        self._redelivery = RedeliveryTimer(member, partitions, self._redeliver)
+        self.acknowledger = Acknowledger(member, codec, self.acks, self._redelivery)
+        self._sink = RecordSink(member.counts, buffer, self.acknowledger)
         by_key = {partition.key: partition for partition in partitions}
-        places = member.router.by_slot(by_key)
-        rooms = [FlowControl(max(1, settings.prefetch // len(places)), BUFFER_BYTES // len(places)) for _ in places]
-        self._readings = [
-            Fetcher(
-                member,
-                [by_key[key] for key in keys],
-                room,
-                self.intake,
-                self._way(keys[0], len(places), settings.block_ms),
-            )
-            for keys, room in zip(places, rooms, strict=True)
-        ]
-        self._upkeeps = [
-            Maintenance(member, [by_key[key] for key in keys], room, inbox, self.intake)
-            for keys, room in zip(places, rooms, strict=True)
-            if upkeep
-        ]
-        self._loops: list[Fetcher | Maintenance] = [*self._readings, *self._upkeeps]
-        self._tasks = [asyncio.get_running_loop().create_task(each.run()) for each in self._loops]
+        self.colocated = [[by_key[key] for key in keys] for keys in member.router.by_slot(by_key)]
+        self._fetchers: list[Fetcher] = []
+        self.maintenance: list[Maintenance] = []
+        for group in self.colocated:
+            prefetch = max(1, settings.prefetch // len(self.colocated))
+            flow = FlowControl(prefetch, BUFFER_BYTES // len(self.colocated))
+            transport = self._transport(group[0].key, settings.block_ms)
+            self._fetchers.append(Fetcher(member, group, flow, self._sink, transport))
+            if maintenance:
+                self.maintenance.append(
+                    Maintenance(member, group, flow, self._sink.take_over, self.lose, dead_after_s=DEAD_AFTER_S)
+                )
+        loop = asyncio.get_running_loop()
+        self._fetching = [loop.create_task(fetcher.run()) for fetcher in self._fetchers]
+        for each in self.maintenance:
+            each.start()
 
-    def _way(self, key: bytes, places: int, block_ms: int) -> FetchTransport:
-        return BlockingFetch(self.member, key, block_ms) if places <= CONNECTIONS else PolledFetch(self.member, key)
+    def _transport(self, key: bytes, block_ms: int) -> FetchTransport:
+        if len(self.colocated) > MOST_CONNECTIONS:
+            return PolledFetch(self.member, key)
+        return BlockingFetch(self.member, key, block_ms)
 
-    @property
-    def deleted(self) -> int:
-        """See `Maintenance.deleted`."""
-        return sum(upkeep.deleted for upkeep in self._upkeeps)
+    def _redeliver(self, partition: Partition, claim: Claim) -> None:
+        self._sink.redeliver(partition, claim)
+
+    # -- messages --------------------------------------------------------------------------------------------------
+
+    async def begin(self, count: int | None) -> None:
+        """Has the server count the deliveries of the first `count` messages that are ready, where it has not."""
+        ready = self.buffer.ready
+        uncounted: dict[Partition, list[Message[Any]]] = {}
+        for message in islice(ready, None if count is None else max(count, COUNT_AHEAD)):
+            if message._is_stale:
+                message._state = OPEN  # its stream was deleted: there is nothing to count in
+            elif message._state == UNCOUNTED:
+                uncounted.setdefault(message._partition, []).append(message)
+        for partition, messages in uncounted.items():
+            deliveries = {message._entry_id: message.delivery_count for message in messages}
+            try:
+                mine = set(await leases.begin(self.member, partition, deliveries))
+            except ResponseError as error:
+                if not is_group_missing(error):
+                    raise
+                mine = set(deliveries)  # the group's counts were destroyed with it, and the content is here
+            for message in messages:
+                if message._entry_id not in mine:
+                    self.lose(partition, message._entry_id)
+                elif message._state == UNCOUNTED:
+                    message._state = OPEN
+        self.buffer.may_have_uncounted = any(message._state == UNCOUNTED for message in ready)
+
+    def lose(self, partition: Partition, entry_id: bytes) -> None:
+        """Another member has an entry by now, or settled it: it is not handed out any more."""
+        self.buffer.drop(partition, entry_id)
+        if entry_id in partition.leased:
+            partition.leased.discard(entry_id)
+            self.member.counts.lost += 1
 
     def resume(self, partitions: Sequence[Partition]) -> None:
         """See `Consumer.resume`."""
-        self._inbox.resume(partitions)
-        for reading in self._readings:
-            reading.read_too(partitions)
+        self.buffer.resume(partitions)
+        for fetcher in self._fetchers:
+            fetcher.include(partitions)
 
-    async def seek(self, partitions: Iterable[Partition], place: bytes) -> None:
-        """See `Consumer.seek`; `place` is an id as XGROUP SETID takes it."""
-        for reading in self._readings:
-            reading.hold()
+    async def seek(self, partitions: Iterable[Partition], offset: bytes) -> None:
+        """See `Consumer.seek`; `offset` is an id as XGROUP SETID takes it."""
+        for fetcher in self._fetchers:
+            fetcher.suspend()
         try:
-            await asyncio.gather(*(reading.end_read() for reading in self._readings))
+            await asyncio.gather(*(fetcher.interrupt() for fetcher in self._fetchers))
             await self.acks.flush()  # what is acknowledged and not answered would pass for known
-            await asyncio.gather(*(self._set(partition, place) for partition in partitions))
+            await asyncio.gather(*(self._set_offset(partition, offset) for partition in partitions))
         finally:
-            for reading in self._readings:
-                reading.go_on()
+            for fetcher in self._fetchers:
+                fetcher.resume()
 
-    async def _set(self, partition: Partition, place: bytes) -> None:
-        await self.member.ask(partition.key, "XGROUP", "SETID", partition.key, self.member.group, place)
-        group = await joining.group_info(self.member, partition)
+    async def _set_offset(self, partition: Partition, offset: bytes) -> None:
+        await self.member.send(partition.key, "XGROUP", "SETID", partition.key, self.member.group, offset)
+        group = await group_info(self.member, partition)
         if group is None:
-            return  # gone meanwhile: the next read finds out
+            return  # destroyed meanwhile: the next read finds out
         reached: bytes = group[b"last-delivered-id"]
-        partition.last = await mark_at(self.member.router, partition.key, reached)
-        for message in self._inbox.withdraw(partition):
+        partition.last_delivered = await mark_at(self.member.router, partition.key, reached)
+        for message in self.buffer.withdraw(partition):
+            if message._is_stale:
+                continue
             if is_after(message._entry_id, reached):
-                partition.held.discard(message._entry_id)  # it comes again
+                partition.leased.discard(message._entry_id)  # it comes again
             else:
                 message.ack()
+
+    # -- end -------------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
         """Ends everything, within `CLOSE_S`; what the server could not be told is pending, and comes again."""
         deadline = asyncio.get_running_loop().time() + CLOSE_S
-        for each in self._loops:
-            each.stop()
-        await self._within(deadline, *(reading.end_read() for reading in self._readings))
-        await asyncio.gather(*(reading.aclose() for reading in self._readings))
-        await self._within(deadline, *self._tasks)
-        await self._within(deadline, self._returns.aclose())
-        await self._within(deadline, *(self._give_back(partition) for partition in self.partitions))
-        await self._within(deadline, *(upkeep.let_go() for upkeep in self._upkeeps))
-        self.acks.hurry()
+        for fetcher in self._fetchers:
+            fetcher.stop()
+        for maintenance in self.maintenance:
+            maintenance.stop()
+        await self._within(deadline, *(fetcher.interrupt() for fetcher in self._fetchers))
+        await asyncio.gather(*(fetcher.aclose() for fetcher in self._fetchers))
+        await self._within(deadline, *self._fetching, *(task for each in self.maintenance for task in each.tasks))
+        await self._within(deadline, self._redelivery.aclose())
+        await self._within(deadline, self.release_buffer())
+        await self._within(deadline, *(maintenance.release() for maintenance in self.maintenance))
+        self.acks.stop_lingering()
         await self._within(deadline, self.acks.flush())
         if self.member.is_ephemeral:
-            await self._within(deadline, *(pending.leave(self.member, partition) for partition in self.partitions))
+            await self._within(deadline, *(leases.leave_group(self.member, each) for each in self.partitions))
 
-    async def _give_back(self, partition: Partition) -> None:
+    async def release_buffer(self) -> None:
         """Leaves what is buffered to others, at once, as if it had not been delivered."""
-        member = self.member
-        ids = [message._entry_id for message in self._inbox.withdraw(partition) if not message._is_stale]
-        partition.held.difference_update(ids)
-        if ids:
-            kept = await pending.keep(member, partition, ids, member.visibility_ms, undelivered=True)
-            member.counts.given_back += len(kept)
+        await asyncio.gather(*map(self._release_buffer, self.partitions))
+
+    async def _release_buffer(self, partition: Partition) -> None:
+        withdrawn = [message for message in self.buffer.withdraw(partition) if not message._is_stale]
+        deliveries = {message._entry_id: message.delivery_count - 1 for message in withdrawn}
+        partition.leased.difference_update(deliveries)
+        released = await leases.release(self.member, partition, deliveries)
+        self.member.counts.given_back += len(released)
 
     async def _within(self, deadline: float, *steps: Awaitable[object]) -> None:
         tasks = [asyncio.ensure_future(step) for step in steps]

@@ -1,10 +1,8 @@
-"""Dead letters: messages that were given up (`burial`); looked at, sent again, or thrown away.
-
-What becomes of a message that is given up: it is kept among the dead letters, beside the stream of its partition.
+"""Dead letters: messages that were given up. How they get there, and how they are read, redriven or purged.
 
 A dead letter has the original fields, and `x-stream`, `x-id`, `x-group`, `x-consumer`, `x-deliveries`, `x-error` and
 `x-time` (ms, by the server's clock). It lies in `{t:p}:dlq`, in the slot of the stream, so that one script moves it:
-there is no moment in which it is in both places, or in none.
+at no time it is in both places, or in none.
 """
 
 from collections.abc import Callable
@@ -12,32 +10,33 @@ from dataclasses import dataclass
 
 from ombdriver.messaging.streams.commands import Key, key_bytes, number
 from ombdriver.messaging.streams.topic import Topic
-from ombdriver.messaging.topics.consumer.group import GroupMember, Partition
+from ombdriver.messaging.topics.consumer.group import GroupMember, group_script
+from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.record import Record, helper_key, parse_record
-from ombdriver.messaging.topics.scripts import Script
 from ombdriver.messaging.transport.router import Router
 
 CHUNK = 100
 """Dead letters that one script moves."""
 
-_REDRIVE = Script("""
-local own = {['x-stream'] = 1, ['x-id'] = 1, ['x-group'] = 1, ['x-consumer'] = 1, ['x-deliveries'] = 1,
+# KEYS: stream, dead letters. ARGV: group or nothing, first and last id, count, idle time in ms, the consumer.
+_REDRIVE = group_script("""
+local added = {['x-stream'] = 1, ['x-id'] = 1, ['x-group'] = 1, ['x-consumer'] = 1, ['x-deliveries'] = 1,
   ['x-error'] = 1, ['x-time'] = 1}
 local rows = redis.call('XRANGE', KEYS[2], ARGV[2], ARGV[3], 'COUNT', ARGV[4])
 local moved = 0
-redis.call('XDEL', KEYS[2], '0-0')  -- whoever may not do this is told before anything is sent
+redis.call('XDEL', KEYS[2], '0-0')  -- a missing permission ends the script here, before anything is sent
 for _, row in ipairs(rows) do
-  local entry, told = {}, {}
+  local entry, origin = {}, {}
   for i = 1, #row[2], 2 do
-    if own[row[2][i]] then
-      told[row[2][i]] = row[2][i + 1]
+    if added[row[2][i]] then
+      origin[row[2][i]] = row[2][i + 1]
     else
       entry[#entry + 1] = row[2][i]
       entry[#entry + 1] = row[2][i + 1]
     end
   end
-  if ARGV[1] == '' or told['x-group'] == ARGV[1] then
-    local group, id = told['x-group'], told['x-id']
+  if ARGV[1] == '' or origin['x-group'] == ARGV[1] then
+    local group, id = origin['x-group'], origin['x-id']
     local pending = group and id and fields(id) and attempt('XPENDING', KEYS[1], group, id, id, 1)
     if not pending then
       if #entry > 0 then redis.call('XADD', KEYS[1], '*', unpack(entry)) end
@@ -52,9 +51,9 @@ return {moved, rows[#rows] and rows[#rows][1] or false}
 """)
 
 REDRIVEN = b"redriven"
-"""The consumer for which a redriven entry is pending until somebody reclaims it."""
+"""The consumer for which a redriven entry is pending until a member claims it."""
 IDLE_MS = 7 * 24 * 3600 * 1000
-"""How long a redriven entry says that nobody has looked at it: longer than any visibility time-out."""
+"""The idle time of a redriven entry: longer than any visibility time-out, so that the next sweep claims it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """The dead letters of a topic: looks at them, sends them again, throws them away. `MQClient.dead_letters` makes it.
+    """The dead letters of a topic: reads, redrives and purges them. `MQClient.dead_letters` makes it.
 
     Args:
         router: gives the connections.
@@ -105,7 +104,7 @@ class DeadLetters:
         Raises:
             redis.exceptions.RedisError: if a server can't be reached, or refuses; so do all of these.
         """
-        counts = [await self._router().execute_idempotent(dlq, "XLEN", dlq) for _, _, dlq in self._places()]
+        counts = [await self._router().execute_idempotent(dlq, "XLEN", dlq) for _, _, dlq in self._keys()]
         return sum(counts)
 
     async def read(self, count: int = 100) -> list[DeadLetter]:
@@ -117,7 +116,7 @@ class DeadLetters:
         """
         number("count", count, 1)
         found = []
-        for partition, _, dlq in self._places():
+        for partition, _, dlq in self._keys():
             rows = await self._router().execute_idempotent(dlq, "XRANGE", dlq, "-", "+", "COUNT", count)
             found += [_letter(partition, letter_id, fields) for letter_id, fields in rows]
         return found
@@ -141,7 +140,7 @@ class DeadLetters:
         number("count", count, 1)
         name = b"" if group is None else key_bytes(group, "group")
         moved = 0
-        for _, stream, dlq in self._places():
+        for _, stream, dlq in self._keys():
             last = await self._last(dlq)
             start = b"-"
             while last is not None and (count is None or moved < count):
@@ -155,26 +154,26 @@ class DeadLetters:
         return moved
 
     async def purge(self, group: Key | None = None) -> int:
-        """Throws dead letters away; gives how many.
+        """Deletes dead letters; gives how many.
 
         Args:
             group: only those that this group gave up; None for all.
 
         Raises:
             MessagingValueError: if `group` is empty.
-            redis.exceptions.RedisError: as `count`; some may have been thrown away by then.
+            redis.exceptions.RedisError: as `count`; some may have been deleted by then.
         """
         purged = 0
-        for _, _, dlq in self._places():
+        for _, _, dlq in self._keys():
             router = self._router()
             start = b"-"
             last = await self._last(dlq)
             while last is not None and (
                 rows := await router.execute_idempotent(dlq, "XRANGE", dlq, start, last, "COUNT", CHUNK)
             ):
-                gone = [row[0] for row in rows if group is None or _named(row[1], b"x-group") == key_bytes(group)]
-                if gone:
-                    purged += await router.execute_idempotent(dlq, "XDEL", dlq, *gone)
+                chosen = [row[0] for row in rows if group is None or _field(row[1], b"x-group") == key_bytes(group)]
+                if chosen:
+                    purged += await router.execute_idempotent(dlq, "XDEL", dlq, *chosen)
                 start = b"(" + rows[-1][0]
         return purged
 
@@ -183,36 +182,37 @@ class DeadLetters:
         last: bytes | None = rows[0][0] if rows else None
         return last
 
-    def _places(self) -> list[tuple[int, bytes, bytes]]:
+    def _keys(self) -> list[tuple[int, bytes, bytes]]:
         return [(p, key.encode(), helper_key(key, "dlq")) for p, key in enumerate(self._topic.keys)]
 
 
-def _named(fields: list[bytes], name: bytes) -> bytes:
+def _field(fields: list[bytes], name: bytes) -> bytes:
     return dict(zip(fields[::2], fields[1::2], strict=True)).get(name, b"")
 
 
 def _letter(partition: int, letter_id: bytes, fields: list[bytes]) -> DeadLetter:
-    told = dict(zip(fields[::2], fields[1::2], strict=True))
-    take = {name: told.pop(b"x-" + name.encode(), b"") for name in ("stream", "id", "group", "consumer", "error")}
-    deliveries, time_ms = told.pop(b"x-deliveries", b"0"), told.pop(b"x-time", b"0")
-    text = {name: value.decode("utf-8", "surrogateescape") for name, value in take.items()}
+    record = dict(zip(fields[::2], fields[1::2], strict=True))
+    added = {
+        name: record.pop(b"x-" + name.encode(), b"").decode("utf-8", "surrogateescape")
+        for name in ("stream", "id", "group", "consumer", "deliveries", "error", "time")
+    }
     return DeadLetter(
         partition,
         letter_id.decode(),
-        text["id"],
-        text["group"],
-        text["consumer"],
-        int(deliveries),
-        text["error"],
-        int(time_ms),
-        parse_record(told),
+        added["id"],
+        added["group"],
+        added["consumer"],
+        int(added["deliveries"] or 0),
+        added["error"],
+        int(added["time"] or 0),
+        parse_record(record),
     )
 
 
 ERROR_CHARACTERS = 2_000
 """Of an error's text so many are kept."""
-_BURY = Script("""
-local row = held(ARGV[3])
+_MOVE = group_script("""
+local row = pending_row(ARGV[3])
 if not row or row[2] ~= ARGV[2] then return 0 end
 local letter = fields(ARGV[3])
 if letter then
@@ -250,10 +250,10 @@ class DeadLetterPolicy:
 async def move_to_dead_letters(
     member: GroupMember, partition: Partition, entry_id: bytes, error: str, policy: DeadLetterPolicy
 ) -> bool:
-    """Moves an entry to the dead letters and acknowledges it; False if it is no longer this member's.
+    """Moves an entry to the dead letters and acknowledges it; False if the member has no lease of it.
 
     An entry whose content was trimmed or deleted is only acknowledged.
     """
-    told = error[:ERROR_CHARACTERS].encode("utf-8", "surrogateescape")
-    most = "" if policy.maxlen is None else policy.maxlen
-    return bool(await _BURY.run_for(member, [partition.key, helper_key(partition.key, "dlq")], entry_id, told, most))
+    reason = error[:ERROR_CHARACTERS].encode("utf-8", "surrogateescape")
+    maxlen = "" if policy.maxlen is None else policy.maxlen
+    return bool(await member.run(_MOVE, [partition.key, helper_key(partition.key, "dlq")], entry_id, reason, maxlen))

@@ -1,13 +1,10 @@
-"""Messages that are to be delivered later: they wait in a sorted set beside their partition's stream.
+"""Messages that come later, by the server's clock: new ones, and retries that wait longer than the visibility time-out.
 
-`{t:p}:delayed` holds whole messages by the time at which they are due, by the server's clock. One script moves what is
-due into the stream; every runner of the topic does so once a second.
-
-Messages that wait longer for their next delivery than the visibility time-out: they stay pending, and are set aside.
-
-Their ids stand in a sorted set by the time at which they are due, `{t:p}:delayed:GROUP`, and they are pending for a
-member of the group's that nobody is. So a message keeps its id, its place in the stream and the server's delivery
-count, no other group hears of it, and no process has to wait with it.
+Both wait in sorted sets beside their partition's stream, by the time at which they are due. `{t:p}:delayed` has whole
+messages; a script moves what is due into the stream, and every runner of the topic runs it once a second.
+`{t:p}:delayed:GROUP` has the ids of retries: the entries stay pending, for a consumer of the group that no process is.
+So a message keeps its id, its place in the stream and the server's delivery count, no other group gets it, and no
+process has to wait with it.
 """
 
 import secrets
@@ -18,21 +15,21 @@ from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams.commands import Key, key_bytes
 from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.topics.codec import Codec
-from ombdriver.messaging.topics.consumer.group import GroupMember, Partition
-from ombdriver.messaging.topics.consumer.leases import ClaimedEntry
+from ombdriver.messaging.topics.consumer.group import GroupMember, group_script
+from ombdriver.messaging.topics.consumer.leases import Claim, ClaimedEntry
+from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.record import helper_key, record_fields
-from ombdriver.messaging.topics.scripts import Script
 from ombdriver.messaging.transport.connection import Argument
 from ombdriver.messaging.transport.router import Router
 
 COUNT = 100
-"""Messages that one script moves."""
+"""Messages that one script moves or claims."""
 
-_SCHEDULE = Script("""
+_SCHEDULE = group_script("""
 redis.call('ZADD', KEYS[2], 'NX', now() + ARGV[1], cmsgpack.pack({unpack(ARGV, 2)}))
 """)
 
-_MOVE = Script("""
+_MOVE = group_script("""
 local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now(), 'LIMIT', 0, ARGV[1])
 for _, packed in ipairs(due) do
   local message = cmsgpack.unpack(packed)
@@ -46,8 +43,8 @@ return #due
 class DelayedMessages:
     """Sends messages that come later; `MQClient.delayed` makes it.
 
-    A message is in the topic's stream once its time has come and a runner of the topic (or `move_due`) has looked;
-    until then no group sees it. What is sent is kept by the server as the stream is; nothing waits in this process.
+    A message is in the topic's stream once it is due and a runner of the topic, or `move_due`, has moved it; until then
+    no group sees it. The server keeps it as it keeps the stream; nothing waits in this process.
 
     Args:
         router: gives the connections.
@@ -68,7 +65,7 @@ class DelayedMessages:
     ) -> None:
         """Has `value` delivered in `delay_s` seconds or a little later. On return the server has it.
 
-        When the reply is lost it is sent again, and stored once; unless its time has come in the meantime.
+        When the reply is lost it is sent again, and stored once; unless it was moved in the meantime.
 
         Args:
             value: what the codec takes.
@@ -100,7 +97,7 @@ class DelayedMessages:
     async def move_due(self) -> int:
         """Moves what is due into the topic's streams; gives how many messages. A runner does this by itself.
 
-        Each message is moved in one step: it is in both places or in none at no time. Several may do it at once.
+        Each message is moved in one step: at no time it is in both places, or in none. Several may do it at once.
 
         Raises:
             redis.exceptions.RedisError: if a server can't be reached, or refuses; some may have been moved by then.
@@ -120,53 +117,47 @@ async def move_due(router: Router, streams: Sequence[bytes]) -> int:
     return moved
 
 
-ASIDE = b"postponed"
-"""The consumer for which postponed entries are pending."""
-"""Entries that one script looks at."""
+DELAYED_CONSUMER = b"postponed"
+"""The consumer for which delayed retries are pending."""
 
-_POSTPONE = Script("""
-local row = held(ARGV[3])
+_DELAY = group_script("""
+local row = pending_row(ARGV[3])
 if not row or row[2] ~= ARGV[2] then return 0 end
 redis.call('ZADD', KEYS[2], now() + ARGV[4], ARGV[3])
 redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[5], 0, ARGV[3], 'JUSTID')
 return 1
 """)
 
-_DUE = Script("""
-local found = {}
+_TAKE_DUE = group_script("""
+local found, gone = {}, {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now(), 'LIMIT', 0, ARGV[3])) do
   redis.call('ZREM', KEYS[2], id)
-  local row = held(id)
+  local row = pending_row(id)
   if row and row[2] == ARGV[4] then
-    local entry = fields(id)
-    if entry then
-      redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'JUSTID')
-      found[#found + 1] = {id, row[4], entry}
-    else
-      redis.call('XACK', KEYS[1], ARGV[1], id)
-    end
+    local claimed = claim(row)
+    if claimed then found[#found + 1] = claimed else gone[#gone + 1] = id end
   end
 end
-return found
+return {found, gone}
 """)
 
 
 def delayed_key(member: GroupMember, partition: Partition) -> bytes:
-    """The key of what waits for the member's group on a partition."""
+    """The key of the delayed retries of the member's group on a partition."""
     return helper_key(partition.key, "delayed", member.group.decode())
 
 
 async def delay_retry(member: GroupMember, partition: Partition, entry_id: bytes, delay_ms: int) -> bool:
-    """Sets an entry aside for `delay_ms`, by the server's clock; False if it is no longer this member's."""
+    """Has an entry delivered again after `delay_ms`, by the server's clock; False if the member has no lease of it."""
     keys = (partition.key, delayed_key(member, partition))
-    return bool(await _POSTPONE.run_for(member, keys, entry_id, delay_ms, ASIDE))
+    return bool(await member.run(_DELAY, keys, entry_id, delay_ms, DELAYED_CONSUMER))
 
 
-async def take_due(member: GroupMember, partition: Partition, count: int = COUNT) -> list[ClaimedEntry]:
-    """What is due, now this member's, `count` at most; their deliveries are not counted up.
+async def take_due(member: GroupMember, partition: Partition, count: int = COUNT) -> Claim:
+    """Claims retries that are due, `count` at most.
 
-    If the reply is lost they are pending for this member without its knowing; the next sweep past the visibility
-    time-out finds them.
+    If the reply is lost they are pending for this member and not known to it, until the visibility time-out is over.
     """
     keys = (partition.key, delayed_key(member, partition))
-    return [ClaimedEntry(*row) for row in await _DUE.run_for(member, keys, min(count, COUNT), ASIDE)]
+    rows, gone = await member.run(_TAKE_DUE, keys, min(count, COUNT), DELAYED_CONSUMER)
+    return Claim([ClaimedEntry(*row) for row in rows], gone)

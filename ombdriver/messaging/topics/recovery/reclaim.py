@@ -1,30 +1,19 @@
-"""Takes over what consumers left pending that died, or that let go of it.
+"""Takes over what other consumers of a group left pending, and removes consumers that are gone and hold nothing.
 
-One script claims, looks and counts; a group has one sweeper per stream at a time, by a lease that ends by itself.
-
-Removes consumers that are gone and hold nothing.
-
-XGROUP DELCONSUMER throws away what a consumer has pending, so who asks and who removes is one script. What a dead
-consumer holds is reclaimed first (`reclaiming`); then it is empty, and goes.
-
-Rounds that are made again and again beside a consumer, and go on past errors.
+What members of a group that died, or let go of messages, have pending is claimed by one script. A group has one sweeper
+per stream at a time, by a lease that ends by itself.
 """
 
-import asyncio
-import contextlib
 import logging
-import random
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
-from ombdriver.messaging.errors import ClosedError
-from ombdriver.messaging.topics.consumer.group import GroupMember, Partition, is_group_missing
-from ombdriver.messaging.topics.consumer.leases import ClaimedEntry
+from ombdriver.messaging.topics.consumer.group import GroupMember, group_script, is_group_missing
+from ombdriver.messaging.topics.consumer.leases import Claim, ClaimedEntry
+from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.record import helper_key
-from ombdriver.messaging.topics.recovery.delayed import ASIDE, delayed_key
-from ombdriver.messaging.topics.scripts import Script
+from ombdriver.messaging.topics.recovery.delayed import DELAYED_CONSUMER, delayed_key
 
 logger = logging.getLogger(__name__)
 
@@ -32,118 +21,108 @@ COUNT = 100
 """Entries that one script claims; the server scans ten times as many."""
 START = b"0-0"
 
-_CLAIM = Script("""
+# KEYS: stream, lease of the sweeper, delayed retries. ARGV: group, member, idle time in ms from which an entry is left,
+# cursor, count, duration of the lease in ms, the consumer of delayed retries. Gives the next cursor, the entries with
+# their deliveries, the ids without content; nothing while another member sweeps.
+_SWEEP = group_script("""
 local group, me = ARGV[1], ARGV[2]
-local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= me then return false end
+local sweeper = redis.call('GET', KEYS[2])
+if sweeper and sweeper ~= me then return false end
 redis.call('SET', KEYS[2], me, 'PX', ARGV[6])
 local reply = redis.call('XAUTOCLAIM', KEYS[1], group, me, ARGV[3], ARGV[4], 'COUNT', ARGV[5], 'JUSTID')
-local postponed = redis.call('EXISTS', KEYS[3]) == 1
-local found, gone = {}, reply[3] and #reply[3] or 0
+local delayed = redis.call('EXISTS', KEYS[3]) == 1
+local found, gone = {}, reply[3] or {}
 for _, id in ipairs(reply[2]) do
   local entry = fields(id)
-  local due = postponed and redis.call('ZSCORE', KEYS[3], id)
+  local due = delayed and redis.call('ZSCORE', KEYS[3], id)
   if not entry then
     redis.call('XACK', KEYS[1], group, id)
-    gone = gone + 1
+    gone[#gone + 1] = id
   elseif due and tonumber(due) > now() then
     redis.call('XCLAIM', KEYS[1], group, ARGV[7], 0, id, 'JUSTID')
   else
-    found[#found + 1] = {id, held(id)[4], entry}
+    found[#found + 1] = {id, pending_row(id)[4], entry}
   end
 end
 return {reply[1], found, gone}
 """)
 
-
-_RELEASE = Script("""
+_RELEASE = group_script("""
 if redis.call('GET', KEYS[2]) == ARGV[2] then redis.call('DEL', KEYS[2]) end
 """)
 
 
-@dataclass(slots=True)
-class ReclaimStatistics:
-    """What sweeps have done.
-
-    Attributes:
-        sweeps: steps that were this member's to make.
-        reclaimed: entries taken over.
-        deleted: pending entries acknowledged because their content was trimmed or deleted.
-    """
-
-    sweeps: int = 0
-    reclaimed: int = 0
-    deleted: int = 0
-
-
 class Reclaimer:
-    """Sweeps streams for entries that nobody has renewed for the visibility time-out.
-
-    Claiming does not count as a delivery: that is counted when the handling begins, so that a message that kills its
-    process does not use up the deliveries of those that were claimed along with it.
+    """Sweeps streams for entries whose lease nobody has renewed for the visibility time-out.
 
     Args:
         member: for whom.
-        room: waits until this member can take more, and gives how many; 0 to leave the partition.
-        accept: is given what was taken of a partition.
+        credit: waits until the member can take more of a partition, and gives how many; 0 to leave it.
+        take_over: gets what was claimed of a partition.
         lease_ms: for how long after a step nobody else of the group sweeps that partition; None for an eighth of the
             visibility time-out.
+
+    Attributes:
+        sweeps: steps that were this member's to make.
     """
 
     def __init__(
         self,
         member: GroupMember,
+        credit: Callable[[Partition], Awaitable[int]],
+        take_over: Callable[[Partition, Claim], object],
         *,
-        room: Callable[[], Awaitable[int]],
-        accept: Callable[[Partition, list[ClaimedEntry]], Awaitable[None]],
         lease_ms: int | None = None,
     ) -> None:
         self._member = member
         self._cursors: dict[Partition, bytes] = {}
-        self._room, self._accept = room, accept
+        self._credit, self._take_over = credit, take_over
         self._lease_ms = max(1, member.visibility_ms // 8) if lease_ms is None else lease_ms
-        self.statistics = ReclaimStatistics()
+        self.sweeps = 0
 
     async def sweep(self, partitions: Iterable[Partition]) -> None:
         """One round over partitions, each from where the last round of it stopped."""
         for partition in partitions:
-            while (room := await self._room()) and await self._step(partition, min(COUNT, room)):
+            while (credit := await self._credit(partition)) and await self._step(partition, min(COUNT, credit)):
                 pass
 
     async def release(self) -> None:
         """Lets others of the group sweep at once what this member has swept."""
         for partition in self._cursors:
-            await _RELEASE.run_for(self._member, (partition.key, self._lease(partition)))
+            await self._member.run(_RELEASE, (partition.key, self._lease_key(partition)))
 
-    def _lease(self, partition: Partition) -> bytes:
+    def _lease_key(self, partition: Partition) -> bytes:
         return helper_key(partition.key, "sweep", self._member.group.decode())
 
     async def _step(self, partition: Partition, count: int) -> bool:
         """Claims up to `count` entries of one partition; whether there may be more to take now."""
         member = self._member
-        keys = (partition.key, self._lease(partition), delayed_key(member, partition))
+        keys = (partition.key, self._lease_key(partition), delayed_key(member, partition))
         cursor = self._cursors.get(partition, START)
-        arguments = (member.visibility_ms, cursor, count, self._lease_ms, ASIDE)
         try:
-            reply = await _CLAIM.run_for(member, keys, *arguments)
+            reply = await member.run(
+                _SWEEP, keys, member.visibility_ms, cursor, count, self._lease_ms, DELAYED_CONSUMER
+            )
         except ResponseError as error:
             if not is_group_missing(error):
                 raise
-            return False  # whoever reads makes the group
+            return False  # whoever reads creates the group
         if reply is None:
             return False
         self._cursors[partition], rows, gone = reply
-        self.statistics.sweeps += 1
-        self.statistics.reclaimed += len(rows)
-        self.statistics.deleted += gone
+        self.sweeps += 1
         if gone:
-            logger.warning("%s: %d pending entries were gone from it, and are acknowledged", partition.stream, gone)
-        if rows:
-            await self._accept(partition, [ClaimedEntry(*row) for row in rows])
+            logger.warning(
+                "%s: %d pending entries were gone from it, and are acknowledged", partition.stream, len(gone)
+            )
+        if rows or gone:
+            self._take_over(partition, Claim([ClaimedEntry(*row) for row in rows], gone))
         return self._cursors[partition] != START
 
 
-_REMOVE = Script("""
+# Looking and removing are one step, since XGROUP DELCONSUMER throws away what is pending. What a dead consumer holds is
+# reclaimed first; then it is empty, and is removed.
+_REMOVE = group_script("""
 local removed = {}
 for _, row in ipairs(attempt('XINFO', 'CONSUMERS', KEYS[1], ARGV[1]) or {}) do
   local consumer = {}
@@ -162,30 +141,5 @@ async def remove_dead(member: GroupMember, partition: Partition, dead_after_ms: 
 
     One that was only quiet comes back with its next read, and has lost nothing.
     """
-    removed: list[bytes] = await _REMOVE.run_for(member, [partition.key], dead_after_ms)
+    removed: list[bytes] = await member.run(_REMOVE, [partition.key], dead_after_ms)
     return removed
-
-
-async def every(
-    every_s: float, work: Callable[[], Awaitable[object]], what: str, over: asyncio.Event | None = None
-) -> None:
-    """Does `work`, waits 75 to 125 % of `every_s` seconds, and so on, until it is cancelled or the client is closed.
-
-    It ends by itself once `over` is set, and never in the middle of `work`.
-    The jitter keeps many processes that started together from asking together. An error of the server or of the
-    connection is logged, the first one and every sixtieth in a row; the next round tries again.
-    """
-    failures, over = 0, over or asyncio.Event()
-    while not over.is_set():
-        try:
-            await work()
-            failures = 0
-        except ClosedError:
-            return
-        except (RedisError, OSError) as error:
-            failures += 1
-            if failures % 60 == 1:
-                logger.warning("%s failed (%d times in a row): %s", what, failures, error)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(every_s * random.uniform(0.75, 1.25)):
-                await over.wait()

@@ -1,52 +1,44 @@
-"""What a runner can be told, with its defaults and what they may be. Pure.
-
-The figures that a runner gives: plain numbers of one moment. Pure.
-"""
+"""The options of a runner, with defaults and limits, and its statistics. Pure."""
 
 from dataclasses import dataclass
-from typing import Literal, TypedDict, get_args
+from typing import Literal, get_args
 
 from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams import commands
-from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
-from ombdriver.messaging.topics.consumer.offsets import Position
+from ombdriver.messaging.topics.consumer.config import ConsumerOptions, ConsumerSettings, ConsumerStatistics
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy
 from ombdriver.messaging.topics.runner.retry import RetryPolicy
 
 Ordering = Literal["none", "key"]
 
 
-class RunnerOptions(TypedDict, total=False):
-    """The options of `MQClient.runner` by name; `RunnerSettings` says what they are."""
+class RunnerOptions(ConsumerOptions, total=False):
+    """The options of `MQClient.runner` by name, those of a consumer among them; `RunnerSettings` says what they are."""
 
     concurrency: int
     ordering: Ordering
     retry: RetryPolicy
     dead_letter: DeadLetterPolicy | None
-    visibility_timeout_ms: int
     drain_timeout_s: float
     dead_after_s: float
-    start: Position
-    prefetch: int
-    block_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunnerSettings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerSettings(ConsumerSettings):
     """How a runner handles messages, what it does about failures, and how it ends.
 
     Args:
+        start: this and the next three as for a consumer.
+        prefetch: see `ConsumerSettings`.
+        visibility_timeout_ms: see `ConsumerSettings`.
+        block_ms: see `ConsumerSettings`.
         concurrency: handlers at work at the same time, at most.
         ordering: `none`; or `key`: the messages of a key are handled one after the other, in the order of their ids.
         retry: how often and when a message is tried again.
         dead_letter: what becomes of messages that are given up; None to acknowledge them, which loses them.
-        visibility_timeout_ms: a message whose hold is not renewed for so long is taken over by other runners.
         drain_timeout_s: how long handlers may take to come to an end after `stop`, in seconds.
         dead_after_s: other consumers of the group that have asked for nothing in so many seconds, and have nothing
             pending, are removed from it.
-        start: where the group starts if it is made; see `offsets.Position`.
-        prefetch: how many messages may be buffered.
-        block_ms: how long a read waits on the server.
 
     Raises:
         MessagingValueError: if one of them can't be.
@@ -56,14 +48,11 @@ class RunnerSettings:
     ordering: Ordering = "none"
     retry: RetryPolicy = RetryPolicy()  # noqa: RUF009 - frozen
     dead_letter: DeadLetterPolicy | None = DeadLetterPolicy()  # noqa: RUF009 - frozen
-    visibility_timeout_ms: int = 30_000
     drain_timeout_s: float = 30.0
     dead_after_s: float = 300.0
-    start: Position = "earliest"
-    prefetch: int = 256
-    block_ms: int = 2_000
 
     def __post_init__(self) -> None:
+        ConsumerSettings.__post_init__(self)  # super() does not work in a class with slots made by dataclass
         if commands.number("concurrency", self.concurrency, 1) is None:
             raise MessagingValueError("concurrency is None; give how many handlers may be at work at the same time")
         if self.ordering not in get_args(Ordering):
@@ -86,12 +75,12 @@ class RunnerStatistics:
         handled: messages whose handler returned.
         failed: handlers that raised.
         redelivered: deliveries begun after a message's first.
-        postponed: failures whose retry is longer off than the visibility time-out, and set aside on the server.
+        postponed: failures whose retry is longer off than the visibility time-out, and waits on the server.
         dead_lettered: messages given up, and put among the dead letters.
         dropped: messages given up and acknowledged, where there are no dead letters.
         reclaimed: messages taken over from consumers that died or let go.
         deleted: pending messages of others that were acknowledged because their content was trimmed or deleted.
-        lost: messages that another member took over from this runner, since it could not renew its hold.
+        lost: messages that another member took over from this runner, since it could not renew its lease.
         returned: messages left to others at the end.
         running: handlers at work.
         in_hand: messages that wait here, are handled, or wait for a retry.

@@ -1,19 +1,16 @@
-"""`Runner`: handles the messages of a topic with a function of yours, until it is told to stop.
+"""`Runner`: handles the messages of a topic with a function of its user, until it is told to stop.
 
-One run of a runner, from the first message to the last: the tasks of it, and the order in which they end.
-
-The order has its reasons. Nothing new is taken in first; what has not begun is given back, so that others need not wait
-for it. Handlers then have their time. The hold on their messages is renewed until the last of them is at its end, and
-acknowledgements go last.
+A `RunLoop` is one run: its tasks, and the order in which they end. Nothing new is taken in first; what has not begun is
+released, so that others need not wait for it. Handlers then have their time. Leases are renewed until the last handler
+is done, and acknowledgements go last.
 """
 
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 from redis.exceptions import RedisError
@@ -21,27 +18,21 @@ from redis.exceptions import RedisError
 from ombdriver.messaging.errors import ClosedError, MessagingError, MessagingValueError
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.topics.codec import Codec
-from ombdriver.messaging.topics.consumer import leases
-from ombdriver.messaging.topics.consumer.config import ConsumerSettings
 from ombdriver.messaging.topics.consumer.consumer import Consumer
-from ombdriver.messaging.topics.consumer.group import Partition
-from ombdriver.messaging.topics.consumer.leases import ClaimedEntry
 from ombdriver.messaging.topics.consumer.session import Session
-from ombdriver.messaging.topics.recovery import delayed, reclaim
-from ombdriver.messaging.topics.recovery import delayed as postponing
-from ombdriver.messaging.topics.recovery.reclaim import Reclaimer, every
+from ombdriver.messaging.topics.recovery.maintenance import Maintenance
 from ombdriver.messaging.topics.runner.config import RunnerSettings, RunnerStatistics
-from ombdriver.messaging.topics.runner.executor import Executor, Handler, Outcomes
-from ombdriver.messaging.topics.runner.in_flight import Delivery, InFlight
+from ombdriver.messaging.topics.runner.executor import Executor, Handler, RunnerCounts
+from ombdriver.messaging.topics.runner.in_flight import InFlight
 from ombdriver.messaging.topics.runner.signals import obeying
 from ombdriver.messaging.transport.router import Router
 
 logger = logging.getLogger(__name__)
 
-MOVE_EVERY_S = 1.0
-"""How often it is looked for what is due; less often with more than a hundred partitions."""
-END_S = 5.0
-"""How long the server may take to hear what is given back."""
+END_TAKEOVER_S = 1.0
+"""How long a claim that is under way may take to end; then it is cancelled."""
+RELEASE_S = 5.0
+"""How long the server may take to hear what is released."""
 
 
 class RunLoop:
@@ -50,28 +41,39 @@ class RunLoop:
     Args:
         consumer: which reads; it was started.
         session: of the consumer.
-        custody: what is in hand.
-        handling: what is done with it.
+        in_flight: what is in hand.
+        executor: handles it.
         settings: see `RunnerSettings`.
 
     Attributes:
-        reclaimer: takes over what others left.
-        returned: messages that were given back.
+        maintenance: its rounds, for each group of partitions that one command may cover.
+        released: messages that were left to others.
     """
 
     def __init__(
         self,
         consumer: Consumer[Any],
         session: Session,
-        custody: InFlight,
-        handling: Executor,
+        in_flight: InFlight,
+        executor: Executor,
         settings: RunnerSettings,
     ) -> None:
         self._consumer, self._session = consumer, session
-        self._custody, self._handling = custody, handling
+        self._in_flight, self._executor = in_flight, executor
         self._settings = settings
-        self.reclaimer = Reclaimer(session.member, room=custody.room_to_take_over, accept=self._take_over)
-        self.returned = 0
+        self.maintenance = [
+            Maintenance(
+                session.member,
+                partitions,
+                in_flight.takeover,
+                in_flight.take_over,
+                in_flight.lose,
+                dead_after_s=settings.dead_after_s,
+                take_due=in_flight.take_due,
+            )
+            for partitions in session.colocated
+        ]
+        self.released = 0
 
     async def run(self, stop: asyncio.Event, halt: asyncio.Event) -> None:
         """Handles messages until `stop`, then lets handlers end in the time that they have, or until `halt`.
@@ -80,84 +82,58 @@ class RunLoop:
             Exception: what ended one of its tasks, which is a fault of this library or of a policy of the user's.
             ClosedError: if the client was closed meanwhile.
         """
-        settings = self._settings
-        visibility_s, drain_s = settings.visibility_timeout_ms / 1000, settings.drain_timeout_s
-        renewing, taking = [], [_task(self._read())]
-        for place in self._places():
-            renewing.append(_task(every(visibility_s / 3, partial(self._renew, place), "renewing the hold")))
-            rounds = (
-                (visibility_s / 4, self.reclaimer.sweep, "reclaiming"),
-                (MOVE_EVERY_S * max(1, len(place) / 100), self._take_due, "looking for what is due"),
-                (max(1.0, settings.dead_after_s / 4), self._remove_dead, "removing dead consumers"),
-            )
-            taking += [_task(every(every_s, partial(work, place), what)) for every_s, work, what in rounds]
-        working = [_task(self._handling.work()) for _ in range(settings.concurrency)]
+        loop = asyncio.get_running_loop()
+        for each in self.maintenance:
+            each.start()
+        maintaining = [task for each in self.maintenance for task in each.tasks]
+        reading = loop.create_task(self._read())
+        working = [loop.create_task(self._executor.work()) for _ in range(self._settings.concurrency)]
         try:
-            await _first([stop.wait(), halt.wait()], [*renewing, *taking, *working])
-            self._handling.stop()
-            await _end(taking)
+            await _first([stop.wait(), halt.wait()], [*maintaining, reading, *working])
+            self._executor.stop()
+            ending = [task for each in self.maintenance for task in each.stop_takeover()]
+            await asyncio.wait(ending, timeout=END_TAKEOVER_S)
+            await _cancel([reading, *ending])
             self._consumer.pause()
-            self._custody.withdraw()
-            await self._give_back(self._custody.waiting())
+            self._in_flight.withdraw()
+            await self._release(idle_only=True)
+            renewing = [task for task in maintaining if task not in ending]
             with suppress(TimeoutError):
-                async with asyncio.timeout(drain_s):
-                    await _first([self._handling.idle(), halt.wait()], renewing)
-            if late := self._custody.at_work:
+                async with asyncio.timeout(self._settings.drain_timeout_s):
+                    await _first([self._executor.idle(), halt.wait()], renewing)
+            if late := self._in_flight.running:
                 logger.warning("%d handlers were not at their end in time, and are cancelled", late)
         finally:
-            await _end([*taking, *working])
-            await _end(renewing)
-            self._custody.withdraw()
-            await self._give_back(self._custody.all())
+            await _cancel([reading, *working])
+            await _cancel(maintaining)
+            self._in_flight.withdraw()
+            await self._release(idle_only=False)
 
     async def _read(self) -> None:
-        custody, consumer = self._custody, self._consumer
+        buffer = self._session.buffer
         while True:
-            room = await custody.room_to_read()
+            credit = await self._in_flight.wait_for_credit()
             try:
-                await custody.take_in(await consumer.getmany(max_records=room))
+                if not await buffer.wait():
+                    raise ClosedError("the consumer was closed while a runner ran on it")
             except ClosedError:
                 raise
             except RedisError as error:
-                logger.error("%r: %s", consumer, error)  # it goes on, with a back-off of its own
+                logger.error("%r: %s", self._consumer, error)  # it goes on, with a back-off of its own
+            else:
+                self._in_flight.add(buffer.take(credit))
+                await asyncio.sleep(0)  # the next read leaves now, and is answered while these are handled
 
-    def _places(self) -> list[list[Partition]]:
-        """The partitions by what one server has, so that one that does not answer holds up no other."""
-        by_key = {partition.key: partition for partition in self._session.partitions}
-        return [[by_key[key] for key in keys] for keys in self._session.member.router.by_slot(by_key)]
-
-    async def _renew(self, partitions: list[Partition]) -> None:
-        await leases.renew_all(self._session.member, partitions, self._custody.lose)
-
-    async def _take_over(self, partition: Partition, claimed: list[ClaimedEntry]) -> None:
-        self._custody.take_over(partition, claimed)
-
-    async def _take_due(self, partitions: list[Partition]) -> None:
-        member = self._session.member
-        await delayed.move_due(member.router, [partition.key for partition in partitions])
-        for partition in partitions:
-            room = await self._custody.room_to_take_over()
-            while due := await postponing.take_due(member, partition, room):
-                self._custody.take_over(partition, due, failed=True)
-                room = await self._custody.room_to_take_over()
-
-    async def _remove_dead(self, partitions: list[Partition]) -> None:
-        for partition in partitions:
-            await reclaim.remove_dead(self._session.member, partition, int(self._settings.dead_after_s * 1000))
-
-    async def _give_back(self, works: list[Delivery]) -> None:
+    async def _release(self, *, idle_only: bool) -> None:
         """Leaves messages to others, and what is in the consumer's buffer."""
         try:
-            async with asyncio.timeout(END_S):
-                self.returned += await self._custody.give_back(works)
-                await asyncio.gather(*map(self._session._give_back, self._session.partitions))
-                await self.reclaimer.release()
+            async with asyncio.timeout(RELEASE_S):
+                self.released += await self._in_flight.release(idle_only=idle_only)
+                await self._session.release_buffer()
+                for each in self.maintenance:
+                    await each.release()
         except (RedisError, OSError, TimeoutError) as error:
             logger.warning("what was not handled could not be given back, and comes to others later: %s", error)
-
-
-def _task(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-    return asyncio.get_running_loop().create_task(work)
 
 
 async def _first(events: Iterable[Awaitable[object]], tasks: Iterable["asyncio.Task[None]"]) -> None:
@@ -175,8 +151,8 @@ async def _first(events: Iterable[Awaitable[object]], tasks: Iterable["asyncio.T
             each.cancel()
 
 
-async def _end(tasks: Iterable["asyncio.Task[None]"]) -> None:
-    """Cancels tasks, and waits until they are at their end; what they end with has been told, or does not matter."""
+async def _cancel(tasks: Iterable["asyncio.Task[None]"]) -> None:
+    """Cancels tasks, and waits until they have ended; an error that one ends with is logged."""
     tasks = [task for task in tasks if not task.done()]
     for task in tasks:
         task.cancel()
@@ -196,7 +172,7 @@ class Runner(Generic[Value]):
 
     A message is acknowledged when its handler returns. When the handler raises, the message is delivered again after
     the policy's back-off, and is given up after `max_deliveries`. A handler that takes longer than the visibility
-    time-out is not run twice: the hold on its message is renewed as long as this process lives and reaches the server.
+    time-out is not run twice: the lease of its message is renewed as long as this process lives and reaches the server.
     When the process dies, other runners take its messages over after the visibility time-out. So every message is
     handled at least once; again after a crash, or a loss of the server for longer than the visibility time-out.
 
@@ -207,7 +183,7 @@ class Runner(Generic[Value]):
     Args:
         router: gives the connections of the client.
         topic: which.
-        group: name of the group; it is made where it is not there.
+        group: name of the group; it is created where it does not exist.
         name: of this member; None for one that nobody else has.
         codec: makes values of bytes.
         settings: see `RunnerSettings`.
@@ -232,10 +208,8 @@ class Runner(Generic[Value]):
             group,
             name,
             codec=codec,
-            settings=ConsumerSettings(
-                settings.start, settings.prefetch, settings.visibility_timeout_ms, settings.block_ms
-            ),
-            upkeep=False,
+            settings=settings,
+            maintenance=False,
         )
         self._handler: Handler | None = None
         self._stop, self._halt = asyncio.Event(), asyncio.Event()
@@ -282,7 +256,7 @@ class Runner(Generic[Value]):
     async def run(self, *, signals: bool = True) -> None:
         """Handles messages until `stop`, SIGTERM or SIGINT. A runner runs once.
 
-        After the first signal no message is begun any more; what has not begun is given back, and what has may come to
+        After the first signal no message is begun any more; what has not begun is released, and what has may come to
         its end, for `drain_timeout_s` seconds. After the second one, or when this is cancelled, handlers are cancelled
         at once, and their messages stay pending: other runners take them over.
 
@@ -302,48 +276,47 @@ class Runner(Generic[Value]):
             async with self._consumer:
                 session = self._consumer._session
                 assert session is not None, "it was started"
-                shift = self._prepare(session, self._handler)
-                await shift.run(self._stop, self._halt)
+                await self._prepare(session, self._handler).run(self._stop, self._halt)
 
     def _prepare(self, session: Session, handler: Handler) -> RunLoop:
         settings = self._settings
         by_key = settings.ordering == "key"
         at_work, ahead = settings.concurrency, settings.prefetch if by_key else settings.concurrency
-        custody = InFlight(session, high=at_work + ahead, low=at_work + ahead // 2, by_key=by_key)
-        handling = Executor(session, custody, handler, settings.retry, settings.dead_letter)
-        session.settler.delayer = handling.delay
+        in_flight = InFlight(session, most=at_work + ahead, low_water=at_work + ahead // 2, by_key=by_key)
+        executor = Executor(session, in_flight, handler, settings.retry, settings.dead_letter)
+        session.acknowledger.may_delay = True
         if settings.dead_letter is not None:
-            session.settler.dead_letter = settings.dead_letter
-        shift = RunLoop(self._consumer, session, custody, handling, settings)
-        self._parts = custody, handling, shift
-        return shift
+            session.acknowledger.dead_letter = settings.dead_letter
+        run_loop = RunLoop(self._consumer, session, in_flight, executor, settings)
+        self._parts = in_flight, executor, run_loop
+        return run_loop
 
     def stop(self) -> None:
-        """Has `run` come to its end, as the first signal does. A second call does nothing."""
+        """Ends `run`, as the first signal does. A second call does nothing."""
         self._stop.set()
 
     def statistics(self) -> RunnerStatistics:
         """The figures of this moment."""
+        consumer = self._consumer.statistics()
         if self._parts is None:
             return RunnerStatistics(
-                **asdict(Outcomes()),
+                **asdict(RunnerCounts()),
                 reclaimed=0,
                 deleted=0,
                 lost=0,
                 returned=0,
                 running=0,
                 in_hand=0,
-                consumer=self._consumer.statistics(),
+                consumer=consumer,
             )
-        custody, handling, shift = self._parts
-        consumer = self._consumer.statistics()
+        in_flight, executor, run_loop = self._parts
         return RunnerStatistics(
-            **asdict(handling.outcomes),
-            reclaimed=shift.reclaimer.statistics.reclaimed,
-            deleted=shift.reclaimer.statistics.deleted,
-            lost=custody.lost,
-            returned=shift.returned + consumer.given_back,
-            running=custody.at_work,
-            in_hand=len(custody),
+            **asdict(executor.counts),
+            reclaimed=in_flight.reclaimed,
+            deleted=in_flight.deleted,
+            lost=in_flight.lost,
+            returned=run_loop.released + consumer.given_back,
+            running=in_flight.running,
+            in_hand=len(in_flight),
             consumer=consumer,
         )

@@ -1,4 +1,4 @@
-"""Acknowledgements that travel together: each is sent until it is answered, few commands carry many of them."""
+"""Batched acknowledgements: each is sent until it is answered, few commands carry many of them."""
 
 import asyncio
 from typing import Any
@@ -11,31 +11,32 @@ from redis.exceptions import ResponseError
 from ombdriver.messaging.errors import ClosedError, NotSentError
 from ombdriver.messaging.topics.consumer import acks
 from ombdriver.messaging.topics.consumer.acks import AckBatcher
-from ombdriver.messaging.topics.consumer.group import ConsumerCounts, Partition
+from ombdriver.messaging.topics.consumer.config import ConsumerCounts
+from ombdriver.messaging.topics.consumer.partition import Partition
 
 
 class FakeMember:
     """Answers, or not, as the test says.
 
     Attributes:
-        asked: futures of commands that are not answered, with the ids in them.
+        sent: futures of commands that are not answered, with the ids in them.
     """
 
     def __init__(self) -> None:
         self.group, self.counts = b"g", ConsumerCounts()
-        self.asked: list[tuple[asyncio.Future[int], list[bytes]]] = []
+        self.sent: list[tuple[asyncio.Future[int], list[bytes]]] = []
         self.acknowledged: list[bytes] = []
 
-    def ask(self, _key: bytes, *words: Any) -> asyncio.Future[int]:
+    def send(self, _key: bytes, *words: Any) -> asyncio.Future[int]:
         """One XACK."""
         assert words[0] == "XACK"
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.asked.append((future, list(words[3:])))
+        self.sent.append((future, list(words[3:])))
         return future
 
     async def answer(self, error: Exception | None = None) -> None:
         """Answers the oldest command."""
-        future, ids = self.asked.pop(0)
+        future, ids = self.sent.pop(0)
         if error is not None:
             future.set_exception(error)
         else:
@@ -47,7 +48,7 @@ class FakeMember:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Failures are repeated soon."""
-    monkeypatch.setattr(acks, "AGAIN_S", 0.001)
+    monkeypatch.setattr(acks, "RETRY_S", 0.001)
 
 
 async def test_many_leave_at_once_and_few_after_a_while() -> None:
@@ -55,16 +56,16 @@ async def test_many_leave_at_once_and_few_after_a_while() -> None:
     member, partition = FakeMember(), Partition(0, "{t:0}")
     found = AckBatcher(member, [partition], lambda _: None)  # type: ignore[arg-type]
     for n in range(600):
-        found.note(partition, b"%d-0" % n)
-    assert [len(ids) for _, ids in member.asked] == [512]
-    assert found.waiting == 600
+        found.add(partition, b"%d-0" % n)
+    assert [len(ids) for _, ids in member.sent] == [512]
+    assert found.unanswered == 600
     async with asyncio.timeout(5):
-        while len(member.asked) < 2:  # noqa: ASYNC110 - its timer's doing
+        while len(member.sent) < 2:  # noqa: ASYNC110 - its timer's doing
             await asyncio.sleep(0.001)
-    assert [len(ids) for _, ids in member.asked] == [512, 88]
+    assert [len(ids) for _, ids in member.sent] == [512, 88]
 
 
-@given(st.lists(st.sampled_from(["note", "answer", "fail", "refuse"]), max_size=60))
+@given(st.lists(st.sampled_from(["ack", "answer", "fail", "refuse"]), max_size=60))
 def test_each_is_answered_in_the_end(steps: list[str]) -> None:
     """Whatever fails in between; an acknowledgement that is not answered is known as one."""
 
@@ -72,33 +73,33 @@ def test_each_is_answered_in_the_end(steps: list[str]) -> None:
         member, partitions = FakeMember(), [Partition(n, f"{{t:{n}}}") for n in range(2)]
         faults: list[Exception] = []
         found = AckBatcher(member, partitions, faults.append)  # type: ignore[arg-type]
-        noted: list[bytes] = []
+        acked: list[bytes] = []
         refused = 0
         for step in steps:
-            if step == "note":
-                entry = b"%d-0" % len(noted)
-                partition = partitions[len(noted) % 2]
-                partition.held.add(entry)
-                found.note(partition, entry)
-                noted.append(entry)
-                assert entry not in partition.held
+            if step == "ack":
+                entry = b"%d-0" % len(acked)
+                partition = partitions[len(acked) % 2]
+                partition.leased.add(entry)
+                found.add(partition, entry)
+                acked.append(entry)
+                assert entry not in partition.leased
                 continue
             found.send()
-            if member.asked:
+            if member.sent:
                 refused += step != "answer"
                 error = {"fail": NotSentError("no"), "refuse": ResponseError("no")}.get(step)
                 await member.answer(error)
-            for n, entry in enumerate(noted):
+            for n, entry in enumerate(acked):
                 assert (entry in member.acknowledged) != partitions[n % 2].is_acknowledged(entry)
         flushing = asyncio.create_task(found.flush())
         async with asyncio.timeout(5):
             while not flushing.done():
                 await asyncio.sleep(0)
-                while member.asked:
+                while member.sent:
                     await member.answer()
-        assert sorted(member.acknowledged) == sorted(noted)
-        assert found.waiting == 0
-        assert member.counts.acknowledged == len(noted)
+        assert sorted(member.acknowledged) == sorted(acked)
+        assert found.unanswered == 0
+        assert member.counts.acknowledged == len(acked)
         assert len(faults) == member.counts.faults == refused
 
     asyncio.run(course())
@@ -108,9 +109,9 @@ async def test_after_closing_each_leaves_at_once(caplog: pytest.LogCaptureFixtur
     """Nobody flushes any more. When the client is closed too, the log says what was not acknowledged."""
     member, partition = FakeMember(), Partition(0, "{t:0}")
     found = AckBatcher(member, [partition], lambda _: None)  # type: ignore[arg-type]
-    found.hurry()
-    found.note(partition, b"1-0")
-    assert [ids for _, ids in member.asked] == [[b"1-0"]]
+    found.stop_lingering()
+    found.add(partition, b"1-0")
+    assert [ids for _, ids in member.sent] == [[b"1-0"]]
     await member.answer(ClosedError("closed"))
-    assert found.waiting == 0
+    assert found.unanswered == 0
     assert "1 acknowledgements were not answered" in caplog.text

@@ -8,7 +8,7 @@ from running import met
 from topologies import Cluster, until
 
 from ombdriver import MQClient, MQProducer
-from ombdriver.messaging.topics.consumer import session as upkeep
+from ombdriver.messaging.topics.consumer import session
 from ombdriver.messaging.topics.consumer.consumer import Consumer
 
 SOON_MS = 400
@@ -22,10 +22,10 @@ async def received(consumer: Consumer[bytes], count: int) -> None:
 
 async def swept(consumer: Consumer[bytes], times: int) -> None:
     """Waits until it has looked so often for what others left."""
-    session = consumer._session
-    assert session is not None
-    before = session._upkeeps[0]._reclaimer.statistics.sweeps
-    await until(lambda: met(session._upkeeps[0]._reclaimer.statistics.sweeps >= before + times))
+    assert consumer._session is not None
+    reclaimer = consumer._session.maintenance[0].reclaimer
+    before = reclaimer.sweeps
+    await until(lambda: met(reclaimer.sweeps >= before + times))
 
 
 @pytest.mark.parametrize("order", ["the other is there already", "the other comes later"])
@@ -84,6 +84,35 @@ async def test_what_a_dead_consumer_left_is_taken_over_as_there_is_room(
         assert sorted(found) == list(range(500))
         await consumer.flush()
         assert await holds(raw) == {}
+
+
+async def test_what_is_only_buffered_uses_up_no_delivery(
+    server_url: str, raw: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A delivery is counted when it is handed out, or a little before; closing writes what has begun."""
+    monkeypatch.setattr(session, "COUNT_AHEAD", 4)
+    await abandon(raw, await deliver(raw, 30, "dead"), "dead")
+    async with MQClient(redis_url=server_url) as client:
+        async with client.consumer("t", "g") as consumer:
+            await received(consumer, 30)
+            assert {count for _, count in (await holds(raw)).values()} == {1}
+            handed_out = await consumer.getmany(max_records=5) + [await consumer.getone() for _ in range(5)]
+            assert {message.delivery_count for message in handed_out} == {2}
+            assert [count for _, count in (await holds(raw)).values()].count(2) == 5 + 2 * 4
+            for message in handed_out:
+                await message.ack()
+        assert list((await holds(raw)).values()) == [(consumer.name, 1)] * 20
+
+
+async def test_a_group_that_is_destroyed_holds_up_nothing_that_is_buffered(
+    server_url: str, raw: redis.asyncio.Redis
+) -> None:
+    """What was taken over and waits here is handed out, and need not be counted."""
+    await abandon(raw, await deliver(raw, 20, "dead"), "dead")
+    async with MQClient(redis_url=server_url) as client, client.consumer("t", "g", prefetch=20) as consumer:
+        await received(consumer, 20)
+        await raw.xgroup_destroy(STREAM, GROUP)
+        assert sorted({*await take(consumer, 20)}) == list(range(20))
 
 
 async def test_a_dead_letter_that_is_sent_again_needs_no_runner(server_url: str, raw: redis.asyncio.Redis) -> None:
@@ -155,7 +184,7 @@ async def test_consumers_that_are_gone_and_hold_nothing_are_removed(
     server_url: str, raw: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or a group would fill with the names of consumers that were closed with a buffer."""
-    monkeypatch.setattr(upkeep, "DEAD_AFTER_S", 0.2)
+    monkeypatch.setattr(session, "DEAD_AFTER_S", 0.2)
     await store(raw, range(12))
     async with MQClient(redis_url=server_url) as client:
         async with client.consumer(TOPIC, "g") as first:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import redis.asyncio
@@ -11,7 +11,7 @@ from topologies import until
 
 from ombdriver import MQClient
 from ombdriver.messaging.topics.consumer.group import GroupMember
-from ombdriver.messaging.topics.consumer.leases import ClaimedEntry
+from ombdriver.messaging.topics.consumer.leases import Claim, ClaimedEntry
 from ombdriver.messaging.topics.recovery import delayed
 from ombdriver.messaging.topics.recovery.reclaim import Reclaimer
 
@@ -23,22 +23,24 @@ async def client(server_url: str) -> AsyncIterator[MQClient]:
         yield made
 
 
-def into_list(taken: list[ClaimedEntry]) -> Callable[[object, list[ClaimedEntry]], Awaitable[None]]:
-    """Accepts what is taken by putting it there."""
+def into_list(taken: list[ClaimedEntry], gone: list[bytes] | None = None) -> Callable[[object, Claim], None]:
+    """Puts what is claimed there."""
 
-    async def accept(_: object, new: list[ClaimedEntry]) -> None:
-        taken.extend(new)
+    def take_over(_: object, claim: Claim) -> None:
+        taken.extend(claim.entries)
+        if gone is not None:
+            gone.extend(claim.gone)
 
-    return accept
+    return take_over
 
 
-def reclaimer(who: GroupMember, into: list[ClaimedEntry], room: int = 1_000_000, lease_ms: int = 60_000) -> Reclaimer:
+def reclaimer(who: GroupMember, into: list[ClaimedEntry], lease_ms: int = 60_000) -> Reclaimer:
     """One for STREAM that puts what it takes into a list."""
 
-    async def room_left() -> int:
-        return room
+    async def credit(_: object) -> int:
+        return 1_000_000
 
-    return Reclaimer(who, room=room_left, accept=into_list(into), lease_ms=lease_ms)
+    return Reclaimer(who, credit, into_list(into), lease_ms=lease_ms)
 
 
 async def test_stale_entries_are_taken_and_fresh_ones_are_left(client: MQClient, raw: redis.asyncio.Redis) -> None:
@@ -64,7 +66,6 @@ async def test_a_hundred_thousand_entries_are_taken_in_one_round(client: MQClien
 
     assert [one.id for one in taken] == ids
     assert [one.fields[1] for one in taken] == [b"%d" % n for n in range(100_000)]
-    assert sweeping.statistics.reclaimed == 100_000
     assert (await raw.xpending(STREAM, GROUP))["consumers"] == [{"name": b"me", "pending": 100_000}]
 
 
@@ -97,19 +98,19 @@ async def _is_gone(raw: redis.asyncio.Redis) -> bool:
     return not await raw.exists(b"{t:0}:sweep:g")
 
 
-async def test_a_round_takes_no_more_than_there_is_room_for(client: MQClient, raw: redis.asyncio.Redis) -> None:
-    """It waits for room between its steps, and goes on where it stopped."""
+async def test_a_round_takes_no_more_than_there_is_credit_for(client: MQClient, raw: redis.asyncio.Redis) -> None:
+    """It waits for credit between its steps, and goes on where it stopped."""
     ids = await deliver(raw, 250, "dead")
     await abandon(raw, ids, "dead")
     taken: list[ClaimedEntry] = []
     steps: list[int] = []
-    rooms = iter([30, 100, 1_000, 1_000, 1_000])
+    granted = iter([30, 100, 1_000, 1_000, 1_000])
 
-    async def room() -> int:
+    async def credit(_: object) -> int:
         steps.append(len(taken))
-        return next(rooms)
+        return next(granted)
 
-    await Reclaimer(member(client, "me"), room=room, accept=into_list(taken)).sweep([PARTITION])
+    await Reclaimer(member(client, "me"), credit, into_list(taken)).sweep([PARTITION])
 
     assert [one.id for one in taken] == ids
     assert steps[:4] == [0, 30, 130, 230]
@@ -122,13 +123,13 @@ async def test_a_cancelled_round_goes_on_where_it_stopped(client: MQClient, raw:
     taken: list[ClaimedEntry] = []
     waits = asyncio.Event()
 
-    async def room() -> int:
+    async def credit(_: object) -> int:
         if len(taken) == 100:
             waits.set()
             await asyncio.Future()
         return 100
 
-    sweeping = Reclaimer(member(client, "me"), room=room, accept=into_list(taken))
+    sweeping = Reclaimer(member(client, "me"), credit, into_list(taken))
     round_ = asyncio.create_task(sweeping.sweep([PARTITION]))
     await waits.wait()
     round_.cancel()
@@ -147,14 +148,17 @@ async def test_entries_that_were_trimmed_while_pending_are_acknowledged(
     await abandon(raw, ids, "dead")
     await raw.xdel(STREAM, *ids[:3])
     taken: list[ClaimedEntry] = []
-    sweeping = reclaimer(member(client, "me"), taken)
+    gone: list[bytes] = []
+
+    async def credit(_: object) -> int:
+        return 100
 
     with caplog.at_level(logging.WARNING):
-        await sweeping.sweep([PARTITION])
+        await Reclaimer(member(client, "me"), credit, into_list(taken, gone)).sweep([PARTITION])
 
     assert [one.id for one in taken] == ids[3:]
     assert await holds(raw) == dict.fromkeys(ids[3:], ("me", 1))
-    assert sweeping.statistics.deleted == 3
+    assert sorted(gone) == sorted(ids[:3])
     assert "3 pending entries were gone" in caplog.text
 
 
@@ -168,8 +172,8 @@ async def test_nothing_to_sweep_is_no_error(client: MQClient, raw: redis.asyncio
     assert taken == []
 
 
-async def test_a_postponed_entry_is_nobodys_until_it_is_due(client: MQClient, raw: redis.asyncio.Redis) -> None:
-    """Even past the visibility time-out: sweeps set it aside anew. Then it comes once, its count as it was."""
+async def test_a_delayed_retry_is_nobodys_until_it_is_due(client: MQClient, raw: redis.asyncio.Redis) -> None:
+    """Even past the visibility time-out: sweeps leave it. Then it comes once, its count as it was."""
     (entry,) = await deliver(raw, 1, "me")
     me = member(client, "me")
     assert await delayed.delay_retry(me, PARTITION, entry, 3_600_000)
@@ -178,15 +182,15 @@ async def test_a_postponed_entry_is_nobodys_until_it_is_due(client: MQClient, ra
 
     await reclaimer(me, taken).sweep([PARTITION])
 
-    assert (taken, await delayed.take_due(me, PARTITION)) == ([], [])
+    assert (taken, await delayed.take_due(me, PARTITION)) == ([], ([], []))
     assert await holds(raw) == {entry: ("postponed", 1)}
     await raw.zadd(b"{t:0}:delayed:g", {entry: 1})
-    assert await delayed.take_due(me, PARTITION) == [ClaimedEntry(entry, 1, [b"value", b"0"])]
-    assert await delayed.take_due(me, PARTITION) == []
+    assert await delayed.take_due(me, PARTITION) == ([ClaimedEntry(entry, 1, [b"value", b"0"])], [])
+    assert await delayed.take_due(me, PARTITION) == ([], [])
     assert await holds(raw) == {entry: ("me", 1)}
 
 
-async def test_only_what_is_ours_can_be_postponed(client: MQClient, raw: redis.asyncio.Redis) -> None:
+async def test_only_what_is_ours_can_be_delayed(client: MQClient, raw: redis.asyncio.Redis) -> None:
     """What another has claimed is the other's to handle; what was trimmed while it waited is acknowledged."""
     claimed, trimmed = await deliver(raw, 2, "me")
     me = member(client, "me")
@@ -195,5 +199,5 @@ async def test_only_what_is_ours_can_be_postponed(client: MQClient, raw: redis.a
     assert not await delayed.delay_retry(me, PARTITION, claimed, 0)
     assert await delayed.delay_retry(me, PARTITION, trimmed, 0)
     await raw.xdel(STREAM, trimmed)
-    assert await delayed.take_due(me, PARTITION) == []
+    assert await delayed.take_due(me, PARTITION) == ([], [trimmed])
     assert await holds(raw) == {claimed: ("other", 2)}

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from ombdriver.messaging.errors import ClosedError, OutcomeUnknownError
-from ombdriver.messaging.topics.recovery.reclaim import every
+from ombdriver.messaging.topics.recovery.maintenance import run_periodically
 
 
 async def test_rounds_go_on_past_errors_of_the_server_and_end_with_the_client(
@@ -21,7 +21,7 @@ async def test_rounds_go_on_past_errors_of_the_server_and_end_with_the_client(
             raise error
 
     with caplog.at_level(logging.WARNING):
-        await every(0, work, "looking")
+        await run_periodically(0, work, "looking", asyncio.Event())
 
     assert results == []
     assert [record.getMessage() for record in caplog.records] == [
@@ -37,7 +37,7 @@ async def test_a_fault_of_ours_is_not_passed_over() -> None:
         raise AssertionError("a fault")
 
     with pytest.raises(AssertionError):
-        await every(0, work, "looking")
+        await run_periodically(0, work, "looking", asyncio.Event())
 
 
 async def test_rounds_end_when_they_are_cancelled() -> None:
@@ -47,7 +47,7 @@ async def test_rounds_end_when_they_are_cancelled() -> None:
     async def work() -> None:
         begun.set()
 
-    task = asyncio.create_task(every(3_600, work, "looking"))
+    task = asyncio.create_task(run_periodically(3_600, work, "looking", asyncio.Event()))
     await begun.wait()
     task.cancel()
     await asyncio.wait([task])

@@ -11,41 +11,41 @@ from ombdriver.messaging.topics.runner.in_flight import KeyedQueue
 
 @dataclass(eq=False)
 class Item:
-    """A message: its lane and its rank."""
+    """A message: its key and its rank."""
 
-    lane: str | None
+    queue_key: str | None
     rank: tuple[int, int]
 
 
-LANE = st.sampled_from(["a", "b", None])
+KEY = st.sampled_from(["a", "b", None])
 
 
-class Handling(RuleBasedStateMachine):
+class Machine(RuleBasedStateMachine):
     """Messages come in, are taken, fail and are taken again, end, get lost, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.lanes: KeyedQueue[Item] = KeyedQueue()
+        self.queue: KeyedQueue[Item] = KeyedQueue()
         self.inside: list[Item] = []
         self.taken: list[Item] = []
         self.next = 0
 
-    @rule(lane=LANE)
-    def comes(self, lane: str | None) -> None:
+    @rule(key=KEY)
+    def comes(self, key: str | None) -> None:
         """The newest message yet."""
         self.next += 1
-        self.inside.append(Item(lane, (self.next, 0)))
-        self.lanes.put(self.inside[-1])
+        self.inside.append(Item(key, (self.next, 0)))
+        self.queue.put(self.inside[-1])
 
     @rule()
     def is_taken(self) -> None:
-        """By a free handler. Nothing of its lane is handled, and nothing older of its lane waits."""
-        item = self.lanes.take()
+        """By a free handler. Nothing of its key is handled, and nothing older of its key waits."""
+        item = self.queue.take()
         if item is None:
             return
-        if item.lane is not None:
-            assert item.lane not in [other.lane for other in self.taken]
-            assert item is next(each for each in self.inside if each.lane == item.lane)
+        if item.queue_key is not None:
+            assert item.queue_key not in [other.queue_key for other in self.taken]
+            assert item is next(each for each in self.inside if each.queue_key == item.queue_key)
         assert item not in self.taken
         self.taken.append(item)
 
@@ -57,9 +57,9 @@ class Handling(RuleBasedStateMachine):
         item = data.draw(st.sampled_from(self.taken))
         self.taken.remove(item)
         if fails:
-            self.lanes.again(item)
+            self.queue.put_back(item)
         else:
-            self.lanes.done(item)
+            self.queue.done(item)
             self.inside.remove(item)
 
     @rule(data=st.data())
@@ -68,7 +68,7 @@ class Handling(RuleBasedStateMachine):
         if not self.inside:
             return
         item = data.draw(st.sampled_from(self.inside))
-        if self.lanes.drop(item):
+        if self.queue.drop(item):
             assert item not in self.taken
             self.inside.remove(item)
         else:
@@ -77,7 +77,7 @@ class Handling(RuleBasedStateMachine):
     @rule()
     def all_are_withdrawn(self) -> None:
         """As at the end: whatever is not taken comes out."""
-        out = list(self.lanes.withdraw())
+        out = list(self.queue.withdraw())
         assert sorted(out, key=id) == sorted((each for each in self.inside if each not in self.taken), key=id)
         self.inside = list(self.taken)
 
@@ -85,24 +85,24 @@ class Handling(RuleBasedStateMachine):
     def nothing_is_stuck(self) -> None:
         """As long as something waits, something is ready or taken."""
         waiting = len(self.inside) - len(self.taken)
-        assert self.lanes.ready + self.lanes.behind == waiting
-        assert not waiting or self.lanes.ready or self.taken
+        assert self.queue.ready + self.queue.waiting == waiting
+        assert not waiting or self.queue.ready or self.taken
 
 
-TestHandling = Handling.TestCase
+TestKeyedQueue = Machine.TestCase
 
 
 @given(st.lists(st.integers(0, 100), unique=True, min_size=1))
-def test_those_that_wait_in_a_lane_stand_in_order_of_their_ids(ranks: list[int]) -> None:
-    """However they come: what was reclaimed is older than what was read."""
-    lanes: KeyedQueue[Item] = KeyedQueue()
-    lanes.put(first := Item("a", (-1, 0)))
+def test_those_that_wait_for_a_key_stand_in_order_of_their_ids(ranks: list[int]) -> None:
+    """However they come: what was taken over is older than what was read."""
+    queue: KeyedQueue[Item] = KeyedQueue()
+    queue.put(first := Item("a", (-1, 0)))
     for rank in ranks:
-        lanes.put(Item("a", (rank, 0)))
+        queue.put(Item("a", (rank, 0)))
     found = []
-    while (item := lanes.take()) is not None:
+    while (item := queue.take()) is not None:
         found.append(item.rank[0])
-        lanes.done(item)
+        queue.done(item)
 
     assert first.rank[0] == found[0]
     assert found[1:] == sorted(ranks)

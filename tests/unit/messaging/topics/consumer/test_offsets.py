@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ombdriver import MessagingValueError
 from ombdriver.messaging.streams.entry_ids import format_id, is_after
-from ombdriver.messaging.topics.consumer.offsets import id_of
+from ombdriver.messaging.topics.consumer.offsets import resolve
 from ombdriver.messaging.topics.record import helper_key
 
 IDS = st.builds(lambda ms, n: format_id((ms, n)), st.integers(0, 2**50), st.integers(0, 3))
@@ -25,22 +25,22 @@ IDS = st.builds(lambda ms, n: format_id((ms, n)), st.integers(0, 2**50), st.inte
         (datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), b"999-18446744073709551615"),
     ],
 )
-def test_a_position_is_an_id(position: object, found: bytes) -> None:
+def test_an_offset_is_an_id(position: object, found: bytes) -> None:
     """What comes after that id is what comes."""
-    assert id_of(position) == found  # type: ignore[arg-type]
+    assert resolve(position) == found  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("position", ["", "first", "1-2-3", 17, None, datetime(2026, 1, 1), "-1"])
-def test_what_is_no_position_is_refused(position: object) -> None:
+def test_what_is_no_offset_is_refused(position: object) -> None:
     """A bare number may be a time or an id, a time without a zone any of several."""
     with pytest.raises(MessagingValueError, match="give"):
-        id_of(position)  # type: ignore[arg-type]
+        resolve(position)  # type: ignore[arg-type]
 
 
 @given(st.integers(1, 10**12))
 def test_a_time_takes_in_what_was_stored_in_its_millisecond(ms: int) -> None:
     """And nothing of the millisecond before."""
-    place = id_of(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms))
+    place = resolve(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms))
     assert is_after(format_id((ms, 0)), place)
     assert not is_after(format_id((ms - 1, 5)), place)
 
