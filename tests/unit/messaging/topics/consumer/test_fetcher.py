@@ -17,11 +17,11 @@ class FakeSink:
         self.acknowledged: list[bytes] = []
 
     def deliver(self, _partition: Partition, entries: Any) -> None:
-        """See `fetcher.Taker`."""
+        """See `receive_buffer.RecordSink`."""
         self.delivered += [entry[0] for entry in entries]
 
     def acknowledge(self, _partition: Partition, entry_id: bytes) -> None:
-        """See `fetcher.Taker`."""
+        """See `receive_buffer.RecordSink`."""
         self.acknowledged.append(entry_id)
 
 
