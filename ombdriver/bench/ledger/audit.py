@@ -181,12 +181,13 @@ class StreamHoldings:
         return starts | await self._first_of(partition, uncertain, (first, _greatest(ends)))
 
     async def _first_of(self, partition: Partition, flows: dict[int, int], within: _Range) -> dict[int, int]:
-        """The first sequence number of each of `flows` that is there; of those of which none is, what is given."""
+        """The first sequence number of each of `flows` that is there; what is given, if that is less or none is."""
         left = set(flows)
         if left:
             async for page in self._pages(partition, within):
                 for flow in [flow for flow in left if (page.flows == flow).any()]:
-                    flows[flow] = int(page.sequences[page.flows == flow].min())
+                    # The range may reach past what bounds this flow: it is that of all.
+                    flows[flow] = min(flows[flow], int(page.sequences[page.flows == flow].min()))
                     left.remove(flow)
                 if not left:
                     break

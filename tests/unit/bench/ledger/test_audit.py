@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ombdriver.bench.drivers.api import Reference, TopicSpec
@@ -94,6 +94,18 @@ class System:
 FATES = st.sampled_from(["received", "received", "deleted", "waiting", "pending", "skipped"])
 
 
+@example(  # the range of one flow reaches to the end, past the checkpoint that bounds the other
+    [
+        *((producer, "received") for producer in (0, 1, 2)),
+        (0, "deleted"),
+        (0, "deleted"),
+        (1, "deleted"),
+        (0, "received"),
+    ],
+    2,
+    0,
+    2,
+)
 @given(
     st.lists(st.tuples(st.integers(0, 2), FATES), max_size=40),
     st.integers(0, 40),

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from requested_runs import requested
 from sample_result import result
-from test_sweep import requested
 
 from ombdriver.bench.results import store
 from ombdriver.bench.results.versions import content_sha256

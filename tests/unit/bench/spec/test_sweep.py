@@ -4,29 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from requested_runs import WORKLOAD, requested
 
-from ombdriver.bench.run.request import Request, build_requests
 from ombdriver.bench.spec.overrides import option_assignments
 from ombdriver.bench.spec.sweep import MOST_COMBINATIONS, Sweep, combinations, parse_sweeps, swept_values, variant_name
 from ombdriver.errors import InputError
-
-WORKLOAD = """
-topics: 1
-partitionsPerTopic: 1
-messageSize: 100
-subscriptionsPerTopic: 1
-producersPerTopic: 1
-consumerPerSubscription: 1
-producerRate: 500
-testDuration: 1s
-"""
-
-
-def requested(folder: Path, text: str = WORKLOAD, **options: Any) -> list[Request]:
-    """The requests of a workload file of that text."""
-    (folder / "w.yaml").write_text(text)
-    values: dict[str, Any] = {"setups": ["memory"], "url": None, "workers": None, "output": folder, "tags": {}}
-    return build_requests(workloads=[str(folder / "w.yaml")], **(values | options))
 
 
 @pytest.mark.parametrize(
