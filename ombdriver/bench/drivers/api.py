@@ -105,7 +105,7 @@ class DriverConsumer(Protocol):
         """The next batch; None when nothing came within the driver's block time, so that the caller may look up.
 
         A caller may pause after a None: no read should be under way then, since that would hold what comes meanwhile.
-        Readers that were joined can't promise that; `planning` refuses a backlog for them.
+        Readers that were joined can't promise that; the planner refuses a backlog for them.
 
         Raises:
             DriverError: if the subscription can no longer be read.
@@ -208,13 +208,13 @@ class Driver(Protocol):
         ...
 
     async def observe(self, streams: Sequence[TopicPartition]) -> ServerSample | None:
-        """One look at the server, and at the partitions `streams`, some tens at most; None when there is no server.
+        """A sample of the server, and of the partitions `streams`, some tens at most; None when there is no server.
 
-        Asked for once a second during a run, in the parent alone, and never while an earlier look is under way. It must
+        Asked for once a second during a run, in the parent alone, and never while an earlier one is under way. It must
         travel on a connection of its own, and change nothing on the server. A driver may do without this method.
 
         Raises:
-            DriverError: if the server can't be reached. What it merely refuses to tell is said in the look.
+            DriverError: if the server can't be reached. What it merely refuses to tell is noted in the sample.
         """
         ...
 

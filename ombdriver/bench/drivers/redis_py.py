@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ombdriver.bench.drivers.api import Batch, DriverConsumer, DriverProducer, OnAcknowledged, OnReplies, TopicSpec
-from ombdriver.bench.drivers.redis_streams.consumer import CLOSE_TIMEOUT_S, commands_of
+from ombdriver.bench.drivers.redis_streams.consumer import CLOSE_TIMEOUT_S, ack_commands
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, connected
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
 from ombdriver.bench.drivers.redis_streams.producer import TrimBound
@@ -201,7 +201,7 @@ class RedisPyConsumer:
         count, block_ms = options.read_count, options.block_ms
         self._last: dict[Any, Any] = dict.fromkeys((key.encode() for key in keys), "0" if options.plain else ">")
         self._read: Callable[[], Any] = partial(client.xread, self._last, count, block_ms)
-        self._commands = None if options.plain else commands_of(options.ack, group, options.groups)
+        self._commands = None if options.plain else ack_commands(options.ack, group, options.groups)
         if not options.plain:
             no_ack = options.ack == "none"
             self._read = partial(client.xreadgroup, group, name, self._last, count, block_ms, noack=no_ack)

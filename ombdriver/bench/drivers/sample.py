@@ -1,6 +1,6 @@
-"""One look at a server, as a driver gives it to the telemetry: plain numbers under our names.
+"""A sample of a server, as a driver gives it to the telemetry: plain numbers under the harness's names.
 
-Pure. Knows no protocol and no result. A driver tells what it can; what it can't is left out, and said in `unseen`.
+Pure. Knows no protocol and no result. What a driver can't tell is left out, and noted in `unseen`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ GAUGES = (
     *("usedMemoryBytes", "memoryRssBytes", "clients", "blockedClients", "keys"),
     *("saving", "rewriting", "lastForkMicros", "replicas", "replicationOffset"),
 )
-"""Figures that are told as they were at the look. `saving` and `rewriting` are 1 while a process that was forked off
+"""Figures that are told as they were at the sample. `saving` and `rewriting` are 1 while a process that was forked off
 writes the data set or the append-only file, else 0; `lastForkMicros` is how long the last fork held the server up."""
 
 RATES = {
@@ -24,9 +24,9 @@ RATES = {
 """Figures that only grow, and the name under which their growth per second is told."""
 
 COUNTERS = {"evictedKeys": "evictedKeys", "expiredKeys": "expiredKeys", "delayedFsyncs": "delayedFsyncs"}
-"""Figures that only grow, and the name under which their growth since the look before is told."""
+"""Figures that only grow, and the name under which their growth since the sample before is told."""
 
-HIDDEN = ("uptimeSeconds", "forks", "saves", "rewrites")
+EVENT_FIGURES = ("uptimeSeconds", "forks", "saves", "rewrites")
 """Figures that are used to notice events, and not told."""
 
 TopicPartition = tuple[str, int]
@@ -62,13 +62,13 @@ class ServerSample:
     """What a server told at one moment.
 
     Attributes:
-        figures: by the names in `GAUGES`, `RATES`, `COUNTERS` and `HIDDEN`; any of them may be missing.
+        figures: by the names in `GAUGES`, `RATES`, `COUNTERS` and `EVENT_FIGURES`; any of them may be missing.
         server_id: another one means another start of the server; empty when unknown.
         commands: by name.
         command_latency: percentile (`p50`) -> µs, by command, since the server's start.
         streams: those that were asked for, as far as they could be seen.
         unseen: what the server refused to tell, and why.
-        commands_sent: commands that this look took.
+        commands_sent: commands that this sample took.
     """
 
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -82,22 +82,22 @@ class ServerSample:
 
 @dataclass(frozen=True, slots=True)
 class TimedSample:
-    """A look, and when it was asked for and answered, on the monotonic clock.
+    """A sample, and when it was asked for and answered, on the monotonic clock.
 
-    Its figures are those of the answer: a server that stalls looks at itself when it can again.
+    Its figures are of the time of the answer: a server that stalls tells them when it goes on.
     """
 
-    look: ServerSample
+    sample: ServerSample
     asked_ns: int
     answered_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """The server at the last look; None for what it did not tell.
+    """The server at the last sample; None for what it did not tell.
 
     Attributes:
-        cpu: the processor time that it took since the look before, in cores.
+        cpu: the processor time that it took since the sample before, in cores.
         memory_bytes: what its data take.
         lag: entries not delivered yet, by subscription, over all streams; None when that of a stream is not known.
     """

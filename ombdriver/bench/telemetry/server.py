@@ -197,7 +197,7 @@ SECOND = 10**9
 class _Kept:
     """What a series keeps of a look."""
 
-    look: ServerSample
+    sample: ServerSample
     sums: Sums
     at_ns: int
     took_ns: int
@@ -253,7 +253,7 @@ class ServerSeries:
 
     def take(self, seen: TimedSample) -> None:
         """Adds a look; they come in order."""
-        look, took_ns = seen.look, seen.answered_ns - seen.asked_ns
+        look, took_ns = seen.sample, seen.answered_ns - seen.asked_ns
         self.looks += 1
         self.commands_sent += look.commands_sent
         self.total_ns += took_ns
@@ -267,7 +267,7 @@ class ServerSeries:
         memory = _whole(look.figures.get("usedMemoryBytes"))
         self.now = ServerStatus(cpu, memory, {name: group.lag for name, group in sums.groups.items()})
         if self._last is not None:
-            for kind, text in between(self._last.look, look, self._streaks):
+            for kind, text in between(self._last.sample, look, self._streaks):
                 self._note(seen.answered_ns, kind, text)
             self._peaks(self._last, seen)
         self._choose(seen)
@@ -298,12 +298,12 @@ class ServerSeries:
     def _peaks(self, before: TimedSample, now: TimedSample) -> None:
         if not self._start_ns <= (before.answered_ns + now.answered_ns) // 2 <= self._end_ns:
             return
-        cpu, memory = _cpu(before, now), now.look.figures.get("usedMemoryBytes")
+        cpu, memory = _cpu(before, now), now.sample.figures.get("usedMemoryBytes")
         self._peak_cpu = _larger(self._peak_cpu, cpu)
         self._peak_memory = _larger(self._peak_memory, memory)
-        if forks := forked(before.look, now.look):
+        if forks := forked(before.sample, now.sample):
             self._forks += forks
-            self._longest_fork_micros = max(self._longest_fork_micros, now.look.figures.get("lastForkMicros", 0.0))
+            self._longest_fork_micros = max(self._longest_fork_micros, now.sample.figures.get("lastForkMicros", 0.0))
 
     # -- what is told ----------------------------------------------------------------------------------------------
 
@@ -327,7 +327,7 @@ class ServerSeries:
         return None if first is None or final is None or first is final else (first, final)
 
     def _grown(self, name: str) -> float | None:
-        return grown(self._window[0].look, self._window[1].look, name) if self._window else None
+        return grown(self._window[0].sample, self._window[1].sample, name) if self._window else None
 
     def told(self) -> dict[str, Any]:
         """Everything, as plain data for a result; times in seconds from the start of the window."""
@@ -335,7 +335,7 @@ class ServerSeries:
         return {
             "t": [self._at(each.at_ns) for each in kept],
             "lookMs": [_rounded(each.took_ns / 1e6) for each in kept],
-            **{name: _or_null([_whole(each.look.figures.get(name)) for each in kept]) for name in GAUGES},
+            **{name: _or_null([_whole(each.sample.figures.get(name)) for each in kept]) for name in GAUGES},
             **{told: _or_null(self._differences(name, per_second=True)) for name, told in RATES.items()},
             **{told: _or_null(self._differences(name, per_second=False)) for name, told in COUNTERS.items()},
             "streams": {
@@ -349,7 +349,7 @@ class ServerSeries:
             ],
             "eventsLeftOut": self._left_out,
             "commands": self._commands(),
-            "commandLatencyMicros": dict(self._final.look.command_latency) if self._final else {},
+            "commandLatencyMicros": dict(self._final.sample.command_latency) if self._final else {},
             "unseen": list(self._unseen),
         }
 
@@ -365,7 +365,7 @@ class ServerSeries:
         found: list[float | None] = [None]
         kept = self._kept.items
         for before, now in pairwise(kept):
-            more = grown(before.look, now.look, name)
+            more = grown(before.sample, now.sample, name)
             if more is not None and per_second:
                 more = round(more * SECOND / max(1, now.at_ns - before.at_ns), 4 if name in CPU else 1)
             found.append(more if per_second else _whole(more))
@@ -388,8 +388,8 @@ class ServerSeries:
             return None
         first, final = self._window
         took = {}
-        for name, now in sorted(final.look.commands.items()):
-            then = first.look.commands.get(name, CommandSample(0, 0))
+        for name, now in sorted(final.sample.commands.items()):
+            then = first.sample.commands.get(name, CommandSample(0, 0))
             calls, micros = now.calls - then.calls, now.micros - then.micros
             if calls > 0 <= micros:  # statistics that were reset meanwhile tell nothing
                 took[name] = {"calls": calls, "micros": micros, "microsPerCall": _rounded(micros / calls)}
@@ -398,7 +398,7 @@ class ServerSeries:
 
 def _cpu(before: TimedSample, now: TimedSample) -> float | None:
     """Processor time per second, user and system, of the server without its children."""
-    user, system = (grown(before.look, now.look, name) for name in ("cpuUserSeconds", "cpuSystemSeconds"))
+    user, system = (grown(before.sample, now.sample, name) for name in ("cpuUserSeconds", "cpuSystemSeconds"))
     if user is None or system is None:
         return None
     return (user + system) * SECOND / max(1, now.answered_ns - before.answered_ns)

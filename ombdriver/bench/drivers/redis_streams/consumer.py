@@ -1,14 +1,9 @@
-"""Reads streams as one member of a group, by batch.
+"""Reads streams as one member of a group, and acknowledges what it was given.
 
-One XREADGROUP covers all streams of the consumer, on a connection of its own, since it blocks; acknowledgements go over
-a connection that carries no bulk. After a lost connection the consumer first reads what is already
-pending for it, since the reply may have been lost on its way.
-
-A full batch means that more is waiting, so the next read is sent before the batch is handed over.
-
-Acknowledges what consumers were given: which commands that takes, and sending them until they are answered.
-
-Knows channels and entry ids; nothing of reads.
+One XREADGROUP covers all streams of a consumer, on a connection of its own, since it blocks; acknowledgements of a
+process share a connection that carries no messages. A full batch means that more is waiting, so the next read is sent
+before the batch is handed over. After a lost connection the consumer first reads what is pending for it, since the
+reply may have been lost on its way. Entries: field `p` is the payload and comes first; `k`, if there, is the key.
 """
 
 import asyncio
@@ -29,22 +24,24 @@ from ombdriver.messaging.transport.router import Router
 
 CLOSE_TIMEOUT_S = 2.0
 """How long the last acknowledgements may take."""
-AGAIN_S = 0.005
-"""After a loss, or when a stream has moved, it is looked for where it is so many seconds later."""
+RETRY_DELAY_S = 0.005
+"""After a loss, or when a stream has moved, a command is sent again so many seconds later."""
+REPLY_TIMEOUT_S = 5.0
+"""How much longer than BLOCK a reply may take before the peer counts as gone."""
 
 Words = tuple[bytes | str | int, ...]
 Commands = Callable[[bytes, Sequence[bytes]], list[Words]]
 """The commands that acknowledge some entries of a stream. Each may be carried out twice without harm."""
 
 
-def commands_of(ack: str, group: str, groups: int) -> Commands | None:
-    """How `ack` is done for a group; None when there is nothing to do.
+def ack_commands(ack: str, group: str, groups: int) -> Commands | None:
+    """How a group acknowledges; None when there is nothing to do.
 
     Args:
         ack: `batch`, `each`, `none` or `delete`.
         group: the group's name.
         groups: how many there are on a stream: an entry is deleted when all of them have acknowledged it, which with
-            more than one only XACKDEL can tell (Redis 8.2).
+            more than one takes XACKDEL (Redis 8.2).
     """
     if ack == "none":
         return None
@@ -57,8 +54,8 @@ def commands_of(ack: str, group: str, groups: int) -> Commands | None:
     return lambda key, ids: [("XACK", key, group, *ids)]
 
 
-class _Sent:
-    """Commands on one stream, joined; how many of them have no answer yet, and whether one was refused."""
+class _PendingAck:
+    """Commands on one stream as bytes; how many of them have no reply yet, and how many were refused."""
 
     __slots__ = ("count", "data", "done", "failed", "key", "left")
 
@@ -78,7 +75,7 @@ class Acknowledger:
 
     def __init__(self, router: Router, statistics: Counter[str]) -> None:
         self._router, self.statistics = router, statistics
-        self._unanswered: dict[int, _Sent] = {}
+        self._unanswered: dict[int, _PendingAck] = {}
         self._number = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -86,7 +83,7 @@ class Acknowledger:
     def send(self, key: bytes, words: list[Words], done: OnAcknowledged) -> None:
         """Sends commands on the stream `key`; `done` is called when the server has carried out all of them."""
         self._number += 1
-        self._unanswered[self._number] = _Sent(key, words, done)
+        self._unanswered[self._number] = _PendingAck(key, words, done)
         self._idle.clear()
         self._put(self._number)
 
@@ -105,7 +102,7 @@ class Acknowledger:
 
     def _put_later(self, number: int) -> None:
         if not self._router.is_closed:
-            asyncio.get_running_loop().call_later(AGAIN_S, self._put, number)
+            asyncio.get_running_loop().call_later(RETRY_DELAY_S, self._put, number)
 
     def _on_reply(
         self, number: int, _first: int, count: int, error: Exception | None, time_ns: int, _last: Any
@@ -142,13 +139,8 @@ class Acknowledger:
             self._idle.set()
 
 
-"""When a stream has moved, it is read where it is now so many seconds later."""
-GUARD_S = 5.0
-"""How much longer than BLOCK a reply may take before the peer is taken for gone."""
-
-
 class ReadChannel(Protocol):
-    """What reads go through: a channel, or what finds one each time."""
+    """What reads go through: a channel, or one that is looked up for each read."""
 
     def submit(self, data: bytes, *, convert: Any = None, reply_timeout_s: float | None = None) -> Awaitable[Any]:
         """See `Channel.submit`."""
@@ -198,13 +190,13 @@ class StreamConsumer:
         self._acknowledger, self._commands = acknowledger, commands
         self._keys, self._group = tuple(keys), group
         self._head: tuple[str | int, ...] = ("XREADGROUP", "GROUP", group, name, "COUNT", count)
-        self._count, self._guard_s = count, (block_ms or 0) / 1000 + GUARD_S
-        self._ahead: asyncio.Future[Batch | None] | None = None
+        self._count, self._reply_timeout_s = count, (block_ms or 0) / 1000 + REPLY_TIMEOUT_S
+        self._prefetched: asyncio.Future[Batch | None] | None = None
         noack = ("NOACK",) if commands is None else ()
         new = (">" for _ in self._keys)
         block = () if block_ms is None else ("BLOCK", block_ms)
         self._read = pack((*self._head, *block, *noack, "STREAMS", *self._keys, *new))
-        self._replay: dict[bytes, bytes] | None = None
+        self._pending_after: dict[bytes, bytes] | None = None
         self._last: dict[bytes, bytes] = {}
         self._statistics = acknowledger.statistics
 
@@ -218,20 +210,20 @@ class StreamConsumer:
     async def receive(self) -> Batch | None:
         """See `api.DriverConsumer.receive`."""
         try:
-            if self._replay is not None:
-                return await self._receive_pending(self._replay)
-            ahead, self._ahead = self._ahead, None
-            batch: Batch | None = await (ahead or self._send_read())
+            if self._pending_after is not None:
+                return await self._receive_pending(self._pending_after)
+            prefetched, self._prefetched = self._prefetched, None
+            batch: Batch | None = await (prefetched or self._send_read())
         except ClosedError as error:
             raise DriverError("the consumer was closed") from error
         except ConnectionLost as error:
             self._router.learn(error)
             # With NOACK nothing is pending: what was in a lost reply is lost.
-            self._replay = None if self._commands is None else dict.fromkeys(self._keys, b"0")
+            self._pending_after = None if self._commands is None else dict.fromkeys(self._keys, b"0")
             return None
         except Exception as error:
             if self._router.learn(error):  # the stream is elsewhere now; nothing was read
-                await asyncio.sleep(AGAIN_S)
+                await asyncio.sleep(RETRY_DELAY_S)
                 return None
             gone = "; its stream was deleted, or the server was emptied" if "NOGROUP" in str(error) else ""
             raise DriverError(f"group {self._group} can't be read: {error}{gone}") from error
@@ -239,12 +231,16 @@ class StreamConsumer:
             # There is more: the server gets it ready while this batch is worked on. Not below that, since a read that
             # already waits brings each message by itself, and being woken for one costs as much as forty in a batch.
             with contextlib.suppress(ClosedError):  # closed meanwhile: this batch is the last
-                self._ahead = self._send_read()
-                self._ahead.add_done_callback(ignore_outcome)  # it may be closed before anybody asks for the next one
-        return self._noted(batch)
+                self._prefetched = self._send_read()
+                self._prefetched.add_done_callback(
+                    ignore_outcome
+                )  # it may be closed before anybody asks for the next one
+        return self._mark_redelivered(batch)
 
     def _send_read(self) -> asyncio.Future[Batch | None]:
-        return asyncio.ensure_future(self._channel.submit(self._read, convert=to_batch, reply_timeout_s=self._guard_s))
+        return asyncio.ensure_future(
+            self._channel.submit(self._read, convert=to_batch, reply_timeout_s=self._reply_timeout_s)
+        )
 
     async def _receive_pending(self, after: dict[bytes, bytes]) -> Batch | None:
         """What is pending for this consumer already, from where the last such read ended.
@@ -252,8 +248,8 @@ class StreamConsumer:
         Only what the lost reply held is handed over: the rest was before, and is acknowledged when the harness says so.
         """
         words: tuple[bytes | str | int, ...] = (*self._head, "STREAMS", *after, *after.values())
-        reply: Any = await self._channel.submit(pack(words), reply_timeout_s=GUARD_S)
-        self._replay = {key: entries[-1][0] for key, entries in reply or () if entries} or None
+        reply: Any = await self._channel.submit(pack(words), reply_timeout_s=REPLY_TIMEOUT_S)
+        self._pending_after = {key: entries[-1][0] for key, entries in reply or () if entries} or None
         missed = []
         for key, entries in reply or ():
             last = parse_id(self._last.get(key, b"0-0"))
@@ -261,10 +257,10 @@ class StreamConsumer:
             self._statistics["passedOver"] += len(known)
             if len(known) < len(entries):
                 missed.append([key, entries[len(known) :]])  # ids rise
-        return self._noted(to_batch(missed))
+        return self._mark_redelivered(to_batch(missed))
 
-    def _noted(self, batch: Batch | None) -> Batch | None:
-        """Remembers how far each stream has been handed over, and marks what is not beyond that."""
+    def _mark_redelivered(self, batch: Batch | None) -> Batch | None:
+        """Remembers the last id handed over of each stream, and marks entries up to that as not new (`Batch.again`)."""
         if batch is None:
             return None
         receipt: Any = batch.receipt
@@ -291,13 +287,13 @@ class StreamConsumer:
             return
         receipt: Any = batch.receipt
         parts = [part for part in receipt if part[1]]
-        told = done if len(parts) == 1 else _last_of(len(parts), done)
+        part_done = done if len(parts) == 1 else _after_calls(len(parts), done)
         for key, ids in parts:
-            self._acknowledger.send(key, self._commands(key, ids), told)
+            self._acknowledger.send(key, self._commands(key, ids), part_done)
 
     async def aclose(self) -> None:
         """See `api.DriverConsumer.aclose`; the read under way is given up with its connection."""
-        self._ahead = None
+        self._prefetched = None
         await self._acknowledger.flush()
         await self._channel.aclose()
 
@@ -324,14 +320,14 @@ def to_batch(reply: Any) -> Batch | None:
     return Batch(payloads, arrival_ns, receipt + gone)
 
 
-def _last_of(count: int, done: OnAcknowledged) -> OnAcknowledged:
-    """Calls `done` when it has been called itself so often."""
+def _after_calls(count: int, done: OnAcknowledged) -> OnAcknowledged:
+    """A function that calls `done` in its call number `count`."""
     left = count
 
-    def one(time_ns: int) -> None:
+    def call(time_ns: int) -> None:
         nonlocal left
         left -= 1
         if not left:
             done(time_ns)
 
-    return one
+    return call

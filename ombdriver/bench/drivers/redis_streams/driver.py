@@ -17,7 +17,7 @@ from ombdriver.bench.drivers.redis_streams.consumer import Acknowledger
 from ombdriver.bench.drivers.redis_streams.inspector import StreamInspector, backlog, observe
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
 from ombdriver.bench.drivers.redis_streams.producer import ReplicatedProducer, StreamProducer, TrimBound
-from ombdriver.bench.drivers.redis_streams.readers import Reading, make_consumer
+from ombdriver.bench.drivers.redis_streams.readers import ReaderContext, make_consumer
 from ombdriver.bench.drivers.redis_streams.runs import Created
 from ombdriver.bench.drivers.redis_streams.server import (
     address,
@@ -69,7 +69,6 @@ class RedisStreamsDriver:
         self._created = Created()
         self._renewing: asyncio.Task[None] | None = None
         self._trimmer: AcknowledgedTrimmer | None = None
-        self._reading: list[Reading] = []
         self._observing: Router | None = None
 
     def __repr__(self) -> str:
@@ -175,9 +174,9 @@ class RedisStreamsDriver:
             keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
             await self._router.discover()
             group = self._topics.group(topics[0], subscription)
-            reading = Reading(self._router, self._acknowledger, self._options, group, name)
-            self._reading.append(reading)
-            return await make_consumer(reading, [key.encode() for key in keys])
+            context = ReaderContext(self._router, self._acknowledger, self._options, group, name)
+
+            return await make_consumer(context, [key.encode() for key in keys])
 
     async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int | None:
         """See `api.Driver.backlog`: lag and pending of the group, over all partitions; None for plain reads."""

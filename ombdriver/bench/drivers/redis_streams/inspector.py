@@ -1,11 +1,8 @@
-"""Looks at the entries that a stream still holds, and at how far its groups are (`api.Inspector`).
+"""Reads what a server holds: entries and positions of streams (`api.Inspector`), backlogs, samples for the telemetry.
 
-A reference is an entry's id as two numbers, which sort as the entries lie.
-
-One look at a Redis or Valkey server for the telemetry: INFO, and length and groups of some streams.
-
-On a connection of its own, so that it neither waits behind messages nor holds them up. Only commands that change
-nothing: INFO, XLEN, XINFO GROUPS. What the server refuses is told, and never fails a run.
+Only commands that change nothing: XRANGE, XPENDING, INFO, XLEN, XINFO. Samples travel on a connection of their own, so
+that they neither wait behind messages nor hold them up; what the server refuses to tell is noted in them, and fails no
+run. A reference is an entry's id as two numbers, which sort as the entries lie.
 """
 
 import asyncio
@@ -57,9 +54,9 @@ class StreamInspector:
         key, name = self._key(topic, partition), self._topics.group(topic, subscription)
         with border(self._server):
             groups = await ask(self._router, key, "XINFO", "GROUPS", key)
-        for told in (dict(zip(group[::2], group[1::2], strict=True)) for group in groups):
-            if told[b"name"].decode() == name:
-                reached = parse_id(told[b"last-delivered-id"])
+        for fields in (dict(zip(group[::2], group[1::2], strict=True)) for group in groups):
+            if fields[b"name"].decode() == name:
+                reached = parse_id(fields[b"last-delivered-id"])
                 return None if reached == (0, 0) else reached
         return None
 
@@ -96,12 +93,12 @@ async def backlog(router: Router, keys: Sequence[bytes], subscription: str) -> i
     for stream, groups in zip(streams, replies, strict=True):
         known = {} if isinstance(stream, BaseException) else dict(zip(stream[::2], stream[1::2], strict=True))
         newest = known.get(b"last-generated-id")
-        for told in (dict(zip(group[::2], group[1::2], strict=True)) for group in groups):
-            if told[b"name"].decode() == subscription:
-                lag = 0 if told[b"last-delivered-id"] == newest else told.get(b"lag")
+        for fields in (dict(zip(group[::2], group[1::2], strict=True)) for group in groups):
+            if fields[b"name"].decode() == subscription:
+                lag = 0 if fields[b"last-delivered-id"] == newest else fields.get(b"lag")
                 if lag is None:
                     return None
-                total += int(told[b"pending"]) + int(lag)
+                total += int(fields[b"pending"]) + int(lag)
     return total
 
 
@@ -137,10 +134,10 @@ _CHILDREN = ("used_cpu_user_children", "used_cpu_sys_children")
 async def observe(
     router: Router, streams: Sequence[TopicPartition], keys: Sequence[str], subscription: Callable[[str], str] = str
 ) -> ServerSample:
-    """One look; all its commands leave together. Of a cluster, every primary is asked, and figures are added up.
+    """One sample; all its commands leave together. Of a cluster, every primary is asked, and figures are added up.
 
     Args:
-        router: the observer's own.
+        router: for samples alone.
         streams: whose length and groups to ask for.
         keys: theirs.
         subscription: which subscription a group is of, by its name.
@@ -170,13 +167,13 @@ async def observe(
     infos, rest = answers[: len(nodes)], answers[len(nodes) :]
     lengths, groups = rest[: len(keys)], rest[len(keys) :]
     return replace(
-        together([read_info("" if info is None else info.decode(errors="replace")) for info in infos]),
+        merged([read_info("" if info is None else info.decode(errors="replace")) for info in infos]),
         streams={
             stream: StreamSample(
                 None if length is None else int(length),
-                None if told is None else _by_subscription(read_groups(told), subscription),
+                None if fields is None else _by_subscription(read_groups(fields), subscription),
             )
-            for stream, length, told in zip(streams, lengths, groups, strict=True)
+            for stream, length, fields in zip(streams, lengths, groups, strict=True)
         },
         unseen=[f"{command}: {why}" for command, why in unseen.items()],
         commands_sent=len(asked),
@@ -184,31 +181,31 @@ async def observe(
 
 
 def _by_subscription(groups: Mapping[str, GroupSample], subscription: Callable[[str], str]) -> dict[str, GroupSample]:
-    """Where a group of others is called like a subscription of ours, ours is the one that is told."""
+    """Where a group of others is called like a subscription of ours, ours is the one that is fields."""
     ours = {name for name in groups if subscription(name) != name}
     return {subscription(name): groups[name] for name in sorted(groups, key=ours.__contains__)}
 
 
-def together(looks: Sequence[ServerSample]) -> ServerSample:
-    """The looks at several servers as one: figures and commands added up, the longest of times, all run ids (pure)."""
-    if len(looks) == 1:
-        return looks[0]
+def merged(samples: Sequence[ServerSample]) -> ServerSample:
+    """Samples of several servers as one: figures and commands added up, the longest of times, all run ids (pure)."""
+    if len(samples) == 1:
+        return samples[0]
     figures = {
-        name: (max if name in _NOT_ADDED else sum)(each.figures[name] for each in looks)
-        for name in looks[0].figures
-        if all(name in each.figures for each in looks)
+        name: (max if name in _NOT_ADDED else sum)(each.figures[name] for each in samples)
+        for name in samples[0].figures
+        if all(name in each.figures for each in samples)
     }
     commands: dict[str, CommandSample] = {}
     latency: dict[str, dict[str, float]] = {}
-    for look in looks:
-        for name, one in look.commands.items():
+    for sample in samples:
+        for name, one in sample.commands.items():
             before = commands.get(name, CommandSample(0, 0))
             commands[name] = CommandSample(before.calls + one.calls, before.micros + one.micros)
-        for name, percentiles in look.command_latency.items():
+        for name, percentiles in sample.command_latency.items():
             held = latency.setdefault(name, {})
             for at, value in percentiles.items():
                 held[at] = max(value, held.get(at, 0.0))
-    return ServerSample(figures, " ".join(sorted(look.server_id for look in looks)), commands, latency)
+    return ServerSample(figures, " ".join(sorted(sample.server_id for sample in samples)), commands, latency)
 
 
 def read_info(text: str) -> ServerSample:
@@ -219,16 +216,18 @@ def read_info(text: str) -> ServerSample:
     if all(each is not None for each in children):
         figures["childrenCpuSeconds"] = sum(each for each in children if each is not None)
     if "used_memory" in lines:  # databases without a key have no line
-        counts = (_pairs(told).get("keys") for name, told in lines.items() if name[:2] == "db" and name[2:].isdecimal())
+        counts = (
+            _pairs(fields).get("keys") for name, fields in lines.items() if name[:2] == "db" and name[2:].isdecimal()
+        )
         figures["keys"] = sum(int(number) for each in counts if (number := _number(each)) is not None)
     commands, latency = {}, {}
-    for name, told in lines.items():
+    for name, fields in lines.items():
         if name.startswith("cmdstat_"):
-            calls, micros = (_number(_pairs(told).get(key)) for key in ("calls", "usec"))
+            calls, micros = (_number(_pairs(fields).get(key)) for key in ("calls", "usec"))
             if calls is not None and micros is not None:
                 commands[name.removeprefix("cmdstat_")] = CommandSample(int(calls), int(micros))
         elif name.startswith("latency_percentiles_usec_"):
-            found = {key: number for key, each in _pairs(told).items() if (number := _number(each)) is not None}
+            found = {key: number for key, each in _pairs(fields).items() if (number := _number(each)) is not None}
             latency[name.removeprefix("latency_percentiles_usec_")] = found
     return ServerSample(figures, lines.get("run_id", "").strip(), commands, latency)
 
@@ -237,15 +236,15 @@ def read_groups(reply: Sequence[Sequence[Any]]) -> Mapping[str, GroupSample]:
     """What XINFO GROUPS says; the lag is unknown before 7.0, and where the server lost it, as by XDEL (pure)."""
     found = {}
     for group in reply:
-        told = dict(zip(group[::2], group[1::2], strict=True))
-        lag = told.get(b"lag")
-        name = told[b"name"].decode(errors="replace")
-        found[name] = GroupSample(None if lag is None else int(lag), int(told[b"pending"]))
+        fields = dict(zip(group[::2], group[1::2], strict=True))
+        lag = fields.get(b"lag")
+        name = fields[b"name"].decode(errors="replace")
+        found[name] = GroupSample(None if lag is None else int(lag), int(fields[b"pending"]))
     return found
 
 
-def _pairs(told: str) -> dict[str, str]:
-    return dict(each.split("=", 1) for each in told.strip().split(",") if "=" in each)
+def _pairs(fields: str) -> dict[str, str]:
+    return dict(each.split("=", 1) for each in fields.strip().split(",") if "=" in each)
 
 
 def _number(text: str | None) -> float | None:

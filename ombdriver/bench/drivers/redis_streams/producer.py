@@ -1,14 +1,11 @@
-"""Sends the payloads of one topic as XADD commands, by block.
+"""Sends the payloads of one topic as XADD commands, by block; with WAIT they count only once replicas have them.
 
-Knows the channels and the layout of an entry, which `stream_consumer` reads: field `p` is the payload and comes first;
-field `k`, if there is one, the key. The head of a command is the same for all messages of a partition, so it is packed
-once and payloads are joined with it.
+The head of a command is the same for all messages of a partition and size, so it is packed once and payloads are joined
+with it. Entries: field `p` is the payload and comes first; field `k`, if there is one, the key.
 
-Sends as `stream_producer` does, and lets a message count only when so many replicas have it: WAIT.
-
-WAIT covers what its own connection has sent, and holds up what comes behind it; so such a producer has connections of
-its own, and asks once for everything that it sent in a turn of the loop. Replies of XADD are kept back until the WAIT
-behind them is answered: the latency ends there.
+WAIT covers what its own connection has sent, and holds up what comes behind it: a `ReplicatedProducer` has connections
+of its own, and asks once for everything that it sent in a turn of the loop. Replies of XADD are held back until the
+WAIT behind them is answered, so the latency ends there.
 """
 
 import asyncio
@@ -28,8 +25,8 @@ from ombdriver.messaging.transport.router import Router
 
 MOST_HEADS = 64
 """Beginnings of commands that are kept besides one for each partition: sizes that vary would make them without end."""
-AGAIN_S = 0.05
-"""When nobody has a partition, it is looked for again so many seconds later."""
+LOOKUP_DELAY_S = 0.05
+"""While no server has a partition, it is looked up again so many seconds later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +51,8 @@ class TrimBound:
         return () if self.max_length is None else ("MAXLEN", how, self.max_length)
 
 
-_Reply = tuple[int, Exception | None, int, object]
-"""As `OnReplies` is told it, without partition and first."""
+_Replies = tuple[int, Exception | None, int, object]
+"""What `OnReplies` is given, without partition and first: count, error, time_ns, answer."""
 
 
 class StreamProducer:
@@ -65,15 +62,15 @@ class StreamProducer:
         router: the connections, which other producers may share.
         topic: where to.
         cut: what sending trims.
-        on_replies: told of the replies.
+        on_replies: gets the replies.
     """
 
     def __init__(self, router: Router, topic: Topic, cut: TrimBound, on_replies: OnReplies) -> None:
         self._router, self._topic = router, topic
-        self._told = on_replies
-        self._on_replies: OnReplies = self._look_at if router.may_move else on_replies
+        self._report = on_replies
+        self._on_replies: OnReplies = self._in_order if router.may_move else on_replies
         self._reported = [0] * topic.partitions
-        self._early: list[dict[int, _Reply]] = [{} for _ in range(topic.partitions)]
+        self._early: list[dict[int, _Replies]] = [{} for _ in range(topic.partitions)]
         self._partitioner = Partitioner(topic)
         self._cut = cut
         self._trim = True
@@ -82,7 +79,7 @@ class StreamProducer:
         self._heads: dict[tuple[int, int, bool], bytes] = {}
         self._roots: dict[tuple[int, bool], bytes] = {}
         self._keys = [key.encode() for key in topic.keys]
-        self._find_lines()
+        self._locate()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._topic.name}, {sum(self._sent)} sent, {self._router}>"
@@ -96,56 +93,56 @@ class StreamProducer:
             return [pick() for _ in range(count)]
         return [pick(key) for key in keys]
 
-    def _look_at(
+    def _in_order(
         self, partition: int, first: int, count: int, error: Exception | None, time_ns: int, answer: object
     ) -> None:
-        """Where partitions lie is learnt from errors: MOVED has the next message go to the right node.
+        """Reports replies in the order of the messages, and learns from errors where partitions lie.
 
-        Replies are told in the order of the messages: a new server answers at once, while the connection to one that
-        hangs is given some time for what it owes.
+        MOVED has the next message go to the right node. A new server answers at once, while the connection to one that
+        hangs is given some time for its replies: so they may arrive out of order.
         """
         if error is not None:
             self._router.learn(error)
         if first != self._reported[partition]:
             self._early[partition][first] = count, error, time_ns, answer
             return
-        self._told(partition, first, count, error, time_ns, answer)
+        self._report(partition, first, count, error, time_ns, answer)
         first += count
         early = self._early[partition]
         while early and (held := early.pop(first, None)) is not None:
-            self._told(partition, first, *held)
+            self._report(partition, first, *held)
             first += held[0]
         self._reported[partition] = first
 
     # -- where to --------------------------------------------------------------------------------------------------
 
-    def _find_lines(self) -> None:
+    def _locate(self) -> None:
         """The channel of each partition, as partitions lie now.
 
         Raises:
             NotSentError: if it is not known who has one of them.
         """
-        self._lines = [self._router.bulk_for(key) for key in self._keys]
+        self._channels = [self._router.bulk_for(key) for key in self._keys]
         self._version = self._router.version
-        self._distinct: tuple[Channel, ...] = tuple(dict.fromkeys(self._lines))
+        self._distinct_channels: tuple[Channel, ...] = tuple(dict.fromkeys(self._channels))
 
     def room(self) -> int:
         """See `api.DriverProducer.room`. On a cluster, of the node with the least: messages go to all in turn."""
         if self._version != self._router.version:
             try:
-                self._find_lines()
+                self._locate()
             except NotSentError:  # nobody has a partition, for the moment
                 return 0
-        distinct = self._distinct
+        distinct = self._distinct_channels
         return distinct[0].room() if len(distinct) == 1 else min([channel.room() for channel in distinct])
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """See `api.DriverProducer.when_room`."""
         if self._version != self._router.version:
-            asyncio.get_running_loop().call_later(AGAIN_S, callback)
+            asyncio.get_running_loop().call_later(LOOKUP_DELAY_S, callback)
             return
-        full = (channel for channel in self._distinct if channel.room() <= 0)
-        next(full, self._distinct[0]).when_room(callback)
+        full = (channel for channel in self._distinct_channels if channel.room() <= 0)
+        next(full, self._distinct_channels[0]).when_room(callback)
 
     def keep_everything(self, keep: bool) -> None:
         """See `api.DriverProducer.keep_everything`."""
@@ -168,7 +165,7 @@ class StreamProducer:
             data = b"".join(self._commands(partition, payloads, keys))
         first = self._sent[partition]
         self._sent[partition] = first + len(payloads)
-        self._put(self._lines[partition], data, len(payloads), partition, first)
+        self._put(self._channels[partition], data, len(payloads), partition, first)
 
     def _put(self, channel: Channel, data: bytes, count: int, partition: int, first: int) -> None:
         channel.send_block(data, count, self._on_replies, partition, first)
@@ -211,8 +208,8 @@ class StreamProducer:
         """The channels are the driver's, and end with it."""
 
 
-Added = tuple[int, int, int, Exception | None, Any]
-"""Replies of XADD: partition, index of the first, count, error, and what the last of them said."""
+_Added = tuple[int, int, int, Exception | None, Any]
+"""Replies of XADD: partition, index of the first, count, error, and the id that the last of them gave."""
 
 
 class ReplicatedProducer(StreamProducer):
@@ -222,7 +219,7 @@ class ReplicatedProducer(StreamProducer):
         router: connections that nobody else sends on.
         topic: where to.
         cut: what sending trims.
-        on_replies: told of the replies.
+        on_replies: gets the replies.
         replicas: how many have to have a message.
         timeout_ms: how long that may take.
         statistics: counts `underReplicated`: messages that are stored, but not on so many.
@@ -241,27 +238,27 @@ class ReplicatedProducer(StreamProducer):
         super().__init__(router, topic, cut, on_replies)
         self._statistics = statistics
         self._replicas, self._timeout_ms = replicas, timeout_ms
-        self._waits: dict[Channel, _Line] = {}
+        self._waiting: dict[Channel, _WaitChannel] = {}
 
     def _put(self, channel: Channel, data: bytes, count: int, partition: int, first: int) -> None:
-        line = self._waits.get(channel)
-        if line is None:
-            line = self._waits[channel] = _Line(channel, self._tell, self._replicas, self._timeout_ms)
-        line.put(data, count, partition, first)
+        waiting = self._waiting.get(channel)
+        if waiting is None:
+            waiting = self._waiting[channel] = _WaitChannel(channel, self._count, self._replicas, self._timeout_ms)
+        waiting.put(data, count, partition, first)
 
-    def _tell(self, partition: int, first: int, count: int, error: Exception | None, time_ns: int, last: Any) -> None:
+    def _count(self, partition: int, first: int, count: int, error: Exception | None, time_ns: int, last: Any) -> None:
         if isinstance(error, UnderReplicated):
             self._statistics["underReplicated"] += count
         self._on_replies(partition, first, count, error, time_ns, last)
 
 
-class _Line:
-    """What goes through one channel."""
+class _WaitChannel:
+    """Messages on one channel, each turn of the loop with a WAIT behind them."""
 
     def __init__(self, channel: Channel, on_replies: OnReplies, replicas: int, timeout_ms: int) -> None:
         self._channel, self._on_replies, self._replicas = channel, on_replies, replicas
         self._wait = pack(("WAIT", replicas, timeout_ms))
-        self._added: deque[Added] = deque()
+        self._added: deque[_Added] = deque()
         self._asking = self._has_left = False
 
     def put(self, data: bytes, count: int, partition: int, first: int) -> None:
@@ -278,10 +275,10 @@ class _Line:
             error, last = lost(was_sent=True, cause=None), None
         is_lost = self._has_left or isinstance(error, ConnectionLost)
         if is_lost:  # no WAIT will be answered for what came before on this connection
-            self._tell(lost(was_sent=True, cause=error), time_ns)
+            self._report(lost(was_sent=True, cause=error), time_ns)
         self._added.append((partition, first, count, error, last))
         if is_lost:
-            self._tell(None, time_ns)
+            self._report(None, time_ns)
 
     def _ask(self) -> None:
         self._asking = False
@@ -289,7 +286,7 @@ class _Line:
             self._channel.send_block(self._wait, 1, self._on_waited, 0, 0)
         except NotSentError:  # the server is no primary any more; it may still answer what it was sent
             self._has_left = True
-        except MessagingError:  # the connection is lost, which every XADD will be told
+        except MessagingError:  # the connection is lost, and every XADD gets that error
             pass
 
     def _on_waited(
@@ -301,11 +298,11 @@ class _Line:
             error = UnderReplicated(f"the server refused WAIT: {error}")
         elif last < self._replicas:
             error = UnderReplicated(f"{last} of {self._replicas} replicas had the message in time")
-        self._tell(error, time_ns)
+        self._report(error, time_ns)
 
-    def _tell(self, error: Exception | None, time_ns: int) -> None:
-        """Reports everything that was answered so far; what is stored well has `error`, if there is one."""
+    def _report(self, error: Exception | None, time_ns: int) -> None:
+        """Reports all that was answered so far; messages without an error of their own get `error`."""
         while self._added:
             partition, first, count, own, last = self._added.popleft()
-            told = own or error
-            self._on_replies(partition, first, count, told, time_ns, last if told is None else None)
+            failure = own or error
+            self._on_replies(partition, first, count, failure, time_ns, last if failure is None else None)

@@ -1,16 +1,9 @@
-"""Reads streams without a group: XREAD, from where this reader is; nothing is acknowledged, and everybody sees all.
+"""The kinds of readers besides the plain member of a group, and which kind a consumer gets.
 
-Several readers as one: on a cluster a read can't cross slots, so each partition has a reader of its own.
-
-The first that has something is handed over first. Each reader reads on only when its batch was taken, so that nobody
-holds more than one batch for each partition.
-
-Reads many partitions of a cluster without blocking: so many connections as blocking reads need would be too many.
-
-All reads of one round leave together, one write for each node; after a round that brought nothing there is a pause,
-which grows as long as nothing comes.
-
-Which kind of reader a consumer is made of: plain or of a group, of one connection, of several, or polling.
+Without a group: XREAD from where the reader is, nothing acknowledged, every reader gets all. On a cluster a read can't
+cross slots, so each partition has a reader of its own: several that block, of which the first with a batch is served
+(`JoinedConsumer`); or, of many partitions, reads that don't block, all of a round in one write for each node, with
+growing pauses after rounds that brought nothing (`PollingConsumer`).
 """
 
 import asyncio
@@ -21,11 +14,11 @@ from typing import Any
 
 from ombdriver.bench.drivers.api import Batch, DriverConsumer, OnAcknowledged
 from ombdriver.bench.drivers.redis_streams.consumer import (
-    AGAIN_S,
-    GUARD_S,
+    REPLY_TIMEOUT_S,
+    RETRY_DELAY_S,
     Acknowledger,
     StreamConsumer,
-    commands_of,
+    ack_commands,
     to_batch,
 )
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
@@ -52,7 +45,7 @@ class PlainConsumer:
     ) -> None:
         self._from_end = from_end
         self._router, self._channel = router, router.blocking(keys[0])
-        self._guard_s = block_ms / 1000 + GUARD_S
+        self._reply_timeout_s = block_ms / 1000 + REPLY_TIMEOUT_S
         self._head: tuple[bytes | str | int, ...] = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", *keys)
         self._last: dict[bytes, bytes] = dict.fromkeys(keys, b"0")
 
@@ -72,13 +65,13 @@ class PlainConsumer:
         words: tuple[bytes | str | int, ...] = (*self._head, *self._last.values())
         try:
             batch: Batch | None = await self._channel.submit(
-                pack(words), convert=to_batch, reply_timeout_s=self._guard_s
+                pack(words), convert=to_batch, reply_timeout_s=self._reply_timeout_s
             )
         except ClosedError as error:
             raise DriverError("the consumer was closed") from error
         except Exception as error:
             if self._router.learn(error) or isinstance(error, ConnectionLost):
-                await asyncio.sleep(AGAIN_S)
+                await asyncio.sleep(RETRY_DELAY_S)
                 return None
             raise DriverError(f"streams can't be read: {error}") from error
         if batch is not None:
@@ -98,6 +91,8 @@ class PlainConsumer:
 
 class JoinedConsumer:
     """Reads from some consumers, whichever has something (`api.DriverConsumer`).
+
+    Each reads on only when its batch was taken, so that no more than one batch of each partition is held.
 
     Args:
         parts: of one subscription, each with partitions of its own.
@@ -155,8 +150,8 @@ class JoinedConsumer:
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.02
 
 
-class NodeOf:
-    """The channel to wherever a stream lies at the moment; stands where a channel does, for reads that don't block.
+class CurrentNode:
+    """The channel to the node that has a stream at the moment, for reads that don't block (`ReadChannel`).
 
     Args:
         router: of the process, which sends nothing in bulk otherwise.
@@ -228,7 +223,7 @@ MOST_BLOCKING = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReaderContext:
     """What a consumer reads with.
 
     Attributes:
@@ -246,42 +241,42 @@ class Reading:
     name: str
 
 
-async def make_consumer(reading: Reading, keys: list[bytes]) -> DriverConsumer:
+async def make_consumer(context: ReaderContext, keys: list[bytes]) -> DriverConsumer:
     """A consumer over the streams `keys`, connected.
 
     On one server one read covers all of them. On a cluster a read can't cross slots: each partition has a connection,
     up to `MOST_BLOCKING`; past that they are asked in turn, which statistics count as `pollingRounds`.
     """
-    router, options = reading.router, reading.options
+    router, options = context.router, context.options
     together = router.by_slot(keys)
     if len(together) > MOST_BLOCKING and not options.plain:
-        parts = [_of_group(reading, part, polls=True) for part in together]
-        return PollingConsumer(parts, options.block_ms / 1000, reading.acknowledger.statistics)
+        parts = [_group_reader(context, part, polls=True) for part in together]
+        return PollingConsumer(parts, options.block_ms / 1000, context.acknowledger.statistics)
     for key in keys:
         await router.control_for(key).ready()
     blocking: list[PlainConsumer | StreamConsumer] = []
     for part in together:
-        one = _plain(reading, part) if options.plain else _of_group(reading, part, polls=False)
+        one = _plain_reader(context, part) if options.plain else _group_reader(context, part, polls=False)
         await one.ready()
         blocking.append(one)
     return blocking[0] if len(blocking) == 1 else JoinedConsumer(blocking, options.block_ms / 1000)
 
 
-def _plain(reading: Reading, keys: list[bytes]) -> PlainConsumer:
-    options = reading.options
-    return PlainConsumer(reading.router, keys, options.read_count, options.block_ms, from_end=options.from_end)
+def _plain_reader(context: ReaderContext, keys: list[bytes]) -> PlainConsumer:
+    options = context.options
+    return PlainConsumer(context.router, keys, options.read_count, options.block_ms, from_end=options.from_end)
 
 
-def _of_group(reading: Reading, keys: list[bytes], *, polls: bool) -> StreamConsumer:
-    router, options = reading.router, reading.options
+def _group_reader(context: ReaderContext, keys: list[bytes], *, polls: bool) -> StreamConsumer:
+    router, options = context.router, context.options
     return StreamConsumer(
         router,
-        NodeOf(router, keys[0]) if polls else router.blocking(keys[0]),
-        reading.acknowledger,
-        commands_of(options.ack, reading.group, options.groups),
+        CurrentNode(router, keys[0]) if polls else router.blocking(keys[0]),
+        context.acknowledger,
+        ack_commands(options.ack, context.group, options.groups),
         keys,
-        reading.group,
-        reading.name,
+        context.group,
+        context.name,
         options.read_count,
         None if polls else options.block_ms,
     )
