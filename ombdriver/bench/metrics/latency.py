@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 
 from ombdriver.bench.metrics.histogram import Histogram
 
+UNKNOWN = -1
+"""In place of a statistic that a result does not have, since its version did not know it."""
 ENOUGH_BEYOND = 10
 """A percentile is worth telling from so many samples beyond it on: 1,000 samples for the p99."""
 
@@ -35,12 +37,12 @@ class LatencySummary:
         return cls(*[0] * len(fields(cls)))
 
     def ns(self, statistic: str) -> int | None:
-        """One of `STATISTICS` in nanoseconds; None without a sample."""
+        """One of `STATISTICS` in nanoseconds; None without a sample, or when it is not known."""
         value: int = getattr(self, STATISTICS[statistic].attribute)
-        return value if self.count else None
+        return None if not self.count or value == UNKNOWN else value
 
     def ms(self, statistic: str) -> float | None:
-        """One of `STATISTICS` in ms, to the nanosecond; None without a sample."""
+        """The same in ms, to the nanosecond."""
         value = self.ns(statistic)
         return None if value is None else round(value / 1e6, 6)
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from ombdriver.bench.metrics.figures import Figure
-from ombdriver.bench.metrics.latency import STATISTICS, TOLD, LatencySummary
+from ombdriver.bench.metrics.latency import STATISTICS, TOLD, UNKNOWN, LatencySummary
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, Delivery
 from ombdriver.bench.results import omb_keys
 from ombdriver.bench.results.versions import upgraded
@@ -271,8 +271,10 @@ class Result:
             raise InputError(f"{source}: a value has a wrong type ({error}); the file is damaged, run again") from error
 
     @classmethod
-    def _from_json(cls, data: Mapping[str, Any]) -> "Result":
+    def _from_json(cls, data: dict[str, Any]) -> "Result":
         read: dict[str, Any] = {}
+        no_latencies = {key: [None] * len(data[RATES[0]]) for key in omb_keys.SERIES}
+        data = no_latencies | data  # of statistics that the result's version did not know
         for each in fields(cls):
             keys = _FLAT.get(each.name)
             read[each.name] = data[camel_case(each.name)] if keys is None else {key: data[key] for key in keys}
@@ -334,6 +336,9 @@ def _read_verdict(data: Mapping[str, Any]) -> Verdict:
     )
 
 
-def _read_summary(data: Mapping[str, Any], p99999_ns: int = 0) -> LatencySummary:
-    values = {STATISTICS[name].attribute: round((data[name] or 0) * 1e6) for name in TOLD}
-    return LatencySummary(count=data["count"], p99999=p99999_ns, **values)
+def _read_summary(data: Mapping[str, Any], p99999_ns: int = UNKNOWN) -> LatencySummary:
+    values = {each.attribute: UNKNOWN for each in STATISTICS.values()} | {"p99999": p99999_ns}
+    for name in TOLD:
+        if data.get(name) is not None:
+            values[STATISTICS[name].attribute] = round(data[name] * 1e6)
+    return LatencySummary(count=data["count"], **values) if data["count"] else LatencySummary.none()

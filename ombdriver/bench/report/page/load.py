@@ -64,7 +64,7 @@ def load_lines(runs: Sequence[Run]) -> list[LoadLine]:
 def _points(
     probes: Mapping[int, Mapping[str, Any]], family: str, statistic: str, *, held: bool
 ) -> list[tuple[float, float]]:
-    of = {rate: probe[family][statistic] for rate, probe in sorted(probes.items()) if probe["held"] is held}
+    of = {rate: probe[family].get(statistic) for rate, probe in sorted(probes.items()) if probe["held"] is held}
     return [(rate, value) for rate, value in of.items() if value is not None]
 
 
