@@ -15,8 +15,6 @@ from rich.console import Console
 from sample_page import gathered, run
 from sample_result import figures, result
 
-from ombdriver.bench.load.phase import Phase
-from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.figures import LATENCIES, Figure
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.latency import (
@@ -27,8 +25,6 @@ from ombdriver.bench.metrics.latency import (
     TOLD,
     summarise,
 )
-from ombdriver.bench.metrics.recorder import Recorder
-from ombdriver.bench.metrics.report import Report
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
 from ombdriver.bench.report import live, terminal
 from ombdriver.bench.report.page.arrangement import arrange
@@ -40,7 +36,6 @@ from ombdriver.bench.results.compare.trial import trial_of
 from ombdriver.bench.results.export import series_csv
 from ombdriver.bench.results.omb_keys import ENDINGS, aggregated
 from ombdriver.bench.results.result import Result, to_json
-from ombdriver.bench.run.abort import Guard
 from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.verdict.caveats import caveats_of
 from ombdriver.bench.verdict.facts import Facts
@@ -106,26 +101,6 @@ def test_thresholds_can_be_set_for_each(statistic: str) -> None:
     assert check.value == summary.ms(statistic)
     for family in LATENCIES:
         assert Figure.parse(f"{family}.{statistic}") == Figure(family, statistic)
-
-
-@pytest.mark.parametrize("statistic", [name for name in TOLD if name not in ("min", "max")])
-def test_a_run_is_ended_by_each_from_as_many_samples_on_as_it_takes(statistic: str) -> None:
-    """Ten beyond a percentile; with one sample fewer it says little."""
-    needed = STATISTICS[statistic].least_count
-
-    assert needed == round(10 / (1 - PERCENTILES.get(statistic, 50) / 100))
-    assert _ended(f"publish.{statistic} < 1us", needed - 1) is None
-    assert f"publish.{statistic} < 1us failed" in str(_ended(f"publish.{statistic} < 1us", needed))
-
-
-def _ended(threshold: str, samples: int) -> str | None:
-    """Why a run is ended after 10 s, of so many messages that took 1 ms."""
-    phase = Phase(1, "measure", 100 * SECOND, 60 * SECOND, 1000)
-    recorder, collector = Recorder(SECOND), Collector((), SECOND)
-    recorder.begin_phase(phase)
-    recorder.record(None, np.full(samples, phase.start_ns, np.int64), {"publish": np.full(samples, 10**6, np.int64)})
-    collector.take([Report(recorder.take(), 0, 0, 0, 0, {}, frozenset(), 0, {}, {})])
-    return Guard([Threshold.parse(threshold)], collector).failed(phase, 10 * SECOND)
 
 
 def test_too_few_samples_are_told_for_each_percentile() -> None:

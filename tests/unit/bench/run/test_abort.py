@@ -6,6 +6,7 @@ from sample_result import SPEC
 
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
+from ombdriver.bench.metrics.latency import PERCENTILES, TOLD
 from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import Report
 from ombdriver.bench.run.abort import Guard
@@ -74,6 +75,16 @@ def test_a_threshold_that_fails_is_told_with_its_figure(text: str, told: str) ->
 def test_what_holds_or_can_still_come_right_is_let_be(text: str) -> None:
     """Too few samples, a count that is still to be reached, or what is known at the end only."""
     assert guard(text, collected()).failed(PHASE, 10 * SECOND) is None
+
+
+@pytest.mark.parametrize("statistic", [name for name in TOLD if name not in ("min", "max")])
+def test_each_statistic_is_looked_at_from_as_many_samples_on_as_it_takes(statistic: str) -> None:
+    """Ten beyond a percentile; an average takes as many as a median."""
+    needed = round(10 / (1 - PERCENTILES.get(statistic, 50) / 100))
+    text = f"publish.{statistic} < 1us"
+
+    assert guard(text, collected(1, needed - 1)).failed(PHASE, 10 * SECOND) is None
+    assert guard(text, collected(1, needed)).failed(PHASE, 10 * SECOND) == f"the threshold {text} failed (1 ms)"
 
 
 def test_what_can_not_come_right_any_more_ends_a_run_at_once() -> None:
