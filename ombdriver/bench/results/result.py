@@ -271,10 +271,12 @@ class Result:
             raise InputError(f"{source}: a value has a wrong type ({error}); the file is damaged, run again") from error
 
     @classmethod
-    def _from_json(cls, data: dict[str, Any]) -> "Result":
+    def _from_json(cls, data: Mapping[str, Any]) -> "Result":
         read: dict[str, Any] = {}
-        no_latencies = {key: [None] * len(data[RATES[0]]) for key in omb_keys.SERIES}
-        data = no_latencies | data  # of statistics that the result's version did not know
+        unknown = [
+            key for key in omb_keys.SERIES if key not in data
+        ]  # statistics that the result's version did not know
+        data = {**data} | {key: [None] * len(data[RATES[0]]) for key in unknown}
         for each in fields(cls):
             keys = _FLAT.get(each.name)
             read[each.name] = data[camel_case(each.name)] if keys is None else {key: data[key] for key in keys}
