@@ -7,6 +7,7 @@ Needs Redis 6.2 or later, or Valkey. Knows nothing of benchmarks, and sets up no
 import logging
 
 from ombdriver.messaging.client import MQClient
+from ombdriver.messaging.consumer import MQConsumer
 from ombdriver.messaging.errors import (
     AioGroupCreateError,
     AioGroupError,
@@ -22,10 +23,9 @@ from ombdriver.messaging.errors import (
     NotSentError,
     OutcomeUnknownError,
 )
-from ombdriver.messaging.streams.consumer import MQConsumer
-from ombdriver.messaging.streams.group import Group, GroupManager
-from ombdriver.messaging.streams.group_consumer import GroupConsumer
-from ombdriver.messaging.streams.producer import MQProducer
+from ombdriver.messaging.group import Group, GroupManager
+from ombdriver.messaging.group_consumer import GroupConsumer
+from ombdriver.messaging.producer import MQProducer
 from ombdriver.messaging.streams.retention import Retention
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer, TrimStatistics

@@ -123,6 +123,7 @@ PURE = (
     "messaging.streams.commands",
     "messaging.streams.entry_ids",
     "messaging.streams.retention",
+    "messaging.streams.xadd",
     "messaging.topics.producer.config",
     "messaging.topics.record",
     "messaging.streams.replies",

@@ -24,8 +24,8 @@ from ombdriver.bench.drivers.redis_streams.server import border
 from ombdriver.bench.drivers.redis_streams.topics import topic_of
 from ombdriver.errors import DriverError
 from ombdriver.messaging.errors import RedisError, lost
-from ombdriver.messaging.streams.readers import ignore_outcome
 from ombdriver.messaging.streams.topic import Partitioner, Topic
+from ombdriver.messaging.transport.blocking import ignore_outcome
 from ombdriver.messaging.transport.factory import open_client
 
 AGAIN_S = 0.1

@@ -6,6 +6,7 @@ Pure: refuses what can't be right at call time, by name, and knows no connection
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from ombdriver.messaging.errors import MessagingValueError
 
@@ -104,19 +105,19 @@ def xadd(key: Key, message: Mapping[Key, Value], msg_id: Id, options: Sequence[W
     return ["XADD", key, *options, one_id(msg_id), *chain.from_iterable(message.items())]
 
 
-def xread(streams: Mapping[Key, Id], count: int | None, block: int | None) -> list[Word]:
+def xread(streams: Mapping[Any, Id], count: int | None, block: int | None) -> list[Word]:
     """XREAD; `block` in milliseconds, None not to wait, 0 to wait for ever."""
     return ["XREAD", *_reading(streams, count, block, noack=False)]
 
 
 def xreadgroup(
-    group: Key, consumer: Key, streams: Mapping[Key, Id], count: int | None, block: int | None, noack: bool
+    group: Key, consumer: Key, streams: Mapping[Any, Id], count: int | None, block: int | None, noack: bool
 ) -> list[Word]:
     """XREADGROUP; `block` as for `xread`."""
     return ["XREADGROUP", "GROUP", group, consumer, *_reading(streams, count, block, noack)]
 
 
-def _reading(streams: Mapping[Key, Id], count: int | None, block: int | None, noack: bool) -> list[Word]:
+def _reading(streams: Mapping[Any, Id], count: int | None, block: int | None, noack: bool) -> list[Word]:
     if not isinstance(streams, Mapping) or not streams:
         raise MessagingValueError("streams is a dict of at least one stream key with the last id seen")
     words: list[Word] = []

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ombdriver.messaging.errors import MessagingValueError
-from ombdriver.messaging.streams.producer import Parts
+from ombdriver.messaging.streams.xadd import PartCache
 
 VALUE = b"value"
 KEY = b"key"
@@ -98,7 +98,7 @@ def _pack_name(header: str) -> bytes:
     return b"$%d\r\n%b\r\n$" % (len(name), name)
 
 
-_names: Parts[str] = Parts(_pack_name)
+_names: PartCache[str] = PartCache(_pack_name)
 
 
 def helper_key(stream: str | bytes, what: str, *more: str) -> bytes:

@@ -33,8 +33,6 @@ from ombdriver.messaging.transport.retry import (
 from ombdriver.messaging.transport.standalone import StandaloneRoutes
 from ombdriver.messaging.transport.topology import SlotMap
 
-BLOCK_GRACE_S = 5.0
-"""How long past its BLOCK time a blocking read may stay without a reply before the peer is taken for gone."""
 _ASKING = pack(("ASKING",))
 
 

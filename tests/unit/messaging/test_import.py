@@ -8,7 +8,7 @@ import logging, sys, warnings
 before = (logging.getLogger().level, list(logging.getLogger().handlers))
 from ombdriver import *
 assert (logging.getLogger().level, list(logging.getLogger().handlers)) == before, "the root logger was touched"
-logging.getLogger("ombdriver.messaging.streams.group").warning("nobody asked for this")
+logging.getLogger("ombdriver.messaging.group").warning("nobody asked for this")
 print(*sorted(set(sys.modules) & {"click", "hdrh", "multiprocessing", "numpy", "pydantic", "rich", "uvloop", "yaml"}))
 """
 

@@ -17,7 +17,7 @@ from ombdriver.bench.drivers.api import Batch, OnAcknowledged
 from ombdriver.errors import DriverError
 from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError
 from ombdriver.messaging.streams.entry_ids import is_after, parse_id
-from ombdriver.messaging.streams.readers import ignore_outcome
+from ombdriver.messaging.transport.blocking import ignore_outcome
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.router import Router

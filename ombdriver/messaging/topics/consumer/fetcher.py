@@ -12,22 +12,19 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError
 
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams.entry_ids import is_after
-from ombdriver.messaging.streams.readers import ignore_outcome
 from ombdriver.messaging.streams.resumption import mark_of
 from ombdriver.messaging.topics.consumer import leases
 from ombdriver.messaging.topics.consumer.group import GroupMember, is_group_missing, recreate_group
 from ombdriver.messaging.topics.consumer.partition import FlowControl, Partition
 from ombdriver.messaging.topics.consumer.receive_buffer import RecordSink
-from ombdriver.messaging.transport.connection import Connection, pack
+from ombdriver.messaging.transport.blocking import BlockingReader, ignore_outcome
+from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.retry import Backoff, is_loss
-from ombdriver.messaging.transport.router import BLOCK_GRACE_S
 
-UNBLOCK_EVERY_S = 0.02
-"""An UNBLOCK that came before its read has no effect, so it is repeated."""
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.05
 """Between polls: after one that brought something, and in the end when none brings anything."""
 
@@ -69,39 +66,23 @@ class BlockingFetch:
     def __init__(self, member: GroupMember, key: bytes, block_ms: int) -> None:
         self._member, self._block_ms = member, block_ms
         self.block_s = block_ms / 1000
-        self._channel = member.router.blocking(key)
-        self._connection: Connection | None = None
-        self._client_id: int | None = None
+        self._reader = BlockingReader(member.router, key)
 
     def __repr__(self) -> str:
-        return f"<BlockingFetch {self._channel}>"
+        return f"<BlockingFetch {self._reader}>"
 
     async def ready(self) -> bool:
         """See `FetchTransport`: the connection before a new one may have lost a reply."""
-        connection = await self._channel.ready()
-        if connection is self._connection:
-            return False
-        self._client_id = None
-        with contextlib.suppress(ResponseError):  # without permission to ask: then a BLOCK ends in its own time
-            self._client_id = await self._channel.execute("CLIENT", "ID", reply_timeout_s=BLOCK_GRACE_S)
-        is_first, self._connection = self._connection is None, connection
-        return not is_first
+        return await self._reader.connect()
 
     def send(self, partitions: Sequence[Partition], count: int) -> "asyncio.Future[Any]":
         """See `FetchTransport`."""
         data = _xreadgroup(self._member, partitions, "COUNT", count, "BLOCK", self._block_ms)
-        return asyncio.ensure_future(self._channel.submit(data, reply_timeout_s=self.block_s + BLOCK_GRACE_S))
+        return self._reader.send(data, self._block_ms)
 
     async def interrupt(self, read: "asyncio.Future[Any]") -> None:
         """See `FetchTransport`: by CLIENT UNBLOCK."""
-        router = self._member.router
-        while not read.done():
-            control = None if router.is_closed else router.control_of(self._channel)
-            if control is not None and self._client_id is not None:
-                with contextlib.suppress(RedisError):
-                    reply = control.execute("CLIENT", "UNBLOCK", self._client_id, reply_timeout_s=BLOCK_GRACE_S)
-                    asyncio.ensure_future(reply).add_done_callback(ignore_outcome)
-            await asyncio.wait([read], timeout=UNBLOCK_EVERY_S)
+        await self._reader.interrupt(read)
 
     def pause_s(self, *, empty: bool) -> float:
         """See `FetchTransport`: none, the server waits."""
@@ -109,7 +90,7 @@ class BlockingFetch:
 
     async def aclose(self) -> None:
         """See `FetchTransport`."""
-        await self._channel.aclose()
+        await self._reader.aclose()
 
 
 class PolledFetch:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver.messaging.streams import producer
-from ombdriver.messaging.streams.producer import pack_message
+from ombdriver.messaging.streams import xadd
+from ombdriver.messaging.streams.xadd import pack_message
 from ombdriver.messaging.transport.connection import pack
 
 PARTS = st.binary(max_size=40) | st.text(max_size=40).filter(lambda text: text.isprintable())
@@ -55,7 +55,7 @@ def test_fields_equal_to_a_known_one_are_not_mistaken_for_it() -> None:
 
 def test_prepared_parts_do_not_grow_with_the_number_of_different_fields() -> None:
     """Whoever uses ids as field names does not fill the memory."""
-    for at in range(2 * producer.PREPARED + 10):
+    for at in range(2 * xadd.PREPARED + 10):
         pack_message(b"k", {f"field-{at}": b""}, at, True)
-    assert len(producer._names) <= producer.PREPARED
-    assert len(producer._heads) <= producer.PREPARED
+    assert len(xadd._names) <= xadd.PREPARED
+    assert len(xadd._heads) <= xadd.PREPARED

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoPermissionError, ResponseError
 
+from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.streams import commands
-from ombdriver.messaging.streams.client import StreamClient
 from ombdriver.messaging.streams.commands import Id, Key, Word
-from ombdriver.messaging.streams.consumer import DEFAULT_BLOCK_MS
-from ombdriver.messaging.streams.readers import Make, MultiSlotGroupReader, ignore_outcome
+from ombdriver.messaging.streams.readers import DEFAULT_BLOCK_MS, MultiSlotGroupReader
 from ombdriver.messaging.streams.replies import Streams
 from ombdriver.messaging.streams.resumption import Mark, make_again, mark_of
+from ombdriver.messaging.transport.blocking import ignore_outcome
 from ombdriver.messaging.transport.channel import ConnectionStatistics
 from ombdriver.messaging.transport.registry import RouterSource
 
 if TYPE_CHECKING:
-    from ombdriver.messaging.streams.group import Group
+    from ombdriver.messaging.group import Group
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class GroupConsumerStatistics(ConnectionStatistics):
     deleted: int
 
 
-class GroupConsumer(StreamClient):
+class GroupConsumer(MQClient):
     """A member of a group: each message of a stream goes to one member, and stays pending until acknowledged.
 
     A read that is cancelled loses nothing: what the server gave to it is what the next read of this object returns.
@@ -116,8 +116,9 @@ class GroupConsumer(StreamClient):
             OutcomeUnknownError: when awaited, if the connection was lost: what was delivered is pending, read it by 0.
             redis.exceptions.ResponseError: when awaited, NOGROUP if the group is not there, and what else is refused.
         """
-        make = self._reading(streams, count, None, noack)
-        return self._read({commands.key_bytes(key): found for key, found in streams.items()}, make, count, None)
+        commands.xreadgroup(self.group_name, self.consumer_id, streams, count, None, noack)  # refuses what can't be
+        by_key = {commands.key_bytes(key): found for key, found in streams.items()}
+        return self._read(by_key, count, None, noack)
 
     def block_read_messages(
         self, *stream_key: Key, block: int | None = None, count: int | None = None, noack: bool = False
@@ -137,48 +138,47 @@ class GroupConsumer(StreamClient):
         Raises:
             redis.exceptions.RedisError: as for `read_messages`.
         """
-        wait_ms = DEFAULT_BLOCK_MS if block is None else block
-        streams: dict[Key, Id] = dict.fromkeys((commands.key_bytes(key) for key in (self.stream_key, *stream_key)), ">")
-        make = self._reading(streams, count, wait_ms, noack)
-        return self._read({commands.key_bytes(key): ">" for key in streams}, make, count, wait_ms)
+        block_ms = DEFAULT_BLOCK_MS if block is None else block
+        streams: dict[bytes, Id] = dict.fromkeys(
+            (commands.key_bytes(key) for key in (self.stream_key, *stream_key)), ">"
+        )
+        commands.xreadgroup(self.group_name, self.consumer_id, streams, count, block_ms, noack)  # refuses what can't be
+        return self._read(streams, count, block_ms, noack)
 
-    def _reading(self, streams: Mapping[Key, Id], count: int | None, block: int | None, noack: bool) -> Make:
-        """Makes the command for some of `streams`; refuses here and now what can't be."""
+    async def _read(self, streams: Mapping[bytes, Id], count: int | None, block_ms: int | None, noack: bool) -> Streams:
+        def command(some: Mapping[Any, Id]) -> list[Word]:
+            return commands.xreadgroup(self.group_name, self.consumer_id, some, count, block_ms, noack)
 
-        def make(some: Mapping[Any, Id]) -> list[Word]:
-            return commands.xreadgroup(self.group_name, self.consumer_id, some, count, block, noack)
-
-        make(streams)
-        return make
-
-    async def _read(self, streams: Mapping[bytes, Id], make: Make, count: int | None, block: int | None) -> Streams:
-        reader = self._own_reader()
-        new = any(found in (">", b">") for found in streams.values())
-        healed = False
+        router = self._router()
+        if self._reader is None or not self._reader.serves(router):
+            self._reader = MultiSlotGroupReader(router)
+        reader = self._reader
+        reads_new = any(found in (">", b">") for found in streams.values())
+        is_healed = False
         while True:
             try:
-                reply = await reader.read(streams, make, count, block)
+                reply = await reader.read(streams, command, count, block_ms)
             except ResponseError as error:
                 others = [key for key in streams if key != self._key]
-                if healed or not others or not str(error).startswith("NOGROUP"):
+                if is_healed or not others or not str(error).startswith("NOGROUP"):
                     raise
-                healed = True
+                is_healed = True
                 for key in others:
                     await self._make_group(key)
                 continue
             if reply.deleted:
-                acknowledged = [self._forget(stream, gone) for stream, gone in reply.deleted.items()]
-                empty = not any(entries for _, entries in reply.streams)
-                if empty or not new:  # new messages are handed over first: a cancel here would strand them
+                acknowledged = [self._acknowledge_deleted(stream, ids) for stream, ids in reply.deleted.items()]
+                is_empty = not any(entries for _, entries in reply.streams)
+                if is_empty or not reads_new:  # new messages are handed over first: a cancel here would strand them
                     await asyncio.gather(*acknowledged)
-                if empty:
+                if is_empty:
                     continue  # a page of nothing but deleted messages is not the end of what is pending
-            if new and len(streams) > 1:
-                self._note(streams, reply.streams)
+            if reads_new and len(streams) > 1:
+                self._mark(streams, reply.streams)
             self._received += sum(len(entries) for _, entries in reply.streams)
             return reply.streams
 
-    def _note(self, streams: Iterable[bytes], reply: Streams) -> None:
+    def _mark(self, streams: Iterable[bytes], reply: Streams) -> None:
         """Marks how far the group was given entries of the streams besides its own."""
         for key in streams:
             if key != self._key:
@@ -203,7 +203,7 @@ class GroupConsumer(StreamClient):
             return
         try:
             end = await self._end_of(key)
-            await self._ask("XGROUP CREATE", key, self.group_name, "$", "MKSTREAM")
+            await self._execute("XGROUP CREATE", key, self.group_name, "$", "MKSTREAM")
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
@@ -219,11 +219,11 @@ class GroupConsumer(StreamClient):
                 return mark_of(*found[0])
         return Mark()
 
-    def _forget(self, stream: Key, gone: list[Id]) -> asyncio.Future[int]:
-        self._deleted += len(gone)
+    def _acknowledge_deleted(self, stream: Key, ids: list[Id]) -> asyncio.Future[int]:
+        self._deleted += len(ids)
         key = commands.key_bytes(stream)
         answer: asyncio.Future[int] = asyncio.ensure_future(
-            self._router().execute_idempotent(key, "XACK", key, self.group_name, *gone)
+            self._router().execute_idempotent(key, "XACK", key, self.group_name, *ids)
         )
         answer.add_done_callback(ignore_outcome)  # if it fails, the next read of what is pending meets them again
         return answer
@@ -237,7 +237,7 @@ class GroupConsumer(StreamClient):
         """
         key = commands.key_bytes(self.stream_key if stream_key is None else stream_key)
         words = commands.xpending(key, self.group_name, min_msg_id, max_msg_id, count, self.consumer_id, None)
-        return self._ask("XPENDING", *words, parse_detail=True)
+        return self._execute("XPENDING", *words, parse_detail=True)
 
     def ack_message(self, *msg_id: Id, stream_key: Key | None = None) -> Awaitable[int]:
         """Acknowledges messages; gives how many of them were pending.
@@ -259,12 +259,6 @@ class GroupConsumer(StreamClient):
         return GroupConsumerStatistics(
             shared.bulk, shared.control, shared.blocking, self._received, parked, self._deleted
         )
-
-    def _own_reader(self) -> MultiSlotGroupReader:
-        router = self._router()
-        if self._reader is None or not self._reader.serves(router):
-            self._reader = MultiSlotGroupReader(router)
-        return self._reader
 
     async def aclose(self) -> None:
         """Closes the consumer's connection. A read that still waits ends with an error; what is pending stays so."""

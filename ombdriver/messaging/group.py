@@ -1,7 +1,4 @@
-"""`Group`: one consumer group of one stream; its consumers, what is pending in it, and who has it.
-
-`GroupManager`: makes, removes and lists the consumer groups of one stream.
-"""
+"""`GroupManager` makes and removes the consumer groups of one stream; `Group` is one of them, with its consumers."""
 
 import logging
 from collections.abc import Awaitable, Sequence
@@ -9,24 +6,114 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.errors import GroupCreateError, GroupError
+from ombdriver.messaging.group_consumer import GroupConsumer
 from ombdriver.messaging.streams import commands
-from ombdriver.messaging.streams.client import StreamClient
 from ombdriver.messaging.streams.commands import Id, Key
-from ombdriver.messaging.streams.group_consumer import GroupConsumer
 from ombdriver.messaging.streams.replies import ReplyDecoder
+from ombdriver.messaging.streams.scripts import Script
 from ombdriver.messaging.transport.registry import RouterSource
 
 logger = logging.getLogger(__name__)
 
 # Looking and deleting must be one step: a message may arrive between the two.
-_DELETE_IF_IDLE = """
+_DELETE_IF_EMPTY = Script("""
 if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) > 0 then return -1 end
 return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
-"""
+""")
 
 
-class Group(StreamClient):
+class GroupManager(MQClient):
+    """Makes and removes the consumer groups of one stream.
+
+    Closing it closes the groups that it gave out, and their consumers.
+
+    Args:
+        stream_key: key of the stream.
+        redis_name: as for `MQClient`.
+        redis_url: as for `MQClient`; it and `redis_pool` are told apart by type.
+        redis_pool: as for `MQClient`.
+        kwargs: as for `MQClient`.
+
+    Attributes:
+        stream_key: as given.
+        redis_name: as given.
+
+    Raises:
+        MessagingError: as for `MQClient`.
+    """
+
+    def __init__(
+        self,
+        stream_key: Key,
+        redis_name: str | None = None,
+        redis_url: Any = None,
+        redis_pool: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        commands.key_bytes(stream_key)
+        self.stream_key = stream_key
+        self.redis_name = redis_name
+        self._groups: dict[bytes, Group] = {}
+        self._adopt(RouterSource(redis_name, redis_url, redis_pool, kwargs), owns_source=True)
+
+    def _what(self) -> str:
+        return f" {self.stream_key!r}"
+
+    async def create_group(self, group_name: Key, msg_id: Id = "$", mkstream: bool = True) -> "Group":
+        """The group, made if it is not there. The server is asked each time.
+
+        Args:
+            group_name: name of the group.
+            msg_id: what counts as delivered already: `$` all that is there, 0 nothing. A group that exists stays
+                where it is; `Group.set_msg_id` moves it.
+            mkstream: make the stream too.
+
+        Raises:
+            GroupCreateError: if the server refuses for another reason than that the group exists.
+            redis.exceptions.ConnectionError: if the server can't be reached.
+        """
+        name = commands.key_bytes(group_name, "group_name")
+        stream = commands.key_bytes(self.stream_key)
+        words = [stream, name, commands.one_id(msg_id), *(["MKSTREAM"] if mkstream else [])]
+        try:
+            await self._execute("XGROUP CREATE", *words)
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise GroupCreateError(f"group {group_name!r} of stream {self.stream_key!r}: {error}") from error
+        group = self._groups.get(name)
+        if group is None or group._closed:
+            group = self._groups[name] = Group(self.stream_key, group_name, self.redis_name, manager=self)
+        return group
+
+    async def destroy_group(self, group_name: Key) -> int:
+        """Removes the group with all that is pending in it; 1, or 0 if there was none."""
+        name = commands.key_bytes(group_name, "group_name")
+        try:
+            found: int = await self._execute("XGROUP DESTROY", commands.key_bytes(self.stream_key), name, once=True)
+        except ResponseError as error:
+            if "requires the key to exist" not in str(error):
+                raise
+            found = 0
+        group = self._groups.pop(name, None)
+        if group is not None:
+            await group.aclose()
+        return int(found)
+
+    def get_groups_info(self) -> Awaitable[list[dict[str, Any]]]:
+        """XINFO GROUPS: one dict per group of the stream."""
+        return self._execute("XINFO GROUPS", commands.key_bytes(self.stream_key))
+
+    async def aclose(self) -> None:
+        """Closes the manager, the groups that it gave out, and their consumers. What is on the server stays."""
+        for group in list(self._groups.values()):
+            await group.aclose()
+        self._groups.clear()
+        await super().aclose()
+
+
+class Group(MQClient):
     """One consumer group of one stream, which exists (`GroupManager.create_group` makes it).
 
     Closing it closes the consumers that it gave out.
@@ -97,10 +184,9 @@ class Group(StreamClient):
         """
         name = commands.key_bytes(consumer_id, "consumer_id")
         if force:
-            pending = int(await self._ask("XGROUP DELCONSUMER", self._key, self._name, name, once=True))
+            pending = int(await self._execute("XGROUP DELCONSUMER", self._key, self._name, name, once=True))
         else:
-            words = (_DELETE_IF_IDLE, 1, self._key, self._name, name)
-            pending = int(await self._ask("EVAL", *words, key=self._key, once=True))
+            pending = int(await _DELETE_IF_EMPTY.run(self._router(), (self._key,), (self._name, name)))
         if pending < 0:
             raise GroupError(
                 f"consumer {consumer_id!r} of group {self.group_name!r} has pending messages, which would be lost; "
@@ -120,19 +206,19 @@ class Group(StreamClient):
 
     def set_msg_id(self, msg_id: Id) -> Awaitable[bool]:
         """Sets what counts as delivered to the group already: `$` all that is there, 0 nothing."""
-        return self._ask("XGROUP SETID", self._key, self._name, commands.one_id(msg_id))
+        return self._execute("XGROUP SETID", self._key, self._name, commands.one_id(msg_id))
 
     def get_groups_info(self) -> Awaitable[list[dict[str, Any]]]:
         """XINFO GROUPS: one dict per group of the stream, not of this group alone."""
-        return self._ask("XINFO GROUPS", self._key)
+        return self._execute("XINFO GROUPS", self._key)
 
     def get_consumers_info(self) -> Awaitable[list[dict[str, Any]]]:
         """XINFO CONSUMERS: one dict per consumer that has read."""
-        return self._ask("XINFO CONSUMERS", self._key, self._name)
+        return self._execute("XINFO CONSUMERS", self._key, self._name)
 
     def get_pending_info(self) -> Awaitable[dict[str, Any]]:
         """What is pending in the group: `pending`, `min`, `max`, and `consumers` with `name` and `pending` each."""
-        return self._ask("XPENDING", self._key, self._name)
+        return self._execute("XPENDING", self._key, self._name)
 
     def query_pending_messages(
         self,
@@ -149,15 +235,11 @@ class Group(StreamClient):
         that were delivered so many milliseconds ago or earlier.
         """
         words = commands.xpending(self._key, self._name, min_msg_id, max_msg_id, count, consumer_id, idle)
-        return self._ask("XPENDING", *words, parse_detail=True)
+        return self._execute("XPENDING", *words, parse_detail=True)
 
     def ack_message(self, *msg_id: Id) -> Awaitable[int]:
         """Acknowledges messages, whichever consumer has them; gives how many of them were pending."""
-        return self._acknowledge(commands.ids(msg_id))
-
-    async def _acknowledge(self, found: Sequence[Id]) -> int:
-        count: int = await self._router().execute_idempotent(self._key, "XACK", self._key, self._name, *found)
-        return count
+        return self._router().execute_idempotent(self._key, "XACK", self._key, self._name, *commands.ids(msg_id))
 
     def claim_message(
         self,
@@ -191,101 +273,12 @@ class Group(StreamClient):
             self._key, self._name, consumer_id, min_idle_time, msg_ids, idle, time, retrycount, force, justid
         )
         if justid:
-            return self._ask("XCLAIM", *words, once=True, parse_justid=True)
-        return self._ask("XCLAIM", *words, once=True, shape=ReplyDecoder.entries)
+            return self._execute("XCLAIM", *words, once=True, parse_justid=True)
+        return self._execute("XCLAIM", *words, once=True, shape=ReplyDecoder.entries)
 
     async def aclose(self) -> None:
         """Closes the group object and the consumers that it gave out. What is on the server stays."""
         for consumer in list(self._consumers.values()):
             await consumer.aclose()
         self._consumers.clear()
-        await super().aclose()
-
-
-class GroupManager(StreamClient):
-    """Makes and removes the consumer groups of one stream.
-
-    Closing it closes the groups that it gave out, and their consumers.
-
-    Args:
-        stream_key: key of the stream.
-        redis_name: as for `MQClient`.
-        redis_url: as for `MQClient`; it and `redis_pool` are told apart by type.
-        redis_pool: as for `MQClient`.
-        kwargs: as for `MQClient`.
-
-    Attributes:
-        stream_key: as given.
-        redis_name: as given.
-
-    Raises:
-        MessagingError: as for `MQClient`.
-    """
-
-    def __init__(
-        self,
-        stream_key: Key,
-        redis_name: str | None = None,
-        redis_url: Any = None,
-        redis_pool: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        commands.key_bytes(stream_key)
-        self.stream_key = stream_key
-        self.redis_name = redis_name
-        self._groups: dict[bytes, Group] = {}
-        self._adopt(RouterSource(redis_name, redis_url, redis_pool, kwargs), owns_source=True)
-
-    def _what(self) -> str:
-        return f" {self.stream_key!r}"
-
-    async def create_group(self, group_name: Key, msg_id: Id = "$", mkstream: bool = True) -> Group:
-        """The group, made if it is not there. The server is asked each time.
-
-        Args:
-            group_name: name of the group.
-            msg_id: what counts as delivered already: `$` all that is there, 0 nothing. A group that exists stays
-                where it is; `Group.set_msg_id` moves it.
-            mkstream: make the stream too.
-
-        Raises:
-            GroupCreateError: if the server refuses for another reason than that the group exists.
-            redis.exceptions.ConnectionError: if the server can't be reached.
-        """
-        name = commands.key_bytes(group_name, "group_name")
-        stream = commands.key_bytes(self.stream_key)
-        words = [stream, name, commands.one_id(msg_id), *(["MKSTREAM"] if mkstream else [])]
-        try:
-            await self._ask("XGROUP CREATE", *words)
-        except ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):
-                raise GroupCreateError(f"group {group_name!r} of stream {self.stream_key!r}: {error}") from error
-        group = self._groups.get(name)
-        if group is None or group._closed:
-            group = self._groups[name] = Group(self.stream_key, group_name, self.redis_name, manager=self)
-        return group
-
-    async def destroy_group(self, group_name: Key) -> int:
-        """Removes the group with all that is pending in it; 1, or 0 if there was none."""
-        name = commands.key_bytes(group_name, "group_name")
-        try:
-            found: int = await self._ask("XGROUP DESTROY", commands.key_bytes(self.stream_key), name, once=True)
-        except ResponseError as error:
-            if "requires the key to exist" not in str(error):
-                raise
-            found = 0
-        group = self._groups.pop(name, None)
-        if group is not None:
-            await group.aclose()
-        return int(found)
-
-    def get_groups_info(self) -> Awaitable[list[dict[str, Any]]]:
-        """XINFO GROUPS: one dict per group of the stream."""
-        return self._ask("XINFO GROUPS", commands.key_bytes(self.stream_key))
-
-    async def aclose(self) -> None:
-        """Closes the manager, the groups that it gave out, and their consumers. What is on the server stays."""
-        for group in list(self._groups.values()):
-            await group.aclose()
-        self._groups.clear()
         await super().aclose()

@@ -6,21 +6,15 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.streams import commands
-from ombdriver.messaging.streams.client import StreamClient
 from ombdriver.messaging.streams.commands import Id, Key
-from ombdriver.messaging.streams.readers import MultiSlotReader
-from ombdriver.messaging.streams.replies import ReadReply, ReplyDecoder, Streams
-from ombdriver.messaging.transport.channel import Channel
+from ombdriver.messaging.streams.readers import DEFAULT_BLOCK_MS, MultiSlotReader
+from ombdriver.messaging.streams.replies import ReplyDecoder, Streams
 from ombdriver.messaging.transport.registry import RouterSource
-from ombdriver.messaging.transport.retry import retry_on_loss
-from ombdriver.messaging.transport.router import BLOCK_GRACE_S, Router
-
-DEFAULT_BLOCK_MS = 2_000
-"""How long a blocking read waits when the caller names no time: a loop over it neither spins nor hangs for ever."""
 
 
-class MQConsumer(StreamClient):
+class MQConsumer(MQClient):
     """An `MQClient` that reads; every consumer gets every message.
 
     Each instance remembers the last id that it gave out, per stream, so that nothing published between two calls of
@@ -51,10 +45,8 @@ class MQConsumer(StreamClient):
         commands.key_bytes(stream_key)
         self.stream_key = stream_key
         self._cursors: dict[bytes, Id] = {}
-        self._reading: asyncio.Lock | None = None
-        self._channel: Channel | None = None
-        self._channel_of: Router | None = None
-        self._fan: MultiSlotReader | None = None
+        self._reader: MultiSlotReader | None = None
+        self._reading: asyncio.Lock | None = None  # two reads at once would give out the same messages twice
         self._adopt(RouterSource(redis_name, redis_url, redis_pool, kwargs), owns_source=True)
 
     def _what(self) -> str:
@@ -71,20 +63,12 @@ class MQConsumer(StreamClient):
         return self._read_now({commands.key_bytes(key): found for key, found in streams.items()}, count)
 
     async def _read_now(self, streams: dict[bytes, Id], count: int | None) -> Streams:
-        reads = []
-        for keys in self._router().by_slot(streams):
-            some: dict[Key, Id] = {key: streams[key] for key in keys}
-            words = commands.xread(some, count, None)[1:]
-            shape = self._shape_of_read
-            reads.append(self._ask("XREAD", *words, key=keys[0], shape=shape))
-        if len(reads) == 1:
-            found: Streams = await reads[0]
-            return found
-        return [pair for one in await asyncio.gather(*reads) for pair in one]
+        def read(keys: list[bytes]) -> Awaitable[Streams]:
+            words = commands.xread({key: streams[key] for key in keys}, count, None)
+            return self._execute("XREAD", *words[1:], key=keys[0], shape=_streams)
 
-    @staticmethod
-    def _shape_of_read(decoder: ReplyDecoder, reply: Any) -> Streams:
-        return decoder.read(reply).streams
+        found = await asyncio.gather(*map(read, self._router().by_slot(streams)))
+        return [pair for one in found for pair in one]
 
     def block_read_messages(
         self, *stream_key: Key, count: int | None = None, block: int | None = None, from_latest: bool = False
@@ -100,34 +84,24 @@ class MQConsumer(StreamClient):
             from_latest: start at the end of each stream again, and miss what came since the last read.
         """
         keys = tuple(dict.fromkeys(commands.key_bytes(key) for key in (self.stream_key, *stream_key)))
-        wait_ms = DEFAULT_BLOCK_MS if block is None else block
-        commands.xread(dict.fromkeys(keys, "$"), count, wait_ms)  # refuses here and now what can't be
-        return self._read_on(keys, count, wait_ms, from_latest)
+        block_ms = DEFAULT_BLOCK_MS if block is None else block
+        commands.xread(dict.fromkeys(keys, "$"), count, block_ms)  # refuses here and now what can't be
+        return self._read_on(keys, count, block_ms, from_latest)
 
-    async def _read_on(self, keys: tuple[bytes, ...], count: int | None, block: int, from_latest: bool) -> Streams:
+    async def _read_on(self, keys: tuple[bytes, ...], count: int | None, block_ms: int, from_latest: bool) -> Streams:
         router = self._router()
-        channel, reading = self._own_channel(router)
-        async with reading:  # two reads at once would give out the same messages twice
+        if self._reader is None or self._reading is None or not self._reader.serves(router):
+            self._reader, self._reading = MultiSlotReader(router), asyncio.Lock()
+        reader, reading = self._reader, self._reading
+        async with reading:
             for key in keys:
                 if from_latest or key not in self._cursors:
                     self._cursors[key] = await self._end_of(key)
-            if router.may_move:
-                cursors = {key: self._cursors[key] for key in keys}
-                return self._noted(await self._own_fan(router).read(cursors, count, block))
-            words = commands.xread({key: self._cursors[key] for key in keys}, count, block)
-            reply_timeout_s = block / 1000 + BLOCK_GRACE_S if block else None
-            reply: ReadReply = await retry_on_loss(
-                lambda: channel.execute(
-                    *words, convert=ReplyDecoder(router.decodes).read, reply_timeout_s=reply_timeout_s
-                )
-            )
-            return self._noted(reply.streams)
-
-    def _noted(self, streams: Streams) -> Streams:
-        for stream, entries in streams:
-            if entries:
-                self._cursors[commands.key_bytes(stream)] = entries[-1][0]
-        return streams
+            streams = await reader.read({key: self._cursors[key] for key in keys}, count, block_ms)
+            for stream, entries in streams:
+                if entries:
+                    self._cursors[commands.key_bytes(stream)] = entries[-1][0]
+            return streams
 
     async def _end_of(self, key: bytes) -> Id:
         """The last id of the stream, a message that was deleted since included; '0-0' if there is no stream yet."""
@@ -140,22 +114,13 @@ class MQConsumer(StreamClient):
         end: Id = info["last-generated-id"]
         return end
 
-    def _own_channel(self, router: Router) -> tuple[Channel, asyncio.Lock]:
-        if self._channel is None or self._reading is None or self._channel_of is not router:
-            key = commands.key_bytes(self.stream_key)
-            self._channel, self._channel_of, self._reading = router.blocking(key), router, asyncio.Lock()
-        return self._channel, self._reading
-
-    def _own_fan(self, router: Router) -> MultiSlotReader:
-        if self._fan is None or not self._fan.serves(router):
-            self._fan = MultiSlotReader(router)
-        return self._fan
-
     async def aclose(self) -> None:
         """Closes the consumer. A read that still waits ends with an error."""
-        channel, self._channel = self._channel, None
-        fan, self._fan = self._fan, None
-        for each in (channel, fan):
-            if each is not None and not self._closed:
-                await each.aclose()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.aclose()
         await super().aclose()
+
+
+def _streams(decoder: ReplyDecoder, reply: Any) -> Streams:
+    return decoder.read(reply).streams
