@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
+from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.commands import Id, Word, key_bytes
 from ombdriver.messaging.streams.replies import ReadReply, ReplyDecoder, Streams
@@ -286,6 +287,7 @@ class MultiSlotReader:
     def __init__(self, router: Router) -> None:
         self._router = router
         self._reads: dict[int, _PlainRead] = {}
+        self._is_closed = False
 
     def serves(self, router: Router) -> bool:
         """Whether this reads over `router`."""
@@ -297,6 +299,7 @@ class MultiSlotReader:
         It goes on at the new server after MOVED, a failover or a lost connection.
 
         Raises:
+            ClosedError: if this was closed meanwhile.
             redis.exceptions.RedisError: if a server refuses, or none could be reached for 30 s.
         """
         groups = self._router.by_slot(streams)
@@ -305,15 +308,14 @@ class MultiSlotReader:
         ended: set[int] = set()  # groups whose time is over
         while True:
             left_s = max(0.0, deadline - time.monotonic()) if deadline is not None else None
+            left_ms = 0 if left_s is None else max(1, int(left_s * 1000))
             reads: dict[asyncio.Future[ReadReply], int] = {}
             for number, keys in enumerate(groups):
                 if number not in ended:
                     asked = tuple((key, streams[key]) for key in keys), count
-                    reads[await self._reply(asked, 0 if left_s is None else max(1, int(left_s * 1000)))] = number
+                    reads[await self._reply(asked, left_ms)] = number
             limit_s = None if left_s is None else left_s + LATE_S
             done, _ = await asyncio.wait(reads, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-            for read in done:
-                self._reads[self._router.slot(groups[reads[read]][0])].reply = None
             found = [pair for read in done if not read.exception() for pair in read.result().streams]
             if found:
                 return _in_order(found, streams)
@@ -321,22 +323,26 @@ class MultiSlotReader:
             if is_over:
                 ended.update(reads[read] for read in done if not read.exception())
             for error in filter(None, (read.exception() for read in done)):
+                if self._is_closed:
+                    raise ClosedError("the consumer was closed") from error
                 if not await budget.allows(error):
                     raise error
             if len(ended) == len(groups) or (is_over and not done):
                 return []
 
     async def _reply(self, asked: "_Asked", block_ms: int) -> "asyncio.Future[ReadReply]":
-        """The reply that is under way for this, or a new one."""
+        """The reply of a read for this that is under way, or of a new one."""
+        if self._is_closed:
+            raise ClosedError("the consumer was closed")
         first = asked[0][0][0]
         slot = self._router.slot(first)
         read = self._reads.get(slot)
-        if read is not None and read.reply is not None and read.asked != asked:
+        if read is not None and read.asked != asked and read.reply is not None and not read.reply.done():
             await read.channel.aclose()  # it waits for what nobody wants any more
             read = None
         if read is None:
             read = self._reads[slot] = _PlainRead(self._router.blocking(first))
-        if read.reply is None:
+        if read.reply is None or read.reply.done():
             data = pack(tuple(commands.xread(dict(asked[0]), asked[1], block_ms)))
             limit_s = block_ms / 1000 + BLOCK_GRACE_S if block_ms else None
             decode = ReplyDecoder(self._router.decodes).read
@@ -347,8 +353,8 @@ class MultiSlotReader:
 
     async def aclose(self) -> None:
         """Closes the connections. A read that still waits ends with an error."""
-        reads, self._reads = list(self._reads.values()), {}
-        await asyncio.gather(*(read.channel.aclose() for read in reads))
+        self._is_closed = True
+        await asyncio.gather(*(read.channel.aclose() for read in self._reads.values()))
 
 
 _Asked = tuple[tuple[tuple[bytes, Id], ...], int | None]

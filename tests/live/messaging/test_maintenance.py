@@ -62,7 +62,7 @@ async def test_so_it_is_in_a_cluster(three: Cluster) -> None:
     ):
         async with client.consumer(TOPIC, "g") as first:
             for n in range(30):
-                await producer._ask("XADD", TOPIC.keys[n % 3], "*", "value", n, once=True)
+                await producer._execute("XADD", TOPIC.keys[n % 3], "*", "value", n, once=True)
             await received(first, 30)
         async with client.consumer(TOPIC, "g") as other:
             assert sorted(await take(other, 30)) == list(range(30))

@@ -80,7 +80,7 @@ async def test_dead_letters_and_what_is_given_back_lie_beside_their_partition(th
     """One script does it, so all its keys are in one slot."""
     async with MQClient(redis_url=three.url) as client, MQProducer(TOPIC, redis_pool=client.redis_pool) as producer:
         for key in TOPIC.keys:
-            await producer._ask("XADD", key, "*", "n", 1, once=True)
+            await producer._execute("XADD", key, "*", "n", 1, once=True)
         async with client.consumer(TOPIC, "g") as consumer:
             for message in [await consumer.getone() for _ in range(6)]:  # all of them, or one might come twice before
                 await message.nack()
