@@ -1,7 +1,6 @@
-"""The command line: one thin verb each, and what an error becomes: one message and an exit code.
+"""The command line: one function for each verb; an error becomes one message and an exit code.
 
-Which code is for what is told by `exits`. Imports of the harness stand in the verbs: a spawned worker imports this
-module too, and `--help` should be quick.
+Imports of the harness stand in the verbs: a spawned worker imports this module too, and `--help` should be quick.
 """
 
 import asyncio
@@ -18,9 +17,9 @@ import click
 from ombdriver import __version__
 from ombdriver.cli import files, report
 from ombdriver.cli.compare import compare
-from ombdriver.cli.exit_codes import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_VALID, of_error
+from ombdriver.cli.exit_codes import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_VALID, for_error
 from ombdriver.cli.options import Rates, build_requests, request_options, result_options
-from ombdriver.cli.run import carry_out, carry_out_all, showing, told
+from ombdriver.cli.run import display, execute_run, execute_runs, print_errors
 from ombdriver.errors import InputError, OmbdriverError
 from ombdriver.secrets import redact_text
 
@@ -62,8 +61,8 @@ def run(plain: bool, quiet: bool, prometheus: int | None, fail_fast: bool, resum
             return EXIT_VALID
     for note in dict.fromkeys(note for request in requests for note in request.setup.notes):
         click.echo(f"ombdriver: {note}", err=True)
-    with showing(plain, quiet, prometheus) as how:
-        return carry_out_all(requests, how, fail_fast)
+    with display(plain, quiet, prometheus) as display_options:
+        return execute_runs(requests, display_options, fail_fast)
 
 
 @cli.command()
@@ -90,8 +89,8 @@ def curve(
         raise click.UsageError("--steps: is for a search, which --rates take the place of; leave one of them out")
     tried = {"rates": rates or (), "steps": None if rates else steps or USUAL_STEPS}
     requests = build_requests(options, rate="max", **tried, command_line=sys.argv)
-    with showing(plain, quiet, prometheus) as how:
-        return carry_out_all(requests, how, fail_fast=False)
+    with display(plain, quiet, prometheus) as display_options:
+        return execute_runs(requests, display_options, fail_fast=False)
 
 
 @cli.command()
@@ -105,16 +104,16 @@ def rerun(result: Path, plain: bool, quiet: bool, prometheus: int | None, **opti
 
     before, request = request_of(result, **options, command_line=sys.argv)
     known = drift_of_host(before)
-    _tell_drift(known)
-    with showing(plain, quiet, prometheus) as how:
-        return carry_out(
+    _print_drift(known)
+    with display(plain, quiet, prometheus) as display_options:
+        return execute_run(
             request,
-            how,
-            lambda after: _tell_drift([each for each in drift_of_run(before, after) if each not in known]),
+            display_options,
+            lambda after: _print_drift([each for each in drift_of_run(before, after) if each not in known]),
         )
 
 
-def _tell_drift(found: "Sequence[Drift]") -> None:
+def _print_drift(found: "Sequence[Drift]") -> None:
     for each in found:
         click.echo(f"ombdriver: not as it was: {redact_text(str(each))}", err=True)
 
@@ -184,7 +183,7 @@ def clean(url: str, run_id: str | None, dry_run: bool) -> None:
         click.echo(line)
 
 
-for _verb in (*files.VERBS, compare, report.report):
+for _verb in (*files.COMMANDS, compare, report.report):
     cli.add_command(_verb)
 
 
@@ -202,8 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _main(arguments: Sequence[str] | None) -> int:
     # What was closed by who started us (`>&-`) is None here.
-    sys.stdout = sys.stdout or _nowhere()
-    sys.stderr = sys.stderr or _nowhere()
+    sys.stdout = sys.stdout or _null_device()
+    sys.stderr = sys.stderr or _null_device()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, also before and after a run
     try:
         return _exit_code(arguments)
@@ -211,7 +210,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def _nowhere() -> TextIO:
+def _null_device() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8")
 
 
@@ -222,24 +221,24 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         error.show()
         return EXIT_INPUT
     except click.ClickException as error:
-        _told([error.format_message()], EXIT_INPUT)
+        _end([error.format_message()], EXIT_INPUT)
         if isinstance(error, click.UsageError) and error.ctx:
             click.echo(f"Try '{error.ctx.command_path} --help' for help.", err=True)
         return EXIT_INPUT
     except (click.Abort, KeyboardInterrupt):
-        return _told(["interrupted"], EXIT_INTERRUPTED)
+        return _end(["interrupted"], EXIT_INTERRUPTED)
     except _InterruptedError as error:
-        return _told([str(error)], EXIT_INTERRUPTED)
+        return _end([str(error)], EXIT_INTERRUPTED)
     except OmbdriverError as error:
-        return _told(error.messages if isinstance(error, InputError) else [str(error)], of_error(error))
+        return _end(error.messages if isinstance(error, InputError) else [str(error)], for_error(error))
     except OSError as error:  # files have errors of ours by now, so this is our output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # whoever read it has had enough
             return EXIT_FAILED
-        return _told([f"the output can't be written ({error.strerror}); send it elsewhere"], EXIT_FAILED)
+        return _end([f"the output can't be written ({error.strerror}); send it elsewhere"], EXIT_FAILED)
     return code if isinstance(code, int) else 0
 
 
-def _told(messages: Sequence[str], code: int) -> int:
-    told(messages)
+def _end(messages: Sequence[str], code: int) -> int:
+    print_errors(messages)
     return code

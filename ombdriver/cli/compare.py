@@ -91,13 +91,13 @@ def compare(
     return EXIT_THRESHOLD if any(each.met for each in judged) else EXIT_VALID
 
 
-def tell_comparison(trials: "Sequence[Trial]") -> None:
+def print_comparison(trials: "Sequence[Trial]") -> None:
     """Prints how the setups of a series compare, at the end of `run`; the runs that are not VALID are left out.
 
     Their results are stored by now, so whatever goes wrong here is told, and ends nothing.
     """
     try:
-        _tell_comparison(trials)
+        _print_comparison(trials)
     except OSError:  # of the output, as for every table
         raise
     except Exception as error:
@@ -107,7 +107,7 @@ def tell_comparison(trials: "Sequence[Trial]") -> None:
         )
 
 
-def _tell_comparison(trials: "Sequence[Trial]") -> None:
+def _print_comparison(trials: "Sequence[Trial]") -> None:
     from ombdriver.bench.report.comparison_table import show
     from ombdriver.bench.results.compare.comparison import compare as compared
 

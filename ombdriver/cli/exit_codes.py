@@ -27,12 +27,12 @@ such engine) may meet the codes of the runs around it.
 """
 
 
-def of_error(error: OmbdriverError) -> int:
+def for_error(error: OmbdriverError) -> int:
     """The code for what a command, or one of its runs, failed with."""
     return EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED
 
 
-def of_result(verdict: Verdict | None, thresholds: Sequence[Check]) -> int:
+def for_result(verdict: Verdict | None, thresholds: Sequence[Check]) -> int:
     """The code for one result.
 
     A run that a failed threshold ended is PARTIAL; when that is all that its verdict has to say, the code is that of

@@ -129,4 +129,4 @@ def export(result: Path, name: str, family: str | None, group: str | None, outpu
             click.echo(path)
 
 
-VERBS: tuple[click.Command, ...] = (workloads, setups, schema, export)
+COMMANDS: tuple[click.Command, ...] = (workloads, setups, schema, export)

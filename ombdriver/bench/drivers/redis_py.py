@@ -20,7 +20,7 @@ from ombdriver.bench.drivers.redis_streams.consumer import CLOSE_TIMEOUT_S, ack_
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, connected
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
 from ombdriver.bench.drivers.redis_streams.producer import TrimBound
-from ombdriver.bench.drivers.redis_streams.server import border
+from ombdriver.bench.drivers.redis_streams.server import map_errors
 from ombdriver.bench.drivers.redis_streams.topics import topic_of
 from ombdriver.errors import DriverError
 from ombdriver.messaging.errors import RedisError, lost
@@ -45,7 +45,7 @@ class RedisPyDriver(RedisStreamsDriver):
         options = self._options
         if self._sender is None:
             self._sender = self._client(options.connections)
-        with border(self.server):
+        with map_errors(self.server):
             await self._sender.ping()
         cut = TrimBound(options.max_entries, options.max_age_ms, options.exact_trim)
         room = min(options.connections, options.max_in_flight)
@@ -59,7 +59,7 @@ class RedisPyDriver(RedisStreamsDriver):
         keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
         client = self._client(2)
         self._readers.append(client)
-        with border(self.server):
+        with map_errors(self.server):
             await client.ping()
         group = self._topics.group(topics[0], subscription)
         return RedisPyConsumer(client, keys, group, name, self._options, self._statistics)

@@ -19,7 +19,7 @@ async def clean(url: str, run_id: str | None, *, dry_run: bool) -> list[str]:
     assert setup.server is not None
     driver = await open_driver({"url": setup.server.joined_url, "run_id": "clean"})
     try:
-        runs = await driver.leftovers()
+        runs = await driver.orphaned_runs()
         chosen = [run for run in runs if run_id in (None, run.run_id)]
         if run_id is not None and not chosen:
             known = ", ".join(run.run_id for run in runs) or "none"
@@ -36,11 +36,11 @@ async def _clean(driver: RedisStreamsDriver, run: OrphanedRun, *, forced: bool, 
     if run.alive and not forced:
         return f"{about}: left alone, it was alive less than {ALIVE_S} s ago; --run-id {run.run_id} deletes it anyway"
     if dry_run:
-        return f"{about}: {_told(run.made)} would be deleted"
-    return f"{about}: {_told(run.made, f'{await driver.delete_leftover(run)} of ')} deleted"
+        return f"{about}: {_summary(run.created)} would be deleted"
+    return f"{about}: {_summary(run.created, f'{await driver.delete_orphaned(run)} of ')} deleted"
 
 
-def _told(made: Created, how_many: str = "") -> str:
+def _summary(made: Created, how_many: str = "") -> str:
     streams = len(made.joined) or sum(topic.partitions for topic in made.topics)
-    told = f"{how_many}{streams} stream{'' if streams == 1 else 's'}"
-    return f"the run's groups on {told} of others" if made.joined else told
+    text = f"{how_many}{streams} stream{'' if streams == 1 else 's'}"
+    return f"the run's groups on {text} of others" if made.joined else text

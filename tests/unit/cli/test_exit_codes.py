@@ -6,7 +6,7 @@ import pytest
 
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.model import Reason, Verdict
-from ombdriver.cli.exit_codes import of_error, of_result, worst
+from ombdriver.cli.exit_codes import for_error, for_result, worst
 from ombdriver.errors import InputError, RunError, WorkerError
 
 PASSED = Check("publish.p99 < 5ms", 1.0, 5.0, "ms", True)
@@ -33,7 +33,7 @@ BOTH = Verdict("PARTIAL", (*ABORTED.reasons, *INVALID.reasons))
 )
 def test_a_verdict_counts_before_a_threshold(verdict: Verdict | None, checks: list[Check], code: int) -> None:
     """But a run that a threshold ended is the threshold's."""
-    assert of_result(verdict, checks) == code
+    assert for_result(verdict, checks) == code
 
 
 def test_the_gravest_code_counts() -> None:
@@ -47,4 +47,4 @@ def test_the_gravest_code_counts() -> None:
 
 def test_an_error_of_the_input_is_told_from_one_of_the_run() -> None:
     """2, and 1 for all others."""
-    assert [of_error(error) for error in (InputError("x"), RunError("x"), WorkerError("x"))] == [2, 1, 1]
+    assert [for_error(error) for error in (InputError("x"), RunError("x"), WorkerError("x"))] == [2, 1, 1]

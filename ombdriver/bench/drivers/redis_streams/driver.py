@@ -22,11 +22,11 @@ from ombdriver.bench.drivers.redis_streams.runs import Created
 from ombdriver.bench.drivers.redis_streams.server import (
     address,
     ask,
-    border,
     check_version,
     count_of,
     facts,
     has_command,
+    map_errors,
     settings,
 )
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
@@ -84,7 +84,7 @@ class RedisStreamsDriver:
         run_id, router = self._options.run_id, self._router
         groups = () if self._options.plain else [self._topics.group(topics[0], name) for name in subscriptions]
         start = ("$" if self._options.from_end else "0",) if topics[0].existing else ("0", "MKSTREAM")
-        with border(self.server):
+        with map_errors(self.server):
             place = self._place_existing if topics[0].existing else self._place_new
             keys = await place(topics, groups)
             self._renewing = asyncio.create_task(runs.keep_renewing(router, run_id))
@@ -143,7 +143,7 @@ class RedisStreamsDriver:
         """See `api.Driver.create_producer`."""
         options = self._options
         cut = TrimBound(options.max_entries, options.max_age_ms, options.exact_trim)
-        with border(self.server):
+        with map_errors(self.server):
             placed = await self._topics.topic(topic)
             router = await self._router_for_sending([key.encode() for key in placed.keys])
         if options.wait_replicas:
@@ -169,7 +169,7 @@ class RedisStreamsDriver:
         self, topics: Sequence[TopicSpec], subscription: str, name: str, partitions: Sequence[int] | None = None
     ) -> DriverConsumer:
         """See `api.Driver.create_consumer`."""
-        with border(self.server):
+        with map_errors(self.server):
             placed = [await self._topics.topic(topic) for topic in topics]
             keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
             await self._router.discover()
@@ -182,7 +182,7 @@ class RedisStreamsDriver:
         """See `api.Driver.backlog`: lag and pending of the group, over all partitions; None for plain reads."""
         if self._options.plain:
             return None
-        with border(self.server):
+        with map_errors(self.server):
             keys = [key.encode() for topic in topics for key in (await self._topics.topic(topic)).keys]
             return await backlog(self._router, keys, self._topics.group(topics[0], subscription))
 
@@ -192,7 +192,7 @@ class RedisStreamsDriver:
 
     async def describe(self) -> Mapping[str, object]:
         """See `api.Driver.describe`; of a cluster, its first primary, and sums over all."""
-        with border(self.server):
+        with map_errors(self.server):
             await self._router.discover()
             nodes = self._router.controls()
             asked = self._options.ack == "delete" and self._options.groups > 1
@@ -205,7 +205,7 @@ class RedisStreamsDriver:
 
     async def observe(self, streams: Sequence[TopicPartition]) -> ServerSample:
         """See `api.Driver.observe`."""
-        with border(self.server):
+        with map_errors(self.server):
             if self._observing is None:
                 self._observing = self._open()
             placed = [(name, self._topics.key(name, partition)) for name, partition in streams]
@@ -216,7 +216,7 @@ class RedisStreamsDriver:
         await self._stop_tasks()
         if not self._created:
             return 0
-        with border(self.server):
+        with map_errors(self.server):
             try:
                 async with asyncio.timeout(DELETE_TIMEOUT_S):
                     deleted = await runs.delete(self._router, self._options.run_id, self._created)
@@ -225,15 +225,15 @@ class RedisStreamsDriver:
         self._created = Created()
         return deleted
 
-    async def leftovers(self) -> Sequence[runs.OrphanedRun]:
+    async def orphaned_runs(self) -> Sequence[runs.OrphanedRun]:
         """Runs that left a record on this server; see `ombdriver clean`."""
-        with border(self.server):
-            return await runs.leftovers(self._router)
+        with map_errors(self.server):
+            return await runs.orphaned_runs(self._router)
 
-    async def delete_leftover(self, run: runs.OrphanedRun) -> int:
+    async def delete_orphaned(self, run: runs.OrphanedRun) -> int:
         """Deletes what `run` left; returns how many streams that were, those that had groups of it among them."""
-        with border(self.server):
-            return await runs.delete(self._router, run.run_id, run.made)
+        with map_errors(self.server):
+            return await runs.delete(self._router, run.run_id, run.created)
 
     def statistics(self) -> Mapping[str, int]:
         """See `api.Driver.statistics`."""
@@ -258,7 +258,7 @@ class RedisStreamsDriver:
         """See `api.Driver.aclose`."""
         await self._stop_tasks()
         everything: list[Any] = [*self._sending, *([self._observing] if self._observing else [])]
-        with border(self.server):
+        with map_errors(self.server):
             await asyncio.gather(*(router.aclose() for router in everything))
 
 
@@ -282,7 +282,7 @@ async def connected(driver: Opened) -> Opened:
         ServerError: if it can't be reached, refuses the login, or is too old for streams.
     """
     try:
-        with border(driver.server):
+        with map_errors(driver.server):
             await driver._router.discover()
             found = await facts(driver._router.controls())
         check_version(driver.server, found)

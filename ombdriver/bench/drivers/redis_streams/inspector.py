@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ombdriver.bench.drivers.api import TopicSpec
-from ombdriver.bench.drivers.redis_streams.server import ask, border
+from ombdriver.bench.drivers.redis_streams.server import ask, map_errors
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
 from ombdriver.bench.drivers.sample import CommandSample, GroupSample, ServerSample, StreamSample, TopicPartition
 from ombdriver.messaging.errors import ConnectionLost, RedisError
@@ -52,7 +52,7 @@ class StreamInspector:
     async def position(self, topic: TopicSpec, partition: int, subscription: str) -> Parts | None:
         """The group's last delivered id; see `api.Inspector.position`."""
         key, name = self._key(topic, partition), self._topics.group(topic, subscription)
-        with border(self._server):
+        with map_errors(self._server):
             groups = await ask(self._router, key, "XINFO", "GROUPS", key)
         for fields in (dict(zip(group[::2], group[1::2], strict=True)) for group in groups):
             if fields[b"name"].decode() == name:
@@ -70,7 +70,7 @@ class StreamInspector:
         return {reference for reference, some in zip(references, found, strict=True) if some}
 
     async def _ask(self, name: str, key: bytes, *words: str | bytes | int) -> Any:
-        with border(self._server):
+        with map_errors(self._server):
             return await ask(self._router, key, name, key, *words)
 
     def _key(self, topic: TopicSpec, partition: int) -> bytes:

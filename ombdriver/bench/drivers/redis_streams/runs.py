@@ -1,6 +1,6 @@
 """Which streams belong to which run, written on the server itself, so that a killed run can be cleaned up after.
 
-`ombdriver:run:<run id>` (a hash) says which topics a run made, or on which streams of others it made groups, and where
+`ombdriver:run:<run id>` (a hash) says which topics a run created, or on which streams of others it created groups, and where
 it ran; `ombdriver:alive:<run id>` expires `ALIVE_S` after the run last renewed it. Only streams and groups that a run's
 record names, and whose name bears the run's id, are ever deleted. Knows nothing of workloads; commands go over a
 channel.
@@ -30,14 +30,14 @@ TOPIC_PREFIX = "ombdriver-"
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What a run made.
+    """What a run created.
 
     Attributes:
         topics: its own.
         keys: the streams of these.
         placed: whether their keys are not natural, but chosen and recorded.
         joined: streams of others.
-        groups: what the run made on these.
+        groups: what the run created on these.
     """
 
     topics: tuple[TopicSpec, ...] = ()
@@ -59,14 +59,14 @@ class OrphanedRun:
         host: where it ran.
         started: when, ISO 8601 in UTC.
         alive: whether it has renewed its mark within `ALIVE_S`, so that it may still be running.
-        made: what it made.
+        created: what it created.
     """
 
     run_id: str
     host: str
     started: str
     alive: bool
-    made: Created
+    created: Created
 
 
 async def register(router: Router, run_id: str, made: Created) -> None:
@@ -125,7 +125,7 @@ async def forget(router: Router, run_id: str, topics: Sequence[TopicSpec]) -> No
     await count_of(router, "UNLINK", [record(run_id), (ALIVE + run_id).encode(), *placed])
 
 
-async def leftovers(router: Router) -> list[OrphanedRun]:
+async def orphaned_runs(router: Router) -> list[OrphanedRun]:
     """The runs that have a record on this server or cluster, in the order of their start."""
     found: set[str] = set()
     for node in router.controls():

@@ -73,7 +73,7 @@ _ADVICE: Sequence[tuple[bool | None, str, str]] = (
 
 
 @contextmanager
-def border(server: str) -> Iterator[None]:
+def map_errors(server: str) -> Iterator[None]:
     """Errors of the library and of `server` (a URL without its password) become ours.
 
     Raises:

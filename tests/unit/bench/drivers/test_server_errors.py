@@ -2,7 +2,7 @@
 
 import pytest
 
-from ombdriver.bench.drivers.redis_streams.server import border
+from ombdriver.bench.drivers.redis_streams.server import map_errors
 from ombdriver.errors import ServerError
 from ombdriver.messaging.errors import NotSentError, RedisError
 
@@ -29,7 +29,7 @@ from ombdriver.messaging.errors import NotSentError, RedisError
 )
 def test_an_error_of_the_server_ends_with_the_way_out(server: str, text: str, end: str) -> None:
     """By its text, and by how the URL begins."""
-    with pytest.raises(ServerError) as raised, border(server):
+    with pytest.raises(ServerError) as raised, map_errors(server):
         raise RedisError(text)
 
     assert str(raised.value).startswith(f"{server}: {text.rstrip('.')}; ")
@@ -38,9 +38,9 @@ def test_an_error_of_the_server_ends_with_the_way_out(server: str, text: str, en
 
 def test_an_advice_is_given_once() -> None:
     """What the library says is left out where there is better; else it stays."""
-    with pytest.raises(ServerError) as raised, border("rediss://h"):
+    with pytest.raises(ServerError) as raised, map_errors("rediss://h"):
         raise NotSentError("SSL trouble; is it up?") from OSError("SSL trouble")
     assert str(raised.value) == "rediss://h: SSL trouble; if the port has no TLS, write redis://"
 
-    with pytest.raises(ServerError, match=r"^redis://h: refused; is it up\?$"), border("redis://h"):
+    with pytest.raises(ServerError, match=r"^redis://h: refused; is it up\?$"), map_errors("redis://h"):
         raise NotSentError("refused; is it up?") from OSError("refused")

@@ -7,7 +7,7 @@ from sample_result import result
 
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.model import Reason, Verdict
-from ombdriver.cli.run import _ended
+from ombdriver.cli.run import run_outcome
 from ombdriver.errors import InputError, OmbdriverError, WorkerError
 
 VALID: dict[str, Any] = {"verdict": Verdict("VALID")}
@@ -44,7 +44,7 @@ def test_how_a_run_ended_is_told(
     messages: list[str],
 ) -> None:
     """With the result that there is, also of a run that failed."""
-    ended = _ended(None if found is None else result(**found), failure, interrupted)
+    ended = run_outcome(None if found is None else result(**found), failure, interrupted)
 
-    assert (ended.code, ended.outcome, list(ended.messages)) == (code, outcome, messages)
+    assert (ended.code, ended.status, list(ended.messages)) == (code, outcome, messages)
     assert ended.run_id == (None if found is None else "k3v9qz")
