@@ -1,9 +1,8 @@
 """Which streams belong to which run, written on the server itself, so that a killed run can be cleaned up after.
 
-`ombdriver:run:<run id>` (a hash) says which topics a run created, or on which streams of others it created groups, and where
-it ran; `ombdriver:alive:<run id>` expires `ALIVE_S` after the run last renewed it. Only streams and groups that a run's
-record names, and whose name bears the run's id, are ever deleted. Knows nothing of workloads; commands go over a
-channel.
+`ombdriver:run:<run id>` (a hash) names the topics that a run created, or the streams of others on which it created
+groups, and where it ran; `ombdriver:alive:<run id>` expires `ALIVE_S` after the run last renewed it. Only streams and
+groups that a run's record names, and whose name bears the run's id, are ever deleted. Knows nothing of workloads.
 """
 
 import asyncio
