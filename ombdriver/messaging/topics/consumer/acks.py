@@ -18,6 +18,7 @@ from ombdriver.messaging.topics.consumer.message import DONE, GIVEN_BACK, LOST, 
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, move_to_dead_letters
 from ombdriver.messaging.topics.recovery.delayed import delay_retry
+from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,6 @@ BATCH = 512
 """So many acknowledgements are sent at once."""
 LINGER_S = 0.005
 """Fewer are sent so many seconds after the first of them."""
-RETRY_S = 0.5
-"""After a failure they are sent again so many seconds later. Each attempt goes on for 30 s by itself."""
 
 
 class AckBatcher:
@@ -47,6 +46,7 @@ class AckBatcher:
         self._timer: asyncio.TimerHandle | None = None
         self._replies: set[asyncio.Future[int]] = set()
         self._linger_s = LINGER_S
+        self._budget = RetryBudget(lambda _: True, ENDLESS_BACKOFF)  # each attempt goes on for 30 s by itself
 
     def __repr__(self) -> str:
         return f"<AckBatcher pending={self._pending} commands={len(self._replies)}>"
@@ -101,10 +101,11 @@ class AckBatcher:
             partition.acks_pending[:0] = ids
             self._pending += len(ids)
             if self._timer is None:
-                self._timer = self._loop.call_later(RETRY_S, self.send)
+                self._timer = self._loop.call_later(self._budget.wait_s(error) or 0.0, self.send)
             self._member.counts.faults += 1
             self._on_fault(error)
         else:
+            self._budget.renew()
             acknowledged = reply.result()
             self._member.counts.acknowledged += acknowledged
             self._member.counts.late_acknowledgements += len(ids) - acknowledged

@@ -8,11 +8,10 @@ is pending for the member and not known here. How reads travel is a `FetchTransp
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
-
-from redis.exceptions import NoPermissionError
 
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams.entry_ids import is_after
@@ -23,7 +22,7 @@ from ombdriver.messaging.topics.consumer.partition import FlowControl, Partition
 from ombdriver.messaging.topics.consumer.receive_buffer import RecordSink
 from ombdriver.messaging.transport.blocking import BlockingReader, ignore_outcome
 from ombdriver.messaging.transport.connection import pack
-from ombdriver.messaging.transport.retry import Backoff, is_loss
+from ombdriver.messaging.transport.retry import Backoff, RetryBudget, is_loss
 
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.05
 """Between polls: after one that brought something, and in the end when none brings anything."""
@@ -147,10 +146,8 @@ def _xreadgroup(member: GroupMember, partitions: Sequence[Partition], *options: 
     return pack((*words, *(b">" for _ in streams)))
 
 
-BACKOFF = Backoff()
+BACKOFF = Backoff(give_up_s=math.inf)
 """Waits after a failure, without end: a consumer goes on until it is closed."""
-REFUSED_ATTEMPTS = 4
-"""A missing permission is waited for as if so many attempts had failed before."""
 LOSS_MARGIN_S = 0.5
 """For how long past its BLOCK a connection that is lost may still be given entries by its server."""
 
@@ -181,7 +178,7 @@ class Fetcher:
         self._interrupts: set[asyncio.Task[None]] = set()
         self._suspensions = 0
         self._stopping = False
-        self._failures = 0
+        self._budget = RetryBudget(lambda _: True, BACKOFF)
         self._replay_after: dict[Partition, bytes | None] = dict.fromkeys(partitions)
         self._second_replay: tuple[float, dict[Partition, bytes | None]] | None = None
         for partition in partitions:
@@ -196,7 +193,7 @@ class Fetcher:
         while not self._stopping:
             try:
                 await self._fetch()
-                self._failures = 0
+                self._budget.renew()
             except ClosedError as error:
                 if not self._stopping:
                     self._sink.end(error)
@@ -299,10 +296,11 @@ class Fetcher:
 
     async def _recover(self, error: Exception) -> None:
         """Does what an error asks for, and waits a while."""
-        attempt, self._failures = self._failures, self._failures + 1
+        is_first = not self._budget.failures
+        wait_s = self._budget.wait_s(error) or 0.0
         if is_group_missing(error):
-            if attempt:
-                await self._sleep(BACKOFF.wait_s(attempt))
+            if not is_first:
+                await self._sleep(wait_s)
             try:
                 await recreate_group(self._member, self._partitions)
             except Exception as fault:
@@ -311,9 +309,7 @@ class Fetcher:
                 return
         if not self._member.router.learn(error) and not is_loss(error):
             self._sink.fault(error)
-            if isinstance(error, NoPermissionError):
-                attempt += REFUSED_ATTEMPTS
-        await self._sleep(BACKOFF.wait_s(attempt))
+        await self._sleep(wait_s)
 
     async def _sleep(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -22,6 +22,7 @@ from ombdriver.messaging.streams.entry_ids import Parts, format_id, parse_id
 from ombdriver.messaging.topics.consumer.group import GroupMember, group_script
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.transport.connection import Argument
+from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget
 
 logger = logging.getLogger(__name__)
 
@@ -150,10 +151,6 @@ async def leave_group(member: GroupMember, partition: Partition) -> bool:
     return bool(await member.run(_LEAVE, [partition.key]))
 
 
-RETRY_S = 1.0
-"""After a failure messages are claimed again so many seconds later."""
-
-
 class RedeliveryTimer:
     """Claims messages that the member gave back when their delay is over, unless another member does so first.
 
@@ -174,6 +171,7 @@ class RedeliveryTimer:
         self._due: list[tuple[float, int, Parts]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._budget = RetryBudget(lambda _: True, ENDLESS_BACKOFF)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -213,10 +211,11 @@ class RedeliveryTimer:
                     return
                 except RedisError as error:
                     logger.info("messages that were given back can't be taken again yet: %s", error)
+                    least_s = max(least_s, self._budget.wait_s(error) or 0.0)
                     for each in some:
-                        heappush(self._due, (self._loop.time() + RETRY_S, partition.number, parse_id(each)))
-                    least_s = RETRY_S
+                        heappush(self._due, (self._loop.time(), partition.number, parse_id(each)))
                 else:
+                    self._budget.renew()
                     partition.nacked.difference_update(some)  # what another member has by now does not come again here
                     self._redeliver(partition, claimed)
         self._task = None

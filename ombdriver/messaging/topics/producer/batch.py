@@ -41,15 +41,13 @@ class Batch:
         accepted_at: when each was accepted, in seconds by the loop's clock.
         size: bytes of all.
         sequence: number of the batch among those of its partition, from 1, given when it is first sent; 0 before.
-        attempts: how often it could not be sent or was refused, since a part of it was last stored.
-        retriable_error: why, the last time.
+        retriable_error: why it could not be sent or was refused, the last time.
         loss: the lost connection after which it may be stored or not; None while that is known.
     """
 
     __slots__ = (
         "_waiters",
         "accepted_at",
-        "attempts",
         "field_counts",
         "futures",
         "loss",
@@ -64,7 +62,7 @@ class Batch:
         self.field_counts: list[int] = []
         self.futures: list[asyncio.Future[RecordMetadata]] = []
         self.accepted_at: list[float] = []
-        self.size = self.sequence = self.attempts = 0
+        self.size = self.sequence = 0
         self.retriable_error: Exception | None = None
         self.loss: Exception | None = None
         self._waiters: list[asyncio.Future[None]] = []
@@ -73,7 +71,7 @@ class Batch:
         return len(self.payloads)
 
     def __repr__(self) -> str:
-        return f"<Batch {self.sequence}: {len(self)} messages, {self.size} bytes, {self.attempts} attempts>"
+        return f"<Batch {self.sequence}: {len(self)} messages, {self.size} bytes>"
 
     @property
     def is_done(self) -> bool:

@@ -17,14 +17,7 @@ from ombdriver.messaging.topics.producer.batch import Batch, BatchEncoding
 from ombdriver.messaging.topics.producer.buffer import SendBuffer
 from ombdriver.messaging.topics.producer.config import ProducerCounts, ProducerSettings, RecordMetadata
 from ombdriver.messaging.transport.channel import Channel
-from ombdriver.messaging.transport.retry import (
-    COMMAND_BACKOFF,
-    IMMEDIATE_REDIRECTS,
-    AskError,
-    MovedError,
-    is_loss,
-    was_not_carried_out,
-)
+from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget, is_loss, was_not_carried_out
 from ombdriver.messaging.transport.router import Router
 
 
@@ -82,6 +75,7 @@ class PartitionSender:
         self._is_scheduled = False
         self._is_waiting = False  # for a time, for room or for a connection
         self._connecting: asyncio.Task[Any] | None = None
+        self._budget = RetryBudget(_is_retriable, ENDLESS_BACKOFF)  # messages have a time limit of their own
         self._sequence = 0
         self._prefix_replies = self._replies_left = 0
         self._errors: dict[int, Exception] = {}
@@ -97,7 +91,7 @@ class PartitionSender:
     @property
     def is_available(self) -> bool:
         """False if a message would, as far as is known, have to wait for more than the batch before it."""
-        return not self._is_waiting and (self._unanswered is None or self._unanswered.attempts == 0)
+        return not self._is_waiting and (self._unanswered is None or not self._budget.failures)
 
     @property
     def in_flight(self) -> int:
@@ -261,6 +255,8 @@ class PartitionSender:
         stored, failed = batch.complete(outcomes, self._context.topic, self.partition, self.stream)
         counts.sent += stored
         counts.failed += failed
+        if len(left) < len(batch):
+            self._budget.renew()
         self._release(*batch.retain(left))
         if left:
             self._send_again(batch, retriable_error)
@@ -290,24 +286,18 @@ class PartitionSender:
 
     def _on_send_failed(self, error: Exception) -> None:
         """The next batch could not be sent, or was refused: tries again later, or fails all if that is no use."""
-        batch = self._closed[0] if self._closed else None
-        if batch is None:
+        if not self._closed:
             self._is_waiting = False
             return
         self._is_waiting = True
-        batch.retriable_error = error
-        batch.attempts += 1
+        self._closed[0].retriable_error = error
         self._context.on_batch_closed(self.partition)
         self._context.router.learn(error)
-        is_asked = isinstance(error, AskError) and not isinstance(error, MovedError)
-        if not (was_not_carried_out(error) or is_loss(error)):  # no server can be asked, as after a refused login
+        wait_s = self._budget.wait_s(error)
+        if wait_s is None:  # no server can be asked, as after a refused login
             while self._closed:
                 self._fail(self._closed.popleft(), error)
-            self._loop.call_soon(self._stop_waiting)
-        elif is_asked and batch.attempts <= IMMEDIATE_REDIRECTS:
-            self._loop.call_soon(self._stop_waiting)
-        else:
-            self._loop.call_later(COMMAND_BACKOFF.wait_s(batch.attempts - 1), self._stop_waiting)
+        self._loop.call_later(wait_s or 0.0, self._stop_waiting)
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
@@ -347,3 +337,7 @@ class PartitionSender:
         """Ends the wait for a connection; every caller has its outcome by now."""
         if self._connecting is not None:
             self._connecting.cancel()
+
+
+def _is_retriable(error: BaseException) -> bool:
+    return was_not_carried_out(error) or is_loss(error)

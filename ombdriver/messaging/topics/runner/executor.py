@@ -16,13 +16,12 @@ from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, m
 from ombdriver.messaging.topics.recovery.delayed import delay_retry
 from ombdriver.messaging.topics.runner.in_flight import SUSPECTS, Delivery, InFlight
 from ombdriver.messaging.topics.runner.retry import RetryPolicy
+from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget
 
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[Message[Any]], Awaitable[object]]
 """Handles one message: what it returns is ignored, what it raises is a failure."""
-RETRY_S = 1.0
-"""When the server could not be told something about a message, it is tried again so many seconds later."""
 MOST_IN_A_ROW = 32
 """After so many messages a handler that never waits for anything lets the event loop go round."""
 
@@ -91,7 +90,8 @@ class Executor:
                 raise
             except RedisError as error:
                 logger.warning("%r: the server could not be told, and will be again: %s", delivery.message, error)
-                in_flight.retry_later(delivery, RETRY_S)
+                delivery.budget = delivery.budget or RetryBudget(lambda _: True, ENDLESS_BACKOFF)
+                in_flight.retry_later(delivery, delivery.budget.wait_s(error) or 0.0)
             finally:
                 self._busy -= 1
                 if self._stopping and not self._busy:

@@ -16,6 +16,7 @@ from ombdriver.messaging.topics.consumer.message import LOST, UNCOUNTED, Message
 from ombdriver.messaging.topics.consumer.partition import FlowControl, Partition
 from ombdriver.messaging.topics.consumer.session import Session
 from ombdriver.messaging.topics.record import KEY
+from ombdriver.messaging.transport.retry import RetryBudget
 
 
 class Keyed(Protocol):
@@ -127,6 +128,7 @@ class Delivery:
         give_up_reason: why it was given up, once it was; until the server has taken that in.
         error: what its last failure said.
         retry_timer: runs until its retry.
+        budget: of attempts to tell the server what became of it.
     """
 
     busy = False
@@ -134,6 +136,7 @@ class Delivery:
     give_up_reason: str | None = None
     error = ""
     retry_timer: asyncio.TimerHandle | None = None
+    budget: RetryBudget | None = None
 
     def __init__(
         self, message: Message[Any], queue_key: Hashable | None, rank: tuple[int, int], flow: FlowControl

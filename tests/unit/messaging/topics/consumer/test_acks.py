@@ -1,6 +1,7 @@
 """Batched acknowledgements: each is sent until it is answered, few commands carry many of them."""
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from ombdriver.messaging.topics.consumer import acks
 from ombdriver.messaging.topics.consumer.acks import AckBatcher
 from ombdriver.messaging.topics.consumer.config import ConsumerCounts
 from ombdriver.messaging.topics.consumer.partition import Partition
+from ombdriver.messaging.transport.retry import Backoff
 
 
 class FakeMember:
@@ -48,7 +50,7 @@ class FakeMember:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Failures are repeated soon."""
-    monkeypatch.setattr(acks, "RETRY_S", 0.001)
+    monkeypatch.setattr(acks, "ENDLESS_BACKOFF", Backoff(0, 0, math.inf))
 
 
 async def test_many_leave_at_once_and_few_after_a_while() -> None:

@@ -1,6 +1,7 @@
 """The producer against a model of a server, under any sequence of faults: order, and the promise of each policy."""
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ TURNS = st.lists(st.integers(0, 6), min_size=1, max_size=12)
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partition_sender, "COMMAND_BACKOFF", Backoff(first_s=0, cap_s=0))
+    monkeypatch.setattr(partition_sender, "ENDLESS_BACKOFF", Backoff(0, 0, math.inf))
 
 
 async def sent(
