@@ -222,11 +222,11 @@ def driver_options(plan: Plan, setup: Setup, url: str | None) -> Mapping[str, ob
     if url is None:
         return {}
     readers = [reader for worker in plan.workers for reader in worker.consumers]
-    streams = max((reader.streams for reader in readers), default=1)
+    covered = max((reader.streams for reader in readers), default=1)
     if setup.in_cluster:
-        streams = 1  # a read can't cross slots
-    suits = max(1, min(MOST_PER_READ, READ_BYTES // (plan.payload.size * streams)))
-    trimming, how = plan.trimming, setup.streams
+        covered = 1  # a read can't cross slots
+    read_count = max(1, min(MOST_PER_READ, READ_BYTES // (plan.payload.size * covered)))
+    trimming, streams = plan.trimming, setup.streams
     return {
         "url": url,
         "run_id": plan.run_id,
@@ -237,15 +237,15 @@ def driver_options(plan: Plan, setup: Setup, url: str | None) -> Mapping[str, ob
         "bound_entries": trimming.bound_entries,
         "bound_age_ms": trimming.bound_age_ms,
         "plain": plan.plain,
-        "ack": how.ack,
+        "ack": streams.ack,
         "groups": max(1, len(plan.subscriptions)),
-        "read_count": how.read_count or suits,
-        "block_ms": how.block_ms,
+        "read_count": streams.read_count or read_count,
+        "block_ms": streams.block_ms,
         "max_in_flight": setup.client.max_in_flight,
         "connections": setup.client.sending_connections,
-        "wait_replicas": how.wait_replicas,
-        "wait_timeout_ms": how.wait_timeout_ms,
-        "balanced": how.placement == "balanced",
+        "wait_replicas": streams.wait_replicas,
+        "wait_timeout_ms": streams.wait_timeout_ms,
+        "balanced": streams.placement == "balanced",
         "from_end": plan.existing and not plan.from_beginning,
     }
 

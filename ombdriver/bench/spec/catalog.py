@@ -67,7 +67,7 @@ def workload_summary(name: str) -> str:
 
 def setup_summaries() -> dict[str, str]:
     """What each shipped setup is, by its name, in the order of the names."""
-    return {name: Setup.load(name).description for name in setup_names()}
+    return {setup.name: setup.description for setup in map(Setup.load, setup_names())}
 
 
 def setup_path(name: str) -> Path:
