@@ -12,7 +12,7 @@ from typing import Any, Self, Unpack, overload
 from ombdriver.messaging.errors import ClosedError, MessagingError, MessagingValueError
 from ombdriver.messaging.streams import commands, trimmer
 from ombdriver.messaging.streams.commands import Id, Key, Word, key_bytes
-from ombdriver.messaging.streams.placement import placed
+from ombdriver.messaging.streams.placement import balanced_topic
 from ombdriver.messaging.streams.replies import ReplyDecoder
 from ombdriver.messaging.streams.retention import Retention
 from ombdriver.messaging.streams.topic import Topic
@@ -197,7 +197,7 @@ class MQClient:
         On any server. A group that nobody reads keeps everything from where it stands.
         """
         key = commands.key_bytes(stream_key)
-        return (await trimmer.cut(self._router(), key, approximate=approximate)).removed
+        return (await trimmer.trim(self._router(), key, approximate=approximate)).removed
 
     def keep_trimmed(
         self,
@@ -234,7 +234,7 @@ class MQClient:
             MessagingValueError: if the name or the number can't be, or the topic is recorded with another number.
             redis.exceptions.RedisError: if the server can't be asked.
         """
-        return replace(await placed(self._router(), name, partitions), retention=retention)
+        return replace(await balanced_topic(self._router(), name, partitions), retention=retention)
 
     @overload
     def producer(self, topic: Topic | str, **options: Unpack[ProducerOptions]) -> Producer[bytes]: ...

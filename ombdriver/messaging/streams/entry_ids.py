@@ -3,17 +3,17 @@
 As text, `1-10` is below `1-2`: entries of one millisecond are put in order by numbers alone.
 """
 
-Parts = tuple[int, int]
+IdParts = tuple[int, int]
 """An entry id: milliseconds and sequence."""
 
 
-def parse_id(entry_id: bytes) -> Parts:
+def parse_id(entry_id: bytes) -> IdParts:
     """An id as numbers."""
     ms, _, sequence = entry_id.partition(b"-")
     return int(ms), int(sequence or 0)
 
 
-def format_id(parts: Parts) -> bytes:
+def format_id(parts: IdParts) -> bytes:
     """An id as the server writes it."""
     return b"%d-%d" % parts
 

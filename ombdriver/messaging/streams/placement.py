@@ -1,10 +1,8 @@
-"""Where the partitions of a topic are in a cluster: chosen once, recorded on the server, read from there by all others.
+"""Partition placement: where the partitions of a topic are in a cluster, evenly over its primaries.
 
-The choice itself is `balanced_tags`, pure. Recorded, it holds after slots have moved too.
-
-Hash tags for the partitions of a topic such that every primary of a cluster gets its even share of them.
-
-Pure. Natural tags spread fairly, not evenly: of `{orders:0}` to `{orders:7}` over three primaries one gets four.
+Natural hash tags spread fairly, not evenly: of `{orders:0}` to `{orders:7}` over three primaries one gets four. So the
+tags are chosen, by `balanced_tags`, which is pure; once, since they are recorded on the server and read from there by
+all others. Recorded, they hold after slots have moved too.
 """
 
 import json
@@ -15,33 +13,6 @@ from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.transport.router import Router
 from ombdriver.messaging.transport.topology import SlotMap, slot_of
 
-
-def balanced_tags(topic: str, partitions: int, slots: SlotMap) -> tuple[str, ...]:
-    """The tag of each partition: `topic:p`, or `topic:p/s` with the smallest salt s that leads to the primary due.
-
-    Partition p is due at primary p modulo their number, in the order of their lowest slots; so shares differ by one
-    at most, and everybody who sees the same slots chooses the same tags. The slash keeps a salted tag apart from the
-    natural ones of a topic whose name has a colon.
-
-    Raises:
-        ValueError: if no primary has a slot.
-    """
-    primaries = slots.primaries
-    if not primaries:
-        raise ValueError("no primary has a slot")
-    tags = []
-    for partition in range(partitions):
-        natural = f"{topic}:{partition}"
-        due = primaries[partition % len(primaries)]
-        tag = natural
-        for salt in count():
-            if slots.node_of(slot_of(tag.encode())) == due:
-                break
-            tag = f"{natural}/{salt}"
-        tags.append(tag)
-    return tuple(tags)
-
-
 _ATTEMPTS = 3
 
 
@@ -50,7 +21,7 @@ def placement_key(name: str) -> str:
     return f"{{{name}}}:placement"
 
 
-async def placed(router: Router, name: str, partitions: int) -> Topic:
+async def balanced_topic(router: Router, name: str, partitions: int) -> Topic:
     """The topic, its partitions spread evenly over the primaries of the cluster, the same for everybody who asks.
 
     On a server that is no cluster the keys are the natural ones, and nothing is recorded.
@@ -90,3 +61,29 @@ def _topic_of(name: str, partitions: int, record: bytes) -> Topic:
         f"topic {name!r} is recorded with {len(tags)} partitions, not {partitions}; give {len(tags)}, "
         f"or delete {placement_key(name)} with the streams of the topic"
     )
+
+
+def balanced_tags(topic: str, partitions: int, slots: SlotMap) -> tuple[str, ...]:
+    """The tag of each partition: `topic:p`, or `topic:p/s` with the smallest salt s that leads to the primary due.
+
+    Partition p is due at primary p modulo their number, in the order of their lowest slots; so shares differ by one
+    at most, and everybody who sees the same slots chooses the same tags. The slash keeps a salted tag apart from the
+    natural ones of a topic whose name has a colon.
+
+    Raises:
+        ValueError: if no primary has a slot.
+    """
+    primaries = slots.primaries
+    if not primaries:
+        raise ValueError("no primary has a slot")
+    tags = []
+    for partition in range(partitions):
+        natural = f"{topic}:{partition}"
+        due = primaries[partition % len(primaries)]
+        tag = natural
+        for salt in count():
+            if slots.node_of(slot_of(tag.encode())) == due:
+                break
+            tag = f"{natural}/{salt}"
+        tags.append(tag)
+    return tuple(tags)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from ombdriver.messaging.streams.entry_ids import Parts, format_id, parse_id
+from ombdriver.messaging.streams.entry_ids import IdParts, format_id, parse_id
 from ombdriver.messaging.streams.scripts import Script
 from ombdriver.messaging.transport.router import Router
 
@@ -50,7 +50,7 @@ async def mark_at(router: Router, key: bytes, entry_id: bytes) -> Mark:
     return mark_of(*found[0]) if found else Mark(entry_id)
 
 
-def before(parts: Parts) -> bytes:
+def before(parts: IdParts) -> bytes:
     """The id just before an id, as the place of a group: what comes next is the entry of that id."""
     ms, sequence = parts
     if sequence:

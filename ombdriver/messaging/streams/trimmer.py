@@ -1,11 +1,8 @@
-"""Keeps streams trimmed in the background: what every group has acknowledged goes, and no more, save for a bound.
-
-The rules are those of `cutting`; this looks, cuts and counts.
-
-Trims a stream to what its groups still need, or past a bound to what its live groups need.
+"""Trims streams to what their groups still need, or past a bound to what their live groups need.
 
 Looking and cutting are one script, so nothing comes in between: no dead letter that becomes pending again, no group
-that is set back, or made at an older id, and no consumer that comes to life.
+that is set back, or made at an older id, and no consumer that comes to life. `AcknowledgedTrimmer` runs it again and
+again in the background.
 """
 
 import asyncio
@@ -20,100 +17,9 @@ from redis.exceptions import RedisError
 from ombdriver.messaging.errors import ClosedError, MessagingValueError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.commands import Key, Word
-from ombdriver.messaging.streams.entry_ids import Parts, format_id, parse_id
+from ombdriver.messaging.streams.entry_ids import IdParts, format_id, parse_id
 from ombdriver.messaging.streams.scripts import Script
 from ombdriver.messaging.transport.router import Router
-
-# ARGV: ~ or =; the lowest id within a bound, or nothing; the idle time in ms from which a consumer is not alive.
-# What a group needs is its oldest pending entry, and all after what it was given last. Ids are compared as text, since
-# numbers of Lua are exact to 2^53 only; where a next one can't be told, the last one stays.
-_CUT = Script("""
-local function is_less(a, b)
-  if #a ~= #b then return #a < #b end
-  return a < b
-end
-local function is_below(a, b)
-  local ms_a, sequence_a = string.match(a, '(%d+)-(%d+)')
-  local ms_b, sequence_b = string.match(b, '(%d+)-(%d+)')
-  if ms_a ~= ms_b then return is_less(ms_a, ms_b) end
-  return is_less(sequence_a, sequence_b)
-end
-local function after(id)
-  local ms, sequence = string.match(id, '(%d+)-(%d+)')
-  if #sequence > 15 then return id end
-  return ms .. '-' .. string.format('%.0f', sequence + 1)
-end
-local function as_table(row)
-  local found = {}
-  for i = 1, #row, 2 do found[row[i]] = row[i + 1] end
-  return found
-end
-local function is_alive(group)
-  for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group)) do
-    if as_table(row).idle < tonumber(ARGV[3]) then return true end
-  end
-  return false
-end
-
-local needs, target = {}, false
-for _, row in ipairs(attempt('XINFO', 'GROUPS', KEYS[1]) or {}) do
-  local group = as_table(row)
-  local first = after(group['last-delivered-id'])
-  if group.pending > 0 then
-    local oldest = redis.call('XPENDING', KEYS[1], group.name, '-', '+', 1)[1]
-    if oldest and is_below(oldest[1], first) then first = oldest[1] end
-  end
-  needs[group.name] = first
-  if not target or is_below(first, target) then target = first end
-end
-if not target then return {0, false, {}} end
-local horizon, losing = target, {}
-if ARGV[2] ~= '' and is_below(horizon, ARGV[2]) then
-  target = ARGV[2]
-  for group, first in pairs(needs) do
-    if is_below(first, target) and is_alive(group) then target = first end
-  end
-  for group, first in pairs(needs) do
-    if is_below(first, target) then losing[#losing + 1] = group end
-  end
-end
-return {redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1], target), horizon, losing}
-""")
-
-
-class Cut(NamedTuple):
-    """What one cut has done.
-
-    Attributes:
-        removed: how many entries.
-        horizon: the lowest id that some group needed; None if there is no group, so that nothing may go.
-        losing: the groups without live consumers that needed something of what the bound leaves out.
-    """
-
-    removed: int
-    horizon: bytes | None
-    losing: list[bytes]
-
-
-async def cut(router: Router, key: bytes, *, approximate: bool, bound: bytes = b"", dead_after_ms: int = 0) -> Cut:
-    """Removes what no group of stream `key` needs; below a bound also what only groups without live consumers need.
-
-    A group with a live consumer is never cut into, however far it is behind.
-
-    Args:
-        router: the connections.
-        key: of the stream; there need not be one.
-        approximate: remove whole nodes of the stream only, and some thousand entries at most.
-        bound: the lowest id that is within the bound; nothing for none.
-        dead_after_ms: a consumer that has asked for nothing for so long is not alive.
-
-    Raises:
-        redis.exceptions.RedisError: the server's error, or that of the connection.
-    """
-    mark = "~" if approximate else "="
-    removed, horizon, losing = await _CUT.run(router, (key,), (mark, bound, dead_after_ms))
-    return Cut(removed, horizon, sorted(losing))
-
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +99,7 @@ class AcknowledgedTrimmer:
         return dict(self._streams)
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.get_running_loop().create_task(self._go_on())
+        self._task = asyncio.get_running_loop().create_task(self._run())
         return self
 
     async def __aexit__(
@@ -208,7 +114,11 @@ class AcknowledgedTrimmer:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _go_on(self) -> None:
+    async def close(self) -> None:
+        """The same as `aclose`."""
+        await self.aclose()
+
+    async def _run(self) -> None:
         while True:
             try:
                 await self.trim()
@@ -227,53 +137,53 @@ class AcknowledgedTrimmer:
         except ClosedError:
             raise
         except (RedisError, OSError) as error:
-            told = self._streams[key]
-            told.failures += 1
-            if told.failures == 1 or told.failures % 60 == 0:
-                logger.warning("stream %r could not be trimmed (%d times so far): %s", key, told.failures, error)
+            failures = self._streams[key].failures = self._streams[key].failures + 1
+            if failures == 1 or failures % 60 == 0:
+                logger.warning("stream %r could not be trimmed (%d times so far): %s", key, failures, error)
             return 0
 
     async def _trim_one(self, router: Router, key: bytes) -> int:
         removed = 0
-        while (done := await self._cut(router, key)).removed:  # the server bounds the work of one command
+        while (done := await self._trim(router, key)).removed:  # the server bounds the work of one command
             removed += done.removed
         if done.horizon is None:
             return removed
         horizon, chunk = parse_id(done.horizon), CHUNK
         while True:
-            bound, more = await self._bound(router, key, chunk)
-            lost = 0
+            bound, is_short = await self._bound(router, key, chunk)
+            breached = 0
             if bound is not None and bound > horizon:
-                done = await self._cut(router, key, format_id(bound))
+                done = await self._trim(router, key, format_id(bound))
                 if not done.losing:
                     return removed
-                if lost := done.removed:
-                    removed += lost
-                    self._tell(key, lost, done.losing)
-            if not lost and (not more or chunk >= LARGEST_CHUNK):
+                if breached := done.removed:
+                    removed += breached
+                    self._breached(key, breached, done.losing)
+            if not breached and (not is_short or chunk >= LARGEST_CHUNK):
                 return removed
-            if not lost:
+            if not breached:
                 chunk *= 2
 
-    async def _cut(self, router: Router, key: bytes, bound: bytes = b"") -> Cut:
-        done = await cut(router, key, approximate=self._approximate, bound=bound, dead_after_ms=self._dead_after_ms)
+    async def _trim(self, router: Router, key: bytes, bound: bytes = b"") -> "Trimmed":
+        done = await trim(router, key, approximate=self._approximate, bound=bound, dead_after_ms=self._dead_after_ms)
         self._streams[key].trimmed += done.removed
         return done
 
-    def _tell(self, key: bytes, lost: int, groups: list[bytes]) -> None:
-        self._streams[key].breached += lost
+    def _breached(self, key: bytes, removed: int, groups: list[bytes]) -> None:
+        self._streams[key].breached += removed
         logger.warning(
             "stream %r was cut past its bound: %d entries removed that groups without live consumers may need: %s",
             key,
-            lost,
+            removed,
             ", ".join(repr(group) for group in groups),
         )
 
-    async def _bound(self, router: Router, key: bytes, chunk: int) -> tuple[Parts | None, bool]:
-        """The lowest id within the bounds, as far as a step of `chunk` entries looks, and whether a longer step would
-        find a higher one; None if nothing is past them.
+    async def _bound(self, router: Router, key: bytes, chunk: int) -> tuple[IdParts | None, bool]:
+        """The lowest id within the bounds, as far as `chunk` entries tell; None if nothing is past them.
+
+        And whether the bound on their number is further on than that.
         """
-        bounds: list[Parts] = []
+        bounds: list[IdParts] = []
         excess = 0
         if self._max_age_s is not None:
             seconds, microseconds = await router.execute_idempotent(key, "TIME")
@@ -289,3 +199,96 @@ class AcknowledgedTrimmer:
                     # All of them are past the bound when there is nothing to keep.
                     bounds.append(last if len(entries) > min(excess, chunk) else (last[0], last[1] + 1))
         return max(bounds, default=None), excess > chunk
+
+
+# ARGV: ~ or =; the lowest id within a bound, or nothing; the idle time in ms from which a consumer is not alive.
+# What a group needs is its oldest pending entry, and all after what it was given last. Ids are compared as text, since
+# numbers of Lua are exact to 2^53 only; where a next one can't be told, the last one stays.
+_TRIM = Script("""
+local function is_less(a, b)
+  if #a ~= #b then return #a < #b end
+  return a < b
+end
+local function is_below(a, b)
+  local ms_a, sequence_a = string.match(a, '(%d+)-(%d+)')
+  local ms_b, sequence_b = string.match(b, '(%d+)-(%d+)')
+  if ms_a ~= ms_b then return is_less(ms_a, ms_b) end
+  return is_less(sequence_a, sequence_b)
+end
+local function after(id)
+  local ms, sequence = string.match(id, '(%d+)-(%d+)')
+  if #sequence > 15 then return id end
+  return ms .. '-' .. string.format('%.0f', sequence + 1)
+end
+local function as_table(row)
+  local found = {}
+  for i = 1, #row, 2 do found[row[i]] = row[i + 1] end
+  return found
+end
+local function is_alive(group)
+  for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group)) do
+    if as_table(row).idle < tonumber(ARGV[3]) then return true end
+  end
+  return false
+end
+
+local needs, target = {}, false
+for _, row in ipairs(attempt('XINFO', 'GROUPS', KEYS[1]) or {}) do
+  local group = as_table(row)
+  local first = after(group['last-delivered-id'])
+  if group.pending > 0 then
+    local oldest = redis.call('XPENDING', KEYS[1], group.name, '-', '+', 1)[1]
+    if oldest and is_below(oldest[1], first) then first = oldest[1] end
+  end
+  needs[group.name] = first
+  if not target or is_below(first, target) then target = first end
+end
+if not target then return {0, false, {}} end
+local horizon, losing = target, {}
+if ARGV[2] ~= '' and is_below(horizon, ARGV[2]) then
+  target = ARGV[2]
+  for group, first in pairs(needs) do
+    if is_below(first, target) and is_alive(group) then target = first end
+  end
+  for group, first in pairs(needs) do
+    if is_below(first, target) then losing[#losing + 1] = group end
+  end
+end
+return {redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1], target), horizon, losing}
+""")
+
+
+class Trimmed(NamedTuple):
+    """What one run of the trim script has done.
+
+    Attributes:
+        removed: how many entries.
+        horizon: the lowest id that some group needed; None if there is no group, so that nothing may go.
+        losing: the groups without live consumers that needed something of what the bound leaves out.
+    """
+
+    removed: int
+    horizon: bytes | None
+    losing: list[bytes]
+
+
+async def trim(
+    router: Router, key: bytes, *, approximate: bool, bound: bytes = b"", dead_after_ms: int = 0
+) -> "Trimmed":
+    """Removes what no group of stream `key` needs; below a bound also what only groups without live consumers need.
+
+    A group with a live consumer loses nothing, however far it is behind.
+
+    Args:
+        router: the connections.
+        key: of the stream; there need not be one.
+        approximate: remove whole nodes of the stream only, and some thousand entries at most.
+        bound: the lowest id that is within the bound; nothing for none.
+        dead_after_ms: a consumer that has asked for nothing for so long is not alive.
+
+    Raises:
+        redis.exceptions.RedisError: the server's error, or that of the connection.
+    """
+    mark = "~" if approximate else "="
+    removed, horizon, losing = await _TRIM.run(router, (key,), (mark, bound, dead_after_ms))
+    return Trimmed(removed, horizon, sorted(losing))

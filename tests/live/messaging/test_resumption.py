@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from records import take
 
 from ombdriver import GroupManager, MQClient, MQProducer
-from ombdriver.messaging.streams.entry_ids import Parts, format_id
+from ombdriver.messaging.streams.entry_ids import IdParts, format_id
 from ombdriver.messaging.streams.resumption import Mark, make_again, mark_at
 
 STREAM, GROUP = b"s", b"g"
-Entries = dict[Parts, str]
+Entries = dict[IdParts, str]
 """Contents by id."""
 CONTENTS = st.sampled_from("ab")
 IDS = st.tuples(st.integers(5, 6), st.integers(0, 4))
 
 
-def entries(ids: st.SearchStrategy[Parts] = IDS) -> st.SearchStrategy[Entries]:
+def entries(ids: st.SearchStrategy[IdParts] = IDS) -> st.SearchStrategy[Entries]:
     """A stream of few entries, of which many share a millisecond or a content with others."""
     return st.dictionaries(ids, CONTENTS, max_size=6).map(lambda found: dict(sorted(found.items())))
 
@@ -36,10 +36,10 @@ class History:
 
     stream: Entries
     given: int
-    held: frozenset[Parts]
+    held: frozenset[IdParts]
 
     @property
-    def last(self) -> Parts:
+    def last(self) -> IdParts:
         """The id of the mark."""
         return list(self.stream)[self.given - 1] if self.given else (0, 0)
 
@@ -59,7 +59,7 @@ async def store(raw: redis.asyncio.Redis, stream: Entries) -> None:
         await raw.xadd(STREAM, {"value": content}, id=format_id(entry_id))
 
 
-async def delivered(url: str, history: History, stream: Entries | None, deleted: frozenset[Parts]) -> Entries:
+async def delivered(url: str, history: History, stream: Entries | None, deleted: frozenset[IdParts]) -> Entries:
     """What the group is given after it was made again.
 
     Args:

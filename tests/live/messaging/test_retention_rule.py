@@ -72,7 +72,7 @@ async def cut_as_expected(url: str, groups: list[FetchTransport], bound: int | N
     async with MQClient(redis_url=url) as client:
         raw = redis.asyncio.Redis.from_url(url, protocol=2)
         await lay_out(raw, groups)
-        done = await trimmer.cut(
+        done = await trimmer.trim(
             client._router(),
             STREAM.encode(),
             approximate=False,

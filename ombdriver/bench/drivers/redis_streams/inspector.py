@@ -15,7 +15,7 @@ from ombdriver.bench.drivers.redis_streams.server import ask, map_errors
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
 from ombdriver.bench.drivers.sample import CommandSample, GroupSample, ServerSample, StreamSample, TopicPartition
 from ombdriver.messaging.errors import ConnectionLost, RedisError
-from ombdriver.messaging.streams.entry_ids import Parts, format_id, parse_id
+from ombdriver.messaging.streams.entry_ids import IdParts, format_id, parse_id
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.router import Router
 
@@ -32,24 +32,24 @@ class StreamInspector:
     def __init__(self, router: Router, topics: StreamTopics, server: str) -> None:
         self._router, self._topics, self._server = router, topics, server
 
-    def reference(self, answer: object) -> Parts:
+    def reference(self, answer: object) -> IdParts:
         """The id that XADD gave."""
         assert isinstance(answer, bytes)
         return parse_id(answer)
 
-    def after(self, reference: Parts) -> Parts:
+    def after(self, reference: IdParts) -> IdParts:
         """See `api.Inspector.after`."""
         return reference[0], reference[1] + 1
 
     async def held(
-        self, topic: TopicSpec, partition: int, first: Parts | None, last: Parts | None, count: int
-    ) -> Sequence[tuple[Parts, bytes]]:
+        self, topic: TopicSpec, partition: int, first: IdParts | None, last: IdParts | None, count: int
+    ) -> Sequence[tuple[IdParts, bytes]]:
         """XRANGE; see `api.Inspector.held`."""
         ends = (b"-" if first is None else format_id(first), b"+" if last is None else format_id(last))
         entries = await self._ask("XRANGE", self._key(topic, partition), *ends, "COUNT", count)
         return [(parse_id(entry_id), fields[1]) for entry_id, fields in entries]
 
-    async def position(self, topic: TopicSpec, partition: int, subscription: str) -> Parts | None:
+    async def position(self, topic: TopicSpec, partition: int, subscription: str) -> IdParts | None:
         """The group's last delivered id; see `api.Inspector.position`."""
         key, name = self._key(topic, partition), self._topics.group(topic, subscription)
         with map_errors(self._server):
@@ -61,8 +61,8 @@ class StreamInspector:
         return None
 
     async def pending(
-        self, topic: TopicSpec, partition: int, subscription: str, references: Sequence[Parts]
-    ) -> set[Parts]:
+        self, topic: TopicSpec, partition: int, subscription: str, references: Sequence[IdParts]
+    ) -> set[IdParts]:
         """XPENDING of each; see `api.Inspector.pending`."""
         key, name = self._key(topic, partition), self._topics.group(topic, subscription)
         asked = (self._ask("XPENDING", key, name, format_id(each), format_id(each), 1) for each in references)

@@ -60,7 +60,7 @@ class StreamTopics:
         known = self._known.get(spec.name)
         if known is None:
             if self._balanced and not spec.existing:
-                known = await placement.placed(self._router, spec.name, spec.partitions)
+                known = await placement.balanced_topic(self._router, spec.name, spec.partitions)
             else:
                 known = topic_of(spec)
             self._known[spec.name] = known

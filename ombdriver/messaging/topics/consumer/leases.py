@@ -18,7 +18,7 @@ from typing import NamedTuple
 from redis.exceptions import RedisError
 
 from ombdriver.messaging.errors import ClosedError
-from ombdriver.messaging.streams.entry_ids import Parts, format_id, parse_id
+from ombdriver.messaging.streams.entry_ids import IdParts, format_id, parse_id
 from ombdriver.messaging.topics.consumer.group import GroupMember, group_script
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.transport.connection import Argument
@@ -168,7 +168,7 @@ class RedeliveryTimer:
         self._member, self._redeliver = member, redeliver
         self._partitions = {partition.number: partition for partition in partitions}
         self._loop = asyncio.get_running_loop()
-        self._due: list[tuple[float, int, Parts]] = []
+        self._due: list[tuple[float, int, IdParts]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._budget = RetryBudget(lambda _: True, ENDLESS_BACKOFF)
