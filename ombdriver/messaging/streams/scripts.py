@@ -39,13 +39,16 @@ class Script:
         """
         words = (len(keys), *keys, *arguments)
         try:
-            return await _send(router, keys[0], ("EVALSHA", self._sha, *words))
+            return await self._send(router, keys[0], words, by_text=False)
         except (NoScriptError, NoPermissionError):  # a user may have permission for EVAL alone
-            return await _send(router, keys[0], ("EVAL", self._text, *words))
+            return await self._send(router, keys[0], words, by_text=True)
 
+    def _send(self, router: Router, key: bytes, words: tuple[Argument, ...], *, by_text: bool) -> Awaitable[Any]:
+        return router.send(key, pack((*self.words(by_text=by_text), *words)), bulk=False, idempotent=True)
 
-def _send(router: Router, key: bytes, words: tuple[Argument, ...]) -> Awaitable[Any]:
-    return router.send(key, pack(words), bulk=False, idempotent=True)
+    def words(self, *, by_text: bool) -> tuple[str, Argument]:
+        """The first words of the command: EVALSHA and the hash, or EVAL and the text for a server without it."""
+        return ("EVAL", self._text) if by_text else ("EVALSHA", self._sha)
 
 
 # Carried out again, a refused command raises its error as the server words it.

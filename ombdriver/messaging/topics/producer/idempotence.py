@@ -6,17 +6,17 @@ batch that comes again gets the ids that it has, and one that comes late, over a
 refused.
 """
 
-import hashlib
 from typing import Any
 
 from redis.exceptions import NoScriptError
 
 from ombdriver.messaging.streams.commands import Word
+from ombdriver.messaging.streams.scripts import Script
 from ombdriver.messaging.topics.producer.batch import Batch, BatchReply, RecordOutcome
 from ombdriver.messaging.transport.connection import ReplyError, pack, server_error
 from ombdriver.messaging.transport.retry import was_not_carried_out
 
-SCRIPT = """
+_STORE = Script("""
 local number = tonumber(ARGV[1])
 local known = redis.call('GET', KEYS[2])
 if known then
@@ -49,12 +49,11 @@ if ARGV[3] ~= '0' then
 end
 redis.pcall('SET', KEYS[2], cmsgpack.pack({number, answers}), 'PX', ARGV[2])
 return answers
-"""
+""")
 """KEYS: the stream, the producer's key beside it. ARGV: the batch's sequence number, for how many ms to keep it, the
 number of words of XTRIM that follow, these words, then for each message the number of its fields, and the fields.
 Returns '1' if the batch was stored before, else '0', then for each message its id, or '-' and its error.
 """
-_SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
 class IdempotentEncoding:
@@ -73,8 +72,14 @@ class IdempotentEncoding:
 
     def encode(self, batch: Batch, trimming: tuple[Word, ...]) -> tuple[bytes, int]:
         """See `batch.BatchEncoding`. A server that does not know the script gets its text."""
-        script = ("EVAL", SCRIPT) if self._is_unknown else ("EVALSHA", _SHA)
-        words = (*script, *self._keys, batch.sequence, self._remember_ms, len(trimming), *trimming)
+        words = (
+            *_STORE.words(by_text=self._is_unknown),
+            *self._keys,
+            batch.sequence,
+            self._remember_ms,
+            len(trimming),
+            *trimming,
+        )
         arguments = len(words) + len(batch) + 2 * sum(batch.field_counts)
         parts = [b"*%d\r\n%b" % (arguments, pack(words).split(b"\r\n", 1)[1])]
         for count, payload in zip(batch.field_counts, batch.payloads, strict=True):
