@@ -1,7 +1,7 @@
-"""Brings the reports of all workers together: totals over the run, and figures by phase, family, group and interval.
+"""Brings the reports of all workers together: totals over the run, and metrics by phase, family, group and interval.
 
-Pure: knows no process, clock or file. Histograms are merged, percentiles never averaged. A run of any length keeps at
-most some thousands of intervals: past that, neighbours are merged two by two, and `interval_ns` doubles.
+Histograms are merged, percentiles never averaged. A run of any length keeps at most some thousands of intervals: past
+that, neighbours are merged two by two, and `interval_ns` doubles. Knows no process, clock or file. Pure.
 """
 
 from collections import Counter
@@ -23,27 +23,30 @@ NO_SAMPLES = Histogram.zero()
 
 
 class Collector:
-    """The figures of a run so far.
+    """The metrics of a run so far.
 
     Args:
         subscriptions: the plan's.
         interval_ns: the length of a sample interval.
         most_intervals: how many of them are kept before neighbours are merged.
+
+    Attributes:
+        subscriptions: as given.
+        interval_ns: the length of a sample interval now.
     """
 
     def __init__(self, subscriptions: Sequence[str], interval_ns: int, most_intervals: int = MOST_INTERVALS) -> None:
         self.subscriptions = tuple(subscriptions)
-        self.interval_ns = interval_ns
+        self.interval_ns = self._recorded_interval_ns = interval_ns
         self._most = most_intervals
         self._merged = 1
         self._histograms: dict[Series, dict[int, Histogram]] = {}
         self._totals: dict[Series, Histogram] = {}
         self._counts: dict[Series, dict[int, int]] = {}
-        self._counted: Counter[Series] = Counter()
+        self._total_counts: Counter[Series] = Counter()
         self._last: Sequence[Report] = ()
         self._probed: set[tuple[str, int, int]] = set()
-        self._step_ns = interval_ns
-        self._targets: tuple[Phase, TargetRate] | None = None
+        self._target_rate: tuple[Phase, TargetRate] | None = None
 
     def __repr__(self) -> str:
         return f"<Collector {self.acknowledged} acknowledged, {self.received()} received>"
@@ -54,25 +57,26 @@ class Collector:
         self._probed.update(*(report.probed for report in reports))
         highest = 0
         for report in reports:
-            for (phase, family, group, interval), histogram in report.metrics.histograms.items():
-                series = (phase, family, group)
-                self._add_histogram(series, interval // self._merged, histogram)
+            for (phase, family, group, recorded), histogram in report.metrics.histograms.items():
+                series, interval = (phase, family, group), recorded // self._merged
+                self._add_histogram(series, interval, histogram)
                 self._totals[series] = self._totals.get(series, NO_SAMPLES) + histogram
-                highest = max(highest, interval // self._merged)
-            for (phase, kind, group, interval), count in report.metrics.counts.items():
-                held = self._counts.setdefault((phase, kind, group), {})
-                held[interval // self._merged] = held.get(interval // self._merged, 0) + count
-                self._counted[phase, kind, group] += count
+                highest = max(highest, interval)
+            for (phase, kind, group, recorded), count in report.metrics.counts.items():
+                series, interval = (phase, kind, group), recorded // self._merged
+                counts = self._counts.setdefault(series, {})
+                counts[interval] = counts.get(interval, 0) + count
+                self._total_counts[series] += count
         while highest >= self._most:
-            self._coarsen()
+            self._merge_neighbours()
             highest //= 2
 
     def _add_histogram(self, series: Series, interval: int, histogram: Histogram) -> None:
-        held = self._histograms.setdefault(series, {})
-        before = held.get(interval)
-        held[interval] = histogram if before is None else before + histogram
+        histograms = self._histograms.setdefault(series, {})
+        before = histograms.get(interval)
+        histograms[interval] = histogram if before is None else before + histogram
 
-    def _coarsen(self) -> None:
+    def _merge_neighbours(self) -> None:
         self._merged *= 2
         self.interval_ns *= 2
         for series, counts in self._counts.items():
@@ -107,22 +111,12 @@ class Collector:
         """Messages that were due and not sent, when the workers were last asked."""
         return sum(report.overdue for report in self._last)
 
-    def targets(self, phase: Phase) -> TargetRate:
-        """What the schedule of `phase` asks for."""
-        if self._targets is None or self._targets[0] is not phase:
-            self._targets = (phase, TargetRate(phase, self._step_ns))
-        return self._targets[1]
-
     def received(self) -> dict[str, int]:
         """Messages received by each subscription."""
         return {name: sum(report.received.get(name, 0) for report in self._last) for name in self.subscriptions}
 
-    def backlog(self) -> dict[str, int]:
-        """Messages that each subscription has not received, of those acknowledged."""
-        acknowledged = self.acknowledged
-        return {name: max(0, acknowledged - received) for name, received in self.received().items()}
-
-    def consumers_reading(self) -> int:
+    @property
+    def active_consumers(self) -> int:
         """Consumers that have not paused."""
         return sum(report.active_consumers for report in self._last)
 
@@ -143,8 +137,8 @@ class Collector:
         """What else was counted: by the drivers, by the processes, and samples that don't fit a histogram.
 
         Args:
-            before: what to leave out, as this gave it earlier. Collections and the
-                longest silence are of the phase in any case.
+            before: what to leave out, as this gave it earlier. Collections of garbage and the longest gap between
+                acknowledgements are of the phase in any case.
         """
         found: Counter[str] = Counter()
         for report in self._last:
@@ -154,8 +148,8 @@ class Collector:
             found["negativeSamples"] += histogram.negative
             found["overRangeSamples"] += histogram.over_range
         found.subtract(before or {})
-        silence_ms = max((report.longest_ack_gap_ns for report in self._last), default=0) // 10**6
-        found["longestSilenceMs"] = silence_ms if silence_ms >= LEAST_ACK_GAP_MS else 0
+        gap_ms = max((report.longest_ack_gap_ns for report in self._last), default=0) // 10**6
+        found["longestSilenceMs"] = gap_ms if gap_ms >= LEAST_ACK_GAP_MS else 0
         found["garbageCollections"] = sum(report.process.gc_pauses for report in self._last)
         return {name: count for name, count in sorted(found.items()) if count}
 
@@ -163,7 +157,13 @@ class Collector:
         """Each worker process as it last reported, in the plan's order."""
         return [report.process for report in self._last]
 
-    # -- figures of a phase ----------------------------------------------------------------------------------------
+    # -- metrics of a phase ----------------------------------------------------------------------------------------
+
+    def target_rate(self, phase: Phase) -> TargetRate:
+        """What the schedule of `phase` asks for."""
+        if self._target_rate is None or self._target_rate[0] is not phase:
+            self._target_rate = (phase, TargetRate(phase, self._recorded_interval_ns))
+        return self._target_rate[1]
 
     def histogram(self, phase: Phase, family: str, group: str | None = None, interval: int | None = None) -> Histogram:
         """The samples of `family` in one interval, or in all; end-to-end families without a group mean all groups."""
@@ -176,9 +176,9 @@ class Collector:
         return self.subscriptions if group is None and family in GROUP_FAMILIES else (group,)
 
     def count(self, phase: Phase, kind: str, group: str | None, interval: int) -> int:
-        """Events of `kind` (`published`, `failed`, `received`) that happened in one interval."""
+        """Events of `kind` (`published`, `failed`, `received`, `foreign`) that happened in one interval."""
         return self._counts.get((phase.index, kind, group), {}).get(interval, 0)
 
-    def counted(self, phase: Phase, kind: str, group: str | None = None) -> int:
+    def total_count(self, phase: Phase, kind: str, group: str | None = None) -> int:
         """Events of `kind` in all of the phase, and in the drain after it."""
-        return self._counted[phase.index, kind, group]
+        return self._total_counts[phase.index, kind, group]

@@ -1,26 +1,19 @@
-"""The measured window -> `RunMetrics`: what a `Collector` holds of one phase, in the figures of a result. Pure.
+"""Views of a phase: its metrics, over all of it or over some sample intervals, while it goes on and when it is over.
 
-A message belongs to the window by its *intended* time, so totals and latencies cover exactly the messages that the
-schedule put into it, be they answered or received in the drain. Rates count what *happened* inside the window.
-
-How many interval histograms a result keeps: neighbours are merged until they are few enough, and none is dropped.
-
-Pure. Knows numbers of intervals and histograms; no family, unit or file.
-
-The figures of a phase up to now, while it runs: of messages that have been answered, or have arrived. Pure.
-
-The measured window by the stretches of its profile: what was asked for and done, and how long it took. Pure.
+Whoever reads what is measured reads a view, or the `RunMetrics` made of one: display, Prometheus, abort, running
+verdict, rate search, result. A message belongs to a phase and an interval by its *intended* time, so totals and
+latencies cover exactly the messages that the schedule put there, be they answered or received in the drain; rates count
+what *happened* there. Pure.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from ombdriver.bench.load.phase import Phase
-from ombdriver.bench.load.profile import Profile, Stretch
+from ombdriver.bench.load.profile import Profile
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.latency import LatencySummary, summarise
@@ -32,19 +25,214 @@ from ombdriver.bench.metrics.summary import (
     Distribution,
     FamilyMetrics,
     RunMetrics,
+    StretchMetrics,
     SubscriptionMetrics,
     Totals,
 )
+from ombdriver.bench.units import SECOND
 
-MOST_INTERVALS = 360
-"""Of each family over all groups; an hour of OMB's 10 s."""
-MOST_OF_GROUPS = 1_440
-"""Interval histograms of all groups together, however many groups there are."""
-OMB_INTERVAL_NS = 10 * 10**9
+WITHOUT_REPLY = ("unsent", "unanswered")
+"""Messages that stand in `publishResponse` at (end - intended)."""
+_TOTALS = {"published": "publish", "publish_errors": "failed", "received": "endToEnd"}
+"""Totals that are known while a phase goes on, and the histogram that counts them."""
+_EVENTS = {"publishRate": "published", "publishErrorRate": "failed", "consumeRate": "received"}
+"""The events that each rate counts."""
+
+
+class PhaseView:
+    """A phase from its beginning on, or some of its sample intervals (`figures.Source`).
+
+    Args:
+        collector: holds the metrics; what it gets later shows in the view.
+        phase: which phase.
+        elapsed_ns: how much of it is viewed.
+        ended_ns: when nothing was waited for any longer, on the monotonic clock; None while the phase goes on. Then
+            only intervals that are complete are viewed; at the end the last one may be shorter, and messages that had
+            no reply or did not arrive stand in the responses.
+
+    Attributes:
+        phase: as given.
+        intervals: which sample intervals are viewed.
+        begin_ns: where the view begins, from the beginning of the phase.
+        end_ns: where it ends; while the phase goes on, within the interval after the last one that is complete.
+    """
+
+    def __init__(self, collector: Collector, phase: Phase, elapsed_ns: int, ended_ns: int | None = None) -> None:
+        self._collector, self.phase, self._elapsed_ns, self._ended_ns = collector, phase, elapsed_ns, ended_ns
+        whole = elapsed_ns // collector.interval_ns
+        self.intervals = range(whole if ended_ns is None else max(1, math.ceil(elapsed_ns / collector.interval_ns)))
+        self.begin_ns, self.end_ns = 0, elapsed_ns
+        self._is_part = False
+        self._summaries: dict[tuple[str, str | None], LatencySummary] = {}
+
+    def __repr__(self) -> str:
+        return f"<PhaseView {self.begin_ns / SECOND:.1f} to {self.end_ns / SECOND:.1f} s of {self.phase.name}>"
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+
+    def part(self, first: int, last: int) -> "PhaseView":
+        """The sample intervals from `first` up to, not including, `last`."""
+        part = PhaseView(self._collector, self.phase, self._elapsed_ns, self._ended_ns)
+        part.intervals = range(first, last)
+        part.begin_ns = first * self.interval_ns
+        part.end_ns = min(last * self.interval_ns, self._elapsed_ns)
+        part._is_part = True
+        return part
+
+    def since(self, first: int) -> "PhaseView":
+        """The same without the sample intervals before `first`."""
+        if not first:
+            return self
+        part = self.part(first, max(first, self.intervals.stop))
+        part.end_ns = self.end_ns
+        return part
+
+    @property
+    def last(self) -> "PhaseView":
+        """The last of the sample intervals."""
+        return self.part(self.intervals.stop - 1, self.intervals.stop)
+
+    def each(self) -> Iterator["PhaseView"]:
+        """Every sample interval."""
+        return (self.part(at, at + 1) for at in self.intervals)
+
+    # -- time and target -------------------------------------------------------------------------------------------
+
+    @property
+    def interval_ns(self) -> int:
+        """The length of a sample interval."""
+        return self._collector.interval_ns
+
+    @property
+    def length_ns(self) -> int:
+        """How long the view is."""
+        return self.end_ns - self.begin_ns
+
+    @property
+    def rated_ns(self) -> int:
+        """The time of the sample intervals, which rates are of."""
+        return min(self.intervals.stop * self.interval_ns, self._elapsed_ns) - self.intervals.start * self.interval_ns
+
+    @property
+    def target_rate(self) -> float:
+        """Messages per second that the schedule asked for in these intervals."""
+        return self._collector.target_rate(self.phase).rate(self.begin_ns, self.begin_ns + self.rated_ns)
+
+    @property
+    def target_changes(self) -> bool:
+        """Whether the schedule asks for more at one time of the phase than at another."""
+        return not self._collector.target_rate(self.phase).is_constant
+
+    # -- metrics ---------------------------------------------------------------------------------------------------
+
+    @property
+    def subscriptions(self) -> Sequence[str]:
+        """The plan's."""
+        return self._collector.subscriptions
+
+    def histogram(self, family: str, group: str | None = None) -> Histogram:
+        """The samples of a family, over all subscriptions or of one."""
+        found = [self._recorded(family, group)]
+        if self._ended_ns is not None and family == "publishResponse":
+            found += [self._recorded(each, None) for each in WITHOUT_REPLY]
+        elif self._ended_ns is not None and family == "endToEndResponse":
+            names = self.subscriptions if group is None else (group,)
+            found += [self._not_received(name, at, self._ended_ns) for name in names for at in self.intervals]
+        return Histogram.total(found)
+
+    def _recorded(self, family: str, group: str | None) -> Histogram:
+        if not self._is_part:
+            return self._collector.histogram(self.phase, family, group)
+        return Histogram.total(self._collector.histogram(self.phase, family, group, at) for at in self.intervals)
+
+    def _not_received(self, name: str, interval: int, ended_ns: int) -> Histogram:
+        """What was due in an interval and did not reach a subscription, though the system did not refuse it.
+
+        Of what was never sent the intended times are known; of the rest only the interval, so its middle stands for it.
+        """
+
+        def recorded(family: str, group: str | None = None) -> Histogram:
+            return self._collector.histogram(self.phase, family, group, interval)
+
+        unsent, due = recorded("unsent"), recorded("publish").count + recorded("unanswered").count
+        received = recorded("endToEnd", name).count
+        if due <= received:
+            return unsent
+        middle_ns = self.phase.start_ns + interval * self.interval_ns + self.interval_ns // 2
+        waited = np.array([max(0, ended_ns - middle_ns)], np.int64)
+        return Histogram.total((unsent, Histogram.of(waited, np.array([due - received], np.int64))))
+
+    def latency(self, family: str, group: str | None = None) -> LatencySummary:
+        """See `figures.Source`."""
+        if (family, group) not in self._summaries:
+            self._summaries[family, group] = summarise(self.histogram(family, group))
+        return self._summaries[family, group]
+
+    def events(self, kind: str, group: str | None = None) -> int:
+        """Events of `kind` (`published`, `failed`, `received`, `foreign`) that happened in these intervals.
+
+        What consumers receive is counted by subscription; without one it is that of all.
+        """
+        of_groups = group is None and kind in ("received", "foreign")
+        groups = self.subscriptions if of_groups else (group,)
+        return sum(self._collector.count(self.phase, kind, each, at) for each in groups for at in self.intervals)
+
+    def total_events(self, kind: str, group: str | None = None) -> int:
+        """Events of `kind` in all of the phase, and in the drain after it."""
+        return self._collector.total_count(self.phase, kind, group)
+
+    def rate(self, family: str, group: str | None = None) -> float | None:
+        """See `figures.Source`. Over the sample intervals."""
+        if self.rated_ns <= 0:
+            return None
+        return self.events(_EVENTS[family], group) * SECOND / self.rated_ns
+
+    def count(self, family: str, group: str | None, attribute: str) -> int | None:
+        """See `figures.Source`. None for what is known at the end only."""
+        return self.histogram(_TOTALS[attribute], group).count if attribute in _TOTALS else None
+
+    def backlog(self, carried_in: Mapping[str, int]) -> list[int]:
+        """Messages acknowledged and not received at the end of each interval, over all subscriptions.
+
+        Args:
+            carried_in: the backlog of each subscription at the beginning of the view.
+        """
+        series = [0] * len(self.intervals)
+        for name in self.subscriptions:
+            backlog = carried_in.get(name, 0)
+            for place, at in enumerate(self.intervals):
+                backlog += self._collector.count(self.phase, "published", None, at)
+                backlog -= self._collector.count(self.phase, "received", name, at)
+                series[place] += max(0, backlog)
+        return series
+
+
+# -- when to look at a view --------------------------------------------------------------------------------------------
+
+LEAST_ELAPSED_NS = 5 * SECOND
+"""Before that, a percentile, an average or a rate says little of a run."""
+GROWTH = 1.05
+
+
+def next_check_ns(elapsed_ns: int) -> int:
+    """When to look again after `elapsed_ns`: in a second at first, later when there is a twentieth more to look at.
+
+    Adding up all intervals of a long run takes a while.
+    """
+    return max(elapsed_ns + SECOND, round(elapsed_ns * GROWTH))
+
+
+# -- interval histograms of a result -----------------------------------------------------------------------------------
+
+MOST_HISTOGRAMS = 360
+"""Interval histograms of each family over all groups; an hour of OMB's 10 s."""
+MOST_GROUP_HISTOGRAMS = 1_440
+"""Those of all groups together, however many groups there are."""
+OMB_INTERVAL_NS = 10 * SECOND
 """What an element of a series stands for in OMB's results and charts."""
 
 
-def merged_by(intervals: int, interval_ns: int, most: int) -> int:
+def merge_factor(intervals: int, interval_ns: int, most: int) -> int:
     """How many neighbours make one, so that of `intervals` at most `most` are left.
 
     A length that divides OMB's 10 s, or is a multiple of it, is taken when it is less than twice the shortest that
@@ -59,8 +247,8 @@ def merged_by(intervals: int, interval_ns: int, most: int) -> int:
 
 
 def most_for(groups: int, families: int) -> int:
-    """How many intervals each of `groups` may keep of each of `families`."""
-    return max(1, min(MOST_INTERVALS, MOST_OF_GROUPS // max(1, groups * families)))
+    """How many interval histograms each of `groups` may keep of each of `families`."""
+    return max(1, min(MOST_HISTOGRAMS, MOST_GROUP_HISTOGRAMS // max(1, groups * families)))
 
 
 def merged(histograms: Sequence[Histogram], by: int) -> list[Histogram]:
@@ -68,30 +256,22 @@ def merged(histograms: Sequence[Histogram], by: int) -> list[Histogram]:
     return [Histogram.total(histograms[at : at + by]) for at in range(0, len(histograms), by)]
 
 
-TICKS_PER_HALVING = 5
+# -- the metrics of a run ----------------------------------------------------------------------------------------------
+
+POINTS_PER_HALVING = 5
 """Points of a quantile curve for each halving of what is left to 100 %."""
-
-WITHOUT_REPLY = ("unsent", "unanswered")
-"""Messages that stand in `publishResponse` at (end - intended)."""
-
-
-def quantile_points(count: int) -> list[float]:
-    """Percentiles at which a curve of `count` samples is drawn: finer towards 100, as far as the samples reach."""
-    if not count:
-        return []
-    halvings = max(1, math.ceil(math.log2(count)))
-    steps = range(halvings * TICKS_PER_HALVING + 1)
-    return [*(round(100 * (1 - 0.5 ** (step / TICKS_PER_HALVING)), 7) for step in steps), 100.0]
+MOST_STRETCHES = 50
+"""Of a profile with more none is told: then it is a curve, which the series tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAccount:
-    """What the ledger says of the window.
+    """What the ledger says of the measured window.
 
     Attributes:
         deliveries: one for each subscription that is read.
         indeterminate: messages whose connection was lost before the reply.
-        warm_up_losses: of the warm-up, by subscription: messages lost, and trimmed.
+        warm_up_losses: by subscription: messages of the warm-up that are lost, and that were trimmed.
     """
 
     deliveries: Sequence[Delivery] = ()
@@ -99,340 +279,119 @@ class DeliveryAccount:
     warm_up_losses: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
+def run_metrics(
+    view: PhaseView,
+    carried_in: Mapping[str, int],
+    counters: Mapping[str, int],
+    account: DeliveryAccount = DeliveryAccount(),
+    *,
+    only_reads: bool = False,
+) -> RunMetrics:
+    """Everything that is told of the measured window.
+
+    Args:
+        view: of the measured phase, which has ended.
+        carried_in: the backlog of each subscription when it began.
+        counters: what else was counted in it.
+        account: what became of its messages.
+        only_reads: the run sends nothing: what is received is of others.
+    """
+    groups = len(view.subscriptions)
+    factor = merge_factor(len(view.intervals), view.interval_ns, MOST_HISTOGRAMS)
+    group_factor = merge_factor(len(view.intervals), view.interval_ns, most_for(groups, len(GROUP_FAMILIES)))
+    subscriptions = [_subscription_metrics(view, name, group_factor, only_reads) for name in view.subscriptions]
+    intervals = list(view.each())
+    backlog = view.backlog(carried_in)
+    return RunMetrics(
+        length_ns=view.length_ns,
+        interval_ns=view.interval_ns,
+        target_rate=view.target_rate,
+        families={family: _family_metrics(view, family, factor) for family in FAMILIES},
+        subscriptions=subscriptions,
+        publish_rate=[each.rate("publishRate") or 0.0 for each in intervals],
+        publish_error_rate=[each.rate("publishErrorRate") or 0.0 for each in intervals],
+        consume_rate=[each.rate("consumeRate") or 0.0 for each in intervals],
+        backlog=backlog,
+        target_rates=[each.target_rate for each in intervals] if view.target_changes else [],
+        totals=Totals(
+            published=view.histogram("publish").count,
+            publish_errors=view.histogram("failed").count,
+            unsent=view.histogram("unsent").count,
+            unanswered=view.histogram("unanswered").count,
+            received=sum(each.received for each in subscriptions),
+            indeterminate=account.indeterminate,
+            received_of_others=view.events("foreign"),
+        ),
+        delivery=account.deliveries,
+        warm_up_losses=account.warm_up_losses,
+        counters=counters,
+        delay_parts={part: view.latency(part) for part in DELAY_PARTS},
+        histogram_interval_ns=factor * view.interval_ns,
+        subscription_interval_ns=group_factor * view.interval_ns,
+        stretches=list(_stretches(view, backlog, view.phase.profile)),
+    )
+
+
+def _family_metrics(view: PhaseView, family: str, factor: int) -> FamilyMetrics:
+    total = view.histogram(family)
+    points = quantile_points(total.count)
+    each = [interval.histogram(family) for interval in view.each()]
+    return FamilyMetrics(
+        total=summarise(total),
+        encoded=total.encode(),
+        series=[summarise(histogram) for histogram in each],
+        quantiles=dict(zip(points, total.percentiles(points), strict=True)),
+        intervals=_encoded(merged(each, factor)),
+    )
+
+
+def _subscription_metrics(view: PhaseView, name: str, factor: int, only_reads: bool) -> SubscriptionMetrics:
+    latency = {}
+    for family in GROUP_FAMILIES:
+        total = view.histogram(family, name)
+        each = [interval.histogram(family, name) for interval in view.each()]
+        latency[family] = Distribution(summarise(total), total.encode(), intervals=_encoded(merged(each, factor)))
+    return SubscriptionMetrics(
+        name=name,
+        received=view.events("foreign", name) if only_reads else view.histogram("endToEnd", name).count,
+        consume_rate=view.rate("consumeRate", name) or 0.0,
+        latency=latency,
+    )
+
+
 def _encoded(histograms: Sequence[Histogram]) -> list[str | None]:
     return [each.encode() if each.count else None for each in histograms]
 
 
-class Window:
-    """The part of `phase` that was measured.
-
-    Args:
-        collector: holds the figures.
-        phase: which phase.
-        length_ns: how much of it was run; less than its duration when the run was interrupted.
-        carried_in: the backlog of each subscription when it began.
-        end_ns: when nothing was waited for any longer, on the monotonic clock.
-        before: counters as they stood when it began.
-        account: what became of its messages.
-        only_others: the run sends nothing: what is received is of others.
-    """
-
-    def __init__(
-        self,
-        collector: Collector,
-        phase: Phase,
-        length_ns: int,
-        carried_in: Mapping[str, int],
-        end_ns: int,
-        before: Mapping[str, int],
-        account: DeliveryAccount = DeliveryAccount(),
-        only_others: bool = False,
-    ) -> None:
-        self._only_others = only_others
-        self._collector, self._phase, self.length_ns = collector, phase, length_ns
-        self._carried_in, self._end_ns, self._before, self._account = carried_in, end_ns, before, account
-        self.intervals = max(1, math.ceil(length_ns / collector.interval_ns))
-        self._merged_by = merged_by(self.intervals, collector.interval_ns, MOST_INTERVALS)
-        most = most_for(len(collector.subscriptions), len(GROUP_FAMILIES))
-        self._groups_merged_by = merged_by(self.intervals, collector.interval_ns, most)
-
-    @property
-    def interval_ns(self) -> int:
-        """The length of a sample interval."""
-        return self._collector.interval_ns
-
-    @property
-    def target_rate(self) -> float:
-        """Messages per second that the schedule asked for, over the whole window."""
-        return self._collector.targets(self._phase).rate(0, self.length_ns)
-
-    def _target_rates(self) -> list[float]:
-        """The same in each interval; none where it is the same in all of them."""
-        targets = self._collector.targets(self._phase)
-        if targets.is_constant:
-            return []
-        ends = [min((at + 1) * self.interval_ns, self.length_ns) for at in range(self.intervals)]
-        return [targets.rate(at * self.interval_ns, end) for at, end in enumerate(ends)]
-
-    def rate(self, kind: str, group: str | None, interval: int) -> float:
-        """Events per second in one interval; the last one may be shorter than the others."""
-        start_ns = interval * self._collector.interval_ns
-        length_ns = min(self._collector.interval_ns, self.length_ns - start_ns)
-        return self._collector.count(self._phase, kind, group, interval) * 1e9 / max(length_ns, 1)
-
-    def count(self, kind: str, group: str | None = None) -> int:
-        """Events inside the window."""
-        counts = (self._collector.count(self._phase, kind, group, at) for at in range(self.intervals))
-        return sum(counts)
-
-    @property
-    def of_others(self) -> int:
-        """Messages of others that were received inside the window, over all subscriptions together."""
-        return sum(self.count("foreign", name) for name in self._collector.subscriptions)
-
-    def histogram(self, family: str, group: str | None = None, interval: int | None = None) -> Histogram:
-        """All samples of a family; responses with the messages that had none, each at (end - intended)."""
-        found = self._collector.histogram(self._phase, family, group, interval)
-        if family == "publishResponse":
-            for missing in WITHOUT_REPLY:
-                found += self._collector.histogram(self._phase, missing, None, interval)
-        elif family == "endToEndResponse":
-            for name in self._collector.subscriptions if group is None else (group,):
-                for at in range(self.intervals) if interval is None else (interval,):
-                    found += self._not_received(name, at)
-        return found
-
-    def _not_received(self, name: str, interval: int) -> Histogram:
-        """What was due in an interval and did not reach a subscription, though the system did not refuse it.
-
-        Of what was never sent the intended times are known; of the rest only the interval, so its middle stands for it.
-        """
-        unsent = self._collector.histogram(self._phase, "unsent", None, interval)
-        due = sum(
-            self._collector.histogram(self._phase, each, None, interval).count for each in ("publish", "unanswered")
-        )
-        received = self._collector.histogram(self._phase, "endToEnd", name, interval).count
-        if due <= received:
-            return unsent
-        middle_ns = self._phase.start_ns + interval * self._collector.interval_ns + self._collector.interval_ns // 2
-        waited = np.array([max(0, self._end_ns - middle_ns)], np.int64)
-        return unsent + Histogram.of(waited, np.array([due - received], np.int64))
-
-    def _family(self, family: str) -> FamilyMetrics:
-        total = self.histogram(family)
-        points = quantile_points(total.count)
-        each = [self.histogram(family, None, at) for at in range(self.intervals)]
-        return FamilyMetrics(
-            total=summarise(total),
-            encoded=total.encode(),
-            series=[summarise(histogram) for histogram in each],
-            quantiles=dict(zip(points, total.percentiles(points), strict=True)),
-            intervals=_encoded(merged(each, self._merged_by)),
-        )
-
-    def _subscription(self, name: str) -> SubscriptionMetrics:
-        latency = {}
-        for family in GROUP_FAMILIES:
-            histogram = self.histogram(family, name)
-            each = [self.histogram(family, name, at) for at in range(self.intervals)]
-            intervals = _encoded(merged(each, self._groups_merged_by))
-            latency[family] = Distribution(summarise(histogram), histogram.encode(), intervals=intervals)
-        return SubscriptionMetrics(
-            name=name,
-            received=self.count("foreign", name)
-            if self._only_others
-            else self._collector.histogram(self._phase, "endToEnd", name).count,
-            consume_rate=self.count("received", name) * 1e9 / max(self.length_ns, 1),
-            latency=latency,
-        )
-
-    def _backlog(self) -> list[int]:
-        """Messages acknowledged and not received at the end of each interval, over all subscriptions."""
-        series = [0] * self.intervals
-        for name in self._collector.subscriptions:
-            held = self._carried_in.get(name, 0)
-            for at in range(self.intervals):
-                held += self._collector.count(self._phase, "published", None, at)
-                held -= self._collector.count(self._phase, "received", name, at)
-                series[at] += max(0, held)
-        return series
-
-    def measurements(self) -> RunMetrics:
-        """Everything a result tells of the window."""
-        subscriptions = [self._subscription(name) for name in self._collector.subscriptions]
-        every = range(self.intervals)
-        return RunMetrics(
-            length_ns=self.length_ns,
-            interval_ns=self.interval_ns,
-            target_rate=self.target_rate,
-            families={family: self._family(family) for family in FAMILIES},
-            subscriptions=subscriptions,
-            publish_rate=[self.rate("published", None, at) for at in every],
-            publish_error_rate=[self.rate("failed", None, at) for at in every],
-            consume_rate=[sum(self.rate("received", each.name, at) for each in subscriptions) for at in every],
-            backlog=self._backlog(),
-            target_rates=self._target_rates(),
-            totals=Totals(
-                published=self.histogram("publish").count,
-                publish_errors=self.histogram("failed").count,
-                unsent=self.histogram("unsent").count,
-                unanswered=self.histogram("unanswered").count,
-                received=sum(each.received for each in subscriptions),
-                indeterminate=self._account.indeterminate,
-                received_of_others=self.of_others,
-            ),
-            delivery=self._account.deliveries,
-            warm_up_losses=self._account.warm_up_losses,
-            counters=self._collector.counters(self._before),
-            delay_parts={part: summarise(self.histogram(part)) for part in DELAY_PARTS},
-            histogram_interval_ns=self._merged_by * self._collector.interval_ns,
-            subscription_interval_ns=self._groups_merged_by * self._collector.interval_ns,
-        )
+def quantile_points(count: int) -> list[float]:
+    """Percentiles at which a curve of `count` samples is drawn: finer towards 100, as far as the samples reach."""
+    if not count:
+        return []
+    halvings = max(1, math.ceil(math.log2(count)))
+    steps = range(halvings * POINTS_PER_HALVING + 1)
+    return [*(round(100 * (1 - 0.5 ** (step / POINTS_PER_HALVING)), 7) for step in steps), 100.0]
 
 
-SECOND = 10**9
-LEAST_ELAPSED_NS = 5 * SECOND
-"""Before that, a percentile, an average or a rate says little of a run."""
-GROWTH = 1.05
-_COUNTED = {"published": "publish", "publish_errors": "failed", "received": "endToEnd"}
-"""Totals that are known while the run runs, and the histogram that counts them."""
-_KINDS = {"publishRate": "published", "publishErrorRate": "failed", "consumeRate": "received"}
-
-
-class SoFar:
-    """What there is of `phase` (`figures.Source`).
-
-    Args:
-        collector: holds the figures.
-        phase: which phase.
-        elapsed_ns: how much of it has passed.
-        since: leaves out that many intervals at its beginning.
-    """
-
-    def __init__(self, collector: Collector, phase: Phase, elapsed_ns: int, since: int = 0) -> None:
-        self._collector, self._phase, self.elapsed_ns, self._since = collector, phase, elapsed_ns, since
-        self._summaries: dict[tuple[str, str | None], LatencySummary] = {}
-
-    def __repr__(self) -> str:
-        return f"<SoFar {self.elapsed_ns / 1e9:.1f} s of {self._phase.name}>"
-
-    @property
-    def intervals(self) -> int:
-        """Sample intervals that are complete, and not left out."""
-        return max(0, self.elapsed_ns // self._collector.interval_ns - self._since)
-
-    @property
-    def interval_ns(self) -> int:
-        """The length of a sample interval."""
-        return self._collector.interval_ns
-
-    @property
-    def target_rate(self) -> float:
-        """Messages per second that were asked for over the intervals that are complete."""
-        begin_ns = self._since * self.interval_ns
-        targets = self._collector.targets(self._phase)
-        return targets.rate(begin_ns, begin_ns + self.intervals * self.interval_ns)
-
-    @property
-    def length_ns(self) -> int:
-        """The time that is not left out, also of an interval that is not complete."""
-        return self.elapsed_ns - self._since * self._collector.interval_ns
-
-    def histogram(self, family: str, group: str | None = None) -> Histogram:
-        """All samples so far, or those of the complete intervals that are not left out."""
-        if not self._since:
-            return self._collector.histogram(self._phase, family, group)
-        every = range(self._since, self._since + self.intervals)
-        return Histogram.total(self._collector.histogram(self._phase, family, group, at) for at in every)
-
-    def latency(self, name: str, group: str | None) -> LatencySummary:
-        """See `Source`."""
-        if (name, group) not in self._summaries:
-            self._summaries[name, group] = summarise(self.histogram(name, group))
-        return self._summaries[name, group]
-
-    def count(self, name: str, group: str | None, attribute: str) -> int | None:
-        """See `Source`. None for what is known at the end only."""
-        return self.histogram(_COUNTED[attribute], group).count if attribute in _COUNTED else None
-
-    def rate(self, name: str, group: str | None) -> float | None:
-        """See `Source`. Over the intervals that are complete."""
-        if not self.intervals:
-            return None
-        kind, every = _KINDS[name], range(self._since, self._since + self.intervals)
-        groups = [group] if kind != "received" or group else self._collector.subscriptions
-        counted = sum(self._collector.count(self._phase, kind, each, at) for each in groups for at in every)
-        return counted * 1e9 / (self.intervals * self._collector.interval_ns)
-
-
-def next_look_ns(elapsed_ns: int) -> int:
-    """When to look again after `elapsed_ns`: in a second at first, later when there is a twentieth more to look at.
-
-    Adding up all intervals of a long run takes a while.
-    """
-    return max(elapsed_ns + SECOND, round(elapsed_ns * GROWTH))
-
-
-MOST_STRETCHES = 50
-"""Of more none is told: then it is a curve, which the series tell."""
-
-
-class Samples(Protocol):
-    """The window; `Window` is one."""
-
-    @property
-    def length_ns(self) -> int:
-        """How long it is."""
-        ...
-
-    @property
-    def interval_ns(self) -> int:
-        """How long its sample intervals are; the last one may be shorter."""
-        ...
-
-    def histogram(self, family: str, group: str | None = None, interval: int | None = None) -> Histogram:
-        """The samples of a family in one interval."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class StretchMetrics:
-    """The sample intervals that lie within one stretch.
-
-    Attributes:
-        stretch: which.
-        begin_ns: of the first of these intervals, from the beginning of the window.
-        end_ns: of the last one.
-        target_rate: messages per second that were asked for.
-        publish_rate: acknowledged.
-        consume_rate: received, by all groups together.
-        backlog: the highest, over all groups.
-        publish: the publish latency from the intended send, of the messages that were due in it.
-        end_to_end: likewise, the end-to-end latency.
-    """
-
-    stretch: Stretch
-    begin_ns: int
-    end_ns: int
-    target_rate: float
-    publish_rate: float
-    consume_rate: float
-    backlog: int
-    publish: LatencySummary
-    end_to_end: LatencySummary
-
-
-def by_stretch(window: Samples, measured: RunMetrics, profile: Profile | None) -> list[StretchMetrics]:
+def _stretches(view: PhaseView, backlog: Sequence[int], profile: Profile | None) -> Iterator[StretchMetrics]:
     """Each stretch of `profile` that was measured and is long enough to hold a sample; none of one without a change."""
     if profile is None or not 1 < len(profile.stretches) <= MOST_STRETCHES:
-        return []
-    return list(_each(window, measured, profile))
-
-
-def _each(window: Samples, measured: RunMetrics, profile: Profile) -> Iterator[StretchMetrics]:
-    step, length, end = window.interval_ns, window.length_ns, 0
+        return
+    interval_ns, end_ns = view.interval_ns, 0
     for stretch in profile.stretches:
-        begin, end = end, end + stretch.duration_ns
-        first = -(-begin // step)
-        last = len(measured.publish_rate) if end >= length else end // step
-        if begin >= length or first >= last:
+        begin_ns, end_ns = end_ns, end_ns + stretch.duration_ns
+        first = -(-begin_ns // interval_ns)
+        last = len(view.intervals) if end_ns >= view.length_ns else end_ns // interval_ns
+        if begin_ns >= view.length_ns or first >= last:
             continue
-        every = range(first, last)
-        lengths = [min((at + 1) * step, length) - at * step for at in every]
+        part = view.part(first, last)
         yield StretchMetrics(
             stretch,
-            first * step,
-            min(last * step, length),
-            _mean(measured.target_rates[first:last], lengths),
-            _mean(measured.publish_rate[first:last], lengths),
-            _mean(measured.consume_rate[first:last], lengths),
-            max(measured.backlog[first:last]),
-            *(
-                summarise(Histogram.total(window.histogram(family, None, at) for at in every))
-                for family in ("publishResponse", "endToEndResponse")
-            ),
+            part.begin_ns,
+            part.end_ns,
+            part.target_rate,
+            part.rate("publishRate") or 0.0,
+            part.rate("consumeRate") or 0.0,
+            max(backlog[first:last]),
+            part.latency("publishResponse"),
+            part.latency("endToEndResponse"),
         )
-
-
-def _mean(rates: Sequence[float], lengths: Sequence[int]) -> float:
-    return sum(rate * length for rate, length in zip(rates, lengths, strict=True)) / sum(lengths)

@@ -7,6 +7,7 @@ the reply or the batch arrived. Knows no histogram, file format or unit of displ
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ombdriver.bench.load.profile import Stretch
 from ombdriver.bench.metrics.latency import LatencySummary
 
 FAMILIES = ("publish", "publishDelay", "endToEnd", "publishResponse", "endToEndResponse")
@@ -233,6 +234,33 @@ class BacklogMetrics:
 
 
 @dataclass(frozen=True, slots=True)
+class StretchMetrics:
+    """The sample intervals that lie within one stretch of a profile.
+
+    Attributes:
+        stretch: which.
+        begin_ns: of the first of these intervals, from the beginning of the window.
+        end_ns: of the last one.
+        target_rate: messages per second that were asked for.
+        publish_rate: acknowledged.
+        consume_rate: received, by all groups together.
+        backlog: the highest, over all groups.
+        publish: the publish latency from the intended send, of the messages that were due in it.
+        end_to_end: likewise, the end-to-end latency.
+    """
+
+    stretch: Stretch
+    begin_ns: int
+    end_ns: int
+    target_rate: float
+    publish_rate: float
+    consume_rate: float
+    backlog: int
+    publish: LatencySummary
+    end_to_end: LatencySummary
+
+
+@dataclass(frozen=True, slots=True)
 class RunMetrics:
     """Everything that was measured (`figures.Source`).
 
@@ -260,6 +288,7 @@ class RunMetrics:
             interval. 0 when there are none.
         subscription_interval_ns: the same for the subscriptions'.
         backlog_drain: how a backlog was built before the window, and drained in it; None when none was.
+        stretches: the window by the stretches of its profile; none where the rate does not change.
     """
 
     length_ns: int
@@ -280,6 +309,7 @@ class RunMetrics:
     histogram_interval_ns: int = 0
     subscription_interval_ns: int = 0
     backlog_drain: BacklogMetrics | None = None
+    stretches: Sequence[StretchMetrics] = ()
 
     def latency(self, family: str, group: str | None) -> LatencySummary:
         """See `figures.Source`."""

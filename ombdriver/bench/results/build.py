@@ -11,7 +11,6 @@ from typing import Any
 from ombdriver import __version__
 from ombdriver.bench.load.profile import Profile
 from ombdriver.bench.metrics.latency import HEADLINE, LatencySummary
-from ombdriver.bench.metrics.phase_view import StretchMetrics
 from ombdriver.bench.metrics.summary import (
     FAMILIES,
     GROUP_FAMILIES,
@@ -20,6 +19,7 @@ from ombdriver.bench.metrics.summary import (
     Distribution,
     DrainMetrics,
     RunMetrics,
+    StretchMetrics,
 )
 from ombdriver.bench.results import omb_keys
 from ombdriver.bench.results.result import Result, Standing, Subscription, to_json
@@ -45,7 +45,6 @@ class RunRecord:
         begin_time: of the measured window; with a time zone.
         ending: why the run ended before its time; None when it did not.
         profile: how the rate changed over the measured time; None when it did not.
-        stretches: the window by the stretches of the profile; none without one.
         search_result: how the rate was found; None when it was given.
         environment: the fingerprint, without secrets.
         telemetry: what the server and the processes did; None when nobody looked.
@@ -65,7 +64,6 @@ class RunRecord:
     begin_time: datetime
     ending: Ending | None = None
     profile: Profile | None = None
-    stretches: Sequence[StretchMetrics] = ()
     search_result: Found | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     telemetry: Mapping[str, Any] | None = None
@@ -111,7 +109,7 @@ def build_result(metrics: RunMetrics, run: RunRecord, assessment: Assessment) ->
         subscriptions_per_topic=run.workload_spec["subscriptionsPerTopic"],
         target_publish_rate=round(metrics.target_rate, 3),
         rate_profile=None if run.profile is None else profile_to_json(run.profile),
-        stretches=tuple(map(stretch_to_json, run.stretches)),
+        stretches=tuple(map(stretch_to_json, metrics.stretches)),
         target_rates=tuple(_rounded(metrics.target_rates)),
         search=None if run.search_result is None else search_to_json(run.search_result),
         backlog_drain=None if metrics.backlog_drain is None else drain_to_json(metrics.backlog_drain),

@@ -1,17 +1,19 @@
-"""One run on workers that are connected: ready, warm-up, search, clean cut, build, measure, drain."""
+"""The phases of one run, in order, on connected workers: ready, warm-up, search, cut, build, measure, drain."""
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.metrics.phase_view import PhaseView
 from ombdriver.bench.plan.plan import Plan
+from ombdriver.bench.run.abort import AbortOnFail
 from ombdriver.bench.run.backlog import STEP_NS, Backlog
+from ombdriver.bench.run.events import RunState
 from ombdriver.bench.run.measurement import Measurement
-from ombdriver.bench.run.phases import LEAD_NS, Phases, RunState
+from ombdriver.bench.run.phases import LEAD_NS, Phases
 from ombdriver.bench.run.rate_search import RateSearch
 from ombdriver.bench.run.signals import Interrupt
-from ombdriver.bench.verdict.model import INTERRUPTED, RUN_FAILED, THRESHOLD_FAILED, WORKER_DIED, Ending
+from ombdriver.bench.verdict.model import INTERRUPTED, RUN_FAILED, WORKER_DIED, Ending
 from ombdriver.bench.verdict.probe import Found
 from ombdriver.bench.worker import protocol
 from ombdriver.errors import OmbdriverError, WorkerError
@@ -22,17 +24,17 @@ class Controller:
 
     Args:
         plan: the run.
-        stages: carries out its parts.
-        accounts: of what is measured.
+        phases: carries them out.
+        measurement: of the run.
         stop: tells who asked to stop.
-        seeking: finds the rate; None when the plan has one.
+        abort: ends the measurement when a threshold fails.
+        rate_search: finds the rate; None when the plan has one.
         backlog: is built before the measurement and drained in it; None for nothing.
-        failed: tells why the measurement should end now, if it should; given its phase, and how much of it has passed.
 
     Attributes:
+        measurement: as given.
         backlog: as given.
-        rate: messages per second of the measurement; the highest where it changes.
-        found: what the search found; None without one.
+        found: what the rate search found; None without one.
         ending: why the run ended before its time; None when it did not.
         begin_time: when the first measured message was due; None when it did not come to that.
     """
@@ -43,24 +45,23 @@ class Controller:
         phases: Phases,
         measurement: Measurement,
         stop: Interrupt,
-        seeking: RateSearch | None = None,
+        abort: AbortOnFail,
+        rate_search: RateSearch | None = None,
         backlog: Backlog | None = None,
-        failed: Callable[[Phase, int], str | None] = lambda _phase, _elapsed_ns: None,
     ) -> None:
-        self._plan, self._phases, self._stop, self._failed = plan, phases, stop, failed
-        self.measurement, self._seeking, self.backlog = measurement, seeking, backlog
-        self.rate = plan.rate
+        self._plan, self._phases, self._stop, self._abort = plan, phases, stop, abort
+        self.measurement, self._rate_search, self.backlog = measurement, rate_search, backlog
         self.found: Found | None = None
         self.ending: Ending | None = None
         self.begin_time: datetime | None = None
         self._length_ns = 0
-        self._prolonged: Phase | None = None
+        self._extended: Phase | None = None
 
     def __repr__(self) -> str:
         return f"<Controller {self.measurement}>"
 
     async def run(self) -> None:
-        """The table of contents of a run.
+        """The whole run.
 
         Raises:
             WorkerError: if a worker dies or fails; so does
@@ -75,70 +76,68 @@ class Controller:
             raise
 
     async def _run(self) -> None:
-        plan, phases = self._plan, self._phases
+        plan, phases, rate = self._plan, self._phases, self._plan.rate
         await phases.ready()
         if self._stop.asked:
             return
         if plan.warmup_ns:
             await phases.run(RunState.WARM_UP, phases.begin("warm-up", plan.warmup_ns, plan.warmup_rate))
-        if self._seeking is not None and (found := await self._seeking.find()) is not None:
-            self.found, self.rate = found, found.sustained
+        if self._rate_search is not None and (found := await self._rate_search.find()) is not None:
+            self.found, rate = found, found.sustained
         await phases.settle(RunState.CUT)
         if self._stop.asked:
             return
-        await self.measurement.cut()
+        await self.measurement.end_warm_up()
         if self.backlog is not None:
             await self.backlog.build()
             if self._stop.asked:
                 return
         self.measurement.begin_window()
-        measured = phases.begin("measure", plan.test_ns, self.rate, plan.profile)
+        measured = phases.begin("measure", plan.test_ns, rate, plan.profile)
         self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
         if self.backlog is not None:
             self.backlog.resume(measured)
         try:
             await self._measure(measured)
         except OmbdriverError as error:
-            self._break_off(self._prolonged or measured, self._cause(error))
+            self._break_off(self._extended or measured, self._cause(error))
             raise
 
     async def _measure(self, measured: Phase) -> None:
         if self.backlog is not None:
             measured = await self._catch_up(self.backlog, measured)
-        if self.ending is None and await self._phases.run(RunState.MEASURE, measured, self._failing):
-            self._phases.halt()
+        if not self._aborted() and await self._phases.run(RunState.MEASURE, measured, self._aborted):
+            self._phases.stop_sending()
         self.measurement.note_workers()
         self._length_ns = min(measured.duration_ns, time.monotonic_ns() - measured.start_ns)
         if self._length_ns <= 0:
             return  # asked to stop before the first message was due
         await self._phases.settle(RunState.DRAIN)
         await self._phases.poll(protocol.Finish())
+        self.ending = self._abort.ending
         if self._stop.asked:
             self.ending = Ending.after(INTERRUPTED, f"interrupted by {self._stop.name}", self._length_ns)
-        await self.measurement.close(measured, self._length_ns, time.monotonic_ns(), hurried=self._stop.asked)
+        await self.measurement.finish(measured, self._length_ns, time.monotonic_ns(), hurried=self._stop.asked)
 
     async def _catch_up(self, backlog: Backlog, measured: Phase) -> Phase:
         """Follows the drain of a backlog until it is over or has had its time; the phase, which may be longer now."""
 
-        def enough(phase: Phase, elapsed_ns: int) -> bool:
-            caught_up = backlog.look(phase)
-            return self._failing(phase, elapsed_ns) or caught_up or backlog.more_ns(phase, elapsed_ns) > 0
+        def enough(view: PhaseView) -> bool:
+            caught_up = backlog.update(view.phase)
+            return self._aborted() or caught_up or backlog.more_ns(view.phase, view.length_ns) > 0
 
         while await self._phases.run(RunState.CATCH_UP, measured, enough, STEP_NS):
-            assert backlog.catching_up is not None
-            if self.ending is not None:
-                self._phases.halt()
-            if self.ending is not None or backlog.catching_up.done:
+            if self._aborted():
+                self._phases.stop_sending()
+                break
+            if backlog.drained:
                 break
             more_ns = backlog.more_ns(measured, time.monotonic_ns() - measured.start_ns)
-            self._prolonged = measured = self._phases.prolong(measured, more_ns)
+            self._extended = measured = self._phases.extend(measured, more_ns)
         return measured
 
-    def _failing(self, phase: Phase, elapsed_ns: int) -> bool:
-        if reason := self._failed(phase, elapsed_ns):
-            self.ending = Ending.after(THRESHOLD_FAILED, reason, elapsed_ns)
-            return True
-        return False
+    def _aborted(self, _view: PhaseView | None = None) -> bool:
+        return self._abort.ending is not None
 
     def _break_off(self, measured: Phase, cause: OmbdriverError) -> None:
         """Keeps what was measured until the last poll."""

@@ -1,9 +1,7 @@
-"""What is known of a run: figures, deliveries, the hold of trimming, and what has to be said of them.
+"""What is known of a run: its metrics and deliveries, the hold of trimming, and the facts that follow from them.
 
-Takes the reports of the workers, and makes the measured window of them. Knows no phase's course, no order and no server
-but what it may look at.
-
-When trimming has to be held, so that no stream is cut past a subscription that is still reading. Pure.
+Takes the reports of the workers, and makes the measured window of them. Knows no phase's place in the run, no command
+and no server but what it may look at.
 """
 
 from collections import Counter
@@ -15,86 +13,84 @@ from ombdriver.bench.ledger.audit import Audit
 from ombdriver.bench.ledger.ledger import Ledger
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
-from ombdriver.bench.metrics.phase_view import DeliveryAccount, Window
+from ombdriver.bench.metrics.phase_view import DeliveryAccount, PhaseView, run_metrics
 from ombdriver.bench.metrics.report import ProcessUsage, Report
-from ombdriver.bench.metrics.summary import BacklogDelivery
+from ombdriver.bench.metrics.summary import BacklogDelivery, RunMetrics
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.verdict.facts import Facts, WorkerFacts, worker_facts
 
 HOLD, RELEASE = 2, 8
-"""Trimming is held when a backlog passes half of what a stream keeps, and goes on below an eighth of it."""
+"""Trimming is held when a lag passes half of what a stream keeps, and goes on below an eighth of it."""
+AUDIT_S, HURRIED_AUDIT_S = 60.0, 5.0
+"""How long what is missing may be looked for; and when something waits for that."""
 
 
 class TrimmingHold:
-    """Streams must never be cut past a subscription that is still reading, however slow it is.
+    """Says when trimming has to be held, so that no stream is cut past a subscription that is still reading.
 
-    What is known is how far behind a subscription is over all streams, so in a run with many of them this holds sooner
+    What is known is how far a subscription lags over all streams, so in a run with many of them this holds sooner
     than it had to. It is told when a single stream might have lost something without it.
 
     Args:
         kept: entries that a stream keeps; None when nothing is trimmed.
 
     Attributes:
-        furthest_behind: the greatest backlog so far.
+        greatest_lag: so far.
         holding: whether everything is being kept.
     """
 
     def __init__(self, kept: int | None) -> None:
         self._kept = kept
         self.holding = False
-        self.furthest_behind = 0
+        self.greatest_lag = 0
 
-    def look(self, behind: int) -> bool | None:
+    def update(self, lag: int) -> bool | None:
         """Whether everything is to be kept from now on; None: as before.
 
         Args:
-            behind: messages before the subscription that is furthest behind. What it will never get is none of them:
-                else a loss would hold trimming for ever.
+            lag: messages before the subscription that is furthest behind. What it will never get is none of them: else
+                a loss would hold trimming for ever.
         """
         if self._kept is None:
             return None
-        self.furthest_behind = max(self.furthest_behind, behind)
-        if not self.holding and behind > self._kept // HOLD:
+        self.greatest_lag = max(self.greatest_lag, lag)
+        if not self.holding and lag > self._kept // HOLD:
             self.holding = True
             return True
-        if self.holding and behind < self._kept // RELEASE:
+        if self.holding and lag < self._kept // RELEASE:
             self.holding = False
             return False
         return None
-
-
-AUDIT_S, HURRIED_AUDIT_S = 60.0, 5.0
-"""How long what is missing may be looked for; and when something waits for that."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Start:
     """How things stood when the measurement began."""
 
-    carried_in: Mapping[str, int] = field(default_factory=dict)
+    backlog: Mapping[str, int] = field(default_factory=dict)
     processes: Sequence[ProcessUsage] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
     errors: Counter[str] = field(default_factory=Counter)
 
 
 class Measurement:
-    """Keeps the accounts of one run.
+    """Everything that is measured in one run.
 
     Args:
         plan: the run.
-        collector: takes the figures.
         inspector: looks at the system; None when nothing can be looked at.
 
     Attributes:
+        collector: holds the metrics.
         reading: the subscriptions that somebody reads, in the plan's order.
         facts: what was observed of the run, as far as this knows it.
-        window: what was measured; None as long as there is nothing.
-        workers: what each worker took in it.
-        backlog: what became of a backlog that was built before it.
+        view: of the measured window; None as long as there is none.
+        backlog_deliveries: what became of a backlog that was built before it.
     """
 
-    def __init__(self, plan: Plan, collector: Collector, inspector: Inspector | None) -> None:
-        self._plan, self._collector = plan, collector
+    def __init__(self, plan: Plan, inspector: Inspector | None) -> None:
+        self._plan = plan
+        self.collector = Collector(plan.subscriptions, plan.sample_interval_ns)
         self.reading = plan.reading
         self._ledger = Ledger(
             plan.flows.count, self.reading, exclusive=not plan.shared, checksums=plan.payload.checksums
@@ -102,104 +98,109 @@ class Measurement:
         self._audit = Audit(plan, self._ledger, inspector)
         self._trimming = TrimmingHold(plan.trimming.max_entries)
         self._start = _Start()
-        self._gone: Mapping[str, int] = {}
-        self.backlog: Sequence[BacklogDelivery] = ()
+        self._warm_up_lost: Mapping[str, int] = {}
+        self._backlog: Mapping[str, int] | None = None
+        self._account = DeliveryAccount()
+        self._counters: Mapping[str, int] = {}
+        self.backlog_deliveries: Sequence[BacklogDelivery] = ()
         self.facts = Facts()
-        self.window: Window | None = None
-        self.workers: Sequence[WorkerFacts] = ()
+        self.view: PhaseView | None = None
+        self._workers: Sequence[WorkerFacts] = ()
 
     def __repr__(self) -> str:
-        return f"<Measurement {self._collector}, {self._ledger}>"
+        return f"<Measurement {self.collector}, {self._ledger}>"
 
-    def take(self, reports: Sequence[Report]) -> bool | None:
-        """Adds one report of every worker; returns what is to be done about trimming (`TrimmingHold.look`)."""
-        self._collector.add(reports)
+    def add(self, reports: Sequence[Report]) -> bool | None:
+        """Adds one report of every worker; returns what is to be done about trimming (`TrimmingHold.update`)."""
+        self.collector.add(reports)
         self._ledger.add(
             (each.sent_report for each in reports), (some for each in reports for some in each.received_reports)
         )
+        self._backlog = None
         self._audit.check_gaps()
-        return self._trimming.look(max(self._ledger.lag().values(), default=0))
+        return self._trimming.update(max(self.lag().values(), default=0))
 
-    def missing(self) -> dict[str, int]:
-        """Acknowledged messages that each subscription does not have, by its name."""
-        return self._ledger.backlog()
+    # -- what is on its way ----------------------------------------------------------------------------------------
+
+    def backlog(self) -> Mapping[str, int]:
+        """Acknowledged messages that each subscription has not received, but for what of the warm-up it never will."""
+        if self._backlog is None:
+            lost = self._warm_up_lost
+            self._backlog = {name: count - lost.get(name, 0) for name, count in self._ledger.backlog().items()}
+        return self._backlog
+
+    def lag(self) -> Mapping[str, int]:
+        """Messages that are still before each subscription; see `Ledger.lag`."""
+        return self._ledger.lag()
 
     @property
     def all_delivered(self) -> bool:
         """Whether every subscription has every acknowledged message."""
         return not any(self._ledger.backlog().values())
 
-    # -- the window ------------------------------------------------------------------------------------------------
+    # -- the measured window ---------------------------------------------------------------------------------------
 
-    async def cut(self) -> None:
+    async def end_warm_up(self) -> None:
         """The warm-up is over; nothing of it should be on its way."""
-        ledger = self._ledger
-        ledger.begin_window()
-        if any((left := ledger.backlog()).values()):  # what is lost is not on its way
-            gone = ledger.warm_up_losses(await self._audit.finish(HURRIED_AUDIT_S))
-            self._gone = {name: sum(counts) for name, counts in gone.items()}
-            left = self.on_its_way()
+        self._ledger.begin_window()
+        if not self.all_delivered:  # what is lost is not on its way
+            losses = self._ledger.warm_up_losses(await self._audit.finish(HURRIED_AUDIT_S))
+            self._warm_up_lost, self._backlog = {name: sum(counts) for name, counts in losses.items()}, None
         if self._plan.warmup_ns:
-            self.facts = replace(self.facts, carried_in=sum(left.values()) + self._collector.in_flight)
+            carried_in = sum(self.backlog().values()) + self.collector.in_flight
+            self.facts = replace(self.facts, carried_in=carried_in)
 
     def begin_backlog(self) -> None:
-        """What is sent from here on is a backlog, until the window opens."""
+        """What is sent from here on is a backlog, until the window begins."""
         self._ledger.begin_backlog()
 
     def begin_window(self) -> None:
         """What is sent from here on is measured."""
-        collector = self._collector
+        collector = self.collector
         self._ledger.begin_window()
-        left = self.on_its_way()
-        self._start = _Start(left, collector.processes(), collector.counters(), collector.errors())
-
-    def on_its_way(self) -> dict[str, int]:
-        """Acknowledged messages that each subscription does not have, but for what of the warm-up it never will."""
-        return {name: count - self._gone.get(name, 0) for name, count in self._ledger.backlog().items()}
-
-    def behind(self) -> dict[str, int]:
-        """Messages that each subscription has before it: of what was replied to, be it refused, since its last one.
-
-        What it will never get is none of them once something that was sent later has come.
-        """
-        return self._ledger.lag()
+        self._start = _Start(self.backlog(), collector.processes(), collector.counters(), collector.errors())
 
     def note_workers(self) -> None:
         """Notes what the workers took so far in the window; what comes later is of the drain."""
-        self.workers = worker_facts(self._plan.workers, self._start.processes, self._collector.processes())
+        self._workers = worker_facts(self._plan.workers, self._start.processes, self.collector.processes())
 
-    async def close(self, measured: Phase, length_ns: int, end_ns: int, *, hurried: bool) -> None:
-        """Makes the window, when nothing is waited for any longer.
+    async def finish(self, measured: Phase, length_ns: int, ended_ns: int, *, hurried: bool) -> None:
+        """Makes the measured window, when nothing is waited for any longer.
 
         Args:
-            measured: its phase.
+            measured: the phase.
             length_ns: how much of it was measured.
-            end_ns: when nothing was waited for any longer, on the monotonic clock.
+            ended_ns: when nothing was waited for any longer, on the monotonic clock.
             hurried: somebody waits for this.
         """
         ledger = self._ledger
         findings = await self._audit.finish(HURRIED_AUDIT_S if hurried else AUDIT_S)
-        self.backlog = ledger.backlog_deliveries(findings)
+        self.backlog_deliveries = ledger.backlog_deliveries(findings)
         deliveries = ledger.deliveries(findings) if self._plan.producers else ()
         account = DeliveryAccount(deliveries, ledger.indeterminate(), ledger.warm_up_losses(findings))
-        self._make_window(measured, length_ns, end_ns, account)
+        self._make_window(measured, length_ns, ended_ns, account)
 
-    def break_off(self, measured: Phase, length_ns: int, end_ns: int) -> None:
-        """Makes the window of what there is; nobody can be asked what became of what is missing. Args: see `close`."""
-        if not self.workers:
+    def break_off(self, measured: Phase, length_ns: int, ended_ns: int) -> None:
+        """Makes the window of what there is; nobody can be asked what became of what is missing. Args: see `finish`."""
+        if not self._workers:
             self.note_workers()
-        self._make_window(measured, length_ns, end_ns, DeliveryAccount(indeterminate=self._ledger.indeterminate()))
+        self._make_window(measured, length_ns, ended_ns, DeliveryAccount(indeterminate=self._ledger.indeterminate()))
 
-    def _make_window(self, measured: Phase, length_ns: int, end_ns: int, account: DeliveryAccount) -> None:
-        collector, start, trimming, plan = self._collector, self._start, self._trimming, self._plan
-        self.window = Window(
-            collector, measured, length_ns, start.carried_in, end_ns, start.counters, account, not plan.producers
-        )
+    def _make_window(self, measured: Phase, length_ns: int, ended_ns: int, account: DeliveryAccount) -> None:
+        collector, start = self.collector, self._start
+        self.view = PhaseView(collector, measured, length_ns, ended_ns)
+        self._account, self._counters = account, collector.counters(start.counters)
         self.facts = replace(
             self.facts,
-            workers=self.workers,
+            workers=self._workers,
             send_errors=(collector.errors() - start.errors).most_common(),
             audit_incomplete=self._audit.incomplete,
-            furthest_behind=trimming.furthest_behind,
-            trimming_held=trimming.holding,
+            furthest_behind=self._trimming.greatest_lag,
+            trimming_held=self._trimming.holding,
         )
+
+    def metrics(self) -> RunMetrics:
+        """The metrics of the measured window, which there is."""
+        assert self.view is not None
+        start, only_reads = self._start, not self._plan.producers
+        return run_metrics(self.view, start.backlog, self._counters, self._account, only_reads=only_reads)

@@ -1,7 +1,7 @@
-"""The stages that a run is made of, on workers that are connected: readiness, a phase, a wait for what is on its way.
+"""Carries out the parts of a run on workers that are connected: readiness, a phase, a wait for what is on its way.
 
-Knows phases, orders and figures; no server, file or terminal. Everything is asked of the workers by polls, each of
-which brings a report of all of them; between polls this process sleeps.
+Everything is asked of the workers by polls, each of which brings a report of all of them; between polls this process
+sleeps. Knows phases, commands and the measurement; no server, file or terminal.
 """
 
 import asyncio
@@ -9,30 +9,38 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from enum import Enum
 
 from ombdriver.bench.drivers.api import Driver
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.profile import Profile
-from ombdriver.bench.metrics.collector import Collector
+from ombdriver.bench.metrics.phase_view import PhaseView
 from ombdriver.bench.plan.plan import Plan
+from ombdriver.bench.run.events import (
+    IntervalClosed,
+    PhaseBegan,
+    PhaseExtended,
+    Polled,
+    RunEvents,
+    RunState,
+    Waiting,
+)
 from ombdriver.bench.run.measurement import Measurement
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.run.workers import Workers
+from ombdriver.bench.units import SECOND
 from ombdriver.bench.worker import protocol
 from ombdriver.errors import OmbdriverError, RunError
 
 logger = logging.getLogger(__name__)
 
-SECOND = 10**9
 LEAD_NS = 300_000_000
-"""From an order to the first message of its phase: time for every worker to get ready."""
+"""From a command to the first message of its phase: time for every worker to get ready."""
 READY_TIMEOUT_S = 60.0
 READY_POLL_S = 0.02
 SETTLE_POLL_S = 0.05
 LONGEST_POLL_NS = SECOND
 """Polls are at most so far apart, so that trimming is held in time when a subscription falls behind."""
-EMPTY_READS = 2
+MOST_EMPTY_READS = 2
 """When every consumer has waited in vain so often, the server is asked whether anything is left for anybody."""
 PAUSE_NS = 60 * SECOND
 """Besides the drain's time-out: a read that is under way when consumers are to pause waits as long as its BLOCK."""
@@ -41,37 +49,20 @@ ASK_S = 2.0
 """How long the drain waits for an answer to whether anything is left."""
 
 
-class RunState(Enum):
-    """Where a run is."""
-
-    READY = "ready"
-    WARM_UP = "warm-up"
-    SEARCH = "search"
-    CUT = "clean cut"
-    BUILD = "build"
-    CATCH_UP = "catch-up"
-    MEASURE = "measure"
-    DRAIN = "drain"
-
-
-Show = Callable[[RunState, Phase | None, int], None]
-"""`show(stage, phase, interval)`: something can be displayed; `interval` is the last one that is complete, or -1."""
-
-
 class Phases:
-    """Carries out the stages of one run, one after the other.
+    """Carries out the parts of one run, one after the other.
 
     Args:
         plan: the run.
-        ensemble: its workers.
+        workers: send and receive.
         driver: is asked for backlogs.
         stop: is listened to all the time.
-        accounts: takes the reports.
-        collector: holds their figures.
-        show: is called whenever there is something new.
+        measurement: takes the reports.
+        events: are told what happens.
         check: raises when what the run stands on is gone; called with every poll.
 
     Attributes:
+        check: as given.
         polled_ns: when the workers were last asked; what they did after that may be missing.
     """
 
@@ -82,26 +73,25 @@ class Phases:
         driver: Driver,
         stop: Interrupt,
         measurement: Measurement,
-        collector: Collector,
-        show: Show,
+        events: RunEvents,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._plan, self._workers, self._driver, self._stop = plan, workers, driver, stop
-        self._measurement, self._collector, self._show, self.check = measurement, collector, show, check
-        self._phases, self._begun = 0, -1
+        self._measurement, self._events, self.check = measurement, events, check
+        self._collector = measurement.collector
+        self._begun = 0  # so many phases
+        self._told: Phase | None = None  # the last one that subscribers were told of
         self.polled_ns = 0
 
     def __repr__(self) -> str:
-        return f"<Phases {self._phases} phases, {self._collector}>"
-
-    def missing(self) -> dict[str, int]:
-        """`Measurement.missing`."""
-        return self._measurement.missing()
+        return f"<Phases {self._begun} begun, {self._collector}>"
 
     @property
     def interrupted(self) -> bool:
         """Whether somebody asked to stop."""
         return self._stop.asked
+
+    # -- readiness -------------------------------------------------------------------------------------------------
 
     async def ready(self) -> None:
         """Every subscription receives a probe from every partition of every topic; topics of others get no probes.
@@ -113,7 +103,7 @@ class Phases:
         """
         plan = self._plan
         if plan.existing:
-            self._show(RunState.READY, None, -1)
+            self._events.publish(Waiting(RunState.READY))
             await self.poll()
             return
         topic_of = {each.index: each.topic.name for worker in plan.workers for each in worker.producers}
@@ -127,7 +117,7 @@ class Phases:
         self._workers.send(protocol.SendProbes())
         deadline_ns = time.monotonic_ns() + int(READY_TIMEOUT_S * SECOND)
         while not self._stop.asked:
-            self._show(RunState.READY, None, -1)
+            self._events.publish(Waiting(RunState.READY))
             await self.poll()
             missing -= {(name, topic_of[producer], at) for name, producer, at in self._collector.take_probed()}
             if errors := self._collector.errors():
@@ -144,62 +134,72 @@ class Phases:
                 )
             await self._sleep(READY_POLL_S)
 
+    # -- a phase ---------------------------------------------------------------------------------------------------
+
     def begin(self, name: str, duration_ns: int, rate: int, profile: Profile | None = None) -> Phase:
         """Orders a phase, which begins a little later; the one before has come to its end."""
         start_ns = time.monotonic_ns() + LEAD_NS
-        phase = Phase(self._phases, name, start_ns, duration_ns, rate, profile, self._plan.poisson)
-        self._phases += 1
+        phase = Phase(self._begun, name, start_ns, duration_ns, rate, profile, self._plan.poisson)
+        self._begun += 1
         if not self._stop.asked:
             self._workers.send(protocol.BeginPhase(phase))
         return phase
 
     async def run(
         self,
-        stage: RunState,
+        state: RunState,
         phase: Phase,
-        look: Callable[[Phase, int], bool] = lambda _phase, _elapsed_ns: False,
+        enough: Callable[[PhaseView], bool] = lambda _view: False,
         step_ns: int = LONGEST_POLL_NS,
     ) -> bool:
-        """Polls until the last message of `phase` is due, or somebody asks to stop; or `look` says so, which it tells.
+        """Polls until the last message of `phase` is due, or somebody asks to stop; or `enough`, which it returns.
 
         Args:
-            stage: what the phase is for.
+            state: what the phase is for.
             phase: has been ordered; some of it may have passed.
-            look: called after each poll with how much of the phase has passed.
+            enough: called after each poll with the phase up to now.
             step_ns: the time between two polls, if it is less than a sample interval.
         """
         step_ns = min(self._collector.interval_ns, step_ns)
-        shown = max(-1, (time.monotonic_ns() - phase.start_ns) // self._collector.interval_ns - 1)
-        if phase.index != self._begun:
-            self._begun = phase.index
-            self._show(stage, phase, -1)
-        at_most = "up to " if phase.profile is not None else ""
-        logger.info("%s: %s%d msg/s for %g s", phase.name, at_most, phase.rate, phase.duration_ns / SECOND)
+        if self._told is None or phase.index != self._told.index:
+            self._events.publish(PhaseBegan(state, phase))
+        elif phase != self._told:
+            self._events.publish(PhaseExtended(phase))
+        self._told = phase
+        closed_ns = self._closed_ns(time.monotonic_ns() - phase.start_ns)
         next_ns = phase.start_ns + step_ns * (1 + max(0, time.monotonic_ns() - phase.start_ns) // step_ns)
         while not self._stop.asked and time.monotonic_ns() < phase.end_ns:
             await self._sleep((min(next_ns, phase.end_ns) - time.monotonic_ns()) / SECOND)
             await self.poll()
             now_ns = time.monotonic_ns()
-            complete = (now_ns - phase.start_ns) // self._collector.interval_ns - 1
-            if complete > shown:
-                shown = complete
-                self._show(stage, phase, shown)
-            if look(phase, now_ns - phase.start_ns):
+            elapsed_ns = now_ns - phase.start_ns
+            if self._closed_ns(elapsed_ns) > closed_ns:
+                closed_ns = self._closed_ns(elapsed_ns)
+                self._events.publish(IntervalClosed(state, PhaseView(self._collector, phase, closed_ns)))
+            view = PhaseView(self._collector, phase, elapsed_ns)
+            self._events.publish(Polled(state, view))
+            if enough(view):
                 return True
-            next_ns = max(next_ns + step_ns, now_ns - (now_ns - phase.start_ns) % step_ns + step_ns)
+            next_ns = max(next_ns + step_ns, now_ns - elapsed_ns % step_ns + step_ns)
         return False
 
-    def halt(self) -> None:
+    def _closed_ns(self, elapsed_ns: int) -> int:
+        """How much of a phase its complete sample intervals make up."""
+        return max(0, elapsed_ns) // self._collector.interval_ns * self._collector.interval_ns
+
+    def stop_sending(self) -> None:
         """Ends the sending of a phase."""
         self._workers.send(protocol.StopSending())
 
-    def prolong(self, phase: Phase, by_ns: int) -> Phase:
+    def extend(self, phase: Phase, by_ns: int) -> Phase:
         """`phase`, which is under way, ends so much later; call it before it ends."""
         longer = replace(phase, duration_ns=phase.duration_ns + by_ns)
         self._workers.send(protocol.ExtendPhase(longer))
         return longer
 
-    async def pause(self) -> None:
+    # -- consumers -------------------------------------------------------------------------------------------------
+
+    async def pause_consumers(self) -> None:
         """Every consumer reads what there is, and then no more.
 
         Raises:
@@ -208,31 +208,33 @@ class Phases:
         self._workers.send(protocol.PauseConsumers())
         deadline_ns = time.monotonic_ns() + self._plan.drain_timeout_ns + PAUSE_NS
         while not self._stop.asked:
-            self._show(RunState.BUILD, None, -1)
+            self._events.publish(Waiting(RunState.BUILD))
             await self.poll()
-            if not (reading := self._collector.consumers_reading()):
+            if not (active := self._collector.active_consumers):
                 return
             if time.monotonic_ns() > deadline_ns:
                 raise RunError(
-                    f"{reading} consumers did not pause: they had not read what there was, or streams.blockMs is long;"
+                    f"{active} consumers did not pause: they had not read what there was, or streams.blockMs is long;"
                     " give a longer drainTimeout, or a lower rate"
                 )
             await self._sleep(SETTLE_POLL_S)
 
-    def resume(self, at_ns: int) -> None:
+    def resume_consumers(self, at_ns: int) -> None:
         """Consumers read again, from then on."""
         self._workers.send(protocol.ResumeConsumers(at_ns))
 
-    async def settle(self, stage: RunState, *, received: bool = True) -> None:
+    # -- waiting for what is on its way ----------------------------------------------------------------------------
+
+    async def settle(self, state: RunState, *, received: bool = True) -> None:
         """Waits until nothing is unsent or in flight, or not `received`; at most for the drain's time-out."""
         deadline_ns = time.monotonic_ns() + self._plan.drain_timeout_ns
         hurried, asked_ns = False, 0
         while True:
             if self._stop.asked and not hurried:
                 hurried = True
-                self._workers.send(protocol.StopSending())
+                self.stop_sending()
                 deadline_ns = min(deadline_ns, time.monotonic_ns() + INTERRUPTED_DRAIN_NS)
-            self._show(stage, None, -1)
+            self._events.publish(Waiting(state))
             await self.poll()
             collector = self._collector
             sending = collector.unsent + collector.in_flight
@@ -240,14 +242,14 @@ class Phases:
                 break
             if (now_ns := time.monotonic_ns()) > deadline_ns:
                 break
-            if not sending and collector.empty_reads() >= EMPTY_READS and now_ns > asked_ns + SECOND:
+            if not sending and collector.empty_reads() >= MOST_EMPTY_READS and now_ns > asked_ns + SECOND:
                 asked_ns = now_ns
                 if not await self._anything_left():
                     break  # the server has nothing more for anybody: waiting longer changes nothing
             await self._workers.watch(SETTLE_POLL_S)
-        self._workers.send(protocol.StopSending())
+        self.stop_sending()
         await self.poll()
-        logger.info("%s ends: %s", stage.value, self._collector)
+        logger.info("%s ends: %s", state.value, self._collector)
 
     async def _anything_left(self) -> bool:
         """Whether the system holds anything for anybody; also when it can't tell, or does not in time."""
@@ -261,15 +263,17 @@ class Phases:
             return True
         return False
 
+    # -- polls -----------------------------------------------------------------------------------------------------
+
     async def _sleep(self, seconds: float) -> None:
         """Sleeps, but not past a signal; a dead worker is noticed by the poll that follows."""
         await self._stop.wait(seconds)
 
     async def poll(self, command: protocol.Finish | None = None) -> None:
-        """Asks the workers for what they have done."""
+        """Asks the workers for what they have done; or for the last time, with the command to finish."""
         self.check()
         asked_ns = time.monotonic_ns()
         reports = await self._workers.poll(command)
         self.polled_ns = asked_ns
-        if (hold := self._measurement.take(reports)) is not None:
+        if (hold := self._measurement.add(reports)) is not None:
             self._workers.send(protocol.HoldTrimming(hold))

@@ -1,34 +1,30 @@
 """One run from its files to its result: server, topics, workers, phases, result, and everything taken down again.
 
-A table of contents; what happens in each part is told by the part. Tear-down goes backwards through what was built,
-whatever happened, and starts only when the result is on disk.
-
-The end of a run: what was measured is judged and stored, with what it was measured on.
+What happens in each part is told by the part. Tear-down goes backwards through what was built, whatever happened, and
+starts only when the result is on disk.
 """
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ombdriver.bench.drivers.api import Driver, load_driver
-from ombdriver.bench.load.phase import Phase
-from ombdriver.bench.metrics.collector import Collector
-from ombdriver.bench.metrics.phase_view import by_stretch
 from ombdriver.bench.plan.plan import Plan, memory_estimate
 from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.results import store
 from ombdriver.bench.results.build import RunRecord, build_result, worker_to_json
 from ombdriver.bench.results.environment import fingerprint, host, load_average
 from ombdriver.bench.results.result import Result
-from ombdriver.bench.run import preflight
-from ombdriver.bench.run.abort import Guard
+from ombdriver.bench.run import events, preflight
+from ombdriver.bench.run.abort import AbortOnFail
 from ombdriver.bench.run.backlog import Backlog
 from ombdriver.bench.run.controller import Controller
 from ombdriver.bench.run.measurement import Measurement
-from ombdriver.bench.run.phases import Phases, RunState, Show
-from ombdriver.bench.run.progress import Viewing
+from ombdriver.bench.run.phases import Phases
+from ombdriver.bench.run.progress import ProgressReporter
 from ombdriver.bench.run.rate_search import RateSearch
 from ombdriver.bench.run.request import Request, new_run_id, plan_of
 from ombdriver.bench.run.signals import Interrupt
@@ -42,6 +38,12 @@ from ombdriver.bench.verdict.assess import assess, run_facts
 from ombdriver.bench.verdict.facts import Facts
 from ombdriver.errors import OmbdriverError, RunError, ServerError
 
+logger = logging.getLogger(__name__)
+
+READ_BYTES = 1 << 20
+"""One read of a consumer should bring about so much at most, whatever the size of the messages."""
+MOST_PER_READ = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -51,67 +53,8 @@ class Finished:
     path: Path
 
 
-def _store(
-    request: Request,
-    plan: Plan,
-    controller: Controller,
-    observed: Facts,
-    server: Mapping[str, object],
-    telemetry: Telemetry,
-    load_at_start: Sequence[float] | None,
-) -> Finished:
-    """Assesses a run that has a window, and stores its result.
-
-    Raises:
-        OmbdriverError: if it can't be written.
-    """
-    window, begin_time = controller.measurement.window, controller.begin_time
-    assert window is not None
-    assert begin_time is not None
-    metrics = window.measurements()
-    if controller.backlog is not None:
-        metrics = replace(metrics, backlog_drain=controller.backlog.measurements(window))
-    machine = host()
-    calibration = store.latest_calibration(request.output, machine)
-    observed = replace(observed, cores=min(request.cores, machine["cpu"]["coresLimit"] or request.cores))
-    thresholds = [Threshold.parse(text) for text in request.workload.thresholds]
-    facts = run_facts(metrics, plan, observed)
-    record = RunRecord(
-        run_id=plan.run_id,
-        workload_spec=request.workload.spec(),
-        workload_sha256=request.workload.sha256,
-        setup=request.setup.spec(),
-        driver=request.setup.driver_used,
-        begin_time=begin_time,
-        ending=controller.ending,
-        profile=plan.profile,
-        stretches=by_stretch(window, metrics, plan.profile),
-        search_result=controller.found,
-        environment=fingerprint(
-            server, request.command_line, load_at_start=load_at_start, seeds={"workload": request.workload.seed}
-        )
-        | {"workers": [worker_to_json(each) for each in facts.workers], "harness": calibration},
-        telemetry=telemetry.told(),
-        tags=request.tags,
-        standing=request.standing,
-        overrides=request.overrides,
-        sweep=request.sweep,
-        sweep_of=request.sweep_of,
-    )
-    assessment = assess(metrics, facts, thresholds, calibration, loopback=request.setup.loopback)
-    result = build_result(metrics, record, assessment)
-    return Finished(result, store.save(result, request.output))
-
-
-logger = logging.getLogger(__name__)
-
-READ_BYTES = 1 << 20
-"""One read of a consumer should bring about so much at most, whatever the size of the messages."""
-MOST_PER_READ = 500
-
-
 async def run(
-    request: Request, view: LiveView, stop: Interrupt, on_stored: Callable[[Finished], None] = lambda _: None
+    request: Request, display: LiveView, stop: Interrupt, on_stored: Callable[[Finished], None] = lambda _: None
 ) -> Finished | None:
     """Carries out one run; None when it was interrupted before there was anything to measure.
 
@@ -132,40 +75,44 @@ async def run(
             options = driver_options(plan, request.setup, url)
             driver = await load_driver(request.setup.driver_used)(options)
             stack.push_async_callback(driver.aclose)
-            facts = await driver.describe()
-            logger.info("run %s on %s %s", plan.run_id, facts.get("engine"), facts.get("version", ""))
-            forced = _check(facts, plan, request)
+            description = await driver.describe()
+            logger.info("run %s on %s %s", plan.run_id, description.get("engine"), description.get("version", ""))
+            forced = _check(description, plan, request)
             if request.setup.is_users_server:
                 stack.push_async_callback(_delete_created, driver, request.setup)
             await driver.create_topics(plan.topics, plan.subscriptions)
             what = "subscribed to" if plan.existing else "created"
             logger.info("%s %d topics of %d streams in all", what, len(plan.topics), plan.partitions)
             workers = await stack.enter_async_context(Workers(plan, request.setup.driver_used, options))
-        collector = Collector(plan.subscriptions, plan.sample_interval_ns)
-        telemetry = Telemetry(plan, driver, collector.processes, workers.pids, servers.pids if servers else ())
+        measurement = Measurement(plan, driver.inspector())
+        processes = measurement.collector.processes
+        telemetry = Telemetry(plan, driver, processes, workers.pids, servers.pids if servers else ())
         stack.push_async_callback(telemetry.aclose)
-        show = _followed(Viewing(view, plan, collector, lambda: telemetry.server_now).show, telemetry)
-        thresholds = [Threshold.parse(text) for text in request.workload.thresholds]
-        guard = Guard(thresholds if request.workload.abort_on_fail else (), collector)
+        thresholds = request.workload.thresholds if request.workload.abort_on_fail else ()
+        abort = AbortOnFail([Threshold.parse(text) for text in thresholds])
+        run_events = events.RunEvents()
+        run_events.subscribe(events.log)
+        run_events.subscribe(partial(_sample, telemetry))
+        run_events.subscribe(ProgressReporter(display, plan, measurement, lambda: telemetry.server_now).on_event)
+        run_events.subscribe(abort.on_event)
         check = servers.check if servers else lambda: None
-        measurement = Measurement(plan, collector, driver.inspector())
-        phases = Phases(plan, workers, driver, stop, measurement, collector, show, check)
-        seeking = RateSearch(plan, phases, collector, lambda: telemetry.server_now) if plan.search else None
-        backlog = Backlog(plan, phases, measurement, collector) if plan.backlog else None
-        controller = Controller(plan, phases, measurement, stop, seeking, backlog, guard.failed)
+        phases = Phases(plan, workers, driver, stop, measurement, run_events, check)
+        search = RateSearch(plan, phases, measurement, lambda: telemetry.server_now) if plan.search else None
+        backlog = Backlog(plan, phases, measurement) if plan.backlog else None
+        controller = Controller(plan, phases, measurement, stop, abort, search, backlog)
         failure: OmbdriverError | None = None
         try:
             await controller.run()
         except OmbdriverError as error:
-            if controller.measurement.window is None:
+            if measurement.view is None:
                 raise
             failure = error
-        if controller.measurement.window is None:
+        if measurement.view is None:
             return None
         await telemetry.stop()
         retention = driver.statistics()
         observed = replace(
-            controller.measurement.facts,
+            measurement.facts,
             ending=controller.ending,
             forced=forced,
             server_on_host=request.setup.server_on_host,
@@ -173,24 +120,74 @@ async def run(
             cut_unacknowledged=retention.get("trimmedUnacknowledged", 0),
             failed_trims=retention.get("failedTrims", 0),
         )
-        finished = _store(request, plan, controller, observed, facts, telemetry, load_at_start)
+        finished = _store_result(request, plan, controller, observed, description, telemetry, load_at_start)
         on_stored(finished)
         if failure is not None:
             raise failure
         return finished
 
 
-def _followed(show: Show, telemetry: Telemetry) -> Show:
-    """`show`, with the telemetry told of each phase as it begins and when it is over."""
+def _sample(telemetry: Telemetry, event: events.RunEvent) -> None:
+    """Tells the telemetry of each phase as it begins and when it is over."""
+    match event:
+        case events.PhaseBegan(_, phase):
+            telemetry.begin_phase(phase)
+        case events.PhaseExtended(phase):
+            telemetry.extend_phase(phase)
+        case events.Waiting(state) if state is not events.RunState.READY:
+            telemetry.end_phase()
 
-    def both(stage: RunState, phase: Phase | None, interval: int) -> None:
-        if stage is not RunState.READY and interval < 0:
-            telemetry.follow(phase)
-        elif phase is not None:
-            telemetry.prolong(phase)
-        show(stage, phase, interval)
 
-    return both
+def _store_result(
+    request: Request,
+    plan: Plan,
+    controller: Controller,
+    observed: Facts,
+    description: Mapping[str, object],
+    telemetry: Telemetry,
+    load_at_start: Sequence[float] | None,
+) -> Finished:
+    """Assesses a run that has been measured, and stores its result.
+
+    Raises:
+        OmbdriverError: if it can't be written.
+    """
+    assert controller.begin_time is not None
+    metrics = controller.measurement.metrics()
+    if controller.backlog is not None:
+        metrics = replace(metrics, backlog_drain=controller.backlog.metrics())
+    machine = host()
+    calibration = store.latest_calibration(request.output, machine)
+    observed = replace(observed, cores=min(request.cores, machine["cpu"]["coresLimit"] or request.cores))
+    thresholds = [Threshold.parse(text) for text in request.workload.thresholds]
+    facts = run_facts(metrics, plan, observed)
+    record = RunRecord(
+        run_id=plan.run_id,
+        workload_spec=request.workload.spec(),
+        workload_sha256=request.workload.sha256,
+        setup=request.setup.spec(),
+        driver=request.setup.driver_used,
+        begin_time=controller.begin_time,
+        ending=controller.ending,
+        profile=plan.profile,
+        search_result=controller.found,
+        environment=fingerprint(
+            description, request.command_line, load_at_start=load_at_start, seeds={"workload": request.workload.seed}
+        )
+        | {"workers": [worker_to_json(each) for each in facts.workers], "harness": calibration},
+        telemetry=telemetry.to_json(),
+        tags=request.tags,
+        standing=request.standing,
+        overrides=request.overrides,
+        sweep=request.sweep,
+        sweep_of=request.sweep_of,
+    )
+    assessment = assess(metrics, facts, thresholds, calibration, loopback=request.setup.loopback)
+    result = build_result(metrics, record, assessment)
+    return Finished(result, store.save(result, request.output))
+
+
+# -- what is built up --------------------------------------------------------------------------------------------------
 
 
 async def _servers(setup: Setup, stack: AsyncExitStack) -> tuple[ManagedServers | None, str | None]:
@@ -201,13 +198,13 @@ async def _servers(setup: Setup, stack: AsyncExitStack) -> tuple[ManagedServers 
         return None, connect_url(setup.server)
     servers = await ManagedServers.start(setup.server.plan)
     stack.push_async_callback(servers.stop)
-    stack.enter_context(_logs_kept(servers))
+    stack.enter_context(_keeping_logs(servers))
     logger.info("started %s", ", ".join(f"{node.name} (port {node.port}, pid {node.pid})" for node in servers.nodes))
     return servers, started_url(servers.url, setup.server.config)
 
 
 @contextmanager
-def _logs_kept(servers: ManagedServers) -> Iterator[None]:
+def _keeping_logs(servers: ManagedServers) -> Iterator[None]:
     """When a run fails, what its servers have said is worth keeping."""
     try:
         yield
@@ -250,7 +247,7 @@ def driver_options(plan: Plan, setup: Setup, url: str | None) -> Mapping[str, ob
     }
 
 
-def _check(facts: Mapping[str, object], plan: Plan, request: Request) -> Sequence[str]:
+def _check(description: Mapping[str, object], plan: Plan, request: Request) -> Sequence[str]:
     """What speaks against this server and was let pass by `--force`.
 
     Raises:
@@ -258,13 +255,13 @@ def _check(facts: Mapping[str, object], plan: Plan, request: Request) -> Sequenc
     """
     setup = request.setup
     room: Sequence[str] = ()
-    found = list(preflight.missing_requirements(facts, setup.requirements(len(plan.subscriptions))))
+    found = list(preflight.missing_requirements(description, setup.requirements(len(plan.subscriptions))))
     if setup.is_users_server or plan.backlog is not None:
-        room = preflight.memory_errors(facts, memory_estimate(plan), backlog=plan.backlog is not None)
+        room = preflight.memory_errors(description, memory_estimate(plan), backlog=plan.backlog is not None)
     if not request.force:
         found += room
     if setup.is_users_server:
-        found += preflight.safety_errors(facts)
+        found += preflight.safety_errors(description)
     if found:
         raise ServerError("this server can't take the run:\n" + "\n".join(found))
     return room

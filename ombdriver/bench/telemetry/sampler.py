@@ -81,16 +81,11 @@ class Telemetry:
 
     # -- the course of the run -------------------------------------------------------------------------------------
 
-    def follow(self, phase: Phase | None) -> None:
-        """A phase begins; or, with None, the one before is over. The last phase is the window that counts.
+    def begin_phase(self, phase: Phase) -> None:
+        """A phase begins; the last one is the window that counts.
 
         The first phase starts everything; looks fall on its whole seconds, and on its end.
         """
-        if phase is None:
-            now_ns = time.monotonic_ns()
-            self._server.end(now_ns)
-            self._processes.end(now_ns)
-            return
         self._start_ns, self._end_ns = phase.start_ns, phase.end_ns
         self._server.begin(phase.start_ns, phase.end_ns)
         self._processes.begin(phase.start_ns, phase.end_ns)
@@ -106,13 +101,19 @@ class Telemetry:
         self._stalls.reset()
         self._collections.reset()
 
-    def prolong(self, phase: Phase) -> None:
-        """The phase that was followed last may end later than it was to."""
+    def extend_phase(self, phase: Phase) -> None:
+        """The phase that began last may end later than it was to."""
         if phase.end_ns > self._end_ns:
             self._end_ns = phase.end_ns
             self._server.prolong(phase.end_ns)
             self._processes.prolong(phase.end_ns)
             self._move()
+
+    def end_phase(self) -> None:
+        """The phase that began last is over."""
+        now_ns = time.monotonic_ns()
+        self._server.end(now_ns)
+        self._processes.end(now_ns)
 
     async def stop(self) -> None:
         """Ends with a last look, for which it waits for a second at most."""
@@ -206,7 +207,7 @@ class Telemetry:
 
     # -- what is told ----------------------------------------------------------------------------------------------
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Everything, as plain data for a result."""
         server, processes = self._server, self._processes
         busiest = max((processes.cpu(name) for name in self._roles), key=lambda each: each["mean"] or 0, default=None)

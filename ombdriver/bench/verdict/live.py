@@ -1,14 +1,12 @@
-"""The verdict while a run runs: the rules, on the figures so far. Pure.
+"""The verdict while a run goes on: the rules, on the figures so far. Pure.
 
 What can't be told before the end is left to it: what is missing on the way to a subscription may yet arrive, and a
 trend is one of the whole window.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ombdriver.bench.load.phase import Phase
-from ombdriver.bench.metrics.collector import Collector
-from ombdriver.bench.metrics.phase_view import LEAST_ELAPSED_NS, SoFar, next_look_ns
+from ombdriver.bench.metrics.phase_view import LEAST_ELAPSED_NS, PhaseView, next_check_ns
 from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.verdict.facts import Facts, phase_facts, worker_facts
@@ -21,14 +19,14 @@ class RunningVerdict:
 
     Args:
         plan: the run.
-        collector: holds its figures.
+        processes: what each worker last reported of its process.
 
     Attributes:
         latest: what was judged last; None when it was too soon until now.
     """
 
-    def __init__(self, plan: Plan, collector: Collector) -> None:
-        self._plan, self._collector = plan, collector
+    def __init__(self, plan: Plan, processes: Callable[[], Sequence[ProcessUsage]]) -> None:
+        self._plan, self._processes = plan, processes
         self._before: Sequence[ProcessUsage] = ()
         self._next_ns = LEAST_ELAPSED_NS
         self.latest: Verdict | None = None
@@ -38,18 +36,17 @@ class RunningVerdict:
 
     def begin(self) -> None:
         """The measurement begins: what the workers took until now is not of it."""
-        self._before = self._collector.processes()
+        self._before = self._processes()
 
-    def look(self, phase: Phase, elapsed_ns: int) -> Verdict | None:
-        """The verdict by what there is after `elapsed_ns` of `phase`; None when that is too little."""
-        if elapsed_ns >= self._next_ns:
-            self._next_ns = next_look_ns(elapsed_ns)
-            view = SoFar(self._collector, phase, elapsed_ns)
-            self.latest = judge(running_facts(view, self._plan, self._before, self._collector.processes()))
+    def update(self, view: PhaseView) -> Verdict | None:
+        """The verdict by `view`, which is of the measured phase so far; None when that is too little."""
+        if view.length_ns >= self._next_ns:
+            self._next_ns = next_check_ns(view.length_ns)
+            self.latest = judge(running_facts(view, self._plan, self._before, self._processes()))
         return self.latest
 
 
-def running_facts(view: SoFar, plan: Plan, before: Sequence[ProcessUsage], after: Sequence[ProcessUsage]) -> Facts:
+def running_facts(view: PhaseView, plan: Plan, before: Sequence[ProcessUsage], after: Sequence[ProcessUsage]) -> Facts:
     """What the rules of the verdict look at, as far as it is known while a phase runs.
 
     Args:
@@ -63,7 +60,7 @@ def running_facts(view: SoFar, plan: Plan, before: Sequence[ProcessUsage], after
         view,
         plan.reading,
         window_ns=view.length_ns,
-        rated_ns=view.intervals * view.interval_ns,
-        intervals=view.intervals,
+        rated_ns=view.rated_ns,
+        intervals=len(view.intervals),
         target_rate=view.target_rate,
     )

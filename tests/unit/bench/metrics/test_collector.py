@@ -87,7 +87,6 @@ def test_totals_are_those_of_the_last_reports() -> None:
 
     assert (made.acknowledged, made.in_flight, made.unsent) == (14, 5, 5)
     assert made.received() == {"group-1": 12, "group-2": 18}
-    assert made.backlog() == {"group-1": 2, "group-2": 0}
     assert made.counters() == {"reconnects": 1, "strangers": 2}
     assert repr(made) == "<Collector 14 acknowledged, {'group-1': 12, 'group-2': 18} received>"
 

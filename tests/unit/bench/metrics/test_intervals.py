@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ombdriver.bench.metrics.histogram import Histogram
-from ombdriver.bench.metrics.phase_view import MOST_INTERVALS, OMB_INTERVAL_NS, merged, merged_by, most_for
+from ombdriver.bench.metrics.phase_view import MOST_HISTOGRAMS, OMB_INTERVAL_NS, merge_factor, merged, most_for
 
 SECOND = 10**9
 
@@ -27,13 +27,13 @@ SECOND = 10**9
 )
 def test_neighbours_are_merged_so_that_10_s_can_be_put_together(intervals: int, interval_ns: int, factor: int) -> None:
     """The fewest, or somewhat more where that makes a length that OMB's 10 s can be made of."""
-    assert merged_by(intervals, interval_ns, MOST_INTERVALS) == factor
+    assert merge_factor(intervals, interval_ns, MOST_HISTOGRAMS) == factor
 
 
 @given(intervals=st.integers(1, 5_000), interval_ns=st.integers(1, OMB_INTERVAL_NS * 3), most=st.integers(0, 400))
 def test_never_more_than_wanted_and_never_merged_for_nothing(intervals: int, interval_ns: int, most: int) -> None:
     """As many as are wanted at most; at least half of what would be left with the least merging."""
-    factor = merged_by(intervals, interval_ns, most)
+    factor = merge_factor(intervals, interval_ns, most)
 
     assert -(-intervals // factor) <= max(1, most)
     assert factor < 2 * max(1, -(-intervals // max(1, most)))
@@ -41,7 +41,7 @@ def test_never_more_than_wanted_and_never_merged_for_nothing(intervals: int, int
 
 def test_many_groups_have_coarser_intervals() -> None:
     """What all of them keep together is bounded, but each keeps one at least."""
-    assert most_for(0, 2) == most_for(1, 2) == MOST_INTERVALS
+    assert most_for(0, 2) == most_for(1, 2) == MOST_HISTOGRAMS
     assert most_for(3, 2) == 240
     assert most_for(100, 2) == 7
     assert most_for(1_000, 2) == 1

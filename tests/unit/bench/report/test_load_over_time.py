@@ -5,7 +5,8 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,9 +19,10 @@ from ombdriver.bench.load.poisson import PoissonArrivals
 from ombdriver.bench.load.profile import Profile, Stretch
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.latency import LatencySummary
-from ombdriver.bench.metrics.phase_view import MOST_STRETCHES, SoFar, StretchMetrics, Window, by_stretch
+from ombdriver.bench.metrics.phase_view import MOST_STRETCHES, PhaseView, run_metrics
 from ombdriver.bench.metrics.recorder import Metrics, Recorder
 from ombdriver.bench.metrics.report import Report
+from ombdriver.bench.metrics.summary import StretchMetrics
 from ombdriver.bench.plan.plan import Plan, memory_estimate
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.report import terminal
@@ -31,9 +33,9 @@ from ombdriver.bench.results.compare.comparison import differences
 from ombdriver.bench.results.compare.trial import trial_of
 from ombdriver.bench.results.export.formats import export
 from ombdriver.bench.results.result import Result
-from ombdriver.bench.run.abort import Guard
-from ombdriver.bench.run.phases import RunState
-from ombdriver.bench.run.progress import Viewing
+from ombdriver.bench.run.abort import AbortOnFail
+from ombdriver.bench.run.events import IntervalClosed, PhaseBegan, RunState
+from ombdriver.bench.run.progress import ProgressReporter
 from ombdriver.bench.spec.catalog import workload_path
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.thresholds import Threshold
@@ -159,10 +161,13 @@ def test_each_sample_is_shown_with_its_own_target() -> None:
     """Also in a pause, where nothing is asked for."""
     views = Views()
     collector = collected([5, 15, 25])
-    viewing = Viewing(views, planned(MEMORY, producerRate=5), collector, lambda: None)  # type: ignore[arg-type]
+    plan = planned(MEMORY, producerRate=5)
+    measurement = SimpleNamespace(collector=collector, backlog=dict)
+    reporter = ProgressReporter(views, plan, cast("Any", measurement), lambda: None)  # type: ignore[arg-type]
 
-    for interval in (-1, 0, 1, 25):  # -1: it begins
-        viewing.show(RunState.MEASURE, PHASE, interval)
+    reporter.on_event(PhaseBegan(RunState.MEASURE, PHASE))
+    for seconds in (1, 2, 26):
+        reporter.on_event(IntervalClosed(RunState.MEASURE, PhaseView(collector, PHASE, seconds * SECOND)))
 
     assert [each.target_rate for each in views.seen] == pytest.approx([5, 15, 0])
 
@@ -170,13 +175,14 @@ def test_each_sample_is_shown_with_its_own_target() -> None:
 def test_what_was_asked_for_so_far_is_what_is_judged_so_far() -> None:
     """At the beginning of a ramp that is little; a rate of the whole run would call it overloaded."""
     collector = collected([5, 15, 25, 35, 45, 55])
-    verdict = RunningVerdict(planned(MEMORY, rateProfile={"ramp": {"from": 0, "to": 200}}), collector)
+    verdict = RunningVerdict(planned(MEMORY, rateProfile={"ramp": {"from": 0, "to": 200}}), collector.processes)
     verdict.begin()
+    view = PhaseView(collector, PHASE, 6 * SECOND)
 
-    told = verdict.look(PHASE, 6 * SECOND)
+    told = verdict.update(view)
 
-    assert SoFar(collector, PHASE, 6 * SECOND).target_rate == pytest.approx(30)
-    assert SoFar(collector, PHASE, 6 * SECOND, since=5).target_rate == pytest.approx(55)
+    assert view.target_rate == pytest.approx(30)
+    assert view.since(5).target_rate == pytest.approx(55)
     assert told is not None
     assert told.status == "VALID"
 
@@ -186,7 +192,7 @@ def test_a_threshold_that_may_come_right_does_not_end_a_run_whose_rate_changes()
     collector = collected([5] * 10)
 
     def ends(text: str, phase: Phase) -> bool:
-        return Guard([Threshold.parse(text)], collector).failed(phase, 10 * SECOND) is not None
+        return AbortOnFail([Threshold.parse(text)]).failed(PhaseView(collector, phase, 10 * SECOND)) is not None
 
     steady = Phase(1, "measure", PHASE.start_ns, PHASE.duration_ns, 200)
     assert ends("publishRate > 90", steady)
@@ -200,23 +206,23 @@ def test_a_threshold_that_may_come_right_does_not_end_a_run_whose_rate_changes()
 
 def test_a_window_has_a_target_for_each_sample() -> None:
     """And one for the whole of it, as far as it was run; where all are the same there is none."""
-    window = Window(collected([5, 15, 25]), PHASE, 2 * SECOND + SECOND // 2, {}, PHASE.end_ns, {})
-    assert window.measurements().target_rates == pytest.approx([5, 15, 22.5])
-    assert window.target_rate == pytest.approx(12.5)
+    measured = run_metrics(PhaseView(collected([5, 15, 25]), PHASE, 2 * SECOND + SECOND // 2, PHASE.end_ns), {}, {})
+    assert measured.target_rates == pytest.approx([5, 15, 22.5])
+    assert measured.target_rate == pytest.approx(12.5)
 
     steady = Phase(1, "measure", PHASE.start_ns, PHASE.duration_ns, 200)
-    window = Window(collected([5, 15, 25], steady), steady, 3 * SECOND, {}, PHASE.end_ns, {})
-    assert (window.target_rate, window.measurements().target_rates) == (200, [])
+    measured = run_metrics(PhaseView(collected([5, 15, 25], steady), steady, 3 * SECOND, PHASE.end_ns), {}, {})
+    assert (measured.target_rate, measured.target_rates) == (200, [])
 
 
 def test_of_random_arrivals_the_target_is_what_was_due() -> None:
     """So chance makes no run fall short of its target."""
     random = Phase(1, "measure", PHASE.start_ns, 3 * SECOND, 10, None, PoissonArrivals(0, 1))
-    window = Window(collected([5, 15, 25], random), random, 3 * SECOND, {}, PHASE.end_ns, {})
+    measured = run_metrics(PhaseView(collected([5, 15, 25], random), random, 3 * SECOND, PHASE.end_ns), {}, {})
 
-    targets = window.measurements().target_rates
+    targets = measured.target_rates
     assert targets == [float(round(each)) for each in targets] != [10.0, 10.0, 10.0]
-    assert window.target_rate == pytest.approx(sum(targets) / 3)
+    assert measured.target_rate == pytest.approx(sum(targets) / 3)
 
 
 STEPS = Profile((Stretch(2 * SECOND, 10, 10), Stretch(SECOND // 2, 0, 0), Stretch(5 * SECOND // 2, 10, 30)))
@@ -225,13 +231,13 @@ STEPS = Profile((Stretch(2 * SECOND, 10, 10), Stretch(SECOND // 2, 0, 0), Stretc
 def stretched(counts: list[int], length_ns: int, profile: Profile = STEPS) -> list[tuple[float, ...]]:
     """A run by steps: of each stretch its bounds in seconds, the rates asked for and published, backlog and samples."""
     phase = Phase(1, "measure", PHASE.start_ns, profile.duration_ns, profile.peak, profile)
-    window = Window(collected(counts, phase), phase, length_ns, {"group-1": 7}, phase.end_ns, {})
+    view = PhaseView(collected(counts, phase), phase, length_ns, phase.end_ns)
     return [
         (
             *(each.begin_ns / SECOND, each.end_ns / SECOND, each.target_rate, each.publish_rate, each.backlog),
             *(each.publish.count, each.end_to_end.count),
         )
-        for each in by_stretch(window, window.measurements(), profile)
+        for each in run_metrics(view, {"group-1": 7}, {}).stretches
     ]
 
 

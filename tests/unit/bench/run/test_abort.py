@@ -1,4 +1,4 @@
-"""`Guard`: a run is ended when a threshold fails by what there is so far, and not before that can be said."""
+"""`AbortOnFail`: a run is ended when a threshold fails by what there is so far, and not before that can be said."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,13 @@ from sample_result import SPEC
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.latency import PERCENTILES, TOLD
+from ombdriver.bench.metrics.phase_view import PhaseView
 from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import Report
-from ombdriver.bench.run.abort import Guard
+from ombdriver.bench.run.abort import AbortOnFail
+from ombdriver.bench.run.events import IntervalClosed, Polled, RunState
 from ombdriver.bench.spec.thresholds import Threshold
+from ombdriver.bench.verdict.model import THRESHOLD_FAILED, Ending
 
 SECOND = 10**9
 PHASE = Phase(1, "measure", 100 * SECOND, 3600 * SECOND, SPEC["producerRate"])
@@ -35,9 +38,9 @@ def collected(seconds: int = 10, rate: int = 100, latency_ns: int = 1_000_000, f
     return collector
 
 
-def guard(text: str, collector: Collector) -> Guard:
-    """A guard of one threshold."""
-    return Guard([Threshold.parse(text, GROUPS)], collector)
+def failed(text: str, collector: Collector, elapsed_ns: int = 10 * SECOND) -> str | None:
+    """What is said of one threshold."""
+    return AbortOnFail([Threshold.parse(text, GROUPS)]).failed(PhaseView(collector, PHASE, elapsed_ns))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,7 @@ def guard(text: str, collector: Collector) -> Guard:
 )
 def test_a_threshold_that_fails_is_told_with_its_figure(text: str, told: str) -> None:
     """After 10 s of 100 messages a second."""
-    assert guard(text, collected()).failed(PHASE, 10 * SECOND) == told
+    assert failed(text, collected()) == told
 
 
 @pytest.mark.parametrize(
@@ -74,7 +77,7 @@ def test_a_threshold_that_fails_is_told_with_its_figure(text: str, told: str) ->
 )
 def test_what_holds_or_can_still_come_right_is_let_be(text: str) -> None:
     """Too few samples, a count that is still to be reached, or what is known at the end only."""
-    assert guard(text, collected()).failed(PHASE, 10 * SECOND) is None
+    assert failed(text, collected()) is None
 
 
 @pytest.mark.parametrize("statistic", [name for name in TOLD if name not in ("min", "max")])
@@ -83,28 +86,28 @@ def test_each_statistic_is_looked_at_from_as_many_samples_on_as_it_takes(statist
     needed = round(10 / (1 - PERCENTILES.get(statistic, 50) / 100))
     text = f"publish.{statistic} < 1us"
 
-    assert guard(text, collected(1, needed - 1)).failed(PHASE, 10 * SECOND) is None
-    assert guard(text, collected(1, needed)).failed(PHASE, 10 * SECOND) == f"the threshold {text} failed (1 ms)"
+    assert failed(text, collected(1, needed - 1)) is None
+    assert failed(text, collected(1, needed)) == f"the threshold {text} failed (1 ms)"
 
 
 def test_what_can_not_come_right_any_more_ends_a_run_at_once() -> None:
     """Errors, a maximum; a percentile waits for the sixth second."""
     early = collected(seconds=2, failed=1)
 
-    assert guard("totals.publishErrors <= 0", early).failed(PHASE, 2 * SECOND) is not None
-    assert guard("publish.max < 1us", early).failed(PHASE, 2 * SECOND) is not None
-    assert guard("publish.p50 < 1us", early).failed(PHASE, 2 * SECOND) is None
+    assert failed("totals.publishErrors <= 0", early, 2 * SECOND) is not None
+    assert failed("publish.max < 1us", early, 2 * SECOND) is not None
+    assert failed("publish.p50 < 1us", early, 2 * SECOND) is None
 
 
 def test_a_long_run_is_looked_at_less_often() -> None:
     """Once a second, and later each time that the window has grown by a twentieth."""
     made = collected(seconds=1)
-    watched = guard("totals.publishErrors <= 0", made)
+    abort = AbortOnFail([Threshold.parse("totals.publishErrors <= 0")])
     looks = []
     for elapsed_ns in range(0, 200 * SECOND, SECOND // 2):
-        before = watched._next_ns
-        watched.failed(PHASE, elapsed_ns)
-        if watched._next_ns != before:
+        before = abort._next_ns
+        abort.failed(PhaseView(made, PHASE, elapsed_ns))
+        if abort._next_ns != before:
             looks.append(elapsed_ns / SECOND)
 
     assert looks[:11] == [float(second) for second in range(11)]
@@ -114,4 +117,19 @@ def test_a_long_run_is_looked_at_less_often() -> None:
 
 def test_without_thresholds_nothing_ends_a_run() -> None:
     """The usual case."""
-    assert Guard((), collected()).failed(PHASE, 10 * SECOND) is None
+    assert AbortOnFail(()).failed(PhaseView(collected(), PHASE, 10 * SECOND)) is None
+
+
+def test_the_first_threshold_that_fails_in_the_measured_phase_ends_the_run() -> None:
+    """A warm-up may fail it, and what comes later changes nothing."""
+    abort = AbortOnFail([Threshold.parse("publish.max < 1us")])
+    early, late = (PhaseView(collected(), PHASE, seconds * SECOND) for seconds in (2, 9))
+
+    abort.on_event(Polled(RunState.WARM_UP, early))
+    abort.on_event(IntervalClosed(RunState.MEASURE, early))
+    assert abort.ending is None
+    abort.on_event(Polled(RunState.MEASURE, early))
+    abort.on_event(Polled(RunState.MEASURE, late))
+
+    told = "the threshold publish.max < 1us failed (1 ms) after 2.0 s of the measurement"
+    assert abort.ending == Ending(THRESHOLD_FAILED, told)

@@ -1,4 +1,4 @@
-"""`Backlog`: what it makes of what was acknowledged, and how long it lets a drain take; the stages are given."""
+"""`Backlog`: what it makes of what was acknowledged, and how long it lets a drain take; the phases are given."""
 
 from collections import Counter
 from types import SimpleNamespace
@@ -39,11 +39,11 @@ def planned(test_ns: int = 10 * SECOND, drain_timeout_ns: int = 30 * SECOND) -> 
     return make_plan(workload, Setup.load("embedded"), "RUNID", workers=None, cores=2)
 
 
-class GivenStages:
-    """Phases after which so many messages are missing; it tells in which order they were asked for."""
+class GivenPhases:
+    """Phases after which so many messages are acknowledged; it tells in which order they were asked for."""
 
-    def __init__(self, missing: int, interrupted_after: str = "") -> None:
-        self._missing, self._last = missing, interrupted_after
+    def __init__(self, built: int, interrupted_after: str = "") -> None:
+        self.built, self._last = built, interrupted_after
         self.order: list[str] = []
 
     @property
@@ -51,7 +51,7 @@ class GivenStages:
         """Whether somebody has asked to stop by now."""
         return self._last in self.order
 
-    async def pause(self) -> None:
+    async def pause_consumers(self) -> None:
         """See `Phases`; so with the others."""
         self.order.append("pause")
 
@@ -70,25 +70,24 @@ class GivenStages:
         assert not received
         self.order.append("settle")
 
-    def missing(self) -> dict[str, int]:
-        """Of the one group."""
-        return {"group-1": self._missing}
 
-
-def backlog(phases: GivenStages, errors: dict[str, int] | None = None, plan: Plan | None = None) -> Backlog:
-    """A backlog on such stages; some messages have met an error."""
-    measurement = SimpleNamespace(begin_backlog=lambda: phases.order.append("open"))
-    collector = SimpleNamespace(errors=lambda: Counter(errors or {}), interval_ns=100 * MS)
-    return Backlog(plan or planned(), cast("Any", phases), cast("Any", measurement), cast("Any", collector))
+def backlog(phases: GivenPhases, errors: dict[str, int] | None = None, plan: Plan | None = None) -> Backlog:
+    """A backlog on such phases; some messages have met an error."""
+    measurement = SimpleNamespace(
+        begin_backlog=lambda: phases.order.append("mark"),
+        backlog=lambda: {"group-1": phases.built},
+        collector=SimpleNamespace(errors=lambda: Counter(errors or {}), interval_ns=100 * MS),
+    )
+    return Backlog(plan or planned(), cast("Any", phases), cast("Any", measurement))
 
 
 async def test_it_is_sent_between_two_marks_while_consumers_pause() -> None:
     """And it is waited for until all of it is acknowledged; a handful less is still the same backlog."""
-    phases = GivenStages(10_400)
+    phases = GivenPhases(10_400)
     made = backlog(phases)
     await made.build()
 
-    assert phases.order == ["pause", "open", "begin", "run", "settle"]
+    assert phases.order == ["pause", "mark", "begin", "run", "settle"]
     assert made.built is not None
     assert (made.built.rate, made.built.duration_ns) == (1000, 10_486 * MS)
 
@@ -100,13 +99,13 @@ async def test_it_is_sent_between_two_marks_while_consumers_pause() -> None:
 async def test_a_backlog_that_is_too_small_ends_the_run(errors: dict[str, int], why: str) -> None:
     """It would be another experiment."""
     with pytest.raises(RunError, match=f"not built: 10,000 of 10,486 messages were acknowledged, .*{why}.*; lower the"):
-        await backlog(GivenStages(10_000), errors).build()
+        await backlog(GivenPhases(10_000), errors).build()
 
 
 @pytest.mark.parametrize("stage", ["pause", "run", "settle"])
 async def test_somebody_who_asks_to_stop_is_told_of_no_error(stage: str) -> None:
     """However little there is by then."""
-    phases = GivenStages(0, interrupted_after=stage)
+    phases = GivenPhases(0, interrupted_after=stage)
     await backlog(phases).build()
 
     assert phases.order[-1] == stage
@@ -117,7 +116,7 @@ def test_a_drain_has_the_test_and_the_time_out_and_no_more(test_tenths: int, tim
     """Prolonged as often as it takes, each time before it ends, the phase is that long to the nanosecond."""
     test_ns, timeout_ns = test_tenths * 100 * MS, timeout_tenths * 100 * MS
     plan = planned(test_ns, timeout_ns)
-    made = backlog(GivenStages(0), plan=plan)
+    made = backlog(GivenPhases(0), plan=plan)
     soon_ns = AHEAD_NS + STEP_NS
     phase = Phase(0, "measure", 0, test_ns + max(0, timeout_ns - 5 * SECOND), 1000)
     times = 0

@@ -1,4 +1,4 @@
-"""When subscriptions have caught up, from looks at how far behind they are."""
+"""When subscriptions have caught up, from polls of how far they lag."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,10 +12,10 @@ def test_each_has_its_own_time_and_all_of_them_that_of_the_last() -> None:
     """What comes after it has caught up changes nothing for it."""
     drain = DrainTracker({"group-1": 1000, "group-2": 1000}, {"group-1": 50, "group-2": 60}, level=10)
 
-    assert not drain.look(1, {"group-1": 10, "group-2": 700}, {"group-1": 1150, "group-2": 460})
-    assert drain.left == 710
-    assert drain.look(2, {"group-1": 500, "group-2": 0}, {"group-1": 1250, "group-2": 1260})
-    assert drain.look(3, {"group-1": 900, "group-2": 900}, {"group-1": 2000, "group-2": 2000})
+    assert not drain.update(1, {"group-1": 10, "group-2": 700}, {"group-1": 1150, "group-2": 460})
+    assert drain.total.left == 710
+    assert drain.update(2, {"group-1": 500, "group-2": 0}, {"group-1": 1250, "group-2": 1260})
+    assert drain.update(3, {"group-1": 900, "group-2": 900}, {"group-1": 2000, "group-2": 2000})
 
     assert drain.subscriptions == {
         "group-1": DrainState(1, 10, 1100, done=True),
@@ -30,8 +30,8 @@ def test_it_is_done_when_each_was_no_further_behind_than_the_level_at_some_look(
 ) -> None:
     """And its time is that of the first such look; without one it is that of the last look."""
     drain = DrainTracker(dict.fromkeys(GROUPS, 100), dict.fromkeys(GROUPS, 0), level)
-    for at, behind in enumerate(looks, 1):
-        drain.look(at, dict(zip(GROUPS, behind, strict=True)), dict.fromkeys(GROUPS, at))
+    for at, lag in enumerate(looks, 1):
+        drain.update(at, dict(zip(GROUPS, lag, strict=True)), dict.fromkeys(GROUPS, at))
 
     firsts = [next((at for at, each in enumerate(looks, 1) if each[n] <= level), None) for n in range(2)]
     assert drain.done == (None not in firsts)

@@ -1,4 +1,4 @@
-"""`Search`: the highest sustained rate of simulated systems whose knee is known."""
+"""`Bisection`: the highest sustained rate of simulated systems whose knee is known."""
 
 import random
 from collections.abc import Callable
@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver.bench.run.rate_search import MOST_PROBES, NARROW, Search
+from ombdriver.bench.run.rate_search import MOST_PROBES, NARROW, Bisection
 
 Holds = Callable[[int], bool]
 
 
-def searched(holds: Holds, start: int = 1000, most: int = 10_000_000) -> Search:
+def searched(holds: Holds, start: int = 1000, most: int = 10_000_000) -> Bisection:
     """A search that has come to its end."""
-    search = Search(start, most=most)
+    search = Bisection(start, most=most)
     while search.rate is not None:
-        search.take(holds(search.rate))
+        search.add(holds(search.rate))
     return search
 
 

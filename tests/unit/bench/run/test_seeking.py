@@ -5,7 +5,6 @@ from typing import Any, cast
 import pytest
 from sample_result import figures
 
-from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.run.rate_search import RateSearch
@@ -37,7 +36,7 @@ class Given(RateSearch):
     """A search whose probes hold up to the knee; after `most` of them somebody asks to stop."""
 
     def __init__(self, plan: Plan, knee: int = KNEE, most: int = 1000) -> None:
-        super().__init__(plan, cast("Any", None), Collector(plan.subscriptions, 10**9), lambda: None)
+        super().__init__(plan, cast("Any", None), cast("Any", None), lambda: None)
         self._knee, self._most = knee, most
 
     async def _probe(self, rate: int) -> Probe | None:

@@ -89,12 +89,12 @@ async def server() -> AsyncIterator[Server]:
 async def test_looks_are_taken_until_the_end_and_told(server: Server) -> None:
     """With streams in turn, the processes beside, and what all of it cost."""
     watch = watching(server)
-    watch.follow(phase())
+    watch.begin_phase(phase())
     await server.until(5)
-    watch.follow(None)
+    watch.end_phase()
     await watch.stop()
 
-    told = watch.told()
+    told = watch.to_json()
     count = len(server.asked)
     assert told["cost"]["looks"] == count >= 6
     assert told["cost"]["commands"] == 129 * count
@@ -122,10 +122,10 @@ async def test_a_driver_without_a_server_leaves_the_processes() -> None:
 
     for driver in (Loopback(), object()):
         watch = watching(driver)
-        watch.follow(phase())
+        watch.begin_phase(phase())
         await watch.stop()
 
-        told = watch.told()
+        told = watch.to_json()
         assert told["server"] is None
         assert (told["cost"]["looks"], told["cost"]["meanMs"]) == (0, None)
         assert len(told["processes"]["t"]) >= 1
@@ -141,7 +141,7 @@ async def test_a_server_that_stalls_is_asked_once(server: Server) -> None:
 
     server.act = stall
     watch = watching(server)
-    watch.follow(phase())
+    watch.begin_phase(phase())
     await server.until(2)
     began_ns = time.monotonic_ns()
     while time.monotonic_ns() < began_ns + 8 * EVERY_NS:  # noqa: ASYNC110 - time itself is what passes
@@ -151,7 +151,7 @@ async def test_a_server_that_stalls_is_asked_once(server: Server) -> None:
     await server.until(3)
     await watch.stop()
 
-    told = watch.told()
+    told = watch.to_json()
     assert (asked_meanwhile, server.most_under_way) == (2, 1)
     assert told["cost"]["missed"] >= 6
     assert told["cost"]["late"] >= 1
@@ -166,11 +166,11 @@ async def test_a_server_that_never_answers_does_not_hold_up_the_end(
     monkeypatch.setattr(sampler, "LAST_LOOK_S", 0.02)
     server.act = asyncio.Event().wait  # type: ignore[assignment]
     watch = watching(server)
-    watch.follow(phase())
+    watch.begin_phase(phase())
     await server.until(1)
     await watch.stop()
 
-    assert (watch.told()["cost"]["unanswered"], watch.told()["cost"]["looks"]) == (1, 0)
+    assert (watch.to_json()["cost"]["unanswered"], watch.to_json()["cost"]["looks"]) == (1, 0)
 
 
 @pytest.mark.parametrize("error", [DriverError("no connection"), KeyError("name")])
@@ -182,11 +182,11 @@ async def test_looks_that_fail_are_told_and_harm_nothing(server: Server, error: 
 
     server.act = fail
     watch = watching(server)
-    watch.follow(phase())
+    watch.begin_phase(phase())
     await server.until(3)
     await watch.stop()
 
-    told = watch.told()
+    told = watch.to_json()
     assert told["cost"]["failed"] == len(server.asked)
     (event,) = told["server"]["events"]
     assert event["kind"] == "lookFailed"
@@ -196,14 +196,14 @@ async def test_looks_that_fail_are_told_and_harm_nothing(server: Server, error: 
 async def test_a_new_phase_moves_the_ticks(server: Server) -> None:
     """The look that was due in an hour comes when the new phase begins; and its end is looked at."""
     watch = watching(server, every_ns=3600 * 10**9)
-    watch.follow(phase(7200.0))
+    watch.begin_phase(phase(7200.0))
     await server.until(1)
     measured = Phase(1, "measure", time.monotonic_ns() + 500_000_000, 500_000_000, 500)
-    watch.follow(measured)
+    watch.begin_phase(measured)
     await server.until(3)
     await watch.aclose()
 
-    before, start, *_ = watch.told()["server"]["t"]
+    before, start, *_ = watch.to_json()["server"]["t"]
     assert before < 0 <= start
 
 
@@ -212,12 +212,12 @@ async def test_closing_ends_it_at_once(server: Server) -> None:
     server.act = asyncio.Event().wait  # type: ignore[assignment]
     watch = watching(server)
     await watch.aclose()
-    watch.follow(phase())
+    watch.begin_phase(phase())
     await server.until(1)
     await watch.aclose()
     await watch.aclose()
 
-    assert watch.told()["cost"]["looks"] == 0
+    assert watch.to_json()["cost"]["looks"] == 0
 
 
 def test_ticks_are_whole_steps_from_the_start_and_the_end() -> None:

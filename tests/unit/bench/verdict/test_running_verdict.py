@@ -4,6 +4,7 @@ import numpy as np
 
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
+from ombdriver.bench.metrics.phase_view import PhaseView
 from ombdriver.bench.metrics.recorder import Metrics, Recorder
 from ombdriver.bench.metrics.report import ProcessUsage, Report
 from ombdriver.bench.plan.plan import Plan
@@ -23,7 +24,7 @@ class Running:
     def __init__(self) -> None:
         self.plan = planned()
         self.collector = Collector(self.plan.subscriptions, SECOND)
-        self.verdict = RunningVerdict(self.plan, self.collector)
+        self.verdict = RunningVerdict(self.plan, self.collector.processes)
         self._recorder = Recorder(SECOND)
         self._recorder.begin_phase(PHASE)
         self._cpu_ns = 0
@@ -44,7 +45,7 @@ class Running:
             self._recorder.record(None, times[:failed], {"failed": np.ones(failed, np.int64)})
         self._cpu_ns += int(cpu * SECOND)
         self._report()
-        verdict = self.verdict.look(PHASE, (at + 1) * SECOND)
+        verdict = self.verdict.update(PhaseView(self.collector, PHASE, (at + 1) * SECOND))
         return "-" if verdict is None else verdict.status
 
     def _report(self) -> None:

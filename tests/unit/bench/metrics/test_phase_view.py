@@ -1,4 +1,4 @@
-"""`Window`: totals by intended time, rates by arrival, and what was never sent in both responses."""
+"""`PhaseView`: totals by intended time, rates by arrival, parts; and the metrics of a run that are made of one."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.latency import summarise
-from ombdriver.bench.metrics.phase_view import Window, quantile_points
+from ombdriver.bench.metrics.phase_view import PhaseView, quantile_points, run_metrics
 from ombdriver.bench.metrics.recorder import Metrics, Recorder
 from ombdriver.bench.metrics.report import Report
-from ombdriver.bench.metrics.summary import FAMILIES
+from ombdriver.bench.metrics.summary import FAMILIES, RunMetrics
 
 SECOND = 10**9
 MS = 10**6
@@ -49,11 +49,15 @@ class Made:
         at = np.full(count, PHASE.start_ns + int(intended_s * SECOND), np.int64)
         self.recorder.record(None, at, {"unsent": PHASE.end_ns - at})
 
-    def window(self, length_ns: int = PHASE.duration_ns, carried_in: dict[str, int] | None = None) -> Window:
-        """What was measured."""
+    def view(self, length_ns: int = PHASE.duration_ns, ended_ns: int | None = PHASE.end_ns) -> PhaseView:
+        """The phase when it is over, or so far."""
         collector = Collector(GROUPS, SECOND)
         collector.add([_report(self.recorder.take())])
-        return Window(collector, PHASE, length_ns, carried_in or {}, PHASE.end_ns, {})
+        return PhaseView(collector, PHASE, length_ns, ended_ns)
+
+    def metrics(self, length_ns: int = PHASE.duration_ns, carried_in: dict[str, int] | None = None) -> RunMetrics:
+        """What was measured."""
+        return run_metrics(self.view(length_ns), carried_in or {}, {})
 
 
 def _report(figures: Metrics) -> Report:
@@ -69,7 +73,7 @@ def test_totals_go_by_intended_time_and_rates_by_arrival() -> None:
         made.receive(group, 0.5, 1.5, count=10)
         made.receive(group, 2.4, 9.0, count=4)
 
-    measured = made.window().measurements()
+    measured = made.metrics()
 
     assert (measured.totals.published, measured.totals.received) == (14, 28)
     assert measured.publish_rate == [10.0, 0.0, 0.0]
@@ -85,11 +89,34 @@ def test_the_last_interval_may_be_shorter_and_ends_with_the_window() -> None:
     made.publish(2.4, 2.4, 2.6, count=100)
     made.publish(2.4, 2.4, 2.9, count=100)
 
-    window = made.window()
+    view = made.view()
 
-    assert window.intervals == 3
-    assert window.measurements().publish_rate == [0.0, 0.0, 10.0]
-    assert window.count("published") == 5
+    assert list(view.intervals) == [0, 1, 2]
+    assert [each.rate("publishRate") for each in view.each()] == [0.0, 0.0, 10.0]
+    assert view.events("published") == 5
+
+
+def test_while_a_phase_goes_on_rates_are_of_the_intervals_that_are_complete() -> None:
+    """Latencies are of all samples so far, or of the intervals that are asked for; nothing counts as missing yet."""
+    made = Made()
+    made.publish(0.5, 0.5, 0.6, count=10)
+    made.publish(1.5, 1.5, 1.6, count=20)
+    made.publish(2.1, 2.1, 2.2, count=5)
+    made.receive("group-1", 1.5, 1.6, count=20)
+
+    view = made.view(2 * SECOND + SECOND // 4, ended_ns=None)
+
+    assert (view.length_ns, view.rated_ns, list(view.intervals)) == (2 * SECOND + SECOND // 4, 2 * SECOND, [0, 1])
+    assert (view.rate("publishRate"), view.rate("consumeRate"), view.rate("consumeRate", "group-2")) == (15, 10, 0)
+    assert (view.latency("publish").count, view.latency("endToEndResponse").count) == (35, 20)
+    assert (view.last.rate("publishRate"), view.last.latency("publish").count) == (20, 20)
+    settled = view.since(1)
+    assert (settled.begin_ns, settled.length_ns, settled.rated_ns) == (SECOND, SECOND + SECOND // 4, SECOND)
+    assert (settled.rate("publishRate"), settled.latency("publish").count) == (20, 20)
+    assert view.since(0) is view
+    assert view.since(5).rate("publishRate") is None
+    assert view.count("totals", None, "published") == 35
+    assert view.count("totals", None, "unsent") is None
 
 
 def test_an_interrupted_window_is_as_long_as_it_was_run() -> None:
@@ -98,7 +125,7 @@ def test_an_interrupted_window_is_as_long_as_it_was_run() -> None:
     made.publish(0.1, 0.1, 0.2, count=10)
     made.publish(1.1, 1.1, 1.2, count=5)
 
-    measured = made.window(length_ns=SECOND + SECOND // 2).measurements()
+    measured = made.metrics(length_ns=SECOND + SECOND // 2)
 
     assert measured.publish_rate == [10.0, 10.0]
 
@@ -111,7 +138,7 @@ def test_what_was_never_sent_stands_in_both_responses_and_in_no_service_time() -
         made.receive(group, 0.5, 0.6, count=2)
     made.unsent(1.5, count=3)
 
-    measured = made.window().measurements()
+    measured = made.metrics()
 
     counts = {name: measured.families[name].total.count for name in FAMILIES}
     assert counts == {"publish": 2, "publishDelay": 2, "endToEnd": 4, "publishResponse": 5, "endToEndResponse": 10}
@@ -129,7 +156,7 @@ def test_what_a_group_did_not_receive_stands_in_its_response_time() -> None:
     made.receive("group-1", 0.5, 0.6, count=5)
     made.receive("group-2", 0.5, 0.6, count=2)
 
-    measured = made.window().measurements()
+    measured = made.metrics()
 
     first, second = (each.latency["endToEndResponse"].total for each in measured.subscriptions)
     assert (first.count, second.count) == (5, 5)
@@ -145,7 +172,7 @@ def test_a_message_without_a_reply_is_published_by_nobody_and_waited_for_by_all(
     at = np.full(4, PHASE.start_ns, np.int64)
     made.recorder.record(None, at, {"unanswered": PHASE.end_ns - at})
 
-    measured = made.window().measurements()
+    measured = made.metrics()
 
     assert (measured.totals.unanswered, measured.totals.unsent, measured.totals.published) == (4, 1, 0)
     assert measured.families["publishResponse"].total.count == 5
@@ -159,7 +186,7 @@ def test_errors_are_counted_and_are_no_latency() -> None:
     made.recorder.record(None, at, {"failed": np.full(6, 5 * MS, np.int64)})
     made.recorder.count("failed", None, [PHASE.start_ns + MS], [6])
 
-    measured = made.window().measurements()
+    measured = made.metrics()
 
     assert measured.totals.publish_errors == 6
     assert measured.publish_error_rate == [6.0, 0.0, 0.0]
@@ -173,12 +200,12 @@ def test_the_backlog_is_what_was_acknowledged_and_not_received() -> None:
     made.receive("group-1", 0.1, 0.9, count=10)
     made.receive("group-2", 0.1, 1.9, count=12)
 
-    assert made.window(carried_in={"group-2": 3}).measurements().backlog == [13, 1, 1]
+    assert made.metrics(carried_in={"group-2": 3}).backlog == [13, 1, 1]
 
 
 def test_a_summary_and_a_curve_of_nothing_are_empty() -> None:
     """Without samples there are no figures, and no division by zero."""
-    measured = Made().window().measurements()
+    measured = Made().metrics()
 
     assert measured.families["publish"].quantiles == {}
     assert summarise(Histogram.zero()).count == 0
@@ -202,7 +229,7 @@ def test_series_and_encoded_histograms_agree_with_the_totals() -> None:
     made.publish(0.1, 0.2, 0.3, count=7)
     made.publish(1.1, 1.2, 1.3, count=5)
 
-    family = made.window().measurements().families["publish"]
+    family = made.metrics().families["publish"]
 
     assert [each.count for each in family.series] == [7, 5, 0]
     assert family.total.max == pytest.approx(SECOND // 10, abs=1)
@@ -217,7 +244,7 @@ def test_each_interval_has_a_histogram_of_its_own() -> None:
     made.publish(2.1, 2.2, 2.3, count=5)
     made.receive("group-2", 2.1, 2.3, count=4)
 
-    measured = made.window().measurements()
+    measured = made.metrics()
 
     assert (measured.histogram_interval_ns, measured.subscription_interval_ns) == (SECOND, SECOND)
     assert _counts(measured.families["publish"].intervals) == [7, None, 5]
@@ -228,13 +255,13 @@ def test_each_interval_has_a_histogram_of_its_own() -> None:
 
 def test_many_intervals_are_merged_and_none_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """The result stays small; how long an interval became is told."""
-    monkeypatch.setattr("ombdriver.bench.metrics.phase_view.MOST_INTERVALS", 2)
+    monkeypatch.setattr("ombdriver.bench.metrics.phase_view.MOST_HISTOGRAMS", 2)
     made = Made()
     made.publish(0.1, 0.2, 0.3, count=7)
     made.publish(1.1, 1.2, 1.3, count=5)
     made.publish(2.1, 2.2, 2.3, count=3)
 
-    measured = made.window().measurements()
+    measured = made.metrics()
 
     assert measured.histogram_interval_ns == 2 * SECOND
     assert _counts(measured.families["publish"].intervals) == [12, 3]
