@@ -11,7 +11,7 @@ from typing import Any, Self, Unpack, overload
 
 from ombdriver.messaging.errors import ClosedError, MessagingError, MessagingValueError
 from ombdriver.messaging.streams import commands, trimmer
-from ombdriver.messaging.streams.commands import Id, Key, Word, key_bytes
+from ombdriver.messaging.streams.commands import Id, Key, key_bytes
 from ombdriver.messaging.streams.placement import balanced_topic
 from ombdriver.messaging.streams.replies import ReplyDecoder
 from ombdriver.messaging.streams.retention import Retention
@@ -30,6 +30,7 @@ from ombdriver.messaging.topics.recovery.delayed import DelayedMessages
 from ombdriver.messaging.topics.runner.config import RunnerOptions, RunnerSettings
 from ombdriver.messaging.topics.runner.runner import Runner
 from ombdriver.messaging.transport.channel import ConnectionStatistics
+from ombdriver.messaging.transport.connection import Argument
 from ombdriver.messaging.transport.registry import RouterSource
 from ombdriver.messaging.transport.router import Router
 
@@ -367,7 +368,7 @@ class MQClient:
     # -- ways to the server ----------------------------------------------------------------------------------------
 
     def _range(self, name: str, key: Key, first: Id, last: Id, count: int | None) -> Awaitable[list[Any]]:
-        words: list[Word] = [commands.key_bytes(key), commands.one_id(first), commands.one_id(last)]
+        words: list[Argument] = [commands.key_bytes(key), commands.one_id(first), commands.one_id(last)]
         if commands.number("count", count, 1) is not None:
             words += ["COUNT", count]  # type: ignore[list-item]  # not None here
         return self._execute(name, *words, shape=ReplyDecoder.entries)
@@ -375,7 +376,7 @@ class MQClient:
     async def _execute(
         self,
         name: str,
-        *words: Word,
+        *words: Argument,
         shape: Callable[[ReplyDecoder, Any], Any] = ReplyDecoder.tree,
         key: bytes | None = None,
         once: bool = False,

@@ -11,12 +11,13 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.streams import commands
-from ombdriver.messaging.streams.commands import Id, Key, Word
+from ombdriver.messaging.streams.commands import Id, Key
 from ombdriver.messaging.streams.readers import DEFAULT_BLOCK_MS, MultiSlotGroupReader
 from ombdriver.messaging.streams.replies import Streams
 from ombdriver.messaging.streams.resumption import Mark, make_again, mark_of
 from ombdriver.messaging.transport.blocking import ignore_outcome
 from ombdriver.messaging.transport.channel import ConnectionStatistics
+from ombdriver.messaging.transport.connection import Argument
 from ombdriver.messaging.transport.registry import RouterSource
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class GroupConsumer(MQClient):
         return self._read(streams, count, block_ms, noack)
 
     async def _read(self, streams: Mapping[bytes, Id], count: int | None, block_ms: int | None, noack: bool) -> Streams:
-        def command(some: Mapping[Any, Id]) -> list[Word]:
+        def command(some: Mapping[Any, Id]) -> list[Argument]:
             return commands.xreadgroup(self.group_name, self.consumer_id, some, count, block_ms, noack)
 
         router = self._router()

@@ -7,11 +7,11 @@ from typing import Any
 from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams import commands
-from ombdriver.messaging.streams.commands import Id, Key, Value, Word
+from ombdriver.messaging.streams.commands import Id, Key
 from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.streams.xadd import pack_message
 from ombdriver.messaging.transport.channel import Channel
-from ombdriver.messaging.transport.connection import pack
+from ombdriver.messaging.transport.connection import Argument, pack
 from ombdriver.messaging.transport.registry import RouterSource
 from ombdriver.messaging.transport.router import Router
 
@@ -48,7 +48,7 @@ class MQProducer(MQClient):
         self._bulk: Channel  # with a `_sender` it is not used: nobody knows beforehand where a message goes
         self._sender: Router | None = None
         self._is_running: Callable[[], bool] = bool
-        self._id_of: Any = None
+        self._decode_id: Any = None
         self._adopt(RouterSource(redis_name, redis_url, redis_pool, kwargs), owns_source=True)
 
     def _what(self) -> str:
@@ -56,7 +56,7 @@ class MQProducer(MQClient):
 
     def send_message(
         self,
-        message: Mapping[Key, Value],
+        message: Mapping[Key, Argument],
         msg_id: Id = "*",
         maxlen: int | None = None,
         approximate: bool = True,
@@ -112,14 +112,14 @@ class MQProducer(MQClient):
             and (data := pack_message(stream, message, maxlen, approximate)) is not None
         ):
             if self._sender is not None:
-                return self._sender.send(stream, data, convert=self._id_of)
-            return self._bulk.submit(data, convert=self._id_of)
+                return self._sender.send(stream, data, convert=self._decode_id)
+            return self._bulk.submit(data, convert=self._decode_id)
         bounds = commands.trimming(maxlen, minid, approximate, limit)
-        options: list[Word] = [*(["NOMKSTREAM"] if nomkstream else []), *commands.policy(ref_policy), *bounds]
+        options: list[Argument] = [*(["NOMKSTREAM"] if nomkstream else []), *commands.policy(ref_policy), *bounds]
         words = commands.xadd(stream, message, msg_id, options)
         if self._sender is not None:
-            return self._sender.send(stream, pack(tuple(words)), convert=self._id_of)
-        return self._bulk.execute(*words, convert=self._id_of)
+            return self._sender.send(stream, pack(tuple(words)), convert=self._decode_id)
+        return self._bulk.execute(*words, convert=self._decode_id)
 
     def _bind(self) -> None:
         router = self._router()
@@ -127,4 +127,4 @@ class MQProducer(MQClient):
         self._sender = router if router.may_move else None
         if not router.may_move:
             self._bulk = router.bulk_for(self._key)
-        self._id_of = router.decode_id
+        self._decode_id = router.decode_id

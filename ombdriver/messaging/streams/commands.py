@@ -9,11 +9,10 @@ from itertools import chain
 from typing import Any
 
 from ombdriver.messaging.errors import MessagingValueError
+from ombdriver.messaging.transport.connection import Argument
 
 Key = str | bytes
 Id = str | bytes | int
-Value = str | bytes | int | float
-Word = str | bytes | int | float
 
 
 def key_bytes(key: Key, what: str = "stream_key") -> bytes:
@@ -60,7 +59,7 @@ def number(name: str, value: int | None, least: int) -> int | None:
     raise MessagingValueError(f"{name} is {value!r}; give a whole number of {least} or more")
 
 
-def trimming(maxlen: int | None, minid: Id | None, approximate: bool, limit: int | None) -> list[Word]:
+def trimming(maxlen: int | None, minid: Id | None, approximate: bool, limit: int | None) -> list[Argument]:
     """The bounds of XADD and XTRIM; empty when nothing is to be trimmed.
 
     Raises:
@@ -76,12 +75,12 @@ def trimming(maxlen: int | None, minid: Id | None, approximate: bool, limit: int
         return []
     if limit is not None and not approximate:
         raise MessagingValueError("limit holds for approximate trimming only; leave it out, or approximate=True")
-    bound: Word = maxlen if maxlen is not None else one_id(minid)  # type: ignore[arg-type]  # not None here
-    words: list[Word] = ["MAXLEN" if maxlen is not None else "MINID", "~" if approximate else "=", bound]
+    bound: Argument = maxlen if maxlen is not None else one_id(minid)  # type: ignore[arg-type]  # not None here
+    words: list[Argument] = ["MAXLEN" if maxlen is not None else "MINID", "~" if approximate else "=", bound]
     return words if limit is None else [*words, "LIMIT", limit]
 
 
-def policy(ref_policy: str | None) -> list[Word]:
+def policy(ref_policy: str | None) -> list[Argument]:
     """What becomes of group references to removed entries (Redis 8.2 and later); empty for the server's own rule.
 
     Raises:
@@ -94,7 +93,7 @@ def policy(ref_policy: str | None) -> list[Word]:
     return [ref_policy]
 
 
-def xadd(key: Key, message: Mapping[Key, Value], msg_id: Id, options: Sequence[Word] = ()) -> list[Word]:
+def xadd(key: Key, message: Mapping[Key, Argument], msg_id: Id, options: Sequence[Argument] = ()) -> list[Argument]:
     """XADD of one message.
 
     Raises:
@@ -105,22 +104,22 @@ def xadd(key: Key, message: Mapping[Key, Value], msg_id: Id, options: Sequence[W
     return ["XADD", key, *options, one_id(msg_id), *chain.from_iterable(message.items())]
 
 
-def xread(streams: Mapping[Any, Id], count: int | None, block: int | None) -> list[Word]:
+def xread(streams: Mapping[Any, Id], count: int | None, block: int | None) -> list[Argument]:
     """XREAD; `block` in milliseconds, None not to wait, 0 to wait for ever."""
     return ["XREAD", *_reading(streams, count, block, noack=False)]
 
 
 def xreadgroup(
     group: Key, consumer: Key, streams: Mapping[Any, Id], count: int | None, block: int | None, noack: bool
-) -> list[Word]:
+) -> list[Argument]:
     """XREADGROUP; `block` as for `xread`."""
     return ["XREADGROUP", "GROUP", group, consumer, *_reading(streams, count, block, noack)]
 
 
-def _reading(streams: Mapping[Any, Id], count: int | None, block: int | None, noack: bool) -> list[Word]:
+def _reading(streams: Mapping[Any, Id], count: int | None, block: int | None, noack: bool) -> list[Argument]:
     if not isinstance(streams, Mapping) or not streams:
         raise MessagingValueError("streams is a dict of at least one stream key with the last id seen")
-    words: list[Word] = []
+    words: list[Argument] = []
     if number("count", count, 1) is not None:
         words += ["COUNT", count]  # type: ignore[list-item]  # not None here
     if number("block", block, 0) is not None:
@@ -141,7 +140,7 @@ def xclaim(
     retrycount: int | None,
     force: bool,
     justid: bool,
-) -> list[Word]:
+) -> list[Argument]:
     """What follows the word XCLAIM; times in milliseconds.
 
     Raises:
@@ -151,14 +150,16 @@ def xclaim(
         raise MessagingValueError("msg_ids is a list or tuple of message ids")
     if number("min_idle_time", min_idle_time, 0) is None:
         raise MessagingValueError("min_idle_time is None; give milliseconds, 0 to claim whatever is pending")
-    words: list[Word] = [key, group, consumer, min_idle_time, *ids(msg_ids)]
+    words: list[Argument] = [key, group, consumer, min_idle_time, *ids(msg_ids)]
     for name, value in (("idle", idle), ("time", time), ("retrycount", retrycount)):
         if number(name, value, 0) is not None:
             words += [name.upper(), value]  # type: ignore[list-item]  # not None here
     return words + ["FORCE"] * force + ["JUSTID"] * justid
 
 
-def xpending(key: Key, group: Key, low: Id, high: Id, count: int, consumer: Key | None, idle: int | None) -> list[Word]:
+def xpending(
+    key: Key, group: Key, low: Id, high: Id, count: int, consumer: Key | None, idle: int | None
+) -> list[Argument]:
     """What follows the word XPENDING, for a range of ids; `idle` in milliseconds, at least.
 
     Raises:
@@ -166,7 +167,7 @@ def xpending(key: Key, group: Key, low: Id, high: Id, count: int, consumer: Key 
     """
     if number("count", count, 1) is None:
         raise MessagingValueError("count is None; give how many pending messages to list at most")
-    words: list[Word] = [key, group]
+    words: list[Argument] = [key, group]
     if number("idle", idle, 0) is not None:
         words += ["IDLE", idle]  # type: ignore[list-item]  # not None here
     words += [one_id(low), one_id(high), count]

@@ -14,11 +14,11 @@ from redis.exceptions import RedisError
 
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams import commands
-from ombdriver.messaging.streams.commands import Id, Word, key_bytes
+from ombdriver.messaging.streams.commands import Id, key_bytes
 from ombdriver.messaging.streams.replies import ReadReply, ReplyDecoder, Streams
 from ombdriver.messaging.transport.blocking import BLOCK_GRACE_S, BlockingReader, ignore_outcome
 from ombdriver.messaging.transport.channel import Channel
-from ombdriver.messaging.transport.connection import pack
+from ombdriver.messaging.transport.connection import Argument, pack
 from ombdriver.messaging.transport.router import Router
 
 DEFAULT_BLOCK_MS = 2_000
@@ -26,7 +26,7 @@ DEFAULT_BLOCK_MS = 2_000
 LATE_S = 0.2
 """How much later than its time the end of a BLOCK may be told. A read of an earlier call may block for longer."""
 
-Command = Callable[[Mapping[bytes, Id]], list[Word]]
+Command = Callable[[Mapping[bytes, Id]], list[Argument]]
 """The command that reads these streams from these ids."""
 
 # -- as a member of a group ----------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class GroupReader:
         return len(self._parked)
 
     async def read(
-        self, words: Sequence[Word], new: frozenset[bytes], count: int | None, block_ms: int | None
+        self, words: Sequence[Argument], new: frozenset[bytes], count: int | None, block_ms: int | None
     ) -> ReadReply:
         """Sends XREADGROUP and waits for its reply, or gives a parked one; raises as `MultiSlotGroupReader.read`.
 

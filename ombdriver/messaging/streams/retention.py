@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams import commands
-from ombdriver.messaging.streams.commands import Word
+from ombdriver.messaging.transport.connection import Argument
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Retention:
         if self.max_age_s is not None and not self.max_age_s > 0:
             raise MessagingValueError(f"max_age_s is {self.max_age_s!r}; give seconds, more than 0")
 
-    def words(self, now_s: float) -> tuple[Word, ...]:
+    def words(self, now_s: float) -> tuple[Argument, ...]:
         """The bounds of XADD or XTRIM at `now_s`, seconds since 1970; ages in whole seconds, never too short."""
         if self.acknowledged:
             return ()

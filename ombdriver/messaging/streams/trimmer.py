@@ -16,9 +16,10 @@ from redis.exceptions import RedisError
 
 from ombdriver.messaging.errors import ClosedError, MessagingValueError
 from ombdriver.messaging.streams import commands
-from ombdriver.messaging.streams.commands import Key, Word
+from ombdriver.messaging.streams.commands import Key
 from ombdriver.messaging.streams.entry_ids import IdParts, format_id, parse_id
 from ombdriver.messaging.streams.scripts import Script
+from ombdriver.messaging.transport.connection import Argument
 from ombdriver.messaging.transport.router import Router
 
 logger = logging.getLogger(__name__)
@@ -192,7 +193,7 @@ class AcknowledgedTrimmer:
         if self._maxlen is not None:
             excess = int(await router.execute_idempotent(key, "XLEN", key)) - self._maxlen
             if excess > 0:
-                words: list[Word] = ["XRANGE", key, "-", "+", "COUNT", min(excess, chunk) + 1]
+                words: list[Argument] = ["XRANGE", key, "-", "+", "COUNT", min(excess, chunk) + 1]
                 entries: list[Any] = await router.execute_idempotent(key, *words)
                 if entries:  # none: the stream was emptied meanwhile
                     last = parse_id(entries[-1][0])

@@ -10,29 +10,29 @@ from typing import Any, TypeVar
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.transport.connection import pack
 
-Question = TypeVar("Question")
+Shape = TypeVar("Shape")
 
 PREPARED = 16_384
 """Parts of each kind that are kept; past them all are made anew. Values are never kept."""
 _END = b"\r\n"
 
 
-class PartCache(dict[Question, bytes]):
-    """What `make` answers, made once. A dict finds a part in 35 ns, functools.lru_cache in 80."""
+class PartCache(dict[Shape, bytes]):
+    """The part of a command that `make` gives for a shape, made once. A dict finds a part in 35 ns, functools.lru_cache in 80."""
 
-    def __init__(self, make: Callable[[Question], bytes]) -> None:
+    def __init__(self, make: Callable[[Shape], bytes]) -> None:
         self._make = make
 
-    def __missing__(self, question: Question) -> bytes:
+    def __missing__(self, shape: Shape) -> bytes:
         if len(self) >= PREPARED:
             self.clear()
-        part = self[question] = self._make(question)
+        part = self[shape] = self._make(shape)
         return part
 
 
-def _head(of: tuple[bytes, int | None, bool, int]) -> bytes:
+def _head(shape: tuple[bytes, int | None, bool, int]) -> bytes:
     """All that stands before the first field of a message with so many fields."""
-    key, maxlen, approximate, fields = of
+    key, maxlen, approximate, fields = shape
     words = ("XADD", key, *commands.trimming(maxlen, None, approximate, None), "*")
     return b"*%d\r\n%b" % (len(words) + 2 * fields, pack(words).split(_END, 1)[1])
 

@@ -31,7 +31,7 @@ MOST_KEYS = 65_536
 
 
 class ClusterRoutes:
-    """Each key is on the primary that has its slot (`router.Routes`).
+    """Each key is on the primary that has its slot (`resources.Routes`).
 
     Args:
         client: a `redis.asyncio.RedisCluster`; its seeds, login and TLS are taken, and no connection of it is used.

@@ -1,35 +1,23 @@
 """What a client has open, and that it gets closed: by its holder, or when the last holder is gone without closing.
 
-Knows channels and when a loop may still close them; no server and no command.
+Knows when a loop may still close something; no server and no command.
 """
 
 import asyncio
 import warnings
-import weakref
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from ombdriver.messaging.transport.channel import Channel
+from ombdriver.messaging.transport.cluster import ClusterRoutes
+from ombdriver.messaging.transport.standalone import StandaloneRoutes
 
 CLOSE_WAIT_S = 5.0
 """How long closing waits for the replies of what was already sent."""
 
 
-class OpenChannels(Protocol):
-    """The channels of one client.
-
-    Attributes:
-        blocking: those of readers, which are cut short.
-    """
-
-    blocking: "weakref.WeakSet[Any]"
-
-    def lasting(self) -> Iterable[Channel]:
-        """The other ones, whose replies are waited for."""
-
-    async def aclose(self) -> None:
-        """Ends what works in the background; closes no channel."""
+Routes = StandaloneRoutes | ClusterRoutes
+"""Which channels a key has: the strategy of a `router.Router`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,17 +26,17 @@ class Resources:
 
     Attributes:
         loop: the event loop that all of it belongs to.
-        channels: see `OpenChannels`.
+        routes: have the channels, and what works in the background.
         pools: redis-py's pools and clients, to be closed too.
     """
 
     loop: asyncio.AbstractEventLoop
-    channels: OpenChannels
+    routes: Routes
     pools: Collection[Any]
 
     def is_connected(self) -> bool:
         """Whether any connection is open."""
-        if any(channel.statistics().connected for channel in (*self.channels.lasting(), *self.channels.blocking)):
+        if any(channel.statistics().connected for channel in (*self.routes.lasting(), *self.routes.blocking)):
             return True
         return any(
             getattr(pool, "_available_connections", None) or getattr(pool, "_in_use_connections", None)
@@ -57,9 +45,9 @@ class Resources:
 
     async def close(self) -> None:
         """Closes all of it; what one part raises does not keep the others open."""
-        await self.channels.aclose()
-        steps = [channel.aclose() for channel in list(self.channels.blocking)]
-        steps += [channel.aclose(wait_s=CLOSE_WAIT_S) for channel in self.channels.lasting()]
+        await self.routes.aclose()
+        steps = [channel.aclose() for channel in list(self.routes.blocking)]
+        steps += [channel.aclose(wait_s=CLOSE_WAIT_S) for channel in self.routes.lasting()]
         results = await asyncio.gather(*steps, return_exceptions=True)
         results += await asyncio.gather(*(pool.aclose() for pool in self.pools), return_exceptions=True)
         _abandoned.pop(self, None)

@@ -10,18 +10,18 @@ import asyncio
 import weakref
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.client import NEVER_DECODE
 
 from ombdriver.messaging.errors import ClosedError
-from ombdriver.messaging.transport.channel import Channel, ChannelStatistics, ConnectionStatistics, NodeChannels
+from ombdriver.messaging.transport.channel import Channel, ChannelStatistics, ConnectionStatistics
 from ombdriver.messaging.transport.cluster import ClusterRoutes
 from ombdriver.messaging.transport.connection import Argument, Convert, pack
 from ombdriver.messaging.transport.factory import check_client
-from ombdriver.messaging.transport.resources import OpenChannels, Resources, abandon
+from ombdriver.messaging.transport.resources import Resources, Routes, abandon
 from ombdriver.messaging.transport.retry import (
     Backoff,
     RetryBudget,
@@ -34,63 +34,6 @@ from ombdriver.messaging.transport.standalone import StandaloneRoutes
 from ombdriver.messaging.transport.topology import SlotMap
 
 _ASKING = pack(("ASKING",))
-
-
-class Routes(OpenChannels, Protocol):
-    """Which channels a key has: the strategy of a `Router`. Makes connections, and sends no command of a caller.
-
-    Attributes:
-        may_move: keys may move to another server, so commands are to go by `Router.send`.
-        version: rises when keys may have moved to other channels; 0 for ever on one server.
-        slots: which primary of a cluster has which slots, as far as is known; None when this is no cluster.
-        is_discovered: whether it is known where keys are.
-        was_reached: whether a server was ever reached: the first connection fails fast, later ones are waited for.
-    """
-
-    may_move: bool
-
-    @property
-    def version(self) -> int:
-        """See above."""
-
-    @property
-    def slots(self) -> SlotMap | None:
-        """See above."""
-
-    @property
-    def is_discovered(self) -> bool:
-        """See above."""
-
-    @property
-    def was_reached(self) -> bool:
-        """See above."""
-
-    async def discover(self) -> None:
-        """Makes sure that it is known where keys are."""
-
-    def node_of(self, key: bytes) -> NodeChannels:
-        """The channels to the server of `key`, at this moment."""
-
-    def node_after(self, key: bytes, error: BaseException | None) -> tuple[NodeChannels, bool]:
-        """The channels for commands on `key` that met `error`, and whether ASKING has to go before them."""
-
-    def slot(self, key: bytes) -> int:
-        """A number that two keys share if one command may cover both."""
-
-    def nodes(self) -> list[NodeChannels]:
-        """The channels to each server that has keys."""
-
-    def used_nodes(self) -> list[NodeChannels]:
-        """Those of them that were asked for so far."""
-
-    def control_of(self, channel: Channel) -> Channel | None:
-        """The control channel to the server that `channel` is connected to; None if there is none to be sure of."""
-
-    def new_blocking(self, key: bytes | None) -> Channel:
-        """A new channel for one reader, to where `key` is, each time it connects."""
-
-    def learn(self, error: BaseException) -> bool:
-        """See `Router.learn`."""
 
 
 def open_router(

@@ -16,7 +16,7 @@ from ombdriver.messaging.transport.sentinel import SentinelMonitor
 
 
 class StandaloneRoutes:
-    """All keys are on one server (`router.Routes`).
+    """All keys are on one server (`resources.Routes`).
 
     Args:
         client: a redis.asyncio client, also one from Sentinel.master_for.

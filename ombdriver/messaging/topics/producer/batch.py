@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ombdriver.messaging.errors import OutcomeUnknownError
-from ombdriver.messaging.streams.commands import Word
 from ombdriver.messaging.topics.producer.config import RecordMetadata
+from ombdriver.messaging.transport.connection import Argument
 
 RecordOutcome = bytes | Exception | None
 """What became of one message: its id, an error of its own, or None: surely not stored, and may be sent again."""
@@ -156,7 +156,7 @@ class Batch:
 class BatchEncoding(Protocol):
     """The commands that store a batch, such that all of it is carried out at once, or nothing."""
 
-    def encode(self, batch: Batch, trimming: tuple[Word, ...]) -> tuple[bytes, int]:
+    def encode(self, batch: Batch, trimming: tuple[Argument, ...]) -> tuple[bytes, int]:
         """The commands for `batch` in RESP, and how many they are; `trimming` are the bounds of XADD or XTRIM."""
 
     def decode(self, batch: Batch, errors: dict[int, Exception], last: Any) -> BatchReply:

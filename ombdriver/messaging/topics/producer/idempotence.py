@@ -10,10 +10,9 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-from ombdriver.messaging.streams.commands import Word
 from ombdriver.messaging.streams.scripts import Script
 from ombdriver.messaging.topics.producer.batch import Batch, BatchReply, RecordOutcome
-from ombdriver.messaging.transport.connection import ReplyError, pack, server_error
+from ombdriver.messaging.transport.connection import Argument, ReplyError, pack, server_error
 from ombdriver.messaging.transport.retry import was_not_carried_out
 
 _STORE = Script("""
@@ -70,7 +69,7 @@ class IdempotentEncoding:
         self._remember_ms = remember_ms
         self._is_unknown = False  # whether the last server did not know the script; kept until a batch was carried out
 
-    def encode(self, batch: Batch, trimming: tuple[Word, ...]) -> tuple[bytes, int]:
+    def encode(self, batch: Batch, trimming: tuple[Argument, ...]) -> tuple[bytes, int]:
         """See `batch.BatchEncoding`. A server that does not know the script gets its text."""
         words = (
             *_STORE.words(by_text=self._is_unknown),

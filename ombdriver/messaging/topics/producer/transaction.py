@@ -10,9 +10,8 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from ombdriver.messaging.errors import OutcomeUnknownError
-from ombdriver.messaging.streams.commands import Word
 from ombdriver.messaging.topics.producer.batch import Batch, BatchReply, RecordOutcome
-from ombdriver.messaging.transport.connection import ReplyError, pack, server_error
+from ombdriver.messaging.transport.connection import Argument, ReplyError, pack, server_error
 from ombdriver.messaging.transport.retry import was_not_carried_out
 
 _MULTI, _EXEC = pack(("MULTI",)), pack(("EXEC",))
@@ -29,9 +28,9 @@ class TransactionEncoding:
 
     def __init__(self, stream: bytes) -> None:
         self._stream = stream
-        self._heads: dict[tuple[int, tuple[Word, ...]], bytes] = {}
+        self._heads: dict[tuple[int, tuple[Argument, ...]], bytes] = {}
 
-    def encode(self, batch: Batch, trimming: tuple[Word, ...]) -> tuple[bytes, int]:
+    def encode(self, batch: Batch, trimming: tuple[Argument, ...]) -> tuple[bytes, int]:
         """See `batch.BatchEncoding`. Only the last XADD trims."""
         payloads, counts = batch.payloads, batch.field_counts
         last = self._head(counts[-1], trimming) + payloads[-1]
@@ -47,7 +46,7 @@ class TransactionEncoding:
             parts += (last, _EXEC)
         return b"".join(parts), len(payloads) + 2
 
-    def _head(self, count: int, trimming: tuple[Word, ...]) -> bytes:
+    def _head(self, count: int, trimming: tuple[Argument, ...]) -> bytes:
         """XADD in RESP, up to the first of `count` fields."""
         head = self._heads.get((count, trimming))
         if head is None:
