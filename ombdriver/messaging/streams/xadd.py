@@ -18,7 +18,7 @@ _END = b"\r\n"
 
 
 class PartCache(dict[Shape, bytes]):
-    """The part of a command that `make` gives for a shape, made once. A dict finds a part in 35 ns, functools.lru_cache in 80."""
+    """The part of a command that `make` gives for a shape, made once: found in 35 ns, with functools.lru_cache in 80."""
 
     def __init__(self, make: Callable[[Shape], bytes]) -> None:
         self._make = make
