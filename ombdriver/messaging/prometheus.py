@@ -1,6 +1,6 @@
-"""The figures of producers, consumers and runners for Prometheus; needs `pip install ombdriver[prometheus]`.
+"""The statistics of producers, consumers and runners for Prometheus; needs `pip install ombdriver[prometheus]`.
 
-Nothing of the library imports this: whoever wants it does. Only importer of `prometheus_client`.
+Only importer of `prometheus_client` in the library, and imported by programs only.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ GAUGES = {
     "consumer": {"buffered", "held", "unanswered"},
     "runner": {"running", "in_hand"},
 }
-"""What goes up and down; everything else only grows."""
+"""Statistics that go up and down; all others only grow."""
 LABELS = {"producer": ("topic",), "consumer": ("topic", "group"), "runner": ("topic", "group")}
-ANSWER_S = 5.0
+SCRAPE_TIMEOUT_S = 5.0
 """How long a scrape waits for an event loop that is busy."""
 
 _Series = tuple[str, str, tuple[str, ...]]
-"""A kind, a figure of it, and the values of its labels."""
+"""A kind, the name of one of its statistics, and the values of its labels."""
 
 
 class PrometheusCollector(Collector):
@@ -42,7 +42,7 @@ class PrometheusCollector(Collector):
 
     Counters and gauges are named `ombdriver_producer_…`, `ombdriver_consumer_…` and `ombdriver_runner_…` after the
     fields of `ProducerStatistics`, `ConsumerStatistics` and `RunnerStatistics`, and bear the labels `topic` and, but
-    for producers, `group`. Members with the same labels are summed. A runner gives the figures of its consumer too.
+    for producers, `group`. Members with the same labels are summed. A runner gives the statistics of its consumer too.
     Made in the event loop of what it watches; a scrape may come from any thread, and asks in that loop.
 
     Raises:
@@ -55,7 +55,7 @@ class PrometheusCollector(Collector):
         self._past: Counter[_Series] = Counter()
 
     def watch(self, source: Source) -> None:
-        """Gives the figures of a producer, a consumer or a runner from now on; it is kept until `forget`.
+        """Exports the statistics of a producer, a consumer or a runner from now on; it is kept until `forget`.
 
         Raises:
             TypeError: if it is none of these.
@@ -65,29 +65,29 @@ class PrometheusCollector(Collector):
         self._sources[id(source)] = source
 
     def forget(self, source: Source) -> None:
-        """Lets it go, when it is closed. What it has counted stays in the counters, which never go back."""
+        """Exports no more of it, when it is closed. What it has counted stays in the counters, which never go back."""
         if self._sources.pop(id(source), None) is not None:
-            self._past.update({series: n for series, n in _figures(source) if not _is_gauge(series)})
+            self._past.update({series: n for series, n in _samples(source) if not _is_gauge(series)})
 
     def collect(self) -> Iterable[Metric]:
-        """What `prometheus_client` asks for.
+        """The metrics of this moment.
 
         Raises:
-            TimeoutError: if the event loop runs nothing else for 5 s: that process is ill, and its scrape fails.
+            TimeoutError: if the event loop does not come to it for 5 s.
         """
-        return _families(self._ask())
+        return _families(self._read_in_loop())
 
     def describe(self) -> Iterable[Metric]:
-        """The names that there are; so registering asks nothing."""
+        """The names of all metrics, so that registering does not collect."""
         return _families(Counter())
 
-    def _ask(self) -> Counter[_Series]:
+    def _read_in_loop(self) -> Counter[_Series]:
         if not self._loop.is_running() or _running_loop() is self._loop:
             return self._read()
         answer: concurrent.futures.Future[Counter[_Series]] = concurrent.futures.Future()
         try:
             self._loop.call_soon_threadsafe(lambda: answer.set_result(self._read()))
-            return answer.result(ANSWER_S)
+            return answer.result(SCRAPE_TIMEOUT_S)
         except (RuntimeError, TimeoutError):
             if self._loop.is_running():
                 raise
@@ -96,7 +96,7 @@ class PrometheusCollector(Collector):
     def _read(self) -> Counter[_Series]:
         found = self._past.copy()
         for source in self._sources.values():
-            for series, number in _figures(source):
+            for series, number in _samples(source):
                 found[series] += number
         return found
 
@@ -108,8 +108,8 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _figures(source: Source) -> list[tuple[_Series, int]]:
-    """Every figure of it, with its series."""
+def _samples(source: Source) -> list[tuple[_Series, int]]:
+    """Each of its statistics, with its series."""
     if isinstance(source, Producer):
         return _of("producer", source.statistics(), (source.topic.name,))
     labels = source.topic.name, source.group
@@ -131,13 +131,13 @@ def _is_gauge(series: _Series) -> bool:
     return series[1] in GAUGES[series[0]]
 
 
-def _families(figures: Counter[_Series]) -> list[Metric]:
+def _families(samples: Counter[_Series]) -> list[Metric]:
     families: dict[tuple[str, str], Metric] = {}
     for kind, of in KINDS.items():
         for name in _names(kind):
-            form = GaugeMetricFamily if name in GAUGES[kind] else CounterMetricFamily
-            told = f"{name} of ombdriver.messaging.{of.__name__}"
-            families[kind, name] = form(f"ombdriver_{kind}_{name}", told, labels=LABELS[kind])
-    for (kind, name, labels), number in sorted(figures.items()):
+            family = GaugeMetricFamily if name in GAUGES[kind] else CounterMetricFamily
+            documentation = f"{name} of ombdriver.messaging.{of.__name__}"
+            families[kind, name] = family(f"ombdriver_{kind}_{name}", documentation, labels=LABELS[kind])
+    for (kind, name, labels), number in sorted(samples.items()):
         families[kind, name].add_metric(labels, number)  # type: ignore[attr-defined]
     return list(families.values())

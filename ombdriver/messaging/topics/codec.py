@@ -1,6 +1,6 @@
-"""Codecs: values of the program's own kind become bytes, and bytes become values.
+"""Codecs: encode values of the program's own types to bytes, and decode them.
 
-Pure. msgspec is imported only by who asks for its codec; it is no dependency of the library.
+Pure. msgspec is imported only when its codec is made; it is no dependency of the library.
 """
 
 import json
@@ -12,19 +12,19 @@ Value = TypeVar("Value")
 
 
 class Codec(Protocol[Value]):
-    """Makes bytes of values and back. Two methods; whatever they raise is the caller's error."""
+    """Encodes and decodes values. Two methods; what they raise reaches the caller."""
 
     def encode(self, value: Value, /) -> bytes:
         """`value` as bytes."""
         ...
 
     def decode(self, data: bytes, /) -> Value:
-        """The value that `data` was made of."""
+        """The value that `data` was encoded from."""
         ...
 
 
 class BytesCodec:
-    """Bytes as they are; the codec where none is given."""
+    """Bytes as they are; the default codec."""
 
     def encode(self, value: bytes, /) -> bytes:
         """`value` itself.
@@ -46,7 +46,7 @@ class BytesCodec:
 
 
 class StrCodec:
-    """Texts as UTF-8."""
+    """Texts, as UTF-8."""
 
     def encode(self, value: str, /) -> bytes:
         """`value` as UTF-8.
@@ -68,19 +68,19 @@ class StrCodec:
 
 
 class JsonCodec:
-    """What the standard library's json can write, without spaces, as UTF-8. NaN and infinities are refused."""
+    """What the standard library's json can encode, without spaces, as UTF-8. NaN and infinities are refused."""
 
     def encode(self, value: Any, /) -> bytes:
         """`value` as JSON.
 
         Raises:
-            TypeError: if it has a part that JSON has no word for.
-            ValueError: if it has a NaN, an infinity or a circle.
+            TypeError: if JSON can't express a part of it.
+            ValueError: if it has a NaN, an infinity or a circular reference.
         """
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
     def decode(self, data: bytes, /) -> Any:
-        """What `data` says.
+        """The value.
 
         Raises:
             ValueError: if it is not JSON.
@@ -106,7 +106,7 @@ class MsgspecCodec:
         self._encode, self._decode = form.Encoder().encode, form.Decoder(kind).decode
 
     def encode(self, value: Any, /) -> bytes:
-        """`value` as bytes; raises TypeError for what msgspec has no word for."""
+        """`value` as bytes; raises TypeError for what msgspec can't encode."""
         data: bytes = self._encode(value)
         return data
 

@@ -18,7 +18,7 @@ HEADER = b"h:"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What an entry says.
+    """The content of an entry.
 
     Attributes:
         value: the encoded value; None if the entry has no field `value`, as no producer of ours wrote it.

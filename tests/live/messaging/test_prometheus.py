@@ -92,7 +92,7 @@ async def test_a_scrape_comes_from_another_thread(server_url: str) -> None:
 
 async def test_a_loop_that_hangs_fails_the_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not hang with it."""
-    monkeypatch.setattr(prometheus, "ANSWER_S", 0.05)
+    monkeypatch.setattr(prometheus, "SCRAPE_TIMEOUT_S", 0.05)
     collector = PrometheusCollector()
     errors: list[BaseException] = []
 

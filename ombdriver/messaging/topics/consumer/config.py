@@ -85,7 +85,7 @@ class ConsumerStatistics:
         given_back: buffered when the consumer was closed, and left to others.
         reclaimed: taken over from members that died, or let go of them; a runner counts its own.
         lost: another member took them over from this one, since it could not renew its lease; a runner counts its own.
-        groups_made: how often the group was gone and was created again.
+        groups_made: how often the group was destroyed and was created again.
         reconnects: connections for reading made after the first; where reads are polled, those whose reply was lost.
         faults: errors that were no lost connections.
         buffered: messages that are not handed out yet.

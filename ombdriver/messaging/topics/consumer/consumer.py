@@ -279,7 +279,7 @@ class Consumer(Generic[Value]):
         return [self._partitions[number] for number in numbers] if numbers else self._partitions
 
     def statistics(self) -> ConsumerStatistics:
-        """The figures of this moment."""
+        """The statistics of this moment."""
         return ConsumerStatistics(
             **asdict(self._counts),
             buffered=self._buffer.buffered + sum(len(each.paused_buffer) for each in self._partitions),

@@ -29,7 +29,7 @@ class GroupMember:
         router: the connections of its client.
         group: the group's name.
         name: the member's own.
-        is_ephemeral: nobody will have that name again.
+        is_ephemeral: no member will have that name again.
         visibility_ms: a message that is pending for so long without a sign of life may go to another member.
         counts: see `ConsumerCounts`.
     """
@@ -161,14 +161,14 @@ async def _create(member: GroupMember, partition: Partition, start: bytes) -> No
 
 
 async def group_info(member: GroupMember, partition: Partition) -> dict[bytes, Any] | None:
-    """What XINFO GROUPS says of the group; None if it does not exist, or its stream."""
+    """What XINFO GROUPS gives for the group; None if it does not exist, or its stream."""
     groups = await _info(member, partition, "GROUPS")
     infos = (dict(zip(reply[::2], reply[1::2], strict=True)) for reply in groups or ())
     return next((info for info in infos if info[b"name"] == member.group), None)
 
 
 async def stream_info(member: GroupMember, partition: Partition) -> dict[bytes, Any] | None:
-    """What XINFO STREAM says; None if there is no stream."""
+    """What XINFO STREAM gives; None if there is no stream."""
     reply = await _info(member, partition, "STREAM")
     return None if reply is None else dict(zip(reply[::2], reply[1::2], strict=True))
 

@@ -69,9 +69,9 @@ async def _partition_lag(member: GroupMember, partition: Partition) -> Partition
     if group is None:
         return PartitionLag(0, False, 0)
     pending, last = group[b"pending"], group[b"last-delivered-id"]
-    told = group.get(b"lag")
-    if told is not None:
-        return PartitionLag(told, True, pending)
+    lag = group.get(b"lag")
+    if lag is not None:
+        return PartitionLag(lag, True, pending)
     stream = await stream_info(member, partition)
     if stream is None or stream[b"last-generated-id"] == last:
         return PartitionLag(0, True, pending)

@@ -109,7 +109,7 @@ class Message(Generic[Value_co]):
 
     @property
     def value(self) -> Value_co:
-        """The value, decoded when first asked for; None if the entry is of another program and has no value.
+        """The value, decoded when it is first asked for; None if the entry is of another program and has no value.
 
         Raises:
             Exception: what the codec raises, if it can't be decoded: here, so that its handler can `reject` it.
@@ -157,9 +157,9 @@ class Message(Generic[Value_co]):
     def ack(self) -> Awaitable[None]:
         """Acknowledges it: it does not come again.
 
-        Never waits: acknowledgements travel together, a few milliseconds later, and are repeated while connections get
-        lost. `Consumer.flush` waits for them. A process that dies before has the message come again. To acknowledge
-        twice does nothing.
+        Never waits: acknowledgements are sent in batches, a few milliseconds later, and again while connections get
+        lost. `Consumer.flush` waits for them. If the process dies before, the message is delivered again. To
+        acknowledge twice does nothing.
 
         Raises:
             MessagingError: at once, if it was given back or rejected.
@@ -174,24 +174,24 @@ class Message(Generic[Value_co]):
         return self._acknowledger.acknowledge(self._partition, self._entry_id)
 
     async def nack(self, delay: float = 0.0) -> None:
-        """Gives it back: it comes again after `delay` seconds, to this consumer or another, counted as a delivery more.
+        """Gives it back: it is delivered again after `delay` seconds, to this consumer or another.
 
         Raises:
             MessagingError: if it was settled already.
             MessagingValueError: if `delay` is negative or longer than the visibility time-out.
-            redis.exceptions.RedisError: if the server can't be told; it stays this consumer's then.
+            redis.exceptions.RedisError: if the server can't be reached, or refuses; it stays this consumer's then.
         """
         self._check_open()
         await self._acknowledger.give_back(self, delay)
 
     async def in_progress(self) -> bool:
-        """Says that it is being worked on: the visibility time-out starts anew.
+        """Renews its lease, since it is being worked on: the visibility time-out starts anew.
 
         Returns:
             whether it is still this consumer's; False when another one has it, or it was settled.
 
         Raises:
-            redis.exceptions.RedisError: if the server can't be told.
+            redis.exceptions.RedisError: if the server can't be reached, or refuses.
         """
         return self._state <= LOST and await self._acknowledger.renew(self)
 
@@ -206,7 +206,7 @@ class Message(Generic[Value_co]):
 
         Raises:
             MessagingError: if it was settled already.
-            redis.exceptions.RedisError: if the server can't be told; it stays this consumer's then.
+            redis.exceptions.RedisError: if the server can't be reached, or refuses; it stays this consumer's then.
         """
         self._check_open()
         return await self._acknowledger.reject(self, reason)

@@ -67,7 +67,7 @@ class Partition:
     Attributes:
         key: the stream's key as bytes.
         leased: ids of messages that are buffered or handed out, and not settled.
-        claiming: ids that are being claimed at this moment, so that nobody else here claims them too.
+        claiming: ids that are being claimed at this moment, so that no other part of the consumer claims them too.
         nacked: ids given back by `nack` that come again here, unless another member takes them.
         acks_pending: acknowledged, and not sent yet.
         acks_in_flight: batches of acknowledgements that were sent and are not answered.

@@ -41,7 +41,7 @@ class ProducerSettings:
         delivery_timeout_ms: a message that has no reply so long after it was accepted fails.
         on_unknown: `raise`: it fails with OutcomeUnknownError. `resend`: it is sent again, and may be stored twice.
             `idempotent`: it is sent again, with a number that has the server store it once.
-        retention: what is trimmed; None for what the topic says.
+        retention: what is trimmed; None for the retention of the topic.
 
     Raises:
         MessagingValueError: if one of them can't be.
@@ -102,7 +102,7 @@ class RecordMetadata(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProducerStatistics:
-    """A producer's figures at one moment.
+    """What a producer has done, and what it has in hand.
 
     Attributes:
         buffered_messages: accepted, and without an outcome so far; those in flight among them.

@@ -213,7 +213,7 @@ class Producer(Generic[Value]):
             await asyncio.wait(waiting)
 
     def statistics(self) -> ProducerStatistics:
-        """The figures of this moment."""
+        """The statistics of this moment."""
         counts = self._context.counts if self._context is not None else ProducerCounts()
         return ProducerStatistics(
             buffered_messages=self._buffer.messages,

@@ -69,7 +69,7 @@ class DeadLetter:
         deliveries: how often it was delivered.
         error: why it was given up.
         time_ms: when, by the server's clock.
-        record: what it says.
+        record: its value, key, headers and fields.
     """
 
     partition: int

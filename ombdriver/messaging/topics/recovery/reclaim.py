@@ -53,13 +53,13 @@ if redis.call('GET', KEYS[2]) == ARGV[2] then redis.call('DEL', KEYS[2]) end
 
 
 class Reclaimer:
-    """Sweeps streams for entries whose lease nobody has renewed for the visibility time-out.
+    """Sweeps streams for entries whose lease was not renewed for the visibility time-out.
 
     Args:
         member: for whom.
         credit: waits until the member can take more of a partition, and gives how many; 0 to leave it.
         take_over: gets what was claimed of a partition.
-        lease_ms: for how long after a step nobody else of the group sweeps that partition; None for an eighth of the
+        lease_ms: for how long after a step no other member of the group sweeps that partition; None for an eighth of the
             visibility time-out.
 
     Attributes:
@@ -106,7 +106,7 @@ class Reclaimer:
         except ResponseError as error:
             if not is_group_missing(error):
                 raise
-            return False  # whoever reads creates the group
+            return False  # the fetcher creates it again
         if reply is None:
             return False
         self._cursors[partition], rows, gone = reply

@@ -89,7 +89,9 @@ class Executor:
             except ClosedError:
                 raise
             except RedisError as error:
-                logger.warning("%r: the server could not be told, and will be again: %s", delivery.message, error)
+                logger.warning(
+                    "%r: the server could not be told what became of it, and will be again: %s", delivery.message, error
+                )
                 delivery.budget = delivery.budget or RetryBudget(lambda _: True, ENDLESS_BACKOFF)
                 in_flight.retry_later(delivery, delivery.budget.wait_s(error) or 0.0)
             finally:

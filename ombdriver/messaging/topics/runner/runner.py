@@ -24,7 +24,7 @@ from ombdriver.messaging.topics.recovery.maintenance import Maintenance
 from ombdriver.messaging.topics.runner.config import RunnerSettings, RunnerStatistics
 from ombdriver.messaging.topics.runner.executor import Executor, Handler, RunnerCounts
 from ombdriver.messaging.topics.runner.in_flight import InFlight
-from ombdriver.messaging.topics.runner.signals import obeying
+from ombdriver.messaging.topics.runner.signals import handling_signals
 from ombdriver.messaging.transport.router import Router
 
 logger = logging.getLogger(__name__)
@@ -261,7 +261,7 @@ class Runner(Generic[Value]):
         at once, and their messages stay pending: other runners take them over.
 
         Args:
-            signals: obey signals, where this is the main thread.
+            signals: handle signals, where this is the main thread.
 
         Raises:
             MessagingError: if there is no handler, or this was run before.
@@ -272,7 +272,7 @@ class Runner(Generic[Value]):
             raise MessagingError("the runner has no handler; decorate one with @runner.handler")
         if self._parts is not None:
             raise MessagingError("a runner runs once; make a new one")
-        with obeying(self.stop, self._halt.set) if signals else nullcontext():
+        with handling_signals(self.stop, self._halt.set) if signals else nullcontext():
             async with self._consumer:
                 session = self._consumer._session
                 assert session is not None, "it was started"
@@ -296,7 +296,7 @@ class Runner(Generic[Value]):
         self._stop.set()
 
     def statistics(self) -> RunnerStatistics:
-        """The figures of this moment."""
+        """The statistics of this moment."""
         consumer = self._consumer.statistics()
         if self._parts is None:
             return RunnerStatistics(

@@ -1,30 +1,30 @@
-"""SIGTERM and SIGINT, as orders to a program's event loop: the first to come to an end, the second to end at once."""
+"""SIGTERM and SIGINT as calls in the event loop: the first signal stops a program, the second ends it at once."""
 
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-ORDERS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def obeying(first: Callable[[], None], further: Callable[[], None]) -> Iterator[None]:
-    """Calls `first` on the first of these signals, `further` on each after it; before and after, all is as it was.
+def handling_signals(on_first: Callable[[], None], on_further: Callable[[], None]) -> Iterator[None]:
+    """Calls `on_first` on the first of these signals, `on_further` on each after it; restores the handlers before.
 
-    Where there are no signal handlers, as in another thread than the main one, nothing is called.
+    Where the loop can't handle signals, as in another thread than the main one, nothing is called.
     """
     loop = asyncio.get_running_loop()
-    orders = iter([first])
+    calls = iter([on_first])
 
-    def received() -> None:
-        next(orders, further)()
+    def on_signal() -> None:
+        next(calls, on_further)()
 
     before = {}
-    for number in ORDERS:
+    for number in SIGNALS:
         previous = signal.getsignal(number)
         try:
-            loop.add_signal_handler(number, received)
+            loop.add_signal_handler(number, on_signal)
         except (NotImplementedError, RuntimeError, ValueError):
             break
         before[number] = previous
