@@ -169,7 +169,7 @@ class Session:
     # -- end -------------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Ends everything, within `CLOSE_S`; what the server could not be told stays pending, and is delivered again."""
+        """Ends everything, within `CLOSE_S`; what the server could not be told stays pending, and comes again."""
         deadline = asyncio.get_running_loop().time() + CLOSE_S
         for fetcher in self._fetchers:
             fetcher.stop()

@@ -59,8 +59,8 @@ class Reclaimer:
         member: for whom.
         credit: waits until the member can take more of a partition, and gives how many; 0 to leave it.
         take_over: gets what was claimed of a partition.
-        lease_ms: for how long after a step no other member of the group sweeps that partition; None for an eighth of the
-            visibility time-out.
+        lease_ms: for how long after a step no other member sweeps that partition; None for an eighth of the visibility
+            time-out.
 
     Attributes:
         sweeps: steps that were this member's to make.
