@@ -273,10 +273,8 @@ class Result:
     @classmethod
     def _from_json(cls, data: Mapping[str, Any]) -> "Result":
         read: dict[str, Any] = {}
-        unknown = [
-            key for key in omb_keys.SERIES if key not in data
-        ]  # statistics that the result's version did not know
-        data = {**data} | {key: [None] * len(data[RATES[0]]) for key in unknown}
+        later = [key for key in omb_keys.SERIES if key not in data]  # of statistics that its version did not know
+        data = {**data} | {key: [None] * len(data[RATES[0]]) for key in later}
         for each in fields(cls):
             keys = _FLAT.get(each.name)
             read[each.name] = data[camel_case(each.name)] if keys is None else {key: data[key] for key in keys}

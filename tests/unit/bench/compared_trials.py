@@ -51,7 +51,7 @@ def trials(
         common, own = generator.normal(), generator.normal(size=len(latencies))
         factors = shift * np.exp(variation * (common + own) / np.sqrt(2))
         figures = {
-            name: float(factor) * SCALES[name.partition(".")[0]] * TIMES[name.partition(".")[2]]
+            name: float(factor) * SCALES[name.partition(".")[0]] * TIMES.get(name.partition(".")[2], 2.0)
             for name, factor in zip(latencies, factors, strict=True)
         }
         figures |= dict.fromkeys(RATES, 2000.0 + 0.01 * block)

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ombdriver.bench.metrics.latency import LatencySummary
+from ombdriver.bench.metrics.latency import STATISTICS, LatencySummary
 from ombdriver.bench.metrics.summary import (
     FAMILIES,
     GROUP_FAMILIES,
@@ -52,23 +52,16 @@ TELEMETRY: dict[str, Any] = {
 """What a result tells of server and processes, shortened."""
 
 
+TIMES = {"min": 0.5, "avg": 1.1, "p50": 1, "p75": 2, "p95": 3, "p99": 5, "p99.9": 9, "p99.99": 20, "p99.999": 30}
+"""Each statistic as a multiple of the median; the greatest is the 40-fold."""
+
+
 def figures(scale: int, count: int = 60_000) -> LatencySummary:
     """A distribution whose median is `scale` ns."""
     if not count:
         return LatencySummary.none()
-    return LatencySummary(
-        count,
-        scale // 2,
-        round(scale * 1.1),
-        scale,
-        scale * 2,
-        scale * 3,
-        scale * 5,
-        scale * 9,
-        scale * 20,
-        scale * 30,
-        scale * 40,
-    )
+    times = {each.attribute: TIMES.get(name, 40) for name, each in STATISTICS.items()}
+    return LatencySummary(count=count, **{name: round(scale * each) for name, each in times.items()})
 
 
 def family(scale: int, intervals: int = 3, count: int = 60_000) -> FamilyMetrics:
