@@ -18,7 +18,7 @@ _END = b"\r\n"
 
 
 class PartCache(dict[Shape, bytes]):
-    """What that `make` gives for a shape, made once. Found in 35 ns, by functools.lru_cache in 80."""
+    """The part that `make` gives for a shape, made once; found in 35 ns, with functools.lru_cache in 80."""
 
     def __init__(self, make: Callable[[Shape], bytes]) -> None:
         self._make = make

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
@@ -20,103 +19,70 @@ from ombdriver.messaging.transport.resources import close_abandoned
 from ombdriver.messaging.transport.router import Router, open_router
 
 
-@dataclass(frozen=True, slots=True)
-class NamedRouter:
-    """A router with a name, and the settings that it was opened with."""
+class RedisPool:
+    """The connections that clients share by name, within one event loop. All methods are class methods."""
 
-    router: Router
-    settings: dict[str, Any]
+    @classmethod
+    def get_redis_pool(
+        cls, redis_name: str | None, redis_url: str | None = None, decode_responses: bool = True, **kwargs: Any
+    ) -> Redis | RedisCluster:
+        """The redis-py client of `redis_name`, opened if need be.
 
+        Without a name: a client of its own for `redis_url`, which the caller closes.
 
-class LoopRouters:
-    """The routers of one event loop.
+        Args:
+            redis_name: the name that clients share it by.
+            redis_url: the server; may be left out when the name is open.
+            decode_responses: give str rather than bytes.
+            kwargs: as for `redis.asyncio.Redis.from_url`.
 
-    `named` holds them until they are closed by name; the others live as long as somebody uses them.
-    """
+        Raises:
+            MessagingError: if the name is unknown and no URL is given, or no loop runs.
+            MessagingValueError: if the URL can't be read, or the name stands for another connection.
+        """
+        if redis_url is not None or not decode_responses:  # the default can't be told from being asked for
+            kwargs["decode_responses"] = decode_responses
+        if redis_name is None:
+            if redis_url is None:
+                raise MessagingError("neither redis_name nor redis_url was given; give one of them")
+            client = open_client(redis_url, kwargs)
+            if isinstance(client, Redis):
+                client.auto_close_connection_pool = True
+            return client
+        shared: Redis | RedisCluster = loop_routers().of_name(redis_name, redis_url, kwargs).redis
+        return shared
 
-    def __init__(self) -> None:
-        self.named: dict[str, NamedRouter] = {}
-        self.by_client: weakref.WeakValueDictionary[int, Router] = weakref.WeakValueDictionary()
-        self.all: weakref.WeakSet[Router] = weakref.WeakSet()
-        self.ending = _close_when_loop_ends(self)
-        with contextlib.suppress(StopIteration):
-            self.ending.__anext__().send(None)  # runs it to its yield: the loop knows of it from now on
+    @classmethod
+    async def check_health(cls, redis_name: str, **kwargs: Any) -> bool:
+        """Asks the server of `redis_name` for a PONG; opens the name if `kwargs` has a `redis_url`.
 
-    async def aclose(self) -> None:
-        """Closes all of them."""
-        everything = list(self.all)  # held until they are closed
-        self.named.clear()
-        await asyncio.gather(*(router.aclose() for router in everything), return_exceptions=True)
-        await close_abandoned()
+        Raises:
+            redis.exceptions.RedisError: if there is no PONG, with the reason.
+        """
+        routers = loop_routers()
+        known = routers.is_open(redis_name)
+        router = routers.of_name(redis_name, kwargs.pop("redis_url", None), kwargs)
+        try:
+            return await router.ping()
+        except BaseException:
+            if not known:  # so that a corrected URL can take the name
+                await cls.close_redis(redis_name)
+            raise
 
+    @classmethod
+    async def init_redis(cls, redis_name: str, **kwargs: Any) -> bool:
+        """Opens `redis_name` and checks it. It stays open, in this loop, until `close_redis`.
 
-async def _close_when_loop_ends(state: LoopRouters) -> AsyncGenerator[None, None]:
-    """`asyncio.run` closes async generators before it closes the loop: the last chance to close connections.
+        Raises:
+            redis.exceptions.RedisError: if the server can't be reached or refuses; the name is then free again.
+        """
+        return await cls.check_health(redis_name, **kwargs)
 
-    So a program that never closes anything, as small programs do, still ends without open sockets.
-    """
-    try:
-        yield
-    finally:
-        await state.aclose()
-
-
-_states: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopRouters] = weakref.WeakKeyDictionary()
-
-
-def loop_routers() -> LoopRouters:
-    """The routers of the running loop.
-
-    Raises:
-        MessagingError: if no loop runs.
-    """
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        raise MessagingError("there is no running event loop; call this inside a coroutine") from None
-    state = _states.get(loop)
-    if state is None:
-        for stale in [other for other in _states if other.is_closed()]:
-            del _states[stale]
-        state = _states[loop] = LoopRouters()
-    return state
-
-
-def _open(state: LoopRouters, client: Any, *, owns_client: bool) -> Router:
-    router = open_router(client, owns_client=owns_client)
-    state.all.add(router)
-    return router
-
-
-def named_router(name: str, url: str | None, options: dict[str, Any]) -> Router:
-    """The connections called `name` in the running loop, opened if `url` is given and there are none.
-
-    Raises:
-        MessagingError: if the name is unknown and there is no URL, or no loop runs.
-        MessagingValueError: if the URL or an option can't be, or the name stands for another connection.
-    """
-    state = loop_routers()
-    entry = state.named.get(name)
-    if entry is None:
-        if url is None:
-            raise MessagingError(
-                f"no client named {name!r} is open in this event loop; "
-                "give redis_url, or await RedisPool.init_redis(name, redis_url=…) first"
-            )
-        settings = settings_of(url, options)
-        router = _open(state, open_client(url, options), owns_client=True)
-        entry = state.named[name] = NamedRouter(router, settings)
-        return router
-    asked = options if url is None else settings_of(url, options)
-    differs = sorted(key for key, value in asked.items() if entry.settings.get(key) != value)
-    if url is not None:
-        differs += sorted(key for key in entry.settings if key not in asked)
-    if differs:
-        raise MessagingValueError(
-            f"the name {name!r} stands for another connection already, which differs in: {', '.join(differs)}; "
-            "use another redis_name, or await RedisPool.close_redis(name) first"
-        )
-    return entry.router
+    @classmethod
+    async def close_redis(cls, redis_name: str | None, **kwargs: Any) -> None:
+        """Closes the connections of `redis_name`, whoever uses them; a name that is not open is no error."""
+        if redis_name is not None:
+            await loop_routers().close(redis_name)
 
 
 class RouterSource:
@@ -177,17 +143,14 @@ class RouterSource:
             if self._router.is_closed:
                 raise ClosedError(f"the connections named {self.name!r} were closed; make a new client")
             return self._router
-        state = loop_routers()
+        routers = loop_routers()
         if self._client is not None:
-            found = state.by_client.get(id(self._client))
-            if found is None or found.is_closed:
-                found = _open(state, self._client, owns_client=False)
-                state.by_client[id(self._client)] = found
+            found = routers.of_client(self._client)
         elif self.name is not None:
-            found = named_router(self.name, self._url, self._options)
+            found = routers.of_name(self.name, self._url, self._options)
         else:
             assert self._url is not None
-            found = _open(state, open_client(self._url, self._options), owns_client=True)
+            found = routers.open(open_client(self._url, self._options), owns_client=True)
         found.users += 1
         self._loop, self._router = asyncio.get_running_loop(), found
         return found
@@ -205,67 +168,106 @@ class RouterSource:
             await router.aclose()
 
 
-class RedisPool:
-    """The connections that clients share by name, within one event loop. All methods are class methods."""
+class LoopRouters:
+    """The routers of one event loop.
 
-    @classmethod
-    def get_redis_pool(
-        cls, redis_name: str | None, redis_url: str | None = None, decode_responses: bool = True, **kwargs: Any
-    ) -> Redis | RedisCluster:
-        """The redis-py client of `redis_name`, opened if need be.
+    Those with a name are held until they are closed by name; the others live as long as somebody uses them.
+    """
 
-        Without a name: a client of its own for `redis_url`, which the caller closes.
+    def __init__(self) -> None:
+        self._named: dict[str, tuple[Router, dict[str, Any]]] = {}
+        self._by_client: weakref.WeakValueDictionary[int, Router] = weakref.WeakValueDictionary()
+        self._all: weakref.WeakSet[Router] = weakref.WeakSet()
+        self._ending = _close_when_loop_ends(self)
+        with contextlib.suppress(StopIteration):
+            self._ending.__anext__().send(None)  # runs it to its yield: the loop knows of it from now on
 
-        Args:
-            redis_name: the name that clients share it by.
-            redis_url: the server; may be left out when the name is open.
-            decode_responses: give str rather than bytes.
-            kwargs: as for `redis.asyncio.Redis.from_url`.
+    def open(self, client: Any, *, owns_client: bool) -> Router:
+        """A router of its own for a redis.asyncio client."""
+        router = open_router(client, owns_client=owns_client)
+        self._all.add(router)
+        return router
 
-        Raises:
-            MessagingError: if the name is unknown and no URL is given, or no loop runs.
-            MessagingValueError: if the URL can't be read, or the name stands for another connection.
-        """
-        if redis_url is not None or not decode_responses:  # the default can't be told from being asked for
-            kwargs["decode_responses"] = decode_responses
-        if redis_name is None:
-            if redis_url is None:
-                raise MessagingError("neither redis_name nor redis_url was given; give one of them")
-            client = open_client(redis_url, kwargs)
-            if isinstance(client, Redis):
-                client.auto_close_connection_pool = True
-            return client
-        shared: Redis | RedisCluster = named_router(redis_name, redis_url, kwargs).redis
-        return shared
+    def of_client(self, client: Any) -> Router:
+        """The one router for a redis.asyncio client, which stays its owner's."""
+        found = self._by_client.get(id(client))
+        if found is None or found.is_closed:
+            found = self._by_client[id(client)] = self.open(client, owns_client=False)
+        return found
 
-    @classmethod
-    async def check_health(cls, redis_name: str, **kwargs: Any) -> bool:
-        """Asks the server of `redis_name` for a PONG; opens the name if `kwargs` has a `redis_url`.
+    def is_open(self, name: str) -> bool:
+        """Whether there is a router of this name."""
+        return name in self._named
+
+    def of_name(self, name: str, url: str | None, options: dict[str, Any]) -> Router:
+        """The router called `name`, opened if `url` is given and there is none.
 
         Raises:
-            redis.exceptions.RedisError: if there is no PONG, with the reason.
+            MessagingError: if the name is unknown and there is no URL.
+            MessagingValueError: if the URL or an option can't be, or the name stands for another connection.
         """
-        known = redis_name in loop_routers().named
-        router = named_router(redis_name, kwargs.pop("redis_url", None), kwargs)
-        try:
-            return await router.ping()
-        except BaseException:
-            if not known:  # so that a corrected URL can take the name
-                await cls.close_redis(redis_name)
-            raise
+        if name not in self._named:
+            if url is None:
+                raise MessagingError(
+                    f"no client named {name!r} is open in this event loop; "
+                    "give redis_url, or await RedisPool.init_redis(name, redis_url=…) first"
+                )
+            settings = settings_of(url, options)
+            router = self.open(open_client(url, options), owns_client=True)
+            self._named[name] = router, settings
+            return router
+        router, settings = self._named[name]
+        asked = options if url is None else settings_of(url, options)
+        differs = sorted(key for key, value in asked.items() if settings.get(key) != value)
+        if url is not None:
+            differs += sorted(key for key in settings if key not in asked)
+        if differs:
+            raise MessagingValueError(
+                f"the name {name!r} stands for another connection already, which differs in: {', '.join(differs)}; "
+                "use another redis_name, or await RedisPool.close_redis(name) first"
+            )
+        return router
 
-    @classmethod
-    async def init_redis(cls, redis_name: str, **kwargs: Any) -> bool:
-        """Opens `redis_name` and checks it. It stays open, in this loop, until `close_redis`.
+    async def close(self, name: str) -> None:
+        """Closes the router called `name`, if there is one."""
+        if name in self._named:
+            await self._named.pop(name)[0].aclose()
 
-        Raises:
-            redis.exceptions.RedisError: if the server can't be reached or refuses; the name is then free again.
-        """
-        return await cls.check_health(redis_name, **kwargs)
+    async def aclose(self) -> None:
+        """Closes all of them."""
+        everything = list(self._all)  # held until they are closed
+        self._named.clear()
+        await asyncio.gather(*(router.aclose() for router in everything), return_exceptions=True)
+        await close_abandoned()
 
-    @classmethod
-    async def close_redis(cls, redis_name: str | None, **kwargs: Any) -> None:
-        """Closes the connections of `redis_name`, whoever uses them; a name that is not open is no error."""
-        entry = loop_routers().named.pop(redis_name, None) if redis_name is not None else None
-        if entry is not None:
-            await entry.router.aclose()
+
+async def _close_when_loop_ends(routers: LoopRouters) -> AsyncGenerator[None, None]:
+    """`asyncio.run` closes async generators before it closes the loop: the last chance to close connections.
+
+    So a program that never closes anything, as small programs do, still ends without open sockets.
+    """
+    try:
+        yield
+    finally:
+        await routers.aclose()
+
+
+_by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopRouters] = weakref.WeakKeyDictionary()
+
+
+def loop_routers() -> LoopRouters:
+    """The routers of the running loop.
+
+    Raises:
+        MessagingError: if no loop runs.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise MessagingError("there is no running event loop; call this inside a coroutine") from None
+    found = _by_loop.get(loop)
+    if found is None:
+        for stale in [other for other in _by_loop if other.is_closed()]:
+            del _by_loop[stale]
+        found = _by_loop[loop] = LoopRouters()
+    return found
