@@ -5,9 +5,10 @@ of the file, of which the fields that are wrong by themselves are missing. So no
 of other rules.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
@@ -16,42 +17,39 @@ from ombdriver.bench.spec.errors import FieldError, FieldNames, FieldPath, Locat
 from ombdriver.bench.spec.yaml_file import YamlDocument
 
 Model = TypeVar("Model", bound="CheckedModel")
-
-Rule = Callable[[Any], None]
+Part = TypeVar("Part", bound=BaseModel)
 
 _VALID = "valid"
 """In the context of a validation: the valid fields of each model, by attribute."""
 
 
-class Rules:
-    """What the fields of a model must agree on; the decorator `of` adds a rule.
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[Part]):
+    """One thing that the fields of a part must agree on; passed over when it reads a field that is wrong by itself.
 
-    A rule is given a part of a file, and raises ValueError when its fields don't agree; the message says what is wrong,
-    then, after a semicolon, the way out. It is passed over when it reads a field that is wrong by itself.
+    Attributes:
+        field: the attribute that its error is of; empty for the part as a whole.
+        broken: gives something true, which without `message` is what is wrong; or raises ValueError with it.
+        message: what is wrong; then, after a semicolon, the way out.
     """
 
-    def __init__(self) -> None:
-        self._rules: list[tuple[str, Rule]] = []
+    field: str
+    broken: Callable[[Part], object]
+    message: str | Callable[[Part], str] | None = None
 
-    def of(self, attribute: str = "") -> Callable[[Rule], Rule]:
-        """A rule whose error is of that field; of the part as a whole without one."""
-
-        def add(rule: Rule) -> Rule:
-            self._rules.append((attribute, rule))
-            return rule
-
-        return add
-
-    def broken(self, part: BaseModel) -> Iterator[tuple[str, str]]:
-        """Field and message of each rule that `part` breaks; `part` may lack fields."""
-        for attribute, rule in self._rules:
-            try:
-                rule(part)
-            except AttributeError as error:
-                if error.name not in type(part).model_fields or error.name in vars(part):
-                    raise
-            except ValueError as error:
-                yield attribute, str(error)
+    def error(self, part: Part) -> str | None:
+        """What is wrong with `part`, which may lack fields; None for nothing."""
+        try:
+            broken = self.broken(part)
+            if not broken:
+                return None
+            return self.message(part) if callable(self.message) else self.message or str(broken)
+        except AttributeError as error:
+            if error.name not in type(part).model_fields or error.name in vars(part):
+                raise
+            return None
+        except ValueError as error:
+            return str(error)
 
 
 class CheckedModel(BaseModel):
@@ -78,7 +76,7 @@ def validated(
     model: type[Model],
     document: YamlDocument,
     names: FieldNames,
-    rules: Mapping[type[CheckedModel], Rules],
+    rules: Mapping[type[CheckedModel], Sequence[Rule[Any]]],
     context: Mapping[str, Any] | None = None,
 ) -> tuple[Model | None, list[FieldError]]:
     """What a file says, and all that is wrong with it, in the order of its fields; None when something is.
@@ -102,9 +100,10 @@ def validated(
     for part, some in rules.items():
         path = names.parts[part]
         given = _at(document.data, path)
-        if isinstance(given, Mapping):
-            for attribute, message in some.broken(_partial(part, valid.get(part, {}), given)):
-                key = (*path, names.in_file[attribute]) if attribute else path
+        partial = _partial(part, valid.get(part, {}), given) if isinstance(given, Mapping) else None
+        for rule in some if partial else ():
+            if message := rule.error(partial):
+                key = (*path, names.in_file[rule.field]) if rule.field else path
                 errors.append(FieldError(_location(key, document), ".".join(map(str, key)), message))
     order = {key: number for number, key in enumerate(names.valid[()])}
     errors.sort(key=lambda error: order.get(error.field.partition(".")[0], len(order)))

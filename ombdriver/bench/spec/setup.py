@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from ombdriver.bench.load.retention import LEAST_ENTRIES, RetentionPolicy
 from ombdriver.bench.servers.url import check_url
 from ombdriver.bench.spec import omb
-from ombdriver.bench.spec.checked_model import CheckedModel, Rules, validated
+from ombdriver.bench.spec.checked_model import CheckedModel, Rule, validated
 from ombdriver.bench.spec.errors import FieldNames, render_errors
 from ombdriver.bench.spec.overrides import Assignment, assigned
 from ombdriver.bench.spec.setup_server import PASSWORDS, SERVER_RULES, Server
@@ -148,31 +148,28 @@ class Streams(CheckedModel):
         return {"retention": self.retention} | self.model_dump(by_alias=True, exclude_defaults=True)
 
 
-_STREAMS = Rules()
-
-
-@_STREAMS.of("ack")
-def _acknowledged_by_groups(streams: Streams) -> None:
-    if streams.read == "plain" and streams.ack != "none" and "ack" in streams.model_fields_set:
-        raise ValueError("plain reads have nothing to acknowledge; remove this line, or write read: group")
-
-
-@_STREAMS.of("assignment")
-def _dealt_to_groups(streams: Streams) -> None:
-    if streams.read == "plain" and streams.assignment == "exclusive":
-        raise ValueError("with plain reads every consumer sees all; remove this line, or write read: group")
-
-
-@_STREAMS.of("wait_timeout_ms")
-def _timeout_of_a_wait(streams: Streams) -> None:
-    if not streams.wait_replicas and "wait_timeout_ms" in streams.model_fields_set:
-        raise ValueError("means nothing without waitReplicas; add that, or remove this line")
-
-
-@_STREAMS.of()
-def _kept_for_groups(streams: Streams) -> None:
-    if streams.read == "plain" and streams.retention_policy.kind == "acknowledged":
-        raise ValueError("retention: acknowledged asks groups, and plain reads have none; write another retention")
+_STREAMS: tuple[Rule[Streams], ...] = (
+    Rule(
+        "ack",
+        lambda s: s.read == "plain" and s.ack != "none" and "ack" in s.model_fields_set,
+        "plain reads have nothing to acknowledge; remove this line, or write read: group",
+    ),
+    Rule(
+        "assignment",
+        lambda s: s.read == "plain" and s.assignment == "exclusive",
+        "with plain reads every consumer sees all; remove this line, or write read: group",
+    ),
+    Rule(
+        "wait_timeout_ms",
+        lambda s: not s.wait_replicas and "wait_timeout_ms" in s.model_fields_set,
+        "means nothing without waitReplicas; add that, or remove this line",
+    ),
+    Rule(
+        "",
+        lambda s: s.read == "plain" and s.retention_policy.kind == "acknowledged",
+        "retention: acknowledged asks groups, and plain reads have none; write another retention",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,53 +340,60 @@ class Setup(CheckedModel):
         return {**data, "streams": self.streams.spec()}
 
 
-_SETUP = Rules()
-
-
-@_SETUP.of("server")
-def _server_of_the_driver(setup: Setup) -> None:
-    if setup.server is not None and setup.loopback:
-        raise ValueError("the memory driver has no server; remove this part, or write driver: redis-streams")
-    if setup.server is None and setup.driver == STREAMS_DRIVER:
-        raise ValueError("is missing; add it, with engine: valkey below it")
-
-
-@_SETUP.of("client")
-def _client_of_the_driver(setup: Setup) -> None:
-    if setup.loopback and setup.client.model_fields_set:
-        raise ValueError("the memory driver has no connections; remove this part")
-    if setup.client.pipelining == "redis-py" and setup.driver != STREAMS_DRIVER:
-        raise ValueError(f"pipelining: redis-py takes the place of driver: {STREAMS_DRIVER}; write one of the two")
-
-
-@_SETUP.of("client")
-def _client_of_the_server(setup: Setup) -> None:
-    if setup.client.pipelining == "redis-py" and setup.server is not None and setup.server.is_several:
-        raise ValueError("pipelining: redis-py is for one server; write channel for a cluster or Sentinels")
-
-
-@_SETUP.of("streams")
-def _streams_of_the_driver(setup: Setup) -> None:
-    if setup.loopback and (given := sorted(setup.streams.model_fields_set - {"retention"})):
-        raise ValueError(f"the memory driver has no streams, so {to_camel(given[0])} means nothing; remove it")
-
-
-@_SETUP.of("streams")
-def _waiting_of_the_client(setup: Setup) -> None:
-    if setup.streams.wait_replicas and setup.client.pipelining == "redis-py":
-        raise ValueError("waitReplicas needs client.pipelining: channel; write that, or remove waitReplicas")
-    if setup.streams.wait_replicas and setup.client.connections is not None:
-        raise ValueError("waitReplicas gives each producer connections of its own; remove it, or client.connections")
-
-
-@_SETUP.of("streams")
-def _waiting_of_the_server(setup: Setup) -> None:
-    server, replicas = setup.server, setup.streams.wait_replicas
-    if server is not None and server.engine is not None and replicas > server.replicas_started:
-        raise ValueError(
-            f"waitReplicas is {replicas}, and each primary that is started has {server.replicas_started} replicas;"
-            " lower it, or write topology: replicated with as many replicas"
-        )
+_SETUP: tuple[Rule[Setup], ...] = (
+    Rule(
+        "server",
+        lambda s: s.server is not None and s.loopback,
+        "the memory driver has no server; remove this part, or write driver: redis-streams",
+    ),
+    Rule(
+        "server",
+        lambda s: s.server is None and s.driver == STREAMS_DRIVER,
+        "is missing; add it, with engine: valkey below it",
+    ),
+    Rule(
+        "client",
+        lambda s: s.loopback and s.client.model_fields_set,
+        "the memory driver has no connections; remove this part",
+    ),
+    Rule(
+        "client",
+        lambda s: not s.loopback and s.client.pipelining == "redis-py" and s.driver != STREAMS_DRIVER,
+        f"pipelining: redis-py takes the place of driver: {STREAMS_DRIVER}; write one of the two",
+    ),
+    Rule(
+        "client",
+        lambda s: s.client.pipelining == "redis-py" and s.server is not None and s.server.is_several,
+        "pipelining: redis-py is for one server; write channel for a cluster or Sentinels",
+    ),
+    Rule(
+        "streams",
+        lambda s: s.loopback and s.streams.model_fields_set - {"retention"},
+        lambda s: (
+            f"the memory driver has no streams, so {to_camel(min(s.streams.model_fields_set - {'retention'}))} means"
+            " nothing; remove it"
+        ),
+    ),
+    Rule(
+        "streams",
+        lambda s: s.streams.wait_replicas and s.client.pipelining == "redis-py",
+        "waitReplicas needs client.pipelining: channel; write that, or remove waitReplicas",
+    ),
+    Rule(
+        "streams",
+        lambda s: s.streams.wait_replicas and s.client.pipelining == "channel" and s.client.connections is not None,
+        "waitReplicas gives each producer connections of its own; remove it, or client.connections",
+    ),
+    Rule(
+        "streams",
+        lambda s: s.server and s.server.engine and s.streams.wait_replicas > s.server.replicas_started,
+        lambda s: (
+            f"waitReplicas is {s.streams.wait_replicas}, and each primary that is started has"
+            f" {s.server.replicas_started if s.server else 0} replicas; lower it, or write topology: replicated with as"
+            " many replicas"
+        ),
+    ),
+)
 
 
 def setup_names() -> list[str]:
@@ -398,4 +402,4 @@ def setup_names() -> list[str]:
 
 
 _NAMES = FieldNames(Setup, server=Server, client=Client, streams=Streams)
-_RULES: dict[type[CheckedModel], Rules] = {Setup: _SETUP, Server: SERVER_RULES, Streams: _STREAMS}
+_RULES: dict[type[CheckedModel], Sequence[Rule[Any]]] = {Setup: _SETUP, Server: SERVER_RULES, Streams: _STREAMS}

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.servers.topology import ServerPlan, Topology, plan_errors
 from ombdriver.bench.servers.url import check_alike, check_url, has_login, join, scheme_kind
-from ombdriver.bench.spec.checked_model import CheckedModel, Rules
+from ombdriver.bench.spec.checked_model import CheckedModel, Rule
 from ombdriver.bench.units import quoted
 from ombdriver.secrets import HIDDEN, SECRET_OPTIONS, redact_url
 
@@ -174,56 +174,56 @@ class Server(CheckedModel):
         return {**data, "config": config} if config else data
 
 
-SERVER_RULES = Rules()
-
-
-@SERVER_RULES.of("replicas")
-def _replicas_of_the_topology(server: Server) -> None:
-    if server.replicas is not None and server.topology == "standalone":
-        raise ValueError("a standalone server has none; write topology: replicated, sentinel or cluster")
-    if server.replicas == 0 and server.topology in ("replicated", "sentinel"):
-        raise ValueError(f"0 is too small for topology: {server.topology}; write 1 or more")
-
-
-@SERVER_RULES.of()
-def _started_or_running(server: Server) -> None:
+def _started_or_running(server: Server) -> str | None:
     if (server.engine is None) == (server.url is None):
-        raise ValueError("needs one of engine and url; write engine: valkey, or url: redis://HOST:PORT")
+        return "needs one of engine and url; write engine: valkey, or url: redis://HOST:PORT"
     started, given = server.engine is not None, server.model_fields_set
     foreign = (*_OF_RUNNING, *_OF_SENTINELS) if started else _OF_STARTED
     if wrong := [to_camel(name) for name in foreign if name in given and getattr(server, name)]:
         what = "a server that is started (engine)" if started else "a server that runs already (url)"
-        raise ValueError(f"{', '.join(wrong)}: not for {what}; remove it")
+        return f"{', '.join(wrong)}: not for {what}; remove it"
     if isinstance(server.tls, Tls) if started else server.tls is True:
-        raise ValueError("tls is true for servers that are started, and holds caFile and the like for a url")
+        return "tls is true for servers that are started, and holds caFile and the like for a url"
     if not server.master and (alone := [to_camel(name) for name in _OF_SENTINELS if name in given]):
-        raise ValueError(f"{', '.join(alone)}: needs master, the name that Sentinels know; add it")
-    if started:
-        _check_started(server)
-    else:
-        _check_running(server)
+        return f"{', '.join(alone)}: needs master, the name that Sentinels know; add it"
+    return _started(server) if started else _running(server)
 
 
-def _check_started(server: Server) -> None:
+def _started(server: Server) -> str | None:
     if "primaries" in server.model_fields_set and server.topology != "cluster":
-        raise ValueError("primaries are those of a cluster; write topology: cluster, or remove them")
+        return "primaries are those of a cluster; write topology: cluster, or remove them"
     if server.unix_socket and (server.topology != "standalone" or server.tls):
-        raise ValueError("unixSocket is for one server without TLS; remove it, or topology and tls")
-    if errors := plan_errors(server.plan, range(os.cpu_count() or 1)):
-        raise ValueError("; and ".join(errors))
+        return "unixSocket is for one server without TLS; remove it, or topology and tls"
+    return "; and ".join(plan_errors(server.plan, range(os.cpu_count() or 1)))
 
 
-def _check_running(server: Server) -> None:
-    kinds = {scheme_kind(url.partition("://")[0]) for url in server.urls}
+def _running(server: Server) -> str | None:
+    kinds, several = {scheme_kind(url.partition("://")[0]) for url in server.urls}, server.cluster or server.master
     if server.cluster and server.master:
-        raise ValueError("cluster and master exclude each other; remove one of them")
-    if (server.cluster or server.master) and (kinds != {""} or any(url.startswith("unix:") for url in server.urls)):
-        raise ValueError("with cluster or master, write plain URLs: redis://HOST:PORT or rediss://HOST:PORT")
-    if server.cluster or server.master:
+        return "cluster and master exclude each other; remove one of them"
+    if several and (kinds != {""} or any(url.startswith("unix:") for url in server.urls)):
+        return "with cluster or master, write plain URLs: redis://HOST:PORT or rediss://HOST:PORT"
+    if several:
         check_alike(server.urls, cluster=server.cluster)
-    if len(server.urls) > 1 and not (server.cluster or server.master):
-        raise ValueError("several URLs are seeds of a cluster or Sentinels; write cluster: true, or master: NAME")
+    if len(server.urls) > 1 and not several:
+        return "several URLs are seeds of a cluster or Sentinels; write cluster: true, or master: NAME"
     if isinstance(server.tls, Tls) and not all(url.startswith("rediss") for url in server.urls):
-        raise ValueError("tls needs URLs with rediss://; write these, or remove tls")
+        return "tls needs URLs with rediss://; write these, or remove tls"
     if server.password_env and server.password_file:
-        raise ValueError("passwordEnv and passwordFile exclude each other; remove one of them")
+        return "passwordEnv and passwordFile exclude each other; remove one of them"
+    return None
+
+
+SERVER_RULES: tuple[Rule[Server], ...] = (
+    Rule(
+        "replicas",
+        lambda s: s.replicas is not None and s.topology == "standalone",
+        "a standalone server has none; write topology: replicated, sentinel or cluster",
+    ),
+    Rule(
+        "replicas",
+        lambda s: s.replicas == 0 and s.topology in ("replicated", "sentinel"),
+        lambda s: f"0 is too small for topology: {s.topology}; write 1 or more",
+    ),
+    Rule("", _started_or_running),
+)
