@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ombdriver.bench.load.poisson import PoissonArrivals, PoissonStripe
 from ombdriver.bench.load.profile import Profile, constant
-from ombdriver.bench.load.schedule import ConstantSchedule, ProfileSchedule, Stripe
+from ombdriver.bench.load.schedule import Schedule, Stripe
 from ombdriver.bench.units import SECOND
 
 
@@ -47,12 +47,10 @@ class Phase:
             producers_total: how many producers the run has.
             mine: the numbers of those that are meant, rising.
         """
+        profile = self.profile or constant(self.rate, self.duration_ns)
         if self.poisson is not None:
-            profile = self.profile or constant(self.rate, self.duration_ns)
             return PoissonStripe(self.start_ns, profile, self.poisson, mine, self.name)
-        if self.profile is not None:
-            return Stripe(ProfileSchedule(self.start_ns, self.profile), producers_total, mine)
-        return Stripe(ConstantSchedule(self.start_ns, self.rate, self.duration_ns), producers_total, mine)
+        return Stripe(Schedule(self.start_ns, profile), producers_total, mine)
 
 
 class TargetRate:
@@ -66,8 +64,7 @@ class TargetRate:
 
     def __init__(self, phase: Phase, step_ns: int) -> None:
         self._phase, self._step_ns = phase, step_ns
-        # A run that only reads asks for nothing; a profile can't say that, and is not looked at then.
-        self._profile = phase.profile or constant(max(1, phase.rate), max(1, phase.duration_ns))
+        self._profile = phase.profile or constant(phase.rate, phase.duration_ns)
         self._stripe: PoissonStripe | None = None
         if (poisson := phase.poisson) is not None:
             self._stripe = PoissonStripe(0, self._profile, poisson, range(poisson.producers), phase.name)

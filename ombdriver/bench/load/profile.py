@@ -45,16 +45,17 @@ class Profile:
     """A rate over time.
 
     Attributes:
-        stretches: one or more.
+        stretches: none for a profile of no length, of which no message comes.
 
     Raises:
-        ValueError: if a stretch has no length, a rate is below 0, or no message comes of it.
+        ValueError: if a stretch has no length, a rate is below 0, or no message comes of stretches.
     """
 
     stretches: tuple[Stretch, ...]
 
     def __post_init__(self) -> None:
-        if any(each.duration_ns < 1 or each.first < 0 or each.last < 0 for each in self.stretches) or not self.total:
+        wrong = any(each.duration_ns < 1 or each.first < 0 or each.last < 0 for each in self.stretches)
+        if wrong or (self.stretches and not self.total):
             raise ValueError(f"a profile needs stretches of some length, none below a rate of 0 and one above: {self}")
 
     @cached_property
@@ -65,17 +66,17 @@ class Profile:
     def _passed(self) -> list[int]:
         return list(accumulate((each.parts for each in self.stretches), initial=0))
 
-    @property
+    @cached_property
     def duration_ns(self) -> int:
         """How long the whole of it is."""
         return self._starts[-1]
 
-    @property
+    @cached_property
     def parts(self) -> int:
         """The integral over all of it."""
         return self._passed[-1]
 
-    @property
+    @cached_property
     def total(self) -> int:
         """How many messages are due before its end."""
         return -(-self.parts // PARTS)
@@ -84,6 +85,12 @@ class Profile:
     def peak(self) -> int:
         """The highest rate, in messages per second."""
         return max(max(each.first, each.last) for each in self.stretches)
+
+    @property
+    def constant_rate(self) -> int | None:
+        """The rate, where it is the same all the time; None where it changes."""
+        rates = {rate for each in self.stretches for rate in (each.first, each.last)}
+        return rates.pop() if len(rates) == 1 else None
 
     @property
     def mean(self) -> float:
@@ -155,5 +162,5 @@ def _within(stretch: Stretch, start: int, passed: int, parts: Sequence[int]) -> 
 
 
 def constant(rate: int, duration_ns: int) -> Profile:
-    """The same rate all the time."""
-    return Profile((Stretch(duration_ns, rate, rate),))
+    """The same rate all the time; of no rate or no duration there is no message."""
+    return Profile((Stretch(duration_ns, rate, rate),) if rate and duration_ns else ())

@@ -1,97 +1,25 @@
 """When each message is meant to be sent. Pure: no clock, no sleep, no loop.
 
-One schedule for the whole run: message i is intended at `start_ns + i * 10**9 // rate`, counted from one start and
-never re-based, so nothing drifts and no debt is forgiven. With a rate that changes, a profile says when message i is.
-Producers share it by striping: message i belongs to producer i mod P, and the workers of a run send together exactly
-the one schedule. All times are nanoseconds.
+One schedule for the whole run: message i is intended at a time that follows from i, the start and the rate alone,
+counted from one start and never re-based, so nothing drifts and no debt is forgiven. At a constant rate that is
+`start_ns + i * 10**9 // rate`. Producers share it by striping: message i belongs to producer i mod P, and the workers
+of a run send together exactly the one schedule. All times are nanoseconds.
 """
 
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from ombdriver.bench.load.profile import PARTS, Profile
 from ombdriver.bench.units import SECOND
 
 
-class Schedule(Protocol):
-    """When each message of a phase is intended."""
-
-    @property
-    def start_ns(self) -> int:
-        """When the phase begins."""
-        ...
-
-    @property
-    def total(self) -> int:
-        """How many messages it has."""
-        ...
-
-    def due(self, now_ns: int) -> int:
-        """How many messages are intended at or before `now_ns`; never more than `total`."""
-        ...
-
-    def intended(self, message: int) -> int:
-        """When message number `message` (from 0) is intended."""
-        ...
-
-    def intended_each(self, messages: Sequence[int]) -> list[int]:
-        """The same of many, which rise."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class ConstantSchedule:
-    """The intended send times of a phase whose rate does not change (`Schedule`).
+class Schedule:
+    """The intended send times of one phase.
 
     Attributes:
-        start_ns: when message 0 is intended, on the clock that `now_ns` will be read from.
-        rate: messages per second, of all producers together; 1 or more.
-        duration_ns: messages intended at or after `start_ns + duration_ns` don't belong to the phase.
-    """
-
-    start_ns: int
-    rate: int
-    duration_ns: int
-
-    def __post_init__(self) -> None:
-        if self.rate < 1 or self.duration_ns < 0:
-            raise ValueError(f"a schedule needs a rate of 1 or more and a duration of 0 or more: {self}")
-
-    @property
-    def end_ns(self) -> int:
-        """The end of the phase; the first instant that does not belong to it."""
-        return self.start_ns + self.duration_ns
-
-    @property
-    def total(self) -> int:
-        """How many messages are intended before `end_ns`."""
-        return -(-self.duration_ns * self.rate // SECOND)
-
-    def due(self, now_ns: int) -> int:
-        """How many messages are intended at or before `now_ns`; never more than `total`."""
-        elapsed = now_ns - self.start_ns
-        if elapsed < 0:
-            return 0
-        # i * 10**9 // rate <= elapsed is, in whole numbers, i < (elapsed + 1) * rate / 10**9.
-        return min(-(-(elapsed + 1) * self.rate // SECOND), self.total)
-
-    def intended(self, message: int) -> int:
-        """When message number `message` (from 0) is intended."""
-        return self.start_ns + message * SECOND // self.rate
-
-    def intended_each(self, messages: Sequence[int]) -> list[int]:
-        """The same of many."""
-        return [self.start_ns + message * SECOND // self.rate for message in messages]
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileSchedule:
-    """The intended send times of a phase whose rate changes (`Schedule`).
-
-    Attributes:
-        start_ns: when its profile begins.
+        start_ns: when its profile begins, on the clock that `now_ns` will be read from.
         profile: the rate of all producers together; as long as the phase.
     """
 
@@ -108,7 +36,7 @@ class ProfileSchedule:
         return self.profile.count_before(now_ns + 1 - self.start_ns)
 
     def intended(self, message: int) -> int:
-        """When message number `message` (from 0) is intended."""
+        """When message number `message` (from 0) is intended; the end of the profile beyond the last one."""
         return self.start_ns + self.profile.time_of(message * PARTS)
 
     def intended_each(self, messages: Sequence[int]) -> list[int]:
@@ -139,7 +67,7 @@ class Stripe:
         self._producers_total = producers_total
         self._mine = mine
         self._all_mine = len(mine) == producers_total
-        self._rate = schedule.rate if isinstance(schedule, ConstantSchedule) else 0
+        self._rate = schedule.profile.constant_rate or 0
         self._step = SECOND // self._rate if self._rate and SECOND % self._rate == 0 else 0
         self.total = self._local(schedule.total)
 
@@ -173,7 +101,7 @@ class Stripe:
 
     def intended_or_none(self, j: int) -> int | None:
         """When local message `j` is intended; None when there is none."""
-        return self.schedule.intended(self.index(j)) if j < self.total else None
+        return self.intended_block(j, j + 1)[0] if j < self.total else None
 
     def producers_of(self, j0: int, j1: int) -> Sequence[int]:
         """Who is to send from `j0` on, message by message, as positions in `mine`: up to `j1`, or once around."""

@@ -7,7 +7,8 @@ import numpy as np
 
 from ombdriver.bench.load.message import STAMP, STAMP_DTYPE, KeySource, PayloadPool, PayloadSpec
 from ombdriver.bench.load.phase import Phase
-from ombdriver.bench.load.schedule import ConstantSchedule
+from ombdriver.bench.load.profile import constant
+from ombdriver.bench.load.schedule import Schedule
 from ombdriver.bench.metrics.recorder import Metrics, Recorder
 from ombdriver.bench.worker.publisher import Publisher, Sender
 
@@ -164,12 +165,12 @@ class Bench:
         """The publisher's pacer."""
         return self.pacers[0]
 
-    def begin(self, rate: int, duration_ns: int, index: int = 0, start_ns: int = START) -> ConstantSchedule:
+    def begin(self, rate: int, duration_ns: int, index: int = 0, start_ns: int = START) -> Schedule:
         """Starts a phase."""
         phase = Phase(index, "measure", start_ns, duration_ns, rate)
         self.recorder.begin_phase(phase)
         self.publisher.begin_phase(phase)
-        return ConstantSchedule(start_ns, rate, duration_ns)
+        return Schedule(start_ns, constant(rate, duration_ns))
 
     def tick(self, now_ns: int) -> None:
         """Time goes on to `now_ns`, and the pacer fires."""

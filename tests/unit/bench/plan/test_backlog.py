@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ombdriver.bench.load.profile import constant
 from ombdriver.bench.load.retention import NO_TRIMMING, Trimming
-from ombdriver.bench.load.schedule import ConstantSchedule
 from ombdriver.bench.plan.backlog import BacklogPlan, plan_backlog, retention_error
 from ombdriver.bench.units import GIB
 
@@ -27,7 +27,7 @@ def test_the_schedule_of_a_build_holds_what_is_asked_for(
     plan = plan_backlog(messages * size * groups, ratio, rate=rate, message_size=size, subscriptions=groups)
 
     assert plan.messages == messages
-    assert ConstantSchedule(0, rate, plan.build_ns).total == messages
+    assert constant(rate, plan.build_ns).total == messages
     assert max(1, round(rate / 10)) <= plan.level <= messages
     assert plan.level == max(1, round(rate / 10)) or messages - plan.level == int(messages * ratio)
 

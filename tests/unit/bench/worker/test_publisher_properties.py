@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_publisher import MS, SECOND, START, Bench, events, total
 
-from ombdriver.bench.load.schedule import ConstantSchedule
+from ombdriver.bench.load.profile import constant
+from ombdriver.bench.load.schedule import Schedule
 from ombdriver.bench.metrics.recorder import Metrics
 
 
@@ -38,7 +39,7 @@ def test_publishers_together_send_exactly_the_one_schedule(
                 sent += [(int(each["intended_ns"]), int(each["producer"])) for each in handle.stamps]
         return sent
 
-    schedule = ConstantSchedule(START, rate, duration_ns)
+    schedule = Schedule(START, constant(rate, duration_ns))
     expected = [(schedule.intended(at), at % count) for at in range(schedule.total)]
     assert sorted(asyncio.run(run())) == sorted(expected)
 
