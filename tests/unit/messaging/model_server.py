@@ -37,7 +37,7 @@ class ModelServer:
         self._is_met = False
         self._next: str | None = next(faults, None)
 
-    # -- connections.Channels ------------------------------------------------------------------------------------------
+    # -- router.Router ----------------------------------------------------------------------------------------------
 
     async def discover(self) -> None:
         """At once."""

@@ -45,14 +45,14 @@ async def test_a_lost_connection_tells_what_may_have_happened() -> None:
         await channel.aclose()
 
 
-async def test_a_guard_gives_up_a_half_open_connection() -> None:
-    """No reply within the time: the guarded caller and all behind it fail; the next command makes a new connection."""
+async def test_a_reply_timeout_gives_up_a_half_open_connection() -> None:
+    """No reply in time: the caller with the limit and all behind it fail; the next command makes a new connection."""
     async with FakeServer() as server:
         channel = Channel(server.connect)
         plain = asyncio.ensure_future(channel.execute("A"))
-        guarded = asyncio.ensure_future(channel.execute("B", reply_timeout_s=0.01))
+        limited = asyncio.ensure_future(channel.execute("B", reply_timeout_s=0.01))
 
-        for future in (plain, guarded):
+        for future in (plain, limited):
             with pytest.raises(OutcomeUnknownError, match=r"no reply within 0\.01 s") as raised:
                 await future
             assert type(raised.value.__cause__) is ConnectionLost
@@ -63,7 +63,7 @@ async def test_a_guard_gives_up_a_half_open_connection() -> None:
         await channel.aclose()
 
 
-async def test_an_answered_or_cancelled_call_leaves_no_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answered_or_cancelled_call_leaves_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A timer left behind would end a healthy connection: none is, on the fast way or after waiting for room."""
     cable = Cable()
     channel = Channel(cable.connect, max_in_flight=2)
@@ -89,7 +89,7 @@ async def test_an_answered_or_cancelled_call_leaves_no_guard(monkeypatch: pytest
     await channel.aclose()
 
 
-async def test_a_lost_connection_leaves_no_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lost_connection_leaves_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its timer would hold the connection in memory."""
     cable = Cable()
     channel = Channel(cable.connect)

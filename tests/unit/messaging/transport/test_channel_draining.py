@@ -13,7 +13,7 @@ from ombdriver.messaging.transport import connection
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
 
-REFUSALS = {
+ERROR_REPLIES = {
     b"-READONLY You can't write against a read only replica.\r\n": ReadOnlyError,
     b"-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n": ResponseError,
     b"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n": MasterDownError,
@@ -27,16 +27,16 @@ async def server() -> AsyncIterator[FakeServer]:
         yield server
 
 
-@pytest.mark.parametrize("refusal", REFUSALS)
-async def test_a_server_that_is_the_wrong_one_gets_no_new_commands(server: FakeServer, refusal: bytes) -> None:
+@pytest.mark.parametrize("reply", ERROR_REPLIES)
+async def test_a_server_that_is_the_wrong_one_gets_no_new_commands(server: FakeServer, reply: bytes) -> None:
     """The caller has the error, what was in flight has its replies, the next command goes over a new connection."""
     channel = Channel(server.connect)
     calls = [call(channel, "DO", n) for n in range(3)]
     old = await server.peer()
     await until(lambda: len(old.commands) == 3)
-    old.send(refusal)
+    old.send(reply)
     await until(calls[0].done)
-    assert type(calls[0].exception()) is REFUSALS[refusal]
+    assert type(calls[0].exception()) is ERROR_REPLIES[reply]
     assert channel.room() == 0
 
     server.answers = True
@@ -51,7 +51,7 @@ async def test_a_server_that_is_the_wrong_one_gets_no_new_commands(server: FakeS
     await channel.aclose()
 
 
-async def test_a_refusal_in_a_block_counts_too(server: FakeServer) -> None:
+async def test_an_error_reply_in_a_block_counts_too(server: FakeServer) -> None:
     """And who waits for room is called, to find the new connection."""
     channel = Channel(server.connect, max_in_flight=2)
     told: list[tuple[int, int, object]] = []
@@ -74,7 +74,7 @@ async def test_a_refusal_in_a_block_counts_too(server: FakeServer) -> None:
     await channel.aclose()
 
 
-async def test_a_retired_connection_that_owes_replies_is_ended(
+async def test_a_draining_connection_that_owes_replies_is_ended(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while; their outcome is unknown."""
@@ -90,7 +90,7 @@ async def test_a_retired_connection_that_owes_replies_is_ended(
     await channel.aclose()
 
 
-async def test_closing_ends_retired_connections_too(server: FakeServer) -> None:
+async def test_closing_ends_draining_connections_too(server: FakeServer) -> None:
     """None is left."""
     channel = Channel(server.connect)
     waits = call(channel, "DO")
@@ -122,7 +122,7 @@ async def test_a_channel_whose_server_leaves_sends_nothing_more(server: FakeServ
     await channel.aclose()
 
 
-async def test_leaving_ends_an_attempt_to_connect() -> None:
+async def test_draining_ends_an_attempt_to_connect() -> None:
     """Whoever waits for it is told that nothing was sent."""
     channel = Channel(asyncio.Event().wait)  # type: ignore[arg-type]  # it never gives a connection
     waits, ready = call(channel, "DO"), asyncio.ensure_future(channel.ready())
