@@ -29,7 +29,7 @@ from ombdriver.bench.spec.workload import topic_count
 from ombdriver.bench.verdict.assess import Assessment
 from ombdriver.bench.verdict.facts import WorkerFacts
 from ombdriver.bench.verdict.model import Ending
-from ombdriver.bench.verdict.probe import Found
+from ombdriver.bench.verdict.probe import SearchResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class RunRecord:
     begin_time: datetime
     ending: Ending | None = None
     profile: Profile | None = None
-    search_result: Found | None = None
+    search_result: SearchResult | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     telemetry: Mapping[str, Any] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -205,7 +205,7 @@ def worker_to_json(worker: WorkerFacts) -> dict[str, Any]:
     }
 
 
-def search_to_json(found: Found) -> dict[str, Any]:
+def search_to_json(found: SearchResult) -> dict[str, Any]:
     """The `search` of a result."""
     limits = [probe.limit for probe in found.probes if probe.rate == found.failing and probe.limit is not None]
     return {

@@ -14,7 +14,7 @@ from ombdriver.bench.run.phases import LEAD_NS, Phases
 from ombdriver.bench.run.rate_search import RateSearch
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.verdict.model import INTERRUPTED, RUN_FAILED, WORKER_DIED, Ending
-from ombdriver.bench.verdict.probe import Found
+from ombdriver.bench.verdict.probe import SearchResult
 from ombdriver.bench.worker import protocol
 from ombdriver.errors import OmbdriverError, WorkerError
 
@@ -51,7 +51,7 @@ class Controller:
     ) -> None:
         self._plan, self._phases, self._stop, self._abort = plan, phases, stop, abort
         self.measurement, self._rate_search, self.backlog = measurement, rate_search, backlog
-        self.found: Found | None = None
+        self.found: SearchResult | None = None
         self.ending: Ending | None = None
         self.begin_time: datetime | None = None
         self._length_ns = 0

@@ -21,7 +21,15 @@ from ombdriver.bench.spec.fields import MAX_RATE
 from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.units import SECOND
 from ombdriver.bench.verdict.live import running_facts
-from ombdriver.bench.verdict.probe import Found, Growth, Observed, Probe, growth_of, is_unsure, judged
+from ombdriver.bench.verdict.probe import (
+    Growth,
+    Probe,
+    ProbeObservation,
+    SearchResult,
+    backlog_growth,
+    is_inconclusive,
+    judge_probe,
+)
 from ombdriver.errors import RunError
 
 logger = logging.getLogger(__name__)
@@ -174,7 +182,7 @@ class RateSearch:
     def __repr__(self) -> str:
         return f"<RateSearch {len(self.probes)} probes>"
 
-    async def find(self) -> Found | None:
+    async def find(self) -> SearchResult | None:
         """The rate; None when somebody asked to stop.
 
         Raises:
@@ -189,7 +197,7 @@ class RateSearch:
                 return None
         return replace(found, probes=tuple(self.probes))
 
-    async def _bisect(self) -> Found | None:
+    async def _bisect(self) -> SearchResult | None:
         bisection = Bisection(self._search.start, most=MAX_RATE)
         while bisection.rate is not None:
             probe = await self._try(bisection.rate)
@@ -198,7 +206,7 @@ class RateSearch:
             bisection.add(probe.held)
         return self._found(bisection.sustained, bisection.failing)
 
-    async def _try_each(self) -> Found | None:
+    async def _try_each(self) -> SearchResult | None:
         """The given rates, up to the first that is not sustained: beyond it latencies grow with the time alone."""
         sustained = 0
         for rate in self._search.rates:
@@ -210,10 +218,10 @@ class RateSearch:
             sustained = rate
         return self._found(sustained, None)
 
-    def _found(self, sustained: int, failing: int | None) -> Found:
+    def _found(self, sustained: int, failing: int | None) -> SearchResult:
         if not sustained:
             raise RunError(f"no rate is sustained, not even {failing} msg/s: {self.probes[-1].reasons[0]}")
-        return Found(tuple(self.probes), sustained, failing)
+        return SearchResult(tuple(self.probes), sustained, failing)
 
     async def _try(self, rate: int) -> Probe | None:
         probe = await self._probe(rate)
@@ -237,7 +245,7 @@ class RateSearch:
         if self._phases.interrupted:
             return None
         missing = {name: count - before.get(name, 0) for name, count in self._measurement.backlog().items()}
-        return judged(replace(observed, missing=missing), rate)
+        return judge_probe(replace(observed, missing=missing), rate)
 
 
 class _ProbeWatcher:
@@ -260,7 +268,7 @@ class _ProbeWatcher:
         self._backlog: dict[str, list[int]] = {name: [] for name in plan.reading}
         self._cpu: list[float] = []
         self._before = self._collector.processes()
-        self.observed: Observed | None = None
+        self.observed: ProbeObservation | None = None
 
     def enough(self, view: PhaseView) -> bool:
         """Whether the probe is over; what it showed is in `observed` then."""
@@ -274,7 +282,7 @@ class _ProbeWatcher:
         last = elapsed_ns >= view.phase.duration_ns - STEP_NS
         if elapsed_ns - SETTLE_NS >= self._length_ns or last or overrun is not None:
             self.observed = self._observe(view, overrun)
-            if overrun is None and not last and is_unsure(self.observed, view.phase.rate):
+            if overrun is None and not last and is_inconclusive(self.observed, view.phase.rate):
                 self._length_ns += self._length_ns // 2
                 return False
             return True
@@ -298,15 +306,15 @@ class _ProbeWatcher:
             return f"a subscription was {backlog:,} messages behind, and more than that is not kept for it"
         return None
 
-    def _observe(self, view: PhaseView, overrun: str | None) -> Observed:
+    def _observe(self, view: PhaseView, overrun: str | None) -> ProbeObservation:
         given_up_before_it_had_settled = view.length_ns < SETTLE_NS + view.interval_ns
         settled = view if given_up_before_it_had_settled else view.since(SETTLE_NS // view.interval_ns)
         facts = running_facts(settled, self._plan, self._before, self._collector.processes())
         growth: dict[str, Growth] = {}
         for name, series in self._backlog.items():
-            if (found := growth_of(self._times_s, series)) is not None:
+            if (found := backlog_growth(self._times_s, series)) is not None:
                 growth[name] = found
-        return Observed(
+        return ProbeObservation(
             facts=facts,
             growth=growth,
             publish=settled.latency("publishResponse"),

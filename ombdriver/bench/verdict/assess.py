@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ombdriver.bench.metrics.summary import FAMILIES, BacklogMetrics, RunMetrics
+from ombdriver.bench.metrics.summary import FAMILIES, RunMetrics
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.spec.thresholds import Check, Threshold
-from ombdriver.bench.verdict import trend
 from ombdriver.bench.verdict.caveats import caveats_of
-from ombdriver.bench.verdict.facts import DrainFacts, Facts, TrendFacts, phase_facts
+from ombdriver.bench.verdict.facts import Facts, phase_facts
 from ombdriver.bench.verdict.floor import at_floor
 from ombdriver.bench.verdict.model import Caveat, Verdict
 from ombdriver.bench.verdict.rules import LATENCY_TRENDS, judge
+from ombdriver.bench.verdict.trend import Trend, trend
 
 LEAST_LATENCY_NS = 500_000
 """A change of a latency is told as a share of that at least: 10 % of it are what wake-ups of this harness vary by."""
@@ -87,7 +87,7 @@ def run_facts(metrics: RunMetrics, plan: Plan, observed: Facts) -> Facts:
         interval_ns=metrics.interval_ns,
         target_rates=metrics.target_rates,
         publish_rates=metrics.publish_rate,
-        trends=[] if plan.profile is not None else _trends(metrics, first),
+        trends={} if plan.profile is not None else _trends(metrics, first),
         samples={family: count for family in FAMILIES if (count := metrics.families[family].total.count)},
         over_range=counters.get("overRangeSamples", 0),
         negative=counters.get("negativeSamples", 0),
@@ -97,7 +97,7 @@ def run_facts(metrics: RunMetrics, plan: Plan, observed: Facts) -> Facts:
         lost=_gone(metrics, "lost", 0),
         trimmed=_gone(metrics, "trimmed", 1),
         undelivered={each.subscription: each.undelivered for each in metrics.delivery},
-        drains=_drains(metrics.backlog_drain),
+        drains={} if metrics.backlog_drain is None else metrics.backlog_drain.subscriptions,
         of_others=totals.received_of_others,
         reconnects=counters.get("reconnects", 0),
         longest_silence_ms=counters.get("longestSilenceMs", 0),
@@ -119,15 +119,6 @@ def _first_settled(metrics: RunMetrics) -> int:
     return len(metrics.publish_rate) if drain.settled_interval is None else drain.settled_interval
 
 
-def _drains(drain: BacklogMetrics | None) -> list[DrainFacts]:
-    if drain is None:
-        return []
-    return [
-        DrainFacts(name, each.caught_up, each.messages, each.left, each.drain_ns)
-        for name, each in drain.subscriptions.items()
-    ]
-
-
 def _gone(metrics: RunMetrics, attribute: str, place: int) -> dict[str, int] | None:
     """What each subscription will never get; None without a ledger."""
     if not metrics.delivery:
@@ -139,7 +130,7 @@ def _gone(metrics: RunMetrics, attribute: str, place: int) -> dict[str, int] | N
     return found | {f"{name}, in the warm-up": counts[place] for name, counts in metrics.warm_up_losses.items()}
 
 
-def _trends(metrics: RunMetrics, first: int) -> list[TrendFacts]:
+def _trends(metrics: RunMetrics, first: int) -> dict[str, Trend]:
     series: dict[str, Sequence[float | None]] = {"publishRate": metrics.publish_rate}
     sizes: dict[str, float] = {"publishRate": metrics.target_rate}
     for name, figure in LATENCY_TRENDS.items():
@@ -148,5 +139,5 @@ def _trends(metrics: RunMetrics, first: int) -> list[TrendFacts]:
     if metrics.subscriptions:
         series["backlog"] = metrics.backlog
         sizes["backlog"] = metrics.target_rate * metrics.interval_ns / 1e9 * len(metrics.subscriptions)
-    found = {name: trend.trend(values[first:], sizes[name]) for name, values in series.items()}
-    return [TrendFacts(name, each.change, each.p_value) for name, each in found.items() if each is not None]
+    trends = {name: trend(values[first:], sizes[name]) for name, values in series.items()}
+    return {name: each for name, each in trends.items() if each is not None}

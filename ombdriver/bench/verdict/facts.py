@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from ombdriver.bench.metrics.figures import Source
 from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.metrics.report import ProcessUsage
+from ombdriver.bench.metrics.summary import DrainMetrics
 from ombdriver.bench.plan.plan import WorkerPlan
 from ombdriver.bench.verdict.model import Ending
+from ombdriver.bench.verdict.trend import Trend
 
 LEAST_LAG_NS = 2_000_000
 """Schedule lags and pauses up to that never matter."""
@@ -61,40 +63,6 @@ class WorkerFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class TrendFacts:
-    """What one series does over the window.
-
-    Attributes:
-        series: its name.
-        change: over the window, as a share of the series' usual size.
-        p_value: how likely that order of values is without a trend.
-    """
-
-    series: str
-    change: float
-    p_value: float
-
-
-@dataclass(frozen=True, slots=True)
-class DrainFacts:
-    """How one subscription drained a backlog that was built.
-
-    Attributes:
-        subscription: its name.
-        caught_up: whether it had caught up before the run ended.
-        messages: before it at the beginning.
-        left: before it at the end.
-        drain_ns: how long it took, or had.
-    """
-
-    subscription: str
-    caught_up: bool
-    messages: int
-    left: int
-    drain_ns: int
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """What rules and caveats look at; None, 0 or nothing in it for what was not measured or did not happen.
 
@@ -111,7 +79,7 @@ class Facts:
         intervals: how many sample intervals trends are judged by.
         target_rates, publish_rates: messages per second that each sample interval asked for, and that were
             acknowledged in it; no target rates where all intervals ask for the same.
-        trends: what each series that has enough intervals does.
+        trends: of each series that has enough intervals, by its name.
         samples: how many samples each latency family has.
         schedule_lag_p99_ns: of the time from due until the worker looked.
         publish_response_p99_ns: of the publish latency from the intended send.
@@ -126,7 +94,7 @@ class Facts:
         lost, trimmed: acknowledged messages that a subscription never got, by its name; None without a ledger.
         undelivered: acknowledged messages that a subscription had not got when the drain ended, by its name.
         audit_incomplete: why not all that is missing could be looked for; None when it could.
-        drains: of a backlog, one for each subscription; none when none was built.
+        drains: how each subscription drained a backlog, by its name; none when none was built.
         carried_in: messages of the warm-up that were on their way when the window began.
         of_others: messages of others that were received.
 
@@ -159,7 +127,7 @@ class Facts:
     intervals: int = 0
     target_rates: Sequence[float] = ()
     publish_rates: Sequence[float] = ()
-    trends: Sequence[TrendFacts] = ()
+    trends: Mapping[str, Trend] = field(default_factory=dict)
     samples: Mapping[str, int] = field(default_factory=dict)
     schedule_lag_p99_ns: int | None = None
     publish_response_p99_ns: int | None = None
@@ -176,7 +144,7 @@ class Facts:
     trimmed: Mapping[str, int] | None = None
     undelivered: Mapping[str, int] = field(default_factory=dict)
     audit_incomplete: str | None = None
-    drains: Sequence[DrainFacts] = ()
+    drains: Mapping[str, DrainMetrics] = field(default_factory=dict)
     carried_in: int = 0
     of_others: int = 0
 

@@ -1,7 +1,6 @@
-"""What is said of a result as a whole, as data: its verdict with the reasons, its thresholds, why it ended early.
+"""What is said of a run as a whole, as data: verdict with its reasons, caveats, why it ended early. Pure.
 
-Knows nothing of how any of it is found out: the rules are in `verdict`, thresholds in `thresholds`. Pure; a `Result`
-holds these and reads them back.
+A `Result` holds these and reads them back; how they are found is told by `rules` and `caveats`.
 """
 
 from dataclasses import dataclass

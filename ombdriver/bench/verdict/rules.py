@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ombdriver.bench.metrics.figures import Figure
-from ombdriver.bench.verdict.facts import SHORT_NS, DrainFacts, Facts, NotApplicable, RuleResult
+from ombdriver.bench.metrics.summary import DrainMetrics
+from ombdriver.bench.verdict.facts import SHORT_NS, Facts, NotApplicable, RuleResult
 from ombdriver.bench.verdict.model import (
     INTERRUPTED,
     RUN_FAILED,
@@ -20,6 +21,7 @@ from ombdriver.bench.verdict.model import (
     Reason,
     Verdict,
 )
+from ombdriver.bench.verdict.trend import FEWEST_INTERVALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,6 @@ def _stalls(facts: Facts) -> RuleResult:
 
 LEAST_ACHIEVED = 0.99
 MOST_ERRORS = 0.001
-FEWEST_INTERVALS = 30
 TREND_EFFECT = 0.1
 TREND_LEVEL = 0.01
 """How likely any trend at all may be told where there is none; the series that are judged share it."""
@@ -204,18 +205,18 @@ def _errors(facts: Facts) -> RuleResult:
 
 
 def _backlog_drained(facts: Facts) -> RuleResult:
-    if facts.ending is not None and not all(each.caught_up for each in facts.drains):
+    if facts.ending is not None and not all(each.caught_up for each in facts.drains.values()):
         return NotApplicable("the run was cut short while a backlog was drained")
     return [
-        f"{each.subscription} did not drain its backlog: {each.left:,} of {each.messages:,} messages were left after"
+        f"{name} did not drain its backlog: {each.left:,} of {each.messages:,} messages were left after"
         f" {each.drain_ns / 1e9:.1f} s, {_change(each)}; add consumers, lower the rate, or give a longer drainTimeout"
-        for each in facts.drains
+        for name, each in facts.drains.items()
         if not each.caught_up
     ]
 
 
-def _change(drain: DrainFacts) -> str:
-    rate = (drain.messages - drain.left) * 1e9 / max(drain.drain_ns, 1)
+def _change(drain: DrainMetrics) -> str:
+    rate = drain.drain_rate
     return (
         f"{rate:,.0f} fewer a second" if rate > 0 else f"{-rate:,.0f} more a second, as they are slower than producers"
     )
@@ -225,16 +226,16 @@ def _trend_of(names: Sequence[str], advice: str) -> Callable[[Facts], RuleResult
     def find(facts: Facts) -> RuleResult:
         if facts.rate_changes:
             return NotApplicable("the rate changes by its rateProfile, and so does what depends on it")
-        trends = [each for each in facts.trends if each.series in names]
+        trends = {name: each for name, each in facts.trends.items() if name in names}
         if not trends:
             return NotApplicable(
                 f"a trend is judged from {FEWEST_INTERVALS} intervals with samples on, of {facts.intervals} here"
                 f"{' after the drain' if facts.drains else ''}"
             )
         return [
-            f"{each.series} {'rose' if each.change > 0 else 'fell'} by {abs(each.change):.0%} over the window, above"
+            f"{name} {'rose' if each.change > 0 else 'fell'} by {abs(each.change):.0%} over the window, above"
             f" {TREND_EFFECT:.0%}; {advice}"
-            for each in trends
+            for name, each in trends.items()
             if abs(each.change) > TREND_EFFECT and each.p_value < TREND_LEVEL / len(facts.trends)
         ]
 

@@ -25,10 +25,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ombdriver.bench.verdict.rules import FEWEST_INTERVALS
-
+FEWEST_INTERVALS = 30
+"""No trend is judged from fewer."""
 MOST = 240
-"""Longer series are averaged into so many parts at most: all pairs are looked at."""
+"""Longer series are averaged into so many parts at most: all pairs are compared."""
 MOST_CORRELATED = 0.95
 """A series that is more so has about one independent value; the correlation is not taken as more than this."""
 STEPS = 2.0**40
@@ -60,7 +60,7 @@ def trend(series: Sequence[float | None], size: float = 0.0) -> Trend | None:
     values = np.array([value for value in series if value is not None], np.float64)
     if len(values) < FEWEST_INTERVALS:
         return None
-    values = _shortened(values)
+    values = _averaged(values)
     largest = float(np.abs(values).max())
     if not largest:
         return Trend(0.0, 1.0)
@@ -72,7 +72,7 @@ def trend(series: Sequence[float | None], size: float = 0.0) -> Trend | None:
     return Trend(slope * (len(values) - 1) / usual, _p_value(values, slope))
 
 
-def _shortened(values: Floats) -> Floats:
+def _averaged(values: Floats) -> Floats:
     """Means of neighbours, so that there are at most `MOST`; what is left over at the end is left out."""
     together = -(-len(values) // MOST)
     parts = len(values) // together
@@ -98,12 +98,12 @@ def _p_value(values: Floats, slope: float) -> float:
     return math.erfc(max(abs(score) - 1, 0) / math.sqrt(2 * variance))
 
 
-def inflation(left: Floats) -> float:
-    """How much more the score varies than that of independent values, from what is `left` without the trend."""
-    n = len(left)
-    centred = left - left.mean()
+def inflation(residuals: Floats) -> float:
+    """How much more the score varies than that of independent values, from the residuals of the trend."""
+    n = len(residuals)
+    centred = residuals - residuals.mean()
     power = float((centred * centred).sum())
-    if power <= 1e-12 * float((left * left).sum()):  # nothing is left: rounding is no correlation
+    if power <= 1e-12 * float((residuals * residuals).sum()):  # rounding is no correlation
         return 1.0
     found = float((centred[1:] * centred[:-1]).sum()) / power
     correlation = min(max((n * found + 2) / (n - 4), 0.0), MOST_CORRELATED)

@@ -10,12 +10,20 @@ from sample_result import figures
 
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.facts import Facts, WorkerFacts
-from ombdriver.bench.verdict.probe import FEWEST, Growth, Limit, Observed, growth_of, is_unsure, judged
+from ombdriver.bench.verdict.probe import (
+    FEWEST,
+    Growth,
+    Limit,
+    ProbeObservation,
+    backlog_growth,
+    is_inconclusive,
+    judge_probe,
+)
 
 SECOND = 10**9
 RATE = 10_000
 
-WELL = Observed(
+WELL = ProbeObservation(
     facts=Facts(
         window_ns=5 * SECOND,
         schedule_lag_p99_ns=200_000,
@@ -32,14 +40,14 @@ WELL = Observed(
 )
 
 
-def facts(**changed: object) -> Observed:
+def facts(**changed: object) -> ProbeObservation:
     """All well but for these facts."""
     return replace(WELL, facts=replace(WELL.facts, **changed))  # type: ignore[arg-type]
 
 
 def test_a_rate_that_is_achieved_with_steady_backlogs_is_sustained() -> None:
     """Nothing speaks against it."""
-    probe = judged(WELL, RATE)
+    probe = judge_probe(WELL, RATE)
 
     assert (probe.held, probe.reasons, probe.limit) == (True, (), None)
     assert probe.growth == {"group-1": pytest.approx(17.45)}
@@ -68,9 +76,11 @@ def test_a_rate_that_is_achieved_with_steady_backlogs_is_sustained() -> None:
         ),
     ],
 )
-def test_what_speaks_against_a_rate_is_told_with_its_limit(observed: Observed, limit: Limit, reason: str) -> None:
+def test_what_speaks_against_a_rate_is_told_with_its_limit(
+    observed: ProbeObservation, limit: Limit, reason: str
+) -> None:
     """Each by itself."""
-    probe = judged(observed, RATE)
+    probe = judge_probe(observed, RATE)
 
     assert not probe.held
     assert probe.limit is limit
@@ -83,26 +93,26 @@ def test_a_server_without_a_core_left_is_the_cause_of_what_is_slow() -> None:
     slow = replace(facts(achieved={"published": 9_000.0, "group-1": 9_000.0}), server_cpu=0.95)
     late = replace(facts(schedule_lag_p99_ns=9_000_000), server_cpu=0.95)
 
-    assert judged(slow, RATE).limit is Limit.SERVER_CPU
-    assert judged(late, RATE).limit is Limit.GENERATOR
+    assert judge_probe(slow, RATE).limit is Limit.SERVER_CPU
+    assert judge_probe(late, RATE).limit is Limit.GENERATOR
 
 
 def test_a_backlog_that_may_grow_asks_for_a_longer_look() -> None:
     """It can't be said that it grows, nor that it does not; with another fault there is nothing to wait for."""
     doubtful = replace(WELL, growth={"group-1": Growth(40.0, 20.0)})
 
-    assert is_unsure(doubtful, RATE)
-    assert not judged(doubtful, RATE).held
-    assert not is_unsure(WELL, RATE)
-    assert not is_unsure(replace(WELL, growth={"group-1": Growth(90.0, 20.0)}), RATE)
-    assert not is_unsure(replace(doubtful, overrun="too far behind"), RATE)
+    assert is_inconclusive(doubtful, RATE)
+    assert not judge_probe(doubtful, RATE).held
+    assert not is_inconclusive(WELL, RATE)
+    assert not is_inconclusive(replace(WELL, growth={"group-1": Growth(90.0, 20.0)}), RATE)
+    assert not is_inconclusive(replace(doubtful, overrun="too far behind"), RATE)
 
 
 @given(st.floats(-1000, 1000), st.integers(0, 10_000), st.integers(FEWEST, 100))
 def test_the_growth_of_a_straight_line_is_its_slope(slope: float, start: int, looks: int) -> None:
     """With no error."""
     times = np.arange(looks) / 10
-    found = growth_of(times.tolist(), (start + slope * times).tolist())
+    found = backlog_growth(times.tolist(), (start + slope * times).tolist())
 
     assert found is not None
     assert found.slope == pytest.approx(slope, abs=1e-6)
@@ -118,7 +128,7 @@ def test_growth_is_below_its_upper_end_in_95_of_100_noisy_series() -> None:
         for _ in range(50):
             backlog = 0.6 * backlog + noise.normal(0, 30)
             held.append(round(200 + backlog))
-        found = growth_of([at / 10 for at in range(50)], held)
+        found = backlog_growth([at / 10 for at in range(50)], held)
         assert found is not None
         below += found.upper > 0
 
@@ -127,4 +137,4 @@ def test_growth_is_below_its_upper_end_in_95_of_100_noisy_series() -> None:
 
 def test_too_few_looks_tell_no_growth() -> None:
     """A line through a handful of points says little."""
-    assert growth_of([0.1 * at for at in range(FEWEST - 1)], [0] * (FEWEST - 1)) is None
+    assert backlog_growth([0.1 * at for at in range(FEWEST - 1)], [0] * (FEWEST - 1)) is None

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sample_drain import drain
 
-from ombdriver.bench.verdict.facts import DrainFacts, Facts, TrendFacts, WorkerFacts
+from ombdriver.bench.verdict.facts import Facts, WorkerFacts
 from ombdriver.bench.verdict.model import (
     INTERRUPTED,
     RUN_FAILED,
@@ -20,6 +21,7 @@ from ombdriver.bench.verdict.model import (
     Verdict,
 )
 from ombdriver.bench.verdict.rules import RULES, judge
+from ombdriver.bench.verdict.trend import Trend
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -55,7 +57,7 @@ def facts(**changed: Any) -> Facts:
         "achieved": {"published": 2000.0, "group-1": 1999.0},
         "due": 80_000,
         "errors": 0,
-        "trends": [TrendFacts(name, 0.05, 0.3) for name in SERIES],
+        "trends": {name: Trend(0.05, 0.3) for name in SERIES},
         "intervals": 40,
     }
     return Facts(**(values | changed))
@@ -90,10 +92,10 @@ def test_a_sound_run_is_valid_without_a_reason() -> None:
         ({"achieved": {"published": 1979.0, "group-1": 1999.0}}, "achieved"),
         ({"achieved": {"published": 2000.0, "group-1": 1979.0}}, "achieved"),
         ({"errors": 81}, "errors"),
-        ({"trends": [TrendFacts("publishRate", -0.11, 1e-4)]}, "rateTrend"),
-        ({"trends": [TrendFacts("endToEndResponseLatency99pct", 0.11, 1e-4)]}, "latencyTrend"),
-        ({"trends": [TrendFacts("backlog", 0.11, 1e-4)]}, "backlogTrend"),
-        ({"drains": [DrainFacts("group-1", False, 9000, 8000, 20 * SECOND)]}, "backlogDrained"),
+        ({"trends": {"publishRate": Trend(-0.11, 1e-4)}}, "rateTrend"),
+        ({"trends": {"endToEndResponseLatency99pct": Trend(0.11, 1e-4)}}, "latencyTrend"),
+        ({"trends": {"backlog": Trend(0.11, 1e-4)}}, "backlogTrend"),
+        ({"drains": {"group-1": drain(9000, 20 * SECOND, 9000, 8000, caught_up=False)}}, "backlogDrained"),
     ],
 )
 def test_each_rule_tells_its_own(changed: dict[str, Any], rule: str) -> None:
@@ -120,8 +122,8 @@ def test_each_rule_tells_its_own(changed: dict[str, Any], rule: str) -> None:
         {"workers": [worker(throttled_ns=400 * MS)]},
         {"achieved": {"published": 1980.0}},
         {"errors": 80},
-        {"trends": [TrendFacts("publishRate", 0.1, 1e-9)]},
-        {"trends": [TrendFacts("publishRate", 0.5, 0.02)]},
+        {"trends": {"publishRate": Trend(0.1, 1e-9)}},
+        {"trends": {"publishRate": Trend(0.5, 0.02)}},
     ],
 )
 def test_what_is_at_the_threshold_is_valid(changed: dict[str, Any]) -> None:
@@ -150,7 +152,7 @@ def test_all_reasons_are_told_and_the_gravest_decides() -> None:
             errors=80_000,
             lost={"group-1": 1},
             schedule_lag_p99_ns=9 * MS,
-            trends=[TrendFacts("publishRate", -1.0, 0.0)],
+            trends={"publishRate": Trend(-1.0, 0.0)},
             ending=Ending(INTERRUPTED, "interrupted"),
         )
     )
@@ -202,7 +204,7 @@ def test_what_was_not_measured_is_not_judged() -> None:
         achieved=st.dictionaries(st.text(), st.floats(0, 1e8), max_size=2),
         due=st.integers(0, 10**9),
         errors=st.integers(0, 10**9),
-        trends=st.lists(st.builds(TrendFacts, st.sampled_from(SERIES), st.floats(-9, 9), st.floats(0, 1)), max_size=3),
+        trends=st.dictionaries(st.sampled_from(SERIES), st.builds(Trend, st.floats(-9, 9), st.floats(0, 1))),
         intervals=st.integers(0, 2048),
     )
 )
