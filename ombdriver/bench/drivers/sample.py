@@ -91,6 +91,11 @@ class TimedSample:
     asked_ns: int
     answered_ns: int
 
+    @property
+    def at_ns(self) -> int:
+        """When its figures were taken."""
+        return self.answered_ns
+
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:

@@ -116,6 +116,7 @@ async def run(
             ending=controller.ending,
             forced=forced,
             server_on_host=request.setup.server_on_host,
+            telemetry=telemetry.summary(),
             servers_ended=servers.ended() if servers else (),
             cut_unacknowledged=retention.get("trimmedUnacknowledged", 0),
             failed_trims=retention.get("failedTrims", 0),

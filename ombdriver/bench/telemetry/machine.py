@@ -29,7 +29,7 @@ def memory_bytes() -> int | None:
         return None
 
 
-class Meter:
+class ProcessMeter:
     """Reads what one process has taken so far, from outside.
 
     Args:
@@ -45,7 +45,7 @@ class Meter:
             return
 
     def __repr__(self) -> str:
-        return f"<Meter of pid {self._pid}>"
+        return f"<ProcessMeter of pid {self._pid}>"
 
     def read(self) -> tuple[int, int] | None:
         """Processor time since its start in ns (in steps of 10 ms on Linux), and its resident size in bytes now."""
@@ -59,7 +59,7 @@ class Meter:
         return round((times.user + times.system) * 1e9), int(memory.rss)
 
 
-class Meters:
+class ProcessesMeter:
     """Reads what several processes have taken together; one that has ended counts with what it had taken.
 
     Args:
@@ -67,14 +67,14 @@ class Meters:
     """
 
     def __init__(self, pids: Sequence[int]) -> None:
-        self._meters = [Meter(pid) for pid in pids]
+        self._meters = [ProcessMeter(pid) for pid in pids]
         self._cpu_ns = [0] * len(pids)
 
     def __repr__(self) -> str:
-        return f"<Meters of {self._meters}>"
+        return f"<ProcessesMeter of {self._meters}>"
 
     def read(self) -> tuple[int, int] | None:
-        """As `Meter.read`; None when none of them can be seen."""
+        """As `ProcessMeter.read`; None when none of them can be seen."""
         found = [meter.read() for meter in self._meters]
         for at, each in enumerate(found):
             if each is not None:

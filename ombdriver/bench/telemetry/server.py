@@ -1,15 +1,8 @@
-"""Looks at a server become what a result tells of it: series, events, peaks, commands of the measured window.
+"""Samples of a server become series, events, peaks, and the commands of the measured window. Pure.
 
-Pure: knows no clock, connection or file. Rates and growth are differences of two looks, whatever time lay between.
-Of a long run the series are thinned; events, peaks, and what the window took come from all looks.
-
-What happened at a server between two looks at it: forks, saves, evictions, restarts. Pure.
-
-An event is known to have come between two looks, not when; it is told with the time of the later one.
-
-Sums over the streams of a run, of which each look shows only some. Pure.
-
-Each stream counts as it was last seen, so the sums cover all streams that have been seen at all, be it some looks ago.
+Rates and increases are differences of two samples, whatever time lay between. Of a long run the series are
+downsampled; events, peaks, and what the window took come from all samples. An event is known to have come between two
+samples, not when; it is told with the time of the later one. Knows no clock, connection or file.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,49 +22,261 @@ from ombdriver.bench.drivers.sample import (
     TimedSample,
     TopicPartition,
 )
-from ombdriver.bench.telemetry.processes import MOST, Downsampled
+from ombdriver.bench.telemetry.summary import CpuShare, TelemetrySummary, rounded
+from ombdriver.bench.telemetry.window import MOST_SAMPLES, Downsampled, Window, WindowEnds
+from ombdriver.bench.units import SECOND
+
+CPU = ("cpuUserSeconds", "cpuSystemSeconds", "childrenCpuSeconds")
+MOST_EVENTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """What a series keeps of a sample."""
+
+    figures: ServerSample
+    streams: "StreamTotals"
+    at_ns: int
+    took_ns: int
+
+
+class ServerSeries:
+    """The server of one run over time.
+
+    Args:
+        late_ns: a sample that takes longer is told as an event.
+        most: samples that the series keep.
+
+    Attributes:
+        now: what the last sample showed; None before the first one.
+        samples, late, failed: how many there were.
+        commands_sent: what they took; so do the next two.
+        total_ns: their time together.
+        longest_ns: the longest of them.
+    """
+
+    def __init__(self, late_ns: int = SECOND, most: int = MOST_SAMPLES) -> None:
+        self._late_ns = late_ns
+        self._kept: Downsampled[_Point] = Downsampled(most)
+        self._ends: WindowEnds[TimedSample] = WindowEnds()
+        self._streams = StreamSums()
+        self._events: list[tuple[int, str, str]] = []
+        self._events_left_out = 0
+        self._going_on: set[str] = set()
+        self._unseen: dict[str, None] = {}
+        self._last: TimedSample | None = None
+        self.now: ServerStatus | None = None
+        self.samples = self.late = self.failed = self.commands_sent = self.total_ns = self.longest_ns = 0
+        self.begin(Window())
+
+    def __repr__(self) -> str:
+        return f"<ServerSeries {self.samples} samples, {len(self._events)} events>"
+
+    def begin(self, window: Window) -> None:
+        """That window counts; peaks begin anew."""
+        self._ends.begin(window)
+        self._peak_cpu: float | None = None
+        self._peak_memory: float | None = None
+        self._forks, self._longest_fork_micros = 0, 0.0
+
+    # -- samples ---------------------------------------------------------------------------------------------------
+
+    def add(self, timed: TimedSample) -> None:
+        """Adds a sample; they come in order."""
+        sample, took_ns = timed.sample, timed.answered_ns - timed.asked_ns
+        self.samples += 1
+        self.commands_sent += sample.commands_sent
+        self.total_ns += took_ns
+        self.longest_ns = max(self.longest_ns, took_ns)
+        self._unseen |= dict.fromkeys(sample.unseen)
+        if took_ns > self._late_ns:
+            self.late += 1
+            self._note(timed.asked_ns, "lookLate", f"the server took {took_ns / SECOND:.1f} s to answer a look")
+        streams = self._streams.add(sample.streams)
+        last, self._last = self._last, timed
+        cpu = None if last is None else _cpu(last, timed)
+        memory = _whole(sample.figures.get("usedMemoryBytes"))
+        self.now = ServerStatus(cpu, memory, {name: group.lag for name, group in streams.groups.items()})
+        if last is not None:
+            for kind, text in events_between(last.sample, sample, self._going_on):
+                self._note(timed.answered_ns, kind, text)
+        if (before := self._ends.add(timed)) is not None:
+            self._peaks(before, timed)
+        self._going_on.discard("failed")
+        self._kept.add(_Point(ServerSample(sample.figures), streams, timed.answered_ns, took_ns))
+
+    def fail(self, asked_ns: int, why: str) -> None:
+        """A sample failed; the first of a row of them is told."""
+        self.failed += 1
+        if _begins("failed", True, self._going_on):
+            self._note(asked_ns, "lookFailed", why)
+
+    def _note(self, at_ns: int, kind: str, text: str) -> None:
+        if len(self._events) < MOST_EVENTS:
+            self._events.append((at_ns, kind, text))
+        else:
+            self._events_left_out += 1
+
+    def _peaks(self, before: TimedSample, now: TimedSample) -> None:
+        self._peak_cpu = _larger(self._peak_cpu, _cpu(before, now))
+        self._peak_memory = _larger(self._peak_memory, now.sample.figures.get("usedMemoryBytes"))
+        if forks := forks_between(before.sample, now.sample):
+            self._forks += forks
+            self._longest_fork_micros = max(self._longest_fork_micros, now.sample.figures.get("lastForkMicros", 0.0))
+
+    # -- the window and the series ---------------------------------------------------------------------------------
+
+    def summary(self) -> TelemetrySummary:
+        """The server over the measured window; nothing of the processes."""
+        return TelemetrySummary(
+            server_cpu=CpuShare(_cpu(*self._ends.both) if self._ends.both else None, self._peak_cpu),
+            used_memory_peak_bytes=_whole(self._peak_memory),
+            evicted_keys=self._increase("evictedKeys"),
+            expired_keys=self._increase("expiredKeys"),
+            delayed_fsyncs=self._increase("delayedFsyncs"),
+            forks=self._forks if self.samples else None,
+            longest_fork_ns=round(self._longest_fork_micros * 1000) if self._forks else None,
+        )
+
+    def _increase(self, name: str) -> int | None:
+        """By how much a figure grew in the window."""
+        if self._ends.both is None:
+            return None
+        first, final = self._ends.both
+        return _whole(increase(first.sample, final.sample, name))
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as plain data for a result; times in seconds from the start of the window."""
+        kept, last = self._kept.items, self._ends.final or self._last
+        return {
+            "t": [self._seconds(each.at_ns) for each in kept],
+            "lookMs": [rounded(each.took_ns / 1e6) for each in kept],
+            **{name: _or_null([_whole(each.figures.figures.get(name)) for each in kept]) for name in GAUGES},
+            **{key: _or_null(self._increases(name, per_second=True)) for name, key in RATES.items()},
+            **{key: _or_null(self._increases(name, per_second=False)) for name, key in COUNTERS.items()},
+            "streams": {
+                "seen": [each.streams.seen for each in kept],
+                "length": _or_null([each.streams.length for each in kept]),
+                "longest": _or_null([each.streams.longest for each in kept]),
+                "groups": self._groups(),
+            },
+            "events": [
+                {"t": self._seconds(at_ns), "kind": kind, "text": text} for at_ns, kind, text in sorted(self._events)
+            ],
+            "eventsLeftOut": self._events_left_out,
+            "commands": self._commands(),
+            "commandLatencyMicros": dict(last.sample.command_latency) if last else {},
+            "unseen": list(self._unseen),
+        }
+
+    @property
+    def stride(self) -> int:
+        """Of so many samples, the series hold one."""
+        return self._kept.stride
+
+    def _seconds(self, at_ns: int) -> float:
+        return self._ends.window.seconds(at_ns)
+
+    def _increases(self, name: str, *, per_second: bool) -> list[float | None]:
+        found: list[float | None] = [None]
+        kept = self._kept.items
+        for before, now in pairwise(kept):
+            more = increase(before.figures, now.figures, name)
+            if more is not None and per_second:
+                more = round(more * SECOND / max(1, now.at_ns - before.at_ns), 4 if name in CPU else 1)
+            found.append(more if per_second else _whole(more))
+        return found[: len(kept)]
+
+    def _groups(self) -> dict[str, Any]:
+        kept = self._kept.items
+        names = kept[-1].streams.groups if kept else ()
+        return {
+            name: {
+                "lag": _or_null([group.lag if (group := each.streams.groups.get(name)) else None for each in kept]),
+                "pending": [group.pending if (group := each.streams.groups.get(name)) else None for each in kept],
+            }
+            for name in names
+        }
+
+    def _commands(self) -> dict[str, Any] | None:
+        """What the server was asked in the window."""
+        if self._ends.both is None:
+            return None
+        first, final = self._ends.both
+        by_name = {}
+        for name, now in sorted(final.sample.commands.items()):
+            then = first.sample.commands.get(name, CommandSample(0, 0))
+            calls, micros = now.calls - then.calls, now.micros - then.micros
+            if calls > 0 <= micros:  # statistics that were reset meanwhile tell nothing
+                by_name[name] = {"calls": calls, "micros": micros, "microsPerCall": rounded(micros / calls)}
+        return {"from": self._seconds(first.at_ns), "to": self._seconds(final.at_ns), "byName": by_name}
+
+
+def _cpu(before: TimedSample, now: TimedSample) -> float | None:
+    """Processor time per second, user and system, of the server without its children."""
+    user, system = (increase(before.sample, now.sample, name) for name in ("cpuUserSeconds", "cpuSystemSeconds"))
+    if user is None or system is None:
+        return None
+    return (user + system) * SECOND / max(1, now.answered_ns - before.answered_ns)
+
+
+def _larger(one: float | None, other: float | None) -> float | None:
+    known = [each for each in (one, other) if each is not None]
+    return max(known, default=None)
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _or_null(series: list[Any]) -> list[Any] | None:
+    """None in place of a series that has no value at all: the server never told it."""
+    return None if all(each is None for each in series) else series
+
+
+# -- what happened between two samples ---------------------------------------------------------------------------------
 
 Event = tuple[str, str]
 """(kind for programs, text for people)."""
 
 
-def between(before: ServerSample, now: ServerSample, streaks: set[str]) -> Iterator[Event]:
-    """The events from one look to the next.
+def events_between(before: ServerSample, now: ServerSample, going_on: set[str]) -> Iterator[Event]:
+    """The events from one sample to the next: forks, saves, evictions, restarts.
 
     Args:
-        before: the look before.
-        now: the look now.
-        streaks: what was going on at the look before and is told only when it begins; changed here.
+        before: the sample before.
+        now: the sample now.
+        going_on: what went on at the sample before and is told only when it begins; changed here.
     """
     if _restarted(before, now):
         yield "restarted", "the server was started anew, or another one answers"
         return
-    forks = forked(before, now)
+    forks = forks_between(before, now)
     if forks:
         micros = now.figures.get("lastForkMicros", 0)
         times = "once" if forks == 1 else f"{forks} times"
         yield "fork", f"the server forked {times}; the last fork held it up for {micros:,.0f} µs"
-    yield from _written(before, now, "saving", "saves", "save", "saving the data set to disk (RDB)")
-    yield from _written(before, now, "rewriting", "rewrites", "rewrite", "rewriting the append-only file (AOF)")
-    delayed, evicted = (grown(before, now, name) or 0 for name in ("delayedFsyncs", "evictedKeys"))
-    if _begins("delayedFsyncs", delayed > 0, streaks):
+    yield from _file_events(before, now, "saving", "saves", "save", "saving the data set to disk (RDB)")
+    yield from _file_events(before, now, "rewriting", "rewrites", "rewrite", "rewriting the append-only file (AOF)")
+    delayed, evicted = (increase(before, now, name) or 0 for name in ("delayedFsyncs", "evictedKeys"))
+    if _begins("delayedFsyncs", delayed > 0, going_on):
         yield "fsyncDelayed", f"writing waited for the disk: an fsync was delayed {delayed:.0f} times"
-    if _begins("evictedKeys", evicted > 0, streaks):
+    if _begins("evictedKeys", evicted > 0, going_on):
         yield "evictionsBegan", f"the server began to evict keys, {evicted:.0f} of them so far"
     replicas, replicas_before = now.figures.get("replicas"), before.figures.get("replicas")
     if replicas is not None and replicas_before is not None and replicas != replicas_before:
         yield "replicasChanged", f"the number of connected replicas went from {replicas_before:.0f} to {replicas:.0f}"
 
 
-def grown(before: ServerSample, now: ServerSample, name: str) -> float | None:
+def increase(before: ServerSample, now: ServerSample, name: str) -> float | None:
     """By how much a figure that only grows has grown; None when unknown, or when the server began anew meanwhile."""
     then, at = before.figures.get(name), now.figures.get(name)
     return None if then is None or at is None or at < then else at - then
 
 
-def forked(before: ServerSample, now: ServerSample) -> int:
+def forks_between(before: ServerSample, now: ServerSample) -> int:
     """How often the server forked; servers before 6.2 do not count, there a new duration tells of one fork."""
-    counted = grown(before, now, "forks")
+    counted = increase(before, now, "forks")
     if counted is not None or "forks" in now.figures:
         return int(counted or 0)
     last, last_before = now.figures.get("lastForkMicros"), before.figures.get("lastForkMicros")
@@ -84,12 +289,14 @@ def _restarted(before: ServerSample, now: ServerSample) -> bool:
     return now.figures.get("uptimeSeconds", 0) < before.figures.get("uptimeSeconds", 0) and bool(now.figures)
 
 
-def _written(before: ServerSample, now: ServerSample, flag: str, counter: str, kind: str, what: str) -> Iterator[Event]:
-    """A file that a child process writes: its beginning, its end, or both when that fell between two looks."""
+def _file_events(
+    before: ServerSample, now: ServerSample, flag: str, counter: str, kind: str, what: str
+) -> Iterator[Event]:
+    """A file that a child process writes: its beginning, its end, or both when that fell between two samples."""
     if flag not in before.figures or flag not in now.figures:
         return
     was, is_now = bool(before.figures.get(flag)), bool(now.figures.get(flag))
-    ended = grown(before, now, counter)
+    ended = increase(before, now, counter)
     if was and (not is_now or (ended or 0) > 0):
         yield f"{kind}Ended", f"{what} ended"
     elif not was and not is_now and (ended or 0) > 0:
@@ -98,19 +305,21 @@ def _written(before: ServerSample, now: ServerSample, flag: str, counter: str, k
         yield f"{kind}Began", f"{what} began"
 
 
-def _begins(name: str, going_on: bool, streaks: set[str]) -> bool:
-    begins = going_on and name not in streaks
-    (streaks.add if going_on else streaks.discard)(name)
+def _begins(name: str, goes_on: bool, going_on: set[str]) -> bool:
+    begins = goes_on and name not in going_on
+    (going_on.add if goes_on else going_on.discard)(name)
     return begins
 
 
-MOST_PER_LOOK = 64
-"""Streams that one look asks for; of more they take turns."""
+# -- streams -----------------------------------------------------------------------------------------------------------
+
+MOST_STREAMS = 64
+"""Streams that one sample asks for; of more they take turns."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
-    """All streams seen so far, together.
+class StreamTotals:
+    """All streams seen so far, together, each as it was last seen.
 
     Attributes:
         seen: how many that are.
@@ -125,23 +334,30 @@ class Sums:
     groups: Mapping[str, GroupSample] = field(default_factory=dict)
 
 
-class StreamTotals:
-    """Takes looks, gives sums; a look costs as much as the streams in it, not as all there are."""
+@dataclass(slots=True)
+class _GroupSum:
+    lag: int = 0
+    unknown: int = 0
+    pending: int = 0
+
+
+class StreamSums:
+    """Adds streams up, of which each sample shows some; a sample costs as much as the streams in it, not as all."""
 
     def __init__(self) -> None:
         self._latest: dict[TopicPartition, StreamSample] = {}
         self._length = self._unknown_lengths = 0
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, _GroupSum] = {}
 
-    def take(self, streams: Mapping[TopicPartition, StreamSample]) -> Sums:
-        """The sums with what a look showed."""
-        for stream, look in streams.items():
+    def add(self, streams: Mapping[TopicPartition, StreamSample]) -> StreamTotals:
+        """The totals with what a sample showed."""
+        for stream, sample in streams.items():
             if before := self._latest.get(stream):
-                self._book(before, -1)
-            self._book(look, 1)
-            self._latest[stream] = look
+                self._count(before, -1)
+            self._count(sample, 1)
+            self._latest[stream] = sample
         known = self._latest and not self._unknown_lengths
-        return Sums(
+        return StreamTotals(
             len(self._latest),
             self._length if known else None,
             max(each.length or 0 for each in self._latest.values()) if known else None,
@@ -151,276 +367,31 @@ class StreamTotals:
             },
         )
 
-    def _book(self, look: StreamSample, sign: int) -> None:
-        self._length += sign * (look.length or 0)
-        self._unknown_lengths += sign * (look.length is None)
-        for name, group in (look.groups or {}).items():
-            held = self._groups.setdefault(name, _Group())
-            held.lag += sign * (group.lag or 0)
-            held.unknown += sign * (group.lag is None)
-            held.pending += sign * group.pending
+    def _count(self, sample: StreamSample, sign: int) -> None:
+        self._length += sign * (sample.length or 0)
+        self._unknown_lengths += sign * (sample.length is None)
+        for name, group in (sample.groups or {}).items():
+            total = self._groups.setdefault(name, _GroupSum())
+            total.lag += sign * (group.lag or 0)
+            total.unknown += sign * (group.lag is None)
+            total.pending += sign * group.pending
 
 
-@dataclass(slots=True)
-class _Group:
-    lag: int = 0
-    unknown: int = 0
-    pending: int = 0
-
-
-class Turns:
-    """Which streams the next look asks for.
+class RoundRobin:
+    """Which streams the next sample asks for.
 
     Args:
         streams: all of them.
         most: how many of them at a time.
     """
 
-    def __init__(self, streams: Sequence[TopicPartition], most: int = MOST_PER_LOOK) -> None:
+    def __init__(self, streams: Sequence[TopicPartition], most: int = MOST_STREAMS) -> None:
         self._streams, self._most, self._next = streams, most, 0
 
-    def take(self) -> Sequence[TopicPartition]:
+    def next(self) -> Sequence[TopicPartition]:
         """The next ones; all, when they are not too many."""
         if len(self._streams) <= self._most:
             return self._streams
         first = self._next
         self._next = (first + self._most) % len(self._streams)
         return [self._streams[(first + at) % len(self._streams)] for at in range(self._most)]
-
-
-CPU = ("cpuUserSeconds", "cpuSystemSeconds", "childrenCpuSeconds")
-MOST_EVENTS = 1000
-SECOND = 10**9
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """What a series keeps of a look."""
-
-    sample: ServerSample
-    sums: Sums
-    at_ns: int
-    took_ns: int
-
-
-class ServerSeries:
-    """The looks of one run.
-
-    Args:
-        late_ns: a look that takes longer is told as an event.
-        most: looks that the series keep.
-
-    Attributes:
-        now: what the last look showed; None before the first one.
-    """
-
-    def __init__(self, late_ns: int = SECOND, most: int = MOST) -> None:
-        self._late_ns = late_ns
-        self._kept: Downsampled[_Kept] = Downsampled(most)
-        self._sums = StreamTotals()
-        self._events: list[tuple[int, str, str]] = []
-        self._left_out = 0
-        self._streaks: set[str] = set()
-        self._unseen: dict[str, None] = {}
-        self._last: TimedSample | None = None
-        self.now: ServerStatus | None = None
-        self.looks = self.late = self.failed = self.commands_sent = self.total_ns = self.longest_ns = 0
-        self.begin(0, 0)
-
-    def __repr__(self) -> str:
-        return f"<ServerSeries {self.looks} looks, {len(self._events)} events>"
-
-    # -- the measured window ---------------------------------------------------------------------------------------
-
-    def begin(self, start_ns: int, end_ns: int) -> None:
-        """The window that counts; peaks begin anew."""
-        self._start_ns, self._end_ns = start_ns, end_ns
-        self._first: TimedSample | None = None
-        self._final: TimedSample | None = None
-        self._peak_cpu: float | None = None
-        self._peak_memory: float | None = None
-        self._forks, self._longest_fork_micros = 0, 0.0
-
-    def prolong(self, end_ns: int) -> None:
-        """The window ends there, later than thought; it has not ended."""
-        self._end_ns = max(self._end_ns, end_ns)
-
-    def end(self, end_ns: int) -> None:
-        """The window ended there, sooner than thought."""
-        self._end_ns = min(self._end_ns, end_ns)
-
-    # -- looks -----------------------------------------------------------------------------------------------------
-
-    def take(self, seen: TimedSample) -> None:
-        """Adds a look; they come in order."""
-        look, took_ns = seen.sample, seen.answered_ns - seen.asked_ns
-        self.looks += 1
-        self.commands_sent += look.commands_sent
-        self.total_ns += took_ns
-        self.longest_ns = max(self.longest_ns, took_ns)
-        self._unseen |= dict.fromkeys(look.unseen)
-        if took_ns > self._late_ns:
-            self.late += 1
-            self._note(seen.asked_ns, "lookLate", f"the server took {took_ns / SECOND:.1f} s to answer a look")
-        sums = self._sums.take(look.streams)
-        cpu = None if self._last is None else _cpu(self._last, seen)
-        memory = _whole(look.figures.get("usedMemoryBytes"))
-        self.now = ServerStatus(cpu, memory, {name: group.lag for name, group in sums.groups.items()})
-        if self._last is not None:
-            for kind, text in between(self._last.sample, look, self._streaks):
-                self._note(seen.answered_ns, kind, text)
-            self._peaks(self._last, seen)
-        self._choose(seen)
-        self._streaks.discard("failed")
-        self._kept.take(_Kept(ServerSample(look.figures), sums, seen.answered_ns, took_ns))
-        self._last = seen
-
-    def fail(self, asked_ns: int, why: str) -> None:
-        """A look failed; the first of a row of them is told."""
-        self.failed += 1
-        if "failed" not in self._streaks:
-            self._note(asked_ns, "lookFailed", why)
-        self._streaks.add("failed")
-
-    def _note(self, at_ns: int, kind: str, text: str) -> None:
-        if len(self._events) < MOST_EVENTS:
-            self._events.append((at_ns, kind, text))
-        else:
-            self._left_out += 1
-
-    def _choose(self, seen: TimedSample) -> None:
-        """The looks nearest to the ends of the window stand for them."""
-        if self._first is None or _apart(seen, self._start_ns) < _apart(self._first, self._start_ns):
-            self._first = self._final = seen
-        elif self._final is None or _apart(seen, self._end_ns) < _apart(self._final, self._end_ns):
-            self._final = seen
-
-    def _peaks(self, before: TimedSample, now: TimedSample) -> None:
-        if not self._start_ns <= (before.answered_ns + now.answered_ns) // 2 <= self._end_ns:
-            return
-        cpu, memory = _cpu(before, now), now.sample.figures.get("usedMemoryBytes")
-        self._peak_cpu = _larger(self._peak_cpu, cpu)
-        self._peak_memory = _larger(self._peak_memory, memory)
-        if forks := forked(before.sample, now.sample):
-            self._forks += forks
-            self._longest_fork_micros = max(self._longest_fork_micros, now.sample.figures.get("lastForkMicros", 0.0))
-
-    # -- what is told ----------------------------------------------------------------------------------------------
-
-    def summary(self) -> dict[str, Any]:
-        """The server over the measured window, in a few numbers."""
-        mean = _cpu(*self._window) if self._window else None
-        return {
-            "serverCpu": {"mean": _rounded(mean), "peak": _rounded(self._peak_cpu)},
-            "usedMemoryPeakBytes": _whole(self._peak_memory),
-            "evictedKeys": _whole(self._grown("evictedKeys")),
-            "expiredKeys": _whole(self._grown("expiredKeys")),
-            "delayedFsyncs": _whole(self._grown("delayedFsyncs")),
-            "forks": self._forks if self.looks else None,
-            "longestForkMs": _rounded(self._longest_fork_micros / 1000) if self._forks else None,
-        }
-
-    @property
-    def _window(self) -> tuple[TimedSample, TimedSample] | None:
-        """The looks nearest to the ends of the window, when there are two."""
-        first, final = self._first, self._final
-        return None if first is None or final is None or first is final else (first, final)
-
-    def _grown(self, name: str) -> float | None:
-        return grown(self._window[0].sample, self._window[1].sample, name) if self._window else None
-
-    def told(self) -> dict[str, Any]:
-        """Everything, as plain data for a result; times in seconds from the start of the window."""
-        kept = self._kept.items
-        return {
-            "t": [self._at(each.at_ns) for each in kept],
-            "lookMs": [_rounded(each.took_ns / 1e6) for each in kept],
-            **{name: _or_null([_whole(each.sample.figures.get(name)) for each in kept]) for name in GAUGES},
-            **{told: _or_null(self._differences(name, per_second=True)) for name, told in RATES.items()},
-            **{told: _or_null(self._differences(name, per_second=False)) for name, told in COUNTERS.items()},
-            "streams": {
-                "seen": [each.sums.seen for each in kept],
-                "length": _or_null([each.sums.length for each in kept]),
-                "longest": _or_null([each.sums.longest for each in kept]),
-                "groups": self._groups(),
-            },
-            "events": [
-                {"t": self._at(at_ns), "kind": kind, "text": text} for at_ns, kind, text in sorted(self._events)
-            ],
-            "eventsLeftOut": self._left_out,
-            "commands": self._commands(),
-            "commandLatencyMicros": dict(self._final.sample.command_latency) if self._final else {},
-            "unseen": list(self._unseen),
-        }
-
-    @property
-    def stride(self) -> int:
-        """Of so many looks, the series hold one."""
-        return self._kept.stride
-
-    def _at(self, at_ns: int) -> float:
-        return round((at_ns - self._start_ns) / SECOND, 3)
-
-    def _differences(self, name: str, *, per_second: bool) -> list[float | None]:
-        found: list[float | None] = [None]
-        kept = self._kept.items
-        for before, now in pairwise(kept):
-            more = grown(before.sample, now.sample, name)
-            if more is not None and per_second:
-                more = round(more * SECOND / max(1, now.at_ns - before.at_ns), 4 if name in CPU else 1)
-            found.append(more if per_second else _whole(more))
-        return found[: len(kept)]
-
-    def _groups(self) -> dict[str, Any]:
-        kept = self._kept.items
-        names = kept[-1].sums.groups if kept else ()
-        return {
-            name: {
-                "lag": _or_null([group.lag if (group := each.sums.groups.get(name)) else None for each in kept]),
-                "pending": [group.pending if (group := each.sums.groups.get(name)) else None for each in kept],
-            }
-            for name in names
-        }
-
-    def _commands(self) -> dict[str, Any] | None:
-        """What the server was asked between the two looks nearest to the ends of the window."""
-        if self._window is None:
-            return None
-        first, final = self._window
-        took = {}
-        for name, now in sorted(final.sample.commands.items()):
-            then = first.sample.commands.get(name, CommandSample(0, 0))
-            calls, micros = now.calls - then.calls, now.micros - then.micros
-            if calls > 0 <= micros:  # statistics that were reset meanwhile tell nothing
-                took[name] = {"calls": calls, "micros": micros, "microsPerCall": _rounded(micros / calls)}
-        return {"from": self._at(first.answered_ns), "to": self._at(final.answered_ns), "byName": took}
-
-
-def _cpu(before: TimedSample, now: TimedSample) -> float | None:
-    """Processor time per second, user and system, of the server without its children."""
-    user, system = (grown(before.sample, now.sample, name) for name in ("cpuUserSeconds", "cpuSystemSeconds"))
-    if user is None or system is None:
-        return None
-    return (user + system) * SECOND / max(1, now.answered_ns - before.answered_ns)
-
-
-def _apart(seen: TimedSample, at_ns: int) -> int:
-    return abs(seen.answered_ns - at_ns)
-
-
-def _larger(one: float | None, other: float | None) -> float | None:
-    known = [each for each in (one, other) if each is not None]
-    return max(known, default=None)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else round(value)
-
-
-def _or_null(series: list[Any]) -> list[Any] | None:
-    """None in place of a series that has no value at all: the server never told it."""
-    return None if all(each is None for each in series) else series

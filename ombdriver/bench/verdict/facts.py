@@ -11,6 +11,7 @@ from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.metrics.summary import DrainMetrics
 from ombdriver.bench.plan.plan import WorkerPlan
+from ombdriver.bench.telemetry.summary import TelemetrySummary
 from ombdriver.bench.verdict.model import Ending
 from ombdriver.bench.verdict.trend import Trend
 
@@ -101,6 +102,7 @@ class Facts:
         workers: the worker processes.
         cores: that the run could use.
         server_on_host: whether the server runs on this machine.
+        telemetry: what server and processes took, in a few figures; None when nobody looked.
         servers_ended: servers of the run that ended by themselves, by name.
         reconnects: connections that were lost and made anew.
         longest_silence_ms: the longest time in which messages were due and none was acknowledged; 0 for a short one.
@@ -151,6 +153,7 @@ class Facts:
     workers: Sequence[WorkerFacts] = ()
     cores: float = 0.0
     server_on_host: bool = False
+    telemetry: TelemetrySummary | None = None
     servers_ended: Sequence[str] = ()
     reconnects: int = 0
     longest_silence_ms: int = 0

@@ -1,38 +1,40 @@
 """What processes take becomes series and sums."""
 
 from ombdriver.bench.metrics.report import ProcessUsage
-from ombdriver.bench.telemetry.processes import ProcessSample, ProcessSeries, Taken
+from ombdriver.bench.telemetry.processes import OuterUsage, ProcessSample, ProcessSeries
+from ombdriver.bench.telemetry.summary import CpuShare
+from ombdriver.bench.telemetry.window import Window
 
 SECOND = 10**9
 START = 100 * SECOND
 
 
-def tick(at_s: float, own: ProcessUsage | None = None, **cpu_s: float | None) -> ProcessSample:
+def sample(at_s: float, own: ProcessUsage | None = None, **cpu_s: float | None) -> ProcessSample:
     """All processes `at_s` seconds after the start of the window, each with so much processor time behind it."""
-    taken: dict[str, Taken] = {
+    outer: dict[str, OuterUsage] = {
         name: None if each is None else (round(each * SECOND), 1000) for name, each in cpu_s.items()
     }
-    return ProcessSample(START + round(at_s * SECOND), taken, {} if own is None else {"w": own})
+    return ProcessSample(START + round(at_s * SECOND), outer, {} if own is None else {"w": own})
 
 
-def series(*ticks: ProcessSample) -> ProcessSeries:
+def series(*samples: ProcessSample) -> ProcessSeries:
     """The series of a window of two seconds."""
     made = ProcessSeries()
-    made.begin(START, START + 2 * SECOND)
-    for each in ticks:
-        made.take(each)
+    made.begin(Window(START, START + 2 * SECOND))
+    for each in samples:
+        made.add(each)
     return made
 
 
-def test_shares_of_a_core_are_told_from_tick_to_tick() -> None:
-    """The first tick has none; a process that can't be seen has none either."""
+def test_shares_of_a_core_are_told_from_tick_to_sample() -> None:
+    """The first one has none; a process that can't be seen has none either."""
     made = series(
-        tick(-1, server=0.0, parent=0.0, w=5.0),
-        tick(0, server=0.5, parent=0.0, w=5.5),
-        tick(2, server=None, parent=0.1, w=8.5),
+        sample(-1, server=0.0, parent=0.0, w=5.0),
+        sample(0, server=0.5, parent=0.0, w=5.5),
+        sample(2, server=None, parent=0.1, w=8.5),
     )
 
-    told = made.told("server", "parent", {"w": "produce"})
+    told = made.to_json("server", "parent", {"w": "produce"})
     assert told["t"] == [-1.0, 0.0, 2.0]
     assert told["server"] == {"cpu": [None, 0.5, None], "rssBytes": [1000, 1000, None]}
     assert told["workers"][0]["role"] == "produce"
@@ -42,20 +44,20 @@ def test_shares_of_a_core_are_told_from_tick_to_tick() -> None:
 
 def test_a_run_without_a_process_of_the_server_says_so() -> None:
     """It may run on another machine."""
-    assert series(tick(0, parent=0.0)).told("server", "parent", {})["server"] is None
+    assert series(sample(0, parent=0.0)).to_json("server", "parent", {})["server"] is None
 
 
 def test_mean_and_peak_are_of_the_window() -> None:
     """Neither the warm-up nor the drain count, nor a process that nobody saw."""
-    made = series(*(tick(at, w=cpu) for at, cpu in ((-1, 0.0), (0, 1.0), (1, 1.2), (2, 1.6), (3, 2.6))))
+    made = series(*(sample(at, w=cpu) for at, cpu in ((-1, 0.0), (0, 1.0), (1, 1.2), (2, 1.6), (3, 2.6))))
 
-    assert made.cpu("w") == {"mean": 0.3, "peak": 0.4}
-    assert made.cpu("server") == {"mean": None, "peak": None}
+    assert made.cpu("w").to_json() == {"mean": 0.3, "peak": 0.4}
+    assert made.cpu("server") == CpuShare()
 
 
-def test_ticks_too_close_together_tell_no_share() -> None:
+def test_samples_too_close_together_tell_no_share() -> None:
     """Processor time comes in steps of 10 ms."""
-    assert series(tick(0, w=0.0), tick(0.01, w=0.01)).told("s", "p", {"w": "produce"})["workers"][0]["cpu"] == [
+    assert series(sample(0, w=0.0), sample(0.01, w=0.01)).to_json("s", "p", {"w": "produce"})["workers"][0]["cpu"] == [
         None,
         None,
     ]
@@ -68,9 +70,9 @@ def test_stalls_and_collections_are_told_as_they_grow() -> None:
         ProcessUsage(stalls=3, stalled_ns=20_000_000, gc_pauses=1, gc_ns=500_000, since_ns=1),
         ProcessUsage(stalls=2, stalled_ns=12_000_000, since_ns=2),
     ]
-    made = series(*(tick(at, own, w=0.0) for at, own in enumerate([None, *reports])))
+    made = series(*(sample(at, own, w=0.0) for at, own in enumerate([None, *reports])))
 
-    worker = made.told("server", "parent", {"w": "consume"})["workers"][0]
+    worker = made.to_json("server", "parent", {"w": "consume"})["workers"][0]
     assert worker["loopStalls"] == [None, 1, 2, 2]
     assert worker["stalledMs"] == [None, 7.0, 13.0, 12.0]
     assert worker["collections"] == [None, 0, 1, 0]

@@ -1,4 +1,4 @@
-"""Looking at a server once in a while: one look at a time, whatever the server does."""
+"""Sampling a server once in a while: one sample at a time, whatever the server does."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ testDuration: 1s
 
 
 class Server:
-    """A driver that counts its looks, and does at each what a test says."""
+    """A driver that counts its samples, and does at each what a test says."""
 
     def __init__(self) -> None:
         self.asked: list[Sequence[TopicPartition]] = []
@@ -56,7 +56,7 @@ class Server:
         return ServerSample({"usedMemoryBytes": 100.0 * len(self.asked)}, streams=seen, commands_sent=129)
 
     async def until(self, count: int) -> None:
-        """Returns when so many looks were asked for."""
+        """Returns when so many samples were asked for."""
         while len(self.asked) < count:
             self._more.clear()
             await self._more.wait()
@@ -86,7 +86,7 @@ async def server() -> AsyncIterator[Server]:
     assert made.under_way == 0
 
 
-async def test_looks_are_taken_until_the_end_and_told(server: Server) -> None:
+async def test_samples_are_taken_until_the_end_and_told(server: Server) -> None:
     """With streams in turn, the processes beside, and what all of it cost."""
     watch = watching(server)
     watch.begin_phase(phase())
@@ -110,11 +110,11 @@ async def test_looks_are_taken_until_the_end_and_told(server: Server) -> None:
     assert [each["role"] for each in processes["workers"]] == ["produce", "consume"]
     assert min(processes["workers"][0]["rssBytes"] + processes["parent"]["rssBytes"]) > 2**20
     assert processes["server"] is None
-    assert repr(watch).startswith(f"<Telemetry <ServerSeries {count} looks")
+    assert repr(watch).startswith(f"<Telemetry <ServerSeries {count} samples")
 
 
 async def test_a_driver_without_a_server_leaves_the_processes() -> None:
-    """Be it that it says so, or that it knows no looks at all."""
+    """Be it that it says so, or that it knows no samples at all."""
 
     class Loopback:
         async def observe(self, _streams: Sequence[TopicPartition]) -> None:
@@ -132,7 +132,7 @@ async def test_a_driver_without_a_server_leaves_the_processes() -> None:
 
 
 async def test_a_server_that_stalls_is_asked_once(server: Server) -> None:
-    """No second look while one is under way; the ticks that passed are counted, and the processes go on."""
+    """No second sample while one is under way; the ticks that passed are counted, and the processes go on."""
     gate = asyncio.Event()
 
     async def stall() -> None:
@@ -162,8 +162,8 @@ async def test_a_server_that_stalls_is_asked_once(server: Server) -> None:
 async def test_a_server_that_never_answers_does_not_hold_up_the_end(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The look is given up and counted."""
-    monkeypatch.setattr(sampler, "LAST_LOOK_S", 0.02)
+    """The sample is given up and counted."""
+    monkeypatch.setattr(sampler, "LAST_SAMPLE_S", 0.02)
     server.act = asyncio.Event().wait  # type: ignore[assignment]
     watch = watching(server)
     watch.begin_phase(phase())
@@ -174,7 +174,7 @@ async def test_a_server_that_never_answers_does_not_hold_up_the_end(
 
 
 @pytest.mark.parametrize("error", [DriverError("no connection"), KeyError("name")])
-async def test_looks_that_fail_are_told_and_harm_nothing(server: Server, error: Exception) -> None:
+async def test_samples_that_fail_are_told_and_harm_nothing(server: Server, error: Exception) -> None:
     """Also when the driver is at fault."""
 
     async def fail() -> None:
@@ -194,7 +194,7 @@ async def test_looks_that_fail_are_told_and_harm_nothing(server: Server, error: 
 
 
 async def test_a_new_phase_moves_the_ticks(server: Server) -> None:
-    """The look that was due in an hour comes when the new phase begins; and its end is looked at."""
+    """The sample that was due in an hour comes when the new phase begins; and one falls on its end."""
     watch = watching(server, every_ns=3600 * 10**9)
     watch.begin_phase(phase(7200.0))
     await server.until(1)
@@ -229,7 +229,7 @@ def test_ticks_are_whole_steps_from_the_start_and_the_end() -> None:
     ]
 
 
-def test_ticks_that_passed_during_a_look_are_counted() -> None:
+def test_ticks_that_passed_during_a_sample_are_counted() -> None:
     """One that was answered before the next tick missed none."""
     assert ticks_between(100, 109, 100, 10) == 0
     assert ticks_between(101, 131, 100, 10) == 3

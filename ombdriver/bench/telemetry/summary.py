@@ -1,0 +1,69 @@
+"""What server and processes took over the measured window, in a few figures. Data; times are nanoseconds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class CpuShare:
+    """Processor time per time, in cores; None for what was not seen.
+
+    Attributes:
+        mean: over the window.
+        peak: between two samples.
+    """
+
+    mean: float | None = None
+    peak: float | None = None
+
+    def to_json(self) -> Mapping[str, float | None]:
+        """As a result tells it."""
+        return {"mean": rounded(self.mean), "peak": rounded(self.peak)}
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetrySummary:
+    """The measured window in a few figures; None for what was not told.
+
+    Attributes:
+        server_cpu: of the server without its children, by its own count.
+        used_memory_peak_bytes: what its data took at most.
+        evicted_keys: since the beginning of the window; so are the next two.
+        expired_keys: likewise.
+        delayed_fsyncs: likewise.
+        forks: how often the server forked.
+        longest_fork_ns: how long the longest of these forks held it up.
+        server_process_cpu: of the run's own servers, as seen from outside.
+        busiest_worker_cpu: of the worker process that took most.
+    """
+
+    server_cpu: CpuShare = CpuShare()
+    used_memory_peak_bytes: int | None = None
+    evicted_keys: int | None = None
+    expired_keys: int | None = None
+    delayed_fsyncs: int | None = None
+    forks: int | None = None
+    longest_fork_ns: int | None = None
+    server_process_cpu: CpuShare = CpuShare()
+    busiest_worker_cpu: CpuShare | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The `summary` of a result's telemetry."""
+        busiest = self.busiest_worker_cpu
+        return {
+            "serverCpu": self.server_cpu.to_json(),
+            "usedMemoryPeakBytes": self.used_memory_peak_bytes,
+            "evictedKeys": self.evicted_keys,
+            "expiredKeys": self.expired_keys,
+            "delayedFsyncs": self.delayed_fsyncs,
+            "forks": self.forks,
+            "longestForkMs": None if self.longest_fork_ns is None else rounded(self.longest_fork_ns / 1e6),
+            "serverProcessCpu": self.server_process_cpu.to_json(),
+            "busiestWorkerCpu": None if busiest is None else busiest.to_json(),
+        }
+
+
+def rounded(value: float | None) -> float | None:
+    """A figure of telemetry as a result has it."""
+    return None if value is None else round(value, 4)
