@@ -14,7 +14,7 @@ from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.commands import Id, Key
 from ombdriver.messaging.streams.readers import DEFAULT_BLOCK_MS, MultiSlotGroupReader
 from ombdriver.messaging.streams.replies import Streams
-from ombdriver.messaging.streams.resumption import Mark, make_again, mark_of
+from ombdriver.messaging.streams.resumption import EntryMark, make_again, mark_of
 from ombdriver.messaging.transport.blocking import ignore_outcome
 from ombdriver.messaging.transport.channel import ConnectionStatistics
 from ombdriver.messaging.transport.connection import Argument
@@ -91,7 +91,7 @@ class GroupConsumer(MQClient):
         self._reader: MultiSlotGroupReader | None = None
         self._received = 0
         self._deleted = 0
-        self._marks: dict[bytes, Mark] = {}
+        self._marks: dict[bytes, EntryMark] = {}
         """The last entry of each stream besides its own, by its key, of those whose group was there."""
         self._adopt(source, owns_source=group is None)
 
@@ -183,7 +183,7 @@ class GroupConsumer(MQClient):
         """Marks how far the group was given entries of the streams besides its own."""
         for key in streams:
             if key != self._key:
-                self._marks.setdefault(key, Mark())
+                self._marks.setdefault(key, EntryMark())
         for stream, entries in reply:
             if entries and (key := commands.key_bytes(stream)) != self._key:
                 entry_id, fields = entries[-1]
@@ -212,13 +212,13 @@ class GroupConsumer(MQClient):
             self._marks[key] = end
             logger.info("group %r made on stream %r, for messages from now on", self.group_name, key)
 
-    async def _end_of(self, key: bytes) -> Mark:
+    async def _end_of(self, key: bytes) -> EntryMark:
         """The last entry of a stream; none, if the user may not look."""
         with contextlib.suppress(NoPermissionError):
             found = await self._router().execute_idempotent(key, "XREVRANGE", key, "+", "-", "COUNT", 1)
             if found:
                 return mark_of(*found[0])
-        return Mark()
+        return EntryMark()
 
     def _acknowledge_deleted(self, stream: Key, ids: list[Id]) -> asyncio.Future[int]:
         self._deleted += len(ids)

@@ -23,7 +23,7 @@ _LAST = (1 << 64) - 1
 """The highest sequence within a millisecond."""
 
 
-class Mark(NamedTuple):
+class EntryMark(NamedTuple):
     """An entry that a group was given.
 
     Attributes:
@@ -35,19 +35,19 @@ class Mark(NamedTuple):
     digest: bytes = b""
 
 
-def mark_of(entry_id: bytes, fields: Sequence[bytes]) -> Mark:
+def mark_of(entry_id: bytes, fields: Sequence[bytes]) -> EntryMark:
     """The mark of an entry, by names and values of its fields in turn."""
-    return Mark(entry_id, hashlib.sha1(b"\0".join(fields), usedforsecurity=False).hexdigest().encode())
+    return EntryMark(entry_id, hashlib.sha1(b"\0".join(fields), usedforsecurity=False).hexdigest().encode())
 
 
-async def mark_at(router: Router, key: bytes, entry_id: bytes) -> Mark:
+async def mark_at(router: Router, key: bytes, entry_id: bytes) -> EntryMark:
     """The mark of the entry `entry_id` of the stream `key`, without a digest if it is not there.
 
     Raises:
         redis.exceptions.RedisError: if the server can't be reached, or refuses.
     """
     found: list[Any] = await router.execute_idempotent(key, "XRANGE", key, entry_id, entry_id)
-    return mark_of(*found[0]) if found else Mark(entry_id)
+    return mark_of(*found[0]) if found else EntryMark(entry_id)
 
 
 def before(parts: IdParts) -> bytes:
@@ -93,7 +93,7 @@ class Made(NamedTuple):
     is_new_stream: bool
 
 
-async def make_again(router: Router, key: bytes, group: bytes, last: Mark, held: Collection[bytes] = ()) -> Made:
+async def make_again(router: Router, key: bytes, group: bytes, last: EntryMark, held: Collection[bytes] = ()) -> Made:
     """Makes a group again unless it is there.
 
     Args:

@@ -24,9 +24,9 @@ from ombdriver.messaging.transport.router import Router
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 500
+FIRST_STEP = 500
 """Entries looked at in one step, when a stream is longer than its bound."""
-LARGEST_CHUNK = 32 * CHUNK
+LARGEST_STEP = 32 * FIRST_STEP
 """Up to which steps grow, where whole nodes are cut and a node of the stream holds more."""
 
 
@@ -149,9 +149,9 @@ class AcknowledgedTrimmer:
             removed += done.removed
         if done.horizon is None:
             return removed
-        horizon, chunk = parse_id(done.horizon), CHUNK
+        horizon, step = parse_id(done.horizon), FIRST_STEP
         while True:
-            bound, is_short = await self._bound(router, key, chunk)
+            bound, is_short = await self._bound(router, key, step)
             breached = 0
             if bound is not None and bound > horizon:
                 done = await self._trim(router, key, format_id(bound))
@@ -160,10 +160,10 @@ class AcknowledgedTrimmer:
                 if breached := done.removed:
                     removed += breached
                     self._breached(key, breached, done.losing)
-            if not breached and (not is_short or chunk >= LARGEST_CHUNK):
+            if not breached and (not is_short or step >= LARGEST_STEP):
                 return removed
             if not breached:
-                chunk *= 2
+                step *= 2
 
     async def _trim(self, router: Router, key: bytes, bound: bytes = b"") -> "Trimmed":
         done = await trim(router, key, approximate=self._approximate, bound=bound, dead_after_ms=self._dead_after_ms)
@@ -179,8 +179,8 @@ class AcknowledgedTrimmer:
             ", ".join(repr(group) for group in groups),
         )
 
-    async def _bound(self, router: Router, key: bytes, chunk: int) -> tuple[IdParts | None, bool]:
-        """The lowest id within the bounds, as far as `chunk` entries tell; None if nothing is past them.
+    async def _bound(self, router: Router, key: bytes, step: int) -> tuple[IdParts | None, bool]:
+        """The lowest id within the bounds, as far as `step` entries tell; None if nothing is past them.
 
         And whether the bound on their number is further on than that.
         """
@@ -193,13 +193,13 @@ class AcknowledgedTrimmer:
         if self._maxlen is not None:
             excess = int(await router.execute_idempotent(key, "XLEN", key)) - self._maxlen
             if excess > 0:
-                words: list[Argument] = ["XRANGE", key, "-", "+", "COUNT", min(excess, chunk) + 1]
+                words: list[Argument] = ["XRANGE", key, "-", "+", "COUNT", min(excess, step) + 1]
                 entries: list[Any] = await router.execute_idempotent(key, *words)
                 if entries:  # none: the stream was emptied meanwhile
                     last = parse_id(entries[-1][0])
                     # All of them are past the bound when there is nothing to keep.
-                    bounds.append(last if len(entries) > min(excess, chunk) else (last[0], last[1] + 1))
-        return max(bounds, default=None), excess > chunk
+                    bounds.append(last if len(entries) > min(excess, step) else (last[0], last[1] + 1))
+        return max(bounds, default=None), excess > step
 
 
 # ARGV: ~ or =; the lowest id within a bound, or nothing; the idle time in ms from which a consumer is not alive.

@@ -10,7 +10,7 @@ from records import take
 
 from ombdriver import GroupManager, MQClient, MQProducer
 from ombdriver.messaging.streams.entry_ids import IdParts, format_id
-from ombdriver.messaging.streams.resumption import Mark, make_again, mark_at
+from ombdriver.messaging.streams.resumption import EntryMark, make_again, mark_at
 
 STREAM, GROUP = b"s", b"g"
 Entries = dict[IdParts, str]
@@ -74,7 +74,7 @@ async def delivered(url: str, history: History, stream: Entries | None, deleted:
     ):
         await raw.flushall()
         await store(raw, history.stream)
-        mark = await mark_at(client._router(), STREAM, format_id(history.last)) if history.given else Mark()
+        mark = await mark_at(client._router(), STREAM, format_id(history.last)) if history.given else EntryMark()
         if deleted:
             await raw.xdel(STREAM, *map(format_id, deleted))
         if stream is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ombdriver.messaging.streams.entry_ids import is_after
-from ombdriver.messaging.streams.resumption import Mark
+from ombdriver.messaging.streams.resumption import EntryMark
 
 if TYPE_CHECKING:
     from ombdriver.messaging.topics.consumer.message import Message
@@ -105,7 +105,7 @@ class Partition:
         self.acks_pending: list[bytes] = []
         self.acks_in_flight: list[list[bytes]] = []
         self.paused_buffer: list[Message[Any]] = []
-        self.last_delivered, self.highest = Mark(), b"0-0"
+        self.last_delivered, self.highest = EntryMark(), b"0-0"
         self.generation = 0
         self.paused = False
         self.flow = FlowControl(1)
@@ -118,7 +118,7 @@ class Partition:
         self.generation += 1
         self.leased, self.acks_pending = set(), []
         self.nacked.clear()
-        self.last_delivered, self.highest = Mark(), b"0-0"
+        self.last_delivered, self.highest = EntryMark(), b"0-0"
 
     def lease(self, entry_id: bytes) -> None:
         """Notes an id that was pending before, and is leased now."""
