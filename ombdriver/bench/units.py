@@ -33,7 +33,7 @@ def parse_duration(value: object) -> int:
     """The nanoseconds of a duration: `1500ms`, `10s`, `5m`, `1h`, `0.5s`.
 
     Raises:
-        ValueError: if it is anything else; the message tells the units.
+        ValueError: if it is anything else; the message names the units.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise ValueError(f"{value} has no unit; write {value}s for seconds, {value}m for minutes (units: ms, s, m, h)")
@@ -61,7 +61,7 @@ def parse_size(value: object) -> int:
     """The bytes of a size: a whole number, or `64B`, `64KB` (64,000), `1KiB` (1,024), `1MB`, `1MiB`.
 
     Raises:
-        ValueError: if it is anything else; the message tells the units.
+        ValueError: if it is anything else; the message names the units.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return value

@@ -94,7 +94,7 @@ def compare(
 def print_comparison(trials: "Sequence[Trial]") -> None:
     """Prints how the setups of a series compare, at the end of `run`; the runs that are not VALID are left out.
 
-    Their results are stored by now, so whatever goes wrong here is told, and ends nothing.
+    Their results are stored by now, so whatever goes wrong here is printed, and ends nothing.
     """
     try:
         _print_comparison(trials)

@@ -22,8 +22,8 @@ EXIT_INTERRUPTED = 130
 SEVERITY = (EXIT_INTERRUPTED, EXIT_FAILED, EXIT_INPUT, EXIT_VERDICT, EXIT_THRESHOLD, EXIT_VALID)
 """The earlier one counts: whoever was interrupted has not got what was asked for; a run that failed, or could not be
 started as asked, has no whole result; a result that can't be trusted says nothing of its thresholds.
-What is wrong with files and options is told before anything runs; what a run alone finds out (that the machine has no
-such engine) may meet the codes of the runs around it.
+What is wrong with files and options is reported before anything runs; what a run alone finds out (that the machine has
+no such engine) may meet the codes of the runs around it.
 """
 
 

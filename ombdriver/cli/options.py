@@ -71,7 +71,7 @@ def read_tags(_ctx: click.Context, _param: click.Parameter, values: Sequence[str
 
 
 def read_thresholds(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> Sequence[str]:
-    """`FIGURE OP VALUE`, each; which groups there are is told by each workload."""
+    """`FIGURE OP VALUE`, each; which groups there are is known to each workload."""
     from ombdriver.bench.spec.thresholds import Threshold
 
     for value in values:

@@ -64,14 +64,14 @@ class NullServer:
     def _entries(self, key: bytes) -> bytes:
         if not self._kept:
             return b"*-1\r\n"
-        told = [
+        entries = [
             b"*2\r\n$15\r\n%d-0\r\n*2\r\n$1\r\np\r\n$%d\r\n%b\r\n" % (entry_id, len(each), each)
             for each, entry_id in zip(self._kept, self._entry_ids, strict=False)
         ]
-        return b"*1\r\n*2\r\n$%d\r\n%b\r\n*%d\r\n" % (len(key), key, len(told)) + b"".join(told)
+        return b"*1\r\n*2\r\n$%d\r\n%b\r\n*%d\r\n" % (len(key), key, len(entries)) + b"".join(entries)
 
 
-class _Connection(asyncio.Protocol):
+class _NullConnection(asyncio.Protocol):
     """One client. A connection that has begun to send XADD sends nothing else, so from then on commands are counted by
     their name and not parsed: parsing took twice as long as the harness takes to send.
     """
@@ -116,7 +116,7 @@ async def serve() -> None:
     """Serves on a free loopback port, until standard input ends."""
     loop = asyncio.get_running_loop()
     null = NullServer()
-    server = await loop.create_server(lambda: _Connection(null), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: _NullConnection(null), "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.read)

@@ -28,7 +28,7 @@ from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.transport.blocking import ignore_outcome
 from ombdriver.messaging.transport.factory import open_client
 
-AGAIN_S = 0.1
+RETRY_DELAY_S = 0.1
 """After a lost connection a consumer reads again so many seconds later."""
 
 
@@ -78,7 +78,9 @@ class RedisPyDriver(RedisStreamsDriver):
         await super().aclose()
 
 
-class _Slot:
+class _PendingReply:
+    """Of one message: when it was answered (0: not yet), and how."""
+
     __slots__ = ("answer", "error", "time_ns")
 
     def __init__(self) -> None:
@@ -94,7 +96,7 @@ class RedisPyProducer:
         client: its pool has `room` connections.
         topic: where to.
         cut: what sending trims.
-        on_replies: told of the replies, in the order in which the messages of a partition were sent.
+        on_replies: gets the replies, in the order in which the messages of a partition were sent.
         room: messages under way at most: one on each connection.
     """
 
@@ -103,8 +105,8 @@ class RedisPyProducer:
         self._partitioner = Partitioner(topic)
         self._room, self._under_way = room, 0
         self._trim = True
-        self._lines: list[deque[_Slot]] = [deque() for _ in range(topic.partitions)]
-        self._told = [0] * topic.partitions
+        self._pending: list[deque[_PendingReply]] = [deque() for _ in range(topic.partitions)]
+        self._reported = [0] * topic.partitions
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: list[Callable[[], None]] = []
 
@@ -136,14 +138,14 @@ class RedisPyProducer:
         """See `api.DriverProducer.send`."""
         for at, payload in enumerate(payloads):
             fields = {"p": payload} if keys is None else {"p": payload, "k": keys[at]}
-            slot = _Slot()
-            self._lines[partition].append(slot)
+            reply = _PendingReply()
+            self._pending[partition].append(reply)
             self._under_way += 1
-            task = asyncio.get_running_loop().create_task(self._send_one(partition, fields, slot))
+            task = asyncio.get_running_loop().create_task(self._send_one(partition, fields, reply))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _send_one(self, partition: int, fields: Mapping[str, bytes], slot: _Slot) -> None:
+    async def _send_one(self, partition: int, fields: Mapping[str, bytes], reply: _PendingReply) -> None:
         cut, key = self._cut, self._topic.keys[partition]
         bounds: dict[str, Any] = {"approximate": not cut.exact}
         if self._trim and cut.max_age_ms is not None:
@@ -151,23 +153,23 @@ class RedisPyProducer:
         elif self._trim and cut.max_length is not None:
             bounds["maxlen"] = cut.max_length
         try:
-            slot.answer = await self._client.xadd(key, fields, **bounds)  # type: ignore[arg-type]
+            reply.answer = await self._client.xadd(key, fields, **bounds)  # type: ignore[arg-type]
         except (RedisError, OSError) as error:
-            slot.error = lost(was_sent=True, cause=error) if _is_loss(error) else error
-        slot.time_ns = time.monotonic_ns()
+            reply.error = lost(was_sent=True, cause=error) if _is_loss(error) else error
+        reply.time_ns = time.monotonic_ns()
         self._under_way -= 1
-        self._tell(partition)
+        self._report(partition)
         waiting, self._waiting = self._waiting, []
         for callback in waiting:
             callback()
 
-    def _tell(self, partition: int) -> None:
-        """Replies come in any order; they are told in that of the messages, each with its own time."""
-        line = self._lines[partition]
-        while line and line[0].time_ns:
-            slot = line.popleft()
-            first, self._told[partition] = self._told[partition], self._told[partition] + 1
-            self._on_replies(partition, first, 1, slot.error, slot.time_ns, slot.answer)
+    def _report(self, partition: int) -> None:
+        """Reports replies, which come in any order, in that of the messages, each with its own time."""
+        pending = self._pending[partition]
+        while pending and pending[0].time_ns:
+            reply = pending.popleft()
+            first, self._reported[partition] = self._reported[partition], self._reported[partition] + 1
+            self._on_replies(partition, first, 1, reply.error, reply.time_ns, reply.answer)
 
     async def aclose(self) -> None:
         """See `api.DriverProducer.aclose`."""
@@ -222,7 +224,7 @@ class RedisPyConsumer:
         except (RedisError, OSError) as error:
             if not _is_loss(error):
                 raise DriverError(f"streams can't be read: {error}") from error
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(RETRY_DELAY_S)
             return None
         arrival_ns = time.monotonic_ns()
         if not reply:

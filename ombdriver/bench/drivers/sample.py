@@ -10,8 +10,8 @@ GAUGES = (
     *("usedMemoryBytes", "memoryRssBytes", "clients", "blockedClients", "keys"),
     *("saving", "rewriting", "lastForkMicros", "replicas", "replicationOffset"),
 )
-"""Figures that are told as they were at the sample. `saving` and `rewriting` are 1 while a process that was forked off
-writes the data set or the append-only file, else 0; `lastForkMicros` is how long the last fork held the server up."""
+"""Figures that are stored as they were at the sample. `saving` and `rewriting` are 1 while a forked process writes the
+data set or the append-only file, else 0; `lastForkMicros` is how long the last fork held the server up."""
 
 RATES = {
     "cpuUserSeconds": "cpuUser",
@@ -21,13 +21,13 @@ RATES = {
     "netInputBytes": "netInputBytesPerSecond",
     "netOutputBytes": "netOutputBytesPerSecond",
 }
-"""Figures that only grow, and the name under which their growth per second is told."""
+"""Figures that only grow, and the name under which their growth per second is stored."""
 
 COUNTERS = {"evictedKeys": "evictedKeys", "expiredKeys": "expiredKeys", "delayedFsyncs": "delayedFsyncs"}
-"""Figures that only grow, and the name under which their growth since the sample before is told."""
+"""Figures that only grow, and the name under which their growth since the sample before is stored."""
 
 EVENT_FIGURES = ("uptimeSeconds", "forks", "saves", "rewrites")
-"""Figures that are used to notice events, and not told."""
+"""Figures that are used to notice events, and not stored."""
 
 TopicPartition = tuple[str, int]
 """(topic, partition from 0)."""
@@ -59,7 +59,7 @@ class CommandSample:
 
 @dataclass(frozen=True, slots=True)
 class ServerSample:
-    """What a server told at one moment.
+    """What a server reported at one moment.
 
     Attributes:
         figures: by the names in `GAUGES`, `RATES`, `COUNTERS` and `EVENT_FIGURES`; any of them may be missing.
@@ -84,7 +84,7 @@ class ServerSample:
 class TimedSample:
     """A sample, and when it was asked for and answered, on the monotonic clock.
 
-    Its figures are of the time of the answer: a server that stalls tells them when it goes on.
+    Its figures are of the time of the answer: a server that stalls reports them when it goes on.
     """
 
     sample: ServerSample
@@ -99,7 +99,7 @@ class TimedSample:
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """The server at the last sample; None for what it did not tell.
+    """The server at the last sample; None for what it did not report.
 
     Attributes:
         cpu: the processor time that it took since the sample before, in cores.

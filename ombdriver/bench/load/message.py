@@ -91,7 +91,7 @@ def parse_distribution(given: object, least: int, most: int) -> tuple[SizeRange,
         most: bytes that it may have.
 
     Raises:
-        ValueError: if it is not that; the message tells what is.
+        ValueError: if it is not that; the message says what is.
     """
     if not isinstance(given, Mapping) or not given:
         raise ValueError(f"{quoted(given)} is no distribution; {_EXAMPLE}")

@@ -47,5 +47,5 @@ class ProcessingTime:
 
     def __str__(self) -> str:
         unit = next(unit for unit in ("s", "ms", "us") if self.mean_ns >= _UNITS[unit])
-        told = f"{self.mean_ns / _UNITS[unit]:.6g}{unit}"
-        return told if self.spread == "constant" else f"{told} {self.spread}"
+        text = f"{self.mean_ns / _UNITS[unit]:.6g}{unit}"
+        return text if self.spread == "constant" else f"{text} {self.spread}"

@@ -78,7 +78,7 @@ NO_TRIMMING = Trimming()
 def plan_trimming(
     retention: RetentionPolicy, *, rate: int, partitions: int, message_size: int, keyed: bool
 ) -> Trimming:
-    """How to trim. `maxage` is told in entries too: those of so much time. Args: see `entries_to_keep`."""
+    """How to trim. `maxage` is given in entries too: those of so much time. Args: see `entries_to_keep`."""
     age_ms = None if retention.max_age_ns is None else retention.max_age_ns // 10**6
     if retention.kind == "acknowledged":
         return Trimming(

@@ -197,7 +197,7 @@ def _setups(
         for variant in variants
         for combination in variant.setups
     }
-    if not variants:  # what is wrong with setups is told beside what is wrong with workloads
+    if not variants:  # what is wrong with setups is reported beside what is wrong with workloads
         wanted = {(name, None, variant_name("", ())): () for name in setups}
     built = build_each(
         list(wanted.items()),

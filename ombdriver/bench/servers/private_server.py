@@ -197,8 +197,8 @@ class PrivateServer:
     def exit_message(self) -> str:
         """Of a server that has ended by itself: how, and the end of its log."""
         log = last_lines(self.log_end())
-        told = f"; the end of its log:\n{log}" if log else ""
-        return f"has ended by itself (exit code {self.exit_code}); run again{told}"
+        end = f"; the end of its log:\n{log}" if log else ""
+        return f"has ended by itself (exit code {self.exit_code}); run again{end}"
 
     def log_end(self) -> str:
         """The end of its log so far, without passwords; also when it has ended."""

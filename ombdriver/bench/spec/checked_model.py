@@ -24,7 +24,7 @@ _VALID = "valid"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule(Generic[Part]):
+class FieldRule(Generic[Part]):
     """One thing that the fields of a part must agree on; passed over when it reads a field that is wrong by itself.
 
     Attributes:
@@ -76,7 +76,7 @@ def validated(
     model: type[Model],
     document: YamlDocument,
     names: FieldNames,
-    rules: Mapping[type[CheckedModel], Sequence[Rule[Any]]],
+    rules: Mapping[type[CheckedModel], Sequence[FieldRule[Any]]],
     context: Mapping[str, Any] | None = None,
 ) -> tuple[Model | None, list[FieldError]]:
     """What a file says, and all that is wrong with it, in the order of its fields; None when something is.

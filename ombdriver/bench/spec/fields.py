@@ -241,7 +241,7 @@ def check_conditions(texts: list[str], groups: Sequence[str] | None = None) -> l
 
 
 Thresholds = Annotated[list[str], BeforeValidator(_list_of_text), AfterValidator(check_conditions)]
-"""Conditions as `endToEndResponse.p99 < 5ms`; which groups there are is for the workload to tell."""
+"""Conditions as `endToEndResponse.p99 < 5ms`; which groups there are is for the workload to say."""
 
 
 def group_names(groups: int, consumers: int) -> tuple[str, ...]:

@@ -178,7 +178,7 @@ def _with(
         return data | {key: _with({}, one, path, locations, source)}
     if one.appends and before:
         if not isinstance(before, list) or not isinstance(one.value, list):
-            return data  # the file's value is wrong, and its error is told
+            return data  # the file's value is wrong, which is an error of its own
         _share(path, one, locations, source)
         return data | {key: [*before, *one.value]}
     for each in (path, *_below(one.value, path)):

@@ -11,7 +11,7 @@ from ombdriver.bench.load.profile import Profile, Stretch
 from ombdriver.bench.units import MS, SECOND, format_duration, nearest, parse_duration, quoted
 
 MOST_STAGES = 1_000
-_MOST_TOLD = 6
+_MOST_RENDERED = 6
 CONSTANT = "constant"
 _STAGE = "{duration: 30s, rate: 1000} or {duration: 30s, from: 1000, to: 5000}"
 _SHAPES = {
@@ -33,7 +33,7 @@ def parse_profile(given: object, most_rate: int) -> RateProfile | None:
         most_rate: messages per second that a rate may be.
 
     Raises:
-        ValueError: if it is not that; the message tells what is.
+        ValueError: if it is not that; the message says what is.
     """
     if given == CONSTANT:
         return None
@@ -49,23 +49,25 @@ def parse_profile(given: object, most_rate: int) -> RateProfile | None:
         if not isinstance(value, list) or len(value) < 2:
             raise ValueError(f"steps: {quoted(value)} is no list of two rates or more; write steps: {_SHAPES['steps']}")
         steps = [_rate(rate, f"steps: rate {at}", most_rate) for at, rate in enumerate(value, start=1)]
-        return {"steps": _some(steps, "steps")}
+        return {"steps": _with_a_rate(steps, "steps")}
     names = ("from", "to") if shape == "ramp" else ("base", "peak", "at", "for")
-    held = _keys(value, names, names, f"{shape}: ", f"write {shape}: {_SHAPES[shape]}")
-    rates = {name: _rate(held[name], f"{shape}: {name}", most_rate) for name in names[:2]}
-    _some(list(rates.values()), shape)
+    fields = _keys(value, names, names, f"{shape}: ", f"write {shape}: {_SHAPES[shape]}")
+    rates = {name: _rate(fields[name], f"{shape}: {name}", most_rate) for name in names[:2]}
+    _with_a_rate(list(rates.values()), shape)
     if shape == "spike" and rates["peak"] <= rates["base"]:
         raise ValueError(
             f"spike: its peak, {rates['peak']}, is not above its base, {rates['base']}; write a higher one"
         )
-    return {shape: rates | {name: _duration(held[name], f"{shape}: {name}", int(name == "for")) for name in names[2:]}}
+    return {
+        shape: rates | {name: _duration(fields[name], f"{shape}: {name}", int(name == "for")) for name in names[2:]}
+    }
 
 
 def profile_of(form: RateProfile, test_ns: int) -> Profile:
     """The rates over a measured time of so many nanoseconds.
 
     Raises:
-        ValueError: if the profile does not fit into that time; the message tells what does.
+        ValueError: if the profile does not fit into that time; the message says what does.
     """
     if isinstance(form, list):
         stages = [Stretch(parse_duration(each["duration"]), each["from"], each["to"]) for each in form]
@@ -78,8 +80,8 @@ def profile_of(form: RateProfile, test_ns: int) -> Profile:
         return Profile(tuple(Stretch(ends[at + 1] - ends[at], rate, rate) for at, rate in enumerate(value)))
     begin, length = parse_duration(value["at"]), parse_duration(value["for"])
     if (end := begin + length) > test_ns:
-        told = f"ends after {format_duration(end)}, and the test after {format_duration(test_ns)}"
-        raise ValueError(f"spike: {told}; write an earlier at, a shorter for, or a longer testDuration")
+        late = f"ends after {format_duration(end)}, and the test after {format_duration(test_ns)}"
+        raise ValueError(f"spike: {late}; write an earlier at, a shorter for, or a longer testDuration")
     lengths = ((begin, value["base"]), (length, value["peak"]), (test_ns - end, value["base"]))
     return Profile(tuple(Stretch(each, rate, rate) for each, rate in lengths if each))
 
@@ -99,15 +101,15 @@ def _stages(given: list[Any], most_rate: int) -> list[dict[str, Any]]:
         ramps = isinstance(each, Mapping) and "to" in each
         names = ("duration", "from", "to") if ramps else ("duration", "rate")
         must = tuple(name for name in names if name != "from" or before is None)
-        held = _keys(each, names, must, where, way_out)
+        fields = _keys(each, names, must, where, way_out)
         if ramps:
-            first = _rate(held["from"], f"{where}from", most_rate) if "from" in held else before
-            last = _rate(held["to"], f"{where}to", most_rate)
+            first = _rate(fields["from"], f"{where}from", most_rate) if "from" in fields else before
+            last = _rate(fields["to"], f"{where}to", most_rate)
         else:
-            first = last = _rate(held["rate"], f"{where}rate", most_rate)
-        stages.append({"duration": _duration(held["duration"], f"{where}duration", 1), "from": first, "to": last})
+            first = last = _rate(fields["rate"], f"{where}rate", most_rate)
+        stages.append({"duration": _duration(fields["duration"], f"{where}duration", 1), "from": first, "to": last})
         before = last
-    _some([rate for each in stages for rate in (each["from"], each["to"])], "it")
+    _with_a_rate([rate for each in stages for rate in (each["from"], each["to"])], "it")
     return stages
 
 
@@ -140,29 +142,25 @@ def _duration(value: object, what: str, least_ms: int) -> str:
     return format_duration(duration_ns)
 
 
-def _some(rates: list[int], what: str) -> list[int]:
+def _with_a_rate(rates: list[int], what: str) -> list[int]:
     if not any(rates):
         raise ValueError(f"{what} has no rate above 0, so nothing would be sent; write one of 1 or more")
     return rates
 
 
-Told = Sequence[Mapping[str, float]]
-"""A profile as a result tells it: of each stretch the `seconds`, and the rates `from` and `to` at its ends."""
-
-
 def profile_to_json(profile: Profile) -> list[Mapping[str, float]]:
-    """The `rateProfile` of a result."""
+    """The `rateProfile` of a result: of each stretch the `seconds`, and the rates `from` and `to` at its ends."""
     return [{"seconds": each.duration_ns / SECOND, "from": each.first, "to": each.last} for each in profile.stretches]
 
 
-def render_profile(told: Told) -> str:
+def render_profile(stretches: Sequence[Mapping[str, float]]) -> str:
     """For people: `1,000/s for 10 s, 1,000 to 5,000/s in 20 s, nothing for 5 s`; of many stretches the first ones."""
-    words = [_described(each["seconds"], each["from"], each["to"]) for each in told[:_MOST_TOLD]]
-    more = [f"and {len(told) - _MOST_TOLD:,} more stretches"] if len(told) > _MOST_TOLD else []
-    return ", ".join(words + more)
+    words = [_render_stretch(each["seconds"], each["from"], each["to"]) for each in stretches[:_MOST_RENDERED]]
+    more = len(stretches) - _MOST_RENDERED
+    return ", ".join([*words, f"and {more:,} more stretches"] if more > 0 else words)
 
 
-def _described(seconds: float, first: float, last: float) -> str:
+def _render_stretch(seconds: float, first: float, last: float) -> str:
     if first != last:
         return f"{first:,} to {last:,}/s in {seconds:,.6g} s"
     return f"{first:,}/s for {seconds:,.6g} s" if first else f"nothing for {seconds:,.6g} s"

@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from ombdriver.bench.load.retention import LEAST_ENTRIES, RetentionPolicy
 from ombdriver.bench.servers.url import check_url
 from ombdriver.bench.spec import omb
-from ombdriver.bench.spec.checked_model import CheckedModel, Rule, validated
+from ombdriver.bench.spec.checked_model import CheckedModel, FieldRule, validated
 from ombdriver.bench.spec.errors import FieldNames, render_errors
 from ombdriver.bench.spec.overrides import Assignment, assigned
 from ombdriver.bench.spec.setup_server import PASSWORDS, SERVER_RULES, Server
@@ -148,23 +148,23 @@ class Streams(CheckedModel):
         return {"retention": self.retention} | self.model_dump(by_alias=True, exclude_defaults=True)
 
 
-_STREAMS: tuple[Rule[Streams], ...] = (
-    Rule(
+_STREAMS: tuple[FieldRule[Streams], ...] = (
+    FieldRule(
         "ack",
         lambda s: s.read == "plain" and s.ack != "none" and "ack" in s.model_fields_set,
         "plain reads have nothing to acknowledge; remove this line, or write read: group",
     ),
-    Rule(
+    FieldRule(
         "assignment",
         lambda s: s.read == "plain" and s.assignment == "exclusive",
         "with plain reads every consumer sees all; remove this line, or write read: group",
     ),
-    Rule(
+    FieldRule(
         "wait_timeout_ms",
         lambda s: not s.wait_replicas and "wait_timeout_ms" in s.model_fields_set,
         "means nothing without waitReplicas; add that, or remove this line",
     ),
-    Rule(
+    FieldRule(
         "",
         lambda s: s.read == "plain" and s.retention_policy.kind == "acknowledged",
         "retention: acknowledged asks groups, and plain reads have none; write another retention",
@@ -340,33 +340,33 @@ class Setup(CheckedModel):
         return {**data, "streams": self.streams.spec()}
 
 
-_SETUP: tuple[Rule[Setup], ...] = (
-    Rule(
+_SETUP: tuple[FieldRule[Setup], ...] = (
+    FieldRule(
         "server",
         lambda s: s.server is not None and s.loopback,
         "the memory driver has no server; remove this part, or write driver: redis-streams",
     ),
-    Rule(
+    FieldRule(
         "server",
         lambda s: s.server is None and s.driver == STREAMS_DRIVER,
         "is missing; add it, with engine: valkey below it",
     ),
-    Rule(
+    FieldRule(
         "client",
         lambda s: s.loopback and s.client.model_fields_set,
         "the memory driver has no connections; remove this part",
     ),
-    Rule(
+    FieldRule(
         "client",
         lambda s: not s.loopback and s.client.pipelining == "redis-py" and s.driver != STREAMS_DRIVER,
         f"pipelining: redis-py takes the place of driver: {STREAMS_DRIVER}; write one of the two",
     ),
-    Rule(
+    FieldRule(
         "client",
         lambda s: s.client.pipelining == "redis-py" and s.server is not None and s.server.is_several,
         "pipelining: redis-py is for one server; write channel for a cluster or Sentinels",
     ),
-    Rule(
+    FieldRule(
         "streams",
         lambda s: s.loopback and s.streams.model_fields_set - {"retention"},
         lambda s: (
@@ -374,17 +374,17 @@ _SETUP: tuple[Rule[Setup], ...] = (
             " nothing; remove it"
         ),
     ),
-    Rule(
+    FieldRule(
         "streams",
         lambda s: s.streams.wait_replicas and s.client.pipelining == "redis-py",
         "waitReplicas needs client.pipelining: channel; write that, or remove waitReplicas",
     ),
-    Rule(
+    FieldRule(
         "streams",
         lambda s: s.streams.wait_replicas and s.client.pipelining == "channel" and s.client.connections is not None,
         "waitReplicas gives each producer connections of its own; remove it, or client.connections",
     ),
-    Rule(
+    FieldRule(
         "streams",
         lambda s: s.server and s.server.engine and s.streams.wait_replicas > s.server.replicas_started,
         lambda s: (
@@ -402,4 +402,4 @@ def setup_names() -> list[str]:
 
 
 _NAMES = FieldNames(Setup, server=Server, client=Client, streams=Streams)
-_RULES: dict[type[CheckedModel], Sequence[Rule[Any]]] = {Setup: _SETUP, Server: SERVER_RULES, Streams: _STREAMS}
+_RULES: dict[type[CheckedModel], Sequence[FieldRule[Any]]] = {Setup: _SETUP, Server: SERVER_RULES, Streams: _STREAMS}

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.servers.topology import ServerPlan, Topology, plan_errors
 from ombdriver.bench.servers.url import check_alike, check_url, has_login, join, scheme_kind
-from ombdriver.bench.spec.checked_model import CheckedModel, Rule
+from ombdriver.bench.spec.checked_model import CheckedModel, FieldRule
 from ombdriver.bench.units import quoted
 from ombdriver.secrets import HIDDEN, SECRET_OPTIONS, redact_url
 
@@ -214,16 +214,16 @@ def _running(server: Server) -> str | None:
     return None
 
 
-SERVER_RULES: tuple[Rule[Server], ...] = (
-    Rule(
+SERVER_RULES: tuple[FieldRule[Server], ...] = (
+    FieldRule(
         "replicas",
         lambda s: s.replicas is not None and s.topology == "standalone",
         "a standalone server has none; write topology: replicated, sentinel or cluster",
     ),
-    Rule(
+    FieldRule(
         "replicas",
         lambda s: s.replicas == 0 and s.topology in ("replicated", "sentinel"),
         lambda s: f"0 is too small for topology: {s.topology}; write 1 or more",
     ),
-    Rule("", _started_or_running),
+    FieldRule("", _started_or_running),
 )

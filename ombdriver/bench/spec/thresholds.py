@@ -1,6 +1,6 @@
 """Thresholds that a user sets for a run: `FIGURE OP VALUE`, as `endToEndResponse.p99 < 5ms`. Pure.
 
-Knows operators, units and limits. How a figure is written, and where its value comes from, is told by `figures`.
+Knows operators, units and limits. How a figure is written, and where its value comes from, is for `figures`.
 """
 
 import re
@@ -65,7 +65,7 @@ class Threshold:
             groups: the names of the run's groups, if they are known; `[GROUP]` must be one of them then.
 
         Raises:
-            ValueError: if it is none; the message tells what is wrong with it, and what is known.
+            ValueError: if it is none; the message says what is wrong with it, and what is known.
         """
         parts = _FORM.fullmatch(text)
         if not parts:

@@ -1,7 +1,7 @@
 """Workload: what is sent and read, how fast and for how long. Strict and frozen; all errors of a file in one.
 
 Field names, meanings and defaults are those of the OpenMessaging Benchmark (OMB), so its files run unchanged; what is
-ours besides is told in README. Knows no server, driver, process or plan; what fields must agree on is in
+ours besides is in README. Knows no server, driver, process or plan; what fields must agree on is in
 `workload_rules`.
 """
 
@@ -57,7 +57,7 @@ _DURATIONS = ("testDuration", "warmupDuration", "sampleInterval", "drainTimeout"
 class Workload(CheckedModel):
     """A workload file as validated; made by `load` or `parse`. Attributes are the file's names in snake_case.
 
-    Times are told by `test_ns`, `warmup_ns`, `sample_interval_ns` and `drain_timeout_ns`, in nanoseconds.
+    Times are `test_ns`, `warmup_ns`, `sample_interval_ns` and `drain_timeout_ns`, in nanoseconds.
     """
 
     name: Name = Field(description="What results call this workload; the file's name when absent.")
@@ -291,11 +291,11 @@ class Workload(CheckedModel):
         What is demanded of a run, by thresholds, does not make another load of it.
         A field that came later is left out at its default, so that it does not change the hash of what was before.
         """
-        told = {name: value for name, value in self.spec().items() if name not in _NOT_THE_LOAD}
+        spec = {name: value for name, value in self.spec().items() if name not in _NOT_THE_LOAD}
         for name, default in _CAME_LATER.items():
-            if told.get(name) == default:
-                del told[name]
-        canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            if spec.get(name) == default:
+                del spec[name]
+        canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode() + b"\0" + (self._content or b"")).hexdigest()
 
 
@@ -308,7 +308,7 @@ def topic_count(spec: Mapping[str, Any]) -> int:
 def _resolved(document: YamlDocument, folder: Path | None) -> tuple[YamlDocument, bytes | None]:
     """`document` with what stands for a field that is not given, and the content of its payload file.
 
-    An error of what stands for a field is told once: that field gets a value that is valid.
+    What stands for a field and is wrong makes one error: the field gets a value that is valid.
     """
     data: dict[str, Any] = {"name": Path(document.source).stem or "workload", **document.data}
     errors, content = list(document.errors), None
@@ -342,7 +342,7 @@ def _resolve_size(data: dict[str, Any]) -> None:
             ranges = parse_distribution(data["messageSizeDistribution"], STAMP.size, MAX_MESSAGE_BYTES)
             data["messageSize"] = mean_size(ranges)
         except ValueError:
-            data["messageSize"] = "1KiB"  # the error is told with the distribution
+            data["messageSize"] = "1KiB"  # the error is that of the distribution
 
 
 def _resolve_time_and_rate(data: dict[str, Any]) -> None:
@@ -361,7 +361,7 @@ def _resolve_time_and_rate(data: dict[str, Any]) -> None:
         test_ns = minutes * MINUTE if isinstance(minutes, int) else parse_duration(data.get("testDuration"))
         rate = profile_of(form, test_ns).usual_rate
     except ValueError:
-        rate = 1  # the error is told with the profile, or with the time
+        rate = 1  # the error is that of the profile, or of the time
         if isinstance(given, list) and data.get("testDurationMinutes") is None:
             data.setdefault("testDuration", "10s")
     if data.get("producerRate") is None:
@@ -376,7 +376,7 @@ def _resolve_interval(data: dict[str, Any]) -> None:
         if 100 * MS <= parse_duration(data.get("testDuration")) < SECOND:
             data["sampleInterval"] = data["testDuration"]
     except ValueError:
-        pass  # told with testDuration itself
+        pass  # testDuration has an error of its own
 
 
 _NAMES = FieldNames(Workload)

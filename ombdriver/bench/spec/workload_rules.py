@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ombdriver.bench.load.message import mean_size
-from ombdriver.bench.spec.checked_model import Rule
+from ombdriver.bench.spec.checked_model import FieldRule
 from ombdriver.bench.spec.fields import FIND_THE_MAXIMUM, MAX_READERS, MAX_STREAMS, check_conditions
 from ombdriver.bench.spec.rate_profile import own_duration, profile_of
 from ombdriver.bench.spec.thresholds import Threshold
@@ -89,27 +89,27 @@ def _slo(workload: "Workload") -> None:
         check_conditions([workload.slo], workload.groups)
 
 
-RULES: tuple[Rule["Workload"], ...] = (
+RULES: tuple[FieldRule["Workload"], ...] = (
     # -- topics, and who sends and reads
-    Rule(
+    FieldRule(
         "topics",
         lambda w: not w.topics and not w.existing,
         "0 is too small; write 1 or more, or name topics that exist (existingTopicList)",
     ),
-    Rule(
+    FieldRule(
         "topics",
         lambda w: w.topics and w.existing,
         "is given beside topics that exist; write 0, or remove their list",
     ),
-    Rule(
+    FieldRule(
         "existing_topics_from",
         lambda w: w.existing_topics_from is not None and not w.existing,
         "has no effect on new topics, which are empty; remove it, or name existingTopicList",
     ),
-    Rule("partitions_per_topic", lambda w: _too_many(w.partitions_per_topic, w)),
-    Rule("producers_per_topic", lambda w: _too_many(w.producers_per_topic, w)),
-    Rule("producers_per_topic", _producers),
-    Rule(
+    FieldRule("partitions_per_topic", lambda w: _too_many(w.partitions_per_topic, w)),
+    FieldRule("producers_per_topic", lambda w: _too_many(w.producers_per_topic, w)),
+    FieldRule("producers_per_topic", _producers),
+    FieldRule(
         "consumer_per_subscription",
         lambda w: w.consumer_per_subscription * w.subscriptions_per_topic > MAX_READERS,
         lambda w: (
@@ -117,95 +117,95 @@ RULES: tuple[Rule["Workload"], ...] = (
             f" write fewer, at most {MAX_READERS:,}"
         ),
     ),
-    Rule("consumer_per_subscription", _consumers),
+    FieldRule("consumer_per_subscription", _consumers),
     # -- what is sent
-    Rule(
+    FieldRule(
         "message_size_distribution",
         lambda w: w.sizes and w.message_size != mean_size(w.sizes),
         lambda w: f"has a mean of {mean_size(w.sizes)}, and messageSize is {w.message_size}; leave messageSize out",
     ),
-    Rule(
+    FieldRule(
         "payload_file",
         lambda w: w.payload_file is not None and w.message_size_distribution is not None,
         "has one size, and messageSizeDistribution has several; leave one of them out",
     ),
-    Rule(
+    FieldRule(
         "randomized_payload_pool_size",
         lambda w: w.use_randomized_payloads and not w.randomized_payload_pool_size,
         "useRandomizedPayloads needs a pool of payloads; write 1 or more, for example 1000",
     ),
-    Rule("checksum", lambda w: w.checksum and w.only_reads, _NOBODY_SENDS),
-    Rule("max_in_flight", lambda w: w.max_in_flight is not None and w.only_reads, _NOBODY_SENDS),
+    FieldRule("checksum", lambda w: w.checksum and w.only_reads, _NOBODY_SENDS),
+    FieldRule("max_in_flight", lambda w: w.max_in_flight is not None and w.only_reads, _NOBODY_SENDS),
     # -- at which rate
-    Rule(
+    FieldRule(
         "producer_rate",
         lambda w: w.producer_rate and w.only_reads,
         lambda w: f"{w.producer_rate} has no meaning where nobody sends (producersPerTopic: 0); write 0",
     ),
-    Rule(
+    FieldRule(
         "arrivals",
         lambda w: w.arrivals != "uniform" and w.only_reads,
         lambda w: f"{w.arrivals} has no meaning where nobody sends (producersPerTopic: 0); write uniform",
     ),
-    Rule("rate_profile", _rate_profile),
-    Rule(
+    FieldRule("rate_profile", _rate_profile),
+    FieldRule(
         "slo",
         lambda w: w.slo is not None and not w.finds_the_maximum,
         "has no effect on a given producerRate; write it under thresholds, or producerRate: max",
     ),
-    Rule("slo", _slo),
-    Rule("probe_duration", lambda w: w.probe_duration is not None and not w.finds_the_maximum, _RATE_IS_GIVEN),
-    Rule("probe_rates", lambda w: w.probe_rates is not None and not w.finds_the_maximum, _RATE_IS_GIVEN),
-    Rule(
+    FieldRule("slo", _slo),
+    FieldRule("probe_duration", lambda w: w.probe_duration is not None and not w.finds_the_maximum, _RATE_IS_GIVEN),
+    FieldRule("probe_rates", lambda w: w.probe_rates is not None and not w.finds_the_maximum, _RATE_IS_GIVEN),
+    FieldRule(
         "probe_rates",
         lambda w: w.finds_the_maximum and sorted({*(w.probe_rates or ())}) != (w.probe_rates or []),
         lambda w: f"{w.probe_rates} do not rise; write each rate once, the lowest first",
     ),
-    Rule("probe_steps", lambda w: w.probe_steps is not None and not w.finds_the_maximum, _RATE_IS_GIVEN),
-    Rule(
+    FieldRule("probe_steps", lambda w: w.probe_steps is not None and not w.finds_the_maximum, _RATE_IS_GIVEN),
+    FieldRule(
         "probe_steps",
         lambda w: w.probe_steps is not None and w.probe_rates is not None,
         "is for a search, which probeRates take the place of; leave one of them out",
     ),
     # -- the backlog
-    Rule(
+    FieldRule(
         "consumer_backlog_size_gb",
         lambda w: w.consumer_backlog_size_gb and w.arrivals == "poisson",
         "random arrivals are drawn for a time that is known, and a drain takes as long as it takes;"
         " write arrivals: uniform, or 0 here",
     ),
-    Rule(
+    FieldRule(
         "consumer_backlog_size_gb",
         lambda w: w.consumer_backlog_size_gb and w.producer_rate == FIND_THE_MAXIMUM,
         "a backlog is built at a rate that is given; write a producerRate above 0, or 0 here",
     ),
-    Rule(
+    FieldRule(
         "consumer_backlog_size_gb",
         lambda w: w.consumer_backlog_size_gb and not w.groups,
         "nobody reads, so nobody drains a backlog; write 0 here, or give the topics consumers",
     ),
-    Rule(
+    FieldRule(
         "rate_profile",
         lambda w: w.consumer_backlog_size_gb and w.rate_profile is not None,
         "a backlog is built and drained at one rate; leave this out, or consumerBacklogSizeGB",
     ),
     # -- how long, and what is demanded
-    Rule(
+    FieldRule(
         "test_duration",
         lambda w: w.test_duration is not None and w.test_duration_minutes is not None,
         "is given beside testDurationMinutes; remove one of the two",
     ),
-    Rule(
+    FieldRule(
         "test_duration",
         lambda w: not w.test_ns,
         "is missing; add a line testDuration: 30s, or testDurationMinutes: 5",
     ),
-    Rule(
+    FieldRule(
         "warmup_duration",
         lambda w: w.warmup_duration is not None and w.warmup_duration_minutes is not None,
         "is given beside warmupDurationMinutes; remove one of the two",
     ),
-    Rule(
+    FieldRule(
         "sample_interval",
         lambda w: w.test_ns and w.sample_interval_ns > w.test_ns,
         lambda w: (
@@ -213,10 +213,10 @@ RULES: tuple[Rule["Workload"], ...] = (
             " shorter one, as 100ms"
         ),
     ),
-    Rule(
+    FieldRule(
         "sample_interval",
         lambda w: w.sample_interval_ns > SECOND and w.finds_the_maximum,
         lambda w: f"{format_duration(w.sample_interval_ns)} is too long to find the highest rate by; write 1s or less",
     ),
-    Rule("thresholds", _thresholds),
+    FieldRule("thresholds", _thresholds),
 )

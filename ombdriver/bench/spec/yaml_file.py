@@ -223,6 +223,6 @@ def check_size(message_size: object, content: bytes) -> None:
     try:
         size = parse_size(message_size)
     except ValueError:
-        return  # told with messageSize itself
+        return  # messageSize has an error of its own
     if size != len(content):
         raise ValueError(f"holds {len(content)} bytes, but messageSize is {size}; make both the same")

@@ -65,11 +65,11 @@ class _PendingAck:
         self.failed = 0
 
 
-class Acknowledger:
+class AckSender:
     """Sends acknowledgements; each is sent again when the connection is lost, since twice is as good as once.
 
     Args:
-        router: carry the acknowledgements of all consumers of a process.
+        router: carries the acknowledgements of all consumers of a process.
         statistics: counts `failedAcknowledgements`: commands that the server refused or did not answer.
     """
 
@@ -163,7 +163,7 @@ class StreamConsumer:
     """A member of a group over some streams (`api.DriverConsumer`).
 
     Args:
-        router: are told when a stream has moved.
+        router: learns when a stream has moved.
         channel: what reads go through: a connection of its own, if they block.
         acknowledger: sends the acknowledgements.
         commands: those of an acknowledgement; None to read with NOACK.
@@ -178,7 +178,7 @@ class StreamConsumer:
         self,
         router: Router,
         channel: ReadChannel,
-        acknowledger: Acknowledger,
+        acknowledger: AckSender,
         commands: Commands | None,
         keys: Sequence[bytes],
         group: str,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ombdriver.bench.drivers.api import DriverConsumer, DriverProducer, OnReplies, TopicSpec
 from ombdriver.bench.drivers.redis_streams import runs
-from ombdriver.bench.drivers.redis_streams.consumer import Acknowledger
+from ombdriver.bench.drivers.redis_streams.consumer import AckSender
 from ombdriver.bench.drivers.redis_streams.inspector import StreamInspector, backlog, observe
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
 from ombdriver.bench.drivers.redis_streams.producer import ReplicatedProducer, StreamProducer, TrimBound
@@ -64,7 +64,7 @@ class RedisStreamsDriver:
         self._sending: list[Router] = [self._router]
         self._producers = 0
         self._statistics: Counter[str] = Counter()
-        self._acknowledger = Acknowledger(self._router, self._statistics)
+        self._acknowledger = AckSender(self._router, self._statistics)
         self._topics = StreamTopics(self._router, options.balanced, options.run_id)
         self._created = Created()
         self._renewing: asyncio.Task[None] | None = None

@@ -16,7 +16,7 @@ from ombdriver.bench.drivers.api import Batch, DriverConsumer, OnAcknowledged
 from ombdriver.bench.drivers.redis_streams.consumer import (
     REPLY_TIMEOUT_S,
     RETRY_DELAY_S,
-    Acknowledger,
+    AckSender,
     StreamConsumer,
     ack_commands,
     to_batch,
@@ -33,7 +33,7 @@ class PlainConsumer:
     """A reader of some streams (`api.DriverConsumer`).
 
     Args:
-        router: give a connection, and are told when a stream has moved.
+        router: gives a connection, and learns when a stream has moved.
         keys: the streams.
         count: entries per stream that one read may bring.
         block_ms: how long a read waits for the first of them.
@@ -235,7 +235,7 @@ class ReaderContext:
     """
 
     router: Router
-    acknowledger: Acknowledger
+    acknowledger: AckSender
     options: StreamOptions
     group: str
     name: str

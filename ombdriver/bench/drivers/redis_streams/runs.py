@@ -180,9 +180,9 @@ def _keys(specs: Sequence[TopicSpec], prefix: str, placed: bytes | None) -> list
     return natural if found is None else [name.encode() for name in found if name.startswith("{" + prefix)]
 
 
-def _texts(told: bytes | None) -> list[str] | None:
+def _texts(text: bytes | None) -> list[str] | None:
     """A list of texts as a record has it; None when there is none."""
     try:
-        return [str(each) for each in json.loads(told)] if told else None
+        return [str(each) for each in json.loads(text)] if text else None
     except (ValueError, TypeError):
         return None

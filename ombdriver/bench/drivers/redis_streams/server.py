@@ -176,9 +176,9 @@ async def has_command(channel: Channel, name: str) -> bool:
     return bool(found and found[0])
 
 
-def _git_sha1(told: str) -> str | None:
+def _git_sha1(commit: str) -> str | None:
     """The commit that a server was built from; a build from an archive tells zeros."""
-    return told if told.strip("0") else None
+    return commit if commit.strip("0") else None
 
 
 async def settings(channel: Channel) -> Mapping[str, str | None] | None:
