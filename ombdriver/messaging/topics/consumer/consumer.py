@@ -147,9 +147,8 @@ class Consumer(Generic[Value]):
 
     async def __anext__(self) -> Message[Value]:
         buffer = self._buffer
-        if buffer.wants_turn:  # at half of the buffer: the next read leaves now, and is answered while the rest is used
-            buffer.wants_turn = False
-            await asyncio.sleep(0)
+        if buffer.wants_turn:
+            await buffer.give_turn()
         while not buffer.ready or (buffer.may_have_uncounted and buffer.has_uncounted(1)):
             if not await self._wait():
                 raise StopAsyncIteration
@@ -181,9 +180,7 @@ class Consumer(Generic[Value]):
         commands.number("timeout_ms", timeout_ms, 0)
         commands.number("max_records", max_records, 1)
         buffer = self._buffer
-        if buffer.wants_turn:
-            buffer.wants_turn = False
-            await asyncio.sleep(0)
+        await buffer.give_turn()
         if not buffer.ready:
             try:
                 async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000):

@@ -169,9 +169,10 @@ class Message(Generic[Value_co]):
                 return DONE
             raise MessagingError(f"{self!r} can't be acknowledged any more")
         self._state = ACKNOWLEDGED
-        if self._generation != self._partition.generation:
+        partition = self._partition
+        if self._generation != partition.generation:
             return self._acknowledger.acknowledge_stale()
-        return self._acknowledger.acknowledge(self._partition, self._entry_id)
+        return self._acknowledger.acknowledge(partition, self._entry_id)
 
     async def nack(self, delay: float = 0.0) -> None:
         """Gives it back: it is delivered again after `delay` seconds, to this consumer or another.

@@ -23,8 +23,7 @@ class ReceiveBuffer:
     Attributes:
         ready: what can be handed out now; empty for ever when this is closed.
         may_have_uncounted: there may be messages in it whose delivery the server has not counted.
-        wants_turn: a fetcher has credit again, and runs as soon as the loop goes round: whoever takes one message after
-            the other should let it, or the next read is only sent when all are gone.
+        wants_turn: a fetcher has credit again; see `give_turn`.
     """
 
     def __init__(self) -> None:
@@ -76,6 +75,12 @@ class ReceiveBuffer:
         ready = self.ready
         count = len(ready) if at_most is None else min(at_most, len(ready))
         return [self.pop() for _ in range(count)]
+
+    async def give_turn(self) -> None:
+        """At half of the buffer: lets the next read leave, so that it is answered while the rest is used."""
+        if self.wants_turn:
+            self.wants_turn = False
+            await asyncio.sleep(0)
 
     async def wait(self) -> bool:
         """Returns when something is ready: True; or when this was closed: False.

@@ -14,7 +14,7 @@ from ombdriver.messaging.topics.consumer.message import GIVEN_BACK, LOST, OPEN, 
 from ombdriver.messaging.topics.consumer.session import Session
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, move_to_dead_letters
 from ombdriver.messaging.topics.recovery.delayed import delay_retry
-from ombdriver.messaging.topics.runner.in_flight import SUSPECTS, Delivery, InFlight
+from ombdriver.messaging.topics.runner.in_flight import BEGUN, SUSPECTS, TAKEN, Delivery, InFlight
 from ombdriver.messaging.topics.runner.retry import RetryPolicy
 from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget
 
@@ -104,8 +104,6 @@ class Executor:
 
     async def _handle(self, delivery: Delivery) -> None:
         message = delivery.message
-        if message._state == LOST or message._is_stale:
-            return self._in_flight.done(delivery)
         if delivery.give_up_reason is not None:
             return await self._give_up(delivery, delivery.give_up_reason)
         if not self._retry.allows(message.delivery_count):
@@ -113,7 +111,7 @@ class Executor:
             return await self._give_up(delivery, reason)
         if message._state != OPEN and not await self._count(message):
             return self._in_flight.done(delivery)
-        delivery.begun = True
+        delivery.stage = BEGUN
         try:
             await self._handler(message)
         except asyncio.CancelledError as error:
@@ -132,6 +130,8 @@ class Executor:
 
     async def _count(self, message: Message[Any]) -> bool:
         """Has the server count a delivery before it begins; False if another member has the message."""
+        if message.is_lost:
+            return False
         partition, entry_id = message._partition, message._entry_id
         if not await leases.begin(self._member, partition, {entry_id: message.delivery_count}):
             self._in_flight.lose(partition, entry_id)
@@ -155,7 +155,7 @@ class Executor:
             return None  # it is released with the rest
         message.delivery_count += 1
         message._state = UNCOUNTED
-        delivery.begun = False
+        delivery.stage = TAKEN
         if delivery.queue_key is not None or delay_s * 1000 <= self._member.visibility_ms:
             return self._in_flight.retry_later(delivery, delay_s)
         await delay_retry(self._member, message._partition, message._entry_id, int(delay_s * 1000))
@@ -165,6 +165,8 @@ class Executor:
 
     async def _give_up(self, delivery: Delivery, reason: str) -> None:
         message = delivery.message
+        if message.is_lost:
+            return self._in_flight.done(delivery)
         delivery.give_up_reason = reason
         if self._dead_letter is None:
             logger.error("%r was given up and acknowledged: %s", message, reason)
@@ -176,4 +178,4 @@ class Executor:
                 logger.error("%r was given up, and is among the dead letters: %s", message, reason)
                 self.counts.dead_lettered += 1
             self._acknowledger.settle(message, REJECTED)
-        self._in_flight.done(delivery)
+        return self._in_flight.done(delivery)

@@ -115,6 +115,10 @@ class KeyedQueue(Generic[Item]):
             waiting.clear()
 
 
+WAITING, TAKEN, BEGUN = range(3)
+"""Stages of a delivery: it waits, also for a retry; an executor's task has it; the handler was called."""
+
+
 class Delivery:
     """One message in hand. Every message gets one, so what is the same for most is kept by the class.
 
@@ -123,16 +127,14 @@ class Delivery:
         queue_key: see `Keyed`.
         rank: see `Keyed`; by the entry's id.
         flow: of what was read, or of what was taken over.
-        busy: a handler has it, or what comes before and after is done with it.
-        begun: the handler was called, in this delivery.
+        stage: see `WAITING`.
         give_up_reason: why it was given up, once it was; until the server has taken that in.
         error: what its last failure said.
         retry_timer: runs until its retry.
         budget: of attempts to tell the server what became of it.
     """
 
-    busy = False
-    begun = False
+    stage = WAITING
     give_up_reason: str | None = None
     error = ""
     retry_timer: asyncio.TimerHandle | None = None
@@ -144,7 +146,13 @@ class Delivery:
         self.message, self.queue_key, self.rank, self.flow = message, queue_key, rank, flow
 
     def __repr__(self) -> str:
-        return f"<Delivery {self.message!r}{' busy' if self.busy else ''}>"
+        return f"<Delivery {self.message!r}{('', ' taken', ' begun')[self.stage]}>"
+
+    @property
+    def begun_deliveries(self) -> int:
+        """How many handlings of the message have begun, this one included if it has."""
+        has_begun = self.stage == BEGUN or (self.give_up_reason is not None and self.message._state != UNCOUNTED)
+        return self.message.delivery_count - (not has_begun)
 
 
 _NO_RANK = (0, 0)
@@ -187,7 +195,7 @@ class InFlight:
     @property
     def running(self) -> int:
         """How many a handler has at this moment."""
-        return sum(delivery.busy and delivery.begun for delivery in self._deliveries)
+        return sum(delivery.stage == BEGUN for delivery in self._deliveries)
 
     # -- in --------------------------------------------------------------------------------------------------------
 
@@ -200,8 +208,9 @@ class InFlight:
 
     def add(self, messages: Iterable[Message[Any]]) -> None:
         """Takes messages of the consumer's buffer."""
+        flow, by_key = self._read, self._by_key
         for message in messages:
-            self._put(message, self._key_of(message) if self._by_key else None, self._read)
+            self._put(message, self._key_of(message) if by_key else None, flow)
 
     def take_over(self, partition: Partition, claim: Claim) -> None:
         """Takes entries of members that died or let go of them."""
@@ -245,7 +254,7 @@ class InFlight:
         """The next message to be handled, None if there is none now."""
         delivery = self.queue.take()
         if delivery is not None:
-            delivery.busy = True
+            delivery.stage = TAKEN
             if self._waiters and self.queue.ready:
                 self._wake()
         return delivery
@@ -275,7 +284,7 @@ class InFlight:
 
     def retry_later(self, delivery: Delivery, delay_s: float) -> None:
         """Makes a message that was taken ready again after a while; others of its key wait for it."""
-        delivery.busy = False
+        delivery.stage = WAITING
         delivery.retry_timer = asyncio.get_running_loop().call_later(delay_s, self._on_retry, delivery)
 
     def _on_retry(self, delivery: Delivery) -> None:
@@ -291,7 +300,10 @@ class InFlight:
 
     def _forget(self, delivery: Delivery) -> None:
         self._deliveries.remove(delivery)
-        delivery.flow.remove(1)
+        flow = delivery.flow
+        flow.buffered = left = flow.buffered - 1
+        if left <= flow.low_water:
+            flow.changed.set()
 
     # -- out -------------------------------------------------------------------------------------------------------
 
@@ -330,19 +342,18 @@ class InFlight:
         for _ in self.queue.withdraw():
             pass
 
-    async def release(self, *, idle_only: bool) -> int:
+    async def release(self, *, waiting_only: bool) -> int:
         """Leaves messages to others, at once; gives how many. A delivery that has not begun is not counted.
 
         Args:
-            idle_only: those that nobody is busy with; all otherwise.
+            waiting_only: those that no task has; all otherwise.
         """
         released: dict[Partition, dict[bytes, int]] = {}
-        for delivery in [each for each in self._deliveries if not (idle_only and each.busy)]:
+        for delivery in [each for each in self._deliveries if each.stage == WAITING or not waiting_only]:
             message = delivery.message
             partition, entry_id = message._partition, message._entry_id
             if not message.is_settled and not message.is_lost:
-                deliveries = message.delivery_count - (not delivery.begun)
-                released.setdefault(partition, {})[entry_id] = deliveries
+                released.setdefault(partition, {})[entry_id] = delivery.begun_deliveries
             if not message._is_stale:
                 partition.leased.discard(entry_id)
             self._deliveries.discard(delivery)

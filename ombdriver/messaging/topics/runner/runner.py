@@ -96,7 +96,7 @@ class RunLoop:
             await _cancel([reading, *ending])
             self._consumer.pause()
             self._in_flight.withdraw()
-            await self._release(idle_only=True)
+            await self._release(waiting_only=True)
             renewing = [task for task in maintaining if task not in ending]
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.drain_timeout_s):
@@ -107,7 +107,7 @@ class RunLoop:
             await _cancel([reading, *working])
             await _cancel(maintaining)
             self._in_flight.withdraw()
-            await self._release(idle_only=False)
+            await self._release(waiting_only=False)
 
     async def _read(self) -> None:
         buffer = self._session.buffer
@@ -121,14 +121,14 @@ class RunLoop:
             except RedisError as error:
                 logger.error("%r: %s", self._consumer, error)  # it goes on, with a back-off of its own
             else:
+                await buffer.give_turn()
                 self._in_flight.add(buffer.take(credit))
-                await asyncio.sleep(0)  # the next read leaves now, and is answered while these are handled
 
-    async def _release(self, *, idle_only: bool) -> None:
+    async def _release(self, *, waiting_only: bool) -> None:
         """Leaves messages to others, and what is in the consumer's buffer."""
         try:
             async with asyncio.timeout(RELEASE_S):
-                self.released += await self._in_flight.release(idle_only=idle_only)
+                self.released += await self._in_flight.release(waiting_only=waiting_only)
                 await self._session.release_buffer()
                 for each in self.maintenance:
                     await each.release()
