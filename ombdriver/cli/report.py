@@ -33,20 +33,20 @@ def report(results: tuple[str, ...], name: str, baseline: str | None, output: Pa
     """Make a page of results: files, patterns, or folders of them."""
     from ombdriver.bench.report.page import content, markdown
     from ombdriver.bench.results import store
-    from ombdriver.bench.results.store import gather
+    from ombdriver.bench.results.store import load_all
 
     stdout = output is None or str(output) == "-"
     if name == "html" and stdout and sys.stdout.isatty():
         raise InputError("a page is megabytes of HTML; name a file for it, as -o report.html")
     if name == "markdown" and baseline is not None:
         raise InputError("--baseline is for the page; `ombdriver compare --format markdown` compares as Markdown")
-    gathered = gather(results)
+    files = load_all(results)
     if name == "html":
         from ombdriver.bench.report.page import comparison, html
 
-        text = html.render(content.content(gathered, comparison.compared(gathered, baseline)), __version__)
+        text = html.render(content.content(files, comparison.comparison_section(files, baseline)), __version__)
     else:
-        text = markdown.render(gathered)
+        text = markdown.render(files)
     if output is None or stdout:
         click.echo(text.encode(), nl=False)  # UTF-8 wherever it goes, as the page says of itself
     else:

@@ -163,14 +163,14 @@ _PATTERN = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class ResultFile:
     """A result, and the name of the file that it is from, without its folder."""
 
     source: str
     result: Result
 
 
-def gather(names: Sequence[str]) -> list[Gathered]:
+def load_all(names: Sequence[str]) -> list[ResultFile]:
     """Reads every result that is named, each once, the oldest first.
 
     Args:
@@ -181,12 +181,12 @@ def gather(names: Sequence[str]) -> list[Gathered]:
         InputError: with all faults, if something named is not there, holds no result, or can't be read.
     """
     faults: list[str] = []
-    read: dict[str, Gathered] = {}
+    read: dict[str, ResultFile] = {}
     for name in names:
         try:
             for path in _paths(name):
                 result = load(path)
-                read.setdefault(result.run_id, Gathered(path.name, result))
+                read.setdefault(result.run_id, ResultFile(path.name, result))
         except InputError as error:
             faults += error.messages
     if faults:
@@ -194,14 +194,14 @@ def gather(names: Sequence[str]) -> list[Gathered]:
     return sorted(read.values(), key=lambda each: (each.result.begin_time, each.source))
 
 
-def results_in(folder: Path) -> list[Gathered]:
+def results_in(folder: Path) -> list[ResultFile]:
     """The results right in `folder`, the oldest first; none when it does not exist.
 
     Raises:
         InputError: if one can't be read.
     """
     paths = [str(path) for path in sorted(folder.glob("*.json")) if _is_result(path)]
-    return gather(paths)
+    return load_all(paths)
 
 
 def _paths(name: str) -> Iterator[Path]:

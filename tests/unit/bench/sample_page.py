@@ -8,7 +8,7 @@ from typing import Any
 from recorded_result import recorded
 
 from ombdriver.bench.results.result import Result
-from ombdriver.bench.results.store import Gathered
+from ombdriver.bench.results.store import ResultFile
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.model import Caveat, NotJudged, Reason, Verdict
 
@@ -76,22 +76,22 @@ def _text(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def gathered(*results: Result) -> list[Gathered]:
+def files(*results: Result) -> list[ResultFile]:
     """As if each had been read from a file."""
-    return [Gathered(f"{result.run_id}.json", result) for result in results]
+    return [ResultFile(f"{result.run_id}.json", result) for result in results]
 
 
-def two_setups() -> list[Gathered]:
+def two_setups() -> list[ResultFile]:
     """Two repeats of `embedded`, the second of which is unsteady, and one of `redis-local`."""
     second = run(2, verdict=UNSTEADY, thresholds=[CHECK], at_harness_floor=["publishResponse.p50"])
-    return gathered(run(1), second, run(3, "redis-local"))
+    return files(run(1), second, run(3, "redis-local"))
 
 
-def hostile() -> list[Gathered]:
+def hostile() -> list[ResultFile]:
     """What would run, load or reveal something, wherever a result has free text."""
     url = f"redis://user:{PASSWORD}@example.invalid:6379/0"
     evil = f"{SCRIPT}{IMAGE}{LINK} {url} %{{x}}"
-    return gathered(
+    return files(
         run(
             1,
             f"a{SCRIPT}{IMAGE}",

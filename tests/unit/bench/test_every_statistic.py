@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from assessed_run import measured
 from rich.console import Console
-from sample_page import gathered, run
+from sample_page import files, run
 from sample_result import figures, result
 
 from ombdriver.bench.metrics.figures import LATENCIES, Figure
@@ -27,8 +27,8 @@ from ombdriver.bench.metrics.latency import (
 )
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
 from ombdriver.bench.report import live, terminal
-from ombdriver.bench.report.page.arrangement import arrange
 from ombdriver.bench.report.page.load import load_lines
+from ombdriver.bench.report.page.runs import group_runs
 from ombdriver.bench.report.page.timeline import timeline
 from ombdriver.bench.report.progress import GroupProgress, Progress
 from ombdriver.bench.results.compare.metrics import FAMILIES as COMPARED_FAMILIES
@@ -130,7 +130,7 @@ def test_tables_displays_and_plots_show_the_few() -> None:
     console = Console(file=io.StringIO(), width=200, record=True)
     console.print(live.display(progress))
     probes = [{"rate": 1000, "held": True, **dict.fromkeys(("publishResponse", "endToEndResponse"), _few())}]
-    repeats = arrange(gathered(run(1, search={"probes": probes})))
+    repeats = group_runs(files(run(1, search={"probes": probes})))
     panels = {panel.title: panel for panel in timeline(result(), 100).panels}
 
     heads = [" ".join(line.split()) for line in (*shown.splitlines(), *console.export_text().splitlines())]

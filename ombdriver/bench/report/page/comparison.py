@@ -1,8 +1,6 @@
-"""Results -> the comparison of their setups as bars, and what is to be said of it beside them. Pure.
+"""Results -> the comparison of their setups as bars with their intervals, and the notes beside them. Pure.
 
-The comparison is that of `ombdriver compare`, of the tested metrics alone; what it refuses, a page says in its place.
-
-Comparison bars as a page is given them: a ratio to the reference with its interval, and what it means in words.
+The comparison is that of `ombdriver compare`, of the tested figures alone; what it refuses, a page says in its place.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,11 +14,11 @@ from ombdriver.bench.results.compare.trial import Trial, trial_of
 from ombdriver.errors import NotComparable
 
 if TYPE_CHECKING:
-    from ombdriver.bench.results.store import Gathered
+    from ombdriver.bench.results.store import ResultFile
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class RatioBar:
     """How one figure of a setup relates to that of the reference.
 
     Attributes:
@@ -40,7 +38,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparisonSection:
     """What a page shows of a comparison.
 
     Attributes:
@@ -48,37 +46,39 @@ class Compared:
         notes: what was compared with what, what can't be claimed, who was left out; empty with one setup alone.
     """
 
-    bars: tuple[Bar, ...] = ()
+    bars: tuple[RatioBar, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-NOT_COMPARED = Compared()
+NO_COMPARISON = ComparisonSection()
 
 
-def compared(gathered: Sequence["Gathered"], baseline: str | None = None) -> Compared:
+def comparison_section(files: Sequence["ResultFile"], baseline: str | None = None) -> ComparisonSection:
     """The comparison of all setups of the results with the first, or with `baseline`.
 
     Args:
-        gathered: the results, in the order of time.
+        files: the results, in the order of time.
         baseline: a setup's name.
 
     Raises:
         InputError: if no VALID result is of the setup that `baseline` names.
     """
-    trials = [trial_of(each.result, each.source) for each in gathered]
+    trials = [trial_of(each.result, each.source) for each in files]
     fit = [trial for trial in trials if trial.unfit is None]
     left_out = tuple(comparison_text.left_out_lines([trial for trial in trials if trial.unfit is not None]))
     if baseline is None and not _have_two_setups(trials):
-        return NOT_COMPARED
+        return NO_COMPARISON
     if baseline is None and not _have_two_setups(fit):
-        return Compared(notes=("No comparison: no workload has VALID results of two setups.", *left_out))
+        return ComparisonSection(notes=("No comparison: no workload has VALID results of two setups.", *left_out))
     try:
         found = compare(fit, baseline)
     except NotComparable as error:
-        return Compared(notes=("No comparison, since what should be alike is not:", *error.messages, *left_out))
+        return ComparisonSection(
+            notes=("No comparison, since what should be alike is not:", *error.messages, *left_out)
+        )
     several = len(found) > 1
     bars = tuple(bar for each in found for versus in each.versus for bar in _bars(each, versus, several))
-    return Compared(bars, (*(note for each in found for note in _notes(each)), *left_out))
+    return ComparisonSection(bars, (*(note for each in found for note in _notes(each)), *left_out))
 
 
 def _have_two_setups(trials: Iterable[Trial]) -> bool:
@@ -87,11 +87,11 @@ def _have_two_setups(trials: Iterable[Trial]) -> bool:
     return len(pairs) > len({workload for workload, _ in pairs})
 
 
-def _bars(comparison: Comparison, versus: Versus, several: bool) -> Iterable[Bar]:
+def _bars(comparison: Comparison, versus: Versus, several: bool) -> Iterable[RatioBar]:
     setup = f"{comparison.workload} on {versus.setup}" if several else versus.setup
     for each in versus.effects:
         if each.figure in DECLARED and each.ratio is not None:
-            yield Bar(str(each.figure), setup, each.ratio, each.low, each.high, _words(each))
+            yield RatioBar(str(each.figure), setup, each.ratio, each.low, each.high, _words(each))
 
 
 def _words(effect: Effect) -> str:

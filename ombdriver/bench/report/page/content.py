@@ -1,38 +1,45 @@
-"""Results -> all that a page shows, as plain data: the one structure that HTML and Markdown are made of. Pure.
-
-The texts that are folded away: setups, workloads, and what each run ran on. Pure.
-
-What is alike in several results stands once, under the names of all its runs.
-
-Backlogs that runs have drained, as rows of a table. Pure.
-"""
+"""Results -> all that a page shows, as plain data: the one structure that HTML and Markdown are made of. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ombdriver.bench.metrics.summary import FAMILIES
 from ombdriver.bench.report import backlog
-from ombdriver.bench.report.page.arrangement import Repeats, Run, arrange, without_logins
-from ombdriver.bench.report.page.comparison import NOT_COMPARED, Bar, Compared
+from ombdriver.bench.report.page.comparison import NO_COMPARISON, ComparisonSection, RatioBar
 from ombdriver.bench.report.page.curves import curves
-from ombdriver.bench.report.page.figures import (
-    Figure,
-    bar_figure,
-    curve_figure,
-    load_figure,
-    swept_figure,
-    timeline_figure,
+from ombdriver.bench.report.page.load import load_lines
+from ombdriver.bench.report.page.plots import Plot, bar_plot, curve_plot, load_plot, sweep_plot, timeline_plot
+from ombdriver.bench.report.page.runs import Repeats, Run, group_runs, without_logins
+from ombdriver.bench.report.page.summary import (
+    ResultRow,
+    VerdictSummary,
+    has_floor,
+    result_row,
+    summarise_verdict,
+    tally,
 )
-from ombdriver.bench.report.page.load import Swept, load_lines, swept
-from ombdriver.bench.report.page.summary import Row, Verdict, has_floor, row, tally, verdict
-from ombdriver.bench.report.page.timeline import Mark, timeline
+from ombdriver.bench.report.page.sweep import Sweep, sweep_of
+from ombdriver.bench.report.page.timeline import Annotation, timeline
 
 if TYPE_CHECKING:
-    from ombdriver.bench.results.store import Gathered
+    from ombdriver.bench.results.store import ResultFile
 
 
+LATENCIES = {
+    "endToEndResponse": "End-to-end response (from the intended send)",
+    "publishResponse": "Publish response (from the intended send)",
+    "endToEnd": "End-to-end service (from the actual send)",
+    "publish": "Publish service (from the actual send)",
+    "publishDelay": "Publish delay (intended until actual send)",
+}
+"""What the families are called on a page, in the order of importance to who reads it."""
+
+POINTS_OF_ALL = 4800
+"""In the series of one kind, over all results: of one result more than a screen has columns, of twenty still 240."""
+MOST_POINTS, FEWEST_POINTS = 600, 120
+MOST_GROUPS = 12
+"""In the table of a backlog; of more the slowest are told."""
 _MOST_NAMES = 6
 """Of more runs their number is told."""
 
@@ -46,7 +53,10 @@ class Document:
 
 
 def documents(setups: Sequence[Repeats]) -> list[Document]:
-    """Setups first, then workloads, then fingerprints."""
+    """Texts that a page folds away: setups, workloads, then the fingerprint of each run.
+
+    What is alike in several results stands once, under the names of all its runs.
+    """
     runs = [run for setup in setups for run in setup.runs]
     return [
         *_once("Setup", {run.name: run.result.setup for run in runs}),
@@ -89,22 +99,19 @@ def _text(data: Mapping[str, Any]) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False)
 
 
-MOST_GROUPS = 12
-
-
 @dataclass(frozen=True, slots=True)
-class Drain:
-    """The backlog of one run: its name, what became of it in words, and by group a cell for each of the columns."""
+class BacklogTable:
+    """How one run drained a backlog: its name, what became of it in words, and by group a cell for each column."""
 
     run: str
     notes: tuple[str, ...]
     rows: tuple[tuple[str, Sequence[str]], ...]
 
 
-def drains(runs: Sequence[Run]) -> tuple[Drain, ...]:
-    """Of the runs that have drained one."""
+def backlog_tables(runs: Sequence[Run]) -> tuple[BacklogTable, ...]:
+    """Of the runs that have drained a backlog."""
     return tuple(
-        Drain(
+        BacklogTable(
             run.name,
             (backlog.sentence(drain), backlog.publishing(drain)),
             tuple(backlog.rows(drain, MOST_GROUPS)),
@@ -114,28 +121,13 @@ def drains(runs: Sequence[Run]) -> tuple[Drain, ...]:
     )
 
 
-LATENCIES = {
-    "endToEndResponse": "End-to-end response (from the intended send)",
-    "publishResponse": "Publish response (from the intended send)",
-    "endToEnd": "End-to-end service (from the actual send)",
-    "publish": "Publish service (from the actual send)",
-    "publishDelay": "Publish delay (intended until actual send)",
-}
-"""What the families are called on a page, in the order of importance to who reads it."""
-assert LATENCIES.keys() == set(FAMILIES)
-
-POINTS_OF_ALL = 4800
-"""In the series of one kind, over all results: of one result more than a screen has columns, of twenty still 240."""
-MOST_POINTS, FEWEST_POINTS = 600, 120
-
-
 @dataclass(frozen=True, slots=True)
-class Section:
-    """A run over time: its name, the figure, what the numbers in it mean, and how it was condensed."""
+class RunSection:
+    """A run over time: its name, the plot, what the numbers in it mean, and how it was downsampled."""
 
     run: str
-    figure: Figure
-    marks: tuple[Mark, ...]
+    plot: Plot
+    annotations: tuple[Annotation, ...]
     phases: str
     note: str
 
@@ -151,74 +143,74 @@ class Content:
         rows: of the table of all results.
         floor: True when the mark of the harness floor is in the table.
         bars: of the comparison; empty without one.
-        bar_figure: the same as a figure; None without a comparison.
+        bar_plot: the same as a plot; None without a comparison.
         comparison_notes: what was compared with what, or why nothing was.
-        swept: what was swept, with its table; None when nothing was.
-        swept_figure: the same over the setting with the most values.
-        load_figure: latency against load, of runs that searched their rate; None when there is none.
-        drains: backlogs that runs have drained.
-        curves: by family the figures `setup` and, where groups have that latency, `group`.
+        sweep: what was swept, with its table; None when nothing was.
+        sweep_plot: the same over the setting with the most values.
+        load_plot: latency against load, of runs that searched their rate; None when there is none.
+        backlogs: that runs have drained.
+        curves: by family the plots `setup` and, where groups have that latency, `group`.
         sections: every run over time.
         documents: the texts that are folded away.
     """
 
     title: str
     tally: str
-    verdicts: tuple[Verdict, ...]
-    rows: tuple[Row, ...]
+    verdicts: tuple[VerdictSummary, ...]
+    rows: tuple[ResultRow, ...]
     floor: bool
-    bars: tuple[Bar, ...]
-    bar_figure: Figure | None
+    bars: tuple[RatioBar, ...]
+    bar_plot: Plot | None
     comparison_notes: tuple[str, ...]
-    swept: Swept | None
-    swept_figure: Figure | None
-    load_figure: Figure | None
-    drains: tuple[Drain, ...]
-    curves: dict[str, dict[str, Figure]]
-    sections: tuple[Section, ...]
+    sweep: Sweep | None
+    sweep_plot: Plot | None
+    load_plot: Plot | None
+    backlogs: tuple[BacklogTable, ...]
+    curves: dict[str, dict[str, Plot]]
+    sections: tuple[RunSection, ...]
     documents: tuple[Document, ...]
 
 
-def content(gathered: Sequence["Gathered"], comparison: Compared = NOT_COMPARED) -> Content:
+def content(files: Sequence["ResultFile"], comparison: ComparisonSection = NO_COMPARISON) -> Content:
     """Everything that a page shows of the results.
 
     Args:
-        gathered: the results, in the order of time.
+        files: the results, in the order of time.
         comparison: of their setups, when there is one.
 
     Raises:
         InputError: if a histogram of a result can't be read.
     """
-    setups = arrange(gathered)
+    setups = group_runs(files)
     runs = [run for setup in setups for run in setup.runs]
-    rows = tuple(row(run) for run in runs)
-    loads, found = load_lines(runs), swept(runs)
-    told = tuple(without_logins(bar) for bar in comparison.bars)
+    rows = tuple(result_row(run) for run in runs)
+    loads, sweep = load_lines(runs), sweep_of(runs)
+    bars = tuple(without_logins(bar) for bar in comparison.bars)
     most = max(FEWEST_POINTS, min(MOST_POINTS, POINTS_OF_ALL // max(len(runs), 1)))
     return Content(
         _title(setups),
         tally(setups),
-        tuple(verdict(run) for run in runs),
+        tuple(summarise_verdict(run) for run in runs),
         rows,
         has_floor(rows),
-        told,
-        bar_figure(told) if told else None,
+        bars,
+        bar_plot(bars) if bars else None,
         tuple(without_logins(note) for note in comparison.notes),
-        found,
-        swept_figure(found) if found and found.lines else None,
-        load_figure(loads) if loads else None,
-        drains(runs),
+        sweep,
+        sweep_plot(sweep) if sweep and sweep.lines else None,
+        load_plot(loads) if loads else None,
+        backlog_tables(runs),
         _curves(setups),
         tuple(_section(run, most) for run in runs),
         tuple(documents(setups)),
     )
 
 
-def summary(gathered: Sequence["Gathered"]) -> tuple[str, tuple[Verdict, ...], tuple[Row, ...]]:
+def summary(files: Sequence["ResultFile"]) -> tuple[str, tuple[VerdictSummary, ...], tuple[ResultRow, ...]]:
     """What a short form shows: the tally, the verdicts, and the rows of the table."""
-    setups = arrange(gathered)
+    setups = group_runs(files)
     runs = [run for setup in setups for run in setup.runs]
-    return tally(setups), tuple(verdict(run) for run in runs), tuple(row(run) for run in runs)
+    return tally(setups), tuple(map(summarise_verdict, runs)), tuple(map(result_row, runs))
 
 
 def _title(setups: Sequence[Repeats]) -> str:
@@ -231,21 +223,21 @@ def _some(names: Sequence[str], noun: str) -> str:
     return f"{len(names)} {noun}" if len(names) > 3 else ", ".join(names)
 
 
-def _curves(setups: Sequence[Repeats]) -> dict[str, dict[str, Figure]]:
+def _curves(setups: Sequence[Repeats]) -> dict[str, dict[str, Plot]]:
     found = curves(setups)
     labels = [setup.label for setup in setups]
-    figures = {}
+    plots = {}
     for family in LATENCIES:
         own = [curve for curve in found if curve.family == family]
-        drawn = {"setup": curve_figure(own, labels, by_group=False)} if own else {}
+        drawn = {"setup": curve_plot(own, labels, by_group=False)} if own else {}
         if any(curve.group is not None for curve in own):
-            drawn["group"] = curve_figure(own, labels, by_group=True)
+            drawn["group"] = curve_plot(own, labels, by_group=True)
         if drawn:
-            figures[family] = drawn
-    return figures
+            plots[family] = drawn
+    return plots
 
 
-def _section(run: Run, most_points: int) -> Section:
+def _section(run: Run, most_points: int) -> RunSection:
     line = timeline(run.result, most_points)
     shaded = [phase.name for phase in line.phases if phase.name != "measurement"]
-    return Section(run.name, timeline_figure(line), line.marks, " and ".join(shaded), line.note)
+    return RunSection(run.name, timeline_plot(line), line.annotations, " and ".join(shaded), line.note)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
-from ombdriver.bench.report.page.arrangement import Repeats, Run
+from ombdriver.bench.report.page.runs import Repeats, Run
 from ombdriver.bench.results.export.hdr_histogram import rows, total
 from ombdriver.errors import InputError
 
@@ -44,11 +44,11 @@ def curves(setups: Sequence[Repeats]) -> list[Curve]:
     Raises:
         InputError: if a result holds something else than a histogram.
     """
-    told = groups(setups)
+    drawn = groups(setups)
     found = []
     for family in FAMILIES:
         for number, setup in enumerate(setups):
-            for group in (None, *(told if family in GROUP_FAMILIES else ())):
+            for group in (None, *(drawn if family in GROUP_FAMILIES else ())):
                 merged = Histogram.total(_histograms(setup.runs, family, group))
                 if merged.count:
                     found.append(_curve(family, number, group, merged))

@@ -2,8 +2,7 @@
 
 Results are not trusted: jinja2 escapes all that comes from them, data for the plots is JSON in which no tag can end,
 and a content security policy lets only the page's own two scripts run (by their hashes), and nothing be fetched.
-
-The program that draws the plots in the browser: plotly.js, as it comes in the wheel. The only importer of plotly.
+The plots are drawn in the browser by plotly.js, as it comes in the wheel of plotly, which is imported here alone.
 """
 
 import base64
@@ -14,14 +13,14 @@ import jinja2
 import plotly
 
 from ombdriver.bench.report import units
-from ombdriver.bench.report.backlog import COLUMNS as DRAIN_COLUMNS
+from ombdriver.bench.report.backlog import COLUMNS as BACKLOG_COLUMNS
 from ombdriver.bench.report.page.content import LATENCIES, Content
-from ombdriver.bench.report.page.load import FIGURES
 from ombdriver.bench.report.page.summary import COLUMNS
+from ombdriver.bench.report.page.sweep import FIGURES
 from ombdriver.errors import RunError
 
 
-def source() -> str:
+def plotly_js() -> str:
     """The text of plotly.js, some 4.8 MB; reading the file is all that is needed of the package.
 
     Raises:
@@ -59,19 +58,19 @@ def render(content: Content, version: str) -> str:
         lstrip_blocks=True,
     )
     # The template takes these as they are; nothing of a result is in them.
-    style, own, library = _file(environment, "page.css"), _file(environment, "page.js"), source()
+    style, own, library = _file(environment, "page.css"), _file(environment, "page.js"), plotly_js()
     figures = {
         "curves": content.curves,
-        "runs": [section.figure for section in content.sections],
-        "bars": content.bar_figure,
-        "load": content.load_figure,
-        "swept": content.swept_figure,
+        "runs": [section.plot for section in content.sections],
+        "bars": content.bar_plot,
+        "load": content.load_plot,
+        "swept": content.sweep_plot,
     }
     return environment.get_template("page.html").render(
         content=content,
         columns=COLUMNS,
-        swept_columns=list(FIGURES),
-        drain_columns=DRAIN_COLUMNS,
+        sweep_columns=list(FIGURES),
+        backlog_columns=BACKLOG_COLUMNS,
         latencies={family: LATENCIES[family] for family in content.curves},
         figures=figures,
         marks=_MARKS,

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ombdriver.bench.report.page.content import summary
-from ombdriver.bench.report.page.summary import COLUMNS, Verdict, has_floor
+from ombdriver.bench.report.page.summary import COLUMNS, VerdictSummary, has_floor
 
 if TYPE_CHECKING:
-    from ombdriver.bench.results.store import Gathered
+    from ombdriver.bench.results.store import ResultFile
 
 _FIGURES_FROM = 2
 """The first column that is a figure."""
@@ -18,9 +18,9 @@ _MARKS = {"VALID": "✅", "LOSS": "❌", "INVALID": "❌"}
 _OTHERS = "⚠️"
 
 
-def render(gathered: Sequence["Gathered"]) -> str:
+def render(files: Sequence["ResultFile"]) -> str:
     """The text; what comes from results stands in it letter by letter, never as markup or as a mention."""
-    tally, verdicts, rows = summary(gathered)
+    tally, verdicts, rows = summary(files)
     lines = ["### ombdriver: " + _plain(tally), ""]
     for each in verdicts:
         lines += _verdict(each)
@@ -35,7 +35,7 @@ def render(gathered: Sequence["Gathered"]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _verdict(verdict: Verdict) -> list[str]:
+def _verdict(verdict: VerdictSummary) -> list[str]:
     mark = _MARKS.get(verdict.status, _OTHERS)
     lines = [f"- {mark} **{_plain(verdict.status)}** {_plain(verdict.run)}: {_plain(verdict.about)}"]
     lines += [f"  - {_plain(rule)}: {_plain(message)}" for rule, message in verdict.reasons]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ombdriver.bench.metrics.figures import MAIN, Figure
 from ombdriver.bench.report import units
-from ombdriver.bench.report.page.arrangement import Repeats, Run
+from ombdriver.bench.report.page.runs import Repeats, Run
 from ombdriver.bench.results.result import Result
 
 AT_FLOOR = "*"
@@ -21,18 +21,18 @@ COLUMNS = (
     *map(units.title, FIGURES),
     "lost",
 )
-"""Of `Row.cells`. Latencies are response times: from the intended send."""
+"""Of `ResultRow.cells`. Latencies are response times: from the intended send."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ResultRow:
     """One result in the table: a cell for each of `COLUMNS`."""
 
     cells: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VerdictSummary:
     """What is said of a result as a whole.
 
     Attributes:
@@ -61,26 +61,25 @@ def tally(setups: Sequence[Repeats]) -> str:
     return f"{units.many(len(statuses), 'result')}: {counts}"
 
 
-def verdict(run: Run) -> Verdict:
+def summarise_verdict(run: Run) -> VerdictSummary:
     """What is said of the result as a whole."""
-    result, judged = run.result, run.result.verdict
-    reasons = (
-        [] if judged is None else [(_rule(one.status, run.status, one.rule), one.message) for one in judged.reasons]
-    )
-    if judged is None and result.partial:
+    result, verdict = run.result, run.result.verdict
+    found = () if verdict is None else verdict.reasons
+    reasons = [(_rule_label(each.status, run.status, each.rule), each.message) for each in found]
+    if verdict is None and result.partial:
         reasons = [("partial", str(result.partial_reason))]
-    return Verdict(
+    return VerdictSummary(
         run.name,
         f"{result.workload}, run {result.run_id}, {units.duration(result.window_s)} measured from {result.begin_time}",
         run.status,
         tuple(reasons),
-        ", ".join(one.rule for one in judged.not_judged) if judged else "",
+        ", ".join(one.rule for one in verdict.not_judged) if verdict else "",
         tuple((check.passed, check.expression, units.figure(check.value, check.unit)) for check in result.thresholds),
         tuple((caveat.kind, caveat.message) for caveat in result.caveats),
     )
 
 
-def row(run: Run) -> Row:
+def result_row(run: Run) -> ResultRow:
     """The figures of the result that a reader compares first."""
     result = run.result
     published, target = result.mean_rate("publishRate"), result.target_publish_rate
@@ -93,15 +92,15 @@ def row(run: Run) -> Row:
         *(_latency(result, figure) for figure in FIGURES),
         _lost(result),
     ]
-    return Row(tuple(cells))
+    return ResultRow(tuple(cells))
 
 
-def has_floor(rows: Sequence[Row]) -> bool:
+def has_floor(rows: Sequence[ResultRow]) -> bool:
     """True when a figure of them bears `AT_FLOOR`, so that it has to be explained."""
     return any(cell.endswith(AT_FLOOR) for each in rows for cell in each.cells[2:])
 
 
-def _rule(status: str, whole: str, rule: str) -> str:
+def _rule_label(status: str, whole: str, rule: str) -> str:
     return rule if status == whole else f"{status}, {rule}"
 
 

@@ -1,13 +1,8 @@
-"""What happened in a run over time: series in panels on one axis, phases, and what is marked. Pure.
+"""What happened in a run over time: series in panels on one axis, phases, and annotations. Pure.
 
-Times are seconds from the beginning of the measured window. Long series are condensed: of neighbours a rate is their
-mean, everything else the highest.
-
-What is marked on the time axis of a run: its phases, the server's events, and the caveats that have a time. Pure.
-
-Long series as short ones that a screen can show, without losing a peak. Pure.
-
-A page with twenty results of an hour would else be tens of megabytes, and no screen has as many columns.
+Times are seconds from the beginning of the measured window. Long series are downsampled to what a screen can show: of
+neighbours a rate is their mean, everything else the highest, so that no peak is lost. A page with twenty results of an
+hour would else be tens of megabytes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,15 +16,15 @@ from ombdriver.bench.results.omb_keys import ENDINGS
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.verdict.model import Caveat
 
-MOST_MARKS = 40
-"""More than that would be a wall; the first are drawn."""
+MOST_ANNOTATIONS = 40
+"""Of more the first are drawn: they could not be told apart."""
 
 _AT_BEGIN = frozenset({"carriedIn"})
 _AT_END = frozenset({"undelivered", "unanswered", "auditIncomplete"})
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class TimelinePhase:
     """A part of a run, and its times in seconds from the window's beginning.
 
     The name is `warm-up`, `building of the backlog`, `measurement` or `drain`.
@@ -41,7 +36,7 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Annotation:
     """Something at one time, in seconds from the window's beginning.
 
     Attributes:
@@ -57,34 +52,34 @@ class Mark:
     caveat: bool
 
 
-def phases(result: Result) -> tuple[Phase, ...]:
-    """The parts of the time in which somebody looked; without telemetry the measurement alone."""
+def phases(result: Result) -> tuple[TimelinePhase, ...]:
+    """The parts of the time that telemetry covers; without it the measurement alone."""
     end_s = result.window_s
     times = _times(result)
-    found = [Phase("measurement", 0.0, end_s)]
+    found = [TimelinePhase("measurement", 0.0, end_s)]
     built_s = 0.0 if result.backlog_drain is None else -result.backlog_drain["buildSeconds"]
     if built_s:
-        found.insert(0, Phase("building of the backlog", built_s, 0.0))
+        found.insert(0, TimelinePhase("building of the backlog", built_s, 0.0))
     if times and times[0] < built_s:
-        found.insert(0, Phase("warm-up", times[0], built_s))
+        found.insert(0, TimelinePhase("warm-up", times[0], built_s))
     if times and times[-1] > end_s + 0.5:
-        found.append(Phase("drain", end_s, times[-1]))
+        found.append(TimelinePhase("drain", end_s, times[-1]))
     return tuple(found)
 
 
-def marks(result: Result) -> tuple[Mark, ...]:
+def annotations(result: Result) -> tuple[Annotation, ...]:
     """Events of the server, and caveats whose time can be told from the result, in the order of time."""
     server = (result.telemetry or {}).get("server") or {}
-    found = [Mark(each["t"], each["kind"], each["text"], False) for each in server.get("events") or []]
+    found = [Annotation(each["t"], each["kind"], each["text"], False) for each in server.get("events") or []]
     for caveat in result.caveats:
         time_s = _time(result, caveat)
         if time_s is not None:
-            found.append(Mark(time_s, caveat.kind, caveat.message, True))
+            found.append(Annotation(time_s, caveat.kind, caveat.message, True))
     if result.backlog_drain is not None and result.backlog_drain["caughtUp"]:
         text = f"all groups have caught up: {sentence(result.backlog_drain)}"
-        found.append(Mark(result.backlog_drain["drainSeconds"], "caughtUp", text, False))
-    found.sort(key=lambda mark: (mark.time_s, mark.kind))
-    return tuple(found[:MOST_MARKS])
+        found.append(Annotation(result.backlog_drain["drainSeconds"], "caughtUp", text, False))
+    found.sort(key=lambda each: (each.time_s, each.kind))
+    return tuple(found[:MOST_ANNOTATIONS])
 
 
 def _time(result: Result, caveat: Caveat) -> float | None:
@@ -137,7 +132,7 @@ def stride(length: int, most: int) -> int:
     return max(1, -(-length // most))
 
 
-def highest(values: Values, by: int) -> list[float | None]:
+def maxima(values: Values, by: int) -> list[float | None]:
     """The highest of every `by` neighbours, so that no peak is lost; None where none of them has a value."""
     return _each(values, by, max)
 
@@ -170,7 +165,7 @@ MOST_GROUPS = 6
 """Of more groups the lag is told as that of all together."""
 
 _SHORTEST_S = 0.2
-"""Between two looks, for a rate between them to mean something."""
+"""Between two samples, for a rate between them to mean something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +201,13 @@ class Timeline:
     Attributes:
         panels: those that have a series, the client's first, the server's and the processes' under them.
         phases: what of the time was what.
-        marks: what happened at one time.
-        note: how the series were condensed; empty when they were not.
+        annotations: what happened at one time.
+        note: how the series were downsampled; empty when they were not.
     """
 
     panels: tuple[Panel, ...]
-    phases: tuple[Phase, ...]
-    marks: tuple[Mark, ...]
+    phases: tuple[TimelinePhase, ...]
+    annotations: tuple[Annotation, ...]
     note: str
 
 
@@ -222,7 +217,7 @@ def timeline(result: Result, most_points: int) -> Timeline:
     panels = [panel for panel in (*_measured(result, by, most_points), *_observed(result, most_points)) if panel.lines]
     seconds = by * result.sample_interval_seconds
     note = f"One point stands for {seconds:g} s: rates are means, the rest is the highest." if by > 1 else ""
-    return Timeline(tuple(panels), phases(result), marks(result), note)
+    return Timeline(tuple(panels), phases(result), annotations(result), note)
 
 
 def _measured(result: Result, by: int, most_points: int) -> Iterator[Panel]:
@@ -255,34 +250,30 @@ def _lag(result: Result, most_points: int) -> Iterator[Line]:
     lags = {f"lag of {name}": each.get("lag") for name, each in groups.items()}
     known = {name: values for name, values in lags.items() if values}
     if len(known) > MOST_GROUPS:
-        together = [_sum(values) for values in zip(*known.values(), strict=True)]
-        known = {"lag, all groups": together}
-    looks = server.get("t") or []
-    by = stride(len(looks), most_points)
-    yield from _lines(firsts(looks, by), known, by)
+        known = {"lag, all groups": [_sum(values) for values in zip(*known.values(), strict=True)]}
+    times = server.get("t") or []
+    by = stride(len(times), most_points)
+    yield from _lines(firsts(times, by), known, by)
 
 
 def _observed(result: Result, most_points: int) -> Iterator[Panel]:
     telemetry = result.telemetry or {}
     server, processes = telemetry.get("server") or {}, telemetry.get("processes") or {}
-    looks = server.get("t") or []
-    by = stride(len(looks), most_points)
-    times = firsts(looks, by)
-    seen = processes.get("t") or []
-    per = stride(len(seen), most_points)
-    others = firsts(seen, per)
+    server_times, process_times = server.get("t") or [], processes.get("t") or []
+    by, per = stride(len(server_times), most_points), stride(len(process_times), most_points)
+    times, others = firsts(server_times, by), firsts(process_times, per)
     workers = {_worker(at, each): each for at, each in enumerate(processes.get("workers") or [])}
     parent = {"parent": processes.get("parent") or {}}
     both = zip(server.get("cpuUser") or [], server.get("cpuSystem") or [], strict=False)
-    own = _of_whole_steps(looks, [_sum(each) for each in both])
-    children = _of_whole_steps(looks, server.get("cpuChildren"))
+    own = _without_short_steps(server_times, [_sum(each) for each in both])
+    children = _without_short_steps(server_times, server.get("cpuChildren"))
     cpu = {"server": own, "server's children": children if any(children or ()) else None}
     cores = (*_lines(times, cpu, by), *_lines(others, _of(workers | parent, "cpu"), per))
     yield Panel("Processor time", "cores", cores)
     memory = {"used": server.get("usedMemoryBytes"), "resident": server.get("memoryRssBytes")}
     mebibytes = {name: _scaled(values, 2**20) for name, values in memory.items()}
     yield Panel("Memory of the server", "MiB", tuple(_lines(times, mebibytes, by)))
-    commands = {"commands": _of_whole_steps(looks, server.get("commandsPerSecond"))}
+    commands = {"commands": _without_short_steps(server_times, server.get("commandsPerSecond"))}
     yield Panel("Commands of all clients", "per s", tuple(_lines(times, commands, by)))
     yield Panel("Event loops held up", "ms/s", tuple(_lines(others, _of(workers | parent, "stalledMs"), per)))
 
@@ -291,11 +282,11 @@ def _lines(times: Sequence[float], series: Mapping[str, Values | None], by: int)
     """The series that have a value."""
     for name, values in series.items():
         if values and any(value is not None for value in values):
-            yield Line(name, times, highest(values, by))
+            yield Line(name, times, maxima(values, by))
 
 
-def _of_whole_steps(times: Sequence[float], values: Values | None) -> Values | None:
-    """Rates without those of a moment, which say nothing: a look at the window's end comes right after another."""
+def _without_short_steps(times: Sequence[float], values: Values | None) -> Values | None:
+    """Rates without those of a moment, which say nothing: the sample at the window's end comes right after another."""
     if not values:
         return None
     steps = [_SHORTEST_S, *(later - earlier for earlier, later in pairwise(times))]

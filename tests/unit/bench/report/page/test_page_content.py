@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from recorded_result import recorded, samples
 from sample_drain import measured_drain
-from sample_page import PASSWORD, gathered, hostile, run, telemetry, two_setups
+from sample_page import PASSWORD, files, hostile, run, telemetry, two_setups
 
 from ombdriver.bench.metrics.histogram import Histogram
-from ombdriver.bench.report.page.arrangement import Repeats, Run, arrange
-from ombdriver.bench.report.page.comparison import Bar, Compared
-from ombdriver.bench.report.page.content import LATENCIES, content, drains
+from ombdriver.bench.report.page.comparison import ComparisonSection, RatioBar
+from ombdriver.bench.report.page.content import LATENCIES, backlog_tables, content
 from ombdriver.bench.report.page.curves import MOST_GROUPS, Curve, curves
-from ombdriver.bench.report.page.figures import bar_figure, style
-from ombdriver.bench.report.page.timeline import Timeline, firsts, highest, marks, means, phases, stride, timeline
+from ombdriver.bench.report.page.plots import bar_plot, style
+from ombdriver.bench.report.page.runs import Repeats, Run, group_runs
+from ombdriver.bench.report.page.timeline import Timeline, annotations, firsts, maxima, means, phases, stride, timeline
 from ombdriver.bench.results.build import drain_to_json
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.verdict.model import Caveat
@@ -33,21 +33,21 @@ def names(setups: Sequence[Repeats]) -> list[str]:
 
 def test_repeats_stand_together_and_have_numbers() -> None:
     """In the order of time; a setup with one result needs no number."""
-    assert names(arrange(two_setups())) == ["embedded (1)", "embedded (2)", "redis-local"]
+    assert names(group_runs(two_setups())) == ["embedded (1)", "embedded (2)", "redis-local"]
 
 
 def test_several_workloads_are_part_of_the_name() -> None:
     """Results of different loads are never laid over each other as repeats."""
     other = replace(run(2), workload="flat-out", workload_sha256="cd" * 32)
 
-    assert names(arrange(gathered(run(1), other))) == ["1kb-3groups on embedded", "flat-out on embedded"]
+    assert names(group_runs(files(run(1), other))) == ["1kb-3groups on embedded", "flat-out on embedded"]
 
 
 def test_two_setups_of_one_name_are_told_apart_by_their_hash() -> None:
     """As when the file was changed between the runs."""
     first, second = (replace(run(number), setup_sha256=digits * 32) for number, digits in ((1, "ab"), (2, "cd")))
 
-    assert names(arrange(gathered(first, second))) == ["embedded (ababab)", "embedded (cdcdcd)"]
+    assert names(group_runs(files(first, second))) == ["embedded (ababab)", "embedded (cdcdcd)"]
 
 
 # -- curves ------------------------------------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def curve(found: Sequence[Curve], family: str, setup: int, group: str | None = N
 
 def test_a_curve_is_that_of_the_merged_histograms() -> None:
     """Two repeats give twice the samples, and the value at each point is the merged histogram's percentile."""
-    found = curve(curves(arrange(two_setups())), "endToEnd", 0)
+    found = curve(curves(group_runs(two_setups())), "endToEnd", 0)
     merged = Histogram.total([samples("endToEnd", at) for at in range(5)] * 2)
 
     assert found.count == merged.count == 1000
@@ -74,7 +74,7 @@ def test_a_curve_is_that_of_the_merged_histograms() -> None:
 
 def test_groups_have_curves_where_they_have_the_latency() -> None:
     """Publishing knows no group."""
-    found = curves(arrange(two_setups()))
+    found = curves(group_runs(two_setups()))
 
     assert {each.family for each in found if each.group == "group-2"} == {"endToEnd", "endToEndResponse"}
     assert {each.family for each in found if each.group is None} == set(LATENCIES)
@@ -86,7 +86,7 @@ def test_of_many_groups_the_slowest_are_drawn() -> None:
     slow = replace(many.subscriptions[17].latency["endToEndResponse"], p99=99_000_000)
     latency = {**many.subscriptions[17].latency, "endToEndResponse": slow}
     groups = [*many.subscriptions[:17], replace(many.subscriptions[17], latency=latency)]
-    found = curves(arrange(gathered(replace(many, subscriptions=tuple(groups)))))
+    found = curves(group_runs(files(replace(many, subscriptions=tuple(groups)))))
 
     drawn = {each.group for each in found if each.group is not None}
     assert len(drawn) == MOST_GROUPS
@@ -98,12 +98,12 @@ def test_a_damaged_histogram_names_its_file() -> None:
     damaged = replace(run(1), histograms={"families": {"publish": "no"}, "subscriptions": {}})
 
     with pytest.raises(InputError, match=r"run00001\.json: the histogram of publish can't be read .*run again"):
-        curves(arrange(gathered(damaged)))
+        curves(group_runs(files(damaged)))
 
 
 def test_a_run_without_a_sample_has_no_curve() -> None:
     """And is shown all the same."""
-    shown = content(gathered(recorded(1, silent=(0,))))
+    shown = content(files(recorded(1, silent=(0,))))
 
     assert shown.curves == {}
     assert shown.rows[0].cells[5:] == ("-",) * 7
@@ -117,7 +117,7 @@ def test_condensing_loses_no_peak() -> None:
     values = [1.0, 9.0, None, 2.0, None, None, 4.0]
 
     assert stride(7, 4) == 2
-    assert highest(values, 2) == [9, 2, None, 4]
+    assert maxima(values, 2) == [9, 2, None, 4]
     assert means(values, 2) == [5, 2, None, 4]
     assert firsts([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2) == [0, 2, 4, 6]
     assert stride(0, 4) == stride(4, 4) == 1
@@ -125,7 +125,7 @@ def test_condensing_loses_no_peak() -> None:
 
 def test_condensed_values_are_short() -> None:
     """Four digits, which is more than a screen shows; large counts stay whole."""
-    assert highest([0.123456, 1999.96, 25_123_456.4], 1) == [0.1235, 2000, 25123456]
+    assert maxima([0.123456, 1999.96, 25_123_456.4], 1) == [0.1235, 2000, 25123456]
 
 
 def lines(told: Timeline) -> dict[str, list[str]]:
@@ -205,11 +205,11 @@ def test_a_backlog_is_built_before_the_window_and_drained_in_it() -> None:
         ("building of the backlog", -1.5, 0.0),
         ("measurement", 0.0, 5.0),
     ]
-    assert [mark.time_s for mark in marks(told) if mark.kind == "caughtUp"] == [5.0]
-    (drain,) = drains([Run("embedded", "a.json", told)])
+    assert [mark.time_s for mark in annotations(told) if mark.kind == "caughtUp"] == [5.0]
+    (drain,) = backlog_tables([Run("embedded", "a.json", told)])
     assert [name for name, _ in drain.rows] == ["all groups", "group-1", "group-2"]
     assert "drained in 5.0 s" in drain.notes[0]
-    assert drains([Run("embedded", "a.json", run(1))]) == ()
+    assert backlog_tables([Run("embedded", "a.json", run(1))]) == ()
 
 
 def test_events_and_caveats_are_marked_where_they_were() -> None:
@@ -217,7 +217,7 @@ def test_events_and_caveats_are_marked_where_they_were() -> None:
     timeless = Caveat("colocated", "the server shares 2 cores with the 2 workers")
     late = Caveat("undelivered", "group-1 had not received 3 messages")
     stalled = run(1).caveats
-    told = marks(run(1, caveats=[*stalled, timeless, late]))
+    told = annotations(run(1, caveats=[*stalled, timeless, late]))
 
     assert [(each.time_s, each.kind, each.caveat) for each in told] == [
         (0.0, "carriedIn", True),
@@ -230,22 +230,22 @@ def test_events_and_caveats_are_marked_where_they_were() -> None:
 # -- figures -----------------------------------------------------------------------------------------------------------
 
 BARS = [
-    Bar("endToEndResponse.p99", "redis-local", 1.2, 1.1, 1.3, "20 % slower"),
-    Bar("endToEndResponse.p50", "redis-local", 1.01, None, None, "no claim: 2 repeats"),
+    RatioBar("endToEndResponse.p99", "redis-local", 1.2, 1.1, 1.3, "20 % slower"),
+    RatioBar("endToEndResponse.p50", "redis-local", 1.01, None, None, "no claim: 2 repeats"),
 ]
 
 
 def figures() -> list[dict[str, Any]]:
     """All of a page."""
-    shown = content(two_setups(), Compared(BARS))
+    shown = content(two_setups(), ComparisonSection(BARS))
     return [
         *(figure for of in shown.curves.values() for figure in of.values()),
-        *(section.figure for section in shown.sections),
-        *([shown.bar_figure] if shown.bar_figure else []),
+        *(section.plot for section in shown.sections),
+        *([shown.bar_plot] if shown.bar_plot else []),
     ]
 
 
-def test_every_figure_is_one_in_the_eyes_of_plotly() -> None:
+def test_every_plot_is_one_that_plotly_takes() -> None:
     """Its own validation knows every property and value."""
     from plotly import graph_objects
 
@@ -285,18 +285,18 @@ def test_percentiles_stand_on_a_scale_of_nines() -> None:
     ]
 
 
-def test_marks_that_would_cover_each_other_share_their_numbers() -> None:
+def test_annotations_that_would_cover_each_other_share_their_numbers() -> None:
     """The list under the plot has each of them."""
-    section = content(gathered(run(1, caveats=[*run(1).caveats, *run(1).caveats]))).sections[0]
-    texts = [each["text"] for each in section.figure["layout"]["annotations"]]
+    section = content(files(run(1, caveats=[*run(1).caveats, *run(1).caveats]))).sections[0]
+    texts = [each["text"] for each in section.plot["layout"]["annotations"]]
 
-    assert len(section.marks) == 5
+    assert len(section.annotations) == 5
     assert {"<b>1-2</b>", "<b>3</b>", "<b>4-5</b>"} <= set(texts)
 
 
 def test_bars_have_an_interval_where_one_is_known() -> None:
     """A ratio alone has none."""
-    (series,) = bar_figure(BARS)["data"]
+    (series,) = bar_plot(BARS)["data"]
 
     assert series["x"] == [1.2, 1.01]
     assert series["error_x"]["array"] == pytest.approx([0.1, 0.0])
@@ -311,8 +311,8 @@ def test_more_results_have_fewer_points_each() -> None:
     hour: Result = replace(long, series=series, rates=rates, sample_interval_seconds=0.02)
 
     def points(results: int) -> int:
-        shown = content(gathered(*(replace(hour, run_id=f"r{number}") for number in range(results))))
-        return max(len(line["x"]) for section in shown.sections for line in section.figure["data"])
+        shown = content(files(*(replace(hour, run_id=f"r{number}") for number in range(results))))
+        return max(len(line["x"]) for section in shown.sections for line in section.plot["data"])
 
     assert (points(1), points(20)) == (500, 223)
 

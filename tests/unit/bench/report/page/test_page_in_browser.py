@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from sample_page import gathered, hostile, run, two_setups
+from sample_page import files, hostile, run, two_setups
 from sample_search import SEARCH
 
 from ombdriver.bench.report.page import html
-from ombdriver.bench.report.page.comparison import NOT_COMPARED, Bar, Compared
+from ombdriver.bench.report.page.comparison import NO_COMPARISON, ComparisonSection, RatioBar
 from ombdriver.bench.report.page.content import content
-from ombdriver.bench.results.store import Gathered
+from ombdriver.bench.results.store import ResultFile
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -42,13 +42,13 @@ def browser() -> Iterator[Browser]:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the pages that are looked at."""
     folder = tmp_path_factory.mktemp("pages")
-    bars = Compared((Bar("endToEndResponse.p99", "redis-local", 1.2, 1.1, 1.3, "20 % slower"),))
-    many = gathered(*(run(number, f"setup-{number % 4}") for number in range(20)))
-    several: dict[str, tuple[list[Gathered], Compared]] = {
+    bars = ComparisonSection((RatioBar("endToEndResponse.p99", "redis-local", 1.2, 1.1, 1.3, "20 % slower"),))
+    many = files(*(run(number, f"setup-{number % 4}") for number in range(20)))
+    several: dict[str, tuple[list[ResultFile], ComparisonSection]] = {
         "two": (two_setups(), bars),
-        "many": (many, NOT_COMPARED),
-        "hostile": (hostile(), NOT_COMPARED),
-        "search": (gathered(run(1, search=SEARCH)), NOT_COMPARED),
+        "many": (many, NO_COMPARISON),
+        "hostile": (hostile(), NO_COMPARISON),
+        "search": (files(run(1, search=SEARCH)), NO_COMPARISON),
     }
     for name, (results, told) in several.items():
         (folder / f"{name}.html").write_text(html.render(content(results, told), "1.0"), encoding="utf-8")

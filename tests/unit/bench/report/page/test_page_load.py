@@ -1,17 +1,17 @@
 """Latency against load on a page: of runs that searched for the highest rate."""
 
-from sample_page import gathered, run
+from sample_page import files, run
 from sample_search import SEARCH
 
-from ombdriver.bench.report.page.arrangement import arrange
 from ombdriver.bench.report.page.content import content
 from ombdriver.bench.report.page.load import LoadLine, load_lines
+from ombdriver.bench.report.page.runs import group_runs
 
 
 def lines(*runs: str) -> list[LoadLine]:
     """Of runs of these setups that searched."""
     results = [run(number, setup, search=SEARCH) for number, setup in enumerate(runs)]
-    return load_lines([each for setup in arrange(gathered(*results)) for each in setup.runs])
+    return load_lines([each for setup in group_runs(files(*results)) for each in setup.runs])
 
 
 def test_each_percentile_is_a_line_over_the_rates_that_held() -> None:
@@ -37,12 +37,12 @@ def test_every_run_that_searched_has_its_lines() -> None:
 
     assert [line.run for line in found] == [0] * 6 + [1] * 6
     assert len({line.name for line in found}) == 12
-    assert content(gathered(run(1))).load_figure is None
+    assert content(files(run(1))).load_plot is None
 
 
 def test_the_figure_has_a_series_for_what_held_and_one_for_what_did_not() -> None:
     """Each with its name for the legend, and the rate on the horizontal axis."""
-    figure = content(gathered(run(1, search=SEARCH))).load_figure
+    figure = content(files(run(1, search=SEARCH))).load_plot
 
     assert figure is not None
     names = [series["meta"]["name"] for series in figure["data"]]

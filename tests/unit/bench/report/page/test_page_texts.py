@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from sample_drain import measured_drain
-from sample_page import IMAGE, LINK, PASSWORD, SCRIPT, gathered, hostile, run, two_setups
+from sample_page import IMAGE, LINK, PASSWORD, SCRIPT, files, hostile, run, two_setups
 
 from ombdriver.bench.report.page import html, markdown
-from ombdriver.bench.report.page.comparison import Bar, Compared
+from ombdriver.bench.report.page.comparison import ComparisonSection, RatioBar
 from ombdriver.bench.report.page.content import content
-from ombdriver.bench.results.store import gather
+from ombdriver.bench.results.store import load_all
 from ombdriver.cli.report import report
 from ombdriver.errors import InputError
 
-BAR = Bar("endToEndResponse.p99", "redis-local", 1.2, 1.1, 1.3, "20 % slower")
+BAR = RatioBar("endToEndResponse.p99", "redis-local", 1.2, 1.1, 1.3, "20 % slower")
 
 
 class Tags(HTMLParser):
@@ -72,7 +72,7 @@ def test_markdown_takes_nothing_of_a_result_as_markup(golden: Callable[[str, str
 
 def test_the_page_names_nothing_outside_of_itself() -> None:
     """No tag loads anything; addresses within plotly's code are never followed, which the browser's tests hold."""
-    tags = Tags(html.render(content(two_setups(), Compared((BAR,))), "1.0")).tags
+    tags = Tags(html.render(content(two_setups(), ComparisonSection((BAR,))), "1.0")).tags
     addresses = [value for _, attributes in tags for name, value in attributes.items() if name in ("src", "href")]
 
     assert [each for each in addresses if not (each or "").startswith(("#", "data:"))] == []
@@ -82,11 +82,11 @@ def test_the_page_names_nothing_outside_of_itself() -> None:
 def test_a_backlog_is_a_table_of_groups() -> None:
     """Of a run that has drained one; a page of other runs has no such part."""
     drained = run(1, backlog_drain=measured_drain())
-    text = html.render(content(gathered(drained)), "1.0")
+    text = html.render(content(files(drained)), "1.0")
 
     assert "Backlogs and how they were drained" in text
     assert '<tr><th scope="row">group-2</th><td>10,000</td><td>5.0 s</td>' in text
-    assert 'id="drains"' not in html.render(content(two_setups()), "1.0")
+    assert 'id="backlog_tables"' not in html.render(content(two_setups()), "1.0")
 
 
 def test_the_policy_lets_the_pages_own_scripts_run_and_no_other() -> None:
@@ -116,7 +116,7 @@ def test_nothing_of_a_result_becomes_a_tag() -> None:
 
 def test_a_comparison_is_shown_when_it_is_given() -> None:
     """With its words, for those who can't see the bars."""
-    without, with_bars = (html.render(content(two_setups(), Compared(bars)), "1.0") for bars in ((), (BAR,)))
+    without, with_bars = (html.render(content(two_setups(), ComparisonSection(bars)), "1.0") for bars in ((), (BAR,)))
 
     assert 'id="comparison"' not in without
     assert 'id="comparison"' in with_bars
@@ -143,11 +143,11 @@ def folder(tmp_path: Path) -> Path:
 
 def test_files_patterns_and_folders_are_results_once_and_in_the_order_of_time(folder: Path) -> None:
     """Whatever else lies in a folder is passed over."""
-    by_folder = [each.source for each in gather([str(folder)])]
+    by_folder = [each.source for each in load_all([str(folder)])]
 
     assert by_folder == ["redis-local.json", "embedded.json"]
-    assert [each.source for each in gather([str(folder), str(folder / "*.json")])] == by_folder
-    assert [each.source for each in gather([str(folder / "emb*")])] == ["embedded.json"]
+    assert [each.source for each in load_all([str(folder), str(folder / "*.json")])] == by_folder
+    assert [each.source for each in load_all([str(folder / "emb*")])] == ["embedded.json"]
 
 
 def test_all_that_is_wrong_with_what_was_named_is_told_at_once(folder: Path) -> None:
@@ -157,7 +157,7 @@ def test_all_that_is_wrong_with_what_was_named_is_told_at_once(folder: Path) -> 
     calibration = folder / "20260301T120000Z-calibration.json"
 
     with pytest.raises(InputError) as caught:
-        gather([str(empty), str(folder / "no-*.json"), str(calibration), str(folder / "gone.json")])
+        load_all([str(empty), str(folder / "no-*.json"), str(calibration), str(folder / "gone.json")])
 
     first, second, third, fourth = caught.value.messages
     assert first == f"{empty}: there is no result in it; give files that `ombdriver run` wrote, or their folder"

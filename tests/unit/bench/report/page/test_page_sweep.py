@@ -3,25 +3,25 @@
 from typing import Any
 
 import pytest
-from sample_page import gathered, run
+from sample_page import files, run
 
-from ombdriver.bench.report.page.arrangement import arrange
 from ombdriver.bench.report.page.content import content
-from ombdriver.bench.report.page.load import FIGURES, Swept, swept
+from ombdriver.bench.report.page.runs import group_runs
+from ombdriver.bench.report.page.sweep import FIGURES, Sweep, sweep_of
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.results.versions import swept_names
 
 READ_COUNT = {"setup.streams.readCount": 10}
 
 
-def runs_of(*sweeps: dict[str, Any], setup: str = "embedded") -> Swept:
+def runs_of(*sweeps: dict[str, Any], setup: str = "embedded") -> Sweep:
     """What a page tells of runs with these values."""
     return told_of(*(run(number, setup, sweep=values) for number, values in enumerate(sweeps)))
 
 
-def told_of(*results: Result) -> Swept:
+def told_of(*results: Result) -> Sweep:
     """What a page tells of the results."""
-    found = swept([each for some in arrange(gathered(*results)) for each in some.runs])
+    found = sweep_of([each for some in group_runs(files(*results)) for each in some.runs])
     assert found is not None
     return found
 
@@ -89,6 +89,6 @@ def test_one_setting_makes_no_matrix() -> None:
 
 def test_results_without_a_sweep_have_none() -> None:
     """The usual case."""
-    shown = content(gathered(run(1)))
+    shown = content(files(run(1)))
 
-    assert (shown.swept, shown.swept_figure) == (None, None)
+    assert (shown.sweep, shown.sweep_plot) == (None, None)

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sample_page import UNSTEADY, gathered, hostile, run
+from sample_page import UNSTEADY, files, hostile, run
 
 from ombdriver.bench.report.page import comparison
-from ombdriver.bench.report.page.comparison import compared
+from ombdriver.bench.report.page.comparison import comparison_section
 from ombdriver.bench.report.page.content import content
 from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.result import Standing
-from ombdriver.bench.results.store import Gathered
+from ombdriver.bench.results.store import ResultFile
 from ombdriver.cli.report import report
 from ombdriver.errors import InputError
 
 
-def blocks(count: int, *setups: str) -> list[Gathered]:
+def blocks(count: int, *setups: str) -> list[ResultFile]:
     """So many blocks of one series, each with a run of every setup."""
     runs = []
     for block in range(count):
@@ -26,12 +26,12 @@ def blocks(count: int, *setups: str) -> list[Gathered]:
             runs.append(
                 run(number, setup, standing=Standing("s", number, count * len(setups), block + 1, position + 1, count))
             )
-    return gathered(*runs)
+    return files(*runs)
 
 
 def test_each_setup_has_a_bar_for_each_tested_metric() -> None:
     """In blocks of one series, with an interval and the words of `ombdriver compare`."""
-    found = compared(blocks(8, "a", "b", "c"))
+    found = comparison_section(blocks(8, "a", "b", "c"))
 
     assert [(bar.setup, bar.metric) for bar in found.bars] == [
         (each, str(figure)) for each in "bc" for figure in DECLARED
@@ -42,7 +42,7 @@ def test_each_setup_has_a_bar_for_each_tested_metric() -> None:
 
 def test_too_few_repeats_have_bars_and_no_claim() -> None:
     """The ratio is drawn all the same, and the repeats to ask for are told."""
-    found = compared(blocks(2, "a", "b"))
+    found = comparison_section(blocks(2, "a", "b"))
 
     assert {bar.words for bar in found.bars} == {"1.000 times, no claim"}
     assert "--repeats" in found.notes[0]
@@ -50,21 +50,21 @@ def test_too_few_repeats_have_bars_and_no_claim() -> None:
 
 def test_the_baseline_may_be_named() -> None:
     """Then the others are held against it."""
-    found = compared(blocks(2, "a", "b"), "b")
+    found = comparison_section(blocks(2, "a", "b"), "b")
 
     assert {bar.setup for bar in found.bars} == {"a"}
     with pytest.raises(InputError, match="there are: a, b"):
-        compared(blocks(2, "a", "b"), "nobody")
+        comparison_section(blocks(2, "a", "b"), "nobody")
 
 
 def test_one_setup_alone_is_compared_with_nothing() -> None:
     """And nothing is said of it: there is nothing to miss."""
-    assert compared(blocks(2, "a")) == comparison.NOT_COMPARED
+    assert comparison_section(blocks(2, "a")) == comparison.NO_COMPARISON
 
 
 def test_results_that_are_not_valid_are_left_out_by_name() -> None:
     """With what they are; without two setups left there are no bars, and a word on it."""
-    found = compared(gathered(run(1, "a"), run(2, "b", verdict=UNSTEADY)))
+    found = comparison_section(files(run(1, "a"), run(2, "b", verdict=UNSTEADY)))
 
     assert found.bars == ()
     assert found.notes[0] == "No comparison: no workload has VALID results of two setups."
@@ -74,7 +74,7 @@ def test_results_that_are_not_valid_are_left_out_by_name() -> None:
 def test_results_that_are_not_comparable_are_not_compared() -> None:
     """The page says what differs in place of bars."""
     other = run(2, "b", workload_sha256="f" * 64, environment={"cpuModel": "another"})
-    found = compared(gathered(run(1, "a"), other))
+    found = comparison_section(files(run(1, "a"), other))
 
     assert found.bars == ()
     assert found.notes[0] == "No comparison, since what should be alike is not:"
@@ -85,16 +85,16 @@ def test_two_workloads_are_told_apart() -> None:
     """Their bars are named by workload and setup."""
     pairs = [(workload, setup) for workload in "wx" for setup in "ab"]
     runs = [replace(run(number, setup), workload=load) for number, (load, setup) in enumerate(pairs, start=1)]
-    found = compared(gathered(*runs))
+    found = comparison_section(files(*runs))
 
     assert {bar.setup for bar in found.bars} == {"w on b", "x on b"}
 
 
 def test_no_password_is_in_the_notes() -> None:
     """Whatever a result has as its names."""
-    twins = [*hostile(), *gathered(run(2, "redis://user:hunter2@example.invalid:6379/0"))]
+    twins = [*hostile(), *files(run(2, "redis://user:hunter2@example.invalid:6379/0"))]
 
-    assert "hunter2" not in repr(content(twins, compared(twins)))
+    assert "hunter2" not in repr(content(twins, comparison_section(twins)))
 
 
 def test_the_page_of_a_file_shows_the_comparison(tmp_path: Path) -> None:

@@ -1,12 +1,10 @@
-"""Curves, timelines, bars and loads as figures in plotly's terms: plain data, no import of plotly. Pure.
+"""Curves, timelines, bars and loads as plots in plotly's terms: plain data, no import of plotly. Pure.
 
 `meta` of a series is for the page's own legend, which a keyboard can reach: its `name` as it is, and the `panel` that
 it stands in. Text that plotly draws itself is given with `<`, `>` and `&` escaped, since plotly reads some HTML in it.
-
-How series are told apart: by colour, and for who sees no colours by dash and marker too. Pure.
-
-The colours are those of Okabe and Ito, which people with any kind of colour blindness can tell apart; without their
-yellow, which can't be seen on white. The last is the colour of the page's text, which the page puts in its place.
+Series are told apart by colour, and for who sees no colours by dash and marker too. The colours are those of Okabe and
+Ito, which people with any kind of colour blindness can tell apart; without their yellow, which can't be seen on white.
+The last is the colour of the page's text, which the page puts in its place.
 """
 
 import html
@@ -15,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ombdriver.bench.report.page.comparison import Bar
+from ombdriver.bench.report.page.comparison import RatioBar
 from ombdriver.bench.report.page.curves import Curve
-from ombdriver.bench.report.page.load import FIGURES, LoadLine, Swept
+from ombdriver.bench.report.page.load import LoadLine
+from ombdriver.bench.report.page.sweep import FIGURES, Sweep
 from ombdriver.bench.report.page.timeline import Panel, Timeline, Values
 
 INK = "#000000"
@@ -47,7 +46,8 @@ def style(number: int, within: int | None = None) -> Style:
     return Style(COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)], symbol)
 
 
-Figure = dict[str, Any]
+Plot = dict[str, Any]
+"""`data` and `layout` as plotly takes them, and a `height` in pixels where it is not the page's to choose."""
 
 PANEL_PX = 150
 """The height of one panel of a timeline."""
@@ -61,12 +61,12 @@ _DECADES_OF_PANEL, _DECADES_OF_PLOT = 2.0, 3.5
 _CAVEAT = "#D55E00"
 _SHARE_OF_GAP = 0.28
 _MARGIN = {"l": 56, "r": 14, "t": 40, "b": 44}
-_MARK_SHIFT_PX = 16
+_NUMBER_SHIFT_PX = 16
 _TOGETHER = 0.02
-"""Marks that are nearer to each other than this share of the time bear their numbers together."""
+"""Annotations that are nearer to each other than this share of the time bear their numbers together."""
 
 
-def curve_figure(curves: Sequence[Curve], labels: Sequence[str], by_group: bool) -> Figure:
+def curve_plot(curves: Sequence[Curve], labels: Sequence[str], by_group: bool) -> Plot:
     """Percentile curves of one family: one of each setup, or one of each setup and group.
 
     Args:
@@ -103,7 +103,7 @@ def curve_figure(curves: Sequence[Curve], labels: Sequence[str], by_group: bool)
     return {"data": data, "layout": layout}
 
 
-def timeline_figure(timeline: Timeline) -> Figure:
+def timeline_plot(timeline: Timeline) -> Plot:
     """All panels under each other, over one time axis."""
     count = len(timeline.panels)
     share = 1 / max(count, 1)
@@ -125,11 +125,11 @@ def timeline_figure(timeline: Timeline) -> Figure:
         "hoverformat": ".1f",
         "ticksuffix": " s",
     }
-    _add_times(layout, timeline)
+    _add_annotations(layout, timeline)
     return {"data": data, "layout": _layout(layout), "height": count * PANEL_PX + EDGE_PX}
 
 
-def bar_figure(bars: Sequence[Bar]) -> Figure:
+def bar_plot(bars: Sequence[RatioBar]) -> Plot:
     """The ratios with their intervals, by metric and setup; the line at 1 is the reference."""
     setups = list(dict.fromkeys(bar.setup for bar in bars))
     data = []
@@ -164,7 +164,7 @@ def bar_figure(bars: Sequence[Bar]) -> Figure:
     return {"data": data, "layout": _layout(layout), "height": rows * BAR_PX + EDGE_PX}
 
 
-def load_figure(lines: Sequence[LoadLine]) -> Figure:
+def load_plot(lines: Sequence[LoadLine]) -> Plot:
     """Latency against load: a line of the rates that held, and open marks for those that did not."""
     data = []
     for line in lines:
@@ -182,17 +182,17 @@ def load_figure(lines: Sequence[LoadLine]) -> Figure:
     return {"data": data, "layout": _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})}
 
 
-def swept_figure(swept: Swept) -> Figure:
+def sweep_plot(sweep: Sweep) -> Plot:
     """The figures of a sweep over the values of one setting."""
-    together = list(dict.fromkeys(line.name.rpartition(": ")[0] for line in swept.lines))
+    together = list(dict.fromkeys(line.name.rpartition(": ")[0] for line in sweep.lines))
     data = []
-    for line in swept.lines:
+    for line in sweep.lines:
         drawn = style(together.index(line.name.rpartition(": ")[0]) * len(FIGURES) + line.kind, line.kind)
         series = _series(line.name, [escaped(value) for value in line.values], line.figures_ms, drawn, "")
         data.append(series | {"hovertemplate": f"{escaped(line.name)}: %{{y:.4~g}} ms at %{{x}}<extra></extra>"})
-    x_axis = {"type": "category", "title": {"text": escaped(swept.over)}}
+    x_axis = {"type": "category", "title": {"text": escaped(sweep.over)}}
     y_axis = {"type": "log", "title": {"text": "latency, ms"}}
-    y_axis |= _ticks([line.figures_ms for line in swept.lines], _DECADES_OF_PLOT)
+    y_axis |= _ticks([line.figures_ms for line in sweep.lines], _DECADES_OF_PLOT)
     return {"data": data, "layout": _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})}
 
 
@@ -248,7 +248,7 @@ def _title(text: str, top: float) -> dict[str, Any]:
     }
 
 
-def _add_times(layout: dict[str, Any], timeline: Timeline) -> None:
+def _add_annotations(layout: dict[str, Any], timeline: Timeline) -> None:
     """Phases as shades; events and caveats as lines, with their numbers at the top."""
     for phase in timeline.phases:
         if phase.name != "measurement":
@@ -256,25 +256,25 @@ def _add_times(layout: dict[str, Any], timeline: Timeline) -> None:
                 {"type": "rect", "xref": "x", "yref": "paper", "x0": phase.begin_s, "x1": phase.end_s, "y0": 0, "y1": 1}
                 | {"fillcolor": "rgba(128,128,128,0.18)", "line": {"width": 0}, "layer": "below"}
             )
-    for mark in timeline.marks:
-        line = {"color": _CAVEAT if mark.caveat else INK, "width": 1, "dash": "dash" if mark.caveat else "dot"}
-        span = {"type": "line", "xref": "x", "yref": "paper", "x0": mark.time_s, "x1": mark.time_s, "y0": 0, "y1": 1}
+    for each in timeline.annotations:
+        line = {"color": _CAVEAT if each.caveat else INK, "width": 1, "dash": "dash" if each.caveat else "dot"}
+        span = {"type": "line", "xref": "x", "yref": "paper", "x0": each.time_s, "x1": each.time_s, "y0": 0, "y1": 1}
         layout["shapes"].append(span | {"line": line})
     for time_s, numbers in _numbered(timeline).items():
-        place = {"xref": "x", "yref": "paper", "x": time_s, "y": 1, "yanchor": "bottom", "yshift": _MARK_SHIFT_PX}
+        place = {"xref": "x", "yref": "paper", "x": time_s, "y": 1, "yanchor": "bottom", "yshift": _NUMBER_SHIFT_PX}
         layout["annotations"].append({"text": f"<b>{numbers}</b>", "showarrow": False} | place)
 
 
 def _numbered(timeline: Timeline) -> dict[float, str]:
-    """The numbers of the marks, from 1, by where they stand; those that would cover each other stand together."""
+    """The numbers of the annotations, from 1, by time; those that would cover each other stand together."""
     length_s = timeline.phases[-1].end_s - timeline.phases[0].begin_s
     numbered: dict[float, str] = {}
-    for number, mark in enumerate(timeline.marks, start=1):
+    for number, each in enumerate(timeline.annotations, start=1):
         last_s = next(reversed(numbered), None)
-        if last_s is not None and mark.time_s - last_s < _TOGETHER * length_s:
+        if last_s is not None and each.time_s - last_s < _TOGETHER * length_s:
             numbered[last_s] = f"{numbered[last_s].partition('-')[0]}-{number}"
         else:
-            numbered[mark.time_s] = str(number)
+            numbered[each.time_s] = str(number)
     return numbered
 
 

@@ -1,0 +1,164 @@
+"""A sweep on a page: a row for each combination of values, matrices and lines over the settings that took most values.
+
+Matrices are over the two settings that took the most values, lines over the one that took the most. Of repeats the
+median of each figure is shown, as comparisons take it. Pure.
+"""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ombdriver.bench.metrics.figures import MAIN, Figure
+from ombdriver.bench.report import units
+from ombdriver.bench.report.page.runs import Run
+
+FIGURES = {units.title(figure): figure for figure in MAIN}
+"""The figures of a combination, by the heads of their columns: response times in ms."""
+_NOTHING = (None,) * len(FIGURES)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRow:
+    """One combination on one workload and setup.
+
+    Attributes:
+        name: workload and setup, without the values.
+        values: as texts, in the order of the settings; empty for one that this run did not sweep.
+        runs: how many there are.
+        rate: messages per second that were published.
+        figures: in ms, in the order of `FIGURES`; None without a sample.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    runs: int
+    rate: float
+    figures: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepLine:
+    """One figure over the values of one setting, all else being equal.
+
+    Attributes:
+        name: of the line.
+        kind: the number of its figure in `FIGURES`.
+        values: of the setting, as texts, in the order in which they were swept.
+        figures_ms: at each.
+    """
+
+    name: str
+    kind: int
+    values: tuple[str, ...]
+    figures_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepMatrix:
+    """One figure over two settings, all else being equal.
+
+    Attributes:
+        title: the figure, and what is equal in all of it where that is not so in all matrices.
+        down: the setting whose values are `rows`.
+        across: the setting whose values are `columns`.
+        rows, columns: values as texts, in the order in which they were swept.
+        cells: in ms, by row and column; None where nothing ran or nothing has that figure.
+    """
+
+    title: str
+    down: str
+    across: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """All that was swept.
+
+    Attributes:
+        settings: their names.
+        rows: every combination.
+        matrices: none when fewer than two settings took several values.
+        over: the setting of the lines.
+        lines: figures over its values.
+    """
+
+    settings: tuple[str, ...]
+    rows: tuple[SweepRow, ...]
+    matrices: tuple[SweepMatrix, ...]
+    over: str
+    lines: tuple[SweepLine, ...]
+
+
+def sweep_of(runs: Sequence[Run]) -> Sweep | None:
+    """The runs of a sweep by what was swept; None when there is none."""
+    own = [run for run in runs if run.result.sweep]
+    if not own:
+        return None
+    settings = tuple(dict.fromkeys(setting for run in own for setting in run.result.sweep))
+    rows = _rows(own, settings)
+    taken = [len({row.values[at] for row in rows}) for at in range(len(settings))]
+    over, *others = sorted(range(len(settings)), key=lambda at: -taken[at])
+    matrices = _matrices(rows, settings, others[0], over) if others and taken[others[0]] > 1 else []
+    return Sweep(settings, rows, tuple(matrices), settings[over], tuple(_lines(rows, settings, over)))
+
+
+def _rows(runs: Sequence[Run], settings: Sequence[str]) -> tuple[SweepRow, ...]:
+    found: dict[tuple[str, tuple[str, ...]], list[Run]] = {}
+    for run in runs:
+        values = tuple(str(run.result.sweep.get(setting, "")) for setting in settings)
+        found.setdefault((" on ".join(run.result.sweep_of.values()), values), []).append(run)
+    return tuple(
+        SweepRow(
+            name,
+            values,
+            len(some),
+            statistics.median(run.result.mean_rate("publishRate") for run in some),
+            tuple(_median(some, figure) for figure in FIGURES.values()),
+        )
+        for (name, values), some in found.items()
+    )
+
+
+def _median(runs: Sequence[Run], figure: Figure) -> float | None:
+    known = [value for run in runs if (value := run.result.value(figure)) is not None]
+    return statistics.median(known) if known else None
+
+
+def _matrices(rows: Sequence[SweepRow], settings: Sequence[str], down: int, across: int) -> list[SweepMatrix]:
+    found = []
+    for rest, group in _alike(rows, settings, (down, across)).items():
+        lines, columns = (tuple(dict.fromkeys(row.values[at] for row in group)) for at in (down, across))
+        by_place = {(row.values[down], row.values[across]): row.figures for row in group}
+        for kind, figure in enumerate(FIGURES):
+            cells = [[by_place.get((one, other), _NOTHING)[kind] for other in columns] for one in lines]
+            title = f"{rest}: {figure}" if rest else figure
+            found.append(SweepMatrix(title, settings[down], settings[across], lines, columns, tuple(map(tuple, cells))))
+    return found
+
+
+def _alike(rows: Sequence[SweepRow], settings: Sequence[str], over: Sequence[int]) -> dict[str, list[SweepRow]]:
+    """Rows in which all is equal but the settings numbered `over`, by what is equal in them and not in all rows."""
+    names = {row.name for row in rows}
+    found: dict[str, list[SweepRow]] = {}
+    for row in rows:
+        rest = [
+            f"{setting.rpartition('.')[2]} {value}"
+            for at, (setting, value) in enumerate(zip(settings, row.values, strict=True))
+            if at not in over
+        ]
+        found.setdefault(", ".join([*([row.name] if len(names) > 1 else []), *rest]), []).append(row)
+    return found
+
+
+def _lines(rows: Sequence[SweepRow], settings: Sequence[str], over: int) -> list[SweepLine]:
+    found = []
+    for rest, group in _alike(rows, settings, (over,)).items():
+        for kind, figure in enumerate(FIGURES):
+            points = [(row.values[over], value) for row in group if (value := row.figures[kind]) is not None]
+            if points:
+                label = f"{rest}: {figure}" if rest else figure
+                found.append(SweepLine(label, kind, *map(tuple, zip(*points, strict=True))))
+    return found
