@@ -1,8 +1,8 @@
 """Finds out what became of messages that did not arrive, by what the system still holds of them.
 
-While a run goes on, `Audit` looks where a partition begins whenever a gap shows, so that what was trimmed is told from
-what was lost even if the partition is trimmed further later. At the end it looks once for everything that is missing.
-Knows the plan, the ledger and the driver's inspector; no phase, worker or result.
+While a run goes on, `Audit` looks where a partition begins whenever a gap shows, so that what was trimmed and what was
+lost are kept apart even if the partition is trimmed further later. At the end it looks once for everything that is
+missing. Knows the plan, the ledger and the driver's inspector; no phase, worker or result.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ class Audit:
             # The system does not know how far a reader is; but it will not go back.
             ahead = self._not_overtaken(missing)
             undelivered = {which: spans & ahead[which] for which, spans in undelivered.items() if which in ahead}
-        for name, by_flow in missing.items():  # what was not looked at is not told as lost
+        for name, by_flow in missing.items():  # what was not looked at does not count as lost
             undelivered |= {(name, flow): spans for flow, spans in by_flow.items() if flow in unseen}
         return AuditFindings(undelivered, starts)
 

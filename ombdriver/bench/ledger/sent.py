@@ -1,7 +1,7 @@
 """The sending half of the ledger: what became of every sequence number that was sent, by flow. Pure, on numpy.
 
-Replies of a flow come in order, so two numbers tell of most messages: how many were sent, and how many of these have a
-reply. Only what was not acknowledged is held besides, as spans over all flows. Knows no subscription.
+Replies of a flow come in order, so two numbers stand for most messages: how many were sent, and how many of these have
+a reply. Only what was not acknowledged is held besides, as spans over all flows. Knows no subscription.
 """
 
 from bisect import bisect_left

@@ -1,9 +1,10 @@
-"""Samples -> HdrHistogram, vectorised; merging is a monoid. The only importer of hdrh.
+"""Histograms of latencies, in HdrHistogram's form, from samples by the thousand; merging is a monoid.
 
 Knows no family, group, interval or clock. Values are integer nanoseconds. `HdrHistogram.record_value` took 660 ns a
 sample and silently refuses what is negative or over range; here a batch is folded at once, in some tens of
-nanoseconds a sample, into the same counts, and nothing is refused: a negative value counts as 0 and is told in
-`negative`, one over range counts at the top of the range and is told in `over_range`.
+nanoseconds a sample, into the same counts, and nothing is refused: a negative value counts as 0, and
+once more in `negative`; one over range counts at the top of the range, and once more in `over_range`. The only
+importer of hdrh.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +31,7 @@ _INT64_MAX = 2**63 - 1
 
 BUCKETS: int = _SHAPE.bucket_count
 SUB_BUCKETS: int = _SHAPE.sub_bucket_count
-"""Of HdrHistogram's form for this range; its texts tell them."""
+"""The shape of HdrHistogram's counts for this range, as its text forms have it."""
 
 
 def bucket_index(values: Int64s) -> Int64s:

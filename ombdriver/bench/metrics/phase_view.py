@@ -207,7 +207,7 @@ class PhaseView:
         return series
 
 
-# -- when to look at a view --------------------------------------------------------------------------------------------
+# -- when to check a view -----------------------------------------------------------------------------------------------
 
 LEAST_ELAPSED_NS = 5 * SECOND
 """Before that, a percentile, an average or a rate says little of a run."""
@@ -215,7 +215,7 @@ GROWTH = 1.05
 
 
 def next_check_ns(elapsed_ns: int) -> int:
-    """When to look again after `elapsed_ns`: in a second at first, later when there is a twentieth more to look at.
+    """When to check again after `elapsed_ns`: in a second at first, later when there is a twentieth more to check.
 
     Adding up all intervals of a long run takes a while.
     """
@@ -261,7 +261,7 @@ def merged(histograms: Sequence[Histogram], by: int) -> list[Histogram]:
 POINTS_PER_HALVING = 5
 """Points of a quantile curve for each halving of what is left to 100 %."""
 MOST_STRETCHES = 50
-"""Of a profile with more none is told: then it is a curve, which the series tell."""
+"""A profile with more is a curve, which the series show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +287,7 @@ def run_metrics(
     *,
     only_reads: bool = False,
 ) -> RunMetrics:
-    """Everything that is told of the measured window.
+    """The metrics of the measured window.
 
     Args:
         view: of the measured phase, which has ended.

@@ -1,7 +1,7 @@
 """What one worker has measured since it was last asked, by phase, family, group and interval; merging is `+`.
 
 Two keys of time are kept apart: a latency belongs to the interval of its *intended* send (so an interval closes late,
-and warm-up is told from measurement without any reset), a rate to the interval in which the reply or the batch
+and warm-up and measurement are kept apart without any reset), a rate to the interval in which the reply or the batch
 *arrived*. Knows phases; no driver, clock or loop.
 """
 

@@ -55,13 +55,13 @@ class ProcessUsage:
         peak_rss_bytes: the greatest resident size so far.
         gc_pauses: collections by the garbage collector since the last phase began.
         gc_longest_ns: the longest of them.
-        run_delay_ns: time that its main thread was ready to run and had no processor (0: not told by this system).
+        run_delay_ns: time that its main thread was ready to run and had no processor; 0 where this system does not say.
         stalls: times since the last phase began that the event loop was held up for longer than a few milliseconds.
         longest_stall_ns: the longest of them.
         stalled_ns: all of them together.
         gc_ns: all collections since the last phase began together.
         since_ns: when that phase began for this process, on the monotonic clock.
-        throttled_ns: how long its cgroup was kept from running by a limit; None where the system does not tell.
+        throttled_ns: how long its cgroup was kept from running by a limit; None where this system does not say.
     """
 
     cpu_ns: int = 0

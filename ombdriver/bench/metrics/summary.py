@@ -13,7 +13,7 @@ from ombdriver.bench.metrics.latency import LatencySummary
 FAMILIES = ("publish", "publishDelay", "endToEnd", "publishResponse", "endToEndResponse")
 """The latency families: service times, the delay against the schedule, and response times (from the intended send)."""
 GROUP_FAMILIES = ("endToEnd", "endToEndResponse")
-"""Those that are told per subscription too."""
+"""Those that are measured per subscription too."""
 
 DELAY_PARTS = ("scheduleLag", "blocked", "consumerAck")
 """What the publish delay is made of, and what comes after the arrival."""
@@ -37,7 +37,7 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class FamilyMetrics(Distribution):
-    """A family over the whole run: with its course and its curve.
+    """A family over the whole run, with its series over time and its curve of quantiles.
 
     Attributes:
         series: one summary per sample interval, in order; an interval without a sample has a count of 0.
@@ -99,7 +99,7 @@ class Delivery:
 
     Attributes:
         subscription: its name.
-        acknowledged: messages that the system told the producers it holds.
+        acknowledged: messages that the system acknowledged to the producers.
         received: different messages that reached the subscription.
         lost: acknowledged, and never to be delivered: no longer there though never trimmed past, or skipped.
         trimmed: acknowledged, and cut off before the subscription had read them.
@@ -107,11 +107,11 @@ class Delivery:
         redelivered: times that an entry came again.
         duplicated: times that a message came again as another entry.
         repeated: times that a message came again, where several consumers share a partition, so that which of the
-            two it was can't be told.
+            two it was is not known.
         reordered: messages whose sequence was below the next expected one of their partition (RFC 4737); repetitions
             are not counted.
         order_exact: whether `reordered` is exact; else each consumer saw only a part, and it is a lower bound.
-        recovered: delivered, though the producer was not told that the system holds them.
+        recovered: delivered, though the system did not acknowledge them to the producer.
         corrupt: messages whose checksum did not fit; None when there were no checksums.
     """
 
@@ -138,12 +138,12 @@ class BacklogDelivery:
 
     Attributes:
         subscription: its name.
-        acknowledged: messages that the system told the producers it holds.
+        acknowledged: messages that the system acknowledged to the producers.
         received: different messages that reached the subscription.
         lost: acknowledged, and never to be delivered.
         trimmed: acknowledged, and cut off before the subscription had read them.
         undelivered: acknowledged, and still waiting when the drain ended.
-        recovered: delivered, though the producer was not told that the system holds them.
+        recovered: delivered, though the system did not acknowledge them to the producer.
     """
 
     subscription: str

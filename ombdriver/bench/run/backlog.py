@@ -1,7 +1,7 @@
 """Builds a backlog and drains it: consumers pause, producers go on, consumers resume and catch up.
 
 The backlog is a phase of its own with as many messages as are asked for, so what is sent from the resume on, in the
-phase that is measured, is told from it by the phase alone. That phase goes on until the backlog is drained.
+phase that is measured, differs from it by its phase. That phase goes on until the backlog is drained.
 """
 
 import logging

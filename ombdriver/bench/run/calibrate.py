@@ -38,16 +38,19 @@ FLAT_OUT = 10_000_000
 """Messages per second that no worker reaches: it sends as fast as replies come."""
 FLOOR_RATES = (1_000, 10_000)
 TRIAL_MS = 2000
-TICKS = 500
-TICK_NS = 1_000_000
+WAKE_UPS = 500
+WAKE_INTERVAL_NS = 1_000_000
 SAMPLES = 1_000_000
-FOLD = 4096
-
-Say = Callable[[str], None]
+BLOCK = 4096
 
 
-async def calibrate(stop: Interrupt, say: Say, trial_ms: int = TRIAL_MS) -> dict[str, Any]:
-    """The figures of this machine, ready for JSON; `say` is told what is being measured, `trial_ms` how long each run.
+async def calibrate(stop: Interrupt, say: Callable[[str], None], trial_ms: int = TRIAL_MS) -> dict[str, Any]:
+    """The figures of this machine, ready for JSON.
+
+    Args:
+        stop: ends it early.
+        say: is called with what is being measured.
+        trial_ms: the length of each short run.
 
     Raises:
         RunError: if one of the short runs fails.
@@ -55,15 +58,15 @@ async def calibrate(stop: Interrupt, say: Say, trial_ms: int = TRIAL_MS) -> dict
     say("ticker and recorder")
     figures: dict[str, Any] = {"tickerLatenessUs": await pacer_lateness(), "recordNsPerSample": record_cost()}
     with tempfile.TemporaryDirectory(prefix="ombdriver-") as folder:
-        trial = _Trial(Path(folder), stop, say, trial_ms)
+        trials = _Trials(Path(folder), stop, say, trial_ms)
         memory = Setup.load("memory")
-        both = await trial.run(memory, FLAT_OUT, groups=1)
+        both = await trials.run(memory, FLAT_OUT, groups=1)
         async with null_server() as url:
             null = Setup.load("embedded").with_url(url)
-            sent = await trial.run(null, FLAT_OUT, groups=0)
-            received = await trial.run(null, 100, groups=1)
-            floors = {str(rate): _latencies(await trial.run(null, rate, groups=0)) for rate in FLOOR_RATES}
-        loopback = {str(rate): _latencies(await trial.run(memory, rate, groups=1)) for rate in FLOOR_RATES}
+            sent = await trials.run(null, FLAT_OUT, groups=0)
+            received = await trials.run(null, 100, groups=1)
+            floors = {str(rate): _latencies(await trials.run(null, rate, groups=0)) for rate in FLOOR_RATES}
+        loopback = {str(rate): _latencies(await trials.run(memory, rate, groups=1)) for rate in FLOOR_RATES}
     figures["sendPerSecond"] = {
         "memory": round(both.mean_rate("publishRate")),
         "nullServer": round(sent.mean_rate("publishRate")),
@@ -84,10 +87,10 @@ async def calibrate(stop: Interrupt, say: Say, trial_ms: int = TRIAL_MS) -> dict
     }
 
 
-class _Trial:
+class _Trials:
     """Short runs whose results are looked at and thrown away."""
 
-    def __init__(self, folder: Path, stop: Interrupt, say: Say, trial_ms: int) -> None:
+    def __init__(self, folder: Path, stop: Interrupt, say: Callable[[str], None], trial_ms: int) -> None:
         self._folder, self._stop, self._say, self._trial_ms = folder, stop, say, trial_ms
 
     async def run(self, setup: Setup, rate: int, *, groups: int) -> Result:
@@ -140,19 +143,19 @@ async def pacer_lateness() -> dict[str, float]:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
     late: list[int] = []
-    due = time.monotonic_ns() + TICK_NS
+    due = time.monotonic_ns() + WAKE_INTERVAL_NS
 
-    def tick() -> None:
+    def on_wake() -> None:
         nonlocal due
         now = time.monotonic_ns()
         late.append(now - due)
-        due = now + TICK_NS
-        if len(late) < TICKS:
+        due = now + WAKE_INTERVAL_NS
+        if len(late) < WAKE_UPS:
             pacer.arm(due)
         else:
             done.set_result(None)
 
-    pacer = make_pacer(tick)
+    pacer = make_pacer(on_wake)
     pacer.arm(due)
     await done
     pacer.close()
@@ -161,9 +164,9 @@ async def pacer_lateness() -> dict[str, float]:
 
 
 def record_cost() -> float:
-    """Nanoseconds to bring one sample into a histogram, in folds as large as a worker's."""
-    values = np.random.default_rng(1).lognormal(12, 1, FOLD).astype(np.int64)
+    """Nanoseconds to bring one sample into a histogram, in blocks as large as a worker's."""
+    values = np.random.default_rng(1).lognormal(12, 1, BLOCK).astype(np.int64)
     start = time.perf_counter_ns()
-    for _ in range(SAMPLES // FOLD):
+    for _ in range(SAMPLES // BLOCK):
         Histogram.of(values)
-    return round((time.perf_counter_ns() - start) / (SAMPLES // FOLD * FOLD), 1)
+    return round((time.perf_counter_ns() - start) / (SAMPLES // BLOCK * BLOCK), 1)

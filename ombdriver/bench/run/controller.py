@@ -26,7 +26,7 @@ class Controller:
         plan: the run.
         phases: carries them out.
         measurement: of the run.
-        stop: tells who asked to stop.
+        stop: whether somebody asked to stop.
         abort: ends the measurement when a threshold fails.
         rate_search: finds the rate; None when the plan has one.
         backlog: is built before the measurement and drained in it; None for nothing.

@@ -63,7 +63,7 @@ class Polled:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """No phase is under way: the run waits for what its state is about; told with each poll."""
+    """No phase is under way: the run waits for what its state is about; published with each poll."""
 
     state: RunState
 

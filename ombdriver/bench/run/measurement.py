@@ -29,7 +29,7 @@ class TrimmingHold:
     """Says when trimming has to be held, so that no stream is cut past a subscription that is still reading.
 
     What is known is how far a subscription lags over all streams, so in a run with many of them this holds sooner
-    than it had to. It is told when a single stream might have lost something without it.
+    than it had to. It becomes a caveat when a single stream might have lost something without it.
 
     Args:
         kept: entries that a stream keeps; None when nothing is trimmed.

@@ -58,7 +58,7 @@ class Phases:
         driver: is asked for backlogs.
         stop: is listened to all the time.
         measurement: takes the reports.
-        events: are told what happens.
+        events: publishes what happens.
         check: raises when what the run stands on is gone; called with every poll.
 
     Attributes:
@@ -80,7 +80,7 @@ class Phases:
         self._measurement, self._events, self.check = measurement, events, check
         self._collector = measurement.collector
         self._begun = 0  # so many phases
-        self._told: Phase | None = None  # the last one that subscribers were told of
+        self._published: Phase | None = None  # the last one that an event was about
         self.polled_ns = 0
 
     def __repr__(self) -> str:
@@ -161,11 +161,11 @@ class Phases:
             step_ns: the time between two polls, if it is less than a sample interval.
         """
         step_ns = min(self._collector.interval_ns, step_ns)
-        if self._told is None or phase.index != self._told.index:
+        if self._published is None or phase.index != self._published.index:
             self._events.publish(PhaseBegan(state, phase))
-        elif phase != self._told:
+        elif phase != self._published:
             self._events.publish(PhaseExtended(phase))
-        self._told = phase
+        self._published = phase
         closed_ns = self._closed_ns(time.monotonic_ns() - phase.start_ns)
         next_ns = phase.start_ns + step_ns * (1 + max(0, time.monotonic_ns() - phase.start_ns) // step_ns)
         while not self._stop.asked and time.monotonic_ns() < phase.end_ns:
@@ -252,11 +252,11 @@ class Phases:
         logger.info("%s ends: %s", state.value, self._collector)
 
     async def _anything_left(self) -> bool:
-        """Whether the system holds anything for anybody; also when it can't tell, or does not in time."""
+        """Whether the system holds anything for anybody; also when it can't say, or does not in time."""
         try:
             async with asyncio.timeout(ASK_S):
                 for name in self._measurement.reading:
-                    if await self._driver.backlog(self._plan.topics, name) != 0:  # None: it can't tell
+                    if await self._driver.backlog(self._plan.topics, name) != 0:  # None: it can't say
                         return True
         except (TimeoutError, OmbdriverError) as error:
             logger.warning("what is left can't be asked for: %s", error or "no answer in time")

@@ -1,6 +1,6 @@
 """One run from its files to its result: server, topics, workers, phases, result, and everything taken down again.
 
-What happens in each part is told by the part. Tear-down goes backwards through what was built, whatever happened, and
+What happens in each part is in its own module. Tear-down goes backwards through what was built, whatever happened, and
 starts only when the result is on disk.
 """
 

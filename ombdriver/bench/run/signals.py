@@ -41,7 +41,7 @@ class Interrupt:
         return self._asked.is_set()
 
     def ask(self, name: str) -> None:
-        """What signal `name` does; the guardian and the workers notice by themselves when this process is gone."""
+        """What signal `name` does; the reaper and the workers notice by themselves when this process is gone."""
         if self.asked:
             os._exit(EXIT_CODE)
         self.name = name
@@ -64,7 +64,7 @@ class Interrupt:
             self._task = None
 
     async def wait(self, timeout_s: float) -> bool:
-        """Sleeps for `timeout_s` seconds, or until a signal comes; tells whether one has."""
+        """Sleeps for `timeout_s` seconds, or until a signal comes; returns whether one has."""
         if timeout_s > 0 and not self.asked:
             try:
                 await asyncio.wait_for(self._asked.wait(), timeout_s)

@@ -45,7 +45,7 @@ class PipeLink:
         """Writes `message`; the parent reads all the time, so this does not wait for long."""
         try:
             self._pipe.send(message)
-        except BrokenPipeError:  # the parent is gone; `listen` tells
+        except BrokenPipeError:  # the parent is gone, which `listen` notices
             return
 
     def listen(self, on_command: Callable[[protocol.Command], None], on_end: Callable[[], None]) -> None:
@@ -191,7 +191,7 @@ class Workers:
         for worker in self._workers:
             try:
                 worker.pipe.send(command)
-            except OSError:  # dead: the end of its pipe tells
+            except OSError:  # dead, which the end of its pipe shows
                 continue
 
     async def poll(self, command: protocol.Poll | protocol.Finish | None = None) -> Sequence[Report]:
@@ -247,7 +247,7 @@ class Workers:
             await self._end(worker, deadline)
         self._workers.clear()
         if self._failure.done():
-            self._failure.exception()  # whoever waited has been told
+            self._failure.exception()  # whoever waited has got it
 
     async def _end(self, worker: _WorkerProcess, deadline: float) -> None:
         process = worker.process

@@ -18,7 +18,7 @@ class LoopStalls:
     """Notices when the running loop was held up, by a heartbeat that comes late.
 
     What held the loop up for `LEAST_STALL_NS` and `PERIOD_S` together is surely seen; what was shorter only when a
-    heartbeat was due meanwhile. A stall may be told too short, by `PERIOD_S` at most, and never too long.
+    heartbeat was due meanwhile. A stall may be counted too short, by `PERIOD_S` at most, and never too long.
 
     Args:
         period_s: between two heartbeats, in whole milliseconds.

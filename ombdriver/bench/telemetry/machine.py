@@ -33,7 +33,7 @@ class ProcessMeter:
     """Reads what one process has taken so far, from outside.
 
     Args:
-        pid: the process; one that is gone, or may not be looked at, is told as None.
+        pid: the process; one that is gone, or may not be looked at, reads as None.
     """
 
     def __init__(self, pid: int) -> None:

@@ -1,7 +1,7 @@
-"""What the kernel has booked for this process: memory, the wait for a processor, and the throttling of its cgroup.
+"""What the kernel has counted for this process: memory, the wait for a processor, and the throttling of its cgroup.
 
 Reads small files of /proc and /sys and nothing else, so that a worker can ask with every report: all of it took
-115 µs. Elsewhere than on Linux the figures are missing (0 or None), which a reader has to tell from a good value.
+115 µs. Elsewhere than on Linux the figures are missing (0 or None), which is no good value.
 """
 
 import resource
@@ -17,16 +17,15 @@ def resident_bytes() -> tuple[int, int]:
     Linux hands `ru_maxrss` on from the process that spawned this one, so there it is no use.
     """
     try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        told = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-        return int(told["VmRSS"].split()[0]) * 1024, int(told["VmHWM"].split()[0]) * 1024
+        status = _keyed(Path("/proc/self/status").read_text(encoding="ascii", errors="replace"), ":")
+        return int(status["VmRSS"].split()[0]) * 1024, int(status["VmHWM"].split()[0]) * 1024
     except (OSError, KeyError):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak, peak
 
 
 def run_delay_ns() -> int:
-    """How long the main thread of this process was ready to run and had no processor, since its start; 0 if not told.
+    """How long the main thread of this process was ready to run and had no processor, since its start; 0 if unknown.
 
     The main thread alone, since that is where the event loop is: what the others wait for delays no message, and a
     thread that ends would take its share out of a sum.
@@ -47,7 +46,7 @@ def throttle_files(root: Path = CGROUPS) -> tuple[Path, ...]:
 
 
 def stat_paths(cgroups: str, root: Path) -> Iterator[Path]:
-    """Where the throttling of a process may be told (pure).
+    """Where a `cpu.stat` of a process may be (pure).
 
     Args:
         cgroups: the text of `/proc/PID/cgroup`, of version 2, of version 1, or of both.
@@ -66,19 +65,23 @@ def stat_paths(cgroups: str, root: Path) -> Iterator[Path]:
 def throttled_ns(files: Iterable[Path]) -> int | None:
     """How long the cgroups of `files` (see `throttle_files`) were kept from running by their limits, since they exist.
 
-    None when none of them tells. A limit further up holds up all below it, so the times are added. They are of whole
-    cgroups: every process in one is told the same.
+    None when no file has it. A limit further up holds up all below it, so the times are added. They are of whole
+    cgroups, the same for every process in one.
     """
-    told = [found for path in files if (found := throttled_in(_text(path))) is not None]
-    return sum(told) if told else None
+    times = [found for path in files if (found := throttled_in(_text(path))) is not None]
+    return sum(times) if times else None
 
 
 def throttled_in(stat: str) -> int | None:
     """The throttled time in the text of a `cpu.stat`, in ns: µs in version 2 of cgroups, ns in version 1 (pure)."""
-    told = dict(line.split(" ", 1) for line in stat.splitlines() if " " in line)
-    if "throttled_usec" in told:
-        return int(told["throttled_usec"]) * 1000
-    return int(told["throttled_time"]) if "throttled_time" in told else None
+    fields = _keyed(stat, " ")
+    if "throttled_usec" in fields:
+        return int(fields["throttled_usec"]) * 1000
+    return int(fields["throttled_time"]) if "throttled_time" in fields else None
+
+
+def _keyed(text: str, separator: str) -> dict[str, str]:
+    return dict(line.split(separator, 1) for line in text.splitlines() if separator in line)
 
 
 def _text(path: Path) -> str:

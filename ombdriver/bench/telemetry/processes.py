@@ -14,7 +14,7 @@ from ombdriver.bench.telemetry.window import MOST_SAMPLES, Downsampled, Window, 
 from ombdriver.bench.units import SECOND
 
 CLOSEST_NS = SECOND // 5
-"""Samples closer than this tell no share: Linux books processor time in steps of 10 ms."""
+"""Samples closer than this have no share: Linux counts processor time in steps of 10 ms."""
 
 OuterUsage = tuple[int, int] | None
 """(processor time since the start in ns, resident bytes now) of a process as seen from outside; None when unseen."""

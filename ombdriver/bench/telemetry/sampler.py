@@ -1,7 +1,7 @@
 """Samples, once a second: what the server does, what it says of the streams, and what all processes of the run take.
 
-Never fails or holds up a run: one sample of the server at a time, and one that can't be had is told. Processes are
-sampled beside it, so that a server that stalls is seen from outside meanwhile. Knows the driver's seam, a clock and
+Never fails or holds up a run: one sample of the server at a time, and one that can't be had becomes an event. Processes
+are sampled beside it, so that a server that stalls is seen from outside meanwhile. Knows the driver's seam, a clock and
 process ids; what becomes of the samples is in `server` and `processes`.
 """
 
@@ -45,7 +45,7 @@ class Telemetry:
         driver: gives samples; one without `observe`, or whose samples are None, has no server.
         reports: what each worker last said of its process, in the plan's order.
         workers: process ids, in the plan's order.
-        servers: the process ids of servers on this machine that are the run's own; they are told together.
+        servers: the process ids of servers on this machine that are the run's own; they count as one process.
         every_ns: between two samples.
     """
 

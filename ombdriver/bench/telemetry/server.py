@@ -2,7 +2,7 @@
 
 Rates and increases are differences of two samples, whatever time lay between. Of a long run the series are
 downsampled; events, peaks, and what the window took come from all samples. An event is known to have come between two
-samples, not when; it is told with the time of the later one. Knows no clock, connection or file.
+samples, not when; it has the time of the later one. Knows no clock, connection or file.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ class ServerSeries:
     """The server of one run over time.
 
     Args:
-        late_ns: a sample that takes longer is told as an event.
+        late_ns: a sample that takes longer is an event.
         most: samples that the series keep.
 
     Attributes:
@@ -106,7 +106,7 @@ class ServerSeries:
         self._kept.add(_Point(ServerSample(sample.figures), streams, timed.answered_ns, took_ns))
 
     def fail(self, asked_ns: int, why: str) -> None:
-        """A sample failed; the first of a row of them is told."""
+        """A sample failed; the first of a row of them is an event."""
         self.failed += 1
         if _begins("failed", True, self._going_on):
             self._note(asked_ns, "lookFailed", why)
@@ -207,7 +207,7 @@ class ServerSeries:
         for name, now in sorted(final.sample.commands.items()):
             then = first.sample.commands.get(name, CommandSample(0, 0))
             calls, micros = now.calls - then.calls, now.micros - then.micros
-            if calls > 0 <= micros:  # statistics that were reset meanwhile tell nothing
+            if calls > 0 <= micros:  # statistics that were reset meanwhile say nothing
                 by_name[name] = {"calls": calls, "micros": micros, "microsPerCall": rounded(micros / calls)}
         return {"from": self._seconds(first.at_ns), "to": self._seconds(final.at_ns), "byName": by_name}
 
@@ -230,7 +230,7 @@ def _whole(value: float | None) -> int | None:
 
 
 def _or_null(series: list[Any]) -> list[Any] | None:
-    """None in place of a series that has no value at all: the server never told it."""
+    """None in place of a series that has no value at all: the server never said it."""
     return None if all(each is None for each in series) else series
 
 
@@ -246,7 +246,7 @@ def events_between(before: ServerSample, now: ServerSample, going_on: set[str]) 
     Args:
         before: the sample before.
         now: the sample now.
-        going_on: what went on at the sample before and is told only when it begins; changed here.
+        going_on: what went on at the sample before, and is an event only when it begins; changed here.
     """
     if _restarted(before, now):
         yield "restarted", "the server was started anew, or another one answers"
@@ -275,7 +275,7 @@ def increase(before: ServerSample, now: ServerSample, name: str) -> float | None
 
 
 def forks_between(before: ServerSample, now: ServerSample) -> int:
-    """How often the server forked; servers before 6.2 do not count, there a new duration tells of one fork."""
+    """How often the server forked; servers before 6.2 do not count, there a new duration means one fork."""
     counted = increase(before, now, "forks")
     if counted is not None or "forks" in now.figures:
         return int(counted or 0)
@@ -323,7 +323,7 @@ class StreamTotals:
 
     Attributes:
         seen: how many that are.
-        length: entries in them; None when that is not told for one of them.
+        length: entries in them; None when that of one is not known.
         longest: entries in the longest one.
         groups: lag and pending entries by subscription, over all streams; a lag is None when that of a stream is.
     """

@@ -18,13 +18,13 @@ class CpuShare:
     peak: float | None = None
 
     def to_json(self) -> Mapping[str, float | None]:
-        """As a result tells it."""
+        """As a result has it."""
         return {"mean": rounded(self.mean), "peak": rounded(self.peak)}
 
 
 @dataclass(frozen=True, slots=True)
 class TelemetrySummary:
-    """The measured window in a few figures; None for what was not told.
+    """The measured window in a few figures; None for what is not known.
 
     Attributes:
         server_cpu: of the server without its children, by its own count.

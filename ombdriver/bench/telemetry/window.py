@@ -62,7 +62,7 @@ class Window:
         self.end_ns = min(self.end_ns, end_ns)
 
     def seconds(self, at_ns: int) -> float:
-        """A time as a result tells it: in seconds from the start of the window."""
+        """A time as a result has it: in seconds from the start of the window."""
         return round((at_ns - self.start_ns) / 1e9, 3)
 
 

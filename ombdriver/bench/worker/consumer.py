@@ -265,7 +265,7 @@ class Consumers:
     """The consumers of a worker: when they read, pause and stop, and what they have been given together.
 
     Args:
-        failed: is told the error of one that ends with one.
+        failed: is called with the error of one that fails.
     """
 
     def __init__(self, failed: Callable[[BaseException], None]) -> None:

@@ -19,7 +19,7 @@ from ombdriver.errors import OutcomeUnknown
 FLUSH_AT = 4096
 """Samples gathered before they are recorded."""
 MOST_ERRORS = 16
-"""Different errors that are told; messages that met another one are counted all the same."""
+"""Different errors that are reported; messages that met another one are counted all the same."""
 WAITED_FOR_ROOM = -1
 """In place of a wake-up: the worker waited for room when the message became due, so that it has no schedule lag."""
 

@@ -73,12 +73,12 @@ class ResumeConsumers:
 
 @dataclass(frozen=True, slots=True)
 class StopSending:
-    """Stop sending; what was due and is not sent is told as unsent."""
+    """Stop sending; what was due and is not sent is recorded as unsent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Nothing is waited for any longer: stop sending and reading, tell what has no reply, and report."""
+    """Nothing is waited for any longer: stop sending and reading, record what has no reply, and report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The worker can't go on; `known` tells an error of ours, whose message is enough, from a fault of the program."""
+    """The worker can't go on; `known`: by an error of ours, whose message is enough, and no fault of the program."""
 
     message: str
     known: bool

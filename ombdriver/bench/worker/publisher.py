@@ -1,8 +1,8 @@
 """The producing side of a worker: what is due is stamped and sent by batch, replies are recorded by batch.
 
 Nothing per message is a task, a future or a timer. The schedule is never re-based and no debt forgiven: what can't be
-sent in time is sent late, and told as delay, in two parts. *Schedule lag* is from due until this worker woke, and is
-ours; *blocked* is from there until it was sent, and is the system's back-pressure. Knows the schedule, the stamp and
+sent in time is sent late, and recorded as delay, in two parts. *Schedule lag* is from due until this worker woke, and
+is ours; *blocked* is from there until it was sent, and is the system's back-pressure. Knows the schedule, the stamp and
 the driver's seam; the clock and the pacer are given.
 """
 
@@ -24,13 +24,13 @@ from ombdriver.bench.worker.in_flight import WAITED_FOR_ROOM, Flow, InFlightBatc
 from ombdriver.bench.worker.pacer import Pacer, wake_at
 
 MOST_PER_BATCH = 64
-"""So many messages of a partition share one actual send time, so that stamping and packing is not told as service."""
+"""So many messages of a partition share one actual send time, so that stamping and packing do not count as service."""
 MOST_PER_TURN = 4096
 """Messages sent before replies and other callbacks of the loop get a turn."""
 PROBES_PER_TURN = 512
 """Probes sent before replies get a turn: of ten thousand partitions, all of them would be a burst of many megabytes."""
 MOST_UNSENT_SAMPLES = 50_000
-"""Samples that tell of the messages never sent, however many these are."""
+"""Samples that stand for the messages never sent, however many these are."""
 PROBE_SEQUENCE = 2**64 - 1
 
 
@@ -175,7 +175,7 @@ class Publisher:
         self._pacer.arm(phase.start_ns)
 
     def extend_phase(self, phase: Phase) -> None:
-        """The phase under way ends later, as `phase` tells; what has been sent of it stays as it was."""
+        """The phase under way ends later, at the end of `phase`; what has been sent of it stays as it was."""
         self._stripe = self._make_stripe(phase)
         self._on_wake()
 

@@ -236,7 +236,7 @@ class Worker:
 
 
 async def serve(job: protocol.Job, link: Link) -> None:
-    """Runs a worker until the parent says so, is gone, or something fails; what fails is told to the parent."""
+    """Runs a worker until the parent says so, is gone, or something fails, which the parent learns."""
     worker = Worker(job, link)
     link.listen(worker.on_command, worker.on_parent_gone)
     try:
@@ -259,7 +259,7 @@ async def serve(job: protocol.Job, link: Link) -> None:
 
 
 async def _close_in_time(worker: Worker) -> None:
-    """Closes what a worker that has failed holds, as far as that can be done in time; it has been told."""
+    """Closes what a failed worker holds, as far as that can be done in time; the parent knows of the failure."""
     with contextlib.suppress(Exception):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await worker.aclose()
