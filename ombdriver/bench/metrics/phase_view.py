@@ -207,7 +207,7 @@ class PhaseView:
         return series
 
 
-# -- when to check a view -----------------------------------------------------------------------------------------------
+# -- when to check a view ----------------------------------------------------------------------------------------------
 
 LEAST_ELAPSED_NS = 5 * SECOND
 """Before that, a percentile, an average or a rate says little of a run."""
