@@ -149,7 +149,7 @@ async def _is_there(raw: redis.asyncio.Redis, key: str) -> bool:
 
 
 async def test_who_looks_after_dead_letters(server_url: str, admin: redis.asyncio.Redis) -> None:
-    """ConsumerCounts, reads, sends again to a group and to all, throws away."""
+    """Counts, reads, sends again to a group and to all, throws away."""
     await allow([admin], LETTERS)
     await admin.xgroup_create("{orders:0}", "g", "0", mkstream=True)
     here = await admin.xadd("{orders:0}", {"value": "here"})
@@ -176,7 +176,7 @@ async def test_messages_for_later(server_url: str, admin: redis.asyncio.Redis) -
 
 
 async def test_lag_and_health(server_url: str, admin: redis.asyncio.Redis) -> None:
-    """By an onlooker; the lag also where the server has none, and entries are counted."""
+    """By an observer; the lag also where the server has none, and entries are counted."""
     await allow([admin], LAG, HEALTH)
     await admin.xgroup_create("{orders:0}", "g", "0", mkstream=True)
     ids = [await admin.xadd("{orders:0}", {"value": "v"}) for _ in range(5)]

@@ -141,7 +141,7 @@ async def test_without_a_bound_a_message_is_tried_until_it_is_handled(
 
 
 async def test_a_slow_handler_is_not_run_twice(client: MQClient, raw: redis.asyncio.Redis) -> None:
-    """Its hold is renewed for many times the visibility time-out, and that on what is buffered behind it."""
+    """Its lease is renewed for many times the visibility time-out, and those of what is buffered behind it."""
     seen: list[bytes] = []
     go_on = asyncio.Event()
 

@@ -91,12 +91,12 @@ async def test_a_handler_that_kills_its_process_is_caught(
     while not await letters.count():
         async with worker(server_url) as one:
             ended = asyncio.create_task(one.ended())
-            buried = asyncio.create_task(until(lambda: _any(letters.count)))
-            await asyncio.wait([ended, buried], return_when=asyncio.FIRST_COMPLETED)
+            moved = asyncio.create_task(until(lambda: _any(letters.count)))
+            await asyncio.wait([ended, moved], return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 assert ended.result() == -signal.SIGKILL
                 deaths += 1
-                buried.cancel()
+                moved.cancel()
             else:
                 await until(lambda: settled(raw))
         seen += one.seen

@@ -27,7 +27,7 @@ async def client(server_url: str) -> AsyncIterator[MQClient]:
 
 
 async def test_lost_connections_lose_no_message(client: MQClient, raw: redis.asyncio.Redis, cut: Cut) -> None:
-    """While handlers fail and messages are given up: all end, and the poison is buried once."""
+    """While handlers fail and messages are given up: all end, and the poison is a dead letter once."""
     seen: Counter[bytes] = Counter()
 
     async def handle(message: Message[bytes]) -> None:
@@ -134,7 +134,7 @@ async def _is_idle(statistics: Callable[[], object], count: Callable[[], Awaitab
 
 
 async def test_a_server_that_hangs_makes_nothing_of_others_come_twice(three: Cluster) -> None:
-    """The hold on what they have is renewed meanwhile, and each is swept by itself."""
+    """Their leases are renewed meanwhile, and each is swept by itself."""
     topic = Topic("orders", 8)
     seen: Counter[str] = Counter()
     go_on = asyncio.Event()
