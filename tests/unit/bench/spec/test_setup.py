@@ -86,6 +86,19 @@ def test_a_setup_that_is_not_there_is_told_with_those_that_are(name: str, messag
             ],
         ),
         (
+            "name: x\ndriver: redis-streams\nserver: {engine: valkey}\nstreams:\n  block_ms: 5\n",
+            ["s.yaml:5: streams.block_ms: unknown key; did you mean blockMs?"],
+        ),
+        (
+            "name: x\ndriver: redis-streams\nserver: {engine: 5}\nstreams: {read: plain, ack: each, waitReplicas: x}\n",
+            [
+                "s.yaml:3: server.engine: must be text, not 5; put it in quotes",
+                "s.yaml:4: streams.waitReplicas: must be a whole number, not 'x'; write digits only",
+                "s.yaml:4: streams.ack: plain reads have nothing to acknowledge; "
+                "remove this line, or write read: group",
+            ],
+        ),
+        (
             "name: x\ndriver: memory\nstreams:\n  retention: 10\n",
             [
                 "s.yaml:4: streams.retention: 10 is not a retention; write auto, none, acknowledged, "
