@@ -147,7 +147,7 @@ def plan(**options: Any) -> None:
 )
 def calibrate(output: Path) -> None:
     """Measure what this machine's harness can do, in half a minute, with no real server in the way."""
-    from ombdriver.bench.report.terminal import describe_calibration
+    from ombdriver.bench.report.calibration import describe_calibration
     from ombdriver.bench.results import store
     from ombdriver.bench.run.workers import run_fast
 

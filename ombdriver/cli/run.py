@@ -19,9 +19,9 @@ from ombdriver.errors import InputError, OmbdriverError
 from ombdriver.secrets import redact_text
 
 if TYPE_CHECKING:
-    from ombdriver.bench.report.live import LiveView, Whole
+    from ombdriver.bench.report.live import LiveView, SeriesTimer
     from ombdriver.bench.report.prometheus import Exposition
-    from ombdriver.bench.report.series import Row
+    from ombdriver.bench.report.series import RunRow
     from ombdriver.bench.results.compare.trial import Trial
     from ombdriver.bench.results.result import Result
     from ombdriver.bench.run.request import Request
@@ -42,13 +42,13 @@ class DisplayOptions:
         plain: lines, also on a terminal.
         quiet: nothing.
         exposition: takes it as well, if there is one.
-        whole: the progress of all runs of the command; None when there is but one.
+        timer: of all runs of the command; None when there is but one.
     """
 
     plain: bool
     quiet: bool
     exposition: "Exposition | None" = None
-    whole: "Whole | None" = None
+    timer: "SeriesTimer | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,27 +107,27 @@ def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fa
     if len(requests) == 1:
         return execute_run(requests[0], options)
     from ombdriver.bench.report import series
-    from ombdriver.bench.report.live import Whole
+    from ombdriver.bench.report.live import SeriesTimer
     from ombdriver.bench.results.compare.trial import trial_of
 
-    whole = Whole([one.expected_s for one in requests], time.monotonic)
-    options = replace(options, whole=whole)
-    rows: list[Row] = []
+    timer = SeriesTimer([one.expected_s for one in requests], time.monotonic)
+    options = replace(options, timer=timer)
+    rows: list[RunRow] = []
     trials: list[Trial] = []
     codes: list[int] = []
     for at, request in enumerate(requests):
         assert request.standing is not None
         names = (request.workload.name, request.setup.name, request.standing)
         if codes and (codes[-1] == EXIT_INTERRUPTED or (fail_fast and codes[-1] != EXIT_VALID)):
-            rows.append(series.Row(*names, series.NOT_BEGUN))
+            rows.append(series.RunRow(*names, series.NOT_BEGUN))
             continue
-        whole.begin(at)
+        timer.begin(at)
         if not options.quiet:
-            _print(series.announcement(*names, left_s=whole.progress().left_s))
+            _print(series.announcement(*names, left_s=timer.progress().left_s))
         outcome = _run(request, options, lambda result: trials.append(trial_of(result, f"*-{result.run_id}.json")))
         print_errors([f"{series.title(*names)}: {message}" for message in outcome.messages])
         failure = redact_text("; ".join(outcome.messages)) if outcome.messages else None
-        rows.append(series.Row(*names, outcome.status, outcome.run_id, failure))
+        rows.append(series.RunRow(*names, outcome.status, outcome.run_id, failure))
         codes.append(outcome.code)
     series.show(rows, requests[0].output, sys.stdout)
     if codes[-1] != EXIT_INTERRUPTED and len({request.setup.name for request in requests}) > 1:
@@ -152,7 +152,7 @@ def _is_one_of_many(request: "Request") -> bool:
 
 
 def _view(request: "Request", options: DisplayOptions) -> "LiveView":
-    from ombdriver.bench.report.live import Views, WholeView, make_view
+    from ombdriver.bench.report.live import SeriesView, Views, make_view
     from ombdriver.bench.report.prometheus import ExposedView, Labels
 
     # A log between the lines of a display would tear it.
@@ -162,7 +162,7 @@ def _view(request: "Request", options: DisplayOptions) -> "LiveView":
         run = request.standing.run if request.standing else 1
         labels = Labels(request.workload.name, request.setup.name, run)
         view = Views((view, ExposedView(options.exposition, labels)))
-    return view if options.whole is None else WholeView(view, options.whole)
+    return view if options.timer is None else SeriesView(view, options.timer)
 
 
 def _run(

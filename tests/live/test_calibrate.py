@@ -1,6 +1,6 @@
 """`ombdriver calibrate`, with short trials: every figure is there, and the null server is one that a run accepts."""
 
-from ombdriver.bench.report.terminal import describe_calibration
+from ombdriver.bench.report.calibration import describe_calibration
 from ombdriver.bench.run.calibrate import FLOOR_RATES, calibrate
 from ombdriver.bench.run.signals import Interrupt
 

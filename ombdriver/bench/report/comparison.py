@@ -1,7 +1,4 @@
-"""What is said of a comparison, in the words and figures that table and Markdown share. Pure.
-
-Comparisons as Markdown, for a pull request: claims, and all figures in a table. Pure.
-"""
+"""Comparisons in words and figures, as table and page show them too; and as Markdown for a pull request. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -83,14 +80,14 @@ def families(effects: Sequence[Effect]) -> list[tuple[str, list[Effect]]]:
     return list(found.items())
 
 
-def remarks_of(comparison: Comparison) -> list[str]:
+def caveats_of(comparison: Comparison) -> list[str]:
     """What has to be known with the figures of a comparison."""
-    said = [f"not alike, and compared all the same: {each}" for each in comparison.differences]
+    caveats = [f"not alike, and compared all the same: {each}" for each in comparison.differences]
     if comparison.unjudged:
         count = len(comparison.unjudged)
         files = comparison.unjudged[0] if count == 1 else f"{count} results ({comparison.unjudged[0]} ...)"
-        said.append(f"without a verdict, since OMB gives none: {files}")
-    return said
+        caveats.append(f"without a verdict, since OMB gives none: {files}")
+    return caveats
 
 
 def left_out_lines(trials: Sequence[Trial]) -> list[str]:
@@ -143,8 +140,8 @@ def _parts(comparison: Comparison) -> Iterator[str]:
             yield "\n".join(f"- `{name}`: {_bold(finding)}" for name, finding in findings(versus))
         head = ("metric", _safe(comparison.baseline), "spread", _safe(versus.setup), "spread", "ratio", "95 % interval")
         yield "\n".join([_row(head), _row(["---", *["---:"] * 6]), *(_row(_cells(each)) for each in versus.effects)])
-    if remarks := remarks_of(comparison):
-        yield "\n".join(f"- {_safe(remark)}" for remark in remarks)
+    if caveats := caveats_of(comparison):
+        yield "\n".join(f"- {_safe(caveat)}" for caveat in caveats)
 
 
 def _cells(effect: Effect) -> list[str]:

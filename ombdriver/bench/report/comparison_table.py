@@ -6,14 +6,14 @@ Knows comparisons and rich; must not know how one is made. Reads the same at 80 
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from ombdriver.bench.report import comparison as text
 from ombdriver.bench.report import units
-from ombdriver.bench.report.terminal import NARROWEST
+from ombdriver.bench.report.console import print_all
 from ombdriver.bench.results.compare.comparison import Comparison, Effect, Versus
 from ombdriver.bench.results.compare.conditions import Outcome
 from ombdriver.bench.results.compare.metrics import DECLARED
@@ -39,21 +39,9 @@ def show(
         stream: a terminal, or anything else: then without colour, 80 columns wide.
         width: columns, when they shall not be found out.
     """
-    console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
-    console.width = max(console.width, NARROWEST)
-    with console.capture() as captured:
-        for comparison in comparisons:
-            for part in _parts(comparison):
-                console.print(part)
-        for line in (
-            *(text.NOTES if comparisons else ()),
-            *text.left_out_lines(left_out),
-            *map(text.outcome, outcomes),
-        ):
-            console.print(Text(line))
-    lines = (line.rstrip(" ") for line in captured.get().splitlines(keepends=False))
-    stream.write(units.fit_for(stream, "\n".join(lines) + "\n"))
-    stream.flush()
+    parts = [part for comparison in comparisons for part in _parts(comparison)]
+    lines = [*(text.NOTES if comparisons else ()), *text.left_out_lines(left_out), *map(text.outcome, outcomes)]
+    print_all([*parts, *map(Text, lines)], stream, width)
 
 
 def _parts(comparison: Comparison) -> Iterator[RenderableType]:
@@ -66,8 +54,8 @@ def _parts(comparison: Comparison) -> Iterator[RenderableType]:
             yield Padding(_findings(versus), (0, 0, 0, 2), expand=False)
         yield Text()
         yield _figures(versus.effects)
-    for remark in text.remarks_of(comparison):
-        yield Text(remark)
+    for caveat in text.caveats_of(comparison):
+        yield Text(caveat)
     yield Text()
 
 

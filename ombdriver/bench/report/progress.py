@@ -1,4 +1,4 @@
-"""Progress: where a run stands, as it is told to whoever shows it. Data only."""
+"""Where a run stands, as data for whoever shows it: display, plain lines, Prometheus."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,13 +40,13 @@ class ServerProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class WholeProgress:
+class SeriesProgress:
     """The runs of one command together.
 
     Attributes:
         run: which one it is, from 1.
         runs: how many there are.
-        done: the share of the whole that is over, 0 to 1.
+        done: the share of it that is over, 0 to 1.
         left_s: seconds until the last one ends, as far as can be told.
     """
 
@@ -56,8 +56,8 @@ class WholeProgress:
     left_s: float
 
 
-class Samples(Protocol):
-    """A distribution of samples in nanoseconds; a `Histogram` is one."""
+class HistogramSource(Protocol):
+    """Samples in nanoseconds as a histogram for Prometheus wants them; a `Histogram` is one."""
 
     @property
     def count(self) -> int:
@@ -86,12 +86,12 @@ class TotalsProgress:
 
     phase: str = ""
     counts: Mapping[tuple[str, str | None], int] = field(default_factory=dict)
-    latencies: Mapping[tuple[str, str | None], Samples] = field(default_factory=dict)
+    latencies: Mapping[tuple[str, str | None], HistogramSource] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One look at a run; rates and latencies are of the last sample interval.
+    """A run at one moment; rates and latencies are of the last sample interval.
 
     Attributes:
         phase: its name, as `warm-up`.
@@ -107,7 +107,7 @@ class Progress:
         server: None when there is none, or nothing is known of it yet.
         verdict: what the verdict would be by what there is so far; None when it is too soon to tell.
         totals: the phase so far.
-        whole: the runs of the command; None when it has but one.
+        series: the runs of the command; None when it has but one.
         message: a word on what is being waited for, if any.
     """
 
@@ -124,5 +124,5 @@ class Progress:
     server: ServerProgress | None = None
     verdict: Verdict | None = None
     totals: TotalsProgress = TotalsProgress()
-    whole: WholeProgress | None = None
+    series: SeriesProgress | None = None
     message: str | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from ombdriver import __version__
 from ombdriver.bench.report.live import QuietView
-from ombdriver.bench.report.progress import Progress, Samples, ServerProgress
+from ombdriver.bench.report.progress import HistogramSource, Progress, ServerProgress
 from ombdriver.errors import InputError
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def metrics(labels: Labels, progress: Progress) -> "Iterator[Metric]":
         yield histogram
 
 
-def buckets(samples: Samples) -> list[tuple[str, float]]:
+def buckets(samples: HistogramSource) -> list[tuple[str, float]]:
     """(upper bound in seconds, samples up to it) for each of `BOUNDS_NS`, and for infinity."""
     upto = zip(BOUNDS_NS, samples.upto(BOUNDS_NS), strict=True)
     return [*((f"{bound / 1e9:.10g}", float(count)) for bound, count in upto), ("+Inf", float(samples.count))]

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from ombdriver.bench.report import units
-from ombdriver.bench.report.terminal import NARROWEST
+from ombdriver.bench.report.console import print_all, unwrapped
 from ombdriver.bench.results.result import Standing
 
 NOT_BEGUN = "not run"
@@ -24,8 +24,8 @@ _WHOLE_SETUP = 22
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A run, as the table at the end tells it.
+class RunRow:
+    """A run in the table at the end.
 
     Attributes:
         workload, setup: names.
@@ -55,7 +55,7 @@ def announcement(workload: str, setup: str, standing: Standing, left_s: float) -
     return f"run {standing.run} of {standing.runs} ({left}): {title(workload, setup, standing)}"
 
 
-def show(rows: Sequence[Row], folder: Path, stream: TextIO, width: int | None = None) -> None:
+def show(rows: Sequence[RunRow], folder: Path, stream: TextIO, width: int | None = None) -> None:
     """Prints the table of all runs of a command.
 
     A result is told as the end of its file's name, as a shell completes it; the whole of it is too long for a column.
@@ -66,22 +66,19 @@ def show(rows: Sequence[Row], folder: Path, stream: TextIO, width: int | None = 
         stream: a terminal, or anything else: then without colour, 80 columns wide.
         width: columns, when they shall not be found out.
     """
-    console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
-    console.width = max(console.width, NARROWEST)
     stored = sum(row.run_id is not None for row in rows)
-    with console.capture() as captured:
-        head = f"\nSeries {rows[0].standing.series}: {units.many(len(rows), 'run')}, "
-        console.print(Text(f"{head}{units.many(stored, 'result')} in {folder}/", style="bold"), soft_wrap=True)
-        console.print(_table(rows))
-        for failure, numbers in _failures(rows).items():
-            of = f"run{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}: "
-            console.print(Padding(Text.assemble((of, "bold"), failure), (0, 0, 0, 2), expand=False))
-    lines = (line.rstrip(" ") for line in captured.get().splitlines(keepends=False))
-    stream.write(units.fit_for(stream, "\n".join(lines) + "\n"))
-    stream.flush()
+    head = f"\nSeries {rows[0].standing.series}: {units.many(len(rows), 'run')}, "
+    parts: list[RenderableType] = [
+        unwrapped(f"{head}{units.many(stored, 'result')} in {folder}/", "bold"),
+        _table(rows),
+    ]
+    for failure, numbers in _failures(rows).items():
+        of = f"run{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}: "
+        parts.append(Padding(Text.assemble((of, "bold"), failure), (0, 0, 0, 2), expand=False))
+    print_all(parts, stream, width)
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _table(rows: Sequence[RunRow]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("run", justify="right", no_wrap=True)
     table.add_column("workload", overflow="fold")
@@ -102,7 +99,7 @@ def _table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _failures(rows: Sequence[Row]) -> dict[str, list[int]]:
+def _failures(rows: Sequence[RunRow]) -> dict[str, list[int]]:
     """Each failure once, with the runs that it ended."""
     found: dict[str, list[int]] = {}
     for row in rows:

@@ -1,47 +1,95 @@
-"""The end of a run as a table for the terminal: verdict, latencies per group, rates against their target, caveats.
+"""The end of a run as tables for the terminal: verdict, latencies, rates against their target, delivery, caveats.
 
 Knows a Result and rich; must not know how it came about. Reads the same at 80 columns, without colour and in a pipe.
 What is said of the figures comes before them. Of these, what a user of a busy system feels comes first: response times,
-counted from the intended send.
-
-What is said of a result as a whole, as it stands at the top of its report: verdict, reasons, thresholds.
-
-The block on the server and the processes in the report at the end of a run: a few lines of its telemetry.
-
-Knows a Result and rich. Older results have no telemetry, and some drivers no server: what is not there is left out.
-
-How the rate of a run was found, as a table: each rate that was tried, whether it held, and how it was then.
-
-The stretches of a profile as a table: what each asked for, what was published, and how long it took.
-
-How a backlog was drained, as a table: for each group how fast, and how late messages were meanwhile.
-
-A calibration as text.
+counted from the intended send. What an older result lacks is left out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from ombdriver.bench.metrics.figures import MAIN
-from ombdriver.bench.metrics.latency import HEADLINE
 from ombdriver.bench.metrics.summary import Delivery
 from ombdriver.bench.report import backlog, latencies, units
+from ombdriver.bench.report.console import print_all, unwrapped
 from ombdriver.bench.results.result import Result, Subscription
 from ombdriver.bench.spec.rate_profile import render_profile
 from ombdriver.bench.units import format_size
 from ombdriver.bench.verdict.model import Verdict
 
+MOST_GROUPS = 12
+"""Of more groups than that the slowest are told; the file has them all."""
+
+
+def show(result: Result, path: Path | None, stream: TextIO, width: int | None = None, *, brief: bool = False) -> None:
+    """Prints the report of `result` to `stream`.
+
+    Args:
+        result: what to tell.
+        path: where the result lies; None when it was not stored.
+        stream: a terminal, or anything else: then without colour, 80 columns wide.
+        width: columns, when they shall not be found out.
+        brief: only what is said of the whole, and the response times; for one of many.
+    """
+    parts = _in_brief(result) if brief else _parts(result)
+    print_all([*parts, *([unwrapped(f"Result: {path}")] if path is not None else [])], stream, width)
+
+
+def _in_brief(result: Result) -> Iterator[RenderableType]:
+    yield Text()  # the run before it stands above
+    yield from _headline(result)
+    yield Text(_title(result), style="bold")
+    yield latencies.response_times(result)
+
+
+def _title(result: Result) -> str:
+    return f"{result.workload} on {result.setup.get('name', result.driver)}, run {result.run_id}"
+
+
+def _parts(result: Result) -> Iterator[RenderableType]:
+    groups = _shown_groups(result.subscriptions)
+    yield from _headline(result)
+    yield Text(_title(result), style="bold")
+    yield Text(_described(result))
+    if result.search is not None:
+        yield from _search_block(result.search)
+    if result.backlog_drain is not None:
+        yield from _drain_block(result.backlog_drain, MOST_GROUPS)
+    if result.target_publish_rate:
+        yield from latencies.blocks(result, groups)
+    if result.stretches:
+        yield from _stretches_block(result.stretches)
+    yield _heading("Rates and messages of the measured window")
+    yield _rates(result, groups)
+    if result.delivery:
+        yield _heading("Delivery of the messages of the measured window")
+        yield _delivery(result.delivery)
+    left_out = len(result.subscriptions) - len(groups)
+    if left_out:
+        yield Text(f"(the slowest {len(groups)} groups by p99; the other {left_out} are in the result)")
+    if result.telemetry is not None:
+        yield _heading("Server and processes of the measured window, CPU as a share of one core")
+        yield from _processes_block(result, _table("", "mean", "peak"))
+    if result.caveats:
+        yield _heading("Caveats")
+        for caveat in result.caveats:
+            yield Padding(Text(f"{caveat.kind}: {caveat.message}"), (0, 0, 0, 2), expand=False)
+    yield Text()
+
+
+# -- verdict and thresholds ----------------------------------------------------------------------------------------
+
 _STYLES = {"VALID": "bold green", "LOSS": "bold red", "INVALID": "bold red"}
 _OTHERS = "bold yellow"
 
 
-def headline(result: Result) -> Iterator[RenderableType]:
+def _headline(result: Result) -> Iterator[RenderableType]:
     """The verdict first, then why, then the thresholds; nothing for a result that was not judged."""
     if result.verdict is not None:
         yield Text(result.verdict.status, style=_STYLES.get(result.verdict.status, _OTHERS))
@@ -78,217 +126,11 @@ def _thresholds(result: Result) -> Table:
     return table
 
 
-def processes_block(result: Result, table: Table) -> Iterator[RenderableType]:
-    """`table`, filled, and a line of counts; nothing when there is no telemetry.
-
-    Args:
-        result: what to tell.
-        table: an empty one with the columns name, mean, peak.
-    """
-    if result.telemetry is None:
-        return
-    summary = result.telemetry["summary"]
-    for name, key in (("server CPU", "serverCpu"), ("busiest worker", "busiestWorkerCpu")):
-        share = summary.get(key)
-        if share is not None and share["peak"] is not None:
-            table.add_row(name, units.percent(share["mean"]), units.percent(share["peak"]))
-    if summary["usedMemoryPeakBytes"] is not None:
-        table.add_row("server memory", "", format_size(summary["usedMemoryPeakBytes"]))
-    yield table
-    counts = [*_of_the_server(summary), *_of_the_workers(result.environment.get("workers", ()))]
-    if counts:
-        yield Text("; ".join(counts))
+# -- what ran, rates and delivery ----------------------------------------------------------------------------------
 
 
-def _of_the_server(summary: Mapping[str, Any]) -> Iterator[str]:
-    if summary["evictedKeys"] is not None:
-        yield units.many(summary["evictedKeys"], "eviction")
-    if summary["forks"] is not None:
-        longest = "" if summary["longestForkMs"] is None else f" of {units.latency(summary['longestForkMs'])} at most"
-        yield units.many(summary["forks"], "fork") + longest
-
-
-def _of_the_workers(workers: Any) -> Iterator[str]:
-    stalls = sum(each.get("loopStalls", 0) for each in workers)
-    if stalls:
-        longest = max(each.get("longestStallMs", 0.0) for each in workers)
-        yield f"{units.many(stalls, 'worker stall')} of {units.latency(longest)} at most"
-    elif workers:
-        yield "no worker stalled"
-
-
-LIMITS = {
-    "generator": "this machine's generator",
-    "serverCpu": "the server's CPU",
-    "publishing": "publishing",
-    "consumers": "the consumers",
-    "slo": "the SLO",
-}
-"""What kept a rate from being sustained, in words."""
-
-
-def search_block(search: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """The table under its heading.
-
-    Args:
-        search: the `search` of a result.
-    """
-    failing, limit = search["failingRate"], search["limit"]
-    told = f"\nHighest sustained rate: {units.rate(search['sustainedRate'])}"
-    if failing is not None:
-        told += f"; {units.rate(failing)} is not" + (f", by {LIMITS[limit]}" if limit else "")
-    yield Text(told, style="bold")
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    for column in ("rate", "held", *_MAIN_COLUMNS, "server"):
-        table.add_column(column, justify="right", no_wrap=True, min_width=7)
-    for rate, probes in sorted(_by_rate(search["probes"]).items()):
-        last = probes[-1]
-        held = sum(probe["held"] for probe in probes)
-        cpu = last["serverCpu"]
-        table.add_row(
-            units.rate(rate),
-            f"{held} of {len(probes)}",
-            *(units.latency(last[figure.family][figure.statistic]) for figure in MAIN),
-            units.NOTHING if cpu is None else f"{cpu:.2f}",
-        )
-    yield table
-    for rate, reason in _why(search):
-        yield Padding(Text.assemble((f"{units.rate(rate)}: ", "bold"), reason), (0, 0, 0, 2), expand=False)
-
-
-_MAIN_COLUMNS = [units.title(each) if each.statistic == MAIN[0].statistic else each.statistic for each in MAIN]
-
-
-def _by_rate(probes: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
-    found: dict[int, list[Mapping[str, Any]]] = {}
-    for probe in probes:
-        found.setdefault(probe["rate"], []).append(probe)
-    return found
-
-
-def _why(search: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
-    """Why the lowest rate that is not sustained is not: the reasons of its last probe that failed."""
-    failed = [probe for probe in search["probes"] if probe["rate"] == search["failingRate"] and not probe["held"]]
-    for reason in failed[-1]["reasons"] if failed else ():
-        yield search["failingRate"], reason
-
-
-def stretches_block(stretches: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
-    """The table under its heading.
-
-    Args:
-        stretches: the `stretches` of a result.
-    """
-    yield Text("\nStretches of the profile, latencies from the intended send", style="bold")
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    for column in ("seconds", "target", "published", *_MAIN_COLUMNS, "backlog"):
-        table.add_column(column, justify="right", no_wrap=True, min_width=7)
-    for each in stretches:
-        table.add_row(
-            f"{each['beginSeconds']:,.6g}-{each['endSeconds']:,.6g}",
-            units.rate(each["targetRate"]),
-            units.rate(each["publishRate"]),
-            *(units.latency(each[figure.family][figure.statistic]) for figure in MAIN),
-            units.count(each["backlog"]),
-        )
-    yield table
-
-
-def drain_block(drain: Mapping[str, Any], most_groups: int) -> Iterator[RenderableType]:
-    """The table under its heading.
-
-    Args:
-        drain: the `backlogDrain` of a result.
-        most_groups: of more groups the slowest are told.
-    """
-    yield Text("\nBacklog, drained in the measured window", style="bold")
-    yield Text(backlog.sentence(drain))
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("", min_width=10, overflow="fold")
-    for column in backlog.COLUMNS:
-        table.add_column(column, justify="right", no_wrap=True, min_width=7)
-    for name, cells in backlog.rows(drain, most_groups):
-        table.add_row(Text(name), *cells)
-    yield table
-    if (left_out := len(drain["subscriptions"]) - most_groups) > 0:
-        yield Text(f"(the slowest {most_groups} groups; the other {units.count(left_out)} are in the result)")
-    yield Text("net: less backlog each second; fresh: due meanwhile; own: of the backlog")
-    yield Text(backlog.publishing(drain))
-
-
-MOST_GROUPS = 12
-"""Of more groups than that the slowest are told; the file has them all."""
-
-NARROWEST = 80
-"""Columns that the tables need."""
-
-
-def show(result: Result, path: Path | None, stream: TextIO, width: int | None = None, *, brief: bool = False) -> None:
-    """Prints the report of `result` to `stream`.
-
-    Args:
-        result: what to tell.
-        path: where the result lies; None when it was not stored.
-        stream: a terminal, or anything else: then without colour, 80 columns wide.
-        width: columns, when they shall not be found out. Below 80 lines run over rather than lose a figure.
-        brief: only what is said of the whole, and the response times; for one of many.
-    """
-    console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
-    console.width = max(console.width, NARROWEST)
-    with console.capture() as captured:
-        for part in _in_brief(result) if brief else _parts(result):
-            console.print(part)
-        if path is not None:
-            console.print(Text(f"Result: {path}"), soft_wrap=True)  # in one piece, to be copied
-    lines = (line.rstrip(" ") for line in captured.get().splitlines(keepends=False))
-    stream.write(units.fit_for(stream, "\n".join(lines) + "\n"))
-    stream.flush()
-
-
-def _in_brief(result: Result) -> Iterator[RenderableType]:
-    yield Text()  # the run before it stands above
-    yield from headline(result)
-    yield Text(_title(result), style="bold")
-    yield latencies.response_times(result)
-
-
-def _title(result: Result) -> str:
-    return f"{result.workload} on {result.setup.get('name', result.driver)}, run {result.run_id}"
-
-
-def _parts(result: Result) -> Iterator[RenderableType]:
-    groups = _told(result.subscriptions)
-    yield from headline(result)
-    yield Text(_title(result), style="bold")
-    yield Text(_described(result))
-    if result.search is not None:
-        yield from search_block(result.search)
-    if result.backlog_drain is not None:
-        yield from drain_block(result.backlog_drain, MOST_GROUPS)
-    if result.target_publish_rate:
-        yield from latencies.blocks(result, groups)
-    if result.stretches:
-        yield from stretches_block(result.stretches)
-    yield _heading("Rates and messages of the measured window")
-    yield _rates(result, groups)
-    if result.delivery:
-        yield _heading("Delivery of the messages of the measured window")
-        yield _delivery(result.delivery)
-    left_out = len(result.subscriptions) - len(groups)
-    if left_out:
-        yield Text(f"(the slowest {len(groups)} groups by p99; the other {left_out} are in the result)")
-    if result.telemetry is not None:
-        yield _heading("Server and processes of the measured window, CPU as a share of one core")
-        yield from processes_block(result, _table("", "mean", "peak"))
-    if result.caveats:
-        yield _heading("Caveats")
-        for caveat in result.caveats:
-            yield Padding(Text(f"{caveat.kind}: {caveat.message}"), (0, 0, 0, 2), expand=False)
-    yield Text()
-
-
-def _told(groups: Sequence[Subscription]) -> Sequence[Subscription]:
-    """The groups to tell: all, in their order, or the slowest, the slowest first."""
+def _shown_groups(groups: Sequence[Subscription]) -> Sequence[Subscription]:
+    """All groups, in their order; of too many the slowest, the slowest first."""
     if len(groups) <= MOST_GROUPS:
         return groups
     return sorted(groups, key=lambda group: group.latency["endToEndResponse"].p99, reverse=True)[:MOST_GROUPS]
@@ -325,8 +167,8 @@ def _rates(result: Result, groups: Sequence[Subscription]) -> Table:
     table = _table("", "target", "achieved", "messages")
     target, totals = result.target_publish_rate, result.totals
     if target:
-        told = units.rate(target), units.rate(result.mean_rate("publishRate")), _n(totals["published"])
-        table.add_row("published", *told)
+        achieved = units.rate(result.mean_rate("publishRate"))
+        table.add_row("published", units.rate(target), achieved, _n(totals["published"]))
         errors = units.rate(result.mean_rate("publishErrorRate"))
         table.add_row("publish errors", "", errors, _n(totals["publishErrors"]))
     if totals.get("indeterminate"):
@@ -347,26 +189,169 @@ def _rates(result: Result, groups: Sequence[Subscription]) -> Table:
     return table
 
 
-_FATES = ("lost", "trimmed", "undelivered", "recovered")
-_COURSES = ("redelivered", "duplicated", "repeated", "reordered", "corrupt")
+_MISSING = ("lost", "trimmed", "undelivered", "recovered")
+_ARRIVED = ("redelivered", "duplicated", "repeated", "reordered", "corrupt")
 
 
 def _delivery(deliveries: Sequence[Delivery]) -> Table:
     """One row per group; what a column has no count for in any group is left out, but for `lost`."""
-    told = [name for name in (*_FATES, *_COURSES) if name == "lost" or any(getattr(each, name) for each in deliveries)]
-    table = _table("", "acked", "received", *told)
+    columns = [
+        name for name in (*_MISSING, *_ARRIVED) if name == "lost" or any(getattr(each, name) for each in deliveries)
+    ]
+    table = _table("", "acked", "received", *columns)
     for each in deliveries:
-        counts = (_fate(each, name) for name in ("acknowledged", "received", *told))
+        counts = (_count(each, name) for name in ("acknowledged", "received", *columns))
         table.add_row(Text(each.subscription), *counts)
     return table
 
 
-def _fate(delivery: Delivery, name: str) -> str:
+def _count(delivery: Delivery, name: str) -> str:
     count = getattr(delivery, name)
     if count is None:
         return "-"
     at_least = name == "reordered" and count and not delivery.order_exact
     return f"{'>=' if at_least else ''}{units.count(count)}"
+
+
+# -- server and processes, search, profile, backlog ----------------------------------------------------------------
+
+
+def _processes_block(result: Result, table: Table) -> Iterator[RenderableType]:
+    """`table`, filled, and a line of counts; nothing when there is no telemetry.
+
+    Args:
+        result: what to tell.
+        table: an empty one with the columns name, mean, peak.
+    """
+    if result.telemetry is None:
+        return
+    summary = result.telemetry["summary"]
+    for name, key in (("server CPU", "serverCpu"), ("busiest worker", "busiestWorkerCpu")):
+        share = summary.get(key)
+        if share is not None and share["peak"] is not None:
+            table.add_row(name, units.percent(share["mean"]), units.percent(share["peak"]))
+    if summary["usedMemoryPeakBytes"] is not None:
+        table.add_row("server memory", "", format_size(summary["usedMemoryPeakBytes"]))
+    yield table
+    counts = [*_server_counts(summary), *_worker_counts(result.environment.get("workers", ()))]
+    if counts:
+        yield Text("; ".join(counts))
+
+
+def _server_counts(summary: Mapping[str, Any]) -> Iterator[str]:
+    if summary["evictedKeys"] is not None:
+        yield units.many(summary["evictedKeys"], "eviction")
+    if summary["forks"] is not None:
+        longest = "" if summary["longestForkMs"] is None else f" of {units.latency(summary['longestForkMs'])} at most"
+        yield units.many(summary["forks"], "fork") + longest
+
+
+def _worker_counts(workers: Any) -> Iterator[str]:
+    stalls = sum(each.get("loopStalls", 0) for each in workers)
+    if stalls:
+        longest = max(each.get("longestStallMs", 0.0) for each in workers)
+        yield f"{units.many(stalls, 'worker stall')} of {units.latency(longest)} at most"
+    elif workers:
+        yield "no worker stalled"
+
+
+LIMITS = {
+    "generator": "this machine's generator",
+    "serverCpu": "the server's CPU",
+    "publishing": "publishing",
+    "consumers": "the consumers",
+    "slo": "the SLO",
+}
+"""What kept a rate from being sustained, in words."""
+
+
+def _search_block(search: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """The table under its heading.
+
+    Args:
+        search: the `search` of a result.
+    """
+    failing, limit = search["failingRate"], search["limit"]
+    heading = f"\nHighest sustained rate: {units.rate(search['sustainedRate'])}"
+    if failing is not None:
+        heading += f"; {units.rate(failing)} is not" + (f", by {LIMITS[limit]}" if limit else "")
+    yield Text(heading, style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    for column in ("rate", "held", *_MAIN_COLUMNS, "server"):
+        table.add_column(column, justify="right", no_wrap=True, min_width=7)
+    for rate, probes in sorted(_by_rate(search["probes"]).items()):
+        last = probes[-1]
+        held = sum(probe["held"] for probe in probes)
+        cpu = last["serverCpu"]
+        table.add_row(
+            units.rate(rate),
+            f"{held} of {len(probes)}",
+            *(units.latency(last[figure.family][figure.statistic]) for figure in MAIN),
+            units.NOTHING if cpu is None else f"{cpu:.2f}",
+        )
+    yield table
+    for rate, reason in _why(search):
+        yield Padding(Text.assemble((f"{units.rate(rate)}: ", "bold"), reason), (0, 0, 0, 2), expand=False)
+
+
+_MAIN_COLUMNS = [units.title(each) if each.statistic == MAIN[0].statistic else each.statistic for each in MAIN]
+
+
+def _by_rate(probes: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
+    found: dict[int, list[Mapping[str, Any]]] = {}
+    for probe in probes:
+        found.setdefault(probe["rate"], []).append(probe)
+    return found
+
+
+def _why(search: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+    """Why the lowest rate that is not sustained is not: the reasons of its last probe that failed."""
+    failed = [probe for probe in search["probes"] if probe["rate"] == search["failingRate"] and not probe["held"]]
+    for reason in failed[-1]["reasons"] if failed else ():
+        yield search["failingRate"], reason
+
+
+def _stretches_block(stretches: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """The table under its heading.
+
+    Args:
+        stretches: the `stretches` of a result.
+    """
+    yield Text("\nStretches of the profile, latencies from the intended send", style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    for column in ("seconds", "target", "published", *_MAIN_COLUMNS, "backlog"):
+        table.add_column(column, justify="right", no_wrap=True, min_width=7)
+    for each in stretches:
+        table.add_row(
+            f"{each['beginSeconds']:,.6g}-{each['endSeconds']:,.6g}",
+            units.rate(each["targetRate"]),
+            units.rate(each["publishRate"]),
+            *(units.latency(each[figure.family][figure.statistic]) for figure in MAIN),
+            units.count(each["backlog"]),
+        )
+    yield table
+
+
+def _drain_block(drain: Mapping[str, Any], most_groups: int) -> Iterator[RenderableType]:
+    """The table under its heading.
+
+    Args:
+        drain: the `backlogDrain` of a result.
+        most_groups: of more groups the slowest are told.
+    """
+    yield Text("\nBacklog, drained in the measured window", style="bold")
+    yield Text(backlog.sentence(drain))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("", min_width=10, overflow="fold")
+    for column in backlog.COLUMNS:
+        table.add_column(column, justify="right", no_wrap=True, min_width=7)
+    for name, cells in backlog.rows(drain, most_groups):
+        table.add_row(Text(name), *cells)
+    yield table
+    if (left_out := len(drain["subscriptions"]) - most_groups) > 0:
+        yield Text(f"(the slowest {most_groups} groups; the other {units.count(left_out)} are in the result)")
+    yield Text("net: less backlog each second; fresh: due meanwhile; own: of the backlog")
+    yield Text(backlog.publishing(drain))
 
 
 def _table(*columns: str) -> Table:
@@ -384,35 +369,3 @@ def _heading(text: str) -> Text:
 
 _many = units.many
 _n = units.count
-
-
-def describe_calibration(calibration: Mapping[str, Any]) -> str:
-    """The figures of `calibrate.calibrate`, a line each."""
-    figures = calibration["figures"]
-    cpu = calibration["host"]["cpu"]
-    late = figures["tickerLatenessUs"]
-    lines = [
-        f"This harness on {cpu['model'] or 'this processor'}, {cpu['usableCores']} cores,"
-        f" with messages of {units.count(calibration['messageSize'])} bytes",
-        "",
-        f"{'one worker at most':<42}{'sends':>11}{'receives':>11}",
-    ]
-    for where, name in (("memory", "  memory driver, both at once"), ("nullServer", "  null server")):
-        sends, receives = (units.rate(figures[what][where]) for what in ("sendPerSecond", "receivePerSecond"))
-        lines.append(f"{name:<42}{sends:>11}{receives:>11}")
-    lines += ["", f"{'latency floor':<42}{''.join(f'{each:>11}' for each in HEADLINE)}"]
-    for where, name in (("nullServer", "null server"), ("memory", "memory driver")):
-        for rate, families in figures["floorMs"][where].items():
-            for family, label in (("publish", "publish"), ("endToEnd", "end-to-end")):
-                if family in families:
-                    told = families[family]
-                    columns = "".join(f"{units.latency(told[each]):>11}" for each in HEADLINE)
-                    lines.append(f"  {name}, {int(rate):,} msg/s, {label}".ljust(42) + columns)
-    lines += [
-        "",
-        f"wake-ups a millisecond apart are late by {units.latency(late['mean'] / 1e3)} on average,"
-        f" p99 {units.latency(late['p99'] / 1e3)}",
-        f"recording a sample takes {figures['recordNsPerSample']} ns",
-        "",
-    ]
-    return "\n".join(lines)

@@ -89,14 +89,8 @@ def _labels(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
 
 def redacted(result: Result) -> Result:
     """The same result, every text and every key in it without the login of a URL."""
-    return replace(
-        result,
-        **{
-            each.name: without_logins(getattr(result, each.name))
-            for each in fields(result)
-            if each.name not in _NUMBERS
-        },
-    )
+    texts = [each.name for each in fields(result) if each.name not in _NUMBERS]
+    return replace(result, **{name: without_logins(getattr(result, name)) for name in texts})
 
 
 def without_logins(value: Data) -> Data:

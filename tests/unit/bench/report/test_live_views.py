@@ -13,8 +13,8 @@ from terminals import Tty
 
 from ombdriver.bench.report import live
 from ombdriver.bench.report import live as live_display
-from ombdriver.bench.report.live import Whole, WholeView
-from ombdriver.bench.report.progress import GroupProgress, Progress, ServerProgress, WholeProgress
+from ombdriver.bench.report.live import SeriesTimer, SeriesView
+from ombdriver.bench.report.progress import GroupProgress, Progress, SeriesProgress, ServerProgress
 from ombdriver.bench.verdict.model import Reason, Verdict
 
 Golden = Callable[[str, str], None]
@@ -80,7 +80,7 @@ def test_the_display_tells_what_is_wrong_so_far(golden: Golden) -> None:
 
 def test_the_display_of_several_runs_has_a_bar_over_the_whole(golden: Golden) -> None:
     """Which run it is, and how long the rest may take."""
-    golden("live-display-whole.txt", drawn(progress(1, whole=WholeProgress(3, 18, 0.14, 432.0))))
+    golden("live-display-whole.txt", drawn(progress(1, series=SeriesProgress(3, 18, 0.14, 432.0))))
 
 
 def test_the_display_before_anything_has_happened(golden: Golden) -> None:
@@ -115,8 +115,8 @@ def test_no_line_of_the_display_is_wider_than_the_terminal_or_80(
 ) -> None:
     """Whatever the figures are."""
     held = {f"{at}{name}": GroupProgress(rate, number, number, figures(number)) for at in range(groups)}
-    whole = WholeProgress(1, 2, 0.5, rate)
-    told = replace(progress(0), groups=held, publish_rate=rate, target_rate=rate, verdict=OVERLOADED, whole=whole)
+    series = SeriesProgress(1, 2, 0.5, rate)
+    told = replace(progress(0), groups=held, publish_rate=rate, target_rate=rate, verdict=OVERLOADED, series=series)
     stream = io.StringIO()
     console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
     console.print(live_display.display(told))
@@ -238,24 +238,24 @@ class Clock:
 def test_runs_to_come_are_thought_to_take_what_earlier_ones_took_besides() -> None:
     """Three runs of 10 s; the first takes 14 s in all."""
     clock = Clock()
-    whole = Whole([10.0, 10.0, 10.0], clock)
-    whole.begin(0)
-    assert whole.progress() == WholeProgress(1, 3, 0.0, 39.0)
+    timer = SeriesTimer([10.0, 10.0, 10.0], clock)
+    timer.begin(0)
+    assert timer.progress() == SeriesProgress(1, 3, 0.0, 39.0)
     clock.now_s += 14.0
-    whole.begin(1)
-    assert whole.progress() == WholeProgress(2, 3, 14 / 42, 28.0)
+    timer.begin(1)
+    assert timer.progress() == SeriesProgress(2, 3, 14 / 42, 28.0)
     clock.now_s += 7.0
-    assert whole.progress() == WholeProgress(2, 3, 21 / 42, 21.0)
+    assert timer.progress() == SeriesProgress(2, 3, 21 / 42, 21.0)
 
 
 def test_a_run_that_takes_longer_than_thought_has_no_time_left() -> None:
     """Not less than none."""
     clock = Clock()
-    whole = Whole([1.0], clock)
-    whole.begin(0)
+    timer = SeriesTimer([1.0], clock)
+    timer.begin(0)
     clock.now_s += 100.0
 
-    assert whole.progress() == WholeProgress(1, 1, 1.0, 0.0)
+    assert timer.progress() == SeriesProgress(1, 1, 1.0, 0.0)
 
 
 def test_a_view_of_one_run_is_told_of_all() -> None:
@@ -266,9 +266,9 @@ def test_a_view_of_one_run_is_told_of_all() -> None:
         def update(self, progress: Progress) -> None:
             told.append(progress)
 
-    whole = Whole([1.0, 1.0], Clock())
-    whole.begin(1)
-    with WholeView(Listening(), whole) as view:
+    timer = SeriesTimer([1.0, 1.0], Clock())
+    timer.begin(1)
+    with SeriesView(Listening(), timer) as view:
         view.update(Progress("ready", 0.0))
 
-    assert [each.whole and each.whole.run for each in told] == [2]
+    assert [each.series and each.series.run for each in told] == [2]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ombdriver.bench.report import series
-from ombdriver.bench.report.series import Row
+from ombdriver.bench.report.series import RunRow
 from ombdriver.bench.results.result import Standing
 from ombdriver.bench.run.run_order import ordered
 
@@ -14,7 +14,7 @@ Golden = Callable[[str, str], None]
 REFUSED = "redis://127.0.0.1:1: Error 111 connecting to 127.0.0.1:1; is the server up, and the URL right?"
 
 
-def rows() -> list[Row]:
+def rows() -> list[RunRow]:
     """Runs of every kind, with long names among them."""
     workloads, setups = ("1kb-3groups", "1 topic / 1 partition / 1Kb"), ("embedded", "valkey-replicated-wait")
     ends = [
@@ -29,12 +29,12 @@ def rows() -> list[Row]:
     ]
     runs = ordered("ab12cd34", [2, 2], 2)
     return [
-        Row(workloads[workload], setups[setup], standing, *end)
+        RunRow(workloads[workload], setups[setup], standing, *end)
         for (workload, setup, standing), end in zip(runs, ends, strict=True)
     ]
 
 
-def shown(told: list[Row], width: int | None = None) -> str:
+def shown(told: list[RunRow], width: int | None = None) -> str:
     """The table as it comes out of a pipe."""
     stream = io.StringIO()
     series.show(told, Path("results"), stream, width)
