@@ -46,12 +46,12 @@ async def test_a_buffer_is_full_by_bytes_too(valkey_url: str) -> None:
 
 async def test_a_message_without_a_reply_in_time_is_unknown(valkey_url: str) -> None:
     """One behind it that has not left is told as not sent; both in the time given."""
-    async with through_proxy(valkey_url, delivery_timeout_ms=100) as (proxy, producer):
+    async with through_proxy(valkey_url, delivery_timeout_ms=500) as (proxy, producer):
         first = await held(proxy, producer)
         second = await producer.send(b"1")
-        with pytest.raises(OutcomeUnknownError, match=r"no reply within 0\.1 s"):
+        with pytest.raises(OutcomeUnknownError, match=r"no reply within 0\.5 s"):
             await first
-        with pytest.raises(NotSentError, match=r"could not be sent within 0\.1 s"):
+        with pytest.raises(NotSentError, match=r"could not be sent within 0\.5 s"):
             await second
         assert producer.statistics().failed == 2
         proxy.passing.set()
@@ -74,7 +74,7 @@ async def test_a_message_with_no_server_is_not_sent(engine: str) -> None:
     server = await PrivateServer.start(engine)
     async with (
         MQClient(redis_url=server.url) as client,
-        client.producer("t", delivery_timeout_ms=300, on_unknown="resend") as producer,
+        client.producer("t", delivery_timeout_ms=1_000, on_unknown="resend") as producer,
     ):
         await producer.send_and_wait(b"v")
         await server.stop()
@@ -170,7 +170,7 @@ async def test_a_flush_or_close_that_is_cancelled_leaves_messages_on_their_way(
         await held(proxy, producer)
         futures = [await producer.send(b"%d" % n) for n in (1, 2)]
         first = asyncio.create_task(producer.close() if ends else producer.flush())
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         assert not first.done()
         first.cancel()
         with pytest.raises(asyncio.CancelledError):

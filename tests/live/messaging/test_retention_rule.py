@@ -15,7 +15,7 @@ LAST = 12
 
 
 @dataclass(frozen=True)
-class FetchTransport:
+class GroupState:
     """A group: how many entries it was given, and which of them it has not acknowledged, if it has a consumer at all.
 
     Attributes:
@@ -32,14 +32,14 @@ class FetchTransport:
 
 
 @st.composite
-def groups_of_a_stream(draw: st.DrawFn) -> FetchTransport:
+def groups_of_a_stream(draw: st.DrawFn) -> GroupState:
     """Any group."""
     count = draw(st.integers(0, LAST))
     entries = st.frozensets(st.integers(1, count), max_size=3) if count else st.just(frozenset[int]())
-    return FetchTransport(count, draw(st.none() | entries))
+    return GroupState(count, draw(st.none() | entries))
 
 
-def expected(groups: list[FetchTransport], bound: int | None, *, may_live: bool) -> tuple[int, list[int]]:
+def expected(groups: list[GroupState], bound: int | None, *, may_live: bool) -> tuple[int, list[int]]:
     """The lowest entry that stays, and the groups that lose something by the bound."""
     if not groups:
         return 1, []
@@ -51,7 +51,7 @@ def expected(groups: list[FetchTransport], bound: int | None, *, may_live: bool)
     return first, [number for number, group in enumerate(groups) if group.first_needed() < first]
 
 
-async def lay_out(raw: redis.asyncio.Redis, groups: list[FetchTransport]) -> None:
+async def lay_out(raw: redis.asyncio.Redis, groups: list[GroupState]) -> None:
     """A stream with the entries 1-1 to 1-12, and groups that were given so much of it."""
     await raw.delete(STREAM)
     for number in range(1, LAST + 1):
@@ -67,7 +67,7 @@ async def lay_out(raw: redis.asyncio.Redis, groups: list[FetchTransport]) -> Non
                 await raw.xack(STREAM, name, *done)
 
 
-async def cut_as_expected(url: str, groups: list[FetchTransport], bound: int | None, *, may_live: bool) -> None:
+async def cut_as_expected(url: str, groups: list[GroupState], bound: int | None, *, may_live: bool) -> None:
     """Lays it out, cuts, and looks."""
     async with MQClient(redis_url=url) as client:
         raw = redis.asyncio.Redis.from_url(url, protocol=2)
@@ -90,7 +90,7 @@ async def cut_as_expected(url: str, groups: list[FetchTransport], bound: int | N
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(groups_of_a_stream(), max_size=4), st.none() | st.integers(1, LAST), st.booleans())
 def test_what_stays_is_what_some_group_needs_and_no_more(
-    valkey_url: str, groups: list[FetchTransport], bound: int | None, may_live: bool
+    valkey_url: str, groups: list[GroupState], bound: int | None, may_live: bool
 ) -> None:
     """Whatever the groups have read and acknowledged; below a bound only groups that somebody reads are heard."""
     asyncio.run(cut_as_expected(valkey_url, groups, bound, may_live=may_live))

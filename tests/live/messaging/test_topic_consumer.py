@@ -151,14 +151,14 @@ async def test_a_message_that_is_given_back_comes_again(server_url: str, raw: re
     await store(raw, [0, 1])
     async with (
         MQClient(redis_url=server_url) as client,
-        client.consumer(TOPIC, "g", visibility_timeout_ms=500) as consumer,
+        client.consumer(TOPIC, "g", visibility_timeout_ms=2_000) as consumer,
     ):
         messages = [await consumer.getone(), await consumer.getone()]
         began = asyncio.get_running_loop().time()
-        await messages[0].nack(delay=0.2)
+        await messages[0].nack(delay=0.5)
         await messages[1].nack()
         again = [await consumer.getone(), await consumer.getone()]
-        assert asyncio.get_running_loop().time() - began >= 0.2
+        assert asyncio.get_running_loop().time() - began >= 0.5
         assert [message.id for message in again] == [messages[1].id, messages[0].id]
         assert [message.delivery_count for message in again] == [2, 2]
         for message in again:
