@@ -1,4 +1,4 @@
-"""How a backlog was drained, in words and figures for people; the terminal and the page tell the same. Pure."""
+"""How a backlog was drained, in words and figures for people; terminal and page show the same. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,24 +10,24 @@ COLUMNS = ("backlog", "drained in", "net", "received", "fresh p50", "fresh p99",
 """Of `cells`; the latencies are end-to-end response times of fresh messages and of the backlog's own."""
 
 
-def sentence(drain: Mapping[str, Any]) -> str:
+def describe_drain(drain: Mapping[str, Any]) -> str:
     """What was built, and what became of it; `drain` is the `backlogDrain` of a result."""
-    told = (
+    built = (
         f"{units.count(drain['messages'])} messages ({drain['bytes'] / GIB:.3g} GiB) over all groups, built in"
         f" {units.duration(drain['buildSeconds'])}"
     )
     if drain["caughtUp"]:
-        return f"{told}, drained in {took(drain)}"
-    return f"{told}, not drained after {took(drain)}: {units.count(drain['left'])} were left"
+        return f"{built}, drained in {drain_time(drain)}"
+    return f"{built}, not drained after {drain_time(drain)}: {units.count(drain['left'])} were left"
 
 
-def took(drain: Mapping[str, Any]) -> str:
-    """How long a drain took, or had: it is looked at ten times a second."""
+def drain_time(drain: Mapping[str, Any]) -> str:
+    """How long a drain took, or had; to a tenth of a second, as often as it is polled."""
     seconds: float = drain["drainSeconds"]
     return f"{seconds:.1f} s" if seconds < 59.95 else units.duration(seconds)
 
 
-def publishing(drain: Mapping[str, Any]) -> str:
+def publish_latencies(drain: Mapping[str, Any]) -> str:
     """The producers' own latency while the backlog was drained, and after that."""
     during, after = (drain[name]["publishResponse"] for name in ("publishDuring", "publishAfter"))
     return f"publish response during the drain: {_publish(during)}; after it: {_publish(after)}"
@@ -42,14 +42,13 @@ def _publish(figures: Mapping[str, Any]) -> str:
 def rows(drain: Mapping[str, Any], most_groups: int) -> list[tuple[str, Sequence[str]]]:
     """The name and a cell for each of `COLUMNS`: of all groups, if there are several, and of each of them.
 
-    Of more than `most_groups` the slowest are told.
+    Of more than `most_groups` the slowest are shown.
     """
-    groups = drain["subscriptions"]
-    told = groups
+    groups = shown = drain["subscriptions"]
     if len(groups) > most_groups:
-        told = sorted(groups, key=lambda each: (each["caughtUp"], -each["drainSeconds"]))[:most_groups]
+        shown = sorted(groups, key=lambda each: (each["caughtUp"], -each["drainSeconds"]))[:most_groups]
     every = [("all groups", _cells(drain))] if len(groups) > 1 else []
-    return every + [(each["name"], _cells(each)) for each in told]
+    return every + [(each["name"], _cells(each)) for each in shown]
 
 
 def _cells(drain: Mapping[str, Any]) -> Sequence[str]:
@@ -57,7 +56,7 @@ def _cells(drain: Mapping[str, Any]) -> Sequence[str]:
     net = drain["drainRate"]
     return (
         units.short(drain["messages"]),
-        took(drain) if drain["caughtUp"] else f"> {took(drain)}",
+        drain_time(drain) if drain["caughtUp"] else f"> {drain_time(drain)}",
         f"{'-' if net < 0 else ''}{units.rate(abs(net))}",
         units.rate(drain["receiveRate"]),
         units.latency(fresh["p50"]),

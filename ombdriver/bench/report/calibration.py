@@ -26,8 +26,8 @@ def describe_calibration(calibration: Mapping[str, Any]) -> str:
         for rate, families in figures["floorMs"][where].items():
             for family, label in (("publish", "publish"), ("endToEnd", "end-to-end")):
                 if family in families:
-                    told = families[family]
-                    columns = "".join(f"{units.latency(told[each]):>11}" for each in HEADLINE)
+                    figures_ms = families[family]
+                    columns = "".join(f"{units.latency(figures_ms[each]):>11}" for each in HEADLINE)
                     lines.append(f"  {name}, {int(rate):,} msg/s, {label}".ljust(42) + columns)
     lines += [
         "",

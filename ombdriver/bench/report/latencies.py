@@ -28,7 +28,7 @@ def blocks(result: Result, groups: Sequence[Subscription]) -> Iterator[Renderabl
 
     Args:
         result: what to tell.
-        groups: those of its groups that are told.
+        groups: those of its groups that are shown.
     """
     yield Text("\nLatency", style="bold")
     half = len(_COLUMNS) * (_WIDTH + 1) - 1
@@ -36,11 +36,11 @@ def blocks(result: Result, groups: Sequence[Subscription]) -> Iterator[Renderabl
     yield _side_by_side(result, groups)
     if result.at_harness_floor:
         yield Text(f"{AT_FLOOR} before a unit: at harness floor, what `ombdriver calibrate` found with no server")
-    without = _without(result)
+    without = _sends_without_latency(result)
     if without:
         yield Text(without)
     yield Text("\nWhere the time went", style="bold")
-    yield _parts(result)
+    yield _time_parts(result)
 
 
 def response_times(result: Result) -> Table:
@@ -75,17 +75,17 @@ def _figures(result: Result, family: str, group: str | None = None) -> list[str]
     ]
 
 
-def _without(result: Result) -> str:
-    """What is in no latency, though it was sent."""
+def _sends_without_latency(result: Result) -> str:
+    """Sends that no latency contains, since they failed or their outcome is unknown."""
     unknown = result.totals.get("indeterminate", 0)
     failed = result.totals["publishErrors"] - unknown
-    told = [f"{units.count(failed)} failed"] if failed else []
-    told += [f"{units.count(unknown)} with an unknown outcome"] if unknown else []
-    return f"sends without a latency: {', '.join(told)}" if told else ""
+    counts = [f"{units.count(failed)} failed"] if failed else []
+    counts += [f"{units.count(unknown)} with an unknown outcome"] if unknown else []
+    return f"sends without a latency: {', '.join(counts)}" if counts else ""
 
 
-def _parts(result: Result) -> Table:
-    """The way of a message in its parts, one row each."""
+def _time_parts(result: Result) -> Table:
+    """Where the time of a message went, one row for each part."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("", min_width=_NAME - 1)
     for column in ("avg", *_COLUMNS):

@@ -1,6 +1,7 @@
 """A plan as text, for `ombdriver plan`. Pure; connects to nothing."""
 
 from ombdriver.bench.plan.plan import Plan, memory_estimate
+from ombdriver.bench.report.units import many
 from ombdriver.bench.spec.rate_profile import profile_to_json, render_profile
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.setup_server import Server
@@ -8,7 +9,7 @@ from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.units import MS, SECOND, format_duration, format_size
 
 SHOWN_WORKERS = 16
-"""More workers than that are told in one line."""
+"""Of more workers only the numbers are shown."""
 
 
 def describe(plan: Plan, workload: Workload, setup: Setup) -> str:
@@ -43,7 +44,7 @@ def _sizes(plan: Plan) -> str:
 
 
 def _topics(plan: Plan) -> str:
-    topics = f"{len(plan.topics):,} x {_count(plan.topics[0].partitions, 'partition')}"
+    topics = f"{len(plan.topics):,} x {many(plan.topics[0].partitions, 'partition')}"
     if not plan.existing:
         return topics
     where = "from their beginning" if plan.from_beginning else "from where they end"
@@ -75,10 +76,6 @@ def _producers(plan: Plan) -> str:
     return f"{plan.producers:,}" + ("" if plan.search else f", {rate / plan.producers:,.6g} msg/s each")
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _setup(setup: Setup) -> str:
     return f"{setup.name}: driver {setup.driver_used}, {_where(setup.server)}"
 
@@ -87,13 +84,13 @@ def _where(server: Server | None) -> str:
     if server is None:
         return "no server"
     if server.url is not None:
-        return f"the server at {', '.join([told] if isinstance(told := server.spec()['url'], str) else told)}"
+        return f"the server at {', '.join([url] if isinstance(url := server.spec()['url'], str) else url)}"
     nodes = ""
     if server.topology == "cluster":
-        nodes = f" cluster of {_count(server.primaries, 'primary').replace('primarys', 'primaries')}"
-        nodes += f" with {_count(server.replicas_started, 'replica')} each" if server.replicas_started else ""
+        nodes = f" cluster of {many(server.primaries, 'primary').replace('primarys', 'primaries')}"
+        nodes += f" with {many(server.replicas_started, 'replica')} each" if server.replicas_started else ""
     elif server.topology != "standalone":
-        nodes = f" primary with {_count(server.replicas_started, 'replica')}"
+        nodes = f" primary with {many(server.replicas_started, 'replica')}"
         nodes += " and 3 Sentinels" if server.topology == "sentinel" else ""
     how = [" with TLS"] * bool(server.tls) + [" by its unix socket"] * server.unix_socket
     return f"a private {server.engine}{nodes or ' server'}{''.join(how)}"
@@ -107,7 +104,7 @@ def _keys(plan: Plan) -> str:
     if plan.partitions == 1:
         return key(0, 0)
     if plan.existing:
-        return f"{key(0, 0)} and {_count(plan.partitions - 1, 'other')}"
+        return f"{key(0, 0)} and {many(plan.partitions - 1, 'other')}"
     return f"{key(0, 0)} to {key(-1, plan.topics[-1].partitions - 1)}, {plan.partitions:,} in all"
 
 
@@ -116,15 +113,15 @@ def _subscriptions(plan: Plan, workload: Workload) -> str:
         return "none, nothing is read"
     names = " to ".join(dict.fromkeys([plan.subscriptions[0], plan.subscriptions[-1]]))
     if plan.plain:
-        return f"{names}, plain reads without groups, {_count(plan.readers, 'reading connection')}"
-    consumers = _count(workload.consumer_per_subscription, "consumer")
+        return f"{names}, plain reads without groups, {many(plan.readers, 'reading connection')}"
+    consumers = many(workload.consumer_per_subscription, "consumer")
     dealt = ", partitions dealt out" if any(c.partitions for w in plan.workers for c in w.consumers) else ""
-    return f"{names}, {consumers} each{dealt}, {_count(plan.readers, 'reading connection')}"
+    return f"{names}, {consumers} each{dealt}, {many(plan.readers, 'reading connection')}"
 
 
 def _payload(workload: Workload) -> str:
     if workload.use_randomized_payloads:
-        pool = _count(workload.randomized_payload_pool_size, "payload")
+        pool = many(workload.randomized_payload_pool_size, "payload")
         return f"{pool}, {workload.random_bytes_ratio:.0%} of each random"
     return f"from {workload.payload_file}" if workload.payload_file else "a fixed payload"
 
@@ -150,12 +147,12 @@ def _phases(plan: Plan) -> str:
         warmup += f" at {plan.warmup_rate:,} msg/s"
     test, drain = format_duration(plan.test_ns), format_duration(plan.drain_timeout_ns)
     search = "" if plan.search is None else f"search by probes of {format_duration(plan.search.probe_ns)}, "
-    build = "" if plan.backlog is None else f"build {_about(plan.build_ns)}, "
+    build = "" if plan.backlog is None else f"build {_rounded(plan.build_ns)}, "
     samples = f"in samples of {format_duration(plan.sample_interval_ns)}"
     return f"{warmup}, {search}{build}measured {test} {samples}, drain up to {drain}"
 
 
-def _about(duration_ns: int) -> str:
+def _rounded(duration_ns: int) -> str:
     """In whole seconds, or tenths where these are few."""
     step_ns = SECOND if duration_ns >= 10 * SECOND else 100 * MS
     return format_duration(max(1, round(duration_ns / step_ns)) * step_ns)
@@ -168,7 +165,7 @@ def _expected(plan: Plan) -> str:
         return "what others send, or have sent"
     measured, groups = plan.measured_messages, len(plan.subscriptions)
     about = "about " if plan.poisson is not None else ""
-    received = f"{measured * groups:,} received ({_count(groups, 'group')})"
+    received = f"{measured * groups:,} received ({many(groups, 'group')})"
     return f"{about}{measured:,} published in the measured time, {received}"
 
 
@@ -178,8 +175,8 @@ def _workers(plan: Plan) -> list[tuple[str, str]]:
         return [("", f"{producing} produce, {len(plan.workers) - producing} consume")]
     rows = []
     for worker in plan.workers:
-        work = [_count(len(worker.producers), "producer")] if worker.producers else []
-        work += [_count(len(worker.consumers), "reader")] if worker.consumers else []
+        work = [many(len(worker.producers), "producer")] if worker.producers else []
+        work += [many(len(worker.consumers), "reader")] if worker.consumers else []
         rows.append(("", f"worker {worker.index}: {worker.role}, {' and '.join(work)}"))
     return rows
 
@@ -206,9 +203,9 @@ def _retention(plan: Plan) -> str:
         return f"{format_duration(trimming.by_age_ms * MS)}, about {trimming.max_entries:,} entries per partition"
     share = plan.rate / plan.partitions
     seconds = trimming.max_entries / share
-    told = f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"
+    text = f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"
     about = "" if trimming.exact else "about "
     if plan.profile is not None:
-        return f"{about}{trimming.max_entries:,} entries per partition, {told} s of its even share at the highest rate"
+        return f"{about}{trimming.max_entries:,} entries per partition, {text} s of its even share at the highest rate"
     of = "its even share of the traffic" if plan.search is None else f"its even share of {plan.rate:,} msg/s"
-    return f"{about}{trimming.max_entries:,} entries per partition, {told} s of {of}"
+    return f"{about}{trimming.max_entries:,} entries per partition, {text} s of {of}"

@@ -28,7 +28,7 @@ class GroupProgress:
 
 @dataclass(frozen=True, slots=True)
 class ServerProgress:
-    """The server, as it last told; None for what it does not tell.
+    """The server at its last sample; None for what it does not tell.
 
     Attributes:
         cpu: the processor time it takes, in cores.
@@ -47,7 +47,7 @@ class SeriesProgress:
         run: which one it is, from 1.
         runs: how many there are.
         done: the share of it that is over, 0 to 1.
-        left_s: seconds until the last one ends, as far as can be told.
+        left_s: seconds until the last one ends, estimated.
     """
 
     run: int

@@ -104,7 +104,7 @@ class Exposition:
 
 
 class ExposedView(QuietView):
-    """Shows nothing here: puts what it is told on an exposition."""
+    """Shows nothing here: puts progress on an exposition."""
 
     def __init__(self, exposition: Exposition, labels: Labels) -> None:
         self._exposition, self._labels = exposition, labels
@@ -136,21 +136,21 @@ def metrics(labels: Labels, progress: Progress) -> "Iterator[Metric]":
         ("ombdriver_backlog_messages", "Acknowledged and not received", _of(progress, "backlog")),
         ("ombdriver_lag_entries", "Not delivered yet, by the server's count", _of(progress, "lag")),
     ):
-        family = GaugeMetricFamily(name, text, labels=["group"])
+        gauge = GaugeMetricFamily(name, text, labels=["group"])
         for group, number in values.items():
-            family.add_metric([group], number)
-        yield family
+            gauge.add_metric([group], number)
+        yield gauge
     phase, totals = progress.totals.phase, progress.totals
     for kind, (name, text) in COUNTS.items():
-        counted = {group: number for (told, group), number in totals.counts.items() if told == kind}
-        counter = CounterMetricFamily(name, text, labels=_labels(counted))
-        for each, number in counted.items():
+        counts = {group: number for (counted, group), number in totals.counts.items() if counted == kind}
+        counter = CounterMetricFamily(name, text, labels=_labels(counts))
+        for each, number in counts.items():
             counter.add_metric(_values(phase, each), number)
         yield counter
-    for family_name, (name, text) in FAMILIES.items():
-        held = {group: samples for (told, group), samples in totals.latencies.items() if told == family_name}
-        histogram = HistogramMetricFamily(name, text, labels=_labels(held))
-        for each, samples in held.items():
+    for family, (name, text) in FAMILIES.items():
+        latencies = {group: samples for (taken, group), samples in totals.latencies.items() if taken == family}
+        histogram = HistogramMetricFamily(name, text, labels=_labels(latencies))
+        for each, samples in latencies.items():
             histogram.add_metric(_values(phase, each), buckets(samples), samples.sum_ns / 1e9)
         yield histogram
 

@@ -58,7 +58,7 @@ def announcement(workload: str, setup: str, standing: Standing, left_s: float) -
 def show(rows: Sequence[RunRow], folder: Path, stream: TextIO, width: int | None = None) -> None:
     """Prints the table of all runs of a command.
 
-    A result is told as the end of its file's name, as a shell completes it; the whole of it is too long for a column.
+    A result is shown by the end of its file's name, as a shell completes it; the whole of it is too long for a column.
 
     Args:
         rows: the runs in their order, also those that were not begun.
@@ -120,7 +120,7 @@ def describe_order(runs: Sequence[tuple[str, str, Standing]]) -> str:
         blocks: dict[int, list[str]] = {}
         for _, setup, standing in runs[start:end]:
             blocks.setdefault(standing.block, []).append(setup)
-        told = [", ".join(block) for block in list(blocks.values())[: len(blocks[1])]]
-        more = [f"and so on, {len(blocks):,} blocks in all"] if len(blocks) > len(told) else []
-        facts.append(("order", f"{runs[start][0]}: {'; '.join([*told, *more])}"))
+        shown = [", ".join(block) for block in list(blocks.values())[: len(blocks[1])]]
+        more = [f"and so on, {len(blocks):,} blocks in all"] if len(blocks) > len(shown) else []
+        facts.append(("order", f"{runs[start][0]}: {'; '.join([*shown, *more])}"))
     return "".join(f"{name:<14} {fact}\n" for name, fact in facts)

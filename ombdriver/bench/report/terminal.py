@@ -24,7 +24,7 @@ from ombdriver.bench.units import format_size
 from ombdriver.bench.verdict.model import Verdict
 
 MOST_GROUPS = 12
-"""Of more groups than that the slowest are told; the file has them all."""
+"""Of more groups the slowest are shown; the file has them all."""
 
 
 def show(result: Result, path: Path | None, stream: TextIO, width: int | None = None, *, brief: bool = False) -> None:
@@ -337,10 +337,10 @@ def _drain_block(drain: Mapping[str, Any], most_groups: int) -> Iterator[Rendera
 
     Args:
         drain: the `backlogDrain` of a result.
-        most_groups: of more groups the slowest are told.
+        most_groups: of more groups the slowest are shown.
     """
     yield Text("\nBacklog, drained in the measured window", style="bold")
-    yield Text(backlog.sentence(drain))
+    yield Text(backlog.describe_drain(drain))
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("", min_width=10, overflow="fold")
     for column in backlog.COLUMNS:
@@ -351,7 +351,7 @@ def _drain_block(drain: Mapping[str, Any], most_groups: int) -> Iterator[Rendera
     if (left_out := len(drain["subscriptions"]) - most_groups) > 0:
         yield Text(f"(the slowest {most_groups} groups; the other {units.count(left_out)} are in the result)")
     yield Text("net: less backlog each second; fresh: due meanwhile; own: of the backlog")
-    yield Text(backlog.publishing(drain))
+    yield Text(backlog.publish_latencies(drain))
 
 
 def _table(*columns: str) -> Table:

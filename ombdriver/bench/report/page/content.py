@@ -39,9 +39,9 @@ POINTS_OF_ALL = 4800
 """In the series of one kind, over all results: of one result more than a screen has columns, of twenty still 240."""
 MOST_POINTS, FEWEST_POINTS = 600, 120
 MOST_GROUPS = 12
-"""In the table of a backlog; of more the slowest are told."""
+"""In the table of a backlog; of more the slowest are shown."""
 _MOST_NAMES = 6
-"""Of more runs their number is told."""
+"""Of more runs their number is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def backlog_tables(runs: Sequence[Run]) -> tuple[BacklogTable, ...]:
     return tuple(
         BacklogTable(
             run.name,
-            (backlog.sentence(drain), backlog.publishing(drain)),
+            (backlog.describe_drain(drain), backlog.publish_latencies(drain)),
             tuple(backlog.rows(drain, MOST_GROUPS)),
         )
         for run in runs

@@ -14,7 +14,7 @@ from ombdriver.bench.results.export.hdr_histogram import rows, total
 from ombdriver.errors import InputError
 
 MOST_GROUPS = 8
-"""Of more groups than that, those that were slowest are drawn: no more can be told apart."""
+"""Of more groups the slowest are drawn: no more can be distinguished."""
 
 
 @dataclass(frozen=True, slots=True)

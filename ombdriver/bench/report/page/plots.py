@@ -2,7 +2,7 @@
 
 `meta` of a series is for the page's own legend, which a keyboard can reach: its `name` as it is, and the `panel` that
 it stands in. Text that plotly draws itself is given with `<`, `>` and `&` escaped, since plotly reads some HTML in it.
-Series are told apart by colour, and for who sees no colours by dash and marker too. The colours are those of Okabe and
+Series differ in colour, and for who sees no colours in dash and marker too. The colours are those of Okabe and
 Ito, which people with any kind of colour blindness can tell apart; without their yellow, which can't be seen on white.
 The last is the colour of the page's text, which the page puts in its place.
 """
@@ -74,10 +74,10 @@ def curve_plot(curves: Sequence[Curve], labels: Sequence[str], by_group: bool) -
         labels: of the setups, by their number.
         by_group: which of the two.
     """
-    told = [curve for curve in curves if (curve.group is not None) == by_group]
-    groups = list(dict.fromkeys(curve.group for curve in told))
+    shown = [curve for curve in curves if (curve.group is not None) == by_group]
+    groups = list(dict.fromkeys(curve.group for curve in shown))
     data = []
-    for curve in told:
+    for curve in shown:
         within = groups.index(curve.group)
         if not by_group:
             name, drawn = labels[curve.setup], style(curve.setup)
@@ -98,7 +98,7 @@ def curve_plot(curves: Sequence[Curve], labels: Sequence[str], by_group: bool) -
         "ticktext": ["0 %", "90 %", *(f"99{'.' if nine > 2 else ''}{'9' * (nine - 2)} %" for nine in nines[2:])],
     }
     y_axis = {"type": "log", "title": {"text": "latency, ms"}}
-    y_axis |= _ticks([curve.values_ms for curve in told], _DECADES_OF_PLOT)
+    y_axis |= _ticks([curve.values_ms for curve in shown], _DECADES_OF_PLOT)
     layout = _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})
     return {"data": data, "layout": layout}
 
@@ -169,12 +169,12 @@ def load_plot(lines: Sequence[LoadLine]) -> Plot:
     data = []
     for line in lines:
         drawn = style(line.run * len({each.part for each in lines}) + line.part, line.part)
-        told = f"{escaped(line.name)}: %{{y:.4~g}} ms at %{{x:,.0f}}/s<extra></extra>"
-        data.append(_series(line.name, line.rates, line.values_ms, drawn, "") | {"hovertemplate": told})
+        template = f"{escaped(line.name)}: %{{y:.4~g}} ms at %{{x:,.0f}}/s<extra></extra>"
+        data.append(_series(line.name, line.rates, line.values_ms, drawn, "") | {"hovertemplate": template})
         if line.failed_rates:
             open_marks = replace(drawn, symbol=f"{drawn.symbol}-open")
             series = _series(f"{line.name}, not sustained", line.failed_rates, line.failed_values_ms, open_marks, "")
-            data.append(series | {"mode": "markers", "hovertemplate": told.replace("/s<", "/s, not sustained<")})
+            data.append(series | {"mode": "markers", "hovertemplate": template.replace("/s<", "/s, not sustained<")})
     values = [value for line in lines for value in (*line.values_ms, *line.failed_values_ms)]
     rates = [rate for line in lines for rate in (*line.rates, *line.failed_rates)]
     x_axis = {"type": "log", "title": {"text": "load, messages per second"}} | _ticks([rates], _DECADES_OF_PLOT)

@@ -11,13 +11,13 @@ from itertools import pairwise
 from typing import Any
 
 from ombdriver.bench.metrics.latency import HEADLINE
-from ombdriver.bench.report.backlog import sentence
+from ombdriver.bench.report.backlog import describe_drain
 from ombdriver.bench.results.omb_keys import ENDINGS
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.verdict.model import Caveat
 
 MOST_ANNOTATIONS = 40
-"""Of more the first are drawn: they could not be told apart."""
+"""Of more the first are drawn: they could not be distinguished."""
 
 _AT_BEGIN = frozenset({"carriedIn"})
 _AT_END = frozenset({"undelivered", "unanswered", "auditIncomplete"})
@@ -68,7 +68,7 @@ def phases(result: Result) -> tuple[TimelinePhase, ...]:
 
 
 def annotations(result: Result) -> tuple[Annotation, ...]:
-    """Events of the server, and caveats whose time can be told from the result, in the order of time."""
+    """Events of the server, and caveats whose time is known, in the order of time."""
     server = (result.telemetry or {}).get("server") or {}
     found = [Annotation(each["t"], each["kind"], each["text"], False) for each in server.get("events") or []]
     for caveat in result.caveats:
@@ -76,7 +76,7 @@ def annotations(result: Result) -> tuple[Annotation, ...]:
         if time_s is not None:
             found.append(Annotation(time_s, caveat.kind, caveat.message, True))
     if result.backlog_drain is not None and result.backlog_drain["caughtUp"]:
-        text = f"all groups have caught up: {sentence(result.backlog_drain)}"
+        text = f"all groups have caught up: {describe_drain(result.backlog_drain)}"
         found.append(Annotation(result.backlog_drain["drainSeconds"], "caughtUp", text, False))
     found.sort(key=lambda each: (each.time_s, each.kind))
     return tuple(found[:MOST_ANNOTATIONS])
@@ -162,7 +162,7 @@ def _rounded(value: float) -> float:
 
 
 MOST_GROUPS = 6
-"""Of more groups the lag is told as that of all together."""
+"""Of more groups the lag is that of all together."""
 
 _SHORTEST_S = 0.2
 """Between two samples, for a rate between them to mean something."""

@@ -15,7 +15,7 @@ from terminals import Tty
 from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.metrics.summary import Totals
 from ombdriver.bench.report import terminal, units
-from ombdriver.bench.report.backlog import rows, sentence
+from ombdriver.bench.report.backlog import describe_drain, rows
 from ombdriver.bench.results.build import drain_to_json
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.spec.thresholds import Check
@@ -63,7 +63,7 @@ def test_of_many_groups_those_that_drained_slowest_are_told() -> None:
 
     assert [name for name, _ in rows(told, 1)] == ["all groups", "group-2"]
     assert rows(told, 1)[0][1][1] == "> 5.0 s"
-    assert "not drained after 5.0 s: 12,000 were left" in sentence(told)
+    assert "not drained after 5.0 s: 12,000 were left" in describe_drain(told)
 
 
 def test_one_of_many_runs_is_told_in_brief(golden: Golden) -> None:
