@@ -1,8 +1,8 @@
 """The run while it runs: a display for a terminal, a line per interval for anything else, or nothing.
 
 Knows `Progress` and rich; must not know where progress comes from, nor keep time: a view draws when there is something
-new, so that it takes nothing from the machine in between. A stream that can't be written to any more (`| head`) silences
-the view; it never ends a run.
+new, so that it takes nothing from the machine in between. A stream that can't be written to any more (`| head`)
+silences the view; it never ends a run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
