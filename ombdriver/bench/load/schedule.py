@@ -57,7 +57,7 @@ class Stripe:
         ValueError: if `mine` is empty, out of order, or out of range.
     """
 
-    __slots__ = ("_all_mine", "_mine", "_producers_total", "_rate", "_step", "schedule", "total")
+    __slots__ = ("_all_mine", "_mine", "_producers_total", "_rate", "_schedule_total", "_step", "schedule", "total")
 
     def __init__(self, schedule: Schedule, producers_total: int, mine: Sequence[int]) -> None:
         mine = tuple(mine)
@@ -69,7 +69,8 @@ class Stripe:
         self._all_mine = len(mine) == producers_total
         self._rate = schedule.profile.constant_rate or 0
         self._step = SECOND // self._rate if self._rate and SECOND % self._rate == 0 else 0
-        self.total = self._local(schedule.total)
+        self._schedule_total = schedule.total
+        self.total = self._local(self._schedule_total)
 
     def __repr__(self) -> str:
         return f"<Stripe [{len(self._mine)} of {self._producers_total} producers, {self.total} messages]>"
@@ -82,7 +83,11 @@ class Stripe:
 
     def due(self, now_ns: int) -> int:
         """How many of this worker's messages are intended at or before `now_ns`; never more than `total`."""
-        return self._local(self.schedule.due(now_ns))
+        if not self._rate:
+            return self._local(self.schedule.due(now_ns))
+        # Asked at every wake-up: i * 10**9 // rate <= elapsed is, in whole numbers, i < (elapsed + 1) * rate / 10**9.
+        elapsed = max(now_ns + 1 - self.schedule.start_ns, 0)
+        return self._local(min(-(-elapsed * self._rate // SECOND), self._schedule_total))
 
     def index(self, j: int) -> int:
         """The number, in the whole schedule, of local message `j`."""
@@ -101,7 +106,11 @@ class Stripe:
 
     def intended_or_none(self, j: int) -> int | None:
         """When local message `j` is intended; None when there is none."""
-        return self.intended_block(j, j + 1)[0] if j < self.total else None
+        if j >= self.total:
+            return None
+        if not self._rate:
+            return self.schedule.intended(self.index(j))
+        return self.schedule.start_ns + self.index(j) * SECOND // self._rate
 
     def producers_of(self, j0: int, j1: int) -> Sequence[int]:
         """Who is to send from `j0` on, message by message, as positions in `mine`: up to `j1`, or once around."""
