@@ -36,7 +36,7 @@ class LosingProxy(Proxy):
         self._requests_to_lose += times
 
     async def requests(self, link: Link) -> None:
-        """ConsumerCounts commands, and drops them while requests are to be lost."""
+        """Counts commands, and drops them while requests are to be lost."""
         reader = hiredis.Reader()
         while data := await link.near_reader.read(CHUNK):
             await self.passing.wait()
@@ -52,7 +52,7 @@ class LosingProxy(Proxy):
             await link.far_writer.drain()
 
     async def replies(self, link: Link) -> None:
-        """ConsumerCounts replies, and keeps them while they are to be lost."""
+        """Counts replies, and keeps them while they are to be lost."""
         reader = hiredis.Reader()
         while data := await link.far_reader.read(CHUNK):
             reader.feed(data)

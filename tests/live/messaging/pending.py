@@ -6,7 +6,7 @@ from typing import Any
 import redis.asyncio
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.consumer.config import ConsumerCounts
+from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
 from ombdriver.messaging.topics.consumer.group import GroupMember
 from ombdriver.messaging.topics.consumer.partition import Partition
 
@@ -18,7 +18,7 @@ VISIBILITY_MS = 30_000
 
 def member(client: MQClient, name: str, group: bytes = GROUP) -> GroupMember:
     """A member of the group, on the client's connections."""
-    return GroupMember(client._router(), group, name.encode(), True, VISIBILITY_MS, ConsumerCounts())
+    return GroupMember(client._router(), group, name.encode(), True, VISIBILITY_MS, ConsumerStatistics())
 
 
 async def deliver(raw: redis.asyncio.Redis, count: int, to: str, stream: bytes = STREAM) -> list[bytes]:

@@ -164,7 +164,7 @@ async def test_a_slow_handler_is_not_run_twice(client: MQClient, raw: redis.asyn
 
 
 async def _has_swept(runner: Runner[Any], count: int) -> bool:
-    return runner._parts is not None and runner._parts[2].maintenance[0].reclaimer.sweeps >= count
+    return runner._parts is not None and runner._parts[1].maintenance[0].reclaimer.sweeps >= count
 
 
 async def test_messages_of_a_consumer_that_died_are_handled(client: MQClient, raw: redis.asyncio.Redis) -> None:

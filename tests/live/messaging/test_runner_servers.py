@@ -184,7 +184,7 @@ async def _slots_of(server: redis.asyncio.Redis) -> set[int]:
 
 def _sweeps(runner: Runner[bytes]) -> int:
     assert runner._parts is not None
-    return sum(each.reclaimer.sweeps for each in runner._parts[2].maintenance)
+    return sum(each.reclaimer.sweeps for each in runner._parts[1].maintenance)
 
 
 async def test_a_consumer_with_a_lasting_name_goes_on_with_what_it_had(

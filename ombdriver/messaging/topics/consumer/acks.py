@@ -102,13 +102,13 @@ class AckBatcher:
             self._pending += len(ids)
             if self._timer is None:
                 self._timer = self._loop.call_later(self._budget.wait_s(error) or 0.0, self.send)
-            self._member.counts.faults += 1
+            self._member.statistics.faults += 1
             self._on_fault(error)
         else:
             self._budget.renew()
             acknowledged = reply.result()
-            self._member.counts.acknowledged += acknowledged
-            self._member.counts.late_acknowledgements += len(ids) - acknowledged
+            self._member.statistics.acknowledged += acknowledged
+            self._member.statistics.late_acknowledgements += len(ids) - acknowledged
 
     async def flush(self) -> None:
         """Waits until everything is answered; without end, while the server can't be reached."""
@@ -149,7 +149,7 @@ class Acknowledger:
 
     def acknowledge_stale(self) -> Awaitable[None]:
         """Counts an acknowledgement of a message whose stream was deleted: there is nothing to tell the server."""
-        self._member.counts.late_acknowledgements += 1
+        self._member.statistics.late_acknowledgements += 1
         return DONE
 
     async def give_back(self, message: Message[Any], delay_s: float) -> None:
@@ -170,7 +170,7 @@ class Acknowledger:
                 "give a shorter one, a longer visibility_timeout_ms, or use a runner"
             )
         if self.settle(message, GIVEN_BACK):
-            member.counts.nacked += 1
+            member.statistics.nacked += 1
 
     async def renew(self, message: Message[Any]) -> bool:
         """See `Message.in_progress`."""
@@ -187,7 +187,7 @@ class Acknowledger:
         if not message._is_stale:
             moved = await move_to_dead_letters(member, message._partition, message._entry_id, reason, self.dead_letter)
         if self.settle(message, REJECTED):
-            member.counts.rejected += moved
+            member.statistics.rejected += moved
         return moved
 
     def settle(self, message: Message[Any], state: int) -> bool:

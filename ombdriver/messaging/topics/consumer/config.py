@@ -48,27 +48,6 @@ class ConsumerSettings:
 
 
 @dataclass(slots=True)
-class ConsumerCounts:
-    """What a consumer has done, counted as it happens; see `ConsumerStatistics`."""
-
-    received: int = 0
-    redelivered: int = 0
-    replayed: int = 0
-    repeated: int = 0
-    acknowledged: int = 0
-    late_acknowledgements: int = 0
-    nacked: int = 0
-    rejected: int = 0
-    deleted: int = 0
-    given_back: int = 0
-    reclaimed: int = 0
-    lost: int = 0
-    groups_made: int = 0
-    reconnects: int = 0
-    faults: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class ConsumerStatistics:
     """What a consumer has done, and what it has in hand.
 
@@ -93,21 +72,21 @@ class ConsumerStatistics:
         unanswered: acknowledgements that the server has not answered yet.
     """
 
-    received: int
-    redelivered: int
-    replayed: int
-    repeated: int
-    acknowledged: int
-    late_acknowledgements: int
-    nacked: int
-    rejected: int
-    deleted: int
-    given_back: int
-    reclaimed: int
-    lost: int
-    groups_made: int
-    reconnects: int
-    faults: int
-    buffered: int
-    held: int
-    unanswered: int
+    received: int = 0
+    redelivered: int = 0
+    replayed: int = 0
+    repeated: int = 0
+    acknowledged: int = 0
+    late_acknowledgements: int = 0
+    nacked: int = 0
+    rejected: int = 0
+    deleted: int = 0
+    given_back: int = 0
+    reclaimed: int = 0
+    lost: int = 0
+    groups_made: int = 0
+    reconnects: int = 0
+    faults: int = 0
+    buffered: int = 0
+    held: int = 0
+    unanswered: int = 0

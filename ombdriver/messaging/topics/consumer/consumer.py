@@ -7,7 +7,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 from uuid import uuid4
@@ -18,7 +18,7 @@ from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.topics.codec import Codec
-from ombdriver.messaging.topics.consumer.config import ConsumerCounts, ConsumerSettings, ConsumerStatistics
+from ombdriver.messaging.topics.consumer.config import ConsumerSettings, ConsumerStatistics
 from ombdriver.messaging.topics.consumer.group import GroupMember, ensure_group
 from ombdriver.messaging.topics.consumer.lag import Lag, read_lag
 from ombdriver.messaging.topics.consumer.message import Message
@@ -84,7 +84,7 @@ class Consumer(Generic[Value]):
         self._find_router = router
         self._partitions = [Partition(number, key) for number, key in enumerate(self.topic.keys)]
         self._buffer = ReceiveBuffer()
-        self._counts = ConsumerCounts()
+        self._statistics = ConsumerStatistics()
         self._session: Session | None = None
         self._closing: asyncio.Task[None] | None = None
 
@@ -108,7 +108,7 @@ class Consumer(Generic[Value]):
         router = self._find_router()
         await router.discover()
         member = GroupMember(
-            router, *self._names, self._is_ephemeral, self._settings.visibility_timeout_ms, self._counts
+            router, *self._names, self._is_ephemeral, self._settings.visibility_timeout_ms, self._statistics
         )
         await ensure_group(member, self._partitions, resolve(self._settings.start))
         if self._session is None and self._closing is None:  # not started or closed meanwhile
@@ -277,8 +277,8 @@ class Consumer(Generic[Value]):
 
     def statistics(self) -> ConsumerStatistics:
         """The statistics of this moment."""
-        return ConsumerStatistics(
-            **asdict(self._counts),
+        return replace(
+            self._statistics,
             buffered=self._buffer.buffered + sum(len(each.paused_buffer) for each in self._partitions),
             held=sum(len(each.leased) for each in self._partitions),
             unanswered=self._session.acks.unanswered if self._session else 0,

@@ -204,7 +204,7 @@ class Fetcher:
     async def _fetch(self) -> None:
         """Replays what is pending and not known, then sends one read."""
         if await self._transport.ready():
-            self._member.counts.reconnects += 1
+            self._member.statistics.reconnects += 1
             self._replay_again()
         await self._replay()
         if self._second_replay is not None and time.monotonic() >= self._second_replay[0]:
@@ -251,7 +251,7 @@ class Fetcher:
         elif entry_id not in partition.leased:
             partition.nacked.discard(entry_id)
             return False
-        self._member.counts.repeated += 1
+        self._member.statistics.repeated += 1
         return True
 
     # -- replay ----------------------------------------------------------------------------------------------------

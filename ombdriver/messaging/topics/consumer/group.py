@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from ombdriver.messaging.streams.resumption import make_again, mark_at
 from ombdriver.messaging.streams.scripts import Script
-from ombdriver.messaging.topics.consumer.config import ConsumerCounts
+from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.transport.connection import Argument, pack
 from ombdriver.messaging.transport.router import Router
@@ -31,7 +31,7 @@ class GroupMember:
         name: the member's own.
         is_ephemeral: no member will have that name again.
         visibility_ms: a message that is pending for so long without a sign of life may go to another member.
-        counts: see `ConsumerCounts`.
+        statistics: what it has done so far.
     """
 
     router: Router
@@ -39,7 +39,7 @@ class GroupMember:
     name: bytes
     is_ephemeral: bool
     visibility_ms: int
-    counts: ConsumerCounts
+    statistics: ConsumerStatistics
 
     def send(self, key: bytes, *words: Argument) -> "asyncio.Future[Any]":
         """Sends a small command on `key` that may be carried out twice; its reply as it is, in bytes.
@@ -63,7 +63,7 @@ class GroupMember:
 
 def observer(router: Router, group: bytes) -> GroupMember:
     """Asks about a group without being in it."""
-    return GroupMember(router, group, b"", is_ephemeral=True, visibility_ms=0, counts=ConsumerCounts())
+    return GroupMember(router, group, b"", is_ephemeral=True, visibility_ms=0, statistics=ConsumerStatistics())
 
 
 def group_script(text: str) -> Script:
@@ -143,7 +143,7 @@ async def recreate_group(member: GroupMember, partitions: Iterable[Partition]) -
         if made.is_new_stream:
             partition.begin_anew()
         if made.place is not None:
-            member.counts.groups_made += 1
+            member.statistics.groups_made += 1
             logger.warning(
                 "group %r was gone from stream %r; it was made again, after id %s",
                 member.group.decode(errors="replace"),

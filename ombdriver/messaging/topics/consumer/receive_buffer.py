@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from ombdriver.messaging.topics.consumer.acks import Acknowledger
-from ombdriver.messaging.topics.consumer.config import ConsumerCounts
+from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
 from ombdriver.messaging.topics.consumer.leases import Claim
 from ombdriver.messaging.topics.consumer.message import UNCOUNTED, Message
 from ombdriver.messaging.topics.consumer.partition import Partition
@@ -176,19 +176,19 @@ class RecordSink:
     """Takes in the entries of one consumer, and what its fetchers meet.
 
     Args:
-        counts: counts them.
+        statistics: counts them.
         buffer: where messages go.
         acknowledger: of the messages.
     """
 
-    def __init__(self, counts: ConsumerCounts, buffer: ReceiveBuffer, acknowledger: Acknowledger) -> None:
-        self._counts, self._buffer, self._acknowledger = counts, buffer, acknowledger
+    def __init__(self, statistics: ConsumerStatistics, buffer: ReceiveBuffer, acknowledger: Acknowledger) -> None:
+        self._statistics, self._buffer, self._acknowledger = statistics, buffer, acknowledger
         self.acknowledge = acknowledger.acknowledge
 
     def deliver(self, partition: Partition, entries: Sequence[Any]) -> None:
         """Takes entries that are new to the group: ids, with names and values in turn."""
         acknowledger = self._acknowledger
-        self._counts.received += len(entries)
+        self._statistics.received += len(entries)
         partition.leased.update([entry_id for entry_id, _ in entries])
         self._buffer.add(
             partition, [Message(acknowledger, partition, entry_id, fields, 1) for entry_id, fields in entries]
@@ -205,10 +205,10 @@ class RecordSink:
                 )
                 message._state = UNCOUNTED
                 messages.append(message)
-        counts = self._counts
-        counts.received += len(messages)
-        counts.redelivered += len(messages)
-        counts.deleted += len(claim.gone)
+        statistics = self._statistics
+        statistics.received += len(messages)
+        statistics.redelivered += len(messages)
+        statistics.deleted += len(claim.gone)
         if messages:
             self._buffer.may_have_uncounted = True
             self._buffer.add(partition, messages)
@@ -216,15 +216,15 @@ class RecordSink:
 
     def replay(self, partition: Partition, claim: Claim) -> None:
         """Takes entries that were pending for this member from before, or whose reply was lost."""
-        self._counts.replayed += self.redeliver(partition, claim)
+        self._statistics.replayed += self.redeliver(partition, claim)
 
     def take_over(self, partition: Partition, claim: Claim) -> None:
         """Takes entries of members that died or let go of them."""
-        self._counts.reclaimed += self.redeliver(partition, claim)
+        self._statistics.reclaimed += self.redeliver(partition, claim)
 
     def fault(self, error: Exception) -> None:
         """Raises an error that is no lost connection in whoever waits for a message."""
-        self._counts.faults += 1
+        self._statistics.faults += 1
         self._buffer.fail(error)
 
     def end(self, error: Exception) -> None:

@@ -73,7 +73,7 @@ class Session:
         self.acks = AckBatcher(member, partitions, buffer.fail)
         self._redelivery = RedeliveryTimer(member, partitions, self._redeliver)
         self.acknowledger = Acknowledger(member, codec, self.acks, self._redelivery)
-        self._sink = RecordSink(member.counts, buffer, self.acknowledger)
+        self._sink = RecordSink(member.statistics, buffer, self.acknowledger)
         by_key = {partition.key: partition for partition in partitions}
         self.colocated = [[by_key[key] for key in keys] for keys in member.router.by_slot(by_key)]
         self._fetchers: list[Fetcher] = []
@@ -131,7 +131,7 @@ class Session:
         self.buffer.drop(partition, entry_id)
         if entry_id in partition.leased:
             partition.leased.discard(entry_id)
-            self.member.counts.lost += 1
+            self.member.statistics.lost += 1
 
     def resume(self, partitions: Sequence[Partition]) -> None:
         """See `Consumer.resume`."""
@@ -195,7 +195,7 @@ class Session:
         deliveries = {message._entry_id: message.delivery_count - 1 for message in withdrawn}
         partition.leased.difference_update(deliveries)
         released = await leases.release(self.member, partition, deliveries)
-        self.member.counts.given_back += len(released)
+        self.member.statistics.given_back += len(released)
 
     async def _within(self, deadline: float, *steps: Awaitable[object]) -> None:
         tasks = [asyncio.ensure_future(step) for step in steps]

@@ -31,7 +31,7 @@ class BatchReply(NamedTuple):
     is_duplicate: bool = False
 
 
-class Batch:
+class RecordBatch:
     """Messages in order, as columns: to make an object of each would cost more than to send it.
 
     Attributes:
@@ -71,7 +71,7 @@ class Batch:
         return len(self.payloads)
 
     def __repr__(self) -> str:
-        return f"<Batch {self.sequence}: {len(self)} messages, {self.size} bytes>"
+        return f"<RecordBatch {self.sequence}: {len(self)} messages, {self.size} bytes>"
 
     @property
     def is_done(self) -> bool:
@@ -156,8 +156,8 @@ class Batch:
 class BatchEncoding(Protocol):
     """The commands that store a batch, such that all of it is carried out at once, or nothing."""
 
-    def encode(self, batch: Batch, trimming: tuple[Argument, ...]) -> tuple[bytes, int]:
+    def encode(self, batch: RecordBatch, trimming: tuple[Argument, ...]) -> tuple[bytes, int]:
         """The commands for `batch` in RESP, and how many they are; `trimming` are the bounds of XADD or XTRIM."""
 
-    def decode(self, batch: Batch, errors: dict[int, Exception], last: Any) -> BatchReply:
+    def decode(self, batch: RecordBatch, errors: dict[int, Exception], last: Any) -> BatchReply:
         """What the replies say: the error of each command that met one, by its place, and the last reply."""

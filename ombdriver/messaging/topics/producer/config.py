@@ -100,7 +100,7 @@ class RecordMetadata(NamedTuple):
         return int(self.id.partition("-")[0])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ProducerStatistics:
     """What a producer has done, and what it has in hand.
 
@@ -117,22 +117,10 @@ class ProducerStatistics:
         duplicates_avoided: messages that were sent again to a server that had them, with `idempotent`.
     """
 
-    buffered_messages: int
-    buffered_bytes: int
-    in_flight: int
-    waiting: int
-    sent: int
-    failed: int
-    batches: int
-    resent: int
-    unknown: int
-    duplicates_avoided: int
-
-
-@dataclass(slots=True)
-class ProducerCounts:
-    """Counted by all partitions of a producer together; see `ProducerStatistics`."""
-
+    buffered_messages: int = 0
+    buffered_bytes: int = 0
+    in_flight: int = 0
+    waiting: int = 0
     sent: int = 0
     failed: int = 0
     batches: int = 0

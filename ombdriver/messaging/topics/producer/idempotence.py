@@ -11,7 +11,7 @@ from typing import Any
 from redis.exceptions import NoScriptError
 
 from ombdriver.messaging.streams.scripts import Script
-from ombdriver.messaging.topics.producer.batch import Batch, BatchReply, RecordOutcome
+from ombdriver.messaging.topics.producer.batch import BatchReply, RecordBatch, RecordOutcome
 from ombdriver.messaging.transport.connection import Argument, ReplyError, pack, server_error
 from ombdriver.messaging.transport.retry import was_not_carried_out
 
@@ -69,7 +69,7 @@ class IdempotentEncoding:
         self._remember_ms = remember_ms
         self._is_unknown = False  # whether the last server did not know the script; kept until a batch was carried out
 
-    def encode(self, batch: Batch, trimming: tuple[Argument, ...]) -> tuple[bytes, int]:
+    def encode(self, batch: RecordBatch, trimming: tuple[Argument, ...]) -> tuple[bytes, int]:
         """See `batch.BatchEncoding`. A server that does not know the script gets its text."""
         words = (
             *_STORE.words(by_text=self._is_unknown),
@@ -85,7 +85,7 @@ class IdempotentEncoding:
             parts += (_number(count), payload)
         return b"".join(parts), 1
 
-    def decode(self, batch: Batch, errors: dict[int, Exception], last: Any) -> BatchReply:
+    def decode(self, batch: RecordBatch, errors: dict[int, Exception], last: Any) -> BatchReply:
         """See `batch.BatchEncoding`."""
         error = errors.get(0)
         self._is_unknown = isinstance(error, NoScriptError) or (self._is_unknown and error is not None)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ombdriver.messaging.errors import ConnectionLost, NotSentError, OutcomeUnknownError, WouldBlock
-from ombdriver.messaging.topics.producer.batch import Batch, BatchEncoding
+from ombdriver.messaging.topics.producer.batch import BatchEncoding, RecordBatch
 from ombdriver.messaging.topics.producer.buffer import SendBuffer
-from ombdriver.messaging.topics.producer.config import ProducerCounts, ProducerSettings, RecordMetadata
+from ombdriver.messaging.topics.producer.config import ProducerSettings, ProducerStatistics, RecordMetadata
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget, is_loss, was_not_carried_out
 from ombdriver.messaging.transport.router import Router
@@ -32,7 +32,7 @@ class SenderContext:
         buffer: gets back the space of messages that have their outcome.
         on_batch_opened: called for each batch that is begun.
         on_batch_closed: called with a partition when its open batch closes, or when it becomes unavailable.
-        counts: of all of them together.
+        statistics: what all of them have done together.
     """
 
     topic: str
@@ -41,7 +41,7 @@ class SenderContext:
     buffer: SendBuffer
     on_batch_opened: Callable[[], None]
     on_batch_closed: Callable[[int], None]
-    counts: ProducerCounts = field(default_factory=ProducerCounts)
+    statistics: ProducerStatistics = field(default_factory=ProducerStatistics)
 
 
 class PartitionSender:
@@ -69,9 +69,9 @@ class PartitionSender:
         retention = settings.retention
         self._trimming = retention.words(0) if retention is not None else ()
         self._max_age = retention if retention is not None and retention.max_age_s is not None else None
-        self._open: Batch | None = None
-        self._closed: deque[Batch] = deque()
-        self._unanswered: Batch | None = None
+        self._open: RecordBatch | None = None
+        self._closed: deque[RecordBatch] = deque()
+        self._unanswered: RecordBatch | None = None
         self._is_scheduled = False
         self._is_waiting = False  # for a time, for room or for a connection
         self._connecting: asyncio.Task[Any] | None = None
@@ -84,7 +84,7 @@ class PartitionSender:
         state = "waiting" if self._is_waiting else "idle" if self._unanswered is None else "sending"
         return f"<PartitionSender {self.stream} {state}, {sum(map(len, self.batches()))} messages>"
 
-    def batches(self) -> list[Batch]:
+    def batches(self) -> list[RecordBatch]:
         """All that have messages without an outcome, in order."""
         return [batch for batch in (self._unanswered, *self._closed, self._open) if batch is not None]
 
@@ -118,8 +118,8 @@ class PartitionSender:
             self.close_batch()
         return future
 
-    def _open_batch(self) -> Batch:
-        batch = self._open = Batch()
+    def _open_batch(self) -> RecordBatch:
+        batch = self._open = RecordBatch()
         self._context.on_batch_opened()
         if not self._linger_s:
             self._schedule()
@@ -129,7 +129,7 @@ class PartitionSender:
             self._loop.call_later(self._linger_s, self._on_lingered, batch)
         return batch
 
-    def _on_lingered(self, batch: Batch) -> None:
+    def _on_lingered(self, batch: RecordBatch) -> None:
         if self._open is batch:
             self.close_batch()
 
@@ -179,7 +179,7 @@ class PartitionSender:
         except Exception as error:
             self._on_send_failed(error)
 
-    def _is_unwanted(self, batch: Batch) -> bool:
+    def _is_unwanted(self, batch: RecordBatch) -> bool:
         """Removes what nobody waits for; whether nothing is left."""
         self._release(*batch.drop_cancelled())
         if batch.payloads:
@@ -187,7 +187,7 @@ class PartitionSender:
         batch.notify_done()
         return True
 
-    def _send(self, channel: Channel, prefix: bytes, batch: Batch) -> None:
+    def _send(self, channel: Channel, prefix: bytes, batch: RecordBatch) -> None:
         if not batch.sequence:
             self._sequence += 1
             batch.sequence = self._sequence
@@ -236,8 +236,8 @@ class PartitionSender:
         if isinstance(error, ConnectionLost):
             self._on_loss(batch, error)
             return
-        counts = self._context.counts
-        counts.batches += 1
+        statistics = self._context.statistics
+        statistics.batches += 1
         try:
             outcomes, retriable_error, is_duplicate = self._encoding.decode(batch, self._errors, last)
             if len(outcomes) != len(batch):
@@ -248,13 +248,13 @@ class PartitionSender:
             self._send_next()
             return
         if is_duplicate:
-            counts.duplicates_avoided += len(outcomes)
+            statistics.duplicates_avoided += len(outcomes)
         left = [at for at, outcome in enumerate(outcomes) if outcome is None] if retriable_error or self._errors else ()
         if not left:
             self._send_next()  # before callers go on, so that the server has work meanwhile
         stored, failed = batch.complete(outcomes, self._context.topic, self.partition, self.stream)
-        counts.sent += stored
-        counts.failed += failed
+        statistics.sent += stored
+        statistics.failed += failed
         if len(left) < len(batch):
             self._budget.renew()
         self._release(*batch.retain(left))
@@ -263,10 +263,10 @@ class PartitionSender:
         else:
             batch.notify_done()
 
-    def _on_loss(self, batch: Batch, error: ConnectionLost) -> None:
+    def _on_loss(self, batch: RecordBatch, error: ConnectionLost) -> None:
         """The connection was lost: nothing of the batch was stored, or it is unknown what."""
         if isinstance(error, OutcomeUnknownError):
-            self._context.counts.unknown += 1
+            self._context.statistics.unknown += 1
             batch.loss = error
             if self._context.settings.on_unknown == "raise":
                 self._context.router.learn(error)
@@ -275,10 +275,10 @@ class PartitionSender:
                 return
         self._send_again(batch, error)
 
-    def _send_again(self, batch: Batch, error: Exception | None) -> None:
+    def _send_again(self, batch: RecordBatch, error: Exception | None) -> None:
         """Has the batch sent before all others; after `error`, when a back-off has passed."""
         self._closed.appendleft(batch)
-        self._context.counts.resent += 1
+        self._context.statistics.resent += 1
         if error is None:
             self._send_next()
         else:
@@ -301,9 +301,9 @@ class PartitionSender:
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
-    def _fail(self, batch: Batch, error: Exception) -> None:
+    def _fail(self, batch: RecordBatch, error: Exception) -> None:
         """Fails all of a batch."""
-        self._context.counts.failed += batch.fail(batch.error_for_callers(error))
+        self._context.statistics.failed += batch.fail(batch.error_for_callers(error))
         self._release(*batch.retain([]))
         batch.notify_done()
 
@@ -315,14 +315,14 @@ class PartitionSender:
         """Fails messages that were accepted at `before` or earlier; returns when the oldest of the others was."""
         oldest = None
         for batch in self.batches():
-            self._context.counts.failed += batch.fail(self._timeout_error(batch), before)
+            self._context.statistics.failed += batch.fail(self._timeout_error(batch), before)
             if batch.is_done:
                 batch.notify_done()
             elif oldest is None:
                 oldest = batch.oldest
         return oldest
 
-    def _timeout_error(self, batch: Batch) -> Exception:
+    def _timeout_error(self, batch: RecordBatch) -> Exception:
         error: ConnectionLost
         within = f"within {self._context.settings.delivery_timeout_ms / 1000:g} s"
         if batch is self._unanswered or batch.loss is not None:

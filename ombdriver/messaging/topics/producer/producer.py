@@ -6,6 +6,7 @@ Knows partitions, buffer space and time-outs; batching and sending is `partition
 import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Generic, Self
 
@@ -16,7 +17,6 @@ from ombdriver.messaging.topics.codec import Codec, Value
 from ombdriver.messaging.topics.producer.batch import BatchEncoding
 from ombdriver.messaging.topics.producer.buffer import SendBuffer
 from ombdriver.messaging.topics.producer.config import (
-    ProducerCounts,
     ProducerSettings,
     ProducerStatistics,
     RecordMetadata,
@@ -214,18 +214,13 @@ class Producer(Generic[Value]):
 
     def statistics(self) -> ProducerStatistics:
         """The statistics of this moment."""
-        counts = self._context.counts if self._context is not None else ProducerCounts()
-        return ProducerStatistics(
+        done = self._context.statistics if self._context is not None else ProducerStatistics()
+        return replace(
+            done,
             buffered_messages=self._buffer.messages,
             buffered_bytes=self._buffer.bytes,
             in_flight=sum(sender.in_flight for sender in self._senders),
             waiting=self._buffer.waiting,
-            sent=counts.sent,
-            failed=counts.failed,
-            batches=counts.batches,
-            resent=counts.resent,
-            unknown=counts.unknown,
-            duplicates_avoided=counts.duplicates_avoided,
         )
 
     # -- space, partitions, time-outs ------------------------------------------------------------------------------

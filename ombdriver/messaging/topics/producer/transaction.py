@@ -10,7 +10,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from ombdriver.messaging.errors import OutcomeUnknownError
-from ombdriver.messaging.topics.producer.batch import Batch, BatchReply, RecordOutcome
+from ombdriver.messaging.topics.producer.batch import BatchReply, RecordBatch, RecordOutcome
 from ombdriver.messaging.transport.connection import Argument, ReplyError, pack, server_error
 from ombdriver.messaging.transport.retry import was_not_carried_out
 
@@ -30,7 +30,7 @@ class TransactionEncoding:
         self._stream = stream
         self._heads: dict[tuple[int, tuple[Argument, ...]], bytes] = {}
 
-    def encode(self, batch: Batch, trimming: tuple[Argument, ...]) -> tuple[bytes, int]:
+    def encode(self, batch: RecordBatch, trimming: tuple[Argument, ...]) -> tuple[bytes, int]:
         """See `batch.BatchEncoding`. Only the last XADD trims."""
         payloads, counts = batch.payloads, batch.field_counts
         last = self._head(counts[-1], trimming) + payloads[-1]
@@ -57,7 +57,7 @@ class TransactionEncoding:
             self._heads[count, trimming] = head
         return head
 
-    def decode(self, batch: Batch, errors: dict[int, Exception], last: Any) -> BatchReply:
+    def decode(self, batch: RecordBatch, errors: dict[int, Exception], last: Any) -> BatchReply:
         """See `batch.BatchEncoding`."""
         size = len(batch)
         if size == 1:

@@ -1,6 +1,6 @@
 """The options of a runner, with defaults and limits, and its statistics. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from ombdriver.messaging.errors import MessagingValueError
@@ -67,7 +67,7 @@ class RunnerSettings(ConsumerSettings):
                 raise MessagingValueError(f"{name} is {value!r}; give seconds, {least} or longer")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunnerStatistics:
     """What a runner has done, and what it has in hand.
 
@@ -87,16 +87,16 @@ class RunnerStatistics:
         consumer: of the consumer underneath.
     """
 
-    handled: int
-    failed: int
-    redelivered: int
-    postponed: int
-    dead_lettered: int
-    dropped: int
-    reclaimed: int
-    deleted: int
-    lost: int
-    returned: int
-    running: int
-    in_hand: int
-    consumer: ConsumerStatistics
+    handled: int = 0
+    failed: int = 0
+    redelivered: int = 0
+    postponed: int = 0
+    dead_lettered: int = 0
+    dropped: int = 0
+    reclaimed: int = 0
+    deleted: int = 0
+    lost: int = 0
+    returned: int = 0
+    running: int = 0
+    in_hand: int = 0
+    consumer: ConsumerStatistics = field(default_factory=ConsumerStatistics)

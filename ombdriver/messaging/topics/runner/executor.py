@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -14,6 +13,7 @@ from ombdriver.messaging.topics.consumer.message import GIVEN_BACK, LOST, OPEN, 
 from ombdriver.messaging.topics.consumer.session import Session
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, move_to_dead_letters
 from ombdriver.messaging.topics.recovery.delayed import delay_retry
+from ombdriver.messaging.topics.runner.config import RunnerStatistics
 from ombdriver.messaging.topics.runner.in_flight import BEGUN, SUSPECTS, TAKEN, Delivery, InFlight
 from ombdriver.messaging.topics.runner.retry import RetryPolicy
 from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget
@@ -26,18 +26,6 @@ MOST_IN_A_ROW = 32
 """After so many messages a handler that never waits for anything lets the event loop go round."""
 
 
-@dataclass(slots=True)
-class RunnerCounts:
-    """What became of messages; see `RunnerStatistics`."""
-
-    handled: int = 0
-    failed: int = 0
-    redelivered: int = 0
-    postponed: int = 0
-    dead_lettered: int = 0
-    dropped: int = 0
-
-
 class Executor:
     """Handles the messages that a runner has in hand, many at a time.
 
@@ -47,9 +35,7 @@ class Executor:
         handler: see `Handler`.
         retry: see `RetryPolicy`.
         dead_letter: see `DeadLetterPolicy`; None to acknowledge what is given up.
-
-    Attributes:
-        counts: what became of messages.
+        statistics: counts what becomes of messages.
     """
 
     def __init__(
@@ -59,14 +45,15 @@ class Executor:
         handler: Handler,
         retry: RetryPolicy,
         dead_letter: DeadLetterPolicy | None,
+        statistics: RunnerStatistics,
     ) -> None:
         self._member, self._acknowledger, self._acks = session.member, session.acknowledger, session.acks
         self._in_flight = in_flight
         self._handler, self._retry, self._dead_letter = handler, retry, dead_letter
+        self._statistics = statistics
         self._stopping = False
         self._busy = 0
         self._idle = asyncio.Event()
-        self.counts = RunnerCounts()
 
     def stop(self) -> None:
         """No message is begun any more; `work` ends with the one that it has."""
@@ -121,7 +108,7 @@ class Executor:
             return await self._on_failure(delivery, error)  # something that the handler waited for was cancelled
         except Exception as error:
             return await self._on_failure(delivery, error)
-        self.counts.handled += 1
+        self._statistics.handled += 1
         if message._state <= LOST:  # else its handler has settled it
             message.ack()
         if delivery.queue_key == SUSPECTS:
@@ -137,12 +124,12 @@ class Executor:
             self._in_flight.lose(partition, entry_id)
             return False
         message._state = OPEN
-        self.counts.redelivered += 1
+        self._statistics.redelivered += 1
         return True
 
     async def _on_failure(self, delivery: Delivery, error: BaseException) -> None:
         message = delivery.message
-        self.counts.failed += 1
+        self._statistics.failed += 1
         logger.warning("the handler failed on %r: %r", message, error, exc_info=error)
         if message.is_settled or message.is_lost:
             return self._in_flight.done(delivery)
@@ -160,7 +147,7 @@ class Executor:
             return self._in_flight.retry_later(delivery, delay_s)
         await delay_retry(self._member, message._partition, message._entry_id, int(delay_s * 1000))
         self._acknowledger.settle(message, GIVEN_BACK)
-        self.counts.postponed += 1
+        self._statistics.postponed += 1
         return self._in_flight.done(delivery)
 
     async def _give_up(self, delivery: Delivery, reason: str) -> None:
@@ -170,12 +157,12 @@ class Executor:
         delivery.give_up_reason = reason
         if self._dead_letter is None:
             logger.error("%r was given up and acknowledged: %s", message, reason)
-            self.counts.dropped += 1
+            self._statistics.dropped += 1
             message.ack()
         else:
             partition, entry_id = message._partition, message._entry_id
             if await move_to_dead_letters(self._member, partition, entry_id, reason, self._dead_letter):
                 logger.error("%r was given up, and is among the dead letters: %s", message, reason)
-                self.counts.dead_lettered += 1
+                self._statistics.dead_lettered += 1
             self._acknowledger.settle(message, REJECTED)
         return self._in_flight.done(delivery)

@@ -16,6 +16,7 @@ from ombdriver.messaging.topics.consumer.message import LOST, UNCOUNTED, Message
 from ombdriver.messaging.topics.consumer.partition import FlowControl, Partition
 from ombdriver.messaging.topics.consumer.session import Session
 from ombdriver.messaging.topics.record import KEY
+from ombdriver.messaging.topics.runner.config import RunnerStatistics
 from ombdriver.messaging.transport.retry import RetryBudget
 
 
@@ -168,23 +169,22 @@ class InFlight:
         most: so many are taken from the consumer at most; so many more may be taken over.
         low_water: no more are asked for until no more than these are left.
         by_key: handle the messages of a key one after the other.
+        statistics: counts what is taken over, and what is lost to other members.
 
     Attributes:
         queue: which of them may be handled next.
         takeover: how much more may be taken over.
-        reclaimed: counts those that were taken over from other members.
-        deleted: counts those of other members that were trimmed or deleted, and are acknowledged.
-        lost: counts those that another member has by now.
     """
 
-    def __init__(self, session: Session, *, most: int, low_water: int, by_key: bool) -> None:
-        self._session, self._by_key = session, by_key
+    def __init__(
+        self, session: Session, statistics: RunnerStatistics, *, most: int, low_water: int, by_key: bool
+    ) -> None:
+        self._session, self._statistics, self._by_key = session, statistics, by_key
         self._deliveries: set[Delivery] = set()
         self._read, self.takeover = FlowControl(most, low_water=low_water), FlowControl(most, low_water=low_water)
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._waking = False
         self.queue: KeyedQueue[Delivery] = KeyedQueue()
-        self.reclaimed = self.deleted = self.lost = 0
 
     def __repr__(self) -> str:
         return f"<InFlight {len(self._deliveries)}, {self.queue!r}>"
@@ -214,9 +214,9 @@ class InFlight:
 
     def take_over(self, partition: Partition, claim: Claim) -> None:
         """Takes entries of members that died or let go of them."""
-        self.deleted += len(claim.gone)
+        self._statistics.deleted += len(claim.gone)
         for message in self._claimed(partition, claim):
-            self.reclaimed += 1
+            self._statistics.reclaimed += 1
             key = self._key_of(message) if self._by_key else None
             if key is None and message.delivery_count > 2:
                 key = SUSPECTS
@@ -312,7 +312,7 @@ class InFlight:
         if entry_id not in partition.leased:
             return  # it was settled here meanwhile
         partition.leased.discard(entry_id)
-        self.lost += 1
+        self._statistics.lost += 1
         if self._session.buffer.drop(partition, entry_id) is not None:
             return
         delivery = self._find(partition, entry_id)

@@ -10,7 +10,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext, suppress
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from redis.exceptions import RedisError
@@ -22,7 +22,7 @@ from ombdriver.messaging.topics.consumer.consumer import Consumer
 from ombdriver.messaging.topics.consumer.session import Session
 from ombdriver.messaging.topics.recovery.maintenance import Maintenance
 from ombdriver.messaging.topics.runner.config import RunnerSettings, RunnerStatistics
-from ombdriver.messaging.topics.runner.executor import Executor, Handler, RunnerCounts
+from ombdriver.messaging.topics.runner.executor import Executor, Handler
 from ombdriver.messaging.topics.runner.in_flight import InFlight
 from ombdriver.messaging.topics.runner.signals import handling_signals
 from ombdriver.messaging.transport.router import Router
@@ -213,7 +213,8 @@ class Runner(Generic[Value]):
         )
         self._handler: Handler | None = None
         self._stop, self._halt = asyncio.Event(), asyncio.Event()
-        self._parts: tuple[InFlight, Executor, RunLoop] | None = None
+        self._statistics = RunnerStatistics()
+        self._parts: tuple[InFlight, RunLoop] | None = None
 
     def __repr__(self) -> str:
         state = "not run" if self._parts is None else repr(self._parts[0])
@@ -282,13 +283,15 @@ class Runner(Generic[Value]):
         settings = self._settings
         by_key = settings.ordering == "key"
         at_work, ahead = settings.concurrency, settings.prefetch if by_key else settings.concurrency
-        in_flight = InFlight(session, most=at_work + ahead, low_water=at_work + ahead // 2, by_key=by_key)
-        executor = Executor(session, in_flight, handler, settings.retry, settings.dead_letter)
+        in_flight = InFlight(
+            session, self._statistics, most=at_work + ahead, low_water=at_work + ahead // 2, by_key=by_key
+        )
+        executor = Executor(session, in_flight, handler, settings.retry, settings.dead_letter, self._statistics)
         session.acknowledger.may_delay = True
         if settings.dead_letter is not None:
             session.acknowledger.dead_letter = settings.dead_letter
         run_loop = RunLoop(self._consumer, session, in_flight, executor, settings)
-        self._parts = in_flight, executor, run_loop
+        self._parts = in_flight, run_loop
         return run_loop
 
     def stop(self) -> None:
@@ -298,25 +301,9 @@ class Runner(Generic[Value]):
     def statistics(self) -> RunnerStatistics:
         """The statistics of this moment."""
         consumer = self._consumer.statistics()
-        if self._parts is None:
-            return RunnerStatistics(
-                **asdict(RunnerCounts()),
-                reclaimed=0,
-                deleted=0,
-                lost=0,
-                returned=0,
-                running=0,
-                in_hand=0,
-                consumer=consumer,
-            )
-        in_flight, executor, run_loop = self._parts
-        return RunnerStatistics(
-            **asdict(executor.counts),
-            reclaimed=in_flight.reclaimed,
-            deleted=in_flight.deleted,
-            lost=in_flight.lost,
-            returned=run_loop.released + consumer.given_back,
-            running=in_flight.running,
-            in_hand=len(in_flight),
-            consumer=consumer,
-        )
+        done = replace(self._statistics, consumer=consumer)
+        if self._parts is not None:
+            in_flight, run_loop = self._parts
+            done.returned = run_loop.released + consumer.given_back
+            done.running, done.in_hand = in_flight.running, len(in_flight)
+        return done

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 from ombdriver.messaging.errors import ClosedError, NotSentError
 from ombdriver.messaging.topics.consumer import acks
 from ombdriver.messaging.topics.consumer.acks import AckBatcher
-from ombdriver.messaging.topics.consumer.config import ConsumerCounts
+from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.transport.retry import Backoff
 
@@ -25,7 +25,7 @@ class FakeMember:
     """
 
     def __init__(self) -> None:
-        self.group, self.counts = b"g", ConsumerCounts()
+        self.group, self.statistics = b"g", ConsumerStatistics()
         self.sent: list[tuple[asyncio.Future[int], list[bytes]]] = []
         self.acknowledged: list[bytes] = []
 
@@ -101,8 +101,8 @@ def test_each_is_answered_in_the_end(steps: list[str]) -> None:
                     await member.answer()
         assert sorted(member.acknowledged) == sorted(acked)
         assert found.unanswered == 0
-        assert member.counts.acknowledged == len(acked)
-        assert len(faults) == member.counts.faults == refused
+        assert member.statistics.acknowledged == len(acked)
+        assert len(faults) == member.statistics.faults == refused
 
     asyncio.run(course())
 

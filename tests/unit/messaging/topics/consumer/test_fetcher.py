@@ -3,7 +3,7 @@
 from typing import Any
 
 from ombdriver.messaging.streams.resumption import mark_of
-from ombdriver.messaging.topics.consumer.config import ConsumerCounts
+from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
 from ombdriver.messaging.topics.consumer.fetcher import Fetcher
 from ombdriver.messaging.topics.consumer.group import GroupMember
 from ombdriver.messaging.topics.consumer.partition import FlowControl, Partition
@@ -27,8 +27,8 @@ class FakeSink:
 
 async def test_what_is_known_is_not_handed_out_again() -> None:
     """In hand: it stays there. Acknowledged: that is said again. Given back, or settled before: it is handed out."""
-    partition, sink, counts = Partition(0, "{t:0}"), FakeSink(), ConsumerCounts()
-    member = GroupMember(None, b"g", b"c", True, 1_000, counts)  # type: ignore[arg-type]
+    partition, sink, statistics = Partition(0, "{t:0}"), FakeSink(), ConsumerStatistics()
+    member = GroupMember(None, b"g", b"c", True, 1_000, statistics)  # type: ignore[arg-type]
     fetcher = Fetcher(member, [partition], FlowControl(10), sink, None)  # type: ignore[arg-type]
     partition.highest = b"5-0"  # the group was set back
     partition.leased.add(b"2-0")
@@ -40,6 +40,6 @@ async def test_what_is_known_is_not_handed_out_again() -> None:
 
     assert sink.delivered == [b"1-0", b"5-0", b"6-0"]
     assert sink.acknowledged == [b"3-0", b"4-0"]
-    assert counts.repeated == 3
+    assert statistics.repeated == 3
     assert partition.last_delivered == mark_of(b"6-0", [b"f", b"v"])
     assert partition.nacked == set()

@@ -3,12 +3,12 @@
 import asyncio
 
 from ombdriver import NotSentError, OutcomeUnknownError
-from ombdriver.messaging.topics.producer.batch import Batch
+from ombdriver.messaging.topics.producer.batch import RecordBatch
 
 
-def batch_of(*accepted: float) -> Batch:
+def batch_of(*accepted: float) -> RecordBatch:
     """A message of three bytes accepted at each of these times."""
-    batch = Batch()
+    batch = RecordBatch()
     for at in accepted:
         batch.futures.append(asyncio.get_running_loop().create_future())
         batch.payloads.append(b"abc")

@@ -13,7 +13,7 @@ from redis.exceptions import (
 )
 
 from ombdriver import OutcomeUnknownError
-from ombdriver.messaging.topics.producer.batch import Batch
+from ombdriver.messaging.topics.producer.batch import RecordBatch
 from ombdriver.messaging.topics.producer.transaction import TransactionEncoding
 from ombdriver.messaging.topics.record import pack_record
 from ombdriver.messaging.transport.connection import Reader, ReplyError
@@ -23,9 +23,9 @@ MOVED = MovedError("1 127.0.0.1:1")
 OOM = OutOfMemoryError("no memory")
 
 
-def batch_of(size: int, key: bytes | None = None) -> Batch:
+def batch_of(size: int, key: bytes | None = None) -> RecordBatch:
     """So many messages, every second one with a key."""
-    batch = Batch()
+    batch = RecordBatch()
     for n in range(size):
         payload, count = pack_record(b"%d" % n, key if n % 2 else None, None)
         batch.payloads.append(payload)
