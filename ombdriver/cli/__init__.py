@@ -46,11 +46,35 @@ def cli(verbose: int) -> None:
 @result_options
 @click.option("--fail-fast", is_flag=True, help="End with the first run whose exit code is not 0.")
 @click.option("--resume", is_flag=True, help="Leave out the runs of which the output folder has a whole result.")
-def run(plain: bool, quiet: bool, prometheus: int | None, fail_fast: bool, resume: bool, **options: Any) -> int:
+@click.option(
+    "--until-valid",
+    is_flag=True,
+    help="Repeat what failed or was not VALID, at the end of its block, until it is VALID; see --extra-runs.",
+)
+@click.option(
+    "--extra-runs",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="With --until-valid: so many repetitions at most, over all runs.",
+)
+def run(
+    plain: bool,
+    quiet: bool,
+    prometheus: int | None,
+    fail_fast: bool,
+    resume: bool,
+    until_valid: bool,
+    extra_runs: int,
+    **options: Any,
+) -> int:
     """Run each workload on each setup, one run after the other, and write a result for each run.
 
     Workloads and setups are shipped ones by name, or files.
     """
+    if until_valid and fail_fast:
+        raise click.UsageError("--until-valid: repeats what --fail-fast ends with; leave one of them out")
     from ombdriver.bench.run.request import remaining_runs
 
     requests = build_requests(options, command_line=sys.argv)
@@ -62,7 +86,7 @@ def run(plain: bool, quiet: bool, prometheus: int | None, fail_fast: bool, resum
     for note in dict.fromkeys(note for request in requests for note in request.setup.notes):
         click.echo(f"ombdriver: {note}", err=True)
     with display(plain, quiet, prometheus) as display_options:
-        return execute_runs(requests, display_options, fail_fast)
+        return execute_runs(requests, display_options, fail_fast, extra_runs if until_valid else 0)
 
 
 @cli.command()

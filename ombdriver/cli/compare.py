@@ -46,7 +46,11 @@ def read_conditions(_ctx: click.Context, _param: click.Parameter, values: Sequen
     metavar="CONDITION",
     help="As 'endToEndResponse.p99 worse than 10%': exit code 4 when it is so for any setup; repeatable.",
 )
-@click.option("--force", is_flag=True, help="Compare results that differ in workload, machine or versions, and say so.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Compare results that differ in workload, machine or versions, or did not take turns, and say so.",
+)
 def compare(
     results: Sequence[str], baseline: str | None, per_group: bool, name: str, conditions: Sequence[str], force: bool
 ) -> int:
@@ -54,8 +58,9 @@ def compare(
 
     RESULT is a file, a pattern, or a folder; OMB's own result files are read too.
 
-    A claim takes repeats: make results by `ombdriver run WORKLOAD --setup A --setup B --repeats 10`. With fewer than 6
-    there are ratios only.
+    A claim takes repeats, and some to spare, since runs that are not VALID are left out: make results by `ombdriver run
+    WORKLOAD --setup A --setup B --repeats 10 --until-valid`. With fewer than 6 there are ratios only, and so there are
+    where the setups did not take turns, or lack runs unequally.
     """
     from ombdriver.bench.report import comparison
     from ombdriver.bench.results.compare.comparison import compare as compared
@@ -63,12 +68,11 @@ def compare(
     from ombdriver.bench.results.compare.reading import read_trials
 
     trials = read_trials(results)
-    fit = [trial for trial in trials if trial.unfit is None]
     left_out = [trial for trial in trials if trial.unfit is not None]
     parsed = [Condition.parse(each) for each in conditions]
     per_group = per_group or any(each.figure.group is not None for each in parsed)
     try:
-        found = compared(fit, baseline, force=force, per_group=per_group)
+        found = compared(trials, baseline, force=force, per_group=per_group)
     except InputError as error:
         raise type(error)([*error.messages, *comparison.left_out_lines(left_out)]) from error
     judged = outcomes(parsed, found)
@@ -111,10 +115,9 @@ def _print_comparison(trials: "Sequence[Trial]") -> None:
     from ombdriver.bench.report.comparison_table import show
     from ombdriver.bench.results.compare.comparison import compare as compared
 
-    fit = [trial for trial in trials if trial.unfit is None]
     left_out = [trial for trial in trials if trial.unfit is not None]
     try:
-        found = compared(fit, force=True)
+        found = compared(trials, force=True)
     except InputError:
         click.echo("\nNo comparison: there is no workload with VALID results of two setups.")
         found = []

@@ -120,7 +120,12 @@ def request_options(verb: Verb) -> Verb:
             help="A shipped setup (`ombdriver setups` lists them), or a file; repeatable, each workload runs on each.",
         ),
         click.option(
-            "--repeats", type=int, default=1, metavar="N", help="Run everything N times, the setups taking turns."
+            "--repeats",
+            type=int,
+            default=1,
+            metavar="N",
+            help="Run everything N times, the setups taking turns in a balanced order. 10 for a comparison: 8 blocks of"
+            " two setups are the fewest that a claim can be made of, and runs that are not VALID are left out.",
         ),
         click.option(
             "--set",

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 import click
 
 from ombdriver.cli.compare import print_comparison
-from ombdriver.cli.exit_codes import EXIT_INTERRUPTED, EXIT_VALID, for_error, for_result, worst
+from ombdriver.cli.exit_codes import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_VALID,
+    EXIT_VERDICT,
+    for_error,
+    for_result,
+    worst,
+)
 from ombdriver.errors import InputError, OmbdriverError
 from ombdriver.secrets import redact_text
 
@@ -98,13 +106,20 @@ def execute_run(
     return outcome.code
 
 
-def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fast: bool) -> int:
+def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fast: bool, extra_runs: int = 0) -> int:
     """All runs of a command, one after the other, to the gravest of their exit codes.
 
     A run that fails does not keep the others from being run, unless with `fail_fast`; then so does one with any exit
     code but 0. A signal ends all of it.
+
+    Args:
+        requests: the runs, in their order.
+        options: what is shown.
+        fail_fast: see above.
+        extra_runs: how often at most a run that failed or was not VALID is repeated, over all of them; see
+            `Repetitions`. What was repeated counts by its last attempt.
     """
-    if len(requests) == 1:
+    if len(requests) == 1 and not extra_runs:
         return execute_run(requests[0], options)
     from ombdriver.bench.report import series
     from ombdriver.bench.report.live import SeriesTimer
@@ -115,12 +130,15 @@ def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fa
     rows: list[RunRow] = []
     trials: list[Trial] = []
     codes: list[int] = []
-    for at, request in enumerate(requests):
+    repetitions = Repetitions(requests, extra_runs)
+    for at, request in enumerate(repetitions):
         assert request.standing is not None
         names = (request.workload.name, request.setup.name, request.standing)
         if codes and (codes[-1] == EXIT_INTERRUPTED or (fail_fast and codes[-1] != EXIT_VALID)):
             rows.append(series.RunRow(*names, series.NOT_BEGUN))
             continue
+        if request.standing.attempt > 1:
+            timer.insert(at, request.expected_s)
         timer.begin(at)
         if not options.quiet:
             _print(series.announcement(*names, left_s=timer.progress().left_s))
@@ -129,10 +147,71 @@ def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fa
         failure = redact_text("; ".join(outcome.messages)) if outcome.messages else None
         rows.append(series.RunRow(*names, outcome.status, outcome.run_id, failure))
         codes.append(outcome.code)
+        repetitions.ended(request, outcome.code)
     series.show(rows, requests[0].output, sys.stdout)
+    if extra_runs:
+        click.echo(repetitions.describe())
     if codes[-1] != EXIT_INTERRUPTED and len({request.setup.name for request in requests}) > 1:
         print_comparison(trials)
-    return worst(codes)
+    return worst(repetitions.codes if extra_runs else codes)
+
+
+class Repetitions:
+    """The runs of a command in their order, with those of a block that were not VALID repeated at its end.
+
+    A repetition stands in the block of the run that it repeats, and comes soon after, since a comparison is made within
+    blocks. What is not VALID again is repeated again.
+
+    Args:
+        requests: the runs, in their order.
+        most: how many repetitions there may be.
+    """
+
+    def __init__(self, requests: "Sequence[Request]", most: int) -> None:
+        self._requests, self._most = requests, most
+        self._repeated = 0
+        self._block: list[Request] = []
+        self._codes: dict[int, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<Repetitions: {self._repeated} of at most {self._most}>"
+
+    def __iter__(self) -> "Iterator[Request]":
+        for at, request in enumerate(self._requests):
+            yield request
+            next_one = self._requests[at + 1] if at + 1 < len(self._requests) else None
+            if next_one is not None and _block_of(next_one) == _block_of(request):
+                continue
+            while self._block and self._repeated < self._most:
+                failed = self._block.pop(0)
+                assert failed.standing is not None
+                self._repeated += 1
+                yield replace(failed, standing=replace(failed.standing, attempt=failed.standing.attempt + 1))
+            self._block.clear()
+
+    def ended(self, request: "Request", code: int) -> None:
+        """Takes the exit code of a run that it gave."""
+        assert request.standing is not None
+        self._codes[request.standing.run] = code
+        if code in (EXIT_FAILED, EXIT_VERDICT):
+            self._block.append(request)
+
+    @property
+    def codes(self) -> list[int]:
+        """The exit code of each run, by its last attempt."""
+        return list(self._codes.values())
+
+    def describe(self) -> str:
+        """What was repeated, in one sentence."""
+        left = sum(code in (EXIT_FAILED, EXIT_VERDICT) for code in self._codes.values())
+        still = "every run is VALID" if not left else f"{left} of {len(self._codes)} runs are still not VALID"
+        return f"Repeated since not VALID: {self._repeated} times, at most {self._most}; {still}."
+
+
+def _block_of(request: "Request") -> tuple[str, int]:
+    """By the number of the run before it, as a command may name a workload twice."""
+    assert request.standing is not None
+    return request.standing.series, request.standing.run - request.standing.position
 
 
 def print_errors(messages: Sequence[str]) -> None:

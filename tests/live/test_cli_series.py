@@ -68,8 +68,9 @@ def test_every_workload_runs_on_every_setup_and_setups_take_turns(setups: Place)
     assert [result["beginTime"] for result in results] == sorted(result["beginTime"] for result in results)
     (series,) = {result["standing"]["series"] for result in results}
     assert [result["standing"] for result in results[2:4]] == [
-        {"series": series, "run": 3, "runs": 8, "block": 2, "position": 1, "repeats": 2},
-        {"series": series, "run": 4, "runs": 8, "block": 2, "position": 2, "repeats": 2},
+        {"series": series, "run": run, "runs": 8, "block": 2, "position": position, "repeats": 2}
+        | {"order": "balanced", "attempt": 1}
+        for run, position in ((3, 1), (4, 2))
     ]
     assert f"\nSeries {series}: 8 runs, 8 results in results/\n" in finished.stdout
     assert ESCAPE not in finished.stdout
@@ -122,8 +123,26 @@ def test_a_run_that_fails_does_not_keep_the_others_from_being_run(setups: Place)
     assert [each["setup"]["name"] for each in in_order(setups)] == ["memory", "other", "other", "memory"]
     lines = table(finished.stdout)
     assert [line[2] for line in lines if line[4] == "FAILED"] == ["closed", "closed"]
-    assert "runs 2, 4: redis://127.0.0.1:" in finished.stdout
+    assert "runs 2, 6: redis://127.0.0.1:" in finished.stdout
     assert "Traceback" not in finished.stderr
+
+
+def test_with_until_valid_a_run_that_fails_is_repeated_in_its_block(setups: Place) -> None:
+    """So often at most; each attempt is announced and has a line, and how often it was is told."""
+    arguments = ("w.yaml", "--setup", "c.yaml", "--until-valid", "--extra-runs", "2")
+    finished = setups.run("run", *arguments, *FAST)
+
+    assert finished.returncode == 1
+    assert began(finished.stderr) == [
+        "run 1 of 1: w x closed",
+        "run 1 of 1: w x closed, attempt 2",
+        "run 1 of 1: w x closed, attempt 3",
+    ]
+    assert [line[4:7] for line in table(finished.stdout)[1:3]] == [
+        ["FAILED,", "attempt", "2"],
+        ["FAILED,", "attempt", "3"],
+    ]
+    assert "Repeated since not VALID: 2 times, at most 2; 1 of 1 runs are still not VALID." in finished.stdout
 
 
 def test_with_fail_fast_the_first_that_fails_is_the_last(setups: Place) -> None:

@@ -83,6 +83,7 @@ def families(effects: Sequence[Effect]) -> list[tuple[str, list[Effect]]]:
 def caveats_of(comparison: Comparison) -> list[str]:
     """What has to be known with the figures of a comparison."""
     caveats = [f"not alike, and compared all the same: {each}" for each in comparison.differences]
+    caveats += [f"{each.setup}: claimed by --force, though {each.forced}" for each in comparison.versus if each.forced]
     if comparison.unjudged:
         count = len(comparison.unjudged)
         files = comparison.unjudged[0] if count == 1 else f"{count} results ({comparison.unjudged[0]} ...)"

@@ -332,13 +332,17 @@ class SeriesTimer:
     """
 
     def __init__(self, lengths_s: Sequence[float], clock: Callable[[], float]) -> None:
-        self._lengths_s, self._clock = lengths_s, clock
+        self._lengths_s, self._clock = list(lengths_s), clock
         self._overheads_s: list[float] = []
         self._begun_s = self._run_begun_s = clock()
         self._at = 0
 
     def __repr__(self) -> str:
         return f"<SeriesTimer: run {self._at + 1} of {len(self._lengths_s)}>"
+
+    def insert(self, at: int, length_s: float) -> None:
+        """One more run is to come, at that place."""
+        self._lengths_s.insert(at, length_s)
 
     def begin(self, at: int) -> None:
         """The run of that place, from 0, begins; the one before it is over."""

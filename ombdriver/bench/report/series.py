@@ -46,7 +46,8 @@ class RunRow:
 def title(workload: str, setup: str, standing: Standing) -> str:
     """`1kb-3groups x embedded, repeat 2`; without the repeat when there is but one."""
     repeat = f", repeat {standing.block}" if standing.repeats > 1 else ""
-    return f"{workload} x {setup}{repeat}"
+    attempt = f", attempt {standing.attempt}" if standing.attempt > 1 else ""
+    return f"{workload} x {setup}{repeat}{attempt}"
 
 
 def announcement(workload: str, setup: str, standing: Standing, left_s: float) -> str:
@@ -93,7 +94,7 @@ def _table(rows: Sequence[RunRow]) -> Table:
             Text(row.workload),
             Text(row.setup),
             str(row.standing.block),
-            Text(row.outcome),
+            Text(f"{row.outcome}, attempt {row.standing.attempt}" if row.standing.attempt > 1 else row.outcome),
             units.NOTHING if row.run_id is None else f"*-{row.run_id}.json",
         )
     return table

@@ -29,6 +29,8 @@ RATES = ("publishRate", "publishErrorRate", "consumeRate", "backlog")
 """Lists with one value per sample interval: messages per second; the backlog in messages."""
 
 _FLAT = {"rates": RATES, "series": omb_keys.SERIES, "quantiles": omb_keys.QUANTILES}
+BEFORE_ORDERS = {"order": "rotated", "attempt": 1}
+"""What a `standing` without these keys means."""
 _OBJECTS = ("tags", "totals", "counters", "workload_spec", "setup", "environment", "histograms")
 
 Data = TypeVar("Data")
@@ -45,6 +47,9 @@ class Standing:
         block: which of the blocks of its workload, so the number of its repeat.
         position: its place within the block.
         repeats: how many blocks each workload has.
+        order: by which rule setups take turns: `balanced` (each follows each about equally often), or `rotated` in
+            results of versions before that; see `run_order`.
+        attempt: 2 or more when the run repeats one of its block that was not VALID.
     """
 
     series: str
@@ -53,6 +58,8 @@ class Standing:
     block: int = 1
     position: int = 1
     repeats: int = 1
+    order: str = "balanced"
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +289,7 @@ class Result:
                 raise TypeError(f"{camel_case(each.name)} is no object")
         for name in ("overrides", "stretches", "target_rates", "at_harness_floor"):
             read[name] = tuple(read[name])
-        read["standing"] = None if read["standing"] is None else from_json(Standing, read["standing"])
+        read["standing"] = None if read["standing"] is None else from_json(Standing, BEFORE_ORDERS | read["standing"])
         read["verdict"] = None if read["verdict"] is None else _read_verdict(read["verdict"])
         read["thresholds"] = tuple(from_json(Check, one) for one in read["thresholds"])
         read["delivery"] = tuple(from_json(Delivery, one) for one in read["delivery"])

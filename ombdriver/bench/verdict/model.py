@@ -17,6 +17,8 @@ class Caveat:
 STATUSES = ("PARTIAL", "LOSS", "INVALID", "OVERLOADED", "UNSTEADY", "VALID")
 """Every status that a verdict may have; the earlier one holds when there are reasons for several."""
 VALID = STATUSES[-1]
+INVALID = "INVALID"
+"""This machine or the harness was the bottleneck, so the figures say little of the system."""
 
 INTERRUPTED = "interrupted"
 WORKER_DIED = "workerDied"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,7 @@ def trials(
         }
         figures |= dict.fromkeys(RATES, 2000.0 + 0.01 * block)
         run = Trial(f"{setup}-{block}.json", "1kb-3groups", setup, figures, run_id=f"{setup}{block}", facts=FACTS)
+        begun = datetime(2026, 11, 1, 12, tzinfo=UTC) + timedelta(minutes=2 * block, seconds=seed % 60)
         standing = None if series is None else Standing(series, block, 2 * repeats, block, 1, repeats)
-        found.append(replace(run, standing=standing, **changed))
+        found.append(replace(run, **({"standing": standing, "begun": begun} | changed)))
     return found

@@ -1,13 +1,15 @@
 """What a run that ended becomes: an exit code, its outcome in a word, and what is told as an error."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sample_result import result
 
+from ombdriver.bench.run.request import Request, build_requests
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.model import Reason, Verdict
-from ombdriver.cli.run import run_outcome
+from ombdriver.cli.run import Repetitions, run_outcome
 from ombdriver.errors import InputError, OmbdriverError, WorkerError
 
 VALID: dict[str, Any] = {"verdict": Verdict("VALID")}
@@ -48,3 +50,55 @@ def test_how_a_run_ended_is_told(
 
     assert (ended.code, ended.status, list(ended.messages)) == (code, outcome, messages)
     assert ended.run_id == (None if found is None else "k3v9qz")
+
+
+def carried_out(most: int, codes: dict[tuple[int, int], int]) -> tuple[list[tuple[int, int]], Repetitions]:
+    """Run number and attempt of each run of two setups, twice each; `codes` are the exit codes that are not 0."""
+    requests: list[Request] = build_requests(
+        workloads=["1kb-3groups"],
+        setups=["embedded", "memory"],
+        url=None,
+        workers=None,
+        output=Path(),
+        tags={},
+        repeats=2,
+    )
+    repetitions = Repetitions(requests, most)
+    done = []
+    for request in repetitions:
+        assert request.standing is not None
+        done.append((request.standing.run, request.standing.attempt))
+        repetitions.ended(request, codes.get(done[-1], 0))
+    return done, repetitions
+
+
+@pytest.mark.parametrize(
+    ("most", "codes", "done", "last", "told"),
+    [
+        (10, {}, [(1, 1), (2, 1), (3, 1), (4, 1)], [0, 0, 0, 0], "0 times, at most 10; every run is VALID"),
+        (
+            10,
+            {(1, 1): 3, (1, 2): 3, (2, 1): 1},
+            [(1, 1), (2, 1), (1, 2), (2, 2), (1, 3), (3, 1), (4, 1)],
+            [0, 0, 0, 0],
+            "3 times, at most 10; every run is VALID",
+        ),
+        (
+            1,
+            {(1, 1): 3, (1, 2): 3, (4, 1): 3},
+            [(1, 1), (2, 1), (1, 2), (3, 1), (4, 1)],
+            [3, 0, 0, 3],
+            "1 times, at most 1; 2 of 4 runs are still not VALID",
+        ),
+        (10, {(1, 1): 4, (2, 1): 2}, [(1, 1), (2, 1), (3, 1), (4, 1)], [4, 2, 0, 0], "0 times, at most 10"),
+    ],
+)
+def test_what_was_not_valid_is_repeated_at_the_end_of_its_block(
+    most: int, codes: dict[tuple[int, int], int], done: list[tuple[int, int]], last: list[int], told: str
+) -> None:
+    """Until it is, so often at most; a missed threshold and a mistake in a file are not mended by repeating."""
+    ran, repetitions = carried_out(most, codes)
+
+    assert ran == done
+    assert repetitions.codes == last
+    assert told in repetitions.describe()

@@ -71,7 +71,7 @@ def comparison_section(files: Sequence["ResultFile"], baseline: str | None = Non
     if baseline is None and not _have_two_setups(fit):
         return ComparisonSection(notes=("No comparison: no workload has VALID results of two setups.", *left_out))
     try:
-        found = compare(fit, baseline)
+        found = compare(trials, baseline)
     except NotComparable as error:
         return ComparisonSection(
             notes=("No comparison, since what should be alike is not:", *error.messages, *left_out)

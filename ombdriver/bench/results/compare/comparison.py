@@ -8,6 +8,9 @@ Which runs of two setups belong together: those of one block of one series. Pure
 
 Blocks are taken from what the results say; none are made up from the order of time.
 
+Whether a claim may be made at all of what was found: the runs of both setups took turns in time, and the runs that are
+not VALID are missing from both alike. Pure.
+
 What differs between runs that are to be compared, and must not: the load, the machine, what measures. Pure.
 
 Runs of one workload must have the same load, machine and versions; those of one setup also the same setup, server and
@@ -18,6 +21,8 @@ OMB knows hardly any; but what a setup leaves out is its default, so there it is
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -37,6 +42,7 @@ from ombdriver.bench.results.compare.statistics import (
 )
 from ombdriver.bench.results.compare.trial import Trial
 from ombdriver.bench.units import nearest
+from ombdriver.bench.verdict.model import INVALID
 from ombdriver.errors import InputError, NotComparable
 
 
@@ -48,12 +54,14 @@ class Pairing:
         paired: whether they have a block in common.
         baseline, other: the runs; when paired, those at one place belong together.
         alone: when paired, how many runs have no partner in their block, and so are not in it.
+        apart: why a difference in time may pass for one of the setups; None when the runs took turns.
     """
 
     paired: bool
     baseline: tuple[Trial, ...]
     other: tuple[Trial, ...]
     alone: int = 0
+    apart: str | None = None
 
 
 def pair(baseline: Sequence[Trial], other: Sequence[Trial]) -> Pairing:
@@ -61,12 +69,13 @@ def pair(baseline: Sequence[Trial], other: Sequence[Trial]) -> Pairing:
     first, second = _blocks(baseline), _blocks(other)
     common = [block for block in first if block in second]
     if not common:
-        return Pairing(False, tuple(baseline), tuple(other))
+        return Pairing(False, tuple(baseline), tuple(other), apart=_no_turns(baseline, other))
     return Pairing(
         True,
         tuple(first[block] for block in common),
         tuple(second[block] for block in common),
         len(baseline) + len(other) - 2 * len(common),
+        _torn([(first[block], second[block]) for block in common]),
     )
 
 
@@ -77,6 +86,72 @@ def _blocks(trials: Sequence[Trial]) -> dict[tuple[str, int], Trial]:
         for trial in trials
         if trial.standing is not None
     }
+
+
+LONGEST_BLOCK = timedelta(hours=12)
+"""Two runs of a block that began further apart, as when a series was resumed, did not meet the same machine."""
+SPARED = 0.1
+"""Of so many of its runs a setup may have more that are INVALID than another one; of one in any case."""
+
+
+def _no_turns(baseline: Sequence[Trial], other: Sequence[Trial]) -> str | None:
+    """Why runs without a block in common may differ by the time alone; None when they took turns.
+
+    In the order of time it changes from one setup to the other at least half as often as in an order by chance.
+    """
+    times = [(trial.begun, at) for at, trials in enumerate((baseline, other)) for trial in trials if trial.begun]
+    if len(times) < len(baseline) + len(other):
+        return "results do not say when they ran, so what changed on the machine meanwhile can't be told apart"
+    times.sort()
+    changes = sum(one[1] != next_one[1] for one, next_one in pairwise(times))
+    if changes >= len(baseline) * len(other) / (len(baseline) + len(other)):
+        return None
+    days = {begun.date() for begun, _ in times}
+    when = f"they ran on {len(days)} days" if len(days) > 1 else "one setup ran after the other"
+    return f"the runs did not take turns ({when}), so what changed on the machine meanwhile can't be told apart"
+
+
+def _torn(blocks: Sequence[tuple[Trial, Trial]]) -> str | None:
+    torn = sum(
+        one.begun is not None and two.begun is not None and abs(one.begun - two.begun) > LONGEST_BLOCK
+        for one, two in blocks
+    )
+    if not torn:
+        return None
+    hours = LONGEST_BLOCK // timedelta(hours=1)
+    return f"in {torn} of {len(blocks)} blocks the runs began more than {hours} hours apart"
+
+
+def left_out_unequally(baseline: Sequence[Trial], other: Sequence[Trial]) -> str | None:
+    """Why the runs that are left are not those of two setups alike; None when they are.
+
+    Runs that are not VALID are left out. A setup that is OVERLOADED in some of its runs and is judged by the others is
+    judged by its best. INVALID is a matter of the harness: such a run that was repeated is made good, and of few (see
+    `SPARED`) nothing is said.
+
+    Args:
+        baseline: all runs of it, whatever their verdicts.
+        other: all runs of the other setup.
+    """
+    counts = []
+    for trials in (baseline, other):
+        fit = _blocks([trial for trial in trials if trial.unfit is None])
+        unfit = [trial for trial in trials if trial.unfit is not None]
+        harness = [trial for trial in unfit if trial.unfit == INVALID and not _blocks([trial]).keys() & fit.keys()]
+        counts.append((sum(trial.unfit != INVALID for trial in unfit), len(harness)))
+    (system, harness_runs), (other_system, other_harness_runs) = counts
+    spared = max(1.0, SPARED * min(len(baseline), len(other)))
+    if system == other_system and abs(harness_runs - other_harness_runs) <= spared:
+        return None
+    told = " and ".join(map(_left_out_of, (other, baseline)))
+    return f"runs that are not VALID are left out unequally, {told}; those that are left are not alike"
+
+
+def _left_out_of(trials: Sequence[Trial]) -> str:
+    """`4 of 12 of embedded (OVERLOADED)`."""
+    verdicts = [trial.unfit for trial in trials if trial.unfit is not None]
+    why = f" ({', '.join(dict.fromkeys(verdicts))})" if verdicts else ""
+    return f"{len(verdicts) or 'none'} of {len(trials)} of {trials[0].setup}{why}"
 
 
 NOT_SET = "not set"
@@ -206,7 +281,8 @@ class Versus:
         baseline_runs: those of the baseline.
         alone: runs that have no partner in their block, and so are not in it.
         effects: one for each figure, in the order in which they are told.
-        no_claim: why no claim can be made, with the repeats to ask for; None when it can.
+        no_claim: why no claim can be made, with what to do; None when it can.
+        forced: why no claim could have been made, had it not been put up with; None when nothing was.
     """
 
     setup: str
@@ -216,6 +292,7 @@ class Versus:
     alone: int
     effects: tuple[Effect, ...]
     no_claim: str | None = None
+    forced: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,15 +320,17 @@ def compare(
     """One comparison for each workload, in the order in which they come; a workload with one setup alone has none.
 
     Args:
-        trials: runs whose figures can be trusted.
+        trials: runs; those that are unfit count only as left out.
         baseline: a setup; None for the first of each workload.
-        force: put up with runs that differ in what matters.
+        force: put up with runs that differ in what matters, or did not take turns.
         per_group: each consumer group by itself too.
 
     Raises:
         InputError: if there are no runs, no workload has two setups, or none has the baseline.
         NotComparable: if runs differ in what matters; with every difference.
     """
+    every = trials
+    trials = [trial for trial in every if trial.unfit is None]
     if not trials:
         raise InputError("there is no VALID result to compare; run again when nothing else keeps the machine busy")
     setups = dict.fromkeys(trial.setup for trial in trials)
@@ -269,7 +348,8 @@ def compare(
         differing = differences(of_it)
         faults += [f"{workload}: {each}; compare what is alike, or put up with it by --force" for each in differing]
         if not differing or force:
-            found.append(_compared(workload, baseline or next(iter(named)), of_it, differing, per_group))
+            all_of_it = [trial for trial in every if trial.workload == workload]
+            found.append(_compared(workload, baseline or next(iter(named)), all_of_it, differing, per_group, force))
     if faults and not force:
         raise NotComparable(faults)
     if not found:
@@ -279,8 +359,14 @@ def compare(
 
 
 def _compared(
-    workload: str, baseline: str, trials: Sequence[Trial], differing: Sequence[Difference], per_group: bool
+    workload: str,
+    baseline: str,
+    every: Sequence[Trial],
+    differing: Sequence[Difference],
+    per_group: bool,
+    force: bool,
 ) -> Comparison:
+    trials = [trial for trial in every if trial.unfit is None]
     figures = overall()
     if per_group:
         figures += of_groups(list(dict.fromkeys(group for trial in trials for group in trial.groups)))
@@ -289,11 +375,12 @@ def _compared(
     for setup in dict.fromkeys(trial.setup for trial in trials if trial.setup != baseline):
         pairing = pair(base, [trial for trial in trials if trial.setup == setup])
         measured = [_effect(figure, pairing) for figure in figures]
-        versus.append((setup, pairing, measured))
+        unequal = left_out_unequally(*([one for one in every if one.setup == name] for name in (baseline, setup)))
+        versus.append(_Measured(setup, pairing, measured, unequal))
     return Comparison(
         workload,
         baseline,
-        tuple(_judged(versus)),
+        tuple(_judged(versus, force)),
         tuple(differing),
         tuple(trial.source for trial in trials if not trial.judged),
     )
@@ -324,25 +411,49 @@ def _with_shift(effect: Effect, shift: Shift) -> Effect:
     return replace(effect, low=math.exp(shift.low), high=math.exp(shift.high), p=p)
 
 
-def _judged(measured: Sequence[tuple[str, Pairing, Sequence[tuple[Effect, float | None]]]]) -> Iterable[Versus]:
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A setup against the baseline, not judged yet: effects, each with the least p that it could have had."""
+
+    setup: str
+    pairing: Pairing
+    effects: Sequence[tuple[Effect, float | None]]
+    unequal: str | None
+
+
+def _judged(measured: Sequence[_Measured], force: bool) -> Iterable[Versus]:
     """Each setup, with words: what is said of one depends on how many tests there are of all."""
-    tested = [effect for _, _, effects in measured for effect, _ in effects if effect.p is not None]
+    tested = [effect for each in measured for effect, _ in each.effects if effect.p is not None]
     corrected = iter(statistics.holm([effect.p for effect in tested if effect.p is not None]))
-    for setup, pairing, effects in measured:
+    for each in measured:
+        pairing, apart = each.pairing, each.pairing.apart
+        refused = each.unequal
+        if refused is None and apart is not None and not force:
+            refused = f"{apart}; run them in turns with --setup A --setup B --repeats 10, or claim it by --force"
         told = []
         able = False
-        for effect, least_p in effects:
+        for effect, least_p in each.effects:
             if effect.p is None or effect.ratio is None or effect.low is None or effect.high is None:
                 told.append(effect)
                 continue
             corrected_p = next(corrected)
             can = least_p is not None and least_p * len(tested) <= ALPHA
             able |= can
-            word = statistics.word(effect.ratio, effect.low, effect.high, corrected_p) if can else None
+            claimed = can and refused is None
+            word = statistics.word(effect.ratio, effect.low, effect.high, corrected_p) if claimed else None
             told.append(replace(effect, corrected_p=corrected_p, word=word))
-        no_claim = None if able else _no_claim(pairing, len(tested), effects)
+        no_claim = None if refused is None else f"no claim: {refused}"
+        if not able:
+            no_claim = _no_claim(pairing, len(tested), each.effects)
         yield Versus(
-            setup, pairing.paired, len(pairing.other), len(pairing.baseline), pairing.alone, tuple(told), no_claim
+            each.setup,
+            pairing.paired,
+            len(pairing.other),
+            len(pairing.baseline),
+            pairing.alone,
+            tuple(told),
+            no_claim,
+            apart if force else None,
         )
 
 
@@ -358,7 +469,7 @@ def _no_claim(pairing: Pairing, tests: int, effects: Sequence[tuple[Effect, floa
     needed = statistics.repeats_needed(tests, least_p)
     if needed is None:
         return f"no claim can be made: {tests} tests are too many; compare fewer setups at a time"
-    ask = f"ask for more with --repeats {max(needed, statistics.GOOD_REPEATS)}"
+    ask = f"ask for more with --repeats {max(needed + statistics.SPARE_REPEATS, statistics.GOOD_REPEATS)}"
     many = f"{repeats} {'blocks' if pairing.paired else 'runs'}"
     return f"no claim can be made: {many}, and {tests} tests need {needed}; {ask}"
 

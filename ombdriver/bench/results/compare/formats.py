@@ -115,6 +115,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
                 "baselineRuns": each.baseline_runs,
                 "alone": each.alone,
                 "noClaim": each.no_claim,
+                "forced": each.forced,
                 "metrics": [_effect(effect) for effect in each.effects],
             }
             for each in comparison.versus

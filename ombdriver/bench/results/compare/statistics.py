@@ -172,6 +172,8 @@ LEAST_EFFECT = 0.01
 FASTER, SLOWER = "faster", "slower"
 GOOD_REPEATS = 10
 """What is asked for: at a variation of 8 % from run to run so many find a change of 20 % nearly always."""
+SPARE_REPEATS = 2
+"""Asked for beyond those that a claim needs, since a run may come out not VALID."""
 _MOST_REPEATS = 100
 
 

@@ -19,6 +19,7 @@ on it; the figures of a comparison are medians of each run's own.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from ombdriver.bench.metrics.figures import Figure
@@ -54,6 +55,7 @@ class Trial:
         groups: the names of its consumer groups.
         run_id: of the run; None when its file does not say.
         standing: where it stands in its series; None when its file does not say.
+        begun: when its window began; None when its file does not say.
         unfit: why its figures can't be trusted; None when they can, or when nobody judged.
         judged: whether there was a verdict.
         facts: what must be alike in all runs that are compared, by dotted key.
@@ -67,6 +69,7 @@ class Trial:
     groups: tuple[str, ...] = ()
     run_id: str | None = None
     standing: Standing | None = None
+    begun: datetime | None = None
     unfit: str | None = None
     judged: bool = True
     facts: Facts = field(default_factory=dict)
@@ -87,6 +90,7 @@ def trial_of(result: Result, source: str) -> Trial:
         groups=tuple(each.name for each in result.subscriptions),
         run_id=result.run_id,
         standing=result.standing,
+        begun=datetime.fromisoformat(result.begin_time),
         unfit=_unfit(result),
         facts={
             **flat(workload, "workload."),

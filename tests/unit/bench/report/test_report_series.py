@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ombdriver.bench.report import series
@@ -63,6 +64,7 @@ def test_a_run_is_announced_by_its_number_and_its_names() -> None:
     assert series.announcement("w", "a", again, 300.0) == "run 3 of 8 (about 5 min 0 s left): w x a, repeat 2"
     assert series.announcement("w", "a", once, 3.0) == "run 3 of 8 (about 3 s left): w x a"
     assert series.title("w", "a", again) == "w x a, repeat 2"
+    assert series.title("w", "a", replace(again, attempt=3)) == "w x a, repeat 2, attempt 3"
 
 
 def test_the_order_to_come_is_told_up_to_where_it_repeats() -> None:
@@ -76,4 +78,4 @@ def test_the_order_to_come_is_told_up_to_where_it_repeats() -> None:
     assert order(2, 2, 1).splitlines()[1:] == ["order          v: a, b", "order          w: a, b"]
     assert order(3, 2, 1).splitlines()[2:] == ["order          w: a, b"] * 2
     assert order(1, 2, 5).splitlines()[1] == "order          v: a, b; b, a; and so on, 5 blocks in all"
-    assert order(1, 3, 2).splitlines()[1] == "order          v: a, b, c; b, c, a"
+    assert order(1, 3, 2).splitlines()[1] == "order          v: a, b, c; c, a, b"

@@ -1,20 +1,21 @@
 """The order of the runs of a command: setups take turns in blocks, fairly."""
 
 from collections import Counter
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ombdriver.bench.results.result import Standing, from_json
-from ombdriver.bench.run.run_order import block_order, ordered
+from ombdriver.bench.run.run_order import block_orders, ordered
 
 COUNTS = st.integers(1, 7)
 
 
 def letters(setups: int, repeats: int) -> str:
     """The setups of one workload in their order, as letters; a space between blocks."""
-    return " ".join("".join("ABCDEFG"[each] for each in block_order(setups, block + 1)) for block in range(repeats))
+    return " ".join("".join("ABCDEFG"[each] for each in block) for block in islice(block_orders(setups), repeats))
 
 
 @pytest.mark.parametrize(
@@ -23,11 +24,12 @@ def letters(setups: int, repeats: int) -> str:
         (1, 3, "A A A"),
         (2, 1, "AB"),
         (2, 4, "AB BA AB BA"),
-        (3, 4, "ABC BCA CAB ABC"),
+        (3, 4, "ABC CAB BAC CBA"),
+        (4, 4, "ABCD DACB BDAC CADB"),
     ],
 )
 def test_setups_take_turns(setups: int, repeats: int, order: str) -> None:
-    """Two as ABBA, more in rotated order."""
+    """Two as ABBA; each block begins with what ended the one before it."""
     assert letters(setups, repeats) == order
 
 
@@ -41,7 +43,7 @@ def test_every_setup_meets_every_workload_as_often_as_asked(workloads: int, setu
 
 @given(COUNTS, COUNTS, COUNTS)
 def test_a_block_holds_every_setup_once(workloads: int, setups: int, repeats: int) -> None:
-    """Side by side, each at a place of its own; and over as many blocks as there are setups, at every place once."""
+    """Side by side, each at a place of its own."""
     runs = list(ordered("s", [setups] * workloads, repeats))
 
     for start in range(0, len(runs), setups):
@@ -49,8 +51,30 @@ def test_a_block_holds_every_setup_once(workloads: int, setups: int, repeats: in
         assert len({(workload, standing.block) for workload, _, standing in block}) == 1
         assert sorted(setup for _, setup, _ in block) == list(range(setups))
         assert [standing.position for _, _, standing in block] == list(range(1, setups + 1))
-    places = Counter((setup, standing.position) for _, setup, standing in runs if standing.block <= setups)
-    assert set(places.values()) == {workloads} or repeats < setups
+
+
+@given(st.integers(2, 7), st.integers(8, 60))
+def test_no_setup_follows_another_one_much_more_often_than_others(setups: int, repeats: int) -> None:
+    """What a run leaves behind meets all setups about alike: pairs differ by a few at most, and so do places."""
+    blocks = list(islice(block_orders(setups), repeats))
+    sequence = [setup for block in blocks for setup in block]
+    followed = Counter(pairwise(sequence))
+    places = Counter((place, setup) for block in blocks for place, setup in enumerate(block))
+
+    every = [(one, other) for one in range(setups) for other in range(setups)]
+    assert max(followed[pair] for pair in every) - min(followed[pair] for pair in every) <= 4
+    assert max(places[each] for each in every) - min(places[each] for each in every) <= 5
+
+
+@pytest.mark.parametrize(("setups", "share"), [(3, 0.5), (4, 0.4)])
+def test_a_setup_has_no_usual_predecessor(setups: int, share: float) -> None:
+    """In the ten blocks that are asked for, the most frequent one stays below that share."""
+    sequence = [setup for block in islice(block_orders(setups), 10) for setup in block]
+    followed = Counter(pairwise(sequence))
+
+    for setup in range(setups):
+        before = [followed[one, setup] for one in range(setups)]
+        assert max(before) < share * sum(before)
 
 
 @given(COUNTS, COUNTS, COUNTS)
@@ -68,6 +92,15 @@ def test_runs_are_numbered_as_they_are_begun(workloads: int, setups: int, repeat
 
 def test_a_standing_is_read_back() -> None:
     """What is not known of it is passed over, as everywhere in a result."""
-    data = {"series": "s", "run": 3, "runs": 8, "block": 2, "position": 1, "repeats": 4, "more": 0}
+    data = {
+        "series": "s",
+        "run": 3,
+        "runs": 8,
+        "block": 2,
+        "position": 1,
+        "repeats": 4,
+        "order": "rotated",
+        "attempt": 2,
+    }
 
-    assert from_json(Standing, data) == Standing("s", 3, 8, 2, 1, 4)
+    assert from_json(Standing, data | {"more": 0}) == Standing("s", 3, 8, 2, 1, 4, "rotated", 2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from compared_trials import trials
@@ -103,6 +104,99 @@ def test_blocks_are_never_made_up() -> None:
 
     assert (apart.paired, apart.baseline_runs, apart.runs) == (False, 7, 9)
     assert replace(unknown, setup="b") == apart
+
+
+def words(versus: Versus) -> set[str | None]:
+    """What is said of the figures that are tested."""
+    return {each.word for each in versus.effects if each.figure in DECLARED}
+
+
+@pytest.mark.parametrize(
+    ("of_base", "of_other", "told"),
+    [
+        ((), (), None),
+        ((), ("OVERLOADED",) * 4, "4 of 14 of b (OVERLOADED) and none of 14 of a"),
+        ((), ("OVERLOADED",), "1 of 14 of b (OVERLOADED) and none of 14 of a"),
+        (("LOSS",), ("LOSS",), None),
+        ((), ("INVALID",), None),
+        (("INVALID",), ("INVALID", "INVALID"), None),
+        ((), ("INVALID",) * 3, "3 of 14 of b (INVALID) and none of 14 of a"),
+        (("UNSTEADY",), ("INVALID",), "1 of 14 of b (INVALID) and 1 of 14 of a (UNSTEADY)"),
+    ],
+)
+def test_nothing_is_claimed_where_runs_are_left_out_unequally(
+    of_base: tuple[str, ...], of_other: tuple[str, ...], told: str | None
+) -> None:
+    """A setup is not judged by its best runs; a run that the harness spoilt may be missing."""
+
+    def unfit(runs: list[Trial], verdicts: tuple[str, ...]) -> list[Trial]:
+        return [replace(run, unfit=verdicts[at] if at < len(verdicts) else None) for at, run in enumerate(runs)]
+
+    runs = [
+        *unfit(trials("a", 14, seed=1), of_base),
+        *unfit(trials("b", 14, seed=2, shift=0.5)[::-1], of_other),
+    ]
+    versus = one(compare(runs, force=True))
+
+    if told is None:
+        assert versus.no_claim is None
+        assert words(versus) == {"faster"}
+    else:
+        assert versus.no_claim is not None
+        assert told in versus.no_claim
+        assert words(versus) == {None}
+        assert all(each.ratio for each in versus.effects)
+
+
+def test_a_run_that_was_repeated_is_made_good_if_the_harness_spoilt_it() -> None:
+    """INVALID and then VALID is as if it had been VALID at once; OVERLOADED stays what it was."""
+    base, other = trials("a", 10, seed=1), trials("b", 10, seed=2, shift=0.5)
+    spoilt = [replace(run, unfit="INVALID", run_id=f"x{at}") for at, run in enumerate(other[:5])]
+    overloaded = [replace(run, unfit="OVERLOADED") for run in spoilt]
+
+    assert words(one(compare([*base, *spoilt, *other]))) == {"faster"}
+    assert words(one(compare([*base, *overloaded, *other]))) == {None}
+
+
+DAY = timedelta(days=1)
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("began", "claimed", "told"),
+    [
+        ([NOON + DAY * (at % 2) + timedelta(minutes=at) for at in range(20)], False, "they ran on 2 days"),
+        ([NOON + timedelta(minutes=at + 100 * (at % 2)) for at in range(20)], False, "one setup ran after the other"),
+        ([NOON + timedelta(minutes=at) for at in range(20)], True, None),
+        ([NOON + DAY * at for at in range(20)], True, None),
+        ([None] * 20, False, "do not say when they ran"),
+    ],
+)
+def test_runs_that_did_not_take_turns_are_not_claimed_to_differ(
+    began: list[datetime | None], claimed: bool, told: str | None
+) -> None:
+    """What changed from one day to the next looks like the setup; `force` claims it, and says so."""
+    base = trials("a", 10, seed=1, standing=None)
+    other = trials("b", 10, seed=2, standing=None, shift=0.5)
+    runs = [
+        replace(run, begun=began[2 * at + of]) for of, some in enumerate((base, other)) for at, run in enumerate(some)
+    ]
+    versus, forced = one(compare(runs)), one(compare(runs, force=True))
+
+    assert words(forced) == {"faster"}
+    assert words(versus) == ({"faster"} if claimed else {None})
+    for said in (versus.no_claim, forced.forced):
+        assert said is None if told is None else told in (said or "")
+
+
+def test_a_block_that_was_torn_is_no_block() -> None:
+    """A series that was resumed the next day has runs of both days in one block."""
+    base, other = trials("a", 10, seed=1), trials("b", 10, seed=2, shift=0.5)
+    other[4] = replace(other[4], begun=NOON + DAY)
+    versus = one(compare([*base, *other]))
+
+    assert words(versus) == {None}
+    assert "in 1 of 10 blocks the runs began more than 12 hours apart" in (versus.no_claim or "")
 
 
 def test_what_two_runs_of_a_block_share_does_not_hide_a_difference() -> None:
