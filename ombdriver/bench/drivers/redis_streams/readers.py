@@ -102,7 +102,6 @@ class JoinedConsumer:
     def __init__(self, parts: Sequence[DriverConsumer], block_s: float) -> None:
         self._parts, self._block_s = tuple(parts), block_s
         self._reading: dict[asyncio.Task[Batch | None], DriverConsumer] = {}
-        self._of: dict[int, DriverConsumer] = {}
 
     def __repr__(self) -> str:
         return f"<JoinedConsumer of {len(self._parts)}>"
@@ -123,7 +122,6 @@ class JoinedConsumer:
                 batch = task.result()
                 self._read([part])
                 if batch is not None:
-                    self._of[id(batch)] = part
                     return batch
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
@@ -135,8 +133,8 @@ class JoinedConsumer:
         self._reading |= {loop.create_task(part.receive()): part for part in parts}
 
     def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
-        """See `api.DriverConsumer.acknowledge`."""
-        self._of.pop(id(batch)).acknowledge(batch, done)
+        """See `api.DriverConsumer.acknowledge`; a batch names its streams, so any part can acknowledge it."""
+        self._parts[0].acknowledge(batch, done)
 
     async def aclose(self) -> None:
         """See `api.DriverConsumer.aclose`."""
@@ -184,8 +182,7 @@ class PollingConsumer:
 
     def __init__(self, parts: Sequence[StreamConsumer], block_s: float, statistics: Counter[str]) -> None:
         self._parts, self._block_s, self._statistics = tuple(parts), block_s, statistics
-        self._ready: list[tuple[StreamConsumer, Batch]] = []
-        self._of: dict[int, StreamConsumer] = {}
+        self._ready: list[Batch] = []
 
     def __repr__(self) -> str:
         return f"<PollingConsumer of {len(self._parts)}>"
@@ -197,20 +194,18 @@ class PollingConsumer:
         while not self._ready:
             self._statistics["pollingRounds"] += 1
             found = await asyncio.gather(*(part.receive() for part in self._parts))
-            self._ready = [(part, one) for part, one in zip(self._parts, found, strict=True) if one is not None]
+            self._ready = [batch for batch in found if batch is not None]
             if self._ready:
                 break
             if loop.time() > deadline:
                 return None
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-        part, batch = self._ready.pop()
-        self._of[id(batch)] = part
-        return batch
+        return self._ready.pop()
 
     def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
-        """See `api.DriverConsumer.acknowledge`."""
-        self._of.pop(id(batch)).acknowledge(batch, done)
+        """See `api.DriverConsumer.acknowledge`; a batch names its streams, so any part can acknowledge it."""
+        self._parts[0].acknowledge(batch, done)
 
     async def aclose(self) -> None:
         """See `api.DriverConsumer.aclose`."""
