@@ -146,13 +146,13 @@ def build_requests(
     requests = [
         [
             Request(
-                variant.workload,
-                setup.setup,
-                output,
-                workers,
-                usable_cores(),
-                tags,
-                command_line,
+                workload=variant.workload,
+                setup=setup.setup,
+                output=output,
+                workers=workers,
+                cores=usable_cores(),
+                tags=tags,
+                command_line=command_line,
                 overrides=[str(one) for one in given],
                 sweep=swept_values(values),
                 sweep_of={"workload": variant.own_name, "setup": setup.own_name} if values else {},

@@ -1,4 +1,4 @@
-"""A stored result -> the request of the same run again; and what has changed since.
+"""A stored result becomes the request of the same run again; and what has changed since.
 
 Knows what a result keeps of its workload and its setup. Passwords it does not keep, nor the content of payload files.
 """
@@ -53,18 +53,18 @@ def request_of(
     if workers is None:
         workers = _processes(result) or None
     request = Request(
-        workload,
-        setup,
-        output,
-        workers,
-        usable_cores(),
-        {**result.tags, **tags},
-        command_line,
-        Standing(new_run_id()),
-        result.overrides,  # the workload and the setup of the result have these, and what was swept
-        result.sweep,
-        result.sweep_of,
-        force,
+        workload=workload,
+        setup=setup,
+        output=output,
+        workers=workers,
+        cores=usable_cores(),
+        tags={**result.tags, **tags},
+        command_line=command_line,
+        standing=Standing(new_run_id()),
+        overrides=result.overrides,  # the workload and the setup of the result have these, and what was swept
+        sweep=result.sweep,
+        sweep_of=result.sweep_of,
+        force=force,
     )
     plan_of(request, "check")
     return result, request
