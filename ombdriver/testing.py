@@ -1,6 +1,6 @@
 """A private server for the tests of programs that use the library: started on loopback, and gone at the end.
 
-For pytest there are fixtures, in `pytest_plugin`, which stand on this; anything else can use `private_server` itself.
+For pytest there are fixtures, in `pytest_plugin`, which use this; anything else can use `private_server` itself.
 The library never imports this: the servers are the harness's. It needs nothing but the library's own installation; only
 the embedded Valkey comes with the extra `testing` (or `bench`).
 """

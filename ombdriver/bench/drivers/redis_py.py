@@ -29,7 +29,7 @@ from ombdriver.messaging.transport.blocking import ignore_outcome
 from ombdriver.messaging.transport.factory import open_client
 
 RETRY_DELAY_S = 0.1
-"""After a lost connection a consumer reads again so many seconds later."""
+"""Seconds from a lost connection to the next read."""
 
 
 class RedisPyDriver(RedisStreamsDriver):

@@ -144,11 +144,11 @@ POOL_BYTES = 32 << 20
 """Bodies are kept ready while all of them fit into this; a larger pool is cut out of shared bytes as it is sent."""
 
 SIZES = 10_007
-"""Messages of drawn sizes repeat after so many; a prime, so that the repetition falls in with nothing else."""
+"""The period of drawn sizes, in messages; a prime, so that it does not coincide with another period."""
 _PICKS = 100_003
-"""RANDOM_NANO repeats after so many picks; a prime, so that the repetition falls in with nothing else."""
+"""The period of RANDOM_NANO, in messages; a prime, so that it does not coincide with another period."""
 _STRIDE = 7_919
-"""Producers start so many keys apart, so that they don't all hit one partition at the same moment. A prime."""
+"""How many keys apart producers start, so that they don't all hit one partition at the same moment. A prime."""
 _CHUNK = 1 << 20
 _FILL = bytes(range(0x21, 0x7F))
 

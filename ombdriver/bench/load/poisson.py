@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ombdriver.bench.load.profile import PARTS, Profile
 
 CELLS = 1024
-"""Gaps are drawn so many at a time, which takes some 40 us, and some microseconds later for each message."""
+"""How many gaps are drawn at a time; that takes some 40 us."""
 FEWEST = 8
-"""But that many of each producer."""
+"""The fewest of each producer at a time."""
 
 Floats = NDArray[np.float64]
 Int64s = NDArray[np.int64]
@@ -150,7 +150,7 @@ class PoissonStripe:
         return self._blocks[0].first if self._blocks else self._known
 
     def remaining(self, j: int) -> int:
-        """How many messages there are from `j` on: about so many, and 1 or more, until the last one is known."""
+        """How many messages there are from `j` on: an estimate of 1 or more until the last one is known."""
         return self._known - j if self._is_over else max(1, max(self._known, self._expected) - j)
 
     def intended_or_none(self, j: int) -> int | None:

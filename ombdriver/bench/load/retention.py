@@ -12,7 +12,7 @@ class RetentionPolicy:
     """What a partition keeps.
 
     Attributes:
-        kind: `auto` derives a length from rate and size; `none` keeps everything; `maxlen` and `maxage` keep so much;
+        kind: `auto` derives a length from rate and size; `none` keeps everything; `maxlen` and `maxage` are bounds;
             `acknowledged` keeps what a group has not acknowledged.
         max_length: entries, approximately unless `exact`; with `acknowledged` a bound that wins over a group.
         max_age_ns: nanoseconds; likewise.
@@ -26,9 +26,9 @@ class RetentionPolicy:
 
 
 KEPT_SECONDS = 60
-"""How much traffic `auto` keeps: so long may a consumer stall before trimming has to wait for it."""
+"""Seconds of traffic that `auto` keeps: how long a consumer may stall before trimming has to wait for it."""
 KEYED_SKEW = 2
-"""Keys spread unevenly over partitions; each partition is given room for so many times its even share."""
+"""Keys spread unevenly over partitions: each partition has room for its even share times this."""
 USUAL_LEAST_ENTRIES = 10_000
 LEAST_ENTRIES = 1_000
 MAX_KEPT_BYTES = 512 << 20
@@ -78,7 +78,7 @@ NO_TRIMMING = Trimming()
 def plan_trimming(
     retention: RetentionPolicy, *, rate: int, partitions: int, message_size: int, keyed: bool
 ) -> Trimming:
-    """How to trim. `maxage` is given in entries too: those of so much time. Args: see `entries_to_keep`."""
+    """How to trim; `maxage` also as the number of entries of that time. Args: see `entries_to_keep`."""
     age_ms = None if retention.max_age_ns is None else retention.max_age_ns // 10**6
     if retention.kind == "acknowledged":
         return Trimming(

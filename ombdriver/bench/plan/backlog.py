@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ombdriver.bench.load.retention import Trimming
 
 ON_THE_WAY_S = 0.1
-"""A subscription that has no more before it than what comes in so much time has caught up: that much may be on its way
+"""A subscription has caught up when it has no more before it than what comes in this time: that much may be on its way
 between two processes whose counts are not of one moment. OMB takes 1,000 messages over all subscriptions, which at high
 rates are on their way at any time, so that its drain does not end."""
 
@@ -21,7 +21,7 @@ class BacklogPlan:
         size_bytes: what was asked for, over all subscriptions together.
         messages: messages before each subscription when its consumers resume.
         level: a subscription has caught up when no more than that are before it.
-        build_ns: how long it takes to send them: a schedule of that length holds so many messages.
+        build_ns: how long it takes to send them: a schedule of that length holds exactly these.
     """
 
     size_bytes: int

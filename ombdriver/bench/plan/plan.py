@@ -19,7 +19,7 @@ TOPIC_PREFIX = "ombdriver-"
 """Every topic of ours is called `ombdriver-<run id>-<number>`; by that, leftovers of a run can be found."""
 
 STREAMS_PER_READER = 64
-"""A reader covers up to so many streams with one read; that many cost it tens of microseconds a wake-up."""
+"""Streams that a reader covers with one read; that many cost it tens of microseconds a wake-up."""
 USUAL_READERS = 48
 """Where the streams of all consumers would take more readers than that, each covers more of them: connections stay in
 the tens. 200 streams cost some 130 µs a wake-up, 1,000 some 400 µs."""
@@ -27,7 +27,7 @@ the tens. 200 streams cost some 130 µs a wake-up, 1,000 some 400 µs."""
 STREAM_OVERHEAD = 5_000
 """Bytes of an empty stream with a few groups (4,800 measured with 3 groups that had read)."""
 TRIM_SLACK = 100
-"""Approximate trimming drops whole nodes only; a node holds up to so many entries."""
+"""Entries of a node of a stream; approximate trimming drops whole nodes only."""
 
 KEPT_UNACKNOWLEDGED_S = 10
 """Seconds of traffic that lie there when what was acknowledged is cut, as long as the groups keep up."""
@@ -81,7 +81,7 @@ class SearchPlan:
         probe_ns: how long a rate is tried, after it has settled.
         slo: a threshold that a rate must meet besides; None for none.
         rates: those that are tried in place of a search, rising; none for a search.
-        steps: so many rates, evenly spaced up to the highest, are tried after the search; None for none.
+        steps: how many rates, evenly spaced up to the highest, are tried after the search; None for none.
     """
 
     start: int
@@ -199,7 +199,7 @@ class Plan:
 
     @property
     def measured_messages(self) -> int:
-        """How many messages the measured time holds; with random arrivals, about so many."""
+        """How many messages the measured time holds; with random arrivals, on average."""
         return -(-self.test_ns * self.rate // 10**9) if self.profile is None else self.profile.total
 
     @property
@@ -209,7 +209,7 @@ class Plan:
 
     @property
     def messages(self) -> int:
-        """How many messages the schedules hold together; with a search or random arrivals, about so many."""
+        """How many messages the schedules hold together; with a search or random arrivals, about."""
         search_ns = 0 if self.search is None else USUAL_PROBES * self.search.probe_ns
         warmup_rate = self.rate if self.search is not None else self.warmup_rate
         before = ((self.warmup_ns, warmup_rate), (search_ns + self.build_ns, self.rate))

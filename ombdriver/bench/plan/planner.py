@@ -207,7 +207,7 @@ Part = tuple[tuple[TopicSpec, ...], tuple[int, ...] | None]
 def _parts(
     topics: tuple[TopicSpec, ...], share: tuple[int, ...] | None, covered: int, *, whole: bool
 ) -> Sequence[Part]:
-    """What the readers of one consumer cover, up to so many streams each: some topics, or a part of one.
+    """What each reader of one consumer covers: some topics, or a part of one.
 
     Args:
         topics: all that the consumer reads.

@@ -110,7 +110,7 @@ def render_configuration(
 
 
 def login_of(config: ServerConfig) -> Login | None:
-    """As whom to ask a server that is configured so; None when the default user has no password.
+    """The login for a server that is configured so; None when the default user has no password.
 
     The default user if its password is known, else the one that replicas log in as.
     """
@@ -119,7 +119,7 @@ def login_of(config: ServerConfig) -> Login | None:
 
 
 def _login(config: ServerConfig) -> tuple[str, str] | None:
-    """Name and password of `login_of`, as they stand in the configuration: quoted or not."""
+    """Name and password of `login_of` as written in the configuration: quoted or not."""
     lines = {name.lower(): value for name, value in config.items()}
     password = _one(lines, "requirepass")
     for line in values_of(lines.get("user", ())):

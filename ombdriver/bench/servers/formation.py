@@ -49,9 +49,9 @@ class ServerNode:
     """A running server and its place.
 
     Attributes:
-        place: its name, its role at the start, and whom it follows.
+        place: its name, its role at the start, and its primary.
         server: the server itself.
-        login: as whom to ask it.
+        login: the user for commands to it.
     """
 
     place: Place

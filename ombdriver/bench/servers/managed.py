@@ -183,7 +183,7 @@ class ManagedServers:
         return [node.name for node in self.nodes if node.ended] if self._ended is None else list(self._ended)
 
     def check(self) -> None:
-        """Does nothing while what is left can serve, be it after a failover.
+        """Does nothing while the servers that are left can serve, if need be after a failover.
 
         Raises:
             ServerError: if it can't any more, with the end of the log of one whose end was too much.

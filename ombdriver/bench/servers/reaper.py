@@ -22,11 +22,11 @@ from ombdriver.bench.servers.configuration import SOCKET_NAME
 _SOCKET_PATH_LIMIT = 100  # bytes: sun_path holds 107 on Linux and 103 on macOS
 _NAME = "server"
 MESSAGE_LINES = 10
-"""How much of the end of a log stands in a message."""
+"""Lines of the end of a log that a message holds."""
 
 
 class StartError(Exception):
-    """What was to be started did not start: what it did instead, and its log, for whoever words the message.
+    """A program did not start: what happened instead, and its log; the caller words the message.
 
     Attributes:
         log: all of the log that there is; it may hold passwords.

@@ -1,8 +1,8 @@
-"""The process that stands between us and a private server: it ends the server when we are gone, whatever ended us.
+"""The parent of a private server: it ends the server when the harness is gone, whatever ended that.
 
-Run as a script by `python -I -S`, never imported: it knows the standard library only, so that it starts in a few
-hundredths of a second. It must not outlive its purpose: when standard input ends (we closed it, or died, be it by
-`kill -9`), or when the server has ended, the server's process and its directory are gone, and then so is this one.
+Run as a script by `python -I -S`: it knows the standard library only, so it starts in a few hundredths of a second.
+When standard input ends (the harness closed it, or died, also by `kill -9`), or when the server has ended, it removes
+the server's process and its directory, and ends itself.
 
     reaper_process.py PARENT_FOLDER PROGRAM NAME PROCESSORS [ARGUMENT...]
     reaper_process.py PARENT_FOLDER
@@ -34,7 +34,7 @@ PREFIX = "ombdriver-"
 
 
 def read_configuration() -> bytes | None:
-    """What stands on standard input before the NUL; None if it ended without one."""
+    """Standard input up to the NUL; None if it ended without one."""
     text = b""
     while not text.endswith(b"\0"):
         chunk = os.read(0, 65536)

@@ -31,7 +31,7 @@ class ServerPlan:
 
     Attributes:
         engine: `valkey` (embedded), `redis` (on the PATH), or the path of a server program.
-        topology: how they stand together.
+        topology: how they are arranged.
         primaries: of a cluster, 3 unless given; elsewhere there is one.
         replicas: of each primary; unless given, 1 if replicated or behind Sentinels, else none.
         config: server options by name, for every server that holds data. Not shown by `repr`: it may hold passwords.

@@ -64,7 +64,7 @@ def parse_profile(given: object, most_rate: int) -> RateProfile | None:
 
 
 def profile_of(form: RateProfile, test_ns: int) -> Profile:
-    """The rates over a measured time of so many nanoseconds.
+    """The rates over a measured time of `test_ns` nanoseconds.
 
     Raises:
         ValueError: if the profile does not fit into that time; the message says what does.

@@ -316,7 +316,7 @@ class Setup(CheckedModel):
         return self.server is not None and self.server.in_cluster
 
     def requirements(self, groups: int) -> Requirements:
-        """What it needs of a server, with so many groups on a topic."""
+        """What it needs of a server, with that many groups on a topic."""
         return Requirements(
             minid=self.streams.retention_policy.kind == "acknowledged"
             or self.streams.retention_policy.max_age_ns is not None,

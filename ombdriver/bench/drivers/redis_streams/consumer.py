@@ -25,7 +25,7 @@ from ombdriver.messaging.transport.router import Router
 CLOSE_TIMEOUT_S = 2.0
 """How long the last acknowledgements may take."""
 RETRY_DELAY_S = 0.005
-"""After a loss, or when a stream has moved, a command is sent again so many seconds later."""
+"""Seconds until a command is sent again, after a loss or when a stream has moved."""
 REPLY_TIMEOUT_S = 5.0
 """How much longer than BLOCK a reply may take before the peer counts as gone."""
 

@@ -42,7 +42,7 @@ from ombdriver.secrets import redact_url
 RECONNECT = Backoff(cap_s=0.25)
 """Close together: how long a server is away is to be measured, not how long we wait between attempts."""
 DEAD_AFTER_S = 10.0
-"""A consumer that has asked for nothing so long after its BLOCK keeps nothing from being trimmed past a bound."""
+"""Seconds after its BLOCK from which on a consumer that has asked for nothing no longer holds trimming at a bound."""
 DELETE_TIMEOUT_S = 30.0
 """How long deleting everything may take."""
 

@@ -18,7 +18,7 @@ class StreamOptions:
         max_entries: what sending trims a partition to; None trims nothing.
         max_age_ms: what is older, sending trims, in place of `max_entries`.
         exact_trim: trim to the entry, not to whole nodes of a stream.
-        keep_unacknowledged: cut what every group has acknowledged, once a second; done by whoever created the topics.
+        keep_unacknowledged: once a second, cut what every group has acknowledged; in the process that made the topics.
         bound_entries: with that, what no partition may exceed, whatever a group has not read; None: no bound.
         bound_age_ms: likewise, by age.
         plain: read without groups.

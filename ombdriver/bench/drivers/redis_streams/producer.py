@@ -26,7 +26,7 @@ from ombdriver.messaging.transport.router import Router
 MOST_HEADS = 64
 """Beginnings of commands that are kept besides one for each partition: sizes that vary would make them without end."""
 LOOKUP_DELAY_S = 0.05
-"""While no server has a partition, it is looked up again so many seconds later."""
+"""Seconds between two lookups of a partition that no server has at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ class ReplicatedProducer(StreamProducer):
         on_replies: gets the replies.
         replicas: how many have to have a message.
         timeout_ms: how long that may take.
-        statistics: counts `underReplicated`: messages that are stored, but not on so many.
+        statistics: counts `underReplicated`: messages that are stored, but not on that many replicas.
     """
 
     def __init__(

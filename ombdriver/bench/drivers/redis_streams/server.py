@@ -21,7 +21,7 @@ from ombdriver.messaging.transport.connection import Argument, pack
 from ombdriver.messaging.transport.router import Router
 
 GUARD_S = 10.0
-"""A server that owes the reply to a small command for so long is taken for gone."""
+"""Seconds without the reply to a small command after which a server counts as gone."""
 
 IN_ONE, AT_ONCE = 100, 100
 """Keys in one command, so that no other client waits for long; commands that are on their way together."""
@@ -184,7 +184,7 @@ def _git_sha1(commit: str) -> str | None:
 async def settings(channel: Channel) -> Mapping[str, str | None] | None:
     """`SETTINGS` by their names, None for those that this server does not have; None where CONFIG is not to be had.
 
-    It may be forbidden to the user, renamed, or kept away by whoever runs the server. One refused command is enough.
+    It may be forbidden to the user, renamed, or blocked by the provider. One refused command is enough.
     """
     try:
         replies = [await channel.execute("CONFIG", "GET", SETTINGS[0])]
