@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import redis.asyncio
+from pending import abandon, deliver, holds
 from records import TOPIC, pending, store, take
 
 from ombdriver import ClosedError, MQClient
@@ -108,6 +109,20 @@ async def test_closing_can_be_cancelled_and_is_done_all_the_same(
             with pytest.raises(ClosedError):
                 await consumer.getone()
         await blocked(0)
+
+
+async def test_callers_that_wait_shortly_get_what_comes_again(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """A delivery is counted by the server first: what one caller has begun of that, the next one finds done."""
+    await abandon(raw, await deliver(raw, 20, "dead"), "dead")
+    async with MQClient(redis_url=server_url) as client, client.consumer("t", "g") as consumer:
+        found = []
+        while len(found) < 20:
+            message, cut = await cancelled(consumer.getone, 3)
+            if not cut:
+                assert message.delivery_count == 2
+                found.append(int(message.value))
+        assert sorted(found) == list(range(20))
+        assert set((await holds(raw)).values()) == {(consumer.name, 2)}
 
 
 async def test_settling_can_be_cancelled_and_done_again(server_url: str, raw: redis.asyncio.Redis) -> None:

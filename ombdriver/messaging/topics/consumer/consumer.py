@@ -181,15 +181,18 @@ class Consumer(Generic[Value]):
         commands.number("max_records", max_records, 1)
         buffer = self._buffer
         await buffer.give_turn()
-        if not buffer.ready:
-            try:
-                async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000):
-                    if not await self._wait():
-                        raise ClosedError("the consumer was closed; make a new one")
-            except TimeoutError:
-                return []
-        await self._begin(max_records)
-        return buffer.take(max_records)
+        while True:
+            if not buffer.ready:
+                try:
+                    async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000):
+                        if not await self._wait():
+                            raise ClosedError("the consumer was closed; make a new one")
+                except TimeoutError:
+                    return []
+            await self._begin(max_records)
+            messages = buffer.take(max_records)
+            if messages or timeout_ms is not None:
+                return messages
 
     async def _wait(self) -> bool:
         if self._session is None and self._closing is None:

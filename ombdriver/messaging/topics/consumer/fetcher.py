@@ -290,8 +290,7 @@ class Fetcher:
             active = [partition for partition in self._partitions if not partition.paused]
             if credit and active and not self._suspensions:
                 return active, credit
-            self._flow.changed.clear()
-            await self._flow.changed.wait()
+            await self._flow.wait_for_change()
         return [], 0
 
     async def _recover(self, error: Exception) -> None:
@@ -314,10 +313,9 @@ class Fetcher:
     async def _sleep(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not self._stopping and (left := deadline - time.monotonic()) > 0:
-            self._flow.changed.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
-                    await self._flow.changed.wait()
+                    await self._flow.wait_for_change()
 
     # -- suspending and stopping -----------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ class FlowControl:
         buffered: messages that are here.
         high_water: a read asks for no more than what fills it up to here.
         low_water: more are asked for when no more than this are buffered, so that reads stay large.
-        changed: set when it is worth looking again.
+        changed: set when it is worth looking again; see `wait_for_change`.
     """
 
     __slots__ = ("_most", "_most_bytes", "buffered", "changed", "high_water", "low_water")
@@ -49,6 +49,11 @@ class FlowControl:
     def credit(self) -> int:
         """How many messages to ask for; 0 as long as enough are buffered."""
         return self.high_water - self.buffered if self.buffered <= self.low_water else 0
+
+    async def wait_for_change(self) -> None:
+        """Returns when it is worth looking again."""
+        self.changed.clear()
+        await self.changed.wait()
 
     def remove(self, count: int) -> None:
         """So many messages are no longer buffered."""

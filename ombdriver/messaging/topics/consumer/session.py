@@ -26,6 +26,7 @@ from ombdriver.messaging.topics.consumer.message import OPEN, UNCOUNTED, Message
 from ombdriver.messaging.topics.consumer.partition import BUFFER_BYTES, FlowControl, Partition
 from ombdriver.messaging.topics.consumer.receive_buffer import ReceiveBuffer, RecordSink
 from ombdriver.messaging.topics.recovery.maintenance import Maintenance
+from ombdriver.messaging.transport.blocking import ignore_outcome
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Session:
         self._sink = RecordSink(member.statistics, buffer, self.acknowledger)
         by_key = {partition.key: partition for partition in partitions}
         self.colocated = [[by_key[key] for key in keys] for keys in member.router.by_slot(by_key)]
+        self._beginning: asyncio.Task[None] | None = None
         self._fetchers: list[Fetcher] = []
         self.maintenance: list[Maintenance] = []
         for group in self.colocated:
@@ -103,7 +105,17 @@ class Session:
     # -- messages --------------------------------------------------------------------------------------------------
 
     async def begin(self, count: int | None) -> None:
-        """Has the server count the deliveries of the first `count` messages that are ready, where it has not."""
+        """Has the server count the deliveries of the first `count` messages that are ready, where it has not.
+
+        If it is doing so for another caller, that is waited for. A caller that is cancelled does not stop it: one that
+        waits only for short times gets its message in the end.
+        """
+        if self._beginning is None or self._beginning.done():
+            self._beginning = asyncio.get_running_loop().create_task(self._begin(count))
+            self._beginning.add_done_callback(ignore_outcome)
+        await asyncio.shield(self._beginning)
+
+    async def _begin(self, count: int | None) -> None:
         ready = self.buffer.ready
         uncounted: dict[Partition, list[Message[Any]]] = {}
         for message in islice(ready, None if count is None else max(count, COUNT_AHEAD)):
@@ -178,7 +190,7 @@ class Session:
         await self._within(deadline, *(fetcher.interrupt() for fetcher in self._fetchers))
         await asyncio.gather(*(fetcher.aclose() for fetcher in self._fetchers))
         await self._within(deadline, *self._fetching, *(task for each in self.maintenance for task in each.tasks))
-        await self._within(deadline, self._redelivery.aclose())
+        await self._within(deadline, self._redelivery.aclose(), *([self._beginning] if self._beginning else []))
         await self._within(deadline, self.release_buffer())
         await self._within(deadline, *(maintenance.release() for maintenance in self.maintenance))
         self.acks.stop_lingering()

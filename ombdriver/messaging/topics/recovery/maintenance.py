@@ -105,8 +105,7 @@ class Maintenance:
         while not self._no_takeover.is_set() and not partition.paused:
             if credit := self._flow.credit():
                 return credit
-            self._flow.changed.clear()
-            await self._flow.changed.wait()
+            await self._flow.wait_for_change()
         return 0
 
     async def _renew(self) -> None:

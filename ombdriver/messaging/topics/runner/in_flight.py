@@ -104,15 +104,13 @@ class KeyedQueue(Generic[Item]):
         waiting.remove(item)
         return True
 
-    def withdraw(self) -> Iterator[Item]:
-        """Removes all that were not taken, and gives them; what was taken is still to be done."""
-        ready, self._ready = self._ready, deque()
-        for item in ready:
+    def clear(self) -> None:
+        """Removes all that were not taken; what was taken is still to be done."""
+        for item in self._ready:
             if item.queue_key is not None:
-                yield from self._waiting.pop(item.queue_key)
-            yield item
+                del self._waiting[item.queue_key]
+        self._ready.clear()
         for waiting in self._waiting.values():
-            yield from waiting
             waiting.clear()
 
 
@@ -202,8 +200,7 @@ class InFlight:
     async def wait_for_credit(self) -> int:
         """Waits until more may be taken from the consumer, and gives how many."""
         while not (credit := self._read.credit()):
-            self._read.changed.clear()
-            await self._read.changed.wait()
+            await self._read.wait_for_change()
         return credit
 
     def add(self, messages: Iterable[Message[Any]]) -> None:
@@ -339,8 +336,7 @@ class InFlight:
         for delivery in self._deliveries:
             if delivery.retry_timer is not None:
                 delivery.retry_timer.cancel()
-        for _ in self.queue.withdraw():
-            pass
+        self.queue.clear()
 
     async def release(self, *, waiting_only: bool) -> int:
         """Leaves messages to others, at once; gives how many. A delivery that has not begun is not counted.
