@@ -3,11 +3,8 @@
 Knows what a result keeps of its workload and its setup. Passwords it does not keep, nor the content of payload files.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from ombdriver.bench.drivers.api import load_driver
 from ombdriver.bench.results import store
@@ -16,6 +13,7 @@ from ombdriver.bench.results.result import Result, Standing
 from ombdriver.bench.run.request import Request, new_run_id, plan_of
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.spec.yaml_file import YamlDocument
 from ombdriver.errors import InputError
 from ombdriver.secrets import HIDDEN
 
@@ -90,7 +88,9 @@ def _processes(result: Result) -> int:
 
 def _workload(result: Result, path: Path) -> Workload:
     try:
-        workload = Workload.parse(_yaml(result.workload_spec), f"{path}: workloadSpec", path.parent)
+        workload = Workload.from_document(
+            YamlDocument(f"{path}: workloadSpec", dict(result.workload_spec)), path.parent
+        )
     except InputError as error:
         if "missing payload file" not in str(error):
             raise
@@ -113,15 +113,6 @@ def _workload(result: Result, path: Path) -> Workload:
     return workload
 
 
-def _yaml(data: Mapping[str, Any]) -> str:
-    """`data` as YAML, which JSON is, save for floats without a point (1e-05)."""
-    values = {
-        key: f"{Decimal(repr(value)):f}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
-        for key, value in data.items()
-    }
-    return "{" + ", ".join(f"{json.dumps(key)}: {value}" for key, value in values.items()) + "}"
-
-
 def _check_users(setup: Setup, source: str) -> None:
     """A password gives way to another one, the same for all servers; a user's rules to none."""
     config = setup.server.config if setup.server is not None else {}
@@ -133,7 +124,7 @@ def _check_users(setup: Setup, source: str) -> None:
 
 
 def _setup(result: Result, source: str, url: str | None) -> Setup:
-    setup = Setup.parse(_yaml(result.setup), f"{source}: setup")
+    setup = Setup.from_document(YamlDocument(f"{source}: setup", dict(result.setup)))
     stored = setup.server.joined_url if setup.is_users_server and setup.server is not None else None
     if url is None:
         _check_users(setup, source)

@@ -252,19 +252,24 @@ class Setup(CheckedModel):
         Raises:
             InputError: if it has errors; one sentence for each of them.
         """
-        document, context = parse_document(text, source), {}
+        return cls.from_document(parse_document(text, source), given)
+
+    @classmethod
+    def from_document(cls, document: YamlDocument, given: Sequence[Assignment] = ()) -> Self:
+        """The setup of a file that was read already; otherwise as `parse`."""
+        context: dict[str, bool] = {}
         notes: list[str] = []
         if omb.is_one(document.data):
             try:
                 data, notes = omb.translated(document.data)
             except ValueError as error:
-                raise InputError(f"{source}: {error}") from None
+                raise InputError(f"{document.source}: {error}") from None
             document, context = replace(document, data=data), {PASSWORDS: True}
         document = assigned(document, given, "setup")
         setup, errors = validated(cls, document, _NAMES, _RULES, context)
         if setup is None:
-            raise InputError(render_errors(source, errors))
-        setup._notes = tuple(f"{source}: {note}" for note in notes)
+            raise InputError(render_errors(document.source, errors))
+        setup._notes = tuple(f"{document.source}: {note}" for note in notes)
         return setup
 
     def with_url(self, url: str, *, keep_name: bool = False) -> Self:

@@ -18,7 +18,7 @@ from ombdriver.bench.spec import catalog
 from ombdriver.bench.spec.overrides import Assignment, Part, assigned, parse
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
-from ombdriver.bench.spec.yaml_file import parse_document, parse_value, read_text
+from ombdriver.bench.spec.yaml_file import YamlDocument, parse_document, parse_value, read_text
 from ombdriver.bench.units import quoted
 from ombdriver.errors import InputError
 from ombdriver.secrets import redact_argument
@@ -266,7 +266,8 @@ def workload_variants(
         InputError: with the errors of its file, and of the sweeps and names of the command line.
     """
     path = catalog.find_workload(name)
-    own = _SweepFields.read(path, assignments)
+    document = parse_document(read_text(path), str(path))
+    own = _SweepFields.of(document, path.parent, assignments)
     swept = parse_sweeps(sweeps, own.sweep)
     single = {one.setting for one in assignments if one.option.is_shorthand and not one.appends}
     if twice := single & {one.setting for one in swept}:
@@ -275,7 +276,7 @@ def workload_variants(
     setups = tuple(combinations(swept, "setup"))
 
     def variant(values: Combination) -> WorkloadVariant:
-        load = partial(Workload.load, path)
+        load = partial(Workload.from_document, document, path.parent)
         workload, own_name = _renamed("workload", load, [*assignments, *values], values, templates.get("workload"))
         return WorkloadVariant(workload, own_name, values, setups, templates.get("setup"))
 
@@ -331,13 +332,13 @@ class _SweepFields:
     sweep_name: Templates | None
 
     @classmethod
-    def read(cls, path: Path, assignments: Sequence[Assignment]) -> "_SweepFields":
-        document = assigned(parse_document(read_text(path), str(path)), assignments, "workload")
-        sweep, names = document.data.get("sweep"), document.data.get("sweepName")
+    def of(cls, document: YamlDocument, folder: Path, assignments: Sequence[Assignment]) -> "_SweepFields":
+        data = assigned(document, assignments, "workload").data
+        sweep, names = data.get("sweep"), data.get("sweepName")
         if not _is_mapping_to(list, sweep) or not _is_mapping_to(str, names) or document.errors:
-            workload = Workload.load(path, assignments)  # which raises what is wrong
+            workload = Workload.from_document(document, folder, assignments)  # which raises what is wrong
             return cls(workload.name, workload.sweep, workload.sweep_name)
-        return cls(str(document.data.get("name", path.stem)), cast(Any, sweep), cast(Any, names))
+        return cls(str(data.get("name", Path(document.source).stem)), cast(Any, sweep), cast(Any, names))
 
 
 def _is_mapping_to(kind: type, value: object) -> bool:

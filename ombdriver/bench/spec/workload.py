@@ -171,10 +171,17 @@ class Workload(CheckedModel):
         Raises:
             InputError: if it has errors; one sentence for each of them.
         """
-        document, content = _resolved(assigned(parse_document(text, source), given, "workload"), folder)
+        return cls.from_document(parse_document(text, source), folder, given)
+
+    @classmethod
+    def from_document(
+        cls, document: YamlDocument, folder: Path | None = None, given: Sequence[Assignment] = ()
+    ) -> Self:
+        """The workload of a file that was read already; otherwise as `parse`."""
+        document, content = _resolved(assigned(document, given, "workload"), folder)
         workload, errors = validated(cls, document, _NAMES, {cls: RULES})
         if workload is None:
-            raise InputError(render_errors(source, errors))
+            raise InputError(render_errors(document.source, errors))
         workload._content = content
         return workload
 
