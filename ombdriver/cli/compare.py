@@ -68,7 +68,7 @@ def compare(
     from ombdriver.bench.results.compare.reading import read_trials
 
     trials = read_trials(results)
-    left_out = [trial for trial in trials if trial.unfit is not None]
+    left_out = [trial for trial in trials if trial.excluded is not None]
     parsed = [Condition.parse(each) for each in conditions]
     per_group = per_group or any(each.figure.group is not None for each in parsed)
     try:
@@ -115,7 +115,7 @@ def _print_comparison(trials: "Sequence[Trial]") -> None:
     from ombdriver.bench.report.comparison_table import show
     from ombdriver.bench.results.compare.comparison import compare as compared
 
-    left_out = [trial for trial in trials if trial.unfit is not None]
+    left_out = [trial for trial in trials if trial.excluded is not None]
     try:
         found = compared(trials, force=True)
     except InputError:

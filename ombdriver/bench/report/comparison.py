@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.report import units
-from ombdriver.bench.results.compare.comparison import Comparison, Effect, Versus
+from ombdriver.bench.results.compare.comparison import Comparison, Effect, SetupComparison
 from ombdriver.bench.results.compare.conditions import Outcome
 from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.compare.trial import Trial
@@ -17,31 +17,32 @@ NOTES = (
 )
 
 
-def title(comparison: Comparison, versus: Versus) -> str:
+def title(comparison: Comparison, compared: SetupComparison) -> str:
     """`1kb-3groups: valkey-aof-always against valkey-no-persistence`."""
-    return f"{comparison.workload}: {versus.setup} against {comparison.baseline}"
+    return f"{comparison.workload}: {compared.setup} against {comparison.baseline}"
 
 
-def basis(versus: Versus) -> str:
+def basis(compared: SetupComparison) -> str:
     """What was compared with what: `10 blocks, compared within each`."""
-    if not versus.paired:
-        runs = f"{units.many(versus.runs, 'run')} against {units.many(versus.baseline_runs, 'run')}"
+    if not compared.paired:
+        runs = f"{units.many(compared.runs, 'run')} against {units.many(compared.baseline_runs, 'run')}"
         return f"{runs}, which have no block in common"
-    alone = f"; left out: {units.many(versus.alone, 'run')} without a partner" if versus.alone else ""
-    return f"{units.many(versus.runs, 'block')}, compared within each{alone}"
+    left_out = compared.without_partner
+    without_partner = f"; left out: {units.many(left_out, 'run')} without a partner" if left_out else ""
+    return f"{units.many(compared.runs, 'block')}, compared within each{without_partner}"
 
 
-def findings(versus: Versus) -> list[tuple[str, str]]:
+def findings(compared: SetupComparison) -> list[tuple[str, str]]:
     """Each metric that is tested, and what is said of it; none when no claim can be made."""
-    if versus.no_claim is not None:
+    if compared.no_claim is not None:
         return []
-    return [(str(each.figure), _finding(each)) for each in versus.effects if each.figure in DECLARED]
+    return [(str(each.figure), _finding(each)) for each in compared.effects if each.figure in DECLARED]
 
 
 def _finding(effect: Effect) -> str:
-    if effect.word is None:
+    if effect.conclusion is None:
         return "not tested: too few runs have it" if effect.ratio is not None else "not tested: no samples"
-    return f"{effect.word}: {times(effect)}, {_p(effect.corrected_p or 0.0)}"
+    return f"{effect.conclusion}: {times(effect)}, {_p(effect.corrected_p or 0.0)}"
 
 
 def times(effect: Effect) -> str:
@@ -83,10 +84,10 @@ def families(effects: Sequence[Effect]) -> list[tuple[str, list[Effect]]]:
 def caveats_of(comparison: Comparison) -> list[str]:
     """What has to be known with the figures of a comparison."""
     caveats = [f"not alike, and compared all the same: {each}" for each in comparison.differences]
-    caveats += [f"{each.setup}: claimed by --force, though {each.forced}" for each in comparison.versus if each.forced]
-    if comparison.unjudged:
-        count = len(comparison.unjudged)
-        files = comparison.unjudged[0] if count == 1 else f"{count} results ({comparison.unjudged[0]} ...)"
+    caveats += [f"{each.setup}: claimed by --force, though {each.forced}" for each in comparison.setups if each.forced]
+    if comparison.without_verdict:
+        first, count = comparison.without_verdict[0], len(comparison.without_verdict)
+        files = first if count == 1 else f"{count} results ({first} ...)"
         caveats.append(f"without a verdict, since OMB gives none: {files}")
     return caveats
 
@@ -95,7 +96,7 @@ def left_out_lines(trials: Sequence[Trial]) -> list[str]:
     """The runs that were not compared, by name: a line for those of each workload, setup and reason."""
     named: dict[tuple[str, str, str | None], list[str]] = {}
     for each in trials:
-        named.setdefault((each.workload, each.setup, each.unfit), []).append(each.source)
+        named.setdefault((each.workload, each.setup, each.excluded), []).append(each.source)
     return [
         f"left out, {workload} x {setup}, {reason}: {', '.join(sources)}"
         for (workload, setup, reason), sources in named.items()
@@ -132,15 +133,23 @@ def render(comparisons: Sequence[Comparison], left_out: Sequence[Trial], outcome
 
 
 def _parts(comparison: Comparison) -> Iterator[str]:
-    for versus in comparison.versus:
-        yield f"### {_safe(title(comparison, versus))}"
-        yield _safe(basis(versus))
-        if versus.no_claim is not None:
-            yield f"**{_safe(versus.no_claim)}**"
+    for compared in comparison.setups:
+        yield f"### {_safe(title(comparison, compared))}"
+        yield _safe(basis(compared))
+        if compared.no_claim is not None:
+            yield f"**{_safe(compared.no_claim)}**"
         else:
-            yield "\n".join(f"- `{name}`: {_bold(finding)}" for name, finding in findings(versus))
-        head = ("metric", _safe(comparison.baseline), "spread", _safe(versus.setup), "spread", "ratio", "95 % interval")
-        yield "\n".join([_row(head), _row(["---", *["---:"] * 6]), *(_row(_cells(each)) for each in versus.effects)])
+            yield "\n".join(f"- `{name}`: {_bold(finding)}" for name, finding in findings(compared))
+        head = (
+            "metric",
+            _safe(comparison.baseline),
+            "spread",
+            _safe(compared.setup),
+            "spread",
+            "ratio",
+            "95 % interval",
+        )
+        yield "\n".join([_row(head), _row(["---", *["---:"] * 6]), *(_row(_cells(each)) for each in compared.effects)])
     if caveats := caveats_of(comparison):
         yield "\n".join(f"- {_safe(caveat)}" for caveat in caveats)
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from ombdriver.bench.report import comparison as text
 from ombdriver.bench.report import units
 from ombdriver.bench.report.console import print_all
-from ombdriver.bench.results.compare.comparison import Comparison, Effect, Versus
+from ombdriver.bench.results.compare.comparison import Comparison, Effect, SetupComparison
 from ombdriver.bench.results.compare.conditions import Outcome
 from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.compare.statistics import FASTER, SLOWER
@@ -45,26 +45,26 @@ def show(
 
 
 def _parts(comparison: Comparison) -> Iterator[RenderableType]:
-    for versus in comparison.versus:
-        yield Text(f"\n{text.title(comparison, versus)}", style="bold")
-        yield Text(text.basis(versus))
-        if versus.no_claim is not None:
-            yield Text(versus.no_claim, style="bold")
+    for compared in comparison.setups:
+        yield Text(f"\n{text.title(comparison, compared)}", style="bold")
+        yield Text(text.basis(compared))
+        if compared.no_claim is not None:
+            yield Text(compared.no_claim, style="bold")
         else:
-            yield Padding(_findings(versus), (0, 0, 0, 2), expand=False)
+            yield Padding(_findings(compared), (0, 0, 0, 2), expand=False)
         yield Text()
-        yield _figures(versus.effects)
+        yield _figures(compared.effects)
     for caveat in text.caveats_of(comparison):
         yield Text(caveat)
     yield Text()
 
 
-def _findings(versus: Versus) -> Table:
+def _findings(compared: SetupComparison) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column()
-    words = {str(each.figure): each.word for each in versus.effects}
-    for name, finding in text.findings(versus):
+    words = {str(each.figure): each.conclusion for each in compared.effects}
+    for name, finding in text.findings(compared):
         table.add_row(name, Text(finding, style=_STYLES.get(words[name] or "", "")))
     return table
 
@@ -85,7 +85,7 @@ def _figures(effects: Sequence[Effect]) -> Table:
                 units.percent(effect.baseline.relative),
                 text.figure_value(effect.figure, effect.other.median),
                 units.percent(effect.other.relative),
-                Text(text.ratio(effect.ratio), style=_STYLES.get(effect.word or "", "")),
+                Text(text.ratio(effect.ratio), style=_STYLES.get(effect.conclusion or "", "")),
                 text.interval(effect),
             )
     return table

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ombdriver.bench.report import comparison as comparison_text
-from ombdriver.bench.results.compare.comparison import Comparison, Effect, Versus, compare
+from ombdriver.bench.results.compare.comparison import Comparison, Effect, SetupComparison, compare
 from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.compare.trial import Trial, trial_of
 from ombdriver.errors import NotComparable
@@ -64,8 +64,8 @@ def comparison_section(files: Sequence["ResultFile"], baseline: str | None = Non
         InputError: if no VALID result is of the setup that `baseline` names.
     """
     trials = [trial_of(each.result, each.source) for each in files]
-    fit = [trial for trial in trials if trial.unfit is None]
-    left_out = tuple(comparison_text.left_out_lines([trial for trial in trials if trial.unfit is not None]))
+    fit = [trial for trial in trials if trial.excluded is None]
+    left_out = tuple(comparison_text.left_out_lines([trial for trial in trials if trial.excluded is not None]))
     if baseline is None and not _have_two_setups(trials):
         return NO_COMPARISON
     if baseline is None and not _have_two_setups(fit):
@@ -77,7 +77,7 @@ def comparison_section(files: Sequence["ResultFile"], baseline: str | None = Non
             notes=("No comparison, since what should be alike is not:", *error.messages, *left_out)
         )
     several = len(found) > 1
-    bars = tuple(bar for each in found for versus in each.versus for bar in _bars(each, versus, several))
+    bars = tuple(bar for each in found for compared in each.setups for bar in _bars(each, compared, several))
     return ComparisonSection(bars, (*(note for each in found for note in _notes(each)), *left_out))
 
 
@@ -87,19 +87,19 @@ def _have_two_setups(trials: Iterable[Trial]) -> bool:
     return len(pairs) > len({workload for workload, _ in pairs})
 
 
-def _bars(comparison: Comparison, versus: Versus, several: bool) -> Iterable[RatioBar]:
-    setup = f"{comparison.workload} on {versus.setup}" if several else versus.setup
-    for each in versus.effects:
+def _bars(comparison: Comparison, compared: SetupComparison, several: bool) -> Iterable[RatioBar]:
+    setup = f"{comparison.workload} on {compared.setup}" if several else compared.setup
+    for each in compared.effects:
         if each.figure in DECLARED and each.ratio is not None:
             yield RatioBar(str(each.figure), setup, each.ratio, each.low, each.high, _words(each))
 
 
 def _words(effect: Effect) -> str:
     times = comparison_text.times(effect)
-    return f"{effect.word}: {times}" if effect.word is not None else f"{times}, no claim"
+    return f"{effect.conclusion}: {times}" if effect.conclusion is not None else f"{times}, no claim"
 
 
 def _notes(comparison: Comparison) -> Iterable[str]:
-    for versus in comparison.versus:
-        claim = f"; {versus.no_claim}" if versus.no_claim is not None else ""
-        yield f"{comparison_text.title(comparison, versus)}: {comparison_text.basis(versus)}{claim}."
+    for compared in comparison.setups:
+        claim = f"; {compared.no_claim}" if compared.no_claim is not None else ""
+        yield f"{comparison_text.title(comparison, compared)}: {comparison_text.basis(compared)}{claim}."

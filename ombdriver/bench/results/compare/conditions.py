@@ -92,11 +92,11 @@ def outcomes(conditions: Sequence[Condition], comparisons: Sequence[Comparison])
     for condition in conditions:
         known: dict[str, None] = {}
         for comparison in comparisons:
-            for versus in comparison.versus:
-                known |= {each.figure.group: None for each in versus.effects if each.figure.group is not None}
+            for compared in comparison.setups:
+                known |= {each.figure.group: None for each in compared.effects if each.figure.group is not None}
                 found += [
-                    Outcome(condition, comparison.workload, versus.setup, each, condition.met(each))
-                    for each in versus.effects
+                    Outcome(condition, comparison.workload, compared.setup, each, condition.met(each))
+                    for each in compared.effects
                     if each.figure == condition.figure
                 ]
         group = condition.figure.group

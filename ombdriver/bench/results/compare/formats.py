@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ombdriver.bench.results.compare.comparison import Comparison, Effect, Spread, Versus
+from ombdriver.bench.results.compare.comparison import Comparison, Effect, SetupComparison, Spread
 from ombdriver.bench.results.compare.conditions import Outcome
 from ombdriver.bench.results.compare.statistics import ALPHA
 from ombdriver.bench.results.compare.trial import Trial
@@ -56,7 +56,7 @@ def to_json(comparisons: Sequence[Comparison], left_out: Sequence[Trial], outcom
         "confidence": 1 - ALPHA,
         "comparisons": [_comparison(each) for each in comparisons],
         "leftOut": [
-            {"source": each.source, "workload": each.workload, "setup": each.setup, "reason": each.unfit}
+            {"source": each.source, "workload": each.workload, "setup": each.setup, "reason": each.excluded}
             for each in left_out
         ],
         "conditions": [
@@ -73,13 +73,13 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     for comparison in comparisons:
-        for versus in comparison.versus:
-            for effect in versus.effects:
-                writer.writerow(_cells(comparison, versus, effect))
+        for compared in comparison.setups:
+            for effect in compared.effects:
+                writer.writerow(_cells(comparison, compared, effect))
     return stream.getvalue()
 
 
-def _cells(comparison: Comparison, versus: Versus, effect: Effect) -> list[Any]:
+def _cells(comparison: Comparison, compared: SetupComparison, effect: Effect) -> list[Any]:
     base, other = effect.baseline, effect.other
     told = [
         *(base.count, _rounded(base.median), _rounded(base.least), _rounded(base.most)),
@@ -87,10 +87,10 @@ def _cells(comparison: Comparison, versus: Versus, effect: Effect) -> list[Any]:
         *map(_rounded, (effect.ratio, effect.low, effect.high)),
         _bool(effect.p is not None),
         *map(_rounded, (effect.p, effect.corrected_p)),
-        effect.word,
+        effect.conclusion,
     ]
     unit = _unit(effect)
-    head = [comparison.workload, comparison.baseline, versus.setup, _bool(versus.paired), str(effect.figure), unit]
+    head = [comparison.workload, comparison.baseline, compared.setup, _bool(compared.paired), str(effect.figure), unit]
     return [*head, *("" if each is None else each for each in told)]
 
 
@@ -106,19 +106,19 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
             }
             for each in comparison.differences
         ],
-        "unjudged": list(comparison.unjudged),
+        "unjudged": list(comparison.without_verdict),
         "setups": [
             {
                 "setup": each.setup,
                 "paired": each.paired,
                 "runs": each.runs,
                 "baselineRuns": each.baseline_runs,
-                "alone": each.alone,
+                "alone": each.without_partner,
                 "noClaim": each.no_claim,
                 "forced": each.forced,
                 "metrics": [_effect(effect) for effect in each.effects],
             }
-            for each in comparison.versus
+            for each in comparison.setups
         ],
     }
 
@@ -135,7 +135,7 @@ def _effect(effect: Effect) -> dict[str, Any]:
         "tested": effect.p is not None,
         "p": _rounded(effect.p),
         "correctedP": _rounded(effect.corrected_p),
-        "word": effect.word,
+        "word": effect.conclusion,
     }
 
 

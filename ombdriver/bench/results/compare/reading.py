@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ombdriver.bench.results import store
-from ombdriver.bench.results.compare.trial import Trial, looks_like_one, trial_of, trial_of_omb
+from ombdriver.bench.results.compare.trial import Trial, is_omb_result, trial_of, trial_of_omb
 from ombdriver.bench.results.result import Result
 from ombdriver.errors import InputError
 
@@ -67,7 +67,7 @@ def _read(path: Path, named: bool) -> Trial | None:
     if isinstance(data, dict):
         if data.get("kind") in OTHER_KINDS:
             return None
-        if looks_like_one(data):
+        if is_omb_result(data):
             return trial_of_omb(data, path.name)
         if "kind" not in data and not named:
             return None

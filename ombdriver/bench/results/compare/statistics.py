@@ -1,4 +1,4 @@
-"""By how much do two samples of runs differ, and could it be chance? Permutations of ranks. The only importer of scipy.
+"""By how much do two samples of runs differ, could it be chance, and what may be claimed? The only importer of scipy.
 
 Knows no metric and no setup: numbers in, a `Shift` out. The samples are logarithms of figures, so that a shift is the
 logarithm of a ratio.
@@ -18,10 +18,8 @@ contradict the test. A bootstrap over so few blocks covers too little: its inter
 
 Definitions: Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, 3.1 to 3.3 and 4.1 to 4.3.
 
-From p values to words: what may be said of a setup, with all that was tested taken into account. Pure.
-
-Holm's correction (Holm 1979) keeps the chance of any wrong claim among all tests of a comparison below ALPHA, whatever
-they have to do with each other; the four declared metrics hang together closely.
+Holm's correction (Holm 1979) keeps the chance of any wrong claim among all tests of a comparison below ALPHA, however
+they depend on each other; the four declared figures depend on each other closely.
 """
 
 import math
@@ -187,7 +185,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def word(ratio: float, low: float, high: float, corrected_p: float) -> str:
+def conclusion(ratio: float, low: float, high: float, corrected_p: float) -> str:
     """`faster`, `slower`, or `no detectable difference below X %`, of a latency.
 
     X is how far the interval reaches from 1: a greater change is not likely, a smaller one could not be told from

@@ -29,7 +29,7 @@ from ombdriver.bench.report import terminal
 from ombdriver.bench.report.page.timeline import timeline
 from ombdriver.bench.report.plan import describe
 from ombdriver.bench.report.progress import Progress
-from ombdriver.bench.results.compare.comparison import differences
+from ombdriver.bench.results.compare.differences import differences
 from ombdriver.bench.results.compare.trial import trial_of
 from ombdriver.bench.results.export.formats import export
 from ombdriver.bench.results.result import Result

@@ -6,22 +6,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from compared_trials import trials
-from recorded_result import recorded
 from sample_result import result
 
-from ombdriver.bench.results.compare.comparison import Comparison, Versus, compare, pair
+from ombdriver.bench.results.compare.comparison import Comparison, SetupComparison, compare
 from ombdriver.bench.results.compare.metrics import DECLARED, of_groups, overall, parse
-from ombdriver.bench.results.compare.trial import Trial, pooled, trial_of
+from ombdriver.bench.results.compare.pairing import pair
+from ombdriver.bench.results.compare.trial import Trial, trial_of
 from ombdriver.bench.results.result import Standing
 from ombdriver.bench.verdict.model import Reason, Verdict
 from ombdriver.errors import InputError
 
 
-def one(found: Sequence[Comparison]) -> Versus:
+def one(found: Sequence[Comparison]) -> SetupComparison:
     """The only setup of the only comparison."""
     (comparison,) = found
-    (versus,) = comparison.versus
-    return versus
+    (compared,) = comparison.setups
+    return compared
 
 
 def test_every_metric_is_read_back_from_its_name() -> None:
@@ -73,9 +73,9 @@ def test_a_run_without_a_partner_is_left_out_of_the_blocks() -> None:
     """Be its partner missing, or be it of another series; it is counted."""
     base, other = trials("a", 8, seed=1), trials("b", 8, seed=2)
     stray = replace(base[0], run_id="stray", standing=Standing("other"))
-    versus = one(compare([*base[1:], stray, *other]))
+    compared = one(compare([*base[1:], stray, *other]))
 
-    assert (versus.paired, versus.runs, versus.baseline_runs, versus.alone) == (True, 7, 7, 2)
+    assert (compared.paired, compared.runs, compared.baseline_runs, compared.without_partner) == (True, 7, 7, 2)
 
 
 def test_a_workload_that_a_command_names_twice_has_each_block_twice() -> None:
@@ -94,7 +94,7 @@ def test_a_workload_that_a_command_names_twice_has_each_block_twice() -> None:
         for one, two in zip(pairing.baseline, pairing.other, strict=True)
         if one.standing is not None and two.standing is not None
     ] == [(4, 3), (5, 6), (8, 7)]
-    assert pairing.alone == 1
+    assert pairing.without_partner == 1
 
 
 def test_blocks_are_never_made_up() -> None:
@@ -106,9 +106,9 @@ def test_blocks_are_never_made_up() -> None:
     assert replace(unknown, setup="b") == apart
 
 
-def words(versus: Versus) -> set[str | None]:
+def words(compared: SetupComparison) -> set[str | None]:
     """What is said of the figures that are tested."""
-    return {each.word for each in versus.effects if each.figure in DECLARED}
+    return {each.conclusion for each in compared.effects if each.figure in DECLARED}
 
 
 @pytest.mark.parametrize(
@@ -130,29 +130,29 @@ def test_nothing_is_claimed_where_runs_are_left_out_unequally(
     """A setup is not judged by its best runs; a run that the harness spoilt may be missing."""
 
     def unfit(runs: list[Trial], verdicts: tuple[str, ...]) -> list[Trial]:
-        return [replace(run, unfit=verdicts[at] if at < len(verdicts) else None) for at, run in enumerate(runs)]
+        return [replace(run, excluded=verdicts[at] if at < len(verdicts) else None) for at, run in enumerate(runs)]
 
     runs = [
         *unfit(trials("a", 14, seed=1), of_base),
         *unfit(trials("b", 14, seed=2, shift=0.5)[::-1], of_other),
     ]
-    versus = one(compare(runs, force=True))
+    compared = one(compare(runs, force=True))
 
     if told is None:
-        assert versus.no_claim is None
-        assert words(versus) == {"faster"}
+        assert compared.no_claim is None
+        assert words(compared) == {"faster"}
     else:
-        assert versus.no_claim is not None
-        assert told in versus.no_claim
-        assert words(versus) == {None}
-        assert all(each.ratio for each in versus.effects)
+        assert compared.no_claim is not None
+        assert told in compared.no_claim
+        assert words(compared) == {None}
+        assert all(each.ratio for each in compared.effects)
 
 
 def test_a_run_that_was_repeated_is_made_good_if_the_harness_spoilt_it() -> None:
     """INVALID and then VALID is as if it had been VALID at once; OVERLOADED stays what it was."""
     base, other = trials("a", 10, seed=1), trials("b", 10, seed=2, shift=0.5)
-    spoilt = [replace(run, unfit="INVALID", run_id=f"x{at}") for at, run in enumerate(other[:5])]
-    overloaded = [replace(run, unfit="OVERLOADED") for run in spoilt]
+    spoilt = [replace(run, excluded="INVALID", run_id=f"x{at}") for at, run in enumerate(other[:5])]
+    overloaded = [replace(run, excluded="OVERLOADED") for run in spoilt]
 
     assert words(one(compare([*base, *spoilt, *other]))) == {"faster"}
     assert words(one(compare([*base, *overloaded, *other]))) == {None}
@@ -181,11 +181,11 @@ def test_runs_that_did_not_take_turns_are_not_claimed_to_differ(
     runs = [
         replace(run, begun=began[2 * at + of]) for of, some in enumerate((base, other)) for at, run in enumerate(some)
     ]
-    versus, forced = one(compare(runs)), one(compare(runs, force=True))
+    compared, forced = one(compare(runs)), one(compare(runs, force=True))
 
     assert words(forced) == {"faster"}
-    assert words(versus) == ({"faster"} if claimed else {None})
-    for said in (versus.no_claim, forced.forced):
+    assert words(compared) == ({"faster"} if claimed else {None})
+    for said in (compared.no_claim, forced.forced):
         assert said is None if told is None else told in (said or "")
 
 
@@ -193,10 +193,10 @@ def test_a_block_that_was_torn_is_no_block() -> None:
     """A series that was resumed the next day has runs of both days in one block."""
     base, other = trials("a", 10, seed=1), trials("b", 10, seed=2, shift=0.5)
     other[4] = replace(other[4], begun=NOON + DAY)
-    versus = one(compare([*base, *other]))
+    compared = one(compare([*base, *other]))
 
-    assert words(versus) == {None}
-    assert "in 1 of 10 blocks the runs began more than 12 hours apart" in (versus.no_claim or "")
+    assert words(compared) == {None}
+    assert "in 1 of 10 blocks the runs began more than 12 hours apart" in (compared.no_claim or "")
 
 
 def test_what_two_runs_of_a_block_share_does_not_hide_a_difference() -> None:
@@ -215,8 +215,8 @@ def test_what_two_runs_of_a_block_share_does_not_hide_a_difference() -> None:
     ]
     blocks, heaps = one(compare(runs)), one(compare([replace(run, standing=None) for run in runs]))
 
-    assert {each.word for each in blocks.effects if each.figure in DECLARED} == {"slower"}
-    assert "slower" not in {each.word for each in heaps.effects}
+    assert {each.conclusion for each in blocks.effects if each.figure in DECLARED} == {"slower"}
+    assert "slower" not in {each.conclusion for each in heaps.effects}
 
 
 @pytest.mark.parametrize(
@@ -233,20 +233,20 @@ def test_what_two_runs_of_a_block_share_does_not_hide_a_difference() -> None:
 def test_with_few_repeats_there_are_ratios_and_no_words(repeats: int, series: str | None, told: str | None) -> None:
     """And it is said how many to ask for."""
     runs = [*trials("a", repeats, seed=1, series=series), *trials("b", repeats, seed=2, series=series, shift=3.0)]
-    versus = one(compare(runs))
+    compared = one(compare(runs))
 
-    assert versus.no_claim == told
-    words = {each.word for each in versus.effects if each.figure in DECLARED}
+    assert compared.no_claim == told
+    words = {each.conclusion for each in compared.effects if each.figure in DECLARED}
     assert words == ({None} if told else {"slower"})
-    assert all(each.ratio is not None for each in versus.effects)
+    assert all(each.ratio is not None for each in compared.effects)
 
 
 def test_only_declared_metrics_are_tested_and_max_has_no_interval() -> None:
     """All others have ratio and interval."""
-    versus = one(compare([*trials("a", 10, seed=1), *trials("b", 10, seed=2, shift=2.0)]))
+    compared = one(compare([*trials("a", 10, seed=1), *trials("b", 10, seed=2, shift=2.0)]))
 
-    for effect in versus.effects:
-        assert (effect.word is not None) == (effect.p is not None) == (effect.figure in DECLARED)
+    for effect in compared.effects:
+        assert (effect.conclusion is not None) == (effect.p is not None) == (effect.figure in DECLARED)
         assert (effect.low is None) == (effect.figure.statistic == "max")
 
 
@@ -256,10 +256,10 @@ def test_more_setups_make_more_tests() -> None:
     (two,) = compare([*setups[0], *setups[1]])
     (three,) = compare([run for runs in setups for run in runs])
 
-    p, q = ({str(each.figure): each for each in found.versus[0].effects if each.p} for found in (two, three))
+    p, q = ({str(each.figure): each for each in found.setups[0].effects if each.p} for found in (two, three))
     assert [each.p for each in p.values()] == [each.p for each in q.values()]
     assert all((q[name].corrected_p or 0) >= (p[name].corrected_p or 1) for name in p)
-    assert [each.setup for each in three.versus] == ["b", "c"]
+    assert [each.setup for each in three.setups] == ["b", "c"]
 
 
 def test_the_baseline_is_the_first_setup_or_the_named_one() -> None:
@@ -294,16 +294,16 @@ def test_a_result_is_a_run_with_its_own_figures() -> None:
     standing = Standing("ab12cd34", 2, 4, 1, 2, 2)
     trial = trial_of(result(verdict=Verdict("VALID"), standing=standing), "one.json")
 
-    assert (trial.workload, trial.setup, trial.run_id, trial.unfit) == ("1kb-3groups", "embedded", "k3v9qz", None)
+    assert (trial.workload, trial.setup, trial.run_id, trial.excluded) == ("1kb-3groups", "embedded", "k3v9qz", None)
     assert trial.standing == standing
     assert trial.figures["publishRate"] == pytest.approx(2000.0)
     assert trial.figures["endToEndResponse.p99"] == pytest.approx(1.06)
     assert trial.figures["endToEndResponse[group-2].p50"] == pytest.approx(0.226)
     assert trial.figures["consumeRate[group-3]"] == pytest.approx(1999.97)
     assert {str(figure) for figure in [*overall(), *of_groups(trial.groups)]} <= trial.figures.keys()
-    assert trial_of(result(), "old.json").unfit == "without a verdict, as older versions wrote it"
+    assert trial_of(result(), "old.json").excluded == "without a verdict, as older versions wrote it"
     loss = Verdict("LOSS", (Reason("lost", "LOSS", "7 messages are lost; see delivery"),))
-    assert trial_of(result(verdict=loss), "bad.json").unfit == "LOSS"
+    assert trial_of(result(verdict=loss), "bad.json").excluded == "LOSS"
 
 
 def test_a_figure_that_some_runs_lack_takes_their_partners_along() -> None:
@@ -328,19 +328,8 @@ def test_metrics_that_few_runs_have_are_told_as_few() -> None:
         replace(run, figures={name: value for name, value in run.figures.items() if at % 3 == 0 or "Resp" not in name})
         for at, run in enumerate(runs)
     ]
-    versus = one(compare(few))
+    compared = one(compare(few))
 
-    assert versus.runs == 9
-    assert versus.no_claim is not None
-    assert versus.no_claim.startswith("no claim can be made: 3 blocks, 6 are the fewest")
-
-
-def test_a_pooled_distribution_is_merged() -> None:
-    """Its percentiles are those of all samples, not the mean of those of the runs."""
-    short, long = recorded(1), recorded(3)
-    both = pooled([short, long], "publish")
-
-    assert both.count == 400
-    assert both.percentiles([100.0]) == pooled([long], "publish").percentiles([100.0])
-    assert pooled([], "publish").count == 0
-    assert pooled([short], "endToEnd", "group-1").count == 100
+    assert compared.runs == 9
+    assert compared.no_claim is not None
+    assert compared.no_claim.startswith("no claim can be made: 3 blocks, 6 are the fewest")

@@ -7,7 +7,8 @@ import pytest
 from compared_trials import FACTS, trials
 from sample_result import result
 
-from ombdriver.bench.results.compare.comparison import compare, differences
+from ombdriver.bench.results.compare.comparison import compare
+from ombdriver.bench.results.compare.differences import differences
 from ombdriver.bench.results.compare.trial import trial_of
 from ombdriver.errors import NotComparable
 

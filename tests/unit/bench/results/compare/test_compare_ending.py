@@ -17,12 +17,12 @@ FOLDER = str(Path(__file__).parents[2])
 def test_the_comparison_at_the_end_leaves_out_what_is_not_valid(capsys: pytest.CaptureFixture[str]) -> None:
     """And names it; when nothing is left to compare, that is said."""
     runs = [*trials("a", 3, seed=1), *trials("b", 3, seed=2)]
-    print_comparison([*runs[:5], replace(runs[5], unfit="UNSTEADY")])
+    print_comparison([*runs[:5], replace(runs[5], excluded="UNSTEADY")])
     told = capsys.readouterr()
     assert "1kb-3groups: b against a\n2 blocks, compared within each; left out: 1 run without a partner\n" in told.out
     assert "left out, 1kb-3groups x b, UNSTEADY: b-3.json\n" in told.out
 
-    print_comparison([replace(run, unfit="UNSTEADY") for run in runs])
+    print_comparison([replace(run, excluded="UNSTEADY") for run in runs])
     told = capsys.readouterr()
     assert told.out.startswith("\nNo comparison: there is no workload with VALID results of two setups.\n")
     assert "\nleft out, 1kb-3groups x a, UNSTEADY: a-1.json, a-2.json, a-3.json\n" in told.out

@@ -23,7 +23,7 @@ CONDITIONS = ("endToEndResponse.p99 worse than 10%", "publish.max worse than 300
 
 def left_out() -> list[Trial]:
     """Runs that were not compared."""
-    return [replace(run, unfit="OVERLOADED") for run in trials("flat-out", 2, seed=9)]
+    return [replace(run, excluded="OVERLOADED") for run in trials("flat-out", 2, seed=9)]
 
 
 def full() -> list[Comparison]:
@@ -37,7 +37,7 @@ def few() -> list[Comparison]:
     other = {**FACTS, "kernel": "Linux 6.2"}
     runs = [
         *trials("a|b", 3, seed=4, series=None),
-        *trials("Redis", 3, seed=5, series=None, facts=other, judged=False),
+        *trials("Redis", 3, seed=5, series=None, facts=other, has_verdict=False),
     ]
     lacking = [
         replace(

@@ -89,8 +89,8 @@ def test_a_result_of_omb_is_read_and_what_it_lacks_is_blank(tmp_path: Path) -> N
     path.write_text(json.dumps(OMB_RESULT))
     (trial,) = read_trials([str(path)])
 
-    assert (trial.workload, trial.setup, trial.judged) == ("1 topic / 1 partition / 1Kb", "Redis", False)
-    assert (trial.unfit, trial.standing, trial.run_id) == (None, None, None)
+    assert (trial.workload, trial.setup, trial.has_verdict) == ("1 topic / 1 partition / 1Kb", "Redis", False)
+    assert (trial.excluded, trial.standing, trial.run_id) == (None, None, None)
     assert trial.figures == {
         "publishRate": 2000.0,
         "consumeRate": 2000.0,
@@ -122,12 +122,12 @@ def test_our_results_compare_with_those_of_omb(tmp_path: Path) -> None:
     theirs = tmp_path / "omb.json"
     theirs.write_text(omb.render(made))
     (comparison,) = compare(read_trials([str(ours), str(theirs)]))
-    (versus,) = comparison.versus
-    effects = {str(each.figure): each for each in versus.effects}
+    (compared,) = comparison.setups
+    effects = {str(each.figure): each for each in compared.effects}
 
-    assert (comparison.baseline, versus.setup, versus.paired) == ("embedded", "redis-streams", False)
-    assert comparison.unjudged == ("omb.json",)
+    assert (comparison.baseline, compared.setup, compared.paired) == ("embedded", "redis-streams", False)
+    assert comparison.without_verdict == ("omb.json",)
     assert effects["publish.p99"].ratio == pytest.approx(1.0)
     assert effects["endToEndResponse.p99"].ratio is None
-    assert versus.no_claim is not None
-    assert versus.no_claim.startswith("no claim can be made: these results lack the metrics that are tested")
+    assert compared.no_claim is not None
+    assert compared.no_claim.startswith("no claim can be made: these results lack the metrics that are tested")

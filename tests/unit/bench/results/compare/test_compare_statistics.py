@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu, wilcoxon
 
 from ombdriver.bench.results.compare import statistics
-from ombdriver.bench.results.compare.comparison import Versus, compare
-from ombdriver.bench.results.compare.statistics import ALPHA, FASTER, FEWEST, SLOWER, holm, paired, unpaired, word
+from ombdriver.bench.results.compare.comparison import SetupComparison, compare
+from ombdriver.bench.results.compare.statistics import ALPHA, FASTER, FEWEST, SLOWER, conclusion, holm, paired, unpaired
 
 STUDIES = 200
 
@@ -24,13 +24,13 @@ def claimed(repeats: int, seed: int, shift: float, series: str | None = "ab12cd3
     """What is claimed of a setup whose latencies are `shift` times those of the baseline."""
     base = trials("a", repeats, seed=2 * seed, series=series)
     (comparison,) = compare([*base, *trials("b", repeats, seed=2 * seed + 1, shift=shift, series=series)])
-    (versus,) = comparison.versus
-    return words(versus) & {FASTER, SLOWER}
+    (compared,) = comparison.setups
+    return words(compared) & {FASTER, SLOWER}
 
 
-def words(versus: Versus) -> set[str]:
+def words(compared: SetupComparison) -> set[str]:
     """All words that were said."""
-    return {effect.word for effect in versus.effects if effect.word is not None}
+    return {effect.conclusion for effect in compared.effects if effect.conclusion is not None}
 
 
 @pytest.mark.parametrize("series", ["ab12cd34", None])
@@ -193,7 +193,7 @@ def test_holm_by_the_example() -> None:
 )
 def test_what_is_said_of_a_latency(ratio: float, low: float, high: float, p: float, said: str) -> None:
     """A claim takes a corrected p, an interval that leaves out 1, and 1 %."""
-    assert word(ratio, low, high, p) == said
+    assert conclusion(ratio, low, high, p) == said
 
 
 def test_how_many_repeats_can_lead_to_a_claim() -> None:
