@@ -106,11 +106,11 @@ def export(result: Path, name: str, family: str | None, group: str | None, outpu
 
     read = store.load(result)
     texts = formats.export(read, str(result), name, family, group)
-    for remark in formats.remarks(read, name):
-        click.echo(f"ombdriver: {remark}", err=True)
+    for caveat in formats.caveats(read, name):
+        click.echo(f"ombdriver: {caveat}", err=True)
     if not texts:
         raise InputError(f"{result}: no latency has a sample, so there is nothing to write")
-    if formats.is_one(name, family, group):
+    if formats.is_single(name, family, group):
         (text,) = texts.values()
         if output is None or str(output) == "-":
             # As it is: Python would make other line ends of it on some systems.

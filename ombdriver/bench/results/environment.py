@@ -1,11 +1,8 @@
-"""The fingerprint of a run: versions, machine, server and command line, so that two results can be told apart.
+"""The fingerprint of a run: versions, machine, server and command line, and what differs between two of them.
 
-Knows this host and this Python, and looks at them once; imports nothing that it names. Must not know a plan or figures.
-What can't be found out is None: a fingerprint never fails a run.
-
-What differs between the fingerprints of two runs: facts that bear on the figures, by name. Pure.
-
-Knows the keys of `environment` that change from one run to the next whatever is done; all others count.
+Looks at this host and this Python once; imports no package that it names. Must not know a plan or figures. What can't
+be found out is None: a fingerprint never fails a run. Its keys count as facts that bear on the figures, but for those
+that change from one run to the next whatever is done.
 """
 
 import os
@@ -37,12 +34,12 @@ def host() -> dict[str, Any]:
         "kernel": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
         "cpu": {
-            "model": cpu_model(_text(Path("/proc/cpuinfo")) or "") or platform.processor() or None,
+            "model": cpu_model(_read_text(Path("/proc/cpuinfo")) or "") or platform.processor() or None,
             "cores": os.cpu_count(),
             "physicalCores": machine.physical_cores(),
             "usableCores": usable_cores(),
             "coresLimit": cores_limit,
-            "governor": _text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+            "governor": _read_text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         },
         "memoryBytes": machine.memory_bytes(),
         "memoryLimitBytes": memory_limit,
@@ -105,20 +102,20 @@ def git_commit(folder: Path) -> str | None:
     Changes that are not committed can't be seen so.
     """
     git = folder / ".git"
-    linked = _text(git) or ""  # a file in a further work tree of a repository, else a folder
+    linked = _read_text(git) or ""  # a file in a further work tree of a repository, else a folder
     if linked.startswith("gitdir: "):
         git = folder / linked.removeprefix("gitdir: ")
-    head = _text(git / "HEAD")
+    head = _read_text(git / "HEAD")
     if head is None or not head.startswith("ref: "):
         return head
     name = head.removeprefix("ref: ")
-    shared = git / (_text(git / "commondir") or "")
-    packed = re.search(rf"^([0-9a-f]+) {re.escape(name)}$", _text(shared / "packed-refs") or "", re.MULTILINE)
-    return _text(shared / name) or (packed[1] if packed else None)
+    shared = git / (_read_text(git / "commondir") or "")
+    packed = re.search(rf"^([0-9a-f]+) {re.escape(name)}$", _read_text(shared / "packed-refs") or "", re.MULTILINE)
+    return _read_text(shared / name) or (packed[1] if packed else None)
 
 
-def _text(path: Path) -> str | None:
-    """What a small file says, or None."""
+def _read_text(path: Path) -> str | None:
+    """The text of a small file, or None."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip() or None
     except OSError:
@@ -133,7 +130,7 @@ def _or_none(ask: Any) -> Any:
         return None
 
 
-PASSING = (
+VOLATILE = (
     *("loadAverage", "loadAverageAtStart", "commandLine", "workers", "harness", "telemetry"),
     "server.usedMemoryBytes",
 )
@@ -151,32 +148,32 @@ class Drift:
     now: Any
 
     def __str__(self) -> str:
-        return f"{self.key} was {_told(self.then)}, is {_told(self.now)}"
+        return f"{self.key} was {_text_of(self.then)}, is {_text_of(self.now)}"
 
 
 def drift(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Drift]:
-    """Every fact that both tell, and not alike, in the order of `before`.
+    """Every fact that both have, and not alike, in the order of `before`.
 
-    What only one of them tells is no drift: older versions knew fewer facts, and a server may have refused to tell.
+    What only one of them has is no drift: older versions knew fewer facts, and a server may have refused to tell.
 
     Args:
         before: the environment of a result, or any part of one.
         after: the same of another, or of this machine.
     """
-    now = dict(_facts(after))
-    return [Drift(key, then, now[key]) for key, then in _facts(before) if key in now and now[key] != then]
+    now = dict(_leaves(after))
+    return [Drift(key, then, now[key]) for key, then in _leaves(before) if key in now and now[key] != then]
 
 
-def _facts(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in data.items():
         key = f"{above}{name}"
-        if key in PASSING:
+        if key in VOLATILE:
             continue
         if isinstance(value, Mapping):
-            yield from _facts(value, f"{key}.")
+            yield from _leaves(value, f"{key}.")
         else:
             yield key, value
 
 
-def _told(value: Any) -> str:
+def _text_of(value: Any) -> str:
     return NOTHING if value is None else repr(value) if value == "" else str(value)

@@ -1,10 +1,7 @@
-"""Where results lie: `results/<utc>-<workload>-<setup>-<run id>.json`, written whole or not at all.
+"""Where results lie: `results/<utc>-<workload>-<setup>-<run id>.json`, written whole or not at all, and read back.
 
-Knows folders, names and how a file comes to be complete on disk. Must not know how a result was measured or is shown.
-
-What a user names as results (files, patterns, folders) -> results that were read, in the order of time.
-
-Knows files; must not know what is made of the results.
+Knows folders, names, patterns, and how a file comes to be complete on disk. Must not know how a result was measured,
+what is made of it, or how it is shown.
 """
 
 import glob
@@ -24,6 +21,7 @@ from ombdriver.errors import InputError, RunError
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_PART = 60
 _TIME = "%Y%m%dT%H%M%SZ"
+_PATTERN = frozenset("*?[")
 
 
 def file_name(result: Result) -> str:
@@ -157,9 +155,6 @@ def _sync_folder(folder: Path) -> None:
 def _safe(part: str) -> str:
     """`part` as it may stand in a file's name anywhere."""
     return _UNSAFE.sub("_", part).strip("._-")[:_LONGEST_PART] or "unnamed"
-
-
-_PATTERN = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)

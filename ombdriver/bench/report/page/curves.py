@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
 from ombdriver.bench.report.page.runs import Repeats, Run
-from ombdriver.bench.results.export.hdr_histogram import rows, total
+from ombdriver.bench.results.export.hdr_histogram import percentile_rows
+from ombdriver.bench.results.histograms import encoded_total
 from ombdriver.errors import InputError
 
 MOST_GROUPS = 8
@@ -71,7 +72,7 @@ def _histograms(runs: Sequence[Run], family: str, group: str | None) -> Iterator
         if group is not None and group not in run.result.histograms.get("subscriptions", {}):
             continue
         try:
-            yield Histogram.decode(total(run.result, family, group))
+            yield Histogram.decode(encoded_total(run.result, family, group))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{run.source}: the histogram of {family} can't be read ({error}); the file is damaged, run again"
@@ -79,7 +80,9 @@ def _histograms(runs: Sequence[Run], family: str, group: str | None) -> Iterator
 
 
 def _curve(family: str, setup: int, group: str | None, histogram: Histogram) -> Curve:
-    points = [(1 / (1 - level / 100), value_ns / 1e6) for value_ns, level, _ in rows(histogram) if level < 100]
+    points = [
+        (1 / (1 - level / 100), value_ns / 1e6) for value_ns, level, _ in percentile_rows(histogram) if level < 100
+    ]
     tails, values = zip(*points, strict=True)
     return Curve(
         family,

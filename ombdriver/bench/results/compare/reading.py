@@ -28,9 +28,9 @@ def read_trials(given: Sequence[str]) -> list[Trial]:
     """
     faults: list[str] = []
     found: dict[str, Trial] = {}
-    for word in given:
+    for name in given:
         try:
-            for path, named in _paths(word):
+            for path, named in _paths(name):
                 trial = _read(path, named)
                 if trial is not None:
                     found.setdefault(trial.run_id or str(path.resolve()), trial)
@@ -43,16 +43,16 @@ def read_trials(given: Sequence[str]) -> list[Trial]:
     return list(found.values())
 
 
-def _paths(word: str) -> Iterator[tuple[Path, bool]]:
-    """The files that `word` means, and whether it names each."""
-    path = Path(word)
+def _paths(name: str) -> Iterator[tuple[Path, bool]]:
+    """The files that `name` means, and whether it is the name of one."""
+    path = Path(name)
     if path.is_dir():
         yield from ((each, False) for each in sorted(path.glob("*.json")) if not each.name.startswith("."))
-    elif not path.exists() and _PATTERN & set(word):
-        names = sorted(glob.glob(word, recursive=True))
-        if not names:
-            raise InputError(f"{word}: no file is called so; `ls` in the folder shows what there is")
-        yield from ((Path(name), False) for name in names if Path(name).is_file())
+    elif not path.exists() and _PATTERN & set(name):
+        paths = sorted(map(Path, glob.glob(name, recursive=True)))
+        if not paths:
+            raise InputError(f"{name}: no file is called so; `ls` in the folder shows what there is")
+        yield from ((each, False) for each in paths if each.is_file())
     else:
         yield path, True
 

@@ -1,4 +1,4 @@
-"""Which formats there are, and what a result becomes in each: texts by name. Pure."""
+"""The formats that a result is exported in: texts by name. Pure."""
 
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
@@ -6,11 +6,11 @@ from urllib.parse import quote
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
 from ombdriver.bench.results.export import hdr_histogram, omb, series_csv
-from ombdriver.bench.results.export.hdr_histogram import interval_s, total
+from ombdriver.bench.results.histograms import encoded_total, interval_s
 from ombdriver.bench.results.result import Result
 from ombdriver.errors import InputError
 
-WHOLE: Mapping[str, Callable[[Result], str]] = {
+SINGLE: Mapping[str, Callable[[Result], str]] = {
     "csv": series_csv.render,
     "hlog": hdr_histogram.render_hlog,
     "omb": omb.render,
@@ -18,9 +18,9 @@ WHOLE: Mapping[str, Callable[[Result], str]] = {
 """Formats that tell a result in one text."""
 HGRM = "hgrm"
 """One text for each latency."""
-NAMES = tuple(sorted((*WHOLE, HGRM)))
+NAMES = tuple(sorted((*SINGLE, HGRM)))
 
-_DAMAGES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_DAMAGE_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def export(
@@ -42,19 +42,19 @@ def export(
         raise InputError(f"--family and --group choose one latency of hgrm; {name} holds them all, leave both out")
     try:
         if name != HGRM:
-            return {"": WHOLE[name](result)}
+            return {"": SINGLE[name](result)}
         return _hgrm(result, source, family, group)
-    except _DAMAGES as error:
+    except _DAMAGE_ERRORS as error:
         raise InputError(f"{source}: a value can't be used ({error}); the file is damaged, run again") from error
 
 
-def is_one(name: str, family: str | None, group: str | None) -> bool:
+def is_single(name: str, family: str | None, group: str | None) -> bool:
     """Whether what is asked for is one text, which can go to standard output."""
     return name != HGRM or family is not None
 
 
-def remarks(result: Result, name: str) -> list[str]:
-    """What has to be known with the text of that format, for whoever made it."""
+def caveats(result: Result, name: str) -> list[str]:
+    """What has to be known with the text of that format, for who asked for it."""
     found = []
     seconds = interval_s(result)
     if name in ("hlog", "omb") and seconds is None:
@@ -83,7 +83,7 @@ def _hgrm(result: Result, source: str, family: str | None, group: str | None) ->
         latencies += [(each, one) for one in groups for each in GROUP_FAMILIES]
     found = {}
     for one, of in latencies:
-        histogram = Histogram.decode(total(result, one, of))
+        histogram = Histogram.decode(encoded_total(result, one, of))
         if histogram.count or family is not None:
             found[one if of is None else f"{one}-{quote(of, safe='')}"] = hdr_histogram.render_hgrm(histogram)
     return found

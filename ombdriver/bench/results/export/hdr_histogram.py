@@ -1,22 +1,13 @@
-"""A histogram as HdrHistogram's percentile text, which its plotters read. Pure.
+"""The histograms of a result as HdrHistogram's own tools read them: percentile text (hgrm) and log (hlog). Pure.
 
-The text is that of the Java library's `outputPercentileDistribution` at its defaults, to the last digit: five steps
-for each halving of what is left to 100 %, values at the top of their bucket, halves rounded up. The Python package's
-own has other steps, and a standard deviation in another unit than the mean.
-
-The interval histograms of a result, as the formats want them: where each begins, how long it is, and its text.
-
-Pure. A result of an older version has none; then the histogram of the whole window is its one interval.
-
-The interval histograms of a result as a HdrHistogram log, which HdrHistogram's own readers accept. Pure.
-
-Written by hand: the Python package's writer fails on a start time, knows no tags, and rounds the greatest value down.
-Histograms hold nanoseconds; the third column is the greatest value in ms, as the Java library writes it.
+Both are written by hand. The percentile text is that of the Java library's `outputPercentileDistribution` at its
+defaults, to the last digit; the Python package's has other steps, and a standard deviation in another unit than the
+mean. The log is that of the Java library too; the Python package's writer fails on a start time, knows no tags, and
+rounds the greatest value down. Histograms hold nanoseconds.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from urllib.parse import quote
@@ -32,9 +23,13 @@ from ombdriver.bench.metrics.histogram import (
     bucket_top,
 )
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
+from ombdriver.bench.results.histograms import HistogramInterval, intervals
 from ombdriver.bench.results.result import Result
 
+# -- percentile text ---------------------------------------------------------------------------------------------------
+
 TICKS_PER_HALVING = 5
+"""Steps for each halving of what is left to 100 %."""
 _NS_PER_MS = 1e6
 
 
@@ -42,7 +37,7 @@ def render_hgrm(histogram: Histogram) -> str:
     """The distribution with values in ms."""
     digits = SIGNIFICANT_DIGITS
     lines = [f"{'Value':>12} {'Percentile':>14} {'TotalCount':>10} {'1/(1-Percentile)':>14}", ""]
-    for value_ns, level, count in rows(histogram):
+    for value_ns, level, count in percentile_rows(histogram):
         line = f"{_fixed(value_ns / _NS_PER_MS, digits):>12} {_fixed(level / 100, 12)} {count:10d}"
         lines.append(line if level == 100 else f"{line} {_fixed(1 / (1 - level / 100), 2):>14}")
     mean, deviation, greatest = (_fixed(each / _NS_PER_MS, digits) for each in _footer(histogram))
@@ -54,7 +49,7 @@ def render_hgrm(histogram: Histogram) -> str:
     return "\n".join(lines) + "\n"
 
 
-def rows(histogram: Histogram) -> Iterator[tuple[int, float, int]]:
+def percentile_rows(histogram: Histogram) -> Iterator[tuple[int, float, int]]:
     """(value in ns, percentile from 0 to 100, samples up to this value), as HdrHistogram steps through them."""
     if not histogram.count:
         return
@@ -85,76 +80,10 @@ def _footer(histogram: Histogram) -> tuple[float, float, int]:
     return mean, math.sqrt(variance), int(bucket_top(histogram.index[-1:])[0])
 
 
-CLOSE_S = 1e-6
-"""Times that differ by less are the same: they come from sums of decimal fractions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The samples of one latency in one interval.
-
-    Attributes:
-        start_s: seconds from the beginning of the window.
-        length_s: seconds.
-        encoded: the histogram (HdrHistogram V2, deflated, base64), values in nanoseconds; None without a sample.
-    """
-
-    start_s: float
-    length_s: float
-    encoded: str | None
-
-    def histogram(self) -> Histogram:
-        """The samples.
-
-        Raises:
-            ValueError: if `encoded` is no histogram.
-        """
-        return Histogram.zero() if self.encoded is None else Histogram.decode(self.encoded)
-
-
-def interval_s(result: Result) -> float | None:
-    """How long an interval of the families' histograms is; None when there are only those of the whole window."""
-    intervals = result.histograms.get("intervals")
-    return None if intervals is None else float(intervals["seconds"])
-
-
-def total(result: Result, family: str, group: str | None = None) -> str:
-    """The encoded histogram of the whole window."""
-    of = result.histograms["families"] if group is None else result.histograms["subscriptions"][group]
-    encoded: str = of[family]
-    return encoded
-
-
-def parts(result: Result, family: str, group: str | None = None) -> list[Part]:
-    """The histograms of one latency in the order of time."""
-    whole_s = sum(result.interval_lengths_s())
-    intervals = result.histograms.get("intervals")
-    if intervals is None:
-        return [Part(0.0, whole_s, total(result, family, group))] if whole_s > 0 else []
-    seconds = float(intervals["seconds" if group is None else "subscriptionSeconds"])
-    of = intervals["families"] if group is None else intervals["subscriptions"][group]
-    return [Part(at * seconds, min(seconds, whole_s - at * seconds), encoded) for at, encoded in enumerate(of[family])]
-
-
-def within(starts_s: Sequence[float], begin_s: float, end_s: float) -> range:
-    """Which intervals make up the time from `begin_s` to `end_s`: those that start in it.
-
-    When none does, because they are longer, it is the one that lasts over `begin_s`.
-
-    Args:
-        starts_s: where each interval starts; rising.
-        begin_s: of the time.
-        end_s: of the time; not in it.
-    """
-    inside = [at for at, start_s in enumerate(starts_s) if begin_s - CLOSE_S <= start_s < end_s - CLOSE_S]
-    if inside:
-        return range(inside[0], inside[-1] + 1)
-    before = [at for at, start_s in enumerate(starts_s) if start_s <= begin_s]
-    return range(before[-1], before[-1] + 1) if before else range(0)
-
+# -- log ---------------------------------------------------------------------------------------------------------------
 
 FORMAT = "1.3"
-"""Version of the log's format; the one that brought tags."""
+"""Version of the log's format; the first with tags."""
 _LEGEND = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"'
 
 
@@ -170,23 +99,23 @@ def render_hlog(result: Result) -> str:
         f"#[BaseTime: {begin.timestamp():.3f} (seconds since epoch)]",
         _LEGEND,
     ]
-    found = [(part.start_s, order, name, part) for order, (name, part) in enumerate(_tagged(result))]
-    for _, _, name, part in sorted(found, key=lambda one: one[:2]):
-        histogram = part.histogram()
+    found = [(each.start_s, order, name, each) for order, (name, each) in enumerate(_tagged(result))]
+    for _, _, name, each in sorted(found, key=lambda one: one[:2]):
+        histogram = each.histogram()
         if histogram.count:
             greatest_ms = histogram.max_ns / _NS_PER_MS
-            lines.append(f"Tag={name},{part.start_s:.3f},{part.length_s:.3f},{greatest_ms:.3f},{part.encoded}")
+            lines.append(f"Tag={name},{each.start_s:.3f},{each.length_s:.3f},{greatest_ms:.3f},{each.encoded}")
     return "\n".join(lines) + "\n"
 
 
-def _tagged(result: Result) -> Iterator[tuple[str, Part]]:
+def _tagged(result: Result) -> Iterator[tuple[str, HistogramInterval]]:
     for family in FAMILIES:
-        for part in parts(result, family):
-            yield tag(family), part
+        for each in intervals(result, family):
+            yield tag(family), each
     for group in result.subscriptions:
         for family in GROUP_FAMILIES:
-            for part in parts(result, family, group.name):
-                yield tag(family, group.name), part
+            for each in intervals(result, family, group.name):
+                yield tag(family, group.name), each
 
 
 def tag(family: str, group: str | None = None) -> str:

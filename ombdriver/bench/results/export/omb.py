@@ -1,6 +1,6 @@
-"""A result as the OpenMessaging Benchmark (OMB) writes its own: exactly the fields of its TestResult, and no other.
+"""A result as the OpenMessaging Benchmark (OMB) writes its own: exactly the fields of its TestResult. Pure.
 
-Pure. OMB's series have one element per 10 s, and its charts take that for granted; so ours are resampled. Where OMB has
+OMB's series have one element per 10 s, and its charts take that for granted; so ours are resampled. Where OMB has
 a plain number it knows no null: what has no sample is 0 there, as OMB writes it.
 """
 
@@ -12,13 +12,13 @@ from typing import Any
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.latency import PERCENTILES, STATISTICS, LatencySummary, summarise
 from ombdriver.bench.results import omb_keys
-from ombdriver.bench.results.export.hdr_histogram import CLOSE_S, interval_s, parts, within
+from ombdriver.bench.results.histograms import CLOSE_S, interval_s, intervals, within
 from ombdriver.bench.results.omb_keys import aggregated
 from ombdriver.bench.results.result import RATES, Result
 
 ELEMENT_S = 10.0
 """What one element of a series stands for."""
-HEAD = ("workload", "driver", "messageSize", "topics", "partitions", "producersPerTopic", "consumersPerTopic")
+HEAD_FIELDS = ("workload", "driver", "messageSize", "topics", "partitions", "producersPerTopic", "consumersPerTopic")
 FAMILIES = ("publish", "publishDelay", "endToEnd")
 """OMB's latencies: in ms, the delay in µs, of which all but the average are whole."""
 ENDINGS = ("Avg", "50pct", "75pct", "95pct", "99pct", "999pct", "9999pct", "Max")
@@ -39,7 +39,7 @@ def render(result: Result) -> str:
 def fields(result: Result) -> dict[str, Any]:
     """OMB's fields by their names."""
     own = result.to_json()
-    found: dict[str, Any] = {name: own[name] for name in HEAD}
+    found: dict[str, Any] = {name: own[name] for name in HEAD_FIELDS}
     lengths_s = result.interval_lengths_s()
     starts_s = [at * result.sample_interval_seconds for at in range(len(lengths_s))]
     elements = _elements(sum(lengths_s))
@@ -84,14 +84,14 @@ def _series(
     result: Result, family: str, starts_s: list[float], elements: list[tuple[float, float]]
 ) -> dict[str, list[float]]:
     """One latency by element, from merged histograms."""
-    found = parts(result, family)
-    histograms = [part.histogram() for part in found]
+    found = intervals(result, family)
+    histograms = [each.histogram() for each in found]
     finer = (interval_s(result) or math.inf) <= ELEMENT_S
-    part_starts_s = [part.start_s for part in found]
+    histogram_starts_s = [each.start_s for each in found]
     greatest = result.series[f"{family}LatencyMax"]
     summaries = []
     for element in elements:
-        summary = summarise(Histogram.total(histograms[at] for at in within(part_starts_s, *element)))
+        summary = summarise(Histogram.total(histograms[at] for at in within(histogram_starts_s, *element)))
         known = [value for at in within(starts_s, *element) if finer and (value := greatest[at]) is not None]
         if known:  # the series know the exact maximum, a histogram only its bucket
             summary = _at_most(summary, omb_keys.to_ns(family, max(known)))

@@ -9,7 +9,7 @@ import pytest
 from recorded_result import recorded, without_intervals
 from sample_result import result as sample
 
-from ombdriver.bench.results.export.formats import NAMES, export, remarks
+from ombdriver.bench.results.export.formats import NAMES, caveats, export
 from ombdriver.bench.results.omb_keys import SERIES
 from ombdriver.bench.results.result import RATES, Result
 from ombdriver.errors import InputError
@@ -102,11 +102,11 @@ def test_a_damaged_value_is_told_or_left_alone_but_never_a_crash(name: str, key:
 
 def test_an_older_result_and_a_long_run_come_with_a_remark() -> None:
     """What is coarser than the format has it is said, once."""
-    assert [remarks(RESULT, name) for name in NAMES] == [[]] * len(NAMES)
+    assert [caveats(RESULT, name) for name in NAMES] == [[]] * len(NAMES)
     older = without_intervals(RESULT)
-    assert [len(remarks(older, name)) for name in ("csv", "hgrm", "hlog", "omb")] == [0, 0, 1, 1]
-    assert "each element has the latencies of the whole window" in remarks(older, "omb")[0]
+    assert [len(caveats(older, name)) for name in ("csv", "hgrm", "hlog", "omb")] == [0, 0, 1, 1]
+    assert "each element has the latencies of the whole window" in caveats(older, "omb")[0]
     long = recorded(40, merged_by=20)
-    assert remarks(long, "hlog") == []
-    assert "its histograms are of 20 s: elements of 10 s" in remarks(long, "omb")[0]
-    assert remarks(sample(partial_reason="interrupted"), "csv") == ["this result is partial: interrupted"]
+    assert caveats(long, "hlog") == []
+    assert "its histograms are of 20 s: elements of 10 s" in caveats(long, "omb")[0]
+    assert caveats(sample(partial_reason="interrupted"), "csv") == ["this result is partial: interrupted"]

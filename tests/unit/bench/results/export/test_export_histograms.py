@@ -47,7 +47,7 @@ def test_each_row_is_a_percentile_of_hdrhistogram(values: list[int]) -> None:
     histogram = Histogram.of(np.array(values, np.int64))
     theirs = HdrHistogram.decode(histogram.encode())
 
-    rows = list(hdr_histogram.rows(histogram))
+    rows = list(hdr_histogram.percentile_rows(histogram))
 
     levels = [level for _, level, _ in rows]
     assert (levels[0], levels[-1]) == (0.0, 100.0)
