@@ -148,10 +148,15 @@ class Histogram:
         )
 
     def percentiles(self, of: Sequence[float]) -> list[int]:
-        """The value at each percentile (0 to 100), in nanoseconds: HdrHistogram's, but never above the maximum."""
+        """The value at each percentile (0 to 100), in nanoseconds: one that so many % of the samples do not pass.
+
+        The rank is that of HdrHistogram for Java since 2.1.11 (its port to Python rounds to the nearest rank, and may
+        tell the sample before it); the value is never above the maximum.
+        """
         if not self.count:
             return [0] * len(of)
-        wanted = np.maximum((np.minimum(of, 100.0) * self.count / 100 + 0.5).astype(np.int64), 1)
+        below = np.clip(np.nextafter(of, -np.inf), 0.0, 100.0)  # so that p % of n, where whole, is no rank too high
+        wanted = np.maximum(np.ceil(below * self.count / 100).astype(np.int64), 1)
         at = np.searchsorted(np.cumsum(self.counts, dtype=np.int64), wanted)
         tops = bucket_top(self.index[np.minimum(at, len(self.index) - 1)])
         return [min(int(top), self.max_ns) for top in tops]

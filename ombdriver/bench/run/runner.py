@@ -110,7 +110,7 @@ async def run(
         if measurement.view is None:
             return None
         await telemetry.stop()
-        retention = driver.statistics()
+        counts = driver.statistics()
         observed = replace(
             measurement.facts,
             ending=controller.ending,
@@ -118,8 +118,11 @@ async def run(
             server_on_host=request.setup.server_on_host,
             telemetry=telemetry.summary(),
             servers_ended=servers.ended() if servers else (),
-            cut_unacknowledged=retention.get("trimmedUnacknowledged", 0),
-            failed_trims=retention.get("failedTrims", 0),
+            cut_unacknowledged=counts.get("trimmedUnacknowledged", 0),
+            failed_trims=counts.get("failedTrims", 0),
+            primaries=counts.get("primaries", 0),
+            streams=counts.get("streams", 0),
+            most_of_a_primary=counts.get("mostOfAPrimary", 0),
         )
         finished = _store_result(request, plan, controller, observed, description, telemetry, load_at_start)
         on_stored(finished)

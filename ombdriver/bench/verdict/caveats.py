@@ -4,6 +4,7 @@ A caveat limits the figures and leaves the verdict as it is. The rows are those 
 as the rules of the verdict.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 from ombdriver.bench.metrics.collector import LEAST_ACK_GAP_MS
@@ -187,6 +188,8 @@ def _trimming_failed(facts: Facts) -> list[str]:
 # -- samples, and the machine ------------------------------------------------------------------------------------------
 
 LEAST_OF_TARGET = 0.9
+UNEVEN = 2
+"""Times its share that a primary may have of the streams."""
 ROUNDED = 10
 """Messages that may be on their way at the end of a sample interval."""
 
@@ -274,6 +277,18 @@ def _colocated(facts: Facts) -> list[str]:
     )
 
 
+def _uneven(facts: Facts) -> list[str]:
+    """No more than can't be helped: with fewer streams than primaries some primary has a whole one."""
+    if not facts.primaries:
+        return []
+    share, most = facts.streams / facts.primaries, facts.most_of_a_primary
+    return _if(
+        most > UNEVEN * share and most > math.ceil(share),
+        f"one of {facts.primaries} primaries has {most:,} of {facts.streams:,} streams, more than twice its share, and"
+        " is the limit; set streams.placement: balanced",
+    )
+
+
 def _caveat(kind: str, when: str, find: Callable[[Facts], list[str]]) -> Rule:
     return Rule(kind, CAVEAT, when, find)
 
@@ -345,6 +360,7 @@ CAVEATS = (
         " not acknowledged",
         _retention_breached,
     ),
+    _caveat("unevenPlacement", "a primary of the cluster has more than twice its share of the streams", _uneven),
     _caveat("trimmingFailed", "streams could not be trimmed by acknowledgements, so they grew", _trimming_failed),
     _caveat(
         "fewSamples",

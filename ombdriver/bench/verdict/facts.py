@@ -113,6 +113,9 @@ class Facts:
         trimming_held: whether trimming was still held when the run ended.
         cut_unacknowledged: entries that were trimmed before a group without live consumers had acknowledged them.
         failed_trims: attempts to trim that failed.
+        primaries: of the cluster; 0 when it is none.
+        streams: that the run has on it.
+        most_of_a_primary: of these, how many one primary has at most.
 
         sends, reads: whether the run does.
         existing_topics: whether the topics are somebody else's.
@@ -164,6 +167,9 @@ class Facts:
     trimming_held: bool = False
     cut_unacknowledged: int = 0
     failed_trims: int = 0
+    primaries: int = 0
+    streams: int = 0
+    most_of_a_primary: int = 0
 
     sends: bool = True
     reads: bool = True

@@ -13,6 +13,8 @@ from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.transport.router import Router
 from ombdriver.messaging.transport.topology import SlotMap, slot_of
 
+TURN_KEY = "placement:turn"
+"""Counts the partitions that were placed so far, so that the next topic begins where the last one ended."""
 _ATTEMPTS = 3
 
 
@@ -21,10 +23,18 @@ def placement_key(name: str) -> str:
     return f"{{{name}}}:placement"
 
 
-async def balanced_topic(router: Router, name: str, partitions: int) -> Topic:
+async def balanced_topic(router: Router, name: str, partitions: int, first: int | None = None) -> Topic:
     """The topic, its partitions spread evenly over the primaries of the cluster, the same for everybody who asks.
 
-    On a server that is no cluster the keys are the natural ones, and nothing is recorded.
+    Topics together are spread evenly too: each begins at the primary after the last one of the topic that was placed
+    before it. On a server that is no cluster the keys are the natural ones, and nothing is recorded.
+
+    Args:
+        router: the connections.
+        name: of the topic.
+        partitions: how many it has.
+        first: the turn of its first partition, if nobody has recorded it yet; None takes the next one of the server's
+            count, `TURN_KEY`.
 
     Raises:
         MessagingValueError: if the name or the number can't be, or another number of partitions is recorded.
@@ -37,7 +47,13 @@ async def balanced_topic(router: Router, name: str, partitions: int) -> Topic:
     if slots is None:
         return natural
     key = placement_key(name).encode()
-    record = json.dumps(balanced_tags(name, partitions, slots))
+    found = await router.execute_idempotent(key, "GET", key)
+    if found is not None:
+        return _topic_of(name, partitions, found)
+    if first is None:
+        turn = TURN_KEY.encode()  # counted twice, it is only another primary's turn
+        first = int(await router.execute_idempotent(turn, "INCRBY", turn, partitions)) - partitions
+    record = json.dumps(balanced_tags(name, partitions, slots, first))
     for _ in range(_ATTEMPTS):  # a failover between the two may lose the record
         await router.execute_idempotent(key, "SET", key, record, "NX")
         found = await router.execute_idempotent(key, "GET", key)
@@ -63,12 +79,19 @@ def _topic_of(name: str, partitions: int, record: bytes) -> Topic:
     )
 
 
-def balanced_tags(topic: str, partitions: int, slots: SlotMap) -> tuple[str, ...]:
+def balanced_tags(topic: str, partitions: int, slots: SlotMap, first: int = 0) -> tuple[str, ...]:
     """The tag of each partition: `topic:p`, or `topic:p/s` with the smallest salt s that leads to the primary due.
 
-    Partition p is due at primary p modulo their number, in the order of their lowest slots; so shares differ by one
-    at most, and everybody who sees the same slots chooses the same tags. The slash keeps a salted tag apart from the
-    natural ones of a topic whose name has a colon.
+    Partition p is due at primary p + first modulo their number, in the order of their lowest slots; so shares of a
+    topic differ by one at most, and everybody who sees the same slots chooses the same tags. The slash keeps a salted
+    tag apart from the natural ones of a topic whose name has a colon.
+
+    Args:
+        topic: its name.
+        partitions: how many it has.
+        slots: which primary has which slots.
+        first: the turn of the first partition: with that of the topic before it, plus its partitions, many topics
+            together are spread evenly too.
 
     Raises:
         ValueError: if no primary has a slot.
@@ -79,7 +102,7 @@ def balanced_tags(topic: str, partitions: int, slots: SlotMap) -> tuple[str, ...
     tags = []
     for partition in range(partitions):
         natural = f"{topic}:{partition}"
-        due = primaries[partition % len(primaries)]
+        due = primaries[(first + partition) % len(primaries)]
         tag = natural
         for salt in count():
             if slots.node_of(slot_of(tag.encode())) == due:

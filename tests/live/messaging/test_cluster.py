@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
+from collections import Counter
 
 import pytest
 import redis.asyncio
@@ -259,6 +260,14 @@ async def test_a_balanced_topic_has_even_shares_and_is_recorded(three: Cluster) 
         await three.raw[three.owner(record)].set(record, "nonsense")
         with pytest.raises(MessagingError, match="no placement"):
             await second.balanced_topic("orders", 2)
+
+
+async def test_topics_of_one_partition_are_spread_over_the_primaries(three: Cluster) -> None:
+    """The first primary moves on from topic to topic, whoever asks; and who asks again finds what was recorded."""
+    async with MQClient(redis_url=three.url) as first, MQClient(redis_url=three.url) as second:
+        topics = [await (first, second)[at % 2].balanced_topic(f"t{at}", 1) for at in range(12)]
+        assert Counter(three.owner(topic.keys[0]) for topic in topics) == {0: 4, 1: 4, 2: 4}
+        assert [await second.balanced_topic(f"t{at}", 1) for at in range(12)] == topics
 
 
 async def test_many_who_ask_for_a_balanced_topic_at_once_agree(three: Cluster) -> None:

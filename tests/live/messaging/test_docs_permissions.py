@@ -30,7 +30,7 @@ BALANCED = "`balanced_topic`, in a cluster"
 async def allow(servers: Sequence[redis.asyncio.Redis], *rows: str) -> None:
     """Makes the user `u` on all servers, with what these rows say."""
     rules = [rule for row in rows for rule in ROWS[row]]
-    patterns = ["~{orders:*"] + (["~{orders}:placement"] if BALANCED in rows else [])
+    patterns = ["~{orders:*"] + (["~{orders}:placement", "~placement:turn"] if BALANCED in rows else [])
     for server in servers:
         await server.execute_command("ACL", "SETUSER", "u", "reset", "on", ">secret", *patterns, *rules)
 

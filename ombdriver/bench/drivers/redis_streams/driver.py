@@ -37,6 +37,7 @@ from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.factory import open_client
 from ombdriver.messaging.transport.retry import Backoff
 from ombdriver.messaging.transport.router import Router, open_router
+from ombdriver.messaging.transport.topology import slot_of
 from ombdriver.secrets import redact_url
 
 RECONNECT = Backoff(cap_s=0.25)
@@ -87,12 +88,21 @@ class RedisStreamsDriver:
         with map_errors(self.server):
             place = self._place_existing if topics[0].existing else self._place_new
             keys = await place(topics, groups)
+            self._note_spread(keys)
             self._renewing = asyncio.create_task(runs.keep_renewing(router, run_id))
             made = ((key, pack(("XGROUP", "CREATE", key, group, *start))) for key in keys for group in groups)
             await asyncio.gather(*(router.send(key, words, bulk=False) for key, words in made))
         if self._options.keep_unacknowledged and not topics[0].existing:
             self._trimmer = self._trimmer_of(keys)
             await self._trimmer.__aenter__()
+
+    def _note_spread(self, keys: Sequence[bytes]) -> None:
+        """Counts how many of the streams a primary of the cluster has at most."""
+        slots = self._router.slots
+        if slots is not None:
+            held = Counter(slots.node_of(slot_of(key)) for key in keys)
+            most = max(held.values(), default=0)
+            self._statistics.update(primaries=len(slots.primaries), streams=len(keys), mostOfAPrimary=most)
 
     async def _place_new(self, topics: Sequence[TopicSpec], _groups: Sequence[str]) -> list[bytes]:
         """The keys of topics, which are written down before anything of them is there."""

@@ -55,20 +55,23 @@ class StreamTopics:
     def __repr__(self) -> str:
         return f"<StreamTopics {'balanced' if self._balanced else 'natural'}, {len(self._known)} known>"
 
-    async def topic(self, spec: TopicSpec) -> Topic:
-        """A topic with its keys; recorded on the server if it has to be and is not yet."""
+    async def topic(self, spec: TopicSpec, first: int = 0) -> Topic:
+        """A topic with its keys; recorded on the server if it has to be and is not yet: see `balanced_topic`."""
         known = self._known.get(spec.name)
         if known is None:
             if self._balanced and not spec.existing:
-                known = await placement.balanced_topic(self._router, spec.name, spec.partitions)
+                known = await placement.balanced_topic(self._router, spec.name, spec.partitions, first)
             else:
                 known = topic_of(spec)
             self._known[spec.name] = known
         return known
 
     async def place(self, specs: Sequence[TopicSpec]) -> list[bytes]:
-        """The keys of all partitions of `specs`."""
-        return [key.encode() for spec in specs for key in (await self.topic(spec)).keys]
+        """The keys of all partitions of `specs`; where they are balanced, all together."""
+        keys: list[bytes] = []
+        for spec in specs:
+            keys += [key.encode() for key in (await self.topic(spec, len(keys))).keys]
+        return keys
 
     def group(self, spec: TopicSpec, subscription: str) -> str:
         """What the group of a subscription is called on a topic's streams."""

@@ -1,5 +1,6 @@
 """`Histogram`: the same counts as HdrHistogram's own recording, a monoid under `+`, and nothing refused."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -87,9 +88,36 @@ def test_percentiles_are_those_of_hdrhistogram_up_to_the_maximum(values: list[in
     """HdrHistogram tells the top of a bucket; ours is never above a value that was measured."""
     shape = reference(values)
 
-    expected = [min(shape.get_value_at_percentile(each), max(values)) for each in of_which]
+    expected = [min(shape.get_highest_equivalent_value(java_sample(values, each)), max(values)) for each in of_which]
 
     assert of(values).percentiles(of_which) == expected
+
+
+def java_sample(values: list[int], percentile: float) -> int:
+    """The sample that `getValueAtPercentile` of HdrHistogram 2.2.2 for Java picks."""
+    requested = min(max(math.nextafter(percentile, -math.inf), 0.0), 100.0)
+    return sorted(values)[max(math.ceil(requested * len(values) / 100.0), 1) - 1]
+
+
+@pytest.mark.parametrize("percentile", [50, 75, 95, 99, 99.9, 99.99])
+@pytest.mark.parametrize("count", [*range(1, 200), 1_000, 1_001, 10_000, 12_345])
+def test_so_many_percent_of_the_samples_lie_at_or_below_a_percentile(percentile: float, count: int) -> None:
+    """And with the one before it that would not be so."""
+    values = list(range(count))  # a bucket each
+    (found,) = of(values).percentiles([percentile])
+
+    assert 100 * (found + 1) >= percentile * count * (1 - 1e-12)
+    assert java_sample(values, percentile) <= found <= java_sample(values, percentile) * 1.001
+
+
+def test_a_percentile_of_few_samples_is_not_told_too_low() -> None:
+    """2 of 160 samples are more than 1 %, so the p99 is one of them."""
+    histogram = of([10**6] * 158 + [10**9] * 2)
+
+    assert histogram.percentiles([98.75, 99]) == [
+        reference([10**6]).get_highest_equivalent_value(10**6),
+        10**9,
+    ]
 
 
 @settings(deadline=None, max_examples=50)

@@ -23,6 +23,8 @@ def test_a_sound_run_has_none() -> None:
     assert caveats() == {}
     assert caveats(furthest_behind=700, kept_entries=800) == {}
     assert caveats(furthest_behind=10**9) == {}
+    assert caveats(primaries=3, streams=12, most_of_a_primary=8) == {}
+    assert caveats(primaries=3, streams=1, most_of_a_primary=1) == {}
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,11 @@ def test_a_sound_run_has_none() -> None:
         ({"send_errors": [("OOM", 12)]}, "publishErrors", "12 messages met the error: OOM"),
         ({"forced": ["too little memory; free some"]}, "forced", "started by --force, though too little memory"),
         ({"servers_ended": ["node-1", "node-2"]}, "serversEnded", "node-1, node-2 ended during the run"),
+        (
+            {"primaries": 3, "streams": 12, "most_of_a_primary": 9},
+            "unevenPlacement",
+            "one of 3 primaries has 9 of 12 streams",
+        ),
         ({"cut_unacknowledged": 9}, "retentionBreached", "9 entries were cut"),
         ({"failed_trims": 9}, "trimmingFailed", "9 attempts to trim failed"),
         ({"samples": {"publish": 10**6, "endToEnd": 999}}, "fewSamples", "999 samples of endToEnd are too few for p99"),

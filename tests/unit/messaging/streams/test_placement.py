@@ -23,19 +23,33 @@ maps = st.lists(st.integers(200, SLOTS - 200), max_size=5, unique=True).map(
 
 
 @settings(max_examples=50, deadline=None)
-@given(maps, st.integers(1, 40), st.text("abcXYZ-.:0123", min_size=1, max_size=12))
-def test_every_primary_gets_its_even_share(slots: SlotMap, partitions: int, name: str) -> None:
+@given(maps, st.integers(1, 40), st.text("abcXYZ-.:0123", min_size=1, max_size=12), st.integers(0, 50))
+def test_every_primary_gets_its_even_share(slots: SlotMap, partitions: int, name: str, first: int) -> None:
     """Shares differ by one at most; each tag lies where it is due; each tag belongs to one partition alone."""
-    tags = balanced_tags(name, partitions, slots)
+    tags = balanced_tags(name, partitions, slots, first)
     owners = [slots.node_of(slot_of(f"{{{tag}}}".encode())) for tag in tags]
 
     shares = Counter(owners)
     assert len(tags) == partitions
     assert max(shares.values()) - min(shares[node] for node in slots.primaries) <= 1
-    assert owners == [slots.primaries[p % len(slots.primaries)] for p in range(partitions)]
+    assert owners == [slots.primaries[(first + p) % len(slots.primaries)] for p in range(partitions)]
     assert len(set(tags)) == partitions
-    assert tags == balanced_tags(name, partitions, slots)
+    assert tags == balanced_tags(name, partitions, slots, first)
     assert Topic(name, partitions, tags).keys == tuple(f"{{{tag}}}" for tag in tags)
+
+
+@settings(max_examples=50, deadline=None)
+@given(maps, st.lists(st.integers(1, 7), min_size=1, max_size=12))
+def test_topics_that_follow_each_other_are_spread_evenly_together(slots: SlotMap, sizes: list[int]) -> None:
+    """Each begins where the one before it ended: also many topics of one partition have even shares."""
+    shares: Counter[object] = Counter()
+    placed = 0
+    for at, partitions in enumerate(sizes):
+        tags = balanced_tags(f"t{at}", partitions, slots, placed)
+        shares.update(slots.node_of(slot_of(tag.encode())) for tag in tags)
+        placed += partitions
+
+    assert max(shares.values()) - min(shares[node] for node in slots.primaries) <= 1
 
 
 def test_it_depends_on_the_ranges_and_not_on_who_has_them() -> None:
