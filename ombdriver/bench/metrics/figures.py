@@ -1,7 +1,7 @@
 """How one figure of a run is written, and looked up: family, consumer group, statistic. Pure.
 
 Thresholds, comparisons, the harness floor, tables and pages all name figures in this one form, as
-`endToEnd[group-1].p99`, `delivery.lost` or `publishRate`. Where the values come from is told by a `Source`.
+`endToEnd[group-1].p99`, `delivery.lost` or `publishRate`. A `Source` has the values.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, Protocol
 
-from ombdriver.bench.metrics.latency import TOLD, LatencySummary
+from ombdriver.bench.metrics.latency import REPORTED, LatencySummary
 from ombdriver.bench.metrics.summary import DELAY_PARTS, FAMILIES, GROUP_FAMILIES, Delivery, Totals
 from ombdriver.bench.units import camel_case, nearest, quoted
 
@@ -22,9 +22,9 @@ COUNTS: Mapping[str, Mapping[str, str]] = {
 }
 """What is counted, or is a plain number: how it is written, and the attribute that it means."""
 OF_GROUP = (*GROUP_FAMILIES, "delivery", "backlogDrain", "consumeRate")
-"""The families that are told per consumer group too."""
+"""The families that each consumer group has too."""
 GRAMMAR: Mapping[str, Sequence[str]] = {
-    **dict.fromkeys(LATENCIES, TOLD),
+    **dict.fromkeys(LATENCIES, REPORTED),
     **{name: tuple(counts) for name, counts in COUNTS.items()},
     **dict.fromkeys(RATES, ()),
 }
@@ -113,8 +113,8 @@ class Figure:
         family, group, statistic = parts[1], parts[2], parts[3]
         if group is not None:
             if family not in OF_GROUP:
-                told = ", ".join(each for each in OF_GROUP if each in grammar)
-                raise ValueError(f"{family} is not told per group; leave out [{group}] (told so: {told})")
+                those = ", ".join(each for each in OF_GROUP if each in grammar)
+                raise ValueError(f"{family} is not told per group; leave out [{group}] (told so: {those})")
             if groups is not None and group not in groups:
                 raise ValueError(f"there is no group {quoted(group)}; {_hint(nearest(group, groups), groups)}")
         if not grammar[family]:

@@ -1,6 +1,6 @@
 """A distribution of latencies in a few statistics: which there are, and how each is written. Pure.
 
-The fields of `LatencySummary` are the one list of statistics, and the selections below it say which are told where:
+The fields of `LatencySummary` are the one list of statistics, and the selections below it say which is shown where:
 results, OMB's keys, thresholds, tables, pages, exports and comparisons take them from here. Knows no family and no run.
 """
 
@@ -84,13 +84,13 @@ PERCENTILES: Mapping[str, float] = {
     name: each.percentile for name, each in STATISTICS.items() if each.percentile is not None
 }
 """Those that are percentiles, from 0 to 100."""
-TOLD = tuple(name for name in STATISTICS if name != "p99.999")
-"""What a result tells of a latency, and what thresholds may be set for; the other one is told under OMB's keys alone,
+REPORTED = tuple(name for name in STATISTICS if name != "p99.999")
+"""What a result has of a latency, and what thresholds may be set for; the other one is under OMB's keys alone,
 since some forks of OMB have it."""
 HEADLINE = ("p50", "p99", "p99.9")
-"""The percentiles that are told where there is room for few."""
+"""The percentiles that are shown where there is room for few."""
 COMPARED = ("p50", "p95", "p99", "p99.9", "max")
-"""What comparisons of runs look at."""
+"""What is compared between runs."""
 
 
 def summarise(histogram: Histogram) -> LatencySummary:

@@ -47,7 +47,7 @@ class RunRecord:
         profile: how the rate changed over the measured time; None when it did not.
         search_result: how the rate was found; None when it was given.
         environment: the fingerprint, without secrets.
-        telemetry: what the server and the processes did; None when nobody looked.
+        telemetry: what the server and the processes did; None when it was not sampled.
         tags: the user's.
         standing: where the run stands among those of its command; None when nobody said.
         overrides: what the command line put into the files, without secrets.

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from ombdriver.bench.metrics.figures import Figure
-from ombdriver.bench.metrics.latency import STATISTICS, TOLD, UNKNOWN, LatencySummary
+from ombdriver.bench.metrics.latency import REPORTED, STATISTICS, UNKNOWN, LatencySummary
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, Delivery
 from ombdriver.bench.results import omb_keys
 from ombdriver.bench.results.versions import upgraded
@@ -124,7 +124,7 @@ class Result:
         workload_spec, workload_sha256, setup: as resolved.
         setup_sha256: a hash of `setup`, which holds no password.
         environment: as found.
-        telemetry: what the server and the processes did during the run; None when nobody looked.
+        telemetry: what the server and the processes did during the run; None when it was not sampled.
         histograms: `unit` (ns), `families` and `subscriptions`: encoded histograms, by family, and by group and family;
             `intervals`: the same for each interval; not in results of older versions.
     """
@@ -317,7 +317,7 @@ class Result:
 def to_json(value: Any) -> Any:
     """`value` as JSON has it: attributes in camelCase, latencies in ms."""
     if isinstance(value, LatencySummary):
-        return {"count": value.count, **{name: value.ms(name) for name in TOLD}}
+        return {"count": value.count, **{name: value.ms(name) for name in REPORTED}}
     if isinstance(value, Subscription):
         own = {"name": value.name, "received": value.received, "consumeRate": value.consume_rate}
         return own | to_json(value.latency)
@@ -345,7 +345,7 @@ def _read_verdict(data: Mapping[str, Any]) -> Verdict:
 
 def _read_summary(data: Mapping[str, Any], p99999_ns: int = UNKNOWN) -> LatencySummary:
     values = {each.attribute: UNKNOWN for each in STATISTICS.values()} | {"p99999": p99999_ns}
-    for name in TOLD:
+    for name in REPORTED:
         if data.get(name) is not None:
             values[STATISTICS[name].attribute] = round(data[name] * 1e6)
     return LatencySummary(count=data["count"], **values) if data["count"] else LatencySummary.none()

@@ -46,7 +46,7 @@ class Threshold:
 
     Attributes:
         expression: as written, with single spaces.
-        figure: what is looked at.
+        figure: what is checked.
         operator: one of `OPERATORS`.
         limit: what it is compared with: ns for a latency, else the number.
     """

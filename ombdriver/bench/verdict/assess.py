@@ -1,6 +1,6 @@
 """Metrics of a run -> what is said of it as a whole: verdict, thresholds, caveats, percentiles at the floor. Pure.
 
-Makes the facts that rules and caveats look at, and knows none of their bounds.
+Makes the facts that rules and caveats are found from, and knows none of their bounds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from ombdriver.bench.verdict.rules import LATENCY_TRENDS, judge
 from ombdriver.bench.verdict.trend import Trend, trend
 
 LEAST_LATENCY_NS = 500_000
-"""A change of a latency is told as a share of that at least: 10 % of it are what wake-ups of this harness vary by."""
+"""A change of a latency is taken as a share of that at least: 10 % of it are what wake-ups of this harness vary by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from ombdriver.bench.metrics.collector import LEAST_ACK_GAP_MS
-from ombdriver.bench.metrics.latency import PERCENTILES, STATISTICS, TOLD
+from ombdriver.bench.metrics.latency import PERCENTILES, REPORTED, STATISTICS
 from ombdriver.bench.verdict.facts import SHORT_NS, Facts
 from ombdriver.bench.verdict.model import Caveat
 from ombdriver.bench.verdict.rules import BOUND, Rule, milliseconds
@@ -80,7 +80,8 @@ def _messages_left(facts: Facts) -> list[str]:
 def _trimming_held(facts: Facts) -> list[str]:
     """Trimming is held long before something could be lost.
 
-    It is told when a single stream might have lost something without that, and when it still is held at the end.
+    The caveat is for a single stream that might have lost something without that, and for trimming that is still held at
+    the end.
     """
     kept = facts.kept_entries
     return _if(
@@ -110,7 +111,7 @@ def _audit_incomplete(facts: Facts) -> list[str]:
 # -- what did not end well ---------------------------------------------------------------------------------------------
 
 MOST_SEND_ERRORS = 3
-"""Different errors of sends that are told."""
+"""Different errors of sends that become a caveat."""
 
 
 def _unsent(facts: Facts) -> list[str]:
@@ -199,7 +200,7 @@ def _few_samples(facts: Facts) -> list[str]:
     if fewest is None:
         return []
     count = facts.samples[fewest]
-    thin = {name: STATISTICS[name].least_count for name in PERCENTILES if name in TOLD}
+    thin = {name: STATISTICS[name].least_count for name in PERCENTILES if name in REPORTED}
     thin = {name: needed for name, needed in thin.items() if count < needed}
     if not thin:
         return []

@@ -65,7 +65,7 @@ class WorkerFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What rules and caveats look at; None, 0 or nothing in it for what was not measured or did not happen.
+    """What rules and caveats are found from; None, 0 or nothing in it for what was not measured or did not happen.
 
     The window:
 
@@ -82,7 +82,7 @@ class Facts:
             acknowledged in it; no target rates where all intervals ask for the same.
         trends: of each series that has enough intervals, by its name.
         samples: how many samples each latency family has.
-        schedule_lag_p99_ns: of the time from due until the worker looked.
+        schedule_lag_p99_ns: of the time from due until the worker woke.
         publish_response_p99_ns: of the publish latency from the intended send.
         over_range, negative: samples that were above the greatest latency, or below 0.
 
@@ -102,7 +102,7 @@ class Facts:
         workers: the worker processes.
         cores: that the run could use.
         server_on_host: whether the server runs on this machine.
-        telemetry: what server and processes took, in a few figures; None when nobody looked.
+        telemetry: what server and processes took, in a few figures; None when it was not sampled.
         servers_ended: servers of the run that ended by themselves, by name.
         reconnects: connections that were lost and made anew.
         longest_silence_ms: the longest time in which messages were due and none was acknowledged; 0 for a short one.

@@ -1,6 +1,6 @@
 """The verdict while a run goes on: the rules, on the figures so far. Pure.
 
-What can't be told before the end is left to it: what is missing on the way to a subscription may yet arrive, and a
+What is known at the end only is not judged here: what is missing on the way to a subscription may yet arrive, and a
 trend is one of the whole window.
 """
 
@@ -47,7 +47,7 @@ class RunningVerdict:
 
 
 def running_facts(view: PhaseView, plan: Plan, before: Sequence[ProcessUsage], after: Sequence[ProcessUsage]) -> Facts:
-    """What the rules of the verdict look at, as far as it is known while a phase runs.
+    """The facts for the rules of the verdict, as far as it is known while a phase runs.
 
     Args:
         view: of the phase.

@@ -1,6 +1,6 @@
 """What is said of a run as a whole, as data: verdict with its reasons, caveats, why it ended early. Pure.
 
-A `Result` holds these and reads them back; how they are found is told by `rules` and `caveats`.
+A `Result` holds these and reads them back; `rules` and `caveats` find them.
 """
 
 from dataclasses import dataclass

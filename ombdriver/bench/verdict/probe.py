@@ -66,7 +66,7 @@ class ProbeObservation:
         growth: of the backlog of each subscription; one with too few samples is left out.
         publish, end_to_end: response times.
         slo: what became of it; None when there is none.
-        server_cpu: cores that the server took; None when it was not told.
+        server_cpu: cores that the server took; None when it was not sampled.
         overrun: why the probe was ended early; None when it was not.
         missing: acknowledged messages that a subscription had not got when everything was drained, by its name.
     """
@@ -91,7 +91,7 @@ class Probe:
         achieved: messages per second that were `published`, and received by each subscription by its name.
         growth: messages per second by which the backlog of each subscription grew, at most; by its name.
         publish, end_to_end: response times.
-        server_cpu: cores that the server took; None when it was not told.
+        server_cpu: cores that the server took; None when it was not sampled.
         held: whether the rate is sustained.
         reasons: why not.
         limit: what kept it from being; None when it is.

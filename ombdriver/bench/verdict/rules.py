@@ -87,7 +87,7 @@ def _missing(of: Callable[[Facts], Mapping[str, int] | None], what: str) -> Call
 # least, and shorter ones are a caveat.
 
 WAITING_SHARE = 0.05
-"""A worker that waited for a core for less of the window than that is not looked at any closer."""
+"""A worker that waited for a core for less of the window than that is never INVALID."""
 BUSY_SHARE = 0.9
 PAUSED_SHARE = 0.01
 """Pauses that make up more of the window than that reach the p99; so does throttling."""
@@ -96,7 +96,7 @@ _LESS_LOAD = "lower the rate, or give the harness more cores (--workers)"
 
 
 def _schedule_lag(facts: Facts) -> RuleResult:
-    """Workers looked at messages late."""
+    """Workers woke late for messages that were due."""
     lag = facts.schedule_lag_p99_ns
     if lag is None:
         return NotApplicable("no message was sent")
@@ -171,7 +171,7 @@ LEAST_ACHIEVED = 0.99
 MOST_ERRORS = 0.001
 TREND_EFFECT = 0.1
 TREND_LEVEL = 0.01
-"""How likely any trend at all may be told where there is none; the series that are judged share it."""
+"""How likely any trend at all may be found where there is none; the series that are judged share it."""
 LATENCY_TRENDS = {
     f"{family}Latency{percentile}pct": Figure(family, f"p{percentile}")
     for family in ("publishResponse", "endToEndResponse")

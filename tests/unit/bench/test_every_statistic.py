@@ -21,8 +21,8 @@ from ombdriver.bench.metrics.latency import (
     COMPARED,
     HEADLINE,
     PERCENTILES,
+    REPORTED,
     STATISTICS,
-    TOLD,
     summarise,
 )
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
@@ -72,13 +72,13 @@ def test_all_statistics_but_one_are_in_each_summary_of_a_result() -> None:
     summaries = [*data["latency"].values(), *data["delayParts"].values()]
     summaries += [group[family] for group in data["subscriptions"] for family in GROUP_FAMILIES]
 
-    assert set(TOLD) == STATISTICS.keys() - UNDER_OMB_ALONE
+    assert set(REPORTED) == STATISTICS.keys() - UNDER_OMB_ALONE
     for summary in summaries:
-        assert {"count", *TOLD} <= summary.keys()
+        assert {"count", *REPORTED} <= summary.keys()
         assert None not in summary.values()
-    older = {name: value for name, value in to_json(figures(1000)).items() if name != TOLD[-1]}
+    older = {name: value for name, value in to_json(figures(1000)).items() if name != REPORTED[-1]}
     read = Result._from_json(data | {"latency": dict.fromkeys(FAMILIES, older)})
-    assert (read.latency["publish"].ms(TOLD[0]), read.latency["publish"].ms(TOLD[-1])) == (0.0005, None)
+    assert (read.latency["publish"].ms(REPORTED[0]), read.latency["publish"].ms(REPORTED[-1])) == (0.0005, None)
 
 
 def test_all_statistics_but_the_least_have_a_key_of_ombs() -> None:
@@ -92,7 +92,7 @@ def test_all_statistics_but_the_least_have_a_key_of_ombs() -> None:
     assert [key for key in keys if not any(name.startswith(f"{key}_") for name in header)] == []
 
 
-@pytest.mark.parametrize("statistic", TOLD)
+@pytest.mark.parametrize("statistic", REPORTED)
 def test_thresholds_can_be_set_for_each(statistic: str) -> None:
     """And each looks at the figure of that name."""
     summary = figures(1_000_000)
@@ -105,7 +105,7 @@ def test_thresholds_can_be_set_for_each(statistic: str) -> None:
 
 def test_too_few_samples_are_told_for_each_percentile() -> None:
     """From the first that lacks them to the last."""
-    percentiles = [name for name in TOLD if name in PERCENTILES]
+    percentiles = [name for name in REPORTED if name in PERCENTILES]
     for at, name in enumerate(percentiles):
         facts = Facts(window_ns=60 * SECOND, samples={"publish": STATISTICS[name].least_count - 1})
         (caveat,) = caveats_of(facts)
@@ -156,7 +156,7 @@ def test_the_document_has_the_same_table() -> None:
 
     assert table == {
         name: [
-            "yes" if name in TOLD else "",
+            "yes" if name in REPORTED else "",
             endings.get(name, ""),
             "yes" if name in HEADLINE else "",
             "yes" if name in COMPARED else "",

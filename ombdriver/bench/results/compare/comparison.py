@@ -61,7 +61,7 @@ class Effect:
         figure: which.
         baseline, other: over the runs that are compared.
         ratio: of the setup to the baseline: 1.2 is 20 % more; None when either lacks the figure.
-        low, high: the ends of its 95 % interval, by itself; None where none can be told.
+        low, high: the ends of its 95 % interval, by itself; None where there is none.
         p: by itself; None for what is not tested.
         corrected_p: by Holm, over all tests of the comparison.
         conclusion: `faster`, `slower` or `no detectable difference below X %`; None for what is not tested, and
@@ -89,7 +89,7 @@ class SetupComparison:
         runs: its own runs that are compared.
         baseline_runs: those of the baseline.
         without_partner: runs that have no partner in their block, and are left out.
-        effects: one for each figure, in the order in which they are told.
+        effects: one for each figure, in the order in which they are shown.
         no_claim: why no claim can be made, with what to do; None when it can.
         forced: why no claim could have been made without `force`; None when one could.
     """

@@ -2,8 +2,8 @@
 
 Worse is more of a latency and less of a rate. A condition is met when the ratio to the baseline is worse by more than
 N %, and its interval, where there is one, leaves out 1: so chance alone seldom meets it. With too few repeats for an
-interval, and for `max`, the ratio alone decides, which is told. What can't be judged, for want of figures, is met: a
-check that could not be made has not been passed.
+interval, and for `max`, the ratio alone decides, and the message says so. What can't be judged, for want of figures, is
+met: a check that could not be made has not been passed.
 """
 
 import re
@@ -27,7 +27,7 @@ class Condition:
     """What is not to be.
 
     Attributes:
-        expression: as it is told.
+        expression: as messages have it.
         figure: of which figure.
         share: by how much worse, as a share: 0.1 is 10 %.
     """
@@ -70,7 +70,7 @@ class Outcome:
     Attributes:
         condition: which.
         workload, setup: where.
-        effect: what it was held against.
+        effect: what it was checked against.
         met: whether the comparison fails on it.
     """
 

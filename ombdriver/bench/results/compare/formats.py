@@ -1,6 +1,6 @@
 """Comparisons for programs: as JSON, whole, and as CSV, one line for each metric of each setup. Pure.
 
-What can't be told is null in JSON and empty in CSV. Latencies are in ms, rates in messages per second, ratios to the
+What is not known is null in JSON and empty in CSV. Latencies are in ms, rates in messages per second, ratios to the
 baseline.
 """
 
@@ -81,7 +81,7 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
 
 def _cells(comparison: Comparison, compared: SetupComparison, effect: Effect) -> list[Any]:
     base, other = effect.baseline, effect.other
-    told = [
+    values = [
         *(base.count, _rounded(base.median), _rounded(base.least), _rounded(base.most)),
         *(other.count, _rounded(other.median), _rounded(other.least), _rounded(other.most)),
         *map(_rounded, (effect.ratio, effect.low, effect.high)),
@@ -91,7 +91,7 @@ def _cells(comparison: Comparison, compared: SetupComparison, effect: Effect) ->
     ]
     unit = _unit(effect)
     head = [comparison.workload, comparison.baseline, compared.setup, _bool(compared.paired), str(effect.figure), unit]
-    return [*head, *("" if each is None else each for each in told)]
+    return [*head, *("" if each is None else each for each in values)]
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:

@@ -16,7 +16,7 @@ GRAMMAR = {**dict.fromkeys(FAMILIES, COMPARED), **dict.fromkeys(RATES, ())}
 DECLARED = tuple(
     Figure(family, statistic) for family in ("publishResponse", "endToEndResponse") for statistic in ("p50", "p99")
 )
-"""The figures that are tested. They were chosen before there was anything to look at; all others are exploratory."""
+"""The figures that are tested. They were chosen before there were any results; all others are exploratory."""
 UNTESTED = "max"
 """One sample of a whole run: never tested, and given no interval."""
 
@@ -31,7 +31,7 @@ def parse(text: str) -> Figure:
 
 
 def overall() -> list[Figure]:
-    """The figures over all groups together, in the order in which they are told."""
+    """The figures over all groups together, in the order in which they are shown."""
     return [Figure(rate) for rate in RATES] + _latencies(FAMILIES)
 
 

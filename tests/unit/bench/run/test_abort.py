@@ -6,7 +6,7 @@ from sample_result import SPEC
 
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
-from ombdriver.bench.metrics.latency import PERCENTILES, TOLD
+from ombdriver.bench.metrics.latency import PERCENTILES, REPORTED
 from ombdriver.bench.metrics.phase_view import PhaseView
 from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import Report
@@ -80,7 +80,7 @@ def test_what_holds_or_can_still_come_right_is_let_be(text: str) -> None:
     assert failed(text, collected()) is None
 
 
-@pytest.mark.parametrize("statistic", [name for name in TOLD if name not in ("min", "max")])
+@pytest.mark.parametrize("statistic", [name for name in REPORTED if name not in ("min", "max")])
 def test_each_statistic_is_looked_at_from_as_many_samples_on_as_it_takes(statistic: str) -> None:
     """Ten beyond a percentile; an average takes as many as a median."""
     needed = round(10 / (1 - PERCENTILES.get(statistic, 50) / 100))

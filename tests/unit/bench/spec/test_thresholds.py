@@ -11,7 +11,7 @@ from sample_drain import measured_drain
 from sample_result import figures
 
 from ombdriver.bench.metrics.figures import LATENCIES
-from ombdriver.bench.metrics.latency import TOLD
+from ombdriver.bench.metrics.latency import REPORTED
 from ombdriver.bench.metrics.summary import Delivery, Totals
 from ombdriver.bench.spec.thresholds import OPERATORS, UNITS_NS, Check, Threshold
 
@@ -109,7 +109,7 @@ def test_where_nobody_reads_there_is_no_group() -> None:
 
 @given(
     st.sampled_from(LATENCIES),
-    st.sampled_from(TOLD),
+    st.sampled_from(REPORTED),
     st.sampled_from(list(OPERATORS)),
     st.integers(0, 10**9),
     st.sampled_from(list(UNITS_NS)),
