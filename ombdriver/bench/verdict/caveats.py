@@ -80,8 +80,8 @@ def _messages_left(facts: Facts) -> list[str]:
 def _trimming_held(facts: Facts) -> list[str]:
     """Trimming is held long before something could be lost.
 
-    The caveat is for a single stream that might have lost something without that, and for trimming that is still held at
-    the end.
+    The caveat is for a single stream that might have lost something without that, and for trimming that is still held
+    at the end.
     """
     kept = facts.kept_entries
     return _if(
