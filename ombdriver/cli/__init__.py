@@ -170,7 +170,7 @@ def plan(**options: Any) -> None:
     help="Folder of the result files; runs that write there carry these figures.",
 )
 def calibrate(output: Path) -> None:
-    """Measure what this machine's harness can do, in half a minute, with no real server in the way."""
+    """Measure what this machine's harness can do, in about a minute, with no real server in the way."""
     from ombdriver.bench.report.calibration import describe_calibration
     from ombdriver.bench.results import store
     from ombdriver.bench.run.workers import run_fast
