@@ -5,6 +5,7 @@ give a URL whose server was emptied. `--url` puts a server of yours in the place
 emptied; the tests get a database that was found empty, and only that one is emptied again.
 
 `golden` holds a text against a file in `tests/golden`; run with GOLDEN=write to write the files anew, then read them.
+`golden_table` does the same with a table of a page in `docs`.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -98,6 +99,24 @@ def golden() -> Callable[[str, str], None]:
         if os.environ.get("GOLDEN") == "write":
             path.write_text(text, encoding="utf-8")
         assert text == path.read_text(encoding="utf-8")
+
+    return hold
+
+
+@pytest.fixture
+def golden_table() -> Callable[[str, str, Sequence[str]], None]:
+    """`golden_table(page, head, rows)`: fails unless these are the rows of the table of docs/page under that head."""
+
+    def hold(name: str, head: str, rows: Sequence[str]) -> None:
+        path = Path(__file__).parents[1] / "docs" / name
+        before, found, after = path.read_text(encoding="utf-8").partition(f"{head}\n")
+        assert found, f"docs/{name} has no table {head!r}"
+        table, end, rest = after.partition("\n\n")
+        rule, *there = table.splitlines()
+        if os.environ.get("GOLDEN") == "write":
+            there = list(rows)
+            path.write_text("".join((before, found, "\n".join((rule, *rows)), end, rest)), encoding="utf-8")
+        assert there == list(rows)
 
     return hold
 

@@ -77,7 +77,7 @@ def consume_ns() -> float:
 def _acknowledge(answer: bytes | None) -> float:
     replies, flow = InFlightBatches(_recorder()), Flow()
     intended = list(range(START, START + BLOCK))
-    blocks = [SentBatch(intended, START, START) for _ in range(MESSAGES // BLOCK)]
+    blocks = [SentBatch(intended, START) for _ in range(MESSAGES // BLOCK)]
     start = time.perf_counter()
     for block in blocks:
         flow.batches.append(block)

@@ -31,6 +31,8 @@ from ombdriver.bench.metrics.summary import (
 )
 from ombdriver.bench.units import SECOND
 
+FAILED = ("failed",)
+"""Messages that met an error; they stand in `publishResponse` at the time from due until then."""
 WITHOUT_REPLY = ("unsent", "unanswered")
 """Messages that stand in `publishResponse` at (end - intended)."""
 _TOTALS = {"published": "publish", "publish_errors": "failed", "received": "endToEnd"}
@@ -133,8 +135,9 @@ class PhaseView:
     def histogram(self, family: str, group: str | None = None) -> Histogram:
         """The samples of a family, over all subscriptions or of one."""
         found = [self._recorded(family, group)]
-        if self._ended_ns is not None and family == "publishResponse":
-            found += [self._recorded(each, None) for each in WITHOUT_REPLY]
+        if family == "publishResponse":
+            without = FAILED if self._ended_ns is None else (*FAILED, *WITHOUT_REPLY)
+            found += [self._recorded(each, None) for each in without]
         elif self._ended_ns is not None and family == "endToEndResponse":
             names = self.subscriptions if group is None else (group,)
             found += [self._not_received(name, at, self._ended_ns) for name in names for at in self.intervals]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ombdriver.bench.metrics.histogram import Int64s
+from ombdriver.bench.metrics.histogram import Histogram, Int64s
 from ombdriver.bench.metrics.recorder import Metrics
 
 NO_RANGES = np.zeros((0, 3), np.int64)
@@ -61,6 +61,7 @@ class ProcessUsage:
         stalled_ns: all of them together.
         gc_ns: all collections since the last phase began together.
         since_ns: when that phase began for this process, on the monotonic clock.
+        lateness: how late its event loop came to what was due since that phase began, in ns.
         throttled_ns: how long its cgroup was kept from running by a limit; None where this system does not say.
     """
 
@@ -76,6 +77,7 @@ class ProcessUsage:
     gc_ns: int = 0
     since_ns: int = 0
     throttled_ns: int | None = None
+    lateness: Histogram = field(default_factory=Histogram.zero, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -281,8 +281,8 @@ class RunMetrics:
         warm_up_losses: messages of the warm-up that a subscription will never get, by its name: lost, and trimmed.
         counters: what else was counted and must not be passed over in silence (over-range samples, failed
             acknowledgements, reconnects, ...), by camelCase name.
-        delay_parts: what publish delay is made of: `scheduleLag` (from due until the worker woke: the harness's) and
-            `blocked` (from there until it was sent: the system's back-pressure); and `consumerAck` (from the arrival of
+        delay_parts: what publish delay is made of: `blocked` (there was no room: the system's back-pressure) and
+            `scheduleLag` (all the rest: the harness's); and `consumerAck` (from the arrival of
             a batch until its acknowledgement was confirmed, for each of its messages, by the time of arrival).
         histogram_interval_ns: what one element of `Distribution.intervals` stands for; a multiple of the sample
             interval. 0 when there are none.

@@ -76,7 +76,7 @@ def _figures(result: Result, family: str, group: str | None = None) -> list[str]
 
 
 def _sends_without_latency(result: Result) -> str:
-    """Sends that no latency contains, since they failed or their outcome is unknown."""
+    """Sends that no service time contains, since they failed or their outcome is unknown."""
     unknown = result.totals.get("indeterminate", 0)
     failed = result.totals["publishErrors"] - unknown
     counts = [f"{units.count(failed)} failed"] if failed else []
@@ -92,7 +92,7 @@ def _time_parts(result: Result) -> Table:
         table.add_column(column, justify="right", no_wrap=True, min_width=_WIDTH)
     delay = result.delay_parts
     rows = (
-        ("schedule lag, until we looked", delay.get("scheduleLag")),
+        ("schedule lag, the harness's", delay.get("scheduleLag")),
         ("blocked, until there was room", delay.get("blocked")),
         ("sent until the acknowledgement", result.latency["publish"]),
         ("sent until the delivery", result.latency["endToEnd"]),

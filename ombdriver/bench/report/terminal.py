@@ -85,7 +85,7 @@ def _parts(result: Result) -> Iterator[RenderableType]:
 
 # -- verdict and thresholds ----------------------------------------------------------------------------------------
 
-_STYLES = {"VALID": "bold green", "LOSS": "bold red", "INVALID": "bold red"}
+_STYLES = {"VALID": "bold green", "LOSS": "bold red", "CORRUPT": "bold red", "INVALID": "bold red"}
 _OTHERS = "bold yellow"
 
 

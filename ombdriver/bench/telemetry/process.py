@@ -4,6 +4,7 @@ Reads small files of /proc and /sys and nothing else, so that a worker can ask w
 115 µs. Elsewhere than on Linux the figures are missing (0 or None), which is no good value.
 """
 
+import os
 import resource
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,16 +25,36 @@ def resident_bytes() -> tuple[int, int]:
         return peak, peak
 
 
-def run_delay_ns() -> int:
+class RunDelay:
     """How long the main thread of this process was ready to run and had no processor, since its start; 0 if unknown.
 
     The main thread alone, since that is where the event loop is: what the others wait for delays no message, and a
-    thread that ends would take its share out of a sum.
+    thread that ends would take its share out of a sum. The file is kept open, so that asking takes 2 µs.
     """
-    try:
-        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
+
+    def __init__(self, path: Path = Path("/proc/self/schedstat")) -> None:
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._fd = -1
+
+    def __repr__(self) -> str:
+        return f"<RunDelay {self.ns() / 1e6:.1f} ms>"
+
+    def ns(self) -> int:
+        """Until now."""
+        if self._fd < 0:
+            return 0
+        try:
+            return int(os.pread(self._fd, 128, 0).split()[1])
+        except (OSError, IndexError, ValueError):
+            return 0
+
+    def close(self) -> None:
+        """Frees the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def throttle_files(root: Path = CGROUPS) -> tuple[Path, ...]:

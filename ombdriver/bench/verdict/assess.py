@@ -96,6 +96,8 @@ def run_facts(metrics: RunMetrics, plan: Plan, observed: Facts) -> Facts:
         under_replicated=counters.get("underReplicated", 0),
         lost=_gone(metrics, "lost", 0),
         trimmed=_gone(metrics, "trimmed", 1),
+        corrupt=_counted(metrics, "corrupt"),
+        duplicated=_counted(metrics, "duplicated", "repeated"),
         undelivered={each.subscription: each.undelivered for each in metrics.delivery},
         drains={} if metrics.backlog_drain is None else metrics.backlog_drain.subscriptions,
         of_others=totals.received_of_others,
@@ -128,6 +130,13 @@ def _gone(metrics: RunMetrics, attribute: str, place: int) -> dict[str, int] | N
         of_backlog = metrics.backlog_drain.delivery
         found |= {f"{each.subscription}, of the backlog": int(getattr(each, attribute)) for each in of_backlog}
     return found | {f"{name}, in the warm-up": counts[place] for name, counts in metrics.warm_up_losses.items()}
+
+
+def _counted(metrics: RunMetrics, *attributes: str) -> dict[str, int] | None:
+    """The sum of some counts of each subscription; None where they were not counted."""
+    counts = {each.subscription: [getattr(each, name) for name in attributes] for each in metrics.delivery}
+    known = {name: sum(values) for name, values in counts.items() if None not in values}
+    return known or None
 
 
 def _trends(metrics: RunMetrics, first: int) -> dict[str, Trend]:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 from ombdriver.bench.metrics.collector import LEAST_ACK_GAP_MS
 from ombdriver.bench.metrics.latency import PERCENTILES, REPORTED, STATISTICS
-from ombdriver.bench.verdict.facts import SHORT_NS, Facts
+from ombdriver.bench.verdict.facts import DELAYED_BY, SHORT_NS, Facts
 from ombdriver.bench.verdict.model import Caveat
-from ombdriver.bench.verdict.rules import BOUND, Rule, milliseconds
+from ombdriver.bench.verdict.rules import WORKERS_BOUND, Rule, milliseconds
 
 CAVEAT = "CAVEAT"
 """In place of a status."""
@@ -97,6 +97,16 @@ def _undelivered(facts: Facts) -> list[str]:
         " give it more consumers, lower the rate, or set a longer drainTimeout"
         for name, count in facts.undelivered.items()
         if count
+    ]
+
+
+def _duplicated(facts: Facts) -> list[str]:
+    """What nothing explains is for the verdict to say."""
+    return [
+        f"{name}: {count:,} times a message came again, after connections, servers or sends had failed: delivered at"
+        " least once; an idempotent producer leaves out what it can"
+        for name, count in (facts.duplicated or {}).items()
+        if count and facts.explains_repetition
     ]
 
 
@@ -261,11 +271,33 @@ def _stalls(facts: Facts) -> list[str]:
     """Single pauses; whether there were so many that they spoil the run is for the verdict to say."""
     paused = [(each, max(each.longest_collection_ns, each.longest_stall_ns)) for each in facts.workers]
     return [
-        f"{worker.name} was held up for {milliseconds(longest)} at once, above {milliseconds(facts.bound_ns)}; read the"
-        " maxima as this machine's, or end what else runs on it"
+        f"{worker.name} was held up for {milliseconds(longest)} at once, above {milliseconds(facts.bound_of(worker))};"
+        " read the maxima as this machine's, or end what else runs on it"
         for worker, longest in paused
-        if longest > facts.bound_ns
+        if longest > facts.bound_of(worker)
     ]
+
+
+OWN_PART = 1 / 3
+LEAST_OWN_NS = 1_000_000
+
+
+def _own_part(facts: Facts) -> list[str]:
+    """Percentiles that are the harness's for a good part; a pause below 1 % of the window may own the p99.9."""
+    found = []
+    for family, response in facts.responses.items():
+        late = [each for each in facts.workers if family in DELAYED_BY[each.role] and each.lateness.count]
+        parts = []
+        for name in PERCENTILES:
+            value_ns, own_ns = response.ns(name), max((each.lateness.ns(name) or 0 for each in late), default=0)
+            if name in REPORTED and value_ns and own_ns > max(LEAST_OWN_NS, OWN_PART * value_ns):
+                parts.append(f"{name} {milliseconds(value_ns)}, of which {milliseconds(min(own_ns, value_ns))}")
+        if parts:
+            found.append(
+                f"of {family} more than a third may be this machine's, whose event loops came late: {'; '.join(parts)};"
+                " end what else runs here, or lower the rate"
+            )
+    return found
 
 
 def _colocated(facts: Facts) -> list[str]:
@@ -316,6 +348,11 @@ CAVEATS = (
         _trimming_held,
     ),
     _caveat("undelivered", "a group had not received so many messages when the drain ended", _undelivered),
+    _caveat(
+        "duplicated",
+        "messages came twice, and a lost connection, an ended server or a failed or unanswered send explains it",
+        _duplicated,
+    ),
     _caveat(
         "auditIncomplete",
         "not all that is missing could be looked for, so some of it is told as undelivered without proof",
@@ -378,8 +415,14 @@ CAVEATS = (
     ),
     _caveat(
         "stalls",
-        f"a worker was held up at once for longer than {BOUND}",
+        f"a worker was held up at once for longer than {WORKERS_BOUND}",
         _stalls,
+    ),
+    _caveat(
+        "ownShare",
+        "more than a third of a percentile may be the harness's: its event loops came as late as that, and by more than"
+        " 1 ms; each such percentile is named, with its own part",
+        _own_part,
     ),
     _caveat(
         "colocated",

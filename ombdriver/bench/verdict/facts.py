@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ombdriver.bench.metrics.figures import Source
-from ombdriver.bench.metrics.latency import LatencySummary
+from ombdriver.bench.metrics.latency import LatencySummary, summarise
 from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.metrics.summary import DrainMetrics
 from ombdriver.bench.plan.plan import WorkerPlan
@@ -19,6 +19,12 @@ LEAST_LAG_NS = 2_000_000
 """Schedule lags and pauses up to that never matter."""
 PART_OF_RESPONSE = 0.5
 """Above that, they matter from this part of the p99 of `publishResponse` on."""
+DELAYED_BY = {
+    "produce": ("publishResponse",),
+    "consume": ("endToEndResponse",),
+    "both": ("publishResponse", "endToEndResponse"),
+}
+"""Which latencies a worker delays when it is late, by its role."""
 SHORT_NS = 10 * 10**9
 """Shorter windows hold no trimming, no garbage collection of the server and no slow wave."""
 
@@ -39,6 +45,7 @@ class WorkerFacts:
         stalls: times that its event loop was held up.
         stalls_ns: all of them together.
         longest_stall_ns: the longest of them.
+        lateness: how late its event loop came to what was due.
         peak_rss_bytes: the greatest resident size since its start.
         rss_growth_bytes: by how much the resident size has grown.
     """
@@ -54,6 +61,7 @@ class WorkerFacts:
     stalls: int = 0
     stalls_ns: int = 0
     longest_stall_ns: int = 0
+    lateness: LatencySummary = field(default_factory=LatencySummary.none)
     peak_rss_bytes: int = 0
     rss_growth_bytes: int = 0
 
@@ -82,8 +90,10 @@ class Facts:
             acknowledged in it; no target rates where all intervals ask for the same.
         trends: of each series that has enough intervals, by its name.
         samples: how many samples each latency family has.
-        schedule_lag_p99_ns: of the time from due until the worker woke.
+        schedule_lag_p99_ns: of the part of the publish delay that is the harness's.
+        publish_delay_p99_ns: of the time from due until sent.
         publish_response_p99_ns: of the publish latency from the intended send.
+        responses: the latencies from the intended send, by family.
         over_range, negative: samples that were above the greatest latency, or below 0.
 
         due: messages that were due; the messages from here on are those of the window.
@@ -93,6 +103,8 @@ class Facts:
         unanswered: that had no reply when nothing was waited for any longer.
         under_replicated: that are stored on fewer replicas than was asked for.
         lost, trimmed: acknowledged messages that a subscription never got, by its name; None without a ledger.
+        corrupt: messages whose checksum did not fit, by subscription; None without a ledger or without checksums.
+        duplicated: times that a message came again though it was one entry at its first time, by subscription.
         undelivered: acknowledged messages that a subscription had not got when the drain ended, by its name.
         audit_incomplete: why not all that is missing could be looked for; None when it could.
         drains: how each subscription drained a backlog, by its name; none when none was built.
@@ -135,7 +147,9 @@ class Facts:
     trends: Mapping[str, Trend] = field(default_factory=dict)
     samples: Mapping[str, int] = field(default_factory=dict)
     schedule_lag_p99_ns: int | None = None
+    publish_delay_p99_ns: int | None = None
     publish_response_p99_ns: int | None = None
+    responses: Mapping[str, LatencySummary] = field(default_factory=dict)
     over_range: int = 0
     negative: int = 0
 
@@ -147,6 +161,8 @@ class Facts:
     under_replicated: int = 0
     lost: Mapping[str, int] | None = None
     trimmed: Mapping[str, int] | None = None
+    corrupt: Mapping[str, int] | None = None
+    duplicated: Mapping[str, int] | None = None
     undelivered: Mapping[str, int] = field(default_factory=dict)
     audit_incomplete: str | None = None
     drains: Mapping[str, DrainMetrics] = field(default_factory=dict)
@@ -178,9 +194,19 @@ class Facts:
     forced: Sequence[str] = ()
 
     @property
+    def explains_repetition(self) -> bool:
+        """Whether anything happened after which a message may rightly come twice."""
+        return bool(self.reconnects or self.servers_ended or self.errors or self.unanswered or self.ending)
+
+    @property
     def bound_ns(self) -> float:
         """What a lag or a pause must not be larger than."""
         return max(LEAST_LAG_NS, PART_OF_RESPONSE * (self.publish_response_p99_ns or 0))
+
+    def bound_of(self, worker: WorkerFacts) -> float:
+        """What a pause of `worker` must not be larger than: producers delay publishing, consumers the delivery."""
+        of = [self.responses.get(family, LatencySummary.none()).ns("p99") for family in DELAYED_BY[worker.role]]
+        return max(LEAST_LAG_NS, PART_OF_RESPONSE * min((each for each in of if each is not None), default=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +243,7 @@ def worker_facts(
             stalls=now.stalls,
             stalls_ns=now.stalled_ns,
             longest_stall_ns=now.longest_stall_ns,
+            lateness=summarise(now.lateness),
             peak_rss_bytes=now.peak_rss_bytes,
             rss_growth_bytes=now.rss_bytes - then.rss_bytes,
         )
@@ -249,13 +276,16 @@ def phase_facts(
         intervals: sample intervals that are complete.
         target_rate: messages per second that were asked for.
     """
-    lag, response = (source.latency(family, None) for family in ("scheduleLag", "publishResponse"))
+    families = ("scheduleLag", "publishDelay", "publishResponse")
+    lag, delay, response = (source.latency(family, None) for family in families)
     totals = ("published", "publish_errors", "unsent", "unanswered")
     due = {name: int(source.count("totals", None, name) or 0) for name in totals}
     return replace(
         observed,
         window_ns=window_ns,
         schedule_lag_p99_ns=lag.ns("p99"),
+        publish_delay_p99_ns=delay.ns("p99"),
+        responses={family: source.latency(family, None) for family in ("publishResponse", "endToEndResponse")},
         publish_response_p99_ns=response.ns("p99"),
         target_rate=target_rate,
         achieved=_achieved(source, subscriptions, target_rate, rated_ns),

@@ -14,7 +14,18 @@ class Caveat:
     message: str
 
 
-STATUSES = ("PARTIAL", "LOSS", "INVALID", "OVERLOADED", "UNSTEADY", "VALID")
+MEANINGS = {
+    "PARTIAL": "the run ended before its time; the figures are of what there was until then",
+    "LOSS": "acknowledged messages did not reach a consumer group",
+    "CORRUPT": "a consumer group received other messages than were sent: altered ones, or some twice without a fault",
+    "INVALID": "this machine, not the server, was the bottleneck: the figures are the harness's own",
+    "OVERLOADED": "the server, or its consumers, did not take the load: the latencies are those of an overloaded"
+    " system, and grow with the length of the run",
+    "UNSTEADY": "something was still changing: a longer run gives other figures",
+    "VALID": "none of these",
+}
+"""What each status says."""
+STATUSES = tuple(MEANINGS)
 """Every status that a verdict may have; the earlier one holds when there are reasons for several."""
 VALID = STATUSES[-1]
 INVALID = "INVALID"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.summary import DrainMetrics
-from ombdriver.bench.verdict.facts import SHORT_NS, Facts, NotApplicable, RuleResult
+from ombdriver.bench.verdict.facts import LEAST_LAG_NS, SHORT_NS, Facts, NotApplicable, RuleResult
 from ombdriver.bench.verdict.model import (
     INTERRUPTED,
     RUN_FAILED,
@@ -81,14 +81,50 @@ def _missing(of: Callable[[Facts], Mapping[str, int] | None], what: str) -> Call
     return find
 
 
+# -- CORRUPT -----------------------------------------------------------------------------------------------------------
+
+
+def _corrupt(facts: Facts) -> RuleResult:
+    if facts.corrupt is None:
+        return NotApplicable("messages had no checksums (checksum: true)")
+    return [
+        f"{name}: {count:,} messages were not as they were sent, by their checksum; see the server and what is between"
+        for name, count in facts.corrupt.items()
+        if count > 0
+    ]
+
+
+def _duplicated(facts: Facts) -> RuleResult:
+    """A fault makes repetition right for a system that delivers at least once; then it is a caveat."""
+    if facts.duplicated is None:
+        return NotApplicable("nothing was kept of which messages were delivered")
+    if facts.explains_repetition:
+        return []
+    return [
+        f"{name}: {count:,} times a message came again, though no connection, server or send had failed; see who else"
+        " writes to the streams"
+        for name, count in facts.duplicated.items()
+        if count > 0
+    ]
+
+
 # -- INVALID: this machine was the bottleneck --------------------------------------------------------------------------
 # What a pause or a wait does to the figures depends on how many messages it touched. A single one of some milliseconds
 # happens in every run on every machine and does not move a p99; so those that count here make up 1 % of the window at
 # least, and shorter ones are a caveat.
 
+BOUND = "the larger of 2 ms and half of the p99 of `publishResponse`"
+"""`Facts.bound_ns` in words."""
+WORKERS_BOUND = (
+    "the larger of 2 ms and half of the p99 of what the worker delays (producers `publishResponse`, consumers"
+    " `endToEndResponse`)"
+)
+"""`Facts.bound_of` in words."""
 WAITING_SHARE = 0.05
 """A worker that waited for a core for less of the window than that is never INVALID."""
 BUSY_SHARE = 0.9
+STARVED_SHARE = 0.95
+"""A worker that ran or waited for a core for more of the window than that had none to spare."""
 PAUSED_SHARE = 0.01
 """Pauses that make up more of the window than that reach the p99; so does throttling."""
 
@@ -121,6 +157,22 @@ def _run_delay(facts: Facts) -> RuleResult:
     ]
 
 
+def _starved(facts: Facts) -> RuleResult:
+    """A worker had no time left: it ran, or waited for a core, nearly all the time."""
+    known = [worker for worker in facts.workers if worker.run_delay_ns]
+    if not known:
+        return NotApplicable("this system does not tell how long a process waited for a core")
+    late = (facts.publish_delay_p99_ns or 0) > facts.bound_ns
+    return [
+        f"{worker.name} ran for {worker.cpu_ns / facts.window_ns:.0%} of the window and waited for a core for"
+        f" {worker.run_delay_ns / facts.window_ns:.0%}, together above {STARVED_SHARE:.0%}"
+        f"{'' if worker.role == 'consume' else ', and messages were sent late'}: it had no time to spare; end what else"
+        f" runs here, or {_LESS_LOAD}"
+        for worker in known
+        if worker.cpu_ns + worker.run_delay_ns > STARVED_SHARE * facts.window_ns and (late or worker.role == "consume")
+    ]
+
+
 def _throttled(facts: Facts) -> RuleResult:
     """A container's limit held a worker up."""
     known = [(worker, worker.throttled_ns) for worker in facts.workers if worker.throttled_ns is not None]
@@ -148,21 +200,30 @@ def _collections(facts: Facts) -> RuleResult:
     return [
         f"{worker.name} was held up by the garbage collector for {worker.collections_ns / facts.window_ns:.1%} of the"
         f" window, above {PAUSED_SHARE:.0%}, and for {milliseconds(worker.longest_collection_ns)} at once, above"
-        f" {milliseconds(facts.bound_ns)}; {_LESS_LOAD}"
-        for worker in facts.workers
-        if worker.longest_collection_ns > facts.bound_ns and worker.collections_ns > PAUSED_SHARE * facts.window_ns
+        f" {milliseconds(bound_ns)}; {_LESS_LOAD}"
+        for worker, bound_ns in ((each, facts.bound_of(each)) for each in facts.workers)
+        if worker.longest_collection_ns > bound_ns and worker.collections_ns > PAUSED_SHARE * facts.window_ns
     ]
 
 
 def _stalls(facts: Facts) -> RuleResult:
-    """Event loops were held up, by whatever it was, for long enough to reach the p99."""
-    return [
-        f"the event loop of {worker.name} was held up for {worker.stalls_ns / facts.window_ns:.1%} of the window, above"
-        f" {PAUSED_SHARE:.0%}, and for {milliseconds(worker.longest_stall_ns)} at once, above"
-        f" {milliseconds(facts.bound_ns)}; end what else runs here, or {_LESS_LOAD}"
-        for worker in facts.workers
-        if worker.longest_stall_ns > facts.bound_ns and worker.stalls_ns > PAUSED_SHARE * facts.window_ns
-    ]
+    """Event loops were held up, by whatever it was, for long enough or so often that the p99 is theirs."""
+    found = []
+    for worker in facts.workers:
+        bound_ns, late = facts.bound_of(worker), worker.lateness
+        if worker.longest_stall_ns > bound_ns and worker.stalls_ns > PAUSED_SHARE * facts.window_ns:
+            what = (
+                f"was held up for {worker.stalls_ns / facts.window_ns:.1%} of the window, above {PAUSED_SHARE:.0%}, and"
+                f" for {milliseconds(worker.longest_stall_ns)} at once, above {milliseconds(bound_ns)}"
+            )
+        elif late.count and late.p99 > bound_ns:
+            what = f"came late by {milliseconds(late.p99)} (p99), above {milliseconds(bound_ns)}"
+        elif late.count and late.p95 > LEAST_LAG_NS:
+            what = f"came late by more than {milliseconds(LEAST_LAG_NS)} for more than 5 % of the window"
+        else:
+            continue
+        found.append(f"the event loop of {worker.name} {what}; end what else runs here, or {_LESS_LOAD}")
+    return found
 
 
 # -- OVERLOADED, UNSTEADY ----------------------------------------------------------------------------------------------
@@ -204,6 +265,28 @@ def _errors(facts: Facts) -> RuleResult:
     ]
 
 
+def _undelivered(facts: Facts) -> RuleResult:
+    if facts.ending is not None:
+        return NotApplicable("the run was cut short, and the drain with it")
+    return [
+        f"{name} had not received {count:,} of {facts.due:,} messages when the drain ended, {count / facts.due:.2%},"
+        f" above {MOST_ERRORS:.1%}; add consumers, lower the rate, or give a longer drainTimeout"
+        for name, count in facts.undelivered.items()
+        if facts.due and count > MOST_ERRORS * facts.due
+    ]
+
+
+def _unanswered(facts: Facts) -> RuleResult:
+    if facts.ending is not None:
+        return NotApplicable("the run was cut short, and the drain with it")
+    if facts.unanswered <= MOST_ERRORS * facts.due:
+        return []
+    return [
+        f"{facts.unanswered:,} of {facts.due:,} messages had no reply when the drain ended,"
+        f" {facts.unanswered / facts.due:.2%}, above {MOST_ERRORS:.1%}; lower the rate, or give a longer drainTimeout"
+    ]
+
+
 def _backlog_drained(facts: Facts) -> RuleResult:
     if facts.ending is not None and not all(each.caught_up for each in facts.drains.values()):
         return NotApplicable("the run was cut short while a backlog was drained")
@@ -242,8 +325,6 @@ def _trend_of(names: Sequence[str], advice: str) -> Callable[[Facts], RuleResult
     return find
 
 
-BOUND = "the larger of 2 ms and half of the p99 of `publishResponse`"
-"""`Facts.bound_ns` in words."""
 _TREND = "above 10 % over the window, at a level of 1 %, from 30 intervals on"
 _WHOLE = "run it again for whole figures"
 
@@ -276,6 +357,14 @@ RULES = (
             "acknowledged messages were trimmed before they were read; set a larger retention in the setup",
         ),
     ),
+    Rule("corrupt", "CORRUPT", "corrupt > 0: the checksum of a message did not fit", _corrupt),
+    Rule(
+        "duplicated",
+        "CORRUPT",
+        "messages came twice (`duplicated`, `repeated`), and no lost connection, ended server, failed or unanswered"
+        " send explains it",
+        _duplicated,
+    ),
     Rule("scheduleLag", "INVALID", f"p99 of `scheduleLag` above {BOUND}", _schedule_lag),
     Rule(
         "runDelay",
@@ -283,22 +372,32 @@ RULES = (
         "a worker waited for a core longer than it ran, and for more than 5 % of the window",
         _run_delay,
     ),
+    Rule(
+        "starved",
+        "INVALID",
+        "a worker ran or waited for a core for more than 95 % of the window, and the p99 of `publishDelay` was above"
+        f" {BOUND}; consumers whatever that was",
+        _starved,
+    ),
     Rule("throttled", "INVALID", "a worker throttled by its cgroup for more than 1 % of the window", _throttled),
     Rule("coreBusy", "INVALID", "a worker took more than 90 % of a core", _core_busy),
     Rule(
         "collections",
         "INVALID",
-        f"a collection longer than {BOUND}, and all of a worker's collections more than 1 % of the window",
+        f"a collection longer than {WORKERS_BOUND}, and all of a worker's collections more than 1 % of the window",
         _collections,
     ),
     Rule(
         "stalls",
         "INVALID",
-        f"a stall of a worker's event loop longer than {BOUND}, and all of its stalls more than 1 % of the window",
+        f"a worker's event loop came late: its p99 above {WORKERS_BOUND}; or by more than 2 ms for more than 5 % of the"
+        " window; or a stall longer than that bound, and all of its stalls more than 1 % of the window",
         _stalls,
     ),
     Rule("achieved", "OVERLOADED", "published, or received by a group, under 99 % of the target rate", _achieved),
     Rule("errors", "OVERLOADED", "more than 0.1 % of the messages met an error", _errors),
+    Rule("undelivered", "OVERLOADED", "a group had not received more than 0.1 % when the drain ended", _undelivered),
+    Rule("unanswered", "OVERLOADED", "more than 0.1 % had no reply when the drain ended", _unanswered),
     Rule("backlogDrained", "OVERLOADED", "a subscription did not drain the backlog that was built", _backlog_drained),
     Rule(
         "rateTrend",

@@ -20,8 +20,7 @@ FLUSH_AT = 4096
 """Samples gathered before they are recorded."""
 MOST_ERRORS = 16
 """Different errors that are reported; messages that met another one are counted all the same."""
-WAITED_FOR_ROOM = -1
-"""In place of a wake-up: the worker waited for room when the message became due, so that it has no schedule lag."""
+_ZEROS = array("q", bytes(8 * 64))
 
 
 class SentBatch:
@@ -30,16 +29,18 @@ class SentBatch:
     Attributes:
         intended: when each message was due, rising.
         sent_ns: when they were sent.
-        woke_ns: the wake-up of the worker that found them due, or `WAITED_FOR_ROOM`.
+        blocked_ns: for how long each had no room since it was due (`room.RoomWaits`); None when none of them had.
         is_probe: whether it is a probe.
         count: how many messages there are.
         replied: how many of them have a reply.
     """
 
-    __slots__ = ("count", "intended", "is_probe", "replied", "sent_ns", "woke_ns")
+    __slots__ = ("blocked_ns", "count", "intended", "is_probe", "replied", "sent_ns")
 
-    def __init__(self, intended: Sequence[int], sent_ns: int, woke_ns: int, is_probe: bool = False) -> None:
-        self.intended, self.sent_ns, self.woke_ns, self.is_probe = intended, sent_ns, woke_ns, is_probe
+    def __init__(
+        self, intended: Sequence[int], sent_ns: int, blocked_ns: Sequence[int] | None = None, is_probe: bool = False
+    ) -> None:
+        self.intended, self.sent_ns, self.blocked_ns, self.is_probe = intended, sent_ns, blocked_ns, is_probe
         self.count, self.replied = len(intended), 0
 
 
@@ -90,9 +91,11 @@ class InFlightBatches:
     def _clear(self) -> None:
         self._counts: list[int] = []
         self._sent_ns: list[int] = []
-        self._woke_ns: list[int] = []
         self._replied_ns: list[int] = []
-        self._intended = array("q")
+        self._intended, self._blocked = array("q"), array("q")
+        self._failed_counts: list[int] = []
+        self._failed_at_ns: list[int] = []
+        self._failed_intended = array("q")
 
     def begin_phase(self, now_ns: int) -> None:
         """From here on gaps between acknowledgements count."""
@@ -116,11 +119,16 @@ class InFlightBatches:
             if error is None:
                 self._counts.append(taken)
                 self._sent_ns.append(batch.sent_ns)
-                self._woke_ns.append(batch.woke_ns)
                 self._replied_ns.append(time_ns)
                 self._intended.extend(intended)
+                if batch.blocked_ns is not None:
+                    self._blocked.extend(batch.blocked_ns[batch.replied : batch.replied + taken])
+                elif taken <= len(_ZEROS):
+                    self._blocked.extend(_ZEROS[:taken])
+                else:
+                    self._blocked.extend(array("q", bytes(8 * taken)))
             else:
-                self._record_failure(np.array(intended, np.int64), error, time_ns)
+                self._note_error(error, intended, time_ns)
                 if not batch.is_probe:
                     self._note_failure(error, flow, taken)
             if not batch.is_probe:
@@ -132,7 +140,7 @@ class InFlightBatches:
         if flow.replied > flow.next_checkpoint and answer is not None:
             self._checkpoints.append((flow.number, flow.replied - 1, answer))
             flow.next_checkpoint = flow.replied - 1 + CHECKPOINT_EVERY
-        if len(self._intended) >= FLUSH_AT:
+        if len(self._intended) >= FLUSH_AT or len(self._failed_intended) >= FLUSH_AT:
             self.flush()
 
     def _note_ack(self, due_ns: int, time_ns: int) -> None:
@@ -143,15 +151,17 @@ class InFlightBatches:
             self.longest_ack_gap_ns = max(self.longest_ack_gap_ns, time_ns - max(due_ns, self._last_ack_ns))
         self._last_ack_ns = max(time_ns, self._last_ack_ns)
 
-    def _record_failure(self, intended: Int64s, error: Exception, time_ns: int) -> None:
-        first_ns = int(intended[0])
+    def _note_error(self, error: Exception, intended: Sequence[int], time_ns: int) -> None:
+        """Messages met `error`; they are recorded by thousands, as those are that were acknowledged."""
+        first_ns, count = intended[0], len(intended)
         self._failed_due_ns = first_ns if self._failed_due_ns is None else min(first_ns, self._failed_due_ns)
-        self.failed += len(intended)
-        self._recorder.record(None, intended, {"failed": time_ns - intended})
-        self._recorder.count("failed", None, [time_ns], [len(intended)])
+        self.failed += count
+        self._failed_counts.append(count)
+        self._failed_at_ns.append(time_ns)
+        self._failed_intended.extend(intended)
         name = f"{type(error).__name__}: {error}"
         if name in self.errors or len(self.errors) < MOST_ERRORS:
-            self.errors[name] = self.errors.get(name, 0) + len(intended)
+            self.errors[name] = self.errors.get(name, 0) + count
 
     def _note_failure(self, error: Exception, flow: Flow, count: int) -> None:
         """Remembers for the ledger that the next `count` messages of `flow` were not acknowledged."""
@@ -163,26 +173,29 @@ class InFlightBatches:
         ranges.append((flow.number, first, count))
 
     def flush(self) -> None:
-        """Records what has been acknowledged so far."""
-        if not self._counts:
-            return
-        repeats = np.array(self._counts)
-        intended = np.frombuffer(self._intended, np.int64)
-        sent = np.repeat(np.array(self._sent_ns), repeats)
-        woke = np.repeat(np.array(self._woke_ns), repeats)
-        replied = np.repeat(np.array(self._replied_ns), repeats)
-        delay = sent - intended
-        lag = np.where(woke == WAITED_FOR_ROOM, 0, woke - intended)
-        families = {
-            "publish": replied - sent,
-            "publishDelay": delay,
-            "publishResponse": replied - intended,
-            "scheduleLag": lag,
-            "blocked": delay - lag,
-        }
-        self._recorder.record(None, intended, families)
-        self._recorder.count("published", None, self._replied_ns, self._counts)
-        self._clear()
+        """Records what has been answered so far."""
+        if self._counts:
+            repeats = np.array(self._counts)
+            intended = np.frombuffer(self._intended, np.int64)
+            blocked = np.frombuffer(self._blocked, np.int64)
+            sent = np.repeat(np.array(self._sent_ns), repeats)
+            replied = np.repeat(np.array(self._replied_ns), repeats)
+            families = {
+                "publish": replied - sent,
+                "publishDelay": sent - intended,
+                "publishResponse": replied - intended,
+                "scheduleLag": sent - intended - blocked,
+                "blocked": blocked,
+            }
+            self._recorder.record(None, intended, families)
+            self._recorder.count("published", None, self._replied_ns, self._counts)
+        if self._failed_counts:
+            intended = np.frombuffer(self._failed_intended, np.int64)
+            failed_at = np.repeat(np.array(self._failed_at_ns), np.array(self._failed_counts))
+            self._recorder.record(None, intended, {"failed": failed_at - intended})
+            self._recorder.count("failed", None, self._failed_at_ns, self._failed_counts)
+        if self._counts or self._failed_counts:
+            self._clear()
 
     def take_report(self, flows: Sequence[Flow]) -> SentReport:
         """What the ledger has to know of `flows`, which are all of this worker's, since this was last called."""

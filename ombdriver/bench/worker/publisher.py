@@ -1,13 +1,12 @@
 """The producing side of a worker: what is due is stamped and sent by batch, replies are recorded by batch.
 
 Nothing per message is a task, a future or a timer. The schedule is never re-based and no debt forgiven: what can't be
-sent in time is sent late, and recorded as delay, in two parts. *Schedule lag* is from due until this worker woke, and
-is ours; *blocked* is from there until it was sent, and is the system's back-pressure. Knows the schedule, the stamp and
-the driver's seam; the clock and the pacer are given.
+sent in time is sent late, and recorded as delay, in two parts. *Blocked* is the time in which there was no room for it,
+and is the system's back-pressure; all the rest is *schedule lag*, and ours. Knows the schedule, the stamp and the
+driver's seam; the clock, the pacer and what held this process up are given.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -20,8 +19,9 @@ from ombdriver.bench.load.poisson import PoissonStripe
 from ombdriver.bench.load.schedule import Stripe
 from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import SentReport
-from ombdriver.bench.worker.in_flight import WAITED_FOR_ROOM, Flow, InFlightBatches, SentBatch
+from ombdriver.bench.worker.in_flight import Flow, InFlightBatches, SentBatch
 from ombdriver.bench.worker.pacer import Pacer, wake_at
+from ombdriver.bench.worker.room import RoomWaits
 
 MOST_PER_BATCH = 64
 """So many messages of a partition share one actual send time, so that stamping and packing do not count as service."""
@@ -103,6 +103,7 @@ class Publisher:
         recorder: takes the samples.
         clock: the monotonic clock, in nanoseconds.
         make_pacer: makes what wakes the publisher.
+        held_up_ns: for how long this process could not run though it wanted to, since its start.
 
     Attributes:
         in_flight: what was sent, and its replies.
@@ -118,6 +119,7 @@ class Publisher:
         recorder: Recorder,
         clock: Callable[[], int],
         make_pacer: MakePacer,
+        held_up_ns: Callable[[], int] = lambda: 0,
     ) -> None:
         self._run, self._senders, self._producers_total = run, senders, producers_total
         self._flows = [flow for sender in senders for flow in sender.flows]
@@ -129,9 +131,7 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._stripe: Stripe | PoissonStripe = self._empty_stripe()
         self._next = 0  # the stripe's next message to send
-        self._found_due = 0  # so many messages of the stripe were found due
-        self._wakes: deque[tuple[int, int]] = deque()  # (end of the messages that it found due, wake-up)
-        self._waits_for_room = False
+        self._waits, self._held_up_ns = RoomWaits(), held_up_ns
         self._probes: list[tuple[Sender, int]] = []
         self.sent = 0
 
@@ -169,9 +169,8 @@ class Publisher:
         """Starts the schedule of `phase`; the one before must be sent or stopped."""
         self.in_flight.begin_phase(self._clock())
         self._stripe = self._make_stripe(phase)
-        self._next = self._found_due = 0
-        self._wakes.clear()
-        self._waits_for_room = False
+        self._next = 0
+        self._waits = RoomWaits()
         self._pacer.arm(phase.start_ns)
 
     def extend_phase(self, phase: Phase) -> None:
@@ -195,7 +194,6 @@ class Publisher:
             repeats[-1] = due - samples[-1]
             self._recorder.record(None, intended, {"unsent": now_ns - intended}, repeats)
         self._stripe, self._next = self._empty_stripe(), 0
-        self._wakes.clear()
 
     def finish(self) -> None:
         """Ends the schedule, and waits for no reply any longer."""
@@ -228,7 +226,7 @@ class Publisher:
                 sender.handle.when_room(self._send_next_probes)
                 return
             del self._probes[-1]
-            self._send_to(sender, partition, [0], None, WAITED_FOR_ROOM, is_probe=True)
+            self._send_to(sender, partition, [0], None, is_probe=True)
         if self._probes:
             self._loop.call_soon(self._send_next_probes)
 
@@ -237,24 +235,19 @@ class Publisher:
     def _on_wake(self) -> None:
         now_ns = self._clock()
         stripe, limit = self._stripe, self._next + MOST_PER_TURN
-        if self._waits_for_room or not stripe.remaining(self._next):
+        if self._waits.since_ns is not None or not stripe.remaining(self._next):
             return
         due = stripe.due(now_ns)
-        if due > self._found_due:
-            self._wakes.append((due, now_ns))
-            self._found_due = due
         at = self._next
         while at < due and at < limit:
             room = self._room(at, due)
             if room <= 0:
-                self._next, self._waits_for_room = at, True
+                self._next = at
+                self._waits.begin(self._clock(), self._held_up_ns())
                 self._senders[stripe.producer(at)].when_room(self._on_room)
                 return
-            upto, woke_ns = self._wakes[0]
-            end = min(at + MOST_PER_BATCH, upto, at + room)
-            self._send(at, end, woke_ns)
-            if end == upto:
-                self._wakes.popleft()
+            end = min(at + MOST_PER_BATCH, due, at + room)
+            self._send(at, end)
             at = end
         self._next = at
         if at < due:
@@ -276,32 +269,26 @@ class Publisher:
         return least
 
     def _on_room(self) -> None:
-        if not self._waits_for_room:
-            return
-        self._waits_for_room = False
-        # Whatever has become due meanwhile has no schedule lag: there was no room for it.
-        due = self._stripe.due(self._clock())
-        if due > self._found_due:
-            self._wakes.append((due, WAITED_FOR_ROOM))
-            self._found_due = due
-        self._on_wake()
+        if self._waits.since_ns is not None:
+            self._waits.end(self._clock(), self._held_up_ns())
+            self._on_wake()
 
-    def _send(self, start: int, end: int, woke_ns: int) -> None:
+    def _send(self, start: int, end: int) -> None:
         for producer, intended in self._stripe.by_producer(start, end):
-            self._send_from(self._senders[producer], intended, woke_ns)
+            self._send_from(self._senders[producer], intended)
 
-    def _send_from(self, sender: Sender, intended: Sequence[int], woke_ns: int) -> None:
+    def _send_from(self, sender: Sender, intended: Sequence[int]) -> None:
         keys = None if sender.keys is None else sender.keys.keys(len(intended))
         partitions = sender.handle.route(len(intended), keys)
         if partitions is None:
-            self._send_to(sender, 0, intended, keys, woke_ns)
+            self._send_to(sender, 0, intended, keys)
             return
         chosen: dict[int, list[int]] = {}
         for at, partition in enumerate(partitions):
             chosen.setdefault(partition, []).append(at)
         for partition, places in chosen.items():
             some_keys = None if keys is None else [keys[at] for at in places]
-            self._send_to(sender, partition, [intended[at] for at in places], some_keys, woke_ns)
+            self._send_to(sender, partition, [intended[at] for at in places], some_keys)
 
     def _send_to(
         self,
@@ -309,7 +296,6 @@ class Publisher:
         partition: int,
         intended: Sequence[int],
         keys: Sequence[bytes] | None,
-        woke_ns: int,
         is_probe: bool = False,
     ) -> None:
         flow, pack, run, producer = sender.flows[partition], STAMP.pack, self._run, sender.index
@@ -325,6 +311,6 @@ class Publisher:
             payloads = [with_checksum(payload) for payload in payloads]
         if not is_probe:
             flow.sequence += len(intended)
-        flow.batches.append(SentBatch(intended, sent_ns, woke_ns, is_probe))
+        flow.batches.append(SentBatch(intended, sent_ns, None if is_probe else self._waits.blocked(intended), is_probe))
         self.sent += len(intended)
         sender.send(partition, payloads, keys)

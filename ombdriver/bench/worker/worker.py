@@ -16,7 +16,7 @@ from ombdriver.bench.load.message import KeySource, PayloadPool
 from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import ProcessUsage, Report, SentReport
 from ombdriver.bench.telemetry import process
-from ombdriver.bench.telemetry.event_loop import GcPauses, LoopStalls
+from ombdriver.bench.telemetry.event_loop import GcPauses, LoopLateness, LoopStalls
 from ombdriver.bench.worker import protocol
 from ombdriver.bench.worker.consumer import Consumers, Receiver, SimulatedProcessing
 from ombdriver.bench.worker.pacer import make_pacer
@@ -53,9 +53,9 @@ class Worker:
         self._publisher: Publisher | None = None
         self._consumers = Consumers(self.fail)
         self._reporting: asyncio.Task[None] | None = None
-        self._gc_pauses, self._stalls = GcPauses(), LoopStalls()
+        self._gc_pauses, self._stalls, self._lateness = GcPauses(), LoopStalls(), LoopLateness(make_pacer)
         self._phase_began_ns = 0
-        self._throttle_files = process.throttle_files()
+        self._run_delay, self._throttle_files = process.RunDelay(), process.throttle_files()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
@@ -93,7 +93,9 @@ class Worker:
             sender.handle = await driver.create_producer(topic, sender.on_replies)
             senders.append(sender)
         pool, run = PayloadPool(plan.payload), plan.flows.run
-        self._publisher = Publisher(run, senders, plan.producers, pool, self._recorder, time.monotonic_ns, make_pacer)
+        self._publisher = Publisher(
+            run, senders, plan.producers, pool, self._recorder, time.monotonic_ns, make_pacer, self._run_delay.ns
+        )
 
     def _processing(self, consumer: int) -> SimulatedProcessing | None:
         plan, worker = self._job.plan, self._job.worker.index
@@ -119,6 +121,7 @@ class Worker:
             case protocol.BeginPhase(phase):
                 self._gc_pauses.freeze()
                 self._stalls.reset()
+                self._lateness.reset()
                 self._phase_began_ns = time.monotonic_ns()
                 self._recorder.begin_phase(phase)
                 consumers.start_at(phase.start_ns)  # what is there already is read within the first phase
@@ -203,12 +206,13 @@ class Worker:
             peak_rss_bytes=peak,
             gc_pauses=self._gc_pauses.count,
             gc_longest_ns=self._gc_pauses.longest_ns,
-            run_delay_ns=process.run_delay_ns(),
+            run_delay_ns=self._run_delay.ns(),
             stalls=self._stalls.count,
             longest_stall_ns=self._stalls.longest_ns,
             stalled_ns=self._stalls.total_ns,
             gc_ns=self._gc_pauses.total_ns,
             since_ns=self._phase_began_ns,
+            lateness=self._lateness.histogram(),
             throttled_ns=process.throttled_ns(self._throttle_files),
         )
 
@@ -226,6 +230,7 @@ class Worker:
     async def aclose(self) -> None:
         """Stops reading, then closes consumers, producers and connections."""
         self._stalls.close()
+        self._lateness.close()
         self._gc_pauses.close()
         self._consumers.stop()
         if self._publisher:
@@ -233,6 +238,7 @@ class Worker:
         await self._consumers.aclose()
         if self._driver:
             await self._driver.aclose()
+        self._run_delay.close()
 
 
 async def serve(job: protocol.Job, link: Link) -> None:

@@ -19,13 +19,14 @@ MS = 10**6
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that stands still until it is moved, or goes on by `step_ns` whenever it is read."""
 
     def __init__(self) -> None:
-        self.now_ns = 0
+        self.now_ns = self.step_ns = 0
 
     def __call__(self) -> int:
         """The time now."""
+        self.now_ns += self.step_ns
         return self.now_ns
 
 
@@ -148,8 +149,11 @@ class Bench:
         for sender, handle in zip(senders, self.handles, strict=True):
             sender.handle = handle
         self.pacers: list[ScriptedPacer] = []
+        self.held_up_ns = 0
         pool = PayloadPool(spec)
-        self.publisher = Publisher(RUN, senders, total, pool, self.recorder, self.clock, self._make_pacer)
+        self.publisher = Publisher(
+            RUN, senders, total, pool, self.recorder, self.clock, self._make_pacer, lambda: self.held_up_ns
+        )
 
     def _make_pacer(self, callback: Callable[[], None]) -> ScriptedPacer:
         self.pacers.append(ScriptedPacer(callback))

@@ -34,8 +34,16 @@ def plotly_js() -> str:
         raise RunError(f"plotly {version} came without plotly.min.js; install another: pip install plotly") from error
 
 
-_MARKS = {"VALID": "✓", "LOSS": "✕", "INVALID": "✕", "PARTIAL": "◐", "OVERLOADED": "▲", "UNSTEADY": "≈"}
-_TONES = {"VALID": "good", "LOSS": "bad", "INVALID": "bad"}
+_MARKS = {
+    "VALID": "✓",
+    "LOSS": "✕",
+    "CORRUPT": "✕",
+    "INVALID": "✕",
+    "PARTIAL": "◐",
+    "OVERLOADED": "▲",
+    "UNSTEADY": "≈",
+}
+_TONES = {"VALID": "good", "LOSS": "bad", "CORRUPT": "bad", "INVALID": "bad"}
 _FOLDED_FROM = 4
 """Of so many results the reasons are folded away at first, so that all verdicts are on the first screen."""
 

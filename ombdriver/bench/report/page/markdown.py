@@ -14,7 +14,7 @@ _FIGURES_FROM = 2
 """The first column that is a figure."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~])")
 _LINKED = re.compile(r"([@#])(?=\w)")
-_MARKS = {"VALID": "✅", "LOSS": "❌", "INVALID": "❌"}
+_MARKS = {"VALID": "✅", "LOSS": "❌", "CORRUPT": "❌", "INVALID": "❌"}
 _OTHERS = "⚠️"
 
 

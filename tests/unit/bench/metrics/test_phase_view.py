@@ -179,8 +179,8 @@ def test_a_message_without_a_reply_is_published_by_nobody_and_waited_for_by_all(
     assert measured.families["endToEndResponse"].total.count == 5 * len(GROUPS)
 
 
-def test_errors_are_counted_and_are_no_latency() -> None:
-    """A failed publish has a rate and a total, but is in no family."""
+def test_errors_are_counted_with_their_time_to_failure() -> None:
+    """A failed publish has a rate and a total, and is in no family but in the response from when it was due."""
     made = Made()
     at = np.full(6, PHASE.start_ns, np.int64)
     made.recorder.record(None, at, {"failed": np.full(6, 5 * MS, np.int64)})
@@ -190,7 +190,9 @@ def test_errors_are_counted_and_are_no_latency() -> None:
 
     assert measured.totals.publish_errors == 6
     assert measured.publish_error_rate == [6.0, 0.0, 0.0]
-    assert all(family.total.count == 0 for family in measured.families.values())
+    counts = {name: family.total.count for name, family in measured.families.items()}
+    assert counts == {**dict.fromkeys(FAMILIES, 0), "publishResponse": 6}
+    assert measured.families["publishResponse"].total.max == pytest.approx(5 * MS, rel=0.001)
 
 
 def test_the_backlog_is_what_was_acknowledged_and_not_received() -> None:

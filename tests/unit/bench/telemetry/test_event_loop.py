@@ -3,14 +3,14 @@
 import asyncio
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
 import uvloop
 
 from ombdriver.bench.telemetry import event_loop as event_loop
-from ombdriver.bench.telemetry.event_loop import LEAST_STALL_NS, PERIOD_S, GcPauses, LoopStalls
+from ombdriver.bench.telemetry.event_loop import LEAST_STALL_NS, PERIOD_S, GcPauses, LoopLateness, LoopStalls
 
 
 @pytest.fixture
@@ -47,6 +47,49 @@ def test_a_stall_is_counted_on_either_loop() -> None:
         assert stalls.count == 1
         assert stalls.longest_ns >= 100_000_000 - PERIOD_S * 1e9 - LEAST_STALL_NS
         assert repr(stalls).startswith("<LoopStalls 1, the longest ")
+
+
+class ScriptedTimer:
+    """Fires when the test says so."""
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self.fire, self.at_ns, self.closed = callback, 0, False
+
+    def arm(self, at_ns: int) -> None:
+        """For then."""
+        self.at_ns = at_ns
+
+    def close(self) -> None:
+        """No more."""
+        self.closed = True
+
+
+def test_the_share_of_late_heartbeats_is_the_share_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop held up for 35 ms in every 100 is late by 10 ms or more for a quarter of the time, by 35 at most."""
+    now_ns = 0
+    monkeypatch.setattr(event_loop, "time", SimpleNamespace(monotonic_ns=lambda: now_ns))
+    timers: list[ScriptedTimer] = []
+
+    def make_timer(callback: Callable[[], None]) -> ScriptedTimer:
+        timers.append(ScriptedTimer(callback))
+        return timers[-1]
+
+    lateness = LoopLateness(make_timer)
+    (timer,) = timers
+    while now_ns < 20 * 10**9:
+        into = timer.at_ns % 100_000_000
+        now_ns = timer.at_ns + max(0, 35_000_000 - into)
+        timer.fire()
+
+    histogram = lateness.histogram()
+    share = 1 - histogram.upto([10_000_000])[0] / histogram.count
+    assert share == pytest.approx(0.25, abs=0.03)
+    assert 33_000_000 < histogram.max_ns <= 35_000_000
+    assert histogram.percentiles([50.0]) == [0]
+    lateness.reset()
+    assert lateness.histogram().count == 0
+    lateness.close()
+    assert timer.closed
 
 
 async def test_a_reset_forgets_stalls_and_the_one_under_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,13 @@
 """What the kernel has booked, from the texts of its files and from this process."""
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from ombdriver.bench.telemetry.process import (
+    RunDelay,
     resident_bytes,
-    run_delay_ns,
     stat_paths,
     throttle_files,
     throttled_in,
@@ -53,11 +52,14 @@ def test_throttling_of_several_levels_is_added(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_this_process_is_accounted_for() -> None:
     """As far as the kernel does it: neither time goes backwards, and memory is there."""
-    before = run_delay_ns(), time.process_time_ns()
+    run_delay = RunDelay()
+    before = run_delay.ns()
     sum(range(100_000))
     now, peak = resident_bytes()
 
-    assert run_delay_ns() >= before[0] >= 0
+    assert run_delay.ns() >= before >= 0
+    run_delay.close()
+    assert run_delay.ns() == RunDelay(Path("/proc/self/none")).ns() == 0
     assert 2**20 < now <= peak
     assert all(path.name == "cpu.stat" for path in throttle_files())
     assert (throttled_ns(throttle_files()) or 0) >= 0

@@ -1,7 +1,8 @@
 """The rules of the verdict: each from facts made by hand, and held against the table of docs/verdict.md."""
 
 import re
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_drain import drain
 
+from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.verdict.facts import Facts, WorkerFacts
 from ombdriver.bench.verdict.model import (
     INTERRUPTED,
+    MEANINGS,
     RUN_FAILED,
     STATUSES,
     THRESHOLD_FAILED,
@@ -44,12 +47,28 @@ def worker(**changed: Any) -> WorkerFacts:
     return WorkerFacts(**(values | changed))
 
 
+def late(**changed: int) -> LatencySummary:
+    """A distribution with these percentiles, in ns."""
+    return replace(LatencySummary.none(), count=10_000, **changed)
+
+
+def consumer(**lateness: int) -> WorkerFacts:
+    """One whose event loop was that late."""
+    return worker(role="consume", lateness=late(**lateness))
+
+
+STARVED = worker(cpu_ns=28 * SECOND, run_delay_ns=11 * SECOND)
+
+
 def facts(**changed: Any) -> Facts:
     """Those of a sound run of 40 s at 2,000 messages a second with one group."""
     values: dict[str, Any] = {
         "window_ns": 40 * SECOND,
         "lost": {"group-1": 0},
         "trimmed": {"group-1": 0},
+        "corrupt": {"group-1": 0},
+        "duplicated": {"group-1": 0},
+        "undelivered": {"group-1": 0},
         "schedule_lag_p99_ns": MS // 20,
         "publish_response_p99_ns": MS,
         "workers": [worker()],
@@ -85,9 +104,33 @@ def test_a_sound_run_is_valid_without_a_reason() -> None:
         ({"schedule_lag_p99_ns": 2 * MS + 1}, "scheduleLag"),
         ({"schedule_lag_p99_ns": 6 * MS, "publish_response_p99_ns": 11 * MS}, "scheduleLag"),
         ({"workers": [worker(cpu_ns=3 * SECOND, run_delay_ns=3 * SECOND + 1)]}, "runDelay"),
+        (
+            {"workers": [worker(cpu_ns=28 * SECOND, run_delay_ns=11 * SECOND)], "publish_delay_p99_ns": 3 * MS},
+            "starved",
+        ),
+        ({"workers": [worker(role="consume", cpu_ns=28 * SECOND, run_delay_ns=11 * SECOND)]}, "starved"),
+        ({"corrupt": {"group-1": 1}}, "corrupt"),
+        ({"duplicated": {"group-1": 1}}, "duplicated"),
+        ({"undelivered": {"group-1": 81}}, "undelivered"),
+        ({"unanswered": 81}, "unanswered"),
         ({"workers": [worker(throttled_ns=SECOND // 2)]}, "throttled"),
         ({"workers": [worker(), worker(cpu_ns=37 * SECOND)]}, "coreBusy"),
         ({"workers": [worker(longest_collection_ns=3 * MS, collections_ns=401 * MS)]}, "collections"),
+        ({"workers": [worker(lateness=late(p95=MS, p99=3 * MS))]}, "stalls"),
+        (
+            {
+                "workers": [worker(role="consume", lateness=late(p99=35 * MS))],
+                "responses": {"endToEndResponse": late(p99=36 * MS)},
+            },
+            "stalls",
+        ),
+        (
+            {
+                "workers": [worker(role="consume", lateness=late(p95=3 * MS, p99=4 * MS))],
+                "responses": {"endToEndResponse": late(p99=900 * MS)},
+            },
+            "stalls",
+        ),
         ({"workers": [worker(stalls_ns=401 * MS, longest_stall_ns=3 * MS)]}, "stalls"),
         ({"achieved": {"published": 1979.0, "group-1": 1999.0}}, "achieved"),
         ({"achieved": {"published": 2000.0, "group-1": 1979.0}}, "achieved"),
@@ -117,10 +160,19 @@ def test_each_rule_tells_its_own(changed: dict[str, Any], rule: str) -> None:
         },  # it hardly runs, and waits for less than 5 %
         {"workers": [worker(cpu_ns=14 * SECOND, run_delay_ns=10 * SECOND)]},  # 24 % of the window, by short waits
         {"workers": [worker(longest_collection_ns=100 * MS, collections_ns=300 * MS)]},
+        {"workers": [worker(lateness=late(p95=MS, p99=2 * MS))]},
+        {"workers": [worker(lateness=late(p99=10 * MS))], "responses": {"publishResponse": late(p99=20 * MS)}},
         {"workers": [worker(stalls_ns=300 * MS, longest_stall_ns=100 * MS)]},
         {"workers": [worker(cpu_ns=36 * SECOND)]},
         {"workers": [worker(throttled_ns=400 * MS)]},
+        {"workers": [STARVED]},  # it had no time to spare, and was in time
+        {"workers": [worker(cpu_ns=28 * SECOND, run_delay_ns=10 * SECOND)], "publish_delay_p99_ns": 3 * MS},
         {"achieved": {"published": 1980.0}},
+        {"undelivered": {"group-1": 80}},
+        {"unanswered": 80},
+        {"duplicated": {"group-1": 9}, "reconnects": 1},
+        {"duplicated": {"group-1": 9}, "errors": 1},
+        {"duplicated": {"group-1": 9}, "servers_ended": ["node-1"]},
         {"errors": 80},
         {"trends": {"publishRate": Trend(0.1, 1e-9)}},
         {"trends": {"publishRate": Trend(0.5, 0.02)}},
@@ -151,6 +203,7 @@ def test_all_reasons_are_told_and_the_gravest_decides() -> None:
         facts(
             errors=80_000,
             lost={"group-1": 1},
+            corrupt={"group-1": 1},
             schedule_lag_p99_ns=9 * MS,
             trends={"publishRate": Trend(-1.0, 0.0)},
             ending=Ending(INTERRUPTED, "interrupted"),
@@ -169,7 +222,8 @@ def test_what_was_not_measured_is_not_judged() -> None:
     unjudged = {each.rule: each.message for each in verdict.not_judged}
     assert verdict.status == VALID
     assert unjudged.keys() == {
-        *("lost", "trimmed", "scheduleLag", "runDelay", "achieved", "errors"),
+        *("lost", "trimmed", "corrupt", "duplicated"),
+        *("scheduleLag", "runDelay", "starved", "achieved", "errors"),
         *("rateTrend", "latencyTrend", "backlogTrend"),
     }
     assert "30 intervals" in unjudged["rateTrend"]
@@ -189,7 +243,7 @@ def test_what_was_not_measured_is_not_judged() -> None:
             st.builds(
                 WorkerFacts,
                 index=st.integers(0, 9),
-                role=st.text(),
+                role=st.sampled_from(["produce", "consume", "both"]),
                 cpu_ns=st.integers(0, 10**13),
                 run_delay_ns=st.integers(0, 10**13),
                 throttled_ns=st.none() | st.integers(0, 10**13),
@@ -218,13 +272,14 @@ def test_the_status_is_that_of_the_gravest_reason(any_facts: Facts) -> None:
     assert not {reason.rule for reason in verdict.reasons} & {each.rule for each in verdict.not_judged}
 
 
-def test_the_documents_table_is_the_codes() -> None:
-    """Name, status and threshold of each rule, in this order."""
-    text = (Path(__file__).parents[4] / "docs" / "verdict.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| ([A-Z]+) \| (.+) \|$", text, re.MULTILINE)
+def test_the_documents_table_is_the_codes(golden_table: Callable[[str, str, Sequence[str]], None]) -> None:
+    """The tables of docs/verdict.md are made from the rules: GOLDEN=write writes them anew."""
+    statuses = [f"| `{status}` | {meaning} |" for status, meaning in MEANINGS.items()]
+    rules = [f"| `{rule.name}` | {rule.status} | {rule.when} |" for rule in RULES]
 
-    assert rows == [(rule.name, rule.status, rule.when) for rule in RULES]
-    assert [row.split("`")[1] for row in text.splitlines() if re.match(r"\| `[A-Z]+` \|", row)] == list(STATUSES)
+    golden_table("verdict.md", "| verdict | what it says |", statuses)
+    golden_table("verdict.md", "| rule | status | when |", rules)
+    assert [rule.status for rule in RULES] == sorted((rule.status for rule in RULES), key=STATUSES.index)
 
 
 @pytest.mark.parametrize(("seconds", "blamed"), [(2, False), (40, True)])

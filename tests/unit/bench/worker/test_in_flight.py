@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.recorder import Metrics, Recorder
-from ombdriver.bench.worker.in_flight import FLUSH_AT, MOST_ERRORS, WAITED_FOR_ROOM, Flow, InFlightBatches, SentBatch
+from ombdriver.bench.worker.in_flight import FLUSH_AT, MOST_ERRORS, Flow, InFlightBatches, SentBatch
 from ombdriver.errors import OutcomeUnknown
 
 SECOND = 10**9
@@ -25,11 +25,11 @@ def opened() -> Recorder:
 
 
 def lane_of(*batches: tuple[list[int], int, int]) -> Flow:
-    """A flow with (intended, sent, woke) batches; all times from the start of the phase, but `WAITED_FOR_ROOM`."""
+    """A flow with (intended, sent, blocked) batches; all times from the start of the phase."""
     flow = Flow()
-    for intended, sent, woke in batches:
-        at = woke if woke == WAITED_FOR_ROOM else START + woke
-        flow.batches.append(SentBatch([START + each for each in intended], START + sent, at))
+    for intended, sent, blocked in batches:
+        waits = [blocked] * len(intended) if blocked else None
+        flow.batches.append(SentBatch([START + each for each in intended], START + sent, waits))
     return flow
 
 
@@ -71,9 +71,9 @@ def test_a_gap_begins_with_the_first_message_that_failed_in_it() -> None:
 
 
 def test_one_reply_may_cover_several_batches() -> None:
-    """All of them share the time of the reply; what was woke at as intended has no lag."""
+    """All of them share the time of the reply; what had no room all the time has no lag."""
     recorder = opened()
-    replies, flow = InFlightBatches(recorder), lane_of(([0, 1], 10, 5), ([20], 30, WAITED_FOR_ROOM), ([40, 50], 60, 60))
+    replies, flow = InFlightBatches(recorder), lane_of(([0, 1], 10, 5), ([20], 30, 10), ([40, 50], 60, 0))
 
     replies.on_replies(flow, 4, None, START + 100)
     replies.flush()
@@ -160,7 +160,7 @@ def test_however_replies_are_cut_every_message_is_booked_with_its_own_times(
     messages: list[tuple[int, int]] = []
     for number, size in enumerate(sizes):
         intended = array("q", range(START + 100 * number, START + 100 * number + size))
-        flow.batches.append(SentBatch(intended, START + 1_000 * number + 500, WAITED_FOR_ROOM))
+        flow.batches.append(SentBatch(intended, START + 1_000 * number + 500))
         messages += [(each, START + 1_000 * number + 500) for each in intended]
     replies, replied_ns, expected, at = InFlightBatches(recorder), START + 100_000, [], 0
     while at < len(messages):
@@ -201,8 +201,8 @@ def test_what_has_no_reply_at_the_end_is_told_and_later_replies_are_not_counted(
 def test_the_ledger_is_told_what_became_of_every_sequence() -> None:
     """Counts of what was sent and replied to, runs of what was not acknowledged, by kind; probes are left out."""
     replies, flow = InFlightBatches(opened()), Flow(3)
-    flow.batches.append(SentBatch([0], START, WAITED_FOR_ROOM, is_probe=True))
-    flow.batches.append(SentBatch([START] * 20, START, START))
+    flow.batches.append(SentBatch([0], START, is_probe=True))
+    flow.batches.append(SentBatch([START] * 20, START))
     flow.sequence = 20
 
     replies.on_replies(flow, 1, None, START + 1, b"1-0")
@@ -224,7 +224,7 @@ def test_the_ledger_is_told_what_became_of_every_sequence() -> None:
 def test_one_send_in_a_thousand_is_a_checkpoint() -> None:
     """Its answer is kept with its sequence, whatever the size of the reads that brought the replies."""
     replies, flow = InFlightBatches(opened()), Flow()
-    flow.batches.append(SentBatch([START] * 5000, START, START))
+    flow.batches.append(SentBatch([START] * 5000, START))
 
     for end in range(300, 5001, 300):
         replies.on_replies(flow, 300, None, START + 1, b"%d-0" % (end - 1))

@@ -130,6 +130,36 @@ async def test_what_becomes_due_while_there_is_no_room_was_not_overlooked() -> N
     assert greatest(figures, "blocked") == 9 * MS
 
 
+async def test_a_worker_without_a_core_is_late_by_itself() -> None:
+    """What it was kept from running counts as schedule lag, though it also waited for room then."""
+    bench = Bench(limit=1)
+    bench.begin(rate=1000, duration_ns=2 * MS)
+    bench.tick(START + MS)  # room for the first only
+
+    bench.held_up_ns = 15 * MS
+    bench.clock.now_ns = START + 21 * MS
+    bench.handle.reply(1)
+    bench.handle.wake()
+    bench.handle.reply(1)
+
+    figures = bench.figures()
+    assert greatest(figures, "blocked") == 5 * MS
+    assert greatest(figures, "scheduleLag") == 15 * MS
+
+
+async def test_the_time_that_sending_takes_is_ours() -> None:
+    """Whoever finds a debt late and needs a while to send it was not held up by the system."""
+    bench = Bench()
+    bench.clock.step_ns = MS
+    bench.begin(rate=1000, duration_ns=SECOND)
+    bench.tick(START + SECOND)
+    bench.handle.reply(len(bench.handle.sent))
+
+    figures = bench.figures()
+    assert greatest(figures, "blocked") == 0
+    assert greatest(figures, "scheduleLag") == greatest(figures, "publishDelay") > SECOND
+
+
 async def test_a_tick_while_waiting_for_room_does_nothing() -> None:
     """Only the producer's word that there is room sets it going again."""
     bench = Bench(limit=1)

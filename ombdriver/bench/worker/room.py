@@ -1,0 +1,68 @@
+"""How much of a message's delay was back-pressure: the time between *no room* and *room again*. Pure; times are given.
+
+All else that is late is the harness's own. So is, of such a wait, what this process was kept from running: whether
+there was room again it could not see then.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class RoomWaits:
+    """The times in which there was no room, as long as a message that is not sent yet was due before their end.
+
+    Attributes:
+        since_ns: when the wait began that goes on; None when there is room.
+    """
+
+    def __init__(self) -> None:
+        self.since_ns: int | None = None
+        self._held_up_ns = 0
+        self._times = [0]  # where the waited time changes its slope, rising
+        self._waited = [0]  # the time waited before each of them
+
+    def __repr__(self) -> str:
+        return f"<RoomWaits {self._waited[-1] / 1e6:.1f} ms{'' if self.since_ns is None else ', no room'}>"
+
+    def begin(self, now_ns: int, held_up_ns: int) -> None:
+        """There is no room from `now_ns` on; `held_up_ns` is for how long this process could not run, ever."""
+        self.since_ns, self._held_up_ns = now_ns, held_up_ns
+
+    def end(self, now_ns: int, held_up_ns: int) -> None:
+        """There is room again; the arguments are those of `begin`."""
+        if self.since_ns is None:
+            return
+        waited_ns = max(0, now_ns - self.since_ns - max(0, held_up_ns - self._held_up_ns))
+        before_ns = self._waited[-1]
+        if self.since_ns > self._times[-1]:
+            self._times.append(self.since_ns)
+            self._waited.append(before_ns)
+        if now_ns > self._times[-1]:
+            self._times.append(now_ns)
+            self._waited.append(before_ns + waited_ns)
+        self.since_ns = None
+
+    def blocked(self, intended: Sequence[int]) -> list[int] | None:
+        """For how long each message that is sent now had no room since it was due; None when none of them had.
+
+        Args:
+            intended: when each was due, rising. Nothing that was due earlier may be asked for afterwards.
+        """
+        times, waited = self._times, self._waited
+        if intended[0] >= times[-1]:
+            del times[:-1], waited[:-1]
+            return None
+        if len(intended) == 1 and intended[0] >= times[-2]:  # a closed loop: due within the last wait or before it
+            share = (waited[-1] - waited[-2]) / (times[-1] - times[-2])
+            return [round((times[-1] - intended[0]) * share)]
+        first = bisect_left(times, intended[0])
+        if first > len(times) // 2 + 1:  # what was waited before is of messages that are sent
+            del times[: first - 1], waited[: first - 1]
+            first = 1
+        low, high = max(0, first - 1), bisect_left(times, intended[-1]) + 1
+        origin = times[-1]  # so that the differences are exact as floats
+        due = np.array(intended, np.int64) - origin
+        at_due = np.interp(due, np.array(times[low:high], np.int64) - origin, waited[low:high])
+        return [waited[-1] - round(each) for each in at_due.tolist()]
