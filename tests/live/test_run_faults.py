@@ -337,7 +337,7 @@ def test_what_a_frozen_server_leaves_unanswered_is_told(place: Place, frozen: Pr
     totals = result["totals"]
     assert totals["unanswered"] > 0
     assert sum(totals[name] for name in ("published", "publishErrors", "unsent", "unanswered")) == 3 * 500
-    assert result["latency"]["publishResponse"]["count"] == 3 * 500 - totals["publishErrors"]
+    assert result["latency"]["publishResponse"]["count"] == 3 * 500
     assert result["latency"]["publishResponse"]["max"] > 1_000
     assert "unanswered" in {caveat["kind"] for caveat in result["caveats"]}
 
