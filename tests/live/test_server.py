@@ -125,7 +125,7 @@ async def test_ctrl_c_in_the_terminal_does_not_reach_the_server() -> None:
         running.check()
 
 
-async def test_a_killed_guardian_takes_nothing_with_it() -> None:
+async def test_a_killed_reaper_takes_nothing_with_it() -> None:
     """When the reaper itself was killed, stopping ends the server and removes its directory all the same."""
     running = await PrivateServer.start()
     process = psutil.Process(running.pid)
