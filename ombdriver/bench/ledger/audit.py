@@ -18,6 +18,7 @@ from ombdriver.bench.ledger.sent import SentLedger
 from ombdriver.bench.ledger.spans import Spans
 from ombdriver.bench.load.flow import is_probe
 from ombdriver.bench.load.message import STAMP, STAMP_DTYPE
+from ombdriver.bench.load.retention import NO_TRIMMING
 from ombdriver.bench.metrics.histogram import Int64s
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.errors import OmbdriverError
@@ -48,6 +49,7 @@ class Audit:
     def __init__(self, plan: Plan, ledger: Ledger, inspector: Inspector | None) -> None:
         self._plan, self._ledger = plan, ledger
         self._holdings = None if inspector is None else StreamHoldings(plan, ledger.sent, inspector)
+        self._trims = plan.existing or plan.trimming != NO_TRIMMING  # else what is gone was deleted by somebody
         self._checking: asyncio.Task[None] | None = None
         self.incomplete: str | None = None
 
@@ -65,7 +67,7 @@ class Audit:
     async def _note_log_starts(self, holdings: "StreamHoldings", gaps: Mapping[int, Spans]) -> None:
         starts: dict[int, int] = {}
         try:
-            for partition, flows in self._by_partition(gaps).items():
+            for partition, flows in self._by_partition(gaps).items() if self._trims else ():
                 starts |= await holdings.log_starts(partition, {flow: gaps[flow] for flow in flows})
         except OmbdriverError as error:
             self.incomplete = str(error)
@@ -89,7 +91,8 @@ class Audit:
                 await self.wait()  # on expiry it is cancelled with this
                 for partition, flows in self._by_partition(unseen).items():
                     here = {name: {n: each[n] for n in flows if n in each} for name, each in missing.items()}
-                    starts |= await self._holdings.log_starts(partition, _union(here))
+                    if self._trims:
+                        starts |= await self._holdings.log_starts(partition, _union(here))
                     undelivered |= await self._holdings.undelivered(partition, here)
                     unseen -= set(flows)
         except TimeoutError:

@@ -291,8 +291,15 @@ def phase_facts(
         achieved=_achieved(source, subscriptions, target_rate, rated_ns),
         due=sum(due.values()),
         errors=due["publish_errors"],
+        workers=[_within(each, window_ns) for each in observed.workers],
         intervals=intervals,
     )
+
+
+def _within(worker: WorkerFacts, window_ns: int) -> WorkerFacts:
+    """Throttled for no longer than the window: the kernel counts for each processor, and limits may hold up at once."""
+    throttled_ns = worker.throttled_ns
+    return worker if throttled_ns is None else replace(worker, throttled_ns=min(throttled_ns, window_ns))
 
 
 def _achieved(source: Source, subscriptions: Iterable[str], target_rate: float, rated_ns: int) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from ombdriver.bench.ledger.audit import Audit
 from ombdriver.bench.ledger.ledger import Ledger
 from ombdriver.bench.ledger.received import DeliveryRecorder
 from ombdriver.bench.load.message import STAMP, PayloadSpec, run_number
+from ombdriver.bench.load.retention import NO_TRIMMING, Trimming
 from ombdriver.bench.metrics.report import SentReport
 from ombdriver.bench.plan.plan import ConsumerAssignment, Plan, WorkerPlan
 from ombdriver.errors import DriverError
@@ -39,6 +41,7 @@ def plan_of(producers: int) -> Plan:
         test_ns=1,
         sample_interval_ns=1,
         drain_timeout_ns=1,
+        trimming=Trimming(max_entries=1000),
     )
 
 
@@ -177,6 +180,23 @@ async def test_a_gap_is_judged_by_where_the_partition_begins_when_it_shows() -> 
     (account,) = ledger.deliveries(await audit.finish(60.0))
 
     assert (account.lost, account.trimmed, account.undelivered) == (1, 2, 8)
+
+
+@pytest.mark.parametrize(("trimming", "lost", "trimmed"), [(Trimming(max_entries=9), 0, 7), (NO_TRIMMING, 7, 0)])
+@pytest.mark.parametrize("left", [(), (50,)])
+async def test_what_is_gone_is_lost_where_nothing_is_trimmed(
+    trimming: Trimming, lost: int, trimmed: int, left: tuple[int, ...]
+) -> None:
+    """Somebody has deleted it: that a partition is empty, or begins later, is no sign of trimming then."""
+    plan, system = replace(plan_of(1), trimming=trimming), System()
+    ledger = Ledger(plan.flows.count, [GROUP], exclusive=True)
+    ledger.add([SentReport(np.array([[0, 7, 7]]))], [])
+    for reference in left:
+        system.add(reference, 0, 7)  # sent, and not answered yet
+
+    (account,) = ledger.deliveries(await Audit(plan, ledger, system).finish(60.0))
+
+    assert (account.lost, account.trimmed, account.undelivered) == (lost, trimmed, 0)
 
 
 async def test_what_could_not_be_looked_at_is_not_told_as_lost() -> None:

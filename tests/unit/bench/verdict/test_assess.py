@@ -67,6 +67,15 @@ def test_what_a_worker_took_is_what_it_took_in_the_window() -> None:
     assert (found.name, found.throttled_ns) == ("worker 3 (consume)", None)
 
 
+def test_a_worker_is_throttled_for_no_longer_than_the_window() -> None:
+    """The kernel counts for each processor and each limit; what it does not tell stays unknown."""
+    metrics = measured()
+    workers = [WorkerFacts(0, "produce", throttled_ns=10**15), WorkerFacts(1, "consume", throttled_ns=None)]
+    facts = run_facts(metrics, planned(), replace(STALLED, workers=workers))
+
+    assert [each.throttled_ns for each in facts.workers] == [metrics.length_ns, None]
+
+
 def test_what_was_on_its_way_at_the_end_counts_as_achieved() -> None:
     """One median service time's worth, and never more than 100 ms: a backlog is no service time."""
     families = measurements().families
