@@ -12,7 +12,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import redis.asyncio
 
-from ombdriver.bench.metrics.summary import Delivery
+from ombdriver.bench.metrics.summary import WindowDelivery
 from ombdriver.bench.report.live import QuietView
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import runner
@@ -122,7 +122,7 @@ class Rig:
         assert finished is not None
         return finished.result
 
-    async def deliveries(self) -> list[Delivery]:
+    async def deliveries(self) -> list[WindowDelivery]:
         """The account of each subscription, which has to be whole."""
         told = list((await self.result()).delivery)
         for each in told:

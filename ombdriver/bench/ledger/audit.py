@@ -205,7 +205,7 @@ class StreamHoldings:
                 for name, by_flow in missing.items():
                     beyond = 0 if positions[name] is None else bisect_right(page.references, positions[name])
                     for flow, spans in by_flow.items():
-                        places = np.flatnonzero((page.flows == flow) & spans.holds(page.sequences))
+                        places = np.flatnonzero((page.flows == flow) & spans.contains(page.sequences))
                         there = page.sequences[places[places >= beyond]].tolist()
                         behind = places[places < beyond].tolist()
                         asked = [page.references[at] for at in behind]

@@ -15,7 +15,7 @@ from ombdriver.bench.ledger.sent import SentLedger
 from ombdriver.bench.ledger.spans import Spans, between, join_flows, split_flows
 from ombdriver.bench.metrics.histogram import Int64s
 from ombdriver.bench.metrics.report import ReceivedReport, SentReport
-from ombdriver.bench.metrics.summary import BacklogDelivery, Delivery
+from ombdriver.bench.metrics.summary import BacklogDelivery, WindowDelivery
 
 LogStarts = Mapping[int, int]
 """By flow: the lowest sequence number that was not trimmed (Kafka's log start offset)."""
@@ -124,7 +124,7 @@ class Ledger:
         """Messages of the window whose connection was lost before the reply."""
         return len(self.sent.indeterminate & self._window())
 
-    def deliveries(self, findings: AuditFindings) -> list[Delivery]:
+    def deliveries(self, findings: AuditFindings) -> list[WindowDelivery]:
         """What became of the messages of the window, one for each subscription."""
         return [self._delivery(name, findings) for name in self.received]
 
@@ -160,7 +160,7 @@ class Ledger:
             found.append(delivery)
         return found
 
-    def _delivery(self, name: str, findings: AuditFindings) -> Delivery:
+    def _delivery(self, name: str, findings: AuditFindings) -> WindowDelivery:
         received, window = self.received[name], self._window()
         redelivered, duplicated, out_of_order, corrupt = (
             now - before for now, before in zip(_repetitions(received), self._repetitions_before[name], strict=True)
@@ -169,7 +169,7 @@ class Ledger:
         arrived = received.spans & window
         missing = acknowledged - arrived
         lost, trimmed = self._losses(name, missing, findings)
-        return Delivery(
+        return WindowDelivery(
             subscription=name,
             acknowledged=len(acknowledged),
             received=len(arrived),

@@ -59,7 +59,7 @@ class Spans:
         """One past the greatest number; 0 of an empty set."""
         return int(self.pairs[-1, 1]) if len(self.pairs) else 0
 
-    def holds(self, numbers: Int64s) -> Mask:
+    def contains(self, numbers: Int64s) -> Mask:
         """For each of `numbers`, whether it is in the set."""
         if not len(self.pairs):
             return np.zeros(len(numbers), np.bool_)

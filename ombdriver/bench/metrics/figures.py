@@ -10,14 +10,14 @@ from dataclasses import dataclass, fields
 from typing import Literal, Protocol
 
 from ombdriver.bench.metrics.latency import REPORTED, LatencySummary
-from ombdriver.bench.metrics.summary import DELAY_PARTS, FAMILIES, GROUP_FAMILIES, Delivery, Totals
+from ombdriver.bench.metrics.summary import DELAY_PARTS, FAMILIES, GROUP_FAMILIES, Totals, WindowDelivery
 from ombdriver.bench.units import camel_case, nearest, quoted
 
 LATENCIES = (*FAMILIES, *DELAY_PARTS)
 RATES = ("publishRate", "publishErrorRate", "consumeRate")
 COUNTS: Mapping[str, Mapping[str, str]] = {
     "totals": {camel_case(each.name): each.name for each in fields(Totals)},
-    "delivery": {camel_case(each.name): each.name for each in fields(Delivery) if each.type not in (str, bool)},
+    "delivery": {camel_case(each.name): each.name for each in fields(WindowDelivery) if each.type not in (str, bool)},
     "backlogDrain": {"drainSeconds": "drain_seconds", "drainRate": "drain_rate", "receiveRate": "receive_rate"},
 }
 """What is counted, or is a plain number: how it is written, and the attribute that it means."""

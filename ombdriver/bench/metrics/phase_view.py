@@ -21,13 +21,13 @@ from ombdriver.bench.metrics.summary import (
     DELAY_PARTS,
     FAMILIES,
     GROUP_FAMILIES,
-    Delivery,
     Distribution,
     FamilyMetrics,
     RunMetrics,
     StretchMetrics,
     SubscriptionMetrics,
     Totals,
+    WindowDelivery,
 )
 from ombdriver.bench.units import SECOND
 
@@ -268,7 +268,7 @@ MOST_STRETCHES = 50
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryAccount:
+class LedgerSummary:
     """What the ledger says of the measured window.
 
     Attributes:
@@ -277,7 +277,7 @@ class DeliveryAccount:
         warm_up_losses: by subscription: messages of the warm-up that are lost, and that were trimmed.
     """
 
-    deliveries: Sequence[Delivery] = ()
+    deliveries: Sequence[WindowDelivery] = ()
     indeterminate: int = 0
     warm_up_losses: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -286,7 +286,7 @@ def run_metrics(
     view: PhaseView,
     carried_in: Mapping[str, int],
     counters: Mapping[str, int],
-    account: DeliveryAccount = DeliveryAccount(),
+    ledger: LedgerSummary = LedgerSummary(),
     *,
     only_reads: bool = False,
 ) -> RunMetrics:
@@ -296,7 +296,7 @@ def run_metrics(
         view: of the measured phase, which has ended.
         carried_in: the backlog of each subscription when it began.
         counters: what else was counted in it.
-        account: what became of its messages.
+        ledger: what became of its messages.
         only_reads: the run sends nothing: what is received is of others.
     """
     groups = len(view.subscriptions)
@@ -322,11 +322,11 @@ def run_metrics(
             unsent=view.histogram("unsent").count,
             unanswered=view.histogram("unanswered").count,
             received=sum(each.received for each in subscriptions),
-            indeterminate=account.indeterminate,
+            indeterminate=ledger.indeterminate,
             received_of_others=view.events("foreign"),
         ),
-        delivery=account.deliveries,
-        warm_up_losses=account.warm_up_losses,
+        delivery=ledger.deliveries,
+        warm_up_losses=ledger.warm_up_losses,
         counters=counters,
         delay_parts={part: view.latency(part) for part in DELAY_PARTS},
         histogram_interval_ns=factor * view.interval_ns,

@@ -92,7 +92,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class WindowDelivery:
     """What became of the messages of the measured window on their way to one subscription; see `ledger`.
 
     acknowledged + recovered = received + lost + trimmed + undelivered.
@@ -302,7 +302,7 @@ class RunMetrics:
     backlog: Sequence[int]
     totals: Totals
     target_rates: Sequence[float] = ()
-    delivery: Sequence[Delivery] = ()
+    delivery: Sequence[WindowDelivery] = ()
     warm_up_losses: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
     delay_parts: Mapping[str, LatencySummary] = field(default_factory=dict)

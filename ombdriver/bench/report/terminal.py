@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ombdriver.bench.metrics.figures import MAIN
-from ombdriver.bench.metrics.summary import Delivery
+from ombdriver.bench.metrics.summary import WindowDelivery
 from ombdriver.bench.report import backlog, latencies, units
 from ombdriver.bench.report.console import print_all, unwrapped
 from ombdriver.bench.results.result import Result, Subscription
@@ -68,7 +68,7 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     yield _heading("Rates and messages of the measured window")
     yield _rates(result, groups)
     if result.delivery:
-        yield _heading("Delivery of the messages of the measured window")
+        yield _heading("WindowDelivery of the messages of the measured window")
         yield _delivery(result.delivery)
     left_out = len(result.subscriptions) - len(groups)
     if left_out:
@@ -193,7 +193,7 @@ _MISSING = ("lost", "trimmed", "undelivered", "recovered")
 _ARRIVED = ("redelivered", "duplicated", "repeated", "reordered", "corrupt")
 
 
-def _delivery(deliveries: Sequence[Delivery]) -> Table:
+def _delivery(deliveries: Sequence[WindowDelivery]) -> Table:
     """One row per group; what a column has no count for in any group is left out, but for `lost`."""
     columns = [
         name for name in (*_MISSING, *_ARRIVED) if name == "lost" or any(getattr(each, name) for each in deliveries)
@@ -205,7 +205,7 @@ def _delivery(deliveries: Sequence[Delivery]) -> Table:
     return table
 
 
-def _count(delivery: Delivery, name: str) -> str:
+def _count(delivery: WindowDelivery, name: str) -> str:
     count = getattr(delivery, name)
     if count is None:
         return "-"

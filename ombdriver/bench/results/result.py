@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import REPORTED, STATISTICS, UNKNOWN, LatencySummary
-from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, Delivery
+from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, WindowDelivery
 from ombdriver.bench.results import omb_keys
 from ombdriver.bench.results.versions import upgraded
 from ombdriver.bench.spec.thresholds import Check
@@ -160,7 +160,7 @@ class Result:
     backlog_drain: Mapping[str, Any] | None
     sample_interval_seconds: float
     totals: Mapping[str, int]
-    delivery: tuple[Delivery, ...]
+    delivery: tuple[WindowDelivery, ...]
     counters: Mapping[str, int]
     subscriptions: tuple[Subscription, ...]
     latency: Mapping[str, LatencySummary]
@@ -292,7 +292,7 @@ class Result:
         read["standing"] = None if read["standing"] is None else from_json(Standing, BEFORE_ORDERS | read["standing"])
         read["verdict"] = None if read["verdict"] is None else _read_verdict(read["verdict"])
         read["thresholds"] = tuple(from_json(Check, one) for one in read["thresholds"])
-        read["delivery"] = tuple(from_json(Delivery, one) for one in read["delivery"])
+        read["delivery"] = tuple(from_json(WindowDelivery, one) for one in read["delivery"])
         read["caveats"] = tuple(from_json(Caveat, one) for one in read["caveats"])
         read["latency"] = {
             family: _read_summary(

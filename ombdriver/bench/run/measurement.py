@@ -13,7 +13,7 @@ from ombdriver.bench.ledger.audit import Audit
 from ombdriver.bench.ledger.ledger import Ledger
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
-from ombdriver.bench.metrics.phase_view import DeliveryAccount, PhaseView, run_metrics
+from ombdriver.bench.metrics.phase_view import LedgerSummary, PhaseView, run_metrics
 from ombdriver.bench.metrics.report import ProcessUsage, Report
 from ombdriver.bench.metrics.summary import BacklogDelivery, RunMetrics
 from ombdriver.bench.plan.plan import Plan
@@ -100,7 +100,7 @@ class Measurement:
         self._start = _Start()
         self._warm_up_lost: Mapping[str, int] = {}
         self._backlog: Mapping[str, int] | None = None
-        self._account = DeliveryAccount()
+        self._summary = LedgerSummary()
         self._counters: Mapping[str, int] = {}
         self.backlog_deliveries: Sequence[BacklogDelivery] = ()
         self.facts = Facts()
@@ -177,19 +177,19 @@ class Measurement:
         findings = await self._audit.finish(HURRIED_AUDIT_S if hurried else AUDIT_S)
         self.backlog_deliveries = ledger.backlog_deliveries(findings)
         deliveries = ledger.deliveries(findings) if self._plan.producers else ()
-        account = DeliveryAccount(deliveries, ledger.indeterminate(), ledger.warm_up_losses(findings))
-        self._make_window(measured, length_ns, ended_ns, account)
+        summary = LedgerSummary(deliveries, ledger.indeterminate(), ledger.warm_up_losses(findings))
+        self._make_window(measured, length_ns, ended_ns, summary)
 
     def break_off(self, measured: Phase, length_ns: int, ended_ns: int) -> None:
         """Makes the window of what there is; nobody can be asked what became of what is missing. Args: see `finish`."""
         if not self._workers:
             self.note_workers()
-        self._make_window(measured, length_ns, ended_ns, DeliveryAccount(indeterminate=self._ledger.indeterminate()))
+        self._make_window(measured, length_ns, ended_ns, LedgerSummary(indeterminate=self._ledger.indeterminate()))
 
-    def _make_window(self, measured: Phase, length_ns: int, ended_ns: int, account: DeliveryAccount) -> None:
+    def _make_window(self, measured: Phase, length_ns: int, ended_ns: int, summary: LedgerSummary) -> None:
         collector, start = self.collector, self._start
         self.view = PhaseView(collector, measured, length_ns, ended_ns)
-        self._account, self._counters = account, collector.counters(start.counters)
+        self._summary, self._counters = summary, collector.counters(start.counters)
         self.facts = replace(
             self.facts,
             workers=self._workers,
@@ -203,4 +203,4 @@ class Measurement:
         """The metrics of the measured window, which there is."""
         assert self.view is not None
         start, only_reads = self._start, not self._plan.producers
-        return run_metrics(self.view, start.backlog, self._counters, self._account, only_reads=only_reads)
+        return run_metrics(self.view, start.backlog, self._counters, self._summary, only_reads=only_reads)

@@ -11,7 +11,7 @@ from ombdriver.bench.ledger.ledger import AuditFindings, Ledger
 from ombdriver.bench.ledger.received import DeliveryRecorder
 from ombdriver.bench.ledger.spans import Spans
 from ombdriver.bench.metrics.report import SentReport
-from ombdriver.bench.metrics.summary import BacklogDelivery, Delivery
+from ombdriver.bench.metrics.summary import BacklogDelivery, WindowDelivery
 
 GROUP = "group-1"
 
@@ -42,7 +42,7 @@ class Run:
         """Every consumer reports."""
         self.ledger.add([], [(GROUP, each.take()) for each in self.consumers])
 
-    def account(self, findings: AuditFindings | None = None) -> Delivery:
+    def account(self, findings: AuditFindings | None = None) -> WindowDelivery:
         """The account after a last report."""
         self.report()
         return self.ledger.deliveries(findings or AuditFindings())[0]
@@ -53,7 +53,7 @@ def test_a_sound_run_is_all_acknowledged_and_all_received() -> None:
     run = Run()
     run.sent(1000)
     run.given(list(range(1000)))
-    assert run.account() == Delivery(GROUP, 1000, 1000)
+    assert run.account() == WindowDelivery(GROUP, 1000, 1000)
     assert run.ledger.backlog() == {GROUP: 0}
 
 
@@ -97,7 +97,7 @@ def test_a_gap_that_another_consumer_fills_is_no_gap() -> None:
     run.given(list(range(1, 100, 2)), consumer=1)
     run.report()
     assert run.ledger.new_gaps() == {}
-    assert run.account() == Delivery(GROUP, 100, 100, order_exact=False)
+    assert run.account() == WindowDelivery(GROUP, 100, 100, order_exact=False)
 
 
 def test_the_same_entry_again_is_redelivered_and_a_new_entry_is_a_duplicate() -> None:
@@ -149,7 +149,7 @@ def test_the_window_leaves_out_what_was_before() -> None:
     run.ledger.begin_window()
     run.sent(150)
     run.given(list(range(100, 150)))
-    assert run.account() == Delivery(GROUP, 50, 50)
+    assert run.account() == WindowDelivery(GROUP, 50, 50)
     assert run.ledger.warm_up_losses(AuditFindings()) == {GROUP: (1, 1)}
 
 
@@ -206,7 +206,7 @@ def stories(draw: st.DrawFn, consumers: int) -> Story:
     return Story(flows, attempted, not_ok, fates, deliveries, floors)
 
 
-def told(story: Story, cuts: list[int]) -> tuple[Delivery, Ledger]:
+def told(story: Story, cuts: list[int]) -> tuple[WindowDelivery, Ledger]:
     """The ledger's account of `story`, which is reported in several parts."""
     consumers = len(story.deliveries)
     ledger = Ledger(story.flows, [GROUP], exclusive=consumers == 1)
@@ -234,7 +234,7 @@ def told(story: Story, cuts: list[int]) -> tuple[Delivery, Ledger]:
     return ledger.deliveries(AuditFindings(waiting, story.floors))[0], ledger
 
 
-def check_sets(story: Story, account: Delivery, ledger: Ledger) -> None:
+def check_sets(story: Story, account: WindowDelivery, ledger: Ledger) -> None:
     """Everything that order does not matter to, counted message by message."""
     counts = dict.fromkeys(("acknowledged", "received", "lost", "trimmed", "undelivered", "recovered"), 0)
     for flow, fates in story.fates.items():

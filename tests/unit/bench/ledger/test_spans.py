@@ -45,7 +45,7 @@ def test_what_comes_out_is_ascending_and_never_touches(
 @given(PAIRS, st.lists(st.integers(-5, 60), max_size=20))
 def test_membership_is_told_for_many_numbers_at_once(pairs: list[tuple[int, int]], asked: list[int]) -> None:
     """`holds` agrees with `in`."""
-    held = Spans.of(pairs).holds(np.array(asked, np.int64)).tolist()
+    held = Spans.of(pairs).contains(np.array(asked, np.int64)).tolist()
     assert held == [number in plain(pairs) for number in asked]
 
 

@@ -12,7 +12,7 @@ from sample_result import figures
 
 from ombdriver.bench.metrics.figures import LATENCIES
 from ombdriver.bench.metrics.latency import REPORTED
-from ombdriver.bench.metrics.summary import Delivery, Totals
+from ombdriver.bench.metrics.summary import Totals, WindowDelivery
 from ombdriver.bench.spec.thresholds import OPERATORS, UNITS_NS, Check, Threshold
 
 GROUPS = ("group-1", "group-2", "group-3")
@@ -49,7 +49,10 @@ def test_a_figure_is_held_against_its_limit(text: str, value: float, limit: floa
 
 def test_deliveries_are_told_per_group_and_together() -> None:
     """What was not counted for all has no sum."""
-    delivery = [Delivery("group-1", 60_000, 59_998, lost=2), Delivery("group-2", 60_000, 59_999, lost=1, corrupt=0)]
+    delivery = [
+        WindowDelivery("group-1", 60_000, 59_998, lost=2),
+        WindowDelivery("group-2", 60_000, 59_999, lost=1, corrupt=0),
+    ]
 
     assert check("delivery.lost <= 0", delivery=delivery).value == 3
     assert check("delivery[group-2].lost <= 1", delivery=delivery).passed

@@ -9,7 +9,7 @@ from sample_drain import measured_drain
 from sample_result import family, figures, measurements
 
 from ombdriver.bench.metrics.report import ProcessUsage
-from ombdriver.bench.metrics.summary import Delivery, Totals
+from ombdriver.bench.metrics.summary import Totals, WindowDelivery
 from ombdriver.bench.plan.plan import WorkerPlan
 from ombdriver.bench.verdict.assess import Assessment, run_facts
 from ombdriver.bench.verdict.facts import WorkerFacts, worker_facts
@@ -41,7 +41,7 @@ def test_facts_come_from_metrics_plan_and_what_was_observed() -> None:
     """Each in its own type, and in nanoseconds."""
     metrics = measured(
         delay_parts={"scheduleLag": figures(1_000)},
-        delivery=[Delivery("group-1", 60_000, 59_990, lost=4, trimmed=6, undelivered=3)],
+        delivery=[WindowDelivery("group-1", 60_000, 59_990, lost=4, trimmed=6, undelivered=3)],
         totals=Totals(59_000, 500, 400, 0, unanswered=100),
         counters={"reconnects": 2, "failedAcknowledgements": 7},
     )
@@ -197,7 +197,7 @@ def drained(**changed: Any) -> Assessment:
         length_ns=45 * SECOND,
         publish_rate=falling,
         backlog=[10_000, 8_000, 6_000, 4_000, 2_000] + [0] * 40,
-        delivery=[Delivery(f"group-{number}", 60_000, 60_000) for number in (1, 2, 3)],
+        delivery=[WindowDelivery(f"group-{number}", 60_000, 60_000) for number in (1, 2, 3)],
         backlog_drain=measured_drain(**changed),
     )
 
