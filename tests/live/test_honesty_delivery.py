@@ -84,7 +84,8 @@ async def test_what_the_warm_up_lost_is_a_loss_and_is_not_on_its_way(folder: Pat
     (message,) = (each.message for each in result.verdict.reasons if each.rule == "lost")
     assert message.startswith("group-1, in the warm-up: 50 acknowledged messages are lost")
     assert "carriedIn" not in [each.kind for each in result.caveats]
-    assert result.rates["backlog"][-1] == 0
+    # The 50 are not in the backlog; of the last messages a few may be on their way as the window ends.
+    assert result.rates["backlog"][-1] < 10
 
 
 async def test_a_user_who_may_not_look_gets_the_result_and_is_told(folder: Path, valkey_url: str) -> None:

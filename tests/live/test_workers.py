@@ -119,6 +119,8 @@ async def test_no_pipe_is_closed_under_its_reader(
         psutil.Process(next(iter(pids()))).kill()
         with pytest.raises(WorkerError, match="died with exit code -9"):
             await workers.poll()
+    for reader in [each for each in threading.enumerate() if each.name == "pipe"]:
+        reader.join(10)  # it tells of its end in its last step
     assert [each for each in threading.enumerate() if each.name == "pipe"] == []
 
 
