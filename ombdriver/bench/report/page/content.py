@@ -19,7 +19,7 @@ from ombdriver.bench.report.page.summary import (
     summarise_verdict,
     tally,
 )
-from ombdriver.bench.report.page.sweep import Sweep, sweep_of
+from ombdriver.bench.report.page.sweep import SweepSection, sweep_of
 from ombdriver.bench.report.page.timeline import Annotation, timeline
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Content:
     bars: tuple[RatioBar, ...]
     bar_plot: Plot | None
     comparison_notes: tuple[str, ...]
-    sweep: Sweep | None
+    sweep: SweepSection | None
     sweep_plot: Plot | None
     load_plot: Plot | None
     backlogs: tuple[BacklogTable, ...]

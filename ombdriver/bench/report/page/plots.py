@@ -16,7 +16,7 @@ from typing import Any
 from ombdriver.bench.report.page.comparison import RatioBar
 from ombdriver.bench.report.page.curves import Curve
 from ombdriver.bench.report.page.load import LoadLine
-from ombdriver.bench.report.page.sweep import FIGURES, Sweep
+from ombdriver.bench.report.page.sweep import FIGURES, SweepSection
 from ombdriver.bench.report.page.timeline import Panel, Timeline, Values
 
 INK = "#000000"
@@ -182,7 +182,7 @@ def load_plot(lines: Sequence[LoadLine]) -> Plot:
     return {"data": data, "layout": _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})}
 
 
-def sweep_plot(sweep: Sweep) -> Plot:
+def sweep_plot(sweep: SweepSection) -> Plot:
     """The figures of a sweep over the values of one setting."""
     together = list(dict.fromkeys(line.name.rpartition(": ")[0] for line in sweep.lines))
     data = []

@@ -74,7 +74,7 @@ class SweepMatrix:
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
+class SweepSection:
     """All that was swept.
 
     Attributes:
@@ -92,7 +92,7 @@ class Sweep:
     lines: tuple[SweepLine, ...]
 
 
-def sweep_of(runs: Sequence[Run]) -> Sweep | None:
+def sweep_of(runs: Sequence[Run]) -> SweepSection | None:
     """The runs of a sweep by what was swept; None when there is none."""
     own = [run for run in runs if run.result.sweep]
     if not own:
@@ -102,7 +102,7 @@ def sweep_of(runs: Sequence[Run]) -> Sweep | None:
     taken = [len({row.values[at] for row in rows}) for at in range(len(settings))]
     over, *others = sorted(range(len(settings)), key=lambda at: -taken[at])
     matrices = _matrices(rows, settings, others[0], over) if others and taken[others[0]] > 1 else []
-    return Sweep(settings, rows, tuple(matrices), settings[over], tuple(_lines(rows, settings, over)))
+    return SweepSection(settings, rows, tuple(matrices), settings[over], tuple(_lines(rows, settings, over)))
 
 
 def _rows(runs: Sequence[Run], settings: Sequence[str]) -> tuple[SweepRow, ...]:

@@ -7,19 +7,19 @@ from sample_page import files, run
 
 from ombdriver.bench.report.page.content import content
 from ombdriver.bench.report.page.runs import group_runs
-from ombdriver.bench.report.page.sweep import FIGURES, Sweep, sweep_of
+from ombdriver.bench.report.page.sweep import FIGURES, SweepSection, sweep_of
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.results.versions import swept_names
 
 READ_COUNT = {"setup.streams.readCount": 10}
 
 
-def runs_of(*sweeps: dict[str, Any], setup: str = "embedded") -> Sweep:
+def runs_of(*sweeps: dict[str, Any], setup: str = "embedded") -> SweepSection:
     """What a page tells of runs with these values."""
     return told_of(*(run(number, setup, sweep=values) for number, values in enumerate(sweeps)))
 
 
-def told_of(*results: Result) -> Sweep:
+def told_of(*results: Result) -> SweepSection:
     """What a page tells of the results."""
     found = sweep_of([each for some in group_runs(files(*results)) for each in some.runs])
     assert found is not None
