@@ -35,11 +35,10 @@ SECTION := comparison
 picture: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.picture $(PAGE) $(SECTION) docs/$(SECTION).png
 
-# Tests that wait more than they compute run side by side; those of runs that are judged by their latencies, or by
-# whether they had the machine, have it to themselves. With PYTEST_ARGS it is one process, which runs what they name.
-SIDE_BY_SIDE := tests/unit tests/live/messaging $(wildcard tests/live/test_managed_*.py tests/live/test_driver*.py \
-  tests/live/test_server*.py tests/live/test_run_setups.py tests/live/test_run_permissions.py \
-  tests/live/test_honesty_delivery.py tests/live/test_wheel.py)
+# Runs that are judged by their latencies, or by whether they had the machine, have it to themselves; all other tests
+# run side by side. With PYTEST_ARGS it is one process, which runs what they name.
+ALONE := $(wildcard tests/live/test_honesty_latency.py tests/live/test_honesty_verdict.py tests/live/test_run_search.py \
+  tests/live/test_run_scale.py tests/live/test_calibrate.py)
 
 # With SEED=NUMBER, properties try the examples that they tried with that number before.
 PYTEST := $(BIN)/python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED))
@@ -48,8 +47,8 @@ test: $(VENV)/.installed-dev
 ifdef PYTEST_ARGS
 	$(PYTEST) $(PYTEST_ARGS)
 else
-	$(PYTEST) --numprocesses 4 --dist loadfile $(SIDE_BY_SIDE)
-	$(PYTEST) tests/live $(SIDE_BY_SIDE:%=--ignore=%)
+	$(PYTEST) --numprocesses 4 --dist loadfile tests $(ALONE:%=--ignore=%)
+	$(PYTEST) $(ALONE)
 endif
 
 lint: $(VENV)/.installed-dev

@@ -9,6 +9,8 @@ emptied; the tests get a database that was found empty, and only that one is emp
 """
 
 import asyncio
+import functools
+import inspect
 import os
 import re
 import shutil
@@ -37,6 +39,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--url", metavar="HOST[:PORT]", help="run the tests of server_url in an empty database there")
     group.addoption("--u", metavar="USER", default="", help="user name for --url")
     group.addoption("--p", metavar="PASSWORD", default="", help="password for --url")
+
+
+EARLIER_S = 10
+"""How long before pytest-timeout a test that is a coroutine is ended in its own loop."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Ends a coroutine that hangs by a time-out in its own loop.
+
+    pytest-timeout raises from a signal handler; within a callback of an event loop asyncio logs that and goes on.
+    """
+    if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(item.obj):
+        return
+    marker = item.get_closest_marker("timeout")
+    limit_s = float(marker.args[0] if marker else item.config.getini("timeout")) - EARLIER_S
+    test = item.obj
+
+    @functools.wraps(test)
+    async def limited(*args: object, **kwargs: object) -> None:
+        async with asyncio.timeout(limit_s):
+            await test(*args, **kwargs)
+
+    item.obj = limited
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
