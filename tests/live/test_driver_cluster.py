@@ -3,9 +3,9 @@
 import asyncio
 
 from redis.crc import key_slot
-from seam import ONE, RUN_ID, Replies, ignored, receive
+from seam import ONE, ONE_KEY, RUN_ID, Replies, ignored, receive
 
-from ombdriver.bench.drivers.api import load_driver
+from ombdriver.bench.drivers.api import TopicSpec, load_driver
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.topology import ServerPlan, slot_ranges
 
@@ -55,7 +55,7 @@ async def test_a_slot_that_nobody_has_is_waited_for() -> None:
         producer.send(0, [b"before"], None)
         await replies.until(1)
         (batch,) = await receive(consumer, 1)
-        slot = key_slot(f"{{{ONE.name}:0}}".encode())
+        slot = key_slot(ONE_KEY.encode())
         owner = servers.nodes[next(at for at, slots in enumerate(slot_ranges(3)) if slot in slots)]
         for node in servers.nodes:
             await node.ask(["CLUSTER", "DELSLOTS", str(slot)])
@@ -82,6 +82,25 @@ async def test_a_slot_that_nobody_has_is_waited_for() -> None:
         await replies.until(sent + 1)  # it may be read before it is answered: those are two connections
         assert replies.indices(0) == [0, sent]
         await driver.aclose()
+
+
+async def test_producers_share_room_where_they_share_a_server(valkey_cluster: ManagedServers) -> None:
+    """One that is full leaves those of other primaries their room."""
+    driver = await load_driver("redis-streams")({"url": valkey_cluster.url, "run_id": RUN_ID})
+    topics = [TopicSpec(f"ombdriver-{RUN_ID}-{number:04d}") for number in range(12)]
+    await driver.create_topics(topics, ["g"])
+    producers = [await driver.create_producer(topic, Replies()) for topic in topics]
+    held = [str(await node.ask(["KEYS", "{ombdriver-*"])) for node in valkey_cluster.nodes]
+    owners = [next(at for at, keys in enumerate(held) if f"{{{topic.name}:0}}" in keys) for topic in topics]
+    assert len(set(owners)) == 3
+
+    producers[0].send(0, [b"m"] * producers[0].room(), None)
+
+    for producer, owner in zip(producers, owners, strict=True):
+        assert (producer.shared_room() == producers[0].shared_room()) == (owner == owners[0])
+        assert (producer.room() > 0) == (owner != owners[0])
+    await driver.delete_created()
+    await driver.aclose()
 
 
 async def _move(servers: ManagedServers, key: str) -> None:

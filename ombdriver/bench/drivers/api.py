@@ -5,7 +5,7 @@ Nothing per message is a task or a future: a producer takes many payloads at onc
 consumer hands over whole batches with one arrival time.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Protocol
@@ -87,6 +87,14 @@ class DriverProducer(Protocol):
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """Calls `callback` once, in a later turn of the loop, as soon as `room()` is above 0."""
+        ...
+
+    def shared_room(self) -> Hashable:
+        """What the room is of: producers of a process that give equal values have their room together.
+
+        When one of them has none, the others are not asked; nobody else waits for it. A producer may do without this
+        method: its room is its own then.
+        """
         ...
 
     def keep_everything(self, keep: bool) -> None:

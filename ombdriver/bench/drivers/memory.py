@@ -111,6 +111,10 @@ class MemoryProducer:
         """See `api.DriverProducer.when_room`."""
         self._broker.call_when_room(self, callback)
 
+    def shared_room(self) -> str:
+        """See `api.DriverProducer.shared_room`: of the queues of its topic."""
+        return self._topic.name
+
     def keep_everything(self, keep: bool) -> None:
         """Nothing is ever trimmed here."""
 

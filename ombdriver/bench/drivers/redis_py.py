@@ -130,6 +130,10 @@ class RedisPyProducer:
         else:
             self._waiting.append(callback)
 
+    def shared_room(self) -> "RedisPyProducer":
+        """See `api.DriverProducer.shared_room`: its own."""
+        return self
+
     def keep_everything(self, keep: bool) -> None:
         """See `api.DriverProducer.keep_everything`."""
         self._trim = not keep

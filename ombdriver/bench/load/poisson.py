@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from ombdriver.bench.load.profile import PARTS, Profile
 
 CELLS = 1024
-"""How many gaps are drawn at a time; that takes some 40 us."""
+"""How many gaps all producers of a run draw at a time; of one stripe that takes some 40 us."""
+FEWEST_CELLS = 64
+"""The fewest of one stripe at a time."""
 FEWEST = 8
 """The fewest of each producer at a time."""
 
@@ -102,7 +104,7 @@ class PoissonStripe:
         self._start_ns, self._profile, self._mine = start_ns, profile, len(mine)
         self._starts = streams(poisson.seed, phase, mine)
         self._scale = float(poisson.producers * PARTS)
-        self._count = max(FEWEST, CELLS // len(mine))
+        self._count = max(FEWEST, FEWEST_CELLS // len(mine), CELLS // poisson.producers)
         self._drawn = np.zeros(len(mine), np.int64)
         self._positions = np.zeros(len(mine), np.float64)
         self._expected = profile.total * len(mine) // poisson.producers
@@ -190,8 +192,7 @@ class PoissonStripe:
             self._blocks.popleft()
 
     def by_producer(self, j0: int, j1: int) -> list[tuple[int, list[int]]]:
-        """The local messages `j0` to `j1` - 1 by producer (`schedule.Stripe`); those before are forgotten."""
-        self.forget(j0)
+        """The local messages `j0` to `j1` - 1 by producer (`schedule.Stripe`)."""
         times = self.intended_block(j0, j1)
         if self._mine == 1:
             return [(0, times)]

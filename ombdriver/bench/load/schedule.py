@@ -117,6 +117,9 @@ class Stripe:
         count = len(self._mine)
         return [at % count for at in range(j0, min(j0 + count, j1))]
 
+    def forget(self, j: int) -> None:
+        """Messages before `j` are not asked for any more; here nothing is kept of them."""
+
     def by_producer(self, j0: int, j1: int) -> Sequence[tuple[int, Sequence[int]]]:
         """The local messages `j0` to `j1` - 1 by producer, a position in `mine`: when each is intended."""
         intended, count = self.intended_block(j0, j1), len(self._mine)

@@ -44,23 +44,29 @@ class RoomWaits:
             self._waited.append(before_ns + waited_ns)
         self.since_ns = None
 
+    def forget(self, due_ns: int) -> None:
+        """Messages that were due before `due_ns` are not asked for any more."""
+        times, waited = self._times, self._waited
+        if due_ns >= times[-1]:
+            if len(times) > 1:
+                del times[:-1], waited[:-1]
+        elif times[len(times) // 2] < due_ns:  # most of what was waited is of messages that are sent
+            first = bisect_left(times, due_ns)
+            del times[: first - 1], waited[: first - 1]
+
     def blocked(self, intended: Sequence[int]) -> list[int] | None:
         """For how long each message that is sent now had no room since it was due; None when none of them had.
 
         Args:
-            intended: when each was due, rising. Nothing that was due earlier may be asked for afterwards.
+            intended: when each was due, rising; none of them is forgotten.
         """
         times, waited = self._times, self._waited
         if intended[0] >= times[-1]:
-            del times[:-1], waited[:-1]
             return None
         if len(intended) == 1 and intended[0] >= times[-2]:  # a closed loop: due within the last wait or before it
             share = (waited[-1] - waited[-2]) / (times[-1] - times[-2])
             return [round((times[-1] - intended[0]) * share)]
         first = bisect_left(times, intended[0])
-        if first > len(times) // 2 + 1:  # what was waited before is of messages that are sent
-            del times[: first - 1], waited[: first - 1]
-            first = 1
         low, high = max(0, first - 1), bisect_left(times, intended[-1]) + 1
         origin = times[-1]  # so that the differences are exact as floats
         due = np.array(intended, np.int64) - origin

@@ -20,7 +20,8 @@ from ombdriver.bench.telemetry.event_loop import GcPauses, LoopLateness, LoopSta
 from ombdriver.bench.worker import protocol
 from ombdriver.bench.worker.consumer import Consumers, Receiver, SimulatedProcessing
 from ombdriver.bench.worker.pacer import make_pacer
-from ombdriver.bench.worker.publisher import Publisher, Sender
+from ombdriver.bench.worker.publisher import Publisher
+from ombdriver.bench.worker.sender import Sender
 from ombdriver.errors import OmbdriverError
 
 CLOSE_TIMEOUT_S = 1.0

@@ -1,6 +1,6 @@
 """A publisher with everything scripted around it: the clock, the pacer, and producers that do as they are told."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,8 @@ from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.profile import constant
 from ombdriver.bench.load.schedule import Schedule
 from ombdriver.bench.metrics.recorder import Metrics, Recorder
-from ombdriver.bench.worker.publisher import Publisher, Sender
+from ombdriver.bench.worker.publisher import Publisher
+from ombdriver.bench.worker.sender import Sender
 
 RUN = 77
 START = 10**9
@@ -61,6 +62,7 @@ class ScriptedProducer:
     in_flight: int = 0
     most_in_flight: int = 0
     keeping: bool = False
+    shared: Hashable = None
     _counts: dict[int, int] = field(default_factory=dict)
 
     def route(self, count: int, keys: Sequence[bytes] | None) -> Sequence[int] | None:
@@ -86,6 +88,10 @@ class ScriptedProducer:
     def when_room(self, callback: Callable[[], None]) -> None:
         """Remembers who waits."""
         self.waiters.append(callback)
+
+    def shared_room(self) -> Hashable:
+        """Its own, or what the test says."""
+        return self.shared or id(self)
 
     def keep_everything(self, keep: bool) -> None:
         """Notes what was asked last."""

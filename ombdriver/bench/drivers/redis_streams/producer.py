@@ -144,6 +144,10 @@ class StreamProducer:
         full = (channel for channel in self._distinct_channels if channel.room() <= 0)
         next(full, self._distinct_channels[0]).when_room(callback)
 
+    def shared_room(self) -> frozenset[Channel]:
+        """See `api.DriverProducer.shared_room`."""
+        return frozenset(self._channels)
+
     def keep_everything(self, keep: bool) -> None:
         """See `api.DriverProducer.keep_everything`."""
         if self._trim == keep:

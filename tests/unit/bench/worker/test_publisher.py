@@ -84,16 +84,67 @@ async def test_no_room_delays_but_forgives_nothing() -> None:
     assert greatest(figures, "publishResponse") == 200 * MS
 
 
-async def test_no_producer_gets_more_than_it_has_room_for() -> None:
-    """Each of several producers may be full on its own; the block is cut to the least room."""
+async def test_a_producer_without_room_holds_up_no_other() -> None:
+    """The others go on by their schedule; what it could not send waits for its own room, and is blocked alone."""
     bench = Bench(mine=(0, 1, 2), total=3)
     bench.handles[1].limit = 2
-    bench.begin(rate=1000, duration_ns=100 * MS)
+    bench.begin(rate=1000, duration_ns=90 * MS)
 
-    bench.tick(START + 90 * MS)
-
-    assert bench.handles[1].most_in_flight <= 2
+    for at in range(91):
+        bench.tick(START + at * MS)
+    assert [len(handle.sent) for handle in bench.handles] == [30, 2, 30]
     assert len(bench.handles[1].waiters) == 1
+    assert (bench.publisher.unsent, bench.publisher.overdue) == (28, 28)
+    bench.handles[1].limit = 100
+    bench.handles[1].wake()
+    for handle in bench.handles:
+        handle.reply(30)
+
+    assert [handle.stamps["intended_ns"].tolist() for handle in bench.handles] == [
+        [START + at * MS for at in range(first, 90, 3)] for first in range(3)
+    ]
+    figures = bench.figures()
+    blocked, lag = (figures.histograms[0, name, None, 0] for name in ("blocked", "scheduleLag"))
+    assert blocked.count - blocked.upto([0])[0] == 28
+    assert (blocked.max_ns, lag.max_ns) == (83 * MS, 0)
+
+
+async def test_producers_that_share_their_room_send_in_the_order_of_the_schedule() -> None:
+    """What is due first leaves first when there is room again, and one of them asks for all."""
+    bench = Bench(mine=(0, 1, 2), total=3)
+    for handle in bench.handles[:2]:
+        handle.shared, handle.limit = "one connection", 0
+    bench.begin(rate=1000, duration_ns=9 * MS)
+    bench.tick(START + 9 * MS)
+    assert [len(handle.sent) for handle in bench.handles] == [0, 0, 3]
+    assert [len(handle.waiters) for handle in bench.handles] == [1, 0, 0]
+
+    bench.handles[0].limit = bench.handles[1].limit = 1
+    bench.handles[0].wake()
+    assert [handle.stamps["intended_ns"].tolist() for handle in bench.handles[:2]] == [[START], [START + MS]]
+
+
+@pytest.mark.parametrize("since_room", [1, 5, 9])
+async def test_what_had_no_room_is_told_of_each_partition(since_room: int) -> None:
+    """Messages of several producers and partitions leave together; some were due before there was room, some after."""
+    bench = Bench(mine=(0, 1), total=2, partitions=3)
+    for handle in bench.handles:
+        handle.shared = "one connection"
+    bench.handles[0].limit = 0
+    bench.begin(rate=1000, duration_ns=30 * MS)
+    bench.tick(START)
+    bench.handles[0].limit = 100
+    bench.clock.now_ns = START + since_room * MS
+    bench.clock.step_ns = 2 * MS  # it looks at what is due some time after it has learned of room
+    bench.handles[0].wake()
+    bench.clock.step_ns = 0
+    for handle in bench.handles:
+        handle.reply(handle.in_flight)
+
+    blocked = bench.figures().histograms[0, "blocked", None, 0]
+    assert blocked.count == since_room + 5
+    assert blocked.count - blocked.upto([0])[0] == since_room + 2
+    assert blocked.max_ns == (since_room + 2) * MS
 
 
 async def test_the_delay_has_two_parts_that_are_told_apart() -> None:
@@ -323,7 +374,7 @@ async def test_everything_is_kept_at_every_producer_when_asked() -> None:
     assert [handle.keeping for handle in bench.handles] == [False, False]
     await bench.publisher.aclose()
     assert bench.pacer.closed
-    assert repr(bench.publisher) == "<Publisher 0 of 0 sent, 0 in flight>"
+    assert repr(bench.publisher) == "<Publisher 0 sent, 0 to send, 0 in flight>"
 
 
 async def test_a_cap_of_one_closes_the_loop() -> None:

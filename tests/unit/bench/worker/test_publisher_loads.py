@@ -97,7 +97,7 @@ async def test_the_pacer_is_armed_for_the_next_message(profile: Profile | None, 
 
 @pytest.mark.parametrize("random", [False, True])
 async def test_no_room_delays_but_forgives_nothing(random: bool) -> None:
-    """A producer without room holds up what comes after it, and all is sent late with its own time."""
+    """What a producer without room could not send is sent late, all of it with its own time."""
     of = phase(RAMP, 3, random=random)
     bench = started(of, (0, 1, 2), 3, limit=4)
     bench.tick(START + 99 * MS)

@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_publisher import MS, SECOND, START, Bench, events, total
 
+from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.load.poisson import PoissonArrivals
 from ombdriver.bench.load.profile import constant
 from ombdriver.bench.load.schedule import Schedule
 from ombdriver.bench.metrics.recorder import Metrics
@@ -57,14 +59,16 @@ steps = st.lists(
 
 
 @settings(deadline=None, max_examples=150)
-@given(steps, st.sampled_from([1, 3]), st.integers(1, 3), st.booleans())
+@given(steps, st.sampled_from([1, 3]), st.integers(1, 3), st.booleans(), st.booleans())
 def test_every_message_is_booked_exactly_once(
-    script: list[tuple[str, int]], partitions: int, producers: int, halted: bool
+    script: list[tuple[str, int]], partitions: int, producers: int, halted: bool, together: bool
 ) -> None:
     """Whatever the order of time, room and replies: due = acknowledged + failed + unsent, each in its own interval."""
 
     async def run() -> None:
         bench = Bench(range(producers), producers, partitions, limit=30)
+        for handle in bench.handles:
+            handle.shared = together
         schedule = bench.begin(rate=1000, duration_ns=500 * MS)
         bench.clock.now_ns = START
         figures = Metrics()
@@ -106,5 +110,53 @@ def test_every_message_is_booked_exactly_once(
         for name in ("publish", "publishDelay", "publishResponse", "scheduleLag", "blocked", "unsent"):
             negative = sum(h.negative for key, h in figures.histograms.items() if key[1] == name)
             assert negative == 0, name
+
+    asyncio.run(run())
+
+
+looks = st.lists(
+    st.one_of(
+        st.tuples(st.just("time"), st.integers(0, 3), st.integers(0, 40)),
+        st.tuples(st.just("room"), st.integers(0, 3), st.integers(0, 30)),
+    ),
+    max_size=30,
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(looks, st.lists(st.sampled_from("abcd"), min_size=4, max_size=4), st.sampled_from([None, 1, 5]), st.booleans())
+def test_nobody_waits_for_a_room_that_is_not_its_own(
+    script: list[tuple[str, int, int]], shared: list[str], cap: int | None, random: bool
+) -> None:
+    """Whatever has room, and has it with whom: a producer owes nothing, or somebody it shares its room with has none.
+
+    A cap of its own makes a producer independent of all others.
+    """
+
+    async def run() -> None:
+        bench = Bench(range(4), 4, limit=5, max_in_flight=cap)
+        for handle, room in zip(bench.handles, shared, strict=True):
+            handle.shared = room
+        phase = Phase(0, "measure", START, 500 * MS, 1000, None, PoissonArrivals(7, 4) if random else None)
+        bench.recorder.begin_phase(phase)
+        bench.publisher.begin_phase(phase)
+        bench.clock.now_ns = START
+        for step, who, value in script:
+            if step == "time":
+                bench.clock.now_ns += value * MS
+                bench.pacer.fire()
+            else:
+                handle = bench.handles[who]
+                handle.limit = value
+                handle.reply(handle.in_flight)
+                for each in bench.handles:
+                    if each.sender.room() > 0:
+                        each.wake()
+                await asyncio.sleep(0)  # a producer at its cap is called in a later turn
+                bench.pacer.fire()
+            for number, handle in enumerate(bench.handles):
+                due = phase.stripe(4, [number]).due(bench.clock.now_ns)
+                mates = [at for at in range(4) if at == number or (cap is None and shared[at] == shared[number])]
+                assert len(handle.sent) == due or any(bench.handles[at].sender.room() <= 0 for at in mates)
 
     asyncio.run(run())

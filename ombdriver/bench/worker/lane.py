@@ -1,0 +1,76 @@
+"""Producers that have room together: their part of the schedule, how far they are with it, and what they waited for.
+
+A producer without room holds up those of its lane, which could not send either, and nobody else. Knows what a sender
+has room for; sends nothing. The clock is given.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+
+from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.load.poisson import PoissonStripe
+from ombdriver.bench.load.schedule import Stripe
+from ombdriver.bench.worker.room import RoomWaits
+from ombdriver.bench.worker.sender import Sender
+
+
+class Lane:
+    """Some producers of a worker, whose messages leave in the order in which they are due.
+
+    Args:
+        number: its place among the worker's lanes.
+        senders: its producers, by rising index.
+        phase: whose messages it sends.
+        producers_total: how many producers the whole run has.
+
+    Attributes:
+        stripe: their part of the schedule.
+        next: the stripe's next message to send.
+        waits: the times in which there was no room.
+        on_room: called once there may be room again; set by the publisher.
+    """
+
+    __slots__ = ("_producers_total", "next", "number", "on_room", "senders", "stripe", "waits")
+
+    stripe: Stripe | PoissonStripe
+    on_room: Callable[[], None]
+
+    def __init__(self, number: int, senders: Sequence[Sender], phase: Phase, producers_total: int) -> None:
+        self.number, self.senders, self._producers_total = number, senders, producers_total
+        self.next, self.waits = 0, RoomWaits()
+        self.follow(phase)
+
+    def __repr__(self) -> str:
+        return f"<Lane of {len(self.senders)} producers, {self.next} of {self.next + self.remaining()} sent>"
+
+    def follow(self, phase: Phase) -> None:
+        """Its messages are those of `phase`; those that it has sent are the first of them."""
+        self.stripe = phase.stripe(self._producers_total, [sender.index for sender in self.senders])
+
+    def remaining(self) -> int:
+        """Messages not sent yet, due or not; of random arrivals about so many."""
+        return self.stripe.remaining(self.next)
+
+    def overdue(self, now_ns: int) -> int:
+        """Messages that are due and not sent."""
+        return self.stripe.due(now_ns) - self.next
+
+    def room(self, end: int) -> int:
+        """How many messages before `end` may be sent: up to a producer without room, whose turn it is then."""
+        senders, start = self.senders, self.next
+        if len(senders) == 1:
+            return senders[0].room()
+        least = end - start
+        for at, producer in enumerate(self.stripe.producers_of(start, end)):
+            room = senders[producer].room()
+            if room <= 0:
+                return min(least, at)
+            least = min(least, room)
+        return least
+
+
+def lanes_of(senders: Iterable[Sender], phase: Phase, producers_total: int) -> list[Lane]:
+    """The lanes of `senders`, which come by rising index."""
+    together: dict[Hashable, list[Sender]] = {}
+    for sender in senders:
+        together.setdefault(sender.shared_room(), []).append(sender)
+    return [Lane(number, some, phase, producers_total) for number, some in enumerate(together.values())]
