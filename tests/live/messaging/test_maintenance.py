@@ -164,6 +164,27 @@ async def test_what_another_took_over_is_not_handed_out_any_more(server_url: str
         assert message.is_lost
 
 
+async def test_a_message_that_another_took_over_tells_it_at_once_and_for_good(
+    server_url: str, raw: redis.asyncio.Redis
+) -> None:
+    """The next renewal tells, and nobody has to ask the server; if the entry comes back, that is another delivery."""
+    [entry] = [await raw.xadd(STREAM, {"value": "v"})]
+    async with (
+        MQClient(redis_url=server_url) as client,
+        client.consumer("t", "g", visibility_timeout_ms=SOON_MS) as consumer,
+    ):
+        message = await consumer.getone()
+        assert not message.is_lost
+        await raw.xclaim(STREAM, GROUP, "thief", 0, [entry])
+        await until(lambda: met(message.is_lost))
+
+        await raw.xclaim(STREAM, GROUP, "thief", 0, [entry], idle=60_000)
+        again = await consumer.getone()
+        assert again.id == message.id
+        assert [message.is_lost, await message.in_progress()] == [True, False]
+        assert [again.is_lost, await again.in_progress()] == [False, True]
+
+
 async def test_paused_partitions_are_not_swept(server_url: str, raw: redis.asyncio.Redis) -> None:
     """What is left there waits for others, or until the partition goes on."""
     await abandon(raw, await deliver(raw, 5, "dead"), "dead")

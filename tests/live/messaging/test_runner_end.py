@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio
-from pending import STREAM, holds, idle_ms
+from pending import STREAM, abandon, deliver, holds, idle_ms
+from proxy import CHUNK, Link, Proxy
 from running import met, running, send, settled
 from topologies import until
 
@@ -208,6 +209,85 @@ async def test_signal_handlers_are_as_before_when_it_has_run(client: MQClient) -
         await until(lambda: met(orders == [signal.SIGTERM]))
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+async def test_a_signal_stops_every_runner_of_the_process(client: MQClient) -> None:
+    """One order for all, whichever began first; then the program's own handlers are back, those of the loop too."""
+    orders: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, orders.append, "the program's")
+    try:
+        runners = [client.runner(topic, "g", block_ms=50) for topic in ("t", "u", "v")]
+        for runner in runners:
+            runner.handler(_nothing)
+        tasks = [asyncio.create_task(runner.run()) for runner in runners]
+        await until(lambda: met(all(runner._parts is not None for runner in runners)))
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.gather(*tasks)
+        orders.clear()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await until(lambda: met(orders == ["the program's"]))
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def _nothing(message: Message[bytes]) -> None:
+    """Handles a message without doing anything."""
+
+
+# -- stopped while messages come ---------------------------------------------------------------------------------------
+
+
+class HoldingProxy(Proxy):
+    """Holds up what a runner sends from the first command on that has a word in it.
+
+    Attributes:
+        word: what to wait for; nothing is held without.
+        met: set when it has come.
+        go_on: set to let it go on.
+    """
+
+    def __init__(self, server_url: str, word: bytes) -> None:
+        super().__init__(server_url)
+        self.word = word
+        self.met, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def requests(self, link: Link) -> None:
+        """Hands them on, but for those that are held."""
+        while data := await link.near_reader.read(CHUNK):
+            if self.word in data and not self.met.is_set():
+                self.met.set()
+                await self.go_on.wait()
+            link.far_writer.write(data)
+            await link.far_writer.drain()
+
+
+@pytest.mark.parametrize("word", [b"XPENDING", b"RETRYCOUNT", b"XREADGROUP"])
+async def test_after_the_order_to_stop_no_handler_begins(
+    raw: redis.asyncio.Redis, server_url: str, word: bytes
+) -> None:
+    """Whatever is under way just then: looking at what is pending, counting a delivery, reading. Nothing is counted."""
+    begun: list[str] = []
+
+    async def handle(message: Message[bytes]) -> None:
+        begun.append(message.id)
+
+    await raw.script_flush()  # so that the text of each script is sent, and found
+    await abandon(raw, await deliver(raw, 3, "one"), "one", idle_ms=0)
+    await send(raw, *range(3))
+    async with HoldingProxy(server_url, word) as proxy, MQClient(redis_url=proxy.url) as through:
+        runner = through.runner("t", "g", "one", visibility_timeout_ms=60_000, concurrency=8)
+        runner.handler(handle)
+        task = asyncio.create_task(runner.run(signals=False))
+        await proxy.met.wait()
+        already = set(begun)
+        runner.stop()
+        asyncio.get_running_loop().call_later(0.2, proxy.go_on.set)
+        await task
+
+    assert set(begun) <= already
+    counts = [count for entry, (_, count) in (await holds(raw)).items() if entry.decode() not in begun]
+    assert counts == [1] * len(counts) or counts == [1, 1, 1] + [0] * (len(counts) - 3)
 
 
 # -- cancelled ---------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer import leases
 from ombdriver.messaging.topics.consumer.group import GroupMember
 from ombdriver.messaging.topics.consumer.leases import RedeliveryTimer
-from ombdriver.messaging.topics.consumer.message import DONE, GIVEN_BACK, LOST, OPEN, REJECTED, Message
+from ombdriver.messaging.topics.consumer.message import DONE, GIVEN_BACK, LOST, REJECTED, Message
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, move_to_dead_letters
 from ombdriver.messaging.topics.recovery.delayed import delay_retry
@@ -174,11 +174,11 @@ class Acknowledger:
 
     async def renew(self, message: Message[Any]) -> bool:
         """See `Message.in_progress`."""
-        if message._is_stale:
-            return False
+        if message.is_lost:
+            return False  # what this member has of it by now, if anything, is another delivery
         mine = await leases.renew(self._member, message._partition, [message._entry_id])
-        if message._state <= LOST:
-            message._state = OPEN if mine else LOST
+        if not mine and not message.is_settled:
+            message._state = LOST
         return bool(mine)
 
     async def reject(self, message: Message[Any], reason: str) -> bool:

@@ -147,6 +147,8 @@ class Message(Generic[Value_co]):
 
         Also when its stream was deleted: what has its id by now is another message.
         """
+        if self._state < LOST and self._entry_id not in self._partition.leased:
+            self._state = LOST  # for good: if it comes here again, that is another delivery
         return self._state == LOST or self._is_stale
 
     @property

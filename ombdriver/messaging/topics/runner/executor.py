@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -14,14 +13,13 @@ from ombdriver.messaging.topics.consumer.session import Session
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, move_to_dead_letters
 from ombdriver.messaging.topics.recovery.delayed import delay_retry
 from ombdriver.messaging.topics.runner.config import RunnerStatistics
+from ombdriver.messaging.topics.runner.context import Handler, begin
 from ombdriver.messaging.topics.runner.in_flight import BEGUN, SUSPECTS, TAKEN, Delivery, InFlight
 from ombdriver.messaging.topics.runner.retry import RetryPolicy
 from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[[Message[Any]], Awaitable[object]]
-"""Handles one message: what it returns is ignored, what it raises is a failure."""
 MOST_IN_A_ROW = 32
 """After so many messages a handler that never waits for anything lets the event loop go round."""
 
@@ -32,7 +30,7 @@ class Executor:
     Args:
         session: of the consumer that they are from.
         in_flight: has them.
-        handler: see `Handler`.
+        handler: see `context.Handler`.
         retry: see `RetryPolicy`.
         dead_letter: see `DeadLetterPolicy`; None to acknowledge what is given up.
         statistics: counts what becomes of messages.
@@ -70,6 +68,9 @@ class Executor:
         in_flight, count = self._in_flight, 0
         while not self._stopping:
             delivery = in_flight.take() or await in_flight.next()
+            if self._stopping:  # it came while this waited, after the order to stop
+                in_flight.put_back(delivery)
+                return
             self._busy += 1
             try:
                 await self._handle(delivery)
@@ -96,11 +97,17 @@ class Executor:
         if not self._retry.allows(message.delivery_count):
             reason = delivery.error or "it was never handled to the end: its consumers died"
             return await self._give_up(delivery, reason)
-        if message._state != OPEN and not await self._count(message):
-            return self._in_flight.done(delivery)
+        if message._state != OPEN:
+            if not await self._count(message):
+                return self._in_flight.done(delivery)
+            if self._stopping:  # the order came meanwhile: it is released, and not counted
+                return self._in_flight.put_back(delivery)
+            message._state = OPEN
+            self._statistics.redelivered += 1
         delivery.stage = BEGUN
         try:
-            await self._handler(message)
+            if (handling := begin(self._handler, message)) is not None:
+                await handling
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -123,8 +130,6 @@ class Executor:
         if not await leases.begin(self._member, partition, {entry_id: message.delivery_count}):
             self._in_flight.lose(partition, entry_id)
             return False
-        message._state = OPEN
-        self._statistics.redelivered += 1
         return True
 
     async def _on_failure(self, delivery: Delivery, error: BaseException) -> None:

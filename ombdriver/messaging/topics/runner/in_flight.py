@@ -5,6 +5,7 @@ with messages of the consumer's buffer and with what was taken over. No I/O but 
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
@@ -263,21 +264,32 @@ class InFlight:
             self._waiters.append(waiter)
             try:
                 await waiter
-            finally:
-                if waiter.cancelled():
+            except asyncio.CancelledError:
+                with contextlib.suppress(ValueError):  # `_wake` may have taken it out already
                     self._waiters.remove(waiter)
-                else:
+                if not waiter.cancelled():  # it was woken: another one has to be
                     self._waking = False
+                    if self.queue.ready:
+                        self._wake()
+                raise
+            self._waking = False
         return delivery
+
+    def put_back(self, delivery: Delivery) -> None:
+        """Takes back a message that was taken and is not handled: it waits, before all others."""
+        delivery.stage = WAITING
+        self.queue.put_back(delivery)
 
     def _wake(self) -> None:
         """Wakes one of those that wait for a message; it wakes the next one, if there is more than it takes.
 
         So handlers that are done at once leave the others asleep.
         """
-        if self._waiters and not self._waking:
-            self._waking = True
-            self._waiters.popleft().set_result(None)
+        while self._waiters and not self._waking:
+            waiter = self._waiters.popleft()
+            if not waiter.done():  # else its task was cancelled in this turn
+                self._waking = True
+                waiter.set_result(None)
 
     def retry_later(self, delivery: Delivery, delay_s: float) -> None:
         """Makes a message that was taken ready again after a while; others of its key wait for it."""

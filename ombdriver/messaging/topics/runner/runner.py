@@ -22,7 +22,8 @@ from ombdriver.messaging.topics.consumer.consumer import Consumer
 from ombdriver.messaging.topics.consumer.session import Session
 from ombdriver.messaging.topics.recovery.maintenance import Maintenance
 from ombdriver.messaging.topics.runner.config import RunnerSettings, RunnerStatistics
-from ombdriver.messaging.topics.runner.executor import Executor, Handler
+from ombdriver.messaging.topics.runner.context import Handler
+from ombdriver.messaging.topics.runner.executor import Executor
 from ombdriver.messaging.topics.runner.in_flight import InFlight
 from ombdriver.messaging.topics.runner.signals import handling_signals
 from ombdriver.messaging.transport.router import Router
