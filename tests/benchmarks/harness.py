@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ombdriver.bench.report.live import QuietView
 from ombdriver.bench.results import environment
+from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import runner
 from ombdriver.bench.run.calibrate import FLAT_OUT
 from ombdriver.bench.run.request import Request
@@ -40,6 +41,22 @@ class Trial:
     delay_mean_us: float
     growth: int
 
+    @classmethod
+    def of(cls, result: Result) -> "Trial":
+        """The figures of a result."""
+        worker = result.environment["workers"][0]
+        latency, published = result.latency, max(1, result.totals["published"])
+        return cls(
+            sent=result.mean_rate("publishRate"),
+            received=result.mean_rate("consumeRate"),
+            cpu_us=worker["windowCpuSeconds"] * 1e6 / published,
+            cores=worker["windowCpuSeconds"] / result.window_s,
+            publish_p50_us=latency["publish"].p50 / 1000,
+            publish_p99_us=latency["publish"].p99 / 1000,
+            delay_mean_us=latency["publishDelay"].avg / 1000,
+            growth=worker["rssGrowthBytes"],
+        )
+
 
 async def trial(url: str, rate: int = FLAT_OUT, *, groups: int, seconds: int = 4, warmup: int = 0) -> Trial:
     """One run of a single producer with 1 KiB messages; `FLAT_OUT` sends as fast as replies come."""
@@ -52,16 +69,4 @@ async def trial(url: str, rate: int = FLAT_OUT, *, groups: int, seconds: int = 4
         request = Request(Workload.parse(text, "bench"), setup, Path(folder), None, environment.usable_cores())
         finished = await runner.run(request, QuietView(), stop)
     assert finished is not None
-    result = finished.result
-    worker = result.environment["workers"][0]
-    latency, published = result.latency, max(1, result.totals["published"])
-    return Trial(
-        sent=result.mean_rate("publishRate"),
-        received=result.mean_rate("consumeRate"),
-        cpu_us=worker["windowCpuSeconds"] * 1e6 / published,
-        cores=worker["windowCpuSeconds"] / result.window_s,
-        publish_p50_us=1000 * (latency["publish"].p50 or 0),
-        publish_p99_us=1000 * (latency["publish"].p99 or 0),
-        delay_mean_us=1000 * (latency["publishDelay"].avg or 0),
-        growth=worker["rssGrowthBytes"],
-    )
+    return Trial.of(finished.result)

@@ -1,6 +1,6 @@
 """What holds an event loop up, counted where it happens: long callbacks, a processor not given, the garbage collector.
 
-Knows a loop and a clock; no phase or report. Both watchers are reset when a phase begins.
+Knows a loop and a clock; no phase or report. The watchers are reset when a phase begins.
 """
 
 import asyncio
@@ -14,16 +14,11 @@ import numpy as np
 
 from ombdriver.bench.metrics.histogram import Histogram
 
-PERIOD_S = 0.01
-"""Between two heartbeats of `LoopStalls`. A hundred a second took 0.5 % of a core on a uvloop that was idle otherwise;
-on one that a timer woke 2,000 times a second the difference, some 0.6 %, was within the noise of a dozen runs."""
 LEAST_STALL_NS = 5_000_000
 """A heartbeat later than this found the loop held up. libuv's timers are whole milliseconds, so less means little."""
-
-
-LATENESS_PERIOD_NS = 2_000_000
-"""Between two heartbeats of `LoopLateness`, on average. They took 1.5 to 2.3 % of a core on a uvloop that was idle
-otherwise; on one that a timer woke 2,000 times a second the difference was within the noise of 3 runs each."""
+LATENESS_PERIOD_NS = 4_000_000
+"""Between two heartbeats of `LoopLateness`, on average. Twice as many took 2 to 4 % of what a message costs a worker
+that sends flat out."""
 _MOST_LATE = 4096
 _GOLDEN = 0.6180339887498949
 
@@ -36,7 +31,34 @@ class Timer(Protocol):
     def close(self) -> None: ...  # noqa: D102
 
 
-class LoopLateness:
+class Stalls:
+    """What heartbeats found that came more than `LEAST_STALL_NS` late.
+
+    Attributes:
+        count: stalls since the last reset.
+        longest_ns: the longest of them.
+        total_ns: all of them together.
+    """
+
+    def __init__(self) -> None:
+        self.count = self.longest_ns = self.total_ns = 0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.count}, the longest {self.longest_ns / 1e6:.1f} ms>"
+
+    def _came(self, late_ns: int) -> None:
+        """A heartbeat was so late."""
+        if late_ns > LEAST_STALL_NS:
+            self.count += 1
+            self.total_ns += late_ns
+            self.longest_ns = max(self.longest_ns, late_ns)
+
+    def reset(self) -> None:
+        """Forgets the stalls so far."""
+        self.count = self.longest_ns = self.total_ns = 0
+
+
+class LoopLateness(Stalls):
     """How late this loop comes to what is due, as a message sees it that is due at any time: a histogram of heartbeats.
 
     Their times are spread evenly and keep no beat with any schedule. One that is later than the period stands for those
@@ -47,14 +69,12 @@ class LoopLateness:
     """
 
     def __init__(self, make_timer: Callable[[Callable[[], None]], Timer]) -> None:
+        super().__init__()
         self._late = array("q")
         self._recorded = Histogram.zero()
         self._beats = 0
         self._timer = make_timer(self._beat)
         self._arm(time.monotonic_ns())
-
-    def __repr__(self) -> str:
-        return f"<LoopLateness {self._beats} beats>"
 
     def _arm(self, now_ns: int) -> None:
         self._beats += 1
@@ -63,7 +83,9 @@ class LoopLateness:
 
     def _beat(self) -> None:
         now_ns = time.monotonic_ns()
-        self._late.extend(range(max(0, now_ns - self._due_ns), -1, -LATENESS_PERIOD_NS))
+        late_ns = max(0, now_ns - self._due_ns)
+        self._came(late_ns)
+        self._late.extend(range(late_ns, -1, -LATENESS_PERIOD_NS))
         if len(self._late) > _MOST_LATE:
             self.histogram()
         self._arm(now_ns)
@@ -77,6 +99,7 @@ class LoopLateness:
 
     def reset(self) -> None:
         """Forgets what was, and that this very moment may be late."""
+        super().reset()
         self._late, self._recorded = array("q"), Histogram.zero()
         self._arm(time.monotonic_ns())
 
@@ -85,44 +108,32 @@ class LoopLateness:
         self._timer.close()
 
 
-class LoopStalls:
-    """Notices when the running loop was held up, by a heartbeat that comes late.
+class LoopStalls(Stalls):
+    """Notices when the running loop was held up, by a heartbeat of the loop's own timer that comes late.
 
-    What held the loop up for `LEAST_STALL_NS` and `PERIOD_S` together is surely seen; what was shorter only when a
-    heartbeat was due meanwhile. A stall may be counted too short, by `PERIOD_S` at most, and never too long.
+    What held the loop up for `LEAST_STALL_NS` and the period together is surely seen; what was shorter only when a
+    heartbeat was due meanwhile. A stall may be counted too short, by the period at most, and never too long.
 
     Args:
         period_s: between two heartbeats, in whole milliseconds.
-
-    Attributes:
-        count: stalls since the last reset.
-        longest_ns: the longest of them.
-        total_ns: all of them together.
     """
 
-    def __init__(self, period_s: float = PERIOD_S) -> None:
+    def __init__(self, period_s: float) -> None:
+        super().__init__()
         self._loop = asyncio.get_running_loop()
         self._period_s, self._period_ns = period_s, round(period_s * 1e9)
-        self.count = self.longest_ns = self.total_ns = 0
         self._due_ns = time.monotonic_ns() + self._period_ns
         self._handle = self._loop.call_later(period_s, self._beat)
 
-    def __repr__(self) -> str:
-        return f"<LoopStalls {self.count}, the longest {self.longest_ns / 1e6:.1f} ms>"
-
     def _beat(self) -> None:
         now_ns = time.monotonic_ns()
-        late_ns = now_ns - self._due_ns
-        if late_ns > LEAST_STALL_NS:
-            self.count += 1
-            self.total_ns += late_ns
-            self.longest_ns = max(self.longest_ns, late_ns)
+        self._came(now_ns - self._due_ns)
         self._due_ns = now_ns + self._period_ns
         self._handle = self._loop.call_later(self._period_s, self._beat)
 
     def reset(self) -> None:
         """Forgets the stalls so far, and that this very moment may be in one."""
-        self.count = self.longest_ns = self.total_ns = 0
+        super().reset()
         self._due_ns = time.monotonic_ns() + self._period_ns
 
     def close(self) -> None:

@@ -20,7 +20,6 @@ FLUSH_AT = 4096
 """Samples gathered before they are recorded."""
 MOST_ERRORS = 16
 """Different errors that are reported; messages that met another one are counted all the same."""
-_ZEROS = array("q", bytes(8 * 64))
 
 
 class SentBatch:
@@ -29,7 +28,8 @@ class SentBatch:
     Attributes:
         intended: when each message was due, rising.
         sent_ns: when they were sent.
-        blocked_ns: for how long each had no room since it was due (`room.RoomWaits`); None when none of them had.
+        blocked_ns: for how long the first and the last of them had no room since they were due, and those in between
+            evenly so by their times (`room.RoomWaits`); None when none of them had.
         is_probe: whether it is a probe.
         count: how many messages there are.
         replied: how many of them have a reply.
@@ -38,7 +38,7 @@ class SentBatch:
     __slots__ = ("blocked_ns", "count", "intended", "is_probe", "replied", "sent_ns")
 
     def __init__(
-        self, intended: Sequence[int], sent_ns: int, blocked_ns: Sequence[int] | None = None, is_probe: bool = False
+        self, intended: Sequence[int], sent_ns: int, blocked_ns: tuple[int, int] | None = None, is_probe: bool = False
     ) -> None:
         self.intended, self.sent_ns, self.blocked_ns, self.is_probe = intended, sent_ns, blocked_ns, is_probe
         self.count, self.replied = len(intended), 0
@@ -92,7 +92,8 @@ class InFlightBatches:
         self._counts: list[int] = []
         self._sent_ns: list[int] = []
         self._replied_ns: list[int] = []
-        self._intended, self._blocked = array("q"), array("q")
+        self._intended = array("q")
+        self._blocked = array("q")  # of each part that was: see `_blocked`
         self._failed_counts: list[int] = []
         self._failed_at_ns: list[int] = []
         self._failed_intended = array("q")
@@ -120,13 +121,10 @@ class InFlightBatches:
                 self._counts.append(taken)
                 self._sent_ns.append(batch.sent_ns)
                 self._replied_ns.append(time_ns)
-                self._intended.extend(intended)
                 if batch.blocked_ns is not None:
-                    self._blocked.extend(batch.blocked_ns[batch.replied : batch.replied + taken])
-                elif taken <= len(_ZEROS):
-                    self._blocked.extend(_ZEROS[:taken])
-                else:
-                    self._blocked.extend(array("q", bytes(8 * taken)))
+                    ends = *batch.blocked_ns, batch.intended[0], batch.intended[-1]
+                    self._blocked.extend((len(self._intended), taken, *ends))
+                self._intended.extend(intended)
             else:
                 self._note_error(error, intended, time_ns)
                 if not batch.is_probe:
@@ -177,7 +175,7 @@ class InFlightBatches:
         if self._counts:
             repeats = np.array(self._counts)
             intended = np.frombuffer(self._intended, np.int64)
-            blocked = np.frombuffer(self._blocked, np.int64)
+            blocked = _blocked(intended, np.frombuffer(self._blocked, np.int64).reshape(-1, 6))
             sent = np.repeat(np.array(self._sent_ns), repeats)
             replied = np.repeat(np.array(self._replied_ns), repeats)
             families = {
@@ -218,6 +216,25 @@ class InFlightBatches:
         if left:
             intended = np.array(left, np.int64)
             self._recorder.record(None, intended, {"unanswered": now_ns - intended})
+
+
+def _blocked(intended: Int64s, parts: Int64s) -> Int64s:
+    """For how long each message was blocked.
+
+    Args:
+        intended: when each was due, shape (n,).
+        parts: of those that were blocked, shape (k, 6): the place of the first in `intended`, how many; and of the
+            batch that they are of: for how long its first and its last were, and when these two were due.
+    """
+    blocked = np.zeros(len(intended), np.int64)
+    if len(parts):
+        at, counts, first, last, first_due, last_due = parts.T
+        ends = np.cumsum(counts)
+        places = np.arange(ends[-1]) + np.repeat(at - ends + counts, counts)
+        slope = (first - last) / np.maximum(last_due - first_due, 1)
+        since_first = intended[places] - np.repeat(first_due, counts)
+        blocked[places] = np.repeat(first, counts) - np.rint(since_first * np.repeat(slope, counts)).astype(np.int64)
+    return blocked
 
 
 def _as_ranges(ranges: Sequence[tuple[int, int, int]]) -> Int64s:

@@ -283,6 +283,13 @@ class Publisher:
             flow.batches.append(SentBatch(intended, sent_ns, is_probe=True))
         else:
             flow.sequence += len(intended)
-            flow.batches.append(SentBatch(intended, sent_ns, lane.waits.blocked(intended)))
+            blocked = lane.waits.blocked(intended)
+            if blocked is None:
+                flow.batches.append(SentBatch(intended, sent_ns))
+            else:
+                at = 0
+                for count, first_ns, last_ns in blocked:
+                    flow.batches.append(SentBatch(intended[at : at + count], sent_ns, (first_ns, last_ns)))
+                    at += count
         self.sent += len(intended)
         sender.send(partition, payloads, keys)

@@ -4,10 +4,8 @@ All else that is late is the harness's own. So is, of such a wait, what this pro
 there was room again it could not see then.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-
-import numpy as np
 
 
 class RoomWaits:
@@ -20,7 +18,7 @@ class RoomWaits:
     def __init__(self) -> None:
         self.since_ns: int | None = None
         self._held_up_ns = 0
-        self._times = [0]  # where the waited time changes its slope, rising
+        self._times = [-1]  # where the waited time changes its slope, rising
         self._waited = [0]  # the time waited before each of them
 
     def __repr__(self) -> str:
@@ -54,21 +52,32 @@ class RoomWaits:
             first = bisect_left(times, due_ns)
             del times[: first - 1], waited[: first - 1]
 
-    def blocked(self, intended: Sequence[int]) -> list[int] | None:
-        """For how long each message that is sent now had no room since it was due; None when none of them had.
+    def blocked(self, intended: Sequence[int]) -> list[tuple[int, int, int]] | None:
+        """For how long the messages that are sent now had no room since they were due; None when none of them had.
+
+        As (how many messages, the time of the first of these, of the last): in between it falls evenly with the time at
+        which each was due, so that a batch costs the same however many messages it has.
 
         Args:
             intended: when each was due, rising; none of them is forgotten.
         """
-        times, waited = self._times, self._waited
+        times = self._times
         if intended[0] >= times[-1]:
             return None
-        if len(intended) == 1 and intended[0] >= times[-2]:  # a closed loop: due within the last wait or before it
-            share = (waited[-1] - waited[-2]) / (times[-1] - times[-2])
-            return [round((times[-1] - intended[0]) * share)]
-        first = bisect_left(times, intended[0])
-        low, high = max(0, first - 1), bisect_left(times, intended[-1]) + 1
-        origin = times[-1]  # so that the differences are exact as floats
-        due = np.array(intended, np.int64) - origin
-        at_due = np.interp(due, np.array(times[low:high], np.int64) - origin, waited[low:high])
-        return [waited[-1] - round(each) for each in at_due.tolist()]
+        knot = bisect_left(times, intended[0])
+        found, at, count = [], 0, len(intended)
+        while at < count:
+            is_last = knot == len(times) or intended[-1] <= times[knot]
+            end = count if is_last else bisect_right(intended, times[knot], at)
+            if end > at:
+                found.append((end - at, self._since(intended[at], knot), self._since(intended[end - 1], knot)))
+            at, knot = end, knot + 1
+        return found
+
+    def _since(self, due_ns: int, knot: int) -> int:
+        """The time waited since `due_ns`, which is between the times of `knot` and of the one before."""
+        times, waited = self._times, self._waited
+        if knot == len(times):
+            return 0
+        rise, run = waited[knot] - waited[knot - 1], times[knot] - times[knot - 1]
+        return waited[-1] - waited[knot] + (times[knot] - due_ns) * rise // run

@@ -16,7 +16,7 @@ from ombdriver.bench.load.message import KeySource, PayloadPool
 from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import ProcessUsage, Report, SentReport
 from ombdriver.bench.telemetry import process
-from ombdriver.bench.telemetry.event_loop import GcPauses, LoopLateness, LoopStalls
+from ombdriver.bench.telemetry.event_loop import GcPauses, LoopLateness
 from ombdriver.bench.worker import protocol
 from ombdriver.bench.worker.consumer import Consumers, Receiver, SimulatedProcessing
 from ombdriver.bench.worker.pacer import make_pacer
@@ -54,7 +54,7 @@ class Worker:
         self._publisher: Publisher | None = None
         self._consumers = Consumers(self.fail)
         self._reporting: asyncio.Task[None] | None = None
-        self._gc_pauses, self._stalls, self._lateness = GcPauses(), LoopStalls(), LoopLateness(make_pacer)
+        self._gc_pauses, self._lateness = GcPauses(), LoopLateness(make_pacer)
         self._phase_began_ns = 0
         self._run_delay, self._throttle_files = process.RunDelay(), process.throttle_files()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -121,7 +121,6 @@ class Worker:
                     publisher.send_probes()
             case protocol.BeginPhase(phase):
                 self._gc_pauses.freeze()
-                self._stalls.reset()
                 self._lateness.reset()
                 self._phase_began_ns = time.monotonic_ns()
                 self._recorder.begin_phase(phase)
@@ -208,9 +207,9 @@ class Worker:
             gc_pauses=self._gc_pauses.count,
             gc_longest_ns=self._gc_pauses.longest_ns,
             run_delay_ns=self._run_delay.ns(),
-            stalls=self._stalls.count,
-            longest_stall_ns=self._stalls.longest_ns,
-            stalled_ns=self._stalls.total_ns,
+            stalls=self._lateness.count,
+            longest_stall_ns=self._lateness.longest_ns,
+            stalled_ns=self._lateness.total_ns,
             gc_ns=self._gc_pauses.total_ns,
             since_ns=self._phase_began_ns,
             lateness=self._lateness.histogram(),
@@ -230,7 +229,6 @@ class Worker:
 
     async def aclose(self) -> None:
         """Stops reading, then closes consumers, producers and connections."""
-        self._stalls.close()
         self._lateness.close()
         self._gc_pauses.close()
         self._consumers.stop()

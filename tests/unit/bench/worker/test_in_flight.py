@@ -28,7 +28,7 @@ def lane_of(*batches: tuple[list[int], int, int]) -> Flow:
     """A flow with (intended, sent, blocked) batches; all times from the start of the phase."""
     flow = Flow()
     for intended, sent, blocked in batches:
-        waits = [blocked] * len(intended) if blocked else None
+        waits = (blocked, blocked) if blocked else None
         flow.batches.append(SentBatch([START + each for each in intended], START + sent, waits))
     return flow
 

@@ -1,0 +1,32 @@
+"""The figures of `make bench` have the units that their names say."""
+
+from ombdriver.bench.metrics.latency import LatencySummary
+from tests.benchmarks.harness import Trial
+from tests.unit.bench.sample_result import measurements, result
+
+WORKER = {"windowCpuSeconds": 12.0, "rssGrowthBytes": 4096}
+
+
+def test_a_trial_is_told_in_microseconds_rates_and_cores() -> None:
+    """By the same run in every form: a result holds nanoseconds, and processor time in seconds."""
+    run = result(environment={"workers": [WORKER]})
+    publish, delay = run.latency["publish"], run.latency["publishDelay"]
+
+    trial = Trial.of(run)
+
+    assert trial.publish_p50_us == 1000 * (publish.ms("p50") or 0) == 61.0
+    assert trial.publish_p99_us == 1000 * (publish.ms("p99") or 0) == 305.0
+    assert trial.delay_mean_us == 1000 * (delay.ms("avg") or 0) > 0
+    assert trial.cpu_us == 12e6 / 60_000
+    assert trial.cores == 12 / 30
+    assert (round(trial.sent), round(trial.received), trial.growth) == (2000, 6000, 4096)
+
+
+def test_a_run_without_a_sample_has_no_latency() -> None:
+    """Rather than the figure of a sample that never was."""
+    whole = measurements()
+    silent = {name: type(each)(LatencySummary.none(), "", [], {}) for name, each in whole.families.items()}
+
+    trial = Trial.of(result(environment={"workers": [WORKER]}, families=silent))
+
+    assert (trial.publish_p50_us, trial.publish_p99_us, trial.delay_mean_us) == (0, 0, 0)
