@@ -29,7 +29,9 @@ from ombdriver.bench.run.rate_search import RateSearch
 from ombdriver.bench.run.request import Request, new_run_id, plan_of
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.run.workers import Workers
+from ombdriver.bench.servers.here import where_are
 from ombdriver.bench.servers.managed import ManagedServers
+from ombdriver.bench.servers.topology import places
 from ombdriver.bench.spec.credentials import connect_url, started_url
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.thresholds import Threshold
@@ -115,7 +117,7 @@ async def run(
             measurement.facts,
             ending=controller.ending,
             forced=forced,
-            server_on_host=request.setup.server_on_host,
+            servers_on_host=await servers_on_host(request.setup, counts.get("primaries", 0)),
             telemetry=telemetry.summary(),
             servers_ended=servers.ended() if servers else (),
             cut_unacknowledged=counts.get("trimmedUnacknowledged", 0),
@@ -129,6 +131,20 @@ async def run(
         if failure is not None:
             raise failure
         return finished
+
+
+async def servers_on_host(setup: Setup, primaries: int) -> int:
+    """How many server processes there are on this machine: those of the setup, or those that its URLs name.
+
+    A URL need not name all `primaries` of a cluster; they count where those that it names are.
+    """
+    if setup.server is None:
+        return 0
+    if setup.server.engine is not None:
+        return len(places(setup.server.plan))
+    found = await where_are(setup.server.urls)
+    here = [each for each in found if each != "remote"]
+    return max(len(here), primaries) if len(here) == len(found) else len(here)
 
 
 def _sample(telemetry: Telemetry, event: events.RunEvent) -> None:

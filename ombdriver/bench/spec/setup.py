@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PrivateAttr
 from pydantic.alias_generators import to_camel
@@ -26,7 +25,6 @@ from ombdriver.errors import InputError
 
 LEAST_AGE_NS = 8 * SECOND
 """A stream must not be trimmed faster than a backlog is noticed; see `load.retention.LEAST_SECONDS`."""
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _KEYS = ("maxlen", "maxage", "exact", "acknowledged")
 _FORMS = "write auto, none, acknowledged, a number of entries from 1000, or maxlen or maxage below it"
 
@@ -307,13 +305,6 @@ class Setup(CheckedModel):
     def is_users_server(self) -> bool:
         """Whether the server is the user's own, to be treated with care."""
         return self.server is not None and self.server.url is not None
-
-    @property
-    def server_on_host(self) -> bool:
-        """Whether the server, or a node of it, runs on this machine: started by the run, or at a loopback address."""
-        if self.server is None or self.server.engine is not None:
-            return self.server is not None
-        return any(url.startswith("unix:") or urlsplit(url).hostname in _LOOPBACK for url in self.server.urls)
 
     @property
     def in_cluster(self) -> bool:

@@ -301,12 +301,13 @@ def _own_part(facts: Facts) -> list[str]:
 
 
 def _colocated(facts: Facts) -> list[str]:
-    """There are fewer cores than processes that want one: the workers, the server and the parent."""
-    cores = facts.cores
+    """There are fewer cores than processes that want one: the workers, all servers and the parent."""
+    cores, servers, workers = facts.cores, facts.servers_on_host, len(facts.workers)
     return _if(
-        facts.server_on_host and cores < len(facts.workers) + 2,
-        f"the server shares {cores:g} {'core' if cores == 1 else 'cores'} with the {len(facts.workers)} workers, so"
-        " each is measured with the others; use a larger machine, or a server on another one (--url)",
+        servers and cores < workers + servers + 1,
+        f"{'the server shares' if servers == 1 else f'{servers} servers share'} {cores:g}"
+        f" {'core' if cores == 1 else 'cores'} with the {workers} workers, so each is measured with the others; use a"
+        " larger machine, or a server on another one (--url)",
     )
 
 
@@ -426,7 +427,8 @@ CAVEATS = (
     ),
     _caveat(
         "colocated",
-        "the server runs on this machine, which has fewer cores than the workers, the server and the parent are",
+        "servers run on this machine, which has fewer cores than there are workers, these servers (replicas and"
+        " Sentinels among them) and the parent",
         _colocated,
     ),
 )

@@ -113,7 +113,7 @@ class Facts:
 
         workers: the worker processes.
         cores: that the run could use.
-        server_on_host: whether the server runs on this machine.
+        servers_on_host: server processes of the run, or that its URL names, on this machine.
         telemetry: what server and processes took, in a few figures; None when it was not sampled.
         servers_ended: servers of the run that ended by themselves, by name.
         reconnects: connections that were lost and made anew.
@@ -171,7 +171,7 @@ class Facts:
 
     workers: Sequence[WorkerFacts] = ()
     cores: float = 0.0
-    server_on_host: bool = False
+    servers_on_host: int = 0
     telemetry: TelemetrySummary | None = None
     servers_ended: Sequence[str] = ()
     reconnects: int = 0

@@ -26,7 +26,7 @@ FIELDS = {
     "producerRate": 1000,
     "testDurationMinutes": 1,
 }
-OBSERVED = Facts(cores=8, server_on_host=True)
+OBSERVED = Facts(cores=8, servers_on_host=1)
 
 
 def planned(**changed: Any) -> Plan:

@@ -1,13 +1,12 @@
 """What a Redis or Valkey server says of itself, and how its refusals become errors of ours."""
 
 import asyncio
-import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from ombdriver.bench.servers.url import hosts_of
+from ombdriver.bench.servers.here import together, where_are
 from ombdriver.errors import ServerError
 from ombdriver.messaging.errors import (
     AuthenticationError,
@@ -196,19 +195,8 @@ async def settings(channel: Channel) -> Mapping[str, str | None] | None:
 
 
 async def address(url: str) -> dict[str, object]:
-    """How the server at `url` is reached: `address` (`loopback`, `unix` or `remote`) and `tls`."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return {"address": "unix", "tls": False}
-    try:
-        loop = asyncio.get_running_loop()
-        found = [
-            each for host in hosts_of(url) for each in await loop.getaddrinfo(urlsplit(f"//{host}").hostname, None)
-        ]
-    except OSError:
-        found = []
-    local = bool(found) and all(ipaddress.ip_address(each[4][0]).is_loopback for each in found)
-    return {"address": "loopback" if local else "remote", "tls": parts.scheme.startswith("rediss")}
+    """How the servers at `url` are reached: `address` (`here.Where`) and `tls`."""
+    return {"address": together(await where_are([url])), "tls": urlsplit(url).scheme.startswith("rediss")}
 
 
 def check_version(server: str, found: Mapping[str, object]) -> None:

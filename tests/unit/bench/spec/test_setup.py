@@ -212,21 +212,3 @@ def test_no_password_is_shown() -> None:
 
     assert setup.spec()["server"] == {"url": "redis://ann:***@host:1/2"}
     assert "hunter2" not in f"{setup!r} {setup} {setup.spec()}"
-
-
-@pytest.mark.parametrize(
-    ("server", "on_host"),
-    [
-        ("{engine: valkey}", True),
-        ("{url: 'redis://127.0.0.1:6379'}", True),
-        ("{url: 'redis://localhost:6379/0'}", True),
-        ("{url: 'unix:///run/valkey.sock'}", True),
-        ("{url: 'redis://db.example.com'}", False),
-        ("{cluster: true, url: ['redis://db.example.com:7000', 'redis://127.0.0.1:7001']}", True),
-        ("{cluster: true, url: ['redis://one.example.com:7000', 'redis://two.example.com:7001']}", False),
-    ],
-)
-def test_whether_the_server_is_on_this_machine_is_told_by_its_address(server: str, on_host: bool) -> None:
-    """Of several nodes one is enough; the memory driver has no server."""
-    assert Setup.parse(f"{{name: s, driver: redis-streams, server: {server}}}", "s.yaml").server_on_host is on_host
-    assert not Setup.load("memory").server_on_host

@@ -149,14 +149,14 @@ def test_samples_that_are_few_or_do_not_fit_are_told() -> None:
     assert all("; " in caveat.message for caveat in found.caveats)
 
 
-@pytest.mark.parametrize(
-    ("on_host", "cores", "told"), [(True, 2, True), (True, 3, True), (True, 4, False), (False, 2, False)]
-)
-def test_a_server_that_shares_the_workers_cores_is_told(on_host: bool, cores: float, told: bool) -> None:
-    """Where it runs on this machine, and there are fewer cores than processes."""
-    observed = replace(STALLED, server_on_host=on_host, cores=cores)
+@pytest.mark.parametrize("cores", range(1, 12))
+@pytest.mark.parametrize("servers", [0, 1, 2, 5, 6])
+def test_servers_that_share_the_workers_cores_are_told(servers: int, cores: float) -> None:
+    """Where there are fewer cores than workers, servers and the parent together; servers elsewhere share nothing."""
+    found = assessed(observed=replace(STALLED, servers_on_host=servers, cores=cores))
 
-    assert ("colocated" in kinds(assessed(observed=observed))) == told
+    processes = len(STALLED.workers) + servers + 1
+    assert ("colocated" in kinds(found)) == (servers > 0 and processes > cores)
 
 
 # -- at the harness floor ----------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def test_a_sound_run_has_none() -> None:
             "ownShare",
             "this machine's, whose event loops came late: p99.9 60 ms, of which 40 ms;",
         ),
-        ({"server_on_host": True, "cores": 1}, "colocated", "the server shares 1 core with the 0 workers"),
+        ({"servers_on_host": 1, "cores": 1}, "colocated", "the server shares 1 core with the 0 workers"),
     ],
 )
 def test_each_caveat_tells_its_own(changed: dict[str, Any], kind: str, message: str) -> None:
