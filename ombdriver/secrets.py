@@ -9,6 +9,12 @@ import re
 HIDDEN = "***"
 """What stands where a password stood."""
 
+ENCODED = (
+    "in a user name or password write these signs percent-encoded: / as %2F, ? as %3F, # as %23, [ as %5B, ] as %5D, "
+    "@ as %40, : as %3A, % as %25, a space as %20"
+)
+"""The way out where a URL can't be told apart."""
+
 SECRET_OPTIONS = ("requirepass", "masterauth", "primaryauth", "user", "tls-key-file-pass", "masteruser", "primaryuser")
 """Options of a server that hold a password, or may; a server takes them in any case."""
 
@@ -25,7 +31,38 @@ _NO_PORT = re.compile(
     re.I,
 )
 _QUERY = re.compile(r"(?P<key>[?&;](?:[a-z_]*password|[a-z_]*passwd|auth|token)=)[^&;#\s]*", re.I)
+_LOGIN_OPTION = re.compile(r"[?&;](?:[a-z_]*password|[a-z_]*passwd|[a-z_]*username|auth|token)=[^&;@]*$", re.I)
 _URL_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.I)
+
+
+def ambiguous_login(url: str) -> str | None:
+    """What makes it uncertain where the login of `url` ends, and what to write; None if it is certain.
+
+    Whoever parses a URL asks this first: a password with `/`, `?` or `#` in it ends the host part early, so that the
+    rest of the password would be taken for a database or an option, sent to the wrong host, and quoted in messages.
+    The text quotes nothing of the URL.
+    """
+    _, separator, rest = url.partition("://")
+    if not separator:
+        return None
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    behind = rest[len(authority) :]
+    userinfo = rest.rpartition("@")[0] if "@" in behind else authority.rpartition("@")[0]
+    path, _, query = behind.partition("?")
+    login_ends_late = "@" in path and not (authority == "" and url.lower().startswith("unix:"))
+    for before in query.split("@")[:-1] if "@" in query else ():
+        login_ends_late = login_ends_late or not _LOGIN_OPTION.search(f"?{before}")
+    if re.search(r"[\s\x00-\x1f\x7f]", url):
+        what = "holds white space or a control character"
+    elif "#" in url:
+        what = "holds a '#'"
+    elif login_ends_late:
+        what = "has an '@' behind its host"
+    elif re.search(r"[\[\]]", userinfo):
+        what = "holds a bracket in its login"
+    else:
+        return None
+    return f"{what}; {ENCODED}"
 
 
 def redact_url(url: str) -> str:
@@ -33,8 +70,8 @@ def redact_url(url: str) -> str:
 
     A user name without a password is hidden too: `redis://secret@host` is how people mistype `redis://:secret@host`.
     """
-    shown = _without_login(url)
-    return _NO_PORT.sub(rf"\g<start>{HIDDEN}", shown) if shown == url else shown
+    shown, found = _without_login(url)
+    return shown if found else _NO_PORT.sub(rf"\g<start>{HIDDEN}", shown)
 
 
 def redact_text(text: str) -> str:
@@ -42,7 +79,7 @@ def redact_text(text: str) -> str:
 
     Unlike `redact_url` it leaves `redis://HOST:PORT` alone: our own messages say such things.
     """
-    return _URL_IN_TEXT.sub(lambda found: _without_login(found[0]), text)
+    return _URL_IN_TEXT.sub(lambda found: _without_login(found[0])[0], text)
 
 
 def redact_argument(argument: str) -> str:
@@ -56,8 +93,10 @@ def redact_argument(argument: str) -> str:
     return redact_url(argument) if "://" in argument else argument
 
 
-def _without_login(url: str) -> str:
+def _without_login(url: str) -> tuple[str, bool]:
+    """`url` without its secrets, and whether a login was before its host."""
+    url = _QUERY.sub(rf"\g<key>{HIDDEN}", url)
     url, found = _USER_AND_PASSWORD.subn(rf"\g<scheme>\g<user>:{HIDDEN}@", url)
     if not found:
-        url = _USER_ALONE.sub(rf"\g<scheme>{HIDDEN}@", url)
-    return _QUERY.sub(rf"\g<key>{HIDDEN}", url)
+        url, found = _USER_ALONE.subn(rf"\g<scheme>{HIDDEN}@", url)
+    return url, found > 0

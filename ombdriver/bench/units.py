@@ -28,6 +28,11 @@ SIZE_PATTERN = r"^[0-9]{1,12}(B|KB|KiB|MB|MiB)$"
 _DURATION = re.compile(DURATION_PATTERN[1:-1])
 _SIZE = re.compile(SIZE_PATTERN[1:-1])
 
+_NUMBER = re.compile(r"[-+]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][-+]?[0-9]{1,3})?", re.ASCII)
+RATE_PATTERN = r"^[+-]?[0-9]{1,12}(\.[0-9]{1,9})?[kKM]?$"
+"""What `parse_rate` takes as text, as a regular expression for JSON Schema."""
+_RATE = re.compile(r"(?P<number>[+-]?[0-9]{1,12}(\.[0-9]{1,9})?)(?P<unit>[kKM]?)", re.ASCII)
+
 
 def parse_duration(value: object) -> int:
     """The nanoseconds of a duration: `1500ms`, `10s`, `5m`, `1h`, `0.5s`.
@@ -73,6 +78,36 @@ def parse_size(value: object) -> int:
     return int(value.removesuffix(unit)) * _SIZE_UNITS[unit]
 
 
+def parse_number(text: str) -> int | float:
+    """The number in `text`: `1000`, `+5`, `0.5`, `1e4`. What is written without a point or an exponent is an int.
+
+    Raises:
+        ValueError: if it is anything else, digits with signs between them (`1_000`, `1,000`, `1:30`) included.
+    """
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{quoted(text)} is not a number; write digits only, without signs between them")
+    return int(text) if text.lstrip("+-").isdecimal() else float(text)
+
+
+def parse_rate(value: object) -> int:
+    """Messages per second: a whole number, `"1000"`, or with a unit `1k` (1,000), `2.5k`, `1M` (1,000,000).
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    wrong = ValueError(f"{quoted(value)} is no rate; write messages per second as a whole number, or 1k for 1,000")
+    if isinstance(value, str) and (found := _RATE.fullmatch(value.strip())):
+        value = Decimal(found["number"]) * {"": 1, "k": 1_000, "m": 1_000_000}[found["unit"].lower()]
+        if value == value.to_integral_value():
+            return int(value)
+        raise wrong
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise wrong
+    return value
+
+
 def format_size(size: float) -> str:
     """A size for a reader, at most three digits and a binary unit: `1.5 KiB`, `64 MiB`. Not for reading back."""
     for unit in ("B", "KiB", "MiB", "GiB"):
@@ -83,10 +118,13 @@ def format_size(size: float) -> str:
     return f"{size:,.0f} TiB" if size >= 999.5 else f"{size:.3g} TiB"
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The one of `known` that `name` is most likely a misspelling of; None when none is near. Case does not count."""
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The one of `known` that `name` is most likely a misspelling of; None when none is near. Case does not count.
+
+    `cutoff` is the least likeness, from 0 to 1, by difflib's ratio.
+    """
     by_lower = {candidate.lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else None
 
 
@@ -97,6 +135,21 @@ def camel_case(name: str) -> str:
 
 
 def quoted(value: object) -> str:
-    """`value` as a message may quote it: never long, never over several lines."""
-    text = repr(value)
+    """`value` as a file has it and a message may quote it: never long, never over several lines, no signs unseen."""
+    text = _as_written(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _as_written(value: object) -> str:
+    """As YAML has it on one line; text in single quotes."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_plain(key)}: {_as_written(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_as_written, value)) + "]"
+    return repr(value)
+
+
+def _plain(key: object) -> str:
+    return key if isinstance(key, str) and key.isidentifier() else _as_written(key)

@@ -25,6 +25,7 @@ from ombdriver.secrets import redact_text
 
 if TYPE_CHECKING:
     from ombdriver.bench.results.environment import Drift
+    from ombdriver.bench.run.request import Request
 
 
 USUAL_STEPS = 12
@@ -83,8 +84,7 @@ def run(
         click.echo(f"ombdriver: {len(every) - len(requests)} of {len(every)} runs have a result already", err=True)
         if not requests:
             return EXIT_VALID
-    for note in dict.fromkeys(note for request in requests for note in request.setup.notes):
-        click.echo(f"ombdriver: {note}", err=True)
+    _print_notes(requests)
     with display(plain, quiet, prometheus) as display_options:
         return execute_runs(requests, display_options, fail_fast, extra_runs if until_valid else 0)
 
@@ -152,6 +152,7 @@ def plan(**options: Any) -> None:
     from ombdriver.bench.run.request import plan_of
 
     requests = build_requests(options, output=Path(), tags={})
+    _print_notes(requests)
     for request in requests:
         if request.standing is not None and request.standing.block == 1:
             click.echo(describe(plan_of(request, "RUNID"), request.workload, request.setup))
@@ -159,6 +160,12 @@ def plan(**options: Any) -> None:
         click.echo(
             describe_order([(one.workload.name, one.setup.name, one.standing) for one in requests if one.standing])
         )
+
+
+def _print_notes(requests: Sequence["Request"]) -> None:
+    """What of the setups' files has no meaning here."""
+    for note in dict.fromkeys(note for request in requests for note in request.setup.notes):
+        click.echo(f"ombdriver: {note}", err=True)
 
 
 @cli.command()

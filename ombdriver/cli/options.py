@@ -31,16 +31,20 @@ class Duration(click.ParamType[str]):
 
 
 class Rate(click.ParamType[int | str]):
-    """`10000`, or `max`, as a workload file has it."""
+    """`10000`, `10k`, or `max`, as a workload file has it."""
 
     name = "rate"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
         """Messages per second, or `max`."""
+        from ombdriver.bench.units import parse_rate
+
+        if isinstance(value, str) and value.strip().lower() == "max":
+            return "max"
         try:
-            return "max" if value == "max" else int(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a whole number of messages per second nor max", param, ctx)
+            return parse_rate(value)
+        except ValueError as error:
+            self.fail(f"{error}, or max", param, ctx)
 
 
 class Rates(click.ParamType[Sequence[int]]):
@@ -50,13 +54,14 @@ class Rates(click.ParamType[Sequence[int]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Messages per second, the lowest first; what is no text has been converted before."""
+        from ombdriver.bench.units import parse_rate
+
         if not isinstance(value, str):
             return value
         try:
-            parts = [(part.removesuffix("k"), 1000 if part.endswith("k") else 1) for part in value.split(",")]
-            return sorted({int(number) * unit for number, unit in parts})
-        except ValueError:
-            self.fail(f"{value!r} are no rates; write them as 1k,5k,10000", param, ctx)
+            return sorted({parse_rate(part) for part in value.split(",")})
+        except ValueError as error:
+            self.fail(f"{error}; several as 1k,5k,10000", param, ctx)
 
 
 def read_tags(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:

@@ -62,7 +62,7 @@ def read(path: Path) -> str:
         InputError: if it is not there, or can't be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not text, so not a result; give a file that `ombdriver run` wrote") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -218,7 +218,7 @@ def _some(name: str, paths: Sequence[Path]) -> Sequence[Path]:
 def _is_result(path: Path) -> bool:
     """True for the result of a run, also for one that turns out to be damaged."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             head = file.read(200)
     except (OSError, UnicodeDecodeError):
         return False

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from ombdriver.bench.units import quoted
-from ombdriver.secrets import HIDDEN, redact_url
+from ombdriver.secrets import HIDDEN, ambiguous_login, redact_url
 
 CLUSTER, SENTINEL = "+cluster", "+sentinel"
 """What follows `redis` or `rediss` in the scheme."""
@@ -40,6 +40,8 @@ def check_url(url: str) -> str:
         ValueError: if its scheme is unknown, or a part is missing, malformed or unknown.
     """
     shown = quoted(redact_url(url) if "://" in url else re.sub(r".*@", f"{HIDDEN}@", url, flags=re.S))
+    if (unclear := ambiguous_login(url)) is not None:
+        raise ValueError(f"{shown} {unclear}")
     try:
         parts = urlsplit(url)
         hosts = hosts_of(url)
@@ -60,9 +62,9 @@ def check_url(url: str) -> str:
     known = _OPTIONS | (_TLS_OPTIONS if tls else set()) | (_SENTINEL_OPTIONS if kind == SENTINEL else set())
     for option, value in parse_qsl(parts.query, keep_blank_values=True):
         if option not in known:
-            # After a `?` in a password, what looks like an option is a part of it.
-            name = "an option" if "@" in parts.query else f"the option {quoted(option)}"
-            raise ValueError(f"{shown} has {name} that there is not; there are: {', '.join(sorted(known))}")
+            raise ValueError(
+                f"{shown} has the option {quoted(option)} that there is not; there are: {', '.join(sorted(known))}"
+            )
         if option == "db" and not value.isdecimal():
             raise ValueError(f"{shown} names database {quoted(value)}, which is no number; {EXAMPLE}")
         form, what = _VALUES.get(option, (".*", ""))

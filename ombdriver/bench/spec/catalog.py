@@ -46,7 +46,7 @@ def find_workload(name_or_path: str) -> Path:
     given = Path(name_or_path)
     if name_or_path in workload_names():
         return workload_path(name_or_path)
-    if given.is_file():
+    if given.exists():
         return given
     if given.suffix in _SUFFIXES and given.stem in workload_names():
         raise InputError(f"{name_or_path}: there is no such file; to run the shipped workload, write {given.stem}")

@@ -5,16 +5,17 @@ of the file, of which the fields that are wrong by themselves are missing. So no
 of other rules.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.spec.errors import FieldError, FieldNames, FieldPath, Location, Option, field_errors
 from ombdriver.bench.spec.yaml_file import YamlDocument
+from ombdriver.bench.units import parse_number
 
 Model = TypeVar("Model", bound="CheckedModel")
 Part = TypeVar("Part", bound=BaseModel)
@@ -70,6 +71,46 @@ class CheckedModel(BaseModel):
         if info.context is not None and _VALID in info.context:
             info.context[_VALID].setdefault(cls, {})[info.field_name] = value
         return value
+
+
+def unquoted(document: YamlDocument, names: FieldNames) -> YamlDocument:
+    """`document` with numbers and flags in quotes, and whole numbers with a point, as OMB's reader takes them.
+
+    A field that may be text keeps its text.
+    """
+    data = document.data
+    for part, path in names.parts.items():
+        given = _at(data, path)
+        if isinstance(given, Mapping):
+            types = {field.alias or name: _types(field.annotation) for name, field in part.model_fields.items()}
+            plain = {key: _plain(value, types.get(key, frozenset())) for key, value in given.items()}
+            data = data | {str(path[0]): plain} if path else plain  # parts stand at the top, or right below it
+    return replace(document, data=data)
+
+
+def _types(annotation: Any) -> frozenset[Any]:
+    """The plain types that a field of this annotation may have."""
+    if get_origin(annotation) is Literal:
+        return frozenset({str})
+    inner = get_args(annotation)
+    if not inner or get_origin(annotation) in (dict, list):
+        return frozenset({annotation})
+    return frozenset().union(*map(_types, inner))
+
+
+def _plain(value: object, types: Collection[Any]) -> object:
+    if isinstance(value, str) and str not in types:
+        text = value.strip()
+        if bool in types and text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        if int in types or float in types:
+            try:
+                value = parse_number(text)
+            except ValueError:
+                return value
+    if int in types and float not in types and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
 
 
 def validated(

@@ -51,6 +51,11 @@ class FieldError:
     field: str
     message: str
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether it is that the field is not given."""
+        return self.message.startswith("is missing;")
+
     def render(self, source: str) -> str:
         """`FILE:LINE: field: what is wrong; the way out`; an option takes the place of file and line."""
         match self.location:
@@ -84,12 +89,16 @@ class FieldNames:
         parts: the path of the mapping in the file that each model validates.
         valid: the keys of each of these mappings, by its path.
         in_file: a model's attribute -> its key; pydantic names the error of a default by the attribute.
+        replaced: keys at the top that other tools have -> what replaces them here.
     """
 
-    __slots__ = ("in_file", "parts", "valid")
+    __slots__ = ("in_file", "parts", "replaced", "valid")
 
-    def __init__(self, model: type[BaseModel], **inner: type[BaseModel]) -> None:
+    def __init__(
+        self, model: type[BaseModel], replaced: Mapping[str, str] | None = None, **inner: type[BaseModel]
+    ) -> None:
         """`model` validates the file, and `inner` models the mappings below these keys."""
+        self.replaced = replaced or {}
         self.parts: Mapping[type[BaseModel], FieldPath] = {model: (), **{part: (key,) for key, part in inner.items()}}
         self.in_file: dict[str, str] = {}
         self.valid: dict[FieldPath, Sequence[str]] = {}
@@ -115,7 +124,11 @@ def field_errors(
 def _field_error(details: ErrorDetails, locations: Mapping[FieldPath, Location], names: FieldNames) -> FieldError:
     path = details["loc"]
     if details["type"] == "extra_forbidden":
-        message = _unknown(str(path[-1]), names.valid.get(path[:-1], ()))
+        message = names.replaced.get(str(path[-1])) if len(path) == 1 else None
+        if message is None:
+            message = _unknown(path, names.valid.get(path[:-1], ()), locations)
+        else:
+            message = f"is a key of another version of OMB; {message}"
         return FieldError(locations.get(path, 0), ".".join(map(str, path)), message)
     path = tuple(names.in_file.get(str(part), part) for part in path)
     field = ".".join(map(str, path))
@@ -125,11 +138,14 @@ def _field_error(details: ErrorDetails, locations: Mapping[FieldPath, Location],
     return FieldError(locations.get(path, 0), field, _message(details))
 
 
-def _unknown(key: str, valid: Sequence[str]) -> str:
-    near = nearest(key, valid)
-    if near:
-        return f"unknown key; did you mean {near}?"
-    return f"unknown key; remove it (known: {', '.join(valid)})" if len(valid) <= 8 else "unknown key; remove it"
+def _unknown(path: FieldPath, valid: Sequence[str], locations: Mapping[FieldPath, Location]) -> str:
+    near = nearest(str(path[-1]), valid, cutoff=0.65)
+    if not near:
+        return f"unknown key; remove it (known: {', '.join(valid)})" if len(valid) <= 8 else "unknown key; remove it"
+    line = locations.get((*path[:-1], near))
+    if isinstance(line, int) and isinstance(locations.get(path), int):
+        return f"unknown key, and {near} is given in line {line}; remove this one"
+    return f"unknown key; did you mean {near}?"
 
 
 def _message(details: ErrorDetails) -> str:

@@ -17,10 +17,12 @@ from ombdriver.bench.units import (
     HOUR,
     MINUTE,
     MS,
+    RATE_PATTERN,
     SECOND,
     SIZE_PATTERN,
     format_duration,
     parse_duration,
+    parse_rate,
     parse_size,
     quoted,
 )
@@ -108,7 +110,12 @@ FIND_THE_MAXIMUM = 0
 
 
 def _rate(value: object) -> object:
-    return FIND_THE_MAXIMUM if value == "max" else value
+    if isinstance(value, str) and value.strip().lower() == "max":
+        return FIND_THE_MAXIMUM
+    try:
+        return parse_rate(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or max for the highest that is sustained") from None
 
 
 def _known_rate(rate: int) -> int:
@@ -123,7 +130,14 @@ ProducerRate = Annotated[
     BeforeValidator(_rate),
     AfterValidator(_known_rate),
     WithJsonSchema(
-        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_RATE}, {"const": "max"}]}, mode="validation"
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MAX_RATE},
+                {"type": "string", "pattern": RATE_PATTERN},
+                {"enum": ["max", "MAX"]},
+            ]
+        },
+        mode="validation",
     ),
 ]
 """Messages per second; 0, or `max`, to find the highest that is sustained."""
@@ -161,7 +175,9 @@ def _profile(given: object) -> object:
     return None if given is None else parse_profile(given, MAX_RATE)
 
 
-_RATE_SCHEMA = {"type": "integer", "minimum": 0, "maximum": MAX_RATE}
+_RATE_SCHEMA = {
+    "anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_RATE}, {"type": "string", "pattern": RATE_PATTERN}]
+}
 _STAGE_SCHEMA = {
     "type": "object",
     "properties": {"duration": DURATION_SCHEMA, **dict.fromkeys(("rate", "from", "to"), _RATE_SCHEMA)},
@@ -201,7 +217,20 @@ RateProfileField = Annotated[
 ]
 """Stages, or a shape that is laid over the measured time; see `rate_profile`."""
 
-ProbeRate = Annotated[int, Field(ge=1, le=MAX_RATE)]
+ProbeRate = Annotated[
+    int,
+    Field(ge=1, le=MAX_RATE),
+    BeforeValidator(parse_rate),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MAX_RATE},
+                {"type": "string", "pattern": RATE_PATTERN},
+            ]
+        },
+        mode="validation",
+    ),
+]
 """Messages per second."""
 
 ProbeDuration = Annotated[_Duration, AfterValidator(_within(2 * SECOND, 10 * MINUTE))]

@@ -5,10 +5,14 @@ OMB keeps the password in the file, so there, and only there, it may stand in on
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 from urllib.parse import quote
 
-from ombdriver.bench.units import quoted
+from ombdriver.bench.servers.url import check_url
+from ombdriver.bench.spec.errors import FieldError, render_errors
+from ombdriver.bench.spec.yaml_file import YamlDocument
+from ombdriver.bench.units import nearest, quoted
+from ombdriver.errors import InputError
 
 DRIVER_CLASS = "driverClass"
 _REDIS_CLASS = re.compile(r".*\.redis\.\w*")
@@ -18,6 +22,18 @@ _MEANINGLESS = {
     "reset": "OMB flushes the whole server with it; here a run deletes what it created, and nothing else",
 }
 _KNOWN = ("name", DRIVER_CLASS, "redisHost", "redisPort", "redisUser", "redisPass", *_MEANINGLESS)
+_IN_A_SETUP = {
+    "redisNodes": "names several servers, which OMB's driver does not take; write a setup of ombdriver with "
+    "server: {topology: cluster, url: [redis://HOST:PORT, ...]}",
+    "redisSentinels": "names Sentinels, which OMB's driver does not take; write a setup of ombdriver with "
+    "server: {topology: sentinel, url: [redis://HOST:PORT, ...], master: NAME}",
+    "redisDb": "names a database, which OMB's driver does not take; give --url redis://HOST:PORT/DB",
+    "redisTls": "asks for TLS, which OMB's driver does not take; give --url rediss://HOST:PORT",
+}
+"""Keys of other versions of that driver, and what to write here."""
+_HOST = "write the name or the address of one server, without scheme and port"
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_TEMPLATE = re.compile(r"\{\{.*\}\}|\$\{.*\}|\$\(.*\)|<[A-Za-z_ -]+>|%\w+%")
 
 
 def is_one(data: Mapping[str, object]) -> bool:
@@ -25,31 +41,60 @@ def is_one(data: Mapping[str, object]) -> bool:
     return DRIVER_CLASS in data
 
 
-def translated(data: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
+def translated(document: YamlDocument) -> tuple[YamlDocument, list[str]]:
     """The same as a setup, and a word on each line that has no meaning here.
 
+    Args:
+        document: the file with every value as its text, as the driver of OMB takes user and password.
+
     Raises:
-        ValueError: if it is for another system, or a value or key can't be.
+        InputError: if it is for another system, or values or keys can't be; one sentence for each of them.
     """
-    name = str(data[DRIVER_CLASS])
-    if not _REDIS_CLASS.fullmatch(name):
-        raise ValueError(f"{DRIVER_CLASS}: {quoted(name)} is for another system; give the file of OMB's Redis driver")
-    if unknown := [key for key in data if key not in _KNOWN]:
-        raise ValueError(f"{unknown[0]}: unknown key in a driver file of OMB; remove it (known: {', '.join(_KNOWN)})")
-    host, port = data.get("redisHost"), data.get("redisPort", 6379)
-    if not isinstance(host, str) or not host:
-        raise ValueError("redisHost: is missing; add a line redisHost: HOST")
-    if not isinstance(port, int) or isinstance(port, bool):
-        raise ValueError(f"redisPort: {quoted(port)} is no port; write a number")
+    data, errors = document.data, list(document.errors)
+
+    def wrong(key: str, message: str) -> None:
+        errors.append(FieldError(document.locations.get((key,), 0), key, message))
+
+    name = data[DRIVER_CLASS]
+    if not isinstance(name, str) or not _REDIS_CLASS.fullmatch(name):
+        wrong(DRIVER_CLASS, f"{quoted(name)} is for another system; give the file of OMB's Redis driver")
+        raise InputError(render_errors(document.source, errors))
+    for key, value in data.items():
+        if key in _IN_A_SETUP:
+            wrong(key, _IN_A_SETUP[key])
+        elif key not in _KNOWN:
+            near = nearest(key, [each for each in _KNOWN if each not in data])
+            hint = f"did you mean {near}?" if near else f"remove it (known: {', '.join(_KNOWN)})"
+            wrong(key, f"unknown key in a driver file of OMB; {hint}")
+        elif isinstance(value, str) and _TEMPLATE.search(value) and key != "redisPass":
+            wrong(key, f"{quoted(value)} is a place of a template; put the value in its place")
+        elif isinstance(value, dict | list) and key not in {error.field for error in errors}:
+            wrong(key, "holds more than one value; write one, in quotes if it has braces or brackets")
+    told = {error.field for error in errors}
+    host, port = data.get("redisHost"), data.get("redisPort") or "6379"
+    if "redisHost" not in told and not (isinstance(host, str) and _is_host(host)):
+        wrong("redisHost", f"{quoted(host)} is no host; {_HOST}" if host else "is missing; add a line redisHost: HOST")
+    if "redisPort" not in told and not (_PORT.fullmatch(str(port)) and 0 < int(str(port)) < 65536):
+        wrong("redisPort", f"{quoted(port)} is no port; write a number from 1 to 65535")
+    if errors:
+        raise InputError(render_errors(document.source, errors))
     user, password = (quote(str(data.get(key) or ""), safe="") for key in ("redisUser", "redisPass"))
     login = f"{user}:{password}@" if password else f"{user}@" if user else ""
-    host = f"[{host}]" if ":" in host else host
-    return (
-        {
-            "name": re.sub(r"[^A-Za-z0-9._-]+", "-", str(data.get("name", "redis"))).strip("-._") or "redis",
-            "description": "from a driver file of the OpenMessaging Benchmark",
-            "driver": "redis-streams",
-            "server": {"url": f"redis://{login}{host}:{port}"},
-        },
-        [f"{key} has no meaning here: {why}" for key, why in _MEANINGLESS.items() if key in data],
-    )
+    host = f"[{host}]" if ":" in str(host) else host
+    setup: dict[str, object] = {
+        "name": re.sub(r"[^A-Za-z0-9._-]+", "-", str(data.get("name") or "redis")).strip("-._") or "redis",
+        "description": "from a driver file of the OpenMessaging Benchmark",
+        "driver": "redis-streams",
+        "server": {"url": f"redis://{login}{host}:{port}"},
+    }
+    notes = [f"{key} has no meaning here: {why}" for key, why in _MEANINGLESS.items() if key in data]
+    return replace(document, data=setup), notes
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is one host: nothing of a URL but its host."""
+    try:
+        check_url(f"redis://[{host}]" if ":" in host else f"redis://{host}")
+    except ValueError:
+        return False
+    return not re.search(r"[/?#@,%]", host)

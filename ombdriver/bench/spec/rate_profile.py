@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ombdriver.bench.load.profile import Profile, Stretch
-from ombdriver.bench.units import MS, SECOND, format_duration, nearest, parse_duration, quoted
+from ombdriver.bench.units import MS, SECOND, format_duration, nearest, parse_duration, parse_rate, quoted
 
 MOST_STAGES = 1_000
 _MOST_RENDERED = 6
@@ -127,9 +127,13 @@ def _keys(
 
 
 def _rate(value: object, what: str, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+    try:
+        rate = parse_rate(value)
+    except ValueError:
+        rate = -1
+    if not 0 <= rate <= most:
         raise ValueError(f"{what}: {quoted(value)} is no rate; write a whole number, 0 (a pause) to {most:,}")
-    return value
+    return rate
 
 
 def _duration(value: object, what: str, least_ms: int) -> str:

@@ -5,7 +5,7 @@ Knows no workload and starts nothing. A password stands in a server's URL only: 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,8 +15,9 @@ from pydantic.alias_generators import to_camel
 from ombdriver.bench.load.retention import LEAST_ENTRIES, RetentionPolicy
 from ombdriver.bench.servers.url import check_url
 from ombdriver.bench.spec import omb
-from ombdriver.bench.spec.checked_model import CheckedModel, FieldRule, validated
+from ombdriver.bench.spec.checked_model import CheckedModel, FieldRule, unquoted, validated
 from ombdriver.bench.spec.errors import FieldNames, render_errors
+from ombdriver.bench.spec.foreign import told_as
 from ombdriver.bench.spec.overrides import Assignment, assigned
 from ombdriver.bench.spec.setup_server import PASSWORDS, SERVER_RULES, Server
 from ombdriver.bench.spec.yaml_file import YamlDocument, parse_document, read_text
@@ -258,14 +259,13 @@ class Setup(CheckedModel):
         context: dict[str, bool] = {}
         notes: list[str] = []
         if omb.is_one(document.data):
-            try:
-                data, notes = omb.translated(document.data)
-            except ValueError as error:
-                raise InputError(f"{document.source}: {error}") from None
-            document, context = replace(document, data=data), {PASSWORDS: True}
-        document = assigned(document, given, "setup")
+            document, notes = omb.translated(document.plain_text())
+            context = {PASSWORDS: True}
+        document = unquoted(assigned(document, given, "setup"), _NAMES)
         setup, errors = validated(cls, document, _NAMES, _RULES, context)
         if setup is None:
+            if what := told_as(document.data, setup=True):
+                raise InputError(f"{document.source}: is {what}, and no setup")
             raise InputError(render_errors(document.source, errors))
         setup._notes = tuple(f"{document.source}: {note}" for note in notes)
         return setup

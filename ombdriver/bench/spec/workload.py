@@ -17,7 +17,7 @@ from pydantic import Field, PrivateAttr
 from ombdriver.bench.load.message import STAMP, KeyDistributor, PayloadSpec, SizeRange, mean_size, parse_distribution
 from ombdriver.bench.load.processing_time import ProcessingTime
 from ombdriver.bench.load.profile import Profile
-from ombdriver.bench.spec.checked_model import CheckedModel, validated
+from ombdriver.bench.spec.checked_model import CheckedModel, unquoted, validated
 from ombdriver.bench.spec.errors import FieldError, FieldNames, render_errors
 from ombdriver.bench.spec.fields import (
     FIND_THE_MAXIMUM,
@@ -41,6 +41,7 @@ from ombdriver.bench.spec.fields import (
     WarmupDuration,
     group_names,
 )
+from ombdriver.bench.spec.foreign import FORK_KEYS, HOLDS_A_WORKLOAD, told_as
 from ombdriver.bench.spec.overrides import Assignment, assigned
 from ombdriver.bench.spec.rate_profile import own_duration, parse_profile, profile_of
 from ombdriver.bench.spec.workload_rules import RULES
@@ -178,9 +179,13 @@ class Workload(CheckedModel):
         cls, document: YamlDocument, folder: Path | None = None, given: Sequence[Assignment] = ()
     ) -> Self:
         """The workload of a file that was read already; otherwise as `parse`."""
-        document, content = _resolved(assigned(document, given, "workload"), folder)
+        document, content = _resolved(unquoted(assigned(document, given, "workload"), _NAMES), folder)
         workload, errors = validated(cls, document, _NAMES, {cls: RULES})
         if workload is None:
+            if what := told_as(document.data, setup=False):
+                raise InputError(f"{document.source}: is {what}, and no workload")
+            if any(key in document.data for key in HOLDS_A_WORKLOAD):
+                errors = [error for error in errors if not error.is_missing]
             raise InputError(render_errors(document.source, errors))
         workload._content = content
         return workload
@@ -319,7 +324,7 @@ def _resolved(document: YamlDocument, folder: Path | None) -> tuple[YamlDocument
     """
     data: dict[str, Any] = {"name": Path(document.source).stem or "workload", **document.data}
     errors, content = list(document.errors), None
-    if data.get("producerRate") == "max" and data.get("producersPerTopic") == 0:
+    if str(data.get("producerRate")).strip().lower() == "max" and data.get("producersPerTopic") == 0:
         errors.append(
             _error(document, "producerRate", "max can't be found where nobody sends (producersPerTopic: 0); write 0")
         )
@@ -386,4 +391,4 @@ def _resolve_interval(data: dict[str, Any]) -> None:
         pass  # testDuration has an error of its own
 
 
-_NAMES = FieldNames(Workload)
+_NAMES = FieldNames(Workload, FORK_KEYS)

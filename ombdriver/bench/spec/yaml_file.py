@@ -1,13 +1,19 @@
 """The files that a user names: YAML text -> a mapping with the line of each key; and the bytes of a payload file.
 
-The only importer of yaml. Stricter than YAML: one document, a mapping at the top, text keys, no key twice, no aliases.
+The only importer of yaml. Plain scalars are read by the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2, 10.3.2):
+`010` is ten, `1:30`, `yes` and `2026-01-01` are text. PyYAML by itself reads YAML 1.1, where they are 8, 90, true and a
+date. Stricter than YAML: one document, a mapping at the top, text keys, no key twice, no aliases, no foreign tags.
 Knows no field: what keys mean is for the caller to say.
 """
 
+import codecs
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import yaml  # type: ignore[import-untyped]
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode  # type: ignore[import-untyped]
@@ -22,6 +28,51 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
 
 
+_CORE = "tag:yaml.org,2002:"
+_ODD_SPACE = re.compile("[\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]")
+"""Signs that look like a space or like nothing; of text that is copied from a page or a chat."""
+_TAGS = ("null", "bool", "int", "float", "str", "map", "seq")
+"""What values may be; the rest (dates, sets, binary) has no use in such a file."""
+
+
+class _CoreLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """PyYAML with the core schema of YAML 1.2."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, object]] = {}
+
+
+class _TextLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """Every plain scalar is its text, except for null."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, object]] = {}
+
+
+def _core_int(_: yaml.SafeLoader, node: ScalarNode) -> int:
+    text = node.value
+    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+
+
+def _core_float(_: yaml.SafeLoader, node: ScalarNode) -> float:
+    return float(re.sub(r"\.(?=inf|nan)", "", node.value.lower()))
+
+
+for _loader in (_CoreLoader, _TextLoader):
+    _loader.add_implicit_resolver(f"{_CORE}null", re.compile(r"(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+_CoreLoader.add_implicit_resolver(f"{_CORE}bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_CoreLoader.add_implicit_resolver(
+    f"{_CORE}int", re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"), list("-+0123456789")
+)
+_CoreLoader.add_implicit_resolver(
+    f"{_CORE}float",
+    re.compile(
+        r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+    list("-+.0123456789"),
+)
+_CoreLoader.add_constructor(f"{_CORE}int", _core_int)
+_CoreLoader.add_constructor(f"{_CORE}float", _core_float)
+
+
 @dataclass(frozen=True, slots=True)
 class YamlDocument:
     """A YAML file as read.
@@ -31,12 +82,18 @@ class YamlDocument:
         data: its top-level mapping; keys are text, values are what YAML makes of them.
         locations: where each key stands, by its path from the top; of a file as read, lines (from 1).
         errors: of single entries: a key twice, a key that is not text, a value that can't be read.
+        text: what it was read from; empty where there is no file.
     """
 
     source: str
     data: dict[str, object]
     locations: dict[FieldPath, Location] = field(default_factory=dict)
     errors: tuple[FieldError, ...] = ()
+    text: str = field(default="", repr=False)
+
+    def plain_text(self) -> "YamlDocument":
+        """The same, with every scalar as its text: `0123`, `no` and `1.10` are no numbers and no flags."""
+        return _parsed(self.text, self.source, _TextLoader)
 
 
 def read_text(path: Path) -> str:
@@ -46,6 +103,8 @@ def read_text(path: Path) -> str:
         InputError: if there is no such file, or it is unreadable, no UTF-8, or larger than 1 MiB.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise InputError(f"{path}: is no regular file; write its content into one, and name that")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
@@ -53,15 +112,18 @@ def read_text(path: Path) -> str:
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder; name a file in it") from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"{path}: cannot be read ({reason}); name a readable file") from error
+        raise InputError(f"{path}: cannot be read ({_reason(error)}); name a readable file") from error
     if len(content) > MAX_BYTES:
         raise InputError(f"{path}: is larger than 1 MiB; name a YAML file of settings")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+        raise InputError(f"{path}: holds zero bytes, as UTF-16 text has; save it as UTF-8")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}:{line}: is not UTF-8 text; name a YAML file of settings") from error
+        raise InputError(
+            f"{path}:{line}: is not UTF-8 text; save it as UTF-8, or name a YAML file of settings"
+        ) from error
 
 
 def parse_document(text: str, source: str) -> YamlDocument:
@@ -74,15 +136,22 @@ def parse_document(text: str, source: str) -> YamlDocument:
     Raises:
         InputError: if it is not YAML, not one document, empty, or not a mapping at the top.
     """
+    return _parsed(text, source, _CoreLoader)
+
+
+def _parsed(text: str, source: str, schema: type[yaml.SafeLoader]) -> YamlDocument:
     try:
-        with _reader(text, source) as reader:
+        with _reader(text, source, schema) as reader:
             root = reader.loader.get_single_node()
             if root is None:
                 raise InputError(f"{source}: is empty; write one setting per line, for example topics: 1")
             if not isinstance(root, MappingNode):
                 raise InputError(f"{source}: holds no settings; write one per line, for example topics: 1")
-            return YamlDocument(source, reader.mapping(root, ()), reader.locations, tuple(reader.errors))
+            return YamlDocument(source, reader.mapping(root, ()), reader.locations, tuple(reader.errors), text)
     except yaml.MarkedYAMLError as error:
+        if found := _ODD_SPACE.search(text):
+            line = text.count("\n", 0, found.start()) + 1
+            raise InputError(f"{source}:{line}: {_odd_space(found[0])}") from error
         mark = error.problem_mark or error.context_mark
         place = f"{source}:{mark.line + 1}" if mark else source
         raise InputError(f"{place}: is not valid YAML: {error.problem or error.context}; mend this line") from error
@@ -114,9 +183,15 @@ def parse_value(text: str) -> object:
     return value
 
 
+def _odd_space(text: str) -> str:
+    sign = _ODD_SPACE.search(text)
+    assert sign is not None
+    return f"holds the sign U+{ord(sign[0]):04X}, which looks like a space or like nothing; write a plain space"
+
+
 @contextmanager
-def _reader(text: str, source: str) -> Iterator["_Reader"]:
-    loader = yaml.SafeLoader(text)
+def _reader(text: str, source: str, schema: type[yaml.SafeLoader] = _CoreLoader) -> Iterator["_Reader"]:
+    loader = schema(text)
     try:
         _check_shape(text, source)
         yield _Reader(loader)
@@ -149,9 +224,16 @@ class _Reader:
         data: dict[str, object] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
-            if not isinstance(key_node, ScalarNode) or not key_node.tag.endswith(("str", "merge")):
+            if isinstance(key_node, MappingNode):
+                template = "has {{ }} of a template in it; put the value in its place"
+                self.errors.append(FieldError(line, ".".join(map(str, path)) or "the file", template))
+                continue
+            if not isinstance(key_node, ScalarNode) or key_node.tag != f"{_CORE}str":
                 text = quoted(key_node.value if isinstance(key_node, ScalarNode) else "this key")
                 self.errors.append(FieldError(line, text, "a key must be a plain name; put it in quotes if it is one"))
+                continue
+            if _ODD_SPACE.search(key_node.value):
+                self.errors.append(FieldError(line, quoted(key_node.value), _odd_space(key_node.value)))
                 continue
             key = (*path, key_node.value)
             if key in self.locations:
@@ -163,10 +245,19 @@ class _Reader:
         return data
 
     def value(self, node: Node, path: FieldPath) -> object:
+        if node.tag.removeprefix(_CORE) not in _TAGS:
+            tag = node.tag.replace(_CORE, "!!")
+            message = f"has the tag {quoted(tag)}, which has no meaning here; remove it"
+            self.errors.append(FieldError(node.start_mark.line + 1, ".".join(map(str, path)), message))
+            return None
         if isinstance(node, MappingNode):
             return self.mapping(node, path)
         if isinstance(node, SequenceNode):
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+        if not node.style and _ODD_SPACE.search(node.value):
+            line = node.start_mark.line + 1
+            self.errors.append(FieldError(line, ".".join(map(str, path)), f"{_odd_space(node.value)}, or use quotes"))
+            return None
         try:
             value: object = self.loader.construct_object(node)
         except (ValueError, yaml.constructor.ConstructorError) as error:
@@ -200,18 +291,30 @@ def read_payload(name: str, folder: Path | None) -> bytes:
     folders = [Path(), *([folder, folder.resolve().parent] if folder is not None else [])]
     for candidate in [place / name for place in folders]:
         try:
-            if not candidate.is_file():
-                continue
+            mode = candidate.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{candidate} cannot be read ({_reason(error)}); name a readable file") from error
+        if not stat.S_ISREG(mode):
+            what = "a folder" if stat.S_ISDIR(mode) else "no regular file (a pipe, a socket or a device)"
+            raise ValueError(f"{candidate} is {what}; name a file with the bytes of a message")
+        try:
             with candidate.open("rb") as file:
                 content = file.read(MAX_MESSAGE_BYTES + 1)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise ValueError(f"{candidate} cannot be read ({reason}); name a readable file") from error
+        except OSError as error:
+            raise ValueError(f"{candidate} cannot be read ({_reason(error)}); name a readable file") from error
+        if not content:
+            raise ValueError(f"{candidate} is empty; name a file with the bytes of a message")
         if len(content) > MAX_MESSAGE_BYTES:
             raise ValueError(f"{candidate} is larger than a message may be (512 MiB); name a smaller file")
         return content
     looked = " and ".join(dict.fromkeys(str(place.resolve()) for place in folders))
-    raise ValueError(f"missing payload file {name!r}, looked for in {looked}; add it, or remove this line")
+    raise ValueError(f"missing payload file {quoted(name)}, looked for in {looked}; add it, or remove this line")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 def check_size(message_size: object, content: bytes) -> None:

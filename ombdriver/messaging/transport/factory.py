@@ -22,7 +22,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from ombdriver.messaging.errors import MessagingValueError
-from ombdriver.secrets import redact_url
+from ombdriver.secrets import ambiguous_login, redact_url
 
 CONNECT_TIMEOUT_S = 5.0
 """For each step of connecting (the socket, the handshake), where the caller gave no `socket_connect_timeout`."""
@@ -316,6 +316,8 @@ def check_url(url: str) -> None:
     Raises:
         MessagingValueError: if it can't; the message has no password.
     """
+    if isinstance(url, str) and (unclear := ambiguous_login(url)) is not None:
+        raise MessagingValueError(f"{_shown(url)} {unclear}")
     if isinstance(url, str) and scheme_of(url) in (*CLUSTER, *SENTINEL):
         try:
             url = parse_servers(url).url

@@ -42,16 +42,16 @@ def test_values_are_set_in_what_a_driver_file_becomes() -> None:
     ("line", "fault"),
     [
         ("driverClass: io.openmessaging.benchmark.driver.kafka.KafkaBenchmarkDriver", "is for another system"),
-        ("redisHost: 5", "redisHost: is missing"),
+        ("redisHost:", "redisHost: is missing"),
         ("redisPort: x", "redisPort: 'x' is no port"),
         ("redisHos: x", "redisHos: unknown key in a driver file of OMB"),
     ],
 )
 def test_faults_of_a_driver_file_are_told(line: str, fault: str) -> None:
-    """With the file's name."""
+    """With the file and the line."""
     key = line.partition(":")[0]
     text = "\n".join([each for each in OMB.splitlines() if not each.startswith(key + ":")] + [line])
-    with pytest.raises(InputError, match=r"^redis\.yaml: ") as caught:
+    with pytest.raises(InputError, match=r"^redis\.yaml:\d+: ") as caught:
         Setup.parse(text, "redis.yaml")
     assert fault in str(caught.value)
     assert "hunter2" not in str(caught.value)

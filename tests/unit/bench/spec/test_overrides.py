@@ -92,7 +92,7 @@ def test_a_value_is_what_it_would_be_in_the_file(text: str, path: tuple[str, ...
         ("workload.name=[1", "--set workload.name: '[1' is not valid YAML; put it in quotes if it is text"),
         ("workload.name=*x", "--set workload.name: '*x' is not valid YAML; put it in quotes if it is text"),
         ("workload.name={a: 1, a: 2}", "--set workload.name: a: is given twice"),
-        ("workload.name=2026-13-77", "--set workload.name: month must be in 1..12; put the value in quotes"),
+        ("workload.name=!!set {a}", "--set workload.name: has the tag '!!set', which has no meaning here"),
         ("workload.name=" + "[" * 50, "is not valid YAML"),
     ],
 )
@@ -199,7 +199,7 @@ def test_faults_name_the_option_in_place_of_a_line() -> None:
         (["setup.streams.retension=none"], "--set setup.streams.retension: unknown key; did you mean retention?"),
         (["setup.servr.engine=valkey"], "--set setup.servr.engine: servr: unknown key; did you mean server?"),
         (["setup.streams={retention: 10}"], "--set setup.streams: streams.retention: 10 is not a retention"),
-        (["setup.driver.x=1"], "--set setup.driver.x: driver: must be text, not {'x': 1}; put it in quotes"),
+        (["setup.driver.x=1"], "--set setup.driver.x: driver: must be text, not {x: 1}; put it in quotes"),
         (["setup.streams=none"], "--set setup.streams: must hold settings of its own, not 'none'"),
         (["setup.server.url=redis://h"], "s.yaml:3 with --set setup.server.url: server: needs one of engine and url"),
         (["setup.server.url=http://u:s3cret@h"], "--set setup.server.url: 'http://u:***@h' does not begin with"),

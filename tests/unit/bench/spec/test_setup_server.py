@@ -53,7 +53,7 @@ def server_of(server: str) -> Server:
         ("{url: 3}", "must be a URL or a list of them, not 3"),
         ("{engine: valkey, unixSocket: true, topology: cluster}", "unixSocket is for one server without TLS"),
         ("{engine: valkey, config: [1]}", "must hold options of the server, not [1]"),
-        ("{engine: valkey, config: {save: {a: b}}}", "save is {'a': 'b'}; give it one value, or a list of them"),
+        ("{engine: valkey, config: {save: {a: b}}}", "save is {a: 'b'}; give it one value, or a list of them"),
     ],
 )
 def test_what_can_not_stand_together_is_refused(server: str, fault: str) -> None:

@@ -1,0 +1,56 @@
+"""Files and keys of other tools, known by name: what they are, and what to write here. Pure."""
+
+from collections.abc import Mapping
+
+SEARCH = "the highest rate is found by producerRate: max, and rates are tried one after the other by probeRates"
+_DRAIN = "a backlog is built as consumerBacklogSizeGB says, and drained as backlogDrainRatio says"
+FORK_KEYS: Mapping[str, str] = {
+    "producerStartRate": SEARCH,
+    "producerIncrementRate": SEARCH,
+    "producerIncrementRateSeconds": SEARCH,
+    "acceptableBacklog": SEARCH,
+    "maxBacklog": SEARCH,
+    "producerPauseBeforeDrain": _DRAIN,
+    "producerPauseBeforeDrainSeconds": _DRAIN,
+    "producerPauseDuringDrain": _DRAIN,
+    "backlogProducerRate": "the backlog is built at producerRate; remove it",
+    "warmupProducerRate": "the warm-up runs at producerRate; remove it, or lead in with stages of rateProfile",
+    "warmupProducerRateSeparationMinutes": "the warm-up runs at producerRate; remove it",
+    "producerRateList": "write rateProfile: [{duration: 30s, rate: 1000}, {duration: 30s, rate: 2000}]",
+    "partitionsPerTopicList": "write sweep: {workload.partitionsPerTopic: [1, 4]}",
+    "producersPerTopicList": "write sweep: {workload.producersPerTopic: [1, 4]}",
+    "messageSizeList": "write sweep: {workload.messageSize: [100, 1KiB]}",
+    "randomTopicNames": "topics have names of their own in each run; remove it",
+    "sampleRateMillis": "write sampleInterval: 1s",
+    "logIntervalMillis": "write sampleInterval: 1s",
+    "consumerOnly": "write producersPerTopic: 0 and producerRate: 0, with existingTopicList",
+    "producerOnly": "write subscriptionsPerTopic: 0",
+    "topicNames": "write existingTopicList for topics that exist; new ones have names of their own",
+    "topicGroups": "topics of a workload are all alike; write one workload for each group, its keys at the top",
+    "testDurationSeconds": "write testDuration: 30s",
+    "warmupDurationSeconds": "write warmupDuration: 30s",
+    "testDurationMs": "write testDuration: 30s",
+}
+"""Keys of OMB's known forks and earlier versions, and what replaces them here."""
+HOLDS_A_WORKLOAD = ("topicGroups",)
+"""Of these, the keys that hold what else stands at the top: beside them nothing else is missing."""
+
+_SETUP = ("a setup of ombdriver; give it with --setup", frozenset({"driver"}))
+_WORKLOAD = ("a workload; give it without --setup", frozenset({"topics", "producerRate"}))
+_TOOLS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("a driver file of the OpenMessaging Benchmark; give it with --setup", frozenset({"driverClass"})),
+    ("a Kubernetes manifest", frozenset({"apiVersion", "kind"})),
+    ("a Docker Compose file", frozenset({"services"})),
+    ("a Prometheus configuration", frozenset({"scrape_configs"})),
+    ("a GitHub workflow", frozenset({"jobs", "on"})),
+    ("an Artillery script", frozenset({"config", "scenarios"})),
+    ("a workers file of the OpenMessaging Benchmark; ombdriver starts its workers itself", frozenset({"workers"})),
+    ("a result of a run; give it to report, compare, export or rerun", frozenset({"formatVersion"})),
+    ("a result of the OpenMessaging Benchmark", frozenset({"publishRate", "aggregatedPublishLatencyAvg"})),
+)
+
+
+def told_as(data: Mapping[str, object], *, setup: bool) -> str | None:
+    """What a file of these keys is, where it is no workload (with `setup`: no setup); None where it can't be said."""
+    tools = (*_TOOLS, _WORKLOAD if setup else _SETUP)
+    return next((what for what, keys in tools if keys <= data.keys()), None)
