@@ -103,12 +103,19 @@ class MQClient:
         return self._router().statistics()
 
     async def check_health(self) -> bool:
-        """True if the server answers PING; in a cluster, if each primary does.
+        """True if the server answers PING, in a cluster each primary, and all work in the background goes on.
+
+        That is what consumers, runners and trimmers do over these connections beside what they are asked for: reading
+        ahead, renewing leases, taking over, trimming.
 
         Raises:
             redis.exceptions.RedisError: if there is no answer, with the reason.
+            MessagingError: if some of that work fails at present, with what and why; it is tried again.
         """
-        return await self._router().ping()
+        router = self._router()
+        is_well = await router.ping()
+        router.health.check()
+        return is_well
 
     async def aclose(self) -> None:
         """Closes this client, and its connections if it has them for itself. A second call does nothing."""

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from redis.exceptions import RedisError
-
 from ombdriver.messaging.errors import ClosedError, MessagingValueError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.commands import Key
 from ombdriver.messaging.streams.entry_ids import IdParts, format_id, parse_id
 from ombdriver.messaging.streams.scripts import Script
+from ombdriver.messaging.transport.background import TELL_EVERY, Health, run_periodically, tell
 from ombdriver.messaging.transport.connection import Argument
 from ombdriver.messaging.transport.router import Router
 
@@ -100,7 +99,7 @@ class AcknowledgedTrimmer:
         return dict(self._streams)
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = asyncio.get_running_loop().create_task(self._run(self._router().health))
         return self
 
     async def __aexit__(
@@ -119,13 +118,12 @@ class AcknowledgedTrimmer:
         """The same as `aclose`."""
         await self.aclose()
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.trim()
-            except ClosedError:
-                return  # the client was closed, and this with it
-            await asyncio.sleep(self._every_s)
+    async def _run(self, health: Health) -> None:
+        try:
+            await run_periodically(self._every_s, self.trim, "trimming", asyncio.Event(), health)
+        finally:
+            for key in self._streams:
+                health.well((self, key))
 
     async def trim(self) -> int:
         """One round over all streams; gives how many entries were removed. An error of one stream is logged."""
@@ -134,14 +132,18 @@ class AcknowledgedTrimmer:
 
     async def _trim_safely(self, router: Router, key: bytes) -> int:
         try:
-            return await self._trim_one(router, key)
+            removed = await self._trim_one(router, key)
         except ClosedError:
             raise
-        except (RedisError, OSError) as error:
+        except Exception as error:
             failures = self._streams[key].failures = self._streams[key].failures + 1
-            if failures == 1 or failures % 60 == 0:
-                logger.warning("stream %r could not be trimmed (%d times so far): %s", key, failures, error)
+            what = f"trimming stream {key!r}"
+            router.health.failed((self, key), what, error)
+            if failures % TELL_EVERY == 1:
+                tell(what, failures, error)
             return 0
+        router.health.well((self, key))
+        return removed
 
     async def _trim_one(self, router: Router, key: bytes) -> int:
         removed = 0

@@ -17,6 +17,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.client import NEVER_DECODE
 
 from ombdriver.messaging.errors import ClosedError
+from ombdriver.messaging.transport.background import Health
 from ombdriver.messaging.transport.channel import Channel, ChannelStatistics, ConnectionStatistics
 from ombdriver.messaging.transport.cluster import ClusterRoutes
 from ombdriver.messaging.transport.connection import Argument, Convert, pack
@@ -78,6 +79,7 @@ class Router:
         decodes: as given.
         may_move: commands are to go by `send`, since their server may change: a cluster, or behind Sentinels.
         retry_queue: where commands wait until they are sent again.
+        health: what works in the background over these connections, and fails.
         users: how many hold this object; whoever takes the last one away closes it.
     """
 
@@ -86,6 +88,7 @@ class Router:
         self.decodes = decodes
         self.may_move = routes.may_move
         self.retry_queue = RetryQueue()
+        self.health = Health()
         self.users = 0
         self._routes = routes
         self._shapes: Any = Redis(protocol=2).response_callbacks if routes.may_move else {}

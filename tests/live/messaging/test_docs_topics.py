@@ -64,8 +64,8 @@ async def test_an_example_runs_behind_sentinels(engine: str) -> None:
 
 def test_there_are_examples() -> None:
     """The pages have not been emptied."""
-    assert {name: len(texts) for name, texts in PAGES.items()} == {"partition": 4, "cluster": 2, "operate": 4}
-    assert len(PLAIN) + len(CLUSTERED) + len(WATCHED) == 10
+    assert {name: len(texts) for name, texts in PAGES.items()} == {"partition": 4, "cluster": 2, "operate": 5}
+    assert len(PLAIN) + len(CLUSTERED) + len(WATCHED) == 11
 
 
 def test_every_kind_of_statistics_is_told() -> None:

@@ -13,13 +13,14 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from ombdriver.messaging.errors import ClosedError
+from ombdriver.messaging.errors import ClosedError, RedisError
 from ombdriver.messaging.streams.entry_ids import is_after
 from ombdriver.messaging.streams.resumption import mark_of
 from ombdriver.messaging.topics.consumer import leases
 from ombdriver.messaging.topics.consumer.group import GroupMember, is_group_missing, recreate_group
 from ombdriver.messaging.topics.consumer.partition import FlowControl, Partition
 from ombdriver.messaging.topics.consumer.receive_buffer import RecordSink
+from ombdriver.messaging.transport.background import tell
 from ombdriver.messaging.transport.blocking import BlockingReader, ignore_outcome
 from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.retry import Backoff, RetryBudget, is_loss
@@ -193,7 +194,9 @@ class Fetcher:
         while not self._stopping:
             try:
                 await self._fetch()
-                self._budget.renew()
+                if self._budget.failures:
+                    self._budget.renew()
+                    self._member.router.health.well(self)
             except ClosedError as error:
                 if not self._stopping:
                     self._sink.end(error)
@@ -307,6 +310,10 @@ class Fetcher:
             else:
                 return
         if not self._member.router.learn(error) and not is_loss(error):
+            what = f"reading {self._partitions[0].stream}"
+            self._member.router.health.failed(self, what, error)
+            if not isinstance(error, RedisError):
+                tell(what, self._budget.failures, error)
             self._sink.fault(error)
         await self._sleep(wait_s)
 
@@ -348,4 +355,5 @@ class Fetcher:
     async def aclose(self) -> None:
         """Closes the connection; a read that is still under way ends with an error."""
         self.stop()
+        self._member.router.health.well(self)
         await self._transport.aclose()

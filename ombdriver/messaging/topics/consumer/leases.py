@@ -9,22 +9,18 @@ XCLAIM by a former owner would steal an entry back from whoever has it by now, s
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from redis.exceptions import RedisError
-
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams.entry_ids import IdParts, format_id, parse_id
 from ombdriver.messaging.topics.consumer.group import GroupMember, group_script
 from ombdriver.messaging.topics.consumer.partition import Partition
+from ombdriver.messaging.transport.background import TELL_EVERY, tell
 from ombdriver.messaging.transport.connection import Argument
-from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget
-
-logger = logging.getLogger(__name__)
+from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget, is_loss
 
 AT_ONCE = 500
 """Ids that one script is given: it holds up the server for about a millisecond."""
@@ -207,23 +203,35 @@ class RedeliveryTimer:
                 some = ids[first : first + AT_ONCE]
                 try:
                     claimed = await claim(self._member, partition, some)
+                    partition.nacked.difference_update(some)  # what another member has by now does not come again here
+                    self._redeliver(partition, claimed)
                 except ClosedError:
                     return
-                except RedisError as error:
-                    logger.info("messages that were given back can't be taken again yet: %s", error)
-                    least_s = max(least_s, self._budget.wait_s(error) or 0.0)
+                except Exception as error:
+                    least_s = max(least_s, self._on_error(error))
+                    partition.nacked.update(some)
                     for each in some:
                         heappush(self._due, (self._loop.time(), partition.number, parse_id(each)))
                 else:
                     self._budget.renew()
-                    partition.nacked.difference_update(some)  # what another member has by now does not come again here
-                    self._redeliver(partition, claimed)
+                    self._member.router.health.well(self)
         self._task = None
         self._set_timer(least_s)
+
+    def _on_error(self, error: Exception) -> float:
+        """Tells of an error; how many seconds to wait after it."""
+        what = "taking messages again that were given back"
+        wait_s = self._budget.wait_s(error) or 0.0
+        self._member.router.health.failed(self, what, error)
+        self._member.statistics.faults += not is_loss(error)
+        if self._budget.failures % TELL_EVERY == 1:
+            tell(what, self._budget.failures, error)
+        return wait_s
 
     async def aclose(self) -> None:
         """Claims no more: what waits is left to others."""
         self._closed = True
+        self._member.router.health.well(self)
         self._set_timer()
         if self._task is not None:
             await asyncio.wait([self._task])

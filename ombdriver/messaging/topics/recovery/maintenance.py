@@ -5,22 +5,16 @@ group loses neither what a member had that died, nor what one had buffered that 
 """
 
 import asyncio
-import contextlib
-import logging
-import random
 from collections.abc import Awaitable, Callable, Sequence
 
-from redis.exceptions import RedisError
-
-from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.topics.consumer import leases
 from ombdriver.messaging.topics.consumer.group import GroupMember
 from ombdriver.messaging.topics.consumer.leases import Claim
 from ombdriver.messaging.topics.consumer.partition import FlowControl, Partition
 from ombdriver.messaging.topics.recovery import delayed
 from ombdriver.messaging.topics.recovery.reclaim import Reclaimer, remove_dead
-
-logger = logging.getLogger(__name__)
+from ombdriver.messaging.transport.background import run_periodically
+from ombdriver.messaging.transport.retry import is_loss
 
 MOVE_EVERY_S = 1.0
 """How often it is looked for what is due; less often with more than a hundred partitions."""
@@ -65,7 +59,7 @@ class Maintenance:
 
     @property
     def tasks(self) -> list["asyncio.Task[None]"]:
-        """All of it; each ends after `stop`, when the client is closed, or with an error that nobody expected."""
+        """All of it; each ends after `stop`, or when the client is closed."""
         return [*self._renewing, *self._taking_over]
 
     def start(self) -> None:
@@ -79,9 +73,15 @@ class Maintenance:
             every_s = MOVE_EVERY_S * max(1, len(self._partitions) / 100)
             rounds.append((every_s, self._deliver_due, "looking for what is due"))
         loop = asyncio.get_running_loop()
-        renewing = run_periodically(visibility_s / 3, self._renew, "renewing leases", self._over)
-        self._renewing = [loop.create_task(renewing)]
-        self._taking_over = [loop.create_task(run_periodically(*each, self._no_takeover)) for each in rounds]
+        self._renewing = [loop.create_task(self._run(visibility_s / 3, self._renew, "renewing leases", self._over))]
+        self._taking_over = [loop.create_task(self._run(*each, self._no_takeover)) for each in rounds]
+
+    async def _run(self, every_s: float, work: Callable[[], Awaitable[None]], what: str, until: asyncio.Event) -> None:
+        where = f"{what} of group {self._member.group.decode(errors='replace')!r} on {self._partitions[0].stream}"
+        await run_periodically(every_s, work, where, until, self._member.router.health, self._on_error)
+
+    def _on_error(self, error: Exception) -> None:
+        self._member.statistics.faults += not is_loss(error)
 
     def stop_takeover(self) -> list["asyncio.Task[None]"]:
         """Takes over no more; gives the tasks that end soon, after what is under way, so that nothing is claimed and
@@ -132,28 +132,3 @@ class Maintenance:
                 if not due.entries:
                     break
                 self._take_due(partition, due)
-
-
-async def run_periodically(
-    every_s: float, work: Callable[[], Awaitable[object]], what: str, until: asyncio.Event
-) -> None:
-    """Does `work`, waits 75 to 125 % of `every_s` seconds, and so on, until `until` is set or the client is closed.
-
-    It never ends in the middle of `work`, unless it is cancelled. The jitter keeps many processes that started together
-    from asking together. An error of the server or of the connection is logged, the first one and every sixtieth in a
-    row; the next round tries again.
-    """
-    failures = 0
-    while not until.is_set():
-        try:
-            await work()
-            failures = 0
-        except ClosedError:
-            return
-        except (RedisError, OSError) as error:
-            failures += 1
-            if failures % 60 == 1:
-                logger.warning("%s failed (%d times in a row): %s", what, failures, error)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(every_s * random.uniform(0.75, 1.25)):
-                await until.wait()

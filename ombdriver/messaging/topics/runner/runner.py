@@ -121,6 +121,8 @@ class RunLoop:
                 raise
             except RedisError as error:
                 logger.error("%r: %s", self._consumer, error)  # it goes on, with a back-off of its own
+            except Exception:
+                pass  # the same; the fetcher has told it, with its trace
             else:
                 await buffer.give_turn()
                 self._in_flight.add(buffer.take(credit))

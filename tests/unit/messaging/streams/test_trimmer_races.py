@@ -4,11 +4,15 @@ import asyncio
 from typing import Any, cast
 
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
+from ombdriver.messaging.transport.background import Health
 from ombdriver.messaging.transport.router import Router
 
 
 class Vanishing:
     """Connections to a stream that is there until its length was told, and is deleted then."""
+
+    def __init__(self) -> None:
+        self.health = Health()
 
     def send(self, _key: bytes, _data: bytes, **_options: Any) -> "asyncio.Future[Any]":
         """The script: one group, which needs what comes after its last entry, and nothing was removed."""
