@@ -5,7 +5,7 @@
 # needs nothing: it is installed in place).
 
 .DEFAULT_GOAL := run
-.PHONY: run demo picture test lint types wheel check-wheel bench width soak clean
+.PHONY: run demo picture test lint types wheel check-wheel bench width soak faults clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -78,10 +78,16 @@ bench: $(VENV)/.installed-dev
 width: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks.width
 
-# An hour; a shorter one: make soak SOAK_SECONDS=60
+# An hour, then 200 courses of combined faults; shorter ones: make soak SOAK_SECONDS=60 SOAK_SEEDS=20
 SOAK_SECONDS ?= 3600
+SOAK_SEEDS ?= 200
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) $(SOAK_ARGS)
+	$(BIN)/python -m tests.faults --seeds $(SOAK_SEEDS)
+
+# Courses of combined faults alone; one of them, as a failure names it: make faults FAULT_ARGS='--seed 7'
+faults: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.faults --seeds $(SOAK_SEEDS) $(FAULT_ARGS)
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null; then \

@@ -1,0 +1,110 @@
+"""`python -m tests.faults`: courses of combined faults by seed, each in a process of its own; 1 if any found something.
+
+`--seed N` runs one of them in this process; `--plan N` only tells it.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+from typing import NamedTuple
+
+from tests.faults.account import KINDS, Fault, condensed
+from tests.faults.plan import plan
+
+LIMIT_S = 150.0
+"""How long a course may take; its process, a little longer."""
+
+
+class Outcome(NamedTuple):
+    """How a course went.
+
+    Attributes:
+        seed: its seed.
+        is_well: nothing was wrong, save what was left out.
+        told: what was wrong, the course, and how to repeat it.
+    """
+
+    seed: int
+    is_well: bool
+    told: str
+
+
+def run_apart(seed: int, leave_out: Collection[str] = ()) -> Outcome:
+    """Runs a course in a process of its own; faults of the kinds `leave_out` don't count."""
+    command = [sys.executable, "-m", "tests.faults", "--seed", str(seed), "--leave-out", ",".join(sorted(leave_out))]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S + 20, check=False)
+    except subprocess.TimeoutExpired:
+        return Outcome(seed, False, f"it did not end\n{plan(seed)}\n{_way(seed)}")
+    return Outcome(seed, not done.returncode, done.stdout + done.stderr)
+
+
+def run_all(seeds: Iterable[int], leave_out: Collection[str], jobs: int) -> Iterator[Outcome]:
+    """Runs courses, so many at a time, and gives their outcomes in order."""
+    with ThreadPoolExecutor(jobs) as threads:
+        yield from threads.map(run_apart, seeds, repeat(leave_out))
+
+
+def run_here(seed: int, leave_out: Collection[str], *, debug: bool) -> int:
+    """Runs one course in this process, and tells what was wrong; the exit code."""
+    from tests.faults.course import Course  # whoever runs others needs none of it
+
+    logging.basicConfig(level=logging.INFO if debug else logging.CRITICAL)
+    course = Course(plan(seed))
+
+    async def within_limit() -> list[Fault]:
+        running = asyncio.ensure_future(course.run())
+        if not (await asyncio.wait([running], timeout=LIMIT_S))[0]:
+            running.print_stack(file=sys.stderr)
+            return [*course.account.found, Fault("ended", f"the course did not end within {LIMIT_S:g} s")]
+        return await running
+
+    faults = asyncio.run(within_limit())
+    if told := Counter(fault.kind for fault in faults if fault.kind in leave_out):
+        sys.stdout.write("left out: " + ", ".join(f"{count} of {kind}" for kind, count in told.items()) + "\n")
+    if counted := [fault for fault in faults if fault.kind not in leave_out]:
+        sys.stdout.write("\n".join([*condensed(counted), str(course.plan), _way(seed)]))
+    return bool(counted)
+
+
+def _way(seed: int) -> str:
+    return f"repeat it: python -m tests.faults --seed {seed}\n"
+
+
+def main() -> int:
+    """Runs courses, and tells what was wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=200, help="so many, from --first on")
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="courses at a time")
+    parser.add_argument("--seed", type=int, help="only this one, in this process")
+    parser.add_argument("--debug", action="store_true", help="with --seed: the library's log too")
+    parser.add_argument("--plan", type=int, help="tell a seed's course, and do nothing")
+    parser.add_argument("--leave-out", default="", help="kinds of faults that are told and don't count: a,b")
+    options = parser.parse_args()
+    leave_out = [kind for kind in options.leave_out.split(",") if kind]
+    if unknown := set(leave_out) - KINDS.keys():
+        parser.error(f"there are no faults of the kinds {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+    if options.plan is not None:
+        sys.stdout.write(f"{plan(options.plan)}\n")
+        return 0
+    if options.seed is not None:
+        return run_here(options.seed, leave_out, debug=options.debug)
+    failed = 0
+    for outcome in run_all(range(options.first, options.first + options.seeds), leave_out, options.jobs):
+        sys.stdout.write(f"seed {outcome.seed}: {'well' if outcome.is_well else 'FAULTS'}\n{outcome.told}")
+        sys.stdout.flush()
+        failed += not outcome.is_well
+    sys.stdout.write(f"{options.seeds - failed} of {options.seeds} courses found nothing\n")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

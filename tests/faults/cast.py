@@ -1,0 +1,331 @@
+"""Who takes part in a course: members of groups, which handle messages and die, and producers.
+
+All note in the `Account` what happens to them, and what they are told.
+
+A member is a process of its own as far as the server can tell: it has its own client. Its death closes that client
+first, so that nothing more is said, and then ends what is left of it here.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from redis.exceptions import RedisError
+
+from ombdriver import Message, MQClient, NotSentError, OutcomeUnknownError, Producer, RecordMetadata, RetryPolicy, Topic
+from ombdriver.messaging.errors import ClosedError
+from tests.faults.account import NOT_STORED, STORED, UNKNOWN, Account, Place
+
+TOPIC = Topic("faults", 2)
+KEYED, POOL, READER = "keyed", "pool", "reader"
+GROUPS = (KEYED, POOL, READER)
+"""A runner that keeps the order of keys, runners that don't, and a plain consumer."""
+KEYS = 6
+VISIBILITY_MS = 1_000
+BLOCK_MS = 100
+DRAIN_S = 8.0
+"""How long handlers may take to end after `stop`."""
+SLOW_S = 1.3 * VISIBILITY_MS / 1000
+FAR_S = 3.0
+DELIVERY_TIMEOUT_S = 4.0
+OUTCOME_WITHIN_S = DELIVERY_TIMEOUT_S + 4.0
+"""So long after it was accepted a message has an outcome, on a busy machine too."""
+
+_current: ContextVar[int | None] = ContextVar("_current", default=None)
+
+
+@dataclass
+class Cast:
+    """What all who take part share.
+
+    Attributes:
+        account: of what happens.
+        far: failures wait longer than the visibility time-out, the second time.
+        trim: trims a partition's stream down to nothing while a message of it is handled; None not to.
+        on_death: called with a member that a message kills.
+    """
+
+    account: Account
+    far: bool
+    trim: Callable[[str], Awaitable[None]] | None
+    on_death: Callable[["Member"], None]
+    handled: int = 0
+
+    def backoff(self, deliveries: int) -> float:
+        """Seconds until the next delivery."""
+        return FAR_S if self.far and deliveries == 2 else 0.02
+
+
+class Member:
+    """One member of a group.
+
+    Args:
+        cast: see `Cast`.
+        url: of the server.
+        group: whose member.
+        name: its name there; None for one of its own.
+
+    Attributes:
+        client: its connections.
+        group: as given.
+        called: the name that the server knows it by.
+    """
+
+    _lives = 0
+
+    def __init__(self, cast: Cast, url: str, group: str, name: str | None) -> None:
+        self._cast, self.url, self.group, self.name = cast, url, group, name
+        self.client = MQClient(redis_url=url)
+        self.called = ""
+        self._dead = self._ending = self._cancelled = False
+        Member._lives += 1
+        self._who = f"{group} {Member._lives}"
+        self.task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self._who} {self.called}>"
+
+    @property
+    def is_over(self) -> bool:
+        """It died, or was told to end."""
+        return self._dead or self._ending
+
+    async def handle(self, message: Message[bytes]) -> None:
+        """What handlers do, by the kind of the message."""
+        account, group = self._cast.account, self.group
+        if self._dead:
+            await asyncio.Event().wait()  # nothing happens in a process that is dead
+        if (other := _current.get()) is not None:
+            account.add("context", f"{group}: a handler found the context of message {other}")
+        content = json.loads(message.value)
+        number, kind = content["n"], content["kind"]
+        _current.set(number)
+        place = Place.of(message.stream, message.id)
+        now = asyncio.get_running_loop().time()
+        known = account.begin(group, place, number, message.delivery_count, self._who, now)
+        try:
+            await self._do(kind, known.total, message, number, place)
+        except asyncio.CancelledError:
+            if not (self._dead or self._cancelled):
+                took = asyncio.get_running_loop().time() - now
+                if took < DRAIN_S - 1:
+                    account.add(
+                        "cancelled", f"{group}: the handler of message {number} was cancelled after {took:.2f} s"
+                    )
+            raise
+
+    async def _do(self, kind: str, times: int, message: Message[bytes], number: int, place: Place) -> None:
+        account, group, is_runner = self._cast.account, self.group, self.group != READER
+        if kind == "kills" and is_runner:
+            self._cast.on_death(self)
+            await asyncio.Event().wait()
+        elif kind == "slow":
+            await asyncio.sleep(SLOW_S)
+        elif kind == "gives back" and times == 1 and group != KEYED:
+            return await message.nack(0.05)
+        elif kind == "rejects":
+            if number % 3 == 0 and self._cast.trim is not None:
+                await self._cast.trim(message.stream)
+            if await message.reject("as asked"):
+                account.reject(group, number)
+            return None
+        elif is_runner and ((kind == "fails" and times <= 2) or (kind == "bad" and times <= account.max_deliveries)):
+            wait_s = self._cast.backoff(message.delivery_count) if group != KEYED else 0.0
+            account.fail(group, place, self._who, asyncio.get_running_loop().time() + wait_s - 0.05)
+            raise ValueError(f"{kind} {number}")
+        else:
+            await asyncio.sleep(0)
+        if self._dead:
+            await asyncio.Event().wait()
+        account.end(group, place, message.key.decode() if message.key else None)
+        self._cast.handled += 1
+        return None
+
+    async def start(self) -> None:
+        """Begins."""
+        raise NotImplementedError
+
+    async def _end(self) -> None:
+        raise NotImplementedError
+
+    async def die(self) -> None:
+        """Ends as a process that is killed: the server hears nothing more."""
+        self._dead = True
+        await self.client.aclose()
+        await self._end()
+
+    async def stop(self) -> None:
+        """Ends in good order."""
+        self._ending = True
+        await self._end()
+        await self.client.aclose()
+
+    async def cancel(self) -> None:
+        """What runs is cancelled, as a program does that is in a hurry."""
+        self._ending = self._cancelled = True
+        assert self.task is not None
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        await self._end()
+        await self.client.aclose()
+
+
+class RunnerMember(Member):
+    """A member that is a runner."""
+
+    def __init__(self, cast: Cast, url: str, group: str, name: str | None, *, signals: bool) -> None:
+        super().__init__(cast, url, group, name)
+        retry = RetryPolicy(cast.account.max_deliveries, cast.backoff)
+        self.runner = self.client.runner(
+            TOPIC,
+            group,
+            name,
+            ordering="key" if group == KEYED else "none",
+            concurrency=8,
+            retry=retry,
+            visibility_timeout_ms=VISIBILITY_MS,
+            block_ms=BLOCK_MS,
+            drain_timeout_s=DRAIN_S,
+        )
+        self.runner.handler(self.handle)
+        self.called = self.runner.name
+        self._signals = signals
+
+    async def start(self) -> None:
+        """Runs, until the end or a signal."""
+        self.task = asyncio.create_task(self.runner.run(signals=self._signals))
+
+    async def _end(self) -> None:
+        assert self.task is not None
+        self.runner.stop()
+        await asyncio.wait([self.task])
+        if not self.task.cancelled() and (error := self.task.exception()) and not isinstance(error, ClosedError):
+            self._cast.account.add("ended", f"{self.group}: a runner ended with {error!r}")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its run has come to an end."""
+        return self.task is None or self.task.done()
+
+
+class ReaderMember(Member):
+    """A member that is a plain consumer, whose messages are handled one after the other."""
+
+    def __init__(self, cast: Cast, url: str, name: str | None) -> None:
+        super().__init__(cast, url, READER, name)
+        self.consumer = self.client.consumer(
+            TOPIC, READER, name, visibility_timeout_ms=VISIBILITY_MS, block_ms=BLOCK_MS
+        )
+        self.called = self.consumer.name
+
+    async def start(self) -> None:
+        """Reads."""
+        await self.consumer.start()
+        self.task = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        while not self.is_over:
+            try:
+                messages = await self.consumer.getmany(timeout_ms=100)
+            except ClosedError:
+                return
+            except RedisError:
+                continue  # what the server refuses: the consumer goes on
+            for message in messages:
+                _current.set(None)
+                while not message.is_settled and not self._dead:
+                    try:
+                        await self.handle(message)
+                    except ClosedError:
+                        return
+                    except RedisError:
+                        _current.set(None)
+                        await asyncio.sleep(0.1)  # it could not be settled: once more
+                    else:
+                        break
+                if not message.is_settled:
+                    message.ack()
+                _current.set(None)
+
+    async def _end(self) -> None:
+        assert self.task is not None
+        if self._dead:
+            self.task.cancel()
+        await asyncio.wait([self.task])
+        await self.consumer.close()
+        if not self.task.cancelled() and (error := self.task.exception()):
+            self._cast.account.add("ended", f"{self.group}: the reader ended with {error!r}")
+
+
+@dataclass
+class Senders:
+    """Producers, one for each thing to do about lost connections.
+
+    Attributes:
+        account: of what happens.
+        producers: by `on_unknown`.
+        waiting: when what was accepted has to have an outcome.
+    """
+
+    account: Account
+    producers: dict[str, Producer[bytes]] = field(default_factory=dict)
+    waiting: dict[asyncio.Future[RecordMetadata], tuple[int, float]] = field(default_factory=dict)
+
+    @classmethod
+    async def open(cls, account: Account, url: str, stack: contextlib.AsyncExitStack) -> "Senders":
+        """With a client for each."""
+        made = cls(account)
+        for mode in ("raise", "resend", "idempotent"):
+            client = await stack.enter_async_context(MQClient(redis_url=url))
+            made.producers[mode] = await client.producer(
+                TOPIC, on_unknown=mode, delivery_timeout_ms=DELIVERY_TIMEOUT_S * 1000, max_block_ms=2_000
+            ).start()
+        return made
+
+    async def send(self, kind: str, by: str = "", key: str | None = None, partition: int | None = None) -> int:
+        """Sends one message; its number."""
+        mode = by or tuple(self.producers)[len(self.account.sent) % 3]
+        number = self.account.offer(kind, once=mode != "resend")
+        headers = {f"h{n}": "" for n in range(4_000)} if kind == "wide" else None
+        value = json.dumps({"n": number, "kind": kind}).encode()
+        try:
+            future = await self.producers[mode].send(value, key or f"key-{number % KEYS}", headers, partition)
+        except RedisError:
+            self.account.tell(number, NOT_STORED)
+        else:
+            self.waiting[future] = number, asyncio.get_running_loop().time() + OUTCOME_WITHIN_S
+            future.add_done_callback(self._told)
+        return number
+
+    def _told(self, future: "asyncio.Future[RecordMetadata]") -> None:
+        number, _ = self.waiting.pop(future)
+        if future.cancelled():
+            self.account.add("told", f"message {number} was cancelled by nobody")
+            return
+        match future.exception():
+            case None:
+                self.account.tell(number, STORED, Place.of(future.result().stream, future.result().id))
+            case OutcomeUnknownError():
+                self.account.tell(number, UNKNOWN)
+            case NotSentError() | RedisError():
+                self.account.tell(number, NOT_STORED)
+            case error:
+                self.account.add("errors", f"message {number} was told {error!r}")
+
+    def look(self) -> None:
+        """Notes what has waited too long."""
+        now = asyncio.get_running_loop().time()
+        for number, due in list(self.waiting.values()):
+            if now > due:
+                self.account.add("outcome", f"message {number} has no outcome {now - due:.1f} s after its time-out")
+                future = next(future for future, (each, _) in self.waiting.items() if each == number)
+                del self.waiting[future]
+                future.remove_done_callback(self._told)
+                self.account.tell(number, UNKNOWN)
+
+    async def close(self) -> None:
+        """Closes all of them, in good order."""
+        await asyncio.gather(*(producer.close() for producer in self.producers.values()))

@@ -1,0 +1,478 @@
+"""Carries a plan out on real servers, then ends everything and judges what the account holds."""
+
+import asyncio
+import contextlib
+import contextvars
+import gc
+import json
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from ombdriver import MQClient
+from ombdriver.messaging.errors import MessagingError
+from tests.faults.account import STORED, Account, End, Fault, Letter, Place
+from tests.faults.cast import (
+    GROUPS,
+    KEYED,
+    POOL,
+    READER,
+    TOPIC,
+    Cast,
+    Member,
+    ReaderMember,
+    RunnerMember,
+    Senders,
+)
+from tests.faults.plan import Plan, Step
+from tests.faults.servers import Cluster, Servers, Standalone, Watched, servers, until
+
+DRAIN_S = 60.0
+"""How long it may take, after the last fault, until everything is handled; a loss is noticed after 10 s."""
+TRICKLE_S = 0.02
+"""Between two messages that are sent whatever happens."""
+CLOSE_S = 20.0
+"""How long it may take to end any one of those who take part."""
+STREAMS = TOPIC.keys
+
+
+class Course:
+    """One course. `run` it once.
+
+    Args:
+        plan: what happens.
+
+    Attributes:
+        account: what was seen.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._chance = random.Random(f"carry out {plan.seed}")
+        self.account = Account(
+            GROUPS,
+            runners=frozenset({KEYED, POOL}),
+            ordered=frozenset({KEYED}),
+            may_lose_writes=plan.topology == "sentinel",
+            may_miscount=plan.loses_connections,
+        )
+        may_trim = not plan.trimmer and not any(step.do == "destroy" for step in plan.steps)
+        self._cast = Cast(self.account, plan.far, self._trim_stream if may_trim else None, self._on_death)
+        self._members: dict[str, Member] = {}
+        self._over: list[Member] = []
+        self._destroyed: list[tuple[str, Place, Member | None]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._changing = asyncio.Lock()
+        self._servers: Servers
+        self._senders: Senders
+
+    async def run(self) -> list[Fault]:
+        """Everything; what was wrong."""
+        loop, account, others = asyncio.get_running_loop(), self.account, asyncio.all_tasks()
+        loop.set_exception_handler(lambda _, context: account.add("left", f"the event loop was told: {_told(context)}"))
+        before = signal.signal(signal.SIGTERM, _own_handler)
+        try:
+            end = await self._carry_out()
+        finally:
+            if signal.getsignal(signal.SIGTERM) is not _own_handler:
+                self.account.add("ended", "the program's own handler of SIGTERM is gone")
+            signal.signal(signal.SIGTERM, before)
+        gc.collect()  # an error that nobody has asked for is told when its future goes
+        await asyncio.sleep(0)
+        for task in asyncio.all_tasks() - others:
+            account.add("left", f"a task is left: {task.get_coro()}")
+        return self.account.faults(end)
+
+    async def _carry_out(self) -> End:
+        async with contextlib.AsyncExitStack() as stack:
+            self._servers = await stack.enter_async_context(servers(self.plan))
+            for stream in STREAMS:
+                for group in GROUPS:
+                    await self._servers.eyes.xgroup_create(stream, group, "0", mkstream=True)
+            self._senders = await Senders.open(self.account, self._servers.senders_url, stack)
+            client = await stack.enter_async_context(MQClient(redis_url=self._servers.members_url))
+            for group in GROUPS:
+                await self._start(group)
+            async with contextlib.AsyncExitStack() as trimming:
+                if self.plan.trimmer:
+                    bound = 10 if self.plan.trimmer == "bounded" else None
+                    await trimming.enter_async_context(
+                        client.keep_trimmed(STREAMS, every_s=0.1, maxlen=bound, approximate=False, dead_after_s=1.5)
+                    )
+                trickle = asyncio.create_task(self._trickle())
+                for step in self.plan.steps:
+                    await getattr(self, f"_{step.do}")(step)
+                    await asyncio.sleep(step.then_s)  # the course of events itself
+                    self._senders.look()
+                await self._heal()
+                trickle.cancel()
+                await asyncio.wait([trickle])
+                await self._drain()
+            await self._end_all()
+            self._senders.look()
+            return await self._look()
+
+    # -- who takes part --------------------------------------------------------------------------------------------
+
+    async def _start(self, seat: str) -> None:
+        """Seats a member: the first of a group on the seat of its name, another one on a second seat."""
+        group = seat.partition(" ")[0]
+        name = None if seat != group or (group == POOL and not self.plan.named) else f"{group}-1"
+        url = self._servers.members_url
+        member = (
+            ReaderMember(self._cast, url, name)
+            if group == READER
+            else RunnerMember(self._cast, url, group, name, signals=self.plan.signal)
+        )
+        self._members[seat] = member
+        try:
+            await member.start()
+        except RedisError:  # a fault is on: a program would be started again
+            self._over.append(member)
+            await member.client.aclose()
+            await asyncio.sleep(0.1)
+            await self._start(seat)
+
+    async def _replace(self, seat: str, end: Callable[[Member], Awaitable[None]]) -> None:
+        async with self._changing:
+            member = self._members[seat]
+            self._over.append(member)
+            await self._within(end(member), f"to end {member}")
+            await self._start(seat)
+
+    def _on_death(self, member: Member) -> None:
+        """A message kills a member, which is started again."""
+        for seat, each in self._members.items():
+            if each is member and not member.is_over:
+                self.account.deaths[member.group] += 1
+                self._background(self._replace_dead(seat, member))
+
+    async def _replace_dead(self, seat: str, dead: Member) -> None:
+        if self._members[seat] is dead and not dead.is_over:
+            await self._replace(seat, Member.die)
+
+    def _background(self, work: Awaitable[Any]) -> None:
+        # In a context of its own: a handler that ends its process leaves nothing to the next one.
+        task = asyncio.get_running_loop().create_task(_awaited(work), context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _within(self, work: Awaitable[Any], what: str) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await work
+        except TimeoutError:
+            self.account.add("ended", f"it took more than {CLOSE_S:g} s {what}")
+
+    def _seat(self, which: str) -> str:
+        return self._chance.choice(GROUPS) if which == "any" else which
+
+    def _for(self, seconds: float, heal: Callable[[], Awaitable[Any]]) -> None:
+        async def later() -> None:
+            await asyncio.sleep(seconds)
+            await until(lambda: _done(heal()))
+
+        self._background(later())
+
+    async def _heal(self, _: Step | None = None) -> None:
+        """Waits until what was done for a time is over."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    async def _trickle(self) -> None:
+        """Messages without end, so that whatever happens meets some."""
+        while True:
+            await self._senders.send("ok")
+            await asyncio.sleep(TRICKLE_S)
+
+    # -- what happens: a method for each `Step.do` -----------------------------------------------------------------
+
+    async def _send(self, step: Step) -> None:
+        special = 1 if step.which == "kills" else -(-step.count // 6) if step.which else 0
+        places = set(self._chance.sample(range(step.count), special))
+        for at in range(step.count):
+            await self._senders.send(step.which if at in places else "ok", step.by)
+
+    async def _later(self, step: Step) -> None:
+        async with MQClient(redis_url=self._servers.senders_url) as client:
+            delayed = client.delayed(TOPIC)
+            for _ in range(step.count):
+                number = self.account.offer("ok", once=False)
+                value = b'{"n": %d, "kind": "ok"}' % number
+                try:
+                    await delayed.send(value, 0.3, key=f"later-{number % 2}")
+                except RedisError:
+                    self.account.tell(number, "unknown")
+                else:
+                    self.account.tell(number, STORED)
+
+    async def _cut(self, _: Step) -> None:
+        await self._one.cut()
+
+    async def _lose(self, step: Step) -> None:
+        for _ in range(max(1, step.count)):
+            self._proxy(step.which).lose(reads=step.which == "read")
+
+    async def _halve(self, step: Step) -> None:
+        self._proxy(step.which).halve(reads=step.which == "read")
+
+    async def _swallow(self, step: Step) -> None:
+        self._proxy(step.which).swallow(reads=step.which == "read")
+
+    async def _hang(self, step: Step) -> None:
+        self._servers.stop()
+
+        async def heal() -> None:
+            self._servers.go_on()
+            if isinstance(self._servers, Watched):
+                await self._servers.find_master()
+
+        self._for(step.for_s, heal)
+
+    async def _busy(self, step: Step) -> None:
+        self._background(self._one.occupy(step.for_s))
+
+    async def _full(self, step: Step) -> None:
+        if step.which:
+            self._one.senders.lose(reads=False, then=self._one.fill)
+        else:
+            await self._one.fill()
+        self._for(step.for_s, self._one.empty)
+
+    async def _refuse(self, step: Step) -> None:
+        await self._one.refuse(step.which)
+        self._for(step.for_s, self._one.permit)
+
+    async def _trim(self, step: Step) -> None:
+        for stream in STREAMS:
+            await self._trim_stream(stream, step.count)
+
+    async def _trim_stream(self, stream: str, keep: int = 0) -> None:
+        ids, pending = await self._servers.trim(stream, keep)
+        by_group = {group: [Place.of(stream, each) for each in mine] for group, mine in pending.items()}
+        self.account.remove([Place.of(stream, each) for each in ids], by_group)
+
+    async def _destroy(self, step: Step) -> None:
+        group = self._seat(step.which)
+        async with self._changing:
+            by_name = {member.called: member for member in self._members.values() if member.group == group}
+            for stream in STREAMS:
+                rows = await self._servers.destroy(stream, group)
+                self._destroyed += [(group, Place.of(stream, each), by_name.get(name)) for each, name in rows]
+            postponed = [place for of, place, member in self._destroyed if of == group and member is None]
+            self.account.destroy(group, [] if self._all_live(group) else postponed)
+
+    def _all_live(self, group: str) -> bool:
+        """Whether nobody of the group has ended: what is pending for nobody is set aside by the library then."""
+        return not any(member.group == group for member in self._over)
+
+    async def _redrive(self, step: Step) -> None:
+        async with MQClient(redis_url=self._servers.members_url) as client:
+            letters = await self._letters()
+            self.account.redrive(step.which, letters)
+            with contextlib.suppress(RedisError):
+                await client.dead_letters(TOPIC).redrive(step.which)
+
+    async def _kill(self, step: Step) -> None:
+        seat = self._seat(step.which)
+        self.account.deaths[seat] += 1
+        await self._replace(seat, Member.die)
+
+    async def _cancel(self, step: Step) -> None:
+        self.account.deaths[step.which] += 1
+        await self._replace(step.which, Member.cancel)
+
+    async def _stop(self, step: Step) -> None:
+        await self._replace(step.which, Member.stop)
+
+    async def _join(self, step: Step) -> None:
+        await self._start(f"{step.which} 2")
+
+    async def _leave(self, step: Step) -> None:
+        async with self._changing:
+            member = self._members.pop(f"{step.which} 2")
+            self._over.append(member)
+            await self._within(member.stop(), f"to end {member}")
+
+    async def _pause(self, step: Step) -> None:
+        reader = self._members[READER]
+        assert isinstance(reader, ReaderMember)
+        reader.consumer.pause()
+
+        async def resume() -> None:
+            reader.consumer.resume()
+
+        self._for(step.for_s, resume)
+
+    async def _stall(self, step: Step) -> None:
+        time.sleep(step.for_s)  # noqa: ASYNC251 - the event loop stands still
+
+    async def _failover(self, _: Step) -> None:
+        assert isinstance(self._servers, Watched)
+        await self._servers.fail_over()
+
+    async def _move(self, _: Step) -> None:
+        assert isinstance(self._servers, Cluster)
+        await self._servers.move(self._chance.choice(STREAMS))
+
+    async def _misuse(self, _: Step) -> None:
+        """What can't be has an error of the library's own, and nothing comes of it."""
+        producer = self._senders.producers["raise"]
+        for what, send in (
+            ("a key", lambda: producer.send(b"", key="\udc80\ud800")),
+            ("a header", lambda: producer.send(b"", headers={"h": "\ud800"})),
+        ):
+            try:
+                await send()
+            except MessagingError:
+                continue
+            except Exception as error:
+                self.account.add("errors", f"{what} that is no text was answered by {error!r}")
+        for name in ("postponed", "redriven"):
+            with contextlib.suppress(MessagingError):
+                self._senders_client.consumer(TOPIC, READER, name)
+                self.account.add("errors", f"a consumer may be called {name!r}, as what is set aside is")
+        await self._from_another_thread()
+
+    async def _from_another_thread(self) -> None:
+        """A client that this loop uses is used by a loop of another thread, which gets what it asks for or an error."""
+        client, told = self._senders_client, []
+
+        async def use() -> None:
+            try:
+                async with asyncio.timeout(5):
+                    told.append(await client.check_health())
+            except (MessagingError, RedisError) as error:
+                told.append(error)
+            except BaseException as error:
+                self.account.add("errors", f"a client in another thread's loop was answered by {error!r}")
+            finally:
+                with contextlib.suppress(RedisError):
+                    await client.aclose()
+
+        thread = threading.Thread(target=asyncio.run, args=[use()])
+        thread.start()
+        await asyncio.to_thread(thread.join)
+
+    @property
+    def _senders_client(self) -> MQClient:
+        return MQClient(redis_url=self._servers.senders_url)
+
+    @property
+    def _one(self) -> Standalone:
+        assert isinstance(self._servers, Standalone)
+        return self._servers
+
+    def _proxy(self, which: str) -> Any:
+        return self._one.senders if which == "bulk" else self._one.members
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        """A last message to each partition, and then all of them."""
+        for partition in range(TOPIC.partitions):
+            told = ""
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    while told != STORED:
+                        number = await self._senders.send("ok", "idempotent", partition=partition)
+                        while not (told := self.account.sent[number].told):
+                            await asyncio.sleep(0.02)
+                            self._senders.look()
+            if told != STORED:
+                self.account.add("settled", f"nothing could be sent to partition {partition} within {DRAIN_S:g} s")
+        with contextlib.suppress(TimeoutError):
+            await until(self._is_settled, DRAIN_S)
+            return
+        self.account.add("settled", f"not everything was handled within {DRAIN_S:g} s: {await self._unsettled()}")
+
+    async def _is_settled(self) -> bool:
+        return not self._tasks and not await self._unsettled()
+
+    async def _unsettled(self) -> Counter[str]:
+        """By group and stream, what is not given to it, pending, or waits to be moved."""
+        eyes, found = self._servers.eyes, Counter[str]()
+        for stream in STREAMS:
+            infos = {info["name"].decode(): info for info in await eyes.xinfo_groups(stream)}
+            for group in GROUPS:
+                if (info := infos.get(group)) is None:
+                    found[f"{group} is not on {stream}"] = 1
+                    continue
+                later = await eyes.xrange(stream, f"({info['last-delivered-id'].decode()}", "+", count=1_000)
+                found[f"{group} was not given {stream}"] = len(later)
+                found[f"{group} pending on {stream}"] = info["pending"]
+                found[f"{group} postponed on {stream}"] = await eyes.zcard(f"{stream}:delayed:{group}")
+            found[f"delayed on {stream}"] = await eyes.zcard(f"{stream}:delayed")
+        return +found
+
+    async def _end_all(self) -> None:
+        members = list(self._members.values())
+        self._over += members
+        for member in members:
+            member._ending = True
+        if self.plan.signal:
+            os.kill(os.getpid(), signal.SIGTERM)
+            runs = [member.task for member in members if isinstance(member, RunnerMember) and member.task]
+            _, late = await asyncio.wait(runs, timeout=CLOSE_S)
+            if late:
+                self.account.add("ended", f"{len(late)} of {len(runs)} runners went on after SIGTERM")
+        for member in members:
+            await self._within(member.stop(), f"to end {member}")
+        await self._within(self._senders.close(), "to close the producers")
+
+    async def _look(self) -> End:
+        eyes = self._servers.eyes
+        entries, letters = {}, await self._letters()
+        for stream in STREAMS:
+            for entry_id, fields in await eyes.xrange(stream):
+                entries[Place.of(stream, entry_id)] = _number(fields)
+        told_letters, told_deleted = Counter[str](), Counter[str]()
+        for member in self._over:
+            if isinstance(member, RunnerMember):
+                statistics = member.runner.statistics()
+                told_letters[member.group] += statistics.dead_lettered
+                told_deleted[member.group] += statistics.deleted + statistics.consumer.deleted
+            elif isinstance(member, ReaderMember):
+                told_deleted[member.group] += member.consumer.statistics().deleted
+        for group, place, holder in self._destroyed:
+            if holder is None or holder._dead or holder._cancelled:
+                self.account.excused[group].add(place)
+        return End(entries, letters, told_letters, told_deleted)
+
+    async def _letters(self) -> list[Letter]:
+        found = []
+        for stream in STREAMS:
+            for _, fields in await self._servers.eyes.xrange(f"{stream}:dlq"):
+                place = Place.of(stream, fields[b"x-id"])
+                deliveries = int(fields[b"x-deliveries"])
+                found.append(Letter(fields[b"x-group"].decode(), place, _number(fields), deliveries))
+        return found
+
+
+def _number(fields: dict[bytes, bytes]) -> int:
+    return int(json.loads(fields[b"value"])["n"])
+
+
+def _told(context: dict[str, Any]) -> str:
+    error = context.get("exception")
+    return f"{context['message']} {error!r}" if error else str(context["message"])
+
+
+def _own_handler(*_: object) -> None:
+    """The program's own."""
+
+
+async def _awaited(work: Awaitable[Any]) -> None:
+    await work
+
+
+async def _done(work: Awaitable[Any]) -> bool:
+    await work
+    return True
