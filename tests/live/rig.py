@@ -131,7 +131,7 @@ class Rig:
         return told
 
 
-OF_THE_MACHINE = {"runDelay", "throttled", "stalls", "coreBusy"}
+OF_THE_MACHINE = {"runDelay", "starved", "serverStarved", "steal", "throttled", "stalls", "coreBusy"}
 """Rules by which a machine that is busy with something else makes any run invalid, and rightly so."""
 
 

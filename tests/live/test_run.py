@@ -26,7 +26,7 @@ OMB_FIELDS = [
 ]
 """Every field of OMB's TestResult."""
 
-ON_FIGURES = {"carriedIn", "fewSamples", "shortRun", "colocated", "stalls", "ownShare"}
+ON_FIGURES = {"carriedIn", "fewSamples", "shortRun", "colocated", "stalls", "ownShare", "busyMachine", "steal"}
 """Caveats of short runs on small machines; the others tell of messages."""
 
 FORBIDDEN = (

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +79,9 @@ def test_a_run_on_a_server_of_its_own_tells_of_all_processes(place: Place) -> No
     assert all(min(each["rssBytes"]) > 2**20 for each in every)
     assert 0 < told["summary"]["serverProcessCpu"]["mean"] < 2
     assert 0 < told["summary"]["busiestWorkerCpu"]["mean"] < 2
+    if Path("/proc/self/schedstat").is_file():
+        assert told["summary"]["serverProcessWaiting"]["mean"] >= 0
+        assert told["summary"]["steal"]["mean"] >= 0
     assert 0 < told["cost"]["parentCpu"]["mean"] < 1
     for worker in environment["workers"]:
         assert worker["runDelayMs"] >= 0

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import psutil  # type: ignore[import-untyped]
 
+from ombdriver.bench.telemetry.summary import OuterUsage
+
 
 def physical_cores() -> int | None:
     """Cores that are not just threads of another one."""
@@ -47,8 +49,8 @@ class ProcessMeter:
     def __repr__(self) -> str:
         return f"<ProcessMeter of pid {self._pid}>"
 
-    def read(self) -> tuple[int, int] | None:
-        """Processor time since its start in ns (in steps of 10 ms on Linux), and its resident size in bytes now."""
+    def read(self) -> OuterUsage | None:
+        """What it has taken; processor time in steps of 10 ms on Linux."""
         if self._process is None:
             return None
         try:
@@ -56,7 +58,7 @@ class ProcessMeter:
                 times, memory = self._process.cpu_times(), self._process.memory_info()
         except (OSError, psutil.Error):
             return None
-        return round((times.user + times.system) * 1e9), int(memory.rss)
+        return OuterUsage(round((times.user + times.system) * 1e9), int(memory.rss), _waited_ns(self._pid))
 
 
 class ProcessesMeter:
@@ -68,20 +70,31 @@ class ProcessesMeter:
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._meters = [ProcessMeter(pid) for pid in pids]
-        self._cpu_ns = [0] * len(pids)
+        self._last = [OuterUsage(0, 0)] * len(pids)
 
     def __repr__(self) -> str:
         return f"<ProcessesMeter of {self._meters}>"
 
-    def read(self) -> tuple[int, int] | None:
+    def read(self) -> OuterUsage | None:
         """As `ProcessMeter.read`; None when none of them can be seen."""
         found = [meter.read() for meter in self._meters]
-        for at, each in enumerate(found):
-            if each is not None:
-                self._cpu_ns[at] = each[0]
         if all(each is None for each in found):
             return None
-        return sum(self._cpu_ns), sum(each[1] for each in found if each is not None)
+        self._last = [each or last._replace(rss_bytes=0) for each, last in zip(found, self._last, strict=True)]
+        waited = [each.waited_ns for each in self._last if each.waited_ns is not None]
+        return OuterUsage(
+            sum(each.cpu_ns for each in self._last),
+            sum(each.rss_bytes for each in self._last),
+            sum(waited) if waited else None,
+        )
+
+
+def _waited_ns(pid: int) -> int | None:
+    """For how long the main thread of a process was ready to run and had no core, since its start."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
 
 
 Limit = TypeVar("Limit", int, float)

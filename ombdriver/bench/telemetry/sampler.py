@@ -18,11 +18,12 @@ from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.telemetry import process
+from ombdriver.bench.telemetry.contention import read_contention, usable_processors
 from ombdriver.bench.telemetry.event_loop import GcPauses, LoopStalls
 from ombdriver.bench.telemetry.machine import ProcessesMeter, ProcessMeter
-from ombdriver.bench.telemetry.processes import OuterUsage, ProcessSample, ProcessSeries
+from ombdriver.bench.telemetry.processes import PRESSURE, STEAL, ProcessSample, ProcessSeries
 from ombdriver.bench.telemetry.server import MOST_STREAMS, RoundRobin, ServerSeries
-from ombdriver.bench.telemetry.summary import TelemetrySummary
+from ombdriver.bench.telemetry.summary import OuterUsage, TelemetrySummary
 from ombdriver.bench.telemetry.window import Window
 from ombdriver.bench.units import SECOND
 from ombdriver.errors import OmbdriverError
@@ -73,6 +74,7 @@ class Telemetry:
         if servers:
             self._meters[SERVER] = ProcessesMeter(servers)
         self._server, self._processes = ServerSeries(every_ns), ProcessSeries()
+        self._processors = usable_processors()
         self._window = Window()
         self._missed = self._unanswered = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -160,11 +162,11 @@ class Telemetry:
             await self._until_tick()
 
     def _process_sample(self) -> ProcessSample:
-        outer: dict[str, OuterUsage] = {name: meter.read() for name, meter in self._meters.items()}
+        outer: dict[str, OuterUsage | None] = {name: meter.read() for name, meter in self._meters.items()}
         own = dict(zip(self._roles, self._reports(), strict=False))
         parent = self._parent_usage()
-        outer[PARENT] = (parent.cpu_ns, parent.rss_bytes)
-        return ProcessSample(time.monotonic_ns(), outer, own | {PARENT: parent})
+        outer[PARENT] = OuterUsage(parent.cpu_ns, parent.rss_bytes)
+        return ProcessSample(time.monotonic_ns(), outer, own | {PARENT: parent}, read_contention(self._processors))
 
     def _parent_usage(self) -> ProcessUsage:
         stalls, gc_pauses = self._stalls, self._gc_pauses
@@ -217,7 +219,10 @@ class Telemetry:
         return replace(
             self._server.summary(),
             server_process_cpu=processes.cpu(SERVER),
+            server_process_waiting=processes.waiting(SERVER),
             busiest_worker_cpu=max(shares, key=lambda share: share.mean or 0, default=None),
+            steal=processes.share(STEAL),
+            pressure=processes.share(PRESSURE),
         )
 
     def to_json(self) -> dict[str, Any]:

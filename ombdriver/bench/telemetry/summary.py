@@ -1,8 +1,22 @@
-"""What server and processes took over the measured window, in a few figures. Data; times are nanoseconds."""
+"""What server and processes took: one at a time, and over the measured window in a few figures. Data; times are ns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class OuterUsage(NamedTuple):
+    """A process as seen from outside, since its start.
+
+    Attributes:
+        cpu_ns: processor time.
+        rss_bytes: the resident size now.
+        waited_ns: time that its main thread was ready to run and had no core; None where the system does not tell.
+    """
+
+    cpu_ns: int
+    rss_bytes: int
+    waited_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +49,10 @@ class TelemetrySummary:
         forks: how often the server forked.
         longest_fork_ns: how long the longest of these forks held it up.
         server_process_cpu: of the run's own servers, as seen from outside.
+        server_process_waiting: for how long these were ready to run and had no core, all together.
         busiest_worker_cpu: of the worker process that took most.
+        steal: for how long a processor was ready to work and this machine's host ran others; of the worst processor.
+        pressure: for how long at least one process of this machine waited for a core.
     """
 
     server_cpu: CpuShare = CpuShare()
@@ -46,7 +63,10 @@ class TelemetrySummary:
     forks: int | None = None
     longest_fork_ns: int | None = None
     server_process_cpu: CpuShare = CpuShare()
+    server_process_waiting: CpuShare = CpuShare()
     busiest_worker_cpu: CpuShare | None = None
+    steal: CpuShare = CpuShare()
+    pressure: CpuShare = CpuShare()
 
     def to_json(self) -> dict[str, Any]:
         """The `summary` of a result's telemetry."""
@@ -60,7 +80,10 @@ class TelemetrySummary:
             "forks": self.forks,
             "longestForkMs": None if self.longest_fork_ns is None else rounded(self.longest_fork_ns / 1e6),
             "serverProcessCpu": self.server_process_cpu.to_json(),
+            "serverProcessWaiting": self.server_process_waiting.to_json(),
             "busiestWorkerCpu": None if busiest is None else busiest.to_json(),
+            "steal": self.steal.to_json(),
+            "pressure": self.pressure.to_json(),
         }
 
 

@@ -11,7 +11,7 @@ from ombdriver.bench.metrics.collector import LEAST_ACK_GAP_MS
 from ombdriver.bench.metrics.latency import PERCENTILES, REPORTED, STATISTICS
 from ombdriver.bench.verdict.facts import DELAYED_BY, SHORT_NS, Facts
 from ombdriver.bench.verdict.model import Caveat
-from ombdriver.bench.verdict.rules import WORKERS_BOUND, Rule, milliseconds
+from ombdriver.bench.verdict.rules import PAUSED_SHARE, WORKERS_BOUND, Rule, milliseconds
 
 CAVEAT = "CAVEAT"
 """In place of a status."""
@@ -311,6 +311,38 @@ def _colocated(facts: Facts) -> list[str]:
     )
 
 
+LEAST_OF_OTHERS = 0.1
+"""A share of the window for which processes of others waited for a core."""
+
+
+def _busy_machine(facts: Facts) -> list[str]:
+    """Processes waited for a core, and not those of this run: the pressure is no more than what all waited together."""
+    telemetry = facts.telemetry
+    pressure = telemetry.pressure.mean if telemetry else None
+    servers_ns = 0.0
+    if facts.servers_on_host:
+        waiting = telemetry.server_process_waiting.mean if telemetry else None
+        servers_ns = facts.window_ns * (1.0 if waiting is None else waiting)  # nobody knows: all of it may be theirs
+    if pressure is None or not facts.window_ns:
+        return []
+    own = (servers_ns + sum(worker.run_delay_ns for worker in facts.workers)) / facts.window_ns
+    return _if(
+        pressure - own > LEAST_OF_OTHERS,
+        f"processes waited for a core of this machine for {pressure:.0%} of the window, those of this run for"
+        f" {own:.0%} at most: others run here too, so end what else runs",
+    )
+
+
+def _steal(facts: Facts) -> list[str]:
+    """Whether messages were sent late by it is for the verdict to say."""
+    share = facts.telemetry.steal.mean if facts.telemetry else None
+    return _if(
+        share is not None and share > PAUSED_SHARE,
+        f"a processor of this machine was taken away by its host (steal) for {share or 0:.1%} of the window: latencies"
+        " are in part this machine's; use one whose processors are its own",
+    )
+
+
 def _uneven(facts: Facts) -> list[str]:
     """No more than can't be helped: with fewer streams than primaries some primary has a whole one."""
     if not facts.primaries:
@@ -430,6 +462,17 @@ CAVEATS = (
         "servers run on this machine, which has fewer cores than there are workers, these servers (replicas and"
         " Sentinels among them) and the parent",
         _colocated,
+    ),
+    _caveat(
+        "busyMachine",
+        "processes of others waited for a core of this machine for more than 10 % of the window: its pressure (PSI)"
+        " less what the workers and servers of this run waited",
+        _busy_machine,
+    ),
+    _caveat(
+        "steal",
+        "this machine's host took one of its processors away for more than 1 % of the window",
+        _steal,
     ),
 )
 """In the order in which a result tells them."""

@@ -199,6 +199,11 @@ class Facts:
         return bool(self.reconnects or self.servers_ended or self.errors or self.unanswered or self.ending)
 
     @property
+    def is_late(self) -> bool:
+        """Whether messages were sent so late that their latencies are not those of their due times alone."""
+        return (self.publish_delay_p99_ns or 0) > self.bound_ns
+
+    @property
     def bound_ns(self) -> float:
         """What a lag or a pause must not be larger than."""
         return max(LEAST_LAG_NS, PART_OF_RESPONSE * (self.publish_response_p99_ns or 0))
@@ -296,10 +301,17 @@ def phase_facts(
     )
 
 
+_TIMES = ("run_delay_ns", "throttled_ns", "collections_ns", "longest_collection_ns", "stalls_ns", "longest_stall_ns")
+
+
 def _within(worker: WorkerFacts, window_ns: int) -> WorkerFacts:
-    """Throttled for no longer than the window: the kernel counts for each processor, and limits may hold up at once."""
-    throttled_ns = worker.throttled_ns
-    return worker if throttled_ns is None else replace(worker, throttled_ns=min(throttled_ns, window_ns))
+    """Held up for no longer than the window.
+
+    The kernel counts throttling for each processor, and limits may hold up at once; and a report that is late is of a
+    longer time. Processor time may be of several threads.
+    """
+    times = {name: min(held_up_ns, window_ns) for name in _TIMES if (held_up_ns := getattr(worker, name)) is not None}
+    return replace(worker, **times)
 
 
 def _achieved(source: Source, subscriptions: Iterable[str], target_rate: float, rated_ns: int) -> dict[str, float]:

@@ -162,14 +162,43 @@ def _starved(facts: Facts) -> RuleResult:
     known = [worker for worker in facts.workers if worker.run_delay_ns]
     if not known:
         return NotApplicable("this system does not tell how long a process waited for a core")
-    late = (facts.publish_delay_p99_ns or 0) > facts.bound_ns
     return [
         f"{worker.name} ran for {worker.cpu_ns / facts.window_ns:.0%} of the window and waited for a core for"
         f" {worker.run_delay_ns / facts.window_ns:.0%}, together above {STARVED_SHARE:.0%}"
         f"{'' if worker.role == 'consume' else ', and messages were sent late'}: it had no time to spare; end what else"
         f" runs here, or {_LESS_LOAD}"
         for worker in known
-        if worker.cpu_ns + worker.run_delay_ns > STARVED_SHARE * facts.window_ns and (late or worker.role == "consume")
+        if worker.cpu_ns + worker.run_delay_ns > STARVED_SHARE * facts.window_ns
+        and (facts.is_late or worker.role == "consume")
+    ]
+
+
+def _server_starved(facts: Facts) -> RuleResult:
+    """As `_run_delay`, of the servers that the run started."""
+    telemetry = facts.telemetry
+    waited = telemetry.server_process_waiting.mean if telemetry else None
+    ran = telemetry.server_process_cpu.mean if telemetry else None
+    if waited is None or ran is None:
+        return NotApplicable("nobody saw how long a server waited for a core: the run started none, or looked too late")
+    if waited <= WAITING_SHARE or waited <= ran:
+        return []
+    return [
+        f"the servers of this run waited for a core for {waited:.0%} of the window, longer than they ran ({ran:.0%});"
+        " end what else runs here, lower the rate, or use a server on another machine (--url)"
+    ]
+
+
+def _steal(facts: Facts) -> RuleResult:
+    """The host of this machine ran others on its processors, and messages were sent late."""
+    share = facts.telemetry.steal.mean if facts.telemetry else None
+    if share is None:
+        return NotApplicable("this system does not tell what its host took of its processors")
+    if share <= PAUSED_SHARE or not facts.is_late:
+        return []
+    return [
+        f"a processor of this machine was taken away by its host (steal) for {share:.1%} of the window, above"
+        f" {PAUSED_SHARE:.0%}, and messages were sent late; use a machine whose processors are its own, or lower the"
+        " rate"
     ]
 
 
@@ -378,6 +407,19 @@ RULES = (
         "a worker ran or waited for a core for more than 95 % of the window, and the p99 of `publishDelay` was above"
         f" {BOUND}; consumers whatever that was",
         _starved,
+    ),
+    Rule(
+        "serverStarved",
+        "INVALID",
+        "servers that the run started waited for a core longer than they ran, and for more than 5 % of the window",
+        _server_starved,
+    ),
+    Rule(
+        "steal",
+        "INVALID",
+        "this machine's host took one of its processors away for more than 1 % of the window, and the p99 of"
+        f" `publishDelay` was above {BOUND}",
+        _steal,
     ),
     Rule("throttled", "INVALID", "a worker throttled by its cgroup for more than 1 % of the window", _throttled),
     Rule("coreBusy", "INVALID", "a worker took more than 90 % of a core", _core_busy),

@@ -43,10 +43,13 @@ TELEMETRY: dict[str, Any] = {
         "forks": 1,
         "longestForkMs": 0.312,
         "serverProcessCpu": {"mean": None, "peak": None},
+        "serverProcessWaiting": {"mean": None, "peak": None},
         "busiestWorkerCpu": {"mean": 0.37, "peak": 1.4},
+        "steal": {"mean": 0.0, "peak": 0.0},
+        "pressure": {"mean": 0.31, "peak": 0.4},
     },
     "server": None,
-    "processes": {"t": [], "server": None, "parent": {}, "workers": []},
+    "processes": {"t": [], "machine": {}, "server": None, "parent": {}, "workers": []},
     "cost": {"looks": 31},
 }
 """What a result tells of server and processes, shortened."""

@@ -1,19 +1,19 @@
 """What processes take becomes series and sums."""
 
 from ombdriver.bench.metrics.report import ProcessUsage
-from ombdriver.bench.telemetry.processes import OuterUsage, ProcessSample, ProcessSeries
-from ombdriver.bench.telemetry.summary import CpuShare
+from ombdriver.bench.telemetry.contention import Contention
+from ombdriver.bench.telemetry.processes import PRESSURE, STEAL, ProcessSample, ProcessSeries
+from ombdriver.bench.telemetry.summary import CpuShare, OuterUsage
 from ombdriver.bench.telemetry.window import Window
 
 SECOND = 10**9
+MS = 10**6
 START = 100 * SECOND
 
 
 def sample(at_s: float, own: ProcessUsage | None = None, **cpu_s: float | None) -> ProcessSample:
     """All processes `at_s` seconds after the start of the window, each with so much processor time behind it."""
-    outer: dict[str, OuterUsage] = {
-        name: None if each is None else (round(each * SECOND), 1000) for name, each in cpu_s.items()
-    }
+    outer = {name: None if each is None else OuterUsage(round(each * SECOND), 1000) for name, each in cpu_s.items()}
     return ProcessSample(START + round(at_s * SECOND), outer, {} if own is None else {"w": own})
 
 
@@ -36,7 +36,11 @@ def test_shares_of_a_core_are_told_from_tick_to_sample() -> None:
 
     told = made.to_json("server", "parent", {"w": "produce"})
     assert told["t"] == [-1.0, 0.0, 2.0]
-    assert told["server"] == {"cpu": [None, 0.5, None], "rssBytes": [1000, 1000, None]}
+    assert told["server"] == {
+        "cpu": [None, 0.5, None],
+        "waiting": [None, None, None],
+        "rssBytes": [1000, 1000, None],
+    }
     assert told["workers"][0]["role"] == "produce"
     assert told["workers"][0]["cpu"] == [None, 0.5, 1.5]
     assert told["parent"]["cpu"] == [None, 0.0, 0.05]
@@ -53,6 +57,31 @@ def test_mean_and_peak_are_of_the_window() -> None:
 
     assert made.cpu("w").to_json() == {"mean": 0.3, "peak": 0.4}
     assert made.cpu("server") == CpuShare()
+
+
+def test_what_a_process_waits_and_the_machine_lacks_is_told_beside() -> None:
+    """Waits of a process, the worst processor's stolen time, and the pressure: each as a share of the time."""
+
+    def at(second: int, waited_ms: int, stolen_ms: tuple[int, int], pressure_ms: int) -> ProcessSample:
+        outer = {"server": OuterUsage(0, 1000, waited_ms * MS)}
+        contention = Contention(tuple(each * MS for each in stolen_ms), pressure_ms * MS)
+        return ProcessSample(START + second * SECOND, outer, {}, contention)
+
+    made = series(at(-1, 0, (0, 0), 0), at(0, 10, (5, 0), 20), at(1, 60, (6, 40), 320), at(2, 360, (8, 50), 420))
+
+    told = made.to_json("server", "parent", {})
+    assert told["server"]["waiting"] == [None, 0.01, 0.05, 0.3]
+    assert told["machine"] == {"steal": [None, 0.005, 0.04, 0.01], "pressure": [None, 0.02, 0.3, 0.1]}
+    assert made.waiting("server") == CpuShare(0.175, 0.3)
+    assert (made.share(STEAL), made.share(PRESSURE)) == (CpuShare(0.025, 0.04), CpuShare(0.2, 0.3))
+
+
+def test_what_the_kernel_does_not_tell_is_no_share() -> None:
+    """Neither zero nor full."""
+    made = series(*(sample(at, w=0.0) for at in range(3)))
+
+    assert made.waiting("w") == made.share(STEAL) == made.share(PRESSURE) == CpuShare()
+    assert made.to_json("server", "parent", {})["machine"] == {"steal": [None] * 3, "pressure": [None] * 3}
 
 
 def test_samples_too_close_together_tell_no_share() -> None:

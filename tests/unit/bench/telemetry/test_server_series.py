@@ -81,7 +81,10 @@ def test_the_summary_is_of_the_window_alone() -> None:
         "forks": 1,
         "longestForkMs": 0.5,
         "serverProcessCpu": {"mean": None, "peak": None},
+        "serverProcessWaiting": {"mean": None, "peak": None},
         "busiestWorkerCpu": None,
+        "steal": {"mean": None, "peak": None},
+        "pressure": {"mean": None, "peak": None},
     }
     assert summary.longest_fork_ns == 500_000
 

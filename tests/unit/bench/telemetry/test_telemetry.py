@@ -110,6 +110,7 @@ async def test_samples_are_taken_until_the_end_and_told(server: Server) -> None:
     assert [each["role"] for each in processes["workers"]] == ["produce", "consume"]
     assert min(processes["workers"][0]["rssBytes"] + processes["parent"]["rssBytes"]) > 2**20
     assert processes["server"] is None
+    assert {len(values) for values in processes["machine"].values()} == {len(processes["t"])}
     assert repr(watch).startswith(f"<Telemetry <ServerSeries {count} samples")
 
 

@@ -1,10 +1,12 @@
 """Measurements become facts, and these a verdict, thresholds, caveats and marks at the harness floor."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 from assessed_run import OBSERVED, assessed, measured, planned
+from hypothesis import given
+from hypothesis import strategies as st
 from sample_drain import measured_drain
 from sample_result import family, figures, measurements
 
@@ -67,13 +69,29 @@ def test_what_a_worker_took_is_what_it_took_in_the_window() -> None:
     assert (found.name, found.throttled_ns) == ("worker 3 (consume)", None)
 
 
-def test_a_worker_is_throttled_for_no_longer_than_the_window() -> None:
-    """The kernel counts for each processor and each limit; what it does not tell stays unknown."""
+@given(
+    st.builds(
+        WorkerFacts,
+        index=st.just(0),
+        role=st.just("produce"),
+        cpu_ns=st.integers(0, 10**12),
+        run_delay_ns=st.integers(0, 10**12),
+        throttled_ns=st.none() | st.integers(0, 10**12),
+        collections_ns=st.integers(0, 10**12),
+        longest_collection_ns=st.integers(0, 10**12),
+        stalls_ns=st.integers(0, 10**12),
+        longest_stall_ns=st.integers(0, 10**12),
+    )
+)
+def test_a_worker_is_held_up_for_no_longer_than_the_window(worker: WorkerFacts) -> None:
+    """The kernel counts for each processor and each limit, and reports may be late; what is not told stays unknown."""
     metrics = measured()
-    workers = [WorkerFacts(0, "produce", throttled_ns=10**15), WorkerFacts(1, "consume", throttled_ns=None)]
-    facts = run_facts(metrics, planned(), replace(STALLED, workers=workers))
+    (found,) = run_facts(metrics, planned(), replace(STALLED, workers=[worker])).workers
 
-    assert [each.throttled_ns for each in facts.workers] == [metrics.length_ns, None]
+    for field in fields(WorkerFacts):
+        told = getattr(worker, field.name)
+        bounded = field.name.endswith("_ns") and field.name != "cpu_ns" and told is not None
+        assert getattr(found, field.name) == (min(told, metrics.length_ns) if bounded else told)
 
 
 def test_what_was_on_its_way_at_the_end_counts_as_achieved() -> None:

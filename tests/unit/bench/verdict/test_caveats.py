@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ombdriver.bench.metrics.latency import LatencySummary
+from ombdriver.bench.telemetry.summary import CpuShare, TelemetrySummary
 from ombdriver.bench.verdict.caveats import CAVEAT, CAVEATS, caveats_of
 from ombdriver.bench.verdict.facts import Facts, WorkerFacts
 
@@ -17,6 +18,12 @@ WELL: dict[str, Any] = {"window_ns": 60 * SECOND, "samples": {"publish": 10**6}}
 def late(p999: int) -> LatencySummary:
     """A distribution that is good up to its p99."""
     return replace(LatencySummary.none(), count=10_000, p50=100_000, p95=200_000, p99=900_000, p999=p999)
+
+
+def machine(**shares: float) -> TelemetrySummary:
+    """What was sampled: `steal`, `pressure`, and how long the run's servers `waited`."""
+    told = {name: CpuShare(share, share) for name, share in shares.items() if name != "waited"}
+    return TelemetrySummary(**told, server_process_waiting=CpuShare(shares.get("waited")))
 
 
 def caveats(**changed: Any) -> dict[str, str]:
@@ -31,6 +38,8 @@ def test_a_sound_run_has_none() -> None:
     assert caveats(furthest_behind=10**9) == {}
     assert caveats(primaries=3, streams=12, most_of_a_primary=8) == {}
     assert caveats(primaries=3, streams=1, most_of_a_primary=1) == {}
+    assert caveats(telemetry=machine(steal=0.01, pressure=0.1)) == {}
+    assert caveats(telemetry=machine(pressure=0.9), servers_on_host=1, cores=8) == {}  # nobody saw that server wait
 
 
 @pytest.mark.parametrize(
@@ -76,6 +85,23 @@ def test_a_sound_run_has_none() -> None:
             "this machine's, whose event loops came late: p99.9 60 ms, of which 40 ms;",
         ),
         ({"servers_on_host": 1, "cores": 1}, "colocated", "the server shares 1 core with the 0 workers"),
+        ({"servers_on_host": 5, "cores": 4}, "colocated", "5 servers share 4 cores with the 0 workers"),
+        (
+            {"telemetry": machine(pressure=0.2)},
+            "busyMachine",
+            "for 20% of the window, those of this run for 0% at most",
+        ),
+        (
+            {
+                "telemetry": machine(pressure=0.5, waited=0.2),
+                "workers": [WorkerFacts(0, "produce", run_delay_ns=6 * SECOND)],
+                "servers_on_host": 1,
+                "cores": 8,
+            },
+            "busyMachine",
+            "for 50% of the window, those of this run for 30% at most",
+        ),
+        ({"telemetry": machine(steal=0.02)}, "steal", "(steal) for 2.0% of the window"),
     ],
 )
 def test_each_caveat_tells_its_own(changed: dict[str, Any], kind: str, message: str) -> None:

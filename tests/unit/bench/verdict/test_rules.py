@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sample_drain import drain
 
 from ombdriver.bench.metrics.latency import LatencySummary
+from ombdriver.bench.telemetry.summary import CpuShare, TelemetrySummary
 from ombdriver.bench.verdict.facts import Facts, WorkerFacts
 from ombdriver.bench.verdict.model import (
     INTERRUPTED,
@@ -57,6 +58,18 @@ def consumer(**lateness: int) -> WorkerFacts:
     return worker(role="consume", lateness=late(**lateness))
 
 
+def seen(
+    waited: float | None = 0.01, ran: float | None = 0.3, steal: float | None = 0.0, pressure: float | None = 0.1
+) -> TelemetrySummary:
+    """What was sampled, as shares of the window: how long servers waited and ran, and what the machine lacked."""
+    return TelemetrySummary(
+        server_process_waiting=CpuShare(waited, waited),
+        server_process_cpu=CpuShare(ran, ran),
+        steal=CpuShare(steal, steal),
+        pressure=CpuShare(pressure, pressure),
+    )
+
+
 STARVED = worker(cpu_ns=28 * SECOND, run_delay_ns=11 * SECOND)
 
 
@@ -78,6 +91,7 @@ def facts(**changed: Any) -> Facts:
         "errors": 0,
         "trends": {name: Trend(0.05, 0.3) for name in SERIES},
         "intervals": 40,
+        "telemetry": seen(),
     }
     return Facts(**(values | changed))
 
@@ -113,6 +127,9 @@ def test_a_sound_run_is_valid_without_a_reason() -> None:
         ({"duplicated": {"group-1": 1}}, "duplicated"),
         ({"undelivered": {"group-1": 81}}, "undelivered"),
         ({"unanswered": 81}, "unanswered"),
+        ({"telemetry": seen(waited=0.31, ran=0.3)}, "serverStarved"),
+        ({"telemetry": seen(waited=2.0, ran=0.9)}, "serverStarved"),
+        ({"telemetry": seen(steal=0.011), "publish_delay_p99_ns": 2 * MS + 1}, "steal"),
         ({"workers": [worker(throttled_ns=SECOND // 2)]}, "throttled"),
         ({"workers": [worker(), worker(cpu_ns=37 * SECOND)]}, "coreBusy"),
         ({"workers": [worker(longest_collection_ns=3 * MS, collections_ns=401 * MS)]}, "collections"),
@@ -165,6 +182,10 @@ def test_each_rule_tells_its_own(changed: dict[str, Any], rule: str) -> None:
         {"workers": [worker(stalls_ns=300 * MS, longest_stall_ns=100 * MS)]},
         {"workers": [worker(cpu_ns=36 * SECOND)]},
         {"workers": [worker(throttled_ns=400 * MS)]},
+        {"telemetry": seen(waited=0.3, ran=0.3)},
+        {"telemetry": seen(waited=0.05, ran=0.01)},  # an idle server, whose wake-ups wait
+        {"telemetry": seen(steal=0.9)},  # and nothing was late
+        {"telemetry": seen(steal=0.01), "publish_delay_p99_ns": 3 * MS},
         {"workers": [STARVED]},  # it had no time to spare, and was in time
         {"workers": [worker(cpu_ns=28 * SECOND, run_delay_ns=10 * SECOND)], "publish_delay_p99_ns": 3 * MS},
         {"achieved": {"published": 1980.0}},
@@ -223,7 +244,7 @@ def test_what_was_not_measured_is_not_judged() -> None:
     assert verdict.status == VALID
     assert unjudged.keys() == {
         *("lost", "trimmed", "corrupt", "duplicated"),
-        *("scheduleLag", "runDelay", "starved", "achieved", "errors"),
+        *("scheduleLag", "runDelay", "starved", "serverStarved", "steal", "achieved", "errors"),
         *("rateTrend", "latencyTrend", "backlogTrend"),
     }
     assert "30 intervals" in unjudged["rateTrend"]
@@ -258,6 +279,7 @@ def test_what_was_not_measured_is_not_judged() -> None:
         achieved=st.dictionaries(st.text(), st.floats(0, 1e8), max_size=2),
         due=st.integers(0, 10**9),
         errors=st.integers(0, 10**9),
+        telemetry=st.none() | st.builds(seen, *[st.none() | st.floats(0, 64)] * 4),
         trends=st.dictionaries(st.sampled_from(SERIES), st.builds(Trend, st.floats(-9, 9), st.floats(0, 1))),
         intervals=st.integers(0, 2048),
     )
