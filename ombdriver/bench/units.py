@@ -7,6 +7,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
 GIB = 1 << 30
 
@@ -134,9 +135,33 @@ def camel_case(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # control characters, those of C1 included
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # what is not seen, breaks lines or turns their direction
+    "\ud800-\udfff]"  # of names that are not UTF-8
+)
+
+
+def visible(text: str) -> str:
+    """Text of others (a file's name, a result, a server's reply) as a terminal, a table or a page may show it.
+
+    Signs that move the cursor, break a line, change the direction or can't be encoded give way to their number.
+    """
+    return _UNSAFE.sub(lambda found: f"\\x{ord(found[0]):02x}" if found[0] < "\x80" else ascii(found[0])[1:-1], text)
+
+
+def visible_json(value: Any) -> Any:
+    """What JSON holds, with all its texts and keys `visible`."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, dict):
+        return {visible(key): visible_json(inner) for key, inner in value.items()}
+    return [visible_json(inner) for inner in value] if isinstance(value, list) else value
+
+
 def quoted(value: object) -> str:
     """`value` as a file has it and a message may quote it: never long, never over several lines, no signs unseen."""
-    text = _as_written(value)
+    text = visible(_as_written(value))
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ombdriver.bench.units import visible
 from ombdriver.cli.compare import print_comparison
 from ombdriver.cli.exit_codes import (
     EXIT_FAILED,
@@ -217,7 +218,7 @@ def _block_of(request: "Request") -> tuple[str, int]:
 def print_errors(messages: Sequence[str]) -> None:
     """Prints errors to standard error, without passwords."""
     for message in messages:
-        _print(f"ombdriver: {redact_text(message)}")
+        _print(f"ombdriver: {visible(redact_text(message))}")
 
 
 def _print(line: str) -> None:

@@ -5,6 +5,7 @@ small. A table is a kind. The command line runs in this process, in an empty fol
 takes milliseconds; what needs a server is in `tests/live`.
 """
 
+import json
 import re
 import shlex
 from collections import Counter
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sample_result
 import yaml
 
+from ombdriver.bench.verdict.model import Verdict
 from ombdriver.cli import main
 
 TABLES = Path(__file__).parent
-LEAST_ROWS = 230
+LEAST_ROWS = 250
 FIELDS = {"title", "files", "run", "env", "exit", "says", "never"}
 WORKLOAD = """\
 topics: 1
@@ -48,12 +51,19 @@ def rows() -> list[Any]:
     ]
 
 
-def content(given: str | Mapping[str, str]) -> bytes:
-    """The bytes of a row's file: its text; `hex`; text in an `encoding`; or a base with other lines."""
+def content(given: str | Mapping[str, Any]) -> bytes:
+    """The bytes of a row's file: its text, in an `encoding`; a base with other lines; a result with other values."""
     if isinstance(given, str):
         return given.encode()
-    if "hex" in given:
-        return bytes.fromhex(given["hex"])
+    if "result" in given:
+        whole = json.loads(sample_result.result(verdict=Verdict("VALID")).dumps())
+        for path, value in given["result"].items():
+            inner = whole
+            *above, key = path.split(".")
+            for each in above:
+                inner = inner[each]
+            inner[key] = value
+        return json.dumps(whole).encode(given.get("encoding", "utf-8"))
     text = given.get("text", "")
     if base := given.get("base"):
         extra = given.get("with", "")
@@ -92,7 +102,8 @@ def test_the_right_answer(
         assert text in said
     for text in [*some(row.get("never")), "Traceback", "<class", "datetime."]:
         assert text not in said
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", f"{out}{err}")
+    text = f"{out}{err}".replace("\r\n", "\n")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", text)
 
 
 def test_rows_are_told_apart_and_enough() -> None:

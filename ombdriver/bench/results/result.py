@@ -17,7 +17,7 @@ from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, WindowDeli
 from ombdriver.bench.results import omb_keys
 from ombdriver.bench.results.versions import upgraded
 from ombdriver.bench.spec.thresholds import Check
-from ombdriver.bench.units import camel_case
+from ombdriver.bench.units import camel_case, visible_json
 from ombdriver.bench.verdict.model import Caveat, NotJudged, Reason, Verdict
 from ombdriver.errors import InputError
 
@@ -265,10 +265,10 @@ class Result:
             InputError: if `text` (of the file `source`) is no such result, or one of a later formatVersion.
         """
         try:
-            data = json.loads(text)
+            data = visible_json(json.loads(text))
         except (ValueError, RecursionError) as error:
             raise InputError(f"{source}: not JSON ({error}); give a result file that ombdriver wrote") from error
-        if not isinstance(data, dict) or data.get("kind") not in KINDS:
+        if not isinstance(data, dict) or str(data.get("kind")) not in KINDS:
             raise InputError(f"{source}: not the result of a run; give a file that `ombdriver run` wrote")
         try:
             return cls._from_json(upgraded(data, source, FORMAT_VERSION))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ombdriver.bench.results.result import KINDS, Result
+from ombdriver.bench.units import visible
 from ombdriver.errors import InputError, RunError
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -52,7 +53,7 @@ def load(path: Path) -> Result:
     Raises:
         InputError: if it is not there, can't be read, or is no result.
     """
-    return Result.loads(read(path), str(path))
+    return Result.loads(read(path), visible(str(path)))
 
 
 def read(path: Path) -> str:

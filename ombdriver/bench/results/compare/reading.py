@@ -8,6 +8,7 @@ from pathlib import Path
 from ombdriver.bench.results import store
 from ombdriver.bench.results.compare.trial import Trial, is_omb_result, trial_of, trial_of_omb
 from ombdriver.bench.results.result import Result
+from ombdriver.bench.units import visible, visible_json
 from ombdriver.errors import InputError
 
 OTHER_KINDS = ("calibration", "comparison")
@@ -68,7 +69,7 @@ def _read(path: Path, named: bool) -> Trial | None:
         if data.get("kind") in OTHER_KINDS:
             return None
         if is_omb_result(data):
-            return trial_of_omb(data, path.name)
+            return trial_of_omb(visible_json(data), visible(path.name))
         if "kind" not in data and not named:
             return None
-    return trial_of(Result.loads(text, str(path)), path.name)
+    return trial_of(Result.loads(text, visible(str(path))), visible(path.name))
