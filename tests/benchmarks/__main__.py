@@ -30,13 +30,13 @@ RATIOS = (
     ("send_message, 50 callers", "send 50", "redis-py pool 50", None),
     ("send_message, 500 callers", "send 500", "redis-py pipeline 100", None),
     ("send_message, one by one", "send 1", "redis-py 1", 1.3),
-    ("Producer.send_and_wait, 500 callers", "topic send 500", "send 500", 0.6),
+    ("Producer.send_and_wait, 500 callers", "topic send 500", "send 500", 0.87),
     ("Producer.send, one caller", "topic send", "send 500", 0.6),
     ("Producer.send_and_wait, idempotent", "topic send idempotent", "send 500", None),
     ("Producer.send_and_wait, one by one", "topic send 1", "send 1", None),
     ("GroupConsumer, read 500 and ack", "consume", "redis-py consume", 1.3),
-    ("Consumer, each handed out and acked", "consume topic", "consume", 0.6),
-    ("Runner, each handled and acked", "run topic", "consume", 0.6),
+    ("Consumer, each handed out and acked", "consume topic", "consume", 0.86),
+    ("Runner, each handled and acked", "run topic", "consume", 0.9),
     ("Producer.send_and_wait, 500 callers", "topic send 500", "FastStream publish 50", 10.0),
     ("Producer.send_and_wait, 50 callers", "topic send 50", "FastStream publish 50", 10.0),
     ("Producer.send_and_wait, one by one", "topic send 1", "FastStream publish 1", None),
@@ -58,6 +58,8 @@ ABSOLUTES = (
     ("ledger, of a message's CPU in a producing worker, %", "ledger publish %", 10.0),
     ("ledger, of a message's time in a driver's consumer, %", "ledger consume %", 10.0),
     ("worker's memory growth in 4 s, MiB", "growth mib", None),
+    ("idle group of 50 runners on 64 partitions, commands a second", "idle commands", 20.0),
+    ("the same, reads a second (one for each BLOCK of a runner)", "idle reads", None),
 )
 """What has no counterpart, and the most that is aimed at; these depend on the machine."""
 
@@ -96,6 +98,7 @@ def one_round(server: PrivateServer) -> dict[str, float]:
     found["run topic"] = uvloop.run(library.run_topic(url))
     found["FastStream subscriber"] = uvloop.run(frameworks.consume_faststream(url, 4_000, 1))
     found["FastStream subscriber, 32 workers"] = uvloop.run(frameworks.consume_faststream(url, 4_000, 32))
+    found["idle reads"], found["idle commands"] = uvloop.run(library.idle_group(url))
     found["consume driver"] = uvloop.run(library.consume_driver(url))
     flat = asyncio.run(harness.trial(url, groups=0))
     found["harness publish"], found["cpu us"], found["growth mib"] = flat.sent, flat.cpu_us, flat.growth / 2**20

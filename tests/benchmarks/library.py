@@ -1,12 +1,14 @@
 """The library against redis-py, on one server: messages per second, sent or consumed and acknowledged."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from ombdriver import GroupManager, Message, MQClient, MQProducer, Retention
+from ombdriver import GroupManager, Message, MQClient, MQProducer, Retention, Topic
 from ombdriver.bench.drivers.api import TopicSpec
 from ombdriver.bench.drivers.redis_streams.driver import open_driver
 from ombdriver.messaging.topics.producer.config import OnUnknown
@@ -16,8 +18,21 @@ MESSAGE = {"payload": PAYLOAD}
 KEPT = 10_000
 BATCH = 500
 FILLED = 60_000
+IDLE_RUNNERS, IDLE_PARTITIONS, IDLE_S = 50, 64, 10.0
 
 Send = Callable[[], Awaitable[object]]
+
+
+class Idle(NamedTuple):
+    """Commands a second that clients send for a group with nothing to do; what scripts call is not counted.
+
+    Attributes:
+        reads: XREADGROUP, one for each BLOCK of each member.
+        others: all other commands: leases, reclaiming, what is due.
+    """
+
+    reads: float
+    others: float
 
 
 async def rate(send: Send, messages: int, callers: int) -> float:
@@ -163,6 +178,32 @@ async def run_topic(url: str) -> float:
             start = time.perf_counter()
             await runner.run(signals=False)
             return got / (time.perf_counter() - start)
+
+
+async def idle_group(url: str) -> Idle:
+    """What a group of runners on a topic of many partitions asks of the server while there is nothing to do."""
+    async with MQClient(redis_url=url) as client, Redis.from_url(url) as eyes:
+        runners = [client.runner(Topic("idle", IDLE_PARTITIONS), "g") for _ in range(IDLE_RUNNERS)]
+        for runner in runners:
+            runner.handler(_nothing)
+        runs = [asyncio.create_task(runner.run(signals=False)) for runner in runners]
+        await asyncio.sleep(IDLE_S)  # until all of them have started, and what is done once is over
+        reads = others = 0
+        async with eyes.monitor() as monitor:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_S):
+                    async for command in monitor.listen():
+                        if command["client_type"] != "lua":
+                            reads += (is_read := command["command"].startswith("XREADGROUP"))
+                            others += not is_read
+        for runner in runners:
+            runner.stop()
+        await asyncio.gather(*runs)
+        return Idle(reads / IDLE_S, others / IDLE_S)
+
+
+async def _nothing(_: Message[bytes]) -> None:
+    """Handles nothing: there is nothing."""
 
 
 async def consume_driver(url: str) -> float:
