@@ -193,7 +193,9 @@ class Account:
         """A handler of member `who` begins, and is told that this is delivery `count`."""
         known = self.seen[group].setdefault(place, Deliveries(number))
         what = f"{group}: message {number} ({self._kind(number)})"
-        if known.number != number:
+        if known.number != number and self.may_lose_writes:
+            known = self.seen[group][place] = Deliveries(number)  # its id was given again
+        elif known.number != number:
             self.add("told", f"{what} stands where message {known.number} stood")
         if known.begun and count <= known.count and (group in self._set_back or self.may_lose_writes):
             known.begun = 0

@@ -174,41 +174,50 @@ class Member:
 
 
 class RunnerMember(Member):
-    """A member that is a runner."""
+    """A member that is a runner; run again, as by a supervisor, while the server refuses at its start."""
 
     def __init__(self, cast: Cast, url: str, group: str, name: str | None, *, signals: bool) -> None:
         super().__init__(cast, url, group, name)
-        retry = RetryPolicy(cast.account.max_deliveries, cast.backoff)
+        self._signals = signals
+        self._make()
+
+    def _make(self) -> None:
         self.runner = self.client.runner(
             TOPIC,
-            group,
-            name,
-            ordering="key" if group == KEYED else "none",
+            self.group,
+            self.name,
+            ordering="key" if self.group == KEYED else "none",
             concurrency=8,
-            retry=retry,
+            retry=RetryPolicy(self._cast.account.max_deliveries, self._cast.backoff),
             visibility_timeout_ms=VISIBILITY_MS,
             block_ms=BLOCK_MS,
             drain_timeout_s=DRAIN_S,
         )
         self.runner.handler(self.handle)
         self.called = self.runner.name
-        self._signals = signals
 
     async def start(self) -> None:
         """Runs, until the end or a signal."""
-        self.task = asyncio.create_task(self.runner.run(signals=self._signals))
+        self.task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                return await self.runner.run(signals=self._signals)
+            except ClosedError:
+                return None
+            except RedisError:
+                if self.runner.statistics().consumer.received or self.is_over:
+                    raise
+            await asyncio.sleep(0.1)
+            self._make()
 
     async def _end(self) -> None:
         assert self.task is not None
         self.runner.stop()
         await asyncio.wait([self.task])
-        if not self.task.cancelled() and (error := self.task.exception()) and not isinstance(error, ClosedError):
+        if not self.task.cancelled() and (error := self.task.exception()) and not self._dead:
             self._cast.account.add("ended", f"{self.group}: a runner ended with {error!r}")
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether its run has come to an end."""
-        return self.task is None or self.task.done()
 
 
 class ReaderMember(Member):
