@@ -5,7 +5,7 @@
 # needs nothing: it is installed in place).
 
 .DEFAULT_GOAL := run
-.PHONY: run demo picture test lint types wheel check-wheel bench width soak faults clean
+.PHONY: run demo picture test lint types wheel check-wheel bench width soak faults trust clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,7 +38,7 @@ picture: $(VENV)/.installed-dev
 # Runs that are judged by their latencies, or by whether they had the machine, have it to themselves; all other tests
 # run side by side. With PYTEST_ARGS it is one process, which runs what they name.
 ALONE := $(wildcard tests/live/test_honesty_latency.py tests/live/test_honesty_verdict.py tests/live/test_run_search.py \
-  tests/live/test_run_scale.py tests/live/test_calibrate.py)
+  tests/live/test_run_scale.py tests/live/test_calibrate.py tests/live/test_trust.py)
 
 # With SEED=NUMBER, properties try the examples that they tried with that number before.
 PYTEST := $(BIN)/python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED))
@@ -88,6 +88,11 @@ soak: $(VENV)/.installed-dev
 # Courses of combined faults alone; one of them, as a failure names it: make faults FAULT_ARGS='--seed 7'
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.faults --seeds $(SOAK_SEEDS) $(FAULT_ARGS)
+
+# How often the verdict is right, about runs to which something known is done; some 20 minutes, on a machine that does
+# nothing else. For the table of README.md: make trust TRUST_ARGS="--page README.md"
+trust: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.trust $(TRUST_ARGS)
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null; then \

@@ -79,7 +79,7 @@ class Proxy:
         while data := await link.near_reader.read(CHUNK):
             link.sends = link.sends or b"XADD" in data
             if link.sends:
-                whole, rest = _split(rest + data)
+                whole, rest = split(rest + data)
                 if not await self.sends(link, whole):
                     return
             else:
@@ -137,7 +137,7 @@ class LossyProxy(Proxy):
             if not link.sends:
                 link.near_writer.write(data)
                 continue
-            whole, rest = _split(rest + data)
+            whole, rest = split(rest + data)
             link.answered += len(whole)
             if not self._losing or self._lost.done():
                 link.passed += len(whole)
@@ -221,7 +221,7 @@ class ReadLosingProxy(Proxy):
                 await link.near_writer.drain()
 
 
-def _split(data: bytes) -> tuple[list[bytes], bytes]:
+def split(data: bytes) -> tuple[list[bytes], bytes]:
     """The whole commands or replies at the beginning of `data`, and what is left."""
     whole = []
     while (end := _end_of(data)) is not None:

@@ -56,11 +56,16 @@ class Finished:
 
 
 async def run(
-    request: Request, display: LiveView, stop: Interrupt, on_stored: Callable[[Finished], None] = lambda _: None
+    request: Request,
+    display: LiveView,
+    stop: Interrupt,
+    on_stored: Callable[[Finished], None] = lambda _: None,
+    on_event: events.Subscriber = lambda _: None,
 ) -> Finished | None:
     """Carries out one run; None when it was interrupted before there was anything to measure.
 
-    `on_stored` is called when the result is on disk, before anything is taken down: taking down may fail.
+    `on_stored` is called when the result is on disk, before anything is taken down: taking down may fail. `on_event` is
+    given the run's events; it must neither fail nor wait.
 
     Raises:
         asyncio.CancelledError: if it was interrupted while it was being built up.
@@ -97,6 +102,7 @@ async def run(
         run_events.subscribe(partial(_sample, telemetry))
         run_events.subscribe(ProgressReporter(display, plan, measurement, lambda: telemetry.server_now).on_event)
         run_events.subscribe(abort.on_event)
+        run_events.subscribe(on_event)
         check = servers.check if servers else lambda: None
         phases = Phases(plan, workers, driver, stop, measurement, run_events, check)
         search = RateSearch(plan, phases, measurement, lambda: telemetry.server_now) if plan.search else None

@@ -46,6 +46,31 @@ def test_a_drift_of_30_per_cent_is_found(length: int, phi: float, deviation: flo
     assert np.median([each.change for each in found if each]) == pytest.approx(0.3 / 1.15, abs=0.03)
 
 
+@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize(("length", "at", "least"), [(30, 0.5, 0.9), (60, 0.5, 0.99), (60, 0.3, 0.95), (60, 0.7, 0.95)])
+def test_a_step_of_30_per_cent_is_found(length: int, at: float, least: float, direction: int) -> None:
+    """Wherever it is, and its size is about right; a line through it leaves what looks like a slow wave."""
+    random = np.random.default_rng(31)
+    step = 0.3 * (np.arange(length) >= at * length)
+    found = [trend((np.array(wave(random, length, 0.0, 0.05)) + step)[::direction].tolist()) for _ in range(SIMULATED)]
+
+    assert sum(unsteady(each) for each in found) / SIMULATED >= least
+    usual = {0.3: 1.3, 0.5: 1.15, 0.7: 1.0}[at]  # the median
+    assert np.median([each.change * direction for each in found if each]) == pytest.approx(0.3 / usual, abs=0.04)
+
+
+@pytest.mark.parametrize("first", [0, 10, 33])
+def test_a_pause_is_no_step(first: int) -> None:
+    """Not at an edge of the window either: a few intervals are no other level."""
+    random = np.random.default_rng(32)
+    pause = np.zeros(40)
+    pause[first : first + 7] = np.linspace(100, 10, 7)
+
+    found = [trend((np.array(wave(random, 40, 0.0, 0.05)) + pause).tolist()) for _ in range(SIMULATED)]
+
+    assert sum(unsteady(each) for each in found) / SIMULATED <= 0.02
+
+
 def test_too_few_intervals_are_not_judged() -> None:
     """Intervals without a sample do not count."""
     values = [float(number) for number in range(FEWEST_INTERVALS - 1)]

@@ -1,0 +1,171 @@
+"""`make trust`: plays situations, and tells how often the verdict was right; ends with 1 if one was a false VALID.
+
+Every case is a run of 2 to 4 seconds with the machine to itself, one after the other: 200 take some 20 minutes. Ctrl-C
+ends it, and tells what there is.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from ombdriver import __version__
+from ombdriver.bench.run.signals import Interrupt
+from ombdriver.bench.run.workers import run_fast
+from tests.trust import account, driver
+from tests.trust.account import MOST_OF_OTHERS, Outcome
+from tests.trust.scene import Case, NotSetUpError, StoppedError
+from tests.trust.situations import SITUATIONS, Situation
+
+DEFAULT_CASES = 216
+MARKS = ("<!-- trust: made by `make trust`, not by hand -->", "<!-- /trust -->")
+"""Between these lines of a page the table stands."""
+
+
+def cases(most: int, only: str = "") -> Iterator[tuple[Situation, str]]:
+    """So many cases in rounds over all situations, each with its name; only those with the words `only` in theirs."""
+    words, _, number = only.partition(" #")
+    chosen = [each for each in SITUATIONS if words in f"{each.kind}: {each.name}"]
+    named = (
+        (situation, f"{situation.kind}: {situation.name} #{round_ * situation.times + time_ + 1}")
+        for round_ in range(most if chosen else 0)
+        for situation in chosen
+        for time_ in range(situation.times)
+    )
+    return islice((each for each in named if not number or each[1].endswith(f" #{number}")), 1 if number else most)
+
+
+async def play(situation: Situation, name: str, seed: int, stop: Interrupt) -> Outcome:
+    """One case.
+
+    Raises:
+        StoppedError: if somebody asked to stop.
+    """
+    began_s = time.monotonic()
+    case = Case(name, random.Random(f"{seed} {name}"), stop, situation.must)
+    outcome = Outcome(name, situation.kind, situation.must)
+    try:
+        await situation.play(case)
+    except NotSetUpError as error:
+        return replace(outcome, problem=str(error), seconds=time.monotonic() - began_s)
+    assert case.result.verdict is not None
+    return replace(
+        outcome,
+        must=case.must,
+        status=case.result.verdict.status,
+        rules=case.rules,
+        caveats=tuple(sorted(case.caveats)),
+        faults=tuple(case.faults),
+        others=case.others,
+        seconds=time.monotonic() - began_s,
+    )
+
+
+def told(outcome: Outcome, most_of_others: float) -> str:
+    """What to say of a case on the terminal."""
+    if outcome.problem is not None:
+        return f"not set up   {outcome.case}: {outcome.problem}"
+    if outcome.exact:
+        what = "right"
+    elif outcome.false_valid:
+        what = "FALSE VALID"
+    else:
+        what = "figures" if outcome.right else "WRONG"
+    must, rules = " or ".join(outcome.must), ", ".join(outcome.rules)
+    busy = "" if outcome.counts(most_of_others) else f" (not counted: others took {outcome.others:.0%} of the machine)"
+    faults = "".join(f"\n                  {fault}" for fault in outcome.faults)
+    return f"{what:<12} {outcome.case}: {outcome.status} [{rules}]; must be {must}{busy}{faults}"
+
+
+async def play_all(
+    chosen: Iterable[tuple[Situation, str]], seed: int, most_of_others: float, outcomes: list[Outcome]
+) -> None:
+    """Plays cases, tells each, and adds it to `outcomes`; one that others spoilt is played once more."""
+    with Interrupt() as stop:
+        for number, (situation, name) in enumerate(chosen, start=1):
+            try:
+                outcome = await play(situation, name, seed, stop)
+                if outcome.status is not None and not outcome.counts(most_of_others):
+                    outcome = await play(situation, name, seed, stop)
+            except StoppedError:
+                return
+            outcomes.append(outcome)
+            sys.stderr.write(f"{number:>4} {told(outcome, most_of_others)}\n")
+            if stop.asked:
+                return
+
+
+def summary(outcomes: Sequence[Outcome], counted: Sequence[Outcome], seed: int) -> str:
+    """What the table is of, in a sentence or two."""
+    healthy = [each for each in counted if each.kind.startswith("nothing")]
+    blamed = sum(each.status in ("INVALID", "OVERLOADED") for each in healthy)
+    return (
+        f"{len(counted)} cases, seed {seed}, ombdriver {__version__}, {os.cpu_count()} cores, Python"
+        f" {platform.python_version()}: {sum(each.false_valid for each in counted)} false `VALID`;"
+        f" {blamed} of {len(healthy)} healthy runs called `INVALID` or `OVERLOADED`."
+        f" {len(outcomes) - len(counted)} more cases are not counted: they could not be set up, or others used the"
+        " machine."
+    )
+
+
+def put_into(page: Path, text: str) -> None:
+    """Puts `text` between the marks of a page.
+
+    Raises:
+        SystemExit: if it has none.
+    """
+    before, first, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
+    _, last, after = rest.partition(MARKS[1])
+    if not first or not last:
+        sys.exit(f"{page} has no place for the table; put these lines into it: {MARKS[0]} and {MARKS[1]}")
+    page.write_text(f"{before}{first}\n\n{text}\n{last}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    """Plays cases, prints the table, writes it and the outcomes."""
+    parser = argparse.ArgumentParser(prog="make trust", description=__doc__)
+    parser.add_argument("--cases", type=int, default=DEFAULT_CASES, help="how many, in rounds over all situations")
+    parser.add_argument("--only", metavar="WORDS", default="", help="only cases with these words in their name")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--list", action="store_true", help="name the cases, and play none")
+    parser.add_argument(
+        "--others",
+        type=float,
+        default=MOST_OF_OTHERS,
+        metavar="SHARE",
+        help="a case is not counted when others took more of the machine's processors",
+    )
+    parser.add_argument("--output", type=Path, default=Path("results"), help="the folder for the outcomes as JSON")
+    parser.add_argument("--page", type=Path, metavar="README.md", help="a page to put the table into")
+    options = parser.parse_args()
+    chosen = list(cases(options.cases, options.only))
+    if options.list or not chosen:
+        sys.stdout.write("".join(f"{name}\n" for _, name in chosen))
+        sys.exit(0 if chosen else f"no case has {options.only!r} in its name; see --list")
+    outcomes: list[Outcome] = []
+    with tempfile.TemporaryDirectory(prefix="trust-") as folder:
+        driver.register(Path(folder))
+        run_fast(play_all(chosen, options.seed, options.others, outcomes))
+    counted = [each for each in outcomes if each.counts(options.others)]
+    text = f"{account.markdown(counted)}\n{summary(outcomes, counted, options.seed)}\n"
+    sys.stdout.write(text)
+    options.output.mkdir(parents=True, exist_ok=True)
+    path = options.output / f"trust-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    path.write_text(json.dumps([asdict(each) | {"counted": each in counted} for each in outcomes], indent=1) + "\n")
+    sys.stderr.write(f"outcomes: {path}\n")
+    if options.page is not None:
+        put_into(options.page, text)
+    sys.exit(any(each.false_valid for each in counted))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Proxies that make a server exactly as slow, or as faulty, as a situation wants it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from tests.live.proxy import CHUNK, Link, Proxy
+
+BURST_S = 0.004
+
+
+class CapacityProxy(Proxy):
+    """Hands on so many sends a second and no more; bursts are some milliseconds' worth.
+
+    Args:
+        server_url: the server.
+        per_second: how many.
+    """
+
+    def __init__(self, server_url: str, per_second: float) -> None:
+        super().__init__(server_url)
+        self._per_second, self._next_s = per_second, 0.0
+
+    async def sends(self, link: Link, whole: list[bytes]) -> bool:
+        """As many as are due; the others wait."""
+        first = 0
+        while first < len(whole):
+            now_s = time.monotonic()
+            self._next_s = max(self._next_s, now_s - BURST_S)
+            may = min(len(whole) - first, int((now_s - self._next_s) * self._per_second))
+            if may:
+                self._next_s += may / self._per_second
+                link.far_writer.write(b"".join(whole[first : first + may]))
+                first += may
+            if first < len(whole):
+                await asyncio.sleep(0.001)  # the slowness itself
+        return True
+
+
+class DelayingProxy(Proxy):
+    """Passes replies of sends on later, by what `delay_ms` says at the time; their order is kept."""
+
+    def __init__(self, server_url: str, delay_ms: Callable[[], float]) -> None:
+        super().__init__(server_url)
+        self._delay_ms = delay_ms
+
+    async def replies(self, link: Link) -> None:
+        """Each piece waits its time; those behind it wait as well."""
+        waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        passing = asyncio.create_task(self._pass_on(link, waiting))
+        try:
+            while data := await link.far_reader.read(CHUNK):
+                waiting.put_nowait((time.monotonic() + (self._delay_ms() / 1000 if link.sends else 0), data))
+        finally:
+            passing.cancel()
+
+    async def _pass_on(self, link: Link, waiting: "asyncio.Queue[tuple[float, bytes]]") -> None:
+        while True:
+            at_s, data = await waiting.get()
+            if (left_s := at_s - time.monotonic()) > 0:
+                await asyncio.sleep(left_s)  # the delay itself
+            link.near_writer.write(data)
+
+
+class CorruptingProxy(Proxy):
+    """Changes the last byte of the payload of `which` sends, counted from 0."""
+
+    which = range(0)
+
+    def __init__(self, server_url: str) -> None:
+        super().__init__(server_url)
+        self._sends = 0
+
+    async def sends(self, link: Link, whole: list[bytes]) -> bool:
+        """All go on."""
+        for request in whole:
+            changed = request[:-3] + bytes((request[-3] ^ 1,)) + request[-2:]
+            link.far_writer.write(changed if self._sends in self.which else request)
+            self._sends += 1
+        return True
+
+
+class HoldingProxy(Proxy):
+    """Holds sends back while asked to, and then hands them on, or breaks their connection."""
+
+    def __init__(self, server_url: str) -> None:
+        super().__init__(server_url)
+        self._goes = asyncio.Event()
+        self._goes.set()
+        self._breaks = False
+
+    async def hold(self, until_ns: int, *, breaks: bool) -> tuple[int, int]:
+        """From now on; when that was, and when it ended."""
+        self._goes.clear()
+        first_ns = time.monotonic_ns()
+        await asyncio.sleep((until_ns - first_ns) / 1e9)  # the fault itself
+        self._breaks = breaks
+        self._goes.set()
+        return first_ns, time.monotonic_ns()
+
+    async def sends(self, link: Link, whole: list[bytes]) -> bool:
+        """What was held when the connection breaks never goes on."""
+        held = not self._goes.is_set()
+        await self._goes.wait()
+        if held and self._breaks:
+            return False
+        link.far_writer.write(b"".join(whole))
+        return True
