@@ -60,3 +60,17 @@ local function attempt(...)
   return redis.call(...)
 end
 """
+
+COMPARE_IDS = """
+local function is_less(a, b)
+  if #a ~= #b then return #a < #b end
+  return a < b
+end
+local function is_below(a, b)
+  local ms_a, sequence_a = string.match(a, '(%d+)-(%d+)')
+  local ms_b, sequence_b = string.match(b, '(%d+)-(%d+)')
+  if ms_a ~= ms_b then return is_less(ms_a, ms_b) end
+  return is_less(sequence_a, sequence_b)
+end
+"""
+"""Lua for scripts: whether one entry id is below another, as text, since numbers of Lua are exact to 2^53 only."""

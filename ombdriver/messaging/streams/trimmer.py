@@ -16,7 +16,7 @@ from ombdriver.messaging.errors import ClosedError, MessagingValueError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.commands import Key
 from ombdriver.messaging.streams.entry_ids import IdParts, format_id, parse_id
-from ombdriver.messaging.streams.scripts import Script
+from ombdriver.messaging.streams.scripts import COMPARE_IDS, Script
 from ombdriver.messaging.transport.background import TELL_EVERY, Health, run_periodically, tell
 from ombdriver.messaging.transport.connection import Argument
 from ombdriver.messaging.transport.router import Router
@@ -205,19 +205,11 @@ class AcknowledgedTrimmer:
 
 
 # ARGV: ~ or =; the lowest id within a bound, or nothing; the idle time in ms from which a consumer is not alive.
-# What a group needs is its oldest pending entry, and all after what it was given last. Ids are compared as text, since
-# numbers of Lua are exact to 2^53 only; where a next one can't be told, the last one stays.
-_TRIM = Script("""
-local function is_less(a, b)
-  if #a ~= #b then return #a < #b end
-  return a < b
-end
-local function is_below(a, b)
-  local ms_a, sequence_a = string.match(a, '(%d+)-(%d+)')
-  local ms_b, sequence_b = string.match(b, '(%d+)-(%d+)')
-  if ms_a ~= ms_b then return is_less(ms_a, ms_b) end
-  return is_less(sequence_a, sequence_b)
-end
+# What a group needs is its oldest pending entry, and all after what it was given last; where a next id can't be told,
+# the last one stays.
+_TRIM = Script(
+    COMPARE_IDS
+    + """
 local function after(id)
   local ms, sequence = string.match(id, '(%d+)-(%d+)')
   if #sequence > 15 then return id end
@@ -258,7 +250,8 @@ if ARGV[2] ~= '' and is_below(horizon, ARGV[2]) then
   end
 end
 return {redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1], target), horizon, losing}
-""")
+"""
+)
 
 
 class Trimmed(NamedTuple):

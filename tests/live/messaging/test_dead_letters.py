@@ -7,7 +7,7 @@ import pytest
 import redis.asyncio
 from pending import GROUP, PARTITION, STREAM, deliver, holds, member
 
-from ombdriver import MessagingValueError, MQClient
+from ombdriver import Message, MessagingValueError, MQClient, RetryPolicy
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, DeadLetters, move_to_dead_letters
 
 DLQ = b"{t:0}:dlq"
@@ -34,7 +34,7 @@ async def test_a_dead_letter_says_what_became_of_the_message(
     (entry,) = await deliver(raw, 1, "me")
     seconds, _ = await raw.time()
 
-    assert await move_to_dead_letters(member(client, "me"), PARTITION, entry, "ValueError('no')", KEEP)
+    assert await move_to_dead_letters(member(client, "me"), PARTITION, entry, "ValueError('no')", KEEP, 1, [])
 
     ((_, fields),) = await raw.xrange(DLQ)
     assert abs(int(fields.pop(b"x-time")) / 1000 - seconds) < 60
@@ -57,31 +57,48 @@ async def test_a_dead_letter_says_what_became_of_the_message(
 async def test_a_message_is_buried_once_and_only_by_its_owner(
     client: MQClient, raw: redis.asyncio.Redis, letters: DeadLetters
 ) -> None:
-    """A second time, or by one who lost it, nothing happens."""
+    """A second time, as after a lost reply, nothing happens, and it is told as done; not to those who lost it."""
     mine, claimed = await deliver(raw, 2, "me")
     await raw.xclaim(STREAM, GROUP, "other", 0, [claimed])
-    me = member(client, "me")
+    me, other = member(client, "me"), member(client, "other")
 
-    assert [await move_to_dead_letters(me, PARTITION, one, "", KEEP) for one in (mine, mine, claimed)] == [
+    assert [await move_to_dead_letters(me, PARTITION, one, "", KEEP, 1, []) for one in (mine, mine, claimed)] == [
+        True,
         True,
         False,
-        False,
     ]
+    assert not await move_to_dead_letters(other, PARTITION, mine, "", KEEP, 1, [])
 
     assert await letters.count() == 1
     assert await holds(raw) == {claimed: ("other", 2)}
 
 
-async def test_a_message_whose_content_is_gone_is_only_acknowledged(
+async def test_a_dead_letter_of_a_trimmed_message_is_written_from_memory(
     client: MQClient, raw: redis.asyncio.Redis, letters: DeadLetters
 ) -> None:
-    """There is nothing to keep."""
-    (entry,) = await deliver(raw, 1, "me")
-    await raw.xdel(STREAM, entry)
+    """By a consumer that rejects it, and by a runner that gives it up; what they tell is what there is."""
+    await raw.xadd(STREAM, {"value": "rejected", "key": "k"})
+    async with client.consumer("t", "g") as consumer:
+        message = await consumer.getone()
+        await raw.xtrim(STREAM, 0, approximate=False)
+        assert await message.reject("why")
+        assert (consumer.statistics().rejected, consumer.statistics().deleted) == (1, 0)
+    await raw.xadd(STREAM, {"value": "given up"})
+    runner = client.runner("t", "g", retry=RetryPolicy(2, backoff=lambda _: 0), block_ms=50)
 
-    assert await move_to_dead_letters(member(client, "me"), PARTITION, entry, "", KEEP)
+    @runner.handler
+    async def fail(message: Message[bytes]) -> None:
+        await raw.xtrim(STREAM, 0, approximate=False)
+        if message.delivery_count == 2:
+            runner.stop()
+        raise ValueError("no")
 
-    assert await letters.count() == 0
+    await runner.run(signals=False)
+
+    assert runner.statistics().dead_lettered == 1
+    rejected, given_up = await letters.read()
+    assert (rejected.record.fields, rejected.error) == ({b"value": b"rejected", b"key": b"k"}, "why")
+    assert (given_up.record.value, given_up.deliveries, given_up.error) == (b"given up", 2, "ValueError('no')")
     assert await holds(raw) == {}
 
 
@@ -90,7 +107,9 @@ async def test_dead_letters_can_be_bounded(client: MQClient, raw: redis.asyncio.
     ids = await deliver(raw, 500, "me")
     me = member(client, "me")
 
-    await asyncio.gather(*(move_to_dead_letters(me, PARTITION, one, "", DeadLetterPolicy(maxlen=100)) for one in ids))
+    await asyncio.gather(
+        *(move_to_dead_letters(me, PARTITION, one, "", DeadLetterPolicy(maxlen=100), 1, []) for one in ids)
+    )
 
     assert 100 <= await letters.count() < 300
     with pytest.raises(MessagingValueError, match="maxlen"):
@@ -102,7 +121,7 @@ async def test_a_redriven_message_comes_back_to_its_group_only(
 ) -> None:
     """With its id, its place in the stream and all its deliveries before it; a sweep takes it at once."""
     (entry,) = await deliver(raw, 1, "me")
-    await move_to_dead_letters(member(client, "me"), PARTITION, entry, "", KEEP)
+    await move_to_dead_letters(member(client, "me"), PARTITION, entry, "", KEEP, 1, [])
 
     assert await letters.redrive() == 1
 
@@ -117,7 +136,7 @@ async def test_a_redriven_message_that_was_trimmed_is_sent_anew(
 ) -> None:
     """Without the fields that tell of its death."""
     (entry,) = await deliver(raw, 1, "me")
-    await move_to_dead_letters(member(client, "me"), PARTITION, entry, "", KEEP)
+    await move_to_dead_letters(member(client, "me"), PARTITION, entry, "", KEEP, 1, [])
     await raw.xdel(STREAM, entry)
 
     assert await letters.redrive() == 1
@@ -133,7 +152,7 @@ async def test_a_redriven_message_that_is_pending_already_stays_with_whoever_has
 ) -> None:
     """As after the group was set back: it comes again anyway, and is nobody else's."""
     (entry,) = await deliver(raw, 1, "me")
-    await move_to_dead_letters(member(client, "me"), PARTITION, entry, "", KEEP)
+    await move_to_dead_letters(member(client, "me"), PARTITION, entry, "", KEEP, 1, [])
     await raw.xgroup_setid(STREAM, GROUP, "0")
     await raw.xreadgroup(GROUP, "you", {STREAM: ">"})
 
@@ -148,7 +167,7 @@ async def test_a_message_whose_group_is_gone_is_sent_anew(
 ) -> None:
     """To all groups that there are: none is left to give it back to."""
     (entry,) = await deliver(raw, 1, "me")
-    await move_to_dead_letters(member(client, "me"), PARTITION, entry, "", KEEP)
+    await move_to_dead_letters(member(client, "me"), PARTITION, entry, "", KEEP, 1, [])
     await raw.xgroup_destroy(STREAM, GROUP)
 
     assert await letters.redrive() == 1
@@ -161,7 +180,7 @@ async def test_many_are_redriven_in_order(client: MQClient, raw: redis.asyncio.R
     ids = await deliver(raw, 250, "me")
     me = member(client, "me")
     for one in ids:
-        await move_to_dead_letters(me, PARTITION, one, "", KEEP)
+        await move_to_dead_letters(me, PARTITION, one, "", KEEP, 1, [])
 
     assert await letters.redrive(count=120) == 120
     assert list(await holds(raw)) == ids[:120]
@@ -179,8 +198,8 @@ async def test_one_groups_dead_letters_can_be_redriven_or_purged(
     await raw.xgroup_create(STREAM, b"other", "0")
     await raw.xreadgroup(b"other", "you", {STREAM: ">"}, count=150)
     for one in ids:
-        await move_to_dead_letters(me, PARTITION, one, "", KEEP)
-        await move_to_dead_letters(other, PARTITION, one, "", KEEP)
+        await move_to_dead_letters(me, PARTITION, one, "", KEEP, 1, [])
+        await move_to_dead_letters(other, PARTITION, one, "", KEEP, 1, [])
 
     assert await letters.redrive(group="other", count=10) == 10
     assert await letters.purge(group="other") == 140
@@ -204,7 +223,7 @@ async def test_who_may_not_redrive_is_told_and_nothing_is_sent(
     """A refusal is not taken for a group that is gone, which would have the message go to all groups."""
     gone, stands = await deliver(raw, 2, "me")
     for one in (stands, gone):
-        await move_to_dead_letters(member(client, "me"), PARTITION, one, "", KEEP)
+        await move_to_dead_letters(member(client, "me"), PARTITION, one, "", KEEP, 1, [])
     await raw.xdel(STREAM, gone)
     await raw.execute_command("ACL", "SETUSER", "u", "reset", "on", ">secret", "~*", "+@all", f"-{denied}")
     try:

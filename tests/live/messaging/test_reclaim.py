@@ -197,7 +197,8 @@ async def test_only_what_is_ours_can_be_delayed(client: MQClient, raw: redis.asy
     await raw.xclaim(STREAM, GROUP, "other", 0, [claimed])
 
     assert not await delayed.delay_retry(me, PARTITION, claimed, 0)
-    assert await delayed.delay_retry(me, PARTITION, trimmed, 0)
+    for _ in range(2):  # as when the reply to the first one was lost
+        assert await delayed.delay_retry(me, PARTITION, trimmed, 0)
     await raw.xdel(STREAM, trimmed)
     assert await delayed.take_due(me, PARTITION) == ([], [trimmed])
     assert await holds(raw) == {claimed: ("other", 2)}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import redis.asyncio
-from pending import GROUP, STREAM, abandon, deliver, idle_ms
+from pending import GROUP, STREAM, abandon, deliver, holds, idle_ms
 from running import holds_are, met, running, send, settled
 from topologies import until
 
@@ -207,6 +207,68 @@ async def test_what_was_never_handled_to_the_end_is_given_up_unhandled(
     assert "died" in letter.error
 
 
+@pytest.mark.parametrize("wait_s", [20, 3_600])
+@pytest.mark.parametrize("ordering", ["none", "key"])
+async def test_a_suspect_that_fails_holds_up_no_other(
+    client: MQClient, raw: redis.asyncio.Redis, ordering: str, wait_s: int
+) -> None:
+    """It did not kill its process this time: it waits for its retry as any other, here or on the server."""
+    ids = await deliver(raw, 10, "dead")
+    await raw.xclaim(STREAM, GROUP, "dead", 0, ids, idle=60_000, retrycount=2, justid=True)
+    seen: list[bytes] = []
+    at_work: list[bytes] = []
+
+    async def handle(message: Message[bytes]) -> None:
+        at_work.append(message.value)
+        assert at_work == [message.value], "suspects are handled one at a time"
+        await asyncio.sleep(0)
+        at_work.clear()
+        if message.value == b"0":
+            raise ValueError("no")
+        seen.append(message.value)
+
+    retry = RetryPolicy(5, backoff=lambda _: wait_s)
+    async with running(client, handle, retry=retry, ordering=ordering) as runner:
+        await until(lambda: met(len(seen) == 9))
+        await until(lambda: met(runner.statistics().postponed == (wait_s == 3_600)))
+
+    assert sorted(seen) == [b"%d" % n for n in range(1, 10)]
+    assert (await holds(raw))[ids[0]][1] == 3
+
+
+async def test_a_retry_that_cant_wait_on_the_server_waits_here(
+    client: MQClient, raw: redis.asyncio.Redis, server_url: str
+) -> None:
+    """What the server refuses does not make an hour's back-off shorter, nor the time of a trimmed message's retry."""
+    await raw.execute_command("ACL", "SETUSER", "u", "reset", "on", ">secret", "~*", "+@all", "-zadd")
+    ids = await send(raw, "refused", "trimmed")
+    await raw.xgroup_create(STREAM, GROUP, "0")
+    begun: list[bytes] = []
+
+    async def handle(message: Message[bytes]) -> None:
+        begun.append(message.value)
+        if message.value == b"trimmed":
+            await raw.xdel(STREAM, ids[1])
+        raise ValueError("no")
+
+    async with MQClient(redis_url=server_url.replace("redis://", "redis://u:secret@")) as user:
+        retry = RetryPolicy(3, backoff=lambda _: 3_600)
+        async with running(user, handle, retry=retry) as runner:
+            await until(lambda: met(len(_retries(runner)) == 2))
+            assert min(_retries(runner)) > 3_000
+            assert begun == [b"refused", b"trimmed"]
+            assert runner.statistics().postponed == 0
+    await raw.execute_command("ACL", "DELUSER", "u")
+
+
+def _retries(runner: Runner[Any]) -> list[float]:
+    """In how many seconds each message that waits for its retry here is due."""
+    if runner._parts is None:
+        return []
+    now = asyncio.get_running_loop().time()
+    return [each.retry_timer.when() - now for each in runner._parts[0]._deliveries if each.retry_timer is not None]
+
+
 async def test_a_retry_that_is_far_off_waits_on_the_server(client: MQClient, raw: redis.asyncio.Redis) -> None:
     """Longer than the visibility time-out: nobody takes it before, and it takes no room here."""
 
@@ -293,6 +355,15 @@ def test_a_concurrency_that_cant_be_is_refused(broken: Any, valkey_url: str) -> 
         client.runner("t", "g", ordering="partition")
     with pytest.raises(MessagingValueError, match="drain_timeout_s"):
         client.runner("t", "g", drain_timeout_s=-1)
+
+
+@pytest.mark.parametrize("name", ["postponed", "redriven"])
+def test_no_member_has_a_name_under_which_messages_are_set_aside(name: str, valkey_url: str) -> None:
+    """It would take what waits for its time."""
+    client = MQClient(redis_url=valkey_url)
+    for make in (client.consumer, client.runner):
+        with pytest.raises(MessagingValueError, match="another name"):
+            make("t", "g", name)
 
 
 async def test_a_runner_has_one_handler_and_runs_once(valkey_url: str) -> None:

@@ -56,7 +56,12 @@ class Worker:
 
 @asynccontextmanager
 async def worker(
-    url: str, concurrency: int = 8, visibility_ms: int = 1_000, drain_s: float = 30
+    url: str,
+    concurrency: int = 8,
+    visibility_ms: int = 1_000,
+    drain_s: float = 30,
+    name: str = "",
+    ordering: str = "none",
 ) -> AsyncIterator[Worker]:
     """A worker; killed at the end if it is there."""
     process = await asyncio.create_subprocess_exec(
@@ -66,6 +71,8 @@ async def worker(
         str(concurrency),
         str(visibility_ms),
         str(drain_s),
+        name,
+        ordering,
         stdout=asyncio.subprocess.PIPE,
         env={"PYTHONPATH": str(Path(__file__).parents[3])},
     )
@@ -81,16 +88,22 @@ async def worker(
 # -- killed ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("ordering", ["none", "key"])
+@pytest.mark.parametrize("name", ["", "lasting"])
 async def test_a_handler_that_kills_its_process_is_caught(
-    client: MQClient, raw: redis.asyncio.Redis, server_url: str
+    client: MQClient, raw: redis.asyncio.Redis, server_url: str, name: str, ordering: str
 ) -> None:
-    """By the server's count: after three deaths it is a dead letter, and it takes nobody else along."""
-    await send(raw, *(f"sleep {n}" for n in range(20)), "kill", *(f"sleep {n}" for n in range(20, 40)))
+    """By the server's count: after three deaths it is a dead letter, and it takes nobody else along.
+
+    Whether a member that comes after reclaims what was left, or one of the same name goes on with it; whatever the key.
+    """
+    for value in (*(f"sleep {n}" for n in range(20)), "kill", *(f"sleep {n}" for n in range(20, 40))):
+        await send(raw, value, key=value)
     letters = client.dead_letters("t")
     seen: list[str] = []
     deaths = 0
     while not await letters.count():
-        async with worker(server_url) as one:
+        async with worker(server_url, name=name, ordering=ordering) as one:
             ended = asyncio.create_task(one.ended())
             moved = asyncio.create_task(until(lambda: _any(letters.count)))
             await asyncio.wait([ended, moved], return_when=asyncio.FIRST_COMPLETED)

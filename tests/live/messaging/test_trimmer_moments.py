@@ -85,7 +85,7 @@ async def redriven_at_every_moment(client: MQClient, raw: redis.asyncio.Redis, *
     async def prepare() -> None:
         ids = await deliver(raw, 5, "me")
         await raw.xack(STREAM, GROUP, *(ids[:2] + ids[3:]))
-        await move_to_dead_letters(member(client, "me"), PARTITION, ids[2], "no", DeadLetterPolicy())
+        await move_to_dead_letters(member(client, "me"), PARTITION, ids[2], "no", DeadLetterPolicy(), 1, [])
 
     async def check() -> None:
         assert await values(raw) == [b"2"]

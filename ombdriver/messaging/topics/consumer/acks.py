@@ -17,7 +17,7 @@ from ombdriver.messaging.topics.consumer.leases import RedeliveryTimer
 from ombdriver.messaging.topics.consumer.message import DONE, GIVEN_BACK, LOST, REJECTED, Message
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, move_to_dead_letters
-from ombdriver.messaging.topics.recovery.delayed import delay_retry
+from ombdriver.messaging.topics.recovery.delayed import Delayed, delay_retry
 from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget
 
 logger = logging.getLogger(__name__)
@@ -163,7 +163,8 @@ class Acknowledger:
             if await leases.release(member, partition, {entry_id: message.delivery_count}, delay_s):
                 self._redelivery.add(partition, entry_id, delay_s)
         elif self.may_delay:
-            await delay_retry(member, partition, entry_id, int(delay_s * 1000))
+            if await delay_retry(member, partition, entry_id, int(delay_s * 1000)) == Delayed.IS_GONE:
+                self._redelivery.add(partition, entry_id, 0.0)  # which tells that it is
         else:
             raise MessagingValueError(
                 f"delay is {delay_s:g} s, longer than the visibility time-out of {member.visibility_ms / 1000:g} s; "
@@ -185,7 +186,12 @@ class Acknowledger:
         """See `Message.reject`."""
         member, moved = self._member, False
         if not message._is_stale:
-            moved = await move_to_dead_letters(member, message._partition, message._entry_id, reason, self.dead_letter)
+            partition, entry_id, known = (
+                message._partition,
+                message._entry_id,
+                (message.delivery_count, message._fields),
+            )
+            moved = await move_to_dead_letters(member, partition, entry_id, reason, self.dead_letter, *known)
         if self.settle(message, REJECTED):
             member.statistics.rejected += moved
         return moved

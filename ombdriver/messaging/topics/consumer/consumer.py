@@ -19,7 +19,7 @@ from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer.config import ConsumerSettings, ConsumerStatistics
-from ombdriver.messaging.topics.consumer.group import GroupMember, ensure_group
+from ombdriver.messaging.topics.consumer.group import GroupMember, ensure_group, member_name
 from ombdriver.messaging.topics.consumer.lag import Lag, read_lag
 from ombdriver.messaging.topics.consumer.message import Message
 from ombdriver.messaging.topics.consumer.offsets import Offset, resolve
@@ -80,7 +80,7 @@ class Consumer(Generic[Value]):
         self.codec = codec
         self._settings = settings
         self._maintenance = maintenance
-        self._names = commands.key_bytes(group, "group"), commands.key_bytes(self.name, "name")
+        self._names = commands.key_bytes(group, "group"), member_name(self.name)
         self._find_router = router
         self._partitions = [Partition(number, key) for number, key in enumerate(self.topic.keys)]
         self._buffer = ReceiveBuffer()

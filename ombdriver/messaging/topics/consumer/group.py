@@ -11,14 +11,36 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from ombdriver.messaging.errors import MessagingValueError
+from ombdriver.messaging.streams.commands import key_bytes
 from ombdriver.messaging.streams.resumption import make_again, mark_at
-from ombdriver.messaging.streams.scripts import Script
+from ombdriver.messaging.streams.scripts import COMPARE_IDS, Script
 from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.transport.connection import Argument, pack
 from ombdriver.messaging.transport.router import Router
 
 logger = logging.getLogger(__name__)
+
+
+POSTPONED = b"postponed"
+"""The consumer for which delayed retries are pending until they are due."""
+REDRIVEN = b"redriven"
+"""The consumer for which a redriven entry is pending until a member claims it."""
+
+
+def member_name(name: str) -> bytes:
+    """The name of a member as bytes.
+
+    Raises:
+        MessagingValueError: if it is empty, or one of those under which entries are set aside.
+    """
+    data = key_bytes(name, "name")
+    if data in (POSTPONED, REDRIVEN):
+        raise MessagingValueError(
+            f"name is {name!r}, and entries that wait for their time stand under that one; give another name"
+        )
+    return data
 
 
 @dataclass(slots=True)
@@ -72,11 +94,12 @@ def group_script(text: str) -> Script:
     Args:
         text: what it does. `pending_row(id)` in it gives the row of XPENDING for an entry (id, consumer, idle,
             deliveries), or nil if it is not pending; `fields(id)` the entry's fields, or nil if it was trimmed or
-            deleted; `now()` the server's time in ms; `claim(row)` makes the member the owner of an entry by its row,
-            without counting a delivery, and gives id, deliveries and fields, or acknowledges an entry that was trimmed
-            or deleted and gives nil.
+            deleted; `is_trimmed(id)` whether it was trimmed, without its fields; `now()` the server's time in ms;
+            `claim(row)` makes the member the owner of an entry by its row, without counting a delivery, and gives id,
+            deliveries and fields, or acknowledges an entry that was trimmed or deleted and gives nil.
+            XCLAIM of an entry that is gone would end that it is pending, unseen.
     """
-    return Script(_FUNCTIONS + text)
+    return Script(COMPARE_IDS + _FUNCTIONS + text)
 
 
 _FUNCTIONS = """
@@ -87,6 +110,14 @@ end
 local function fields(id)
   local rows = redis.call('XRANGE', KEYS[1], id, id)
   return rows[1] and rows[1][2]
+end
+local lowest
+local function is_trimmed(id)
+  if lowest == nil then
+    local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+    lowest = first and first[1] or false
+  end
+  return not lowest or is_below(id, lowest)
 end
 local function now()
   local time = redis.call('TIME')

@@ -9,10 +9,11 @@ XCLAIM by a former owner would steal an entry back from whoever has it by now, s
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams.entry_ids import IdParts, format_id, parse_id
@@ -21,6 +22,8 @@ from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.transport.background import TELL_EVERY, tell
 from ombdriver.messaging.transport.connection import Argument
 from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget, is_loss
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 500
 """Ids that one script is given: it holds up the server for about a millisecond."""
@@ -46,7 +49,9 @@ for n = 4, #ARGV, 2 do
   local id, deliveries = ARGV[n], ARGV[n + 1]
   if #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2]) > 0 then
     mine[#mine + 1] = id
-    if deliveries == '' then
+    if is_trimmed(id) then
+      -- it stays pending, so that somebody tells that it is gone
+    elseif deliveries == '' then
       redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'IDLE', ARGV[3], 'JUSTID')
     else
       redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'IDLE', ARGV[3], 'RETRYCOUNT', deliveries, 'JUSTID')
@@ -91,6 +96,13 @@ class Claim(NamedTuple):
     gone: list[bytes]
 
 
+def make_claim(partition: Partition, rows: Iterable[Any], gone: list[bytes]) -> Claim:
+    """What a script has claimed: ids with their deliveries and fields; what was gone is told in the log."""
+    if gone:
+        logger.warning("%s: %d pending entries were gone from it, and are acknowledged", partition.stream, len(gone))
+    return Claim([ClaimedEntry(*row) for row in rows], gone)
+
+
 async def list_pending(member: GroupMember, partition: Partition, after: bytes | None, count: int) -> list[bytes]:
     """Ids that are pending for the member above `after` (None: from the lowest), `count` of them at most."""
     low = b"-" if after is None else b"(" + after
@@ -105,7 +117,7 @@ async def claim(member: GroupMember, partition: Partition, ids: Sequence[bytes])
         rows, gone = await member.run(_CLAIM, [partition.key], *ids)
     finally:
         partition.claiming.difference_update(ids)
-    return Claim([ClaimedEntry(*row) for row in rows], gone)
+    return make_claim(partition, rows, gone)
 
 
 async def renew(member: GroupMember, partition: Partition, ids: Iterable[bytes]) -> list[bytes]:

@@ -4,7 +4,7 @@ Holds the state of one delivery; what settling means for the server is the consu
 """
 
 from collections.abc import Awaitable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from ombdriver.messaging.errors import MessagingError
 from ombdriver.messaging.topics.consumer.partition import Partition
@@ -12,6 +12,7 @@ from ombdriver.messaging.topics.record import VALUE, Record, parse_record
 
 if TYPE_CHECKING:
     from ombdriver.messaging.topics.consumer.acks import Acknowledger
+    from ombdriver.messaging.topics.consumer.leases import Claim
 
 Value_co = TypeVar("Value_co", covariant=True)
 
@@ -58,6 +59,7 @@ class Message(Generic[Value_co]):
 
     _record: Record | None
     _value: Any
+    _is_suspect: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -217,3 +219,33 @@ class Message(Generic[Value_co]):
     def _check_open(self) -> None:
         if self._state > LOST:
             raise MessagingError(f"{self!r} can't be settled twice")
+
+
+class _Suspect(Message[Value_co]):
+    """A message whose handling was begun more than once and never came to an end: it may kill its process."""
+
+    __slots__ = ()
+    _is_suspect = True
+
+
+def claimed_messages(
+    acknowledger: "Acknowledger", partition: Partition, claim: "Claim", *, was_ended: bool
+) -> list[Message[Any]]:
+    """The messages of claimed entries that are not known here; their leases are noted, their deliveries not counted.
+
+    Args:
+        acknowledger: of the messages.
+        partition: where they are.
+        claim: the entries.
+        was_ended: each handling of them has come to an end, by a failure or `nack`. Where that is not known, those that
+            were begun twice are suspects.
+    """
+    messages = []
+    for entry in claim.entries:
+        if not partition.is_known(entry.id):
+            partition.lease(entry.id)
+            kind = _Suspect if entry.deliveries > 1 and not was_ended else Message
+            message: Message[Any] = kind(acknowledger, partition, entry.id, entry.fields, entry.deliveries + 1)
+            message._state = UNCOUNTED
+            messages.append(message)
+    return messages

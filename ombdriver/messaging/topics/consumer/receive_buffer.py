@@ -13,7 +13,7 @@ from typing import Any
 from ombdriver.messaging.topics.consumer.acks import Acknowledger
 from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
 from ombdriver.messaging.topics.consumer.leases import Claim
-from ombdriver.messaging.topics.consumer.message import UNCOUNTED, Message
+from ombdriver.messaging.topics.consumer.message import UNCOUNTED, Message, claimed_messages
 from ombdriver.messaging.topics.consumer.partition import Partition
 
 
@@ -194,17 +194,12 @@ class RecordSink:
             partition, [Message(acknowledger, partition, entry_id, fields, 1) for entry_id, fields in entries]
         )
 
-    def redeliver(self, partition: Partition, claim: Claim) -> int:
-        """Takes entries that were delivered before, to this member or another; gives how many of them are new here."""
-        messages = []
-        for entry in claim.entries:
-            if not partition.is_known(entry.id):
-                partition.lease(entry.id)
-                message: Message[Any] = Message(
-                    self._acknowledger, partition, entry.id, entry.fields, entry.deliveries + 1
-                )
-                message._state = UNCOUNTED
-                messages.append(message)
+    def redeliver(self, partition: Partition, claim: Claim, *, was_ended: bool) -> int:
+        """Takes entries that were delivered before, to this member or another; gives how many of them are new here.
+
+        See `claimed_messages` for `was_ended`.
+        """
+        messages = claimed_messages(self._acknowledger, partition, claim, was_ended=was_ended)
         statistics = self._statistics
         statistics.received += len(messages)
         statistics.redelivered += len(messages)
@@ -216,11 +211,15 @@ class RecordSink:
 
     def replay(self, partition: Partition, claim: Claim) -> None:
         """Takes entries that were pending for this member from before, or whose reply was lost."""
-        self._statistics.replayed += self.redeliver(partition, claim)
+        self._statistics.replayed += self.redeliver(partition, claim, was_ended=False)
 
     def take_over(self, partition: Partition, claim: Claim) -> None:
         """Takes entries of members that died or let go of them."""
-        self._statistics.reclaimed += self.redeliver(partition, claim)
+        self._statistics.reclaimed += self.redeliver(partition, claim, was_ended=False)
+
+    def take_due(self, partition: Partition, claim: Claim) -> None:
+        """Takes entries that were given back, and are due."""
+        self.redeliver(partition, claim, was_ended=True)
 
     def fault(self, error: Exception) -> None:
         """Raises an error that is no lost connection in whoever waits for a message."""

@@ -21,7 +21,7 @@ from ombdriver.messaging.topics.consumer.acks import AckBatcher, Acknowledger
 from ombdriver.messaging.topics.consumer.config import ConsumerSettings
 from ombdriver.messaging.topics.consumer.fetcher import BlockingFetch, Fetcher, FetchTransport, PolledFetch
 from ombdriver.messaging.topics.consumer.group import GroupMember, group_info, is_group_missing
-from ombdriver.messaging.topics.consumer.leases import Claim, RedeliveryTimer
+from ombdriver.messaging.topics.consumer.leases import RedeliveryTimer
 from ombdriver.messaging.topics.consumer.message import OPEN, UNCOUNTED, Message
 from ombdriver.messaging.topics.consumer.partition import BUFFER_BYTES, FlowControl, Partition
 from ombdriver.messaging.topics.consumer.receive_buffer import ReceiveBuffer, RecordSink
@@ -72,7 +72,7 @@ class Session:
     ) -> None:
         self.member, self.partitions, self.buffer = member, partitions, buffer
         self.acks = AckBatcher(member, partitions, buffer.fail)
-        self._redelivery = RedeliveryTimer(member, partitions, self._redeliver)
+        self._redelivery = RedeliveryTimer(member, partitions, lambda *claimed: self._sink.take_due(*claimed))
         self.acknowledger = Acknowledger(member, codec, self.acks, self._redelivery)
         self._sink = RecordSink(member.statistics, buffer, self.acknowledger)
         by_key = {partition.key: partition for partition in partitions}
@@ -98,9 +98,6 @@ class Session:
         if len(self.colocated) > MOST_CONNECTIONS:
             return PolledFetch(self.member, key)
         return BlockingFetch(self.member, key, block_ms)
-
-    def _redeliver(self, partition: Partition, claim: Claim) -> None:
-        self._sink.redeliver(partition, claim)
 
     # -- messages --------------------------------------------------------------------------------------------------
 

@@ -5,12 +5,12 @@ A dead letter has the original fields, and `x-stream`, `x-id`, `x-group`, `x-con
 at no time it is in both places, or in none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ombdriver.messaging.streams.commands import Key, key_bytes, number
 from ombdriver.messaging.streams.topic import Topic
-from ombdriver.messaging.topics.consumer.group import GroupMember, group_script
+from ombdriver.messaging.topics.consumer.group import REDRIVEN, GroupMember, group_script
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.record import Record, helper_key, parse_record
 from ombdriver.messaging.transport.router import Router
@@ -44,14 +44,13 @@ for _, row in ipairs(rows) do
       redis.call('XCLAIM', KEYS[1], group, ARGV[6], 0, id, 'IDLE', ARGV[5], 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
     end
     redis.call('XDEL', KEYS[2], row[1])
+    if group and id then redis.call('DEL', KEYS[1] .. ':moved:' .. group .. ':' .. id) end
     moved = moved + 1
   end
 end
 return {moved, rows[#rows] and rows[#rows][1] or false}
 """)
 
-REDRIVEN = b"redriven"
-"""The consumer for which a redriven entry is pending until a member claims it."""
 IDLE_MS = 7 * 24 * 3600 * 1000
 """The idle time of a redriven entry: longer than any visibility time-out, so that the next sweep claims it."""
 
@@ -211,22 +210,32 @@ def _letter(partition: int, letter_id: bytes, fields: list[bytes]) -> DeadLetter
 
 ERROR_CHARACTERS = 2_000
 """Of an error's text so many are kept."""
+MOVED_MS = 600_000
+"""For so long it is known who moved an entry, so that a lost reply does not hide it."""
+
+# KEYS: stream, dead letters, who moved the entry. ARGV: group, member, id, reason, maxlen or nothing, for how many ms
+# the mover is known; if the entry turned out to be gone, also its deliveries and fields. Gives 1 if the member has
+# moved it, 0 if it was not the member's, 2 if the entry is gone and was not given.
 _MOVE = group_script("""
 local row = pending_row(ARGV[3])
-if not row or row[2] ~= ARGV[2] then return 0 end
-local letter = fields(ARGV[3])
-if letter then
-  local more = {'x-stream', KEYS[1], 'x-id', ARGV[3], 'x-group', ARGV[1], 'x-consumer', ARGV[2],
-    'x-deliveries', row[4], 'x-error', ARGV[4], 'x-time', string.format('%.0f', now())}
-  for _, word in ipairs(more) do letter[#letter + 1] = word end
-  if ARGV[5] == '' then
-    redis.call('XADD', KEYS[2], '*', unpack(letter))
-  else
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', unpack(letter))
-  end
+if not row or row[2] ~= ARGV[2] then return redis.call('GET', KEYS[3]) == ARGV[2] and 1 or 0 end
+local letter, deliveries = fields(ARGV[3]), row[4]
+if not letter then
+  if #ARGV == 6 then return 2 end
+  letter, deliveries = {unpack(ARGV, 8)}, ARGV[7]
+end
+for _, word in ipairs({'x-stream', KEYS[1], 'x-id', ARGV[3], 'x-group', ARGV[1], 'x-consumer', ARGV[2],
+  'x-deliveries', deliveries, 'x-error', ARGV[4], 'x-time', string.format('%.0f', now())}) do
+  letter[#letter + 1] = word
+end
+redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[6])
+if ARGV[5] == '' then
+  redis.call('XADD', KEYS[2], '*', unpack(letter))
+else
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', unpack(letter))
 end
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
-return letter and 1 or 2
+return 1
 """)
 
 
@@ -248,12 +257,38 @@ class DeadLetterPolicy:
 
 
 async def move_to_dead_letters(
-    member: GroupMember, partition: Partition, entry_id: bytes, error: str, policy: DeadLetterPolicy
+    member: GroupMember,
+    partition: Partition,
+    entry_id: bytes,
+    error: str,
+    policy: DeadLetterPolicy,
+    deliveries: int,
+    fields: Sequence[bytes],
 ) -> bool:
     """Moves an entry to the dead letters and acknowledges it; False if the member has no lease of it.
 
-    An entry whose content was trimmed or deleted is only acknowledged.
+    An entry that was trimmed or deleted meanwhile is written as it is known here.
+
+    Args:
+        member: whose it is.
+        partition: where it is.
+        entry_id: its id.
+        error: why it is given up.
+        policy: what is kept.
+        deliveries: how many handlings of it have begun.
+        fields: its names and values in turn.
     """
+    keys = [partition.key, helper_key(partition.key, "dlq"), _moved_key(partition.key, member.group, entry_id)]
     reason = error[:ERROR_CHARACTERS].encode("utf-8", "surrogateescape")
-    maxlen = "" if policy.maxlen is None else policy.maxlen
-    return bool(await member.run(_MOVE, [partition.key, helper_key(partition.key, "dlq")], entry_id, reason, maxlen))
+    words = (entry_id, reason, "" if policy.maxlen is None else policy.maxlen, MOVED_MS)
+    done = await member.run(_MOVE, keys, *words)
+    if done == _IS_GONE:
+        done = await member.run(_MOVE, keys, *words, deliveries, *fields)
+    return bool(done)
+
+
+_IS_GONE = 2
+
+
+def _moved_key(stream: bytes, group: bytes, entry_id: bytes) -> bytes:
+    return b":".join((stream, b"moved", group, entry_id))

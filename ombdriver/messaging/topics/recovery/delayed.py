@@ -9,14 +9,15 @@ process has to wait with it.
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
 from typing import Any
 
 from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams.commands import Key, key_bytes
 from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.topics.codec import Codec
-from ombdriver.messaging.topics.consumer.group import GroupMember, group_script
-from ombdriver.messaging.topics.consumer.leases import Claim, ClaimedEntry
+from ombdriver.messaging.topics.consumer.group import POSTPONED, GroupMember, group_script
+from ombdriver.messaging.topics.consumer.leases import Claim, make_claim
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.record import helper_key, record_fields
 from ombdriver.messaging.transport.connection import Argument
@@ -117,12 +118,13 @@ async def move_due(router: Router, streams: Sequence[bytes]) -> int:
     return moved
 
 
-DELAYED_CONSUMER = b"postponed"
-"""The consumer for which delayed retries are pending."""
-
+# KEYS: stream, delayed retries. ARGV: group, member, id, delay in ms, the consumer of delayed retries. Gives 1 if it
+# waits, 0 if it was not the member's, 2 if the entry is gone.
 _DELAY = group_script("""
 local row = pending_row(ARGV[3])
+if row and row[2] == ARGV[5] and redis.call('ZSCORE', KEYS[2], ARGV[3]) then return 1 end
 if not row or row[2] ~= ARGV[2] then return 0 end
+if not fields(ARGV[3]) then return 2 end
 redis.call('ZADD', KEYS[2], now() + ARGV[4], ARGV[3])
 redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[5], 0, ARGV[3], 'JUSTID')
 return 1
@@ -147,10 +149,21 @@ def delayed_key(member: GroupMember, partition: Partition) -> bytes:
     return helper_key(partition.key, "delayed", member.group.decode())
 
 
-async def delay_retry(member: GroupMember, partition: Partition, entry_id: bytes, delay_ms: int) -> bool:
-    """Has an entry delivered again after `delay_ms`, by the server's clock; False if the member has no lease of it."""
+class Delayed(IntEnum):
+    """What became of an entry that is to be delayed."""
+
+    NOT_OURS = 0
+    WAITS = 1
+    IS_GONE = 2
+
+
+async def delay_retry(member: GroupMember, partition: Partition, entry_id: bytes, delay_ms: int) -> Delayed:
+    """Has an entry delivered again after `delay_ms`, by the server's clock.
+
+    One whose content was trimmed or deleted can't wait on the server, and stays as it is.
+    """
     keys = (partition.key, delayed_key(member, partition))
-    return bool(await member.run(_DELAY, keys, entry_id, delay_ms, DELAYED_CONSUMER))
+    return Delayed(await member.run(_DELAY, keys, entry_id, delay_ms, POSTPONED))
 
 
 async def take_due(member: GroupMember, partition: Partition, count: int = COUNT) -> Claim:
@@ -159,5 +172,5 @@ async def take_due(member: GroupMember, partition: Partition, count: int = COUNT
     If the reply is lost they are pending for this member and not known to it, until the visibility time-out is over.
     """
     keys = (partition.key, delayed_key(member, partition))
-    rows, gone = await member.run(_TAKE_DUE, keys, min(count, COUNT), DELAYED_CONSUMER)
-    return Claim([ClaimedEntry(*row) for row in rows], gone)
+    rows, gone = await member.run(_TAKE_DUE, keys, min(count, COUNT), POSTPONED)
+    return make_claim(partition, rows, gone)

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from redis.exceptions import ResponseError
 
-from ombdriver.messaging.topics.consumer.group import GroupMember, group_script, is_group_missing
-from ombdriver.messaging.topics.consumer.leases import Claim, ClaimedEntry
+from ombdriver.messaging.topics.consumer.group import POSTPONED, GroupMember, group_script, is_group_missing
+from ombdriver.messaging.topics.consumer.leases import Claim, make_claim
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.record import helper_key
-from ombdriver.messaging.topics.recovery.delayed import DELAYED_CONSUMER, delayed_key
+from ombdriver.messaging.topics.recovery.delayed import delayed_key
 
 logger = logging.getLogger(__name__)
 
@@ -100,9 +100,7 @@ class Reclaimer:
         keys = (partition.key, self._lease_key(partition), delayed_key(member, partition))
         cursor = self._cursors.get(partition, START)
         try:
-            reply = await member.run(
-                _SWEEP, keys, member.visibility_ms, cursor, count, self._lease_ms, DELAYED_CONSUMER
-            )
+            reply = await member.run(_SWEEP, keys, member.visibility_ms, cursor, count, self._lease_ms, POSTPONED)
         except ResponseError as error:
             if not is_group_missing(error):
                 raise
@@ -111,12 +109,8 @@ class Reclaimer:
             return False
         self._cursors[partition], rows, gone = reply
         self.sweeps += 1
-        if gone:
-            logger.warning(
-                "%s: %d pending entries were gone from it, and are acknowledged", partition.stream, len(gone)
-            )
         if rows or gone:
-            self._take_over(partition, Claim([ClaimedEntry(*row) for row in rows], gone))
+            self._take_over(partition, make_claim(partition, rows, gone))
         return self._cursors[partition] != START
 
 

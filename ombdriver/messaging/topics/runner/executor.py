@@ -11,10 +11,10 @@ from ombdriver.messaging.topics.consumer import leases
 from ombdriver.messaging.topics.consumer.message import GIVEN_BACK, LOST, OPEN, REJECTED, UNCOUNTED, Message
 from ombdriver.messaging.topics.consumer.session import Session
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, move_to_dead_letters
-from ombdriver.messaging.topics.recovery.delayed import delay_retry
+from ombdriver.messaging.topics.recovery.delayed import Delayed, delay_retry
 from ombdriver.messaging.topics.runner.config import RunnerStatistics
 from ombdriver.messaging.topics.runner.context import Handler, begin
-from ombdriver.messaging.topics.runner.in_flight import BEGUN, SUSPECTS, TAKEN, Delivery, InFlight
+from ombdriver.messaging.topics.runner.in_flight import BEGUN, TAKEN, Delivery, InFlight
 from ombdriver.messaging.topics.runner.retry import RetryPolicy
 from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget
 
@@ -118,7 +118,7 @@ class Executor:
         self._statistics.handled += 1
         if message._state <= LOST:  # else its handler has settled it
             message.ack()
-        if delivery.queue_key == SUSPECTS:
+        if delivery.is_suspect:
             await self._acks.flush()  # the next one may kill the process, and this one would have no delivery left
         return self._in_flight.done(delivery)
 
@@ -150,9 +150,20 @@ class Executor:
         delivery.stage = TAKEN
         if delivery.queue_key is not None or delay_s * 1000 <= self._member.visibility_ms:
             return self._in_flight.retry_later(delivery, delay_s)
-        await delay_retry(self._member, message._partition, message._entry_id, int(delay_s * 1000))
-        self._acknowledger.settle(message, GIVEN_BACK)
-        self._statistics.postponed += 1
+        try:
+            became = await delay_retry(self._member, message._partition, message._entry_id, int(delay_s * 1000))
+        except ClosedError:
+            raise
+        except RedisError as error:
+            logger.warning("%r waits for its retry here, since it can't wait on the server: %s", message, error)
+            return self._in_flight.retry_later(delivery, delay_s)
+        if became == Delayed.IS_GONE:
+            return self._in_flight.retry_later(delivery, delay_s)  # its content is here, and nowhere else
+        if became == Delayed.WAITS:
+            self._acknowledger.settle(message, GIVEN_BACK)
+            self._statistics.postponed += 1
+        else:
+            self._in_flight.lose(message._partition, message._entry_id)
         return self._in_flight.done(delivery)
 
     async def _give_up(self, delivery: Delivery, reason: str) -> None:
@@ -166,7 +177,8 @@ class Executor:
             message.ack()
         else:
             partition, entry_id = message._partition, message._entry_id
-            if await move_to_dead_letters(self._member, partition, entry_id, reason, self._dead_letter):
+            known = delivery.begun_deliveries, message._fields
+            if await move_to_dead_letters(self._member, partition, entry_id, reason, self._dead_letter, *known):
                 logger.error("%r was given up, and is among the dead letters: %s", message, reason)
                 self._statistics.dead_lettered += 1
             self._acknowledger.settle(message, REJECTED)

@@ -1,19 +1,20 @@
 """What a runner has in hand: messages that wait, are handled, or wait for a retry; how many more it can take.
 
-`KeyedQueue` says which message may be handled next: any, or of each key one at a time in order. `InFlight` fills it
-with messages of the consumer's buffer and with what was taken over. No I/O but the release at the end.
+`KeyedQueue` says which message may be handled next: any, or of each key one at a time in order, and of suspects one at
+a time. `InFlight` fills it with messages of the consumer's buffer and with what was taken over. No I/O but the release
+at the end.
 """
 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
 from ombdriver.messaging.streams.entry_ids import parse_id
 from ombdriver.messaging.topics.consumer import leases
 from ombdriver.messaging.topics.consumer.leases import Claim
-from ombdriver.messaging.topics.consumer.message import LOST, UNCOUNTED, Message
+from ombdriver.messaging.topics.consumer.message import LOST, UNCOUNTED, Message, claimed_messages
 from ombdriver.messaging.topics.consumer.partition import FlowControl, Partition
 from ombdriver.messaging.topics.consumer.session import Session
 from ombdriver.messaging.topics.record import KEY
@@ -27,10 +28,12 @@ class Keyed(Protocol):
     Attributes:
         queue_key: items of one key are handled one after the other; None for an item that need not wait.
         rank: its place among those of its key.
+        is_suspect: it is handled beside no other suspect, whatever their keys.
     """
 
     queue_key: Hashable | None
     rank: tuple[int, int]
+    is_suspect: bool
 
 
 Item = TypeVar("Item", bound=Keyed)
@@ -39,13 +42,16 @@ Item = TypeVar("Item", bound=Keyed)
 class KeyedQueue(Generic[Item]):
     """Items that wait to be handled. An item is put in, taken, and in the end done.
 
-    In between it may be taken again, for a retry: those of its key wait so long, and only those. A key is there as long
-    as one of its items is ready, taken or to be taken again; the others wait in order of their ranks.
+    In between it may rest and be put back, for a retry: those of its key wait so long, and only those. A key is there
+    as long as one of its items is ready, taken or to be put back; the others wait in order of their ranks. Of suspects
+    one is ready or taken at a time; one that rests lets the next one go.
     """
 
     def __init__(self) -> None:
         self._ready: deque[Item] = deque()
         self._waiting: dict[Hashable, deque[Item]] = {}
+        self._suspect: Item | None = None
+        self._suspects: deque[Item] = deque()
 
     def __repr__(self) -> str:
         return f"<KeyedQueue ready={len(self._ready)} keys={len(self._waiting)} waiting={self.waiting}>"
@@ -57,8 +63,8 @@ class KeyedQueue(Generic[Item]):
 
     @property
     def waiting(self) -> int:
-        """How many wait for another one of their key."""
-        return sum(len(each) for each in self._waiting.values())
+        """How many wait for another one of their key, or for another suspect."""
+        return sum(len(each) for each in self._waiting.values()) + len(self._suspects)
 
     def put(self, item: Item) -> bool:
         """Takes an item in; whether it can be handled now."""
@@ -71,6 +77,15 @@ class KeyedQueue(Generic[Item]):
                 waiting.insert(place, item)
                 return False
             self._waiting[item.queue_key] = deque()
+        return self._admit(item)
+
+    def _admit(self, item: Item) -> bool:
+        """Makes an item ready that waits for none of its key; False if it waits for another suspect."""
+        if item.is_suspect:
+            if self._suspect is not None:
+                self._suspects.append(item)
+                return False
+            self._suspect = item
         self._ready.append(item)
         return True
 
@@ -78,27 +93,41 @@ class KeyedQueue(Generic[Item]):
         """The next item, None if there is none; others of its key wait until it is done."""
         return self._ready.popleft() if self._ready else None
 
-    def put_back(self, item: Item) -> None:
-        """Makes an item ready again that was taken, before all others."""
+    def rest(self, item: Item) -> bool:
+        """Sets an item aside that was taken and is put back later; whether another suspect is ready now."""
+        if item is not self._suspect:
+            return False
+        self._suspect = None
+        return bool(self._suspects) and self._admit(self._suspects.popleft())
+
+    def put_back(self, item: Item) -> bool:
+        """Makes an item ready again that was taken, or rested, before all others; False if it waits for a suspect."""
+        if item.is_suspect and item is not self._suspect:
+            if self._suspect is not None:
+                self._suspects.appendleft(item)
+                return False
+            self._suspect = item
         self._ready.appendleft(item)
+        return True
 
     def done(self, item: Item) -> bool:
-        """Removes an item that was taken; whether another one of its key is ready now."""
+        """Removes an item that was taken, or rests; whether another one is ready now for that."""
+        is_ready = self.rest(item)
         if item.queue_key is None:
-            return False
+            return is_ready
         waiting = self._waiting[item.queue_key]
         if not waiting:
             del self._waiting[item.queue_key]
-            return False
-        self._ready.append(waiting.popleft())
-        return True
+            return is_ready
+        return self._admit(waiting.popleft()) or is_ready
 
     def drop(self, item: Item) -> bool:
         """Removes an item that was not taken yet; False if it is none of those that wait here."""
-        if item in self._ready:
-            self._ready.remove(item)
-            self.done(item)
-            return True
+        for place in (self._ready, self._suspects):
+            if item in place:
+                place.remove(item)
+                self.done(item)
+                return True
         waiting = self._waiting.get(item.queue_key) if item.queue_key is not None else None
         if waiting is None or item not in waiting:
             return False
@@ -107,10 +136,13 @@ class KeyedQueue(Generic[Item]):
 
     def clear(self) -> None:
         """Removes all that were not taken; what was taken is still to be done."""
-        for item in self._ready:
+        for item in (*self._ready, *self._suspects):
             if item.queue_key is not None:
                 del self._waiting[item.queue_key]
+            if item is self._suspect:
+                self._suspect = None
         self._ready.clear()
+        self._suspects.clear()
         for waiting in self._waiting.values():
             waiting.clear()
 
@@ -131,6 +163,7 @@ class Delivery:
         give_up_reason: why it was given up, once it was; until the server has taken that in.
         error: what its last failure said.
         retry_timer: runs until its retry.
+        is_suspect: it was begun more than once and never came to an end: it may kill its process.
         budget: of attempts to tell the server what became of it.
     """
 
@@ -139,6 +172,7 @@ class Delivery:
     error = ""
     retry_timer: asyncio.TimerHandle | None = None
     budget: RetryBudget | None = None
+    is_suspect = False
 
     def __init__(
         self, message: Message[Any], queue_key: Hashable | None, rank: tuple[int, int], flow: FlowControl
@@ -156,8 +190,6 @@ class Delivery:
 
 
 _NO_RANK = (0, 0)
-SUSPECTS = "suspects"
-"""The key of messages that were begun more than once and never came to an end: one of them may kill its process."""
 
 
 class InFlight:
@@ -206,34 +238,24 @@ class InFlight:
 
     def add(self, messages: Iterable[Message[Any]]) -> None:
         """Takes messages of the consumer's buffer."""
-        flow, by_key = self._read, self._by_key
-        for message in messages:
-            self._put(message, self._key_of(message) if by_key else None, flow)
+        self._add(messages, self._read)
 
     def take_over(self, partition: Partition, claim: Claim) -> None:
         """Takes entries of members that died or let go of them."""
         self._statistics.deleted += len(claim.gone)
-        for message in self._claimed(partition, claim):
-            self._statistics.reclaimed += 1
-            key = self._key_of(message) if self._by_key else None
-            if key is None and message.delivery_count > 2:
-                key = SUSPECTS
-            self._put(message, key, self.takeover)
+        messages = claimed_messages(self._session.acknowledger, partition, claim, was_ended=False)
+        self._statistics.reclaimed += len(messages)
+        self._add(messages, self.takeover)
 
     def take_due(self, partition: Partition, claim: Claim) -> None:
         """Takes delayed retries that are due: each was handled to an end before, and failed."""
-        for message in self._claimed(partition, claim):
-            self._put(message, self._key_of(message) if self._by_key else None, self.takeover)
+        self._statistics.deleted += len(claim.gone)
+        self._add(claimed_messages(self._session.acknowledger, partition, claim, was_ended=True), self.takeover)
 
-    def _claimed(self, partition: Partition, claim: Claim) -> Iterator[Message[Any]]:
-        for entry in claim.entries:
-            if not partition.is_known(entry.id):
-                partition.lease(entry.id)
-                message: Message[Any] = Message(
-                    self._session.acknowledger, partition, entry.id, entry.fields, entry.deliveries + 1
-                )
-                message._state = UNCOUNTED
-                yield message
+    def _add(self, messages: Iterable[Message[Any]], flow: FlowControl) -> None:
+        by_key = self._by_key
+        for message in messages:
+            self._put(message, self._key_of(message) if by_key else None, flow)
 
     def _key_of(self, message: Message[Any]) -> Hashable | None:
         fields = message._fields
@@ -241,6 +263,8 @@ class InFlight:
 
     def _put(self, message: Message[Any], key: Hashable | None, flow: FlowControl) -> None:
         delivery = Delivery(message, key, _NO_RANK if key is None else parse_id(message._entry_id), flow)
+        if message._is_suspect:
+            delivery.is_suspect = True
         self._deliveries.add(delivery)
         flow.buffered += 1
         if self.queue.put(delivery) and self._waiters:
@@ -292,14 +316,16 @@ class InFlight:
                 waiter.set_result(None)
 
     def retry_later(self, delivery: Delivery, delay_s: float) -> None:
-        """Makes a message that was taken ready again after a while; others of its key wait for it."""
+        """Makes a message that was taken ready again after a while; others of its key wait for it, no suspect does."""
         delivery.stage = WAITING
+        if self.queue.rest(delivery):
+            self._wake()
         delivery.retry_timer = asyncio.get_running_loop().call_later(delay_s, self._on_retry, delivery)
 
     def _on_retry(self, delivery: Delivery) -> None:
         delivery.retry_timer = None
-        self.queue.put_back(delivery)
-        self._wake()
+        if self.queue.put_back(delivery):
+            self._wake()
 
     def done(self, delivery: Delivery) -> None:
         """Ends a message that was taken."""

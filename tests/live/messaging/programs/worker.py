@@ -14,16 +14,21 @@ import redis.asyncio
 from ombdriver import MQClient
 from ombdriver.messaging.topics.consumer.message import Message
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy
+from ombdriver.messaging.topics.runner.config import Ordering
 from ombdriver.messaging.topics.runner.retry import RetryPolicy
 
 
-async def main(url: str, concurrency: int, visibility_ms: int, drain_s: float) -> None:
+async def main(
+    url: str, concurrency: int, visibility_ms: int, drain_s: float, name: str | None, ordering: Ordering
+) -> None:
     """Runs until it is told to stop."""
     async with MQClient(redis_url=url) as client, redis.asyncio.Redis.from_url(url, socket_timeout=None) as other:
         runner = client.runner(
             "t",
             "g",
+            name,
             concurrency=concurrency,
+            ordering=ordering,
             retry=RetryPolicy(3, backoff=lambda _: 0),
             dead_letter=DeadLetterPolicy(),
             visibility_timeout_ms=visibility_ms,
@@ -46,4 +51,5 @@ async def main(url: str, concurrency: int, visibility_ms: int, drain_s: float) -
 
 
 logging.basicConfig(level=logging.ERROR)
-asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
+kind: Ordering = "key" if sys.argv[6] == "key" else "none"
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), sys.argv[5] or None, kind))
