@@ -5,12 +5,14 @@ claimed or acknowledged the first time is not there the second time.
 """
 
 import hashlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from redis.exceptions import NoPermissionError, NoScriptError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError
 
+from ombdriver.messaging.errors import OutcomeUnknownError
 from ombdriver.messaging.transport.connection import Argument, pack
+from ombdriver.messaging.transport.retry import unknown_after
 from ombdriver.messaging.transport.router import Router
 
 
@@ -26,25 +28,37 @@ class Script:
         self._text = (_PRELUDE + text).encode()
         self._sha = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
 
-    async def run(self, router: Router, keys: Sequence[bytes], arguments: Sequence[Argument]) -> Any:
+    async def run(
+        self, router: Router, keys: Sequence[bytes], arguments: Sequence[Argument], *, stores: bool = False
+    ) -> Any:
         """The script's reply, with bytes.
 
         Args:
             router: the connections.
             keys: of one slot; the first is the stream.
             arguments: ARGV.
+            stores: a caller wants to know whether it was carried out.
 
         Raises:
+            OutcomeUnknownError: if an attempt was lost, with no later one that was carried out; with `stores` also if
+                the later one was refused.
             redis.exceptions.RedisError: the server's error, or that of the connection.
         """
         words = (len(keys), *keys, *arguments)
-        try:
-            return await self._send(router, keys[0], words, by_text=False)
-        except (NoScriptError, NoPermissionError):  # a user may have permission for EVAL alone
-            return await self._send(router, keys[0], words, by_text=True)
-
-    def _send(self, router: Router, key: bytes, words: tuple[Argument, ...], *, by_text: bool) -> Awaitable[Any]:
-        return router.send(key, pack((*self.words(by_text=by_text), *words)), bulk=False, idempotent=True)
+        unknown: OutcomeUnknownError | None = None
+        for by_text in (False, True):  # a server may not know it, a user may have permission for EVAL alone
+            data = pack((*self.words(by_text=by_text), *words))
+            sent = router.send(keys[0], data, bulk=False, idempotent=True)
+            try:
+                return await sent
+            except RedisError as error:
+                unknown = unknown or getattr(sent, "unknown", None)
+                if isinstance(error, NoScriptError | NoPermissionError) and not by_text:
+                    continue
+                if stores and unknown is not None and not isinstance(error, OutcomeUnknownError):
+                    raise unknown_after(unknown, error) from error
+                raise
+        raise AssertionError("unreachable")
 
     def words(self, *, by_text: bool) -> tuple[str, Argument]:
         """The first words of the command: EVALSHA and the hash, or EVAL and the text for a server without it."""

@@ -14,6 +14,10 @@ from ombdriver.messaging.streams.xadd import PartCache
 VALUE = b"value"
 KEY = b"key"
 HEADER = b"h:"
+MOST_FIELDS = 500_000
+"""That an entry may have: a command of a million words ends the connection."""
+MOST_SCRIPT_FIELDS = 3_900
+"""That an entry may have which a script has to store: more than some 8,000 words don't fit on Lua's stack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,16 @@ def pack_record(value: bytes, key: bytes | None, headers: Mapping[str, str] | No
         record_fields(value, key, headers)  # raises, with the header's name
         raise
     return b"".join(parts), count + len(headers)
+
+
+def too_many_fields(count: int, most: int) -> MessagingValueError:
+    """The error of a message of `count` fields where there may be `most`."""
+    if most == MOST_SCRIPT_FIELDS:
+        return MessagingValueError(
+            f"a message of {count:,} fields can't be stored by a script, which takes {most:,}; send fewer headers, or "
+            "put them into the value"
+        )
+    return MessagingValueError(f"a message has {count:,} fields, and may have {most:,}; put them into the value")
 
 
 def _pack_name(header: str) -> bytes:

@@ -28,7 +28,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from ombdriver.messaging.errors import AuthenticationError, ClosedError, NotSentError
+from ombdriver.messaging.errors import AuthenticationError, ClosedError, NotSentError, OutcomeUnknownError
 from ombdriver.messaging.transport.connection import Convert
 
 __all__ = ["AskError", "MovedError"]
@@ -201,6 +201,7 @@ class RetryingCommand(asyncio.Future[Any]):
 
     Attributes:
         last_error: the error that it met last, None at first.
+        unknown: after the first attempt whose outcome is unknown, that; later errors tell nothing about it.
     """
 
     def __init__(
@@ -211,13 +212,18 @@ class RetryingCommand(asyncio.Future[Any]):
         self._idempotent = idempotent
         self._budget: RetryBudget | None = None
         self.last_error: BaseException | None = None
+        self.unknown: OutcomeUnknownError | None = None
 
     def set_exception(self, exception: type | BaseException, /) -> None:
         """Ends it with `exception`, unless it is sent again."""
         if isinstance(exception, type) or not self._try_again(exception):
+            if self.unknown is not None and isinstance(exception, NotSentError):
+                exception = unknown_after(self.unknown, exception)
             super().set_exception(exception)
 
     def _try_again(self, error: BaseException) -> bool:
+        if self.unknown is None and isinstance(error, OutcomeUnknownError):
+            self.unknown = error
         if self._budget is None:
             self._budget = RetryBudget(partial(self.dispatcher.may_retry, idempotent=self._idempotent))
         wait_s = self._budget.wait_s(error)
@@ -242,6 +248,13 @@ class RetryingCommand(asyncio.Future[Any]):
                 self.dispatcher.dispatch(self)
             except Exception as error:
                 self.set_exception(error)
+
+
+def unknown_after(unknown: Exception, error: BaseException) -> OutcomeUnknownError:
+    """What a caller is told of a command that was lost, and met `error` when it was sent again."""
+    told = OutcomeUnknownError(f"{unknown}; when it was sent again: {error}")
+    told.__cause__ = error
+    return told
 
 
 class RetryQueue:

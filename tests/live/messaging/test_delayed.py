@@ -8,6 +8,7 @@ from topologies import Cluster, until
 
 from ombdriver import MessagingValueError, MQClient, Topic
 from ombdriver.messaging.topics.codec import JsonCodec
+from ombdriver.messaging.topics.record import MOST_SCRIPT_FIELDS
 from ombdriver.messaging.topics.recovery.delayed import DelayedMessages
 
 TOPIC = Topic("t", 4)
@@ -83,3 +84,16 @@ async def test_in_a_cluster_every_partition_has_its_own(three: Cluster) -> None:
 
         lengths = [await client.get_stream_length(key) for key in TOPIC.keys]
     assert lengths == [2, 2, 2, 2]
+
+
+async def test_a_message_that_no_script_could_move_is_refused(client: MQClient, raw: redis.asyncio.Redis) -> None:
+    """It would hold up all that are due; the largest that is taken is moved whole."""
+    later = client.delayed("t")
+    many = {f"h{n}": "" for n in range(MOST_SCRIPT_FIELDS - 1)}
+    with pytest.raises(MessagingValueError, match="fewer headers"):
+        await later.send(b"v", 0, headers={**many, "one more": ""})
+    assert await later.count() == 0
+    await later.send(b"v", 0, headers=many)
+    await until(later.move_due)
+    ((_, fields),) = await raw.xrange("{t:0}")
+    assert len(fields) == MOST_SCRIPT_FIELDS

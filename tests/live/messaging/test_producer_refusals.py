@@ -1,15 +1,19 @@
 """What a server refuses, and what is made of it: errors of one message, of one login, of one role."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 import pytest
 import redis.asyncio
 from losing import outcomes_of, values
-from redis.exceptions import AuthenticationError, OutOfMemoryError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, ResponseError
 from topologies import free_port
 
-from ombdriver import MQClient, OutcomeUnknownError, RecordMetadata, Topic
+from ombdriver import MessagingValueError, MQClient, OutcomeUnknownError, RecordMetadata, Retention, Topic
 from ombdriver.bench.servers.private_server import PrivateServer
+from ombdriver.messaging.topics.producer.config import OnUnknown
+from ombdriver.messaging.topics.record import MOST_FIELDS, MOST_SCRIPT_FIELDS
 
 Raw = redis.asyncio.Redis
 POLICIES = ("raise", "resend", "idempotent")
@@ -102,3 +106,52 @@ async def test_a_login_that_is_refused_on_the_way_is_told_at_once(server_url: st
         await producer.send_and_wait(b"8")
     await raw.execute_command("ACL", "DELUSER", "leaving")
     assert await values(raw) == [0, 8]
+
+
+@pytest.mark.parametrize("missing", ["+get", "+set", "+xadd", "+evalsha"])
+async def test_an_idempotent_producer_without_a_permission_stores_nothing(
+    server_url: str, raw: Raw, missing: str
+) -> None:
+    """Rather than without what makes it idempotent; every caller is told."""
+    rules = [rule for rule in ("+eval", "+evalsha", "+get", "+set", "+xadd") if rule != missing]
+    await raw.execute_command("ACL", "SETUSER", "limited", "reset", "on", ">secret", "~{t:*", *rules)
+    url = server_url.replace("redis://", "redis://limited:secret@")
+    async with MQClient(redis_url=url) as client, client.producer("t", on_unknown="idempotent") as producer:
+        outcomes = await outcomes_of(producer, range(3))
+        await raw.execute_command("ACL", "SETUSER", "limited", missing)
+        again = await outcomes_of(producer, range(3, 6))
+    await raw.execute_command("ACL", "DELUSER", "limited")
+    assert {type(one) for one in outcomes} <= {ResponseError, NoPermissionError}
+    assert all("permission" in str(one) or "can't run" in str(one) for one in outcomes)
+    assert {type(one) for one in again} == {RecordMetadata}
+    assert await values(raw) == [3, 4, 5]
+
+
+@pytest.mark.parametrize("headers", [MOST_SCRIPT_FIELDS - 2, MOST_SCRIPT_FIELDS - 1, 5_000, MOST_FIELDS])
+@pytest.mark.parametrize("on_unknown", POLICIES)
+async def test_a_message_of_too_many_headers_is_refused_before_it_is_accepted(
+    server_url: str, raw: Raw, on_unknown: OnUnknown, headers: int
+) -> None:
+    """And takes no other with it; what is accepted is stored whole, beside others, and trimmed."""
+    many = {f"h{n}": "" for n in range(headers)}
+    fits = headers < (MOST_SCRIPT_FIELDS - 1 if on_unknown == "idempotent" else MOST_FIELDS - 1)
+    retention = Retention(max_length=3, exact=True)
+    async with (
+        MQClient(redis_url=server_url) as client,
+        client.producer(
+            "t", on_unknown=on_unknown, retention=retention, max_batch_bytes=1 << 26, buffer_bytes=1 << 26
+        ) as producer,
+    ):
+        before = await producer.send(b"0", key="k")
+        sends: list[Callable[[], Awaitable[object]]] = [
+            lambda: producer.send(b"1", "k", many),
+            lambda: producer.send_batch([b"2"], "k", many),
+        ]
+        for send in sends:
+            with nullcontext() if fits else pytest.raises(MessagingValueError, match="into the value"):
+                await send()
+        after = await producer.send(b"3", key="k")
+        await asyncio.gather(before, after)
+        await producer.flush()
+        assert producer.statistics().failed == 0
+    assert await values(raw) == ([1, 2, 3] if fits else [0, 3])

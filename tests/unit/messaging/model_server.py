@@ -15,7 +15,15 @@ from ombdriver.messaging.transport.connection import ReplyError, Sink, server_er
 
 FAULTS = ("moved", "loading", "exec", "unsent", "lost before", "lost after", "no connection", "no room", "no script")
 """What can happen to a batch; None is that it is carried out."""
-REFUSALS = {"moved": "MOVED 1 127.0.0.1:1", "loading": "LOADING the dataset", "exec": "READONLY a replica"}
+FINAL = ("denied", "denied exec")
+"""What can happen too, and is not worth another attempt."""
+REFUSALS = {
+    "moved": "MOVED 1 127.0.0.1:1",
+    "loading": "LOADING the dataset",
+    "exec": "READONLY a replica",
+    "denied": "NOPERM not you",
+    "denied exec": "NOPERM not you",
+}
 
 
 class ModelServer:
@@ -109,9 +117,9 @@ class ModelServer:
             return [refusal or self._xadd(commands[0])]
         assert (commands[0], commands[-1]) == ([b"MULTI"], [b"EXEC"])
         inner = commands[1:-1]
-        if fault == "exec":
+        if fault in ("exec", "denied exec"):
             queued = [b"QUEUED"] * len(inner)
-            return [b"OK", *queued, ReplyError(f"EXECABORT Transaction discarded because of: {REFUSALS['exec']}")]
+            return [b"OK", *queued, ReplyError(f"EXECABORT Transaction discarded because of: {REFUSALS[fault]}")]
         replies = [refusal or self._refused(words) or b"QUEUED" for words in inner]
         if any(isinstance(reply, ReplyError) for reply in replies):
             return [b"OK", *replies, ReplyError("EXECABORT Transaction discarded because of previous errors.")]
@@ -129,15 +137,15 @@ class ModelServer:
 
     def _script(self, words: list[bytes]) -> Any:
         assert words[2] == b"2"
-        remembers, number, bounds = words[4], int(words[5]), int(words[7])
+        remembers, number = words[4], int(words[5])
         last, answers = self._known.get(remembers, (0, []))
         if last == number:
             return [b"1", *answers]
         assert number > last, "an older batch came again"
-        at, answers = 8 + bounds, []
+        at, answers = 7, []
         while at < len(words):
-            end = at + 1 + 2 * int(words[at])
-            reply = self._xadd([b"*", *words[at + 1 : end]])
+            end = at + 1 + int(words[at])
+            reply = self._xadd(words[at + 1 : end])
             answers.append(b"-" + str(reply).encode() if isinstance(reply, ReplyError) else reply)
             at = end
         self._known[remembers] = number, answers

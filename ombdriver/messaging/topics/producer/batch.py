@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from ombdriver.messaging.errors import OutcomeUnknownError
 from ombdriver.messaging.topics.producer.config import RecordMetadata
 from ombdriver.messaging.transport.connection import Argument
+from ombdriver.messaging.transport.retry import unknown_after
 
 RecordOutcome = bytes | Exception | None
 """What became of one message: its id, an error of its own, or None: surely not stored, and may be sent again."""
@@ -24,11 +25,13 @@ class BatchReply(NamedTuple):
         outcomes: one per message, in order.
         retriable_error: why some were not carried out, if the server was the wrong one, or not ready.
         is_duplicate: the server had the batch already.
+        is_of_all_attempts: an error in `outcomes` says that no earlier attempt has stored the message either.
     """
 
     outcomes: Sequence[RecordOutcome]
     retriable_error: Exception | None = None
     is_duplicate: bool = False
+    is_of_all_attempts: bool = False
 
 
 class RecordBatch:
@@ -132,9 +135,7 @@ class RecordBatch:
         """`error`, as OutcomeUnknownError if an earlier attempt may have stored the batch."""
         if self.loss is None or isinstance(error, OutcomeUnknownError):
             return error
-        unknown = OutcomeUnknownError(f"{self.loss}; it could not be sent again: {error}")
-        unknown.__cause__ = error
-        return unknown
+        return unknown_after(self.loss, error)
 
     def done_future(self) -> "asyncio.Future[None]":
         """A future that is done when every caller has its outcome."""

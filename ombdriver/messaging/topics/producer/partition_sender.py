@@ -239,7 +239,8 @@ class PartitionSender:
         statistics = self._context.statistics
         statistics.batches += 1
         try:
-            outcomes, retriable_error, is_duplicate = self._encoding.decode(batch, self._errors, last)
+            reply = self._encoding.decode(batch, self._errors, last)
+            outcomes, retriable_error = reply.outcomes, reply.retriable_error
             if len(outcomes) != len(batch):
                 raise ConnectionLost(f"{len(batch)} messages were sent and {len(outcomes)} answered")
         except Exception as fault:  # a reply of no shape that is known, as from something that only looks like Redis
@@ -247,7 +248,9 @@ class PartitionSender:
             self._fail(batch, fault)
             self._send_next()
             return
-        if is_duplicate:
+        if batch.loss is not None and not reply.is_of_all_attempts:
+            outcomes = [batch.error_for_callers(one) if isinstance(one, Exception) else one for one in outcomes]
+        if reply.is_duplicate:
             statistics.duplicates_avoided += len(outcomes)
         left = [at for at, outcome in enumerate(outcomes) if outcome is None] if retriable_error or self._errors else ()
         if not left:

@@ -25,7 +25,7 @@ from ombdriver.messaging.topics.producer.idempotence import IdempotentEncoding
 from ombdriver.messaging.topics.producer.partition_sender import PartitionSender, SenderContext
 from ombdriver.messaging.topics.producer.partitioner import StickyPartitioner
 from ombdriver.messaging.topics.producer.transaction import TransactionEncoding
-from ombdriver.messaging.topics.record import helper_key, pack_record
+from ombdriver.messaging.topics.record import MOST_FIELDS, MOST_SCRIPT_FIELDS, helper_key, pack_record, too_many_fields
 from ombdriver.messaging.transport.router import Router
 
 DEDUPE_MARGIN_MS = 60_000
@@ -66,6 +66,7 @@ class Producer(Generic[Value]):
         self._partitioner = StickyPartitioner(self.topic)
         self._buffer = SendBuffer(settings.buffer_messages, settings.buffer_bytes)
         self._block_s = None if settings.max_block_ms is None else settings.max_block_ms / 1000
+        self._most_fields = MOST_SCRIPT_FIELDS if settings.on_unknown == "idempotent" else MOST_FIELDS
         self._timeout_s = settings.delivery_timeout_ms / 1000
         self._senders: list[PartitionSender] = []
         self._context: SenderContext | None = None
@@ -167,6 +168,8 @@ class Producer(Generic[Value]):
         if key is not None or partition is not None:
             key = self._partitioner.check(key, partition)
         payload, field_count = pack_record(self._encode(value), key, headers)
+        if field_count > self._most_fields:
+            raise too_many_fields(field_count, self._most_fields)
         if not self._senders or not self._buffer.try_reserve(1, len(payload)):
             await self._reserve(1, len(payload))
         return self._senders[self._partitioner.pick(key, partition)].add(payload, field_count)
@@ -194,6 +197,8 @@ class Producer(Generic[Value]):
         """
         key = self._partitioner.check(key, partition)
         packed = [pack_record(self._encode(value), key, headers) for value in values]
+        if packed and packed[0][1] > self._most_fields:  # all have the same headers
+            raise too_many_fields(packed[0][1], self._most_fields)
         size = sum([len(payload) for payload, _ in packed])
         if not self._senders or not self._buffer.try_reserve(len(packed), size):
             await self._reserve(len(packed), size)

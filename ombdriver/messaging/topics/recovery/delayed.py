@@ -19,7 +19,7 @@ from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer.group import POSTPONED, GroupMember, group_script
 from ombdriver.messaging.topics.consumer.leases import Claim, make_claim
 from ombdriver.messaging.topics.consumer.partition import Partition
-from ombdriver.messaging.topics.record import helper_key, record_fields
+from ombdriver.messaging.topics.record import MOST_SCRIPT_FIELDS, helper_key, record_fields, too_many_fields
 from ombdriver.messaging.transport.connection import Argument
 from ombdriver.messaging.transport.router import Router
 
@@ -76,15 +76,18 @@ class DelayedMessages:
 
         Raises:
             MessagingValueError: if an argument can't be.
-            redis.exceptions.RedisError: if the server can't be reached or refuses.
+            OutcomeUnknownError: if the connection was lost and it may be stored.
+            redis.exceptions.RedisError: if the server can't be reached or refuses; it is not stored.
         """
         if not 0 <= delay_s < float("inf"):
             raise MessagingValueError(f"delay_s is {delay_s!r}; give seconds of 0 or more")
         stream = self._topic.keys[self._partitioner.pick(key)].encode()
         fields = record_fields(self._codec.encode(value), None if key is None else key_bytes(key, "key"), headers)
+        if len(fields) > MOST_SCRIPT_FIELDS:
+            raise too_many_fields(len(fields), MOST_SCRIPT_FIELDS)
         words = [word for pair in fields.items() for word in pair]
         arguments: list[Argument] = [int(delay_s * 1000), secrets.token_bytes(8), *words]
-        await _SCHEDULE.run(self._router(), (stream, helper_key(stream, "delayed")), arguments)
+        await _SCHEDULE.run(self._router(), (stream, helper_key(stream, "delayed")), arguments, stores=True)
 
     async def count(self) -> int:
         """How many wait.

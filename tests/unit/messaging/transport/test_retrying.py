@@ -3,11 +3,21 @@
 import asyncio
 import itertools
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from redis.exceptions import AskError, BusyLoadingError, MovedError, ReadOnlyError, ResponseError, TryAgainError
+from redis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    MovedError,
+    NoPermissionError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
 
 from ombdriver.messaging.errors import AuthenticationError, ClosedError, NotSentError, OutcomeUnknownError
+from ombdriver.messaging.streams.scripts import Script
 from ombdriver.messaging.transport import retry
 from ombdriver.messaging.transport.retry import (
     Backoff,
@@ -112,6 +122,46 @@ async def test_order_is_kept_among_those_that_wait() -> None:
 
     assert await asyncio.gather(*commands) == [b"%d" % n for n in range(50)]
     assert dispatcher.sent[50:] == [b"%d" % n for n in range(50)]
+
+
+class GivingUp(FakeDispatcher):
+    """As often as there are errors, and no more."""
+
+    def may_retry(self, error: BaseException, idempotent: bool) -> bool:
+        """See `retry.Dispatcher`."""
+        return bool(self.errors)
+
+
+async def test_not_sent_is_no_answer_after_an_attempt_that_may_have_been_carried_out() -> None:
+    """Its caller is told that it is unknown, with what was met last; what was never lost is surely not carried out."""
+    errors = [NotSentError("a"), OutcomeUnknownError("lost"), TryAgainError("b"), NotSentError("c")]
+    with pytest.raises(OutcomeUnknownError, match="lost; when it was sent again: c"):
+        await command(GivingUp(*errors), idempotent=True)
+    with pytest.raises(NotSentError, match="c"):
+        await command(GivingUp(NotSentError("a"), NotSentError("c")), idempotent=True)
+
+
+class FakeRouter:
+    """Sends each command of a script by a dispatcher that meets these errors."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.dispatcher = FakeDispatcher(*errors)
+
+    def send(self, key: bytes, data: bytes, *, bulk: bool, idempotent: bool) -> RetryingCommand:
+        """See `router.Router`."""
+        return command(self.dispatcher, data, idempotent=idempotent)
+
+
+@pytest.mark.parametrize("refused", [ResponseError("OOM"), NoPermissionError("no")])
+@pytest.mark.parametrize("lost", [True, False])
+@pytest.mark.parametrize("stores", [True, False])
+async def test_a_script_that_stores_is_not_told_as_refused_after_a_lost_attempt(
+    refused: Exception, lost: bool, stores: bool
+) -> None:
+    """The lost one may have been carried out; whoever does not ask gets the error as it is."""
+    router: Any = FakeRouter(*[OutcomeUnknownError("lost")] * lost, refused, refused)
+    with pytest.raises(OutcomeUnknownError if lost and stores else type(refused), match=str(refused)):
+        await Script("return 1").run(router, [b"k"], [], stores=stores)
 
 
 @pytest.mark.usefixtures("clock")

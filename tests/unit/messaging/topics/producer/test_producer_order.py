@@ -2,12 +2,12 @@
 
 import asyncio
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model_server import FAULTS, ModelServer
+from model_server import FAULTS, FINAL, ModelServer
 from redis.exceptions import OutOfMemoryError
 
 from ombdriver import ClosedError, OutcomeUnknownError, RecordMetadata
@@ -19,6 +19,7 @@ from ombdriver.messaging.transport.retry import Backoff
 
 Faults = list[str | None]
 FAULT_LISTS = st.lists(st.none() | st.sampled_from(FAULTS), max_size=30)
+LOST_THEN_REFUSED = st.tuples(st.sampled_from(("lost before", "lost after")), st.sampled_from(FINAL)).map(list)
 TURNS = st.lists(st.integers(0, 6), min_size=1, max_size=12)
 """How many messages are sent in each turn of the loop."""
 
@@ -94,12 +95,51 @@ def test_idempotent_stores_each_message_exactly_once(faults: Faults, turns: list
 def test_a_message_that_is_refused_takes_no_other_with_it(
     on_unknown: OnUnknown, faults: Faults, turns: list[int], bad: frozenset[int]
 ) -> None:
-    """Its own caller is told; the others of its batch are stored, in order."""
+    """Its own caller is told; the others of its batch are stored, in order. After a loss "resend" can't be sure."""
     outcomes, stored = asyncio.run(sent(ModelServer(iter(faults)), turns, on_unknown, bad))
 
-    refused = {number for number, outcome in enumerate(outcomes) if isinstance(outcome, OutOfMemoryError)}
+    told = (OutOfMemoryError, OutcomeUnknownError) if on_unknown == "resend" else OutOfMemoryError
+    refused = {number for number, outcome in enumerate(outcomes) if isinstance(outcome, told)}
     assert refused == bad & set(range(len(outcomes)))
     assert in_order(stored) == [number for number in range(len(outcomes)) if number not in bad]
+
+
+@pytest.mark.parametrize("on_unknown", get_args(OnUnknown))
+@given(
+    faults=st.lists(st.lists(st.sampled_from((None, *FAULTS)), max_size=3) | LOST_THEN_REFUSED, max_size=8).map(
+        lambda lists: [fault for some in lists for fault in some]
+    ),
+    turns=TURNS,
+    bad=st.frozensets(st.integers(0, 30), max_size=4),
+)
+def test_what_a_caller_is_told_is_true(
+    on_unknown: OnUnknown, faults: Faults, turns: list[int], bad: frozenset[int]
+) -> None:
+    """Whatever comes after what: stored, at the id that is told; or unknown, where that can't be known; or not stored.
+
+    Unknown is told only of what an attempt was lost of.
+    """
+    server = ModelServer(iter(faults))
+    outcomes, stored = asyncio.run(sent(server, turns, on_unknown, bad))
+
+    assert len(set(stored)) == len(stored) or on_unknown == "resend"
+    for number, outcome in enumerate(outcomes):
+        if isinstance(outcome, RecordMetadata):
+            assert stored[outcome.timestamp_ms - 1] == number
+        elif isinstance(outcome, OutcomeUnknownError):
+            assert {"lost before", "lost after"} & set(faults)
+        else:
+            assert number not in stored, f"stored, and told as {outcome!r}"
+
+
+def test_a_refusal_after_a_loss_tells_that_the_message_may_be_stored() -> None:
+    """The first attempt was stored and its reply lost, the second is refused: "not stored" would not be true."""
+    for on_unknown in ("resend", "idempotent"):
+        for fault in FINAL:
+            outcomes, stored = asyncio.run(sent(ModelServer(iter(["lost after", fault])), [2], on_unknown))  # type: ignore[arg-type]
+            assert stored == [0, 1]
+            assert {type(one) for one in outcomes} == {OutcomeUnknownError}
+            assert all("NOPERM" in str(one) or "not you" in str(one) for one in outcomes)
 
 
 @given(turns=TURNS)
