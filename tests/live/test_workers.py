@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -16,6 +18,7 @@ from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, ope
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
+from ombdriver.bench.run.calibrate import null_server
 from ombdriver.bench.run.workers import Workers
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
@@ -102,6 +105,20 @@ async def test_workers_probe_send_receive_and_leave(valkey_url: str, driver: Red
 
     assert pids() == set()
     assert all([await driver.backlog(plan.topics, name) == 0 for name in plan.subscriptions])
+
+
+async def test_children_import_nothing_from_the_working_directory(
+    valkey_url: str, driver: RedisStreamsDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user's `signal.py` or `types.py` beside the workload is no part of a worker or of the null server."""
+    for name in ("enum", "pickle", "select", "selectors", "signal", "socket", "struct", "threading", "types"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(99)\n")
+    monkeypatch.chdir(tmp_path)
+    async with Workers(plan_for(valkey_url), "redis-streams", options(valkey_url)) as workers:
+        assert len(workers.pids) == 3
+    async with null_server() as url:
+        assert url.startswith("redis://127.0.0.1:")
+    assert os.environ.get("PYTHONSAFEPATH") is None
 
 
 async def test_no_pipe_is_closed_under_its_reader(

@@ -152,6 +152,7 @@ async def null_server() -> AsyncIterator[str]:
     """The URL of a null server that runs while this is open, in a process of its own."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",  # nothing from the working directory
         "-m",
         "ombdriver.bench.drivers.null_server",
         stdin=asyncio.subprocess.PIPE,

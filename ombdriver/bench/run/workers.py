@@ -9,9 +9,10 @@ import contextlib
 import gc
 import logging
 import multiprocessing
+import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -33,6 +34,7 @@ CONNECT_TIMEOUT_S = 60.0
 POLL_TIMEOUT_S = 30.0
 EXIT_TIMEOUT_S = 10.0
 _PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SAFE_PATH = "PYTHONSAFEPATH"
 
 
 class PipeLink:
@@ -100,6 +102,20 @@ class _WorkerProcess:
         self.read_to_the_end = asyncio.Event()
 
 
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Processes that start in this block take no module from the working directory, where a `signal.py` may lie."""
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
+
+
 class Workers:
     """The workers of one run; an async context manager.
 
@@ -147,13 +163,14 @@ class Workers:
         ours, theirs = context.Pipe()
         job = protocol.Job(self._plan, plan, self._driver, self._options)
         process = context.Process(target=_main, args=(theirs, job), name=f"ombdriver-worker-{plan.index}", daemon=True)
-        resource_tracker.ensure_running()  # it unblocks SIGINT when it starts
         # Inherited, so that no signal hits the worker's start-up; and none that comes meanwhile is lost to us.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS_SIGNALS)
-        try:
-            process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with _safe_path():
+            resource_tracker.ensure_running()  # it unblocks SIGINT when it starts
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS_SIGNALS)
+            try:
+                process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         worker = _WorkerProcess(plan, process, ours)
         _listen(ours, lambda message: self._on_message(worker, message), lambda: self._on_pipe_end(worker))
