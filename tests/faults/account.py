@@ -148,6 +148,8 @@ class Account:
         ordered: those of runners that handle the messages of a key in order.
         max_deliveries: of all runners.
         may_lose_writes: a failover may lose what was told to be stored, and what a group did.
+        excused: by group, what was pending for members that ended after their group had been destroyed, or before: of
+            these nobody knows.
         may_miscount: a read may count a delivery that no handler began: its reply was lost, or its member died.
         found: what was wrong at once.
     """
@@ -242,10 +244,9 @@ class Account:
         for group, ids in pending.items():
             self._trimmed_pending[group].update(ids)
 
-    def destroy(self, group: str, excused: Iterable[Place]) -> None:
-        """A group was destroyed; `excused` was pending for members that can't have handled it any more."""
+    def destroy(self, group: str) -> None:
+        """A group was destroyed."""
         self._set_back.add(group)
-        self.excused[group].update(excused)
         for known in self.seen[group].values():
             known.not_before = 0.0  # nobody is left who knew of it
 

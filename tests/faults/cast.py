@@ -207,8 +207,10 @@ class RunnerMember(Member):
             except ClosedError:
                 return None
             except RedisError:
-                if self.runner.statistics().consumer.received or self.is_over:
+                if self.runner.statistics().consumer.received:
                     raise
+                if self.is_over:
+                    return None
             await asyncio.sleep(0.1)
             self._make()
 

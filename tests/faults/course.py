@@ -38,9 +38,12 @@ DRAIN_S = 60.0
 """How long it may take, after the last fault, until everything is handled; a loss is noticed after 10 s."""
 TRICKLE_S = 0.02
 """Between two messages that are sent whatever happens."""
+LONGEST_STEP_S = 120.0
 CLOSE_S = 20.0
 """How long it may take to end any one of those who take part."""
 STREAMS = TOPIC.keys
+SET_ASIDE = ("postponed", "redriven")
+"""For these, entries are pending that wait for a time, or for the next sweep: no member has them."""
 
 
 class Course:
@@ -108,7 +111,8 @@ class Course:
                     )
                 trickle = asyncio.create_task(self._trickle())
                 for step in self.plan.steps:
-                    await getattr(self, f"_{step.do}")(step)
+                    # Once more where the eyes are refused, as while a script runs.
+                    await until(lambda step=step: _done(getattr(self, f"_{step.do}")(step)), LONGEST_STEP_S)
                     await asyncio.sleep(step.then_s)  # the course of events itself
                     self._senders.look()
                 await self._heal()
@@ -265,13 +269,10 @@ class Course:
             by_name = {member.called: member for member in self._members.values() if member.group == group}
             for stream in STREAMS:
                 rows = await self._servers.destroy(stream, group)
-                self._destroyed += [(group, Place.of(stream, each), by_name.get(name)) for each, name in rows]
-            postponed = [place for of, place, member in self._destroyed if of == group and member is None]
-            self.account.destroy(group, [] if self._all_live(group) else postponed)
-
-    def _all_live(self, group: str) -> bool:
-        """Whether nobody of the group has ended: what is pending for nobody is set aside by the library then."""
-        return not any(member.group == group for member in self._over)
+                self._destroyed += [
+                    (group, Place.of(stream, each), by_name.get(name)) for each, name in rows if name not in SET_ASIDE
+                ]
+        self.account.destroy(group)
 
     async def _redrive(self, step: Step) -> None:
         async with MQClient(redis_url=self._servers.members_url) as client:
@@ -335,7 +336,7 @@ class Course:
                 continue
             except Exception as error:
                 self.account.add("errors", f"{what} that is no text was answered by {error!r}")
-        for name in ("postponed", "redriven"):
+        for name in SET_ASIDE:
             with contextlib.suppress(MessagingError):
                 self._senders_client.consumer(TOPIC, READER, name)
                 self.account.add("errors", f"a consumer may be called {name!r}, as what is set aside is")
@@ -413,6 +414,9 @@ class Course:
         return +found
 
     async def _end_all(self) -> None:
+        for group, place, holder in self._destroyed:
+            if holder is None or holder in self._over:
+                self.account.excused[group].add(place)  # whoever had it is gone, and nobody else knows of it
         members = list(self._members.values())
         self._over += members
         for member in members:
@@ -441,9 +445,6 @@ class Course:
                 told_deleted[member.group] += statistics.deleted + statistics.consumer.deleted
             elif isinstance(member, ReaderMember):
                 told_deleted[member.group] += member.consumer.statistics().deleted
-        for group, place, holder in self._destroyed:
-            if holder is None or holder._dead or holder._cancelled:
-                self.account.excused[group].add(place)
         return End(entries, letters, told_letters, told_deleted)
 
     async def _letters(self) -> list[Letter]:
@@ -461,8 +462,7 @@ def _number(fields: dict[bytes, bytes]) -> int:
 
 
 def _told(context: dict[str, Any]) -> str:
-    error = context.get("exception")
-    return f"{context['message']} {error!r}" if error else str(context["message"])
+    return ", ".join(f"{name} {value!r}" for name, value in context.items())
 
 
 def _own_handler(*_: object) -> None:
