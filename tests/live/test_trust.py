@@ -15,7 +15,7 @@ from tests.trust import driver
 from tests.trust.__main__ import cases, play
 from tests.trust.account import Outcome
 
-OF_THE_MACHINE = {"scheduleLag", "runDelay", "starved", "stalls", "coreBusy", "throttled", "latencyTrend"}
+OF_THE_MACHINE = {"scheduleLag", "runDelay", "starved", "stalls", "coreBusy", "throttled", "steal", "latencyTrend"}
 """Rules that find something on a machine that others use, and rightly so."""
 
 
@@ -46,7 +46,7 @@ async def played(name: str) -> Outcome:
         "the server takes 0.99 of the load",
         "the server's latency drifts, or steps: step up",
         "sends are held, then fail",
-        "a consumer's monotonic clock steps: back",
+        "a consumer's monotonic clock steps back",
     ],
 )
 async def test_bad_figures_are_not_called_valid(name: str) -> None:

@@ -220,10 +220,12 @@ class Case:
         server: PrivateServer | None,
         url: str | None = None,
         *,
-        driver: str = "redis-streams",
+        setup: str = "{name: trust, driver: redis-streams, server: {engine: valkey}}",
         **workload: object,
     ) -> AsyncIterator[Scene]:
         """A run on `server`, which it reaches by `url` if that is another one; entered when the window is ordered.
+
+        Without a server it is on what the setup says.
 
         When it is left, the run is over and judged, and meddlers have told what they did.
 
@@ -231,9 +233,9 @@ class Case:
             NotSetUpError: if something could not be done.
         """
         lines = [f"{name}: {value}" for name, value in (WORKLOAD | workload).items()]
-        setup = Setup.parse(_SETUP_OF_MEMORY if server is None else _SETUP % driver, "trust")
+        parsed = Setup.parse(setup, "trust")
         if server is not None:
-            setup = setup.with_url(url or server.url)
+            parsed = parsed.with_url(url or server.url)
         began: asyncio.Future[Phase] = asyncio.get_running_loop().create_future()
 
         def on_event(event: events.RunEvent) -> None:
@@ -243,7 +245,7 @@ class Case:
         async with AsyncExitStack() as stack:
             output = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trust-")))
             request = Request(
-                Workload.parse("\n".join(lines), "trust"), setup, output, None, cores=len(os.sched_getaffinity(0))
+                Workload.parse("\n".join(lines), "trust"), parsed, output, None, cores=len(os.sched_getaffinity(0))
             )
             client = await stack.enter_async_context(redis.asyncio.Redis.from_url(server.url if server else "redis://"))
             stored: list[runner.Finished] = []
@@ -285,10 +287,6 @@ class Case:
         cores = os.cpu_count() or 1
         taken_s, own_s = (now - then for then, now in zip(before, after, strict=True))
         self.others = max(0.0, taken_s - own_s) / (cores * scene.phase.duration_ns / 1e9)
-
-
-_SETUP = "{name: trust, driver: %s, server: {engine: valkey}}"
-_SETUP_OF_MEMORY = "{name: trust, driver: memory}"
 
 
 async def _ended(rig: Rig) -> None:

@@ -125,6 +125,8 @@ WAITING_SHARE = 0.05
 BUSY_SHARE = 0.9
 STARVED_SHARE = 0.95
 """A worker that ran or waited for a core for more of the window than that had none to spare."""
+MOST_BELOW_ZERO = 0.001
+"""Of the messages; latencies below 0. Single ones may be a processor's clock that is some nanoseconds off."""
 PAUSED_SHARE = 0.01
 """Pauses that make up more of the window than that reach the p99; so does throttling."""
 
@@ -253,6 +255,16 @@ def _stalls(facts: Facts) -> RuleResult:
             continue
         found.append(f"the event loop of {worker.name} {what}; end what else runs here, or {_LESS_LOAD}")
     return found
+
+
+def _clock(facts: Facts) -> RuleResult:
+    """Arrivals came before their sends: the clock of this machine can't tell latencies."""
+    if facts.negative <= MOST_BELOW_ZERO * facts.due:
+        return []
+    return [
+        f"{facts.negative:,} latencies were below 0, more than {MOST_BELOW_ZERO:.1%} of the {facts.due:,} messages: a"
+        " clock went backwards, and no latency can be trusted; run on one host, with a steady clock source"
+    ]
 
 
 # -- OVERLOADED, UNSTEADY ----------------------------------------------------------------------------------------------
@@ -436,6 +448,7 @@ RULES = (
         " window; or a stall longer than that bound, and all of its stalls more than 1 % of the window",
         _stalls,
     ),
+    Rule("clock", "INVALID", "latencies below 0, more than 0.1 % of the messages: a clock went backwards", _clock),
     Rule("achieved", "OVERLOADED", "published, or received by a group, under 99 % of the target rate", _achieved),
     Rule("errors", "OVERLOADED", "more than 0.1 % of the messages met an error", _errors),
     Rule("undelivered", "OVERLOADED", "a group had not received more than 0.1 % when the drain ended", _undelivered),

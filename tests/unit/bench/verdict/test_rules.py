@@ -149,6 +149,7 @@ def test_a_sound_run_is_valid_without_a_reason() -> None:
             "stalls",
         ),
         ({"workers": [worker(stalls_ns=401 * MS, longest_stall_ns=3 * MS)]}, "stalls"),
+        ({"negative": 81}, "clock"),
         ({"achieved": {"published": 1979.0, "group-1": 1999.0}}, "achieved"),
         ({"achieved": {"published": 2000.0, "group-1": 1979.0}}, "achieved"),
         ({"errors": 81}, "errors"),
@@ -170,6 +171,7 @@ def test_each_rule_tells_its_own(changed: dict[str, Any], rule: str) -> None:
 @pytest.mark.parametrize(
     "changed",
     [
+        {"negative": 80},
         {"schedule_lag_p99_ns": 2 * MS},
         {"schedule_lag_p99_ns": 5 * MS, "publish_response_p99_ns": 11 * MS},
         {
