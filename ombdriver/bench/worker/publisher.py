@@ -286,10 +286,12 @@ class Publisher:
             blocked = lane.waits.blocked(intended)
             if blocked is None:
                 flow.batches.append(SentBatch(intended, sent_ns))
+            elif len(blocked) == 1:
+                flow.batches.append(SentBatch(intended, sent_ns, blocked[0][1:]))
             else:
                 at = 0
-                for count, first_ns, last_ns in blocked:
-                    flow.batches.append(SentBatch(intended[at : at + count], sent_ns, (first_ns, last_ns)))
+                for count, *ends in blocked:
+                    flow.batches.append(SentBatch(intended[at : at + count], sent_ns, ends))
                     at += count
         self.sent += len(intended)
         sender.send(partition, payloads, keys)

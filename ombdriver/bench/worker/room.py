@@ -64,11 +64,12 @@ class RoomWaits:
         times = self._times
         if intended[0] >= times[-1]:
             return None
-        knot = bisect_left(times, intended[0])
-        found, at, count = [], 0, len(intended)
+        knot, count = bisect_left(times, intended[0]), len(intended)
+        if intended[-1] <= times[knot]:  # nearly always
+            return [(count, self._since(intended[0], knot), self._since(intended[-1], knot))]
+        found, at = [], 0
         while at < count:
-            is_last = knot == len(times) or intended[-1] <= times[knot]
-            end = count if is_last else bisect_right(intended, times[knot], at)
+            end = count if knot == len(times) else bisect_right(intended, times[knot], at)
             if end > at:
                 found.append((end - at, self._since(intended[at], knot), self._since(intended[end - 1], knot)))
             at, knot = end, knot + 1
@@ -79,5 +80,5 @@ class RoomWaits:
         times, waited = self._times, self._waited
         if knot == len(times):
             return 0
-        rise, run = waited[knot] - waited[knot - 1], times[knot] - times[knot - 1]
-        return waited[-1] - waited[knot] + (times[knot] - due_ns) * rise // run
+        rise, since_ns = waited[knot] - waited[knot - 1], waited[-1] - waited[knot]
+        return since_ns + (times[knot] - due_ns) * rise // (times[knot] - times[knot - 1]) if rise else since_ns
