@@ -19,11 +19,31 @@ def key_bytes(key: Key, what: str = "stream_key") -> bytes:
     """`key` as bytes, so that 'k' and b'k' are one key.
 
     Raises:
-        MessagingValueError: if it is neither str nor bytes, or empty.
+        MessagingValueError: if it is neither str nor bytes, or empty, or has a lone surrogate.
     """
     if isinstance(key, bytes | str) and key:
-        return key.encode() if isinstance(key, str) else key
+        return text_bytes(key, what) if isinstance(key, str) else key
     raise MessagingValueError(f"{what} is {key!r}; give a str or bytes that is not empty")
+
+
+def text_bytes(text: str, what: str, errors: str = "strict") -> bytes:
+    """`text` as UTF-8.
+
+    Args:
+        text: as it is.
+        what: tells people what it is for.
+        errors: `surrogateescape` where surrogates may stand for single bytes (PEP 383).
+
+    Raises:
+        MessagingValueError: if it has a lone surrogate, as JSON and file names may.
+    """
+    try:
+        return text.encode("utf-8", errors)
+    except UnicodeEncodeError:
+        raise MessagingValueError(
+            f"{what} is {text!a}: half of a surrogate pair has no bytes in UTF-8; replace it, as by "
+            "text.encode('utf-8', 'replace').decode()"
+        ) from None
 
 
 def ids(values: Sequence[Id]) -> list[Id]:

@@ -6,6 +6,7 @@ Pure. Knows how a partition's stream is called and how Kafka's clients hash keys
 from dataclasses import dataclass, field
 
 from ombdriver.messaging.errors import MessagingValueError
+from ombdriver.messaging.streams.commands import text_bytes
 from ombdriver.messaging.streams.retention import Retention
 
 _MASK = 0xFFFFFFFF
@@ -51,6 +52,8 @@ class Topic:
         else:
             self._check_tags(self.tags)
             keys = tuple(f"{{{tag}}}" for tag in self.tags)
+        for key in keys if self.tags is not None else keys[:1]:
+            text_bytes(key, f"the key of a partition of topic {self.name!a}")
         object.__setattr__(self, "keys", keys)
 
     def _check_tags(self, tags: tuple[str, ...]) -> None:
@@ -75,7 +78,7 @@ class Topic:
 
     def partition_of(self, key: str | bytes) -> int:
         """The partition of messages with `key` (str as UTF-8): the one that Kafka's default partitioner picks."""
-        data = key.encode() if isinstance(key, str) else key
+        data = text_bytes(key, "the key") if isinstance(key, str) else key
         return (murmur2(data) & 0x7FFFFFFF) % self.partitions
 
 

@@ -7,6 +7,7 @@ import json
 from typing import Any, Protocol, TypeVar
 
 from ombdriver.messaging.errors import MessagingValueError
+from ombdriver.messaging.streams.commands import text_bytes
 
 Value = TypeVar("Value")
 
@@ -52,11 +53,11 @@ class StrCodec:
         """`value` as UTF-8.
 
         Raises:
-            MessagingValueError: if it is not a text.
+            MessagingValueError: if it is not a text, or has a lone surrogate.
         """
         if not isinstance(value, str):
             raise MessagingValueError(f"a value is str here, not {type(value).__name__}")
-        return value.encode()
+        return text_bytes(value, "the value")
 
     def decode(self, data: bytes, /) -> str:
         """The text.
@@ -68,7 +69,10 @@ class StrCodec:
 
 
 class JsonCodec:
-    """What the standard library's json can encode, without spaces, as UTF-8. NaN and infinities are refused."""
+    """What the standard library's json can encode, without spaces, as UTF-8. NaN and infinities are refused.
+
+    A lone surrogate in a text stays what it is: then the whole value is written in ASCII, with escapes.
+    """
 
     def encode(self, value: Any, /) -> bytes:
         """`value` as JSON.
@@ -77,7 +81,10 @@ class JsonCodec:
             TypeError: if JSON can't express a part of it.
             ValueError: if it has a NaN, an infinity or a circular reference.
         """
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        try:
+            return _json(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return _json(value, ensure_ascii=True).encode()
 
     def decode(self, data: bytes, /) -> Any:
         """The value.
@@ -86,6 +93,10 @@ class JsonCodec:
             ValueError: if it is not JSON.
         """
         return json.loads(data)
+
+
+def _json(value: Any, *, ensure_ascii: bool) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
 
 
 class MsgspecCodec:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ombdriver.messaging.errors import MessagingValueError
+from ombdriver.messaging.streams.commands import text_bytes
 from ombdriver.messaging.streams.xadd import PartCache
 
 VALUE = b"value"
@@ -48,7 +49,7 @@ def record_fields(
         headers: name to text; names are not empty.
 
     Raises:
-        MessagingValueError: if a header is not made of texts.
+        MessagingValueError: if a header is not made of texts, or has a surrogate that stands for no byte.
     """
     fields = {VALUE: value}
     if key is not None:
@@ -56,7 +57,8 @@ def record_fields(
     for name, text in (headers or {}).items():
         if not isinstance(name, str) or not isinstance(text, str) or not name:
             raise MessagingValueError(f"header {name!r}: {text!r}; give texts, and a name that is not empty")
-        fields[HEADER + name.encode("utf-8", "surrogateescape")] = text.encode("utf-8", "surrogateescape")
+        field = HEADER + text_bytes(name, "a header's name", "surrogateescape")
+        fields[field] = text_bytes(text, f"header {name!a}", "surrogateescape")
     return fields
 
 
@@ -76,7 +78,7 @@ def pack_record(value: bytes, key: bytes | None, headers: Mapping[str, str] | No
     """The fields of a record in RESP, as `record_fields` gives them, and how many there are.
 
     Raises:
-        MessagingValueError: if a header is not made of texts.
+        MessagingValueError: if a header is not made of texts, or has a surrogate that stands for no byte.
     """
     if key is None:
         payload, count = b"$5\r\nvalue\r\n$%d\r\n%b\r\n" % (len(value), value), 1
@@ -90,7 +92,7 @@ def pack_record(value: bytes, key: bytes | None, headers: Mapping[str, str] | No
         for name, text in headers.items():
             data = text.encode("utf-8", "surrogateescape")
             parts += (_names[name], b"%d\r\n%b\r\n" % (len(data), data))
-    except AttributeError:
+    except (AttributeError, UnicodeEncodeError):
         record_fields(value, key, headers)  # raises, with the header's name
         raise
     return b"".join(parts), count + len(headers)
@@ -115,7 +117,6 @@ def _pack_name(header: str) -> bytes:
 _names: PartCache[str] = PartCache(_pack_name)
 
 
-def helper_key(stream: str | bytes, what: str, *more: str) -> bytes:
+def helper_key(stream: str | bytes, what: str, *more: str | bytes) -> bytes:
     """`{topic:p}:what[:more…]`: a key that belongs to the partition `stream`, and has its hash tag and so its slot."""
-    key = stream.encode() if isinstance(stream, str) else stream
-    return b":".join((key, what.encode(), *(each.encode() for each in more)))
+    return b":".join(each.encode() if isinstance(each, str) else each for each in (stream, what, *more))

@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from ombdriver.messaging.errors import MessagingValueError
+from ombdriver.messaging.streams.commands import text_bytes
 from ombdriver.messaging.streams.resumption import BEGINNING, before
 
 Offset = str | bytes | datetime
@@ -28,7 +29,7 @@ def resolve(offset: Offset) -> bytes:
         if offset.tzinfo is None:
             raise MessagingValueError(f"{offset!r} has no time zone; give one, as datetime.now(timezone.utc) has")
         return before((max(0, (offset - _EPOCH) // timedelta(milliseconds=1)), 0))
-    word = offset.encode() if isinstance(offset, str) else offset
+    word = text_bytes(offset, "the position") if isinstance(offset, str) else offset
     if word == b"earliest":
         return EARLIEST
     if word == b"latest":

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 
 from ombdriver.messaging.errors import MessagingValueError
+from ombdriver.messaging.streams.commands import text_bytes
 from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.topics.producer.partition_sender import PartitionSender
 
@@ -23,7 +24,7 @@ class StickyPartitioner:
         """The key as bytes.
 
         Raises:
-            MessagingValueError: if it is no key, or the topic has no such partition.
+            MessagingValueError: if it is no key, or a text with a lone surrogate, or the topic has no such partition.
         """
         if partition is not None:
             self._topic.key(partition)
@@ -31,7 +32,7 @@ class StickyPartitioner:
             return key
         if not isinstance(key, str):
             raise MessagingValueError(f"a key is str or bytes, not {type(key).__name__}")
-        return key.encode()
+        return text_bytes(key, "the key")
 
     def pick(self, key: bytes | None, partition: int | None) -> int:
         """The partition of the next message."""

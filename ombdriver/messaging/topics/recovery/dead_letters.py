@@ -279,12 +279,20 @@ async def move_to_dead_letters(
         fields: its names and values in turn.
     """
     keys = [partition.key, helper_key(partition.key, "dlq"), _moved_key(partition.key, member.group, entry_id)]
-    reason = error[:ERROR_CHARACTERS].encode("utf-8", "surrogateescape")
+    reason = _reason(error[:ERROR_CHARACTERS])
     words = (entry_id, reason, "" if policy.maxlen is None else policy.maxlen, MOVED_MS)
     done = await member.run(_MOVE, keys, *words)
     if done == _IS_GONE:
         done = await member.run(_MOVE, keys, *words, deliveries, *fields)
     return bool(done)
+
+
+def _reason(text: str) -> bytes:
+    """In UTF-8, with escapes for surrogates that stand for no byte: a text is no reason not to give a message up."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace")
 
 
 _IS_GONE = 2

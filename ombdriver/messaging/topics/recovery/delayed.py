@@ -149,7 +149,7 @@ return {found, gone}
 
 def delayed_key(member: GroupMember, partition: Partition) -> bytes:
     """The key of the delayed retries of the member's group on a partition."""
-    return helper_key(partition.key, "delayed", member.group.decode())
+    return helper_key(partition.key, "delayed", member.group)
 
 
 class Delayed(IntEnum):

@@ -92,7 +92,7 @@ class Reclaimer:
             await self._member.run(_RELEASE, (partition.key, self._lease_key(partition)))
 
     def _lease_key(self, partition: Partition) -> bytes:
-        return helper_key(partition.key, "sweep", self._member.group.decode())
+        return helper_key(partition.key, "sweep", self._member.group)
 
     async def _step(self, partition: Partition, count: int) -> bool:
         """Claims up to `count` entries of one partition; whether there may be more to take now."""
