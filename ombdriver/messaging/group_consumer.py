@@ -147,8 +147,8 @@ class GroupConsumer(MQClient):
         return self._read(streams, count, block_ms, noack)
 
     async def _read(self, streams: Mapping[bytes, Id], count: int | None, block_ms: int | None, noack: bool) -> Streams:
-        def command(some: Mapping[Any, Id]) -> list[Argument]:
-            return commands.xreadgroup(self.group_name, self.consumer_id, some, count, block_ms, noack)
+        def command(some: Mapping[Any, Id], part_ms: int | None) -> list[Argument]:
+            return commands.xreadgroup(self.group_name, self.consumer_id, some, count, part_ms, noack)
 
         router = self._router()
         if self._reader is None or not self._reader.serves(router):

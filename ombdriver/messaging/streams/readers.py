@@ -16,7 +16,7 @@ from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.commands import Id, key_bytes
 from ombdriver.messaging.streams.replies import ReadReply, ReplyDecoder, Streams
-from ombdriver.messaging.transport.blocking import BLOCK_GRACE_S, BlockingReader, ignore_outcome
+from ombdriver.messaging.transport.blocking import BlockingReader, EmptyReadPace, block_part, ignore_outcome
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import Argument, pack
 from ombdriver.messaging.transport.router import Router
@@ -26,8 +26,11 @@ DEFAULT_BLOCK_MS = 2_000
 LATE_S = 0.2
 """How much later than its time the end of a BLOCK may be told. A read of an earlier call may block for longer."""
 
-Command = Callable[[Mapping[bytes, Id]], list[Argument]]
-"""The command that reads these streams from these ids."""
+EARLY_S = 0.02
+"""A server may end a BLOCK so much before its time, by the clock here."""
+
+Command = Callable[[Mapping[bytes, Id], int | None], list[Argument]]
+"""The command that reads these streams from these ids, with this BLOCK in milliseconds."""
 
 # -- as a member of a group ----------------------------------------------------------------------------------------
 
@@ -45,6 +48,8 @@ class MultiSlotGroupReader:
     def __init__(self, router: Router) -> None:
         self._router = router
         self._readers: dict[int, GroupReader] = {}
+        self._waiting = asyncio.Lock()  # what waits here can be cancelled, or be over, without a trace
+        self._pace = EmptyReadPace()
 
     @property
     def parked(self) -> int:
@@ -60,23 +65,51 @@ class MultiSlotGroupReader:
     ) -> ReadReply:
         """Reads `streams`; with `block_ms` it gives what comes first, without it everything that is there.
 
+        Reads that block take turns; one that does not block ends the BLOCK of the one before it.
+
         Args:
             streams: the streams with the ids to read from; `>` for new messages.
             command: makes the XREADGROUP for some of them.
             count: entries per stream at most.
-            block_ms: the command's BLOCK in milliseconds: 0 for ever, None without.
+            block_ms: how long to wait in milliseconds: 0 for ever, None not at all.
 
         Raises:
             OutcomeUnknownError: if a connection was lost; what the server delivered is then pending for the consumer.
             redis.exceptions.ResponseError: if a server refuses.
         """
+        if block_ms is None:
+            return await self._read(streams, command, count, None)
+        deadline = time.monotonic() + block_ms / 1000 if block_ms else None
+        try:
+            async with asyncio.timeout(block_ms / 1000 or None):
+                await self._waiting.acquire()
+        except TimeoutError:
+            return ReadReply([], {})
+        try:
+            while True:
+                began = time.monotonic()
+                left_s = 0.0 if deadline is None else max(0.001, deadline - began)
+                part_ms = block_part(round(left_s * 1000))
+                reply = await self._read(streams, command, count, part_ms)
+                ended = time.monotonic()
+                if reply.streams or reply.deleted or (deadline is not None and ended >= deadline - EARLY_S):
+                    return reply
+                await asyncio.sleep(self._pace.pause_s(part_ms / 1000, ended - began))
+        finally:
+            self._waiting.release()
+
+    async def _read(
+        self, streams: Mapping[bytes, Id], command: Command, count: int | None, block_ms: int | None
+    ) -> ReadReply:
         groups = self._router.by_slot(streams)
         if len(groups) == 1:
-            return await self._reader(groups[0]).read(command(streams), _new(streams, groups[0]), count, block_ms)
+            return await self._reader(groups[0]).read(
+                command(streams, block_ms), _new(streams, groups[0]), count, block_ms
+            )
         reads: dict[asyncio.Task[ReadReply], tuple[GroupReader, frozenset[bytes]]] = {}
         for keys in groups:
             reader, new = self._reader(keys), _new(streams, keys)
-            words = command({key: streams[key] for key in keys})
+            words = command({key: streams[key] for key in keys}, block_ms)
             read = asyncio.ensure_future(reader.read(words, new, count, block_ms))
             read.add_done_callback(ignore_outcome)
             reads[read] = reader, new
@@ -167,6 +200,7 @@ class GroupReader:
         self._decode = ReplyDecoder(router.decodes).read
         self._parked: deque[_Parked] = deque()
         self._ending: set[asyncio.Task[None]] = set()
+        self._blocked: asyncio.Future[ReadReply] | None = None
 
     @property
     def parked(self) -> int:
@@ -182,7 +216,7 @@ class GroupReader:
             words: the command.
             new: the streams that it reads with `>`; empty for a read of what is pending already, which moves nothing.
             count: entries per stream at most; a parked reply is held to it too.
-            block_ms: the command's BLOCK in milliseconds: 0 for ever, None without.
+            block_ms: the command's BLOCK in milliseconds; None without.
         """
         budget = self._router.read_budget()
         while True:
@@ -199,6 +233,10 @@ class GroupReader:
             await asyncio.wait(self._ending)  # an UNBLOCK is meant for the read before this one
         await self._reader.connect()
         reply: asyncio.Future[ReadReply] = self._reader.send(data, block_ms, self._decode)
+        if block_ms is not None:
+            self._blocked = reply
+        elif self._blocked is not None and not self._blocked.done():
+            self._end_block(self._blocked)
         if not new:
             return await reply
         try:
@@ -207,10 +245,13 @@ class GroupReader:
             if not reply.cancelled():
                 self._parked.append(_Parked(new, reply))
             if block_ms is not None and not reply.done():  # so that it takes no message that nobody waits for
-                ending = asyncio.get_running_loop().create_task(self._reader.interrupt(reply))
-                self._ending.add(ending)
-                ending.add_done_callback(self._ending.discard)
+                self._end_block(reply)
             raise
+
+    def _end_block(self, read: "asyncio.Future[ReadReply]") -> None:
+        ending = asyncio.get_running_loop().create_task(self._reader.interrupt(read))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     def park(self, new: frozenset[bytes], reply: ReadReply) -> None:
         """Keeps a reply that was not handed over, for the next read of `new`."""
@@ -287,6 +328,7 @@ class MultiSlotReader:
     def __init__(self, router: Router) -> None:
         self._router = router
         self._reads: dict[int, _PlainRead] = {}
+        self._pace = EmptyReadPace()
         self._is_closed = False
 
     def serves(self, router: Router) -> bool:
@@ -307,19 +349,20 @@ class MultiSlotReader:
         deadline = time.monotonic() + block_ms / 1000 if block_ms else None
         ended: set[int] = set()  # groups whose time is over
         while True:
-            left_s = max(0.0, deadline - time.monotonic()) if deadline is not None else None
+            began = time.monotonic()
+            left_s = max(0.0, deadline - began) if deadline is not None else None
             left_ms = 0 if left_s is None else max(1, int(left_s * 1000))
             reads: dict[asyncio.Future[ReadReply], int] = {}
             for number, keys in enumerate(groups):
                 if number not in ended:
                     asked = tuple((key, streams[key]) for key in keys), count
-                    reads[await self._reply(asked, left_ms)] = number
+                    reads[await self._reply(asked, block_part(left_ms))] = number
             limit_s = None if left_s is None else left_s + LATE_S
             done, _ = await asyncio.wait(reads, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             found = [pair for read in done if not read.exception() for pair in read.result().streams]
             if found:
                 return _in_order(found, streams)
-            is_over = deadline is not None and time.monotonic() >= deadline - 0.001
+            is_over = deadline is not None and time.monotonic() >= deadline - EARLY_S
             if is_over:
                 ended.update(reads[read] for read in done if not read.exception())
             for error in filter(None, (read.exception() for read in done)):
@@ -329,6 +372,8 @@ class MultiSlotReader:
                     raise error
             if len(ended) == len(groups) or (is_over and not done):
                 return []
+            if not is_over and all(read.done() and not read.exception() for read in reads):
+                await asyncio.sleep(self._pace.pause_s(block_part(left_ms) / 1000, time.monotonic() - began))
 
     async def _reply(self, asked: "_Asked", block_ms: int) -> "asyncio.Future[ReadReply]":
         """The reply of a read for this that is under way, or of a new one."""
@@ -344,10 +389,9 @@ class MultiSlotReader:
             read = self._reads[slot] = _PlainRead(self._router.blocking(first))
         if read.reply is None or read.reply.done():
             data = pack(tuple(commands.xread(dict(asked[0]), asked[1], block_ms)))
-            limit_s = block_ms / 1000 + BLOCK_GRACE_S if block_ms else None
             decode = ReplyDecoder(self._router.decodes).read
             read.asked = asked
-            read.reply = asyncio.ensure_future(read.channel.submit(data, convert=decode, reply_timeout_s=limit_s))
+            read.reply = asyncio.ensure_future(read.channel.submit(data, convert=decode, block_s=block_ms / 1000))
             read.reply.add_done_callback(ignore_outcome)
         return read.reply
 

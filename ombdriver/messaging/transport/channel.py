@@ -7,26 +7,30 @@ Knows no stream command, and not which keys its server has.
 """
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError, WouldBlock
-from ombdriver.messaging.transport.connection import Argument, Block, Connection, Convert, Sink, pack, pack_command
+from ombdriver.messaging.errors import ClosedError, NotSentError, WouldBlock
+from ombdriver.messaging.transport.connection import (
+    REPLY_DEADLINE_S,
+    SUSPECT_S,
+    Argument,
+    Block,
+    Connection,
+    Convert,
+    Sink,
+    pack,
+    pack_command,
+)
 from ombdriver.messaging.transport.retry import Backoff, is_of_wrong_server
 
-logger = logging.getLogger(__name__)
-
-SUSPECT_S = 2.0
-"""A server that owes replies for so long is asked whether it is still the one to ask."""
 NEXT_TRY_S = 0.5
 """After a failed attempt to connect, who waits for room is called so many seconds later."""
 
@@ -43,6 +47,7 @@ class ChannelStatistics:
         in_flight: commands without a reply.
         replies: replies received over all connections.
         reconnects: connections made after the first.
+        given_up: connections that owed replies, and over which nothing came any more.
         idle_ns: time since the last reply, or since there was nothing in flight; 0 when nothing is in flight.
             A large value means that the peer stalls (or blocks, on a blocking read).
     """
@@ -51,6 +56,7 @@ class ChannelStatistics:
     in_flight: int
     replies: int
     reconnects: int
+    given_up: int
     idle_ns: int
 
     @classmethod
@@ -62,6 +68,7 @@ class ChannelStatistics:
             in_flight=sum(part.in_flight for part in parts),
             replies=sum(part.replies for part in parts),
             reconnects=sum(part.reconnects for part in parts),
+            given_up=sum(part.given_up for part in parts),
             idle_ns=max((part.idle_ns for part in parts), default=0),
         )
 
@@ -88,8 +95,8 @@ class Channel:
         connect: makes the redis-py connection that is taken over.
         max_in_flight: commands that may be without a reply; callers past it wait.
         backoff: the policy for reconnecting.
-        stall_s: a peer that has owed replies for so many seconds is reported in the log; None for a channel whose
-            commands may block. The connection is left as it is: a stall is not a loss.
+        deadline_s: a connection that owes replies and over which nothing has moved for so many seconds is given up:
+            what is in flight fails, and a new one is made.
         is_wrong_server: whether an error reply says that this server is the wrong one. The connection then takes no
             new commands, what is in flight gets its replies, and the next command goes over a new connection.
         on_suspect: called when a connection was lost, or its peer has owed replies for `SUSPECT_S`.
@@ -101,24 +108,24 @@ class Channel:
         *,
         max_in_flight: int = 10_000,
         backoff: Backoff | None = None,
-        stall_s: float | None = 30.0,
+        deadline_s: float = REPLY_DEADLINE_S,
         is_wrong_server: Callable[[Exception], bool] = is_of_wrong_server,
         on_suspect: Callable[[], None] | None = None,
     ) -> None:
         self._connect = connect
         self._is_wrong_server = is_wrong_server
         self._on_suspect = on_suspect
-        self._stall_s = stall_s
+        self._deadline_s = deadline_s
         self._max_in_flight = max_in_flight
         self._backoff = backoff or Backoff()
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
         self._draining: set[Connection] = set()
-        self._waiting: deque[tuple[asyncio.Future[Any], bytes, Convert | None, float | None]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[Any], bytes, Convert | None, float]] = deque()
         self._closed = False
         self._is_drained = False
         self._replies = 0  # of connections that have ended
-        self._connections = 0
+        self._connections = self._given_up = 0
 
     def __repr__(self) -> str:
         return f"<Channel {'closed' if self._closed else self._connection or 'not connected'}>"
@@ -127,6 +134,16 @@ class Channel:
     def address(self) -> tuple[Any, Any] | None:
         """Host and port of the server, None without a connection."""
         return self._connection.address if self._connection is not None else None
+
+    @property
+    def received(self) -> int:
+        """Bytes of replies over this connection; 0 without one."""
+        return self._connection.received if self._connection is not None else 0
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the server has owed replies for `SUSPECT_S`, besides the time for which commands may block."""
+        return self._connection is not None and self._connection.overdue_s >= SUSPECT_S
 
     @property
     def has_connected(self) -> bool:
@@ -145,20 +162,19 @@ class Channel:
             in_flight=sum(each.in_flight for each in every),
             replies=self._replies + sum(each.replies for each in every),
             reconnects=max(0, self._connections - 1),
+            given_up=self._given_up,
             idle_ns=idle_ns,
         )
 
     # -- one command -----------------------------------------------------------------------------------------------
 
-    def execute(
-        self, *args: Argument, convert: Convert | None = None, reply_timeout_s: float | None = None
-    ) -> Awaitable[Any]:
+    def execute(self, *args: Argument, convert: Convert | None = None, block_s: float = 0.0) -> Awaitable[Any]:
         """Sends one command; the awaitable gives `convert(reply)`, with the reply's strings as bytes.
 
         Args:
             args: the command's words.
             convert: makes the caller's shape of the reply; what it raises, this caller gets.
-            reply_timeout_s: with no reply after so many seconds, the peer is taken for gone and the connection ends.
+            block_s: the server may take so many seconds before it answers; the deadline comes after that.
 
         Raises:
             MessagingValueError: at once, if an argument is of a type that can't be sent.
@@ -172,18 +188,18 @@ class Channel:
         except (TypeError, UnicodeEncodeError):
             data = pack(args)  # says what is wrong
         connection = self._connection
-        if connection is not None and reply_timeout_s is None and not self._waiting and not self._closed:
+        if connection is not None and not block_s and not self._waiting and not self._closed:
             future = connection.submit(data, convert)
             if future is not None:
                 return future
-        return self.submit(data, convert=convert, reply_timeout_s=reply_timeout_s)
+        return self.submit(data, convert=convert, block_s=block_s)
 
     def submit(
         self,
         data: bytes,
         *,
         convert: Convert | None = None,
-        reply_timeout_s: float | None = None,
+        block_s: float = 0.0,
         future: asyncio.Future[Any] | None = None,
     ) -> Awaitable[Any]:
         """As `execute`, for one command that is already packed; `future` gets the reply, if given."""
@@ -194,19 +210,19 @@ class Channel:
             or self._closed
             or (found := connection.submit(data, convert, future)) is None
         ):
-            return self._queue_up(data, convert, reply_timeout_s, future)
-        if reply_timeout_s is not None:
-            self._limit_reply(connection, found, reply_timeout_s)
+            return self._queue_up(data, convert, block_s, future)
+        if block_s:
+            connection.may_block(block_s)
         return found
 
     def _queue_up(
-        self, data: bytes, convert: Convert | None, reply_timeout_s: float | None, future: asyncio.Future[Any] | None
+        self, data: bytes, convert: Convert | None, block_s: float, future: asyncio.Future[Any] | None
     ) -> asyncio.Future[Any]:
         """Commands that can't go at once wait here, so that nobody who comes later can overtake them."""
         self._check_open()
         if future is None:
             future = asyncio.get_running_loop().create_future()
-        self._waiting.append((future, data, convert, reply_timeout_s))
+        self._waiting.append((future, data, convert, block_s))
         if self._connection is None:
             self._start_connecting()
         elif len(self._waiting) == 1:
@@ -217,11 +233,11 @@ class Channel:
         """Sends what waits, in order, as far as there is room; a caller that was cancelled is passed over."""
         connection = self._connection
         while self._waiting and connection is not None and connection.room() > 0:
-            future, data, convert, reply_timeout_s = self._waiting.popleft()
+            future, data, convert, block_s = self._waiting.popleft()
             if not future.done():
                 connection.submit(data, convert, future)
-                if reply_timeout_s is not None:
-                    self._limit_reply(connection, future, reply_timeout_s)
+                if block_s:
+                    connection.may_block(block_s)
         if connection is None and self._closed:
             self._fail_waiting(ClosedError("the channel was closed before the command was sent"))
         elif connection is None and self._waiting:
@@ -235,13 +251,6 @@ class Channel:
             if not future.done():
                 future.set_exception(error)
 
-    def _limit_reply(self, connection: Connection, future: asyncio.Future[Any], reply_timeout_s: float) -> None:
-        def expire() -> None:
-            connection.fail(ConnectionLost(f"no reply within {reply_timeout_s:g} s, the server or the network is gone"))
-
-        handle = asyncio.get_running_loop().call_later(reply_timeout_s, expire)
-        future.add_done_callback(lambda _: handle.cancel())
-
     # -- many commands as a block ----------------------------------------------------------------------------------
 
     def room(self) -> int:
@@ -249,8 +258,10 @@ class Channel:
         connection = self._connection
         return 0 if connection is None or self._closed else connection.room()
 
-    def send_block(self, data: bytes, count: int, sink: Sink, token: int, first: int) -> None:
+    def send_block(self, data: bytes, count: int, sink: Sink, token: int, first: int, *, block_s: float = 0.0) -> None:
         """Sends `count` packed commands, joined in `data`; `sink(token, first, …)` is told of their replies.
+
+        The server may take `block_s` seconds before it answers, as `execute` has it.
 
         Raises:
             ClosedError: if the channel was closed.
@@ -262,6 +273,8 @@ class Channel:
             self._check_open()
             raise WouldBlock("the channel is not connected; wait for room first")
         connection.submit_block(data, Block(sink, token, first, count))
+        if block_s:
+            connection.may_block(block_s)
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """Calls `callback` once, in a later turn: when it is worth looking again. Never, if the channel is closed."""
@@ -326,16 +339,18 @@ class Channel:
             attempt += 1
         self._connections += 1
         self._connection = connection
-        if self._stall_s is not None:
-            _watch(connection, self._stall_s, partial(_warn_of_stall, connection))
-        if self._on_suspect is not None:
-            _watch(connection, SUSPECT_S, self._suspect)
         return connection
 
     async def _take_new(self) -> Connection:
         redis_connection = await self._connect()
         try:
-            connection = Connection(self._max_in_flight, self._on_lost, self._on_error_reply)
+            connection = Connection(
+                self._max_in_flight,
+                self._on_lost,
+                self._on_error_reply,
+                deadline_s=self._deadline_s,
+                on_suspect=self._suspect,
+            )
             connection.adopt(redis_connection)
         except BaseException:
             await redis_connection.disconnect(nowait=True)
@@ -360,6 +375,7 @@ class Channel:
 
     def _on_lost(self, connection: Connection) -> None:
         self._replies += connection.replies
+        self._given_up += connection.was_given_up
         self._draining.discard(connection)
         if self._connection is connection:
             self._connection = None
@@ -439,26 +455,3 @@ def connect_error(error: Exception) -> Exception:
 
 def _has_left() -> NotSentError:
     return NotSentError("the server has left before the command was sent")
-
-
-def _warn_of_stall(connection: Connection) -> None:
-    waited_s = (time.monotonic_ns() - connection.last_progress_ns) / 1e9
-    logger.warning("the server has owed %d replies for %.0f s", connection.in_flight, waited_s)
-
-
-def _watch(connection: Connection, after_s: float, tell: Callable[[], None]) -> None:
-    """Calls `tell`, once for each stall, when `connection` has waited `after_s` seconds for the reply that is due."""
-    loop = asyncio.get_running_loop()
-    told_ns = 0
-
-    def look() -> None:
-        nonlocal told_ns
-        if connection.is_lost:
-            return
-        since_ns = connection.last_progress_ns
-        if connection.in_flight and time.monotonic_ns() - since_ns >= after_s * 1e9 and told_ns != since_ns:
-            told_ns = since_ns
-            tell()
-        loop.call_later(after_s / 2, look)
-
-    loop.call_later(after_s / 2, look)

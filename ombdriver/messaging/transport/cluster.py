@@ -37,13 +37,14 @@ class ClusterRoutes:
         client: a `redis.asyncio.RedisCluster`; its seeds, login and TLS are taken, and no connection of it is used.
         max_in_flight: commands that each channel may have without a reply.
         backoff: the policy for reconnecting of blocking reads; None for the usual one.
+        deadline_s: as for `Channel`.
     """
 
     may_move = True
 
-    def __init__(self, client: RedisCluster, max_in_flight: int, backoff: Backoff | None) -> None:
+    def __init__(self, client: RedisCluster, max_in_flight: int, backoff: Backoff | None, deadline_s: float) -> None:
         self._connect_to = node_connection_factory(client)
-        self._max_in_flight, self._backoff = max_in_flight, backoff
+        self._max_in_flight, self._backoff, self._deadline_s = max_in_flight, backoff, deadline_s
         self._nodes: dict[Node, NodeChannels] = {}
         self._by_key: dict[bytes, NodeChannels] = {}
         self._by_key_version = 0
@@ -132,7 +133,9 @@ class ClusterRoutes:
 
     def new_blocking(self, key: bytes | None) -> "KeyChannel":
         """A new channel for one reader, to where `key` is, each time it connects."""
-        channel = KeyChannel(key, self._topology, self._connect_to, self._max_in_flight, self._backoff)
+        channel = KeyChannel(
+            key, self._topology, self._connect_to, self._max_in_flight, self._backoff, self._deadline_s
+        )
         self.blocking.add(channel)
         return channel
 
@@ -161,6 +164,7 @@ class ClusterRoutes:
                     partial(self._connect_to, *node),
                     max_in_flight=self._max_in_flight,
                     backoff=RECONNECT,
+                    deadline_s=self._deadline_s,
                     on_suspect=partial(self._topology.suspect, node),
                 )
                 for _ in range(2)
@@ -189,6 +193,7 @@ class KeyChannel(Channel):
         connect_to: makes a connection.
         max_in_flight: as for `Channel`.
         backoff: as for `Channel`.
+        deadline_s: as for `Channel`.
 
     Attributes:
         node: where it last connected to.
@@ -200,13 +205,14 @@ class KeyChannel(Channel):
         topology: Topology,
         connect_to: ConnectTo,
         max_in_flight: int,
-        backoff: Backoff | None = None,
+        backoff: Backoff | None,
+        deadline_s: float,
     ) -> None:
         super().__init__(
             self._find,
             max_in_flight=max_in_flight,
-            stall_s=None,
             backoff=backoff,
+            deadline_s=deadline_s,
             is_wrong_server=self._is_elsewhere,
         )
         self._slot = None if key is None else slot_of(key)

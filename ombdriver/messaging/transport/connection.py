@@ -7,6 +7,7 @@ breaks it fails in one place.
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +21,12 @@ from ombdriver.messaging.errors import ConnectionLost, MessagingValueError, lost
 
 __all__ = ["Argument", "Reader", "ReplyError", "pack", "pack_command", "server_error"]
 
+logger = logging.getLogger(__name__)
+
+REPLY_DEADLINE_S = 10.0
+"""A connection that owes replies and over which nothing moves for so long is given up."""
+SUSPECT_S = 2.0
+"""A server that owes replies for so long is asked whether it is still the one to ask."""
 WRITE_HIGH_WATER = 1 << 20
 """Bytes that may wait, ours and the transport's, before there is no more room."""
 LARGE = 1 << 14
@@ -67,9 +74,15 @@ class Connection(asyncio.Protocol):
         max_in_flight: commands that may be without a reply.
         on_lost: called once, when the connection has ended.
         on_error_reply: called with each error reply, before its caller gets it.
+        deadline_s: it is given up when replies are owed and nothing has moved for so many seconds, besides the time
+            for which commands may block.
+        on_suspect: called once for each time that it has been so for `SUSPECT_S`.
 
     Attributes:
         last_progress_ns: when the last reply came, or the first command after there was none in flight; monotonic.
+        received: bytes of replies so far.
+        overdue_s: for so long nothing has moved while replies were owed, besides the time for which commands may block.
+        was_given_up: it was past its deadline.
     """
 
     def __init__(
@@ -77,6 +90,9 @@ class Connection(asyncio.Protocol):
         max_in_flight: int,
         on_lost: "Callable[[Connection], None]",
         on_error_reply: "Callable[[Connection, Exception], None] | None" = None,
+        *,
+        deadline_s: float = REPLY_DEADLINE_S,
+        on_suspect: Callable[[], None] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._queue = ReplyQueue(None if on_error_reply is None else lambda error: on_error_reply(self, error))
@@ -93,6 +109,13 @@ class Connection(asyncio.Protocol):
         self._ending = False
         self._cause: BaseException | None = None
         self.last_progress_ns = time.monotonic_ns()
+        self.received = 0
+        self._deadline_s, self._on_suspect = deadline_s, on_suspect
+        self._look_every_s = min(1.0, deadline_s / 5)
+        self._looking: asyncio.TimerHandle | None = None
+        self._seen = (self.last_progress_ns, 0)
+        self._silent_s = self._block_s = self.overdue_s = 0.0
+        self.was_given_up = False
 
     def adopt(self, redis_connection: AbstractConnection) -> None:
         """Takes over the transport of `redis_connection`, which redis-py has connected.
@@ -102,6 +125,7 @@ class Connection(asyncio.Protocol):
         """
         take_over(redis_connection, self)
         self._redis_connection = redis_connection
+        self._looking = self._loop.call_later(self._look_every_s, self._look)
 
     def __repr__(self) -> str:
         state = "lost" if self.is_lost else "paused" if self._paused else "open"
@@ -203,6 +227,33 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._waiters.popleft())
             room -= 1
 
+    # -- whether anything moves ------------------------------------------------------------------------------------
+
+    def may_block(self, block_s: float) -> None:
+        """The server may take so long before it answers what was submitted last; the deadline comes after that."""
+        self._block_s = block_s if self._queue.in_flight <= 1 else max(self._block_s, block_s)
+
+    def _look(self) -> None:
+        """Counts for how long nothing has moved while replies are owed; gives the connection up past its deadline.
+
+        It counts looks, and not the time between them: a loop that stood still has not read what came meanwhile.
+        """
+        self._looking = self._loop.call_later(self._look_every_s, self._look)
+        seen, self._seen = self._seen, (self.last_progress_ns, self._transport.get_write_buffer_size())
+        if not self._queue.in_flight or seen[0] != self._seen[0] or seen[1] > self._seen[1]:
+            self._silent_s = self.overdue_s = 0.0
+            return
+        self._silent_s += self._look_every_s
+        was_overdue_s, self.overdue_s = self.overdue_s, max(0.0, self._silent_s - self._block_s)
+        if self.overdue_s >= self._deadline_s:
+            self.was_given_up = True
+            owed = self._queue.in_flight
+            logger.warning("%s: %d replies owed for %.3g s; the connection is given up", self, owed, self._silent_s)
+            limit_s = self._block_s + self._deadline_s
+            self.fail(ConnectionLost(f"no reply within {limit_s:g} s, the server or the network is gone"))
+        elif was_overdue_s < SUSPECT_S <= self.overdue_s and self._on_suspect is not None:
+            self._on_suspect()
+
     # -- what the transport tells ----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -224,6 +275,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hands each complete reply to the command that is due; all replies of one read share one arrival time."""
         now_ns = self.last_progress_ns = time.monotonic_ns()
+        self.received += len(data)
         try:
             self._queue.feed(data, now_ns)
         except Exception as error:  # a malformed or unexpected reply: the order of the replies can't be trusted
@@ -251,6 +303,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Fails every command without a reply, and tells the channel."""
         self._ending = True
+        if self._looking is not None:
+            self._looking.cancel()
         if not self._lost.done():
             self._lost.set_result(None)
         self._cause = self._cause or exc

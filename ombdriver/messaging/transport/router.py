@@ -2,8 +2,8 @@
 
 One router for a plain server, a master behind Sentinels and a cluster: the `Routes` say which channels a key has. A
 channel of its own for bulk sending, for small commands and for each reader, because replies come in order: an
-acknowledgement must not wait behind a thousand XADDs, and nothing may wait behind a blocking read. Rare commands go
-through the redis-py client. Knows no stream command.
+acknowledgement must not wait behind a thousand XADDs, and nothing may wait behind a blocking read. Knows no stream
+command.
 """
 
 import asyncio
@@ -14,13 +14,12 @@ from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
-from redis.client import NEVER_DECODE
 
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.transport.background import Health
 from ombdriver.messaging.transport.channel import Channel, ChannelStatistics, ConnectionStatistics
 from ombdriver.messaging.transport.cluster import ClusterRoutes
-from ombdriver.messaging.transport.connection import Argument, Convert, pack
+from ombdriver.messaging.transport.connection import REPLY_DEADLINE_S, Argument, Convert, pack
 from ombdriver.messaging.transport.factory import check_client
 from ombdriver.messaging.transport.resources import Resources, Routes, abandon
 from ombdriver.messaging.transport.retry import (
@@ -35,10 +34,17 @@ from ombdriver.messaging.transport.standalone import StandaloneRoutes
 from ombdriver.messaging.transport.topology import SlotMap
 
 _ASKING = pack(("ASKING",))
+_SHAPES: Any = Redis(protocol=2).response_callbacks
+"""What redis-py makes of replies, by command."""
 
 
 def open_router(
-    client: Any, *, owns_client: bool, max_in_flight: int = 10_000, backoff: Backoff | None = None
+    client: Any,
+    *,
+    owns_client: bool,
+    max_in_flight: int = 10_000,
+    backoff: Backoff | None = None,
+    deadline_s: float | None = None,
 ) -> "Router":
     """The connections of a redis.asyncio client.
 
@@ -47,19 +53,23 @@ def open_router(
         owns_client: close `client` too.
         max_in_flight: commands that each channel may have without a reply.
         backoff: the policy for reconnecting; None for the usual one.
+        deadline_s: a connection that owes replies and over which nothing comes for so long is given up; None for the
+            `socket_timeout` of a client that is owned, or else `REPLY_DEADLINE_S`.
 
     Raises:
         MessagingValueError: if `client` is not of a kind that can be used.
     """
     check_client(client)
-    if isinstance(client, RedisCluster):
-        settings = client.connection_kwargs
-        routes: Routes = ClusterRoutes(client, max_in_flight, backoff)
+    is_cluster = isinstance(client, RedisCluster)
+    settings = client.connection_kwargs if is_cluster else client.connection_pool.connection_kwargs
+    if deadline_s is None:
+        deadline_s = (settings.get("socket_timeout") if owns_client else None) or REPLY_DEADLINE_S
+    if is_cluster:
+        routes: Routes = ClusterRoutes(client, max_in_flight, backoff, deadline_s)
         pools = [client]
     else:
         pool: Any = client.connection_pool
-        settings = pool.connection_kwargs
-        routes = StandaloneRoutes(client, max_in_flight, backoff)
+        routes = StandaloneRoutes(client, max_in_flight, backoff, deadline_s)
         sentinels = pool.sentinel_manager.sentinels if isinstance(pool, SentinelConnectionPool) else []
         pools = [pool, *(sentinel.connection_pool for sentinel in sentinels)]
     return Router(client, routes, pools if owns_client else [], decodes=bool(settings.get("decode_responses")))
@@ -91,7 +101,6 @@ class Router:
         self.health = Health()
         self.users = 0
         self._routes = routes
-        self._shapes: Any = Redis(protocol=2).response_callbacks if routes.may_move else {}
         self._early: list[RetryingCommand] = []
         self._discovering: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -262,28 +271,18 @@ class Router:
         return self.learn(error) or (idempotent and is_loss(error) and self._routes.was_reached)
 
     def read_budget(self, *, idempotent: bool = False) -> RetryBudget:
-        """For a reader that sends its command anew by itself; on a plain server only a loss is worth it."""
-        if self.may_move:
-            return RetryBudget(partial(self.may_retry, idempotent=idempotent))
-        return RetryBudget(lambda error: idempotent and is_loss(error) and self._routes.was_reached)
+        """For a reader that sends its command anew by itself."""
+        return RetryBudget(partial(self.may_retry, idempotent=idempotent))
 
     async def execute_idempotent(self, key: bytes, *words: Argument) -> Any:
         """A small command on `key` that may be carried out twice: repeated when the connection is lost."""
-        if self.may_move:
-            return await self.send(key, pack(words), bulk=False, idempotent=True)
-        return await retry_on_loss(lambda: self.control_for(key).execute(*words))
+        return await self.send(key, pack(words), bulk=False, idempotent=True)
 
     async def execute(self, key: bytes, name: str, *words: Argument, once: bool = False, **options: Any) -> Any:
         """A rare command, in redis-py's shape for it, with bytes. Repeated after a lost connection unless `once`."""
-        if self.may_move:
-            reply = await self.send(key, pack((*name.split(), *words)), bulk=False, idempotent=not once)
-            shape = self._shapes.get(name)
-            return reply if shape is None else shape(reply, **options)
-
-        async def execute() -> Any:
-            return await self.redis.execute_command(name, *words, **{NEVER_DECODE: True}, **options)
-
-        return await (execute() if once else retry_on_loss(execute))
+        reply = await self.send(key, pack((*name.split(), *words)), bulk=False, idempotent=not once)
+        shape = _SHAPES.get(name)
+        return reply if shape is None else shape(reply, **options)
 
     async def ping(self) -> bool:
         """Whether every server answers PING.

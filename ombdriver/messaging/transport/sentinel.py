@@ -11,7 +11,7 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from ombdriver.messaging.transport.channel import SUSPECT_S, Channel, Connect
+from ombdriver.messaging.transport.channel import Channel, Connect
 
 POLL_S = 0.5
 """Between two questions to the Sentinels, as long as the master hangs."""
@@ -43,7 +43,7 @@ class SentinelMonitor:
         self._polling = None
 
     async def _poll(self) -> None:
-        while any(_hangs(channel) for channel in self._channels()):
+        while any(channel.is_overdue for channel in self._channels()):
             try:
                 host, port = await self._pool.sentinel_manager.discover_master(self._pool.service_name)
             except (RedisError, OSError):  # they have not agreed yet
@@ -74,7 +74,3 @@ class SentinelMonitor:
         if self._polling is not None:
             self._polling.cancel()
             await asyncio.wait([self._polling])
-
-
-def _hangs(channel: Channel) -> bool:
-    return channel.statistics().idle_ns >= SUSPECT_S * 1e9

@@ -4,6 +4,7 @@ A channel for bulk sending, one for small commands, any number of blocking ones.
 """
 
 import weakref
+from functools import partial
 from typing import Any
 
 from redis.asyncio.sentinel import SentinelConnectionPool
@@ -22,12 +23,13 @@ class StandaloneRoutes:
         client: a redis.asyncio client, also one from Sentinel.master_for.
         max_in_flight: commands that each channel may have without a reply.
         backoff: the policy for reconnecting; None for the usual one.
+        deadline_s: as for `Channel`.
     """
 
     version = 0
     slots = None
 
-    def __init__(self, client: Any, max_in_flight: int, backoff: Backoff | None) -> None:
+    def __init__(self, client: Any, max_in_flight: int, backoff: Backoff | None, deadline_s: float) -> None:
         pool = client.connection_pool
         self.may_move = isinstance(pool, SentinelConnectionPool) and pool.is_master
         self._connect = connection_factory(client)
@@ -35,13 +37,10 @@ class StandaloneRoutes:
         if self._monitor is not None:
             self._connect = self._monitor.comparing(self._connect)
         on_suspect = self._monitor.suspect if self._monitor is not None else None
-        self._max_in_flight, self._backoff = max_in_flight, backoff
-        self._node = NodeChannels(
-            *(
-                Channel(self._connect, max_in_flight=max_in_flight, backoff=backoff, on_suspect=on_suspect)
-                for _ in range(2)
-            )
+        self._new_channel = partial(
+            Channel, self._connect, max_in_flight=max_in_flight, backoff=backoff, deadline_s=deadline_s
         )
+        self._node = NodeChannels(*(self._new_channel(on_suspect=on_suspect) for _ in range(2)))
         self.blocking: weakref.WeakSet[Channel] = weakref.WeakSet()
 
     def __repr__(self) -> str:
@@ -88,7 +87,7 @@ class StandaloneRoutes:
 
     def new_blocking(self, _key: bytes | None) -> Channel:
         """A new channel for one reader."""
-        channel = Channel(self._connect, max_in_flight=self._max_in_flight, stall_s=None, backoff=self._backoff)
+        channel = self._new_channel()
         self.blocking.add(channel)
         return channel
 

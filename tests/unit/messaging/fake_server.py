@@ -144,10 +144,12 @@ class Cable(asyncio.Transport):
         writes: each write, as it was made.
         protocol: who has taken the transport over.
         is_reading_now: reading is not paused.
+        unsent: bytes that were written and have not left.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.unsent = 0
         self.writes: list[bytes] = []
         self.protocol: Any = None
         self.is_reading_now = True
@@ -210,6 +212,10 @@ class Cable(asyncio.Transport):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """There is no buffer: a test pauses the protocol itself."""
+
+    def get_write_buffer_size(self) -> int:
+        """What a test says."""
+        return self.unsent
 
     def pause_reading(self) -> None:
         """Only noted: what a test sends, it means."""

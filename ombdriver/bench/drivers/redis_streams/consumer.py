@@ -26,8 +26,6 @@ CLOSE_TIMEOUT_S = 2.0
 """How long the last acknowledgements may take."""
 RETRY_DELAY_S = 0.005
 """Seconds until a command is sent again, after a loss or when a stream has moved."""
-REPLY_TIMEOUT_S = 5.0
-"""How much longer than BLOCK a reply may take before the peer counts as gone."""
 
 Words = tuple[bytes | str | int, ...]
 Commands = Callable[[bytes, Sequence[bytes]], list[Words]]
@@ -142,7 +140,7 @@ class AckSender:
 class ReadChannel(Protocol):
     """What reads go through: a channel, or one that is looked up for each read."""
 
-    def submit(self, data: bytes, *, convert: Any = None, reply_timeout_s: float | None = None) -> Awaitable[Any]:
+    def submit(self, data: bytes, *, convert: Any = None, block_s: float = 0.0) -> Awaitable[Any]:
         """See `Channel.submit`."""
         ...
 
@@ -190,7 +188,7 @@ class StreamConsumer:
         self._acknowledger, self._commands = acknowledger, commands
         self._keys, self._group = tuple(keys), group
         self._head: tuple[str | int, ...] = ("XREADGROUP", "GROUP", group, name, "COUNT", count)
-        self._count, self._reply_timeout_s = count, (block_ms or 0) / 1000 + REPLY_TIMEOUT_S
+        self._count, self._block_s = count, (block_ms or 0) / 1000
         self._prefetched: asyncio.Future[Batch | None] | None = None
         noack = ("NOACK",) if commands is None else ()
         new = (">" for _ in self._keys)
@@ -238,9 +236,7 @@ class StreamConsumer:
         return self._mark_redelivered(batch)
 
     def _send_read(self) -> asyncio.Future[Batch | None]:
-        return asyncio.ensure_future(
-            self._channel.submit(self._read, convert=to_batch, reply_timeout_s=self._reply_timeout_s)
-        )
+        return asyncio.ensure_future(self._channel.submit(self._read, convert=to_batch, block_s=self._block_s))
 
     async def _receive_pending(self, after: dict[bytes, bytes]) -> Batch | None:
         """What is pending for this consumer already, from where the last such read ended.
@@ -248,7 +244,7 @@ class StreamConsumer:
         Only what the lost reply held is handed over: the rest was before, and is acknowledged when the harness says so.
         """
         words: tuple[bytes | str | int, ...] = (*self._head, "STREAMS", *after, *after.values())
-        reply: Any = await self._channel.submit(pack(words), reply_timeout_s=REPLY_TIMEOUT_S)
+        reply: Any = await self._channel.submit(pack(words))
         self._pending_after = {key: entries[-1][0] for key, entries in reply or () if entries} or None
         missed = []
         for key, entries in reply or ():

@@ -42,6 +42,8 @@ from ombdriver.secrets import redact_url
 
 RECONNECT = Backoff(cap_s=0.25)
 """Close together: how long a server is away is to be measured, not how long we wait between attempts."""
+REPLY_DEADLINE_S = 30.0
+"""A server that stands still for less is measured, as a latency; after that its connections are given up."""
 DEAD_AFTER_S = 10.0
 """Seconds after its BLOCK from which on a consumer that has asked for nothing no longer holds trimming at a bound."""
 DELETE_TIMEOUT_S = 30.0
@@ -78,7 +80,9 @@ class RedisStreamsDriver:
     def _open(self) -> Router:
         client = open_client(self._options.url, {"decode_responses": False})
         limit = self._options.max_in_flight
-        return open_router(client, owns_client=True, max_in_flight=limit, backoff=RECONNECT)
+        return open_router(
+            client, owns_client=True, max_in_flight=limit, backoff=RECONNECT, deadline_s=REPLY_DEADLINE_S
+        )
 
     async def create_topics(self, topics: Sequence[TopicSpec], subscriptions: Sequence[str]) -> None:
         """See `api.Driver.create_topics`; every subscription is a group, on new topics from the beginning."""

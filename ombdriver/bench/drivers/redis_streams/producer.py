@@ -261,7 +261,7 @@ class _WaitChannel:
 
     def __init__(self, channel: Channel, on_replies: OnReplies, replicas: int, timeout_ms: int) -> None:
         self._channel, self._on_replies, self._replicas = channel, on_replies, replicas
-        self._wait = pack(("WAIT", replicas, timeout_ms))
+        self._wait, self._block_s = pack(("WAIT", replicas, timeout_ms)), timeout_ms / 1000
         self._added: deque[_Added] = deque()
         self._asking = self._has_left = False
 
@@ -287,7 +287,7 @@ class _WaitChannel:
     def _ask(self) -> None:
         self._asking = False
         try:
-            self._channel.send_block(self._wait, 1, self._on_waited, 0, 0)
+            self._channel.send_block(self._wait, 1, self._on_waited, 0, 0, block_s=self._block_s)
         except NotSentError:  # the server is no primary any more; it may still answer what it was sent
             self._has_left = True
         except MessagingError:  # the connection is lost, and every XADD gets that error

@@ -14,7 +14,6 @@ from typing import Any
 
 from ombdriver.bench.drivers.api import Batch, DriverConsumer, OnAcknowledged
 from ombdriver.bench.drivers.redis_streams.consumer import (
-    REPLY_TIMEOUT_S,
     RETRY_DELAY_S,
     AckSender,
     StreamConsumer,
@@ -45,7 +44,7 @@ class PlainConsumer:
     ) -> None:
         self._from_end = from_end
         self._router, self._channel = router, router.blocking(keys[0])
-        self._reply_timeout_s = block_ms / 1000 + REPLY_TIMEOUT_S
+        self._block_s = block_ms / 1000
         self._head: tuple[bytes | str | int, ...] = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", *keys)
         self._last: dict[bytes, bytes] = dict.fromkeys(keys, b"0")
 
@@ -64,9 +63,7 @@ class PlainConsumer:
         """See `api.DriverConsumer.receive`. After a lost connection it goes on where it was: nothing is missed."""
         words: tuple[bytes | str | int, ...] = (*self._head, *self._last.values())
         try:
-            batch: Batch | None = await self._channel.submit(
-                pack(words), convert=to_batch, reply_timeout_s=self._reply_timeout_s
-            )
+            batch: Batch | None = await self._channel.submit(pack(words), convert=to_batch, block_s=self._block_s)
         except ClosedError as error:
             raise DriverError("the consumer was closed") from error
         except Exception as error:
@@ -159,9 +156,9 @@ class CurrentNode:
     def __init__(self, router: Router, key: bytes) -> None:
         self._router, self._key = router, key
 
-    def submit(self, data: bytes, *, convert: Any = None, reply_timeout_s: float | None = None) -> Awaitable[Any]:
+    def submit(self, data: bytes, *, convert: Any = None, block_s: float = 0.0) -> Awaitable[Any]:
         """See `Channel.submit`."""
-        return self._router.bulk_for(self._key).submit(data, convert=convert, reply_timeout_s=reply_timeout_s)
+        return self._router.bulk_for(self._key).submit(data, convert=convert, block_s=block_s)
 
     async def ready(self) -> object:
         """See `Channel.ready`."""

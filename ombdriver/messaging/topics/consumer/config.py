@@ -66,6 +66,7 @@ class ConsumerStatistics:
         lost: another member took them over from this one, since it could not renew its lease; a runner counts its own.
         groups_made: how often the group was destroyed and was created again.
         reconnects: connections for reading made after the first; where reads are polled, those whose reply was lost.
+        early_reads: reads that the server answered at once with nothing, though it was asked to wait.
         faults: errors that were no lost connections.
         buffered: messages that are not handed out yet.
         held: messages that are buffered or handed out, and not settled.
@@ -86,6 +87,7 @@ class ConsumerStatistics:
     lost: int = 0
     groups_made: int = 0
     reconnects: int = 0
+    early_reads: int = 0
     faults: int = 0
     buffered: int = 0
     held: int = 0

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from ombdriver.messaging.errors import ClosedError, RedisError
+from ombdriver.messaging.errors import ClosedError, ConnectionLost, RedisError
 from ombdriver.messaging.streams.entry_ids import is_after
 from ombdriver.messaging.streams.resumption import mark_of
 from ombdriver.messaging.topics.consumer import leases
@@ -21,25 +21,27 @@ from ombdriver.messaging.topics.consumer.group import GroupMember, is_group_miss
 from ombdriver.messaging.topics.consumer.partition import FlowControl, Partition
 from ombdriver.messaging.topics.consumer.receive_buffer import RecordSink
 from ombdriver.messaging.transport.background import tell
-from ombdriver.messaging.transport.blocking import BlockingReader, ignore_outcome
+from ombdriver.messaging.transport.blocking import (
+    LONGEST_PAUSE_S,
+    LOSS_MARGIN_S,
+    SHORTEST_PAUSE_S,
+    BlockingReader,
+    EmptyReadPace,
+    block_part,
+    ignore_outcome,
+)
 from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.retry import Backoff, RetryBudget, is_loss
 
-SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.05
-"""Between polls: after one that brought something, and in the end when none brings anything."""
-
 
 class FetchTransport(Protocol):
-    """How the reads of one fetcher reach their server.
-
-    Attributes:
-        block_s: for so long the server may go on giving entries to a connection that is gone.
-    """
-
-    block_s: float
+    """How the reads of one fetcher reach their server."""
 
     async def ready(self) -> bool:
-        """Connects; whether a reply may have been lost since the last call."""
+        """Connects; whether a reply may have been lost since the last call.
+
+        When this returns the server gives nothing more to the connection that lost it, so that it can be replayed.
+        """
 
     def send(self, partitions: Sequence[Partition], count: int) -> "asyncio.Future[Any]":
         """Sends a read of what is new in these partitions, up to `count` of each; its reply as it is."""
@@ -49,6 +51,9 @@ class FetchTransport(Protocol):
 
     def pause_s(self, *, empty: bool) -> float:
         """How long to wait until the next read, after one that was empty or not."""
+
+    def reply_size(self) -> int:
+        """Bytes of the reply that has just come; 0 if that is not known."""
 
     async def aclose(self) -> None:
         """Closes the connection; a read that is still under way ends with an error."""
@@ -64,9 +69,10 @@ class BlockingFetch:
     """
 
     def __init__(self, member: GroupMember, key: bytes, block_ms: int) -> None:
-        self._member, self._block_ms = member, block_ms
-        self.block_s = block_ms / 1000
+        self._member, self._block_ms = member, block_part(block_ms)
         self._reader = BlockingReader(member.router, key)
+        self._pace = EmptyReadPace()
+        self._sent_at, self._received = 0.0, 0
 
     def __repr__(self) -> str:
         return f"<BlockingFetch {self._reader}>"
@@ -78,15 +84,25 @@ class BlockingFetch:
     def send(self, partitions: Sequence[Partition], count: int) -> "asyncio.Future[Any]":
         """See `FetchTransport`."""
         data = _xreadgroup(self._member, partitions, "COUNT", count, "BLOCK", self._block_ms)
+        self._sent_at, self._received = time.monotonic(), self._reader.received
         return self._reader.send(data, self._block_ms)
 
     async def interrupt(self, read: "asyncio.Future[Any]") -> None:
         """See `FetchTransport`: by CLIENT UNBLOCK."""
+        self._sent_at = -math.inf  # its answer is not early
         await self._reader.interrupt(read)
 
     def pause_s(self, *, empty: bool) -> float:
-        """See `FetchTransport`: none, the server waits."""
-        return 0.0
+        """See `FetchTransport`: none, unless the server does not wait."""
+        if not empty:
+            return 0.0
+        pause_s = self._pace.pause_s(self._block_ms / 1000, time.monotonic() - self._sent_at)
+        self._member.statistics.early_reads += pause_s > 0
+        return pause_s
+
+    def reply_size(self) -> int:
+        """See `FetchTransport`: nothing else comes over this connection."""
+        return max(0, self._reader.received - self._received)
 
     async def aclose(self) -> None:
         """See `FetchTransport`."""
@@ -103,8 +119,6 @@ class PolledFetch:
         key: tells the server.
     """
 
-    block_s = 0.0
-
     def __init__(self, member: GroupMember, key: bytes) -> None:
         self._member, self._key = member, key
         self._pause_s = SHORTEST_PAUSE_S
@@ -114,7 +128,9 @@ class PolledFetch:
         return f"<PolledFetch every {self._pause_s:g} s>"
 
     async def ready(self) -> bool:
-        """See `FetchTransport`: a read that failed may have been carried out."""
+        """See `FetchTransport`: a read that failed may have been carried out, or may be in a moment."""
+        if self._may_have_lost:
+            await asyncio.sleep(LOSS_MARGIN_S)
         may_have_lost, self._may_have_lost = self._may_have_lost, False
         return may_have_lost
 
@@ -126,7 +142,7 @@ class PolledFetch:
         return read
 
     def _on_reply(self, read: "asyncio.Future[Any]") -> None:
-        self._may_have_lost = self._may_have_lost or read.cancelled() or read.exception() is not None
+        self._may_have_lost = self._may_have_lost or read.cancelled() or isinstance(read.exception(), ConnectionLost)
 
     async def interrupt(self, read: "asyncio.Future[Any]") -> None:
         """See `FetchTransport`: it is answered at once anyway."""
@@ -136,6 +152,10 @@ class PolledFetch:
         """See `FetchTransport`."""
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S) if empty else SHORTEST_PAUSE_S
         return self._pause_s if empty else 0.0
+
+    def reply_size(self) -> int:
+        """See `FetchTransport`: other replies come over the connection too."""
+        return 0
 
     async def aclose(self) -> None:
         """See `FetchTransport`: the connection is not this one's own."""
@@ -149,8 +169,6 @@ def _xreadgroup(member: GroupMember, partitions: Sequence[Partition], *options: 
 
 BACKOFF = Backoff(give_up_s=math.inf)
 """Waits after a failure, without end: a consumer goes on until it is closed."""
-LOSS_MARGIN_S = 0.5
-"""For how long past its BLOCK a connection that is lost may still be given entries by its server."""
 
 
 class Fetcher:
@@ -181,7 +199,6 @@ class Fetcher:
         self._stopping = False
         self._budget = RetryBudget(lambda _: True, BACKOFF)
         self._replay_after: dict[Partition, bytes | None] = dict.fromkeys(partitions)
-        self._second_replay: tuple[float, dict[Partition, bytes | None]] | None = None
         for partition in partitions:
             partition.flow = flow
 
@@ -208,11 +225,9 @@ class Fetcher:
         """Replays what is pending and not known, then sends one read."""
         if await self._transport.ready():
             self._member.statistics.reconnects += 1
-            self._replay_again()
+            received: dict[Partition, bytes | None] = {p: p.last_delivered.entry_id for p in self._partitions}
+            self._replay_after = received | self._replay_after  # what is to be replayed from further below stays
         await self._replay()
-        if self._second_replay is not None and time.monotonic() >= self._second_replay[0]:
-            self._replay_after, self._second_replay = self._second_replay[1], None
-            await self._replay()
         active, credit = await self._wait_for_credit()
         if self._stopping or not active:
             return
@@ -258,17 +273,6 @@ class Fetcher:
         return True
 
     # -- replay ----------------------------------------------------------------------------------------------------
-
-    def _replay_again(self) -> None:
-        """Has all replayed that is above what was received last; twice.
-
-        Twice, since the server may not have noticed the loss yet, and give entries to the connection that is gone.
-        """
-        received: dict[Partition, bytes | None] = {each: each.last_delivered.entry_id for each in self._partitions}
-        self._replay_after = received | self._replay_after  # what is to be replayed from further below stays
-        if self._second_replay is not None:
-            received = self._second_replay[1]
-        self._second_replay = (time.monotonic() + self._transport.block_s + LOSS_MARGIN_S, received)
 
     async def _replay(self) -> None:
         """Claims what is pending for the member and not known here, oldest first, as there is credit."""

@@ -20,7 +20,9 @@ class Server:
         """There is always some."""
         return 10
 
-    def send_block(self, _data: bytes, _count: int, sink: Any, _token: int, _first: int) -> None:
+    def send_block(
+        self, _data: bytes, _count: int, sink: Any, _token: int, _first: int, *, block_s: float = 0.0
+    ) -> None:
         """Keeps whom to tell."""
         self.sink = sink
 
@@ -52,7 +54,9 @@ class Moving:
 class Leaving(Server):
     """A channel whose server leaves after it was given messages, and before WAIT."""
 
-    def send_block(self, data: bytes, _count: int, sink: Any, _token: int, _first: int) -> None:
+    def send_block(
+        self, data: bytes, _count: int, sink: Any, _token: int, _first: int, *, block_s: float = 0.0
+    ) -> None:
         """Takes messages alone."""
         if b"WAIT" in data:
             raise NotSentError("the server has left")

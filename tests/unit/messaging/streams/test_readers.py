@@ -45,15 +45,15 @@ class TwoSlots:
         return RetryBudget(lambda _: False)
 
 
-def xreadgroup(streams: Mapping[bytes, Any]) -> list[Any]:
+def xreadgroup(streams: Mapping[bytes, Any], block_ms: int | None) -> list[Any]:
     """The command that reads new messages."""
-    return commands.xreadgroup("g", "c", streams, None, 0, False)
+    return commands.xreadgroup("g", "c", streams, None, block_ms, False)
 
 
 async def reading(peer: Peer) -> None:
     """Waits for the read, and says before which client it is that sends it."""
     await until(lambda: peer.commands)
-    peer.send(b":1\r\n")
+    peer.send(b"+id=1 addr=127.0.0.1:1\r\n")
     await until(lambda: len(peer.commands) == 2)
 
 

@@ -219,17 +219,3 @@ async def test_a_closed_channel_refuses(server: FakeServer) -> None:
     channel.when_room(lambda: called.append(1))
     await turns()
     assert [channel.room(), called, repr(channel)] == [0, [], "<Channel closed>"]
-
-
-async def test_a_peer_that_owes_replies_for_long_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
-    """With how many and for how long; the connection is left as it is, and a reply ends the stall."""
-    async with FakeServer() as server:
-        channel = Channel(server.connect, stall_s=0.01)
-        future = asyncio.ensure_future(channel.execute("DO"))
-        peer = await server.peer()
-        await until(lambda: caplog.messages)
-
-        assert caplog.messages == ["the server has owed 1 replies for 0 s"]
-        peer.send(b"+OK\r\n")
-        assert await future == b"OK"
-        await channel.aclose()
