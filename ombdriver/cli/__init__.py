@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from ombdriver import __version__
+from ombdriver.bench.run.signals import heeded
 from ombdriver.cli import files, report
 from ombdriver.cli.compare import compare
 from ombdriver.cli.exit_codes import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_VALID, for_error
@@ -234,11 +235,13 @@ def _main(arguments: Sequence[str] | None) -> int:
     # What was closed by who started us (`>&-`) is None here.
     sys.stdout = sys.stdout or _null_device()
     sys.stderr = sys.stderr or _null_device()
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, also before and after a run
+    # As Ctrl-C, also before and after a run.
+    before = {number: signal.signal(number, signal.default_int_handler) for number in heeded()}
     try:
         return _exit_code(arguments)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _null_device() -> TextIO:

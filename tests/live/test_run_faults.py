@@ -11,6 +11,7 @@ import pytest
 import redis
 from processes import WORKLOAD, Place
 
+from ombdriver.bench.run.signals import ENDING
 from ombdriver.bench.servers.private_server import PrivateServer
 
 
@@ -195,7 +196,7 @@ def test_nothing_is_left_when_the_parent_is_killed(place: Place) -> None:
 # -- what somebody ends ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", ENDING)
 def test_a_signal_in_the_window_gives_a_partial_result(place: Place, number: signal.Signals) -> None:
     """Written and marked so, with the time that was measured; exit code 130, and everything is gone."""
     with place.start("run", "w.yaml", "--duration", "10m", "--plain") as run:
@@ -216,7 +217,7 @@ def test_a_signal_in_the_window_gives_a_partial_result(place: Place, number: sig
     assert result["latency"]["publish"]["count"] == result["totals"]["published"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [each for each in ENDING if each is not signal.SIGXCPU])
 def test_a_signal_to_the_whole_group_is_the_parents(place: Place, number: signal.Signals) -> None:
     """As by a terminal or a service manager: workers wait for what the parent orders, and the result is written."""
     with place.start("run", "w.yaml", "--duration", "10m", "--plain") as run:

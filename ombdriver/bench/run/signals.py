@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM: the first one asks the run to end in order, a second one ends the process at once."""
+"""Signals that end a run: the first one asks it to end in order, a second one by somebody's hand ends it at once.
+
+Ctrl-C, SIGTERM, SIGQUIT, a terminal that is closed (SIGHUP) and a limit on processor time (SIGXCPU).
+"""
 
 import asyncio
 import os
@@ -9,6 +12,15 @@ from types import TracebackType
 from typing import Any
 
 EXIT_CODE = 130
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGXCPU)
+"""What ends a run."""
+_REPEATED = (signal.SIGHUP.name, signal.SIGXCPU.name)
+"""Those that come again by themselves: kernel and shell both send SIGHUP, and SIGXCPU comes each second."""
+
+
+def heeded() -> list[signal.Signals]:
+    """Those of `ENDING` that this process heeds: SIGHUP is none of them under `nohup`."""
+    return [each for each in ENDING if each is not signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN]
 
 
 class Interrupt:
@@ -22,18 +34,18 @@ class Interrupt:
 
     def __enter__(self) -> "Interrupt":
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in heeded():
             self._before[number] = signal.getsignal(number)
-            loop.add_signal_handler(number, self.ask, signal.Signals(number).name)
+            loop.add_signal_handler(number, self.ask, number.name)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number, before in self._before.items():
             loop.remove_signal_handler(number)
-            signal.signal(number, self._before[number])
+            signal.signal(number, before)
 
     @property
     def asked(self) -> bool:
@@ -43,6 +55,8 @@ class Interrupt:
     def ask(self, name: str) -> None:
         """What signal `name` does; the reaper and the workers notice by themselves when this process is gone."""
         if self.asked:
+            if name in _REPEATED:
+                return
             os._exit(EXIT_CODE)
         self.name = name
         self._asked.set()

@@ -22,6 +22,7 @@ import uvloop
 
 from ombdriver.bench.metrics.report import Report
 from ombdriver.bench.plan.plan import Plan, WorkerPlan
+from ombdriver.bench.run.signals import ENDING
 from ombdriver.bench.worker import protocol
 from ombdriver.bench.worker.worker import serve
 from ombdriver.errors import RunError, WorkerError
@@ -33,7 +34,8 @@ Returned = TypeVar("Returned")
 CONNECT_TIMEOUT_S = 60.0
 POLL_TIMEOUT_S = 30.0
 EXIT_TIMEOUT_S = 10.0
-_PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_PARENTS_SIGNALS = tuple(each for each in ENDING if each is not signal.SIGXCPU)
+"""What may reach the whole group of processes; a limit on processor time is each process's own."""
 _SAFE_PATH = "PYTHONSAFEPATH"
 
 
@@ -76,7 +78,7 @@ def _listen(pipe: "Connection[Any, Any]", on_message: Callable[[Any], None], on_
 
 
 def _main(pipe: "Connection[protocol.WorkerMessage, protocol.Command]", job: protocol.Job) -> None:
-    """A worker process. Ctrl-C and SIGTERM may reach the whole group; only the parent acts on them."""
+    """A worker process; only the parent acts on signals that reach the whole group."""
     for number in _PARENTS_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PARENTS_SIGNALS)

@@ -113,7 +113,7 @@ def run_server(directory: str, command: list[str], configuration: bytes, wakeup:
 def main(arguments: list[str]) -> int:
     """The whole life of the reaper; returns its exit code."""
     parent_folder, *command = arguments
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     wakeup, wakeup_end = os.pipe()
     os.set_blocking(wakeup_end, False)
