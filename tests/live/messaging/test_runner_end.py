@@ -1,6 +1,7 @@
 """How a runner ends: told to, by signals, by cancellation, by a kill; nothing is lost, and little comes twice."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from running import met, running, send, settled
 from topologies import until
 
 from ombdriver import MQClient
+from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.topics.consumer.message import Message
 from ombdriver.messaging.topics.runner.retry import RetryPolicy
 
@@ -389,3 +391,57 @@ async def test_whenever_it_is_cancelled_nothing_is_lost(client: MQClient, raw: r
     assert seen == {b"%d" % n for n in range(300)}
     assert await client.dead_letters("t").count() == 0
     assert await raw.xlen(STREAM) == 300
+
+
+async def test_a_run_that_is_cancelled_while_it_ends_leaves_no_task(client: MQClient, raw: redis.asyncio.Redis) -> None:
+    """A handler holds its end up, and is cancelled with it once more."""
+    before, ending, let_go = asyncio.all_tasks(), asyncio.Event(), asyncio.Event()
+
+    async def handle(_: Message[bytes]) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await let_go.wait()
+
+    await send(raw, "v")
+    runner = client.runner("t", "g", block_ms=50)
+    runner.handler(handle)
+    run = asyncio.create_task(runner.run(signals=False))
+    await until(lambda: met(runner.statistics().running == 1))
+    run.cancel()
+    await ending.wait()
+    run.cancel()
+    await asyncio.wait([run])
+    let_go.set()
+    await client.aclose()
+    await until(lambda: met(not asyncio.all_tasks() - before))
+
+
+async def test_a_client_that_is_closed_leaves_no_error_of_a_runner_unasked_for(
+    client: MQClient, raw: redis.asyncio.Redis
+) -> None:
+    """However many of its tasks met it: asyncio would tell each that nobody has asked for."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    closed = asyncio.Event()
+
+    async def handle(message: Message[bytes]) -> None:
+        await closed.wait()
+        await message.in_progress()
+
+    async def run_and_close() -> None:
+        runner = client.runner("t", "g", block_ms=50, retry=RetryPolicy(1))
+        runner.handler(handle)
+        run = asyncio.create_task(runner.run(signals=False))
+        await until(lambda: met(runner.statistics().running == 8))
+        closing = asyncio.create_task(client.aclose())
+        closed.set()
+        await asyncio.wait([run, closing])
+        assert isinstance(run.exception(), ClosedError)
+
+    await send(raw, *range(8))
+    await run_and_close()
+    gc.collect()
+    await asyncio.sleep(0)
+    assert told == []

@@ -105,8 +105,10 @@ class RunLoop:
             if late := self._in_flight.running:
                 logger.warning("%d handlers were not at their end in time, and are cancelled", late)
         finally:
-            await _cancel([reading, *working])
-            await _cancel(maintaining)
+            try:
+                await _cancel([reading, *working])
+            finally:  # also when the run is cancelled once more: no task outlives it
+                await _cancel(maintaining)
             self._in_flight.withdraw()
             await self._release(waiting_only=False)
 
@@ -155,14 +157,14 @@ async def _first(events: Iterable[Awaitable[object]], tasks: Iterable["asyncio.T
 
 
 async def _cancel(tasks: Iterable["asyncio.Task[None]"]) -> None:
-    """Cancels tasks, and waits until they have ended; an error that one ends with is logged."""
-    tasks = [task for task in tasks if not task.done()]
+    """Cancels tasks, and waits until they have ended; an error that one ends with is logged, save that of a closing."""
+    tasks = list(tasks)
     for task in tasks:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
         for task in tasks:
-            if not task.cancelled() and (error := task.exception()) is not None:
+            if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ClosedError):
                 logger.warning("%s", error)
 
 
