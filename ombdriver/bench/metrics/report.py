@@ -53,15 +53,15 @@ class ProcessUsage:
         cpu_ns: processor time, user and system.
         rss_bytes: the resident size now.
         peak_rss_bytes: the greatest resident size so far.
-        gc_pauses: collections by the garbage collector since the last phase began.
+        gc_pauses: collections by the garbage collector since `since_ns`.
         gc_longest_ns: the longest of them.
         run_delay_ns: time that its main thread was ready to run and had no processor; 0 where this system does not say.
-        stalls: times since the last phase began that the event loop was held up for longer than a few milliseconds.
+        stalls: times since `since_ns` that the event loop was held up for longer than a few milliseconds.
         longest_stall_ns: the longest of them.
         stalled_ns: all of them together.
-        gc_ns: all collections since the last phase began together.
-        since_ns: when that phase began for this process, on the monotonic clock.
-        lateness: how late its event loop came to what was due since that phase began, in ns.
+        gc_ns: all collections since `since_ns` together.
+        since_ns: when the phase began for this process, or had settled, on the monotonic clock.
+        lateness: how late its event loop came to what was due since `since_ns`, in ns.
         throttled_ns: how long its cgroup was kept from running by a limit; None where this system does not say.
     """
 

@@ -10,13 +10,16 @@ from ombdriver.bench.run.abort import AbortOnFail
 from ombdriver.bench.run.backlog import STEP_NS, Backlog
 from ombdriver.bench.run.events import RunState
 from ombdriver.bench.run.measurement import Measurement
-from ombdriver.bench.run.phases import LEAD_NS, Phases
+from ombdriver.bench.run.phases import LEAD_NS, LONGEST_POLL_NS, Phases
 from ombdriver.bench.run.rate_search import RateSearch
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.verdict.model import INTERRUPTED, RUN_FAILED, WORKER_DIED, Ending
 from ombdriver.bench.verdict.probe import SearchResult
 from ombdriver.bench.worker import protocol
 from ombdriver.errors import OmbdriverError, WorkerError
+
+LEAST_LOOKS = 10
+"""The measured window is looked at so often at least: how what is due and not answered grows is told by that."""
 
 
 class Controller:
@@ -106,7 +109,9 @@ class Controller:
     async def _measure(self, measured: Phase) -> None:
         if self.backlog is not None:
             measured = await self._catch_up(self.backlog, measured)
-        if not self._aborted() and await self._phases.run(RunState.MEASURE, measured, self._aborted):
+        interval_ns = min(LONGEST_POLL_NS, self.measurement.collector.interval_ns)
+        step_ns = interval_ns // max(1, -(-LEAST_LOOKS * interval_ns // self._plan.test_ns))
+        if not self._aborted() and await self._phases.run(RunState.MEASURE, measured, self._aborted, step_ns):
             self._phases.stop_sending()
         self.measurement.note_workers()
         self._length_ns = min(measured.duration_ns, time.monotonic_ns() - measured.start_ns)

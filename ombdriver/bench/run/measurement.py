@@ -17,6 +17,8 @@ from ombdriver.bench.metrics.phase_view import LedgerSummary, PhaseView, run_met
 from ombdriver.bench.metrics.report import ProcessUsage, Report
 from ombdriver.bench.metrics.summary import BacklogDelivery, RunMetrics
 from ombdriver.bench.plan.plan import Plan
+from ombdriver.bench.units import SECOND
+from ombdriver.bench.verdict.debt import Debts
 from ombdriver.bench.verdict.facts import Facts, WorkerFacts, worker_facts
 
 HOLD, RELEASE = 2, 8
@@ -83,6 +85,7 @@ class Measurement:
     Attributes:
         collector: holds the metrics.
         reading: the subscriptions that somebody reads, in the plan's order.
+        debts: of the phase that was looked at last.
         facts: what was observed of the run, as far as this knows it.
         view: of the measured window; None as long as there is none.
         backlog_deliveries: what became of a backlog that was built before it.
@@ -98,6 +101,8 @@ class Measurement:
         self._audit = Audit(plan, self._ledger, inspector)
         self._trimming = TrimmingHold(plan.trimming.max_entries)
         self._start = _Start()
+        self.debts = Debts()
+        self._looked_at = -1
         self._warm_up_lost: Mapping[str, int] = {}
         self._backlog: Mapping[str, int] | None = None
         self._summary = LedgerSummary()
@@ -132,6 +137,24 @@ class Measurement:
     def lag(self) -> Mapping[str, int]:
         """Messages that are still before each subscription; see `Ledger.lag`."""
         return self._ledger.lag()
+
+    def look(self, phase: Phase, elapsed_ns: int) -> None:
+        """Looks at what was due and not answered when so much of `phase`, which is under way, had passed."""
+        collector = self.collector
+        if phase.index != self._looked_at:
+            self._looked_at, self.debts = phase.index, Debts()
+        sending = collector.overdue + collector.in_flight
+        debts = {"published": sending} if collector.total_count(phase, "published") else {}
+        debts |= {
+            name: sending + count
+            for name, count in self.backlog().items()
+            if collector.total_count(phase, "received", name)
+        }
+        surplus: int | None = None
+        if phase.poisson is not None and phase.profile is None:
+            answered = collector.total_count(phase, "published") + collector.total_count(phase, "failed")
+            surplus = sending + answered - phase.rate * elapsed_ns // SECOND
+        self.debts.look(elapsed_ns / SECOND, debts, surplus)
 
     @property
     def all_delivered(self) -> bool:
@@ -193,6 +216,7 @@ class Measurement:
         self.facts = replace(
             self.facts,
             workers=self._workers,
+            debt_growth=self.debts.usual_growth(),
             send_errors=(collector.errors() - start.errors).most_common(),
             audit_incomplete=self._audit.incomplete,
             furthest_behind=self._trimming.greatest_lag,

@@ -171,6 +171,7 @@ class Phases:
         while not self._stop.asked and time.monotonic_ns() < phase.end_ns:
             await self._sleep((min(next_ns, phase.end_ns) - time.monotonic_ns()) / SECOND)
             await self.poll()
+            self._measurement.look(phase, self.polled_ns - phase.start_ns)
             now_ns = time.monotonic_ns()
             elapsed_ns = now_ns - phase.start_ns
             if self._closed_ns(elapsed_ns) > closed_ns:
@@ -186,6 +187,10 @@ class Phases:
     def _closed_ns(self, elapsed_ns: int) -> int:
         """How much of a phase its complete sample intervals make up."""
         return max(0, elapsed_ns) // self._collector.interval_ns * self._collector.interval_ns
+
+    def settled(self) -> None:
+        """What held workers up in the phase so far is not of what is looked at."""
+        self._workers.send(protocol.Settled())
 
     def stop_sending(self) -> None:
         """Ends the sending of a phase."""

@@ -42,7 +42,7 @@ class ProgressReporter:
     ) -> None:
         self._display, self._plan, self._server_now = display, plan, server_now
         self._measurement, self._collector = measurement, measurement.collector
-        self._verdict = RunningVerdict(plan, self._collector.processes)
+        self._verdict = RunningVerdict(plan, self._collector.processes, lambda: measurement.debts.usual_growth())
         self._waits_since: dict[RunState, float] = {}
         self._next_wait = 0.0
         self._latest: PhaseView | None = None

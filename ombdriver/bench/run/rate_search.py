@@ -21,22 +21,14 @@ from ombdriver.bench.spec.fields import MAX_RATE
 from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.units import SECOND
 from ombdriver.bench.verdict.live import running_facts
-from ombdriver.bench.verdict.probe import (
-    Growth,
-    Probe,
-    ProbeObservation,
-    SearchResult,
-    backlog_growth,
-    is_inconclusive,
-    judge_probe,
-)
+from ombdriver.bench.verdict.probe import Probe, ProbeObservation, SearchResult, is_inconclusive, judge_probe
 from ombdriver.errors import RunError
 
 logger = logging.getLogger(__name__)
 
 # -- which rate comes next ---------------------------------------------------------------------------------------------
 
-NARROW = 1.03
+NARROW = 1.02
 """The interval is narrow when its upper end is not more than that times its lower one."""
 STEP = 1.1
 """So much above the rate that was found must fail."""
@@ -150,7 +142,7 @@ SETTLE_NS = 2 * SECOND
 STEP_NS = SECOND // 10
 """Between two looks at the backlog."""
 LONGEST = 3
-"""A probe of which it can't be said whether a backlog grows goes on for up to so many times its length."""
+"""A probe of which it can't be said whether a debt grows goes on for up to so many times its length."""
 MOST_OVERDUE_S = 1.0
 """Seconds of the rate that may be overdue before a probe is given up."""
 MOST_BACKLOG = 8
@@ -232,7 +224,7 @@ class RateSearch:
 
     async def _probe(self, rate: int) -> Probe | None:
         before = self._measurement.backlog()
-        watcher = _ProbeWatcher(self._plan, self._measurement, self._server_now, self._slo)
+        watcher = _ProbeWatcher(self._plan, self._measurement, self._server_now, self._slo, self._phases.settled)
         duration_ns = SETTLE_NS + LONGEST * self._search.probe_ns
         phase = self._phases.begin(f"probe {len(self.probes) + 1}", duration_ns, rate)
         if await self._phases.run(RunState.SEARCH, phase, watcher.enough, STEP_NS):
@@ -257,16 +249,16 @@ class _ProbeWatcher:
         measurement: Measurement,
         server_now: Callable[[], ServerStatus | None],
         slo: Threshold | None,
+        on_settled: Callable[[], None],
     ) -> None:
         assert plan.search is not None
         self._plan, self._measurement, self._collector = plan, measurement, measurement.collector
-        self._server_now, self._slo = server_now, slo
+        self._server_now, self._slo, self._on_settled = server_now, slo, on_settled
         self._length_ns = plan.search.probe_ns
         kept = plan.trimming.max_entries
         self._most_backlog = None if kept is None else max(1, kept * plan.partitions // MOST_BACKLOG)
-        self._times_s: list[float] = []
-        self._backlog: dict[str, list[int]] = {name: [] for name in plan.reading}
         self._cpu: list[float] = []
+        self._has_settled = False
         self._before = self._collector.processes()
         self.observed: ProbeObservation | None = None
 
@@ -275,10 +267,13 @@ class _ProbeWatcher:
         elapsed_ns = view.length_ns
         overrun = self._overrun(view.phase.rate)
         if elapsed_ns < SETTLE_NS and overrun is None:
-            self._before = self._collector.processes()
             return False
-        if overrun is None:
-            self._note(elapsed_ns)
+        if not self._has_settled and elapsed_ns >= SETTLE_NS:
+            self._has_settled, self._before = True, self._collector.processes()
+            self._on_settled()
+        now = self._server_now()
+        if now is not None and now.cpu is not None:
+            self._cpu.append(now.cpu)
         last = elapsed_ns >= view.phase.duration_ns - STEP_NS
         if elapsed_ns - SETTLE_NS >= self._length_ns or last or overrun is not None:
             self.observed = self._observe(view, overrun)
@@ -287,15 +282,6 @@ class _ProbeWatcher:
                 return False
             return True
         return False
-
-    def _note(self, elapsed_ns: int) -> None:
-        self._times_s.append(elapsed_ns / SECOND)
-        backlog = self._measurement.backlog()
-        for name, series in self._backlog.items():
-            series.append(backlog[name])
-        now = self._server_now()
-        if now is not None and now.cpu is not None:
-            self._cpu.append(now.cpu)
 
     def _overrun(self, rate: int) -> str | None:
         overdue = self._collector.overdue
@@ -309,14 +295,11 @@ class _ProbeWatcher:
     def _observe(self, view: PhaseView, overrun: str | None) -> ProbeObservation:
         given_up_before_it_had_settled = view.length_ns < SETTLE_NS + view.interval_ns
         settled = view if given_up_before_it_had_settled else view.since(SETTLE_NS // view.interval_ns)
-        facts = running_facts(settled, self._plan, self._before, self._collector.processes())
-        growth: dict[str, Growth] = {}
-        for name, series in self._backlog.items():
-            if (found := backlog_growth(self._times_s, series)) is not None:
-                growth[name] = found
+        debts = self._measurement.debts
+        usual = debts.usual_growth(SETTLE_NS / SECOND)
         return ProbeObservation(
-            facts=facts,
-            growth=growth,
+            facts=running_facts(settled, self._plan, self._before, self._collector.processes(), usual),
+            growth=debts.growth(SETTLE_NS / SECOND),
             publish=settled.latency("publishResponse"),
             end_to_end=settled.latency("endToEndResponse"),
             slo=None if self._slo is None else self._slo.check(settled),

@@ -79,7 +79,6 @@ def run_facts(metrics: RunMetrics, plan: Plan, observed: Facts) -> Facts:
             metrics,
             [each.name for each in metrics.subscriptions],
             window_ns=metrics.length_ns,
-            rated_ns=metrics.length_ns,
             intervals=len(metrics.publish_rate) - first,
             target_rate=metrics.target_rate,
         ),

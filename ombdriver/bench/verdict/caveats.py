@@ -11,7 +11,14 @@ from ombdriver.bench.metrics.collector import LEAST_ACK_GAP_MS
 from ombdriver.bench.metrics.latency import PERCENTILES, REPORTED, STATISTICS
 from ombdriver.bench.verdict.facts import DELAYED_BY, SHORT_NS, Facts
 from ombdriver.bench.verdict.model import Caveat
-from ombdriver.bench.verdict.rules import PAUSED_SHARE, WORKERS_BOUND, Rule, milliseconds
+from ombdriver.bench.verdict.rules import (
+    LEAST_ACHIEVED,
+    PAUSED_SHARE,
+    WORKERS_BOUND,
+    Rule,
+    keeps_up,
+    milliseconds,
+)
 
 CAVEAT = "CAVEAT"
 """In place of a status."""
@@ -40,6 +47,17 @@ def _carried_in(facts: Facts) -> list[str]:
         f"{facts.carried_in:,} messages of the warm-up were still on their way when the measurement began;"
         " the rate may be more than this setup sustains; lower it, or give a longer drainTimeout",
     )
+
+
+def _answered_later(facts: Facts) -> list[str]:
+    """Where it fell behind the verdict says so."""
+    target = facts.target_rate
+    return [
+        f"{name}: {rate:,.0f} of {target:,.0f} messages/s in the window; the rest was due too shortly before its end,"
+        " or in a pause that it had not made up for, and came after it; run longer, and look at the greatest latencies"
+        for name, rate in facts.achieved.items()
+        if rate < LEAST_ACHIEVED * target and keeps_up(facts, name)
+    ]
 
 
 def _closed_loop(facts: Facts) -> list[str]:
@@ -365,6 +383,12 @@ CAVEATS = (
         "messages of the warm-up were still on their way when the measurement began; the rate may be more than the"
         " setup sustains",
         _carried_in,
+    ),
+    _caveat(
+        "answeredLater",
+        "less than 99 % of the target was published, or received by a group, within the window, though the system did"
+        " not fall behind: a latency, or a pause that was not made up for at its end, is the cause",
+        _answered_later,
     ),
     _caveat("closedLoop", "`maxInFlight` held producers back; 1 is a closed loop", _closed_loop),
     _caveat(

@@ -83,7 +83,9 @@ class Facts:
         target_rate: messages per second.
         rate_changes: whether that is the mean of a rate that changes.
         achieved: the messages that were acknowledged per second, by `published`, and those that each subscription
-            received, by its name; what was usually on its way when the window ended is added.
+            received, by its name.
+        debt_growth: by how many messages per second what was due and not published, or not received by a subscription,
+            usually grew; by the same names.
         interval_ns: the length of a sample interval; the last one may be shorter.
         intervals: how many sample intervals trends are judged by.
         target_rates, publish_rates: messages per second that each sample interval asked for, and that were
@@ -140,6 +142,7 @@ class Facts:
     target_rate: float = 0.0
     rate_changes: bool = False
     achieved: Mapping[str, float] = field(default_factory=dict)
+    debt_growth: Mapping[str, float] = field(default_factory=dict)
     interval_ns: int = 0
     intervals: int = 0
     target_rates: Sequence[float] = ()
@@ -227,9 +230,6 @@ RuleResult = list[str] | NotApplicable
 
 # -- facts from metrics ------------------------------------------------------------------------------------------------
 
-MOST_ON_ITS_WAY_NS = 100_000_000
-"""At the end of the window messages are on their way for one median service time; for no longer than that it counts."""
-
 
 def worker_facts(
     workers: Sequence[WorkerPlan], before: Sequence[ProcessUsage], after: Sequence[ProcessUsage]
@@ -266,7 +266,6 @@ def phase_facts(
     subscriptions: Iterable[str],
     *,
     window_ns: int,
-    rated_ns: int,
     intervals: int,
     target_rate: float,
 ) -> Facts:
@@ -277,7 +276,6 @@ def phase_facts(
         source: the figures.
         subscriptions: the names of those that are read.
         window_ns: how long it was, or has been.
-        rated_ns: the time that the rates of `source` are of.
         intervals: sample intervals that are complete.
         target_rate: messages per second that were asked for.
     """
@@ -293,7 +291,7 @@ def phase_facts(
         responses={family: source.latency(family, None) for family in ("publishResponse", "endToEndResponse")},
         publish_response_p99_ns=response.ns("p99"),
         target_rate=target_rate,
-        achieved=_achieved(source, subscriptions, target_rate, rated_ns),
+        achieved=_achieved(source, subscriptions),
         due=sum(due.values()),
         errors=due["publish_errors"],
         workers=[_within(each, window_ns) for each in observed.workers],
@@ -314,15 +312,8 @@ def _within(worker: WorkerFacts, window_ns: int) -> WorkerFacts:
     return replace(worker, **times)
 
 
-def _achieved(source: Source, subscriptions: Iterable[str], target_rate: float, rated_ns: int) -> dict[str, float]:
-    """Messages per second, `published` and received by each subscription, with what was on its way at the end."""
-
-    def with_what_was_on_its_way(rate: float | None, service: LatencySummary) -> float:
-        usual_ns = min(service.p50, MOST_ON_ITS_WAY_NS) if service.count else 0
-        return (rate or 0.0) + target_rate * usual_ns / max(rated_ns, 1)
-
-    published = with_what_was_on_its_way(source.rate("publishRate", None), source.latency("publish", None))
-    return {"published": published} | {
-        name: with_what_was_on_its_way(source.rate("consumeRate", name), source.latency("endToEnd", name))
-        for name in subscriptions
+def _achieved(source: Source, subscriptions: Iterable[str]) -> dict[str, float]:
+    """Messages per second, `published` and received by each subscription."""
+    return {"published": source.rate("publishRate", None) or 0.0} | {
+        name: source.rate("consumeRate", name) or 0.0 for name in subscriptions
     }

@@ -4,7 +4,7 @@ What is known at the end only is not judged here: what is missing on the way to 
 trend is one of the whole window.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ombdriver.bench.metrics.phase_view import LEAST_ELAPSED_NS, PhaseView, next_check_ns
 from ombdriver.bench.metrics.report import ProcessUsage
@@ -20,13 +20,19 @@ class RunningVerdict:
     Args:
         plan: the run.
         processes: what each worker last reported of its process.
+        debt_growth: how what was due and is not answered usually grew in this phase (`Facts.debt_growth`).
 
     Attributes:
         latest: what was judged last; None when it was too soon until now.
     """
 
-    def __init__(self, plan: Plan, processes: Callable[[], Sequence[ProcessUsage]]) -> None:
-        self._plan, self._processes = plan, processes
+    def __init__(
+        self,
+        plan: Plan,
+        processes: Callable[[], Sequence[ProcessUsage]],
+        debt_growth: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self._plan, self._processes, self._debt_growth = plan, processes, debt_growth
         self._before: Sequence[ProcessUsage] = ()
         self._next_ns = LEAST_ELAPSED_NS
         self.latest: Verdict | None = None
@@ -42,11 +48,17 @@ class RunningVerdict:
         """The verdict by `view`, which is of the measured phase so far; None when that is too little."""
         if view.length_ns >= self._next_ns:
             self._next_ns = next_check_ns(view.length_ns)
-            self.latest = judge(running_facts(view, self._plan, self._before, self._processes()))
+            self.latest = judge(running_facts(view, self._plan, self._before, self._processes(), self._debt_growth()))
         return self.latest
 
 
-def running_facts(view: PhaseView, plan: Plan, before: Sequence[ProcessUsage], after: Sequence[ProcessUsage]) -> Facts:
+def running_facts(
+    view: PhaseView,
+    plan: Plan,
+    before: Sequence[ProcessUsage],
+    after: Sequence[ProcessUsage],
+    debt_growth: Mapping[str, float],
+) -> Facts:
     """The facts for the rules of the verdict, as far as it is known while a phase runs.
 
     Args:
@@ -54,13 +66,13 @@ def running_facts(view: PhaseView, plan: Plan, before: Sequence[ProcessUsage], a
         plan: the run.
         before: what the workers had taken at the beginning of the view.
         after: at its end.
+        debt_growth: in it, of what was due and not answered.
     """
     return phase_facts(
-        Facts(workers=worker_facts(plan.workers, before, after)),
+        Facts(workers=worker_facts(plan.workers, before, after), debt_growth=debt_growth),
         view,
         plan.reading,
         window_ns=view.length_ns,
-        rated_ns=view.rated_ns,
         intervals=len(view.intervals),
         target_rate=view.target_rate,
     )

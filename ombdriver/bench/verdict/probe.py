@@ -1,30 +1,25 @@
 """Does a system sustain a rate? What one probe of a rate search showed -> sustained or not, why not, what limit. Pure.
 
-A rate is sustained when at least 99 % of it is achieved, by the publishers and by each subscription; when this machine
-was not the bottleneck, and no more than 0.1 % of the messages met an error (the rules of the verdict); when no
-subscription's backlog grows: the upper end of what its growth may be is under 0.5 % of the rate; when nothing is
-missing after the drain; and when the SLO is met, if there is one.
+A rate is sustained when what was due and is not published, or not received by a subscription, does not grow: the upper
+end of what its growth may be is under 0.5 % of the rate, and it does not surely grow by more than 0.1 %; when this
+machine was not the bottleneck, no more than 0.1 % of the messages met an error, and what else the rules of the verdict
+say; when nothing is missing after the drain; and when the SLO is met, if there is one.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-import numpy as np
-
 from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.spec.thresholds import Check
+from ombdriver.bench.verdict.debt import Growth
 from ombdriver.bench.verdict.facts import Facts
 from ombdriver.bench.verdict.rules import judge
-from ombdriver.bench.verdict.trend import inflation
 
 MOST_GROWTH = 0.005
-"""Of the rate: a backlog that grows by more is not sustained."""
-CONFIDENCE = 1.645
-"""Standard errors: the growth is below its upper end with 95 %."""
-FEWEST = 8
-"""Samples of a backlog that tell its growth."""
+"""Of the rate: a debt that may grow by more is not sustained."""
+SURE_GROWTH = 0.001
+"""Of the rate: nor is one that surely grows by more; a steady system is told apart from its limit that finely."""
 BUSY_CORE = 0.9
 """A server that takes more of a core has no more to give."""
 
@@ -40,30 +35,12 @@ class Limit(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
-    """How a backlog grows, in messages per second: the slope, and its standard error."""
-
-    slope: float
-    error: float
-
-    @property
-    def upper(self) -> float:
-        """What it is below, with 95 %."""
-        return self.slope + CONFIDENCE * self.error
-
-    @property
-    def lower(self) -> float:
-        """What it is above, with 95 %."""
-        return self.slope - CONFIDENCE * self.error
-
-
-@dataclass(frozen=True, slots=True)
 class ProbeObservation:
     """What one probe showed.
 
     Attributes:
         facts: for the rules of the verdict.
-        growth: of the backlog of each subscription; one with too few samples is left out.
+        growth: of what was due and not `published`, or not received by a subscription; without those of too few looks.
         publish, end_to_end: response times.
         slo: what became of it; None when there is none.
         server_cpu: cores that the server took; None when it was not sampled.
@@ -89,7 +66,8 @@ class Probe:
         rate: messages per second that were asked for.
         seconds: how long it was observed, without the time to settle.
         achieved: messages per second that were `published`, and received by each subscription by its name.
-        growth: messages per second by which the backlog of each subscription grew, at most; by its name.
+        growth: messages per second by which what was due and not `published`, or not received by a subscription,
+            grew at most.
         publish, end_to_end: response times.
         server_cpu: cores that the server took; None when it was not sampled.
         held: whether the rate is sustained.
@@ -124,43 +102,24 @@ class SearchResult:
     failing: int | None
 
 
-def backlog_growth(times_s: Sequence[float], backlog: Sequence[int]) -> Growth | None:
-    """The slope of a line through samples of a backlog; None when there are too few.
-
-    Neighbouring samples resemble each other, so the error is widened by their correlation.
-
-    Args:
-        times_s: when each sample was taken.
-        backlog: messages at each.
-    """
-    if len(times_s) < FEWEST:
-        return None
-    at, messages = np.array(times_s, np.float64), np.array(backlog, np.float64)
-    at -= at.mean()
-    spread = float((at * at).sum())
-    slope = float((at * messages).sum()) / spread
-    residuals = messages - messages.mean() - slope * at
-    variance = float((residuals * residuals).sum()) / (len(at) - 2) * inflation(residuals)
-    return Growth(slope, math.sqrt(variance / spread))
-
-
 def is_inconclusive(observed: ProbeObservation, rate: int) -> bool:
-    """Whether a longer probe may tell: all is well but for a backlog of which it can't be said whether it grows."""
-    most = MOST_GROWTH * rate
-    return not _failures(observed) and any(each.lower < most <= each.upper for each in observed.growth.values())
+    """Whether a longer probe may tell: all is well but for a debt of which it can't be said whether it grows."""
+    most, sure = _bounds(observed, rate)
+    doubtful = any(each.lower <= sure and each.upper >= most for each in observed.growth.values())
+    return doubtful and not _failures(observed)
 
 
 def judge_probe(observed: ProbeObservation, rate: int) -> Probe:
     """The outcome of a probe at `rate`."""
     failures = _failures(observed)
-    growing = {name: each.upper for name, each in observed.growth.items() if each.upper >= MOST_GROWTH * rate}
-    failures += [
-        (
-            Limit.CONSUMERS,
-            f"the backlog of {name} grows by up to {upper:,.0f} messages/s, above {MOST_GROWTH:.1%} of the rate",
-        )
-        for name, upper in growing.items()
-    ]
+    most, sure = _bounds(observed, rate)
+    for name, each in observed.growth.items():
+        grows = (Limit.PUBLISHING, "published") if name == "published" else (Limit.CONSUMERS, f"received by {name}")
+        if each.lower > sure:
+            failures.append((grows[0], f"what is due and not {grows[1]} grows by {each.slope:,.1f} messages/s"))
+        elif each.upper >= most:
+            why = f"may grow by up to {each.upper:,.1f} messages/s, above {MOST_GROWTH:.1%} of the rate"
+            failures.append((grows[0], f"what is due and not {grows[1]} {why}"))
     return Probe(
         rate=rate,
         seconds=observed.facts.window_ns / 1e9,
@@ -173,6 +132,12 @@ def judge_probe(observed: ProbeObservation, rate: int) -> Probe:
         reasons=tuple(reason for _, reason in failures),
         limit=_limit([limit for limit, _ in failures], observed.server_cpu),
     )
+
+
+def _bounds(observed: ProbeObservation, rate: int) -> tuple[float, float]:
+    """The growth that a debt must not have, and that it must not surely have; one message in the probe is none."""
+    one = 1e9 / max(observed.facts.window_ns, 1)
+    return max(MOST_GROWTH * rate, one), max(SURE_GROWTH * rate, one)
 
 
 def _failures(observed: ProbeObservation) -> list[tuple[Limit, str]]:

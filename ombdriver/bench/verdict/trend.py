@@ -83,7 +83,7 @@ def trend(series: Sequence[float | None], size: float = 0.0) -> Trend | None:
     score = _score(values)
     if usual <= 0 or not score:
         return Trend(0.0, 1.0)
-    slope = _slope(values)
+    slope = median_slope(np.arange(len(values), dtype=np.float64), values)
     line = values - slope * np.arange(len(values))
     steps = [step for step in _steps(values) if step[0] * score > 0 and _left(step[1]) < CLEARLY * _left(line)]
     fits = steps or ([(slope * (len(values) - 1), line)] if slope else [])
@@ -100,10 +100,11 @@ def _averaged(values: Floats) -> Floats:
     return means
 
 
-def _slope(values: Floats) -> float:
-    """Theil and Sen's: per interval."""
-    first, second = np.triu_indices(len(values), 1)
-    return float(np.median((values[second] - values[first]) / (second - first)))
+def median_slope(times: Sequence[float] | Floats, values: Sequence[float] | Floats) -> float:
+    """Theil and Sen's: the median of the slopes of all pairs, of two values at least at rising times."""
+    at, value = np.asarray(times, np.float64), np.asarray(values, np.float64)
+    first, second = np.triu_indices(len(at), 1)
+    return float(np.median((value[second] - value[first]) / (at[second] - at[first])))
 
 
 def _steps(values: Floats) -> list[tuple[float, Floats]]:

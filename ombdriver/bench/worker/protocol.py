@@ -48,6 +48,11 @@ class ExtendPhase:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """The phase under way has settled: what held the worker up in it so far is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
 class Poll:
     """Report now."""
 
@@ -90,6 +95,7 @@ Command = (
     SendProbes
     | BeginPhase
     | ExtendPhase
+    | Settled
     | Poll
     | HoldTrimming
     | PauseConsumers

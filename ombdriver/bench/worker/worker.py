@@ -55,7 +55,7 @@ class Worker:
         self._consumers = Consumers(self.fail)
         self._reporting: asyncio.Task[None] | None = None
         self._gc_pauses, self._lateness = GcPauses(), LoopLateness(make_pacer)
-        self._phase_began_ns = 0
+        self._pauses_since_ns = 0
         self._run_delay, self._throttle_files = process.RunDelay(), process.throttle_files()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -121,8 +121,7 @@ class Worker:
                     publisher.send_probes()
             case protocol.BeginPhase(phase):
                 self._gc_pauses.freeze()
-                self._lateness.reset()
-                self._phase_began_ns = time.monotonic_ns()
+                self._forget_pauses()
                 self._recorder.begin_phase(phase)
                 consumers.start_at(phase.start_ns)  # what is there already is read within the first phase
                 if publisher:
@@ -131,6 +130,8 @@ class Worker:
                 self._recorder.extend_phase(phase)
                 if publisher:
                     publisher.extend_phase(phase)
+            case protocol.Settled():
+                self._forget_pauses()
             case protocol.Poll():
                 self._start_reporting(self._report())
             case protocol.HoldTrimming(hold):
@@ -151,6 +152,12 @@ class Worker:
                     self.ended.set_result(None)
             case _:
                 assert_never(command)
+
+    def _forget_pauses(self) -> None:
+        """What held this process up before now is not of what is measured."""
+        self._gc_pauses.reset()
+        self._lateness.reset()
+        self._pauses_since_ns = time.monotonic_ns()
 
     # -- reports ---------------------------------------------------------------------------------------------------
 
@@ -211,7 +218,7 @@ class Worker:
             longest_stall_ns=self._lateness.longest_ns,
             stalled_ns=self._lateness.total_ns,
             gc_ns=self._gc_pauses.total_ns,
-            since_ns=self._phase_began_ns,
+            since_ns=self._pauses_since_ns,
             lateness=self._lateness.histogram(),
             throttled_ns=process.throttled_ns(self._throttle_files),
         )

@@ -41,6 +41,7 @@ from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.units import SECOND
+from ombdriver.bench.verdict.debt import Debts
 from ombdriver.bench.verdict.live import RunningVerdict
 
 RAMP = Profile((Stretch(20 * SECOND, 0, 200), Stretch(10 * SECOND, 0, 0)))
@@ -162,7 +163,7 @@ def test_each_sample_is_shown_with_its_own_target() -> None:
     views = Views()
     collector = collected([5, 15, 25])
     plan = planned(MEMORY, producerRate=5)
-    measurement = SimpleNamespace(collector=collector, backlog=dict)
+    measurement = SimpleNamespace(collector=collector, backlog=dict, debts=Debts())
     reporter = ProgressReporter(views, plan, cast("Any", measurement), lambda: None)  # type: ignore[arg-type]
 
     reporter.on_event(PhaseBegan(RunState.MEASURE, PHASE))
@@ -175,7 +176,8 @@ def test_each_sample_is_shown_with_its_own_target() -> None:
 def test_what_was_asked_for_so_far_is_what_is_judged_so_far() -> None:
     """At the beginning of a ramp that is little; a rate of the whole run would call it overloaded."""
     collector = collected([5, 15, 25, 35, 45, 55])
-    verdict = RunningVerdict(planned(MEMORY, rateProfile={"ramp": {"from": 0, "to": 200}}), collector.processes)
+    plan = planned(MEMORY, rateProfile={"ramp": {"from": 0, "to": 200}})
+    verdict = RunningVerdict(plan, collector.processes, dict)
     verdict.begin()
     view = PhaseView(collector, PHASE, 6 * SECOND)
 

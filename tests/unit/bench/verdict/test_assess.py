@@ -94,16 +94,6 @@ def test_a_worker_is_held_up_for_no_longer_than_the_window(worker: WorkerFacts) 
         assert getattr(found, field.name) == (min(told, metrics.length_ns) if bounded else told)
 
 
-def test_what_was_on_its_way_at_the_end_counts_as_achieved() -> None:
-    """One median service time's worth, and never more than 100 ms: a backlog is no service time."""
-    families = measurements().families
-    usual = measured(families=families | {"publish": family(20_000_000)}, publish_rate=[2000.0, 1980.0, 1940.0])
-    slow = measured(families=families | {"publish": family(SECOND)}, publish_rate=[1500.0] * 3)
-
-    for metrics, rate in ((usual, 5920 / 3 + 2000 * 0.02 / 3), (slow, 1500 + 2000 * 0.1 / 3)):
-        assert run_facts(metrics, planned(), OBSERVED).achieved["published"] == pytest.approx(rate)
-
-
 def test_a_rate_weighs_a_short_last_interval_by_its_length() -> None:
     """As the table does."""
     source = measured(publish_rate=[100.0, 100.0, 160.0], length_ns=SECOND * 5 // 2)

@@ -36,6 +36,8 @@ def test_a_sound_run_has_none() -> None:
     assert caveats() == {}
     assert caveats(furthest_behind=700, kept_entries=800) == {}
     assert caveats(furthest_behind=10**9) == {}
+    assert caveats(target_rate=500.0, achieved={"published": 495.0}, debt_growth={"published": 0.5}) == {}
+    assert caveats(target_rate=500.0, achieved={"published": 490.0}, debt_growth={"published": 9.0}) == {}
     assert caveats(primaries=3, streams=12, most_of_a_primary=8) == {}
     assert caveats(primaries=3, streams=1, most_of_a_primary=1) == {}
     assert caveats(telemetry=machine(steal=0.01, pressure=0.1)) == {}
@@ -46,6 +48,11 @@ def test_a_sound_run_has_none() -> None:
     ("changed", "kind", "message"),
     [
         ({"carried_in": 1234}, "carriedIn", "1,234 messages of the warm-up"),
+        (
+            {"target_rate": 500.0, "achieved": {"published": 490.0}, "debt_growth": {"published": 0.5}},
+            "answeredLater",
+            "published: 490 of 500 messages/s in the window; the rest was due too shortly before its end",
+        ),
         ({"max_in_flight": 1}, "closedLoop", "a closed loop: each producer waits"),
         ({"max_in_flight": 1000}, "closedLoop", "each producer waits when 1,000 of its messages"),
         ({"furthest_behind": 801, "kept_entries": 800}, "trimmingHeld", "fell 801 messages behind"),

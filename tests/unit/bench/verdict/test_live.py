@@ -11,6 +11,7 @@ from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.verdict.debt import Debts
 from ombdriver.bench.verdict.live import RunningVerdict
 
 SECOND = 10**9
@@ -24,10 +25,11 @@ class Running:
     def __init__(self) -> None:
         self.plan = planned()
         self.collector = Collector(self.plan.subscriptions, SECOND)
-        self.verdict = RunningVerdict(self.plan, self.collector.processes)
+        self.debts = Debts()
+        self.verdict = RunningVerdict(self.plan, self.collector.processes, lambda: self.debts.usual_growth())
         self._recorder = Recorder(SECOND)
         self._recorder.begin_phase(PHASE)
-        self._cpu_ns = 0
+        self._cpu_ns = self._behind = 0
         self._report()
         self.verdict.begin()
 
@@ -44,6 +46,8 @@ class Running:
         if failed:
             self._recorder.record(None, times[:failed], {"failed": np.ones(failed, np.int64)})
         self._cpu_ns += int(cpu * SECOND)
+        self._behind += RATE - published
+        self.debts.look(at + 1, dict.fromkeys(("published", *self.plan.subscriptions), self._behind))
         self._report()
         verdict = self.verdict.update(PhaseView(self.collector, PHASE, (at + 1) * SECOND))
         return "-" if verdict is None else verdict.status
@@ -79,15 +83,20 @@ def test_nothing_is_said_before_the_sixth_second() -> None:
     assert [run.second(at) for at in range(6)] == ["-", "-", "-", "-", "VALID", "VALID"]
 
 
-def test_a_system_that_does_not_keep_up_is_told_at_once() -> None:
+def test_a_system_that_does_not_keep_up_is_told_as_soon_as_it_is() -> None:
     """By what was published so far, against what was due."""
     run = Running()
 
-    assert [run.second(at, published=RATE if at < 5 else 0) for at in range(7)][-3:] == [
-        "VALID",
-        "OVERLOADED",
-        "OVERLOADED",
-    ]
+    assert [run.second(at, published=RATE * 9 // 10) for at in range(6)] == ["-"] * 4 + ["OVERLOADED"] * 2
+
+
+def test_a_system_that_stands_still_is_told_when_that_is_no_pause_any_more() -> None:
+    """A second or two of ten may yet be made up for; five are told."""
+    run = Running()
+
+    assert [run.second(at, published=RATE if at < 8 else 0) for at in range(13)][8:10] == ["VALID"] * 2
+    assert run.verdict.latest is not None
+    assert run.verdict.latest.status == "OVERLOADED"
 
 
 def test_a_generator_that_is_late_or_busy_makes_a_run_invalid() -> None:

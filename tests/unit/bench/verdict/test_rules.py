@@ -152,6 +152,9 @@ def test_a_sound_run_is_valid_without_a_reason() -> None:
         ({"negative": 81}, "clock"),
         ({"achieved": {"published": 1979.0, "group-1": 1999.0}}, "achieved"),
         ({"achieved": {"published": 2000.0, "group-1": 1979.0}}, "achieved"),
+        ({"achieved": {"published": 1000.0}, "debt_growth": {"published": 20.1}}, "achieved"),
+        ({"achieved": {"published": 2000.0, "group-1": 1000.0}, "debt_growth": {"published": 0.0}}, "achieved"),
+        ({"achieved": {"published": 1000.0}, "debt_growth": {"published": 0.0}, "unsent": 801}, "achieved"),
         ({"errors": 81}, "errors"),
         ({"trends": {"publishRate": Trend(-0.11, 1e-4)}}, "rateTrend"),
         ({"trends": {"endToEndResponseLatency99pct": Trend(0.11, 1e-4)}}, "latencyTrend"),
@@ -191,6 +194,11 @@ def test_each_rule_tells_its_own(changed: dict[str, Any], rule: str) -> None:
         {"workers": [STARVED]},  # it had no time to spare, and was in time
         {"workers": [worker(cpu_ns=28 * SECOND, run_delay_ns=10 * SECOND)], "publish_delay_p99_ns": 3 * MS},
         {"achieved": {"published": 1980.0}},
+        {"achieved": {"published": 1000.0}, "debt_growth": {"published": 20.0}, "unsent": 800},
+        {
+            "achieved": {"published": 1000.0, "group-1": 1000.0},
+            "debt_growth": {"published": -3.0, "group-1": 0.0},
+        },
         {"undelivered": {"group-1": 80}},
         {"unanswered": 80},
         {"duplicated": {"group-1": 9}, "reconnects": 1},

@@ -1,0 +1,56 @@
+"""The search for the highest rate, as a whole run on simulated time: of systems whose capacity is known exactly.
+
+20 searches each were made by hand; see docs/decisions/0070-rates-by-debts.md.
+"""
+
+import pytest
+from simulated_system import System, simulate
+
+from ombdriver.bench.verdict.probe import Limit
+
+
+@pytest.mark.parametrize("arrivals", ["uniform", "poisson"])
+@pytest.mark.parametrize("capacity", [517.0, 1730.0, 6100.0, 19_400.0])
+async def test_the_rate_that_is_found_is_the_capacity_and_is_measured_as_valid(
+    capacity: float, arrivals: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within -3 % and +0.5 %; what is on its way when a probe begins or ends adds nothing."""
+    told = await simulate(monkeypatch, System(capacity), producerRate="max", arrivals=arrivals)
+
+    assert told.found is not None
+    assert told.found.failing is not None
+    assert 0.97 * capacity <= told.found.sustained <= 1.005 * capacity
+    assert told.found.failing <= 1.02 * told.found.sustained + 1
+    assert told.verdict.status == "VALID"
+
+
+async def test_a_capacity_of_consumers_is_found_as_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publishing goes on, and what is not received grows."""
+    told = await simulate(monkeypatch, System(50_000, consuming=2000), producerRate="max")
+
+    assert told.found is not None
+    assert 0.97 * 2000 <= told.found.sustained <= 1.005 * 2000
+    assert {probe.limit for probe in told.found.probes if not probe.held} == {Limit.CONSUMERS}
+    assert told.verdict.status == "VALID"
+
+
+async def test_a_latency_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer takes 300 to 400 ms at any rate; what was due within that of the end of a probe is not missing."""
+    told = await simulate(monkeypatch, System(3000, latency_s=0.3, jitter_s=0.1), producerRate="max")
+
+    assert told.found is not None
+    assert 0.97 * 3000 <= told.found.sustained <= 1.005 * 3000
+    assert told.verdict.status == "VALID"
+
+
+@pytest.mark.parametrize(("at_s", "held"), [(1.1, True), (3.1, False)])
+async def test_what_holds_a_worker_up_before_a_probe_has_settled_is_not_of_it(
+    at_s: float, held: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """120 ms in the first two seconds; in the five that are looked at they are 2.4 %."""
+    system = System(50_000, stalls=lambda phase: [(at_s, at_s + 0.12)] if phase == "probe 2" else [])
+    told = await simulate(monkeypatch, system, producerRate="max", probeRates="[500, 1000]")
+
+    assert told.found is not None
+    assert [probe.held for probe in told.found.probes] == [True, held]
+    assert told.found.probes[1].limit is (None if held else Limit.GENERATOR)
