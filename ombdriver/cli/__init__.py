@@ -4,6 +4,7 @@ Imports of the harness stand in the verbs: a spawned worker imports this module 
 """
 
 import asyncio
+import io
 import logging
 import os
 import signal
@@ -235,6 +236,9 @@ def _main(arguments: Sequence[str] | None) -> int:
     # What was closed by who started us (`>&-`) is None here.
     sys.stdout = sys.stdout or _null_device()
     sys.stderr = sys.stderr or _null_device()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal in latin-1 shows what it has no sign for by its number
+            stream.reconfigure(errors="backslashreplace")
     # As Ctrl-C, also before and after a run.
     before = {number: signal.signal(number, signal.default_int_handler) for number in heeded()}
     try:
@@ -255,7 +259,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         error.show()
         return EXIT_INPUT
     except click.ClickException as error:
-        _end([error.format_message()], EXIT_INPUT)
+        _end([" ".join(error.format_message().split())], EXIT_INPUT)
         if isinstance(error, click.UsageError) and error.ctx:
             click.echo(f"Try '{error.ctx.command_path} --help' for help.", err=True)
         return EXIT_INPUT

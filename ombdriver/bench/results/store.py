@@ -108,7 +108,8 @@ def write(folder: Path, name: str, text: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            # What can't be encoded is of a name that is not UTF-8: in JSON this is its escape.
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
                 file.flush()
                 os.fchmod(file.fileno(), 0o644)  # mkstemp's 0600 would keep colleagues from reading it

@@ -169,6 +169,8 @@ def _message(details: ErrorDetails) -> str:
             return f"{quoted(value)} is too small; write {context['ge']} or more"
         case "less_than_equal":
             return f"{quoted(value)} is too large; write {context['le']} or less"
+        case "string_unicode":
+            return f"{quoted(value)} is not UTF-8; write another one (a workload without a name is called as its file)"
         case "string_too_short":
             return "is empty; write a name"
         case "string_too_long":
