@@ -290,8 +290,8 @@ class Publisher:
                 flow.batches.append(SentBatch(intended, sent_ns, blocked[0][1:]))
             else:
                 at = 0
-                for count, *ends in blocked:
-                    flow.batches.append(SentBatch(intended[at : at + count], sent_ns, ends))
+                for count, first_ns, last_ns in blocked:
+                    flow.batches.append(SentBatch(intended[at : at + count], sent_ns, (first_ns, last_ns)))
                     at += count
         self.sent += len(intended)
         sender.send(partition, payloads, keys)
