@@ -39,14 +39,17 @@ T = TypeVar("T")
 
 # MasterDownError is a ClusterDownError, MovedError an AskError.
 _NOT_CARRIED_OUT = (AskError, TryAgainError, ClusterDownError, ReadOnlyError, BusyLoadingError, NotSentError)
+# A script runs; no replica keeps up; nothing can be saved; the server's role has changed: redis-py has no class of it.
+_PASSING = ("BUSY ", "NOREPLICAS ", "MISCONF ", "UNBLOCKED ")
 
 
 def was_not_carried_out(error: BaseException) -> bool:
     """Whether the command was surely not carried out, and would be elsewhere or later: it may be sent again.
 
-    False for `OutcomeUnknownError`, and for what would be refused again, as WRONGTYPE.
+    False for `OutcomeUnknownError`, for what would be refused again, as WRONGTYPE, and for OOM: that there is no memory
+    is for callers to know, who are to send less.
     """
-    return isinstance(error, _NOT_CARRIED_OUT) or _is_unblocked(error)
+    return isinstance(error, _NOT_CARRIED_OUT) or (isinstance(error, ResponseError) and str(error).startswith(_PASSING))
 
 
 def is_of_wrong_server(error: BaseException) -> bool:

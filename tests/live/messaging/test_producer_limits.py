@@ -6,8 +6,9 @@ import contextlib
 import pytest
 import redis.asyncio
 from losing import LosingProxy, held, through_proxy, values
+from topologies import Cluster
 
-from ombdriver import BufferFullError, MQClient, NotSentError, OutcomeUnknownError
+from ombdriver import BufferFullError, MQClient, NotSentError, OutcomeUnknownError, Topic
 from ombdriver.bench.servers.private_server import PrivateServer
 
 Raw = redis.asyncio.Redis
@@ -51,7 +52,7 @@ async def test_a_message_without_a_reply_in_time_is_unknown(valkey_url: str) -> 
         second = await producer.send(b"1")
         with pytest.raises(OutcomeUnknownError, match=r"no reply within 0\.5 s"):
             await first
-        with pytest.raises(NotSentError, match=r"could not be sent within 0\.5 s"):
+        with pytest.raises(NotSentError, match=r"could not be stored within 0\.5 s"):
             await second
         assert producer.statistics().failed == 2
         proxy.passing.set()
@@ -69,6 +70,45 @@ async def test_closing_takes_no_longer_than_messages_have(valkey_url: str) -> No
         proxy.passing.set()
 
 
+@pytest.mark.parametrize("linger_ms", [0, 60])
+async def test_every_message_has_its_time_while_a_server_hangs(valkey_url: str, linger_ms: int) -> None:
+    """The first, and those that join a batch whose messages have expired; none keeps its space; closing is quick."""
+    async with through_proxy(valkey_url, delivery_timeout_ms=80, linger_ms=linger_ms, buffer_messages=3) as (
+        proxy,
+        producer,
+    ):
+        await held(proxy, producer)
+        for _ in range(4):
+            futures = [await producer.send(b"x") for _ in range(2)]
+            done, _ = await asyncio.wait(futures)
+            assert {type(future.exception()) for future in done} == {NotSentError}
+            assert producer.statistics().buffered_messages == 0
+        await producer.send(b"last")
+        await producer.close()
+        assert producer.statistics().buffered_messages == 0
+        proxy.passing.set()
+
+
+async def test_a_primary_that_hangs_takes_no_space_from_the_others(three: Cluster) -> None:
+    """What could not be sent to it in time leaves the buffer, and messages for other partitions find room."""
+    topic = Topic("t", 6)
+    hung = three.owner(topic.key(0))
+    healthy = next(n for n in range(6) if three.owner(topic.key(n)) != hung)
+    async with (
+        MQClient(redis_url=three.url) as client,
+        client.producer(topic, delivery_timeout_ms=300, buffer_messages=20, max_block_ms=2_000) as producer,
+    ):
+        for partition in (0, healthy):
+            await producer.send_and_wait(b"x", partition=partition)
+        three.pause(hung)
+        try:
+            for _ in range(3):
+                await asyncio.wait([await producer.send(b"x", partition=0) for _ in range(20)])
+                await producer.send_and_wait(b"x", partition=healthy)
+        finally:
+            three.resume(hung)
+
+
 async def test_a_message_with_no_server_is_not_sent(engine: str) -> None:
     """Connecting goes on for as long as the message has time; the reason is told."""
     server = await PrivateServer.start(engine)
@@ -78,7 +118,7 @@ async def test_a_message_with_no_server_is_not_sent(engine: str) -> None:
     ):
         await producer.send_and_wait(b"v")
         await server.stop()
-        with pytest.raises(NotSentError, match="could not be sent"):
+        with pytest.raises(NotSentError, match="could not be stored"):
             await producer.send_and_wait(b"v")
 
 

@@ -113,6 +113,26 @@ async def test_an_asked_partition_takes_whole_batches(three: Cluster, on_unknown
         assert numbers == list(range(101))
 
 
+async def test_a_new_idempotent_producer_stores_while_a_slot_is_on_its_way(three: Cluster) -> None:
+    """Its own key can't be made where the stream is, nor there, for as long as that takes: it goes to the stream."""
+    source = three.owner(KEY)
+    target = (source + 1) % 3
+    async with MQClient(redis_url=three.url) as client:
+        async with client.producer("one") as producer:
+            await producer.send_and_wait(b"0")
+        await three.migrate_begin(SLOT, source, target)
+        async with client.producer("one", on_unknown="idempotent") as producer:
+            await asyncio.gather(*[await producer.send(b"%d" % n) for n in range(1, 11)])
+        await three.migrate_keys(SLOT, source, target)
+        async with client.producer("one", on_unknown="idempotent") as producer:
+            await asyncio.gather(*[await producer.send(b"%d" % n) for n in range(11, 21)])
+            await three.migrate_end(SLOT, source, target)
+            await asyncio.gather(*[await producer.send(b"%d" % n) for n in range(21, 31)])
+        (numbers,) = await stored(client, (KEY,))
+        await move(three, target, source)
+        assert numbers == list(range(31))
+
+
 @pytest.mark.parametrize("on_unknown", ["raise", "idempotent"])
 async def test_a_primary_that_dies_is_replaced_without_the_caller(pairs: Cluster, on_unknown: str) -> None:
     """Its replica goes on; with `raise` what was on its way is told, otherwise nothing is."""

@@ -59,6 +59,39 @@ async def test_a_server_without_memory_fails_the_messages_that_it_refuses(
 
 
 @pytest.mark.parametrize("on_unknown", POLICIES)
+@pytest.mark.parametrize("refusal", ["BUSY", "NOREPLICAS"])
+async def test_a_refusal_that_passes_reaches_no_caller(
+    server_url: str, raw: Raw, refusal: str, on_unknown: str
+) -> None:
+    """A script that runs for long, too few replicas: what was refused is sent again, in order, until it is stored."""
+    async with (
+        MQClient(redis_url=server_url) as client,
+        client.producer("t", on_unknown=on_unknown, max_batch_messages=10) as producer,  # type: ignore[arg-type]
+        redis.asyncio.Redis.from_url(server_url, socket_timeout=None) as other,
+    ):
+        await producer.send_and_wait(b"0")
+        if refusal == "BUSY":
+            limit = (await raw.config_get("lua-time-limit"))["lua-time-limit"]
+            await raw.config_set("lua-time-limit", 1)
+            running = asyncio.ensure_future(other.eval("while true do end", 0))
+        else:
+            await raw.config_set("min-replicas-to-write", 1)
+        try:
+            futures = [await producer.send(b"%d" % n) for n in range(1, 101)]
+            while producer.statistics().resent < 2:  # noqa: ASYNC110 - until it was refused
+                await asyncio.sleep(0.001)
+        finally:
+            if refusal == "BUSY":
+                await raw.execute_command("SCRIPT", "KILL")
+                await asyncio.wait([running])
+                await raw.config_set("lua-time-limit", limit)
+            else:
+                await raw.config_set("min-replicas-to-write", 0)
+        assert {type(one) for one in await asyncio.gather(*futures)} == {RecordMetadata}
+        assert await values(raw) == list(range(101))
+
+
+@pytest.mark.parametrize("on_unknown", POLICIES)
 async def test_a_server_that_is_a_replica_for_a_while_is_waited_for(engine: str, on_unknown: str) -> None:
     """READONLY reaches no caller, and the order is kept."""
     async with (

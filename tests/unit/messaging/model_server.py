@@ -13,13 +13,25 @@ import hiredis
 from ombdriver.messaging.errors import NotSentError, OutcomeUnknownError
 from ombdriver.messaging.transport.connection import ReplyError, Sink, server_error
 
-FAULTS = ("moved", "loading", "exec", "unsent", "lost before", "lost after", "no connection", "no room", "no script")
+FAULTS = (
+    "moved",
+    "loading",
+    "busy",
+    "exec",
+    "unsent",
+    "lost before",
+    "lost after",
+    "no connection",
+    "no room",
+    "no script",
+)
 """What can happen to a batch; None is that it is carried out."""
 FINAL = ("denied", "denied exec")
 """What can happen too, and is not worth another attempt."""
 REFUSALS = {
     "moved": "MOVED 1 127.0.0.1:1",
     "loading": "LOADING the dataset",
+    "busy": "BUSY a script",
     "exec": "READONLY a replica",
     "denied": "NOPERM not you",
     "denied exec": "NOPERM not you",

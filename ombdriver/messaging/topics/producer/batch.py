@@ -45,6 +45,8 @@ class RecordBatch:
         size: bytes of all.
         sequence: number of the batch among those of its partition, from 1, given when it is first sent; 0 before.
         retriable_error: why it could not be sent or was refused, the last time.
+        is_unnumbered: an idempotent producer sends it without its number, so it is not sent again after a loss.
+        is_free: its space was given back while it is in flight.
         loss: the lost connection after which it may be stored or not; None while that is known.
     """
 
@@ -53,6 +55,8 @@ class RecordBatch:
         "accepted_at",
         "field_counts",
         "futures",
+        "is_free",
+        "is_unnumbered",
         "loss",
         "payloads",
         "retriable_error",
@@ -66,6 +70,7 @@ class RecordBatch:
         self.futures: list[asyncio.Future[RecordMetadata]] = []
         self.accepted_at: list[float] = []
         self.size = self.sequence = 0
+        self.is_free = self.is_unnumbered = False
         self.retriable_error: Exception | None = None
         self.loss: Exception | None = None
         self._waiters: list[asyncio.Future[None]] = []
@@ -112,7 +117,7 @@ class RecordBatch:
         return failed
 
     def retain(self, which: Sequence[int]) -> tuple[int, int]:
-        """Removes all messages but these; returns how many were removed, and their bytes."""
+        """Removes all messages but these; returns the space that is free thereby: messages, and their bytes."""
         before, size = len(self), self.size
         if not which:
             self.payloads, self.field_counts, self.futures, self.accepted_at, self.size = [], [], [], [], 0
@@ -122,9 +127,16 @@ class RecordBatch:
             self.futures = [self.futures[i] for i in which]
             self.accepted_at = [self.accepted_at[i] for i in which]
             self.size = sum(map(len, self.payloads))
-        return before - len(self), size - self.size
+        return (0, 0) if self.is_free else (before - len(self), size - self.size)
 
-    def drop_cancelled(self) -> tuple[int, int]:
+    def give_back(self) -> tuple[int, int]:
+        """The space of a batch in flight that nobody waits for any more; returns as `retain`."""
+        if self.is_free or not self.is_done:
+            return 0, 0
+        self.is_free = True
+        return len(self), self.size
+
+    def drop_done(self) -> tuple[int, int]:
         """Removes messages that nobody waits for, unless the batch may be stored already; returns as `retain`."""
         if self.loss is None:
             wanted = [at for at, future in enumerate(self.futures) if not future.done()]

@@ -8,11 +8,12 @@ refused.
 
 from typing import Any
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, TryAgainError
 
 from ombdriver.messaging.streams.scripts import Script
 from ombdriver.messaging.streams.xadd import PartCache
 from ombdriver.messaging.topics.producer.batch import BatchReply, RecordBatch, RecordOutcome
+from ombdriver.messaging.topics.producer.transaction import TransactionEncoding
 from ombdriver.messaging.transport.connection import Argument, ReplyError, pack, server_error
 from ombdriver.messaging.transport.retry import was_not_carried_out
 
@@ -66,12 +67,18 @@ class IdempotentEncoding:
     def __init__(self, stream: bytes, dedupe_key: bytes, remember_ms: int) -> None:
         self._keys = (2, stream, dedupe_key)
         self._remember_ms = remember_ms
+        self._unnumbered = TransactionEncoding(stream)
         self._is_unknown = False  # whether the last server did not know the script; kept until a batch was carried out
 
     def encode(self, batch: RecordBatch, trimming: tuple[Argument, ...]) -> tuple[bytes, int]:
-        """See `batch.BatchEncoding`. Only the last XADD trims. A server that does not know the script gets
-        its text.
+        """See `batch.BatchEncoding`. Only the last XADD trims. A server that does not know the script gets its text.
+
+        While their slot moves, the stream is at one server and a new key can only be made at the other: TRYAGAIN, for
+        as long as that takes. A batch that meets it goes to the stream alone, unless it may be stored already.
         """
+        batch.is_unnumbered |= isinstance(batch.retriable_error, TryAgainError) and batch.loss is None
+        if batch.is_unnumbered:
+            return self._unnumbered.encode(batch, trimming)
         words = (*_STORE.words(by_text=self._is_unknown), *self._keys, batch.sequence, self._remember_ms)
         counts, payloads = batch.field_counts, batch.payloads
         arguments = len(words) + len(trimming) + 2 * len(batch) + 2 * sum(counts)
@@ -84,6 +91,8 @@ class IdempotentEncoding:
 
     def decode(self, batch: RecordBatch, errors: dict[int, Exception], last: Any) -> BatchReply:
         """See `batch.BatchEncoding`."""
+        if batch.is_unnumbered:
+            return self._unnumbered.decode(batch, errors, last)
         error = errors.get(0)
         self._is_unknown = isinstance(error, NoScriptError) or (self._is_unknown and error is not None)
         if error is None:

@@ -181,7 +181,7 @@ class PartitionSender:
 
     def _is_unwanted(self, batch: RecordBatch) -> bool:
         """Removes what nobody waits for; whether nothing is left."""
-        self._release(*batch.drop_cancelled())
+        self._release(*batch.drop_done())
         if batch.payloads:
             return False
         batch.notify_done()
@@ -271,7 +271,7 @@ class PartitionSender:
         if isinstance(error, OutcomeUnknownError):
             self._context.statistics.unknown += 1
             batch.loss = error
-            if self._context.settings.on_unknown == "raise":
+            if self._context.settings.on_unknown == "raise" or batch.is_unnumbered:
                 self._context.router.learn(error)
                 self._fail(batch, error)
                 self._send_next()
@@ -315,25 +315,33 @@ class PartitionSender:
             self._context.buffer.release(messages, size)
 
     def expire(self, before: float) -> float | None:
-        """Fails messages that were accepted at `before` or earlier; returns when the oldest of the others was."""
+        """Fails messages that were accepted at `before` or earlier; returns when the oldest of the others was.
+
+        Their space is free at once, also while the server hangs that has their batch.
+        """
         oldest = None
         for batch in self.batches():
             self._context.statistics.failed += batch.fail(self._timeout_error(batch), before)
+            self._release(*(batch.give_back() if batch is self._unanswered else batch.drop_done()))
             if batch.is_done:
                 batch.notify_done()
             elif oldest is None:
                 oldest = batch.oldest
+        self._closed = deque(batch for batch in self._closed if batch.payloads)
+        if self._open is not None and not self._open.payloads:  # a message that comes now begins another
+            self._open = None
+            self._context.on_batch_closed(self.partition)
         return oldest
 
     def _timeout_error(self, batch: RecordBatch) -> Exception:
         error: ConnectionLost
+        why = batch.retriable_error or (self._closed[0].retriable_error if self._closed else None)
         within = f"within {self._context.settings.delivery_timeout_ms / 1000:g} s"
         if batch is self._unanswered or batch.loss is not None:
             error = OutcomeUnknownError(f"no reply {within}; the message may have been stored")
         else:
-            error = NotSentError(f"the message could not be sent {within}; is the server up?")
-        next_error = self._closed[0].retriable_error if self._closed else None
-        error.__cause__ = batch.loss or batch.retriable_error or next_error
+            error = NotSentError(f"the message could not be stored {within}; {why or 'is the server up?'}")
+        error.__cause__ = batch.loss or why
         return error
 
     def stop(self) -> None:

@@ -65,7 +65,7 @@ class TransactionEncoding:
         if 0 in errors:  # then each XADD was carried out by itself, and their ids were not kept
             why = OutcomeUnknownError(f"the server refuses MULTI ({errors[0]}); messages may have been stored")
             why.__cause__ = errors[0]
-            return BatchReply([errors.get(1 + at, why) for at in range(size)])
+            return _reply([errors.get(1 + at, why) for at in range(size)])
         if size + 1 not in errors:
             if not errors and set(map(type, last)) == {bytes}:
                 return BatchReply(last)

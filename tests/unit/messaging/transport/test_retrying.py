@@ -11,6 +11,7 @@ from redis.exceptions import (
     BusyLoadingError,
     MovedError,
     NoPermissionError,
+    OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
     TryAgainError,
@@ -37,10 +38,15 @@ SURE = [
     BusyLoadingError("x"),
     NotSentError("x"),
     ResponseError("UNBLOCKED force unblock"),
+    ResponseError("BUSY Redis is busy running a script."),
+    ResponseError("NOREPLICAS Not enough good replicas to write."),
+    ResponseError("MISCONF Errors writing to the AOF file"),
 ]
 NOT_SURE = [
     OutcomeUnknownError("x"),
     ResponseError("WRONGTYPE x"),
+    ResponseError("BUSYGROUP x"),
+    OutOfMemoryError("x"),
     AuthenticationError("x"),
     ClosedError("x"),
     ConnectionError("x"),
@@ -217,4 +223,4 @@ def test_a_redirect_is_followed_at_once_and_not_without_end() -> None:
 
 def test_a_wrong_server_is_told_from_a_busy_one() -> None:
     """Its connection is of no use any more."""
-    assert [is_of_wrong_server(error) for error in SURE] == [False, False, False, True, False, False, True]
+    assert [error for error in SURE if is_of_wrong_server(error)] == [SURE[3], SURE[6]]

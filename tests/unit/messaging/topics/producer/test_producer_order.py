@@ -198,3 +198,72 @@ def _noting(function: Any, made: list[str]) -> Any:
         return function(*args, **options)
 
     return call
+
+
+class HangingServer(ModelServer):
+    """A server that answers when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(iter([]))
+        self.hangs = False
+        self._held: list[tuple[Any, ...]] = []
+
+    def send_block(self, *sent: Any) -> None:
+        """See `ModelServer`."""
+        if self.hangs:
+            self._held.append(sent)
+        else:
+            super().send_block(*sent)
+
+    def answer(self) -> None:
+        """Carries out what it was given, and what comes from now on."""
+        self.hangs, held = False, self._held
+        self._held = []
+        for sent in held:
+            super().send_block(*sent)
+
+
+STEPS = st.lists(st.integers(1, 6) | st.sampled_from(["hang", "answer", "30 ms", "70 ms", "cancel"]), max_size=25)
+
+
+@pytest.mark.parametrize("on_unknown", get_args(OnUnknown))
+@given(steps=STEPS, linger_ms=st.sampled_from([0, 50]))
+def test_no_message_waits_for_longer_than_it_has(on_unknown: OnUnknown, steps: list[Any], linger_ms: int) -> None:
+    """100 ms, whatever batch it has joined, whoever cancelled: then it has its outcome, and its space is free.
+
+    Only messages in flight keep theirs, until all of their batch have an outcome.
+    """
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        real, passed_s = loop.time, 0.0
+        loop.time = lambda: real() + passed_s  # type: ignore[method-assign]
+        server, sent = HangingServer(), []
+        settings = ProducerSettings(
+            on_unknown=on_unknown, max_batch_messages=4, delivery_timeout_ms=100, linger_ms=linger_ms
+        )
+        producer = Producer(lambda: server, "t", BytesCodec(), settings)  # type: ignore[arg-type, return-value]
+        await producer.start()
+        for step in [*steps, "70 ms", "70 ms"]:
+            if step == "hang":
+                server.hangs = True
+            elif step == "answer":
+                server.answer()
+            elif step == "cancel" and sent:
+                sent[-1][1].cancel()
+            elif isinstance(step, int):
+                sent += [(loop.time(), await producer.send(b"%d" % n)) for n in range(step)]
+            else:
+                passed_s += int(step.split()[0]) / 1000 if isinstance(step, str) and step.endswith("ms") else 0
+            for _ in range(8):
+                await asyncio.sleep(0)
+            waiting = [when for when, future in sent if not future.done()]
+            assert all(loop.time() - when < 0.11 for when in waiting), "a message waits for longer than it has"
+            statistics = producer.statistics()
+            assert len(waiting) <= statistics.buffered_messages <= len(waiting) + 4
+        assert producer.statistics().buffered_messages == 0
+        server.answer()
+        await producer.close()
+        assert producer.statistics().buffered_messages == 0
+
+    asyncio.run(run())
