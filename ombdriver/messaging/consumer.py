@@ -11,6 +11,7 @@ from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.commands import Id, Key
 from ombdriver.messaging.streams.readers import DEFAULT_BLOCK_MS, MultiSlotReader
 from ombdriver.messaging.streams.replies import ReplyDecoder, Streams
+from ombdriver.messaging.transport.per_loop import PerLoop
 from ombdriver.messaging.transport.registry import RouterSource
 
 
@@ -45,8 +46,7 @@ class MQConsumer(MQClient):
         commands.key_bytes(stream_key)
         self.stream_key = stream_key
         self._cursors: dict[bytes, Id] = {}
-        self._reader: MultiSlotReader | None = None
-        self._reading: asyncio.Lock | None = None  # two reads at once would give out the same messages twice
+        self._readers: PerLoop[tuple[MultiSlotReader, asyncio.Lock]] = PerLoop()
         self._adopt(RouterSource(redis_name, redis_url, redis_pool, kwargs), owns_source=True)
 
     def _what(self) -> str:
@@ -90,10 +90,8 @@ class MQConsumer(MQClient):
 
     async def _read_on(self, keys: tuple[bytes, ...], count: int | None, block_ms: int, from_latest: bool) -> Streams:
         router = self._router()
-        if self._reader is None or self._reading is None or not self._reader.serves(router):
-            self._reader, self._reading = MultiSlotReader(router), asyncio.Lock()
-        reader, reading = self._reader, self._reading
-        async with reading:
+        reader, reading = self._readers.get() or self._readers.set((MultiSlotReader(router), asyncio.Lock()))
+        async with reading:  # two reads at once would give out the same messages twice
             for key in keys:
                 if from_latest or key not in self._cursors:
                     self._cursors[key] = await self._end_of(key)
@@ -116,9 +114,7 @@ class MQConsumer(MQClient):
 
     async def aclose(self) -> None:
         """Closes the consumer. A read that still waits ends with an error."""
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            await reader.aclose()
+        await self._readers.aclose(lambda pair: pair[0].aclose())
         await super().aclose()
 
 

@@ -18,6 +18,7 @@ from ombdriver.messaging.streams.resumption import EntryMark, make_again, mark_o
 from ombdriver.messaging.transport.blocking import ignore_outcome
 from ombdriver.messaging.transport.channel import ConnectionStatistics
 from ombdriver.messaging.transport.connection import Argument
+from ombdriver.messaging.transport.per_loop import PerLoop
 from ombdriver.messaging.transport.registry import RouterSource
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class GroupConsumer(MQClient):
         source = group._source if group is not None else RouterSource(redis_name, redis_url, redis_pool, kwargs)
         self.redis_name = redis_name or source.name
         self._group = group
-        self._reader: MultiSlotGroupReader | None = None
+        self._readers: PerLoop[MultiSlotGroupReader] = PerLoop()
         self._received = 0
         self._deleted = 0
         self._marks: dict[bytes, EntryMark] = {}
@@ -151,9 +152,7 @@ class GroupConsumer(MQClient):
             return commands.xreadgroup(self.group_name, self.consumer_id, some, count, part_ms, noack)
 
         router = self._router()
-        if self._reader is None or not self._reader.serves(router):
-            self._reader = MultiSlotGroupReader(router)
-        reader = self._reader
+        reader = self._readers.get() or self._readers.set(MultiSlotGroupReader(router))
         reads_new = any(found in (">", b">") for found in streams.values())
         is_healed = False
         while True:
@@ -256,17 +255,16 @@ class GroupConsumer(MQClient):
     def statistics(self) -> GroupConsumerStatistics:
         """What this consumer and its connections have done so far."""
         shared = super().statistics()
-        parked = self._reader.parked if self._reader is not None else 0
+        reader = self._readers.get()
+        parked = reader.parked if reader is not None else 0
         return GroupConsumerStatistics(
             shared.bulk, shared.control, shared.blocking, self._received, parked, self._deleted
         )
 
     async def aclose(self) -> None:
         """Closes the consumer's connection. A read that still waits ends with an error; what is pending stays so."""
-        reader, self._reader = self._reader, None
         await super().aclose()
-        if reader is not None:
-            await reader.aclose()
+        await self._readers.aclose(MultiSlotGroupReader.aclose)
 
 
 def _bytes_of(text: str | bytes) -> bytes:

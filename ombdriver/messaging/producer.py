@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from threading import get_ident
 from typing import Any
 
 from ombdriver.messaging.client import MQClient
@@ -47,6 +48,7 @@ class MQProducer(MQClient):
         self._key = b"" if isinstance(stream_key, Topic) else commands.key_bytes(stream_key)
         self._bulk: Channel  # with a `_sender` it is not used: nobody knows beforehand where a message goes
         self._sender: Router | None = None
+        self._thread = 0
         self._is_running: Callable[[], bool] = bool
         self._decode_id: Any = None
         self._adopt(RouterSource(redis_name, redis_url, redis_pool, kwargs), owns_source=True)
@@ -93,7 +95,8 @@ class MQProducer(MQClient):
             redis.exceptions.ResponseError: when awaited, if the server refuses.
         """
         # Not compared with the running loop: asking for that asks the kernel for the process id, 3 µs where measured.
-        if self._closed or not self._is_running():
+        # A loop that runs, in this thread, is the one that runs here.
+        if get_ident() != self._thread or not self._is_running():
             self._bind()
         partitioner = self._partitioner
         if partitioner is not None:
@@ -123,8 +126,14 @@ class MQProducer(MQClient):
 
     def _bind(self) -> None:
         router = self._router()
+        self._thread = get_ident()
         self._is_running = asyncio.get_running_loop().is_running
         self._sender = router if router.may_move else None
         if not router.may_move:
             self._bulk = router.bulk_for(self._key)
         self._decode_id = router.decode_id
+
+    async def aclose(self) -> None:
+        """Closes this producer, and its connections if it has them for itself. A second call does nothing."""
+        self._thread = 0
+        await super().aclose()

@@ -56,10 +56,6 @@ class MultiSlotGroupReader:
         """Replies that wait for the next read."""
         return sum(reader.parked for reader in self._readers.values())
 
-    def serves(self, router: Router) -> bool:
-        """Whether this reads over `router`."""
-        return self._router is router
-
     async def read(
         self, streams: Mapping[bytes, Id], command: Command, count: int | None, block_ms: int | None
     ) -> ReadReply:
@@ -330,10 +326,6 @@ class MultiSlotReader:
         self._reads: dict[int, _PlainRead] = {}
         self._pace = EmptyReadPace()
         self._is_closed = False
-
-    def serves(self, router: Router) -> bool:
-        """Whether this reads over `router`."""
-        return self._router is router
 
     async def read(self, streams: Mapping[bytes, Id], count: int | None, block_ms: int) -> Streams:
         """Waits for entries after the ids given, `block_ms` milliseconds at most, 0 for ever; what comes first.

@@ -15,6 +15,7 @@ from redis.asyncio import Redis, RedisCluster
 
 from ombdriver.messaging.errors import ClosedError, MessagingError, MessagingValueError
 from ombdriver.messaging.transport.factory import check_client, open_client, settings_of
+from ombdriver.messaging.transport.per_loop import PerLoop
 from ombdriver.messaging.transport.resources import close_abandoned
 from ombdriver.messaging.transport.router import Router, open_router
 
@@ -116,8 +117,7 @@ class RouterSource:
             raise MessagingValueError(
                 f"{', '.join(sorted(self._options))}: a redis_pool has its settings already; leave the options out"
             )
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._router: Router | None = None
+        self._routers: PerLoop[Router] = PerLoop()
         self._closed = False
         if asyncio._get_running_loop() is not None:
             self.router()
@@ -139,10 +139,11 @@ class RouterSource:
         """
         if self._closed:
             raise ClosedError("the client was closed; make a new one")
-        if self._router is not None and self._loop is asyncio._get_running_loop():
-            if self._router.is_closed:
+        known = self._routers.get()
+        if known is not None:
+            if known.is_closed:
                 raise ClosedError(f"the connections named {self.name!r} were closed; make a new client")
-            return self._router
+            return known
         routers = loop_routers()
         if self._client is not None:
             found = routers.of_client(self._client)
@@ -152,17 +153,15 @@ class RouterSource:
             assert self._url is not None
             found = routers.open(open_client(self._url, self._options), owns_client=True)
         found.users += 1
-        self._loop, self._router = asyncio.get_running_loop(), found
-        return found
+        return self._routers.set(found)
 
     async def aclose(self) -> None:
-        """Lets go of the connections; closes them unless they have a name or another user."""
-        if self._closed:
-            return
-        self._closed = True
-        router, self._router = self._router, None
-        if router is None or self._loop is not asyncio.get_running_loop():
-            return
+        """Lets go of the connections in each loop; closes them unless they have a name or another user."""
+        if not self._closed:
+            self._closed = True
+            await self._routers.aclose(self._let_go)
+
+    async def _let_go(self, router: Router) -> None:
         router.users -= 1
         if not router.users and (self.name is None or self._client is not None):
             await router.aclose()
@@ -252,7 +251,7 @@ async def _close_when_loop_ends(routers: LoopRouters) -> AsyncGenerator[None, No
         await routers.aclose()
 
 
-_by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopRouters] = weakref.WeakKeyDictionary()
+_by_loop: PerLoop[LoopRouters] = PerLoop()
 
 
 def loop_routers() -> LoopRouters:
@@ -261,13 +260,6 @@ def loop_routers() -> LoopRouters:
     Raises:
         MessagingError: if no loop runs.
     """
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        raise MessagingError("there is no running event loop; call this inside a coroutine") from None
-    found = _by_loop.get(loop)
-    if found is None:
-        for stale in [other for other in _by_loop if other.is_closed()]:
-            del _by_loop[stale]
-        found = _by_loop[loop] = LoopRouters()
-    return found
+    if asyncio._get_running_loop() is None:
+        raise MessagingError("there is no running event loop; call this inside a coroutine")
+    return _by_loop.get() or _by_loop.set(LoopRouters())

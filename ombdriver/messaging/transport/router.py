@@ -10,6 +10,7 @@ import asyncio
 import weakref
 from collections.abc import Iterable
 from functools import partial
+from threading import get_ident
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
@@ -21,6 +22,7 @@ from ombdriver.messaging.transport.channel import Channel, ChannelStatistics, Co
 from ombdriver.messaging.transport.cluster import ClusterRoutes
 from ombdriver.messaging.transport.connection import REPLY_DEADLINE_S, Argument, Convert, pack
 from ombdriver.messaging.transport.factory import check_client
+from ombdriver.messaging.transport.per_loop import HomeLoop
 from ombdriver.messaging.transport.resources import Resources, Routes, abandon
 from ombdriver.messaging.transport.retry import (
     Backoff,
@@ -104,7 +106,8 @@ class Router:
         self._early: list[RetryingCommand] = []
         self._discovering: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._resources = Resources(asyncio.get_running_loop(), routes, tuple(pools))
+        self._home = HomeLoop()
+        self._resources = Resources(self._home.loop, routes, tuple(pools))
         self._finalizer = weakref.finalize(self, abandon, self._resources)
         self._finalizer.atexit = False
 
@@ -309,6 +312,8 @@ class Router:
     def _check_open(self) -> None:
         if self._closing is not None:
             raise ClosedError("the client was closed; make a new one")
+        if get_ident() != self._home.thread:
+            self._home.check(self)
 
     def statistics(self) -> ConnectionStatistics:
         """The figures of this moment."""

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from threading import get_ident
 from typing import Any
 
 from ombdriver.messaging.errors import ClosedError, MessagingValueError
@@ -18,6 +19,7 @@ from ombdriver.messaging.topics.consumer.message import DONE, GIVEN_BACK, LOST, 
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, move_to_dead_letters
 from ombdriver.messaging.topics.recovery.delayed import Delayed, delay_retry
+from ombdriver.messaging.transport.per_loop import HomeLoop
 from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,8 @@ class AckBatcher:
         self, member: GroupMember, partitions: Iterable[Partition], on_fault: Callable[[Exception], None]
     ) -> None:
         self._member, self._partitions, self._on_fault = member, tuple(partitions), on_fault
-        self._loop = asyncio.get_running_loop()
+        self._home = HomeLoop()
+        self._loop = self._home.loop
         self._pending = 0
         self._timer: asyncio.TimerHandle | None = None
         self._replies: set[asyncio.Future[int]] = set()
@@ -57,7 +60,13 @@ class AckBatcher:
         return self._pending + sum(len(batch) for each in self._partitions for batch in each.acks_in_flight)
 
     def add(self, partition: Partition, entry_id: bytes) -> Awaitable[None]:
-        """Acknowledges a message a few milliseconds later. Every message comes through here: this makes few calls."""
+        """Acknowledges a message a few milliseconds later. Every message comes through here: this makes few calls.
+
+        Raises:
+            MessagingError: if this is another thread than that of the event loop; looked at for the first of a batch.
+        """
+        if not self._pending and get_ident() != self._home.thread:
+            self._home.check(self)
         partition.leased.discard(entry_id)
         partition.acks_pending.append(entry_id)
         self._pending = pending = self._pending + 1

@@ -26,6 +26,7 @@ from ombdriver.messaging.topics.consumer.offsets import Offset, resolve
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.consumer.receive_buffer import ReceiveBuffer
 from ombdriver.messaging.topics.consumer.session import Session
+from ombdriver.messaging.transport.per_loop import HomeLoop
 from ombdriver.messaging.transport.retry import is_loss
 from ombdriver.messaging.transport.router import Router
 
@@ -85,6 +86,7 @@ class Consumer(Generic[Value]):
         self._partitions = [Partition(number, key) for number, key in enumerate(self.topic.keys)]
         self._buffer = ReceiveBuffer()
         self._statistics = ConsumerStatistics()
+        self._home: HomeLoop | None = None
         self._session: Session | None = None
         self._closing: asyncio.Task[None] | None = None
 
@@ -97,10 +99,13 @@ class Consumer(Generic[Value]):
     async def start(self) -> None:
         """Creates the group where it does not exist, and begins to read. A second call does nothing.
 
+        From then on it belongs to the event loop that runs: in another one, all but `statistics` raises MessagingError.
+
         Raises:
             ClosedError: if this consumer, or its client, was closed.
             redis.exceptions.RedisError: if the server can't be reached, or refuses.
         """
+        self._check_home()
         if self._closing is not None:
             raise ClosedError("the consumer was closed; make a new one")
         if self._session is not None:
@@ -112,6 +117,7 @@ class Consumer(Generic[Value]):
         )
         await ensure_group(member, self._partitions, resolve(self._settings.start))
         if self._session is None and self._closing is None:  # not started or closed meanwhile
+            self._home = HomeLoop()
             self._session = Session(
                 member, self._partitions, self._buffer, self.codec, self._settings, maintenance=self._maintenance
             )
@@ -122,6 +128,7 @@ class Consumer(Generic[Value]):
         What was handed out stays pending, and may still be acknowledged while the client is open. A second call waits
         for the first one; a call that is cancelled does not stop the closing.
         """
+        self._check_home()
         if self._closing is None:
             self._buffer.close()
             self._closing = asyncio.ensure_future(self._close())
@@ -177,6 +184,7 @@ class Consumer(Generic[Value]):
         Raises:
             redis.exceptions.RedisError: as `getone`.
         """
+        self._check_home()
         commands.number("timeout_ms", timeout_ms, 0)
         commands.number("max_records", max_records, 1)
         buffer = self._buffer
@@ -194,7 +202,12 @@ class Consumer(Generic[Value]):
             if messages or timeout_ms is not None:
                 return messages
 
+    def _check_home(self) -> None:
+        if self._home is not None:
+            self._home.check(self)
+
     async def _wait(self) -> bool:
+        self._check_home()
         if self._session is None and self._closing is None:
             raise ClosedError("the consumer was not started; use it with `async with`, or await start()")
         return await self._buffer.wait()
@@ -213,6 +226,7 @@ class Consumer(Generic[Value]):
 
         They are sent again while connections get lost or the server refuses, so this takes as long as that does.
         """
+        self._check_home()
         if self._session is not None:
             await self._session.acks.flush()
 
@@ -271,6 +285,7 @@ class Consumer(Generic[Value]):
     def _open_session(self) -> Session:
         if self._session is None or self._closing is not None:
             raise ClosedError("the consumer is not open; use it with `async with`")
+        self._check_home()
         return self._session
 
     def _some(self, numbers: Sequence[int]) -> Sequence[Partition]:

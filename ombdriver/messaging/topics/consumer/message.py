@@ -166,17 +166,19 @@ class Message(Generic[Value_co]):
         acknowledge twice does nothing.
 
         Raises:
-            MessagingError: at once, if it was given back or rejected.
+            MessagingError: at once, if it was given back or rejected, or in another thread than that of its consumer.
         """
         if self._state > LOST:
             if self._state == ACKNOWLEDGED:
                 return DONE
             raise MessagingError(f"{self!r} can't be acknowledged any more")
-        self._state = ACKNOWLEDGED
         partition = self._partition
         if self._generation != partition.generation:
-            return self._acknowledger.acknowledge_stale()
-        return self._acknowledger.acknowledge(partition, self._entry_id)
+            done = self._acknowledger.acknowledge_stale()
+        else:
+            done = self._acknowledger.acknowledge(partition, self._entry_id)
+        self._state = ACKNOWLEDGED
+        return done
 
     async def nack(self, delay: float = 0.0) -> None:
         """Gives it back: it is delivered again after `delay` seconds, to this consumer or another.

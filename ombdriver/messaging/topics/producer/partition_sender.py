@@ -17,6 +17,7 @@ from ombdriver.messaging.topics.producer.batch import BatchEncoding, RecordBatch
 from ombdriver.messaging.topics.producer.buffer import SendBuffer
 from ombdriver.messaging.topics.producer.config import ProducerSettings, ProducerStatistics, RecordMetadata
 from ombdriver.messaging.transport.channel import Channel
+from ombdriver.messaging.transport.per_loop import HomeLoop
 from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget, is_loss, was_not_carried_out
 from ombdriver.messaging.transport.router import Router
 
@@ -32,6 +33,7 @@ class SenderContext:
         buffer: gets back the space of messages that have their outcome.
         on_batch_opened: called for each batch that is begun.
         on_batch_closed: called with a partition when its open batch closes, or when it becomes unavailable.
+        home: the event loop of all of them.
         statistics: what all of them have done together.
     """
 
@@ -41,6 +43,7 @@ class SenderContext:
     buffer: SendBuffer
     on_batch_opened: Callable[[], None]
     on_batch_closed: Callable[[int], None]
+    home: HomeLoop
     statistics: ProducerStatistics = field(default_factory=ProducerStatistics)
 
 
@@ -119,6 +122,8 @@ class PartitionSender:
         return future
 
     def _open_batch(self) -> RecordBatch:
+        if not self._loop.is_running():  # then another one does, in this thread
+            self._context.home.check(self)
         batch = self._open = RecordBatch()
         self._context.on_batch_opened()
         if not self._linger_s:

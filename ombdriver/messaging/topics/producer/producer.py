@@ -7,6 +7,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from threading import get_ident
 from types import TracebackType
 from typing import Generic, Self
 
@@ -26,6 +27,7 @@ from ombdriver.messaging.topics.producer.partition_sender import PartitionSender
 from ombdriver.messaging.topics.producer.partitioner import StickyPartitioner
 from ombdriver.messaging.topics.producer.transaction import TransactionEncoding
 from ombdriver.messaging.topics.record import MOST_FIELDS, MOST_SCRIPT_FIELDS, helper_key, pack_record, too_many_fields
+from ombdriver.messaging.transport.per_loop import HomeLoop
 from ombdriver.messaging.transport.router import Router
 
 DEDUPE_MARGIN_MS = 60_000
@@ -69,6 +71,8 @@ class Producer(Generic[Value]):
         self._most_fields = MOST_SCRIPT_FIELDS if settings.on_unknown == "idempotent" else MOST_FIELDS
         self._timeout_s = settings.delivery_timeout_ms / 1000
         self._senders: list[PartitionSender] = []
+        self._home: HomeLoop | None = None
+        self._thread = 0
         self._context: SenderContext | None = None
         self._trimmer: AcknowledgedTrimmer | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -89,12 +93,21 @@ class Producer(Generic[Value]):
         """
         if self._closed:
             raise _closed_error()
+        self._check_home()
         router = self._router()
         await router.discover()
         await router.bulk_for(self.topic.keys[0].encode()).ready()
         if self._context is None:
+            self._home = HomeLoop()
+            self._thread = self._home.thread
             self._context = context = SenderContext(
-                self.topic.name, router, self._settings, self._buffer, self._start_timer, self._on_batch_closed
+                self.topic.name,
+                router,
+                self._settings,
+                self._buffer,
+                self._start_timer,
+                self._on_batch_closed,
+                self._home,
             )
             self._senders = [
                 PartitionSender(partition, stream, self._encoding(stream), context)
@@ -122,7 +135,11 @@ class Producer(Generic[Value]):
 
         It takes `delivery_timeout_ms` at most. When it is cancelled, what was accepted is still sent as long as the
         client is open; a second call waits again.
+
+        Raises:
+            MessagingError: if it was started in another event loop.
         """
+        self._check_home()
         self._closed = True
         self._buffer.close(_closed_error())
         await self.flush()
@@ -163,6 +180,7 @@ class Producer(Generic[Value]):
             MessagingValueError: if an argument can't be, or the message is larger than the buffer.
             BufferFullError: if there was no space for `max_block_ms`. Nothing was accepted.
             ClosedError: if the producer was closed. Nothing was accepted.
+            MessagingError: if it was not started, or in another event loop. Nothing was accepted.
             Exception: what the codec raises.
         """
         if key is not None or partition is not None:
@@ -170,9 +188,13 @@ class Producer(Generic[Value]):
         payload, field_count = pack_record(self._encode(value), key, headers)
         if field_count > self._most_fields:
             raise too_many_fields(field_count, self._most_fields)
-        if not self._senders or not self._buffer.try_reserve(1, len(payload)):
+        if get_ident() != self._thread or not self._buffer.try_reserve(1, len(payload)):
             await self._reserve(1, len(payload))
-        return self._senders[self._partitioner.pick(key, partition)].add(payload, field_count)
+        try:
+            return self._senders[self._partitioner.pick(key, partition)].add(payload, field_count)
+        except MessagingError:
+            self._buffer.release(1, len(payload))
+            raise
 
     async def send_and_wait(
         self,
@@ -200,16 +222,24 @@ class Producer(Generic[Value]):
         if packed and packed[0][1] > self._most_fields:  # all have the same headers
             raise too_many_fields(packed[0][1], self._most_fields)
         size = sum([len(payload) for payload, _ in packed])
-        if not self._senders or not self._buffer.try_reserve(len(packed), size):
+        if get_ident() != self._thread or not self._buffer.try_reserve(len(packed), size):
             await self._reserve(len(packed), size)
         sender = self._senders[self._partitioner.pick(key, partition)]
-        return [sender.add(payload, field_count) for payload, field_count in packed]
+        try:
+            return [sender.add(payload, field_count) for payload, field_count in packed]
+        except MessagingError:  # the first one's: then all go
+            self._buffer.release(len(packed), size)
+            raise
 
     async def flush(self) -> None:
         """Sends what was accepted before this call, without linger, and waits until each message has its outcome.
 
-        Errors are raised by the futures only. To cancel a flush stops no message.
+        Errors of messages are raised by the futures only. To cancel a flush stops no message.
+
+        Raises:
+            MessagingError: if it was started in another event loop.
         """
+        self._check_home()
         waiting = []
         for sender in self._senders:
             sender.close_batch()
@@ -235,9 +265,15 @@ class Producer(Generic[Value]):
             raise _closed_error()
         if not self._senders:
             raise MessagingError("the producer was not started; use it in `async with`, or await start()")
+        self._check_home()
         for sender in self._senders:  # what lingers takes the space that is wanted here
             sender.close_batch()
         await self._buffer.reserve(messages, size, self._block_s)
+
+    def _check_home(self) -> None:
+        if self._home is not None:
+            self._home.check(self)
+            self._thread = self._home.thread
 
     def _on_batch_closed(self, partition: int) -> None:
         self._partitioner.on_batch_closed(partition, self._senders)

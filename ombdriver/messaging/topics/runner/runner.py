@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from threading import get_ident
 from typing import Any, Generic, TypeVar
 
 from redis.exceptions import RedisError
@@ -26,6 +27,7 @@ from ombdriver.messaging.topics.runner.context import Handler
 from ombdriver.messaging.topics.runner.executor import Executor
 from ombdriver.messaging.topics.runner.in_flight import InFlight
 from ombdriver.messaging.topics.runner.signals import handling_signals
+from ombdriver.messaging.transport.per_loop import HomeLoop
 from ombdriver.messaging.transport.router import Router
 
 logger = logging.getLogger(__name__)
@@ -219,6 +221,7 @@ class Runner(Generic[Value]):
         self._handler: Handler | None = None
         self._stop, self._halt = asyncio.Event(), asyncio.Event()
         self._statistics = RunnerStatistics()
+        self._home: HomeLoop | None = None
         self._parts: tuple[InFlight, RunLoop] | None = None
 
     def __repr__(self) -> str:
@@ -278,6 +281,7 @@ class Runner(Generic[Value]):
             raise MessagingError("the runner has no handler; decorate one with @runner.handler")
         if self._parts is not None:
             raise MessagingError("a runner runs once; make a new one")
+        self._home = HomeLoop()
         with handling_signals(self.stop, self._halt.set) if signals else nullcontext():
             async with self._consumer:
                 session = self._consumer._session
@@ -300,8 +304,11 @@ class Runner(Generic[Value]):
         return run_loop
 
     def stop(self) -> None:
-        """Ends `run`, as the first signal does. A second call does nothing."""
-        self._stop.set()
+        """Ends `run`, as the first signal does; from whatever thread. A second call does nothing."""
+        if self._home is None or get_ident() == self._home.thread:
+            self._stop.set()
+        else:
+            self._home.loop.call_soon_threadsafe(self._stop.set)
 
     def statistics(self) -> RunnerStatistics:
         """The statistics of this moment."""
