@@ -25,7 +25,7 @@ GROUPS = (KEYED, POOL, READER)
 """A runner that keeps the order of keys, runners that don't, and a plain consumer."""
 KEYS = 6
 VISIBILITY_MS = 1_000
-BLOCK_MS = 100
+BLOCK_MS = 400
 DRAIN_S = 8.0
 """How long handlers may take to end after `stop`."""
 SLOW_S = 1.3 * VISIBILITY_MS / 1000

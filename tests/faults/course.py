@@ -36,8 +36,8 @@ from tests.faults.servers import Cluster, Servers, Standalone, Watched, servers,
 
 DRAIN_S = 60.0
 """How long it may take, after the last fault, until everything is handled; a loss is noticed after 10 s."""
-TRICKLE_S = 0.02
-"""Between two messages that are sent whatever happens."""
+TRICKLE_S = (0.0, 0.01, 0.02, 0.2)
+"""Between two messages that are sent whatever happens: some come together, some after a silence."""
 LONGEST_STEP_S = 120.0
 CLOSE_S = 20.0
 """How long it may take to end any one of those who take part."""
@@ -192,9 +192,10 @@ class Course:
 
     async def _trickle(self) -> None:
         """Messages without end, so that whatever happens meets some."""
+        chance = random.Random(f"trickle {self.plan.seed}")
         while True:
             await self._senders.send("ok")
-            await asyncio.sleep(TRICKLE_S)
+            await asyncio.sleep(chance.choice(TRICKLE_S))
 
     # -- what happens: a method for each `Step.do` -----------------------------------------------------------------
 

@@ -56,7 +56,9 @@ MOTIFS: Mapping[str, Motif] = {
         (Step("send", "gives back", 30), Step("lose", "control", 4), Step("lose", "read", 2), Step("send", "fails", 20))
     ),
     "lost sends": Motif((Step("lose", "bulk"), Step("send", count=20, by="idempotent"), Step("send", count=20))),
-    "half-open reads": Motif((Step("send", count=30), Step("halve", "read"), Step("send", count=60))),
+    "half-open reads": Motif(
+        (Step("halve", "read", then_s=0.15), Step("send", count=30), Step("halve", "read"), Step("send", count=30))
+    ),
     "swallowed reads": Motif((Step("send", count=20), Step("swallow", "read"), Step("send", count=20))),
     "swallowed commands": Motif((Step("send", count=20), Step("swallow", "control"), Step("send", count=20))),
     "swallowed sends": Motif((Step("send", count=20), Step("swallow", "bulk"), Step("send", count=20))),
