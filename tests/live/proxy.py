@@ -13,6 +13,7 @@ class Link:
 
     Attributes:
         sends: XADD was seen on it; what follows is of requests since then.
+        reads: XREADGROUP was seen on it.
         seen, forwarded: requests that came, and that went on.
         answered, passed: replies that came, and that went on.
     """
@@ -26,7 +27,7 @@ class Link:
     ) -> None:
         self.near_reader, self.near_writer = near_reader, near_writer
         self.far_reader, self.far_writer = far_reader, far_writer
-        self.sends = False
+        self.sends = self.reads = False
         self.seen = self.forwarded = self.answered = self.passed = 0
 
 
@@ -78,6 +79,7 @@ class Proxy:
         rest = b""
         while data := await link.near_reader.read(CHUNK):
             link.sends = link.sends or b"XADD" in data
+            link.reads = link.reads or b"XREADGROUP" in data
             if link.sends:
                 whole, rest = split(rest + data)
                 if not await self.sends(link, whole):

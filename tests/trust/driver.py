@@ -19,7 +19,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ombdriver.bench.drivers.api import Batch, Driver, DriverConsumer, DriverProducer, OnReplies, TopicSpec
+from ombdriver.bench.drivers.api import (
+    Batch,
+    Driver,
+    DriverConsumer,
+    DriverProducer,
+    OnAcknowledged,
+    OnReplies,
+    TopicSpec,
+)
 from ombdriver.bench.drivers.redis_streams.driver import open_driver as open_streams
 
 MEDDLING = "OMBDRIVER_TRUST"
@@ -52,6 +60,10 @@ class _Consumer:
         if batch is not None:
             batch.arrival_ns += self._driver.clock_ns
         return batch
+
+    def acknowledge(self, batch: Batch, done: OnAcknowledged) -> None:
+        """See `api.DriverConsumer.acknowledge`."""
+        self._inner.acknowledge(batch, lambda time_ns: done(time_ns + self._driver.clock_ns))
 
 
 class MeddledDriver:

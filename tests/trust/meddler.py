@@ -43,10 +43,10 @@ def main() -> None:
     if core is not None:
         os.sched_setaffinity(0, {core})
     if asked["real_time"]:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
     elif core is None:  # to be on time when it stops others; what it takes is next to nothing
         with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(51))
     elif asked["niceness"]:
         os.nice(asked["niceness"])
     sys.stdout.write("ready\n")

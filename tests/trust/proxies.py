@@ -38,11 +38,17 @@ class CapacityProxy(Proxy):
 
 
 class DelayingProxy(Proxy):
-    """Passes replies of sends on later, by what `delay_ms` says at the time; their order is kept."""
+    """Passes replies on later, by what `delay_ms` says at the time; their order is kept.
 
-    def __init__(self, server_url: str, delay_ms: Callable[[], float]) -> None:
+    Args:
+        server_url: the server.
+        delay_ms: for how long.
+        of_reads: the replies of group reads, in place of those of sends.
+    """
+
+    def __init__(self, server_url: str, delay_ms: Callable[[], float], *, of_reads: bool = False) -> None:
         super().__init__(server_url)
-        self._delay_ms = delay_ms
+        self._delay_ms, self._of_reads = delay_ms, of_reads
 
     async def replies(self, link: Link) -> None:
         """Each piece waits its time; those behind it wait as well."""
@@ -50,7 +56,8 @@ class DelayingProxy(Proxy):
         passing = asyncio.create_task(self._pass_on(link, waiting))
         try:
             while data := await link.far_reader.read(CHUNK):
-                waiting.put_nowait((time.monotonic() + (self._delay_ms() / 1000 if link.sends else 0), data))
+                slow = link.reads if self._of_reads else link.sends
+                waiting.put_nowait((time.monotonic() + (self._delay_ms() / 1000 if slow else 0), data))
         finally:
             passing.cancel()
 
