@@ -64,12 +64,16 @@ class ConsumerAssignment:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """One process. `producers` rise by index; `role` is `both` only with a driver that lives within one process."""
+    """One process. `producers` rise by index; `role` is `both` only with a driver that lives within one process.
+
+    One that `spins` never sleeps while it sends (`pacing: spin`).
+    """
 
     index: int
     role: Role
     producers: tuple[ProducerAssignment, ...] = ()
     consumers: tuple[ConsumerAssignment, ...] = ()
+    spins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,7 @@ class Plan:
         profile: how the rate changes over the measured time; None when it does not.
         poisson: that arrivals are random; None when messages are evenly spaced.
         from_beginning: existing topics are read from their beginning, and not from where they end now.
+        batch_ns: producers send in batches that are so far apart; 0 for messages that are due one by one.
     """
 
     run_id: str
@@ -144,6 +149,7 @@ class Plan:
     profile: Profile | None = None
     poisson: PoissonArrivals | None = None
     from_beginning: bool = False
+    batch_ns: int = 0
 
     @property
     def existing(self) -> bool:

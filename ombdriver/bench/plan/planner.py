@@ -28,8 +28,10 @@ SEARCH_START = 1_000
 """The first rate that a search tries."""
 MAX_WORKERS = 256
 DEFAULT_MAX_WORKERS = 16
-MESSAGES_PER_PRODUCING_WORKER = 50_000
-"""Messages per second that one process sends with most of its core left; a second one is not started below that."""
+MESSAGES_PER_PRODUCING_WORKER = 10_000
+"""Messages per second that one process wakes for one by one, with more than half of its core left; a second one is not
+started below that. With more it sends several together (`worker.pacing`), so where there are cores there are processes.
+"""
 
 
 def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | None, cores: int) -> Plan:
@@ -91,6 +93,7 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         profile=workload.profile,
         poisson=PoissonArrivals(workload.seed, len(producers)) if workload.arrivals == "poisson" else None,
         from_beginning=workload.existing_topics_from == "beginning",
+        batch_ns=setup.client.batch_ns,
     )
 
 
@@ -122,16 +125,31 @@ def _workers(
     cores: int,
 ) -> tuple[WorkerPlan, ...]:
     """The processes, each with its share of producers or of readers."""
+    spins = setup.client.pacing == "spin" and bool(producers)
     if setup.loopback:
         if workers not in (None, 1):
             raise InputError(f"--workers: {workers} is too many: this driver lives in one process; leave it out")
-        return (WorkerPlan(0, "both", tuple(producers), tuple(readers)),)
+        _check_spinning(setup, 1, 0, cores)
+        return (WorkerPlan(0, "both", tuple(producers), tuple(readers), spins),)
     copies = len({each.subscription for each in readers})
     producing, consuming = split_workers(workers, cores, rate, copies, len(producers), len(readers))
+    _check_spinning(setup, producing, consuming, cores)
     return (
-        *(WorkerPlan(n, "produce", tuple(producers[n::producing])) for n in range(producing)),
+        *(WorkerPlan(n, "produce", tuple(producers[n::producing]), spins=spins) for n in range(producing)),
         *(WorkerPlan(producing + n, "consume", (), tuple(readers[n::consuming])) for n in range(consuming)),
     )
+
+
+def _check_spinning(setup: Setup, producing: int, consuming: int, cores: int) -> None:
+    """Each spinning worker takes a core from whoever else is on this machine: one at least has to be left."""
+    starts_server = setup.server is not None and setup.server.engine is not None
+    others = max(consuming + starts_server, 1)
+    if setup.client.pacing == "spin" and producing + others > cores:
+        raise InputError(
+            f"client.pacing: spin takes a core for each process that sends ({producing} here), and of the {cores} there"
+            f" are {others} should be left for the server that is started, each process that reads, or this one; write"
+            " pacing: adaptive, or run where there are more cores"
+        )
 
 
 def split_workers(

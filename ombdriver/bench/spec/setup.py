@@ -76,6 +76,15 @@ def _age(value: object) -> int:
     return age
 
 
+LEAST_BATCH_NS, MOST_BATCH_NS = MS // 10, 10 * SECOND
+
+
+def _batch_interval(value: str | None) -> str | None:
+    if value is not None and not LEAST_BATCH_NS <= parse_duration(value) <= MOST_BATCH_NS:
+        raise ValueError(f"{quoted(value)} is out of range; write 0.1ms to 10s")
+    return value
+
+
 class Client(CheckedModel):
     """How messages are sent."""
 
@@ -87,11 +96,38 @@ class Client(CheckedModel):
         None, ge=1, le=1000, description="For sending, in each producing process: 1 when absent, 50 with redis-py."
     )
     max_in_flight: int = Field(10_000, ge=1, le=1_000_000, description="Messages without a reply, on each connection.")
+    pacing: Literal["adaptive", "spin", "batched"] = Field(
+        "adaptive",
+        description="adaptive: wakes for each message while cores allow. spin: never sleeps, on a core of its own."
+        " batched: messages leave together, every batchInterval.",
+    )
+    batch_interval: Annotated[str | None, AfterValidator(_batch_interval)] = Field(
+        None, description="With pacing: batched, the time between two batches, as 5ms."
+    )
+
+    @property
+    def batch_ns(self) -> int:
+        """The time between two batches; 0 where each message is due by itself."""
+        return 0 if self.batch_interval is None else parse_duration(self.batch_interval)
 
     @property
     def sending_connections(self) -> int:
         """How many connections a producing process sends on."""
         return self.connections or (1 if self.pipelining == "channel" else 50)
+
+
+_CLIENT: tuple[FieldRule[Client], ...] = (
+    FieldRule(
+        "batch_interval",
+        lambda s: s.pacing == "batched" and s.batch_interval is None,
+        "is missing with pacing: batched; add it, as 5ms",
+    ),
+    FieldRule(
+        "batch_interval",
+        lambda s: s.pacing != "batched" and s.batch_interval is not None,
+        "means nothing without pacing: batched; write that, or remove this line",
+    ),
+)
 
 
 class Streams(CheckedModel):
@@ -349,8 +385,8 @@ _SETUP: tuple[FieldRule[Setup], ...] = (
     ),
     FieldRule(
         "client",
-        lambda s: s.loopback and s.client.model_fields_set,
-        "the memory driver has no connections; remove this part",
+        lambda s: s.loopback and s.client.model_fields_set - {"pacing", "batch_interval"},
+        "the memory driver has no connections; this part may have pacing and batchInterval only",
     ),
     FieldRule(
         "client",
@@ -398,4 +434,9 @@ def setup_names() -> list[str]:
 
 
 _NAMES = FieldNames(Setup, server=Server, client=Client, streams=Streams)
-_RULES: dict[type[CheckedModel], Sequence[FieldRule[Any]]] = {Setup: _SETUP, Server: SERVER_RULES, Streams: _STREAMS}
+_RULES: dict[type[CheckedModel], Sequence[FieldRule[Any]]] = {
+    Setup: _SETUP,
+    Server: SERVER_RULES,
+    Client: _CLIENT,
+    Streams: _STREAMS,
+}

@@ -6,6 +6,7 @@ Reads small files of /proc and /sys and nothing else, so that a worker can ask w
 
 import os
 import resource
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -49,6 +50,14 @@ class RunDelay:
             return int(os.pread(self._fd, 128, 0).split()[1])
         except (OSError, IndexError, ValueError):
             return 0
+
+    def busy_ns(self) -> int:
+        """For how long the main thread has run, or waited to run, until now; where that is not told, has run."""
+        try:
+            ran, waited = os.pread(self._fd, 128, 0).split()[:2]
+            return int(ran) + int(waited)
+        except (OSError, ValueError):
+            return time.thread_time_ns()
 
     def close(self) -> None:
         """Frees the file."""

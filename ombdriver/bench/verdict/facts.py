@@ -48,6 +48,7 @@ class WorkerFacts:
         lateness: how late its event loop came to what was due.
         peak_rss_bytes: the greatest resident size since its start.
         rss_growth_bytes: by how much the resident size has grown.
+        spins: whether it never sleeps, so that it takes a whole core whatever there is to do.
     """
 
     index: int
@@ -64,6 +65,7 @@ class WorkerFacts:
     lateness: LatencySummary = field(default_factory=LatencySummary.none)
     peak_rss_bytes: int = 0
     rss_growth_bytes: int = 0
+    spins: bool = False
 
     @property
     def name(self) -> str:
@@ -239,6 +241,7 @@ def worker_facts(
         WorkerFacts(
             index=worker.index,
             role=worker.role,
+            spins=worker.spins,
             cpu_ns=now.cpu_ns - then.cpu_ns,
             run_delay_ns=now.run_delay_ns - then.run_delay_ns,
             throttled_ns=_difference(then.throttled_ns, now.throttled_ns),

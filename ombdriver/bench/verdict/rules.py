@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.summary import DrainMetrics
-from ombdriver.bench.verdict.facts import LEAST_LAG_NS, SHORT_NS, Facts, NotApplicable, RuleResult
+from ombdriver.bench.verdict.facts import LEAST_LAG_NS, SHORT_NS, Facts, NotApplicable, RuleResult, WorkerFacts
 from ombdriver.bench.verdict.model import (
     INTERRUPTED,
     RUN_FAILED,
@@ -170,9 +170,15 @@ def _starved(facts: Facts) -> RuleResult:
         f"{'' if worker.role == 'consume' else ', and messages were sent late'}: it had no time to spare; end what else"
         f" runs here, or {_LESS_LOAD}"
         for worker in known
-        if worker.cpu_ns + worker.run_delay_ns > STARVED_SHARE * facts.window_ns
-        and (facts.is_late or worker.role == "consume")
+        if _had_no_time(worker, facts.window_ns) and (facts.is_late or worker.role == "consume")
     ]
+
+
+def _had_no_time(worker: WorkerFacts, window_ns: int) -> bool:
+    """One that spins runs all the time, so that only what it did not get says anything."""
+    if worker.spins:
+        return worker.run_delay_ns > WAITING_SHARE * window_ns
+    return worker.cpu_ns + worker.run_delay_ns > STARVED_SHARE * window_ns
 
 
 def _server_starved(facts: Facts) -> RuleResult:
@@ -222,7 +228,7 @@ def _core_busy(facts: Facts) -> RuleResult:
     return [
         f"{worker.name} took {worker.cpu_ns / facts.window_ns:.0%} of a core, above {BUSY_SHARE:.0%}; {_LESS_LOAD}"
         for worker in facts.workers
-        if worker.cpu_ns > BUSY_SHARE * facts.window_ns
+        if worker.cpu_ns > BUSY_SHARE * facts.window_ns and not worker.spins
     ]
 
 
@@ -427,7 +433,7 @@ RULES = (
         "starved",
         "INVALID",
         "a worker ran or waited for a core for more than 95 % of the window, and the p99 of `publishDelay` was above"
-        f" {BOUND}; consumers whatever that was",
+        f" {BOUND}; consumers whatever that was; of one that spins, waited for more than 5 %",
         _starved,
     ),
     Rule(
@@ -444,7 +450,7 @@ RULES = (
         _steal,
     ),
     Rule("throttled", "INVALID", "a worker throttled by its cgroup for more than 1 % of the window", _throttled),
-    Rule("coreBusy", "INVALID", "a worker took more than 90 % of a core", _core_busy),
+    Rule("coreBusy", "INVALID", "a worker took more than 90 % of a core, and does not spin", _core_busy),
     Rule(
         "collections",
         "INVALID",

@@ -6,6 +6,7 @@ has room for; sends nothing. The clock is given.
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
+from ombdriver.bench.load.batched import BatchedStripe
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.poisson import PoissonStripe
 from ombdriver.bench.load.schedule import Stripe
@@ -21,22 +22,26 @@ class Lane:
         senders: its producers, by rising index.
         phase: whose messages it sends.
         producers_total: how many producers the whole run has.
+        batch_ns: its producers send in batches, one at the beginning of each interval of that length; 0 for none.
 
     Attributes:
         stripe: their part of the schedule.
         next: the stripe's next message to send.
+        leaving: messages of it that leave in this turn of the loop.
         waits: the times in which there was no room.
         on_room: called once there may be room again; set by the publisher.
     """
 
-    __slots__ = ("_producers_total", "next", "number", "on_room", "senders", "stripe", "waits")
+    __slots__ = ("_batch_ns", "_producers_total", "leaving", "next", "number", "on_room", "senders", "stripe", "waits")
 
-    stripe: Stripe | PoissonStripe
+    stripe: Stripe | PoissonStripe | BatchedStripe
     on_room: Callable[[], None]
 
-    def __init__(self, number: int, senders: Sequence[Sender], phase: Phase, producers_total: int) -> None:
-        self.number, self.senders, self._producers_total = number, senders, producers_total
-        self.next, self.waits = 0, RoomWaits()
+    def __init__(
+        self, number: int, senders: Sequence[Sender], phase: Phase, producers_total: int, batch_ns: int
+    ) -> None:
+        self.number, self.senders, self._producers_total, self._batch_ns = number, senders, producers_total, batch_ns
+        self.next, self.leaving, self.waits = 0, 0, RoomWaits()
         self.follow(phase)
 
     def __repr__(self) -> str:
@@ -44,7 +49,8 @@ class Lane:
 
     def follow(self, phase: Phase) -> None:
         """Its messages are those of `phase`; those that it has sent are the first of them."""
-        self.stripe = phase.stripe(self._producers_total, [sender.index for sender in self.senders])
+        stripe = phase.stripe(self._producers_total, [sender.index for sender in self.senders])
+        self.stripe = BatchedStripe(stripe, phase.start_ns, self._batch_ns) if self._batch_ns else stripe
 
     def remaining(self) -> int:
         """Messages not sent yet, due or not; of random arrivals about so many."""
@@ -68,9 +74,9 @@ class Lane:
         return least
 
 
-def lanes_of(senders: Iterable[Sender], phase: Phase, producers_total: int) -> list[Lane]:
-    """The lanes of `senders`, which come by rising index."""
+def lanes_of(senders: Iterable[Sender], phase: Phase, producers_total: int, batch_ns: int = 0) -> list[Lane]:
+    """The lanes of `senders`, which come by rising index; the other arguments are those of a `Lane`."""
     together: dict[Hashable, list[Sender]] = {}
     for sender in senders:
         together.setdefault(sender.shared_room(), []).append(sender)
-    return [Lane(number, some, phase, producers_total) for number, some in enumerate(together.values())]
+    return [Lane(number, some, phase, producers_total, batch_ns) for number, some in enumerate(together.values())]

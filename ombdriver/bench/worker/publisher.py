@@ -7,6 +7,7 @@ Knows the schedule, the stamp and the driver's seam; the clock, the pacer and wh
 """
 
 import asyncio
+from array import array
 from collections.abc import Callable, Sequence
 from functools import partial
 from heapq import heapify, heappop, heappush, heapreplace
@@ -18,9 +19,10 @@ from ombdriver.bench.load.message import STAMP, PayloadPool, with_checksum
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import SentReport
-from ombdriver.bench.worker.in_flight import InFlightBatches, SentBatch
+from ombdriver.bench.worker.in_flight import FLUSH_AT, InFlightBatches, SentBatch
 from ombdriver.bench.worker.lane import Lane, lanes_of
-from ombdriver.bench.worker.pacer import Pacer, wake_at
+from ombdriver.bench.worker.pacer import Pacer
+from ombdriver.bench.worker.pacing import Pacing
 from ombdriver.bench.worker.sender import Sender
 
 MOST_PER_BATCH = 64
@@ -51,7 +53,9 @@ class Publisher:
         recorder: takes the samples.
         clock: the monotonic clock, in nanoseconds.
         make_pacer: makes what wakes the publisher.
+        pacing: decides when.
         held_up_ns: for how long this process could not run though it wanted to, since its start.
+        batch_ns: producers send in batches, one at the beginning of each interval of that length; 0 for none.
 
     Attributes:
         in_flight: what was sent, and its replies.
@@ -67,7 +71,9 @@ class Publisher:
         recorder: Recorder,
         clock: Callable[[], int],
         make_pacer: MakePacer,
+        pacing: Pacing,
         held_up_ns: Callable[[], int] = lambda: 0,
+        batch_ns: int = 0,
     ) -> None:
         self._run, self._senders, self._producers_total = run, senders, producers_total
         self._flows = [flow for sender in senders for flow in sender.flows]
@@ -77,7 +83,8 @@ class Publisher:
             sender.in_flight = self.in_flight
         self._pacer = make_pacer(self._on_wake)
         self._loop = asyncio.get_running_loop()
-        self._held_up_ns = held_up_ns
+        self._pacing, self._held_up_ns, self._batch_ns = pacing, held_up_ns, batch_ns
+        self._writes, self._writes_due = array("q"), array("q")  # how many messages each had, when its first was due
         self._lanes: list[Lane] = []
         self._queue: list[tuple[int, int, Lane]] = []  # a heap: lanes with room, by when their next message is due
         self._goes_on = False  # in the next turn of the loop
@@ -113,7 +120,7 @@ class Publisher:
         """Starts the schedule of `phase`; the one before must be sent or stopped."""
         self.in_flight.begin_phase(self._clock())
         self._end_lanes()
-        self._lanes = lanes_of(self._senders, phase, self._producers_total)
+        self._lanes = lanes_of(self._senders, phase, self._producers_total, self._batch_ns)
         for lane in self._lanes:
             lane.on_room = partial(self._on_room, lane)
         self._fill_queue()
@@ -195,10 +202,8 @@ class Publisher:
     def _on_wake(self) -> None:
         now_ns = self._clock()
         queue, left = self._queue, MOST_PER_TURN
-        while queue and queue[0][0] <= now_ns:
-            if left <= 0:
-                self._go_on()
-                return
+        leaving: list[tuple[int, Lane]] = []
+        while queue and queue[0][0] <= now_ns and left > 0:
             due_ns, number, lane = queue[0]
             start, stripe = lane.next, lane.stripe
             after_ns = stripe.intended_or_none(start + 1)
@@ -214,6 +219,9 @@ class Publisher:
                 continue
             end = min(end, start + room)
             left -= end - start
+            if not lane.leaving:
+                leaving.append((due_ns, lane))
+            lane.leaving += end - start
             lane.next = end
             lane.waits.forget(due_ns)
             stripe.forget(start)
@@ -227,8 +235,27 @@ class Publisher:
                 heappop(queue)
             else:
                 heapreplace(queue, (after_ns, number, lane))
-        if queue:
-            self._pacer.arm(wake_at(queue[0][0], now_ns))
+        for due_ns, lane in leaving:
+            self._writes_due.append(due_ns)
+            self._writes.append(lane.leaving)
+            lane.leaving = 0
+        if len(self._writes) >= FLUSH_AT:
+            self._flush_writes()
+        if left <= 0:
+            self._go_on()
+        elif queue:
+            self._pacer.arm(self._pacing.wake_at(queue[0][0], now_ns, MOST_PER_TURN - left))
+
+    def _flush_writes(self) -> None:
+        sizes, due = np.frombuffer(self._writes, np.int64), np.frombuffer(self._writes_due, np.int64)
+        self._recorder.record(None, due, {"messagesPerWrite": sizes})
+        self._writes, self._writes_due = array("q"), array("q")
+
+    def flush(self) -> None:
+        """Records what has been sent and answered so far."""
+        self.in_flight.flush()
+        if self._writes:
+            self._flush_writes()
 
     def _go_on(self) -> None:
         if not self._goes_on:

@@ -19,7 +19,8 @@ from ombdriver.bench.telemetry import process
 from ombdriver.bench.telemetry.event_loop import GcPauses, LoopLateness
 from ombdriver.bench.worker import protocol
 from ombdriver.bench.worker.consumer import Consumers, Receiver, SimulatedProcessing
-from ombdriver.bench.worker.pacer import make_pacer
+from ombdriver.bench.worker.pacer import SpinPacer, make_pacer
+from ombdriver.bench.worker.pacing import AdaptivePacing, EachPacing
 from ombdriver.bench.worker.publisher import Publisher
 from ombdriver.bench.worker.sender import Sender
 from ombdriver.errors import OmbdriverError
@@ -95,7 +96,16 @@ class Worker:
             senders.append(sender)
         pool, run = PayloadPool(plan.payload), plan.flows.run
         self._publisher = Publisher(
-            run, senders, plan.producers, pool, self._recorder, time.monotonic_ns, make_pacer, self._run_delay.ns
+            run,
+            senders,
+            plan.producers,
+            pool,
+            self._recorder,
+            time.monotonic_ns,
+            SpinPacer if job.worker.spins else make_pacer,
+            EachPacing() if job.worker.spins or plan.batch_ns else AdaptivePacing(self._run_delay.busy_ns),
+            self._run_delay.ns,
+            plan.batch_ns,
         )
 
     def _processing(self, consumer: int) -> SimulatedProcessing | None:
@@ -180,8 +190,8 @@ class Worker:
     async def _report(self) -> None:
         publisher, consumers = self._publisher, self._consumers
         in_flight = publisher.in_flight if publisher else None
-        if in_flight:
-            in_flight.flush()
+        if publisher:
+            publisher.flush()
         await consumers.flush()
         self._link.send(
             Report(

@@ -10,6 +10,7 @@ from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.profile import constant
 from ombdriver.bench.load.schedule import Schedule
 from ombdriver.bench.metrics.recorder import Metrics, Recorder
+from ombdriver.bench.worker.pacing import EachPacing
 from ombdriver.bench.worker.publisher import Publisher
 from ombdriver.bench.worker.sender import Sender
 
@@ -138,6 +139,7 @@ class Bench:
         spec: PayloadSpec | None = None,
         clock: Clock | None = None,
         max_in_flight: int | None = None,
+        batch_ns: int = 0,
     ) -> None:
         spec = spec or PayloadSpec(size=STAMP.size + 8)
         self.clock = clock or Clock()
@@ -158,7 +160,16 @@ class Bench:
         self.held_up_ns = 0
         pool = PayloadPool(spec)
         self.publisher = Publisher(
-            RUN, senders, total, pool, self.recorder, self.clock, self._make_pacer, lambda: self.held_up_ns
+            RUN,
+            senders,
+            total,
+            pool,
+            self.recorder,
+            self.clock,
+            self._make_pacer,
+            EachPacing(),
+            lambda: self.held_up_ns,
+            batch_ns,
         )
 
     def _make_pacer(self, callback: Callable[[], None]) -> ScriptedPacer:
@@ -189,7 +200,7 @@ class Bench:
 
     def figures(self) -> Metrics:
         """What has been recorded."""
-        self.publisher.in_flight.flush()
+        self.publisher.flush()
         return self.recorder.take()
 
 

@@ -193,6 +193,42 @@ def test_a_given_number_of_workers_is_split_by_work(
     assert roles(plan(workers, 2, **fields)) == expected
 
 
+def spinning(streams: str = "", server: str = "server: {engine: valkey}") -> Setup:
+    """A setup whose producing workers spin."""
+    return Setup.parse(f"{{name: s, driver: redis-streams, {server}, client: {{pacing: spin}}{streams}}}", "s.yaml")
+
+
+@pytest.mark.parametrize(
+    ("cores", "setup", "fields", "fits"),
+    [
+        (2, spinning(), {"subscriptionsPerTopic": 0}, True),
+        (2, spinning(), {}, False),
+        (3, spinning(), {}, True),
+        (2, spinning(server="server: {url: 'redis://elsewhere'}"), {}, True),
+        (1, spinning(server="server: {url: 'redis://elsewhere'}"), {"subscriptionsPerTopic": 0}, False),
+        (1, Setup.parse("{name: s, driver: memory, client: {pacing: spin}}", "s.yaml"), {}, False),
+        (2, Setup.parse("{name: s, driver: memory, client: {pacing: spin}}", "s.yaml"), {}, True),
+    ],
+)
+def test_spinning_is_refused_where_it_would_take_the_last_core(
+    cores: int, setup: Setup, fields: dict[str, Any], fits: bool
+) -> None:
+    """The server that a run starts, and each process that reads, keeps one; where there are none, this process does."""
+    if fits:
+        workers = plan(None, cores, setup, **fields).workers
+        assert [each.spins for each in workers] == [each.role != "consume" for each in workers]
+    else:
+        with pytest.raises(InputError, match=r"client.pacing: spin takes a core for each process that sends .* write"):
+            plan(None, cores, setup, **fields)
+
+
+def test_messages_are_sent_by_more_processes_before_they_are_bunched() -> None:
+    """One for each 10,000 messages a second, where there are cores and producers."""
+    fields = {"subscriptionsPerTopic": 0, "producersPerTopic": 9}
+    for cores, rate, producing in ((16, 10_000, 1), (16, 10_001, 2), (16, 50_000, 5), (4, 50_000, 2), (2, 50_000, 1)):
+        assert roles(plan(None, cores, producerRate=rate, **fields)) == (producing, 0)
+
+
 @pytest.mark.parametrize("workers", [-1, 0, 1, MAX_WORKERS + 1])
 def test_a_number_of_workers_that_cannot_be_is_refused(workers: int) -> None:
     """Producing and consuming never share a process."""

@@ -223,3 +223,36 @@ def test_no_password_is_shown() -> None:
 
     assert setup.spec()["server"] == {"url": "redis://ann:***@host:1/2"}
     assert "hunter2" not in f"{setup!r} {setup} {setup.spec()}"
+
+
+CLIENT = "name: mine\ndriver: redis-streams\nserver:\n  engine: valkey\nclient:\n"
+
+
+def test_batches_are_said_with_their_interval() -> None:
+    """And read back from a result as they were."""
+    setup = Setup.parse(CLIENT + "  pacing: batched\n  batchInterval: 2.5ms\n", "mine.yaml")
+
+    assert (setup.client.pacing, setup.client.batch_ns) == ("batched", 2_500_000)
+    assert setup.spec()["client"] == {"pacing": "batched", "batchInterval": "2.5ms"}
+    assert Setup.load("embedded").client.batch_ns == 0
+
+
+@pytest.mark.parametrize(
+    ("client", "message"),
+    [
+        ("  pacing: batched\n", "client.batchInterval: is missing with pacing: batched; add it, as 5ms"),
+        (
+            "  batchInterval: 5ms\n",
+            "client.batchInterval: means nothing without pacing: batched; write that",
+        ),
+        ("  pacing: batched\n  batchInterval: 11s\n", "'11s' is out of range; write 0.1ms to 10s"),
+        ("  pacing: batched\n  batchInterval: 0.05ms\n", "'0.05ms' is out of range; write 0.1ms to 10s"),
+        ("  pacing: batched\n  batchInterval: 5\n", "batchInterval: "),
+        ("  pacing: spinning\n", "spin"),
+    ],
+)
+def test_a_pacing_that_cannot_be_is_refused(client: str, message: str) -> None:
+    """With the way out."""
+    with pytest.raises(InputError) as caught:
+        Setup.parse(CLIENT + client, "mine.yaml")
+    assert message in str(caught.value)

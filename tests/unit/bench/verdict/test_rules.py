@@ -214,6 +214,17 @@ def test_what_is_at_the_threshold_is_valid(changed: dict[str, Any]) -> None:
     assert judge(facts(**changed)).status == VALID
 
 
+def test_a_worker_that_spins_takes_a_core_and_is_judged_by_what_it_did_not_get() -> None:
+    """It runs all the time whatever there is to do; waiting for its core while messages are late is its fault all the
+    same.
+    """
+    late, full = {"publish_delay_p99_ns": 3 * MS}, {"spins": True, "cpu_ns": 39 * SECOND}
+
+    assert told(workers=[worker(**full, run_delay_ns=SECOND)], **late) == []
+    assert told(workers=[worker(**full, run_delay_ns=2 * SECOND + 1)]) == []
+    assert told(workers=[worker(**full, run_delay_ns=2 * SECOND + 1)], **late) == [("starved", "INVALID")]
+
+
 def test_a_stall_of_the_server_is_not_the_generators() -> None:
     """A second's pause: the response's p99 is large, and what was blocked was not looked at late."""
     assert told(publish_response_p99_ns=SECOND, schedule_lag_p99_ns=10 * MS) == []

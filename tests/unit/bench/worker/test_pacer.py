@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from ombdriver.bench.worker.pacer import LoopPacer, Pacer, TimerfdPacer, make_pacer
+from ombdriver.bench.worker.pacer import LoopPacer, Pacer, SpinPacer, TimerfdPacer, make_pacer
 
 MS = 10**6
 Test = Callable[[], Coroutine[Any, Any, None]]
@@ -26,8 +26,8 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
         yield lambda test: runner.run(test())
 
 
-@pytest.fixture(params=[pytest.param(TimerfdPacer, marks=linux), LoopPacer])
-def kind(request: pytest.FixtureRequest) -> type[TimerfdPacer] | type[LoopPacer]:
+@pytest.fixture(params=[pytest.param(TimerfdPacer, marks=linux), LoopPacer, SpinPacer])
+def kind(request: pytest.FixtureRequest) -> type[TimerfdPacer] | type[LoopPacer] | type[SpinPacer]:
     """Each kind of pacer."""
     return request.param  # type: ignore[no-any-return]
 

@@ -7,7 +7,7 @@ from scripted_publisher import MS, RUN, SECOND, START, Bench, events, greatest, 
 
 from ombdriver.bench.load.message import STAMP, KeySource, PayloadSpec, count_corrupt
 from ombdriver.bench.load.phase import Phase
-from ombdriver.bench.worker.pacer import MIN_WAKE_INTERVAL_NS
+from ombdriver.bench.worker.pacing import EachPacing
 from ombdriver.bench.worker.publisher import MOST_PER_BATCH, MOST_PER_TURN, PROBE_SEQUENCE, PROBES_PER_TURN
 
 
@@ -29,14 +29,56 @@ async def test_nothing_is_sent_before_its_time() -> None:
     assert bench.handle.stamps["sequence"].tolist() == list(range(20))
 
 
-async def test_wake_ups_are_kept_apart() -> None:
-    """At a high rate the pacer is not armed for the very next message, but a little later."""
+async def test_the_pacing_says_when_to_wake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked with what is due next, and with what has been sent."""
+    bench, asked = Bench(), []
+    monkeypatch.setattr(EachPacing, "wake_at", lambda _self, *given: asked.append(given) or START + 77)
+    bench.begin(rate=1000, duration_ns=SECOND)
+
+    bench.tick(START + 2 * MS + 5)
+
+    assert asked == [(START + 3 * MS, START + 2 * MS + 5, 3)]
+    assert bench.pacer.at_ns == START + 77
+
+
+async def test_what_leaves_together_is_counted_as_one_write() -> None:
+    """However many chunks it is cut into; what two producers with room of their own send is two writes."""
+    bench = Bench(mine=(0, 1), total=2)
+    bench.begin(rate=1000, duration_ns=SECOND)
+
+    bench.tick(START)
+    bench.tick(START + 299 * MS)
+
+    writes = bench.figures().histograms[0, "messagesPerWrite", None, 0]
+    assert (writes.count, writes.sum_ns, writes.min_ns, writes.max_ns) == (3, 300, 1, 150)
+
+
+async def test_probes_are_no_writes_of_a_phase() -> None:
+    """They are outside of every phase."""
     bench = Bench()
-    bench.begin(rate=1_000_000, duration_ns=SECOND)
+    bench.publisher.send_probes()
+    bench.begin(rate=1000, duration_ns=SECOND)
 
-    bench.tick(START + 5)
+    bench.tick(START)
 
-    assert bench.pacer.at_ns == START + 5 + MIN_WAKE_INTERVAL_NS
+    assert bench.figures().histograms[0, "messagesPerWrite", None, 0].sum_ns == 1
+
+
+async def test_a_batching_producer_sends_an_intervals_messages_at_its_beginning() -> None:
+    """They are due then, so none of them is late, and it is woken for the next batch."""
+    bench = Bench(batch_ns=10 * MS)
+    bench.begin(rate=1000, duration_ns=SECOND)
+
+    bench.tick(START)
+
+    assert bench.handle.stamps["intended_ns"].tolist() == [START] * 10
+    assert bench.pacer.at_ns == START + 10 * MS
+    bench.tick(START + 10 * MS)
+    bench.publisher.stop_sending()
+    bench.handle.reply(20)
+    figures = bench.figures()
+    assert greatest(figures, "scheduleLag") == 0
+    assert figures.histograms[0, "messagesPerWrite", None, 0].min_ns == 10
 
 
 async def test_messages_sent_together_share_a_send_time_by_chunks() -> None:
@@ -345,7 +387,7 @@ async def test_a_probe_goes_to_every_partition_and_is_of_no_phase() -> None:
         assert stamps["intended_ns"][:3].tolist() == [0, 0, 0]
         assert stamps["sequence"].tolist() == [PROBE_SEQUENCE] * 3 + [0] * 3
     figures = bench.figures()
-    assert not figures.histograms
+    assert {family for _, family, _, _ in figures.histograms} == {"messagesPerWrite"}
     assert not figures.counts
     assert (bench.publisher.sent, bench.publisher.unanswered) == (12, 6)
 
