@@ -4,12 +4,12 @@ The base of all clients of the stream level too. Its own commands are rare, so t
 gives bytes; a `ReplyDecoder` makes the caller's shape of them.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import fields, replace
 from types import TracebackType
-from typing import Any, Self, Unpack, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
-from ombdriver.messaging.errors import ClosedError, MessagingError, MessagingValueError
+from ombdriver.messaging.errors import ClosedError, MessagingError, MessagingValueError, unknown_option
 from ombdriver.messaging.streams import commands, trimmer
 from ombdriver.messaging.streams.commands import Id, Key, key_bytes
 from ombdriver.messaging.streams.placement import balanced_topic
@@ -43,7 +43,7 @@ class MQClient:
     It may be made outside of an event loop; connections are made on first use, anew in each loop.
 
     Args:
-        redis_name: name under which connections are shared.
+        redis_name: name under which connections are shared; a URL in its place is taken as the URL.
         redis_url: `redis://`, `rediss://` or `unix://`, with user, password and db; `redis+cluster://` with seeds, or
             `redis+sentinel://` with Sentinels and the master's name (rediss+… with TLS).
         redis_pool: a redis.asyncio client, a RedisCluster or one of Sentinel.master_for too; wins over the other two.
@@ -265,7 +265,7 @@ class MQClient:
         Raises:
             MessagingValueError: if one of them can't be.
         """
-        settings = ProducerSettings(**options)
+        settings = _settings(ProducerSettings, options, "client.producer()")
         return Producer(self._router, topic, BytesCodec() if codec is None else codec, settings)
 
     @overload
@@ -298,7 +298,7 @@ class MQClient:
         `topic` is a `Topic`, or the name of one with a single partition; values are bytes without a `codec`. All
         arguments and errors are those of `Consumer` and `ConsumerSettings`. Close it before this client.
         """
-        settings = ConsumerSettings(**options)
+        settings = _settings(ConsumerSettings, options, "client.consumer()")
         codec = BytesCodec() if codec is None else codec
         return Consumer(self._router, topic, group, name, codec=codec, settings=settings)
 
@@ -339,7 +339,7 @@ class MQClient:
         Raises:
             MessagingValueError: if one of them can't be.
         """
-        settings = RunnerSettings(**options)
+        settings = _settings(RunnerSettings, options, "client.runner()")
         return Runner(self._router, topic, group, name, BytesCodec() if codec is None else codec, settings)
 
     async def lag(self, topic: Topic | str, group: Key) -> Lag:
@@ -393,3 +393,14 @@ class MQClient:
         router = self._router()
         where = commands.key_bytes(words[0] if key is None else key)  # type: ignore[arg-type]  # the first is the key
         return shape(ReplyDecoder(router.decodes), await router.execute(where, name, *words, once=once, **options))
+
+
+Settings = TypeVar("Settings", bound=ProducerSettings | ConsumerSettings)
+
+
+def _settings(kind: type[Settings], options: Mapping[str, Any], of: str) -> Settings:
+    known = {field.name for field in fields(kind)}
+    for name in options:
+        if name not in known:
+            raise unknown_option(name, {*known, "codec"}, of)
+    return kind(**options)

@@ -4,6 +4,9 @@ All have redis-py's `RedisError` among their ancestors, so that code written for
 them; server replies reach the caller as redis-py's own classes (`ResponseError`, `ReadOnlyError`, ...).
 """
 
+import difflib
+from collections.abc import Iterable
+
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -75,6 +78,22 @@ AioRedisMQValueError = MessagingValueError
 AioGroupError = GroupError
 AioGroupCreateError = GroupCreateError
 # The names of aio-redis-mq: public aliases, for code that was written for it.
+
+
+def unknown_option(name: str, known: Iterable[str], of: str, way_out: str = "") -> MessagingValueError:
+    """The error of an option that there is not.
+
+    Args:
+        name: as given.
+        known: those that there are.
+        of: what takes them, as in "client.producer()".
+        way_out: where none is near; without, all are told.
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    if near:
+        way_out = f"did you mean {near[0]!r}?"
+    return MessagingValueError(f"{of} has no option {name!r}; {way_out or 'it has ' + ', '.join(known)}")
 
 
 def lost(*, was_sent: bool, cause: BaseException | None) -> ConnectionLost:

@@ -7,13 +7,14 @@ must differ on ours. Connects to nothing before it is asked to, and never lets a
 import asyncio
 import contextlib
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import AbstractConnection, parse_url
+from redis.asyncio.connection import AbstractConnection, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
@@ -21,7 +22,7 @@ from redis.credentials import StreamingCredentialProvider
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
-from ombdriver.messaging.errors import MessagingValueError
+from ombdriver.messaging.errors import MessagingValueError, unknown_option
 from ombdriver.secrets import ambiguous_login, redact_url
 
 CONNECT_TIMEOUT_S = 5.0
@@ -81,11 +82,24 @@ def open_client(url: str, options: Mapping[str, Any]) -> Redis | RedisCluster:
         pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, **settings)
         pool.connection_class(**pool.connection_kwargs)  # connects to nothing, but knows which arguments it takes
     except (TypeError, ValueError, AttributeError, RedisError) as error:
+        if (unknown := _UNKNOWN.search(str(error))) is not None and unknown[1] in options:
+            raise unknown_option(unknown[1], _known_options(), "a client", WAY_OUT_OF_OPTIONS) from None
         raise MessagingValueError(
             f"{redact_url(url)!r} can't be opened with the options {sorted(options)}: {_first_line(error, url)}; "
-            "give what redis.asyncio.Redis.from_url takes"
+            f"{WAY_OUT_OF_OPTIONS}"
         ) from None  # the cause might quote a part of the URL
     return Redis(connection_pool=pool)
+
+
+WAY_OUT_OF_OPTIONS = "give what redis.asyncio.Redis.from_url takes"
+_UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
+
+
+def _known_options() -> set[str]:
+    """The names of the options that redis-py takes for a connection, as far as signatures tell."""
+    kinds = (Redis, BlockingConnectionPool, *SSLConnection.__mro__)
+    found = {name for kind in kinds for name in inspect.signature(kind).parameters}
+    return found - {"self", "args", "kwargs", "connection_kwargs", "connection_pool", *_OF_THE_POOL}
 
 
 def _cluster_client(servers: "ServersUrl", settings: dict[str, Any]) -> RedisCluster:
@@ -240,6 +254,11 @@ def settings_of(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
         told = {"servers": servers.servers, "master": servers.master, **login}
         return {**plain, **options, **parse_url(servers.url), **told}
     return {**plain, **options, **parse_url(url)}
+
+
+def is_url(text: object) -> bool:
+    """Whether a text is meant as a URL, good or bad."""
+    return isinstance(text, str) and "://" in text
 
 
 def scheme_of(url: str) -> str:

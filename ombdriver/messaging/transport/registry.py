@@ -14,7 +14,7 @@ from typing import Any
 from redis.asyncio import Redis, RedisCluster
 
 from ombdriver.messaging.errors import ClosedError, MessagingError, MessagingValueError
-from ombdriver.messaging.transport.factory import check_client, open_client, settings_of
+from ombdriver.messaging.transport.factory import check_client, is_url, open_client, settings_of
 from ombdriver.messaging.transport.per_loop import PerLoop
 from ombdriver.messaging.transport.resources import close_abandoned
 from ombdriver.messaging.transport.router import Router, open_router
@@ -105,8 +105,12 @@ class RouterSource:
     ) -> None:
         if isinstance(client, str) or (url is not None and not isinstance(url, str)):
             url, client = client, url  # both orders are in print; the types tell them apart
+        if url is None and client is None and name is not None and is_url(name):
+            name, url = None, name  # `MQClient("redis://…")`, as one writes it at first
         if url is not None and not isinstance(url, str):
             raise MessagingValueError(f"redis_url is a {type(url).__name__}; give a str")
+        if name is not None and is_url(name):
+            raise _name_is_url()
         if name is None and url is None and client is None:
             raise MessagingError("neither redis_name, redis_url nor redis_pool was given; give one of them")
         self.name = name
@@ -205,6 +209,8 @@ class LoopRouters:
             MessagingError: if the name is unknown and there is no URL.
             MessagingValueError: if the URL or an option can't be, or the name stands for another connection.
         """
+        if is_url(name):
+            raise _name_is_url()
         if name not in self._named:
             if url is None:
                 raise MessagingError(
@@ -238,6 +244,11 @@ class LoopRouters:
         self._named.clear()
         await asyncio.gather(*(router.aclose() for router in everything), return_exceptions=True)
         await close_abandoned()
+
+
+def _name_is_url() -> MessagingValueError:
+    """Without the name: it may have a password."""
+    return MessagingValueError("the redis_name is a URL; give it as redis_url, and beside it a name or none")
 
 
 async def _close_when_loop_ends(routers: LoopRouters) -> AsyncGenerator[None, None]:

@@ -10,10 +10,12 @@ from ombdriver import (
     Group,
     GroupConsumer,
     GroupManager,
+    MessagingValueError,
     MQClient,
     MQConsumer,
     MQProducer,
     Producer,
+    RedisPool,
 )
 
 NOWHERE = "redis://127.0.0.1:1"
@@ -34,6 +36,27 @@ async def test_every_client_manages_streams_and_opens_topics(kind: type[MQClient
         assert isinstance(client, MQClient)
         assert isinstance(client.producer("t"), Producer)
         assert client.statistics().bulk.reconnects == 0
+
+
+@pytest.mark.parametrize(("kind", "arguments"), CLIENTS)
+@pytest.mark.parametrize("url", [NOWHERE, "redis+cluster://h:1", "redis+sentinel://h:1/m", "unix:///s"])
+def test_a_url_is_taken_where_a_name_may_stand(kind: type[MQClient], arguments: tuple[Any, ...], url: str) -> None:
+    """As `MQClient("redis://…")`, which is what one writes at first: connections of its own, as with `redis_url`."""
+    assert repr(kind(*arguments, url)) == repr(kind(*arguments, redis_url=url))
+
+
+@pytest.mark.parametrize(("kind", "arguments"), CLIENTS)
+async def test_a_url_is_no_name(kind: type[MQClient], arguments: tuple[Any, ...]) -> None:
+    """Beside another URL it is refused, and so it is where only a name may stand; no password is told."""
+    url = "redis://:SECRET@127.0.0.1:1"
+    for refused in (
+        lambda: kind(*arguments, url, redis_url=NOWHERE),
+        lambda: kind(*arguments, redis_name=url, redis_url=NOWHERE),
+        lambda: RedisPool.get_redis_pool(url, NOWHERE),
+    ):
+        with pytest.raises(MessagingValueError, match="is a URL; give it as redis_url") as caught:
+            refused()
+        assert "SECRET" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("kind", "arguments"), CLIENTS)
