@@ -147,7 +147,8 @@ class Account:
         runners: those of runners, which bound how often a message is delivered.
         ordered: those of runners that handle the messages of a key in order.
         max_deliveries: of all runners.
-        may_lose_writes: a failover may lose what was told to be stored, and what a group did.
+        may_lose_writes: a failover may lose what was told to be stored, and what a group did; and bring back later what
+            stood at a master that had hung.
         excused: by group, what was pending for members that ended after their group had been destroyed, or before: of
             these nobody knows.
         may_miscount: a read may count a delivery that no handler began: its reply was lost, or its member died.
@@ -228,7 +229,7 @@ class Account:
         if key is None or group not in self.ordered or known.handled > 1 or (group, place) in self._letters:
             return
         line = (group, place.stream, key)
-        if place.id < self._highest.get(line, (0, 0)) and group not in self._redriven:
+        if place.id < self._highest.get(line, (0, 0)) and group not in self._redriven and not self.may_lose_writes:
             self.add("order", f"{group}: message {known.number} of key {key} was handled after a later one")
         self._highest[line] = max(place.id, self._highest.get(line, (0, 0)))
 
