@@ -258,7 +258,7 @@ class GroupConsumer(MQClient):
         reader = self._readers.get()
         parked = reader.parked if reader is not None else 0
         return GroupConsumerStatistics(
-            shared.bulk, shared.control, shared.blocking, self._received, parked, self._deleted
+            shared.bulk, shared.control, shared.blocking, shared.reading, self._received, parked, self._deleted
         )
 
     async def aclose(self) -> None:

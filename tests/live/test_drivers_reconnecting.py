@@ -1,12 +1,13 @@
 """`redis-streams` when its connections are killed: what was in flight is told, and nothing is left behind."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import redis.asyncio
 from seam import ONE, RUN_ID, Replies, acknowledged, ignored, payloads, receive
 
+from ombdriver.bench.drivers import redis_py
 from ombdriver.bench.drivers.api import DriverProducer
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
 from ombdriver.messaging.errors import OutcomeUnknownError
@@ -193,3 +194,25 @@ async def test_a_read_sent_ahead_is_lost_with_its_connection_and_nothing_is(syst
     for batch in [*first, *rest]:
         consumer.acknowledge(batch, ignored)
     await acknowledged(system.driver, [ONE], "g")
+
+
+@pytest.mark.parametrize("opened", [open_driver, redis_py.open_driver])
+async def test_each_connection_of_a_reader_that_was_lost_is_counted_for_good(
+    opened: Callable[..., Awaitable[RedisStreamsDriver]], system: System, server_url: str
+) -> None:
+    """Also when the reader is done, as it is when a run counts for the last time."""
+    driver = await opened({"url": server_url, "run_id": RUN_ID, "block_ms": 20})
+    consumer = await driver.create_consumer([ONE], "g", "c")
+    for _ in range(3):
+        reading = asyncio.create_task(consumer.receive())
+        await system.kill("xreadgroup")
+        await reading
+    await consumer.receive()
+    await consumer.receive()
+    before = driver.statistics()
+
+    await consumer.aclose()
+    after = driver.statistics()
+    await driver.aclose()
+
+    assert before["reconnects"] == after["reconnects"] == 3

@@ -49,7 +49,7 @@ class RedisPyDriver(RedisStreamsDriver):
             await self._sender.ping()
         cut = TrimBound(options.max_entries, options.max_age_ms, options.exact_trim)
         room = min(options.connections, options.max_in_flight)
-        return RedisPyProducer(self._sender, topic_of(topic), cut, on_replies, room)
+        return RedisPyProducer(self._sender, topic_of(topic), cut, on_replies, room, self._statistics)
 
     async def create_consumer(
         self, topics: Sequence[TopicSpec], subscription: str, name: str, partitions: Sequence[int] | None = None
@@ -98,10 +98,20 @@ class RedisPyProducer:
         cut: what sending trims.
         on_replies: gets the replies, in the order in which the messages of a partition were sent.
         room: messages under way at most: one on each connection.
+        statistics: counts `reconnects`: redis-py makes a new connection for each that was lost.
     """
 
-    def __init__(self, client: Redis, topic: Topic, cut: TrimBound, on_replies: OnReplies, room: int) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        topic: Topic,
+        cut: TrimBound,
+        on_replies: OnReplies,
+        room: int,
+        statistics: Counter[str],
+    ) -> None:
         self._client, self._topic, self._cut, self._on_replies = client, topic, cut, on_replies
+        self._statistics = statistics
         self._partitioner = Partitioner(topic)
         self._room, self._under_way = room, 0
         self._trim = True
@@ -160,6 +170,7 @@ class RedisPyProducer:
             reply.answer = await self._client.xadd(key, fields, **bounds)  # type: ignore[arg-type]
         except (RedisError, OSError) as error:
             reply.error = lost(was_sent=True, cause=error) if _is_loss(error) else error
+            self._statistics["reconnects"] += _is_loss(error)
         reply.time_ns = time.monotonic_ns()
         self._under_way -= 1
         self._report(partition)
@@ -191,7 +202,7 @@ class RedisPyConsumer:
         group: the group's name.
         name: the consumer's name.
         options: how to read and acknowledge.
-        statistics: counts `failedAcknowledgements`.
+        statistics: counts `failedAcknowledgements`, and `reconnects` as a producer does.
     """
 
     def __init__(
@@ -228,6 +239,7 @@ class RedisPyConsumer:
         except (RedisError, OSError) as error:
             if not _is_loss(error):
                 raise DriverError(f"streams can't be read: {error}") from error
+            self._statistics["reconnects"] += 1
             await asyncio.sleep(RETRY_DELAY_S)
             return None
         arrival_ns = time.monotonic_ns()
@@ -266,6 +278,7 @@ class RedisPyConsumer:
                     await pipeline.execute()
         except BaseException as error:
             self._statistics["failedAcknowledgements"] += len(words)
+            self._statistics["reconnects"] += _is_loss(error)
             if not isinstance(error, RedisError | OSError):  # cancelled: it was never answered
                 raise
         else:
@@ -284,7 +297,7 @@ class RedisPyConsumer:
             await asyncio.wait([self._reading])
 
 
-def _is_loss(error: Exception) -> bool:
+def _is_loss(error: BaseException) -> bool:
     return isinstance(error, RedisConnectionError | RedisTimeoutError | OSError)
 
 

@@ -60,17 +60,41 @@ class ChannelStatistics:
     idle_ns: int
 
     @classmethod
-    def together(cls, parts: "Iterable[ChannelStatistics]") -> "ChannelStatistics":
-        """Several channels seen as one: connected if all are, idle as long as the idlest."""
-        parts = tuple(parts)
+    def together(
+        cls, channels: "Iterable[Channel]", tally: "Tally", leaving: "Iterable[Channel]" = ()
+    ) -> "ChannelStatistics":
+        """Several channels seen as one: connected if all are, idle as long as the idlest.
+
+        Args:
+            channels: those in use.
+            tally: of these, and of all that were in use before.
+            leaving: those that take no new commands.
+        """
+        every = tuple(channels)
+        parts = [channel.statistics() for channel in every]
         return cls(
             connected=bool(parts) and all(part.connected for part in parts),
-            in_flight=sum(part.in_flight for part in parts),
-            replies=sum(part.replies for part in parts),
-            reconnects=sum(part.reconnects for part in parts),
-            given_up=sum(part.given_up for part in parts),
+            in_flight=sum(channel.in_flight for channel in (*every, *leaving)),
+            replies=tally.replies + sum(channel.open_replies for channel in (*every, *leaving)),
+            reconnects=tally.reconnects,
+            given_up=tally.given_up,
             idle_ns=max((part.idle_ns for part in parts), default=0),
         )
+
+
+@dataclass(slots=True)
+class Tally:
+    """What channels have counted, whether they are there still or not: so that no sum over them ever goes back.
+
+    Attributes:
+        replies: over connections that have ended.
+        reconnects: connections made after the first of each channel.
+        given_up: connections that owed replies, and over which nothing came any more.
+    """
+
+    replies: int = 0
+    reconnects: int = 0
+    given_up: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +105,13 @@ class ConnectionStatistics:
         bulk: the channel that sends messages; in a cluster those of all primaries together.
         control: the channel of acknowledgements and other small commands; likewise.
         blocking: one per reader that is in use.
+        reading: the channels of all readers together; counted are those of readers that are done as well.
     """
 
     bulk: ChannelStatistics
     control: ChannelStatistics
     blocking: tuple[ChannelStatistics, ...]
+    reading: ChannelStatistics
 
 
 class Channel:
@@ -100,6 +126,7 @@ class Channel:
         is_wrong_server: whether an error reply says that this server is the wrong one. The connection then takes no
             new commands, what is in flight gets its replies, and the next command goes over a new connection.
         on_suspect: called when a connection was lost, or its peer has owed replies for `SUSPECT_S`.
+        tally: counts what this channel does together with others.
     """
 
     def __init__(
@@ -111,8 +138,10 @@ class Channel:
         deadline_s: float = REPLY_DEADLINE_S,
         is_wrong_server: Callable[[Exception], bool] = is_of_wrong_server,
         on_suspect: Callable[[], None] | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self._connect = connect
+        self._shared_tally = tally or Tally()
         self._is_wrong_server = is_wrong_server
         self._on_suspect = on_suspect
         self._deadline_s = deadline_s
@@ -124,8 +153,7 @@ class Channel:
         self._waiting: deque[tuple[asyncio.Future[Any], bytes, Convert | None, float]] = deque()
         self._closed = False
         self._is_drained = False
-        self._replies = 0  # of connections that have ended
-        self._connections = self._given_up = 0
+        self._tally, self._connections = Tally(), 0
 
     def __repr__(self) -> str:
         return f"<Channel {'closed' if self._closed else self._connection or 'not connected'}>"
@@ -150,19 +178,36 @@ class Channel:
         """Whether there was ever a connection: from then on callers wait through failures."""
         return self._connections > 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has a connection, be it one that takes no new commands."""
+        return bool(self._open)
+
+    @property
+    def in_flight(self) -> int:
+        """Commands without a reply."""
+        return sum(connection.in_flight for connection in self._open)
+
+    @property
+    def open_replies(self) -> int:
+        """Replies received over connections that have not ended."""
+        return sum(connection.replies for connection in self._open)
+
+    @property
+    def _open(self) -> list[Connection]:
+        return [each for each in (self._connection, *self._draining) if each is not None]
+
     def statistics(self) -> ChannelStatistics:
         """The figures of this moment."""
-        connection = self._connection
-        every = [each for each in (connection, *self._draining) if each is not None]
-        idle_ns = 0
+        connection, idle_ns = self._connection, 0
         if connection is not None and connection.in_flight:
             idle_ns = time.monotonic_ns() - connection.last_progress_ns
         return ChannelStatistics(
             connected=connection is not None,
-            in_flight=sum(each.in_flight for each in every),
-            replies=self._replies + sum(each.replies for each in every),
-            reconnects=max(0, self._connections - 1),
-            given_up=self._given_up,
+            in_flight=self.in_flight,
+            replies=self._tally.replies + self.open_replies,
+            reconnects=self._tally.reconnects,
+            given_up=self._tally.given_up,
             idle_ns=idle_ns,
         )
 
@@ -337,6 +382,8 @@ class Channel:
                     raise connect_error(error) from error
             await asyncio.sleep(self._backoff.wait_s(attempt))
             attempt += 1
+        for tally in (self._tally, self._shared_tally):
+            tally.reconnects += self._connections > 0
         self._connections += 1
         self._connection = connection
         return connection
@@ -374,8 +421,9 @@ class Channel:
             self._on_suspect()
 
     def _on_lost(self, connection: Connection) -> None:
-        self._replies += connection.replies
-        self._given_up += connection.was_given_up
+        for tally in (self._tally, self._shared_tally):
+            tally.replies += connection.replies
+            tally.given_up += connection.was_given_up
         self._draining.discard(connection)
         if self._connection is connection:
             self._connection = None

@@ -11,7 +11,7 @@ from redis.asyncio import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 
 from ombdriver.messaging.errors import NotSentError
-from ombdriver.messaging.transport.channel import Channel, NodeChannels
+from ombdriver.messaging.transport.channel import Channel, NodeChannels, Tally
 from ombdriver.messaging.transport.factory import node_connection_factory
 from ombdriver.messaging.transport.retry import (
     AskError,
@@ -38,6 +38,11 @@ class ClusterRoutes:
         max_in_flight: commands that each channel may have without a reply.
         backoff: the policy for reconnecting of blocking reads; None for the usual one.
         deadline_s: as for `Channel`.
+
+    Attributes:
+        leaving: the channels to servers that have left and may still owe replies.
+        tallies: what all channels that ever were have counted: for bulk sending, for small commands, of readers.
+        blocking: the channels of readers in use.
     """
 
     may_move = True
@@ -48,7 +53,8 @@ class ClusterRoutes:
         self._nodes: dict[Node, NodeChannels] = {}
         self._by_key: dict[bytes, NodeChannels] = {}
         self._by_key_version = 0
-        self._leaving: list[Channel] = []
+        self.leaving: list[NodeChannels] = []
+        self.tallies = Tally(), Tally(), Tally()
         self.blocking: weakref.WeakSet[KeyChannel] = weakref.WeakSet()
         seeds = [Node(node.host, int(node.port)) for node in client.startup_nodes]
         remap = client.nodes_manager.remap_host_port
@@ -133,9 +139,8 @@ class ClusterRoutes:
 
     def new_blocking(self, key: bytes | None) -> "KeyChannel":
         """A new channel for one reader, to where `key` is, each time it connects."""
-        channel = KeyChannel(
-            key, self._topology, self._connect_to, self._max_in_flight, self._backoff, self._deadline_s
-        )
+        settings = self._max_in_flight, self._backoff, self._deadline_s, self.tallies[2]
+        channel = KeyChannel(key, self._topology, self._connect_to, *settings)
         self.blocking.add(channel)
         return channel
 
@@ -150,7 +155,7 @@ class ClusterRoutes:
 
     def lasting(self) -> list[Channel]:
         """Bulk and control of each primary, and those of servers that have left and may still owe replies."""
-        return [*self._leaving, *(channel for node in self._nodes.values() for channel in node)]
+        return [channel for node in (*self.leaving, *self._nodes.values()) for channel in node]
 
     async def aclose(self) -> None:
         """Ends the refresh of the map."""
@@ -166,19 +171,21 @@ class ClusterRoutes:
                     backoff=RECONNECT,
                     deadline_s=self._deadline_s,
                     on_suspect=partial(self._topology.suspect, node),
+                    tally=tally,
                 )
-                for _ in range(2)
+                for tally in self.tallies[:2]
             )
             found = self._nodes[node] = NodeChannels(bulk, control)
         return found
 
     def _changed(self, old: SlotMap | None, new: SlotMap) -> None:
         """Ends the channels to servers that were primaries and are none any more."""
-        self._leaving = [channel for channel in self._leaving if channel.statistics().in_flight]
+        self.leaving = [each for each in self.leaving if each.bulk.is_open or each.control.is_open]
         for node in set(old.primaries if old else ()) - set(new.primaries):
-            for channel in self._nodes.pop(node, ()):
-                channel.drain()
-                self._leaving.append(channel)
+            if (left := self._nodes.pop(node, None)) is not None:
+                left.bulk.drain()
+                left.control.drain()
+                self.leaving.append(left)
             for reading in list(self.blocking):
                 if reading.node == node:
                     reading.reconnect()
@@ -194,6 +201,7 @@ class KeyChannel(Channel):
         max_in_flight: as for `Channel`.
         backoff: as for `Channel`.
         deadline_s: as for `Channel`.
+        tally: as for `Channel`.
 
     Attributes:
         node: where it last connected to.
@@ -207,6 +215,7 @@ class KeyChannel(Channel):
         max_in_flight: int,
         backoff: Backoff | None,
         deadline_s: float,
+        tally: Tally,
     ) -> None:
         super().__init__(
             self._find,
@@ -214,6 +223,7 @@ class KeyChannel(Channel):
             backoff=backoff,
             deadline_s=deadline_s,
             is_wrong_server=self._is_elsewhere,
+            tally=tally,
         )
         self._slot = None if key is None else slot_of(key)
         self._topology, self._connect_to = topology, connect_to

@@ -317,11 +317,14 @@ class Router:
 
     def statistics(self) -> ConnectionStatistics:
         """The figures of this moment."""
-        nodes = self._routes.used_nodes()
+        routes, together = self._routes, ChannelStatistics.together
+        nodes, leaving, blocking = routes.used_nodes(), routes.leaving, tuple(routes.blocking)
+        bulk, control, reading = routes.tallies
         return ConnectionStatistics(
-            bulk=ChannelStatistics.together(node.bulk.statistics() for node in nodes),
-            control=ChannelStatistics.together(node.control.statistics() for node in nodes),
-            blocking=tuple(channel.statistics() for channel in self._routes.blocking),
+            bulk=together((node.bulk for node in nodes), bulk, [node.bulk for node in leaving]),
+            control=together((node.control for node in nodes), control, [node.control for node in leaving]),
+            blocking=tuple(channel.statistics() for channel in blocking),
+            reading=together(blocking, reading),
         )
 
     async def aclose(self) -> None:

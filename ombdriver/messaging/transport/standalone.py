@@ -10,7 +10,7 @@ from typing import Any
 from redis.asyncio.sentinel import SentinelConnectionPool
 
 from ombdriver.messaging.errors import NotSentError
-from ombdriver.messaging.transport.channel import Channel, NodeChannels
+from ombdriver.messaging.transport.channel import Channel, NodeChannels, Tally
 from ombdriver.messaging.transport.factory import connection_factory
 from ombdriver.messaging.transport.retry import Backoff, was_not_carried_out
 from ombdriver.messaging.transport.sentinel import SentinelMonitor
@@ -24,10 +24,16 @@ class StandaloneRoutes:
         max_in_flight: commands that each channel may have without a reply.
         backoff: the policy for reconnecting; None for the usual one.
         deadline_s: as for `Channel`.
+
+    Attributes:
+        leaving: none; the server stays.
+        tallies: what all channels that ever were have counted: for bulk sending, for small commands, of readers.
+        blocking: the channels of readers in use.
     """
 
     version = 0
     slots = None
+    leaving = ()
 
     def __init__(self, client: Any, max_in_flight: int, backoff: Backoff | None, deadline_s: float) -> None:
         pool = client.connection_pool
@@ -40,7 +46,10 @@ class StandaloneRoutes:
         self._new_channel = partial(
             Channel, self._connect, max_in_flight=max_in_flight, backoff=backoff, deadline_s=deadline_s
         )
-        self._node = NodeChannels(*(self._new_channel(on_suspect=on_suspect) for _ in range(2)))
+        self.tallies = Tally(), Tally(), Tally()
+        self._node = NodeChannels(
+            *(self._new_channel(on_suspect=on_suspect, tally=tally) for tally in self.tallies[:2])
+        )
         self.blocking: weakref.WeakSet[Channel] = weakref.WeakSet()
 
     def __repr__(self) -> str:
@@ -87,7 +96,7 @@ class StandaloneRoutes:
 
     def new_blocking(self, _key: bytes | None) -> Channel:
         """A new channel for one reader."""
-        channel = self._new_channel()
+        channel = self._new_channel(tally=self.tallies[2])
         self.blocking.add(channel)
         return channel
 

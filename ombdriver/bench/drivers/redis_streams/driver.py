@@ -254,7 +254,7 @@ class RedisStreamsDriver:
         found = Counter(self._statistics)
         for router in self._sending:
             now = router.statistics()
-            found["reconnects"] += sum(each.reconnects for each in (now.bulk, now.control, *now.blocking))
+            found["reconnects"] += sum(each.reconnects for each in (now.bulk, now.control, now.reading))
         for done in self._trimmer.statistics().values() if self._trimmer else ():
             found["trimmedUnacknowledged"] += done.breached
             found["failedTrims"] += done.failures
