@@ -15,6 +15,7 @@ import numpy as np
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.profile import Profile
 from ombdriver.bench.metrics.collector import Collector
+from ombdriver.bench.metrics.confidence import Interval, intervals
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.latency import LatencySummary, summarise
 from ombdriver.bench.metrics.summary import (
@@ -344,6 +345,7 @@ def _family_metrics(view: PhaseView, family: str, factor: int) -> FamilyMetrics:
         encoded=total.encode(),
         series=[summarise(histogram) for histogram in each],
         quantiles=dict(zip(points, total.percentiles(points), strict=True)),
+        confidence=_confidence(view, total, each),
         intervals=_encoded(merged(each, factor)),
     )
 
@@ -353,13 +355,23 @@ def _subscription_metrics(view: PhaseView, name: str, factor: int, only_reads: b
     for family in GROUP_FAMILIES:
         total = view.histogram(family, name)
         each = [interval.histogram(family, name) for interval in view.each()]
-        latency[family] = Distribution(summarise(total), total.encode(), intervals=_encoded(merged(each, factor)))
+        latency[family] = Distribution(
+            summarise(total),
+            total.encode(),
+            confidence=_confidence(view, total, each),
+            intervals=_encoded(merged(each, factor)),
+        )
     return SubscriptionMetrics(
         name=name,
         received=view.events("foreign", name) if only_reads else view.histogram("endToEnd", name).count,
         consume_rate=view.rate("consumeRate", name) or 0.0,
         latency=latency,
     )
+
+
+def _confidence(view: PhaseView, total: Histogram, parts: Sequence[Histogram]) -> dict[str, Interval]:
+    """None with a profile: parts differ by it, and not by chance."""
+    return {} if view.phase.profile is not None else intervals(total, parts)
 
 
 def _encoded(histograms: Sequence[Histogram]) -> list[str | None]:

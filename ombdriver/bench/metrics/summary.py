@@ -26,12 +26,15 @@ class Distribution:
     Attributes:
         total: its figures.
         encoded: the histogram as text (HdrHistogram V2, deflated, base64), values in nanoseconds.
-        intervals: the same for each interval of `RunMetrics.histogram_interval_ns` (of
+        confidence: by statistic, the 95 % interval that it is known to (`metrics.confidence`), in ns; without those of
+            which too little is known.
+        intervals: the histogram for each interval of `RunMetrics.histogram_interval_ns` (of
             `subscription_interval_ns` for a subscription's), in order; None where there was no sample.
     """
 
     total: LatencySummary
     encoded: str
+    confidence: Mapping[str, tuple[int, int]] = field(default_factory=dict, kw_only=True)
     intervals: Sequence[str | None] = field(default=(), kw_only=True)
 
 

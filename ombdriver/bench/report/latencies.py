@@ -7,6 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ombdriver.bench.metrics.confidence import TOLD
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import HEADLINE
 from ombdriver.bench.report import units
@@ -39,6 +40,9 @@ def blocks(result: Result, groups: Sequence[Subscription]) -> Iterator[Renderabl
     without = _sends_without_latency(result)
     if without:
         yield Text(without)
+    if result.confidence:
+        yield Text("\nHow well it is known: 95 % intervals", style="bold")
+        yield _intervals(result)
     yield Text("\nWhere the time went", style="bold")
     yield _time_parts(result)
 
@@ -73,6 +77,20 @@ def _figures(result: Result, family: str, group: str | None = None) -> list[str]
         units.latency(result.value(each)).replace(" ", AT_FLOOR if str(each) in result.at_harness_floor else " ")
         for each in figures
     ]
+
+
+def _intervals(result: Result) -> Table:
+    """Those of response and service times over all groups."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("", min_width=_NAME - 1)
+    for side in ("response", "service"):
+        for name in TOLD:
+            table.add_column(f"{side} {name}", justify="right", no_wrap=True, min_width=2 * _WIDTH)
+    for label, *families in _PAIRS:
+        spans = [units.span(result.confidence.get(f"{each}.{name}", ())) for each in families for name in TOLD]
+        if set(spans) != {units.NOTHING}:
+            table.add_row(Text(label), *spans)
+    return table
 
 
 def _sends_without_latency(result: Result) -> str:

@@ -68,7 +68,7 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     yield _heading("Rates and messages of the measured window")
     yield _rates(result, groups)
     if result.delivery:
-        yield _heading("WindowDelivery of the messages of the measured window")
+        yield _heading("Delivery of the messages of the measured window")
         yield _delivery(result.delivery)
     left_out = len(result.subscriptions) - len(groups)
     if left_out:

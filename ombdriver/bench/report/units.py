@@ -1,5 +1,6 @@
 """Figures as people read them: three digits and a unit. Pure."""
 
+from collections.abc import Sequence
 from typing import TextIO
 
 from ombdriver.bench.metrics.figures import Figure
@@ -26,6 +27,15 @@ def latency(ms: float | None) -> str:
             return f"{text} {unit}"
         value /= 1000
     return f"{value:,.0f} s" if value >= 99.95 else f"{_three_digits(value)} s"
+
+
+def span(ends: Sequence[float]) -> str:
+    """From one latency in ms to another: `181-195 µs`, `950 ns-1.02 µs`; `-` without any."""
+    if not ends:
+        return NOTHING
+    low, high = map(latency, ends)
+    number, _, unit = low.partition(" ")
+    return f"{number}-{high}" if high.endswith(f" {unit}") else f"{low}-{high}"
 
 
 def rate(per_second: float) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ombdriver import __version__
 from ombdriver.bench.load.profile import Profile
+from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import HEADLINE, LatencySummary
 from ombdriver.bench.metrics.summary import (
     FAMILIES,
@@ -137,6 +138,7 @@ def build_result(metrics: RunMetrics, run: RunRecord, assessment: Assessment) ->
             for each in metrics.subscriptions
         ),
         latency={family: metrics.families[family].total for family in FAMILIES},
+        confidence=_confidence(metrics),
         rates={
             "publishRate": _rounded(metrics.publish_rate),
             "publishErrorRate": _rounded(metrics.publish_error_rate),
@@ -158,6 +160,16 @@ def build_result(metrics: RunMetrics, run: RunRecord, assessment: Assessment) ->
             **({"intervals": _intervals(metrics)} if metrics.histogram_interval_ns else {}),
         },
     )
+
+
+def _confidence(metrics: RunMetrics) -> dict[str, list[float]]:
+    named: list[tuple[str, str | None, Distribution]] = [(name, None, each) for name, each in metrics.families.items()]
+    named += [(name, group.name, each) for group in metrics.subscriptions for name, each in group.latency.items()]
+    return {
+        str(Figure(family, statistic, group)): [round(end / 1e6, 6) for end in ends]
+        for family, group, distribution in named
+        for statistic, ends in distribution.confidence.items()
+    }
 
 
 def _encoded(distributions: Mapping[str, Distribution]) -> dict[str, str]:

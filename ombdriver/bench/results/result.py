@@ -31,7 +31,7 @@ RATES = ("publishRate", "publishErrorRate", "consumeRate", "backlog")
 _FLAT = {"rates": RATES, "series": omb_keys.SERIES, "quantiles": omb_keys.QUANTILES}
 BEFORE_ORDERS = {"order": "rotated", "attempt": 1}
 """What a `standing` without these keys means."""
-_OBJECTS = ("tags", "totals", "counters", "workload_spec", "setup", "environment", "histograms")
+_OBJECTS = ("tags", "totals", "counters", "workload_spec", "setup", "environment", "histograms", "confidence")
 
 Data = TypeVar("Data")
 
@@ -118,6 +118,8 @@ class Result:
         counters: what else was counted, by name.
         subscriptions: in the plan's order.
         latency: a summary for each of the five families.
+        confidence: the 95 % intervals of percentiles, by figure (`publish.p99`, `endToEnd[group-1].p50`): lower and
+            upper end in ms; those of which too little is known are not there.
         delay_parts: a summary of `scheduleLag` and of `blocked`, which add up to the publish delay of a message, and of
             `consumerAck`.
         rates, series, quantiles: by OMB's keys, which stand at the top of the JSON.
@@ -164,6 +166,7 @@ class Result:
     counters: Mapping[str, int]
     subscriptions: tuple[Subscription, ...]
     latency: Mapping[str, LatencySummary]
+    confidence: Mapping[str, list[float]]
     delay_parts: Mapping[str, LatencySummary]
     rates: Mapping[str, list[float]]
     series: Mapping[str, list[float | None]]

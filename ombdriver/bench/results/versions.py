@@ -45,6 +45,7 @@ ADDED: Mapping[str, Callable[[Data], Any]] = {
     "standing": lambda _: None,
     "overrides": lambda _: [],
     "search": lambda _: None,
+    "confidence": lambda _: {},
     "backlogDrain": lambda _: None,
     "sweep": lambda _: {},
     "sweepOf": lambda data: swept_names(data),

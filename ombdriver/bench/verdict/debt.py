@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ombdriver.bench.verdict.trend import inflation, median_slope
+from ombdriver.bench.metrics.correlation import inflation
+from ombdriver.bench.verdict.trend import median_slope
 
 CONFIDENCE = 1.645
 """Standard errors: the growth is below its upper end with 95 %."""

@@ -33,22 +33,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ombdriver.bench.metrics.correlation import Floats, inflation
 
 FEWEST_INTERVALS = 30
 """No trend is judged from fewer."""
 MOST = 240
 """Longer series are averaged into so many parts at most: all pairs are compared."""
-MOST_CORRELATED = 0.95
-"""A series that is more so has about one independent value; the correlation is not taken as more than this."""
 LEAST_PART = 4
 """A step has a quarter of the series on each side at least; what is shorter is a pause at an edge."""
 CLEARLY = 0.7
 """A step is taken for the trend when it leaves less than that part of what a line leaves."""
 STEPS = 2.0**40
 """Of the largest value; what differs by less than one step is the same: rounding makes no order and no size."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +138,3 @@ def _p_value(values: Floats, score: float, residuals: Floats) -> float:
     if variance <= 0:
         return 1.0
     return math.erfc(max(abs(score) - 1, 0) / math.sqrt(2 * variance))
-
-
-def inflation(residuals: Floats) -> float:
-    """How much more the score varies than that of independent values, from the residuals of the trend."""
-    n = len(residuals)
-    centred = residuals - residuals.mean()
-    power = float((centred * centred).sum())
-    if power <= 1e-12 * float((residuals * residuals).sum()):  # rounding is no correlation
-        return 1.0
-    found = float((centred[1:] * centred[:-1]).sum()) / power
-    correlation = min(max((n * found + 2) / (n - 4), 0.0), MOST_CORRELATED)
-    return (1 + correlation) / (1 - correlation)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ombdriver.bench.report.page.content import summary
-from ombdriver.bench.report.page.summary import COLUMNS, VerdictSummary, has_floor
+from ombdriver.bench.report.page.summary import COLUMNS, INTERVALS, VerdictSummary, has_floor, has_intervals
 
 if TYPE_CHECKING:
     from ombdriver.bench.results.store import ResultFile
@@ -32,6 +32,8 @@ def render(files: Sequence["ResultFile"]) -> str:
     lines += ["", "Latencies are response times, counted from the intended send."]
     if has_floor(rows):
         lines[-1] += " \\*: at the harness floor, what `ombdriver calibrate` found with no server."
+    if has_intervals(rows):
+        lines[-1] += f" {INTERVALS}"
     return "\n".join(lines) + "\n"
 
 

@@ -10,6 +10,7 @@ from ombdriver.bench.results.result import Result
 
 AT_FLOOR = "*"
 """Stands behind a percentile that says more of the harness than of the system."""
+INTERVALS = "In brackets: the 95 % interval of that run, by batch means."
 
 FIGURES = (*MAIN, Figure("endToEndResponse", "p99.9"), Figure("endToEndResponse", "max"))
 COLUMNS = (
@@ -97,7 +98,12 @@ def result_row(run: Run) -> ResultRow:
 
 def has_floor(rows: Sequence[ResultRow]) -> bool:
     """True when a figure of them bears `AT_FLOOR`, so that it has to be explained."""
-    return any(cell.endswith(AT_FLOOR) for each in rows for cell in each.cells[2:])
+    return any(AT_FLOOR in cell for each in rows for cell in each.cells[2:])
+
+
+def has_intervals(rows: Sequence[ResultRow]) -> bool:
+    """True when a figure of them has an interval behind it."""
+    return any(cell.endswith(")") for each in rows for cell in each.cells[2:])
 
 
 def _rule_label(status: str, whole: str, rule: str) -> str:
@@ -105,7 +111,10 @@ def _rule_label(status: str, whole: str, rule: str) -> str:
 
 
 def _latency(result: Result, figure: Figure) -> str:
-    return f"{units.latency(result.value(figure))}{AT_FLOOR if str(figure) in result.at_harness_floor else ''}"
+    """With the 95 % interval behind it, where that is known."""
+    mark = AT_FLOOR if str(figure) in result.at_harness_floor else ""
+    ends = result.confidence.get(str(figure), ())
+    return f"{units.latency(result.value(figure))}{mark}{f' ({units.span(ends)})' if ends else ''}"
 
 
 def _lost(result: Result) -> str:

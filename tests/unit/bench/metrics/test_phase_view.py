@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.load.profile import Profile, constant
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.latency import summarise
@@ -268,6 +269,27 @@ def test_many_intervals_are_merged_and_none_is_dropped(monkeypatch: pytest.Monke
     assert measured.histogram_interval_ns == 2 * SECOND
     assert _counts(measured.families["publish"].intervals) == [12, 3]
     assert len(measured.families["publish"].series) == 3
+
+
+@pytest.mark.parametrize(("profile", "told"), [(None, True), (constant(100, 20 * SECOND), False)])
+def test_percentiles_of_a_run_have_intervals_but_not_with_a_profile(profile: Profile | None, told: bool) -> None:
+    """Of each family, over all groups and of each, around the figure; parts that differ by a profile differ rightly."""
+    phase = Phase(1, "measure", 100 * SECOND, 20 * SECOND, 100, profile)
+    recorder, rng = Recorder(SECOND), np.random.default_rng(3)
+    recorder.begin_phase(phase)
+    due = phase.start_ns + np.arange(2_000) * (SECOND // 100)
+    took = rng.integers(MS, 9 * MS, len(due))
+    recorder.record(None, due, dict.fromkeys(("publish", "publishDelay", "publishResponse"), took))
+    for group in GROUPS:
+        recorder.record(group, due, dict.fromkeys(("endToEnd", "endToEndResponse"), took))
+    collector = Collector(GROUPS, SECOND)
+    collector.add([_report(recorder.take())])
+    found = run_metrics(PhaseView(collector, phase, phase.duration_ns, phase.end_ns), {}, {})
+
+    distributions = [*found.families.values(), *found.subscriptions[1].latency.values()]
+    for each in distributions:
+        assert list(each.confidence) == (["p50", "p99"] if told else [])
+        assert all(low < (each.total.ns(name) or 0) < high for name, (low, high) in each.confidence.items())
 
 
 def _counts(encoded: Sequence[str | None]) -> list[int | None]:

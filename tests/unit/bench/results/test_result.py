@@ -1,6 +1,7 @@
 """The result's JSON: OMB's names and units, ours, and reading it back."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -29,7 +30,7 @@ OURS = [
     "backlogDrain", "beginTime", "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate",
     "partial",
     "rateProfile", "stretches", "targetRates",
-    "partialReason", "verdict", "thresholds", "atHarnessFloor",
+    "partialReason", "verdict", "thresholds", "atHarnessFloor", "confidence",
     "caveats", "totals", "delivery", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",
     "workloadSha256", "setup", "setupSha256", "environment", "telemetry", "histograms",
 ]
@@ -89,6 +90,18 @@ def test_a_run_without_a_sample_has_a_count_of_0_and_nulls() -> None:
         "count": 0,
         **dict.fromkeys(["min", "avg", "p50", "p75", "p95", "p99", "p99.9", "p99.99", "max"]),
     }
+
+
+def test_intervals_stand_by_figure_in_milliseconds() -> None:
+    """Those of a group by its name; what has none is not there."""
+    group = measurements(1).subscriptions[0]
+    known = {"p99": (4_000_000, 5_500_001)}
+    group = replace(group, latency=group.latency | {"endToEnd": replace(group.latency["endToEnd"], confidence=known)})
+    told = to_json(measured=measurements(1, subscriptions=[group]))["confidence"]
+
+    assert told["publish.p50"] == [0.05917, 0.06344]
+    assert told["endToEnd[group-1].p99"] == [4.0, 5.500001]
+    assert "endToEnd[group-1].p50" not in told
 
 
 def test_a_subscription_has_its_own_summaries() -> None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from sample_page import IMAGE, LINK, PASSWORD, SCRIPT, files, hostile, run, two_
 from ombdriver.bench.report.page import html, markdown
 from ombdriver.bench.report.page.comparison import ComparisonSection, RatioBar
 from ombdriver.bench.report.page.content import content
+from ombdriver.bench.report.page.summary import INTERVALS
 from ombdriver.bench.results.store import load_all
 from ombdriver.cli.report import report
 from ombdriver.errors import InputError
@@ -56,6 +58,17 @@ class Tags(HTMLParser):
 def test_the_markdown_of_several_results(golden: Callable[[str, str], None]) -> None:
     """Verdicts first, then the table."""
     golden("page.md", markdown.render(two_setups()))
+
+
+def test_a_figure_whose_interval_is_known_has_it_behind() -> None:
+    """On the page and in the short form, with a word on what it is; and only where it is known."""
+    plain, known = ([replace(run(1), confidence=each)] for each in ({}, {"publishResponse.p99": [0.41, 0.531]}))
+
+    for text in (html.render(content(files(*known)), "1"), markdown.render(files(*known))):
+        assert "(410-531 µs)" in text
+        assert INTERVALS in text
+    for text in (html.render(content(files(*plain)), "1"), markdown.render(files(*plain))):
+        assert INTERVALS not in text
 
 
 def test_markdown_takes_nothing_of_a_result_as_markup(golden: Callable[[str, str], None]) -> None:
