@@ -9,6 +9,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from redis.exceptions import RedisError
 
@@ -16,6 +17,8 @@ from ombdriver.messaging.errors import ClosedError, MessagingError
 from ombdriver.messaging.transport.retry import is_loss
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 TELL_EVERY = 60
 """Of failures in a row the first one is logged, and each of so many."""
@@ -54,6 +57,20 @@ class Health:
         if self._failing:
             told = "; ".join(f"{what} fails: {error!r}" for what, error in self._failing.values())
             raise MessagingError(f"{told}; it is tried again, see the log") from next(iter(self._failing.values()))[1]
+
+
+async def shared(work: "asyncio.Future[T]", why: Callable[[], Exception]) -> T:
+    """The outcome of work that others wait for too: a caller that is cancelled does not end it.
+
+    Nor does its end cancel a caller whom nobody cancelled: if the work was cancelled, that raises `why()`.
+    """
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        caller = asyncio.current_task()
+        if work.cancelled() and (caller is None or not caller.cancelling()):
+            raise why() from None
+        raise
 
 
 async def run_periodically(

@@ -18,6 +18,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ombdriver.messaging.errors import ClosedError, NotSentError, WouldBlock
+from ombdriver.messaging.transport.background import shared
 from ombdriver.messaging.transport.connection import (
     REPLY_DEADLINE_S,
     SUSPECT_S,
@@ -346,15 +347,10 @@ class Channel:
         if self._connection is not None:
             return self._connection
         self._check_open()
-        attempt = self._start_connecting()
-        try:
-            return await asyncio.shield(attempt)  # a cancelled caller must not end the attempt for the others
-        except asyncio.CancelledError:
-            if attempt.cancelled() and self._is_drained:
-                raise _has_left() from None
-            if attempt.cancelled() and self._closed:
-                raise ClosedError("the channel was closed while it was connecting") from None
-            raise
+        return await shared(self._start_connecting(), self._why_not_connected)
+
+    def _why_not_connected(self) -> Exception:
+        return _has_left() if self._is_drained else ClosedError("the channel was closed while it was connecting")
 
     def _check_open(self) -> None:
         if self._is_drained:

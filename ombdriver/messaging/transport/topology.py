@@ -16,7 +16,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AuthenticationError, RedisError
 
-from ombdriver.messaging.errors import NotSentError
+from ombdriver.messaging.errors import ClosedError, NotSentError
+from ombdriver.messaging.transport.background import shared
 from ombdriver.messaging.transport.channel import connect_error
 from ombdriver.messaging.transport.retry import AskError, Backoff, MovedError
 
@@ -180,6 +181,7 @@ class Topology:
         """The map; looked for if there is none yet, which fails fast.
 
         Raises:
+            ClosedError: if this was closed meanwhile.
             NotSentError: if none of the seeds could be asked; its cause says why.
             redis.exceptions.RedisError: if they refused, such as `AuthenticationError`.
         """
@@ -187,7 +189,7 @@ class Topology:
             if self._discovery is None:
                 self._discovery = asyncio.get_running_loop().create_task(self._ask_servers())
                 self._discovery.add_done_callback(self._discovered)
-            await asyncio.shield(self._discovery)
+            await shared(self._discovery, lambda: ClosedError("the client was closed while it looked for the servers"))
         assert self.map is not None
         return self.map
 

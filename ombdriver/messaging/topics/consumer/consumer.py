@@ -218,7 +218,8 @@ class Consumer(Generic[Value]):
             try:
                 await self._session.begin(count)
             except RedisError as error:
-                if not is_loss(error):
+                is_end = isinstance(error, ClosedError) and self._closing is not None  # nothing is handed out any more
+                if not is_loss(error) and not is_end:
                     raise
 
     async def flush(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams.entry_ids import is_after
 from ombdriver.messaging.streams.resumption import mark_at
 from ombdriver.messaging.topics.codec import Codec
@@ -26,6 +27,7 @@ from ombdriver.messaging.topics.consumer.message import OPEN, UNCOUNTED, Message
 from ombdriver.messaging.topics.consumer.partition import BUFFER_BYTES, FlowControl, Partition
 from ombdriver.messaging.topics.consumer.receive_buffer import ReceiveBuffer, RecordSink
 from ombdriver.messaging.topics.recovery.maintenance import Maintenance
+from ombdriver.messaging.transport.background import shared
 from ombdriver.messaging.transport.blocking import ignore_outcome
 
 logger = logging.getLogger(__name__)
@@ -110,7 +112,7 @@ class Session:
         if self._beginning is None or self._beginning.done():
             self._beginning = asyncio.get_running_loop().create_task(self._begin(count))
             self._beginning.add_done_callback(ignore_outcome)
-        await asyncio.shield(self._beginning)
+        await shared(self._beginning, lambda: ClosedError("the consumer was closed; make a new one"))
 
     async def _begin(self, count: int | None) -> None:
         ready = self.buffer.ready
