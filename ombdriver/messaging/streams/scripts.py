@@ -29,7 +29,13 @@ class Script:
         self._sha = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
 
     async def run(
-        self, router: Router, keys: Sequence[bytes], arguments: Sequence[Argument], *, stores: bool = False
+        self,
+        router: Router,
+        keys: Sequence[bytes],
+        arguments: Sequence[Argument],
+        *,
+        stores: bool = False,
+        once: bool = False,
     ) -> Any:
         """The script's reply, with bytes.
 
@@ -38,6 +44,7 @@ class Script:
             keys: of one slot; the first is the stream.
             arguments: ARGV.
             stores: a caller wants to know whether it was carried out.
+            once: not sent again when its reply was lost: its caller does that.
 
         Raises:
             OutcomeUnknownError: if an attempt was lost, with no later one that was carried out; with `stores` also if
@@ -48,7 +55,7 @@ class Script:
         unknown: OutcomeUnknownError | None = None
         for by_text in (False, True):  # a server may not know it, a user may have permission for EVAL alone
             data = pack((*self.words(by_text=by_text), *words))
-            sent = router.send(keys[0], data, bulk=False, idempotent=True)
+            sent = router.send(keys[0], data, bulk=False, idempotent=not once)
             try:
                 return await sent
             except RedisError as error:

@@ -6,9 +6,10 @@ no more than the documentation says.
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from proxy import ReadLosingProxy
 from records import TOPIC, pending, store, take
 from restarting import restarting
 
-from ombdriver import MQClient, NotSentError
+from ombdriver import MQClient, NotSentError, OutcomeUnknownError
 from ombdriver.messaging.topics.consumer import session
 from ombdriver.messaging.topics.consumer.consumer import Consumer
 
@@ -103,6 +104,43 @@ async def test_order_holds_past_a_connection_that_the_server_still_serves(
         found = (values, statistics.reconnects, statistics.replayed > 0, proxy.lost)
     await raw.execute_command("ACL", "DELUSER", "reader")
     assert found == (list(range(5)), 1, True, 1)
+
+
+@pytest.fixture
+async def strict(raw: redis.asyncio.Redis) -> AsyncIterator[None]:
+    """A server that closes a connection rather than have more than 256 KiB wait for it."""
+    was = (await raw.config_get("client-output-buffer-limit"))["client-output-buffer-limit"]
+    await raw.config_set("client-output-buffer-limit", "normal 262144 0 0")
+    yield
+    await raw.config_set("client-output-buffer-limit", was)
+
+
+@pytest.mark.usefixtures("strict")
+async def test_reads_become_smaller_when_their_replies_end_connections(
+    server_url: str, raw: redis.asyncio.Redis
+) -> None:
+    """A buffer of them is more than the server lets anybody have: all come in order, over a few connections."""
+    for number in range(600):
+        await raw.xadd("{t:0}", {"value": f"{number}:".encode() + os.urandom(8_000)})
+    async with MQClient(redis_url=server_url) as client, client.consumer("t", "g") as consumer:
+        found = [int((await consumer.getone()).value.split(b":")[0]) for _ in range(600)]
+        statistics = consumer.statistics()
+    assert found == list(range(600))
+    assert 1 <= statistics.lost_replies <= 10
+    assert statistics.faults == 0
+
+
+@pytest.mark.usefixtures("strict")
+async def test_a_message_that_is_too_large_for_the_server_is_told(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """Whoever waits is told which limit to raise, and the connections are few; with the limit raised it comes."""
+    await raw.xadd("{t:0}", {"value": os.urandom(20_000_000)})
+    async with MQClient(redis_url=server_url) as client, client.consumer("t", "g") as consumer:
+        with pytest.raises(OutcomeUnknownError, match="larger than client-output-buffer-limit normal"):
+            await consumer.getone()
+        assert consumer.statistics().reconnects <= 5
+        await raw.config_set("client-output-buffer-limit", "normal 0 0 0")
+        with contextlib.suppress(OutcomeUnknownError):
+            await consumer.getone()
 
 
 async def test_acknowledgements_are_repeated_when_connections_are_lost(

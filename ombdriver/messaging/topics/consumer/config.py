@@ -66,6 +66,7 @@ class ConsumerStatistics:
         lost: another member took them over from this one, since it could not renew its lease; a runner counts its own.
         groups_made: how often the group was destroyed and was created again.
         reconnects: connections for reading made after the first; where reads are polled, those whose reply was lost.
+        lost_replies: reads that may have been carried out and whose reply was lost; the next ones ask for less.
         early_reads: reads that the server answered at once with nothing, though it was asked to wait.
         faults: errors that were no lost connections.
         buffered: messages that are not handed out yet.
@@ -87,6 +88,7 @@ class ConsumerStatistics:
     lost: int = 0
     groups_made: int = 0
     reconnects: int = 0
+    lost_replies: int = 0
     early_reads: int = 0
     faults: int = 0
     buffered: int = 0

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from ombdriver.messaging.errors import ClosedError, ConnectionLost, RedisError
+from ombdriver.messaging.errors import ClosedError, ConnectionLost, OutcomeUnknownError, RedisError
 from ombdriver.messaging.streams.entry_ids import is_after
 from ombdriver.messaging.streams.resumption import mark_of
 from ombdriver.messaging.topics.consumer import leases
@@ -161,12 +161,19 @@ class PolledFetch:
         """See `FetchTransport`: the connection is not this one's own."""
 
 
+def _size_of(reply: Sequence[Any]) -> int:
+    """Bytes of all fields and values of a reply."""
+    return sum(sum(map(len, fields)) for _, entries in reply for _, fields in entries)
+
+
 def _xreadgroup(member: GroupMember, partitions: Sequence[Partition], *options: str | int) -> bytes:
     streams = [partition.key for partition in partitions]
     words = ("XREADGROUP", "GROUP", member.group, member.name, *options, "STREAMS", *streams)
     return pack((*words, *(b">" for _ in streams)))
 
 
+LOST_IN_A_ROW = 3
+"""So many replies of one message in a row are no loss by chance."""
 BACKOFF = Backoff(give_up_s=math.inf)
 """Waits after a failure, without end: a consumer goes on until it is closed."""
 
@@ -193,6 +200,7 @@ class Fetcher:
         self._member, self._partitions, self._flow, self._sink = member, partitions, flow, sink
         self._transport = transport
         self._read: asyncio.Future[Any] | None = None
+        self._asked = self._turn = self._lost_in_a_row = 0
         self._covered: list[Partition] = []
         self._interrupts: set[asyncio.Task[None]] = set()
         self._suspensions = 0
@@ -231,18 +239,31 @@ class Fetcher:
         active, credit = await self._wait_for_credit()
         if self._stopping or not active:
             return
-        self._covered = active
-        self._read = self._transport.send(active, -(-credit // len(active)))
+        if self._flow.bound < len(active):
+            active = self._take_turns(active, self._flow.bound)
+        count = -(-credit // len(active))
+        self._covered, self._asked = active, count * len(active)
+        self._read = self._transport.send(active, count)
         self._read.add_done_callback(ignore_outcome)
         try:
             reply = await asyncio.shield(self._read)
         finally:
             self._read = None
             self._flow.changed.set()
-        for key, entries in reply or ():
-            self._receive(self._partition_of(key), entries)
+        if reply:
+            self._lost_in_a_row = 0
+            count = sum([len(entries) for _, entries in reply])
+            for key, entries in reply:
+                self._receive(self._partition_of(key), entries)
+            self._flow.adapt((self._transport.reply_size() or _size_of(reply)) / max(1, count))
         if pause_s := self._transport.pause_s(empty=not reply):
             await self._sleep(pause_s)
+
+    def _take_turns(self, active: list[Partition], count: int) -> list[Partition]:
+        """`count` of the partitions, others the next time: each would bring a message, and that is too much."""
+        first = self._turn % len(active)
+        self._turn += count
+        return (active[first:] + active[:first])[:count]
 
     def _partition_of(self, key: bytes) -> Partition:
         if len(self._partitions) == 1:
@@ -252,7 +273,6 @@ class Fetcher:
     def _receive(self, partition: Partition, entries: list[Any]) -> None:
         """Hands over entries that are new to the group; their ids rise, save after the group was set back."""
         end, fields = entries[-1]
-        self._flow.adapt(sum(map(len, fields)))
         if not is_after(entries[0][0], partition.highest):
             entries = [entry for entry in entries if not self._is_here(partition, entry[0])]
         if is_after(end, partition.last_delivered.entry_id):
@@ -282,7 +302,10 @@ class Fetcher:
                 count = max(1, min(leases.AT_ONCE, credit))
                 ids = await leases.list_pending(self._member, partition, self._replay_after[partition], count)
                 if lost := partition.unknown(ids):
-                    self._sink.replay(partition, await leases.claim(self._member, partition, lost))
+                    self._asked = len(lost)
+                    claimed = await leases.claim(self._member, partition, lost, once=True)
+                    self._lost_in_a_row = 0
+                    self._sink.replay(partition, claimed)
                 if len(ids) < count:
                     del self._replay_after[partition]
                 else:
@@ -304,6 +327,8 @@ class Fetcher:
         """Does what an error asks for, and waits a while."""
         is_first = not self._budget.failures
         wait_s = self._budget.wait_s(error) or 0.0
+        if isinstance(error, OutcomeUnknownError):
+            self._on_lost_reply(error)
         if is_group_missing(error):
             if not is_first:
                 await self._sleep(wait_s)
@@ -320,6 +345,21 @@ class Fetcher:
                 tell(what, self._budget.failures, error)
             self._sink.fault(error)
         await self._sleep(wait_s)
+
+    def _on_lost_reply(self, error: OutcomeUnknownError) -> None:
+        """The next reads ask for less; where one message is too much, that is told to whoever waits for it."""
+        self._member.statistics.lost_replies += 1
+        self._lost_in_a_row += 1
+        self._flow.lose(self._asked)
+        if self._asked <= 1 and self._lost_in_a_row >= LOST_IN_A_ROW:
+            streams = ", ".join(partition.stream for partition in self._partitions[:3])
+            told = OutcomeUnknownError(
+                f"{self._lost_in_a_row} times in a row the connection was lost in place of one message of {streams}: "
+                "is it larger than client-output-buffer-limit normal or maxmemory-clients of the server allow? "
+                f"raise that limit ({error})"
+            )
+            told.__cause__ = error
+            self._sink.fault(told)
 
     async def _sleep(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -74,13 +74,15 @@ class GroupMember:
         """
         return self.router.send(key, pack(words), bulk=False, idempotent=True)
 
-    async def run(self, script: Script, keys: Sequence[bytes], *arguments: Argument) -> Any:
+    async def run(self, script: Script, keys: Sequence[bytes], *arguments: Argument, once: bool = False) -> Any:
         """Runs a script of `group_script`: ARGV is the group, the member's name, and `arguments`.
+
+        It is sent again when its reply was lost, unless `once`.
 
         Raises:
             redis.exceptions.RedisError: the server's error, or that of the connection.
         """
-        return await script.run(self.router, keys, (self.group, self.name, *arguments))
+        return await script.run(self.router, keys, (self.group, self.name, *arguments), once=once)
 
 
 def observer(router: Router, group: bytes) -> GroupMember:

@@ -110,11 +110,11 @@ async def list_pending(member: GroupMember, partition: Partition, after: bytes |
     return [row[0] for row in await member.send(partition.key, *words)]
 
 
-async def claim(member: GroupMember, partition: Partition, ids: Sequence[bytes]) -> Claim:
-    """Claims those of `ids`, `AT_ONCE` at most, that are pending for the member."""
+async def claim(member: GroupMember, partition: Partition, ids: Sequence[bytes], *, once: bool = False) -> Claim:
+    """Claims those of `ids`, `AT_ONCE` at most, that are pending for the member; `once` as for `Script.run`."""
     partition.claiming.update(ids)
     try:
-        rows, gone = await member.run(_CLAIM, [partition.key], *ids)
+        rows, gone = await member.run(_CLAIM, [partition.key], *ids, once=once)
     finally:
         partition.claiming.difference_update(ids)
     return make_claim(partition, rows, gone)

@@ -12,39 +12,68 @@ if TYPE_CHECKING:
 
 BUFFER_BYTES = 1 << 24
 """As much may be buffered by a consumer, but at least one message of what is read together."""
-FIRST_CREDIT = 32
-"""The first read asks for no more: nothing is known yet of how large messages are."""
+FADES = 0.8
+"""How a size that was large fades with each reply of smaller messages: it is forgotten after some twenty."""
+UNBOUND = 1 << 40
+BOUND_REPLIES = 64
+"""After so many replies twice as much may be asked for as after one that was lost."""
 
 
 class FlowControl:
     """How many messages are buffered, and how many more may be asked for.
 
+    Nobody knows how large messages are before they come, nor what a reply may hold before the server closes the
+    connection for it. So the first read asks for one message, each later one for twice as many at most, up to what the
+    bounds allow by the size of late messages; and after a reply that was lost it begins anew, up to half of that one.
+
     Args:
         most: messages that may be buffered, if they are not large.
-        most_bytes: as much may be buffered, by the size of what came last.
+        most_bytes: as much may be buffered, by the size of late messages.
         low_water: more are asked for when no more than this are left; None for half of what may be buffered, which
-            then begins small and follows the size of messages.
+            then follows the size of messages.
 
     Attributes:
+        bound: no reply is to have more messages, since one that had was lost; `UNBOUND` if there is no such bound.
         buffered: messages that are here.
         high_water: a read asks for no more than what fills it up to here.
         low_water: more are asked for when no more than this are buffered, so that reads stay large.
         changed: set when it is worth looking again; see `wait_for_change`.
     """
 
-    __slots__ = ("_most", "_most_bytes", "buffered", "changed", "high_water", "low_water")
+    __slots__ = (
+        "_most",
+        "_most_bytes",
+        "_replies",
+        "_size",
+        "bound",
+        "buffered",
+        "changed",
+        "high_water",
+        "low_water",
+    )
 
     def __init__(self, most: int, most_bytes: int = BUFFER_BYTES, low_water: int | None = None) -> None:
         self._most, self._most_bytes = most, most_bytes
+        self._size, self.bound, self._replies = 0.0, UNBOUND, 0
         self.buffered = 0
         self.changed = asyncio.Event()
-        self.high_water = most if low_water is not None else min(most, FIRST_CREDIT)
-        self.low_water = low_water if low_water is not None else self.high_water // 2
+        self.high_water = most if low_water is not None else 1
+        self.low_water = low_water if low_water is not None else 0
 
-    def adapt(self, message_size: int) -> None:
-        """Messages are of `message_size` bytes now."""
-        self.high_water = max(1, min(self._most, self._most_bytes // max(1, message_size)))
+    def adapt(self, message_size: float) -> None:
+        """A reply has come, with messages of `message_size` bytes on average, and they are buffered."""
+        self._size = max(message_size, FADES * self._size)
+        self._replies += 1
+        if self._replies % BOUND_REPLIES == 0:
+            self.bound = min(UNBOUND, 2 * self.bound)
+        fit = int(self._most_bytes // max(1.0, self._size))
+        self.high_water = max(1, min(self._most, self.bound, 2 * max(self.high_water, self.buffered), fit))
         self.low_water = self.high_water // 2
+
+    def lose(self, asked: int) -> None:
+        """The reply to a read of `asked` messages was lost: it may have been more than the server lets anybody have."""
+        self.bound, self._replies = max(1, asked // 2), 0
+        self.high_water, self.low_water = 1, 0
 
     def credit(self) -> int:
         """How many messages to ask for; 0 as long as enough are buffered."""

@@ -207,6 +207,7 @@ class RecordSink:
         if messages:
             self._buffer.may_have_uncounted = True
             self._buffer.add(partition, messages)
+            partition.flow.adapt(sum(sum(map(len, entry.fields)) for entry in claim.entries) / len(claim.entries))
         return len(messages)
 
     def replay(self, partition: Partition, claim: Claim) -> None:

@@ -82,6 +82,8 @@ async def test_the_fetcher_is_called_when_half_of_the_buffer_is_used() -> None:
     """Not for each message, or its reads would become small."""
     buffer, partition = ReceiveBuffer(), Partition(0, "{t:0}")
     partition.flow = flow = FlowControl(10)
+    for _ in range(4):
+        flow.adapt(1)
     assert flow.credit() == 10
     buffer.add(partition, messages(partition, 0, 10))
     assert flow.credit() == 0
@@ -93,15 +95,43 @@ async def test_the_fetcher_is_called_when_half_of_the_buffer_is_used() -> None:
     assert flow.credit() == 5
 
 
-def test_large_messages_make_the_buffer_short() -> None:
-    """By their size as it was last, and back again when they are small; one message may always be read."""
-    flow = FlowControl(256, 1 << 20)
-    assert flow.credit() == 32  # nothing is known yet
-    flow.adapt(1 << 10)
-    assert (flow.high_water, flow.credit()) == (256, 256)
-    flow.adapt(1 << 18)
-    assert (flow.high_water, flow.low_water) == (4, 2)
-    flow.adapt(1 << 30)
-    assert flow.credit() == 1
-    flow.adapt(0)
-    assert flow.high_water == 256
+SIZES = st.lists(st.sampled_from([1, 1_000, 1 << 16, 1 << 23]), max_size=200)
+
+
+def test_reads_begin_small_and_grow() -> None:
+    """Nothing is known yet of how large messages are; small ones fill the buffer after some replies."""
+    flow = FlowControl(256, 1 << 24)
+    asked = []
+    for _ in range(10):
+        asked.append(flow.credit())
+        flow.adapt(100)
+    assert asked == [1, 2, 4, 8, 16, 32, 64, 128, 256, 256]
+
+
+@given(SIZES, st.integers(1, 8))
+def test_large_messages_make_the_buffer_short(sizes: list[int], late: int) -> None:
+    """Whatever comes in turn, of a kind that has come lately no more is asked for than 16 MiB hold, or one message."""
+    flow = FlowControl(256, 1 << 24)
+    for at, size in enumerate(sizes):
+        flow.adapt(size)
+        lately = max(sizes[max(0, at + 1 - late) : at + 1]) * 0.8 ** (late - 1)
+        assert 1 <= flow.high_water <= max(1, (1 << 24) // lately)
+    for _ in range(80):
+        flow.adapt(1)
+    assert flow.high_water == 256, "and back again when they are small"
+
+
+def test_a_lost_reply_makes_reads_small_for_a_while() -> None:
+    """It begins with one message, stays at half of what was lost, and forgets that after many replies."""
+    flow = FlowControl(256)
+    for _ in range(10):
+        flow.adapt(100)
+    flow.lose(flow.credit())
+    asked = []
+    for _ in range(63 + 64):
+        asked.append(flow.credit())
+        flow.adapt(100)
+    assert asked == [1, 2, 4, 8, 16, 32, 64, *[128] * 57, *[256] * 63]
+    for _ in range(9):
+        flow.lose(flow.credit())
+    assert (flow.credit(), flow.bound) == (1, 1)
