@@ -26,7 +26,17 @@ OMB_FIELDS = [
 ]
 """Every field of OMB's TestResult."""
 
-ON_FIGURES = {"carriedIn", "fewSamples", "shortRun", "colocated", "stalls", "ownShare", "busyMachine", "steal"}
+ON_FIGURES = {
+    "carriedIn",
+    "fewSamples",
+    "shortRun",
+    "colocated",
+    "stalls",
+    "ownShare",
+    "busyMachine",
+    "steal",
+    "tailOwner",
+}
 """Caveats of short runs on small machines; the others tell of messages."""
 
 FORBIDDEN = (

@@ -72,6 +72,6 @@ def _error(counts: "np.ndarray[tuple[int], np.dtype[np.float64]]", beyond: Float
 
 
 def _student(freedom: int) -> float:
-    """The quantile of Student's t that leaves 95 % in the middle, by its expansion; to 0.001 from 9 degrees on."""
+    """The quantile of Student's t that leaves 95 % in the middle, by its expansion; to 0.005 from 9 degrees on."""
     z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)

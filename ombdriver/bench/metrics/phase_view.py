@@ -340,11 +340,13 @@ def _family_metrics(view: PhaseView, family: str, factor: int) -> FamilyMetrics:
     total = view.histogram(family)
     points = quantile_points(total.count)
     each = [interval.histogram(family) for interval in view.each()]
+    summary = summarise(total)
     return FamilyMetrics(
-        total=summarise(total),
+        total=summary,
         encoded=total.encode(),
         series=[summarise(histogram) for histogram in each],
         quantiles=dict(zip(points, total.percentiles(points), strict=True)),
+        tail=[histogram.count - histogram.upto([summary.p999])[0] for histogram in each],
         confidence=_confidence(view, total, each),
         intervals=_encoded(merged(each, factor)),
     )

@@ -45,10 +45,12 @@ class FamilyMetrics(Distribution):
     Attributes:
         series: one summary per sample interval, in order; an interval without a sample has a count of 0.
         quantiles: percentile (0 to 100) -> value in ns, as finely as the curve is to be drawn; empty without samples.
+        tail: samples beyond the p99.9, one count per sample interval.
     """
 
     series: Sequence[LatencySummary]
     quantiles: Mapping[float, int]
+    tail: Sequence[int] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ def run_facts(metrics: RunMetrics, plan: Plan, observed: Facts) -> Facts:
         publish_rates=metrics.publish_rate,
         trends={} if plan.profile is not None else _trends(metrics, first),
         samples={family: count for family in FAMILIES if (count := metrics.families[family].total.count)},
+        tails={family: metrics.families[family].tail for family in ("publishResponse", "endToEndResponse")},
         over_range=counters.get("overRangeSamples", 0),
         negative=counters.get("negativeSamples", 0),
         unsent=totals.unsent,

@@ -318,6 +318,61 @@ def _own_part(facts: Facts) -> list[str]:
     return found
 
 
+FEWEST_IN_TAIL = 10
+FEWEST_INTERVALS = 10
+MOST_OF_TAIL = 0.8
+"""The share of a tail that makes it that of a few sample intervals."""
+FEW_INTERVALS = 0.05
+
+
+def _tail_owner(facts: Facts) -> list[str]:
+    """A p99.9 that a pause or two have made, and whose pauses these were."""
+    found = []
+    for family, counts in facts.tails.items():
+        value_ns = facts.responses[family].ns("p99.9") or 0
+        few = _few_of(counts)
+        if few and value_ns > LEAST_OWN_NS:
+            times = ", ".join(f"{at * facts.interval_ns / 1e9:g} s" for at in few)
+            found.append(
+                f"the p99.9 of {family}, {milliseconds(value_ns)}, was made in {len(few)} of {len(counts)} sample"
+                f" intervals, from {times} on: {_who_paused(facts, family, OWN_PART * value_ns)}; repeat the run to see"
+                " whether that comes again"
+            )
+    return found
+
+
+def _few_of(counts: Sequence[int]) -> list[int]:
+    """The few intervals with nearly all of a tail, in order; none where it is spread, or too small to tell."""
+    total = sum(counts)
+    if total < FEWEST_IN_TAIL or len(counts) < FEWEST_INTERVALS:
+        return []
+    few: list[int] = []
+    for at in sorted(range(len(counts)), key=lambda each: -counts[each])[: max(2, int(FEW_INTERVALS * len(counts)))]:
+        few.append(at)
+        if sum(counts[each] for each in few) >= MOST_OF_TAIL * total:
+            return sorted(few)
+    return []
+
+
+def _who_paused(facts: Facts, family: str, least_ns: float) -> str:
+    """What was held up at once for `least_ns` and more."""
+    found = []
+    for worker in facts.workers:
+        if family in DELAYED_BY[worker.role]:
+            if worker.longest_collection_ns > least_ns:
+                found.append(
+                    f"{worker.name} was held up by the garbage collector for"
+                    f" {milliseconds(worker.longest_collection_ns)} at once"
+                )
+            elif max(worker.longest_stall_ns, worker.lateness.ns("max") or 0) > least_ns:
+                longest_ns = max(worker.longest_stall_ns, worker.lateness.ns("max") or 0)
+                found.append(f"{worker.name} was held up for {milliseconds(longest_ns)} at once")
+    fork_ns = (facts.telemetry.longest_fork_ns if facts.telemetry else None) or 0
+    if fork_ns > least_ns:
+        found.append(f"the server was held up by a fork for {milliseconds(fork_ns)}")
+    return " and ".join(found) or "the server or the network paused, and none of the workers did"
+
+
 def _colocated(facts: Facts) -> list[str]:
     """There are fewer cores than processes that want one: the workers, all servers and the parent."""
     cores, servers, workers = facts.cores, facts.servers_on_host, len(facts.workers)
@@ -480,6 +535,13 @@ CAVEATS = (
         "more than a third of a percentile may be the harness's: its event loops came as late as that, and by more than"
         " 1 ms; each such percentile is named, with its own part",
         _own_part,
+    ),
+    _caveat(
+        "tailOwner",
+        "four fifths of the samples beyond a p99.9 of more than 1 ms come from two sample intervals, or from 5 % of"
+        " them, at most; what paused then: a worker, its garbage collector, the server by a fork, or else the server or"
+        " the network",
+        _tail_owner,
     ),
     _caveat(
         "colocated",

@@ -98,6 +98,7 @@ class Facts:
         publish_delay_p99_ns: of the time from due until sent.
         publish_response_p99_ns: of the publish latency from the intended send.
         responses: the latencies from the intended send, by family.
+        tails: by family of `responses`: samples beyond the p99.9 in each sample interval.
         over_range, negative: samples that were above the greatest latency, or below 0.
 
         due: messages that were due; the messages from here on are those of the window.
@@ -155,6 +156,7 @@ class Facts:
     publish_delay_p99_ns: int | None = None
     publish_response_p99_ns: int | None = None
     responses: Mapping[str, LatencySummary] = field(default_factory=dict)
+    tails: Mapping[str, Sequence[int]] = field(default_factory=dict)
     over_range: int = 0
     negative: int = 0
 

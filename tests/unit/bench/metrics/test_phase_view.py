@@ -286,6 +286,9 @@ def test_percentiles_of_a_run_have_intervals_but_not_with_a_profile(profile: Pro
     collector.add([_report(recorder.take())])
     found = run_metrics(PhaseView(collector, phase, phase.duration_ns, phase.end_ns), {}, {})
 
+    tail, p999 = found.families["publish"].tail, found.families["publish"].total.p999
+    assert list(tail) == (took > p999).reshape(20, 100).sum(axis=1).tolist()
+    assert sum(tail) > 0
     distributions = [*found.families.values(), *found.subscriptions[1].latency.values()]
     for each in distributions:
         assert list(each.confidence) == (["p50", "p99"] if told else [])

@@ -1,6 +1,6 @@
 """Caveats: each from facts made by hand; the table is that of docs/result.md."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,17 @@ def machine(**shares: float) -> TelemetrySummary:
     """What was sampled: `steal`, `pressure`, and how long the run's servers `waited`."""
     told = {name: CpuShare(share, share) for name, share in shares.items() if name != "waited"}
     return TelemetrySummary(**told, server_process_waiting=CpuShare(shares.get("waited")))
+
+
+def tail(counts: Mapping[int, int] | None = None, **held_up: Any) -> dict[str, Any]:
+    """A p99.9 of 40 ms of publishing, whose samples come from these of 60 seconds; how `worker` was held up."""
+    there = {30: 60} if counts is None else counts
+    found: dict[str, Any] = {
+        "interval_ns": SECOND,
+        "responses": {"publishResponse": late(40_000_000)},
+        "tails": {"publishResponse": [there.get(at, 0) for at in range(60)]},
+    }
+    return found | ({"workers": [WorkerFacts(0, **{"role": "produce"} | held_up)]} if held_up else {})
 
 
 def caveats(**changed: Any) -> dict[str, str]:
@@ -91,6 +102,13 @@ def test_a_sound_run_has_none() -> None:
             "ownShare",
             "this machine's, whose event loops came late: p99.9 60 ms, of which 40 ms;",
         ),
+        (tail(), "tailOwner", "40 ms, was made in 1 of 60 sample intervals, from 30 s on: the server or the network"),
+        (tail({29: 4, 30: 6, 7: 1}), "tailOwner", "2 of 60 sample intervals, from 29 s, 30 s on"),
+        (
+            tail() | {"telemetry": TelemetrySummary(longest_fork_ns=30_000_000)},
+            "tailOwner",
+            "from 30 s on: the server was held up by a fork for 30 ms; repeat",
+        ),
         ({"servers_on_host": 1, "cores": 1}, "colocated", "the server shares 1 core with the 0 workers"),
         ({"servers_on_host": 5, "cores": 4}, "colocated", "5 servers share 4 cores with the 0 workers"),
         (
@@ -117,6 +135,34 @@ def test_each_caveat_tells_its_own(changed: dict[str, Any], kind: str, message: 
 
     assert list(found) == [kind]
     assert message in found[kind]
+
+
+@pytest.mark.parametrize(
+    ("held_up", "owner"),
+    [
+        ({"longest_collection_ns": 20_000_000}, "worker 0 (produce) was held up by the garbage collector for 20 ms"),
+        ({"longest_stall_ns": 20_000_000}, "worker 0 (produce) was held up for 20 ms at once"),
+        ({"longest_stall_ns": 12_000_000}, "the server or the network paused"),  # less than a third of it
+        ({"longest_stall_ns": 90_000_000, "role": "consume"}, "the server or the network paused"),
+    ],
+)
+def test_the_owner_of_a_tail_is_named(held_up: dict[str, Any], owner: str) -> None:
+    """A worker only if it was held up for long enough, and delays what it is about."""
+    assert owner in caveats(**tail(**held_up))["tailOwner"]
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        dict.fromkeys(range(60), 10),  # spread over the run
+        {30: 9},  # too few samples to be a tail
+        {3: 20, 17: 20, 30: 20, 44: 20},  # of four pauses
+        {},
+    ],
+)
+def test_a_tail_that_is_spread_has_no_owner(counts: dict[int, int]) -> None:
+    """It is that of the system."""
+    assert caveats(**tail(counts)) == {}
 
 
 def test_the_three_most_frequent_errors_are_told() -> None:
