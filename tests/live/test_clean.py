@@ -1,16 +1,23 @@
 """`ombdriver clean`: the leftovers of runs that were killed outright go, by run id; nothing else does."""
 
+import asyncio
+import contextlib
 import signal
+import threading
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 import redis
 from processes import Place
 
 from ombdriver.bench.drivers.api import TopicSpec
+from ombdriver.bench.drivers.redis_streams import driver as driver_module
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
+from ombdriver.bench.drivers.redis_streams.runs import ALIVE_S, renew
 from ombdriver.bench.run.cleanup import clean
 from ombdriver.errors import InputError, RunError
+from ombdriver.messaging.errors import RedisError
 
 FOREIGN: dict[str, str] = {
     "other": "1",
@@ -41,12 +48,12 @@ class Runs:
         self.drivers: list[RedisStreamsDriver] = []
 
     async def make(self, run_id: str, *, alive: bool) -> None:
-        """A run that is alive, or that has not said so for a minute."""
+        """A run that is alive, or that has ended and could not delete what it made."""
         driver = await open_driver({"url": self._url, "run_id": run_id})
         self.drivers.append(driver)
         await driver.create_topics([TopicSpec(f"ombdriver-{run_id}-0000", 2)], ["g"])
         if not alive:
-            self._raw.delete(f"ombdriver:alive:{run_id}")
+            await driver.aclose()
 
     def keys(self) -> set[str]:
         """All keys that are not of others."""
@@ -83,6 +90,83 @@ async def test_dead_runs_go_and_live_ones_are_spared(server_url: str, runs: Runs
     (spared,) = [line for line in lines if "left alone" in line]
     assert "run alive002" in spared
     assert "--run-id alive002 deletes it anyway" in spared
+
+
+async def test_a_run_whose_mark_could_not_be_renewed_is_spared_while_it_is_there(
+    server_url: str, runs: Runs, raw: redis.Redis
+) -> None:
+    """Its connection bears its id; without that, its consumers read."""
+    await runs.make("alive002", alive=True)
+    raw.delete("ombdriver:alive:alive002")
+
+    (by_connection,) = await clean(server_url, None, dry_run=False)
+    await runs.drivers[0].aclose()
+    raw.delete("ombdriver:alive:alive002")
+    stream = "{ombdriver-alive002-0000:1}"
+    raw.xadd(stream, {"f": "v"})
+    raw.xreadgroup("g", "c", {stream: ">"})
+    (by_consumer,) = await clean(server_url, None, dry_run=False)
+
+    assert "left alone, it has a connection to the server" in by_connection
+    assert "left alone, consumers of it have read" in by_consumer
+
+
+async def test_a_mark_is_renewed_on_a_server_that_is_full(server_url: str, runs: Runs, raw: redis.Redis) -> None:
+    """By a command that needs no memory."""
+    await runs.make("alive002", alive=True)
+    raw.expire("ombdriver:alive:alive002", 1000)
+    raw.config_set("maxmemory", 1)
+    try:
+        await renew(runs.drivers[0]._router, "alive002")
+        assert 0 < raw.ttl("ombdriver:alive:alive002") <= ALIVE_S
+    finally:
+        raw.config_set("maxmemory", 0)
+
+
+async def test_a_refusal_that_passes_is_waited_out_by_the_deletion(
+    server_url: str, runs: Runs, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is busy with a script refuses everything; once it is done, nothing is left."""
+    await runs.make("alive002", alive=True)
+    refused = asyncio.Event()
+    delete = driver_module.runs.delete
+
+    async def told(*arguments: Any) -> int:
+        try:
+            return await delete(*arguments)
+        except RedisError:
+            refused.set()
+            raise
+
+    monkeypatch.setattr(driver_module.runs, "delete", told)
+    raw.config_set("busy-reply-threshold", 1)
+    busy = threading.Thread(target=_spin, args=(raw,))
+    busy.start()
+    try:
+        while not _is_busy(raw):
+            assert busy.is_alive()
+        deleting = asyncio.create_task(runs.drivers[0].delete_created())
+        await refused.wait()
+    finally:
+        raw.script_kill()
+        busy.join()
+        raw.config_set("busy-reply-threshold", 5000)
+
+    assert await deleting == 2
+    assert runs.keys() == set()
+
+
+def _is_busy(raw: redis.Redis) -> bool:
+    try:
+        raw.ping()
+    except redis.ResponseError:  # BUSY
+        return True
+    return False
+
+
+def _spin(raw: redis.Redis) -> None:
+    with contextlib.suppress(redis.ResponseError):  # it is killed
+        raw.eval("while true do end", 0)
 
 
 async def test_a_run_that_is_named_goes_alone_even_if_it_is_alive(server_url: str, runs: Runs) -> None:
@@ -203,6 +287,10 @@ def test_a_run_that_was_killed_outright_is_cleaned_up_after(place: Place, valkey
 
         spared = place.run("clean", "--url", valkey_url)
         client.delete(f"ombdriver:alive:{run_id}")  # as a minute does
+        for stream in client.scan_iter("{ombdriver-*"):
+            for group in client.xinfo_groups(stream):
+                for consumer in client.xinfo_consumers(stream, group["name"]):
+                    client.xgroup_delconsumer(stream, group["name"], consumer["name"])
         cleaned = place.run("clean", "--url", valkey_url)
         again = place.run("clean", "--url", valkey_url)
 

@@ -1,7 +1,7 @@
 """`ombdriver clean`: deletes what runs that were killed outright left on a server, and nothing else."""
 
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
-from ombdriver.bench.drivers.redis_streams.runs import ALIVE_S, Created, OrphanedRun
+from ombdriver.bench.drivers.redis_streams.runs import Created, OrphanedRun
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.errors import RunError
 
@@ -34,7 +34,7 @@ async def clean(url: str, run_id: str | None, *, dry_run: bool) -> list[str]:
 async def _clean(driver: RedisStreamsDriver, run: OrphanedRun, *, forced: bool, dry_run: bool) -> str:
     about = f"run {run.run_id} (on {run.host}, {run.started})"
     if run.alive and not forced:
-        return f"{about}: left alone, it was alive less than {ALIVE_S} s ago; --run-id {run.run_id} deletes it anyway"
+        return f"{about}: left alone, {run.alive}; --run-id {run.run_id} deletes it anyway"
     if dry_run:
         return f"{about}: {_summary(run.created)} would be deleted"
     return f"{about}: {_summary(run.created, f'{await driver.delete_orphaned(run)} of ')} deleted"

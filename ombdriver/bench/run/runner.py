@@ -86,7 +86,7 @@ async def run(
             logger.info("run %s on %s %s", plan.run_id, description.get("engine"), description.get("version", ""))
             forced = _check(description, plan, request)
             if request.setup.is_users_server:
-                stack.push_async_callback(_delete_created, driver, request.setup)
+                stack.push_async_callback(_delete_created, driver, request.setup, plan.run_id)
             await driver.create_topics(plan.topics, plan.subscriptions)
             what = "subscribed to" if plan.existing else "created"
             logger.info("%s %d topics of %d streams in all", what, len(plan.topics), plan.partitions)
@@ -293,10 +293,11 @@ def _check(description: Mapping[str, object], plan: Plan, request: Request) -> S
     return room
 
 
-async def _delete_created(driver: Driver, setup: Setup) -> None:
+async def _delete_created(driver: Driver, setup: Setup, run_id: str) -> None:
     try:
         deleted = await driver.delete_created()
         logger.info("deleted %d streams", deleted)
     except OmbdriverError as error:
         url = setup.spec().get("server", {}).get("url", "the server")
-        raise RunError(f"{error}; what this run created is still there: `ombdriver clean --url {url}`") from error
+        way_out = f"`ombdriver clean --url {url} --run-id {run_id}`"
+        raise RunError(f"{error}; what this run created is still there: {way_out}") from error

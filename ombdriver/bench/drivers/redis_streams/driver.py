@@ -7,6 +7,8 @@ messages nor holds them up.
 """
 
 import asyncio
+import contextlib
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -32,6 +34,7 @@ from ombdriver.bench.drivers.redis_streams.server import (
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
 from ombdriver.bench.drivers.sample import ServerSample, TopicPartition
 from ombdriver.errors import DriverError, ServerError
+from ombdriver.messaging.errors import AuthenticationError, ConnectionLost, NoPermissionError, RedisError
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
 from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.factory import open_client
@@ -48,6 +51,8 @@ DEAD_AFTER_S = 10.0
 """Seconds after its BLOCK from which on a consumer that has asked for nothing no longer holds trimming at a bound."""
 DELETE_TIMEOUT_S = 30.0
 """How long deleting everything may take."""
+DELETE_RETRY_S = 0.5
+"""Between attempts to delete what a server refuses for a while."""
 
 
 class RedisStreamsDriver:
@@ -93,7 +98,7 @@ class RedisStreamsDriver:
             place = self._place_existing if topics[0].existing else self._place_new
             keys = await place(topics, groups)
             self._note_spread(keys)
-            self._renewing = asyncio.create_task(runs.keep_renewing(router, run_id))
+            self._renewing = asyncio.create_task(runs.keep_renewing(router, run_id, self._statistics))
             made = ((key, pack(("XGROUP", "CREATE", key, group, *start))) for key in keys for group in groups)
             await asyncio.gather(*(router.send(key, words, bulk=False) for key, words in made))
         if self._options.keep_unacknowledged and not topics[0].existing:
@@ -231,13 +236,24 @@ class RedisStreamsDriver:
         if not self._created:
             return 0
         with map_errors(self.server):
-            try:
-                async with asyncio.timeout(DELETE_TIMEOUT_S):
-                    deleted = await runs.delete(self._router, self._options.run_id, self._created)
-            except TimeoutError as error:
-                raise ServerError(f"{self.server} has not answered for {DELETE_TIMEOUT_S:g} s") from error
+            deleted = await self._delete(time.monotonic() + DELETE_TIMEOUT_S)
         self._created = Created()
         return deleted
+
+    async def _delete(self, until_s: float) -> int:
+        """Deletes what this run made; a refusal that may pass (BUSY, MISCONF, LOADING) is waited out."""
+        while True:
+            try:
+                async with asyncio.timeout(until_s - time.monotonic()):
+                    return await runs.delete(self._router, self._options.run_id, self._created)
+            except TimeoutError as error:
+                raise ServerError(f"{self.server} has not answered for {DELETE_TIMEOUT_S:g} s") from error
+            except (ConnectionLost, AuthenticationError, NoPermissionError):
+                raise
+            except RedisError:
+                if time.monotonic() + DELETE_RETRY_S > until_s:
+                    raise
+                await asyncio.sleep(DELETE_RETRY_S)
 
     async def orphaned_runs(self) -> Sequence[runs.OrphanedRun]:
         """Runs that left a record on this server; see `ombdriver clean`."""
@@ -271,6 +287,9 @@ class RedisStreamsDriver:
     async def aclose(self) -> None:
         """See `api.Driver.aclose`."""
         await self._stop_tasks()
+        if self._created:  # what is not deleted by now is for `ombdriver clean`
+            with contextlib.suppress(Exception):
+                await runs.hand_back(self._router, self._options.run_id)
         everything: list[Any] = [*self._sending, *([self._observing] if self._observing else [])]
         with map_errors(self.server):
             await asyncio.gather(*(router.aclose() for router in everything))

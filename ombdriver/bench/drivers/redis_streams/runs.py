@@ -1,29 +1,41 @@
 """Which streams belong to which run, written on the server itself, so that a killed run can be cleaned up after.
 
 `ombdriver:run:<run id>` (a hash) names the topics that a run created, or the streams of others on which it created
-groups, and where it ran; `ombdriver:alive:<run id>` expires `ALIVE_S` after the run last renewed it. Only streams and
-groups that a run's record names, and whose name bears the run's id, are ever deleted. Knows nothing of workloads.
+groups, and where it ran; `ombdriver:alive:<run id>` expires `ALIVE_S` after the run last renewed it, and a run's
+connections bear its id, for a server that is full or refuses writes renews no mark. Only streams and groups that a
+run's record names, and whose name bears the run's id, are ever deleted. Knows nothing of workloads.
 """
 
 import asyncio
+import contextlib
 import json
+import logging
 import os
 import socket
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
+from typing import Any
 
 from ombdriver.bench.drivers.api import TopicSpec
 from ombdriver.bench.drivers.redis_streams.server import ask, count_of
+from ombdriver.messaging.errors import RedisError
 from ombdriver.messaging.streams import placement
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.transport.router import Router
+
+logger = logging.getLogger(__name__)
 
 RECORD = "ombdriver:run:"
 ALIVE = "ombdriver:alive:"
 ALIVE_S = 60
 RENEW_S = 15.0
+READ_S = 10
+"""A consumer that is there asks more often than that: no BLOCK is longer than 5 s."""
+LOOKED_AT = 16
+"""So many streams of a run are looked at for consumers; each consumer reads many, if not all of them."""
 TOPIC_PREFIX = "ombdriver-"
 
 
@@ -57,14 +69,14 @@ class OrphanedRun:
         run_id: which.
         host: where it ran.
         started: when, ISO 8601 in UTC.
-        alive: whether it has renewed its mark within `ALIVE_S`, so that it may still be running.
+        alive: what shows that it may still be running; empty when nothing does.
         created: what it created.
     """
 
     run_id: str
     host: str
     started: str
-    alive: bool
+    alive: str
     created: Created
 
 
@@ -91,19 +103,34 @@ def record(run_id: str) -> bytes:
 
 
 async def renew(router: Router, run_id: str) -> None:
-    """Marks the run as alive for another `ALIVE_S` seconds."""
+    """Marks the run as alive for another `ALIVE_S` seconds; a mark that is there is renewed on a full server, too."""
+    for node in router.controls():
+        with contextlib.suppress(RedisError):  # not every server has CLIENT for every user
+            await node.execute("CLIENT", "SETNAME", RECORD + run_id)
     alive = (ALIVE + run_id).encode()
-    await ask(router, alive, "SET", alive, 1, "EX", ALIVE_S)
+    if not await ask(router, alive, "EXPIRE", alive, ALIVE_S):
+        await ask(router, alive, "SET", alive, 1, "EX", ALIVE_S)
 
 
-async def keep_renewing(router: Router, run_id: str) -> None:
-    """Renews until cancelled; a failure is passed over, the next attempt may succeed."""
+async def keep_renewing(router: Router, run_id: str, statistics: "Counter[str]") -> None:
+    """Renews until cancelled. A failure is counted, the first one told, and tried again."""
     while True:
         await asyncio.sleep(RENEW_S)
         try:
             await renew(router, run_id)
-        except Exception:
-            continue
+        except Exception as error:
+            if not statistics["failedRenewals"]:
+                logger.warning(
+                    "the server refuses to renew the mark of this run (%s); while it does, don't let `ombdriver clean` "
+                    "run there without --run-id",
+                    error,
+                )
+            statistics["failedRenewals"] += 1
+
+
+async def hand_back(router: Router, run_id: str) -> None:
+    """Takes the run's mark away, so that what it could not delete may be cleaned at once."""
+    await count_of(router, "UNLINK", [(ALIVE + run_id).encode()])
 
 
 async def delete(router: Router, run_id: str, made: Created) -> int:
@@ -168,9 +195,40 @@ async def _read(router: Router, run_id: str) -> OrphanedRun | None:
     )
     if not made:
         return None
+    return OrphanedRun(run_id, host, started, await _sign_of_life(router, run_id, made), made)
+
+
+async def _sign_of_life(router: Router, run_id: str, made: Created) -> str:
+    """What shows that the run may still be there, for a message; empty when nothing does."""
     mark = (ALIVE + run_id).encode()
-    alive = bool(await ask(router, mark, "EXISTS", mark))
-    return OrphanedRun(run_id, host, started, alive, made)
+    if await ask(router, mark, "EXISTS", mark):
+        return f"it was alive less than {ALIVE_S} s ago"
+    name = f" name={RECORD}{run_id} ".encode()
+    for node in router.controls():
+        with contextlib.suppress(RedisError):
+            if name in await node.execute("CLIENT", "LIST"):
+                return "it has a connection to the server"
+    for key in (made.joined or made.keys)[:LOOKED_AT]:
+        with contextlib.suppress(RedisError):
+            if await _has_readers(router, key, made.groups):
+                return f"consumers of it have read less than {READ_S} s ago"
+    return ""
+
+
+async def _has_readers(router: Router, key: bytes, only: Sequence[str]) -> bool:
+    """Whether a consumer of a group on the stream (of `only`, if there are any) was active within `READ_S`."""
+    for group in await ask(router, key, "XINFO", "GROUPS", key):
+        name = _pairs(group)[b"name"]
+        if only and name.decode(errors="replace") not in only:
+            continue
+        for consumer in await ask(router, key, "XINFO", "CONSUMERS", key, name):
+            if _pairs(consumer)[b"idle"] < READ_S * 1000:
+                return True
+    return False
+
+
+def _pairs(reply: Sequence[Any]) -> dict[bytes, Any]:
+    return dict(zip(reply[::2], reply[1::2], strict=True))
 
 
 def _keys(specs: Sequence[TopicSpec], prefix: str, placed: bytes | None) -> list[bytes]:
