@@ -29,7 +29,7 @@ from ombdriver.messaging.producer import MQProducer
 from ombdriver.messaging.streams.retention import Retention
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer, TrimStatistics
-from ombdriver.messaging.topics.codec import BytesCodec, Codec, JsonCodec, MsgspecCodec, StrCodec
+from ombdriver.messaging.topics.codec import BytesCodec, Codec, JsonCodec, MsgspecCodec, PydanticCodec, StrCodec
 from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
 from ombdriver.messaging.topics.consumer.consumer import Consumer
 from ombdriver.messaging.topics.consumer.lag import Lag, PartitionLag
@@ -84,6 +84,7 @@ __all__ = [
     "PartitionLag",
     "Producer",
     "ProducerStatistics",
+    "PydanticCodec",
     "Record",
     "RecordMetadata",
     "RedisPool",

@@ -4,7 +4,7 @@ The base of all clients of the stream level too. Its own commands are rare, so t
 gives bytes; a `ReplyDecoder` makes the caller's shape of them.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import fields, replace
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -22,6 +22,7 @@ from ombdriver.messaging.topics.consumer.config import ConsumerOptions, Consumer
 from ombdriver.messaging.topics.consumer.consumer import Consumer
 from ombdriver.messaging.topics.consumer.group import observer
 from ombdriver.messaging.topics.consumer.lag import Lag, read_lag
+from ombdriver.messaging.topics.consumer.message import Message
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.producer.config import ProducerOptions, ProducerSettings
 from ombdriver.messaging.topics.producer.producer import Producer
@@ -304,7 +305,13 @@ class MQClient:
 
     @overload
     def runner(
-        self, topic: Topic | str, group: str, name: str | None = None, **options: Unpack[RunnerOptions]
+        self,
+        topic: Topic | str,
+        group: str,
+        name: str | None = None,
+        *,
+        handler: Callable[[Message[bytes]], Coroutine[Any, Any, object]] | None = None,
+        **options: Unpack[RunnerOptions],
     ) -> Runner[bytes]: ...
 
     @overload
@@ -315,6 +322,7 @@ class MQClient:
         name: str | None = None,
         *,
         codec: Codec[Value],
+        handler: Callable[[Message[Value]], Coroutine[Any, Any, object]] | None = None,
         **options: Unpack[RunnerOptions],
     ) -> Runner[Value]: ...
 
@@ -325,6 +333,7 @@ class MQClient:
         name: str | None = None,
         *,
         codec: Codec[Any] | None = None,
+        handler: Callable[[Message[Any]], Coroutine[Any, Any, object]] | None = None,
         **options: Unpack[RunnerOptions],
     ) -> Runner[Any]:
         """Handles the messages of a topic with a function of yours, as a member of a group; see `Runner`.
@@ -334,13 +343,17 @@ class MQClient:
             group: name of the group; it is made where it is not there.
             name: of this member; None for one that nobody else has.
             codec: makes values of bytes; without one they are bytes.
+            handler: `async def handler(message)`; without it, `Runner.handler` decorates one.
             options: those of `RunnerSettings`.
 
         Raises:
             MessagingValueError: if one of them can't be.
         """
         settings = _settings(RunnerSettings, options, "client.runner()")
-        return Runner(self._router, topic, group, name, BytesCodec() if codec is None else codec, settings)
+        runner = Runner(self._router, topic, group, name, BytesCodec() if codec is None else codec, settings)
+        if handler is not None:
+            runner.handler(handler)
+        return runner
 
     async def lag(self, topic: Topic | str, group: Key) -> Lag:
         """How far a group is behind on a topic, and whether that is exact; for observers, who need not be in it.
@@ -364,7 +377,13 @@ class MQClient:
         """
         return DeadLetters(self._router, topic)
 
-    def delayed(self, topic: Topic | str, *, codec: Codec[Any] | None = None) -> DelayedMessages:
+    @overload
+    def delayed(self, topic: Topic | str) -> DelayedMessages[bytes]: ...
+
+    @overload
+    def delayed(self, topic: Topic | str, *, codec: Codec[Value]) -> DelayedMessages[Value]: ...
+
+    def delayed(self, topic: Topic | str, *, codec: Codec[Any] | None = None) -> DelayedMessages[Any]:
         """Sends messages to a topic that come later; `codec` is None for values of bytes.
 
         Raises:

@@ -1,6 +1,6 @@
 """What type checkers have to find in a user's program: each marked line is a mistake. Nothing of it is run."""
 
-from ombdriver import JsonCodec, MQClient, StrCodec, Topic
+from ombdriver import JsonCodec, Message, MQClient, MsgspecCodec, PydanticCodec, StrCodec, Topic
 
 
 async def publish(client: MQClient) -> None:
@@ -19,3 +19,18 @@ async def publish(client: MQClient) -> None:
     def handle(message: object) -> None: ...
 
     Topic("t", partitions="4")  # mistake
+
+
+async def orders(client: MQClient) -> None:
+    """Values and handlers of another type than the codec's."""
+    async with client.producer("t", codec=MsgspecCodec(int)) as numbers:
+        await numbers.send("text where a number is wanted")  # mistake
+    await client.delayed("t", codec=StrCodec()).send(b"bytes where a text is wanted", 1)  # mistake
+    client.runner("t", "g", codec=PydanticCodec(int), handler=of_texts)  # mistake
+    client.runner("t", "g", handler=of_texts)  # mistake
+    client.runner("t", "g", codec=MsgspecCodec(int)).handler(of_texts)  # mistake
+    client.runner("t", "g", codec=StrCodec()).handler(of_texts)
+
+
+async def of_texts(message: Message[str]) -> None:
+    """A handler of texts."""

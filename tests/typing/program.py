@@ -19,10 +19,12 @@ from ombdriver import (
     Lag,
     Message,
     MQClient,
+    MsgspecCodec,
     OutcomeUnknownError,
     PartitionLag,
     Producer,
     ProducerStatistics,
+    PydanticCodec,
     RecordMetadata,
     Retention,
     RetryPolicy,
@@ -115,9 +117,41 @@ async def process(client: MQClient) -> None:
     assert_type(letters, DeadLetters)
     assert_type(await letters.read(), list[DeadLetter])
     assert_type(await letters.redrive(group="billing"), int)
-    later = client.delayed("orders", codec=JsonCodec())
-    assert_type(later, DelayedMessages)
-    await later.send({"number": 1}, delay_s=5)
+    later = client.delayed("orders", codec=OrderCodec())
+    assert_type(later, DelayedMessages[Order])
+    await later.send(Order(1), delay_s=5)
+    await client.delayed("orders").send(b"v", delay_s=5)
+    await client.delayed("orders", codec=JsonCodec()).send({"number": 1}, delay_s=5)
+
+
+async def bill_one(message: Message[Order]) -> None:
+    """A handler of its own."""
+    assert_type(message.value.number, int)
+
+
+async def encode(client: MQClient) -> None:
+    """Codecs of a type give it to messages, producers and handlers; those of anything take anything."""
+    packed, checked = MsgspecCodec(Order), PydanticCodec(Order)
+    assert_type(packed, MsgspecCodec[Order])
+    assert_type(checked, PydanticCodec[Order])
+    async with (
+        client.producer("orders", codec=packed) as producer,
+        client.consumer("o", "g", codec=checked) as consumer,
+    ):
+        assert_type(producer, Producer[Order])
+        await producer.send_and_wait(Order(1))
+        assert_type(await consumer.getone(), Message[Order])
+        assert_type((await consumer.getone()).value, Order)
+    assert_type(MsgspecCodec(list[Order], json=True), MsgspecCodec[list[Order]])
+    assert_type(MsgspecCodec[Order | int](Order | int).decode(b""), Order | int)
+    assert_type(PydanticCodec[Order | int](Order | int).decode(b""), Order | int)
+    anything = MsgspecCodec()
+    assert_type(anything, MsgspecCodec[Any])
+    async with client.producer("orders", codec=anything) as loose:
+        await loose.send({"number": 1})
+    async with client.runner("orders", "billing", codec=packed, handler=bill_one) as runner:
+        assert_type(runner, Runner[Order])
+    client.runner("orders", "billing", codec=anything, handler=bill_one)
 
 
 async def watch(client: MQClient, producer: Producer[str], runner: Runner[Any]) -> None:

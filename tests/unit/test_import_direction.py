@@ -58,7 +58,7 @@ IMPORTERS = {
     "numpy": {"bench.*"},
     "plotly": {"bench.report.page.html"},
     "psutil": {"bench.telemetry.machine"},
-    "pydantic": {"bench.spec.*"},
+    "pydantic": {"bench.spec.*", "messaging.topics.codec"},
     "pydantic_core": {"bench.spec.errors"},
     # Each room tells its own figures.
     "prometheus_client": {"bench.report.prometheus", "messaging.prometheus"},

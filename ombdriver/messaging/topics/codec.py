@@ -1,10 +1,10 @@
 """Codecs: encode values of the program's own types to bytes, and decode them.
 
-Pure. msgspec is imported only when its codec is made; it is no dependency of the library.
+Pure. msgspec and pydantic are imported only when their codecs are made; they are no dependencies of the library.
 """
 
 import json
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams.commands import text_bytes
@@ -99,16 +99,26 @@ def _json(value: Any, *, ensure_ascii: bool) -> str:
     return json.dumps(value, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
 
 
-class MsgspecCodec:
-    """msgspec's MessagePack or JSON, of one type or of anything.
+class MsgspecCodec(Generic[Value]):
+    """msgspec's MessagePack or JSON, of one type or of anything: `MsgspecCodec(Order)` is a `Codec[Order]`.
 
     Args:
-        kind: what to decode to, checked by msgspec; Any for plain dicts, lists and so on.
+        kind: what to decode to, checked by msgspec; without it plain dicts, lists and so on. For what is no class, as a
+            union, name the type for type checkers: `MsgspecCodec[Order | Refund](Order | Refund)`.
         json: JSON in place of MessagePack.
 
     Raises:
         ImportError: if msgspec is not installed (`pip install msgspec`).
     """
+
+    @overload
+    def __init__(self: "MsgspecCodec[Any]", *, json: bool = False) -> None: ...
+
+    @overload
+    def __init__(self, kind: type[Value], *, json: bool = False) -> None: ...
+
+    @overload
+    def __init__(self, kind: Any, *, json: bool = False) -> None: ...
 
     def __init__(self, kind: Any = Any, *, json: bool = False) -> None:
         import msgspec
@@ -116,11 +126,48 @@ class MsgspecCodec:
         form: Any = msgspec.json if json else msgspec.msgpack
         self._encode, self._decode = form.Encoder().encode, form.Decoder(kind).decode
 
-    def encode(self, value: Any, /) -> bytes:
+    def encode(self, value: Value, /) -> bytes:
         """`value` as bytes; raises TypeError for what msgspec can't encode."""
         data: bytes = self._encode(value)
         return data
 
-    def decode(self, data: bytes, /) -> Any:
+    def decode(self, data: bytes, /) -> Value:
         """The value; raises msgspec.DecodeError or msgspec.ValidationError (both ValueError) if it is not of `kind`."""
-        return self._decode(data)
+        value: Value = self._decode(data)
+        return value
+
+
+class PydanticCodec(Generic[Value]):
+    """JSON by pydantic, of a model or of any type that pydantic checks: `PydanticCodec(Order)` is a `Codec[Order]`.
+
+    Args:
+        kind: a model, a dataclass, or another type. For what is no class, as a union, name the type for type checkers:
+            `PydanticCodec[Order | Refund](Order | Refund)`.
+
+    Raises:
+        ImportError: if pydantic is not installed (`pip install pydantic`).
+    """
+
+    @overload
+    def __init__(self, kind: type[Value]) -> None: ...
+
+    @overload
+    def __init__(self, kind: Any) -> None: ...
+
+    def __init__(self, kind: Any) -> None:
+        import pydantic
+
+        adapter: Any = pydantic.TypeAdapter(kind)
+        self._encode, self._decode, self._check = adapter.dump_json, adapter.validate_json, adapter.validate_python
+
+    def encode(self, value: Value, /) -> bytes:
+        """`value` as JSON; raises ValueError if it is not of `kind`, or pydantic can't encode it."""
+        if value is None:  # pydantic writes null for any type
+            self._check(value)
+        data: bytes = self._encode(value, by_alias=True, round_trip=True, warnings="error")
+        return data
+
+    def decode(self, data: bytes, /) -> Value:
+        """The value; raises pydantic.ValidationError (a ValueError) if it is not of `kind`."""
+        value: Value = self._decode(data)
+        return value

@@ -49,7 +49,7 @@ async def test_equal_messages_are_kept_apart(client: MQClient, raw: redis.asynci
     assert [fields[b"value"] for _, fields in entries] == [bytes(range(256))] * 3
 
 
-async def _none_left(later: DelayedMessages) -> bool:
+async def _none_left(later: DelayedMessages[bytes]) -> bool:
     await later.move_due()
     return await later.count() == 0
 

@@ -17,7 +17,7 @@ from proxy import CHUNK, Link, Proxy
 from running import met, running, send, settled
 from topologies import until
 
-from ombdriver import MQClient
+from ombdriver import MessagingError, MQClient
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.topics.consumer.message import Message
 from ombdriver.messaging.topics.runner.retry import RetryPolicy
@@ -248,6 +248,106 @@ async def test_a_signal_stops_every_runner_of_the_process(client: MQClient) -> N
 
 async def _nothing(message: Message[bytes]) -> None:
     """Handles a message without doing anything."""
+
+
+# -- beside a program -------------------------------------------------------------------------------------------------
+
+
+async def test_a_runner_beside_a_program_leaves_signals_alone(client: MQClient, raw: redis.asyncio.Redis) -> None:
+    """As in a web application, whose server has its own; it begins with the block, and ends with it."""
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    handled: list[bytes] = []
+
+    async def handle(message: Message[bytes]) -> None:
+        handled.append(message.value)
+
+    await send(raw, 1, 2)
+    async with client.runner("t", "g", handler=handle) as runner:
+        assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+        await until(lambda: met(len(handled) == 2))
+        with pytest.raises(MessagingError, match="runs once"):
+            await runner.run()
+    assert await settled(raw)
+    assert await raw.xinfo_consumers(STREAM, "g") == []
+    assert runner.statistics().handled == 2
+
+
+async def test_to_leave_the_block_lets_handlers_end_unless_it_is_cancelled(
+    client: MQClient, raw: redis.asyncio.Redis
+) -> None:
+    """As `stop` and a second signal do; whatever the block raises goes on."""
+    begun, go_on, ended = asyncio.Semaphore(0), asyncio.Event(), list[str]()
+
+    async def handle(message: Message[bytes]) -> None:
+        begun.release()
+        try:
+            await go_on.wait()
+            ended.append("well")
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    async def block() -> None:
+        async with client.runner("t", "g", handler=handle, block_ms=50):
+            await begun.acquire()
+            raise KeyError("the block's own")
+
+    await send(raw, 1)
+    left = asyncio.create_task(block())
+    await begun.acquire()
+    begun.release()
+    go_on.set()
+    with pytest.raises(KeyError, match="the block's own"):
+        await left
+
+    go_on.clear()
+    await send(raw, 2)
+    leaving = asyncio.create_task(block())
+    await begun.acquire()
+    begun.release()
+    runner_task = next(task for task in asyncio.all_tasks() if "_run_on" in repr(task.get_coro()))
+    while not leaving.done():
+        leaving.cancel()
+        await asyncio.wait([leaving], timeout=0.05)
+    assert runner_task.done()
+    assert ended == ["well", "cancelled"]
+
+
+async def test_what_can_not_begin_is_told_at_the_beginning(client: MQClient, raw: redis.asyncio.Redis) -> None:
+    """No handler, no server, a key that is no stream; and nothing is left running."""
+
+    async def handle(message: Message[bytes]) -> None: ...
+
+    with pytest.raises(MessagingError, match="no handler; decorate one"):
+        await client.runner("t", "g").__aenter__()
+    await raw.set("{t:0}", "no stream")
+    with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
+        await client.runner("t", "g", handler=handle).__aenter__()
+    async with MQClient("redis://127.0.0.1:1") as nowhere:
+        with pytest.raises(redis.exceptions.ConnectionError):
+            await nowhere.runner("t", "g", handler=handle).__aenter__()
+
+
+async def test_a_runner_that_ends_by_itself_is_told_of(
+    client: MQClient, raw: redis.asyncio.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At once in the log and by `check_health`; and it is raised where the block is left."""
+
+    async def handle(message: Message[bytes]) -> None:
+        raise ValueError("so that the policy is asked")
+
+    def backoff(deliveries: int) -> float:
+        raise ZeroDivisionError("a fault of the policy")
+
+    await send(raw, 1)
+    runner = client.runner("t", "g", handler=handle, retry=RetryPolicy(backoff=backoff))
+    await runner.__aenter__()
+    await until(lambda: met("has ended: ZeroDivisionError" in caplog.text))
+    with pytest.raises(MessagingError, match="has ended"):
+        await client.check_health()
+    with pytest.raises(ZeroDivisionError):
+        await runner.__aexit__(None, None, None)
+    assert await client.check_health()
 
 
 # -- stopped while messages come ---------------------------------------------------------------------------------------

@@ -10,12 +10,12 @@ process has to wait with it.
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Generic
 
 from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams.commands import Key, key_bytes
 from ombdriver.messaging.streams.topic import Partitioner, Topic
-from ombdriver.messaging.topics.codec import Codec
+from ombdriver.messaging.topics.codec import Codec, Value
 from ombdriver.messaging.topics.consumer.group import POSTPONED, GroupMember, group_script
 from ombdriver.messaging.topics.consumer.leases import Claim, make_claim
 from ombdriver.messaging.topics.consumer.partition import Partition
@@ -41,7 +41,7 @@ return #due
 """)
 
 
-class DelayedMessages:
+class DelayedMessages(Generic[Value]):
     """Sends messages that come later; `MQClient.delayed` makes it.
 
     A message is in the topic's stream once it is due and a runner of the topic, or `move_due`, has moved it; until then
@@ -53,7 +53,7 @@ class DelayedMessages:
         codec: makes bytes of values.
     """
 
-    def __init__(self, router: Callable[[], Router], topic: Topic | str, codec: Codec[Any]) -> None:
+    def __init__(self, router: Callable[[], Router], topic: Topic | str, codec: Codec[Value]) -> None:
         self._router, self._codec = router, codec
         self._topic = Topic(topic) if isinstance(topic, str) else topic
         self._partitioner = Partitioner(self._topic)
@@ -62,7 +62,7 @@ class DelayedMessages:
         return f"<DelayedMessages of {self._topic.name!r}>"
 
     async def send(
-        self, value: Any, delay_s: float, key: Key | None = None, headers: Mapping[str, str] | None = None
+        self, value: Value, delay_s: float, key: Key | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
         """Has `value` delivered in `delay_s` seconds or a little later. On return the server has it.
 

@@ -76,7 +76,7 @@ class RunnerStatistics:
         failed: handlers that raised.
         redelivered: deliveries begun after a message's first.
         postponed: failures whose retry is longer off than the visibility time-out, and waits on the server.
-        dead_lettered: messages given up, and put among the dead letters.
+        dead_lettered: messages given up, or rejected by their handlers, and put among the dead letters.
         dropped: messages given up and acknowledged, where there are no dead letters.
         reclaimed: messages taken over from consumers that died or let go.
         deleted: pending messages of others that were acknowledged because their content was trimmed or deleted.

@@ -8,11 +8,12 @@ is done, and acknowledgements go last.
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from threading import get_ident
-from typing import Any, Generic, TypeVar
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
 from redis.exceptions import RedisError
 
@@ -20,6 +21,7 @@ from ombdriver.messaging.errors import ClosedError, MessagingError, MessagingVal
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer.consumer import Consumer
+from ombdriver.messaging.topics.consumer.message import Message
 from ombdriver.messaging.topics.consumer.session import Session
 from ombdriver.messaging.topics.recovery.maintenance import Maintenance
 from ombdriver.messaging.topics.runner.config import RunnerSettings, RunnerStatistics
@@ -27,6 +29,7 @@ from ombdriver.messaging.topics.runner.context import Handler
 from ombdriver.messaging.topics.runner.executor import Executor
 from ombdriver.messaging.topics.runner.in_flight import InFlight
 from ombdriver.messaging.topics.runner.signals import handling_signals
+from ombdriver.messaging.transport.background import Health
 from ombdriver.messaging.transport.per_loop import HomeLoop
 from ombdriver.messaging.transport.router import Router
 
@@ -170,8 +173,25 @@ async def _cancel(tasks: Iterable["asyncio.Task[None]"]) -> None:
                 logger.warning("%s", error)
 
 
+def _check_handler(function: Any) -> None:
+    name = getattr(function, "__qualname__", repr(function))
+    if not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(
+        getattr(type(function), "__call__", None)  # noqa: B004 - an object whose call is a coroutine function
+    ):
+        raise MessagingValueError(f"{name} is no coroutine function; a handler is one: async def {_HANDLER}")
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError as error:
+        raise MessagingValueError(
+            f"{name} can't be called with a message alone: {error}; a handler is: async def {_HANDLER}"
+        ) from None
+    except ValueError:  # it tells no signature
+        pass
+
+
+_HANDLER = "handle(message)"
 Value = TypeVar("Value")
-Handles = TypeVar("Handles", bound=Handler)
+Result = TypeVar("Result")
 
 
 class Runner(Generic[Value]):
@@ -223,6 +243,8 @@ class Runner(Generic[Value]):
         self._statistics = RunnerStatistics()
         self._home: HomeLoop | None = None
         self._parts: tuple[InFlight, RunLoop] | None = None
+        self._health = Health()
+        self._running: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         state = "not run" if self._parts is None else repr(self._parts[0])
@@ -243,20 +265,19 @@ class Runner(Generic[Value]):
         """Its name in the group."""
         return self._consumer.name
 
-    def handler(self, function: Handles) -> Handles:
+    def handler(
+        self, function: Callable[[Message[Value]], Coroutine[Any, Any, Result]]
+    ) -> Callable[[Message[Value]], Coroutine[Any, Any, Result]]:
         """Makes `async def function(message)` the handler; to be used as a decorator.
 
         What it returns is ignored. It may settle its message itself, by `ack`, `nack` or `reject`. A process that is
         killed in it leaves the message pending, with the delivery counted.
 
         Raises:
-            MessagingValueError: if it is no coroutine function.
+            MessagingValueError: if it is no coroutine function, or can't be called with a message alone.
             MessagingError: if there is a handler already.
         """
-        if not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(
-            getattr(function, "__call__", None)  # noqa: B004 - an object whose call is a coroutine function
-        ):
-            raise MessagingValueError(f"{function!r} is no coroutine function; a handler is one: async def")
+        _check_handler(function)
         if self._handler is not None:
             raise MessagingError("this runner has a handler already; make another runner for another handler")
         self._handler = function
@@ -277,16 +298,68 @@ class Runner(Generic[Value]):
             ClosedError: if the client was closed.
             redis.exceptions.RedisError: at the start, if the server can't be reached, or refuses.
         """
+        self._check_ready()
+        with handling_signals(self.stop, self._halt.set) if signals else nullcontext():
+            await self._run_on(await self._begin())
+
+    async def __aenter__(self) -> Self:
+        """Begins to handle messages, beside what the program does: in a web application, for as long as it is up.
+
+        Signals are left to the program. To leave the block is `stop`, and waits for the handlers as `run` does; when
+        that is cancelled, handlers are cancelled at once. What ends a runner before is logged, told by
+        `MQClient.check_health`, and raised when the block is left.
+
+        Raises:
+            MessagingError: if there is no handler, or this was run before.
+            ClosedError: if the client was closed.
+            redis.exceptions.RedisError: if the server can't be reached, or refuses.
+        """
+        self._check_ready()
+        run_loop = await self._begin()
+        self._running = asyncio.get_running_loop().create_task(self._run_on(run_loop))
+        self._running.add_done_callback(self._on_end)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._running is not None, "it was entered"
+        self._health.well(self)
+        self.stop()
+        try:
+            await self._running
+        except Exception:
+            if error is None:
+                raise  # else the block's own error goes on; this one is in the log
+        finally:
+            await self._consumer.close()  # done already, unless the task was cancelled before its first step
+
+    def _on_end(self, running: "asyncio.Task[None]") -> None:
+        if not running.cancelled() and isinstance(error := running.exception(), Exception):
+            logger.error("%r has ended: %r", self, error, exc_info=error)
+            if not self._stop.is_set():
+                self._health.failed(self, f"{self!r} has ended, and", error)
+
+    def _check_ready(self) -> None:
         if self._handler is None:
-            raise MessagingError("the runner has no handler; decorate one with @runner.handler")
+            raise MessagingError(
+                "the runner has no handler; decorate one with @runner.handler first, or give client.runner(handler=…)"
+            )
         if self._parts is not None:
             raise MessagingError("a runner runs once; make a new one")
+
+    async def _begin(self) -> RunLoop:
         self._home = HomeLoop()
-        with handling_signals(self.stop, self._halt.set) if signals else nullcontext():
-            async with self._consumer:
-                session = self._consumer._session
-                assert session is not None, "it was started"
-                await self._prepare(session, self._handler).run(self._stop, self._halt)
+        await self._consumer.start()
+        session, handler = self._consumer._session, self._handler
+        assert session is not None, "it was started"
+        assert handler is not None, "it was checked"
+        self._health = session.member.router.health
+        return self._prepare(session, handler)
+
+    async def _run_on(self, run_loop: RunLoop) -> None:
+        async with self._consumer:
+            await run_loop.run(self._stop, self._halt)
 
     def _prepare(self, session: Session, handler: Handler) -> RunLoop:
         settings = self._settings
@@ -314,6 +387,7 @@ class Runner(Generic[Value]):
         """The statistics of this moment."""
         consumer = self._consumer.statistics()
         done = replace(self._statistics, consumer=consumer)
+        done.dead_lettered += consumer.rejected
         if self._parts is not None:
             in_flight, run_loop = self._parts
             done.returned = run_loop.released + consumer.given_back

@@ -1,13 +1,15 @@
 """Codecs: what goes in comes out, and what they have no word for is refused."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ombdriver import BytesCodec, Codec, JsonCodec, MessagingValueError, MsgspecCodec, StrCodec
+from ombdriver import BytesCodec, Codec, JsonCodec, MessagingValueError, MsgspecCodec, PydanticCodec, StrCodec
 
 PLAIN = st.recursive(
     st.none()
@@ -86,6 +88,41 @@ def test_bytes_that_say_nothing_are_a_value_error(codec: Codec[Any], data: bytes
     """Of whatever class: a consumer catches them alike."""
     with pytest.raises(ValueError):  # noqa: PT011 - each codec has words of its own
         codec.decode(data)
+
+
+class Paid(pydantic.BaseModel):
+    """A model with what pydantic knows: an alias, a time, a field that is computed."""
+
+    number: int = pydantic.Field(alias="orderNumber")
+    at: datetime
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @property
+    def is_first(self) -> bool:
+        """Told, and not asked for."""
+        return self.number == 1
+
+
+@given(number=st.integers(), at=st.datetimes(timezones=st.just(UTC)))
+def test_pydantic_makes_the_models_that_it_is_told(number: int, at: datetime) -> None:
+    """And checks them, both ways; under the names that others know."""
+    codec = PydanticCodec(Paid)
+    paid = Paid(orderNumber=number, at=at)
+
+    assert codec.decode(codec.encode(paid)) == paid
+    assert JsonCodec().decode(codec.encode(paid)).keys() == {"orderNumber", "at"}
+    with pytest.raises(pydantic.ValidationError):
+        codec.decode(b'{"orderNumber": "one"}')
+    for wrong in ({"orderNumber": 1}, "text", None):
+        with pytest.raises(ValueError, match=r"[Ee]xpected|should be"):
+            codec.encode(wrong)  # type: ignore[arg-type]
+
+
+def test_pydantic_takes_any_type_that_it_checks() -> None:
+    """Not models alone."""
+    codec = PydanticCodec[list[int] | str](list[int] | str)
+
+    assert [codec.decode(codec.encode(each)) for each in ([1, 2], "text")] == [[1, 2], "text"]
 
 
 def test_msgspec_makes_the_types_that_it_is_told() -> None:
