@@ -60,6 +60,7 @@ KINDS = {
     "context": "a handler's context variables are its own",
     "cancelled": "a handler has its time to end",
     "errors": "errors are the library's own, or the server's",
+    "kept": "a connection that nobody took away is kept",
     "settled": "after the last fault everything is handled in time",
     "ended": "all who take part end when they are told to, and not before",
     "left": "nothing is left running, and no error is left unasked for",
@@ -130,12 +131,14 @@ class End:
         letters: the dead letters that there are.
         told_letters: by group, how many dead letters runners have counted.
         told_deleted: by group, how many pending entries members found trimmed.
+        reconnects: by group, how often members made a connection in place of another one.
     """
 
     entries: Mapping[Place, int]
     letters: Iterable[Letter] = ()
     told_letters: Mapping[str, int] = field(default_factory=dict)
     told_deleted: Mapping[str, int] = field(default_factory=dict)
+    reconnects: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -152,6 +155,7 @@ class Account:
         excused: by group, what was pending for members that ended after their group had been destroyed, or before: of
             these nobody knows.
         may_miscount: a read may count a delivery that no handler began: its reply was lost, or its member died.
+        loses_connections: the connections of members are taken away.
         found: what was wrong at once.
     """
 
@@ -161,6 +165,7 @@ class Account:
     max_deliveries: int = 5
     may_lose_writes: bool = False
     may_miscount: bool = False
+    loses_connections: bool = True
     found: list[Fault] = field(default_factory=list)
     sent: dict[int, Sent] = field(default_factory=dict)
     seen: dict[str, dict[Place, Deliveries]] = field(default_factory=lambda: defaultdict(dict))
@@ -261,7 +266,8 @@ class Account:
 
     def faults(self, end: End) -> list[Fault]:
         """What must not be."""
-        return [*self.found, *self._told(end), *self._lost(end), *self._given_up(end), *self._vanished(end)]
+        kept = () if self.loses_connections else self._kept(end)
+        return [*self.found, *self._told(end), *self._lost(end), *self._given_up(end), *self._vanished(end), *kept]
 
     def _kind(self, number: int) -> str:
         return self.sent[number].kind if number in self.sent else "of nobody"
@@ -306,8 +312,10 @@ class Account:
             if self.may_lose_writes:
                 continue
             ever = done | {place for of, place in self._ever(end) if of == group} | self.removed | end.entries.keys()
+            # A dead letter whose message was trimmed is sent anew, to another place.
+            anew = {known.number for known in seen.values() if known.handled and group in self._redriven}
             for number, sent in self.sent.items():
-                if sent.place is not None and sent.place not in ever:
+                if sent.place is not None and sent.place not in ever and number not in anew:
                     yield Fault(
                         "gone",
                         f"{group}: message {number} ({sent.kind}) was stored at {sent.place}, and is gone unhandled",
@@ -335,6 +343,12 @@ class Account:
                 yield Fault(
                     "letters", f"{group}: message {number} was told to be rejected, and there is no dead letter of it"
                 )
+
+    def _kept(self, end: End) -> Iterator[Fault]:
+        """Connections that nobody took away are the first ones."""
+        for group, count in end.reconnects.items():
+            if count:
+                yield Fault("kept", f"{group}: {count} connections were given up that nobody had taken away")
 
     def _vanished(self, end: End) -> Iterator[Fault]:
         """Pending entries that were trimmed are handled from memory, given up, or counted as deleted."""

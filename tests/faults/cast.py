@@ -164,9 +164,11 @@ class Member:
         await self.client.aclose()
 
     async def cancel(self) -> None:
-        """What runs is cancelled, as a program does that is in a hurry."""
+        """What runs is cancelled, and while it ends once more, as by a program that is in a hurry."""
         self._ending = self._cancelled = True
         assert self.task is not None
+        self.task.cancel()
+        await asyncio.sleep(0)
         self.task.cancel()
         await asyncio.wait([self.task])
         await self._end()

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from ombdriver import MQClient
 from ombdriver.messaging.errors import MessagingError
-from tests.faults.account import STORED, Account, End, Fault, Letter, Place
+from tests.faults.account import NOT_STORED, STORED, Account, End, Fault, Letter, Place
 from tests.faults.cast import (
     GROUPS,
     KEYED,
@@ -64,7 +64,8 @@ class Course:
             runners=frozenset({KEYED, POOL}),
             ordered=frozenset({KEYED}),
             may_lose_writes=plan.topology == "sentinel",
-            may_miscount=plan.loses_connections,
+            may_miscount=plan.may_miscount,
+            loses_connections=plan.loses_connections,
         )
         may_trim = not plan.trimmer and not any(step.do == "destroy" for step in plan.steps)
         self._cast = Cast(self.account, plan.far, self._trim_stream if may_trim else None, self._on_death)
@@ -339,33 +340,28 @@ class Course:
                 self.account.add("errors", f"{what} that is no text was answered by {error!r}")
         for name in SET_ASIDE:
             with contextlib.suppress(MessagingError):
-                self._senders_client.consumer(TOPIC, READER, name)
+                MQClient(redis_url=self._servers.members_url).consumer(TOPIC, READER, name)
                 self.account.add("errors", f"a consumer may be called {name!r}, as what is set aside is")
         await self._from_another_thread()
 
     async def _from_another_thread(self) -> None:
-        """A client that this loop uses is used by a loop of another thread, which gets what it asks for or an error."""
-        client, told = self._senders_client, []
+        """A producer of this loop is used by a loop of another thread: it refuses, and nothing is stored."""
+        producer, number = self._senders.producers["raise"], self.account.offer("ok", once=True)
+        told: list[BaseException] = []
 
         async def use() -> None:
             try:
                 async with asyncio.timeout(5):
-                    told.append(await client.check_health())
-            except (MessagingError, RedisError) as error:
-                told.append(error)
+                    await producer.send_and_wait(b'{"n": %d, "kind": "ok"}' % number)
             except BaseException as error:
-                self.account.add("errors", f"a client in another thread's loop was answered by {error!r}")
-            finally:
-                with contextlib.suppress(RedisError):
-                    await client.aclose()
+                told.append(error)
 
         thread = threading.Thread(target=asyncio.run, args=[use()])
         thread.start()
         await asyncio.to_thread(thread.join)
-
-    @property
-    def _senders_client(self) -> MQClient:
-        return MQClient(redis_url=self._servers.senders_url)
+        self.account.tell(number, NOT_STORED)
+        if not isinstance(told[0] if told else None, MessagingError):
+            self.account.add("errors", f"another thread's loop was answered by {told or 'nothing'!r}")
 
     @property
     def _one(self) -> Standalone:
@@ -438,15 +434,17 @@ class Course:
         for stream in STREAMS:
             for entry_id, fields in await eyes.xrange(stream):
                 entries[Place.of(stream, entry_id)] = _number(fields)
-        told_letters, told_deleted = Counter[str](), Counter[str]()
+        told_letters, told_deleted, reconnects = Counter[str](), Counter[str](), Counter[str]()
         for member in self._over:
             if isinstance(member, RunnerMember):
                 statistics = member.runner.statistics()
+                reconnects[member.group] += statistics.consumer.reconnects
                 told_letters[member.group] += statistics.dead_lettered
                 told_deleted[member.group] += statistics.deleted + statistics.consumer.deleted
             elif isinstance(member, ReaderMember):
                 told_deleted[member.group] += member.consumer.statistics().deleted
-        return End(entries, letters, told_letters, told_deleted)
+                reconnects[member.group] += member.consumer.statistics().reconnects
+        return End(entries, letters, told_letters, told_deleted, reconnects)
 
     async def _letters(self) -> list[Letter]:
         found = []

@@ -158,15 +158,21 @@ class Plan(NamedTuple):
         return head + "".join(f"\n  {step}" for step in self.steps)
 
     @property
+    def may_miscount(self) -> bool:
+        """Whether somebody may not know what became of a command: its reply is lost, or its caller dies."""
+        return self.loses_connections or bool({step.do for step in self.steps} & UNTOLD)
+
+    @property
     def loses_connections(self) -> bool:
-        """Whether replies may be lost, or members die."""
-        return bool({step.do for step in self.steps} & LOSING) or self.topology != "standalone"
+        """Whether the connections of members are lost."""
+        hit = {step.do for step in self.steps if step.which != "bulk"}
+        return bool(hit & LOSING) or self.topology != "standalone"
 
 
-LOSING = frozenset(
-    {"cut", "lose", "halve", "swallow", "hang", "kill", "cancel", "busy", "full", "stall", "stop", "failover"}
-)
-"""Steps after which somebody may not know what became of a command."""
+LOSING = frozenset(["cut", "lose", "halve", "swallow", "hang"])
+"""Steps that take connections away, or hold them up for so long that they are given up."""
+UNTOLD = frozenset(["kill", "cancel", "busy", "full", "stall", "stop"])
+"""Steps after which nobody may know what became of a command, though no connection was lost."""
 
 
 def plan(seed: int) -> Plan:

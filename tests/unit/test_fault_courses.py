@@ -212,6 +212,13 @@ def test_what_is_spoilt_is_found(spoil: Callable[[Case], None]) -> None:
     assert case.kinds() == [SPOILT[spoil]]
 
 
+def test_a_connection_that_is_given_up_is_found_where_none_was_taken_away() -> None:
+    """And only there."""
+    end = End({}, reconnects={"g": 1, "h": 0})
+    assert [fault.kind for fault in Account(("g", "h"), loses_connections=False).faults(end)] == ["kept"]
+    assert Account(("g", "h"), loses_connections=True).faults(end) == []
+
+
 def test_what_others_trimmed_is_no_loss() -> None:
     """It was told once, and pending for one group, which says so."""
     case = whole()
