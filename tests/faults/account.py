@@ -313,7 +313,9 @@ class Account:
                 continue
             ever = done | {place for of, place in self._ever(end) if of == group} | self.removed | end.entries.keys()
             # A dead letter whose message was trimmed is sent anew, to another place.
-            anew = {known.number for known in seen.values() if known.handled and group in self._redriven}
+            anew = {letter.number for letter in self._ever(end).values() if letter.group == group}
+            anew |= {known.number for known in seen.values() if known.handled}
+            anew = anew if group in self._redriven else set()
             for number, sent in self.sent.items():
                 if sent.place is not None and sent.place not in ever and number not in anew:
                     yield Fault(
