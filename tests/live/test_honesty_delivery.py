@@ -135,6 +135,7 @@ async def test_a_stretch_that_is_read_again_is_redelivered(folder: Path, server_
         assert (told.redelivered, told.duplicated, told.repeated) == (50, 0, 0)
         assert (told.reordered, told.received) == (0, MESSAGES)
         result = await rig.result()
+        assert reasons(result)["duplicated"] == "CORRUPT", "nothing that failed explains it"
         assert result.totals["received"] == result.subscriptions[0].received == MESSAGES, "each once"
         assert result.latency["endToEnd"].count == result.latency["endToEndResponse"].count == MESSAGES
 
@@ -153,6 +154,7 @@ async def test_entries_that_are_swapped_are_reordered(folder: Path, valkey_url: 
         (told,) = await rig.deliveries()
         assert (told.reordered, told.order_exact) == (10, True)
         assert (told.lost, told.duplicated, told.received) == (0, 0, MESSAGES)
+        assert "reordered" in [each.kind for each in (await rig.result()).caveats]
 
 
 async def test_a_shared_group_tells_repetitions_but_not_their_kind(folder: Path, valkey_url: str) -> None:

@@ -87,6 +87,44 @@ class CorruptingProxy(Proxy):
         return True
 
 
+class RefusingProxy(Proxy):
+    """Makes the server refuse `which` sends, counted from 0."""
+
+    which = range(0)
+
+    def __init__(self, server_url: str) -> None:
+        super().__init__(server_url)
+        self._sends = 0
+
+    async def sends(self, link: Link, whole: list[bytes]) -> bool:
+        """Those to be refused lack their fields."""
+        for request in whole:
+            link.far_writer.write(b"*2\r\n$4\r\nXADD\r\n$1\r\nk\r\n" if self._sends in self.which else request)
+            self._sends += 1
+        return True
+
+
+class SwappingProxy(Proxy):
+    """Lets each of `which` sends, counted from 0, be overtaken by the one behind it."""
+
+    which = range(0)
+
+    def __init__(self, server_url: str) -> None:
+        super().__init__(server_url)
+        self._sends, self._kept = 0, b""
+
+    async def sends(self, link: Link, whole: list[bytes]) -> bool:
+        """What is overtaken waits for the next one."""
+        for request in whole:
+            if self._sends in self.which and not self._kept:
+                self._kept = request
+            else:
+                link.far_writer.write(request + self._kept)
+                self._kept = b""
+            self._sends += 1
+        return True
+
+
 class HoldingProxy(Proxy):
     """Holds sends back while asked to, and then hands them on, or breaks their connection."""
 

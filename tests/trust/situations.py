@@ -17,7 +17,14 @@ from functools import partial
 from pathlib import Path
 
 from tests.trust import driver, truth
-from tests.trust.proxies import CapacityProxy, CorruptingProxy, DelayingProxy, HoldingProxy
+from tests.trust.proxies import (
+    CapacityProxy,
+    CorruptingProxy,
+    DelayingProxy,
+    HoldingProxy,
+    RefusingProxy,
+    SwappingProxy,
+)
 from tests.trust.scene import CONSUMING, PRODUCING, Case, NotSetUpError, Scene
 
 NEVER_NS = 2_000_000
@@ -354,6 +361,61 @@ async def duplicated(case: Case, count: int) -> None:
     case.names("duplicated")
 
 
+async def set_back(case: Case, count: int) -> None:
+    """A group is set back, so that it is given entries again; its consumer was given none meanwhile."""
+    async with case.server() as server, case.run(server, warmupDuration="0s") as scene:
+        rig = scene.rig
+        key = await rig.measuring(count + 500)
+        rig.hold(CONSUMING)
+        await rig.not_delivered(key, 50)
+        reached = (await rig.group(key))["last-delivered-id"]
+        before = await rig.server.xrevrange(key, max=reached, count=count + 1)
+        await rig.server.xgroup_setid(key, "group-1", before[-1][0])
+        rig.let_go()
+    (told,) = case.result.delivery
+    case.holds(told.redelivered == count, f"redelivered {told.redelivered}, not {count}")
+    case.names("duplicated")
+
+
+async def swapped(case: Case, count: int) -> None:
+    """A proxy lets messages be overtaken by the ones behind them."""
+    async with case.server() as server, SwappingProxy(server.url) as proxy:
+        proxy.which = range(1001, 1001 + 2 * count, 2)
+        async with case.run(server, proxy.url, warmupDuration="0s"):
+            pass
+    (told,) = case.result.delivery
+    case.holds(told.reordered == count, f"reordered {told.reordered}, not {count}")
+    case.holds("reordered" in case.caveats, "no caveat tells of it")
+
+
+async def refused(case: Case, count: int) -> None:
+    """The server refuses some sends."""
+    async with case.server() as server, RefusingProxy(server.url) as proxy:
+        proxy.which = range(1001, 1001 + count)
+        async with case.run(server, proxy.url, warmupDuration="0s"):
+            pass
+    failed = case.result.totals["publishErrors"]
+    case.holds(failed == count, f"{failed} messages failed, not {count}")
+    case.holds("publishErrors" in case.caveats, "no caveat tells the error")
+    if case.must == OVERLOADED:
+        case.names("errors")
+
+
+async def taken(case: Case, count: int) -> None:
+    """Another member of the group takes messages, and acknowledges none."""
+    async with case.server() as server, case.run(server, warmupDuration="0s", drainTimeout="1s") as scene:
+        key = await scene.rig.measuring(500)
+        left = count
+        while left:
+            for _, entries in await scene.rig.server.xreadgroup("group-1", "thief", {key: ">"}, count=left, block=100):
+                left -= len(entries)
+    (told,) = case.result.delivery
+    case.holds(told.undelivered == count, f"undelivered {told.undelivered}, not {count}")
+    case.holds("undelivered" in case.caveats, "no caveat tells of it")
+    if case.must == OVERLOADED:
+        case.names("undelivered")
+
+
 # -- clocks, and the end -----------------------------------------------------------------------------------------------
 
 
@@ -413,6 +475,9 @@ def _pinned(scene: Scene, pid: int) -> int:
 VALID, INVALID, OVERLOADED, UNSTEADY = ("VALID",), ("INVALID",), ("OVERLOADED",), ("UNSTEADY",)
 _WORKERS = (("producer", PRODUCING), ("consumer", CONSUMING))
 _COUNTS = (1, 10, 1000)
+_PARTS = ("up to 0.1 %", "more than 0.1 %", "more than 0.1 %")
+_BY_COUNT = (VALID, OVERLOADED, OVERLOADED)
+"""What must come of so many messages that fail; 0.1 % of those of the window are 6."""
 
 SITUATIONS = (
     *(
@@ -496,6 +561,19 @@ SITUATIONS = (
     *(
         Situation("1, 10, 1,000 messages come twice", f"{n}", ("CORRUPT",), partial(duplicated, count=n))
         for n in _COUNTS
+    ),
+    *(
+        Situation("1, 10, 1,000 messages are delivered again", f"{n}", ("CORRUPT",), partial(set_back, count=n))
+        for n in _COUNTS
+    ),
+    *(Situation("1, 10, 1,000 messages change places", f"{n}", VALID, partial(swapped, count=n)) for n in _COUNTS),
+    *(
+        Situation(f"{part} of the sends are refused", f"{n}", must, partial(refused, count=n))
+        for n, must, part in zip(_COUNTS, _BY_COUNT, _PARTS, strict=True)
+    ),
+    *(
+        Situation(f"{part} of the messages are taken by another member", f"{n}", must, partial(taken, count=n))
+        for n, must, part in zip(_COUNTS, _BY_COUNT, _PARTS, strict=True)
     ),
     Situation("sends are held, then fail", "broken", OVERLOADED, partial(broken, breaks=True)),
     Situation("sends are held, then go on", "held", VALID, partial(broken, breaks=False)),

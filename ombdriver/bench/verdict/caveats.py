@@ -128,6 +128,15 @@ def _duplicated(facts: Facts) -> list[str]:
     ]
 
 
+def _reordered(facts: Facts) -> list[str]:
+    return [
+        f"{name}: {count:,} messages came after later ones of their producer and partition: several connections of a"
+        " producer overtake one another (client.connections), and so do sends that are tried again"
+        for name, count in (facts.reordered or {}).items()
+        if count
+    ]
+
+
 def _audit_incomplete(facts: Facts) -> list[str]:
     return _if(
         facts.audit_incomplete,
@@ -465,6 +474,7 @@ CAVEATS = (
         "messages came twice, and a lost connection, an ended server or a failed or unanswered send explains it",
         _duplicated,
     ),
+    _caveat("reordered", "messages came after later ones of their producer and partition", _reordered),
     _caveat(
         "auditIncomplete",
         "not all that is missing could be looked for, so some of it is told as undelivered without proof",

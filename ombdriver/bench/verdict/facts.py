@@ -109,7 +109,8 @@ class Facts:
         under_replicated: that are stored on fewer replicas than was asked for.
         lost, trimmed: acknowledged messages that a subscription never got, by its name; None without a ledger.
         corrupt: messages whose checksum did not fit, by subscription; None without a ledger or without checksums.
-        duplicated: times that a message came again though it was one entry at its first time, by subscription.
+        duplicated: times that a message came again, by subscription: as another entry, or the same one.
+        reordered: messages that came after later ones of their producer and partition, by subscription.
         undelivered: acknowledged messages that a subscription had not got when the drain ended, by its name.
         audit_incomplete: why not all that is missing could be looked for; None when it could.
         drains: how each subscription drained a backlog, by its name; none when none was built.
@@ -170,6 +171,7 @@ class Facts:
     trimmed: Mapping[str, int] | None = None
     corrupt: Mapping[str, int] | None = None
     duplicated: Mapping[str, int] | None = None
+    reordered: Mapping[str, int] | None = None
     undelivered: Mapping[str, int] = field(default_factory=dict)
     audit_incomplete: str | None = None
     drains: Mapping[str, DrainMetrics] = field(default_factory=dict)

@@ -102,7 +102,7 @@ def _duplicated(facts: Facts) -> RuleResult:
         return []
     return [
         f"{name}: {count:,} times a message came again, though no connection, server or send had failed; see who else"
-        " writes to the streams"
+        " writes to the streams, or sets groups back"
         for name, count in facts.duplicated.items()
         if count > 0
     ]
@@ -418,8 +418,8 @@ RULES = (
     Rule(
         "duplicated",
         "CORRUPT",
-        "messages came twice (`duplicated`, `repeated`), and no lost connection, ended server, failed or unanswered"
-        " send explains it",
+        "messages came twice (`duplicated`, `redelivered`, `repeated`), and no lost connection, ended server, failed or"
+        " unanswered send explains it",
         _duplicated,
     ),
     Rule("scheduleLag", "INVALID", f"p99 of `scheduleLag` above {BOUND}", _schedule_lag),

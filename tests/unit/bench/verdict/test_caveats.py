@@ -70,6 +70,7 @@ def test_a_sound_run_has_none() -> None:
         ({"furthest_behind": 401, "kept_entries": 800, "trimming_held": True}, "trimmingHeld", "fell 401 messages"),
         ({"undelivered": {"group-1": 0, "group-2": 5}}, "undelivered", "group-2 had not received 5 messages"),
         ({"duplicated": {"group-1": 3}, "errors": 1}, "duplicated", "group-1: 3 times a message came again"),
+        ({"reordered": {"group-1": 0, "group-2": 4}}, "reordered", "group-2: 4 messages came after later ones"),
         ({"audit_incomplete": "no XRANGE"}, "auditIncomplete", "could be looked for (no XRANGE)"),
         ({"unsent": 7}, "unsent", "7 messages were due and never sent"),
         ({"unanswered": 7}, "unanswered", "7 messages had no reply"),
