@@ -5,10 +5,11 @@ that, neighbours are merged two by two, and `interval_ns` doubles. Knows no proc
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ombdriver.bench.load.phase import Phase, TargetRate
 from ombdriver.bench.metrics.histogram import Histogram
+from ombdriver.bench.metrics.recorder import Metrics
 from ombdriver.bench.metrics.report import ProcessUsage, Report
 from ombdriver.bench.metrics.summary import GROUP_FAMILIES
 
@@ -55,14 +56,18 @@ class Collector:
         """Adds one report of every worker."""
         self._last = reports
         self._probed.update(*(report.probed for report in reports))
+        self.add_metrics(report.metrics for report in reports)
+
+    def add_metrics(self, every: Iterable[Metrics]) -> None:
+        """Adds what was recorded, in intervals of the length that this began with."""
         highest = 0
-        for report in reports:
-            for (phase, family, group, recorded), histogram in report.metrics.histograms.items():
+        for metrics in every:
+            for (phase, family, group, recorded), histogram in metrics.histograms.items():
                 series, interval = (phase, family, group), recorded // self._merged
                 self._add_histogram(series, interval, histogram)
                 self._totals[series] = self._totals.get(series, NO_SAMPLES) + histogram
                 highest = max(highest, interval)
-            for (phase, kind, group, recorded), count in report.metrics.counts.items():
+            for (phase, kind, group, recorded), count in metrics.counts.items():
                 series, interval = (phase, kind, group), recorded // self._merged
                 counts = self._counts.setdefault(series, {})
                 counts[interval] = counts.get(interval, 0) + count

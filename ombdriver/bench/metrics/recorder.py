@@ -5,7 +5,7 @@ and warm-up and measurement are kept apart without any reset), a rate to the int
 *arrived*. Knows phases; no driver, clock or loop.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,6 +89,26 @@ class Recorder:
             for family, values in families.items():
                 histogram = Histogram.of(values if chosen is None else values[chosen], weights)
                 self._metrics.add_histogram((phase, family, group, interval), histogram)
+
+    def record_waiting(
+        self, family: str, intended_of: Callable[[range], Sequence[int]], which: range, now_ns: int, step: int = 1
+    ) -> None:
+        """Records messages that wait still, as (now - intended); the count is exact.
+
+        Args:
+            family: what they are.
+            intended_of: gives the intended times of some of them.
+            which: their numbers.
+            now_ns: until when they have waited.
+            step: every so manieth stands for its neighbours as well.
+        """
+        if not which:
+            return
+        chosen = which[::step]
+        intended = np.array(intended_of(chosen), np.int64)
+        repeats = np.full(len(chosen), step, np.int64)
+        repeats[-1] = which.stop - chosen[-1]
+        self.record(None, intended, {family: np.maximum(now_ns - intended, 0)}, repeats)
 
     def count(
         self, kind: str, group: str | None, times: Sequence[int] | Int64s, counts: Sequence[int] | Int64s

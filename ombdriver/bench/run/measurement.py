@@ -14,6 +14,7 @@ from ombdriver.bench.ledger.ledger import Ledger
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.phase_view import LedgerSummary, PhaseView, run_metrics
+from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import ProcessUsage, Report
 from ombdriver.bench.metrics.summary import BacklogDelivery, RunMetrics
 from ombdriver.bench.plan.plan import Plan
@@ -23,6 +24,8 @@ from ombdriver.bench.verdict.facts import Facts, WorkerFacts, worker_facts
 
 HOLD, RELEASE = 2, 8
 """Trimming is held when a lag passes half of what a stream keeps, and goes on below an eighth of it."""
+MOST_WAITING_SAMPLES = 50_000
+"""Samples that stand for the messages without an answer, however many these are."""
 AUDIT_S, HURRIED_AUDIT_S = 60.0, 5.0
 """How long what is missing may be looked for; and when something waits for that."""
 
@@ -207,7 +210,28 @@ class Measurement:
         """Makes the window of what there is; nobody can be asked what became of what is missing. Args: see `finish`."""
         if not self._workers:
             self.note_workers()
+        self._account_for_the_rest(measured, ended_ns)
         self._make_window(measured, length_ns, ended_ns, LedgerSummary(indeterminate=self._ledger.indeterminate()))
+
+    def _account_for_the_rest(self, measured: Phase, ended_ns: int) -> None:
+        """What was due at the last poll and had no answer, which the workers can't be asked for any more.
+
+        How many these are is known; by their order, they were due last.
+        """
+        collector, plan = self.collector, self._plan
+        unsent = collector.overdue
+        unanswered = collector.in_flight - collector.histogram(measured, "unanswered").count
+        stripe = replace(measured, poisson=None).stripe(max(1, plan.producers), range(max(1, plan.producers)))
+        due = max(unsent + unanswered, stripe.due(min(ended_ns, measured.end_ns)))
+        recorder = Recorder(plan.sample_interval_ns)
+        recorder.begin_phase(measured)
+        for family, which in (
+            ("unanswered", range(due - unsent - unanswered, due - unsent)),
+            ("unsent", range(due - unsent, due)),
+        ):
+            step = max(1, len(which) // MOST_WAITING_SAMPLES)
+            recorder.record_waiting(family, stripe.intended_of, which, ended_ns, step)
+        collector.add_metrics([recorder.take()])
 
     def _make_window(self, measured: Phase, length_ns: int, ended_ns: int, summary: LedgerSummary) -> None:
         collector, start = self.collector, self._start

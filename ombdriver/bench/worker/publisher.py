@@ -153,13 +153,8 @@ class Publisher:
         now_ns = self._clock()
         step = max(1, -(-sum(lane.overdue(now_ns) for lane in self._lanes) // MOST_UNSENT_SAMPLES))
         for lane in self._lanes:
-            due = lane.stripe.due(now_ns)
-            if due > lane.next:
-                samples = range(lane.next, due, step)
-                intended = np.array(lane.stripe.intended_of(samples), np.int64)
-                repeats = np.full(len(samples), step, np.int64)
-                repeats[-1] = due - samples[-1]
-                self._recorder.record(None, intended, {"unsent": now_ns - intended}, repeats)
+            which = range(lane.next, lane.stripe.due(now_ns))
+            self._recorder.record_waiting("unsent", lane.stripe.intended_of, which, now_ns, step)
         self._end_lanes()
 
     def finish(self) -> None:

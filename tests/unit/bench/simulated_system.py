@@ -16,6 +16,7 @@ from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.histogram import Int64s
 from ombdriver.bench.metrics.recorder import Metrics, Recorder
 from ombdriver.bench.metrics.report import ReceivedReport, Report, SentReport
+from ombdriver.bench.metrics.summary import RunMetrics
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.run import controller, phases
@@ -33,6 +34,7 @@ from ombdriver.bench.verdict.model import Verdict
 from ombdriver.bench.verdict.probe import SearchResult
 from ombdriver.bench.verdict.rules import judge
 from ombdriver.bench.worker import protocol
+from ombdriver.errors import OmbdriverError, RunError, WorkerError
 
 Floats = NDArray[np.float64]
 SECOND = 10**9
@@ -92,6 +94,8 @@ class System:
         consuming_changes: the same of the group's.
         stalls: how much of the phases called so a worker is held up: (from, until), in seconds of the phase.
         seed: of the jitter.
+        ends: what ends the run in the measured window, and after how many seconds of it: `interrupted`, `serverDied` or
+            `workerDied`; None for nothing.
     """
 
     capacity: float
@@ -103,6 +107,7 @@ class System:
     consuming_changes: Sequence[tuple[float, float]] = ()
     stalls: Callable[[str], Sequence[tuple[float, float]]] = lambda _phase: ()
     seed: int = 0
+    ends: tuple[str, float] | None = None
 
 
 class Clock:
@@ -121,12 +126,17 @@ class Clock:
 
 
 @dataclass
-class NoInterrupt:
-    """Nobody asks to stop; waiting takes the clock's time."""
+class SimulatedInterrupt:
+    """Asks to stop if the system says so; waiting takes the clock's time."""
 
     clock: Clock
-    asked: bool = False
-    name: str = ""
+    workers: "SimulatedWorkers"
+    name: str = "SIGINT"
+
+    @property
+    def asked(self) -> bool:
+        """Whether it does."""
+        return self.workers.has_ended("interrupted")
 
     async def wait(self, seconds: float) -> None:
         """Time passes."""
@@ -167,14 +177,28 @@ class SimulatedWorkers:
             case protocol.StopSending():
                 self._stop_sending()
 
+    def has_ended(self, by: str) -> bool:
+        """Whether the run is to have ended by that."""
+        ends, phase = self._system.ends, self._phase
+        if ends is None or phase is None or phase.name != "measure" or ends[0] != by:
+            return False
+        return self._clock.now_ns >= phase.start_ns + ends[1] * SECOND
+
+    def check(self) -> None:
+        """Whether the server is still there."""
+        if self.has_ended("serverDied"):
+            raise RunError("the server died")
+
     async def watch(self, seconds: float) -> None:
         """Time passes."""
         self._clock.advance(seconds)
 
     async def poll(self, command: protocol.Finish | None = None) -> Sequence[Report]:
         """One report of all that is done; nothing takes time."""
+        if self.has_ended("workerDied"):
+            raise WorkerError("worker 0 died")
         if isinstance(command, protocol.Finish):
-            self._stop_sending()
+            self._finish()
         now_ns, flight = self._clock.now_ns, self._flight
         self._draw(now_ns)
         answered = int(np.searchsorted(flight.answered, now_ns, side="right"))
@@ -276,6 +300,14 @@ class SimulatedWorkers:
         self._stripe = replace(self._phase, duration_ns=0).stripe(1, [0])
         self._drawn = 0
 
+    def _finish(self) -> None:
+        """What has no reply gets none any more."""
+        self._stop_sending()
+        now_ns, flight = self._clock.now_ns, self._flight
+        self._record(*(int(np.searchsorted(each, now_ns, "right")) for each in (flight.answered, flight.received)))
+        if (unanswered := flight.intended[self._done :]).size:
+            self._recorder.record(None, unanswered, {"unanswered": now_ns - unanswered})
+
     def _process(self, now_ns: int) -> Any:
         phase = self._phase
         if phase is None:
@@ -301,6 +333,7 @@ class Simulated:
 
     verdict: Verdict
     facts: Facts
+    metrics: RunMetrics
     found: SearchResult | None
     probed_s: float
 
@@ -317,13 +350,18 @@ async def simulate(monkeypatch: pytest.MonkeyPatch, system: System, **fields: ob
     clock, plan = Clock(), planned(**fields)
     for module in (phases, controller):
         monkeypatch.setattr(module, "time", clock)
-    stop = cast("Any", NoInterrupt(clock))
-    workers = cast("Any", SimulatedWorkers(plan, system, clock))
+    workers: Any = SimulatedWorkers(plan, system, clock)
+    stop: Any = SimulatedInterrupt(clock, workers)
     measurement = Measurement(plan, None)
-    carried = Phases(plan, workers, cast("Any", None), stop, measurement, RunEvents())
+    carried = Phases(plan, workers, cast("Any", None), stop, measurement, RunEvents(), workers.check)
     search = None if plan.search is None else RateSearch(plan, carried, measurement, lambda: None)
     run = Controller(plan, carried, measurement, stop, AbortOnFail(()), search)
     began_ns = clock.now_ns
-    await run.run()
-    facts = run_facts(measurement.metrics(), plan, replace(measurement.facts, ending=run.ending))
-    return Simulated(judge(facts), facts, run.found, (clock.now_ns - began_ns) / SECOND)
+    try:
+        await run.run()
+    except OmbdriverError:
+        if run.ending is None:
+            raise
+    metrics = measurement.metrics()
+    facts = run_facts(metrics, plan, replace(measurement.facts, ending=run.ending))
+    return Simulated(judge(facts), facts, metrics, run.found, (clock.now_ns - began_ns) / SECOND)
