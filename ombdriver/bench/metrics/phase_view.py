@@ -24,6 +24,7 @@ from ombdriver.bench.metrics.summary import (
     GROUP_FAMILIES,
     Distribution,
     FamilyMetrics,
+    MessagesPerWrite,
     RunMetrics,
     StretchMetrics,
     SubscriptionMetrics,
@@ -330,6 +331,7 @@ def run_metrics(
         warm_up_losses=ledger.warm_up_losses,
         counters=counters,
         delay_parts={part: view.latency(part) for part in DELAY_PARTS},
+        messages_per_write=_messages_per_write(view.histogram("messagesPerWrite")),
         histogram_interval_ns=factor * view.interval_ns,
         subscription_interval_ns=group_factor * view.interval_ns,
         stretches=list(_stretches(view, backlog, view.phase.profile)),
@@ -374,6 +376,10 @@ def _subscription_metrics(view: PhaseView, name: str, factor: int, only_reads: b
 def _confidence(view: PhaseView, total: Histogram, parts: Sequence[Histogram]) -> dict[str, Interval]:
     """None with a profile: parts differ by it, and not by chance."""
     return {} if view.phase.profile is not None else intervals(total, parts)
+
+
+def _messages_per_write(sizes: Histogram) -> MessagesPerWrite | None:
+    return MessagesPerWrite(sizes.count, sizes.mean_ns, sizes.percentiles([99.0])[0]) if sizes.count else None
 
 
 def _encoded(histograms: Sequence[Histogram]) -> list[str | None]:

@@ -266,6 +266,21 @@ class StretchMetrics:
 
 
 @dataclass(frozen=True, slots=True)
+class MessagesPerWrite:
+    """How bunched the load was: how many messages of a producer left together, in one turn of its event loop.
+
+    Attributes:
+        writes: how often some did.
+        mean: messages of each of these on average.
+        p99: and of the largest hundredth, the least.
+    """
+
+    writes: int
+    mean: float
+    p99: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunMetrics:
     """Everything that was measured (`figures.Source`).
 
@@ -294,6 +309,7 @@ class RunMetrics:
         subscription_interval_ns: the same for the subscriptions'.
         backlog_drain: how a backlog was built before the window, and drained in it; None when none was.
         stretches: the window by the stretches of its profile; none where the rate does not change.
+        messages_per_write: how bunched the load was; None where nothing was sent.
     """
 
     length_ns: int
@@ -315,6 +331,7 @@ class RunMetrics:
     subscription_interval_ns: int = 0
     backlog_drain: BacklogMetrics | None = None
     stretches: Sequence[StretchMetrics] = ()
+    messages_per_write: MessagesPerWrite | None = None
 
     def latency(self, family: str, group: str | None) -> LatencySummary:
         """See `figures.Source`."""

@@ -85,6 +85,12 @@ def caveats_of(comparison: Comparison) -> list[str]:
     """What has to be known with the figures of a comparison."""
     caveats = [f"not alike, and compared all the same: {each}" for each in comparison.differences]
     caveats += [f"{each.setup}: claimed by --force, though {each.forced}" for each in comparison.setups if each.forced]
+    if comparison.unevenly_bunched:
+        told = ", ".join(f"{setup} {mean:,.2f}" for setup, mean in comparison.messages_per_write.items())
+        caveats.append(
+            f"not bunched alike: messages per write {told}; what leaves together is cheaper for a server, so look at"
+            " client.pacing, and at which workers had no core to spare"
+        )
     if comparison.without_verdict:
         first, count = comparison.without_verdict[0], len(comparison.without_verdict)
         files = first if count == 1 else f"{count} results ({first} ...)"

@@ -1,6 +1,6 @@
 """The latencies of a result as tables: response beside service time, and where the time went."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from rich.console import RenderableType
@@ -11,10 +11,8 @@ from ombdriver.bench.metrics.confidence import TOLD
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import HEADLINE
 from ombdriver.bench.report import units
+from ombdriver.bench.report.marks import LEGENDS, mark, marks_in
 from ombdriver.bench.results.result import Result, Subscription
-
-AT_FLOOR = "*"
-"""Stands within a percentile, before its unit, that says more of the harness than of the system."""
 
 _COLUMNS = (*HEADLINE, "max")
 _PAIRS = (("publish", "publishResponse", "publish"), ("end-to-end", "endToEndResponse", "endToEnd"))
@@ -34,9 +32,10 @@ def blocks(result: Result, groups: Sequence[Subscription]) -> Iterator[Renderabl
     yield Text("\nLatency", style="bold")
     half = len(_COLUMNS) * (_WIDTH + 1) - 1
     yield Text(f"{'':<{_NAME}}{'response: from the intended send':>{half}}  {'service: from the actual send':>{half}}")
-    yield _side_by_side(result, groups)
-    if result.at_harness_floor:
-        yield Text(f"{AT_FLOOR} before a unit: at harness floor, what `ombdriver calibrate` found with no server")
+    table, marks = _side_by_side(result, groups)
+    yield table
+    for each in marks:
+        yield Text(f"{each} before a unit: {LEGENDS[each]}")
     without = _sends_without_latency(result)
     if without:
         yield Text(without)
@@ -45,6 +44,8 @@ def blocks(result: Result, groups: Sequence[Subscription]) -> Iterator[Renderabl
         yield _intervals(result)
     yield Text("\nWhere the time went", style="bold")
     yield _time_parts(result)
+    if result.messages_per_write is not None:
+        yield Text(f"messages per write: {messages_per_write(result.messages_per_write)}")
 
 
 def response_times(result: Result) -> Table:
@@ -58,25 +59,26 @@ def response_times(result: Result) -> Table:
     return table
 
 
-def _side_by_side(result: Result, groups: Sequence[Subscription]) -> Table:
+def _side_by_side(result: Result, groups: Sequence[Subscription]) -> tuple[Table, list[str]]:
+    """The table, and the marks in it."""
+    cells: list[str] = []
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("", min_width=_NAME - 1, overflow="fold")  # a long name is broken, a figure never
     for at, column in enumerate([*_COLUMNS, *_COLUMNS]):
         table.add_column(column, justify="right", no_wrap=True, min_width=_WIDTH + (at == len(_COLUMNS)))
     for label, *families in _PAIRS:
-        table.add_row(Text(label), *chain(*(_figures(result, each) for each in families)))
-        for group in groups if label == "end-to-end" else ():
-            table.add_row(Text(f"  {group.name}"), *chain(*(_figures(result, each, group.name) for each in families)))
-    return table
+        for group in (None, *(groups if label == "end-to-end" else ())):
+            name = None if group is None else group.name
+            row = list(chain(*(_figures(result, each, name) for each in families)))
+            table.add_row(Text(label if name is None else f"  {name}"), *row)
+            cells += row
+    return table, marks_in(cells)
 
 
 def _figures(result: Result, family: str, group: str | None = None) -> list[str]:
-    """The figures of one half of a row, with the marks of those at the harness floor."""
+    """The figures of one half of a row, with their marks."""
     figures = [Figure(family, column, group) for column in _COLUMNS]
-    return [
-        units.latency(result.value(each)).replace(" ", AT_FLOOR if str(each) in result.at_harness_floor else " ")
-        for each in figures
-    ]
+    return [units.latency(result.value(each)).replace(" ", mark(result, each) or " ") for each in figures]
 
 
 def _intervals(result: Result) -> Table:
@@ -100,6 +102,11 @@ def _sends_without_latency(result: Result) -> str:
     counts = [f"{units.count(failed)} failed"] if failed else []
     counts += [f"{units.count(unknown)} with an unknown outcome"] if unknown else []
     return f"sends without a latency: {', '.join(counts)}" if counts else ""
+
+
+def messages_per_write(told: Mapping[str, float]) -> str:
+    """How bunched the load was: `1.02 on average, p99 2`."""
+    return f"{told['mean']:,.2f} on average, p99 {told['p99']:,.0f}"
 
 
 def _time_parts(result: Result) -> Table:

@@ -99,6 +99,7 @@ def build_result(metrics: RunMetrics, run: RunRecord, assessment: Assessment) ->
         verdict=assessment.verdict,
         thresholds=assessment.thresholds,
         at_harness_floor=assessment.at_harness_floor,
+        own_parts=assessment.own_parts,
         caveats=assessment.caveats,
         workload=run.workload_spec["name"],
         driver=run.driver,
@@ -126,6 +127,7 @@ def build_result(metrics: RunMetrics, run: RunRecord, assessment: Assessment) ->
             "receivedOfOthers": totals.received_of_others,
         },
         delivery=tuple(metrics.delivery),
+        messages_per_write=None if metrics.messages_per_write is None else to_json(metrics.messages_per_write),
         counters=dict(counters),
         delay_parts=dict(metrics.delay_parts),
         subscriptions=tuple(

@@ -31,7 +31,17 @@ RATES = ("publishRate", "publishErrorRate", "consumeRate", "backlog")
 _FLAT = {"rates": RATES, "series": omb_keys.SERIES, "quantiles": omb_keys.QUANTILES}
 BEFORE_ORDERS = {"order": "rotated", "attempt": 1}
 """What a `standing` without these keys means."""
-_OBJECTS = ("tags", "totals", "counters", "workload_spec", "setup", "environment", "histograms", "confidence")
+_OBJECTS = (
+    "tags",
+    "totals",
+    "counters",
+    "own_parts",
+    "workload_spec",
+    "setup",
+    "environment",
+    "histograms",
+    "confidence",
+)
 
 Data = TypeVar("Data")
 
@@ -96,6 +106,7 @@ class Result:
         verdict: whether the figures can be trusted; None in results of versions that had none.
         thresholds: what became of each, in the user's order.
         at_harness_floor: the percentiles that are no higher than the harness's own, as `publish.p50`.
+        own_parts: the harness's own share of each percentile of which it may be more than a third, by the same names.
         caveats: in the order found.
         workload, driver: names.
         message_size: bytes, stamp included.
@@ -115,6 +126,8 @@ class Result:
             of the measured window.
         delivery: what became of the messages of the window, for each subscription that was read; empty in results of
             versions that kept no ledger.
+        messages_per_write: how bunched the load was: `writes`, `mean` and `p99` (`metrics.summary.MessagesPerWrite`);
+            None where nothing was sent, and in results of versions that did not count it.
         counters: what else was counted, by name.
         subscriptions: in the plan's order.
         latency: a summary for each of the five families.
@@ -145,6 +158,7 @@ class Result:
     verdict: Verdict | None
     thresholds: tuple[Check, ...]
     at_harness_floor: tuple[str, ...]
+    own_parts: Mapping[str, float]
     caveats: tuple[Caveat, ...]
     workload: str
     driver: str
@@ -163,6 +177,7 @@ class Result:
     sample_interval_seconds: float
     totals: Mapping[str, int]
     delivery: tuple[WindowDelivery, ...]
+    messages_per_write: Mapping[str, float] | None
     counters: Mapping[str, int]
     subscriptions: tuple[Subscription, ...]
     latency: Mapping[str, LatencySummary]

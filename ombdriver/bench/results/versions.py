@@ -42,6 +42,8 @@ ADDED: Mapping[str, Callable[[Data], Any]] = {
     "verdict": lambda _: None,
     "thresholds": lambda _: [],
     "atHarnessFloor": lambda _: [],
+    "ownParts": lambda _: {},
+    "messagesPerWrite": lambda _: None,
     "standing": lambda _: None,
     "overrides": lambda _: [],
     "search": lambda _: None,

@@ -4,7 +4,7 @@ Makes the facts that rules and caveats are found from, and knows none of their b
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ombdriver.bench.metrics.summary import FAMILIES, RunMetrics
@@ -14,6 +14,7 @@ from ombdriver.bench.verdict.caveats import caveats_of
 from ombdriver.bench.verdict.facts import Facts, phase_facts
 from ombdriver.bench.verdict.floor import at_floor
 from ombdriver.bench.verdict.model import Caveat, Verdict
+from ombdriver.bench.verdict.own_parts import own_parts
 from ombdriver.bench.verdict.rules import LATENCY_TRENDS, judge
 from ombdriver.bench.verdict.trend import Trend, trend
 
@@ -29,12 +30,14 @@ class Assessment:
         verdict: whether its figures can be trusted.
         thresholds: what became of each, in the user's order.
         at_harness_floor: the percentiles that are no higher than the harness's own.
+        own_parts: the harness's own share of each percentile of which it is more than a third.
         caveats: what has to be known with the figures.
     """
 
     verdict: Verdict
     thresholds: tuple[Check, ...] = ()
     at_harness_floor: tuple[str, ...] = ()
+    own_parts: Mapping[str, float] = field(default_factory=dict)
     caveats: tuple[Caveat, ...] = ()
 
 
@@ -59,6 +62,7 @@ def assess(
         judge(facts),
         tuple(threshold.check(metrics) for threshold in thresholds),
         tuple(at_floor(metrics, calibration, loopback)),
+        own_parts(metrics, facts.workers),
         tuple(caveats_of(facts)),
     )
 

@@ -135,6 +135,10 @@ def result(measured: RunMetrics | None = None, partial_reason: str | None = None
     own, taken = ({each.name for each in fields(cls)} & changed.keys() for cls in (RunRecord, RunMetrics))
     record = replace(RECORD, **({"workload_spec": spec, "ending": ending} | {name: changed[name] for name in own}))
     measured = replace(measured, **{name: changed[name] for name in taken - own})
-    said = {name: tuple(changed[name]) for name in ("thresholds", "at_harness_floor", "caveats") if name in changed}
+    said: dict[str, Any] = {
+        name: tuple(changed[name]) for name in ("thresholds", "at_harness_floor", "caveats") if name in changed
+    }
+    if "own_parts" in changed:
+        said["own_parts"] = changed["own_parts"]
     rest = {name: value for name, value in changed.items() if name not in own | taken | said.keys()}
     return replace(build_result(measured, record, Assessment(Verdict(VALID), **said)), **({"verdict": None} | rest))

@@ -12,11 +12,9 @@ from ombdriver.bench.report.page.load import load_lines
 from ombdriver.bench.report.page.plots import Plot, bar_plot, curve_plot, load_plot, sweep_plot, timeline_plot
 from ombdriver.bench.report.page.runs import Repeats, Run, group_runs, without_logins
 from ombdriver.bench.report.page.summary import (
-    INTERVALS,
     ResultRow,
     VerdictSummary,
-    has_floor,
-    has_intervals,
+    legends,
     result_row,
     summarise_verdict,
     tally,
@@ -143,8 +141,7 @@ class Content:
         tally: how many results of what status.
         verdicts: of every result.
         rows: of the table of all results.
-        floor: True when the mark of the harness floor is in the table.
-        intervals: what the brackets in the table are; empty without any.
+        legends: what the marks in the table mean.
         bars: of the comparison; empty without one.
         bar_plot: the same as a plot; None without a comparison.
         comparison_notes: what was compared with what, or why nothing was.
@@ -161,8 +158,7 @@ class Content:
     tally: str
     verdicts: tuple[VerdictSummary, ...]
     rows: tuple[ResultRow, ...]
-    floor: bool
-    intervals: str
+    legends: tuple[str, ...]
     bars: tuple[RatioBar, ...]
     bar_plot: Plot | None
     comparison_notes: tuple[str, ...]
@@ -196,8 +192,7 @@ def content(files: Sequence["ResultFile"], comparison: ComparisonSection = NO_CO
         tally(setups),
         tuple(summarise_verdict(run) for run in runs),
         rows,
-        has_floor(rows),
-        INTERVALS if has_intervals(rows) else "",
+        tuple(legends(rows)),
         bars,
         bar_plot(bars) if bars else None,
         tuple(without_logins(note) for note in comparison.notes),

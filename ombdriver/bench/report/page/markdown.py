@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ombdriver.bench.report.page.content import summary
-from ombdriver.bench.report.page.summary import COLUMNS, INTERVALS, VerdictSummary, has_floor, has_intervals
+from ombdriver.bench.report.page.summary import COLUMNS, VerdictSummary, legends
 
 if TYPE_CHECKING:
     from ombdriver.bench.results.store import ResultFile
@@ -30,10 +30,7 @@ def render(files: Sequence["ResultFile"]) -> str:
     lines.append(f"|{'|'.join('---' if at < _FIGURES_FROM else '---:' for at in range(len(COLUMNS)))}|")
     lines += [f"| {' | '.join(_plain(cell) for cell in row.cells)} |" for row in rows]
     lines += ["", "Latencies are response times, counted from the intended send."]
-    if has_floor(rows):
-        lines[-1] += " \\*: at the harness floor, what `ombdriver calibrate` found with no server."
-    if has_intervals(rows):
-        lines[-1] += f" {INTERVALS}"
+    lines[-1] += "".join(" " + each.replace("*", "\\*") for each in legends(rows))
     return "\n".join(lines) + "\n"
 
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from ombdriver.bench.metrics.figures import MAIN, Figure
 from ombdriver.bench.report import units
+from ombdriver.bench.report.marks import LEGENDS, mark, marks_in
 from ombdriver.bench.report.page.runs import Repeats, Run
 from ombdriver.bench.results.result import Result
 
-AT_FLOOR = "*"
-"""Stands behind a percentile that says more of the harness than of the system."""
 INTERVALS = "In brackets: the 95 % interval of that run, by batch means."
 
 FIGURES = (*MAIN, Figure("endToEndResponse", "p99.9"), Figure("endToEndResponse", "max"))
@@ -23,6 +22,7 @@ COLUMNS = (
     "lost",
 )
 """Of `ResultRow.cells`. Latencies are response times: from the intended send."""
+_LATENCIES = slice(COLUMNS.index(units.title(FIGURES[0])), -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +96,11 @@ def result_row(run: Run) -> ResultRow:
     return ResultRow(tuple(cells))
 
 
-def has_floor(rows: Sequence[ResultRow]) -> bool:
-    """True when a figure of them bears `AT_FLOOR`, so that it has to be explained."""
-    return any(AT_FLOOR in cell for each in rows for cell in each.cells[2:])
-
-
-def has_intervals(rows: Sequence[ResultRow]) -> bool:
-    """True when a figure of them has an interval behind it."""
-    return any(cell.endswith(")") for each in rows for cell in each.cells[2:])
+def legends(rows: Sequence[ResultRow]) -> list[str]:
+    """What their marks and brackets mean, a sentence for each kind."""
+    cells = [cell for row in rows for cell in row.cells[_LATENCIES]]
+    marks = [f"{each}: {LEGENDS[each]}." for each in marks_in(cells)]
+    return marks + [INTERVALS] * any(cell.endswith(")") for cell in cells)
 
 
 def _rule_label(status: str, whole: str, rule: str) -> str:
@@ -112,9 +109,8 @@ def _rule_label(status: str, whole: str, rule: str) -> str:
 
 def _latency(result: Result, figure: Figure) -> str:
     """With the 95 % interval behind it, where that is known."""
-    mark = AT_FLOOR if str(figure) in result.at_harness_floor else ""
     ends = result.confidence.get(str(figure), ())
-    return f"{units.latency(result.value(figure))}{mark}{f' ({units.span(ends)})' if ends else ''}"
+    return f"{units.latency(result.value(figure))}{mark(result, figure)}{f' ({units.span(ends)})' if ends else ''}"
 
 
 def _lost(result: Result) -> str:

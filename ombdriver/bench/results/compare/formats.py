@@ -107,6 +107,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
             for each in comparison.differences
         ],
         "unjudged": list(comparison.without_verdict),
+        "messagesPerWrite": dict(comparison.messages_per_write),
         "setups": [
             {
                 "setup": each.setup,

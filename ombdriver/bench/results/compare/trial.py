@@ -43,6 +43,7 @@ class Trial:
         begun: when its window began; None when its file does not say.
         excluded: why its figures can't be trusted; None when they can, or when there was no verdict to expect.
         has_verdict: whether there was a verdict.
+        messages_per_write: how bunched its load was, on average; None when its file does not say.
         facts: what must be alike in all runs that are compared, by dotted key.
         setup_facts: what must be alike in all runs of one setup.
     """
@@ -57,6 +58,7 @@ class Trial:
     begun: datetime | None = None
     excluded: str | None = None
     has_verdict: bool = True
+    messages_per_write: float | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     setup_facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,6 +79,7 @@ def trial_of(result: Result, source: str) -> Trial:
         standing=result.standing,
         begun=datetime.fromisoformat(result.begin_time),
         excluded=_exclusion(result),
+        messages_per_write=(result.messages_per_write or {}).get("mean"),
         facts={
             **flatten(workload, "workload."),
             "workloadSha256": result.workload_sha256,

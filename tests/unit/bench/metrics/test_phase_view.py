@@ -13,7 +13,7 @@ from ombdriver.bench.metrics.latency import summarise
 from ombdriver.bench.metrics.phase_view import PhaseView, quantile_points, run_metrics
 from ombdriver.bench.metrics.recorder import Metrics, Recorder
 from ombdriver.bench.metrics.report import Report
-from ombdriver.bench.metrics.summary import FAMILIES, RunMetrics
+from ombdriver.bench.metrics.summary import FAMILIES, MessagesPerWrite, RunMetrics
 
 SECOND = 10**9
 MS = 10**6
@@ -81,6 +81,17 @@ def test_totals_go_by_intended_time_and_rates_by_arrival() -> None:
     assert measured.consume_rate == [0.0, 20.0, 0.0]
     assert [each.received for each in measured.subscriptions] == [14, 14]
     assert [each.consume_rate for each in measured.subscriptions] == [pytest.approx(10 / 2.5)] * 2
+
+
+def test_the_bunching_of_the_load_is_told_over_the_whole_window() -> None:
+    """As many messages as left together, each time the same whatever the number; none where nothing was sent."""
+    made = Made()
+    assert made.metrics().messages_per_write is None
+    for second, sizes in ((0.0, [1] * 98), (1.0, [3, 5])):
+        at = np.full(len(sizes), PHASE.start_ns + int(second * SECOND), np.int64)
+        made.recorder.record(None, at, {"messagesPerWrite": np.array(sizes, np.int64)})
+
+    assert made.metrics().messages_per_write == MessagesPerWrite(100, 1.06, 3)
 
 
 def test_the_last_interval_may_be_shorter_and_ends_with_the_window() -> None:

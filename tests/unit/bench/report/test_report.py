@@ -13,7 +13,7 @@ from sample_search import SEARCH
 from terminals import Tty
 
 from ombdriver.bench.metrics.latency import LatencySummary
-from ombdriver.bench.metrics.summary import Totals
+from ombdriver.bench.metrics.summary import MessagesPerWrite, Totals
 from ombdriver.bench.report import terminal, units
 from ombdriver.bench.report.backlog import describe_drain, rows
 from ombdriver.bench.results.build import drain_to_json
@@ -132,9 +132,11 @@ CHECKS = (
 
 
 def test_the_report_begins_with_the_verdict(golden: Golden) -> None:
-    """Then its reasons, those of another status with that status; thresholds; marks at the harness floor."""
+    """Then its reasons, those of another status with that status; thresholds; marks of what is the harness's."""
     floor = ("publish.p50", "endToEnd[group-1].p99.9", "publish.p75")
-    told = result(verdict=VERDICT, thresholds=CHECKS, at_harness_floor=floor)
+    own = {"publish.p50": 0.9, "publishResponse.p50": 0.4, "endToEndResponse[group-1].p99": 0.35, "publish.p75": 0.5}
+    bunched = MessagesPerWrite(58_823, 1.02, 2)
+    told = result(verdict=VERDICT, thresholds=CHECKS, at_harness_floor=floor, own_parts=own, messages_per_write=bunched)
 
     golden("report-verdict.txt", shown(told, 80))
 

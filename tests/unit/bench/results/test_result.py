@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sample_result import family, figures, measurements, result
 
 from ombdriver.bench.metrics.latency import LatencySummary
-from ombdriver.bench.metrics.summary import FAMILIES, Totals
+from ombdriver.bench.metrics.summary import FAMILIES, MessagesPerWrite, Totals
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.results.result import to_json as data_of
 from ombdriver.bench.spec.thresholds import Check
@@ -30,7 +30,7 @@ OURS = [
     "backlogDrain", "beginTime", "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate",
     "partial",
     "rateProfile", "stretches", "targetRates",
-    "partialReason", "verdict", "thresholds", "atHarnessFloor", "confidence",
+    "partialReason", "verdict", "thresholds", "atHarnessFloor", "ownParts", "confidence", "messagesPerWrite",
     "caveats", "totals", "delivery", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",
     "workloadSha256", "setup", "setupSha256", "environment", "telemetry", "histograms",
 ]
@@ -172,6 +172,9 @@ TEXTS = st.text().map(visible)
                 st.builds(Check, TEXTS, st.none() | st.floats(0, 1e9), st.floats(0, 1e9), TEXTS, st.booleans())
             ),
             "at_harness_floor": st.lists(TEXTS),
+            "own_parts": st.dictionaries(TEXTS, st.floats(0, 1)),
+            "messages_per_write": st.none()
+            | st.builds(MessagesPerWrite, st.integers(1, 2**53), st.floats(1, 4096), st.integers(1, 4096)),
         }
     ),
 )
@@ -197,7 +200,7 @@ def test_what_was_written_is_read_back(
 def test_a_file_from_before_there_were_verdicts_is_read() -> None:
     """It has none, and no thresholds."""
     data = to_json()
-    for key in ("verdict", "thresholds", "atHarnessFloor"):
+    for key in ("verdict", "thresholds", "atHarnessFloor", "ownParts", "messagesPerWrite"):
         del data[key]
 
     assert Result.loads(json.dumps(data), "r.json") == result()

@@ -1,5 +1,6 @@
 """Measurements become facts, and these a verdict, thresholds, caveats and marks at the harness floor."""
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -193,6 +194,55 @@ def test_a_loopback_has_the_floor_of_one_process() -> None:
 
     assert "publish.p50" not in loopback.at_harness_floor
     assert assessed(calibration={"time": "2026"}).at_harness_floor == ()
+
+
+# -- more than a third the harness's own -------------------------------------------------------------------------------
+
+
+def late(role: str, scale_ns: int) -> WorkerFacts:
+    """A worker whose event loop comes late, at the median by `scale_ns`."""
+    return WorkerFacts(0, role, lateness=figures(scale_ns))
+
+
+def own(*workers: WorkerFacts, lag: int = 0, groups: int = 1) -> Mapping[str, float]:
+    """The parts of a run with these workers and this schedule lag at the median; publishResponse.p50 is 95 µs."""
+    parts = {"scheduleLag": figures(lag)} if lag else {}
+    return assessed(
+        observed=replace(OBSERVED, workers=workers),
+        subscriptions=measurements(groups).subscriptions,
+        delay_parts=parts,
+    ).own_parts
+
+
+def test_a_percentile_is_told_with_the_harnesss_part_when_that_is_more_than_a_third() -> None:
+    """Schedule lag counts in what is taken from the intended send; 140 of 219 µs are, and so for each percentile."""
+    assert own(lag=31_000) == {
+        f"publishDelay.{name}": 0.987 for name in ("p50", "p75", "p95", "p99", "p99.9", "p99.99")
+    }
+    found = own(lag=60_000)
+    assert found["publishResponse.p50"] == found["publishResponse.p99"] == round(60 / 95, 3)
+    assert found["publishDelay.p50"] == 1.0
+    assert not {name for name in found if name.startswith(("publish.", "endToEnd"))}
+
+
+def test_late_loops_count_where_a_latency_ends() -> None:
+    """Those of producers in what they take the reply of, those of consumers in the delivery, of each group too."""
+    assert own(late("produce", 20_000)) == {}
+    assert {name.partition(".")[0] for name in own(late("produce", 30_000))} == {"publish"}
+    assert {name.partition(".")[0] for name in own(late("produce", 40_000))} == {"publish", "publishResponse"}
+    found = own(late("consume", 100_000), groups=2)
+    assert found["endToEnd.p50"] == found["endToEnd.p99"] == round(100 / 180, 3)
+    assert found["endToEnd[group-2].p50"] == round(100 / 194, 3)
+    assert "endToEndResponse[group-1].p50" in found
+    assert not {name for name in found if name.startswith("publish")}
+
+
+def test_lag_and_late_loops_count_together() -> None:
+    """Each less than a third, and more in all; nothing is more than the whole."""
+    assert "publishResponse.p50" not in own(late("produce", 20_000))
+    assert "publishResponse.p50" not in own(lag=20_000)
+    assert own(late("both", 20_000), lag=20_000)["publishResponse.p50"] == round(40 / 95, 3)
+    assert max(own(late("both", 10**9), lag=10**9).values()) == 1.0
 
 
 # -- a backlog that is built -------------------------------------------------------------------------------------------

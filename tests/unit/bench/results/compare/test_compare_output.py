@@ -36,8 +36,8 @@ def few() -> list[Comparison]:
     """Three runs each, in no blocks, that differ in what matters, with a group and without response times."""
     other = {**FACTS, "kernel": "Linux 6.2"}
     runs = [
-        *trials("a|b", 3, seed=4, series=None),
-        *trials("Redis", 3, seed=5, series=None, facts=other, has_verdict=False),
+        *trials("a|b", 3, seed=4, series=None, messages_per_write=1.02),
+        *trials("Redis", 3, seed=5, series=None, facts=other, has_verdict=False, messages_per_write=3.4),
     ]
     lacking = [
         replace(
@@ -135,3 +135,22 @@ def test_the_table_fits_80_columns_and_is_plain(width: int | None) -> None:
 def test_a_ratio_has_three_decimals_and_fewer_when_it_is_great(value: float | None, told: str) -> None:
     """So that columns stay narrow."""
     assert comparison.ratio(value) == told
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [((1.0, 3.0), True), ((3.0, 1.0), True), ((1.0, 1.2), False), ((None, 3.0), False), ((None, None), False)],
+)
+def test_loads_that_were_not_bunched_alike_are_named(sizes: tuple[float | None, float | None], told: bool) -> None:
+    """What leaves together is cheaper for a server; results that do not say are passed over."""
+    runs = [
+        run
+        for setup, mean in zip("ab", sizes, strict=True)
+        for run in trials(setup, 6, seed=3, messages_per_write=mean)
+    ]
+    (found,) = compare(runs)
+
+    caveats = [each for each in comparison.caveats_of(found) if each.startswith("not bunched alike")]
+    assert bool(caveats) is told
+    if told:
+        assert f"messages per write a {sizes[0]:.2f}, b {sizes[1]:.2f}; " in caveats[0]

@@ -1,0 +1,39 @@
+"""Which percentiles of a run are the harness's own for more than a third: schedule lag, and event loops that came late.
+
+An upper bound: what is late at a percentile of the one need not be late at that of the other. Pure.
+"""
+
+from collections.abc import Sequence
+
+from ombdriver.bench.metrics.figures import Figure
+from ombdriver.bench.metrics.latency import PERCENTILES, REPORTED
+from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, RunMetrics
+from ombdriver.bench.verdict.facts import WorkerFacts
+
+MOST_OWN = 1 / 3
+FROM_INTENDED = ("publishDelay", "publishResponse", "endToEndResponse")
+"""The families that contain the schedule lag."""
+ENDS_IN = {
+    "publish": ("produce", "both"),
+    "publishResponse": ("produce", "both"),
+    "endToEnd": ("consume", "both"),
+    "endToEndResponse": ("consume", "both"),
+}
+"""The workers whose event loop takes the time at which a latency ends, by their roles."""
+
+
+def own_parts(metrics: RunMetrics, workers: Sequence[WorkerFacts]) -> dict[str, float]:
+    """The harness's own share of each percentile of which it is more than a third, as `publishResponse.p50`: 0.6."""
+    found = {}
+    for family in FAMILIES:
+        groups = [None, *(each.name for each in metrics.subscriptions)] if family in GROUP_FAMILIES else [None]
+        late = [each.lateness for each in workers if each.role in ENDS_IN.get(family, ())]
+        for name in (name for name in PERCENTILES if name in REPORTED):
+            own_ns = max((each.ns(name) or 0 for each in late), default=0)
+            if family in FROM_INTENDED:
+                own_ns += metrics.latency("scheduleLag", None).ns(name) or 0
+            for figure in (Figure(family, name, group) for group in groups):
+                value_ns = figure.value(metrics)
+                if value_ns and own_ns > MOST_OWN * value_ns:
+                    found[str(figure)] = round(min(1.0, own_ns / value_ns), 3)
+    return found
