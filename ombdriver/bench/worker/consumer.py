@@ -32,6 +32,8 @@ LONGEST_WAIT_S = 0.1
 """A consumer that processes messages looks so often whether it is to stop."""
 LEAST_WAIT_NS = 1_000_000
 """Processing times below that are put together: a loop's timers are no finer."""
+TURN_NS, WAIT_NS = 1_000_000, 50_000_000
+"""Messages whose processing takes no longer than that have their turn at once, and are waited for together."""
 MOST_AHEAD_NS = 20_000_000
 """How much of a wait that took too long is taken off later ones."""
 
@@ -43,6 +45,11 @@ class SimulatedProcessing:
         processing_time: how long each message takes.
         seed: of its distribution; consumers have different ones.
         clock: nanoseconds that only grow.
+
+    Attributes:
+        mean_ns: how long a message takes on average.
+        at_once: so many messages have their turn at the same time.
+        per_wait: so many are waited for together, each in its turn.
     """
 
     def __init__(
@@ -52,11 +59,18 @@ class SimulatedProcessing:
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._processing_time, self._clock = processing_time, clock
+        self.mean_ns = processing_time.mean_ns
+        self.at_once = max(1, TURN_NS // self.mean_ns)
+        self.per_wait = max(1, WAIT_NS // self.mean_ns)
         self._random = np.random.default_rng(seed)
         self._left_ns = 0
 
     def __repr__(self) -> str:
         return f"<SimulatedProcessing {self._processing_time}>"
+
+    def now_ns(self) -> int:
+        """The time."""
+        return self._clock()
 
     def time_of(self, messages: int) -> int:
         """How long so many messages take, in nanoseconds."""
@@ -144,30 +158,56 @@ class Receiver:
             self.empty_reads = 0
             if self._checksums:
                 self.deliveries.add_corrupt(count_corrupt(batch.payloads, self._flows.run))
+            again: Sequence[int] = ()
             stamps = b"".join([payload[:size] for payload in batch.payloads])
             count = len(batch.payloads)
             if len(stamps) != size * count or batch.again:
-                stamps, count = self._take_irregular(batch)
-            self._stamps.append(stamps)
-            self._counts.append(count)
-            self._arrivals_ns.append(batch.arrival_ns)
-            self.received += count
-            self._gathered += count
-            if self._processing is not None:
-                await self._processing.process(count, lambda: self._stopping)
+                stamps, count, again = self._stamps_of_irregular(batch)
+            if self._processing is None:
+                self._take(stamps, count, again, batch.arrival_ns)
+            else:
+                await self._take_in_turn(self._processing, stamps, again, batch.arrival_ns)
             consumer.acknowledge(batch, partial(self._on_acknowledged, batch.arrival_ns, count))
             if self._gathered >= FLUSH_AT:
                 self.flush()
 
-    def _take_irregular(self, batch: Batch) -> tuple[bytes, int]:
-        """The stamps of a batch with messages too short for a stamp, or with entries that were delivered before."""
+    def _take(self, stamps: bytes, count: int, again: Sequence[int], at_ns: int) -> None:
+        """Messages have come at `at_ns`; those at the places `again` had come before."""
+        if again:
+            self._redelivered += [self._gathered + place for place in again]
+        self._stamps.append(stamps)
+        self._counts.append(count)
+        self._arrivals_ns.append(at_ns)
+        self.received += count
+        self._gathered += count
+
+    async def _take_in_turn(
+        self, processing: SimulatedProcessing, stamps: bytes, again: Sequence[int], arrival_ns: int
+    ) -> None:
+        """A message that waits in its batch for those before it comes when it is its turn; when stopping, at once."""
+        size, count, now_ns = STAMP.size, len(stamps) // STAMP.size, arrival_ns
+        for first in range(0, count, processing.per_wait):
+            end = min(count, first + processing.per_wait)
+            for begin in range(first, end, processing.at_once):
+                stop = min(end, begin + processing.at_once)
+                places = [place - begin for place in again if begin <= place < stop]
+                turn_ns = now_ns if self._stopping else now_ns + (begin - first) * processing.mean_ns
+                self._take(stamps[begin * size : stop * size], stop - begin, places, turn_ns)
+            await processing.process(end - first, lambda: self._stopping)
+            now_ns = processing.now_ns()
+
+    def _stamps_of_irregular(self, batch: Batch) -> tuple[bytes, int, Sequence[int]]:
+        """Of a batch with messages too short for a stamp, or with entries that were delivered before; which these are.
+
+        Those without a stamp are counted as foreign.
+        """
         stamped = [
             (at, payload[: STAMP.size]) for at, payload in enumerate(batch.payloads) if len(payload) >= STAMP.size
         ]
         self._count_foreign([batch.arrival_ns], [len(batch.payloads) - len(stamped)])
         again = frozenset(batch.again)
-        self._redelivered += [self._gathered + place for place, (at, _) in enumerate(stamped) if at in again]
-        return b"".join([stamp for _, stamp in stamped]), len(stamped)
+        places = [place for place, (at, _) in enumerate(stamped) if at in again]
+        return b"".join([stamp for _, stamp in stamped]), len(stamped), places
 
     def _count_foreign(self, times: Sequence[int] | Int64s, counts: Sequence[int] | Int64s) -> None:
         """Counts messages that are not of this run: `counts[i]` of them at `times[i]` ns."""

@@ -2,17 +2,19 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import pytest
 
 from ombdriver.bench.drivers.api import Batch, OnAcknowledged
 from ombdriver.bench.load.flow import Flows
 from ombdriver.bench.load.message import STAMP, with_checksum
 from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.load.processing_time import ProcessingTime
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.recorder import Metrics, Recorder
-from ombdriver.bench.worker.consumer import FLUSH_AT, Consumers, Receiver
+from ombdriver.bench.worker.consumer import FLUSH_AT, Consumers, Receiver, SimulatedProcessing
 from ombdriver.bench.worker.publisher import PROBE_SEQUENCE
 from ombdriver.errors import DriverError
 
@@ -85,6 +87,44 @@ async def test_latencies_are_from_both_send_times_to_the_arrival_of_the_batch() 
     assert figures.counts == {(0, "received", "group-1", 0): 2, (0, "received", "group-1", 1): 1}
     assert (reader.received, reader.foreign) == (3, 0)
     assert repr(reader) == "<Receiver group-1: 3 received>"
+
+
+class Work(SimulatedProcessing):
+    """Takes 2 ms a message, of a clock of its own; recorded is what there is whenever a worker is asked."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.at_ns = START
+        super().__init__(ProcessingTime.parse("2ms"), (0,), lambda: self.at_ns)
+        self.seen: list[int] = []
+        self._recorder, self.reader = recorder, Receiver(FLOWS, "group-1", recorder, self)
+        self.found = Metrics()
+
+    async def process(self, messages: int, _stopping: Callable[[], bool]) -> None:
+        """Time passes, and the worker is asked."""
+        self.at_ns += messages * self.mean_ns
+        self.reader.flush()
+        self.found += self._recorder.take()
+        self.seen.append(self.reader.received)
+
+
+async def test_a_message_that_waits_for_others_of_its_batch_comes_when_it_is_its_turn() -> None:
+    """So a slow consumer's rate is told as it is, and its latencies contain the wait; however large its reads are."""
+    recorder = Recorder(SECOND)
+    recorder.begin_phase(Phase(0, "measure", START, 10 * SECOND, 1000))
+    work = Work(recorder)
+    sent = [message(0, 0, sequence=number) for number in range(1500)]
+    large = Batch(sent, START, object(), again=[3, 700])
+    consumer = ScriptedConsumer(work.reader, [large, None])
+
+    await work.reader.run(consumer)
+
+    response = work.found.histograms[0, "endToEndResponse", "group-1", 0]
+    assert [work.found.counts[0, "received", "group-1", second] for second in range(3)] == [499, 499, 500]
+    assert work.reader.received == 1498
+    assert (response.count, response.percentiles([100.0])[0]) == (1498, pytest.approx(1499 * 2_000_000, rel=0.002))
+    assert np.diff(work.seen).max() <= 25
+    assert consumer.acknowledged == [large]
+    assert work.reader.deliveries.take().redelivered[:, 1:].tolist() == [[3, 1], [700, 1]]
 
 
 async def test_messages_of_others_are_counted_by_the_time_at_which_they_came() -> None:
