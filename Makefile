@@ -89,7 +89,7 @@ soak: $(VENV)/.installed-dev
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.faults --seeds $(SOAK_SEEDS) $(FAULT_ARGS)
 
-# How often the verdict is right, about runs to which something known is done; some 20 minutes, on a machine that does
+# How often the verdict is right, about runs to which something known is done; some 25 minutes, on a machine that does
 # nothing else. For the table of README.md: make trust TRUST_ARGS="--page README.md"
 trust: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.trust $(TRUST_ARGS)
