@@ -1,6 +1,7 @@
 """One case: a run on a server of its own, to which something known is done at known times of its window."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -17,6 +18,7 @@ import redis.asyncio
 
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.report.live import QuietView
+from ombdriver.bench.results.environment import usable_cores
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import events, runner
 from ombdriver.bench.run.request import Request
@@ -63,13 +65,17 @@ class Meddler:
 
     _process: asyncio.subprocess.Process
     held: list[Stretch] = field(default_factory=list)
+    _ended: bool = False
 
     async def end(self) -> None:
-        """Reads what it did.
+        """Waits until it has ended, and reads what it did.
 
         Raises:
             NotSetUpError: if it could not do it.
         """
+        if self._ended:
+            return
+        self._ended = True
         told, failed = await self._process.communicate()
         lines = told.decode().splitlines()
         if len(lines) < 2:
@@ -112,9 +118,16 @@ class Scene:
         return workers[min(number, len(workers) - 1)]
 
     def pin(self, pid: int, core: int) -> None:
-        """Gives a process one core alone."""
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            os.sched_setaffinity(int(thread), {core})
+        """Gives a process one core alone.
+
+        Raises:
+            NotSetUpError: if that can't be done here.
+        """
+        try:
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                os.sched_setaffinity(int(thread), {core})
+        except (OSError, AttributeError) as error:
+            raise NotSetUpError(f"a process can't be given one core alone: {error}") from error
 
     async def meddle(
         self,
@@ -197,7 +210,7 @@ class Case:
         self.holds(least <= value <= most, f"{name} is {value:.4g}, not {least:.4g} to {most:.4g}")
 
     def names(self, *rules: str) -> None:
-        """Notes a fault unless one of `rules` is among the reasons; where it is not VALID rightly, that is."""
+        """Notes a fault unless one of `rules` is among the verdict's reasons."""
         self.holds(
             set(rules) & set(self.rules), f"none of {', '.join(rules)} among {', '.join(self.rules) or 'nothing'}"
         )
@@ -244,9 +257,7 @@ class Case:
 
         async with AsyncExitStack() as stack:
             output = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trust-")))
-            request = Request(
-                Workload.parse("\n".join(lines), "trust"), parsed, output, None, cores=len(os.sched_getaffinity(0))
-            )
+            request = Request(Workload.parse("\n".join(lines), "trust"), parsed, output, None, cores=usable_cores())
             client = await stack.enter_async_context(redis.asyncio.Redis.from_url(server.url if server else "redis://"))
             stored: list[runner.Finished] = []
             running = runner.run(request, QuietView(), self.stop, stored.append, on_event)
@@ -257,7 +268,9 @@ class Case:
                 self._check(rig)
                 raise NotSetUpError("the run ended before its window")
             scene = Scene(rig, began.result(), server.pid if server else 0)
+            stack.push_async_callback(_let_go, scene)
             watching = asyncio.create_task(self._watch(scene))
+            stack.callback(watching.cancel)
             yield scene
             await asyncio.wait([rig.finished])
             await watching
@@ -287,6 +300,13 @@ class Case:
         cores = os.cpu_count() or 1
         taken_s, own_s = (now - then for then, now in zip(before, after, strict=True))
         self.others = max(0.0, taken_s - own_s) / (cores * scene.phase.duration_ns / 1e9)
+
+
+async def _let_go(scene: Scene) -> None:
+    """Nothing of a case stands still after it: meddlers end by themselves, with the window."""
+    for meddler in scene.meddlers:
+        with contextlib.suppress(NotSetUpError):
+            await meddler.end()
 
 
 async def _ended(rig: Rig) -> None:

@@ -192,17 +192,18 @@ def _own_lateness(case: Case, scene: Scene, held: Sequence[truth.Stretch], famil
 # -- the system --------------------------------------------------------------------------------------------------------
 
 
-async def throttled(case: Case, factor: float) -> None:
+async def throttled(case: Case, factor: float, **workload: object) -> None:
     """A server that takes so many times the load, and no more."""
     rate = case.random.choice((1000, 2000, 3000))
+    load = {"producerRate": rate, "testDuration": "4s"} | workload
     async with (
         case.server() as server,
         CapacityProxy(server.url, factor * rate) as proxy,
-        case.run(server, proxy.url, producerRate=rate, testDuration="4s"),
+        case.run(server, proxy.url, **load) as scene,
     ):
         pass
     if factor < 1:
-        p99_ms = 1000 * (1 / factor - 1) * 4 * 0.99
+        p99_ms = (1 / factor - 1) * 0.99 * scene.phase.duration_ns / 1e6
         case.near(
             "p99 of publishResponse (ms)",
             case.result.latency["publishResponse"].p99 / 1e6,
@@ -442,7 +443,9 @@ async def _signalled(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trust-")))
         account = folder / "account"
         account.touch()
-        os.environ |= {driver.MEDDLING: what, driver.ACCOUNT: str(account)}
+        for name, value in ((driver.MEDDLING, what), (driver.ACCOUNT, str(account))):
+            os.environ[name] = value
+            stack.callback(os.environ.pop, name)
         server = await stack.enter_async_context(case.server())
         async with case.run(server, setup=_MEDDLED, testDuration="4s") as scene:
             for share in at:
@@ -495,11 +498,12 @@ SITUATIONS = (
     Situation("nothing, on a slow server", "always the same delay", VALID, slow_server, 2),
     *(
         Situation(
-            "a producer's core is taken for 20, 40, 60 % of the time",
+            f"a {name}'s core is taken for 20, 40, 60 % of the time",
             f"{share:.0%}",
             INVALID,
-            partial(starved, share=share, worker=PRODUCING),
+            partial(starved, share=share, worker=worker),
         )
+        for name, worker in _WORKERS
         for share in (0.2, 0.4, 0.6)
     ),
     *(
@@ -533,6 +537,12 @@ SITUATIONS = (
     Situation("a busy process on the server's core", "by URL", ("VALID", "INVALID", "UNSTEADY"), neighbour_of_server),
     Situation("the server takes 0.9 of the load", "0.9", OVERLOADED, partial(throttled, factor=0.9)),
     Situation("the server takes 0.99 of the load", "0.99", ("OVERLOADED", "UNSTEADY"), partial(throttled, factor=0.99)),
+    Situation(
+        "the server takes 0.97 of the load, and there are too few intervals for trends",
+        "0.97",
+        OVERLOADED,
+        partial(throttled, factor=0.97, sampleInterval="1s", testDuration="6s"),
+    ),
     Situation("the server takes 1.01 of the load", "1.01", ("VALID", "UNSTEADY"), partial(throttled, factor=1.01)),
     Situation("the server takes 1.1 of the load", "1.1", VALID, partial(throttled, factor=1.1)),
     Situation("consumers take 0.9 of the load", "0.9", ("OVERLOADED", "UNSTEADY"), partial(slow_consumers, factor=0.9)),
