@@ -36,14 +36,6 @@ class Pacer(Protocol):
         ...
 
 
-class _Timespec(ctypes.Structure):
-    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
-
-
-class _Itimerspec(ctypes.Structure):
-    _fields_ = (("interval", _Timespec), ("value", _Timespec))
-
-
 class TimerfdPacer:
     """A Linux timerfd, watched with `loop.add_reader`.
 
@@ -52,12 +44,13 @@ class TimerfdPacer:
     """
 
     def __init__(self, callback: Callable[[], None]) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd = self._libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._fd = libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create failed")
         self._callback = callback
-        self._spec = _Itimerspec()
+        self._value = (ctypes.c_long * 4)()  # struct itimerspec: interval and value, each seconds and nanoseconds
+        self._set_time, self._value_ref = libc.timerfd_settime, ctypes.byref(self._value)
         self._at_ns = 0
         self._times_armed = 0
         self._loop = asyncio.get_running_loop()
@@ -67,8 +60,8 @@ class TimerfdPacer:
         """See `Pacer.arm`."""
         self._at_ns = at_ns = max(at_ns, 1)  # 0 would disarm the timer
         self._times_armed += 1
-        self._spec.value.seconds, self._spec.value.nanoseconds = divmod(at_ns, 10**9)
-        self._libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, ctypes.byref(self._spec), None)
+        self._value[2], self._value[3] = divmod(at_ns, 10**9)
+        self._set_time(self._fd, _TFD_TIMER_ABSTIME, self._value_ref, None)
 
     def _fire(self) -> None:
         if time.monotonic_ns() < self._at_ns:  # armed anew since it became readable
