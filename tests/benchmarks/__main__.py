@@ -52,8 +52,13 @@ ABSOLUTES = (
     ("harness flat out, CPU per message, µs", "cpu us", 2.0),
     ("harness at 10,000 msg/s, publish p50, µs", "publish p50 us", 80.0),
     ("harness at 10,000 msg/s, publish p99, µs", "publish p99 us", 250.0),
-    ("harness at 10,000 msg/s, mean delay, µs", "delay us", 200.0),
-    ("harness at 10,000 msg/s, cores", "cores", 0.35),
+    ("harness at 10,000 msg/s, mean delay, µs", "delay us", 50.0),
+    ("harness at 10,000 msg/s, mean schedule lag, µs", "lag us", 40.0),
+    ("harness at 10,000 msg/s, cores", "cores", 0.45),
+    ("harness at 10,000 msg/s, messages per write", "messages per write", 1.1),
+    ("harness at 2,000 msg/s, cores", "cores 2,000", 0.15),
+    ("harness at 50,000 msg/s, cores", "cores 50,000", 0.44),
+    ("harness spinning at 10,000 msg/s, mean schedule lag, µs", "spin lag us", 5.0),
     ("recording a sample, ns", "record ns", 60.0),
     ("ledger, of a message's CPU in a producing worker, %", "ledger publish %", 10.0),
     ("ledger, of a message's time in a driver's consumer, %", "ledger consume %", 10.0),
@@ -107,6 +112,11 @@ def one_round(server: PrivateServer) -> dict[str, float]:
     paced = asyncio.run(harness.trial(url, 10_000, groups=0, warmup=1))
     found["publish p50 us"], found["publish p99 us"] = paced.publish_p50_us, paced.publish_p99_us
     found["delay us"], found["cores"] = paced.delay_mean_us, paced.cores
+    found["lag us"], found["messages per write"] = paced.lag_mean_us, paced.messages_per_write
+    for rate in (2_000, 50_000):
+        found[f"cores {rate:,}"] = asyncio.run(harness.trial(url, rate, groups=0, warmup=1)).cores
+    spinning = asyncio.run(harness.trial(url, 10_000, groups=0, warmup=1, pacing="spin"))
+    found["spin lag us"] = spinning.lag_mean_us
     found["record ns"] = record_cost()
     found["ledger publish %"] = ledger.publish_ns() / (10 * found["cpu us"])
     found["ledger consume %"] = ledger.consume_ns() * found["consume driver"] / 1e7

@@ -1,15 +1,18 @@
 """The figures of `make bench` have the units that their names say."""
 
 from ombdriver.bench.metrics.latency import LatencySummary
-from tests.benchmarks.harness import Trial
-from tests.unit.bench.sample_result import measurements, result
+from ombdriver.bench.metrics.summary import MessagesPerWrite
+from ombdriver.bench.spec.setup import Setup
+from tests.benchmarks.harness import SETUP, Trial
+from tests.unit.bench.sample_result import figures, measurements, result
 
 WORKER = {"windowCpuSeconds": 12.0, "rssGrowthBytes": 4096}
 
 
 def test_a_trial_is_told_in_microseconds_rates_and_cores() -> None:
     """By the same run in every form: a result holds nanoseconds, and processor time in seconds."""
-    run = result(environment={"workers": [WORKER]})
+    parts = {"scheduleLag": figures(20_000)}
+    run = result(environment={"workers": [WORKER]}, delay_parts=parts, messages_per_write=MessagesPerWrite(50, 1.5, 3))
     publish, delay = run.latency["publish"], run.latency["publishDelay"]
 
     trial = Trial.of(run)
@@ -17,6 +20,7 @@ def test_a_trial_is_told_in_microseconds_rates_and_cores() -> None:
     assert trial.publish_p50_us == 1000 * (publish.ms("p50") or 0) == 61.0
     assert trial.publish_p99_us == 1000 * (publish.ms("p99") or 0) == 305.0
     assert trial.delay_mean_us == 1000 * (delay.ms("avg") or 0) > 0
+    assert (trial.lag_mean_us, trial.messages_per_write) == (22.0, 1.5)
     assert trial.cpu_us == 12e6 / 60_000
     assert trial.cores == 12 / 30
     assert (round(trial.sent), round(trial.received), trial.growth) == (2000, 6000, 4096)
@@ -27,6 +31,13 @@ def test_a_run_without_a_sample_has_no_latency() -> None:
     whole = measurements()
     silent = {name: type(each)(LatencySummary.none(), "", [], {}) for name, each in whole.families.items()}
 
-    trial = Trial.of(result(environment={"workers": [WORKER]}, families=silent))
+    parts = {"scheduleLag": LatencySummary.none()}
+    trial = Trial.of(result(environment={"workers": [WORKER]}, families=silent, delay_parts=parts))
 
-    assert (trial.publish_p50_us, trial.publish_p99_us, trial.delay_mean_us) == (0, 0, 0)
+    assert (trial.publish_p50_us, trial.publish_p99_us, trial.delay_mean_us, trial.lag_mean_us) == (0, 0, 0, 0)
+
+
+def test_each_pacing_of_a_trial_is_one_of_a_setup() -> None:
+    """The text of the setup is made for each."""
+    for pacing in ("adaptive", "spin"):
+        assert Setup.parse(SETUP.format(pacing=pacing), "bench").client.pacing == pacing
