@@ -143,11 +143,16 @@ def reasons(result: Result) -> dict[str, str]:
 
 @asynccontextmanager
 async def running(
-    folder: Path, server_url: str, url: str | None = None, workers: int | None = None, **workload: object
+    folder: Path,
+    server_url: str,
+    url: str | None = None,
+    workers: int | None = None,
+    setup: Setup | None = None,
+    **workload: object,
 ) -> AsyncIterator[Rig]:
-    """Starts a run on the server at `server_url`, which it reaches by `url` if that is another one."""
+    """Starts a run on the server at `server_url`, which it reaches by `url` if that is another one; or on `setup`."""
     lines = [f"{name}: {value}" for name, value in (WORKLOAD | workload).items()]
-    setup = Setup.parse(SETUP, "honesty").with_url(url or server_url)
+    setup = setup or Setup.parse(SETUP, "honesty").with_url(url or server_url)
     request = Request(Workload.parse("\n".join(lines), "honesty"), setup, folder, workers, cores=2)
     with Interrupt() as stop:
         async with redis.asyncio.Redis.from_url(server_url) as client:
