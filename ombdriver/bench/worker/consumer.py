@@ -128,6 +128,7 @@ class Receiver:
         self._redelivered: list[int] = []
         self._acknowledged: list[tuple[int, int, int]] = []
         self._gathered = 0
+        self._in_turn: tuple[bytes, Sequence[int]] | None = None  # stamps, and which of them came before
         self._stopping = False
         self._pausing = False
         self._resumed: asyncio.Event | None = None
@@ -185,16 +186,23 @@ class Receiver:
         self, processing: SimulatedProcessing, stamps: bytes, again: Sequence[int], arrival_ns: int
     ) -> None:
         """A message that waits in its batch for those before it comes when it is its turn; when stopping, at once."""
-        size, count, now_ns = STAMP.size, len(stamps) // STAMP.size, arrival_ns
-        for first in range(0, count, processing.per_wait):
-            end = min(count, first + processing.per_wait)
-            for begin in range(first, end, processing.at_once):
-                stop = min(end, begin + processing.at_once)
-                places = [place - begin for place in again if begin <= place < stop]
-                turn_ns = now_ns if self._stopping else now_ns + (begin - first) * processing.mean_ns
-                self._take(stamps[begin * size : stop * size], stop - begin, places, turn_ns)
-            await processing.process(end - first, lambda: self._stopping)
+        self._in_turn, now_ns = (stamps, again) if stamps else None, arrival_ns
+        while self._in_turn is not None:
+            count = min(processing.per_wait, len(self._in_turn[0]) // STAMP.size)
+            for begin in range(0, count, processing.at_once):
+                self._take_next(min(processing.at_once, count - begin), now_ns + begin * processing.mean_ns)
+            await processing.process(count, lambda: self._stopping)
             now_ns = processing.now_ns()
+
+    def _take_next(self, count: int, at_ns: int) -> None:
+        """It is the turn of the next `count` messages of the batch."""
+        if self._in_turn is None:
+            return
+        stamps, again = self._in_turn
+        size = count * STAMP.size
+        self._take(stamps[:size], len(stamps[:size]) // STAMP.size, [at for at in again if at < count], at_ns)
+        later = [at - count for at in again if at >= count]
+        self._in_turn = (stamps[size:], later) if len(stamps) > size else None
 
     def _stamps_of_irregular(self, batch: Batch) -> tuple[bytes, int, Sequence[int]]:
         """Of a batch with messages too short for a stamp, or with entries that were delivered before; which these are.
@@ -244,8 +252,10 @@ class Receiver:
         self._resumed = None
 
     def stop(self) -> None:
-        """Ends `run` after the read that is under way."""
+        """Ends `run` after the read that is under way; what waits for its turn has been delivered, and comes now."""
         self._stopping = True
+        if self._processing is not None and self._in_turn is not None:
+            self._take_next(len(self._in_turn[0]), self._processing.now_ns())
         self.resume()
 
     # -- recording -------------------------------------------------------------------------------------------------

@@ -114,7 +114,8 @@ async def test_a_message_that_waits_for_others_of_its_batch_comes_when_it_is_its
     work = Work(recorder)
     sent = [message(0, 0, sequence=number) for number in range(1500)]
     large = Batch(sent, START, object(), again=[3, 700])
-    consumer = ScriptedConsumer(work.reader, [large, None])
+    others = batch(1_000, b"no stamp")
+    consumer = ScriptedConsumer(work.reader, [large, others, None])
 
     await work.reader.run(consumer)
 
@@ -123,8 +124,27 @@ async def test_a_message_that_waits_for_others_of_its_batch_comes_when_it_is_its
     assert work.reader.received == 1498
     assert (response.count, response.percentiles([100.0])[0]) == (1498, pytest.approx(1499 * 2_000_000, rel=0.002))
     assert np.diff(work.seen).max() <= 25
-    assert consumer.acknowledged == [large]
+    assert consumer.acknowledged == [large, others]
     assert work.reader.deliveries.take().redelivered[:, 1:].tolist() == [[3, 1], [700, 1]]
+
+
+async def test_what_waits_for_its_turn_when_a_consumer_stops_has_been_delivered() -> None:
+    """It is received at that moment, so none of it is missing in the account."""
+    recorder = Recorder(SECOND)
+    recorder.begin_phase(Phase(0, "measure", START, 10 * SECOND, 1000))
+    reader = Receiver(FLOWS, "group-1", recorder, SimulatedProcessing(ProcessingTime.parse("60s"), (0,)))
+    sent = [message(0, 0, sequence=number) for number in range(100)]
+    consumer = ScriptedConsumer(reader, [batch(1_000, *sent), None])
+    reading = asyncio.create_task(reader.run(consumer))
+    await asyncio.sleep(0)
+    assert reader.received == 1
+
+    reader.stop()
+    reader.flush()
+
+    assert reader.received == 100
+    assert reader.deliveries.take().ranges[:, 1:].tolist() == [[0, 100]]
+    await reading
 
 
 async def test_messages_of_others_are_counted_by_the_time_at_which_they_came() -> None:
