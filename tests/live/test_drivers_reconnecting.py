@@ -1,23 +1,27 @@
 """`redis-streams` when its connections are killed: what was in flight is told, and nothing is left behind."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 import redis.asyncio
+from proxy import CHUNK, Link, Proxy
 from seam import ONE, RUN_ID, Replies, acknowledged, ignored, payloads, receive
 
 from ombdriver.bench.drivers import redis_py
 from ombdriver.bench.drivers.api import DriverProducer
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
+from ombdriver.errors import DriverError
 from ombdriver.messaging.errors import OutcomeUnknownError
 
 
 class System:
     """A driver with one topic, and the test's own connection to its server."""
 
-    def __init__(self, driver: RedisStreamsDriver, raw: redis.asyncio.Redis) -> None:
-        self.driver, self.raw = driver, raw
+    def __init__(self, driver: RedisStreamsDriver, raw: redis.asyncio.Redis, url: str) -> None:
+        self.driver, self.raw, self.url = driver, raw, url
 
     async def kill(self, command: str, flag: str = "") -> None:
         """Ends the connection whose last command was `command`, as soon as there is one with that flag."""
@@ -41,7 +45,7 @@ async def system(server_url: str) -> AsyncIterator[System]:
     raw = redis.asyncio.Redis.from_url(server_url)
     driver = await open_driver({"url": server_url, "run_id": RUN_ID, "block_ms": 20})
     await driver.create_topics([ONE], ["g"])
-    yield System(driver, raw)
+    yield System(driver, raw, server_url)
     await raw.client_unpause()
     await driver.delete_created()
     await driver.aclose()
@@ -216,3 +220,66 @@ async def test_each_connection_of_a_reader_that_was_lost_is_counted_for_good(
     await driver.aclose()
 
     assert before["reconnects"] == after["reconnects"] == 3
+
+
+@pytest.fixture
+async def strict(system: System) -> AsyncIterator[None]:
+    """A server that closes a connection rather than have more than 256 KiB wait for it."""
+    was = (await system.raw.config_get("client-output-buffer-limit"))["client-output-buffer-limit"]
+    await system.raw.config_set("client-output-buffer-limit", "normal 262144 0 0")
+    yield
+    await system.raw.config_set("client-output-buffer-limit", was)
+
+
+@pytest.mark.usefixtures("strict")
+async def test_reads_become_smaller_when_their_replies_end_connections(system: System) -> None:
+    """A full read is more than the server lets anybody have: all comes over a few connections, and that is counted."""
+    replies = Replies()
+    producer = await system.driver.create_producer(ONE, replies)
+    producer.send(0, [b"%d:" % n + bytes(8_000) for n in range(600)], None)
+    await replies.until(600)
+    consumer = await system.driver.create_consumer([ONE], "g", "c")
+
+    found = payloads(await receive(consumer, 600))
+
+    assert [int(each.split(b":")[0]) for each in found] == list(range(600))
+    assert 1 <= system.driver.statistics()["lostReplies"] <= 10
+
+
+@pytest.mark.usefixtures("strict")
+async def test_a_message_that_is_too_large_for_the_server_ends_the_run_with_the_reason(system: System) -> None:
+    """It would be read for ever: the error names the limits."""
+    replies = Replies()
+    producer = await system.driver.create_producer(ONE, replies)
+    producer.send(0, [bytes(20_000_000)], None)
+    await replies.until(1)
+    consumer = await system.driver.create_consumer([ONE], "g", "c")
+
+    with pytest.raises(DriverError, match="client-output-buffer-limit normal or maxmemory-clients"):
+        await receive(consumer, 1)
+    assert system.driver.statistics()["lostReplies"] <= 6
+
+
+class IgnoringProxy(Proxy):
+    """A server that does not wait: no BLOCK is longer than a millisecond."""
+
+    async def requests(self, link: Link) -> None:
+        """Shortens each BLOCK."""
+        while data := await link.near_reader.read(CHUNK):
+            link.far_writer.write(re.sub(rb"(BLOCK\r\n)\$\d+\r\n\d+", rb"\1$1\r\n1", data))
+
+
+@pytest.mark.parametrize("reads", [{}, {"plain": True}], ids=["group", "plain"])
+async def test_a_server_that_ignores_block_is_not_asked_without_end(system: System, reads: dict[str, Any]) -> None:
+    """With pauses of 50 ms in the end; it is counted."""
+    async with IgnoringProxy(system.url) as proxy:
+        driver = await open_driver({"url": proxy.url, "run_id": RUN_ID, "block_ms": 10_000, **reads})
+        consumer = await driver.create_consumer([ONE], "g", "c")
+        for _ in range(9):
+            assert await consumer.receive() is None
+        assert driver.statistics()["earlyReads"] == 9
+        replies = Replies()
+        (await system.driver.create_producer(ONE, replies)).send(0, [b"m"], None)
+        assert payloads(await receive(consumer, 1)) == [b"m"]
+        await consumer.aclose()
+        await driver.aclose()

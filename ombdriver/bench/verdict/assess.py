@@ -110,6 +110,8 @@ def run_facts(metrics: RunMetrics, plan: Plan, observed: Facts) -> Facts:
         longest_silence_ms=counters.get("longestSilenceMs", 0),
         failed_acks=counters.get("failedAcknowledgements", 0),
         polling_rounds=counters.get("pollingRounds", 0),
+        early_reads=counters.get("earlyReads", 0),
+        lost_replies=counters.get("lostReplies", 0),
         kept_entries=plan.trimming.max_entries if plan.backlog is None else None,
         sends=plan.producers > 0,
         reads=bool(plan.reading),

@@ -193,6 +193,22 @@ def _polling_reads(facts: Facts) -> list[str]:
     )
 
 
+def _early_reads(facts: Facts) -> list[str]:
+    return _if(
+        facts.early_reads,
+        f"the server answered {facts.early_reads:,} reads at once with nothing, though they were to wait (BLOCK); each"
+        " reader then asks every 50 ms, which adds to end-to-end latency; is it a server or proxy that ignores BLOCK?",
+    )
+
+
+def _lost_replies(facts: Facts) -> list[str]:
+    return _if(
+        facts.lost_replies,
+        f"{facts.lost_replies:,} replies to reads were lost with their connections, and later reads asked for less; if"
+        " no server ended, see its client-output-buffer-limit normal and maxmemory-clients",
+    )
+
+
 def _publish_errors(facts: Facts) -> list[str]:
     return [f"{count:,} messages met the error: {text}" for text, count in facts.send_errors[:MOST_SEND_ERRORS]]
 
@@ -502,6 +518,16 @@ CAVEATS = (
         "pollingReads",
         "consumers with too many partitions for blocking reads on a cluster asked all of them in turn",
         _polling_reads,
+    ),
+    _caveat(
+        "earlyReads",
+        "the server answered reads at once though they were to wait, so readers asked every 50 ms",
+        _early_reads,
+    ),
+    _caveat(
+        "lostReplies",
+        "replies to reads were lost with their connections, and later reads asked for less",
+        _lost_replies,
     ),
     _caveat(
         "publishErrors",

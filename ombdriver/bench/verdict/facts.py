@@ -125,6 +125,8 @@ class Facts:
         reconnects: connections that were lost and made anew.
         longest_silence_ms: the longest time in which messages were due and none was acknowledged; 0 for a short one.
         failed_acks: acknowledgements of consumers that were refused or never answered.
+        early_reads: reads that the server answered at once with nothing, though they were to wait.
+        lost_replies: reads whose reply was lost with its connection.
         polling_rounds: rounds in which consumers asked all their partitions in turn.
         furthest_behind: messages that a subscription was behind at worst.
         kept_entries: what each stream keeps; None when nothing is trimmed, or when a backlog was asked for.
@@ -186,6 +188,8 @@ class Facts:
     reconnects: int = 0
     longest_silence_ms: int = 0
     failed_acks: int = 0
+    early_reads: int = 0
+    lost_replies: int = 0
     polling_rounds: int = 0
     furthest_behind: int = 0
     kept_entries: int | None = None

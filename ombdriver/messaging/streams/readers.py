@@ -12,11 +12,18 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from ombdriver.messaging.errors import ClosedError
+from ombdriver.messaging.errors import ClosedError, OutcomeUnknownError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.commands import Id, key_bytes
 from ombdriver.messaging.streams.replies import ReadReply, ReplyDecoder, Streams
-from ombdriver.messaging.transport.blocking import BlockingReader, EmptyReadPace, block_part, ignore_outcome
+from ombdriver.messaging.transport.blocking import (
+    TOO_LARGE,
+    BlockingReader,
+    EmptyReadPace,
+    ReadSize,
+    block_part,
+    ignore_outcome,
+)
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import Argument, pack
 from ombdriver.messaging.transport.router import Router
@@ -26,6 +33,8 @@ DEFAULT_BLOCK_MS = 2_000
 LATE_S = 0.2
 """How much later than its time the end of a BLOCK may be told. A read of an earlier call may block for longer."""
 
+MANY = 1024
+"""What a read without COUNT is taken to ask for when its reply was lost."""
 EARLY_S = 0.02
 """A server may end a BLOCK so much before its time, by the clock here."""
 
@@ -324,7 +333,7 @@ class MultiSlotReader:
     def __init__(self, router: Router) -> None:
         self._router = router
         self._reads: dict[int, _PlainRead] = {}
-        self._pace = EmptyReadPace()
+        self._pace, self._size = EmptyReadPace(), ReadSize()
         self._is_closed = False
 
     async def read(self, streams: Mapping[bytes, Id], count: int | None, block_ms: int) -> Streams:
@@ -344,14 +353,17 @@ class MultiSlotReader:
             began = time.monotonic()
             left_s = max(0.0, deadline - began) if deadline is not None else None
             left_ms = 0 if left_s is None else max(1, int(left_s * 1000))
+            asks_for = self._size.of(count or MANY)
             reads: dict[asyncio.Future[ReadReply], int] = {}
             for number, keys in enumerate(groups):
                 if number not in ended:
-                    asked = tuple((key, streams[key]) for key in keys), count
+                    asked = tuple((key, streams[key]) for key in keys), count if asks_for == MANY else asks_for
                     reads[await self._reply(asked, block_part(left_ms))] = number
             limit_s = None if left_s is None else left_s + LATE_S
             done, _ = await asyncio.wait(reads, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             found = [pair for read in done if not read.exception() for pair in read.result().streams]
+            if any(not read.exception() for read in done):
+                self._size.came()
             if found:
                 return _in_order(found, streams)
             is_over = deadline is not None and time.monotonic() >= deadline - EARLY_S
@@ -360,6 +372,11 @@ class MultiSlotReader:
             for error in filter(None, (read.exception() for read in done)):
                 if self._is_closed:
                     raise ClosedError("the consumer was closed") from error
+                is_too_large = isinstance(error, OutcomeUnknownError) and self._size.lost(
+                    asks_for, time.monotonic() - began
+                )
+                if is_too_large:
+                    raise OutcomeUnknownError(f"a read of one entry is lost again and again: {TOO_LARGE}") from error
                 if not await budget.allows(error):
                     raise error
             if len(ended) == len(groups) or (is_over and not done):

@@ -170,6 +170,52 @@ class EmptyReadPace:
         return self._pause_s
 
 
+class ReadSize:
+    """How many entries a read asks for, when replies were lost with their connections.
+
+    A server closes a connection whose reply is above its limits, and would do so again. So after a loss a read asks for
+    one entry, later ones for twice as many each, up to half of what was lost; that bound doubles from time to time.
+    """
+
+    def __init__(self) -> None:
+        self._now = self._bound = _ANY
+        self._replies = self._lost_in_a_row = 0
+
+    def of(self, count: int) -> int:
+        """What to ask for, of `count`."""
+        return min(count, self._now)
+
+    def came(self) -> None:
+        """A reply came."""
+        self._lost_in_a_row = 0
+        if self._now != _ANY:
+            self._replies += 1
+            if self._replies % BOUND_REPLIES == 0:
+                self._bound = min(_ANY, 2 * self._bound)
+            self._now = min(2 * self._now, self._bound)
+
+    def lost(self, asked: int, after_s: float) -> bool:
+        """The reply to a read of `asked` entries was lost; whether one entry must be too much for the server.
+
+        A read that was under way for long may have waited for a message, and the connection been lost for any reason.
+        """
+        self._now, self._bound, self._replies = 1, max(1, asked // 2), 0
+        self._lost_in_a_row += asked <= 1 and after_s < AT_ONCE_S
+        return self._lost_in_a_row >= LOST_IN_A_ROW
+
+
+TOO_LARGE = (
+    "is a message larger than client-output-buffer-limit normal or maxmemory-clients of the server allow? "
+    "raise that limit"
+)
+"""Why a connection is lost in place of the reply to a small read, again and again."""
+BOUND_REPLIES = 64
+"""After so many replies twice as much may be asked for as after one that was lost."""
+LOST_IN_A_ROW, AT_ONCE_S = 3, 0.5
+"""So many replies of one entry in a row, each lost within so many seconds, are no loss by chance."""
+_ANY = 1 << 40
+
+
 def ignore_outcome(future: "asyncio.Future[Any]") -> None:
     """A callback for a future whose result nobody may ask for: its error is not worth a log line."""
     if not future.cancelled():

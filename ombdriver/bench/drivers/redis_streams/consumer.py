@@ -8,6 +8,7 @@ reply may have been lost on its way. Entries: field `p` is the payload and comes
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,15 +16,18 @@ from typing import Any, Protocol
 
 from ombdriver.bench.drivers.api import Batch, OnAcknowledged
 from ombdriver.errors import DriverError
-from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError
+from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError, OutcomeUnknownError
 from ombdriver.messaging.streams.entry_ids import is_after, parse_id
-from ombdriver.messaging.transport.blocking import ignore_outcome
+from ombdriver.messaging.transport.blocking import TOO_LARGE, EmptyReadPace, ReadSize, ignore_outcome
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import pack
+from ombdriver.messaging.transport.retry import Backoff, RetryBudget
 from ombdriver.messaging.transport.router import Router
 
 CLOSE_TIMEOUT_S = 2.0
 """How long the last acknowledgements may take."""
+AFTER_A_LOSS = Backoff(first_s=0.005, cap_s=1.0, give_up_s=math.inf)
+"""Pauses of a reader whose replies get lost, one after another."""
 RETRY_DELAY_S = 0.005
 """Seconds until a command is sent again, after a loss or when a stream has moved."""
 
@@ -187,13 +191,16 @@ class StreamConsumer:
         self._router, self._channel = router, channel
         self._acknowledger, self._commands = acknowledger, commands
         self._keys, self._group = tuple(keys), group
-        self._head: tuple[str | int, ...] = ("XREADGROUP", "GROUP", group, name, "COUNT", count)
+        self._head: tuple[str | int, ...] = ("XREADGROUP", "GROUP", group, name, "COUNT")
         self._count, self._block_s = count, (block_ms or 0) / 1000
+        self._size, self._pace, self._backoff = ReadSize(), EmptyReadPace(), RetryBudget(lambda _: True, AFTER_A_LOSS)
+        self._asked, self._sent_at = count, 0.0
         self._prefetched: asyncio.Future[Batch | None] | None = None
         noack = ("NOACK",) if commands is None else ()
         new = (">" for _ in self._keys)
         block = () if block_ms is None else ("BLOCK", block_ms)
-        self._read = pack((*self._head, *block, *noack, "STREAMS", *self._keys, *new))
+        self._tail: Words = (*block, *noack, "STREAMS", *self._keys, *new)
+        self._read = pack((*self._head, count, *self._tail))
         self._pending_after: dict[bytes, bytes] | None = None
         self._last: dict[bytes, bytes] = {}
         self._statistics = acknowledger.statistics
@@ -218,6 +225,13 @@ class StreamConsumer:
             self._router.learn(error)
             # With NOACK nothing is pending: what was in a lost reply is lost.
             self._pending_after = None if self._commands is None else dict.fromkeys(self._keys, b"0")
+            if isinstance(error, OutcomeUnknownError):
+                self._statistics["lostReplies"] += 1
+                if self._size.lost(self._asked, time.monotonic() - self._sent_at):
+                    raise DriverError(
+                        f"group {self._group} can't be read, the connection is lost each time: {TOO_LARGE}"
+                    ) from error
+            await self._backoff.allows(error)
             return None
         except Exception as error:
             if self._router.learn(error):  # the stream is elsewhere now; nothing was read
@@ -225,7 +239,11 @@ class StreamConsumer:
                 return None
             gone = "; its stream was deleted, or the server was emptied" if "NOGROUP" in str(error) else ""
             raise DriverError(f"group {self._group} can't be read: {error}{gone}") from error
-        if batch is not None and len(batch.payloads) >= self._count:
+        self._came()
+        if batch is None and (pause_s := self._pace.pause_s(self._block_s, time.monotonic() - self._sent_at)):
+            self._statistics["earlyReads"] += 1
+            await asyncio.sleep(pause_s)
+        if batch is not None and len(batch.payloads) >= self._asked:
             # There is more: the server gets it ready while this batch is worked on. Not below that, since a read that
             # already waits brings each message by itself, and being woken for one costs as much as forty in a batch.
             with contextlib.suppress(ClosedError):  # closed meanwhile: this batch is the last
@@ -235,7 +253,15 @@ class StreamConsumer:
                 )  # it may be closed before anybody asks for the next one
         return self._mark_redelivered(batch)
 
+    def _came(self) -> None:
+        self._size.came()
+        self._backoff.renew()
+
     def _send_read(self) -> asyncio.Future[Batch | None]:
+        asked = self._size.of(self._count)
+        if asked != self._asked:
+            self._asked, self._read = asked, pack((*self._head, asked, *self._tail))
+        self._sent_at = time.monotonic()
         return asyncio.ensure_future(self._channel.submit(self._read, convert=to_batch, block_s=self._block_s))
 
     async def _receive_pending(self, after: dict[bytes, bytes]) -> Batch | None:
@@ -243,8 +269,12 @@ class StreamConsumer:
 
         Only what the lost reply held is handed over: the rest was before, and is acknowledged when the harness says so.
         """
-        words: tuple[bytes | str | int, ...] = (*self._head, "STREAMS", *after, *after.values())
+        asked = self._asked = self._size.of(self._count)
+        self._sent_at = time.monotonic()
+        words: tuple[bytes | str | int, ...] = (*self._head, asked, "STREAMS", *after, *after.values())
+        self._read = pack((*self._head, asked, *self._tail))
         reply: Any = await self._channel.submit(pack(words))
+        self._came()
         self._pending_after = {key: entries[-1][0] for key, entries in reply or () if entries} or None
         missed = []
         for key, entries in reply or ():

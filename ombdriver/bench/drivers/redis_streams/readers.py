@@ -7,6 +7,7 @@ growing pauses after rounds that brought nothing (`PollingConsumer`).
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 
 from ombdriver.bench.drivers.api import Batch, DriverConsumer, OnAcknowledged
 from ombdriver.bench.drivers.redis_streams.consumer import (
-    RETRY_DELAY_S,
+    AFTER_A_LOSS,
     AckSender,
     StreamConsumer,
     ack_commands,
@@ -23,8 +24,10 @@ from ombdriver.bench.drivers.redis_streams.consumer import (
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
 from ombdriver.bench.drivers.redis_streams.server import ask
 from ombdriver.errors import DriverError
-from ombdriver.messaging.errors import ClosedError, ConnectionLost
+from ombdriver.messaging.errors import ClosedError, ConnectionLost, OutcomeUnknownError
+from ombdriver.messaging.transport.blocking import TOO_LARGE, EmptyReadPace, ReadSize
 from ombdriver.messaging.transport.connection import pack
+from ombdriver.messaging.transport.retry import RetryBudget
 from ombdriver.messaging.transport.router import Router
 
 
@@ -36,16 +39,27 @@ class PlainConsumer:
         keys: the streams.
         count: entries per stream that one read may bring.
         block_ms: how long a read waits for the first of them.
+        statistics: counts `lostReplies` and `earlyReads`.
         from_end: begin where the streams end, and not at their beginning.
     """
 
     def __init__(
-        self, router: Router, keys: Sequence[bytes], count: int, block_ms: int, *, from_end: bool = False
+        self,
+        router: Router,
+        keys: Sequence[bytes],
+        count: int,
+        block_ms: int,
+        statistics: Counter[str],
+        *,
+        from_end: bool = False,
     ) -> None:
         self._from_end = from_end
         self._router, self._channel = router, router.blocking(keys[0])
         self._block_s = block_ms / 1000
-        self._head: tuple[bytes | str | int, ...] = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", *keys)
+        self._statistics = statistics
+        self._count = count
+        self._head: tuple[bytes | str | int, ...] = ("BLOCK", block_ms, "STREAMS", *keys)
+        self._size, self._pace, self._backoff = ReadSize(), EmptyReadPace(), RetryBudget(lambda _: True, AFTER_A_LOSS)
         self._last: dict[bytes, bytes] = dict.fromkeys(keys, b"0")
 
     def __repr__(self) -> str:
@@ -61,16 +75,28 @@ class PlainConsumer:
 
     async def receive(self) -> Batch | None:
         """See `api.DriverConsumer.receive`. After a lost connection it goes on where it was: nothing is missed."""
-        words: tuple[bytes | str | int, ...] = (*self._head, *self._last.values())
+        asked, sent_at = self._size.of(self._count), time.monotonic()
+        words: tuple[bytes | str | int, ...] = ("XREAD", "COUNT", asked, *self._head, *self._last.values())
         try:
             batch: Batch | None = await self._channel.submit(pack(words), convert=to_batch, block_s=self._block_s)
         except ClosedError as error:
             raise DriverError("the consumer was closed") from error
         except Exception as error:
+            if isinstance(error, OutcomeUnknownError):
+                self._statistics["lostReplies"] += 1
+                if self._size.lost(asked, time.monotonic() - sent_at):
+                    raise DriverError(
+                        f"streams can't be read, the connection is lost each time: {TOO_LARGE}"
+                    ) from error
             if self._router.learn(error) or isinstance(error, ConnectionLost):
-                await asyncio.sleep(RETRY_DELAY_S)
+                await self._backoff.allows(error)
                 return None
             raise DriverError(f"streams can't be read: {error}") from error
+        self._size.came()
+        self._backoff.renew()
+        if batch is None and (pause_s := self._pace.pause_s(self._block_s, time.monotonic() - sent_at)):
+            self._statistics["earlyReads"] += 1
+            await asyncio.sleep(pause_s)
         if batch is not None:
             receipt: Any = batch.receipt
             for key, ids in receipt:
@@ -256,7 +282,10 @@ async def make_consumer(context: ReaderContext, keys: list[bytes]) -> DriverCons
 
 def _plain_reader(context: ReaderContext, keys: list[bytes]) -> PlainConsumer:
     options = context.options
-    return PlainConsumer(context.router, keys, options.read_count, options.block_ms, from_end=options.from_end)
+    statistics = context.acknowledger.statistics
+    return PlainConsumer(
+        context.router, keys, options.read_count, options.block_ms, statistics, from_end=options.from_end
+    )
 
 
 def _group_reader(context: ReaderContext, keys: list[bytes], *, polls: bool) -> StreamConsumer:

@@ -22,9 +22,12 @@ from ombdriver.messaging.topics.consumer.partition import FlowControl, Partition
 from ombdriver.messaging.topics.consumer.receive_buffer import RecordSink
 from ombdriver.messaging.transport.background import tell
 from ombdriver.messaging.transport.blocking import (
+    AT_ONCE_S,
     LONGEST_PAUSE_S,
     LOSS_MARGIN_S,
+    LOST_IN_A_ROW,
     SHORTEST_PAUSE_S,
+    TOO_LARGE,
     BlockingReader,
     EmptyReadPace,
     block_part,
@@ -172,8 +175,6 @@ def _xreadgroup(member: GroupMember, partitions: Sequence[Partition], *options: 
     return pack((*words, *(b">" for _ in streams)))
 
 
-LOST_IN_A_ROW = 3
-"""So many replies of one message in a row are no loss by chance."""
 BACKOFF = Backoff(give_up_s=math.inf)
 """Waits after a failure, without end: a consumer goes on until it is closed."""
 
@@ -201,6 +202,7 @@ class Fetcher:
         self._transport = transport
         self._read: asyncio.Future[Any] | None = None
         self._asked = self._turn = self._lost_in_a_row = 0
+        self._asked_at = 0.0
         self._covered: list[Partition] = []
         self._interrupts: set[asyncio.Task[None]] = set()
         self._suspensions = 0
@@ -242,7 +244,7 @@ class Fetcher:
         if self._flow.bound < len(active):
             active = self._take_turns(active, self._flow.bound)
         count = -(-credit // len(active))
-        self._covered, self._asked = active, count * len(active)
+        self._covered, self._asked, self._asked_at = active, count * len(active), time.monotonic()
         self._read = self._transport.send(active, count)
         self._read.add_done_callback(ignore_outcome)
         try:
@@ -250,8 +252,8 @@ class Fetcher:
         finally:
             self._read = None
             self._flow.changed.set()
+        self._lost_in_a_row = 0
         if reply:
-            self._lost_in_a_row = 0
             count = sum([len(entries) for _, entries in reply])
             for key, entries in reply:
                 self._receive(self._partition_of(key), entries)
@@ -302,7 +304,7 @@ class Fetcher:
                 count = max(1, min(leases.AT_ONCE, credit))
                 ids = await leases.list_pending(self._member, partition, self._replay_after[partition], count)
                 if lost := partition.unknown(ids):
-                    self._asked = len(lost)
+                    self._asked, self._asked_at = len(lost), time.monotonic()
                     claimed = await leases.claim(self._member, partition, lost, once=True)
                     self._lost_in_a_row = 0
                     self._sink.replay(partition, claimed)
@@ -349,14 +351,13 @@ class Fetcher:
     def _on_lost_reply(self, error: OutcomeUnknownError) -> None:
         """The next reads ask for less; where one message is too much, that is told to whoever waits for it."""
         self._member.statistics.lost_replies += 1
-        self._lost_in_a_row += 1
+        self._lost_in_a_row += time.monotonic() - self._asked_at < AT_ONCE_S
         self._flow.lose(self._asked)
         if self._asked <= 1 and self._lost_in_a_row >= LOST_IN_A_ROW:
             streams = ", ".join(partition.stream for partition in self._partitions[:3])
             told = OutcomeUnknownError(
                 f"{self._lost_in_a_row} times in a row the connection was lost in place of one message of {streams}: "
-                "is it larger than client-output-buffer-limit normal or maxmemory-clients of the server allow? "
-                f"raise that limit ({error})"
+                f"{TOO_LARGE} ({error})"
             )
             told.__cause__ = error
             self._sink.fault(told)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ombdriver.messaging.streams.entry_ids import is_after
 from ombdriver.messaging.streams.resumption import EntryMark
+from ombdriver.messaging.transport.blocking import BOUND_REPLIES
 
 if TYPE_CHECKING:
     from ombdriver.messaging.topics.consumer.message import Message
@@ -15,8 +16,6 @@ BUFFER_BYTES = 1 << 24
 FADES = 0.8
 """How a size that was large fades with each reply of smaller messages: it is forgotten after some twenty."""
 UNBOUND = 1 << 40
-BOUND_REPLIES = 64
-"""After so many replies twice as much may be asked for as after one that was lost."""
 
 
 class FlowControl:

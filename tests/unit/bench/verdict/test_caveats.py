@@ -79,6 +79,8 @@ def test_a_sound_run_has_none() -> None:
         ({"reconnects": 2, "longest_silence_ms": 1500}, "reconnects", "acknowledgements was 1.5 s"),
         ({"under_replicated": 3}, "underReplicated", "3 messages are stored, but fewer replicas"),
         ({"polling_rounds": 90}, "pollingReads", "up to 20 ms apart, 90 times"),
+        ({"early_reads": 1234}, "earlyReads", "answered 1,234 reads at once"),
+        ({"lost_replies": 7}, "lostReplies", "7 replies to reads were lost"),
         ({"send_errors": [("OOM", 12)]}, "publishErrors", "12 messages met the error: OOM"),
         ({"forced": ["too little memory; free some"]}, "forced", "started by --force, though too little memory"),
         ({"servers_ended": ["node-1", "node-2"]}, "serversEnded", "node-1, node-2 ended during the run"),

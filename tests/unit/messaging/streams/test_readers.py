@@ -1,16 +1,18 @@
 """Reads of several slots: no reply is lost wherever they are cancelled, and however often."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, cast
 
 import pytest
 from fake_server import FakeServer, Peer, turns, until
 
-from ombdriver.messaging.streams import commands
-from ombdriver.messaging.streams.readers import MultiSlotGroupReader
+from ombdriver.messaging.errors import OutcomeUnknownError
+from ombdriver.messaging.streams import commands, readers
+from ombdriver.messaging.streams.readers import MultiSlotGroupReader, MultiSlotReader
+from ombdriver.messaging.transport.blocking import LONGEST_BLOCK_MS
 from ombdriver.messaging.transport.channel import Channel
-from ombdriver.messaging.transport.retry import RetryBudget
+from ombdriver.messaging.transport.retry import Backoff, RetryBudget
 from ombdriver.messaging.transport.router import Router
 
 MESSAGE = b"*1\r\n*2\r\n$1\r\nb\r\n*1\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"
@@ -78,4 +80,126 @@ async def test_a_reply_is_kept_when_a_read_is_cancelled_twice(before: int, betwe
             found = await reader.read({b"b": ">"}, xreadgroup, None, 0)
 
         assert found.streams == [["b", [("1-0", {"f": "v"})]]]
+        await reader.aclose()
+
+
+class OneServer(TwoSlots):
+    """The connections to one server that has all keys; losses are tried again."""
+
+    def slot(self, key: bytes) -> int:
+        """The same for all."""
+        return 0
+
+    def by_slot(self, keys: Iterable[bytes]) -> list[list[bytes]]:
+        """One command covers all."""
+        return [list(keys)]
+
+    def read_budget(self, *, idempotent: bool = False) -> RetryBudget:
+        """See `TwoSlots`."""
+        return RetryBudget(lambda error: idempotent and isinstance(error, OutcomeUnknownError), Backoff(0, 0))
+
+
+def asked(peer: Peer, word: bytes) -> list[list[bytes]]:
+    """The reads that a server got."""
+    return [command for command in peer.commands if command[0] == word]
+
+
+async def test_a_long_block_is_sent_in_parts() -> None:
+    """So that an empty reply shows that the connection lives; the caller hears of none of them."""
+    async with FakeServer() as server:
+        reader = MultiSlotGroupReader(cast(Router, OneServer({b"a": server})))
+        read = asyncio.ensure_future(reader.read({b"a": ">"}, xreadgroup, None, 0))
+        peer = await server.peer()
+        await reading(peer)
+        for number in range(2, 5):
+            peer.send(b"*-1\r\n")
+            await until(lambda number=number: len(asked(peer, b"XREADGROUP")) == number)
+        peer.send(MESSAGE.replace(b"$1\r\nb", b"$1\r\na"))
+
+        assert (await read).streams == [["a", [("1-0", {"f": "v"})]]]
+        blocks = [int(command[command.index(b"BLOCK") + 1]) for command in asked(peer, b"XREADGROUP")]
+        assert blocks == [LONGEST_BLOCK_MS] * 4
+        await reader.aclose()
+
+
+class _WithSleep:
+    """asyncio, with a sleep of the test's."""
+
+    def __init__(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self.sleep = sleep
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_a_server_that_ignores_block_is_asked_ever_less(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, plain: bool
+) -> None:
+    """From 1 ms to 50 ms between two reads, told once, for members of a group and for plain readers."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        await turns(1)
+
+    monkeypatch.setattr(readers, "asyncio", _WithSleep(sleep))
+    word = b"XREAD" if plain else b"XREADGROUP"
+    async with FakeServer() as server:
+        router = cast(Router, OneServer({b"a": server}))
+        reader: Any = MultiSlotReader(router) if plain else MultiSlotGroupReader(router)
+        read = asyncio.ensure_future(
+            reader.read({b"a": "0"}, None, 0) if plain else reader.read({b"a": ">"}, xreadgroup, None, 0)
+        )
+        peer = await server.peer()
+        if not plain:
+            await reading(peer)
+        for number in range(1, 12):
+            await until(lambda number=number: len(asked(peer, word)) == number)
+            peer.send(b"*-1\r\n")
+        await until(lambda: len(asked(peer, word)) == 12)
+        read.cancel()
+        await asyncio.wait([read])
+        await reader.aclose()
+    assert pauses == [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, *[0.05] * 5]
+    assert [message.partition(" (BLOCK)")[0] for message in caplog.messages] == [
+        "the server answers reads at once although they are to wait"
+    ]
+
+
+async def test_reads_of_one_consumer_take_turns() -> None:
+    """One of them is on the server; the others wait here, for as long as they have, and are given what comes next."""
+    async with FakeServer() as server:
+        reader = MultiSlotGroupReader(cast(Router, OneServer({b"a": server})))
+        first, second, short = (
+            asyncio.ensure_future(reader.read({b"a": ">"}, xreadgroup, None, block)) for block in (0, 0, 1)
+        )
+        peer = await server.peer()
+        await reading(peer)
+        assert (await short).streams == []
+        message = MESSAGE.replace(b"$1\r\nb", b"$1\r\na")
+        peer.send(message)
+        assert (await first).streams
+        await until(lambda: len(asked(peer, b"XREADGROUP")) == 2)
+        peer.send(message)
+        assert (await second).streams
+        assert len(asked(peer, b"XREADGROUP")) == 2
+        await reader.aclose()
+
+
+async def test_a_plain_read_whose_reply_ends_its_connection_asks_for_less() -> None:
+    """For one entry at last; if that is too much, its caller is told which limits to look at."""
+    async with FakeServer() as server:
+        reader = MultiSlotReader(cast(Router, OneServer({b"a": server})))
+        read = asyncio.ensure_future(reader.read({b"a": "0"}, 100, 0))
+        counts = []
+        for number in range(4):
+            peer = await server.peer(number)
+            await until(lambda peer=peer: asked(peer, b"XREAD"))
+            (command,) = asked(peer, b"XREAD")
+            counts.append(int(command[command.index(b"COUNT") + 1]))
+            peer.end()
+        with pytest.raises(OutcomeUnknownError, match="client-output-buffer-limit normal"):
+            await read
+        assert counts == [100, 1, 1, 1]
         await reader.aclose()
