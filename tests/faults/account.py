@@ -50,6 +50,7 @@ KINDS = {
     "gone": "nothing that was stored is removed before each group has handled it, save by others",
     "told": "what callers are told is true",
     "twice": "what is told to be stored once is stored once",
+    "again": "what is lost, or refused for a while, is sent again in the time that there is",
     "outcome": "each message has its outcome in time",
     "order": "the messages of a key are handled in order",
     "attempts": "deliveries are counted right, and are no more than allowed",
@@ -78,13 +79,17 @@ class Sent:
     Attributes:
         kind: what handlers do with it.
         once: the library says that it is stored at most once.
+        sure: it is sent again whatever is lost or refused for a while, and there is time for that.
         told: what its caller was told; empty as long as that is nothing.
+        why: the error that it was told by.
         place: where it was told to be stored.
     """
 
     kind: str
     once: bool
+    sure: bool = False
     told: str = ""
+    why: str = ""
     place: Place | None = None
 
 
@@ -156,6 +161,7 @@ class Account:
             these nobody knows.
         may_miscount: a read may count a delivery that no handler began: its reply was lost, or its member died.
         loses_connections: the connections of members are taken away.
+        was_slow: this machine was too busy for what is to happen in time.
         found: what was wrong at once.
     """
 
@@ -166,6 +172,7 @@ class Account:
     may_lose_writes: bool = False
     may_miscount: bool = False
     loses_connections: bool = True
+    was_slow: bool = False
     found: list[Fault] = field(default_factory=list)
     sent: dict[int, Sent] = field(default_factory=dict)
     seen: dict[str, dict[Place, Deliveries]] = field(default_factory=lambda: defaultdict(dict))
@@ -186,14 +193,15 @@ class Account:
 
     # -- senders ---------------------------------------------------------------------------------------------------
 
-    def offer(self, kind: str, *, once: bool) -> int:
+    def offer(self, kind: str, *, once: bool, sure: bool = False) -> int:
         """The number of a new message."""
-        self.sent[number := len(self.sent)] = Sent(kind, once)
+        self.sent[number := len(self.sent)] = Sent(kind, once, sure)
         return number
 
-    def tell(self, number: int, told: str, place: Place | None = None) -> None:
-        """Its caller has an outcome."""
-        self.sent[number].told, self.sent[number].place = told, place
+    def tell(self, number: int, told: str, place: Place | None = None, why: object = "") -> None:
+        """Its caller has an outcome, by an error if it is not stored for sure."""
+        sent = self.sent[number]
+        sent.told, sent.place, sent.why = told, place, str(why)
 
     # -- groups ----------------------------------------------------------------------------------------------------
 
@@ -288,8 +296,12 @@ class Account:
             what = f"message {number} ({sent.kind})"
             if not sent.told:
                 yield Fault("outcome", f"{what} has no outcome")
+            if sent.sure and not self.was_slow and sent.told in (NOT_STORED, UNKNOWN):
+                yield Fault(
+                    "again", f"{what} was told as {sent.told}, though there was time to send it again: {sent.why}"
+                )
             if sent.told == NOT_STORED and places[number]:
-                yield Fault("told", f"{what} was told as not stored, and stands at {min(places[number])}")
+                yield Fault("told", f"{what} was told as not stored ({sent.why}), and stands at {min(places[number])}")
             if sent.once and len(places[number]) > 1 and number not in again:
                 yield Fault("twice", f"{what} was stored {len(places[number])} times")
             if sent.place is not None and end.entries.get(sent.place, number) != number:

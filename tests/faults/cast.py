@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from redis.exceptions import RedisError
 
-from ombdriver import Message, MQClient, NotSentError, OutcomeUnknownError, Producer, RecordMetadata, RetryPolicy, Topic
+from ombdriver import Message, MQClient, OutcomeUnknownError, Producer, RecordMetadata, RetryPolicy, Topic
 from ombdriver.messaging.errors import ClosedError
 from tests.faults.account import NOT_STORED, STORED, UNKNOWN, Account, Place
 
@@ -279,18 +279,20 @@ class Senders:
 
     Attributes:
         account: of what happens.
+        keeps_sending: nothing keeps a message from being sent again in time.
         producers: by `on_unknown`.
         waiting: when what was accepted has to have an outcome.
     """
 
     account: Account
+    keeps_sending: bool
     producers: dict[str, Producer[bytes]] = field(default_factory=dict)
     waiting: dict[asyncio.Future[RecordMetadata], tuple[int, float]] = field(default_factory=dict)
 
     @classmethod
-    async def open(cls, account: Account, url: str, stack: contextlib.AsyncExitStack) -> "Senders":
+    async def open(cls, account: Account, keeps_sending: bool, url: str, stack: contextlib.AsyncExitStack) -> "Senders":
         """With a client for each."""
-        made = cls(account)
+        made = cls(account, keeps_sending)
         for mode in ("raise", "resend", "idempotent"):
             client = await stack.enter_async_context(MQClient(redis_url=url))
             made.producers[mode] = await client.producer(
@@ -301,13 +303,14 @@ class Senders:
     async def send(self, kind: str, by: str = "", key: str | None = None, partition: int | None = None) -> int:
         """Sends one message; its number."""
         mode = by or tuple(self.producers)[len(self.account.sent) % 3]
-        number = self.account.offer(kind, once=mode != "resend")
+        sure = self.keeps_sending and mode == "idempotent" and kind != "wide"
+        number = self.account.offer(kind, once=mode != "resend", sure=sure)
         headers = {f"h{n}": "" for n in range(4_000)} if kind == "wide" else None
         value = json.dumps({"n": number, "kind": kind}).encode()
         try:
             future = await self.producers[mode].send(value, key or f"key-{number % KEYS}", headers, partition)
-        except RedisError:
-            self.account.tell(number, NOT_STORED)
+        except RedisError as error:
+            self.account.tell(number, NOT_STORED, why=error)
         else:
             self.waiting[future] = number, asyncio.get_running_loop().time() + OUTCOME_WITHIN_S
             future.add_done_callback(self._told)
@@ -321,10 +324,10 @@ class Senders:
         match future.exception():
             case None:
                 self.account.tell(number, STORED, Place.of(future.result().stream, future.result().id))
-            case OutcomeUnknownError():
-                self.account.tell(number, UNKNOWN)
-            case NotSentError() | RedisError():
-                self.account.tell(number, NOT_STORED)
+            case OutcomeUnknownError() as error:
+                self.account.tell(number, UNKNOWN, why=error)
+            case RedisError() as error:
+                self.account.tell(number, NOT_STORED, why=error)
             case error:
                 self.account.add("errors", f"message {number} was told {error!r}")
 

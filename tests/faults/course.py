@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -39,6 +39,8 @@ DRAIN_S = 60.0
 TRICKLE_S = (0.0, 0.01, 0.02, 0.2)
 """Between two messages that are sent whatever happens: some come together, some after a silence."""
 LONGEST_STEP_S = 120.0
+SLOW_S = 1.0
+"""What takes a fifth of that takes so long only where the machine is busy."""
 CLOSE_S = 20.0
 """How long it may take to end any one of those who take part."""
 STREAMS = TOPIC.keys
@@ -100,7 +102,7 @@ class Course:
             for stream in STREAMS:
                 for group in GROUPS:
                     await self._servers.eyes.xgroup_create(stream, group, "0", mkstream=True)
-            self._senders = await Senders.open(self.account, self._servers.senders_url, stack)
+            self._senders = await Senders.open(self.account, self.plan.keeps_sending, self._servers.senders_url, stack)
             client = await stack.enter_async_context(MQClient(redis_url=self._servers.members_url))
             for group in GROUPS:
                 await self._start(group)
@@ -196,7 +198,15 @@ class Course:
         chance = random.Random(f"trickle {self.plan.seed}")
         while True:
             await self._senders.send("ok")
-            await asyncio.sleep(chance.choice(TRICKLE_S))
+            with self._in_time():
+                await asyncio.sleep(chance.choice(TRICKLE_S))
+
+    @contextlib.contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """Notes if what takes a moment takes so long that this machine must be busy."""
+        start = time.monotonic()
+        yield
+        self.account.was_slow |= time.monotonic() - start > SLOW_S
 
     # -- what happens: a method for each `Step.do` -----------------------------------------------------------------
 
@@ -323,7 +333,8 @@ class Course:
 
     async def _move(self, _: Step) -> None:
         assert isinstance(self._servers, Cluster)
-        await self._servers.move(self._chance.choice(STREAMS))
+        with self._in_time():
+            await self._servers.move(self._chance.choice(STREAMS))
 
     async def _misuse(self, _: Step) -> None:
         """What can't be has an error of the library's own, and nothing comes of it."""

@@ -83,7 +83,14 @@ MOTIFS: Mapping[str, Motif] = {
     "crash loop": Motif((Step("send", "kills", 40, then_s=0.5),), where=EVERYWHERE),
     "death": Motif((Step("send", "slow", 40), Step("kill", "any"), Step("send", count=20)), where=EVERYWHERE),
     "stop in the replay": Motif(
-        (Step("send", "slow", 60), Step("kill", "pool", then_s=0.01), Step("stop", "pool"), Step("send", count=10)),
+        (
+            Step("send", "slow", 60),
+            Step("kill", "pool", then_s=0.003),
+            Step("stop", "pool", then_s=0.006),
+            Step("stop", "pool", then_s=0.012),
+            Step("stop", "pool"),
+            Step("send", count=10),
+        ),
         where=EVERYWHERE,
     ),
     "cancel": Motif(
@@ -163,6 +170,11 @@ class Plan(NamedTuple):
         return self.loses_connections or bool({step.do for step in self.steps} & UNTOLD)
 
     @property
+    def keeps_sending(self) -> bool:
+        """Whether nothing keeps a producer that sends again from storing a message in time."""
+        return self.topology != "sentinel" and not {step.do for step in self.steps} & OUTAGES
+
+    @property
     def loses_connections(self) -> bool:
         """Whether the connections of members are lost."""
         hit = {step.do for step in self.steps if step.which != "bulk"}
@@ -171,6 +183,8 @@ class Plan(NamedTuple):
 
 LOSING = frozenset(["cut", "lose", "halve", "swallow", "hang"])
 """Steps that take connections away, or hold them up for so long that they are given up."""
+OUTAGES = frozenset(["full", "refuse", "hang", "swallow", "stall"])
+"""Steps in which the server refuses for good, or does not answer for as long as a message may take."""
 UNTOLD = frozenset(["kill", "cancel", "busy", "full", "stall", "stop"])
 """Steps after which nobody may know what became of a command, though no connection was lost."""
 

@@ -181,10 +181,12 @@ class Cluster(Servers):
         ids = [(await node.execute_command("CLUSTER MYID")).decode() for node in self._nodes]
         await self._nodes[target].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[source])
         await self._nodes[source].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[target])
-        while keys := await self._nodes[source].execute_command("CLUSTER GETKEYSINSLOT", slot, 1):
+        count = 1
+        while keys := await self._nodes[source].execute_command("CLUSTER GETKEYSINSLOT", slot, count):
             words = (HOST, self._ports[target], "", 0, 5000, "KEYS", *keys)
             await self._nodes[source].execute_command("MIGRATE", *words)
             await asyncio.sleep(0.05)  # keys of one slot stand at two servers for a while
+            count *= 3
         for number in (target, source, 3 - source - target):
             await self._nodes[number].execute_command("CLUSTER SETSLOT", slot, "NODE", ids[target])
 

@@ -116,6 +116,11 @@ def spoil_outcome(case: Case) -> None:
     case.account.offer("ok", once=True)
 
 
+def spoil_again(case: Case) -> None:
+    """A message is given up that could have been sent again."""
+    case.account.tell(case.account.offer("ok", once=True, sure=True), NOT_STORED)
+
+
 def spoil_order(case: Case) -> None:
     """A message is handled after a later one of its key."""
     case.store(early := Place("{t:1}", (1, 0)), late := Place("{t:1}", (1, 10)))
@@ -191,6 +196,7 @@ SPOILT: Mapping[Callable[[Case], None], str] = {
     spoil_place: "told",
     spoil_twice: "twice",
     spoil_outcome: "outcome",
+    spoil_again: "again",
     spoil_order: "order",
     spoil_attempts: "attempts",
     spoil_count_below: "attempts",
