@@ -32,10 +32,7 @@ def blocks(result: Result, groups: Sequence[Subscription]) -> Iterator[Renderabl
     yield Text("\nLatency", style="bold")
     half = len(_COLUMNS) * (_WIDTH + 1) - 1
     yield Text(f"{'':<{_NAME}}{'response: from the intended send':>{half}}  {'service: from the actual send':>{half}}")
-    table, marks = _side_by_side(result, groups)
-    yield table
-    for each in marks:
-        yield Text(f"{each} before a unit: {LEGENDS[each]}")
+    yield from _with_legends(*_side_by_side(result, groups))
     without = _sends_without_latency(result)
     if without:
         yield Text(without)
@@ -48,19 +45,30 @@ def blocks(result: Result, groups: Sequence[Subscription]) -> Iterator[Renderabl
         yield Text(f"messages per write: {messages_per_write(result.messages_per_write)}")
 
 
-def response_times(result: Result) -> Table:
+def response_times(result: Result) -> Iterator[RenderableType]:
     """From the intended send, over all groups; a table of two rows."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("intended send to", min_width=_NAME + 3, no_wrap=True)
     for column in _COLUMNS:
         table.add_column(column, justify="right", no_wrap=True, min_width=_WIDTH)
-    for label, family in (("acknowledgement", "publishResponse"), ("delivery", "endToEndResponse")):
-        table.add_row(Text(label), *_figures(result, family))
-    return table
+    rows = {
+        "acknowledgement": _figures(result, "publishResponse"),
+        "delivery": _figures(result, "endToEndResponse"),
+    }
+    for label, row in rows.items():
+        table.add_row(Text(label), *row)
+    yield from _with_legends(table, list(chain(*rows.values())))
+
+
+def _with_legends(table: Table, cells: Sequence[str]) -> Iterator[RenderableType]:
+    """The table, and what the marks in its cells mean."""
+    yield table
+    for each in marks_in(cells):
+        yield Text(f"{each} before a unit: {LEGENDS[each]}")
 
 
 def _side_by_side(result: Result, groups: Sequence[Subscription]) -> tuple[Table, list[str]]:
-    """The table, and the marks in it."""
+    """The table, and the figures in it."""
     cells: list[str] = []
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("", min_width=_NAME - 1, overflow="fold")  # a long name is broken, a figure never
@@ -72,7 +80,7 @@ def _side_by_side(result: Result, groups: Sequence[Subscription]) -> tuple[Table
             row = list(chain(*(_figures(result, each, name) for each in families)))
             table.add_row(Text(label if name is None else f"  {name}"), *row)
             cells += row
-    return table, marks_in(cells)
+    return table, cells
 
 
 def _figures(result: Result, family: str, group: str | None = None) -> list[str]:

@@ -45,7 +45,7 @@ def _in_brief(result: Result) -> Iterator[RenderableType]:
     yield Text()  # the run before it stands above
     yield from _headline(result)
     yield Text(_title(result), style="bold")
-    yield latencies.response_times(result)
+    yield from latencies.response_times(result)
 
 
 def _title(result: Result) -> str:
