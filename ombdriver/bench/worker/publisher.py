@@ -198,14 +198,16 @@ class Publisher:
         now_ns = self._clock()
         queue, left = self._queue, MOST_PER_TURN
         leaving: list[tuple[int, Lane]] = []
+        of_lane, due = None, 0  # messages of that lane that are due
         while queue and queue[0][0] <= now_ns and left > 0:
             due_ns, number, lane = queue[0]
             start, stripe = lane.next, lane.stripe
-            after_ns = stripe.intended_or_none(start + 1)
-            if after_ns is None or after_ns > now_ns:
-                end = start + 1
-            else:
-                end = min(start + MOST_PER_BATCH, stripe.due(now_ns))
+            after_ns = None
+            if lane is not of_lane:
+                after_ns = stripe.intended_or_none(start + 1)
+                is_last = after_ns is None or after_ns > now_ns
+                of_lane, due = lane, start + 1 if is_last else stripe.due(now_ns)
+            end = min(start + MOST_PER_BATCH, due)
             room = lane.room(end)
             if room <= 0:
                 heappop(queue)
@@ -221,6 +223,7 @@ class Publisher:
             lane.waits.forget(due_ns)
             stripe.forget(start)
             if end == start + 1:
+                after_ns = after_ns or stripe.intended_or_none(end)
                 self._send_from(lane, lane.senders[stripe.producer(start)], [due_ns])
             else:
                 after_ns = stripe.intended_or_none(end)

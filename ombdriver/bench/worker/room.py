@@ -66,7 +66,8 @@ class RoomWaits:
             return None
         knot, count = bisect_left(times, intended[0]), len(intended)
         if intended[-1] <= times[knot]:  # nearly always
-            return [(count, self._since(intended[0], knot), self._since(intended[-1], knot))]
+            first_ns = self._since(intended[0], knot)
+            return [(count, first_ns, first_ns if count == 1 else self._since(intended[-1], knot))]
         found, at = [], 0
         while at < count:
             end = count if knot == len(times) else bisect_right(intended, times[knot], at)
