@@ -66,6 +66,7 @@ def run(
     plain: bool,
     quiet: bool,
     prometheus: int | None,
+    gate: str,
     fail_fast: bool,
     resume: bool,
     until_valid: bool,
@@ -87,7 +88,7 @@ def run(
         if not requests:
             return EXIT_VALID
     _print_notes(requests)
-    with display(plain, quiet, prometheus) as display_options:
+    with display(plain, quiet, prometheus, gate) as display_options:
         return execute_runs(requests, display_options, fail_fast, extra_runs if until_valid else 0)
 
 
@@ -103,7 +104,13 @@ def run(
 @request_options
 @result_options
 def curve(
-    rates: Sequence[int] | None, steps: int | None, plain: bool, quiet: bool, prometheus: int | None, **options: Any
+    rates: Sequence[int] | None,
+    steps: int | None,
+    plain: bool,
+    quiet: bool,
+    prometheus: int | None,
+    gate: str,
+    **options: Any,
 ) -> int:
     """Latency against load: try each workload on each setup at several rates, then measure the highest sustained one.
 
@@ -115,7 +122,7 @@ def curve(
         raise click.UsageError("--steps: is for a search, which --rates take the place of; leave one of them out")
     tried = {"rates": rates or (), "steps": None if rates else steps or USUAL_STEPS}
     requests = build_requests(options, rate="max", **tried, command_line=sys.argv)
-    with display(plain, quiet, prometheus) as display_options:
+    with display(plain, quiet, prometheus, gate) as display_options:
         return execute_runs(requests, display_options, fail_fast=False)
 
 
@@ -124,14 +131,14 @@ def curve(
 @click.option("--url", metavar="URL", help="The server; needed when the URL of the run had a password.")
 @click.option("--workers", type=int, help="Processes; as many as the run had when absent.")
 @result_options
-def rerun(result: Path, plain: bool, quiet: bool, prometheus: int | None, **options: Any) -> int:
+def rerun(result: Path, plain: bool, quiet: bool, prometheus: int | None, gate: str, **options: Any) -> int:
     """Repeat the run that a result is of, and tell what has changed since: versions, machine, server, settings."""
     from ombdriver.bench.run.rerun import drift_of_host, drift_of_run, request_of
 
     before, request = request_of(result, **options, command_line=sys.argv)
     known = drift_of_host(before)
     _print_drift(known)
-    with display(plain, quiet, prometheus) as display_options:
+    with display(plain, quiet, prometheus, gate) as display_options:
         return execute_run(
             request,
             display_options,

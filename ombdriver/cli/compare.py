@@ -64,11 +64,12 @@ def compare(
     """
     from ombdriver.bench.report import comparison
     from ombdriver.bench.results.compare.comparison import compare as compared
+    from ombdriver.bench.results.compare.comparison import left_out as left_out_of
     from ombdriver.bench.results.compare.conditions import Condition, outcomes
     from ombdriver.bench.results.compare.reading import read_trials
 
     trials = read_trials(results)
-    left_out = [trial for trial in trials if trial.excluded is not None]
+    left_out = left_out_of(trials)
     parsed = [Condition.parse(each) for each in conditions]
     per_group = per_group or any(each.figure.group is not None for each in parsed)
     try:
@@ -114,11 +115,12 @@ def print_comparison(trials: "Sequence[Trial]") -> None:
 def _print_comparison(trials: "Sequence[Trial]") -> None:
     from ombdriver.bench.report.comparison_table import show
     from ombdriver.bench.results.compare.comparison import compare as compared
+    from ombdriver.bench.results.compare.comparison import left_out as left_out_of
 
-    left_out = [trial for trial in trials if trial.excluded is not None]
+    left_out = left_out_of(trials)
     try:
         found = compared(trials, force=True)
     except InputError:
-        click.echo("\nNo comparison: there is no workload with VALID results of two setups.")
+        click.echo("\nNo comparison: there is no workload with results of whole runs of two setups.")
         found = []
     show(found, left_out, (), sys.stdout)

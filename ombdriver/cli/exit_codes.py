@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ombdriver.bench.spec.thresholds import Check
-from ombdriver.bench.verdict.model import THRESHOLD_FAILED, Verdict
+from ombdriver.bench.verdict.model import INVALID, THRESHOLD_FAILED, UNSTEADY, Verdict
 from ombdriver.errors import InputError, OmbdriverError
 
 EXIT_VALID = 0
@@ -32,15 +32,29 @@ def for_error(error: OmbdriverError) -> int:
     return EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED
 
 
-def for_result(verdict: Verdict | None, thresholds: Sequence[Check]) -> int:
+GATES = ("verdict", "thresholds")
+"""What an exit code is to tell: whether a result can be trusted, or whether its thresholds were met."""
+WARNINGS = (INVALID, UNSTEADY)
+"""Statuses of which a gate on thresholds only warns: they are of the machine and of the length of the run."""
+
+
+def is_warning(verdict: Verdict | None, gate: str) -> bool:
+    """Whether a verdict that is not VALID is none of the gate's business."""
+    return gate == "thresholds" and verdict is not None and verdict.status in WARNINGS
+
+
+def for_result(verdict: Verdict | None, thresholds: Sequence[Check], gate: str = "verdict") -> int:
     """The code for one result.
+
+    With the gate `thresholds`, a result that is INVALID or UNSTEADY counts by its thresholds alone.
 
     A run that a failed threshold ended is PARTIAL; when that is all that its verdict has to say, the code is that of
     the threshold, which is the cause.
     """
-    if verdict is not None and any(reason.rule != THRESHOLD_FAILED for reason in verdict.reasons):
+    warned = is_warning(verdict, gate)
+    if verdict is not None and not warned and any(reason.rule != THRESHOLD_FAILED for reason in verdict.reasons):
         return EXIT_VERDICT
-    aborted = verdict is not None and bool(verdict.reasons)
+    aborted = verdict is not None and not warned and bool(verdict.reasons)
     return EXIT_THRESHOLD if aborted or not all(check.passed for check in thresholds) else EXIT_VALID
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ombdriver.cli.exit_codes import GATES
+
 if TYPE_CHECKING:
     from ombdriver.bench.run.request import Request
 
@@ -197,6 +199,14 @@ def result_options(verb: Verb) -> Verb:
         ),
         click.option(
             "--force", is_flag=True, help="Run though the server may not have the memory; said in the result."
+        ),
+        click.option(
+            "--gate",
+            type=click.Choice(GATES),
+            default=GATES[0],
+            show_default=True,
+            help="What the exit code tells: of a verdict that is not VALID (3), or of missed thresholds alone (4); then"
+            " INVALID and UNSTEADY only warn.",
         ),
         click.option("--plain", is_flag=True, help="One line per interval; the default when not on a terminal."),
         click.option("--quiet", is_flag=True, help="No progress; only the table at the end."),

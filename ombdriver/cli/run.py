@@ -18,10 +18,12 @@ from ombdriver.cli.compare import print_comparison
 from ombdriver.cli.exit_codes import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
+    EXIT_THRESHOLD,
     EXIT_VALID,
     EXIT_VERDICT,
     for_error,
     for_result,
+    is_warning,
     worst,
 )
 from ombdriver.errors import InputError, OmbdriverError
@@ -52,12 +54,14 @@ class DisplayOptions:
         quiet: nothing.
         exposition: takes it as well, if there is one.
         timer: of all runs of the command; None when there is but one.
+        gate: what the exit code is to tell; one of `exit_codes.GATES`.
     """
 
     plain: bool
     quiet: bool
     exposition: "Exposition | None" = None
     timer: "SeriesTimer | None" = None
+    gate: str = "verdict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +69,41 @@ class RunOutcome:
     """How a run ended.
 
     Attributes:
-        code: its exit code.
+        code: its exit code by verdict and thresholds.
+        gate_code: its exit code by the gate that was asked for.
         status: its verdict, or what became of it in place of one.
         run_id: of its result; None when there is none.
         messages: its errors.
     """
 
     code: int
+    gate_code: int
     status: str
     run_id: str | None
     messages: Sequence[str] = ()
 
+    @property
+    def is_to_be_repeated(self) -> bool:
+        """Whether it failed, or its result is not VALID."""
+        return self.code in (EXIT_FAILED, EXIT_VERDICT)
+
 
 @contextlib.contextmanager
-def display(plain: bool, quiet: bool, prometheus: int | None) -> Iterator[DisplayOptions]:
+def display(plain: bool, quiet: bool, prometheus: int | None, gate: str) -> Iterator[DisplayOptions]:
     """How runs are shown, by the options of the command line; a port for Prometheus is served meanwhile.
 
     Raises:
         InputError: if it can't be served there.
     """
     if prometheus is None:
-        yield DisplayOptions(plain, quiet)
+        yield DisplayOptions(plain, quiet, gate=gate)
         return
     from ombdriver.bench.report.prometheus import Exposition
 
     with Exposition(prometheus) as exposition:
         if not quiet:
             _print(f"ombdriver: live figures at {exposition.url}")
-        yield DisplayOptions(plain, quiet, exposition)
+        yield DisplayOptions(plain, quiet, exposition, gate=gate)
 
 
 def execute_run(
@@ -104,7 +115,7 @@ def execute_run(
     """
     outcome = _run(request, options, before_table)
     print_errors(outcome.messages)
-    return outcome.code
+    return outcome.gate_code
 
 
 def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fast: bool, extra_runs: int = 0) -> int:
@@ -145,10 +156,11 @@ def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fa
             _print(series.announcement(*names, left_s=timer.progress().left_s))
         outcome = _run(request, options, lambda result: trials.append(trial_of(result, f"*-{result.run_id}.json")))
         print_errors([f"{series.title(*names)}: {message}" for message in outcome.messages])
-        failure = redact_text("; ".join(outcome.messages)) if outcome.messages else None
+        failed = outcome.code not in (EXIT_VALID, EXIT_VERDICT, EXIT_THRESHOLD)
+        failure = redact_text("; ".join(outcome.messages)) if failed else None
         rows.append(series.RunRow(*names, outcome.status, outcome.run_id, failure))
-        codes.append(outcome.code)
-        repetitions.ended(request, outcome.code)
+        codes.append(outcome.gate_code)
+        repetitions.ended(request, outcome)
     series.show(rows, requests[0].output, sys.stdout)
     if extra_runs:
         click.echo(repetitions.describe())
@@ -172,7 +184,7 @@ class Repetitions:
         self._requests, self._most = requests, most
         self._repeated = 0
         self._block: list[Request] = []
-        self._codes: dict[int, int] = {}
+        self._outcomes: dict[int, RunOutcome] = {}
 
     def __repr__(self) -> str:
         return f"<Repetitions: {self._repeated} of at most {self._most}>"
@@ -190,22 +202,22 @@ class Repetitions:
                 yield replace(failed, standing=replace(failed.standing, attempt=failed.standing.attempt + 1))
             self._block.clear()
 
-    def ended(self, request: "Request", code: int) -> None:
-        """Takes the exit code of a run that it gave."""
+    def ended(self, request: "Request", outcome: RunOutcome) -> None:
+        """Takes how a run that it gave ended."""
         assert request.standing is not None
-        self._codes[request.standing.run] = code
-        if code in (EXIT_FAILED, EXIT_VERDICT):
+        self._outcomes[request.standing.run] = outcome
+        if outcome.is_to_be_repeated:
             self._block.append(request)
 
     @property
     def codes(self) -> list[int]:
         """The exit code of each run, by its last attempt."""
-        return list(self._codes.values())
+        return [outcome.gate_code for outcome in self._outcomes.values()]
 
     def describe(self) -> str:
         """What was repeated, in one sentence."""
-        left = sum(code in (EXIT_FAILED, EXIT_VERDICT) for code in self._codes.values())
-        still = "every run is VALID" if not left else f"{left} of {len(self._codes)} runs are still not VALID"
+        left = sum(outcome.is_to_be_repeated for outcome in self._outcomes.values())
+        still = "every run is VALID" if not left else f"{left} of {len(self._outcomes)} runs are still not VALID"
         return f"Repeated since not VALID: {self._repeated} times, at most {self._most}; {still}."
 
 
@@ -260,7 +272,7 @@ def _run(
         show(finished.result, finished.path, sys.stdout, brief=_is_one_of_many(request))
 
     failure, interrupted = asyncio.run(_attempt(request, view, stored))
-    return run_outcome(results[0] if results else None, failure, interrupted)
+    return run_outcome(results[0] if results else None, failure, interrupted, options.gate)
 
 
 async def _attempt(
@@ -281,19 +293,30 @@ async def _attempt(
         return None, stop.asked
 
 
-def run_outcome(result: "Result | None", failure: OmbdriverError | None, interrupted: bool) -> RunOutcome:
+def run_outcome(
+    result: "Result | None", failure: OmbdriverError | None, interrupted: bool, gate: str = "verdict"
+) -> RunOutcome:
     """How a run ended, from its result, the error that it failed with, and whether a signal came."""
     run_id = result.run_id if result else None
     verdict = [result.verdict.status] if result and result.verdict else []
     if failure is not None:
         messages = failure.messages if isinstance(failure, InputError) else [str(failure)]
         code = EXIT_INTERRUPTED if interrupted else for_error(failure)
-        return RunOutcome(code, ", ".join([*verdict, "FAILED"]), run_id, messages)
+        return RunOutcome(code, code, ", ".join([*verdict, "FAILED"]), run_id, messages)
     if interrupted:
-        return RunOutcome(EXIT_INTERRUPTED, ", ".join([*verdict, "interrupted"]), run_id, [_interruption(result)])
+        status = ", ".join([*verdict, "interrupted"])
+        return RunOutcome(EXIT_INTERRUPTED, EXIT_INTERRUPTED, status, run_id, [_interruption(result)])
     assert result is not None
     missed = [] if all(check.passed for check in result.thresholds) else ["threshold missed"]
-    return RunOutcome(for_result(result.verdict, result.thresholds), ", ".join([*verdict, *missed]), run_id)
+    code, gate_code = (for_result(result.verdict, result.thresholds, each) for each in ("verdict", gate))
+    warning = f"warning: the result is {verdict[0]}; --gate thresholds judges it by its thresholds all the same"
+    return RunOutcome(
+        code,
+        gate_code,
+        ", ".join([*verdict, *missed]),
+        run_id,
+        [warning] if is_warning(result.verdict, gate) else [],
+    )
 
 
 def _interruption(result: "Result | None") -> str:

@@ -112,6 +112,8 @@ def left_out_lines(trials: Sequence[Trial]) -> list[str]:
 def outcome(found: Outcome) -> str:
     """What became of a condition, in one sentence."""
     where = f"{found.workload} x {found.setup}"
+    if not found.fit:
+        return f"{found.condition.expression}: FAILED for {where}: it can't be judged, since a setup has no VALID run"
     if found.effect.ratio is None:
         return f"{found.condition.expression}: FAILED for {where}: it can't be judged, since a setup has no samples"
     alone = "" if found.effect.low is not None else "; by the ratio alone, more repeats would tell it from chance"

@@ -28,6 +28,7 @@ MEANINGS = {
 STATUSES = tuple(MEANINGS)
 """Every status that a verdict may have; the earlier one holds when there are reasons for several."""
 VALID = STATUSES[-1]
+UNSTEADY = "UNSTEADY"
 INVALID = "INVALID"
 """This machine or the harness was the bottleneck, so the figures say little of the system."""
 

@@ -9,7 +9,7 @@ from sample_result import result
 from ombdriver.bench.run.request import Request, build_requests
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.model import Reason, Verdict
-from ombdriver.cli.run import Repetitions, run_outcome
+from ombdriver.cli.run import Repetitions, RunOutcome, run_outcome
 from ombdriver.errors import InputError, OmbdriverError, WorkerError
 
 VALID: dict[str, Any] = {"verdict": Verdict("VALID")}
@@ -52,6 +52,34 @@ def test_how_a_run_ended_is_told(
     assert ended.run_id == (None if found is None else "k3v9qz")
 
 
+INVALID: dict[str, Any] = {"verdict": Verdict("INVALID", (Reason("coreBusy", "INVALID", "it was"),))}
+LOSS: dict[str, Any] = {"verdict": Verdict("LOSS", (Reason("loss", "LOSS", "some"),))}
+
+
+@pytest.mark.parametrize(
+    ("found", "gate", "code"),
+    [
+        (VALID, "thresholds", 0),
+        (MISSED, "thresholds", 4),
+        (INVALID, "verdict", 3),
+        (INVALID, "thresholds", 0),
+        (INVALID | {"thresholds": MISSED["thresholds"]}, "verdict", 3),
+        (INVALID | {"thresholds": MISSED["thresholds"]}, "thresholds", 4),
+        (LOSS, "thresholds", 3),
+        (PARTIAL, "thresholds", 3),
+    ],
+)
+def test_a_gate_on_thresholds_warns_of_a_busy_machine(found: dict[str, Any], gate: str, code: int) -> None:
+    """INVALID and UNSTEADY are of the machine and of the length of the run; what the system did wrong still counts."""
+    ended = run_outcome(result(**found), None, False, gate)
+
+    assert ended.gate_code == code
+    assert [each for each in ended.messages if each.startswith("warning: ")] == (
+        list(ended.messages) if found["verdict"].status == "INVALID" and gate == "thresholds" else []
+    )
+    assert ended.is_to_be_repeated == (found["verdict"].status != "VALID")
+
+
 def carried_out(most: int, codes: dict[tuple[int, int], int]) -> tuple[list[tuple[int, int]], Repetitions]:
     """Run number and attempt of each run of two setups, twice each; `codes` are the exit codes that are not 0."""
     requests: list[Request] = build_requests(
@@ -68,7 +96,8 @@ def carried_out(most: int, codes: dict[tuple[int, int], int]) -> tuple[list[tupl
     for request in repetitions:
         assert request.standing is not None
         done.append((request.standing.run, request.standing.attempt))
-        repetitions.ended(request, codes.get(done[-1], 0))
+        code = codes.get(done[-1], 0)
+        repetitions.ended(request, RunOutcome(code, code, "", None))
     return done, repetitions
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ombdriver.bench.report import comparison as comparison_text
-from ombdriver.bench.results.compare.comparison import Comparison, Effect, SetupComparison, compare
+from ombdriver.bench.results.compare.comparison import Comparison, Effect, SetupComparison, compare, shown
+from ombdriver.bench.results.compare.comparison import left_out as left_out_of
 from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.compare.trial import Trial, trial_of
 from ombdriver.errors import NotComparable
@@ -64,12 +65,11 @@ def comparison_section(files: Sequence["ResultFile"], baseline: str | None = Non
         InputError: if no VALID result is of the setup that `baseline` names.
     """
     trials = [trial_of(each.result, each.source) for each in files]
-    fit = [trial for trial in trials if trial.excluded is None]
-    left_out = tuple(comparison_text.left_out_lines([trial for trial in trials if trial.excluded is not None]))
+    left_out = tuple(comparison_text.left_out_lines(left_out_of(trials)))
     if baseline is None and not _have_two_setups(trials):
         return NO_COMPARISON
-    if baseline is None and not _have_two_setups(fit):
-        return ComparisonSection(notes=("No comparison: no workload has VALID results of two setups.", *left_out))
+    if baseline is None and not _have_two_setups(shown(trials)):
+        return ComparisonSection(notes=("No comparison: no workload has whole runs of two setups.", *left_out))
     try:
         found = compare(trials, baseline)
     except NotComparable as error:

@@ -6,6 +6,7 @@ ratio of the two medians. What is concluded of a setup depends on how many tests
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
@@ -33,6 +34,8 @@ from ombdriver.errors import InputError, NotComparable
 BUNCHED_MORE = 1.25
 """Loads of which one has so many times the messages of the other in a write were not alike. At 10,000 msg/s a server
 took 0.26 of a core for three in a write, and 0.47 for one."""
+NO_WHOLE_RUN = ("PARTIAL",)
+"""Verdicts of runs that did not go to their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class SetupComparison:
         effects: one for each figure, in the order in which they are shown.
         no_claim: why no claim can be made, with what to do; None when it can.
         forced: why no claim could have been made without `force`; None when one could.
+        fit: whether both have VALID runs; figures of runs that are not are shown, and nothing follows from them.
     """
 
     setup: str
@@ -106,6 +110,7 @@ class SetupComparison:
     effects: tuple[Effect, ...]
     no_claim: str | None = None
     forced: str | None = None
+    fit: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +141,33 @@ class Comparison:
         return bool(told) and max(told) > BUNCHED_MORE * min(told)
 
 
+def shown(trials: Sequence[Trial]) -> list[Trial]:
+    """The runs whose figures are compared: the VALID ones of each setup of a workload.
+
+    Of a setup that has none, those that went to their end: on a busy machine nearly every run is INVALID, and figures
+    of which nothing is claimed say more than none.
+    """
+    valid = {(trial.workload, trial.setup) for trial in trials if trial.excluded is None}
+    return [
+        trial
+        for trial in trials
+        if trial.excluded is None or ((trial.workload, trial.setup) not in valid and trial.excluded not in NO_WHOLE_RUN)
+    ]
+
+
+def left_out(trials: Sequence[Trial]) -> list[Trial]:
+    """The others: their figures are not compared."""
+    compared = {id(trial) for trial in shown(trials)}
+    return [trial for trial in trials if id(trial) not in compared]
+
+
 def compare(
     trials: Sequence[Trial], baseline: str | None = None, *, force: bool = False, per_group: bool = False
 ) -> list[Comparison]:
     """One comparison for each workload, in the order in which they come; a workload with one setup alone has none.
 
     Args:
-        trials: runs; those that are excluded count only as left out.
+        trials: runs; those that are not among `shown` count only as left out.
         baseline: a setup; None for the first of each workload.
         force: put up with runs that differ in what matters, or did not take turns.
         per_group: each consumer group by itself too.
@@ -152,9 +177,9 @@ def compare(
         NotComparable: if runs differ in what matters; with every difference.
     """
     every = trials
-    trials = [trial for trial in every if trial.excluded is None]
+    trials = shown(every)
     if not trials:
-        raise InputError("there is no VALID result to compare; run again when nothing else keeps the machine busy")
+        raise InputError("there is no result of a whole run to compare; run again, to the end")
     setups = dict.fromkeys(trial.setup for trial in trials)
     if baseline is not None and baseline not in setups:
         near = nearest(baseline, setups)
@@ -190,7 +215,7 @@ def _compare_setups(
     per_group: bool,
     force: bool,
 ) -> Comparison:
-    trials = [trial for trial in every if trial.excluded is None]
+    trials = shown(every)
     figures = overall()
     if per_group:
         figures += of_groups(list(dict.fromkeys(group for trial in trials for group in trial.groups)))
@@ -198,8 +223,10 @@ def _compare_setups(
     measured = []
     for setup in dict.fromkeys(trial.setup for trial in trials if trial.setup != baseline):
         pairing = pair(base, [trial for trial in trials if trial.setup == setup])
-        unequal = left_out_unequally(*([one for one in every if one.setup == name] for name in (baseline, setup)))
-        measured.append(_Measured(setup, pairing, [_effect(figure, pairing) for figure in figures], unequal))
+        both = [[one for one in every if one.setup == name] for name in (setup, baseline)]
+        unfit = _unfit(both)
+        unequal = left_out_unequally(*reversed(both)) if unfit is None else None
+        measured.append(_Measured(setup, pairing, [_effect(figure, pairing) for figure in figures], unequal, unfit))
     return Comparison(
         workload,
         baseline,
@@ -216,6 +243,21 @@ def _messages_per_write(trials: Sequence[Trial], setups: Sequence[str]) -> dict[
         if each.messages_per_write is not None:
             told[each.setup].append(each.messages_per_write)
     return {setup: median(means) for setup, means in told.items() if means}
+
+
+def _unfit(both: Iterable[Sequence[Trial]]) -> str | None:
+    """Why nothing can be claimed of runs of which one setup has no VALID one; None where both have some."""
+    words = []
+    for trials in both:
+        if all(trial.excluded is not None for trial in trials):
+            whys = Counter(
+                f"{trial.excluded}{f' by {trial.reasons[0]}' if trial.reasons else ''}" for trial in trials
+            ).most_common()
+            told = ", ".join(f"{count} {why}" for why, count in whys)
+            words.append(f"none of the {len(trials)} of {trials[0].setup} is VALID ({told})")
+    if not words:
+        return None
+    return f"not claimed: {', and '.join(words)}; see the caveats of these runs for what was in the way"
 
 
 def _effect(figure: Figure, pairing: Pairing) -> tuple[Effect, float | None]:
@@ -251,6 +293,7 @@ class _Measured:
     pairing: Pairing
     effects: Sequence[tuple[Effect, float | None]]
     unequal: str | None
+    unfit: str | None
 
 
 def _conclude(measured: Sequence[_Measured], force: bool) -> Iterable[SetupComparison]:
@@ -271,11 +314,13 @@ def _conclude(measured: Sequence[_Measured], force: bool) -> Iterable[SetupCompa
             corrected_p = next(corrected)
             can = least_p is not None and least_p * len(tested) <= ALPHA
             can_claim |= can
-            claimed = can and refused is None
+            claimed = can and refused is None and each.unfit is None
             conclusion = statistics.conclusion(effect.ratio, effect.low, effect.high, corrected_p) if claimed else None
             concluded.append(replace(effect, corrected_p=corrected_p, conclusion=conclusion))
         no_claim = None if refused is None else f"no claim: {refused}"
-        if not can_claim:
+        if each.unfit is not None:
+            no_claim = each.unfit
+        elif not can_claim:
             no_claim = _no_claim(pairing, len(tested), each.effects)
         yield SetupComparison(
             each.setup,
@@ -286,6 +331,7 @@ def _conclude(measured: Sequence[_Measured], force: bool) -> Iterable[SetupCompa
             tuple(concluded),
             no_claim,
             no_turns if force else None,
+            each.unfit is None,
         )
 
 

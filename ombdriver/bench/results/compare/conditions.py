@@ -71,7 +71,8 @@ class Outcome:
         condition: which.
         workload, setup: where.
         effect: what it was checked against.
-        met: whether the comparison fails on it.
+        met: whether the comparison fails on it, or can't be judged.
+        fit: whether it could be judged: both setups have VALID runs.
     """
 
     condition: Condition
@@ -79,6 +80,7 @@ class Outcome:
     setup: str
     effect: Effect
     met: bool
+    fit: bool = True
 
 
 def outcomes(conditions: Sequence[Condition], comparisons: Sequence[Comparison]) -> list[Outcome]:
@@ -95,7 +97,14 @@ def outcomes(conditions: Sequence[Condition], comparisons: Sequence[Comparison])
             for compared in comparison.setups:
                 known |= {each.figure.group: None for each in compared.effects if each.figure.group is not None}
                 found += [
-                    Outcome(condition, comparison.workload, compared.setup, each, condition.met(each))
+                    Outcome(
+                        condition,
+                        comparison.workload,
+                        compared.setup,
+                        each,
+                        condition.met(each) or not compared.fit,
+                        compared.fit,
+                    )
                     for each in compared.effects
                     if each.figure == condition.figure
                 ]

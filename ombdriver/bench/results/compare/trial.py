@@ -42,6 +42,7 @@ class Trial:
         standing: where it stands in its series; None when its file does not say.
         begun: when its window began; None when its file does not say.
         excluded: why its figures can't be trusted; None when they can, or when there was no verdict to expect.
+        reasons: the rules of the verdict that exclude it.
         has_verdict: whether there was a verdict.
         messages_per_write: how bunched its load was, on average; None when its file does not say.
         facts: what must be alike in all runs that are compared, by dotted key.
@@ -57,6 +58,7 @@ class Trial:
     standing: Standing | None = None
     begun: datetime | None = None
     excluded: str | None = None
+    reasons: tuple[str, ...] = ()
     has_verdict: bool = True
     messages_per_write: float | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -80,6 +82,7 @@ def trial_of(result: Result, source: str) -> Trial:
         begun=datetime.fromisoformat(result.begin_time),
         excluded=_exclusion(result),
         messages_per_write=(result.messages_per_write or {}).get("mean"),
+        reasons=() if result.verdict is None else tuple(each.rule for each in result.verdict.reasons),
         facts={
             **flatten(workload, "workload."),
             "workloadSha256": result.workload_sha256,

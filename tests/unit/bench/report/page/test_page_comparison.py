@@ -13,6 +13,7 @@ from ombdriver.bench.report.page.content import content
 from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.result import Standing
 from ombdriver.bench.results.store import ResultFile
+from ombdriver.bench.verdict.model import Verdict
 from ombdriver.cli.report import report
 from ombdriver.errors import InputError
 
@@ -62,13 +63,16 @@ def test_one_setup_alone_is_compared_with_nothing() -> None:
     assert comparison_section(blocks(2, "a")) == comparison.NO_COMPARISON
 
 
-def test_results_that_are_not_valid_are_left_out_by_name() -> None:
-    """With what they are; without two setups left there are no bars, and a word on it."""
+def test_results_that_are_not_valid_are_shown_without_a_claim() -> None:
+    """Where a setup has no VALID one; those of a run that was cut are left out by name."""
     found = comparison_section(files(run(1, "a"), run(2, "b", verdict=UNSTEADY)))
+    cut = comparison_section(files(run(1, "a"), run(2, "b", verdict=Verdict("PARTIAL"))))
 
-    assert found.bars == ()
-    assert found.notes[0] == "No comparison: no workload has VALID results of two setups."
-    assert "run00002.json" in found.notes[1]
+    assert all(bar.words.endswith("no claim") for bar in found.bars)
+    assert "not claimed: none of the 1 of b is VALID (1 UNSTEADY" in found.notes[0]
+    assert cut.bars == ()
+    assert cut.notes[0] == "No comparison: no workload has whole runs of two setups."
+    assert "run00002.json" in cut.notes[1]
 
 
 def test_results_that_are_not_comparable_are_not_compared() -> None:

@@ -8,7 +8,8 @@ import pytest
 from compared_trials import trials
 from sample_result import result
 
-from ombdriver.bench.results.compare.comparison import Comparison, SetupComparison, compare
+from ombdriver.bench.results.compare.comparison import Comparison, SetupComparison, compare, left_out
+from ombdriver.bench.results.compare.conditions import Condition, outcomes
 from ombdriver.bench.results.compare.metrics import DECLARED, of_groups, overall, parse
 from ombdriver.bench.results.compare.pairing import pair
 from ombdriver.bench.results.compare.trial import Trial, trial_of
@@ -285,8 +286,28 @@ def test_each_workload_has_a_comparison_of_its_own() -> None:
     assert [each.workload for each in compare(runs)] == ["1kb-3groups", "w"]
     with pytest.raises(InputError, match="give results of another setup"):
         compare(trials("a", 3, seed=1))
-    with pytest.raises(InputError, match="no VALID result to compare; run again"):
+    with pytest.raises(InputError, match="no result of a whole run to compare; run again"):
         compare([])
+
+
+def test_a_setup_without_a_valid_run_is_shown_and_nothing_is_claimed() -> None:
+    """Its whole runs stand in for VALID ones, with the reason; a condition on them can't be judged, so it fails."""
+    busy = [replace(each, excluded="INVALID", reasons=("coreBusy",)) for each in trials("b", 8, seed=2, shift=3)]
+    cut = replace(busy[0], source="cut.json", excluded="PARTIAL")
+    runs = [*trials("a", 8, seed=1), *busy, cut]
+
+    ((compared,),) = [each.setups for each in compare(runs)]
+    (judged,) = outcomes([Condition.parse("publishResponse.p50 worse than 900%")], compare(runs))
+
+    assert (compared.runs, compared.fit) == (8, False)
+    assert compared.no_claim == (
+        "not claimed: none of the 9 of b is VALID (8 INVALID by coreBusy, 1 PARTIAL by coreBusy); see the caveats of"
+        " these runs for what was in the way"
+    )
+    assert all(each.conclusion is None for each in compared.effects)
+    assert any(each.ratio is not None and each.ratio > 2 for each in compared.effects)
+    assert (judged.met, judged.fit) == (True, False)
+    assert left_out(runs) == [cut]
 
 
 def test_a_result_is_a_run_with_its_own_figures() -> None:
