@@ -1,12 +1,12 @@
-"""Examples as they are printed in a page of documentation, and a way to run them."""
+"""Examples as they are printed in a page of documentation, and a way to run them: as programs, as they are pasted."""
 
-import ast
 import asyncio
-import inspect
+import contextlib
 import re
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 HOUSE = Path(__file__).parents[3]
 LIBRARY = HOUSE / "docs" / "library"
@@ -17,19 +17,38 @@ def examples_of(page: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-async def run(text: str, names: Mapping[str, Any] | None = None, **addresses: str) -> None:
-    """Runs an example that awaits at its top.
+def program_of(text: str, **addresses: str) -> str:
+    """An example with the addresses of the servers that there are.
 
     Args:
         text: as it is printed.
-        names: what it takes for granted.
         addresses: in place of those that it names: `server` for `redis://…`, `cluster` for `redis+cluster://…`.
     """
+    program = text.replace("start_http_server(9464", "start_http_server(0")  # a port that is free
     for scheme, url in addresses.items():
         start = {"server": "redis"}.get(scheme, f"redis+{scheme}")
-        text = re.sub(rf'"{re.escape(start)}://[^"]*"', f'"{url}"', text)
-    code = compile(text, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    async with asyncio.timeout(40):
-        coroutine = eval(code, dict(names or {}))
-        assert inspect.iscoroutine(coroutine), "an example that awaits nothing"
-        await coroutine
+        program = re.sub(rf'"{re.escape(start)}://[^"]*"', f'"{url}"', program)
+    assert program != text, "an example that asks no server"
+    return program
+
+
+def output_of(text: str, **addresses: str) -> str:
+    """What an example prints; it ends well, and tells nothing on standard error."""
+    words = [sys.executable, "-W", "error", "-c", program_of(text, **addresses)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=50, check=False, cwd=HOUSE)
+    assert done.stderr == ""
+    assert done.returncode == 0
+    return done.stdout
+
+
+@contextlib.asynccontextmanager
+async def printing(text: str, **addresses: str) -> AsyncIterator[asyncio.StreamReader]:
+    """What an example prints that never ends by itself; in the end it is killed."""
+    words = [sys.executable, "-u", "-c", program_of(text, **addresses)]
+    process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE, cwd=HOUSE)
+    assert process.stdout is not None
+    try:
+        yield process.stdout
+    finally:
+        process.kill()
+        await process.wait()

@@ -1,15 +1,16 @@
 """The examples of docs/library/publish.md run as they are printed, but for the address of the server."""
 
 import pytest
-from printed import LIBRARY, examples_of, run
+from printed import LIBRARY, examples_of, output_of
 
 EXAMPLES = examples_of(LIBRARY / "publish.md")
 
 
-@pytest.mark.parametrize("number", range(len(EXAMPLES)))
-async def test_an_example_runs(server_url: str, number: int) -> None:
-    """On an empty server; each holds by itself what it says."""
-    await run(EXAMPLES[number], server=server_url)
+@pytest.mark.timeout(240)
+def test_the_examples_run_in_their_order(server_url: str) -> None:
+    """On one server, which is empty at first; each holds by itself what it says."""
+    for text in EXAMPLES:
+        output_of(text, server=server_url)
 
 
 def test_there_are_examples() -> None:

@@ -1,65 +1,39 @@
 """The examples of the pages on partitions, clusters and operation run as they are printed, but for addresses."""
 
+import asyncio
 import re
-from collections.abc import Iterator
 from dataclasses import fields
 
-import prometheus_client
 import pytest
-from printed import LIBRARY, examples_of, run
+from printed import LIBRARY, examples_of, output_of
 from topologies import Cluster, sentinel
 
 from ombdriver import ConnectionStatistics, ConsumerStatistics, ProducerStatistics, RunnerStatistics, TrimStatistics
 
 PAGES = {name: examples_of(LIBRARY / f"{name}.md") for name in ("partition", "cluster", "operate")}
-PLAIN = [
-    pytest.param(text, id=f"{name}-{number}")
-    for name, texts in PAGES.items()
-    for number, text in enumerate(texts)
-    if '"redis://' in text
-]
+PLAIN = [text for texts in PAGES.values() for text in texts if '"redis://' in text]
 CLUSTERED = [text for texts in PAGES.values() for text in texts if "redis+cluster://" in text]
 WATCHED = [text for texts in PAGES.values() for text in texts if "redis+sentinel://" in text]
 
 
-@pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What an example registers in prometheus_client's own registry, and serves, is gone afterwards."""
-    opened = []
-    serve = prometheus_client.start_http_server
-
-    def elsewhere(_: int, address: str) -> None:
-        opened.append(serve(0, address))
-
-    before = set(prometheus_client.REGISTRY._collector_to_names)
-    monkeypatch.setattr(prometheus_client, "start_http_server", elsewhere)
-    yield
-    for collector in set(prometheus_client.REGISTRY._collector_to_names) - before:
-        prometheus_client.REGISTRY.unregister(collector)
-    for server, thread in opened:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+@pytest.mark.timeout(240)
+def test_the_examples_run_in_their_order(server_url: str) -> None:
+    """On one server, which is empty at first; each holds by itself what it says."""
+    for text in PLAIN:
+        output_of(text, server=server_url)
 
 
-@pytest.mark.usefixtures("own_registry")
-@pytest.mark.parametrize("text", PLAIN)
-async def test_an_example_runs(server_url: str, text: str) -> None:
-    """On an empty server; each holds by itself what it says."""
-    await run(text, server=server_url)
-
-
-@pytest.mark.parametrize("number", range(len(CLUSTERED)))
-async def test_an_example_runs_on_a_cluster(three: Cluster, number: int) -> None:
+async def test_the_examples_for_a_cluster_run_in_their_order(three: Cluster) -> None:
     """Of three primaries."""
-    await run(CLUSTERED[number], cluster=three.url)
+    for text in CLUSTERED:
+        await asyncio.to_thread(output_of, text, cluster=three.url)
 
 
 async def test_an_example_runs_behind_sentinels(engine: str) -> None:
     """With a replica."""
     (text,) = WATCHED
     async with sentinel(engine, 1) as watched:
-        await run(text, sentinel=watched.url)
+        await asyncio.to_thread(output_of, text, sentinel=watched.url)
 
 
 def test_there_are_examples() -> None:
