@@ -81,7 +81,7 @@ class Router:
     """The connections of one client; each channel connects on first use.
 
     Args:
-        client: the redis-py client, for rare commands.
+        client: the redis-py client, for commands of the caller's own.
         routes: say which channels a key has.
         pools: redis-py's pools and clients that are closed with this.
         decodes: replies are to be given as str; the caller decides how.

@@ -147,6 +147,39 @@ async def test_only_silence_is_counted(events: list[str], is_slow: bool) -> None
     await channel.aclose()
 
 
+@pytest.mark.parametrize("block_s", [0.0, 2.0])
+async def test_an_event_loop_that_stood_still_ends_no_connection(block_s: float) -> None:
+    """However long: nothing was read meanwhile, so nothing is known of the server. The reply comes after that."""
+    loop, passed_s = asyncio.get_running_loop(), 0.0
+    real = loop.time
+    loop.time = lambda: real() + passed_s  # type: ignore[method-assign]  # until the loop is closed, with the test
+    cable = Cable()
+    channel = Channel(cable.connect)
+    await channel.ready()
+    future = call(channel, "DO", block_s=block_s)
+    for _ in range(2):
+        await turns()
+        passed_s += 13.0
+    await turns()
+    cable.receive(OK)
+
+    assert (await future, channel.statistics().given_up) == (b"OK", 0)
+    await channel.aclose()
+
+
+async def test_a_read_that_blocks_is_not_overdue_before_its_time() -> None:
+    """So Sentinels are not asked for another master as long as a reader only waits."""
+    _, channel, looks = await connected()
+    call(channel, "DO", block_s=5.0)
+    await turns()
+    overdue = []
+    for _ in range(9):
+        await looks.next()
+        overdue.append(channel.is_overdue)
+    assert overdue == [False] * 7 + [True] * 2
+    await channel.aclose()
+
+
 async def test_a_server_that_swallows_everything_is_left_for_a_new_connection() -> None:
     """On a real socket: commands go unanswered, the connection is given up, and the next one works."""
     async with FakeServer() as server:
