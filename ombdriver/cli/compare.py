@@ -34,6 +34,13 @@ def read_conditions(_ctx: click.Context, _param: click.Parameter, values: Sequen
 @click.command()
 @click.argument("results", nargs=-1, required=True, metavar="RESULT...")
 @click.option("--baseline", metavar="NAME", help="The setup that the others are held against; the first when absent.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME",
+    help="What the setup of each RESULT is called, in their order: to compare one setup before and after a change.",
+)
 @click.option("--per-group", is_flag=True, help="Each consumer group by itself too.")
 @click.option(
     "--format", "name", type=click.Choice(_FORMATS), default="table", show_default=True, help="What is printed."
@@ -52,7 +59,13 @@ def read_conditions(_ctx: click.Context, _param: click.Parameter, values: Sequen
     help="Compare results that differ in workload, machine or versions, or did not take turns, and say so.",
 )
 def compare(
-    results: Sequence[str], baseline: str | None, per_group: bool, name: str, conditions: Sequence[str], force: bool
+    results: Sequence[str],
+    baseline: str | None,
+    labels: Sequence[str],
+    per_group: bool,
+    name: str,
+    conditions: Sequence[str],
+    force: bool,
 ) -> int:
     """Compare the results of several setups: is one really faster than another?
 
@@ -68,7 +81,7 @@ def compare(
     from ombdriver.bench.results.compare.conditions import Condition, outcomes
     from ombdriver.bench.results.compare.reading import read_trials
 
-    trials = read_trials(results)
+    trials = read_trials(results, labels)
     left_out = left_out_of(trials)
     parsed = [Condition.parse(each) for each in conditions]
     per_group = per_group or any(each.figure.group is not None for each in parsed)

@@ -203,7 +203,10 @@ def compare(
         raise NotComparable(faults)
     if not found:
         what = ", ".join(setups)
-        raise InputError(f"no workload has results of two setups (there are: {what}); give results of another setup")
+        raise InputError(
+            f"no workload has results of two setups (there are: {what}); give results of another setup, or name what is"
+            " given by --label"
+        )
     return found
 
 

@@ -2,7 +2,8 @@
 
 import glob
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ombdriver.bench.results import store
@@ -16,39 +17,63 @@ OTHER_KINDS = ("calibration", "comparison")
 _PATTERN = frozenset("*?[")
 
 
-def read_trials(given: Sequence[str]) -> list[Trial]:
+def read_trials(given: Sequence[str], labels: Sequence[str] = ()) -> list[Trial]:
     """The runs whose results are given, in this order; those of a folder or a pattern by the names of their files.
 
-    A result that is given twice counts once: by its run id, or else by its path.
+    A result that is given twice counts once: by its run id, or else by its path. Where all results are of one setup,
+    as before and after a change, folders, patterns or two files name the setups: `compare before/ after/`.
 
     Args:
-        given: paths of files, patterns with `*`, `?` or `[`, and folders, of which the `*.json` in it are read.
+        given: paths of files, patterns with `*`, `?` or `[`, and folders, of which the `*.json` in it are read, and
+            what has no ending and begins as JSON does.
+        labels: what the setups of each of `given` are called; none to let their results say.
 
     Raises:
-        InputError: with every file that is not there, can't be read or is no result; or when there is none at all.
+        InputError: with every file that is not there, can't be read or is no result; when there is none at all, or not
+            a label for each that is given.
     """
+    if labels and len(labels) != len(given):
+        raise InputError(f"--label: {len(labels)} for {len(given)} that are given; write one for each, in their order")
     faults: list[str] = []
     found: dict[str, Trial] = {}
-    for name in given:
+    origins: dict[str, int] = {}
+    for at, name in enumerate(given):
         try:
             for path, named in _paths(name):
-                trial = _read(path, named)
+                try:
+                    trial = _read(path, named)
+                except InputError as error:
+                    faults += error.messages
+                    continue
                 if trial is not None:
-                    found.setdefault(trial.run_id or str(path.resolve()), trial)
+                    key = trial.run_id or str(path.resolve())
+                    origins.setdefault(key, at)
+                    found.setdefault(key, trial)
         except InputError as error:
             faults += error.messages
     if not faults and not found:
         faults.append(f"no result in {', '.join(given)}; give files that `ombdriver run` or OMB wrote")
     if faults:
         raise InputError(faults)
-    return list(found.values())
+    one_setup = len({trial.setup for trial in found.values()}) == 1 and len(set(origins.values())) > 1
+    if not labels and one_setup and (len(given) == 2 or not any(Path(name).is_file() for name in given)):
+        labels = [visible(Path(name).name or name) for name in given]
+    if not labels:
+        return list(found.values())
+    return [_labelled(trial, labels[origins[key]], found.values()) for key, trial in found.items()]
+
+
+def _labelled(trial: Trial, label: str, every: Iterable[Trial]) -> Trial:
+    """`trial` under another setup's name, with its own behind it where there are several."""
+    several = len({each.setup for each in every}) > 1
+    return replace(trial, setup=f"{label} {trial.setup}" if several else label)
 
 
 def _paths(name: str) -> Iterator[tuple[Path, bool]]:
     """The files that `name` means, and whether it is the name of one."""
     path = Path(name)
     if path.is_dir():
-        yield from ((each, False) for each in sorted(path.glob("*.json")) if not each.name.startswith("."))
+        yield from ((each, False) for each in sorted(path.iterdir()) if _may_be_result(each))
     elif not path.exists() and _PATTERN & set(name):
         paths = sorted(map(Path, glob.glob(name, recursive=True)))
         if not paths:
@@ -56,6 +81,16 @@ def _paths(name: str) -> Iterator[tuple[Path, bool]]:
         yield from ((each, False) for each in paths if each.is_file())
     else:
         yield path, True
+
+
+def _may_be_result(path: Path) -> bool:
+    """Whether a file of a folder is JSON: by the ending of its name; without one, by its first sign."""
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    if path.suffix:
+        return path.suffix == ".json"
+    with path.open("rb") as file:
+        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
 
 
 def _read(path: Path, named: bool) -> Trial | None:

@@ -1,9 +1,12 @@
 """Where a setup connects to: what may stand together, how URLs become one, and where a password comes from."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
+from ombdriver.bench.spec import credentials
 from ombdriver.bench.spec.credentials import connect_url, started_url
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.setup_server import Server
@@ -228,3 +231,19 @@ def test_the_memory_driver_takes_no_options_of_streams() -> None:
     """They would be read and mean nothing."""
     with pytest.raises(InputError, match="the memory driver has no streams, so ack means nothing"):
         Setup.parse("name: x\ndriver: memory\nstreams: {ack: each}\n", "s.yaml")
+
+
+def test_a_password_may_come_through_a_pipe(tmp_path: Path) -> None:
+    """From a program that is asked for it; all that it writes counts, and without a writer nobody waits for ever."""
+    pipe = tmp_path / "secret"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("hunter2\n",))
+    writer.start()
+    server = server_of(f"{{url: 'redis://h:1', username: ann, passwordFile: {pipe}}}")
+
+    assert connect_url(server) == "redis://ann:hunter2@h:1"
+    writer.join()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(credentials, "PIPE_S", 0.05)
+        with pytest.raises(InputError, match="a pipe into which nobody writes"):
+            connect_url(server)

@@ -77,6 +77,35 @@ def test_every_file_that_is_no_result_is_told_at_once(tmp_path: Path) -> None:
     assert faults[3] == "/none-*.json: no file is called so; `ls` in the folder shows what there is"
 
 
+def test_one_setup_before_and_after_a_change_is_called_as_what_was_given(tmp_path: Path) -> None:
+    """By the folders' names, or by labels; with several setups a label stands before each."""
+    for folder in ("before", "after"):
+        stored(tmp_path / folder, f"{folder}1")
+    given = [str(tmp_path / "before") + "/", str(tmp_path / "after")]
+
+    assert [each.setup for each in read_trials(given)] == ["before", "after"]
+    assert [each.setup for each in read_trials(given, ["7.2", "8.0"])] == ["7.2", "8.0"]
+    assert [each.setups[0].setup for each in compare(read_trials(given))] == ["after"]
+    stored(tmp_path / "after", "after2", "other")
+    assert [each.setup for each in read_trials(given)] == ["embedded", "embedded", "other"]
+    assert [each.setup for each in read_trials(given, ["a", "b"])] == ["a embedded", "b embedded", "b other"]
+    with pytest.raises(InputError, match="--label: 1 for 2 that are given"):
+        read_trials(given, ["a"])
+
+
+def test_results_without_an_ending_are_read_and_all_that_is_wrong_in_a_folder_is_told(tmp_path: Path) -> None:
+    """What begins as JSON does is one; each broken file has its line."""
+    stored(tmp_path, "a1").rename(tmp_path / "renamed")
+    (tmp_path / "notes").write_text("none of ours")
+    assert [each.source for each in read_trials([str(tmp_path)])] == ["renamed"]
+
+    for name in ("b.json", "c.json"):
+        (tmp_path / name).write_text("{")
+    with pytest.raises(InputError) as caught:
+        read_trials([str(tmp_path)])
+    assert len(caught.value.messages) == 2
+
+
 def test_a_folder_without_a_result_is_told(tmp_path: Path) -> None:
     """In place of an empty comparison."""
     with pytest.raises(InputError, match=r"no result in .*; give files that `ombdriver run` or OMB wrote"):
