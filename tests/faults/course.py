@@ -331,10 +331,22 @@ class Course:
         assert isinstance(self._servers, Watched)
         await self._servers.fail_over()
 
-    async def _move(self, _: Step) -> None:
+    async def _move(self, step: Step) -> None:
         assert isinstance(self._servers, Cluster)
-        with self._in_time():
-            await self._servers.move(self._chance.choice(STREAMS))
+        move = self._servers.move(self._chance.choice(STREAMS), step.for_s)
+        if step.for_s:
+            self._background(move)
+        else:
+            with self._in_time():
+                await move
+
+    async def _newcomer(self, step: Step) -> None:
+        """A producer that the servers have not met sends to each partition."""
+        async with contextlib.AsyncExitStack() as stack:
+            senders = await Senders.open(self.account, self.plan.keeps_sending, self._servers.senders_url, stack)
+            for at in range(step.count):
+                await senders.send("ok", "idempotent", partition=at % TOPIC.partitions)
+            await senders.close()
 
     async def _misuse(self, _: Step) -> None:
         """What can't be has an error of the library's own, and nothing comes of it."""

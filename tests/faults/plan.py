@@ -85,10 +85,10 @@ MOTIFS: Mapping[str, Motif] = {
     "stop in the replay": Motif(
         (
             Step("send", "slow", 60),
-            Step("kill", "pool", then_s=0.003),
-            Step("stop", "pool", then_s=0.006),
-            Step("stop", "pool", then_s=0.012),
-            Step("stop", "pool"),
+            Step("kill", "keyed", then_s=0.003),
+            Step("stop", "keyed", then_s=0.006),
+            Step("stop", "keyed", then_s=0.012),
+            Step("stop", "keyed"),
             Step("send", count=10),
         ),
         where=EVERYWHERE,
@@ -117,6 +117,9 @@ MOTIFS: Mapping[str, Motif] = {
     ),
     "failover": Motif((Step("send", count=20), Step("failover"), Step("send", count=30)), where=("sentinel",)),
     "moved slots": Motif((Step("send", count=20), Step("move"), Step("send", count=30)), where=("cluster",)),
+    "slots long on their way": Motif(
+        (Step("move", for_s=6.0), Step("newcomer", count=5), Step("send", "bad", 20)), where=("cluster",)
+    ),
 }
 """What may happen, by name. Each is one that a library gets wrong at first."""
 

@@ -172,8 +172,8 @@ class Cluster(Servers):
         self._nodes = [_client(node.port) for node in nodes]
         self._ports = [node.port for node in nodes]
 
-    async def move(self, key: str) -> None:
-        """Moves the slot of a key to the next primary, key by key."""
+    async def move(self, key: str, after_s: float) -> None:
+        """Moves the slot of a key to the next primary: says so, and brings its keys over `after_s` later, by and by."""
         slot = self.eyes.keyslot(key)
         owner = self.eyes.get_node_from_key(key)
         source = self._ports.index(owner.port)
@@ -181,6 +181,7 @@ class Cluster(Servers):
         ids = [(await node.execute_command("CLUSTER MYID")).decode() for node in self._nodes]
         await self._nodes[target].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[source])
         await self._nodes[source].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[target])
+        await asyncio.sleep(after_s)
         count = 1
         while keys := await self._nodes[source].execute_command("CLUSTER GETKEYSINSLOT", slot, count):
             words = (HOST, self._ports[target], "", 0, 5000, "KEYS", *keys)
