@@ -29,7 +29,8 @@ from ombdriver.errors import InputError
     metavar="PATH",
     help="A new file; markdown goes to standard output without it.",
 )
-def report(results: tuple[str, ...], name: str, baseline: str | None, output: Path | None) -> None:
+@click.option("--force", is_flag=True, help="Replace the file that is there.")
+def report(results: tuple[str, ...], name: str, baseline: str | None, output: Path | None, force: bool) -> None:
     """Make a page of results: files, patterns, or folders of them."""
     from ombdriver.bench.report.page import content, markdown
     from ombdriver.bench.results import store
@@ -50,4 +51,4 @@ def report(results: tuple[str, ...], name: str, baseline: str | None, output: Pa
     if output is None or stdout:
         click.echo(text.encode(), nl=False)  # UTF-8 wherever it goes, as the page says of itself
     else:
-        click.echo(store.write(output.parent, output.name, text))
+        click.echo(store.write(output.parent, output.name, text, replace=force))

@@ -154,11 +154,14 @@ def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fa
         timer.begin(at)
         if not options.quiet:
             _print(series.announcement(*names, left_s=timer.progress().left_s))
-        outcome = _run(request, options, lambda result: trials.append(trial_of(result, f"*-{result.run_id}.json")))
+        results: list[Result] = []
+        outcome = _run(request, options, results.append)
+        trials += [trial_of(result, f"*-{result.run_id}.json") for result in results]
         print_errors([f"{series.title(*names)}: {message}" for message in outcome.messages])
         failed = outcome.code not in (EXIT_VALID, EXIT_VERDICT, EXIT_THRESHOLD)
         failure = redact_text("; ".join(outcome.messages)) if failed else None
-        rows.append(series.RunRow(*names, outcome.status, outcome.run_id, failure))
+        figures = series.figures_of(results[0]) if results else None
+        rows.append(series.RunRow(*names, outcome.status, outcome.run_id, failure, figures))
         codes.append(outcome.gate_code)
         repetitions.ended(request, outcome)
     series.show(rows, requests[0].output, sys.stdout)

@@ -3,7 +3,7 @@
 Knows rich and plain words; must not know how a run came about. Reads the same at 80 columns and in a pipe.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -13,11 +13,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.report import units
 from ombdriver.bench.report.console import print_all, unwrapped
-from ombdriver.bench.results.result import Standing
+from ombdriver.bench.results.compare.metrics import DECLARED
+from ombdriver.bench.results.result import Result, Standing
 
 NOT_BEGUN = "not run"
+FIGURES = (Figure("publishRate", ""), *DECLARED)
+"""What is told of each run: its rate, and the response times that a comparison tests."""
+_NAMES = {"publishRate": "published", "publishResponse": "publish", "endToEndResponse": "end-to-end"}
 
 _WHOLE_SETUP = 22
 """A setup's name of so many characters is not broken: the names that ship are no longer."""
@@ -33,6 +38,7 @@ class RunRow:
         outcome: its verdict, or what became of it in place of one.
         run_id: of its result; None when there is none.
         failure: what it failed with; None when it did not.
+        figures: of its result, by how each of `FIGURES` is written; a figure without a sample is None.
     """
 
     workload: str
@@ -41,6 +47,12 @@ class RunRow:
     outcome: str
     run_id: str | None = None
     failure: str | None = None
+    figures: Mapping[str, float | None] | None = None
+
+
+def figures_of(result: Result) -> dict[str, float | None]:
+    """What the table of figures tells of a result."""
+    return {str(figure): result.value(figure) for figure in FIGURES}
 
 
 def title(workload: str, setup: str, standing: Standing) -> str:
@@ -76,6 +88,8 @@ def show(rows: Sequence[RunRow], folder: Path, stream: TextIO, width: int | None
     for failure, numbers in _failures(rows).items():
         of = f"run{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}: "
         parts.append(Padding(Text.assemble((of, "bold"), failure), (0, 0, 0, 2), expand=False))
+    if any(row.figures for row in rows):
+        parts += ["", _figures(rows)]
     print_all(parts, stream, width)
 
 
@@ -97,6 +111,21 @@ def _table(rows: Sequence[RunRow]) -> Table:
             Text(f"{row.outcome}, attempt {row.standing.attempt}" if row.standing.attempt > 1 else row.outcome),
             units.NOTHING if row.run_id is None else f"*-{row.run_id}.json",
         )
+    return table
+
+
+def _figures(rows: Sequence[RunRow]) -> Table:
+    """Published messages per second and response times of each run that has a result."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("run", *(f"{_NAMES[figure.family]} {figure.statistic}".strip() for figure in FIGURES)):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        if row.figures is not None:
+            cells = [
+                units.NOTHING if value is None else units.rate(value) if name == "publishRate" else units.latency(value)
+                for name, value in row.figures.items()
+            ]
+            table.add_row(str(row.standing.run), *cells)
     return table
 
 

@@ -94,16 +94,17 @@ def latest_calibration(folder: Path, host: Mapping[str, Any]) -> Mapping[str, An
     return None
 
 
-def write(folder: Path, name: str, text: str) -> Path:
+def write(folder: Path, name: str, text: str, *, replace: bool = False) -> Path:
     """Writes `text` as a new file of the folder and returns its path.
 
-    The file has its name only once all of it is on disk. A file of that name is never replaced.
+    The file has its name only once all of it is on disk. A file of that name is replaced only when that is asked for.
 
     Raises:
         RunError: if it can't be written; nothing is left then.
     """
     path = folder / name
-    _refuse_existing(path)
+    if not replace:
+        _refuse_existing(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
@@ -137,7 +138,9 @@ def write_all(folder: Path, texts: Mapping[str, str]) -> list[Path]:
 
 def _refuse_existing(path: Path) -> None:
     if path.exists():
-        raise RunError(f"{path} exists already and is not replaced; move it away, or give another --output")
+        raise RunError(
+            f"{path} exists already and is not replaced; move it away, or give another --output (a page: --force)"
+        )
 
 
 def _cannot_write(folder: Path, error: OSError) -> RunError:
