@@ -138,9 +138,7 @@ def write_all(folder: Path, texts: Mapping[str, str]) -> list[Path]:
 
 def _refuse_existing(path: Path) -> None:
     if path.exists():
-        raise RunError(
-            f"{path} exists already and is not replaced; move it away, or give another --output (a page: --force)"
-        )
+        raise RunError(f"{path} exists already and is not replaced; move it away, or give another --output")
 
 
 def _cannot_write(folder: Path, error: OSError) -> RunError:
