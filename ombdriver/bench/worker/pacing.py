@@ -51,11 +51,11 @@ class AdaptivePacing:
         return f"<AdaptivePacing, {self.apart_ns / 1000:.0f} µs apart>"
 
     def wake_at(self, next_due_ns: int, now_ns: int, sent: int) -> int:
-        """See `Pacing`. Counted from when it was to wake, not from when it did: being late moves nothing apart."""
+        """See `Pacing`. Counted from when it was to wake, if it did late: that moves nothing apart."""
         self._sent += sent
         if now_ns - self._looked_ns >= LOOK_NS:
             self._look(now_ns)
-        self._planned_ns = at_ns = max(next_due_ns, self._planned_ns + self.apart_ns)
+        self._planned_ns = at_ns = max(next_due_ns, min(self._planned_ns, now_ns) + self.apart_ns)
         return at_ns
 
     def _look(self, now_ns: int) -> None:
