@@ -344,7 +344,7 @@ def _own_part(facts: Facts) -> list[str]:
 
 
 FEWEST_IN_TAIL = 10
-FEWEST_INTERVALS = 10
+FEWEST_INTERVALS = 20
 MOST_OF_TAIL = 0.8
 """The share of a tail that makes it that of a few sample intervals."""
 FEW_INTERVALS = 0.05
@@ -574,9 +574,9 @@ CAVEATS = (
     ),
     _caveat(
         "tailOwner",
-        "four fifths of the samples beyond a p99.9 of more than 1 ms come from two sample intervals, or from 5 % of"
-        " them, at most; what paused then: a worker, its garbage collector, the server by a fork, or else the server or"
-        " the network",
+        "with 20 sample intervals, four fifths of the samples beyond a p99.9 of more than 1 ms come from two, or from 5"
+        " % of them, at most; what paused then: a worker, its garbage collector, the server by a fork, or else the"
+        " server or the network",
         _tail_owner,
     ),
     _caveat(
