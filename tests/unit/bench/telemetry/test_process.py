@@ -1,6 +1,7 @@
 """What the kernel has booked, from the texts of its files and from this process."""
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,13 +54,16 @@ def test_throttling_of_several_levels_is_added(tmp_path: Path) -> None:
 def test_this_process_is_accounted_for() -> None:
     """As far as the kernel does it: neither time goes backwards, and memory is there."""
     run_delay = RunDelay()
-    before = run_delay.ns()
-    sum(range(100_000))
+    before, ran_ns, busy_ns = run_delay.ns(), time.thread_time_ns(), run_delay.busy_ns()
+    while time.thread_time_ns() < ran_ns + 20_000_000:
+        sum(range(100_000))
     now, peak = resident_bytes()
 
     assert run_delay.ns() >= before >= 0
+    assert run_delay.busy_ns() >= busy_ns + 10_000_000  # told at the ticks of the kernel
     run_delay.close()
     assert run_delay.ns() == RunDelay(Path("/proc/self/none")).ns() == 0
+    assert run_delay.busy_ns() > ran_ns  # what it has run, where nothing tells how long it waited
     assert 2**20 < now <= peak
     assert all(path.name == "cpu.stat" for path in throttle_files())
     assert (throttled_ns(throttle_files()) or 0) >= 0
