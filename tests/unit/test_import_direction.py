@@ -35,8 +35,6 @@ ROOMS = (
     "testing",
     "bench.servers",
     "bench.units",
-    "bench.worker.pacing",
-    "bench.worker.room",
     "messaging.prometheus",
     "messaging",
     "messaging.client",
