@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from ombdriver.bench.metrics.collector import LEAST_ACK_GAP_MS
 from ombdriver.bench.metrics.latency import PERCENTILES, REPORTED, STATISTICS
-from ombdriver.bench.verdict.facts import DELAYED_BY, SHORT_NS, Facts
+from ombdriver.bench.verdict.facts import DELAYED_BY, OWN_PART, SHORT_NS, Facts
 from ombdriver.bench.verdict.model import Caveat
 from ombdriver.bench.verdict.rules import (
     LEAST_ACHIEVED,
@@ -321,7 +321,6 @@ def _stalls(facts: Facts) -> list[str]:
     ]
 
 
-OWN_PART = 1 / 3
 LEAST_OWN_NS = 1_000_000
 
 

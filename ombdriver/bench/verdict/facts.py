@@ -25,6 +25,8 @@ DELAYED_BY = {
     "both": ("publishResponse", "endToEndResponse"),
 }
 """Which latencies a worker delays when it is late, by its role."""
+OWN_PART = 1 / 3
+"""A percentile of which the harness may have more is told to be its own in good part."""
 SHORT_NS = 10 * 10**9
 """Shorter windows hold no trimming, no garbage collection of the server and no slow wave."""
 

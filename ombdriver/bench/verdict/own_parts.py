@@ -8,18 +8,17 @@ from collections.abc import Sequence
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import PERCENTILES, REPORTED
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, RunMetrics
-from ombdriver.bench.verdict.facts import WorkerFacts
+from ombdriver.bench.verdict.facts import DELAYED_BY, OWN_PART, WorkerFacts
 
-MOST_OWN = 1 / 3
 FROM_INTENDED = ("publishDelay", "publishResponse", "endToEndResponse")
 """The families that contain the schedule lag."""
-ENDS_IN = {
-    "publish": ("produce", "both"),
-    "publishResponse": ("produce", "both"),
-    "endToEnd": ("consume", "both"),
-    "endToEndResponse": ("consume", "both"),
+RESPONSES = {
+    "publish": "publishResponse",
+    "publishResponse": "publishResponse",
+    "endToEnd": "endToEndResponse",
+    "endToEndResponse": "endToEndResponse",
 }
-"""The workers whose event loop takes the time at which a latency ends, by their roles."""
+"""The families whose end an event loop takes the time of; it is that of the workers that delay this response."""
 
 
 def own_parts(metrics: RunMetrics, workers: Sequence[WorkerFacts]) -> dict[str, float]:
@@ -27,13 +26,13 @@ def own_parts(metrics: RunMetrics, workers: Sequence[WorkerFacts]) -> dict[str, 
     found = {}
     for family in FAMILIES:
         groups = [None, *(each.name for each in metrics.subscriptions)] if family in GROUP_FAMILIES else [None]
-        late = [each.lateness for each in workers if each.role in ENDS_IN.get(family, ())]
+        late = [each.lateness for each in workers if RESPONSES.get(family) in DELAYED_BY[each.role]]
         for name in (name for name in PERCENTILES if name in REPORTED):
             own_ns = max((each.ns(name) or 0 for each in late), default=0)
             if family in FROM_INTENDED:
                 own_ns += metrics.latency("scheduleLag", None).ns(name) or 0
             for figure in (Figure(family, name, group) for group in groups):
                 value_ns = figure.value(metrics)
-                if value_ns and own_ns > MOST_OWN * value_ns:
+                if value_ns and own_ns > OWN_PART * value_ns:
                     found[str(figure)] = round(min(1.0, own_ns / value_ns), 3)
     return found
