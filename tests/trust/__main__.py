@@ -5,6 +5,7 @@ ends it, and tells what there is.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -27,6 +28,8 @@ from tests.trust.scene import Case, NotSetUpError, StoppedError
 from tests.trust.situations import SITUATIONS, Situation
 
 DEFAULT_CASES = 3 * sum(each.times for each in SITUATIONS)
+LONGEST_S = 60.0
+"""A case that takes longer is given up."""
 MARKS = ("<!-- trust: made by `make trust`, not by hand -->", "<!-- /trust -->")
 """Between these lines of a page the table stands."""
 
@@ -54,9 +57,15 @@ async def play(situation: Situation, name: str, seed: int, stop: Interrupt) -> O
     case = Case(name, random.Random(f"{seed} {name}"), stop, situation.must)
     outcome = Outcome(name, situation.kind, situation.must)
     try:
-        await situation.play(case)
-    except NotSetUpError as error:
-        return replace(outcome, problem=str(error), seconds=time.monotonic() - began_s)
+        async with asyncio.timeout(LONGEST_S):
+            await situation.play(case)
+    except StoppedError:
+        raise
+    except Exception as error:  # one case must not end them all
+        if stop.asked:
+            raise StoppedError from error
+        problem = str(error) if isinstance(error, NotSetUpError) else f"{type(error).__name__}: {error}"
+        return replace(outcome, problem=problem, seconds=time.monotonic() - began_s)
     assert case.result.verdict is not None
     return replace(
         outcome,
@@ -96,7 +105,7 @@ async def play_all(
                 outcome = await play(situation, name, seed, stop)
                 if outcome.status is not None and not outcome.counts(most_of_others):
                     outcome = await play(situation, name, seed, stop)
-            except StoppedError:
+            except (StoppedError, asyncio.CancelledError):
                 return
             outcomes.append(outcome)
             sys.stderr.write(f"{number:>4} {told(outcome, most_of_others)}\n")

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ombdriver.bench.run.signals import Interrupt
 from tests.trust import truth
-from tests.trust.__main__ import MARKS, cases, put_into
+from tests.trust.__main__ import MARKS, cases, play, put_into, told
 from tests.trust.account import HEAD, Outcome, markdown, rows
-from tests.trust.situations import SITUATIONS
+from tests.trust.scene import Case, NotSetUpError, StoppedError
+from tests.trust.situations import SITUATIONS, Situation
 
 WINDOW = (1_000, 11_000)
 GAPS = st.lists(st.tuples(st.integers(1, 2_000), st.integers(1, 2_000)), max_size=12)
@@ -118,3 +120,31 @@ def test_the_table_is_put_between_the_marks_of_a_page(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="no place for the table"):
         put_into(page, "new\n")
     assert page.read_text() == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [(NotSetUpError("no core to take"), "no core to take"), (KeyError("group-1"), "KeyError: 'group-1'")],
+)
+async def test_a_case_that_could_not_be_played_is_told_and_ends_no_other(error: Exception, problem: str) -> None:
+    """Whatever it was; it says nothing of the verdict."""
+
+    async def fails(case: Case) -> None:
+        raise error
+
+    outcome = await play(Situation("a", "b", ("VALID",), fails), "a: b #1", 1, Interrupt())
+
+    assert (outcome.status, outcome.problem, outcome.counts()) == (None, problem, False)
+    assert told(outcome, 0.05) == f"not set up   a: b #1: {problem}"
+
+
+async def test_whoever_asks_to_stop_ends_them_all() -> None:
+    """A case that fails for that is no failure."""
+    stop = Interrupt()
+
+    async def stopped(case: Case) -> None:
+        case.stop.ask("SIGINT")
+        raise ConnectionError
+
+    with pytest.raises(StoppedError):
+        await play(Situation("a", "b", ("VALID",), stopped), "a: b #1", 1, stop)
