@@ -41,7 +41,7 @@ async def played(name: str) -> Outcome:
     "name",
     [
         "a producer's core is taken for 20, 40, 60 % of the time: 40%",
-        "a consumer stands still for 1 to 35 % of the time, 2 to 50 ms at once: 35%",
+        "a consumer stands still for 0.5 to 35 % of the time, 2 to 50 ms at once: 35.0%",
         "the garbage collector holds a worker up: consumer",
         "the server takes 0.99 of the load",
         "the server's latency drifts, or steps: step up",
