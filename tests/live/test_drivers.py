@@ -3,18 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 import redis
 import redis.asyncio
+from redis.exceptions import ResponseError
 from seam import ONE, ONE_KEY, RUN_ID, THREE, Replies, acknowledged, ignored, payloads, receive, send
 
 from ombdriver.bench.drivers.api import load_driver
 from ombdriver.bench.drivers.redis_streams.driver import open_driver
-from ombdriver.bench.drivers.redis_streams.server import check_version
+from ombdriver.bench.drivers.redis_streams.server import check_streams, facts
 from ombdriver.bench.servers.configuration import TlsFiles
 from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.errors import DriverError, InputError, ServerError
+from ombdriver.messaging.transport.channel import Channel
 
 THIRD_PARTY = """
 async def open_driver(options):
@@ -257,16 +260,54 @@ async def test_a_server_that_is_not_there_is_told(unused_tcp_port: int) -> None:
         await open_driver({"url": f"redis://127.0.0.1:{unused_tcp_port}", "run_id": RUN_ID})
 
 
+@pytest.mark.parametrize("version", ["4.0.0", "v7.2-managed", "255.255.255", "?"])
+def test_a_server_without_streams_is_refused_by_what_it_can_and_not_by_its_version(version: str) -> None:
+    """Kvrocks calls itself 4.0.0 and has them; whoever does not say is tried."""
+    check_streams("redis://h", {"version": version, "hasStreams": True})
+    check_streams("redis://h", {"version": version})
+    with pytest.raises(ServerError, match="which has no streams"):
+        check_streams("redis://h", {"version": version, "hasStreams": False})
+
+
+class OtherServer:
+    """A channel to a server that writes INFO as it likes."""
+
+    def __init__(self, info: str) -> None:
+        self._info = info.encode()
+
+    async def execute(self, *words: str) -> object:
+        """INFO as given; no other command is known."""
+        if words[0] == "INFO":
+            return self._info
+        raise ResponseError("unknown command")
+
+
 @pytest.mark.parametrize(
-    ("version", "good"), [("4.0.14", False), ("5.0.0", True), ("7.2.4", True), ("255.255.255", True)]
+    "info",
+    [
+        "",
+        "maxmemory:unlimited\r\nused_memory:\r\nmaxclients:-1\r\n",
+        "redis_version:v7.2-managed\r\nconnected_slaves:none\r\narch_bits:sixty-four\r\n",
+        "# Server\r\nversion:4.0.0\r\nkvrocks_version:2.7.0\r\ntotal_system_memory:1.5e9\r\n",
+    ],
 )
-def test_a_server_too_old_for_streams_is_refused(version: str, good: bool) -> None:
-    """Streams came with 5.0."""
-    if good:
-        check_version("redis://h", {"redisVersion": version})
-    else:
-        with pytest.raises(ServerError, match=f"version {version}, which has no streams; use version 5.0 or later"):
-            check_version("redis://h", {"redisVersion": version})
+async def test_info_as_other_servers_have_it_is_read(info: str) -> None:
+    """What is missing, or is no number, counts as not known; nothing is guessed from it."""
+    found = await facts([cast(Channel, OtherServer(info))])
+
+    assert (found["maxMemoryBytes"], found["usedMemoryBytes"], found["maxClients"]) == (0, 0, None)
+    assert (found["hasStreams"], found["hasMinid"]) == (True, True)
+
+
+async def test_what_a_server_can_is_tried(server_url: str) -> None:
+    """Both have streams and MINID, and nothing is left of the trial."""
+    driver = await open_driver({"url": server_url, "run_id": RUN_ID})
+    found = await driver.describe()
+    await driver.aclose()
+
+    assert (found["hasStreams"], found["hasMinid"]) == (True, True)
+    with redis.Redis.from_url(server_url) as client:
+        assert client.keys() == []
 
 
 @pytest.mark.parametrize(

@@ -66,11 +66,10 @@ def missing_requirements(facts: Mapping[str, object], requirements: Requirements
         requirements: of the setup.
     """
     found = []
-    version = str(facts.get("redisVersion", ""))
-    if requirements.minid and _version(version) < (6, 2):
+    if requirements.minid and facts.get("hasMinid") is False:
         found.append(
-            f"the server is version {version}, and trimming by age or by acknowledgement (MINID) came with Redis 6.2;"
-            " use that, or a retention by maxlen"
+            f"the server is version {facts.get('version', '?')}, and trimming by age or by acknowledgement (MINID) came"
+            " with Redis 6.2; use that, or a retention by maxlen"
         )
     if requirements.xackdel and facts.get("hasXackdel") is False:
         found.append(
@@ -93,11 +92,6 @@ def missing_requirements(facts: Mapping[str, object], requirements: Requirements
     if mode == "sentinel":
         found.append("this is a Sentinel; write redis+sentinel://HOST:PORT/MASTER, or master: NAME in the setup")
     return found
-
-
-def _version(text: str) -> tuple[int, ...]:
-    numbers = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
-    return numbers or (99,)
 
 
 def _number(facts: Mapping[str, object], name: str) -> int:

@@ -24,7 +24,7 @@ from ombdriver.bench.drivers.redis_streams.runs import Created
 from ombdriver.bench.drivers.redis_streams.server import (
     address,
     ask,
-    check_version,
+    check_streams,
     count_of,
     facts,
     has_command,
@@ -318,7 +318,7 @@ async def connected(driver: Opened) -> Opened:
         with map_errors(driver.server):
             await driver._router.discover()
             found = await facts(driver._router.controls())
-        check_version(driver.server, found)
+        check_streams(driver.server, found)
     except BaseException:
         await driver.aclose()
         raise

@@ -25,7 +25,6 @@ GUARD_S = 10.0
 IN_ONE, AT_ONCE = 100, 100
 """Keys in one command, so that no other client waits for long; commands that are on their way together."""
 
-OLDEST = (5, 0)
 """The first version that has streams."""
 
 SETTINGS = (
@@ -128,7 +127,10 @@ async def count_of(router: Router, command: str, keys: Sequence[bytes]) -> int:
 
 
 async def facts(nodes: Sequence[Channel]) -> dict[str, object]:
-    """The plain part of `api.Driver.describe`; from INFO alone, which a user needs the permission for.
+    """The plain part of `api.Driver.describe`; from INFO, which a user needs the permission for, and by trying.
+
+    Servers that speak the protocol write INFO as they like: a number that is none, or not there, counts as 0. What a
+    server can is not guessed from its version, for it may be that of another program.
 
     Args:
         nodes: a channel to each primary; of several, the first speaks, and what adds up is added up.
@@ -136,7 +138,7 @@ async def facts(nodes: Sequence[Channel]) -> dict[str, object]:
     infos = [_lines(reply) for reply in await asyncio.gather(*(node.execute("INFO") for node in nodes))]
     info = infos[0]
     valkey = info.get("valkey_version")
-    limits = [int(each.get("maxmemory", 0)) for each in infos]
+    limits = [_number(each, "maxmemory") for each in infos]
     return {
         "engine": "valkey" if valkey else "redis",
         "version": valkey or info.get("redis_version", "?"),
@@ -144,21 +146,23 @@ async def facts(nodes: Sequence[Channel]) -> dict[str, object]:
         "mode": info.get("redis_mode", info.get("server_mode", "?")),
         "role": info.get("role", "?"),
         "primaries": len(nodes),
-        "replicas": min(int(each.get("connected_slaves", 0)) for each in infos),
+        "replicas": min(_number(each, "connected_slaves") for each in infos),
         "os": info.get("os", "?"),
         "allocator": info.get("mem_allocator", "?"),
-        "ioThreads": int(info.get("io_threads_active", 0)),
-        "usedMemoryBytes": sum(int(each.get("used_memory", 0)) for each in infos),
+        "ioThreads": _number(info, "io_threads_active"),
+        "usedMemoryBytes": sum(_number(each, "used_memory") for each in infos),
         "maxMemoryBytes": sum(limits) if all(limits) else 0,
-        "systemMemoryBytes": int(info.get("total_system_memory", 0)),
+        "systemMemoryBytes": _number(info, "total_system_memory"),
         "evictionPolicy": info.get("maxmemory_policy", "?"),
         "appendonly": info.get("aof_enabled", "?") == "1",
         "buildId": info.get("redis_build_id"),
         "gitSha1": _git_sha1(info.get("redis_git_sha1", "")),
         "gccVersion": info.get("gcc_version"),
-        "architectureBits": int(info.get("arch_bits", 0)) or None,
+        "architectureBits": _number(info, "arch_bits") or None,
         "eventLoop": info.get("multiplexing_api"),
-        "maxClients": int(info.get("maxclients", 0)) or None,
+        "maxClients": _number(info, "maxclients") or None,
+        "hasStreams": await has_command(nodes[0], "XADD"),
+        "hasMinid": await has_minid(nodes[0]),
     }
 
 
@@ -173,6 +177,21 @@ async def has_command(channel: Channel, name: str) -> bool:
     except RedisError:
         return True
     return bool(found and found[0])
+
+
+async def has_minid(channel: Channel) -> bool:
+    """Whether XTRIM knows MINID, by trying it on a key that is not there; True when the server does not say."""
+    try:
+        await channel.execute("XTRIM", "ombdriver:none", "MINID", "0-1")
+    except RedisError as error:
+        return "syntax" not in str(error).lower()
+    return True
+
+
+def _number(info: Mapping[str, str], name: str) -> int:
+    """A figure of INFO; 0 where it is not there, or is none (`maxmemory:unlimited`)."""
+    text = info.get(name, "").strip()
+    return int(text) if text.isdecimal() else 0
 
 
 def _git_sha1(commit: str) -> str | None:
@@ -199,12 +218,11 @@ async def address(url: str) -> dict[str, object]:
     return {"address": together(await where_are([url])), "tls": urlsplit(url).scheme.startswith("rediss")}
 
 
-def check_version(server: str, found: Mapping[str, object]) -> None:
-    """Does nothing if the server described by `found` has streams.
+def check_streams(server: str, found: Mapping[str, object]) -> None:
+    """Does nothing if the server described by `found` has streams, or does not say.
 
     Raises:
-        ServerError: if it is too old.
+        ServerError: if it has none.
     """
-    version = str(found["redisVersion"])
-    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
-        raise ServerError(f"{server} is version {version}, which has no streams; use version 5.0 or later")
+    if found.get("hasStreams") is False:
+        raise ServerError(f"{server} is version {found['version']}, which has no streams; use version 5.0 or later")

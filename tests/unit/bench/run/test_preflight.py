@@ -99,7 +99,11 @@ def test_what_was_forced_is_a_caveat() -> None:
 @pytest.mark.parametrize(
     ("facts", "requirements", "fault"),
     [
-        ({"redisVersion": "5.0.14"}, Requirements(minid=True), "came with Redis 6.2"),
+        (
+            {"hasMinid": False, "version": "5.0.14"},
+            Requirements(minid=True),
+            "(MINID) came with Redis 6.2",
+        ),
         ({"hasXackdel": False}, Requirements(xackdel=True), "which Redis has from 8.2 on (Valkey has not)"),
         ({"replicas": 1}, Requirements(replicas=2), "waitReplicas is 2, and the server has 1 replicas"),
         ({"mode": "cluster"}, Requirements(), "write redis+cluster://HOST:PORT"),
@@ -121,11 +125,11 @@ def test_what_a_server_lacks_is_told_with_the_way_out(
     [
         ({}, Requirements(minid=True, xackdel=True, replicas=1, cluster=True)),
         (
-            {"redisVersion": "7.2.4", "hasXackdel": True, "replicas": 2, "mode": "cluster"},
+            {"hasMinid": True, "hasXackdel": True, "replicas": 2, "mode": "cluster"},
             Requirements(True, True, 2, True),
         ),
-        ({"redisVersion": "5.0.1", "hasXackdel": False, "replicas": 0, "mode": "standalone"}, Requirements()),
-        ({"redisVersion": "?"}, Requirements(minid=True)),
+        ({"hasMinid": False, "hasXackdel": False, "replicas": 0, "mode": "standalone"}, Requirements()),
+        ({"redisVersion": "4.0.0"}, Requirements(minid=True)),
     ],
 )
 def test_what_is_there_or_not_known_is_no_fault(facts: dict[str, object], requirements: Requirements) -> None:
