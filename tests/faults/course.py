@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from ombdriver import MQClient
 from ombdriver.messaging.errors import MessagingError
-from tests.faults.account import NOT_STORED, STORED, Account, End, Fault, Letter, Place
+from tests.faults.account import NOT_STORED, STORED, UNKNOWN, Account, End, Fault, Letter, Place
 from tests.faults.cast import (
     GROUPS,
     KEYED,
@@ -38,10 +38,12 @@ DRAIN_S = 60.0
 """How long it may take, after the last fault, until everything is handled; a loss is noticed after 10 s."""
 TRICKLE_S = (0.0, 0.01, 0.02, 0.2)
 """Between two messages that are sent whatever happens: some come together, some after a silence."""
+LEAST = 30
+"""So many messages are stored in any course."""
 LONGEST_STEP_S = 120.0
 SLOW_S = 1.0
 """What takes a fifth of that takes so long only where the machine is busy."""
-CLOSE_S = 20.0
+CLOSE_S = 45.0
 """How long it may take to end any one of those who take part."""
 STREAMS = TOPIC.keys
 SET_ASIDE = ("postponed", "redriven")
@@ -86,9 +88,11 @@ class Course:
         before = signal.signal(signal.SIGTERM, _own_handler)
         try:
             end = await self._carry_out()
+            if (stored := sum(sent.told == STORED for sent in account.sent.values())) < LEAST:
+                account.add("settled", f"only {stored} messages were stored: the course proves nothing")
         finally:
             if signal.getsignal(signal.SIGTERM) is not _own_handler:
-                self.account.add("ended", "the program's own handler of SIGTERM is gone")
+                account.add("ended", "the program's own handler of SIGTERM is gone")
             signal.signal(signal.SIGTERM, before)
         gc.collect()  # an error that nobody has asked for is told when its future goes
         await asyncio.sleep(0)
@@ -225,7 +229,7 @@ class Course:
                 try:
                     await delayed.send(value, 0.3, key=f"later-{number % 2}")
                 except RedisError:
-                    self.account.tell(number, "unknown")
+                    self.account.tell(number, UNKNOWN)
                 else:
                     self.account.tell(number, STORED)
 
