@@ -283,3 +283,19 @@ async def test_a_server_that_ignores_block_is_not_asked_without_end(system: Syst
         assert payloads(await receive(consumer, 1)) == [b"m"]
         await consumer.aclose()
         await driver.aclose()
+
+
+@pytest.mark.parametrize("reads", [{}, {"plain": True}], ids=["group", "plain"])
+async def test_a_read_that_ends_with_its_consumer_has_lost_nothing(system: System, reads: dict[str, Any]) -> None:
+    """It is under way nearly always when a run ends."""
+    driver = await open_driver({"url": system.url, "run_id": RUN_ID, "block_ms": 10_000, **reads})
+    consumer = await driver.create_consumer([ONE], "g", "c")
+    reading = asyncio.create_task(consumer.receive())
+    while not any(each["cmd"] in ("xread", "xreadgroup") for each in await system.raw.client_list()):  # noqa: ASYNC110 - the server tells nobody
+        await asyncio.sleep(0)
+
+    await consumer.aclose()
+
+    assert await reading is None
+    assert "lostReplies" not in driver.statistics()
+    await driver.aclose()

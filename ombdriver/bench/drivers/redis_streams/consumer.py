@@ -204,6 +204,7 @@ class StreamConsumer:
         self._pending_after: dict[bytes, bytes] | None = None
         self._last: dict[bytes, bytes] = {}
         self._statistics = acknowledger.statistics
+        self._is_closed = False
 
     def __repr__(self) -> str:
         return f"<StreamConsumer {self._group} on {len(self._keys)} streams, {self._channel}>"
@@ -222,6 +223,8 @@ class StreamConsumer:
         except ClosedError as error:
             raise DriverError("the consumer was closed") from error
         except ConnectionLost as error:
+            if self._is_closed:  # and the read under way with it
+                return None
             self._router.learn(error)
             # With NOACK nothing is pending: what was in a lost reply is lost.
             self._pending_after = None if self._commands is None else dict.fromkeys(self._keys, b"0")
@@ -319,7 +322,7 @@ class StreamConsumer:
 
     async def aclose(self) -> None:
         """See `api.DriverConsumer.aclose`; the read under way is given up with its connection."""
-        self._prefetched = None
+        self._prefetched, self._is_closed = None, True
         await self._acknowledger.flush()
         await self._channel.aclose()
 

@@ -61,6 +61,7 @@ class PlainConsumer:
         self._head: tuple[bytes | str | int, ...] = ("BLOCK", block_ms, "STREAMS", *keys)
         self._size, self._pace, self._backoff = ReadSize(), EmptyReadPace(), RetryBudget(lambda _: True, AFTER_A_LOSS)
         self._last: dict[bytes, bytes] = dict.fromkeys(keys, b"0")
+        self._is_closed = False
 
     def __repr__(self) -> str:
         return f"<PlainConsumer on {len(self._last)} streams, {self._channel}>"
@@ -82,6 +83,8 @@ class PlainConsumer:
         except ClosedError as error:
             raise DriverError("the consumer was closed") from error
         except Exception as error:
+            if self._is_closed:  # and the read under way with it
+                return None
             if isinstance(error, OutcomeUnknownError):
                 self._statistics["lostReplies"] += 1
                 if self._size.lost(asked, time.monotonic() - sent_at):
@@ -109,6 +112,7 @@ class PlainConsumer:
 
     async def aclose(self) -> None:
         """See `api.DriverConsumer.aclose`; the read under way is given up with its connection."""
+        self._is_closed = True
         await self._channel.aclose()
 
 
