@@ -212,7 +212,7 @@ class RateSearch:
 
     def _found(self, sustained: int, failing: int | None) -> SearchResult:
         if not sustained:
-            raise RunError(f"no rate is sustained, not even {failing} msg/s: {self.probes[-1].reasons[0]}")
+            raise RunError(f"no rate is sustained, not even {failing} msg/s: {'; '.join(self.probes[-1].reasons)}")
         return SearchResult(tuple(self.probes), sustained, failing)
 
     async def _try(self, rate: int) -> Probe | None:
@@ -236,7 +236,8 @@ class RateSearch:
         await self._phases.settle(RunState.SEARCH)
         if self._phases.interrupted:
             return None
-        missing = {name: count - before.get(name, 0) for name, count in self._measurement.backlog().items()}
+        left = self._measurement.backlog()
+        missing = {name: max(0, count - before.get(name, 0)) for name, count in left.items()}
         return judge_probe(replace(observed, missing=missing), rate)
 
 

@@ -28,10 +28,17 @@ MOST_LOOKS = 512
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How a debt grows, in messages per second: the slope, and its standard error."""
+    """How a debt grows, in messages per second.
+
+    Attributes:
+        slope: of a line through it.
+        error: the standard error of that.
+        usual: the median of the slopes between all pairs of looks, which a pause does not move.
+    """
 
     slope: float
     error: float
+    usual: float
 
     @property
     def upper(self) -> float:
@@ -136,4 +143,4 @@ def growth(times_s: Sequence[float], messages: Sequence[int]) -> Growth | None:
     slope = float((at * owed).sum()) / spread
     residuals = owed - owed.mean() - slope * at
     variance = float((residuals * residuals).sum()) / (len(at) - 2) * inflation(residuals)
-    return Growth(slope, math.sqrt(variance / spread))
+    return Growth(slope, math.sqrt(variance / spread), median_slope(times_s, messages))

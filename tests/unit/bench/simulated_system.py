@@ -22,7 +22,7 @@ from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.run import controller, phases
 from ombdriver.bench.run.abort import AbortOnFail
 from ombdriver.bench.run.controller import Controller
-from ombdriver.bench.run.events import RunEvents
+from ombdriver.bench.run.events import RunEvents, Subscriber
 from ombdriver.bench.run.measurement import Measurement
 from ombdriver.bench.run.phases import Phases
 from ombdriver.bench.run.rate_search import RateSearch
@@ -345,15 +345,30 @@ def planned(**fields: object) -> Plan:
     return make_plan(workload, Setup.load("memory"), "RUNID", workers=None, cores=2)
 
 
-async def simulate(monkeypatch: pytest.MonkeyPatch, system: System, **fields: object) -> Simulated:
-    """A whole run; the fields are the workload's."""
+async def simulate(
+    monkeypatch: pytest.MonkeyPatch,
+    system: System,
+    watch: Callable[[Plan, Measurement], Subscriber] | None = None,
+    **fields: object,
+) -> Simulated:
+    """A whole run.
+
+    Args:
+        monkeypatch: puts the simulated clock in the place of the real one.
+        system: what is measured.
+        watch: makes a subscriber of the run's events.
+        fields: of the workload.
+    """
     clock, plan = Clock(), planned(**fields)
     for module in (phases, controller):
         monkeypatch.setattr(module, "time", clock)
     workers: Any = SimulatedWorkers(plan, system, clock)
     stop: Any = SimulatedInterrupt(clock, workers)
     measurement = Measurement(plan, None)
-    carried = Phases(plan, workers, cast("Any", None), stop, measurement, RunEvents(), workers.check)
+    events = RunEvents()
+    if watch is not None:
+        events.subscribe(watch(plan, measurement))
+    carried = Phases(plan, workers, cast("Any", None), stop, measurement, events, workers.check)
     search = None if plan.search is None else RateSearch(plan, carried, measurement, lambda: None)
     run = Controller(plan, carried, measurement, stop, AbortOnFail(()), search)
     began_ns = clock.now_ns

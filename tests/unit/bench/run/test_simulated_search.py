@@ -8,9 +8,11 @@ from simulated_system import System, simulate
 
 from ombdriver.bench.verdict.probe import Limit
 
+pytestmark = pytest.mark.timeout(300)  # seconds of processor time, which a busy machine may not give
+
 
 @pytest.mark.parametrize("arrivals", ["uniform", "poisson"])
-@pytest.mark.parametrize("capacity", [517.0, 1730.0, 6100.0, 19_400.0])
+@pytest.mark.parametrize("capacity", [517.0, 3100.0])
 async def test_the_rate_that_is_found_is_the_capacity_and_is_measured_as_valid(
     capacity: float, arrivals: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

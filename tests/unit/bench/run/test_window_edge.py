@@ -29,7 +29,7 @@ def slowed(begin_s: float, length_s: float, rate: float) -> System:
         *(System(10_000, latency_s=0.05, jitter_s=jitter) for jitter in (0.1, 0.5)),
     ],
 )
-@pytest.mark.parametrize("fields", [{}, {"sampleInterval": "10s"}, {"arrivals": "poisson"}])
+@pytest.mark.parametrize("fields", [{}, {"sampleInterval": "10s", "arrivals": "poisson"}])
 async def test_a_system_that_catches_up_is_valid(
     system: System, fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,7 +54,7 @@ async def test_a_system_that_catches_up_is_valid(
         paused(6.0, 1000.0),  # for good
     ],
 )
-@pytest.mark.parametrize("fields", [{}, {"sampleInterval": "10s"}, {"arrivals": "poisson"}])
+@pytest.mark.parametrize("fields", [{}, {"sampleInterval": "10s", "arrivals": "poisson"}])
 async def test_a_system_that_falls_behind_is_overloaded(
     system: System, fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

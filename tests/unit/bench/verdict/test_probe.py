@@ -23,7 +23,7 @@ WELL = ProbeObservation(
         achieved={"published": 10_000.0, "group-1": 9_990.0},
         due=50_000,
     ),
-    growth={"published": Growth(0.5, 10.0), "group-1": Growth(1.0, 10.0)},
+    growth={"published": Growth(0.5, 10.0, 0.0), "group-1": Growth(1.0, 10.0, 0.0)},
     publish=figures(100_000),
     end_to_end=figures(200_000),
     server_cpu=0.5,
@@ -53,14 +53,14 @@ def test_a_rate_that_is_achieved_with_steady_backlogs_is_sustained() -> None:
         (facts(workers=[WorkerFacts(1, "consume", int(4.9 * SECOND))]), Limit.GENERATOR, "98% of a core"),
         (facts(errors=1000), Limit.PUBLISHING, "1,000 of 50,000 messages met an error"),
         (
-            replace(WELL, growth={"group-1": Growth(20.0, 25.0)}),
+            replace(WELL, growth={"group-1": Growth(20.0, 25.0, 10.5)}),
             Limit.CONSUMERS,
             "what is due and not received by group-1 may grow by up to 61.1 messages/s, above 0.5% of the rate",
         ),
         (
-            replace(WELL, growth={"published": Growth(14.0, 1.0)}),
+            replace(WELL, growth={"published": Growth(14.0, 1.0, 14.0)}),
             Limit.PUBLISHING,
-            "what is due and not published grows by 14.0 messages/s",
+            "what is due and not published grows by 14.0 messages/s, above 0.1% of the rate",
         ),
         (replace(WELL, missing={"group-1": 7, "group-2": 0}), Limit.CONSUMERS, "group-1 did not get 7 messages"),
         (replace(WELL, overrun="12,000 messages were due and not sent"), Limit.PUBLISHING, "12,000 messages were due"),
@@ -94,18 +94,26 @@ def test_a_server_without_a_core_left_is_the_cause_of_what_is_slow() -> None:
 
 def test_a_debt_that_may_grow_asks_for_a_longer_look() -> None:
     """It can't be said that it grows, nor that it does not; with another fault there is nothing to wait for."""
-    doubtful = replace(WELL, growth={"group-1": Growth(30.0, 20.0)})
+    doubtful = replace(WELL, growth={"group-1": Growth(30.0, 20.0, 30.0)})
 
     assert is_inconclusive(doubtful, RATE)
     assert not judge_probe(doubtful, RATE).held
     assert not is_inconclusive(WELL, RATE)
-    assert not is_inconclusive(replace(WELL, growth={"group-1": Growth(90.0, 20.0)}), RATE)
+    assert not is_inconclusive(replace(WELL, growth={"group-1": Growth(90.0, 20.0, 90.0)}), RATE)
     assert not is_inconclusive(replace(doubtful, overrun="too far behind"), RATE)
+
+
+def test_a_debt_that_usually_does_not_grow_is_steady() -> None:
+    """A pause near the end leaves its slope in doubt, and moves no median."""
+    paused = replace(WELL, growth={"published": Growth(300.0, 90.0, 9.0)})
+
+    assert judge_probe(paused, RATE).held
+    assert not judge_probe(replace(WELL, growth={"published": Growth(300.0, 90.0, 11.0)}), RATE).held
 
 
 def test_a_debt_that_grows_by_one_message_in_the_probe_does_not_grow() -> None:
     """At 10 messages/s 0.5 % of the rate are a quarter of a message in 5 s."""
-    slow = replace(WELL, growth={"published": Growth(0.15, 0.02)})
+    slow = replace(WELL, growth={"published": Growth(0.15, 0.02, 0.15)})
 
     assert judge_probe(slow, 10).held
-    assert not judge_probe(replace(WELL, growth={"published": Growth(0.3, 0.02)}), 10).held
+    assert not judge_probe(replace(WELL, growth={"published": Growth(0.3, 0.02, 0.3)}), 10).held
