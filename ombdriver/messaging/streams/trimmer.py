@@ -10,15 +10,13 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from ombdriver.messaging.errors import ClosedError, MessagingValueError
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.streams.commands import Key
-from ombdriver.messaging.streams.entry_ids import IdParts, format_id, parse_id
 from ombdriver.messaging.streams.scripts import COMPARE_IDS, Script
 from ombdriver.messaging.transport.background import TELL_EVERY, Health, run_periodically, tell
-from ombdriver.messaging.transport.connection import Argument
 from ombdriver.messaging.transport.router import Router
 
 logger = logging.getLogger(__name__)
@@ -62,7 +60,8 @@ class AcknowledgedTrimmer:
         maxlen: the bound on the number of entries.
         max_age_s: the bound on the age of entries in seconds, by the server's clock and the ids that it makes.
         approximate: remove whole nodes of a stream only, which is much cheaper; more may stay.
-        dead_after_s: a consumer that has asked for nothing in so many seconds is not alive. Longer than any BLOCK.
+        dead_after_s: a consumer that has asked for nothing in so many seconds is not alive, unless it says that it is,
+            as those of the topic level do while they are paused or have no room. Longer than any BLOCK.
 
     Raises:
         MessagingValueError: if an argument can't be.
@@ -146,67 +145,49 @@ class AcknowledgedTrimmer:
         return removed
 
     async def _trim_one(self, router: Router, key: bytes) -> int:
-        removed = 0
-        while (done := await self._trim(router, key)).removed:  # the server bounds the work of one command
+        statistics, removed, step = self._streams[key], 0, FIRST_STEP
+        while True:  # the server bounds the work of one command, and what is looked at by one script is bounded here
+            done = await trim(
+                router,
+                key,
+                approximate=self._approximate,
+                maxlen=self._maxlen,
+                max_age_ms=None if self._max_age_s is None else int(self._max_age_s * 1000),
+                dead_after_ms=self._dead_after_ms,
+                step=step,
+            )
             removed += done.removed
-        if done.horizon is None:
-            return removed
-        horizon, step = parse_id(done.horizon), FIRST_STEP
-        while True:
-            bound, is_short = await self._bound(router, key, step)
-            breached = 0
-            if bound is not None and bound > horizon:
-                done = await self._trim(router, key, format_id(bound))
-                if not done.losing:
+            statistics.trimmed += done.removed
+            if done.breached:
+                statistics.breached += done.breached
+                self._tell_breach(key, done)
+            if not done.removed:
+                if not done.is_short or step >= LARGEST_STEP:
                     return removed
-                if breached := done.removed:
-                    removed += breached
-                    self._breached(key, breached, done.losing)
-            if not breached and (not is_short or step >= LARGEST_STEP):
-                return removed
-            if not breached:
                 step *= 2
 
-    async def _trim(self, router: Router, key: bytes, bound: bytes = b"") -> "Trimmed":
-        done = await trim(router, key, approximate=self._approximate, bound=bound, dead_after_ms=self._dead_after_ms)
-        self._streams[key].trimmed += done.removed
-        return done
-
-    def _breached(self, key: bytes, removed: int, groups: list[bytes]) -> None:
-        self._streams[key].breached += removed
+    def _tell_breach(self, key: bytes, done: "Trimmed") -> None:
         logger.warning(
             "stream %r was cut past its bound: %d entries removed that groups without live consumers may need: %s",
             key,
-            removed,
-            ", ".join(repr(group) for group in groups),
+            done.breached,
+            ", ".join(repr(group) for group in done.losing),
         )
 
-    async def _bound(self, router: Router, key: bytes, step: int) -> tuple[IdParts | None, bool]:
-        """The lowest id within the bounds, as far as `step` entries tell; None if nothing is past them.
 
-        And whether the bound on their number is further on than that.
-        """
-        bounds: list[IdParts] = []
-        excess = 0
-        if self._max_age_s is not None:
-            seconds, microseconds = await router.execute_idempotent(key, "TIME")
-            oldest_ms = int(seconds) * 1000 + int(microseconds) // 1000 - int(self._max_age_s * 1000)
-            bounds.append((max(0, oldest_ms), 0))
-        if self._maxlen is not None:
-            excess = int(await router.execute_idempotent(key, "XLEN", key)) - self._maxlen
-            if excess > 0:
-                words: list[Argument] = ["XRANGE", key, "-", "+", "COUNT", min(excess, step) + 1]
-                entries: list[Any] = await router.execute_idempotent(key, *words)
-                if entries:  # none: the stream was emptied meanwhile
-                    last = parse_id(entries[-1][0])
-                    # All of them are past the bound when there is nothing to keep.
-                    bounds.append(last if len(entries) > min(excess, step) else (last[0], last[1] + 1))
-        return max(bounds, default=None), excess > step
+def alive_key(stream: bytes, group: bytes) -> bytes:
+    """The key that stands as long as a group has a live consumer on a partition that asks for nothing just now.
+
+    Such a consumer sets it again and again: one that is paused, or whose buffer is full.
+    """
+    return b":".join((stream, b"alive", group))
 
 
-# ARGV: ~ or =; the lowest id within a bound, or nothing; the idle time in ms from which a consumer is not alive.
+# ARGV: ~ or =; the bounds on the number of entries and on their age in ms, or nothing; the idle time in ms from which a
+# consumer is not alive; how many entries are looked at, if they are of 2 KiB or less.
 # What a group needs is its oldest pending entry, and all after what it was given last; where a next id can't be told,
-# the last one stays.
+# the last one stays. Where live groups need everything, and within the bounds, no entry is looked at but the first.
+# A key with a tag only, as topics have, may have an alive key beside it: that is in its slot.
 _TRIM = Script(
     COMPARE_IDS
     + """
@@ -221,13 +202,14 @@ local function as_table(row)
   return found
 end
 local function is_alive(group)
+  if string.find(KEYS[1], '^{[^{}]+}$') and redis.call('EXISTS', KEYS[1] .. ':alive:' .. group) == 1 then return true end
   for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group)) do
-    if as_table(row).idle < tonumber(ARGV[3]) then return true end
+    if as_table(row).idle < tonumber(ARGV[4]) then return true end
   end
   return false
 end
 
-local needs, target = {}, false
+local needs, horizon = {}, false
 for _, row in ipairs(attempt('XINFO', 'GROUPS', KEYS[1]) or {}) do
   local group = as_table(row)
   local first = after(group['last-delivered-id'])
@@ -236,20 +218,45 @@ for _, row in ipairs(attempt('XINFO', 'GROUPS', KEYS[1]) or {}) do
     if oldest and is_below(oldest[1], first) then first = oldest[1] end
   end
   needs[group.name] = first
-  if not target or is_below(first, target) then target = first end
+  if not horizon or is_below(first, horizon) then horizon = first end
 end
-if not target then return {0, false, {}} end
-local horizon, losing = target, {}
-if ARGV[2] ~= '' and is_below(horizon, ARGV[2]) then
-  target = ARGV[2]
-  for group, first in pairs(needs) do
-    if is_below(first, target) and is_alive(group) then target = first end
-  end
+if not horizon then return {0, 0, {}, 0} end
+local removed = redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1], horizon)
+local maxlen, max_age = tonumber(ARGV[2]), tonumber(ARGV[3])
+if not (maxlen or max_age) or (removed > 0 and ARGV[1] == '~') then return {removed, 0, {}, 0} end
+
+local target = false
+if max_age then
+  local time = redis.call('TIME')
+  local oldest_ms = time[1] * 1000 + math.floor(time[2] / 1000) - max_age
+  if oldest_ms > 0 then target = string.format('%.0f-0', oldest_ms) end
+end
+local excess = maxlen and redis.call('XLEN', KEYS[1]) - maxlen or 0
+local lowest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+if not lowest or not (excess > 0 or (target and is_below(lowest[1], target))) then return {removed, 0, {}, 0} end
+local live = false
+for group, first in pairs(needs) do
+  if (not live or is_below(first, live)) and is_alive(group) then live = first end
+end
+if live and not is_below(lowest[1], live) then return {removed, 0, {}, 0} end
+local count = excess
+if excess > 0 then
+  local size = 0
+  for _, word in ipairs(lowest[2]) do size = size + #word end
+  count = math.max(1, math.min(excess, tonumber(ARGV[5]), math.floor(ARGV[5] * 2048 / math.max(1, size))))
+  local rows = redis.call('XRANGE', KEYS[1], '-', live and '(' .. live or '+', 'COUNT', count + 1)
+  local bound = #rows > count and rows[#rows][1] or live or after(rows[#rows][1])
+  if not target or is_below(target, bound) then target = bound end
+end
+if live and is_below(live, target) then target = live end
+local breached, losing = 0, {}
+if is_below(horizon, target) then
   for group, first in pairs(needs) do
     if is_below(first, target) then losing[#losing + 1] = group end
   end
+  breached = redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1], target)
 end
-return {redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1], target), horizon, losing}
+return {removed + breached, breached, losing, excess > count and 1 or 0}
 """
 )
 
@@ -259,32 +266,45 @@ class Trimmed(NamedTuple):
 
     Attributes:
         removed: how many entries.
-        horizon: the lowest id that some group needed; None if there is no group, so that nothing may go.
-        losing: the groups without live consumers that needed something of what the bound leaves out.
+        breached: how many of them for a bound, although groups without live consumers may need them.
+        losing: those groups.
+        is_short: the bound on the number of entries is further on than what was looked at.
     """
 
     removed: int
-    horizon: bytes | None
+    breached: int
     losing: list[bytes]
+    is_short: bool
 
 
 async def trim(
-    router: Router, key: bytes, *, approximate: bool, bound: bytes = b"", dead_after_ms: int = 0
-) -> "Trimmed":
-    """Removes what no group of stream `key` needs; below a bound also what only groups without live consumers need.
+    router: Router,
+    key: bytes,
+    *,
+    approximate: bool,
+    maxlen: int | None = None,
+    max_age_ms: int | None = None,
+    dead_after_ms: int = 0,
+    step: int = FIRST_STEP,
+) -> Trimmed:
+    """Removes what no group of stream `key` needs; past a bound also what only groups without live consumers need.
 
     A group with a live consumer loses nothing, however far it is behind.
 
     Args:
         router: the connections.
         key: of the stream; there need not be one.
-        approximate: remove whole nodes of the stream only, and some thousand entries at most.
-        bound: the lowest id that is within the bound; nothing for none.
-        dead_after_ms: a consumer that has asked for nothing for so long is not alive.
+        approximate: remove whole nodes of the stream only, and some thousand entries at most; past bounds only where
+            there is nothing else.
+        maxlen: the bound on the number of entries; None for none.
+        max_age_ms: the bound on their age; None for none.
+        dead_after_ms: a consumer that has asked for nothing for so long, and does not say that it is alive, is not.
+        step: entries that are looked at, and 2 KiB for each of them.
 
     Raises:
         redis.exceptions.RedisError: the server's error, or that of the connection.
     """
-    mark = "~" if approximate else "="
-    removed, horizon, losing = await _TRIM.run(router, (key,), (mark, bound, dead_after_ms))
-    return Trimmed(removed, horizon, sorted(losing))
+    bounds = ("" if maxlen is None else maxlen, "" if max_age_ms is None else max_age_ms)
+    words = ("~" if approximate else "=", *bounds, dead_after_ms, step)
+    removed, breached, losing, is_short = await _TRIM.run(router, (key,), words)
+    return Trimmed(removed, breached, sorted(losing), bool(is_short))

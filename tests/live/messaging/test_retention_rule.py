@@ -76,7 +76,7 @@ async def cut_as_expected(url: str, groups: list[GroupState], bound: int | None,
             client._router(),
             STREAM.encode(),
             approximate=False,
-            bound=b"" if bound is None else b"1-%d" % bound,
+            maxlen=None if bound is None else LAST - bound + 1,
             dead_after_ms=3_600_000 if may_live else 0,  # 0: nobody has asked for anything since
         )
         left = [int(fields[b"n"]) for _, fields in await raw.xrange(STREAM)]

@@ -21,6 +21,7 @@ class Interrupted:
 
     def __init__(self, client: MQClient, moment: int, act: Act) -> None:
         self._router, self._left, self._act = client._router(), moment, act
+        self.health = self._router.health
         self.came = False
 
     async def _pass(self) -> None:
