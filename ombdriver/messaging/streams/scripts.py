@@ -1,10 +1,12 @@
 """Scripts that the server carries out whole, on keys of one slot.
 
 Each of them may be carried out twice without harm, since a lost reply makes it be sent again: what was moved, removed,
-claimed or acknowledged the first time is not there the second time.
+claimed or acknowledged the first time is not there the second time. Where the second time would do more, or tell less,
+the script is a `OnceScript`.
 """
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,11 +74,41 @@ class Script:
         return ("EVAL", self._text) if by_text else ("EVALSHA", self._sha)
 
 
+class OnceScript(Script):
+    """A script that is carried out once: when it is sent again, it gives the reply that was lost.
+
+    The reply is kept for a minute, in a key beside the first one, which has a hash tag.
+
+    Args:
+        text: as for `Script`, but the body of a function; it has one more of KEYS.
+    """
+
+    def __init__(self, text: str, functions: str = "") -> None:
+        super().__init__(f"{functions}local function work()\n{text}\nend\n{_ONCE}")
+
+    async def run(
+        self, router: Router, keys: Sequence[bytes], arguments: Sequence[Argument], *, stores: bool = False
+    ) -> Any:
+        """See `Script.run`."""
+        token = keys[0] + b":once:" + secrets.token_hex(8).encode()
+        return await super().run(router, (*keys, token), arguments, stores=stores)
+
+
+# A missing permission ends the script before anything is done.
+_ONCE = """
+local kept = redis.call('GET', KEYS[#KEYS])
+if kept and kept ~= '' then return cmsgpack.unpack(kept) end
+redis.call('SET', KEYS[#KEYS], '', 'PX', 1)
+local reply = work()
+redis.call('SET', KEYS[#KEYS], cmsgpack.pack(reply), 'PX', 60000)
+return reply
+"""
+
 # Carried out again, a refused command raises its error as the server words it.
 _PRELUDE = """
 local function attempt(...)
   local reply = redis.pcall(...)
-  if not reply.err then return reply end
+  if type(reply) ~= 'table' or not reply.err then return reply end
   if string.find(reply.err, 'NOGROUP', 1, true) or string.find(reply.err, 'no such key', 1, true) then return nil end
   return redis.call(...)
 end

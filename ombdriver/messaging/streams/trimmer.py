@@ -202,7 +202,8 @@ local function as_table(row)
   return found
 end
 local function is_alive(group)
-  if string.find(KEYS[1], '^{[^{}]+}$') and redis.call('EXISTS', KEYS[1] .. ':alive:' .. group) == 1 then return true end
+  local may_be_told = string.find(KEYS[1], '^{[^{}]+}$')
+  if may_be_told and redis.call('EXISTS', KEYS[1] .. ':alive:' .. group) == 1 then return true end
   for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group)) do
     if as_table(row).idle < tonumber(ARGV[4]) then return true end
   end

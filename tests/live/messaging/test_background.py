@@ -12,13 +12,11 @@ from topologies import until
 from ombdriver import MessagingError, MQClient
 from ombdriver.messaging.streams import trimmer
 from ombdriver.messaging.topics.consumer import fetcher, leases
-from ombdriver.messaging.topics.recovery import delayed, maintenance, reclaim
+from ombdriver.messaging.topics.recovery import janitor
 
 WORK: dict[str, tuple[object, str]] = {
     "renewing leases": (leases, "renew"),
-    "taking over what others left": (reclaim.Reclaimer, "sweep"),
-    "removing dead consumers": (maintenance, "remove_dead"),
-    "looking for what is due": (delayed, "take_due"),
+    "taking over what others left, and what is due": (janitor.Janitor, "look"),
     "taking messages again that were given back": (leases, "claim"),
     "reading": (fetcher.BlockingFetch, "send"),
     "trimming": (trimmer, "trim"),

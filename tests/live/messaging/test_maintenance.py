@@ -20,12 +20,14 @@ async def received(consumer: Consumer[bytes], count: int) -> None:
     await until(lambda: met(consumer.statistics().received >= count))
 
 
-async def swept(consumer: Consumer[bytes], times: int) -> None:
-    """Waits until it has looked so often for what others left."""
+async def swept(raw: redis.asyncio.Redis, consumer: Consumer[bytes], times: int) -> None:
+    """Makes it the janitor, and waits until it has looked so often for what others left."""
+    for key in consumer.topic.keys:
+        await raw.set(f"{key}:janitor:{consumer.group}", consumer.name)
     assert consumer._session is not None
-    reclaimer = consumer._session.maintenance[0].reclaimer
-    before = reclaimer.sweeps
-    await until(lambda: met(reclaimer.sweeps >= before + times))
+    janitor = consumer._session.maintenance[0].janitor
+    before = janitor.looks
+    await until(lambda: met(janitor.looks >= before + times))
 
 
 @pytest.mark.parametrize("order", ["the other is there already", "the other comes later"])
@@ -140,7 +142,7 @@ async def test_a_message_in_hand_is_kept_however_long_it_takes(server_url: str, 
         await received(slow, 9)
         message = await slow.getone()
         async with client.consumer(TOPIC, "g", visibility_timeout_ms=1_000) as other:
-            await swept(other, 18)  # of three partitions, a quarter of that apart
+            await swept(raw, other, 18)  # of three partitions, a quarter of that apart
             assert await message.in_progress()
             assert other.statistics().received == 0
         assert slow.statistics().lost == 0
@@ -156,7 +158,7 @@ async def test_what_another_took_over_is_not_handed_out_any_more(server_url: str
     ):
         await received(consumer, 4)
         message = await consumer.getone()
-        await raw.set("{t:0}:sweep:g", "thief")  # so that nobody takes over from that one
+        await raw.set("{t:0}:janitor:g", "thief")  # so that nobody takes over from that one
         await raw.xclaim(STREAM, GROUP, "thief", 0, [ids[0], ids[2]])
         await until(lambda: met(consumer.statistics().lost == 2))
         assert [(await consumer.getone()).value for _ in range(2)] == [b"1", b"3"]

@@ -154,6 +154,7 @@ async def test_a_slow_handler_is_not_run_twice(client: MQClient, raw: redis.asyn
         await until(lambda: met(len(seen) == 2))
         await until(lambda: holds_are(raw, dict.fromkeys(ids, ("slow", 1))))
         async with running(client, handle, name="eager", visibility_timeout_ms=600) as eager:
+            await raw.set("{t:0}:janitor:g", "eager")
             await until(lambda: _has_swept(eager, 12))  # at 150 ms each, three times the visibility time-out
             assert eager.statistics().reclaimed == 0
         assert len(seen) == 2
@@ -164,7 +165,7 @@ async def test_a_slow_handler_is_not_run_twice(client: MQClient, raw: redis.asyn
 
 
 async def _has_swept(runner: Runner[Any], count: int) -> bool:
-    return runner._parts is not None and runner._parts[1].maintenance[0].reclaimer.sweeps >= count
+    return runner._parts is not None and runner._parts[1]._session.maintenance[0].janitor.looks >= count
 
 
 async def test_messages_of_a_consumer_that_died_are_handled(client: MQClient, raw: redis.asyncio.Redis) -> None:

@@ -168,16 +168,37 @@ async def test_a_message_that_is_given_back_comes_again(server_url: str, raw: re
         assert consumer.statistics().nacked == 2
 
 
-async def test_a_longer_delay_is_refused_with_the_way_out(server_url: str, raw: redis.asyncio.Redis) -> None:
-    """The server forgets an idle time that is longer than the visibility time-out; the message stays in hand."""
+async def test_a_delay_is_a_time(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """Anything else is refused, and the message stays in hand."""
     await store(raw, [0])
     async with MQClient(redis_url=server_url) as client, client.consumer(TOPIC, "g") as consumer:
         message = await consumer.getone()
-        for delay in (31, -1, float("nan"), True):
+        for delay in (-1, float("nan"), float("inf"), True):
             with pytest.raises(MessagingValueError, match="give"):
                 await message.nack(delay=delay)
         assert not message.is_settled
         await message.ack()
+
+
+async def test_a_delay_longer_than_the_visibility_time_out_waits_on_the_server(
+    server_url: str, raw: redis.asyncio.Redis
+) -> None:
+    """Any member of the group gets it when it is due; one that was trimmed meanwhile is told as deleted."""
+    first, trimmed = await raw.xadd("{t:0}", {"value": "0"}), await raw.xadd("{t:0}", {"value": "1"})
+    async with MQClient(redis_url=server_url) as client:
+        async with client.consumer("t", "g") as consumer:
+            for _ in range(2):
+                await (await consumer.getone()).nack(delay=3_600)
+        assert {row["consumer"] for row in await raw.xpending_range("{t:0}", "g", "-", "+", 9)} == {b"postponed"}
+        await raw.xdel("{t:0}", trimmed)
+        await raw.zadd("{t:0}:delayed:g", {first: 1, trimmed: 1})
+        async with client.consumer("t", "g") as consumer:
+            message = await consumer.getone()
+            assert (message.value, message.delivery_count) == (b"0", 2)
+            await message.ack()
+            await consumer.flush()
+            assert consumer.statistics().deleted == 1
+        assert (await raw.xpending("{t:0}", "g"))["pending"] == 0
 
 
 async def test_what_is_rejected_is_a_dead_letter(server_url: str, raw: redis.asyncio.Redis) -> None:

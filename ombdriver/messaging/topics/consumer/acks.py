@@ -5,6 +5,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from threading import get_ident
@@ -146,7 +147,6 @@ class Acknowledger:
     Attributes:
         codec: as given.
         dead_letter: what becomes of rejected messages.
-        may_delay: delays longer than the visibility time-out are possible, since somebody takes what is due.
     """
 
     def __init__(self, member: GroupMember, codec: Codec[Any], acks: AckBatcher, redelivery: RedeliveryTimer) -> None:
@@ -154,7 +154,6 @@ class Acknowledger:
         self.codec = codec
         self.acknowledge = acks.add
         self.dead_letter = DeadLetterPolicy()
-        self.may_delay = False
 
     def acknowledge_stale(self) -> Awaitable[None]:
         """Counts an acknowledgement of a message whose stream was deleted: there is nothing to tell the server."""
@@ -163,7 +162,7 @@ class Acknowledger:
 
     async def give_back(self, message: Message[Any], delay_s: float) -> None:
         """See `Message.nack`."""
-        if not isinstance(delay_s, int | float) or isinstance(delay_s, bool) or not delay_s >= 0:
+        if not isinstance(delay_s, int | float) or isinstance(delay_s, bool) or not 0 <= delay_s < math.inf:
             raise MessagingValueError(f"delay is {delay_s!r}; give seconds, 0 or more")
         member, partition, entry_id = self._member, message._partition, message._entry_id
         if message._is_stale:
@@ -171,14 +170,8 @@ class Acknowledger:
         elif delay_s * 1000 <= member.visibility_ms:
             if await leases.release(member, partition, {entry_id: message.delivery_count}, delay_s):
                 self._redelivery.add(partition, entry_id, delay_s)
-        elif self.may_delay:
-            if await delay_retry(member, partition, entry_id, int(delay_s * 1000)) == Delayed.IS_GONE:
-                self._redelivery.add(partition, entry_id, 0.0)  # which tells that it is
-        else:
-            raise MessagingValueError(
-                f"delay is {delay_s:g} s, longer than the visibility time-out of {member.visibility_ms / 1000:g} s; "
-                "give a shorter one, a longer visibility_timeout_ms, or use a runner"
-            )
+        elif await delay_retry(member, partition, entry_id, int(delay_s * 1000)) == Delayed.IS_GONE:
+            self._redelivery.add(partition, entry_id, 0.0)  # which tells that it is
         if self.settle(message, GIVEN_BACK):
             member.statistics.nacked += 1
 

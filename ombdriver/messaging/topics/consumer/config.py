@@ -36,7 +36,7 @@ class ConsumerSettings:
     start: Offset = "earliest"
     prefetch: int = 256
     visibility_timeout_ms: int = 30_000
-    block_ms: int = 2_000
+    block_ms: int = 5_000
 
     def __post_init__(self) -> None:
         resolve(self.start)

@@ -188,6 +188,9 @@ class Fetcher:
         flow: how much may be buffered of them.
         sink: takes what is read.
         transport: the way to their server.
+
+    Attributes:
+        replayed: is set while nothing is pending for the member that may be older than what comes, and is not known.
     """
 
     def __init__(
@@ -209,6 +212,7 @@ class Fetcher:
         self._stopping = False
         self._budget = RetryBudget(lambda _: True, BACKOFF)
         self._replay_after: dict[Partition, bytes | None] = dict.fromkeys(partitions)
+        self.replayed = asyncio.Event()
         for partition in partitions:
             partition.flow = flow
 
@@ -229,6 +233,7 @@ class Fetcher:
                     self._sink.end(error)
                 return
             except Exception as error:  # whatever it is, a consumer goes on; callers that wait get it
+                self.replayed.clear()  # until it is known again that no reply was lost
                 await self._recover(error)
 
     async def _fetch(self) -> None:
@@ -238,6 +243,7 @@ class Fetcher:
             received: dict[Partition, bytes | None] = {p: p.last_delivered.entry_id for p in self._partitions}
             self._replay_after = received | self._replay_after  # what is to be replayed from further below stays
         await self._replay()
+        self.replayed.set()
         active, credit = await self._wait_for_credit()
         if self._stopping or not active:
             return
@@ -247,10 +253,12 @@ class Fetcher:
         self._covered, self._asked, self._asked_at = active, count * len(active), time.monotonic()
         self._read = self._transport.send(active, count)
         self._read.add_done_callback(ignore_outcome)
+        self._flow.is_asking = True
         try:
             reply = await asyncio.shield(self._read)
         finally:
             self._read = None
+            self._flow.is_asking = False
             self._flow.changed.set()
         self._lost_in_a_row = 0
         if reply:

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams.commands import key_bytes
 from ombdriver.messaging.streams.resumption import make_again, mark_at
-from ombdriver.messaging.streams.scripts import COMPARE_IDS, Script
+from ombdriver.messaging.streams.scripts import COMPARE_IDS, OnceScript, Script
 from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.transport.connection import Argument, pack
@@ -100,41 +100,55 @@ def group_script(text: str) -> Script:
             `claim(row)` makes the member the owner of an entry by its row, without counting a delivery, and gives id,
             deliveries and fields, or acknowledges an entry that was trimmed or deleted and gives nil.
             XCLAIM of an entry that is gone would end that it is pending, unseen.
+            `at(key)` makes `key` the stream of all these, in place of KEYS[1]; it is in `stream`.
     """
-    return Script(COMPARE_IDS + _FUNCTIONS + text)
+    return Script(_FUNCTIONS + text)
 
 
-_FUNCTIONS = """
+def once_script(text: str) -> OnceScript:
+    """The same, as a `OnceScript`."""
+    return OnceScript(text, _FUNCTIONS)
+
+
+_FUNCTIONS = (
+    COMPARE_IDS
+    + """
+local stream, lowest = KEYS[1], nil
+local function at(key) stream, lowest = key, nil end
 local function pending_row(id)
-  local rows = attempt('XPENDING', KEYS[1], ARGV[1], id, id, 1)
+  local rows = attempt('XPENDING', stream, ARGV[1], id, id, 1)
   return rows and rows[1]
 end
 local function fields(id)
-  local rows = redis.call('XRANGE', KEYS[1], id, id)
+  local rows = redis.call('XRANGE', stream, id, id)
   return rows[1] and rows[1][2]
 end
-local lowest
 local function is_trimmed(id)
   if lowest == nil then
-    local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+    local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
     lowest = first and first[1] or false
   end
   return not lowest or is_below(id, lowest)
 end
+local now_ms
 local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  if not now_ms then
+    local time = redis.call('TIME')
+    now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return now_ms
 end
 local function claim(row)
   local entry = fields(row[1])
   if not entry then
-    redis.call('XACK', KEYS[1], ARGV[1], row[1])
+    redis.call('XACK', stream, ARGV[1], row[1])
     return nil
   end
-  redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, row[1], 'JUSTID')
+  redis.call('XCLAIM', stream, ARGV[1], ARGV[2], 0, row[1], 'JUSTID')
   return {row[1], row[4], entry}
 end
 """
+)
 
 
 def is_group_missing(error: Exception) -> bool:

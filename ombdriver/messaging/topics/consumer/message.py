@@ -185,7 +185,7 @@ class Message(Generic[Value_co]):
 
         Raises:
             MessagingError: if it was settled already.
-            MessagingValueError: if `delay` is negative or longer than the visibility time-out.
+            MessagingValueError: if `delay` is no finite number of 0 or more.
             redis.exceptions.RedisError: if the server can't be reached, or refuses; it stays this consumer's then.
         """
         self._check_open()

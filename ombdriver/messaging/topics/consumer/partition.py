@@ -34,6 +34,7 @@ class FlowControl:
     Attributes:
         bound: no reply is to have more messages, since one that had was lost; `UNBOUND` if there is no such bound.
         buffered: messages that are here.
+        is_asking: a read is on its way, or waits on the server.
         high_water: a read asks for no more than what fills it up to here.
         low_water: more are asked for when no more than this are buffered, so that reads stay large.
         changed: set when it is worth looking again; see `wait_for_change`.
@@ -48,6 +49,7 @@ class FlowControl:
         "buffered",
         "changed",
         "high_water",
+        "is_asking",
         "low_water",
     )
 
@@ -55,6 +57,7 @@ class FlowControl:
         self._most, self._most_bytes = most, most_bytes
         self._size, self.bound, self._replies = 0.0, UNBOUND, 0
         self.buffered = 0
+        self.is_asking = False
         self.changed = asyncio.Event()
         self.high_water = most if low_water is not None else 1
         self.low_water = low_water if low_water is not None else 0

@@ -7,7 +7,7 @@ Acknowledgements go last, since messages that were handed out may be settled unt
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -26,6 +26,7 @@ from ombdriver.messaging.topics.consumer.leases import RedeliveryTimer
 from ombdriver.messaging.topics.consumer.message import OPEN, UNCOUNTED, Message
 from ombdriver.messaging.topics.consumer.partition import BUFFER_BYTES, FlowControl, Partition
 from ombdriver.messaging.topics.consumer.receive_buffer import ReceiveBuffer, RecordSink
+from ombdriver.messaging.topics.recovery.janitor import TOGETHER, TakeOver
 from ombdriver.messaging.topics.recovery.maintenance import Maintenance
 from ombdriver.messaging.transport.background import shared
 from ombdriver.messaging.transport.blocking import ignore_outcome
@@ -51,13 +52,13 @@ class Session:
         buffer: where messages go.
         codec: makes values of bytes.
         settings: see `ConsumerSettings`.
-        maintenance: renew leases, and take over what others left; a runner does so by itself.
+        maintenance: see `maintain`; a runner has messages beside the buffer, and does it by itself.
 
     Attributes:
         member: as given.
         partitions: as given.
         buffer: as given.
-        colocated: the partitions, grouped by what one command may cover: a server, or a slot of a cluster.
+        maintenance: what looks after the partitions, some of them each.
         acks: sends the acknowledgements.
         acknowledger: settles messages.
     """
@@ -78,28 +79,49 @@ class Session:
         self.acknowledger = Acknowledger(member, codec, self.acks, self._redelivery)
         self._sink = RecordSink(member.statistics, buffer, self.acknowledger)
         by_key = {partition.key: partition for partition in partitions}
-        self.colocated = [[by_key[key] for key in keys] for keys in member.router.by_slot(by_key)]
+        # By what one command may cover: a server, or a slot of a cluster.
+        self._colocated = [[by_key[key] for key in keys] for keys in member.router.by_slot(by_key)]
         self._beginning: asyncio.Task[None] | None = None
         self._fetchers: list[Fetcher] = []
         self.maintenance: list[Maintenance] = []
-        for group in self.colocated:
-            prefetch = max(1, settings.prefetch // len(self.colocated))
-            flow = FlowControl(prefetch, BUFFER_BYTES // len(self.colocated))
-            transport = self._transport(group[0].key, settings.block_ms)
+        for group in self._colocated:
+            prefetch = max(1, settings.prefetch // len(self._colocated))
+            flow = FlowControl(prefetch, BUFFER_BYTES // len(self._colocated))
+            transport: FetchTransport = (
+                PolledFetch(member, group[0].key)
+                if len(self._colocated) > MOST_CONNECTIONS
+                else BlockingFetch(member, group[0].key, settings.block_ms)
+            )
             self._fetchers.append(Fetcher(member, group, flow, self._sink, transport))
-            if maintenance:
-                self.maintenance.append(
-                    Maintenance(member, group, flow, self._sink.take_over, self.lose, dead_after_s=DEAD_AFTER_S)
-                )
         loop = asyncio.get_running_loop()
         self._fetching = [loop.create_task(fetcher.run()) for fetcher in self._fetchers]
+        if maintenance:
+            self.maintain(self._sink.take_over, self._sink.take_due, self.lose, DEAD_AFTER_S)
+
+    def maintain(
+        self,
+        take_over: TakeOver,
+        take_due: TakeOver,
+        lose: Callable[[Partition, bytes], None],
+        dead_after_s: float,
+        flow: FlowControl | None = None,
+    ) -> None:
+        """Begins to look after what is leased and what others leave; see `Maintenance`.
+
+        Args:
+            take_over: gets what others left.
+            take_due: gets retries that are due.
+            lose: called with entries that the member has no more.
+            dead_after_s: see `Maintenance`.
+            flow: how much can be taken over; None for as much as can be read.
+        """
+        for partitions, fetcher in zip(self._colocated, self._fetchers, strict=True):
+            for first in range(0, len(partitions), TOGETHER):
+                some = partitions[first : first + TOGETHER]
+                hooks = (flow or some[0].flow, fetcher.replayed, take_over, take_due, lose)
+                self.maintenance.append(Maintenance(self.member, some, *hooks, dead_after_s=dead_after_s))
         for each in self.maintenance:
             each.start()
-
-    def _transport(self, key: bytes, block_ms: int) -> FetchTransport:
-        if len(self.colocated) > MOST_CONNECTIONS:
-            return PolledFetch(self.member, key)
-        return BlockingFetch(self.member, key, block_ms)
 
     # -- messages --------------------------------------------------------------------------------------------------
 

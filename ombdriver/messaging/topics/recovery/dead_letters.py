@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ombdriver.messaging.streams.commands import Key, key_bytes, number
 from ombdriver.messaging.streams.topic import Topic
-from ombdriver.messaging.topics.consumer.group import REDRIVEN, GroupMember, group_script
+from ombdriver.messaging.topics.consumer.group import REDRIVEN, GroupMember, group_script, once_script
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.record import Record, helper_key, parse_record
 from ombdriver.messaging.transport.router import Router
@@ -19,12 +19,13 @@ CHUNK = 100
 """Dead letters that one script moves."""
 
 # KEYS: stream, dead letters. ARGV: group or nothing, first and last id, count, idle time in ms, the consumer.
-_REDRIVE = group_script("""
+_REDRIVE = once_script("""
 local added = {['x-stream'] = 1, ['x-id'] = 1, ['x-group'] = 1, ['x-consumer'] = 1, ['x-deliveries'] = 1,
   ['x-error'] = 1, ['x-time'] = 1}
 local rows = redis.call('XRANGE', KEYS[2], ARGV[2], ARGV[3], 'COUNT', ARGV[4])
 local moved = 0
 redis.call('XDEL', KEYS[2], '0-0')  -- a missing permission ends the script here, before anything is sent
+redis.call('DEL', KEYS[1] .. ':moved')
 for _, row in ipairs(rows) do
   local entry, origin = {}, {}
   for i = 1, #row[2], 2 do
@@ -172,7 +173,8 @@ class DeadLetters:
             ):
                 chosen = [row[0] for row in rows if group is None or _field(row[1], b"x-group") == key_bytes(group)]
                 if chosen:
-                    purged += await router.execute_idempotent(dlq, "XDEL", dlq, *chosen)
+                    await router.execute_idempotent(dlq, "XDEL", dlq, *chosen)
+                    purged += len(chosen)  # the reply is 0 if it was sent again
                 start = b"(" + rows[-1][0]
         return purged
 

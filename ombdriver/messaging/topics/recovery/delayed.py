@@ -1,7 +1,7 @@
 """Messages that come later, by the server's clock: new ones, and retries that wait longer than the visibility time-out.
 
 Both wait in sorted sets beside their partition's stream, by the time at which they are due. `{t:p}:delayed` has whole
-messages; a script moves what is due into the stream, and every runner of the topic runs it once a second.
+messages; a script moves what is due into the stream, and a member of each group of the topic runs it.
 `{t:p}:delayed:GROUP` has the ids of retries: the entries stay pending, for a consumer of the group that no process is.
 So a message keeps its id, its place in the stream and the server's delivery count, no other group gets it, and no
 process has to wait with it.
@@ -16,8 +16,7 @@ from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams.commands import Key, key_bytes
 from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.topics.codec import Codec, Value
-from ombdriver.messaging.topics.consumer.group import POSTPONED, GroupMember, group_script
-from ombdriver.messaging.topics.consumer.leases import Claim, make_claim
+from ombdriver.messaging.topics.consumer.group import POSTPONED, GroupMember, group_script, once_script
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.record import MOST_SCRIPT_FIELDS, helper_key, record_fields, too_many_fields
 from ombdriver.messaging.transport.connection import Argument
@@ -26,19 +25,51 @@ from ombdriver.messaging.transport.router import Router
 COUNT = 100
 """Messages that one script moves or claims."""
 
-_SCHEDULE = group_script("""
+_SCHEDULE = once_script("""
 redis.call('ZADD', KEYS[2], 'NX', now() + ARGV[1], cmsgpack.pack({unpack(ARGV, 2)}))
 """)
 
-_MOVE = group_script("""
-local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now(), 'LIMIT', 0, ARGV[1])
-for _, packed in ipairs(due) do
-  local message = cmsgpack.unpack(packed)
-  redis.call('XADD', KEYS[1], '*', unpack(message, 2))
-  redis.call('ZREM', KEYS[2], packed)
+MOVE = """
+local function move(later, count)
+  local due = redis.call('ZRANGEBYSCORE', later, '-inf', now(), 'LIMIT', 0, count)
+  for _, packed in ipairs(due) do
+    local message = cmsgpack.unpack(packed)
+    redis.call('XADD', stream, '*', unpack(message, 2))
+    redis.call('ZREM', later, packed)
+  end
+  local first = redis.call('ZRANGE', later, 0, 0, 'WITHSCORES')
+  return first[2] and math.max(0, first[2] - now()), #due
 end
-return #due
-""")
+"""
+"""Lua for scripts of `group_script`: moves messages from the set `later` that are due, `count` at most, into the
+stream; gives in how many ms the next one is due, or nil, and how many were moved.
+"""
+
+_MOVE_DUE = once_script(MOVE + "local _, moved = move(KEYS[2], tonumber(ARGV[1])) return moved")
+
+RESTORE = """
+local function restore(retries, postponed, gone)
+  local made = attempt('XGROUP', 'CREATECONSUMER', stream, ARGV[1], postponed)
+  if made == 1 then
+    for _, id in ipairs(redis.call('ZRANGE', retries, 0, -1)) do
+      if pending_row(id) then
+        -- it comes again as it is
+      elseif fields(id) then
+        redis.call('XCLAIM', stream, ARGV[1], postponed, 0, id, 'RETRYCOUNT', 1, 'FORCE', 'JUSTID')
+      else
+        redis.call('ZREM', retries, id)
+        gone[#gone + 1] = id
+      end
+    end
+  end
+  return made
+end
+"""
+"""Lua for scripts of `group_script`, to be called before anything is done with the set `retries`: nil if the group does
+not exist. One that was destroyed has lost the consumer `postponed` with all that was pending for it; what is in the set
+is made pending again then, as delivered once, and what is in the stream no more is added to `gone`. Otherwise what is
+in the set and not pending was acknowledged meanwhile.
+"""
 
 
 class DelayedMessages(Generic[Value]):
@@ -114,7 +145,7 @@ async def move_due(router: Router, streams: Sequence[bytes]) -> int:
     moved = 0
     for stream in streams:
         while True:
-            found: int = await _MOVE.run(router, (stream, helper_key(stream, "delayed")), (COUNT,))
+            found: int = await _MOVE_DUE.run(router, (stream, helper_key(stream, "delayed")), (COUNT,))
             moved += found
             if found < COUNT:
                 break
@@ -123,28 +154,19 @@ async def move_due(router: Router, streams: Sequence[bytes]) -> int:
 
 # KEYS: stream, delayed retries. ARGV: group, member, id, delay in ms, the consumer of delayed retries. Gives 1 if it
 # waits, 0 if it was not the member's, 2 if the entry is gone.
-_DELAY = group_script("""
+_DELAY = group_script(
+    RESTORE
+    + """
 local row = pending_row(ARGV[3])
 if row and row[2] == ARGV[5] and redis.call('ZSCORE', KEYS[2], ARGV[3]) then return 1 end
 if not row or row[2] ~= ARGV[2] then return 0 end
 if not fields(ARGV[3]) then return 2 end
+restore(KEYS[2], ARGV[5], {})
 redis.call('ZADD', KEYS[2], now() + ARGV[4], ARGV[3])
 redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[5], 0, ARGV[3], 'JUSTID')
 return 1
-""")
-
-_TAKE_DUE = group_script("""
-local found, gone = {}, {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now(), 'LIMIT', 0, ARGV[3])) do
-  redis.call('ZREM', KEYS[2], id)
-  local row = pending_row(id)
-  if row and row[2] == ARGV[4] then
-    local claimed = claim(row)
-    if claimed then found[#found + 1] = claimed else gone[#gone + 1] = id end
-  end
-end
-return {found, gone}
-""")
+"""
+)
 
 
 def delayed_key(member: GroupMember, partition: Partition) -> bytes:
@@ -167,13 +189,3 @@ async def delay_retry(member: GroupMember, partition: Partition, entry_id: bytes
     """
     keys = (partition.key, delayed_key(member, partition))
     return Delayed(await member.run(_DELAY, keys, entry_id, delay_ms, POSTPONED))
-
-
-async def take_due(member: GroupMember, partition: Partition, count: int = COUNT) -> Claim:
-    """Claims retries that are due, `count` at most.
-
-    If the reply is lost they are pending for this member and not known to it, until the visibility time-out is over.
-    """
-    keys = (partition.key, delayed_key(member, partition))
-    rows, gone = await member.run(_TAKE_DUE, keys, min(count, COUNT), POSTPONED)
-    return make_claim(partition, rows, gone)

@@ -23,7 +23,6 @@ from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer.consumer import Consumer
 from ombdriver.messaging.topics.consumer.message import Message
 from ombdriver.messaging.topics.consumer.session import Session
-from ombdriver.messaging.topics.recovery.maintenance import Maintenance
 from ombdriver.messaging.topics.runner.config import RunnerSettings, RunnerStatistics
 from ombdriver.messaging.topics.runner.context import Handler
 from ombdriver.messaging.topics.runner.executor import Executor
@@ -52,7 +51,6 @@ class RunLoop:
         settings: see `RunnerSettings`.
 
     Attributes:
-        maintenance: its rounds, for each group of partitions that one command may cover.
         released: messages that were left to others.
     """
 
@@ -67,18 +65,6 @@ class RunLoop:
         self._consumer, self._session = consumer, session
         self._in_flight, self._executor = in_flight, executor
         self._settings = settings
-        self.maintenance = [
-            Maintenance(
-                session.member,
-                partitions,
-                in_flight.takeover,
-                in_flight.take_over,
-                in_flight.lose,
-                dead_after_s=settings.dead_after_s,
-                take_due=in_flight.take_due,
-            )
-            for partitions in session.colocated
-        ]
         self.released = 0
 
     async def run(self, stop: asyncio.Event, halt: asyncio.Event) -> None:
@@ -88,16 +74,16 @@ class RunLoop:
             Exception: what ended one of its tasks, which is a fault of this library or of a policy of the user's.
             ClosedError: if the client was closed meanwhile.
         """
-        loop = asyncio.get_running_loop()
-        for each in self.maintenance:
-            each.start()
-        maintaining = [task for each in self.maintenance for task in each.tasks]
+        loop, in_flight, session = asyncio.get_running_loop(), self._in_flight, self._session
+        hooks = (in_flight.take_over, in_flight.take_due, in_flight.lose)
+        session.maintain(*hooks, self._settings.dead_after_s, in_flight.takeover)
+        maintaining = [task for each in session.maintenance for task in each.tasks]
         reading = loop.create_task(self._read())
         working = [loop.create_task(self._executor.work()) for _ in range(self._settings.concurrency)]
         try:
             await _first([stop.wait(), halt.wait()], [*maintaining, reading, *working])
             self._executor.stop()
-            ending = [task for each in self.maintenance for task in each.stop_takeover()]
+            ending = [task for each in self._session.maintenance for task in each.stop_takeover()]
             await asyncio.wait(ending, timeout=END_TAKEOVER_S)
             await _cancel([reading, *ending])
             self._consumer.pause()
@@ -140,7 +126,7 @@ class RunLoop:
             async with asyncio.timeout(RELEASE_S):
                 self.released += await self._in_flight.release(waiting_only=waiting_only)
                 await self._session.release_buffer()
-                for each in self.maintenance:
+                for each in self._session.maintenance:
                     await each.release()
         except (RedisError, OSError, TimeoutError) as error:
             logger.warning("what was not handled could not be given back, and comes to others later: %s", error)
@@ -369,7 +355,6 @@ class Runner(Generic[Value]):
             session, self._statistics, most=at_work + ahead, low_water=at_work + ahead // 2, by_key=by_key
         )
         executor = Executor(session, in_flight, handler, settings.retry, settings.dead_letter, self._statistics)
-        session.acknowledger.may_delay = True
         if settings.dead_letter is not None:
             session.acknowledger.dead_letter = settings.dead_letter
         run_loop = RunLoop(self._consumer, session, in_flight, executor, settings)
