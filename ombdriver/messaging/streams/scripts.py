@@ -53,6 +53,7 @@ class Script:
                 the later one was refused.
             redis.exceptions.RedisError: the server's error, or that of the connection.
         """
+        keys = (*keys, *self._keys_of_call(keys[0]))
         words = (len(keys), *keys, *arguments)
         unknown: OutcomeUnknownError | None = None
         for by_text in (False, True):  # a server may not know it, a user may have permission for EVAL alone
@@ -68,6 +69,10 @@ class Script:
                     raise unknown_after(unknown, error) from error
                 raise
         raise AssertionError("unreachable")
+
+    def _keys_of_call(self, first: bytes) -> tuple[bytes, ...]:
+        """What a call has of KEYS beside those that it is given; `first` is the first of these."""
+        return ()
 
     def words(self, *, by_text: bool) -> tuple[str, Argument]:
         """The first words of the command: EVALSHA and the hash, or EVAL and the text for a server without it."""
@@ -86,12 +91,8 @@ class OnceScript(Script):
     def __init__(self, text: str, functions: str = "") -> None:
         super().__init__(f"{functions}local function work()\n{text}\nend\n{_ONCE}")
 
-    async def run(
-        self, router: Router, keys: Sequence[bytes], arguments: Sequence[Argument], *, stores: bool = False
-    ) -> Any:
-        """See `Script.run`."""
-        token = keys[0] + b":once:" + secrets.token_hex(8).encode()
-        return await super().run(router, (*keys, token), arguments, stores=stores)
+    def _keys_of_call(self, first: bytes) -> tuple[bytes, ...]:
+        return (first + b":once:" + secrets.token_hex(8).encode(),)
 
 
 # A missing permission ends the script before anything is done.

@@ -111,7 +111,7 @@ async def test_a_group_that_is_destroyed_holds_up_nothing_that_is_buffered(
 ) -> None:
     """What was taken over and waits here is handed out, and need not be counted."""
     await abandon(raw, await deliver(raw, 20, "dead"), "dead")
-    async with MQClient(redis_url=server_url) as client, client.consumer("t", "g", prefetch=20) as consumer:
+    async with MQClient(redis_url=server_url) as client, client.consumer("t", "g", prefetch=64) as consumer:
         await received(consumer, 20)
         await raw.xgroup_destroy(STREAM, GROUP)
         assert sorted({*await take(consumer, 20)}) == list(range(20))
