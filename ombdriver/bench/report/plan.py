@@ -73,7 +73,10 @@ def _producers(plan: Plan) -> str:
     if not plan.producers:
         return "none"
     rate = plan.rate if plan.profile is None else plan.profile.mean
-    return f"{plan.producers:,}" + ("" if plan.search else f", {rate / plan.producers:,.6g} msg/s each")
+    each = "" if plan.search else f", {rate / plan.producers:,.6g} msg/s each"
+    batches = f", in batches every {format_duration(plan.batch_ns)}" if plan.batch_ns else ""
+    spins = ", in processes that spin" if any(worker.spins for worker in plan.workers) else ""
+    return f"{plan.producers:,}{each}{batches}{spins}"
 
 
 def _setup(setup: Setup) -> str:

@@ -283,6 +283,22 @@ def test_how_much_is_kept_follows_from_rate_and_size(
     assert got.max_entries == kept
 
 
+@pytest.mark.parametrize(
+    ("client", "told"),
+    [
+        ("{}", "producers      1, 2,000 msg/s each\n"),
+        ("{pacing: spin}", "producers      1, 2,000 msg/s each, in processes that spin\n"),
+        ("{pacing: batched, batchInterval: 2.5ms}", "producers      1, 2,000 msg/s each, in batches every 2.5ms\n"),
+    ],
+)
+def test_a_plan_tells_how_messages_are_paced(client: str, told: str) -> None:
+    """Where that is not by the load of the cores."""
+    setup = Setup.parse(f"{{name: s, driver: redis-streams, server: {{engine: valkey}}, client: {client}}}", "s.yaml")
+    load = workload(producerRate=2000)
+
+    assert told in describe(make_plan(load, setup, RUN, workers=None, cores=4), load, setup)
+
+
 def test_the_memory_of_a_run_is_what_it_keeps() -> None:
     """A short run keeps all that it sends, a long one what trimming leaves; without trimming it grows."""
     short = plan(producerRate=1000, warmupDuration="0s", testDuration="10s")
