@@ -267,7 +267,9 @@ class StretchMetrics:
 
 @dataclass(frozen=True, slots=True)
 class MessagesPerWrite:
-    """How bunched the load was: how many messages of a producer left together, in one turn of its event loop.
+    """How bunched the load was: how many messages left together, in one turn of a worker's event loop.
+
+    Those of producers that share their connections count together: with one connection they are one write.
 
     Attributes:
         writes: how often some did.
