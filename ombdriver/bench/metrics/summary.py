@@ -272,9 +272,9 @@ class MessagesPerWrite:
     Those of producers that share their connections count together: with one connection they are one write.
 
     Attributes:
-        writes: how often some did.
-        mean: messages of each of these on average.
-        p99: and of the largest hundredth, the least.
+        writes: how many there were.
+        mean: messages in one of them, on average.
+        p99: 99 % of them had no more messages.
     """
 
     writes: int
