@@ -76,12 +76,12 @@ def _age(value: object) -> int:
     return age
 
 
-LEAST_BATCH_NS, MOST_BATCH_NS = MS // 10, 10 * SECOND
+LEAST_BATCH_NS, MOST_BATCH_NS = MS // 10, 100 * MS  # no longer than a sample interval may be short
 
 
 def _batch_interval(value: str | None) -> str | None:
     if value is not None and not LEAST_BATCH_NS <= parse_duration(value) <= MOST_BATCH_NS:
-        raise ValueError(f"{quoted(value)} is out of range; write 0.1ms to 10s")
+        raise ValueError(f"{quoted(value)} is out of range; write 0.1ms to 100ms")
     return value
 
 
