@@ -184,17 +184,18 @@ class ReadLosingProxy(Proxy):
     Attributes:
         losing: so many of the next replies that bring something are lost, each with its connection.
         lost: replies that were.
+        reading: connections over which a group was read.
     """
 
     def __init__(self, server_url: str) -> None:
         super().__init__(server_url)
         self.losing = self.lost = 0
-        self._reading: set[Link] = set()
+        self.reading: set[Link] = set()
         self._cut: set[Link] = set()
 
     def cut(self) -> None:
         """Ends each reading connection on our side alone: the server goes on serving it for a while."""
-        for link in self._reading - self._cut:
+        for link in self.reading - self._cut:
             self._cut.add(link)
             link.near_writer.close()
 
@@ -202,7 +203,7 @@ class ReadLosingProxy(Proxy):
         """All go on; those of a connection that was cut are over, and the server is not told."""
         while data := await link.near_reader.read(CHUNK):
             if b"XREADGROUP" in data:
-                self._reading.add(link)
+                self.reading.add(link)
             link.far_writer.write(data)
             await link.far_writer.drain()
         if link in self._cut:
@@ -211,7 +212,7 @@ class ReadLosingProxy(Proxy):
     async def replies(self, link: Link) -> None:
         """Go on unless they are to be lost."""
         while data := await link.far_reader.read(CHUNK):
-            brings = link in self._reading and b"$" in data.replace(b"$-1", b"")
+            brings = link in self.reading and b"$" in data.replace(b"$-1", b"")
             if link in self._cut:
                 self.lost += brings
             elif self.losing and brings:

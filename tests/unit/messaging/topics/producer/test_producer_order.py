@@ -5,7 +5,7 @@ import math
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from model_server import FAULTS, FINAL, ModelServer
 from redis.exceptions import OutOfMemoryError
@@ -228,6 +228,7 @@ STEPS = st.lists(st.integers(1, 6) | st.sampled_from(["hang", "answer", "30 ms",
 
 @pytest.mark.parametrize("on_unknown", get_args(OnUnknown))
 @given(steps=STEPS, linger_ms=st.sampled_from([0, 50]))
+@example(steps=["hang", 1, 1, "70 ms", "70 ms", 1, "70 ms"], linger_ms=0)
 def test_no_message_waits_for_longer_than_it_has(on_unknown: OnUnknown, steps: list[Any], linger_ms: int) -> None:
     """100 ms, whatever batch it has joined, whoever cancelled: then it has its outcome, and its space is free.
 
