@@ -108,7 +108,9 @@ class Publisher:
     def overdue(self) -> int:
         """Messages of the current phase that are due and not sent."""
         now_ns = self._clock()
-        return sum(lane.overdue(now_ns) for lane in self._lanes)
+        late = [lane for lane in self._lanes if lane.waits.since_ns is not None]
+        late += [lane for due_ns, _, lane in self._queue if due_ns <= now_ns]
+        return sum(lane.overdue(now_ns) for lane in late)
 
     def take_report(self) -> SentReport:
         """What the ledger has to know of what was sent, since this was last called."""
