@@ -8,6 +8,7 @@ import redis.asyncio
 from pending import GROUP, PARTITION, STREAM, deliver, holds, member
 
 from ombdriver import Message, MessagingValueError, MQClient, RetryPolicy
+from ombdriver.messaging.streams import scripts
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, DeadLetters, move_to_dead_letters
 
 DLQ = b"{t:0}:dlq"
@@ -129,6 +130,21 @@ async def test_a_redriven_message_comes_back_to_its_group_only(
     _, ((taken, fields), *_), *_ = await raw.xautoclaim(STREAM, GROUP, "next", 3_600_000)
     assert (taken, fields) == (entry, {b"value": b"0"})
     assert (await letters.count(), await raw.xlen(STREAM)) == (0, 1)
+
+
+async def test_a_lost_reply_makes_no_more_be_redriven(
+    client: MQClient, raw: redis.asyncio.Redis, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that is sent again has the token of the first one: it gets the reply that was lost, and does nothing."""
+    ids = await deliver(raw, 4, "me")
+    for one in ids:
+        await move_to_dead_letters(member(client, "me"), PARTITION, one, "", KEEP, 1, [])
+    monkeypatch.setattr(scripts.secrets, "token_hex", lambda _: "the same call")
+
+    assert [await letters.redrive(count=2) for _ in range(2)] == [2, 2]
+
+    assert await letters.count() == 2
+    assert await holds(raw) == dict.fromkeys(ids[:2], ("redriven", 0))
 
 
 async def test_a_redriven_message_that_was_trimmed_is_sent_anew(

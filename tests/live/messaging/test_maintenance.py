@@ -1,5 +1,7 @@
 """A group of consumers alone, without a runner: what one leaves comes to the others, and what one has stays its own."""
 
+from contextlib import AsyncExitStack
+
 import pytest
 import redis.asyncio
 from pending import GROUP, STREAM, abandon, deliver, holds
@@ -7,7 +9,7 @@ from records import TOPIC, pending, store, take
 from running import met
 from topologies import Cluster, until
 
-from ombdriver import MQClient, MQProducer
+from ombdriver import MQClient, MQProducer, Topic
 from ombdriver.messaging.topics.consumer import session
 from ombdriver.messaging.topics.consumer.consumer import Consumer
 
@@ -185,6 +187,49 @@ async def test_a_message_that_another_took_over_tells_it_at_once_and_for_good(
         assert again.id == message.id
         assert [message.is_lost, await message.in_progress()] == [True, False]
         assert [again.is_lost, await again.in_progress()] == [False, True]
+
+
+async def test_reclaim_never_overtakes_replay(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """After a long absence what a member of this name had is stale too, and all the same comes first, in order."""
+    mine, others = await deliver(raw, 60, "lasting"), await deliver(raw, 5, "dead")
+    await abandon(raw, mine, "lasting")
+    await abandon(raw, others, "dead")
+    async with (
+        MQClient(redis_url=server_url) as client,
+        client.consumer("t", "g", "lasting", prefetch=4, visibility_timeout_ms=SOON_MS) as consumer,
+    ):
+        seen = []
+        for _ in range(65):
+            message = await consumer.getone()
+            seen.append(message.id.encode())
+            await message.ack()
+        assert seen[:60] == mine
+        assert sorted(seen[60:]) == sorted(others)
+
+
+async def test_an_idle_group_costs_what_its_janitor_costs(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """However many members it has: others only look whether there is a janitor, the more seldom the more they are."""
+    topic = Topic("t", 16)
+    async with MQClient(redis_url=server_url) as client, AsyncExitStack() as stack:
+        members = [client.consumer(topic, "g", visibility_timeout_ms=2_000) for _ in range(6)]
+        for each in members:
+            await stack.enter_async_context(each)
+        await until(lambda: met(sum(map(looks, members)) >= 16))
+        before, looked = await scripts(raw), sum(map(looks, members))
+        await until(lambda: met(sum(map(looks, members)) >= looked + 16 * 20))
+        assert await scripts(raw) - before < 2 * 20  # of the janitor, and about 8 of the other five
+
+
+def looks(consumer: Consumer[bytes]) -> int:
+    """How often it has looked at a partition as its janitor."""
+    assert consumer._session is not None
+    return sum(each.janitor.looks for each in consumer._session.maintenance)
+
+
+async def scripts(raw: redis.asyncio.Redis) -> int:
+    """How many scripts the server has carried out."""
+    told = await raw.info("commandstats")
+    return sum(told.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
 
 
 async def test_paused_partitions_are_not_swept(server_url: str, raw: redis.asyncio.Redis) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import redis.asyncio
-from topologies import Cluster
+from topologies import Cluster, until
 
 from ombdriver import (
     AcknowledgedTrimmer,
@@ -124,6 +124,40 @@ async def test_a_bound_cuts_what_only_dead_groups_need_and_tells(
         assert await client.get_stream_length("s") == 1_000
         assert trimmer.statistics()[b"s"].breached == 2_000
         assert await trimmer.trim() == 0
+
+
+@pytest.mark.parametrize("why", ["paused", "full"])
+async def test_a_consumer_that_asks_for_nothing_says_that_it_is_alive(
+    server_url: str, raw: redis.asyncio.Redis, why: str
+) -> None:
+    """Paused, or without room: its group is not cut into, however long ago it asked; once it is gone, it is."""
+    async with MQClient(redis_url=server_url) as client, client.producer("t") as producer:
+        trimmer = client.keep_trimmed(["{t:0}"], maxlen=1, approximate=False, dead_after_s=0.001)
+        consumer = client.consumer("t", "g", prefetch=1, block_ms=50)
+        if why == "paused":
+            consumer.pause()
+        async with consumer:
+            await asyncio.gather(*await producer.send_batch([b"%d" % n for n in range(10)]))
+            await until(lambda: raw.exists("{t:0}:alive:g"))
+            assert await trimmer.trim() == 0
+        assert await raw.pttl("{t:0}:alive:g") > 0
+        await raw.delete("{t:0}:alive:g")
+        assert await trimmer.trim() == 9
+        assert trimmer.statistics()[b"{t:0}"].breached == 9
+
+
+async def test_a_round_that_removes_nothing_reads_nothing(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """However large the entries are that a live group still needs; the server sends none, and looks at the first."""
+    async with MQClient(redis_url=server_url) as client:
+        for _ in range(30):
+            await raw.xadd("s", {"value": b"x" * 100_000})
+        await raw.xgroup_create("s", "g", 0)
+        await raw.xreadgroup("g", "alive", {"s": ">"}, count=1)
+        trimmer = client.keep_trimmed(["s"], maxlen=1)
+        await trimmer.trim()
+        before = (await raw.info("stats"))["total_net_output_bytes"]
+        assert await trimmer.trim() == 0
+        assert (await raw.info("stats"))["total_net_output_bytes"] - before < 100_000
 
 
 async def test_a_bound_is_kept_where_nodes_of_a_stream_are_large() -> None:

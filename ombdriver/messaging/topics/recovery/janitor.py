@@ -27,7 +27,9 @@ PAUSED, NOT_REPLAYED = b"-", b""
 # retries, and for each partition a cursor, or one of the words above.
 # Gives for each partition: 1 if the member is its janitor, the next cursor, the entries that others left, those that
 # are due, the ids without content, in how many ms something is due (-1: not known), 1 if there is more to claim now,
-# and where another one is its janitor, how many consumers of the group have asked for something within a minute.
+# and where another one is its janitor, how many members are there: consumers that have asked for something within a
+# minute. Before Redis 7.2 a read that brings nothing neither makes a consumer known nor counts as asking: there each
+# member makes itself known, and all that are known count.
 _LOOK = group_script(
     RESTORE
     + MOVE
@@ -48,8 +50,9 @@ end
 local function count_members()
   if not members then
     members = 0
+    attempt('XGROUP', 'CREATECONSUMER', stream, group, me)
     for _, one in ipairs(consumers()) do
-      if one.idle < 60000 then members = members + 1 end
+      if not one.inactive or one.idle < 60000 then members = members + 1 end
     end
   end
   return members
