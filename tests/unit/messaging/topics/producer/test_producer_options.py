@@ -33,12 +33,6 @@ def test_what_can_not_be_is_refused_by_name(name: str, value: Any) -> None:
         client.producer("t", **{name: value})
 
 
-def test_an_option_that_there_is_not_is_a_type_error() -> None:
-    """As for any function."""
-    with pytest.raises(TypeError, match="linger"):
-        MQClient(redis_url="redis://127.0.0.1:1").producer("t", linger=1)  # type: ignore[call-overload]
-
-
 @pytest.mark.parametrize(
     "given", [{}, {"max_length": 1, "max_age_s": 1}, {"max_length": 0}, {"max_age_s": 0}, {"max_length": 1.5}]
 )
