@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -175,6 +176,36 @@ class ThrottlingProxy(Proxy):
         for first in range(0, len(whole), self._at_once):
             link.far_writer.write(b"".join(whole[first : first + self._at_once]))
             await asyncio.sleep(self._pause_s)  # the slowness itself
+        return True
+
+
+class CapacityProxy(Proxy):
+    """Hands on so many requests per second of the sending connections, and no more, by an absolute schedule.
+
+    Args:
+        server_url: the server.
+        per_second: how many.
+    """
+
+    BURST_S = 0.03
+    """Of what it could have done when it was not asked, or had no processor, it makes up for so much."""
+
+    def __init__(self, server_url: str, per_second: float) -> None:
+        super().__init__(server_url)
+        self._per_second = per_second
+        self._next_s = 0.0
+
+    async def sends(self, link: Link, whole: list[bytes]) -> bool:
+        """Each when it is its turn."""
+        while whole:
+            now_s = time.monotonic()
+            self._next_s = max(self._next_s, now_s - self.BURST_S)
+            if (count := min(len(whole), int((now_s - self._next_s) * self._per_second))) > 0:
+                self._next_s += count / self._per_second
+                link.far_writer.write(b"".join(whole[:count]))
+                whole = whole[count:]
+            else:
+                await asyncio.sleep(self._next_s + 1 / self._per_second - now_s)  # the slowness itself
         return True
 
 

@@ -1,11 +1,19 @@
-"""The highest rate that is sustained, of a system whose knee is known by arithmetic: consumers of known slowness."""
+"""The highest rate that is sustained, on real servers; `test_simulated_search` has how exactly it is found."""
 
 import signal
+from pathlib import Path
 
 import pytest
 from processes import Place, sound
+from proxy import CapacityProxy
+from rig import OF_THE_MACHINE, running
 
-KNEE = 2000
+from ombdriver.bench.verdict import probe
+from ombdriver.bench.verdict.facts import Facts
+from ombdriver.bench.verdict.model import Verdict
+from ombdriver.bench.verdict.rules import judge
+
+CAPACITY = 400
 WORKLOAD = """
 topics: 1
 partitionsPerTopic: 1
@@ -14,36 +22,46 @@ subscriptionsPerTopic: 1
 consumerPerSubscription: 1
 producersPerTopic: 1
 producerRate: max
-consumerWork: 500us
 probeDuration: 2s
 warmupDuration: 0s
 testDuration: 2s
 """
 
 
-@pytest.mark.timeout(400)
-def test_a_knee_that_is_known_by_arithmetic_is_found(place: Place) -> None:
-    """One consumer at 500 us a message: 2,000 messages/s, within 5 %, by the consumers; or this machine is the limit.
+@pytest.mark.timeout(600)
+async def test_a_capacity_that_is_known_is_found(
+    tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy lets 400 messages/s through, far below what any machine does: a bit less is found, and measured.
 
-    That is told too, and the rate that is found is never above the knee.
+    What else this machine does meanwhile is left out of the judgement of a probe; it may still spoil one below.
     """
-    place.write(WORKLOAD)
-    finished = place.run("run", "w.yaml", "--quiet")
+    of_the_machine = OF_THE_MACHINE | {"scheduleLag", "collections"}
 
-    assert sound(finished.returncode), finished.stderr
-    (result,) = place.results()
-    search = result["search"]
-    assert search["sustainedRate"] == result["targetPublishRate"] <= 1.05 * KNEE
-    assert search["failingRate"] <= 1.05 * search["sustainedRate"]
-    assert search["limit"] in ("consumers", "generator")
-    if not any(probe["limit"] == "generator" for probe in search["probes"]):  # else this machine was too busy
-        assert search["sustainedRate"] >= 0.95 * KNEE
-    for probe in search["probes"]:
-        assert probe["held"] == (probe["limit"] is None) == (not probe["reasons"])
-        assert not probe["held"] or probe["achieved"]["published"] >= 0.99 * probe["rate"]
-    assert result["totals"]["published"] == pytest.approx(2 * search["sustainedRate"], abs=1)
-    assert result["delivery"][0]["lost"] == result["delivery"][0]["undelivered"] == 0
-    assert f"Highest sustained rate: {search['sustainedRate']:,}/s" in finished.stdout
+    def judged(facts: Facts) -> Verdict:
+        verdict = judge(facts)
+        return Verdict(verdict.status, tuple(each for each in verdict.reasons if each.rule not in of_the_machine))
+
+    monkeypatch.setattr(probe, "judge", judged)
+    fields = {"producerRate": "max", "probeDuration": "2s", "drainTimeout": "20s"}
+    async with (
+        CapacityProxy(valkey_url, CAPACITY) as proxy,
+        running(tmp_path, valkey_url, proxy.url, **fields) as rig,
+    ):
+        result = await rig.result()
+        (delivery,) = await rig.deliveries()
+
+    search = result.search
+    assert search is not None
+    assert search["sustainedRate"] < search["failingRate"]
+    assert search["sustainedRate"] <= 1.02 * CAPACITY
+    spoilt = [each for each in search["probes"] if not each["held"] and each["rate"] <= 0.9 * CAPACITY]
+    assert spoilt or (search["sustainedRate"] >= 0.9 * CAPACITY and search["limit"] == "publishing")
+    for each in search["probes"]:
+        assert each["rate"] < 1.1 * CAPACITY or not each["held"]
+        assert each["held"] == (each["limit"] is None) == (not each["reasons"])
+    assert search["sustainedRate"] == result.target_publish_rate
+    assert 0 < delivery.acknowledged == delivery.received
 
 
 def test_a_rate_that_misses_its_slo_is_not_sustained(place: Place) -> None:
@@ -52,7 +70,8 @@ def test_a_rate_that_misses_its_slo_is_not_sustained(place: Place) -> None:
     finished = place.run("run", "w.yaml", "--setup", "memory", "--quiet")
 
     assert finished.returncode == 1
-    assert "no rate is sustained, not even 1 msg/s: endToEndResponse.p50 < 1ns is not met: " in finished.stderr
+    assert "no rate is sustained, not even 1 msg/s: " in finished.stderr
+    assert "endToEndResponse.p50 < 1ns is not met: " in finished.stderr
     assert place.results() == []
 
 
@@ -71,10 +90,11 @@ def test_a_signal_ends_a_search(place: Place) -> None:
 
 def test_a_curve_tries_the_given_rates_up_to_the_first_that_fails(place: Place) -> None:
     """8,000 does not hold for consumers of 2,000/s, so 9,000 is not tried; the highest that holds is measured."""
-    place.write(WORKLOAD)
+    place.write(WORKLOAD + "consumerWork: 500us\n")
     finished = place.run("curve", "w.yaml", "--rates", "200,400,8k,9k", "--quiet")
-    if "no rate is sustained, not even 200 msg/s: worker" in finished.stderr:
-        return  # this machine had no core for the workers, which is told
+    if finished.returncode == 1:  # this machine had no core for the workers, which is told
+        assert "no rate is sustained, not even 200 msg/s: " in finished.stderr
+        return
 
     assert sound(finished.returncode), finished.stderr
     (result,) = place.results()
