@@ -3,23 +3,16 @@
 The one place that reads a password. What it gives goes to a driver, and never into a message, a log or a result.
 """
 
-import contextlib
-import errno
 import os
-import stat
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from ombdriver.bench.servers.configuration import login_of
 from ombdriver.bench.servers.options import ServerConfig
+from ombdriver.bench.servers.secret_file import read_secret
 from ombdriver.bench.servers.url import files_of, with_login, with_options
 from ombdriver.bench.spec.setup_server import Server, Tls
 from ombdriver.errors import InputError
-
-PIPE_S = 5.0
-"""How long the writer of a pipe may take to come."""
-MAX_BYTES = 1 << 16
 
 
 def connect_url(server: Server, environment: Mapping[str, str] = os.environ) -> str:
@@ -71,36 +64,7 @@ def _secret(variable: str | None, path: str | None, field: str, environment: Map
     if path is None:
         return None
     try:
-        return _content(Path(path)).decode().rstrip("\r\n")
+        return read_secret(Path(path)).decode().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise InputError(f"{field}File: {path} can't be read ({reason}); name a file with the password") from error
-
-
-def _content(path: Path) -> bytes:
-    """The first bytes of a file, or all that comes out of a pipe, whose writer may come within `PIPE_S`.
-
-    Raises:
-        OSError: if it can't be read, nobody writes into the pipe, or it is neither.
-    """
-    mode = path.stat().st_mode
-    if stat.S_ISREG(mode):
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES)
-    if not stat.S_ISFIFO(mode):
-        raise OSError(errno.EINVAL, "neither a file nor a pipe")
-    # Without a writer a plain `open` would wait for ever, and heed no signal.
-    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        content, until_s = b"", time.monotonic() + PIPE_S
-        while time.monotonic() < until_s and len(content) < MAX_BYTES:
-            with contextlib.suppress(BlockingIOError):  # there is a writer, who has more to say
-                if part := os.read(pipe, 4096):
-                    content += part
-                    continue
-                if content:
-                    return content
-            time.sleep(0.02)
-        raise OSError(errno.ETIMEDOUT, f"a pipe into which nobody writes for {PIPE_S:g} s")
-    finally:
-        os.close(pipe)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ombdriver.bench.spec import credentials
+from ombdriver.bench.servers import secret_file
 from ombdriver.bench.spec.credentials import connect_url, started_url
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.setup_server import Server
@@ -244,6 +244,6 @@ def test_a_password_may_come_through_a_pipe(tmp_path: Path) -> None:
     assert connect_url(server) == "redis://ann:hunter2@h:1"
     writer.join()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(credentials, "PIPE_S", 0.05)
+        patch.setattr(secret_file, "PIPE_S", 0.05)
         with pytest.raises(InputError, match="a pipe into which nobody writes"):
             connect_url(server)
