@@ -61,7 +61,9 @@ MOTIFS: Mapping[str, Motif] = {
     ),
     "swallowed reads": Motif((Step("send", count=20), Step("swallow", "read"), Step("send", count=20))),
     "swallowed commands": Motif((Step("send", count=20), Step("swallow", "control"), Step("send", count=20))),
-    "swallowed sends": Motif((Step("send", count=20), Step("swallow", "bulk"), Step("send", count=20))),
+    "swallowed sends": Motif(
+        (Step("send", count=20), Step("swallow", "bulk"), Step("send", count=20, then_s=11.0), Step("send", count=20))
+    ),
     "hang": Motif(
         (Step("hang", for_s=5.0), Step("send", count=20, then_s=2.0), Step("send", count=20)), where=EVERYWHERE
     ),
