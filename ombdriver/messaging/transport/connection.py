@@ -247,8 +247,9 @@ class Connection(asyncio.Protocol):
         was_overdue_s, self.overdue_s = self.overdue_s, max(0.0, self._silent_s - self._block_s)
         if self.overdue_s >= self._deadline_s:
             self.was_given_up = True
+            server = ":".join(str(part) for part in self.address if part is not None)
             owed = self._queue.in_flight
-            logger.warning("%s: %d replies owed for %.3g s; the connection is given up", self, owed, self._silent_s)
+            logger.warning("%s: %d replies owed for %.3g s; the connection is given up", server, owed, self._silent_s)
             limit_s = self._block_s + self._deadline_s
             self.fail(ConnectionLost(f"no reply within {limit_s:g} s, the server or the network is gone"))
         elif was_overdue_s < SUSPECT_S <= self.overdue_s and self._on_suspect is not None:

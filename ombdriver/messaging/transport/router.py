@@ -16,7 +16,7 @@ from typing import Any
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
-from ombdriver.messaging.errors import ClosedError
+from ombdriver.messaging.errors import ClosedError, NotSentError
 from ombdriver.messaging.transport.background import Health
 from ombdriver.messaging.transport.channel import Channel, ChannelStatistics, ConnectionStatistics
 from ombdriver.messaging.transport.cluster import ClusterRoutes
@@ -274,8 +274,13 @@ class Router:
         return self.learn(error) or (idempotent and is_loss(error) and self._routes.was_reached)
 
     def read_budget(self, *, idempotent: bool = False) -> RetryBudget:
-        """For a reader that sends its command anew by itself."""
-        return RetryBudget(partial(self.may_retry, idempotent=idempotent))
+        """For a reader that sends its command anew by itself; one server was tried for long when it was not sent."""
+
+        def may_retry(error: BaseException) -> bool:
+            is_over = isinstance(error, NotSentError) and not (idempotent or self.may_move)
+            return not is_over and self.may_retry(error, idempotent)
+
+        return RetryBudget(may_retry)
 
     async def execute_idempotent(self, key: bytes, *words: Argument) -> Any:
         """A small command on `key` that may be carried out twice: repeated when the connection is lost."""

@@ -27,7 +27,7 @@ class ConsumerSettings:
             more than about 16 MiB; twice as many while messages of others are taken over.
         visibility_timeout_ms: a message whose lease is not renewed for so long is taken over by other members; the
             same for all of a group.
-        block_ms: how long a read waits on the server.
+        block_ms: how long a read waits on the server; 5 s at most, and then it reads again.
 
     Raises:
         MessagingValueError: if one of them can't be.

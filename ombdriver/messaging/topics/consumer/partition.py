@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 BUFFER_BYTES = 1 << 24
 """As much may be buffered by a consumer, but at least one message of what is read together."""
+FIRST_CREDIT = 4
+"""The first read asks for no more: nothing is known yet of how large messages are."""
 FADES = 0.8
 """How a size that was large fades with each reply of smaller messages: it is forgotten after some twenty."""
 UNBOUND = 1 << 40
@@ -22,8 +24,8 @@ class FlowControl:
     """How many messages are buffered, and how many more may be asked for.
 
     Nobody knows how large messages are before they come, nor what a reply may hold before the server closes the
-    connection for it. So the first read asks for one message, each later one for twice as many at most, up to what the
-    bounds allow by the size of late messages; and after a reply that was lost it begins anew, up to half of that one.
+    connection for it. So the first read asks for a few messages, each later one for twice as many at most, up to what
+    the bounds allow by the size of late messages; after a reply that was lost it begins with one, up to half of that.
 
     Args:
         most: messages that may be buffered, if they are not large.
@@ -59,8 +61,8 @@ class FlowControl:
         self.buffered = 0
         self.is_asking = False
         self.changed = asyncio.Event()
-        self.high_water = most if low_water is not None else 1
-        self.low_water = low_water if low_water is not None else 0
+        self.high_water = most if low_water is not None else min(most, FIRST_CREDIT)
+        self.low_water = low_water if low_water is not None else self.high_water // 2
 
     def adapt(self, message_size: float) -> None:
         """A reply has come, with messages of `message_size` bytes on average, and they are buffered."""

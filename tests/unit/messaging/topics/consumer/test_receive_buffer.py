@@ -105,7 +105,7 @@ def test_reads_begin_small_and_grow() -> None:
     for _ in range(10):
         asked.append(flow.credit())
         flow.adapt(100)
-    assert asked == [1, 2, 4, 8, 16, 32, 64, 128, 256, 256]
+    assert asked == [4, 8, 16, 32, 64, 128, 256, 256, 256, 256]
 
 
 @given(SIZES, st.integers(1, 8))
