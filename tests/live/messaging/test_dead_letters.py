@@ -10,6 +10,7 @@ from pending import GROUP, PARTITION, STREAM, deliver, holds, member
 from ombdriver import Message, MessagingValueError, MQClient, RetryPolicy
 from ombdriver.messaging.streams import scripts
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, DeadLetters, move_to_dead_letters
+from ombdriver.messaging.topics.recovery.janitor import Janitor
 
 DLQ = b"{t:0}:dlq"
 KEEP = DeadLetterPolicy()
@@ -82,8 +83,11 @@ async def test_a_dead_letter_of_a_trimmed_message_is_written_from_memory(
     async with client.consumer("t", "g") as consumer:
         message = await consumer.getone()
         await raw.xtrim(STREAM, 0, approximate=False)
+        janitor = Janitor(member(client, consumer.name), lambda *_: None, lambda *_: None, 1)
+        await janitor.look({PARTITION: None}, 100)  # which ends on most servers that it is pending
+        assert await message.in_progress()
         assert await message.reject("why")
-        assert (consumer.statistics().rejected, consumer.statistics().deleted) == (1, 0)
+        assert consumer.statistics().rejected == 1
     await raw.xadd(STREAM, {"value": "given up"})
     runner = client.runner("t", "g", retry=RetryPolicy(2, backoff=lambda _: 0), block_ms=50)
 

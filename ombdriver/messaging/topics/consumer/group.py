@@ -100,6 +100,8 @@ def group_script(text: str) -> Script:
             `claim(row)` makes the member the owner of an entry by its row, without counting a delivery, and gives id,
             deliveries and fields, or acknowledges an entry that was trimmed or deleted and gives nil.
             XCLAIM of an entry that is gone would end that it is pending, unseen.
+            `gone_key(id)` is the key that stands for some minutes after an entry turned out to be trimmed while it was
+            pending, and is pending no more: who has it in memory may go on with it.
             `at(key)` makes `key` the stream of all these, in place of KEYS[1]; it is in `stream`.
     """
     return Script(_FUNCTIONS + text)
@@ -123,6 +125,7 @@ local function fields(id)
   local rows = redis.call('XRANGE', stream, id, id)
   return rows[1] and rows[1][2]
 end
+local function gone_key(id) return stream .. ':gone:' .. ARGV[1] .. ':' .. id end
 local function is_trimmed(id)
   if lowest == nil then
     local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]

@@ -47,7 +47,10 @@ _UPDATE = group_script("""
 local mine = {}
 for n = 4, #ARGV, 2 do
   local id, deliveries = ARGV[n], ARGV[n + 1]
-  if #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2]) > 0 then
+  local is_pending = #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2]) > 0
+  if not is_pending and redis.call('EXISTS', gone_key(id)) == 1 then
+    mine[#mine + 1] = id
+  elseif is_pending then
     mine[#mine + 1] = id
     if is_trimmed(id) then
       -- it stays pending, so that somebody tells that it is gone

@@ -220,8 +220,9 @@ MOVED_MS = 600_000
 # moved it, 0 if it was not the member's, 2 if the entry is gone and was not given.
 _MOVE = group_script("""
 local row = pending_row(ARGV[3])
-if not row or row[2] ~= ARGV[2] then return redis.call('GET', KEYS[3]) == ARGV[2] and 1 or 0 end
-local letter, deliveries = fields(ARGV[3]), row[4]
+local is_gone = not row and redis.call('EXISTS', gone_key(ARGV[3])) == 1
+if not is_gone and (not row or row[2] ~= ARGV[2]) then return redis.call('GET', KEYS[3]) == ARGV[2] and 1 or 0 end
+local letter, deliveries = row and fields(ARGV[3]), row and row[4]
 if not letter then
   if #ARGV == 6 then return 2 end
   letter, deliveries = {unpack(ARGV, 8)}, ARGV[7]
@@ -237,6 +238,7 @@ else
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', unpack(letter))
 end
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+redis.call('DEL', gone_key(ARGV[3]))
 return 1
 """)
 

@@ -159,6 +159,7 @@ _DELAY = group_script(
     + """
 local row = pending_row(ARGV[3])
 if row and row[2] == ARGV[5] and redis.call('ZSCORE', KEYS[2], ARGV[3]) then return 1 end
+if not row and redis.call('EXISTS', gone_key(ARGV[3])) == 1 then return 2 end
 if not row or row[2] ~= ARGV[2] then return 0 end
 if not fields(ARGV[3]) then return 2 end
 restore(KEYS[2], ARGV[5], {})

@@ -77,7 +77,10 @@ end
 local function take_over(cursor, retries, found, gone)
   local reply = attempt('XAUTOCLAIM', stream, group, me, ARGV[3], cursor, 'COUNT', math.min(credit, count), 'JUSTID')
   if not reply then return cursor end
-  for _, id in ipairs(reply[3] or {}) do gone[#gone + 1] = id end
+  for _, id in ipairs(reply[3] or {}) do  -- whoever has them, and however short a time ago they were touched
+    gone[#gone + 1] = id
+    redis.call('SET', gone_key(id), '', 'PX', 600000)
+  end
   for _, id in ipairs(reply[2]) do
     local entry, due = fields(id), redis.call('ZSCORE', retries, id)
     if not entry then
