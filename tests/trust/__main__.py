@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import random
+import statistics
 import sys
 import tempfile
 import time
@@ -121,6 +122,7 @@ def summary(outcomes: Sequence[Outcome], counted: Sequence[Outcome], seed: int) 
         f"{len(counted)} cases, seed {seed}, ombdriver {__version__}, {os.cpu_count()} cores, Python"
         f" {platform.python_version()}: {sum(each.false_valid for each in counted)} false `VALID`;"
         f" {blamed} of {len(healthy)} healthy runs called `INVALID` or `OVERLOADED`."
+        f" Others took {statistics.median(each.others for each in counted or outcomes):.0%} of the machine (median)."
         f" {len(outcomes) - len(counted)} more cases are not counted: they could not be set up, or others used the"
         " machine."
     )
