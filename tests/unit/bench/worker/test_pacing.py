@@ -99,7 +99,7 @@ def test_a_core_without_room_has_wake_ups_as_far_apart_as_they_may_be() -> None:
     worker = Worker(wake_up_ns=200_000).send(10_000, 4)
 
     assert worker.pacing.apart_ns == MOST_APART_NS
-    assert repr(worker.pacing) == "<AdaptivePacing, 250 µs apart>"
+    assert repr(worker.pacing) == "<AdaptivePacing, 275 µs apart>"
 
 
 def test_a_pause_says_nothing_of_the_load() -> None:
