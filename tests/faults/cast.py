@@ -342,6 +342,10 @@ class Senders:
                 future.remove_done_callback(self._told)
                 self.account.tell(number, UNKNOWN)
 
+    async def flush(self) -> None:
+        """Waits until all that was accepted has its outcome."""
+        await asyncio.gather(*(producer.flush() for producer in self.producers.values()))
+
     async def close(self) -> None:
         """Closes all of them, in good order."""
         await asyncio.gather(*(producer.close() for producer in self.producers.values()))

@@ -401,7 +401,8 @@ class Course:
     # -- the end ---------------------------------------------------------------------------------------------------
 
     async def _drain(self) -> None:
-        """A last message to each partition, and then all of them."""
+        """All that was sent has its outcome; then a last message to each partition, and all of them are handled."""
+        await self._within(self._senders.flush(), "to flush the producers")
         for partition in range(TOPIC.partitions):
             told = ""
             with contextlib.suppress(TimeoutError):
