@@ -77,7 +77,10 @@ class KeyedQueue(Generic[Item]):
                 waiting.insert(place, item)
                 return False
             self._waiting[item.queue_key] = deque()
-        return self._admit(item)
+        if item.is_suspect:
+            return self._admit(item)
+        self._ready.append(item)
+        return True
 
     def _admit(self, item: Item) -> bool:
         """Makes an item ready that waits for none of its key; False if it waits for another suspect."""
@@ -112,7 +115,7 @@ class KeyedQueue(Generic[Item]):
 
     def done(self, item: Item) -> bool:
         """Removes an item that was taken, or rests; whether another one is ready now for that."""
-        is_ready = self.rest(item)
+        is_ready = item is self._suspect and self.rest(item)
         if item.queue_key is None:
             return is_ready
         waiting = self._waiting[item.queue_key]
