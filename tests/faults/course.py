@@ -38,7 +38,7 @@ DRAIN_S = 60.0
 """How long it may take, after the last fault, until everything is handled; a loss is noticed after 10 s."""
 TRICKLE_S = (0.0, 0.01, 0.02, 0.2)
 """Between two messages that are sent whatever happens: some come together, some after a silence."""
-LEAST = 30
+LEAST = 10
 """So many messages are stored in any course."""
 LONGEST_STEP_S = 120.0
 SLOW_S = 1.0
