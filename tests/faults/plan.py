@@ -234,5 +234,7 @@ def _go_together(names: list[str]) -> bool:
     does, needs = {step.do for step in steps}, " ".join(MOTIFS[name].needs for name in names)
     if "bounded" in needs and ("exact" in needs or does & {"kill", "cancel", "hang", "swallow", "stop", "stall"}):
         return False  # a group without a live member may be cut into
+    if sum(step.do == "move" for step in steps) > 1:
+        return False  # the slot of the second may be on its way already
     # Each of these costs an innocent message an attempt.
     return sum(step.do in ("kill", "cancel") or step.which == "kills" for step in steps) <= 2
