@@ -136,7 +136,7 @@ def test_faults_of_files_and_options_are_told_at_once(place: Place, faults: Faul
         (["run", "w.yaml", "--duration", "5"], "10s, 5m or 1h"),
         (["run", "w.yaml", "--duration", "-5s"], "--duration"),
         (["run", "w.yaml", "--warmup", "soon"], "is not a duration"),
-        (["run", "w.yaml", "--rate", "fast"], "neither a whole number of messages per second nor max"),
+        (["run", "w.yaml", "--rate", "fast"], "'fast' is no rate; write messages per second as a whole number"),
         (["run", "w.yaml", "--rate", "-1"], "--rate: -1"),
         (["run", "w.yaml", "--workers", "1"], "--workers: 1 is out of range"),
         (["run", "w.yaml", "--workers", "9999"], "--workers: 9999 is out of range"),

@@ -12,6 +12,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from ombdriver.messaging.errors import NotSentError
 from ombdriver.messaging.transport.channel import Channel, NodeChannels, Tally
+from ombdriver.messaging.transport.connection import REPLY_DEADLINE_S
 from ombdriver.messaging.transport.factory import node_connection_factory
 from ombdriver.messaging.transport.retry import (
     AskError,
@@ -139,7 +140,7 @@ class ClusterRoutes:
 
     def new_blocking(self, key: bytes | None) -> "KeyChannel":
         """A new channel for one reader, to where `key` is, each time it connects."""
-        settings = self._max_in_flight, self._backoff, self._deadline_s, self.tallies[2]
+        settings = self._max_in_flight, self._backoff, min(self._deadline_s, REPLY_DEADLINE_S), self.tallies[2]
         channel = KeyChannel(key, self._topology, self._connect_to, *settings)
         self.blocking.add(channel)
         return channel

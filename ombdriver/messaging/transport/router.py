@@ -56,7 +56,8 @@ def open_router(
         max_in_flight: commands that each channel may have without a reply.
         backoff: the policy for reconnecting; None for the usual one.
         deadline_s: a connection that owes replies and over which nothing comes for so long is given up; None for the
-            `socket_timeout` of a client that is owned, or else `REPLY_DEADLINE_S`.
+            `socket_timeout` of a client that is owned, or else `REPLY_DEADLINE_S`, which is the most for readers: what
+            they wait for may come from another server by then, and no read is lost with its connection.
 
     Raises:
         MessagingValueError: if `client` is not of a kind that can be used.

@@ -11,6 +11,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 
 from ombdriver.messaging.errors import NotSentError
 from ombdriver.messaging.transport.channel import Channel, NodeChannels, Tally
+from ombdriver.messaging.transport.connection import REPLY_DEADLINE_S
 from ombdriver.messaging.transport.factory import connection_factory
 from ombdriver.messaging.transport.retry import Backoff, was_not_carried_out
 from ombdriver.messaging.transport.sentinel import SentinelMonitor
@@ -46,6 +47,7 @@ class StandaloneRoutes:
         self._new_channel = partial(
             Channel, self._connect, max_in_flight=max_in_flight, backoff=backoff, deadline_s=deadline_s
         )
+        self._read_deadline_s = min(deadline_s, REPLY_DEADLINE_S)
         self.tallies = Tally(), Tally(), Tally()
         self._node = NodeChannels(
             *(self._new_channel(on_suspect=on_suspect, tally=tally) for tally in self.tallies[:2])
@@ -96,7 +98,7 @@ class StandaloneRoutes:
 
     def new_blocking(self, _key: bytes | None) -> Channel:
         """A new channel for one reader."""
-        channel = self._new_channel(tally=self.tallies[2])
+        channel = self._new_channel(tally=self.tallies[2], deadline_s=self._read_deadline_s)
         self.blocking.add(channel)
         return channel
 

@@ -34,7 +34,7 @@ from ombdriver.bench.drivers.redis_streams.server import (
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
 from ombdriver.bench.drivers.sample import ServerSample, TopicPartition
 from ombdriver.errors import DriverError, ServerError
-from ombdriver.messaging.errors import AuthenticationError, ConnectionLost, NoPermissionError, RedisError
+from ombdriver.messaging.errors import AuthenticationError, NoPermissionError, NotSentError, RedisError
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
 from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.factory import open_client
@@ -248,7 +248,7 @@ class RedisStreamsDriver:
                     return await runs.delete(self._router, self._options.run_id, self._created)
             except TimeoutError as error:
                 raise ServerError(f"{self.server} has not answered for {DELETE_TIMEOUT_S:g} s") from error
-            except (ConnectionLost, AuthenticationError, NoPermissionError):
+            except (NotSentError, AuthenticationError, NoPermissionError):
                 raise
             except RedisError:
                 if time.monotonic() + DELETE_RETRY_S > until_s:

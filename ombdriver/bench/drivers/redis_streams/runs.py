@@ -103,13 +103,21 @@ def record(run_id: str) -> bytes:
 
 
 async def renew(router: Router, run_id: str) -> None:
-    """Marks the run as alive for another `ALIVE_S` seconds; a mark that is there is renewed on a full server, too."""
+    """Marks the run as alive for another `ALIVE_S` seconds.
+
+    A server that is full refuses SET; EXPIRE of a mark that is there needs no memory.
+    """
     for node in router.controls():
         with contextlib.suppress(RedisError):  # not every server has CLIENT for every user
             await node.execute("CLIENT", "SETNAME", RECORD + run_id)
     alive = (ALIVE + run_id).encode()
-    if not await ask(router, alive, "EXPIRE", alive, ALIVE_S):
+    try:
         await ask(router, alive, "SET", alive, 1, "EX", ALIVE_S)
+    except RedisError:
+        with contextlib.suppress(RedisError):  # the reason why not is the first one
+            if await ask(router, alive, "EXPIRE", alive, ALIVE_S):
+                return
+        raise
 
 
 async def keep_renewing(router: Router, run_id: str, statistics: "Counter[str]") -> None:

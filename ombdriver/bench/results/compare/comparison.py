@@ -189,7 +189,9 @@ def compare(
     faults: list[str] = []
     for workload in dict.fromkeys(trial.workload for trial in trials):
         of_it = [trial for trial in trials if trial.workload == workload]
-        named = dict.fromkeys(trial.setup for trial in of_it)
+        fit = {trial.setup for trial in of_it}
+        # In the order of all runs: which setup is the first does not depend on which of its runs are VALID.
+        named = [name for name in dict.fromkeys(t.setup for t in every if t.workload == workload) if name in fit]
         if len(named) < 2 or (baseline is not None and baseline not in named):
             continue
         differing = differences(of_it)
