@@ -90,6 +90,11 @@ def parse_number(text: str) -> int | float:
     return int(text) if text.lstrip("+-").isdecimal() else float(text)
 
 
+def is_maximum(value: object) -> bool:
+    """Whether `max` stands in place of a rate, in any case."""
+    return isinstance(value, str) and value.strip().lower() == "max"
+
+
 def parse_rate(value: object) -> int:
     """Messages per second: a whole number, `"1000"`, or with a unit `1k` (1,000), `2.5k`, `1M` (1,000,000).
 

@@ -39,9 +39,9 @@ class Rate(click.ParamType[int | str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
         """Messages per second, or `max`."""
-        from ombdriver.bench.units import parse_rate
+        from ombdriver.bench.units import is_maximum, parse_rate
 
-        if isinstance(value, str) and value.strip().lower() == "max":
+        if is_maximum(value):
             return "max"
         try:
             return parse_rate(value)

@@ -70,7 +70,7 @@ class DelayingProxy(Proxy):
 
 
 class CorruptingProxy(Proxy):
-    """Changes the last byte of the payload of `which` sends, counted from 0."""
+    """Changes `which` sends, counted from 0: the last byte of the payload; all go on."""
 
     which = range(0)
 
@@ -79,29 +79,23 @@ class CorruptingProxy(Proxy):
         self._sends = 0
 
     async def sends(self, link: Link, whole: list[bytes]) -> bool:
-        """All go on."""
+        """See `Proxy.sends`."""
         for request in whole:
-            changed = request[:-3] + bytes((request[-3] ^ 1,)) + request[-2:]
-            link.far_writer.write(changed if self._sends in self.which else request)
+            link.far_writer.write(self.change(request) if self._sends in self.which else request)
             self._sends += 1
         return True
 
+    def change(self, request: bytes) -> bytes:
+        """What goes on in place of a send: its payload with another last byte."""
+        return request[:-3] + bytes((request[-3] ^ 1,)) + request[-2:]
 
-class RefusingProxy(Proxy):
+
+class RefusingProxy(CorruptingProxy):
     """Makes the server refuse `which` sends, counted from 0."""
 
-    which = range(0)
-
-    def __init__(self, server_url: str) -> None:
-        super().__init__(server_url)
-        self._sends = 0
-
-    async def sends(self, link: Link, whole: list[bytes]) -> bool:
-        """Those to be refused lack their fields."""
-        for request in whole:
-            link.far_writer.write(b"*2\r\n$4\r\nXADD\r\n$1\r\nk\r\n" if self._sends in self.which else request)
-            self._sends += 1
-        return True
+    def change(self, request: bytes) -> bytes:
+        """One that lacks its fields."""
+        return b"*2\r\n$4\r\nXADD\r\n$1\r\nk\r\n"
 
 
 class SwappingProxy(Proxy):

@@ -28,13 +28,14 @@ def read_secret(path: Path) -> bytes:
     pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         content, until_s = b"", time.monotonic() + PIPE_S
-        while time.monotonic() < until_s and len(content) < MAX_BYTES:
+        while time.monotonic() < until_s:
             with contextlib.suppress(BlockingIOError):  # there is a writer, who has more to say
-                if part := os.read(pipe, 4096):
-                    content += part
-                    continue
-                if content:
+                part = os.read(pipe, 4096)
+                content += part
+                if content and (not part or len(content) >= MAX_BYTES):
                     return content
+                if part:
+                    continue
             time.sleep(0.02)
         raise OSError(errno.ETIMEDOUT, f"a pipe into which nobody writes for {PIPE_S:g} s")
     finally:

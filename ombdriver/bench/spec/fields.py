@@ -21,6 +21,7 @@ from ombdriver.bench.units import (
     SECOND,
     SIZE_PATTERN,
     format_duration,
+    is_maximum,
     parse_duration,
     parse_rate,
     parse_size,
@@ -110,7 +111,7 @@ FIND_THE_MAXIMUM = 0
 
 
 def _rate(value: object) -> object:
-    if isinstance(value, str) and value.strip().lower() == "max":
+    if is_maximum(value):
         return FIND_THE_MAXIMUM
     try:
         return parse_rate(value)

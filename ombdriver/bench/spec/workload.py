@@ -46,7 +46,7 @@ from ombdriver.bench.spec.overrides import Assignment, assigned
 from ombdriver.bench.spec.rate_profile import own_duration, parse_profile, profile_of
 from ombdriver.bench.spec.workload_rules import RULES
 from ombdriver.bench.spec.yaml_file import YamlDocument, check_size, parse_document, read_payload, read_text
-from ombdriver.bench.units import GIB, MINUTE, MS, SECOND, format_duration, parse_duration
+from ombdriver.bench.units import GIB, MINUTE, MS, SECOND, format_duration, is_maximum, parse_duration
 from ombdriver.errors import InputError
 
 _CAME_LATER = {"checksum": False, "arrivals": "uniform"}
@@ -324,7 +324,7 @@ def _resolved(document: YamlDocument, folder: Path | None) -> tuple[YamlDocument
     """
     data: dict[str, Any] = {"name": Path(document.source).stem or "workload", **document.data}
     errors, content = list(document.errors), None
-    if str(data.get("producerRate")).strip().lower() == "max" and data.get("producersPerTopic") == 0:
+    if is_maximum(data.get("producerRate")) and data.get("producersPerTopic") == 0:
         errors.append(
             _error(document, "producerRate", "max can't be found where nobody sends (producersPerTopic: 0); write 0")
         )
