@@ -23,7 +23,8 @@ from ombdriver.bench.units import parse_size, quoted
 STAMP = struct.Struct("<qqIIIIQ")
 """The first 40 bytes of every message: intended_ns, sent_ns, run, producer, partition, checksum, sequence.
 
-Times are `time.monotonic_ns()`; run is `run_number(run_id)`; checksum is 0 where there is none, see `with_checksum`.
+Times are `time.monotonic_ns()` of the host that commands the run (`host_clock`); run is `run_number(run_id)`; checksum
+is 0 where there is none, see `with_checksum`.
 """
 _RUN = slice(16, 20)
 _CHECKSUM = slice(28, 32)

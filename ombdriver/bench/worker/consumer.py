@@ -15,6 +15,7 @@ import numpy as np
 from ombdriver.bench.drivers.api import Batch, DriverConsumer
 from ombdriver.bench.ledger.received import DeliveryRecorder
 from ombdriver.bench.load.flow import Flows, is_probe
+from ombdriver.bench.load.host_clock import SAME_HOST, HostClock
 from ombdriver.bench.load.message import STAMP, STAMP_DTYPE, count_corrupt
 from ombdriver.bench.load.processing_time import ProcessingTime
 from ombdriver.bench.metrics.histogram import Int64s
@@ -101,6 +102,7 @@ class Receiver:
         checksums: whether messages carry a checksum, which is to be verified.
         shared_topics: whether others send to these topics too. Their messages have no stamp: they are counted by the
             time at which they came, and nothing else is known of them.
+        host_clock: of this host; stamps are of the run's clock.
 
     Attributes:
         subscription: as given.
@@ -119,7 +121,9 @@ class Receiver:
         *,
         checksums: bool = False,
         shared_topics: bool = False,
+        host_clock: HostClock = SAME_HOST,
     ) -> None:
+        self._host_clock = host_clock
         self._flows, self.subscription, self._recorder = flows, subscription, recorder
         self._processing, self._checksums, self._shared_topics = processing, checksums, shared_topics
         self._stamps: list[bytes] = []
@@ -305,8 +309,9 @@ class Receiver:
         if redelivered is not None:  # the same entry once more counts once
             self.received -= int(np.count_nonzero(redelivered))
             stamps, arrived = stamps[~redelivered], arrived[~redelivered]
-        intended = stamps["intended_ns"]
-        latencies = {"endToEnd": arrived - stamps["sent_ns"], "endToEndResponse": arrived - intended}
+        intended = self._host_clock.stamps_from_run(stamps["intended_ns"])
+        sent = self._host_clock.stamps_from_run(stamps["sent_ns"])
+        latencies = {"endToEnd": arrived - sent, "endToEndResponse": arrived - intended}
         self._recorder.record(self.subscription, intended, latencies)
         self._recorder.count("received", self.subscription, arrived, np.ones(len(arrived), np.int64))
 

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ombdriver.bench.load.host_clock import SAME_HOST, HostClock
 from ombdriver.bench.load.message import STAMP, PayloadPool, with_checksum
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.recorder import Recorder
@@ -56,6 +57,7 @@ class Publisher:
         pacing: decides when.
         held_up_ns: for how long this process could not run though it wanted to, since its start.
         batch_ns: producers send in batches, one at the beginning of each interval of that length; 0 for none.
+        host_clock: of this host; stamps are of the run's clock.
 
     Attributes:
         in_flight: what was sent, and its replies.
@@ -74,7 +76,9 @@ class Publisher:
         pacing: Pacing,
         held_up_ns: Callable[[], int] = lambda: 0,
         batch_ns: int = 0,
+        host_clock: HostClock = SAME_HOST,
     ) -> None:
+        self._offset_ns = host_clock.offset_ns
         self._run, self._senders, self._producers_total = run, senders, producers_total
         self._flows = [flow for sender in senders for flow in sender.flows]
         self._pool, self._recorder, self._clock = pool, recorder, clock
@@ -300,9 +304,12 @@ class Publisher:
         bodies = self._pool.next_bodies(len(intended))
         sequences = range(sequence, sequence + len(intended))
         sent_ns = self._clock()  # as late as can be: what is done before is delay, what comes after is service
+        due, leaves_ns = intended, sent_ns
+        if self._offset_ns and lane is not None:  # of a probe 0 stays 0
+            due, leaves_ns = [due_ns + self._offset_ns for due_ns in intended], sent_ns + self._offset_ns
         payloads = [
-            pack(due_ns, sent_ns, run, producer, partition, 0, number) + body
-            for due_ns, number, body in zip(intended, sequences, bodies, strict=True)
+            pack(due_ns, leaves_ns, run, producer, partition, 0, number) + body
+            for due_ns, number, body in zip(due, sequences, bodies, strict=True)
         ]
         if self._pool.checksums:
             payloads = [with_checksum(payload) for payload in payloads]

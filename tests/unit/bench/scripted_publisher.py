@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ombdriver.bench.load.host_clock import SAME_HOST, HostClock
 from ombdriver.bench.load.message import STAMP, STAMP_DTYPE, KeySource, PayloadPool, PayloadSpec
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.profile import constant
@@ -140,6 +141,7 @@ class Bench:
         clock: Clock | None = None,
         max_in_flight: int | None = None,
         batch_ns: int = 0,
+        host_clock: HostClock = SAME_HOST,
     ) -> None:
         spec = spec or PayloadSpec(size=STAMP.size + 8)
         self.clock = clock or Clock()
@@ -170,6 +172,7 @@ class Bench:
             EachPacing(),
             lambda: self.held_up_ns,
             batch_ns,
+            host_clock,
         )
 
     def _make_pacer(self, callback: Callable[[], None]) -> ScriptedPacer:

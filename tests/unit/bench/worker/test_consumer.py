@@ -9,6 +9,7 @@ import pytest
 
 from ombdriver.bench.drivers.api import Batch, OnAcknowledged
 from ombdriver.bench.load.flow import Flows
+from ombdriver.bench.load.host_clock import SAME_HOST, HostClock
 from ombdriver.bench.load.message import STAMP, with_checksum
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.processing_time import ProcessingTime
@@ -65,12 +66,15 @@ def batch(arrived: int, *payloads: bytes) -> Batch:
 
 
 async def consumed(
-    *script: Batch | Exception | None, flows: Flows = FLOWS, shared_topics: bool = False
+    *script: Batch | Exception | None,
+    flows: Flows = FLOWS,
+    shared_topics: bool = False,
+    host_clock: HostClock = SAME_HOST,
 ) -> tuple[Receiver, ScriptedConsumer, Metrics]:
     """What a receiver makes of the script."""
     recorder = Recorder(SECOND)
     recorder.begin_phase(Phase(0, "measure", START, 10 * SECOND, 1000))
-    reader = Receiver(flows, "group-1", recorder, shared_topics=shared_topics)
+    reader = Receiver(flows, "group-1", recorder, shared_topics=shared_topics, host_clock=host_clock)
     consumer = ScriptedConsumer(reader, script)
     await reader.run(consumer)
     reader.flush()
@@ -87,6 +91,23 @@ async def test_latencies_are_from_both_send_times_to_the_arrival_of_the_batch() 
     assert figures.counts == {(0, "received", "group-1", 0): 2, (0, "received", "group-1", 1): 1}
     assert (reader.received, reader.foreign) == (3, 0)
     assert repr(reader) == "<Receiver group-1: 3 received>"
+
+
+@pytest.mark.parametrize("offset_ns", [3 * 86_400 * SECOND, -3 * 86_400 * SECOND])
+async def test_stamps_of_the_run_are_translated_to_the_clock_of_the_host(offset_ns: int) -> None:
+    """A host whose clock is days off records what the host that commands would; a negative latency stays one."""
+    here = batch(1_000, message(0, 100), message(200, 1_300), probe(0, 3))
+    there = batch(1_000, message(offset_ns, offset_ns + 100), message(offset_ns + 200, offset_ns + 1_300), probe(0, 3))
+
+    reader, _, figures = await consumed(there, host_clock=HostClock(offset_ns, 100))
+    _, _, expected = await consumed(here)
+
+    assert reader.take_probes() == {(0, 3)}
+    assert figures.counts == expected.counts == {(0, "received", "group-1", 0): 2}
+    for key in ((0, name, "group-1", 0) for name in ("endToEnd", "endToEndResponse")):
+        found, wanted = figures.histograms[key], expected.histograms[key]
+        assert (found.sum_ns, found.count, found.negative) == (wanted.sum_ns, wanted.count, wanted.negative)
+    assert figures.histograms[0, "endToEnd", "group-1", 0].negative == 1
 
 
 class Work(SimulatedProcessing):

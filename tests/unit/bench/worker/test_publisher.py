@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from scripted_publisher import MS, RUN, SECOND, START, Bench, events, greatest, total
 
+from ombdriver.bench.load.host_clock import HostClock
 from ombdriver.bench.load.message import STAMP, KeySource, PayloadSpec, count_corrupt
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.worker.pacing import EachPacing
@@ -27,6 +28,29 @@ async def test_nothing_is_sent_before_its_time() -> None:
     assert bench.publisher.unsent == 0
     assert bench.handle.stamps["intended_ns"].tolist() == [START + at * MS for at in range(20)]
     assert bench.handle.stamps["sequence"].tolist() == list(range(20))
+
+
+@pytest.mark.parametrize("offset_ns", [3 * 86_400 * SECOND, -START // 2])
+async def test_stamps_are_of_the_clock_of_the_run_and_latencies_of_the_host(offset_ns: int) -> None:
+    """A host whose clock is days off stamps what the host that commands would; the stamp of a probe stays 0."""
+    there, here = Bench(host_clock=HostClock(offset_ns, 100)), Bench()
+    for bench in (there, here):
+        bench.publisher.send_probes()
+        bench.handle.reply(1)
+        bench.begin(rate=1000, duration_ns=20 * MS)
+        bench.tick(START + 30 * MS)
+        bench.clock.now_ns += 5 * MS
+        bench.handle.reply(20)
+    moved = there.handle.stamps[1:].copy()
+    moved["intended_ns"] -= offset_ns
+    moved["sent_ns"] -= offset_ns
+
+    assert there.handle.stamps["intended_ns"][0] == 0
+    assert there.handle.stamps["intended_ns"][1] == START + offset_ns
+    assert moved.tolist() == here.handle.stamps[1:].tolist()
+    found = there.figures().histograms
+    assert found.keys() == here.figures().histograms.keys()
+    assert found[0, "publishResponse", None, 0].max_ns == 35 * MS
 
 
 async def test_the_pacing_says_when_to_wake(monkeypatch: pytest.MonkeyPatch) -> None:
