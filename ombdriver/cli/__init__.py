@@ -187,9 +187,9 @@ def _print_notes(requests: Sequence["Request"]) -> None:
 )
 def calibrate(output: Path) -> None:
     """Measure what this machine's harness can do, in about a minute, with no real server in the way."""
+    from ombdriver.bench.hosts.local import run_fast
     from ombdriver.bench.report.calibration import describe_calibration
     from ombdriver.bench.results import store
-    from ombdriver.bench.run.workers import run_fast
 
     store.prepare(output)
     figures = run_fast(_calibrate())

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from ombdriver.bench.run.calibrate import null_server
 from ombdriver.bench.run.workers import Workers
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
-from ombdriver.bench.worker import protocol
+from ombdriver.bench.worker import protocol, wire_format
 from ombdriver.errors import WorkerError
 
 RUN_ID = "ensemble"
@@ -182,10 +183,28 @@ async def test_a_worker_that_meets_an_unexpected_fault_shows_it(valkey_url: str)
         await driver.create_topics(plan.topics, plan.subscriptions)
         stack.push_async_callback(driver.delete_created)
         workers = await stack.enter_async_context(Workers(plan, "redis-streams", options(valkey_url)))
-        workers.send("nonsense")  # type: ignore[arg-type]
+        workers.send(protocol.ExtendPhase(Phase(0, "measure", time.monotonic_ns(), 500_000_000, plan.rate)))
 
-        with pytest.raises(WorkerError, match=r"(?s)worker \d .*an unexpected fault:.*AssertionError"):
+        with pytest.raises(WorkerError, match=r"(?s)worker \d .*an unexpected fault:.*Traceback.*extend_phase"):
             await workers.poll()
+
+
+async def test_a_worker_of_another_version_is_refused_by_name(
+    valkey_url: str, driver: RedisStreamsDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the program was upgraded while a series of runs goes on; both versions are told, and nothing is left."""
+    own = wire_format.OWN
+    monkeypatch.setattr(wire_format, "OWN", replace(own, program="0.0.1"))
+
+    with pytest.raises(WorkerError) as raised:
+        await Workers(plan_for(valkey_url), "redis-streams", options(valkey_url)).__aenter__()
+
+    assert re.fullmatch(
+        rf"worker \d \(\w+\): is of ombdriver {re.escape(own.program)} \(form {own.form}\), and what started it of"
+        rf" ombdriver 0\.0\.1 \(form {own.form}\); install one version on both sides, and start again",
+        str(raised.value),
+    )
+    assert pids() == set()
 
 
 async def test_a_subscription_that_can_no_longer_be_read_ends_the_run(

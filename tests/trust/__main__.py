@@ -21,8 +21,8 @@ from itertools import islice
 from pathlib import Path
 
 from ombdriver import __version__
+from ombdriver.bench.hosts.local import run_fast
 from ombdriver.bench.run.signals import Interrupt
-from ombdriver.bench.run.workers import run_fast
 from tests.trust import account, driver
 from tests.trust.account import MOST_OF_OTHERS, Outcome
 from tests.trust.scene import Case, NotSetUpError, StoppedError

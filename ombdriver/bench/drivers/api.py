@@ -22,7 +22,7 @@ OnReplies = Callable[[int, int, int, Exception | None, int, Any], None]
 `first` is the index, from 0, of the first of them among all that this producer sent to that partition (in the order
 sent); `error` is None when all of them were acknowledged, else the one error that all of them met; `time_ns` is when
 the replies were read (`time.monotonic_ns()`); `answer` is what the system said to the last of them, from which
-`Inspector.reference` can tell where that message is kept, or None.
+`Inspector.reference` can tell where that message is kept, or None; plain data, since it goes to another process.
 
 An error that leaves open whether the system took the message is an `errors.OutcomeUnknown`; so is one that says that it
 did, but not as safely as was asked (`errors.UnderReplicated`).

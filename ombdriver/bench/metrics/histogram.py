@@ -122,6 +122,11 @@ class Histogram:
         held = np.flatnonzero(dense)
         return cls(*_compact(held + first, dense[held]), count, total, least, greatest, negative, over_range)
 
+    @classmethod
+    def of_buckets(cls, index: Buckets, counts: Counts, *numbers: int) -> "Histogram":
+        """The histogram of these buckets; `numbers` are the attributes from `count` on."""
+        return cls(*_compact(index, counts), *numbers)
+
     def __add__(self, other: "Histogram") -> "Histogram":
         """Both together."""
         return Histogram.total((self, other))

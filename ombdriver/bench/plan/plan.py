@@ -1,6 +1,6 @@
 """A run decided in advance: topics, groups, and who sends and reads what in which process. Plain data, and pure.
 
-Crosses to the workers by pickle, so it imports neither YAML nor pydantic. Knows no server, process or clock.
+Crosses to the workers, so it imports neither YAML nor pydantic. Knows no server, process or clock.
 """
 
 from dataclasses import dataclass

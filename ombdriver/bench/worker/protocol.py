@@ -1,8 +1,12 @@
-"""What crosses the pipe between the parent and a worker: commands one way, reports the other. Plain data."""
+"""What crosses between the parent and a worker: commands one way, reports the other. Plain data (`wire_format`).
+
+Times are of the run's clock; a worker on another host translates them (`load.host_clock`).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ombdriver.bench.load.host_clock import SAME_HOST, HostClock
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.report import Report
 from ombdriver.bench.plan.plan import Plan, WorkerPlan
@@ -17,12 +21,14 @@ class Job:
         worker: this worker's part of it.
         driver: the driver's registered name.
         options: what its factory is given.
+        host_clock: of the host that it is on.
     """
 
     plan: Plan
     worker: WorkerPlan
     driver: str
     options: Mapping[str, object]
+    host_clock: HostClock = SAME_HOST
 
 
 # -- commands of the parent --------------------------------------------------------------------------------------------
@@ -71,7 +77,7 @@ class PauseConsumers:
 
 @dataclass(frozen=True, slots=True)
 class ResumeConsumers:
-    """Read again, from a time on the monotonic clock on."""
+    """Read again, from a time on."""
 
     at_ns: int
 

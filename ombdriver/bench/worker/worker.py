@@ -30,14 +30,14 @@ CLOSE_TIMEOUT_S = 1.0
 
 
 class Link(Protocol):
-    """The worker's end of the pipe."""
+    """The worker's end of what joins it with the parent."""
 
     def send(self, message: protocol.WorkerMessage) -> None:
         """Gives `message` to the parent."""
         ...
 
-    def listen(self, on_command: Callable[[protocol.Command], None], on_end: Callable[[], None]) -> None:
-        """Calls `on_command` with each command, and `on_end` once when there is no parent any more."""
+    def listen(self, on_command: Callable[[protocol.Command], None], on_end: Callable[[str], None]) -> None:
+        """Calls `on_command` with each command, and `on_end` once, with the reason, when nothing more can come."""
         ...
 
 
@@ -81,6 +81,7 @@ class Worker:
                 self._processing(number),
                 checksums=plan.payload.checksums,
                 shared_topics=plan.existing,
+                host_clock=job.host_clock,
             )
             self._consumers.add(consumer, receiver)
         if not plan.from_beginning:
@@ -106,6 +107,7 @@ class Worker:
             EachPacing() if job.worker.spins or plan.batch_ns else AdaptivePacing(self._run_delay.busy_ns),
             self._run_delay.ns,
             plan.batch_ns,
+            job.host_clock,
         )
 
     def _processing(self, consumer: int) -> SimulatedProcessing | None:
@@ -124,19 +126,21 @@ class Worker:
             self.fail(error)
 
     def _handle(self, command: protocol.Command) -> None:
-        publisher, consumers = self._publisher, self._consumers
+        publisher, consumers, clock = self._publisher, self._consumers, self._job.host_clock
         match command:
             case protocol.SendProbes():
                 if publisher:
                     publisher.send_probes()
-            case protocol.BeginPhase(phase):
+            case protocol.BeginPhase(of_run):
+                phase = clock.phase_from_run(of_run)
                 self._gc_pauses.freeze()
                 self._forget_pauses()
                 self._recorder.begin_phase(phase)
                 consumers.start_at(phase.start_ns)  # what is there already is read within the first phase
                 if publisher:
                     publisher.begin_phase(phase)
-            case protocol.ExtendPhase(phase):
+            case protocol.ExtendPhase(of_run):
+                phase = clock.phase_from_run(of_run)
                 self._recorder.extend_phase(phase)
                 if publisher:
                     publisher.extend_phase(phase)
@@ -150,7 +154,7 @@ class Worker:
             case protocol.PauseConsumers():
                 consumers.pause()
             case protocol.ResumeConsumers(at_ns):
-                consumers.resume_at(at_ns)
+                consumers.resume_at(clock.from_run(at_ns))
             case protocol.StopSending():
                 self._recorder.end_phase(time.monotonic_ns())
                 if publisher:
@@ -240,9 +244,9 @@ class Worker:
         if not self.ended.done():
             self.ended.set_exception(error)
 
-    def on_parent_gone(self) -> None:
-        """The parent is gone: end at once."""
-        self.fail(OmbdriverError("the parent is gone"))
+    def on_link_end(self, reason: str) -> None:
+        """No command can come any more: end at once."""
+        self.fail(OmbdriverError(reason))
 
     async def aclose(self) -> None:
         """Stops reading, then closes consumers, producers and connections."""
@@ -260,7 +264,7 @@ class Worker:
 async def serve(job: protocol.Job, link: Link) -> None:
     """Runs a worker until the parent says so, is gone, or something fails, which the parent learns."""
     worker = Worker(job, link)
-    link.listen(worker.on_command, worker.on_parent_gone)
+    link.listen(worker.on_command, worker.on_link_end)
     try:
         connecting = asyncio.ensure_future(worker.connect())
         await asyncio.wait([connecting, worker.ended], return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,5 @@
 """A plan deals out all producers and readers, once, to no more processes than have work; and tells what a run needs."""
 
-import pickle
 import re
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from ombdriver.bench.report.plan import describe
 from ombdriver.bench.spec.catalog import workload_path
 from ombdriver.bench.spec.setup import Setup, parse_retention
 from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.worker import protocol, wire_format
 from ombdriver.errors import InputError
 
 GOLDEN = Path(__file__).parents[3] / "golden"
@@ -249,9 +249,11 @@ def test_the_loopback_is_one_process() -> None:
 
 def test_a_plan_crosses_to_a_worker_without_yaml_and_pydantic() -> None:
     """Workers start fast: a plan is plain data, and reading it imports neither."""
-    data = pickle.dumps(plan())
+    planned = plan()
+    data = wire_format.encode(protocol.Job(planned, planned.workers[0], "redis-streams", {}))
     program = (
-        "import pickle, sys; plan = pickle.loads(sys.stdin.buffer.read()); "
+        "import sys; from ombdriver.bench.worker.wire_format import decode; "
+        "plan = decode(sys.stdin.buffer.read()).plan; "
         "print(plan.run_id, sorted({'yaml', 'pydantic', 'click', 'rich'} & set(sys.modules)))"
     )
 

@@ -1,0 +1,1 @@
+"""Where workers run, and what joins each of them with the parent."""
