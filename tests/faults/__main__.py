@@ -1,6 +1,7 @@
 """`python -m tests.faults`: courses of combined faults by seed, each in a process of its own; 1 if any found something.
 
-`--seed N` runs one of them in this process; `--plan N` only tells it.
+`--seed N` runs one of them in this process; `--plan N` only tells it. `--without NAME` takes a mend of the library out
+first, and ends with the first course that finds that.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from itertools import repeat
 from typing import NamedTuple
 
 from tests.faults.account import KINDS, Fault, condensed
+from tests.faults.mends import MENDS, take_out
 from tests.faults.plan import Plan, plan
 
 LIMIT_S = 200.0
@@ -36,13 +38,14 @@ class Outcome(NamedTuple):
     told: str
 
 
-def run_apart(seed: int, leave_out: Collection[str] = ()) -> Outcome:
+def run_apart(seed: int, leave_out: Collection[str] = (), without: str = "") -> Outcome:
     """Runs a course in a process of its own; faults of the kinds `leave_out` don't count."""
     command = [sys.executable, "-m", "tests.faults", "--seed", str(seed), "--leave-out", ",".join(sorted(leave_out))]
+    command += ["--without", without] if without else []
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S + 20, check=False)
     except subprocess.TimeoutExpired:
-        return Outcome(seed, False, f"it did not end\n{plan(seed)}\n{_way(seed)}")
+        return Outcome(seed, False, f"ended: it did not end\n{plan(seed)}\n{_way(seed)}")
     return Outcome(seed, not done.returncode, done.stdout + done.stderr)
 
 
@@ -50,6 +53,38 @@ def run_all(seeds: Iterable[int], leave_out: Collection[str], jobs: int) -> Iter
     """Runs courses, so many at a time, and gives their outcomes in order."""
     with ThreadPoolExecutor(jobs) as threads:
         yield from threads.map(run_apart, seeds, repeat(leave_out))
+
+
+def find(without: str, seeds: int, jobs: int) -> int:
+    """Runs courses without a mend until one of them tells a fault of its kinds, those first that have its motifs.
+
+    Returns:
+        0 if one did, 1 otherwise.
+    """
+    mend, told, tried = MENDS[without], Counter[str](), 0
+    order = sorted(range(seeds), key=lambda seed: not set(mend.motifs) & set(plan(seed).motifs))
+    for first in range(0, len(order), jobs):
+        some = order[first : first + jobs]
+        with ThreadPoolExecutor(jobs) as threads:
+            outcomes = list(threads.map(run_apart, some, repeat(()), repeat(without)))
+        tried += len(some)
+        for outcome in outcomes:
+            kinds = {line.partition(":")[0] for line in outcome.told.splitlines()} & KINDS.keys()
+            told.update(kinds)
+            if kinds & set(mend.told):
+                sys.stdout.write(f"without {without!r}, the {tried}. course found it\n{outcome.told}")
+                return 0
+    sys.stdout.write(f"without {without!r}, {tried} courses found nothing of it; they told {dict(told)}\n")
+    return 1
+
+
+def find_by_tests(without: str) -> int:
+    """Runs the tests that are to fail without a mend; 0 if they do, 1 otherwise."""
+    import pytest
+
+    take_out(without)
+    failed = pytest.main(["-q", "-p", "no:cacheprovider", "--tb", "line", "-x", *MENDS[without].tests])
+    return failed != pytest.ExitCode.TESTS_FAILED
 
 
 def run_here(seed: int, leave_out: Collection[str], *, debug: bool) -> int:
@@ -95,14 +130,24 @@ def main() -> int:
     parser.add_argument("--debug", action="store_true", help="with --seed: the library's log too")
     parser.add_argument("--plan", type=int, help="tell a seed's course, and do nothing")
     parser.add_argument("--leave-out", default="", help="kinds of faults that are told and don't count: a,b")
+    parser.add_argument("--without", default="", help="take this mend out; it is one of tests/faults/mends.py")
+    parser.add_argument("--tests", action="store_true", help="with --without: run the tests that are to fail then")
     options = parser.parse_args()
     leave_out = [kind for kind in options.leave_out.split(",") if kind]
     if unknown := set(leave_out) - KINDS.keys():
         parser.error(f"there are no faults of the kinds {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+    if (options.tests and not options.without) or (options.without and options.without not in MENDS):
+        parser.error(f"there is no mend {options.without!r}; there are:\n" + "\n".join(MENDS))
     if options.plan is not None:
         sys.stdout.write(f"{plan(options.plan)}\n")
         return 0
+    if options.tests:
+        return find_by_tests(options.without)
+    if options.without and options.seed is None:
+        return find(options.without, options.seeds, options.jobs)
     if options.seed is not None:
+        if options.without:
+            take_out(options.without)
         return run_here(options.seed, leave_out, debug=options.debug)
     failed = 0
     for outcome in run_all(range(options.first, options.first + options.seeds), leave_out, options.jobs):

@@ -62,6 +62,9 @@ KINDS = {
     "cancelled": "a handler has its time to end",
     "errors": "errors are the library's own, or the server's",
     "kept": "a connection that nobody took away is kept",
+    "full": "a server that takes nothing takes no space from messages to others",
+    "health": "whoever asks is told what fails in the background",
+    "quiet": "when all is well nobody goes on asking",
     "settled": "after the last fault everything is handled in time",
     "ended": "all who take part end when they are told to, and not before",
     "left": "nothing is left running, and no error is left unasked for",
@@ -119,12 +122,13 @@ class Deliveries:
 
 
 class Letter(NamedTuple):
-    """A dead letter: whose, of which entry, with which message, and the count that stands in it."""
+    """A dead letter: whose, of which entry, with which message, the count that stands in it, and who gave it up."""
 
     group: str
     place: Place
     number: int
     deliveries: int
+    consumer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,7 @@ class Account:
 
     Attributes:
         groups: all of them.
+        readers: who reads without a group, and is given everything that is not trimmed before.
         runners: those of runners, which bound how often a message is delivered.
         ordered: those of runners that handle the messages of a key in order.
         max_deliveries: of all runners.
@@ -166,6 +171,7 @@ class Account:
     """
 
     groups: tuple[str, ...]
+    readers: tuple[str, ...] = ()
     runners: frozenset[str] = frozenset()
     ordered: frozenset[str] = frozenset()
     max_deliveries: int = 5
@@ -185,6 +191,8 @@ class Account:
     _trimmed_pending: dict[str, set[Place]] = field(default_factory=lambda: defaultdict(set))
     _highest: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
     _rejected: set[tuple[str, int]] = field(default_factory=set)
+    _not_rejected: set[tuple[str, Place, str]] = field(default_factory=set)
+    _last_read: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
 
     def add(self, kind: str, text: str) -> None:
         """Something must not have been."""
@@ -246,9 +254,19 @@ class Account:
             self.add("order", f"{group}: message {known.number} of key {key} was handled after a later one")
         self._highest[line] = max(place.id, self._highest.get(line, (0, 0)))
 
-    def reject(self, group: str, number: int) -> None:
-        """`reject` was told to have made a dead letter."""
-        self._rejected.add((group, number))
+    def reject(self, group: str, place: Place, number: int, consumer: str, *, told: bool) -> None:
+        """A message was rejected; `reject` told that it has, or has not, made a dead letter."""
+        if told:
+            self._rejected.add((group, number))
+        else:
+            self._not_rejected.add((group, place, consumer))
+
+    def read(self, reader: str, place: Place, number: int) -> None:
+        """One who reads without a group was given an entry."""
+        if place.id <= self._last_read.get((reader, place.stream), (0, 0)) and not self.may_lose_writes:
+            self.add("order", f"{reader}: message {number} was given again, or after a later one")
+        self._last_read[reader, place.stream] = place.id
+        self.seen[reader].setdefault(place, Deliveries(number)).handled += 1
 
     # -- what others do to the servers -----------------------------------------------------------------------------
 
@@ -312,7 +330,7 @@ class Account:
     def _lost(self, end: End) -> Iterator[Fault]:
         """Whatever the servers still have, and whatever the library removed, was handled or given up."""
         letters = {(letter.group, letter.place) for letter in end.letters}
-        for group in self.groups:
+        for group in (*self.groups, *(() if self.may_lose_writes else self.readers)):
             seen = self.seen[group]
             done = {place for place, known in seen.items() if known.handled} | self.excused[group]
             for place, number in end.entries.items():
@@ -321,7 +339,7 @@ class Account:
                         "lost",
                         f"{group}: message {number} ({self._kind(number)}) still stands at {place}, never handled",
                     )
-            if self.may_lose_writes:
+            if self.may_lose_writes or group in self.readers:
                 continue
             ever = done | {place for of, place in self._ever(end) if of == group} | self.removed | end.entries.keys()
             # A dead letter whose message was trimmed is sent anew, to another place.
@@ -351,6 +369,11 @@ class Account:
         for group, told in end.told_letters.items():
             if told > letters[group] and group not in self._redriven and not self.may_lose_writes:
                 yield Fault("letters", f"{group}: {told} dead letters were told, and there are {letters[group]}")
+        for (group, place), letter in ever.items():
+            if (group, place, letter.consumer) in self._not_rejected and group not in self._set_back:
+                yield Fault(
+                    "letters", f"{group}: message {letter.number} was told not to be rejected, and is a dead letter"
+                )
         there = {(letter.group, letter.number) for letter in ever.values()}
         for group, number in sorted(self._rejected - there):
             if group not in self._redriven:

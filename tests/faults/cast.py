@@ -9,20 +9,39 @@ first, so that nothing more is said, and then ends what is left of it here.
 import asyncio
 import contextlib
 import json
+import random
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 from redis.exceptions import RedisError
 
-from ombdriver import Message, MQClient, OutcomeUnknownError, Producer, RecordMetadata, RetryPolicy, Topic
+from ombdriver import (
+    GroupConsumer,
+    GroupManager,
+    Message,
+    MQClient,
+    MQConsumer,
+    OutcomeUnknownError,
+    Producer,
+    RecordMetadata,
+    RetryPolicy,
+    Topic,
+)
 from ombdriver.messaging.errors import ClosedError
 from tests.faults.account import NOT_STORED, STORED, UNKNOWN, Account, Place
 
 TOPIC = Topic("faults", 2)
-KEYED, POOL, READER = "keyed", "pool", "reader"
-GROUPS = (KEYED, POOL, READER)
-"""A runner that keeps the order of keys, runners that don't, and a plain consumer."""
+KEYED, POOL, READER, STREAM = "keyed", "pool", "reader", "stream"
+GROUPS = (KEYED, POOL, READER, STREAM)
+"""A runner that keeps the order of keys, runners that don't, a plain consumer, and a consumer of the stream level."""
+WATCHER = "watcher"
+"""Reads without a group."""
+CANCELLED_READS = 0.3
+"""The part of reads of the stream level that are cancelled."""
+LARGE = 60_000
+"""Bytes of a large message."""
 KEYS = 6
 VISIBILITY_MS = 1_000
 BLOCK_MS = 400
@@ -33,6 +52,11 @@ FAR_S = 3.0
 DELIVERY_TIMEOUT_S = 4.0
 OUTCOME_WITHIN_S = DELIVERY_TIMEOUT_S + 4.0
 """So long after it was accepted a message has an outcome, on a busy machine too."""
+
+
+class UnexpectedError(Exception):
+    """What nobody expects, from within the library."""
+
 
 _current: ContextVar[int | None] = ContextVar("_current", default=None)
 
@@ -129,8 +153,8 @@ class Member:
         elif kind == "rejects":
             if number % 3 == 0 and self._cast.trim is not None:
                 await self._cast.trim(message.stream)
-            if await message.reject("as asked"):
-                account.reject(group, number)
+            told = await message.reject("as asked")
+            account.reject(group, place, number, self.called, told=told)
             return None
         elif is_runner and ((kind == "fails" and times <= 2) or (kind == "bad" and times <= account.max_deliveries)):
             wait_s = self._cast.backoff(message.delivery_count) if group != KEYED else 0.0
@@ -245,8 +269,8 @@ class ReaderMember(Member):
                 messages = await self.consumer.getmany(timeout_ms=100)
             except ClosedError:
                 return
-            except RedisError:
-                continue  # what the server refuses: the consumer goes on
+            except (RedisError, UnexpectedError):
+                continue  # what the server refuses, or our own fault: the consumer goes on
             for message in messages:
                 _current.set(None)
                 while not message.is_settled and not self._dead:
@@ -271,6 +295,171 @@ class ReaderMember(Member):
         await self.consumer.close()
         if not self.task.cancelled() and (error := self.task.exception()):
             self._cast.account.add("ended", f"{self.group}: the reader ended with {error!r}")
+
+
+class StreamMember(Member):
+    """A member of the stream level: it reads in two tasks, whose reads are cancelled now and then.
+
+    It does what the manual says: after a loss, and at its start, it reads what is pending for it.
+
+    Attributes:
+        deleted: pending messages that it found trimmed, when it has ended.
+    """
+
+    def __init__(self, cast: Cast, url: str, name: str) -> None:
+        super().__init__(cast, url, STREAM, name)
+        self.called = name
+        first, *self._others = TOPIC.keys
+        self.manager = GroupManager(first, redis_url=url)
+        self.consumer = GroupConsumer(first, STREAM, name, redis_url=url)
+        self._chance = random.Random(self._who)
+        self.deleted = 0
+        self._looks_back = asyncio.Event()
+
+    async def start(self) -> None:
+        """Reads."""
+        self._looks_back.set()
+        self.task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as both:
+            for _ in range(2):
+                both.create_task(self._read())
+
+    async def _read(self) -> None:
+        while not self.is_over:
+            try:
+                if self._looks_back.is_set():
+                    self._looks_back.clear()
+                    await self._look_back()
+                await self._handle_all(
+                    await self._sometimes_cancelled(
+                        self.consumer.block_read_messages(*self._others, block=BLOCK_MS, count=10)
+                    )
+                )
+            except ClosedError:
+                return
+            except RedisError as error:
+                self._looks_back.set()
+                with contextlib.suppress(RedisError):
+                    if str(error).startswith("NOGROUP"):
+                        await self.manager.create_group(STREAM, "0")
+                await asyncio.sleep(0.05)
+
+    async def _look_back(self) -> None:
+        """Handles what is pending for this member."""
+        for stream in TOPIC.keys:
+            after = "0"
+            while not self.is_over:
+                found = await self.consumer.read_messages({stream: after}, count=10)
+                if not found or not found[0][1]:
+                    break
+                await self._handle_all(found)
+                after = found[0][1][-1][0]
+
+    async def _sometimes_cancelled(self, reading: Awaitable[list[Any]]) -> list[Any]:
+        """What is read; nothing if the read is cancelled, once or twice."""
+        read = asyncio.ensure_future(reading)
+        is_cancelled = self._chance.random() < CANCELLED_READS
+        try:
+            await asyncio.wait([read], timeout=self._chance.choice((0.0, 0.001, 0.02, 0.2)) if is_cancelled else None)
+        finally:
+            if not read.done():
+                read.cancel()
+                if self._chance.random() < 0.5:
+                    await asyncio.sleep(0)
+                    read.cancel()
+                await asyncio.wait([read])
+        return [] if read.cancelled() else read.result()
+
+    async def _handle_all(self, found: list[Any]) -> None:
+        account, now = self._cast.account, asyncio.get_running_loop().time()
+        for stream, entries in found:
+            for entry_id, fields in entries:
+                if self._dead:
+                    return
+                place, number = Place.of(stream, entry_id), json.loads(fields["value"])["n"]
+                account.begin(STREAM, place, number, 1, self._who, now)
+                account.end(STREAM, place, None)
+            if entries:
+                await self.consumer.ack_message(*(entry_id for entry_id, _ in entries), stream_key=stream)
+
+    async def die(self) -> None:
+        """Ends as a process that is killed."""
+        self._dead = True
+        await self._close()
+        await self._end()
+
+    async def stop(self) -> None:
+        """Ends in good order."""
+        self._ending = True
+        await self._end()
+        await self._close()
+
+    async def _close(self) -> None:
+        self.deleted = self.consumer.statistics().deleted
+        for client in (self.consumer, self.manager, self.client):
+            await client.aclose()
+
+    async def _end(self) -> None:
+        assert self.task is not None
+        await asyncio.wait([self.task])
+        if not self.task.cancelled() and (error := self.task.exception()):
+            self._cast.account.add("ended", f"{self.group}: a consumer of the stream level ended with {error!r}")
+
+
+class Watcher:
+    """Reads all partitions without a group, from before the first message on; some of its reads are cancelled.
+
+    Attributes:
+        reached: by stream, the last id that it was given.
+    """
+
+    def __init__(self, account: Account, url: str) -> None:
+        first, *self._others = TOPIC.keys
+        self._account, self._consumer = account, MQConsumer(first, redis_url=url)
+        self._chance = random.Random(WATCHER)
+        self.reached: dict[str, tuple[int, int]] = {}
+        self._over = False
+
+    async def start(self) -> None:
+        """Reads; on return it misses nothing any more."""
+        await self._consumer.block_read_messages(*self._others, block=1)
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while not self._over:
+            block = self._chance.choice((100, BLOCK_MS))
+            reading = self._consumer.block_read_messages(*self._others, block=block, count=self._chance.choice((1, 10)))
+            read = asyncio.ensure_future(reading)
+            is_cancelled = self._chance.random() < CANCELLED_READS
+            await asyncio.wait([read], timeout=self._chance.choice((0.0, 0.001, 0.02)) if is_cancelled else None)
+            if not read.done():
+                read.cancel()
+                await asyncio.wait([read])
+            if read.cancelled():
+                continue
+            error = read.exception()
+            if isinstance(error, ClosedError):
+                return
+            if error is not None:  # what the server refuses; it goes on
+                if not isinstance(error, RedisError):
+                    self._account.add("errors", f"{WATCHER}: a read was answered by {error!r}")
+                await asyncio.sleep(0.05)
+                continue
+            for stream, entries in read.result():
+                for entry_id, fields in entries:
+                    place = Place.of(stream, entry_id)
+                    self._account.read(WATCHER, place, json.loads(fields["value"])["n"])
+                    self.reached[stream] = place.id
+
+    async def stop(self) -> None:
+        """Ends."""
+        self._over = True
+        await asyncio.wait([self._task])
+        await self._consumer.aclose()
+        if error := self._task.exception():
+            self._account.add("ended", f"{WATCHER}: it ended with {error!r}")
 
 
 @dataclass
@@ -306,7 +495,7 @@ class Senders:
         sure = self.keeps_sending and mode == "idempotent" and kind != "wide"
         number = self.account.offer(kind, once=mode != "resend", sure=sure)
         headers = {f"h{n}": "" for n in range(4_000)} if kind == "wide" else None
-        value = json.dumps({"n": number, "kind": kind}).encode()
+        value = json.dumps({"n": number, "kind": kind, "more": "." * LARGE * (kind == "large")}).encode()
         try:
             future = await self.producers[mode].send(value, key or f"key-{number % KEYS}", headers, partition)
         except RedisError as error:

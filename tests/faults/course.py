@@ -11,25 +11,34 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from redis.exceptions import RedisError
 
-from ombdriver import MQClient
+from ombdriver import BufferFullError, MQClient, OutcomeUnknownError
 from ombdriver.messaging.errors import MessagingError
+from ombdriver.messaging.topics.consumer import leases
+from ombdriver.messaging.topics.consumer.fetcher import BlockingFetch
+from ombdriver.messaging.topics.recovery.janitor import Janitor
 from tests.faults.account import NOT_STORED, STORED, UNKNOWN, Account, End, Fault, Letter, Place
 from tests.faults.cast import (
     GROUPS,
     KEYED,
+    LARGE,
     POOL,
     READER,
+    STREAM,
     TOPIC,
+    WATCHER,
     Cast,
     Member,
     ReaderMember,
     RunnerMember,
     Senders,
+    StreamMember,
+    UnexpectedError,
+    Watcher,
 )
 from tests.faults.plan import Plan, Step
 from tests.faults.servers import Cluster, Servers, Standalone, Watched, servers, until
@@ -48,6 +57,14 @@ CLOSE_S = 45.0
 STREAMS = TOPIC.keys
 SET_ASIDE = ("postponed", "redriven")
 """For these, entries are pending that wait for a time, or for the next sweep: no member has them."""
+FALTERS: Mapping[str, tuple[object, str]] = {
+    "renew": (leases, "renew"),
+    "look": (Janitor, "look"),
+    "read": (BlockingFetch, "send"),
+}
+"""What members do in the background, and a part of it that can be made to fail."""
+QUIET_S = 1.5
+"""A while in which nobody asks Sentinels for a master that is well."""
 
 
 class Course:
@@ -65,6 +82,7 @@ class Course:
         self._chance = random.Random(f"carry out {plan.seed}")
         self.account = Account(
             GROUPS,
+            (WATCHER,),
             runners=frozenset({KEYED, POOL}),
             ordered=frozenset({KEYED}),
             may_lose_writes=plan.topology == "sentinel",
@@ -110,6 +128,8 @@ class Course:
             client = await stack.enter_async_context(MQClient(redis_url=self._servers.members_url))
             for group in GROUPS:
                 await self._start(group)
+            self._watcher = Watcher(self.account, self._servers.members_url)
+            await self._watcher.start()
             async with contextlib.AsyncExitStack() as trimming:
                 if self.plan.trimmer:
                     bound = 10 if self.plan.trimmer == "bounded" else None
@@ -126,6 +146,7 @@ class Course:
                 trickle.cancel()
                 await asyncio.wait([trickle])
                 await self._drain()
+                await self._stay_quiet()
             await self._end_all()
             self._senders.look()
             return await self._look()
@@ -137,11 +158,13 @@ class Course:
         group = seat.partition(" ")[0]
         name = None if seat != group or (group == POOL and not self.plan.named) else f"{group}-1"
         url = self._servers.members_url
-        member = (
-            ReaderMember(self._cast, url, name)
-            if group == READER
-            else RunnerMember(self._cast, url, group, name, signals=self.plan.signal)
-        )
+        member: Member
+        if group == STREAM:
+            member = StreamMember(self._cast, url, f"{group}-1")
+        elif group == READER:
+            member = ReaderMember(self._cast, url, name)
+        else:
+            member = RunnerMember(self._cast, url, group, name, signals=self.plan.signal)
         self._members[seat] = member
         try:
             await member.start()
@@ -215,7 +238,7 @@ class Course:
     # -- what happens: a method for each `Step.do` -----------------------------------------------------------------
 
     async def _send(self, step: Step) -> None:
-        special = 1 if step.which == "kills" else -(-step.count // 6) if step.which else 0
+        special = {"": 0, "kills": 1, "large": step.count}.get(step.which, -(-step.count // 6))
         places = set(self._chance.sample(range(step.count), special))
         for at in range(step.count):
             await self._senders.send(step.which if at in places else "ok", step.by)
@@ -265,6 +288,14 @@ class Course:
         else:
             await self._one.fill()
         self._for(step.for_s, self._one.empty)
+
+    async def _lonely(self, step: Step) -> None:
+        await self._one.ask_for_replicas(1)
+        self._for(step.for_s, lambda: self._one.ask_for_replicas(0))
+
+    async def _squeeze(self, step: Step) -> None:
+        await self._one.bound_replies(4 * LARGE)
+        self._for(step.for_s, lambda: self._one.bound_replies(0))
 
     async def _refuse(self, step: Step) -> None:
         await self._one.refuse(step.which)
@@ -352,6 +383,76 @@ class Course:
                 await senders.send("ok", "idempotent", partition=at % TOPIC.partitions)
             await senders.close()
 
+    async def _narrow(self, step: Step) -> None:
+        """A producer with little space sends to each partition in turn, of which one has a primary that hangs."""
+        async with MQClient(redis_url=self._servers.senders_url) as client:
+            producer = client.producer(TOPIC, buffer_messages=20, delivery_timeout_ms=1_000, max_block_ms=5_000)
+            with contextlib.suppress(RedisError):  # it can't connect, as that primary has hung too long
+                await producer.start()
+                for at in range(step.count):
+                    number = self.account.offer("ok", once=True)
+                    value = b'{"n": %d, "kind": "ok"}' % number
+                    try:
+                        (await producer.send(value, partition=at % TOPIC.partitions)).add_done_callback(
+                            lambda done, number=number: self._tell(number, done)
+                        )
+                    except BufferFullError as error:
+                        self.account.tell(number, NOT_STORED)
+                        self.account.add("full", f"message {number} found no space, though each has 1 s: {error}")
+                await producer.close()
+
+    def _tell(self, number: int, done: asyncio.Future[Any]) -> None:
+        error = done.exception()
+        told = STORED if error is None else UNKNOWN if isinstance(error, OutcomeUnknownError) else NOT_STORED
+        self.account.tell(number, told, why=error or "")
+
+    async def _hasty(self, step: Step) -> None:
+        """Clients are closed while they connect: whoever asks something of them is told so, and not cancelled."""
+        for _ in range(step.count):
+            client = MQClient(redis_url=self._servers.members_url)
+            asked: list[Awaitable[Any]] = [
+                client.check_health(),
+                client.producer(TOPIC).start(),
+                client.get_stream_length(STREAMS[0]),
+            ]
+            tasks = [asyncio.ensure_future(each) for each in asked]
+            await asyncio.sleep(self._chance.choice((0.0, 0.0005, 0.001, 0.002)))
+            await client.aclose()
+            _, late = await asyncio.wait(tasks, timeout=15)
+            for task in tasks:
+                if task.cancelled():
+                    self.account.add("errors", "a caller was cancelled by the end of a client, which nobody cancelled")
+                elif task not in late and not isinstance(task.exception(), RedisError | None):
+                    self.account.add("errors", f"the end of a client was told as {task.exception()!r}")
+            if late:
+                self.account.add("outcome", f"{len(late)} callers of a client that was closed wait for ever")
+
+    async def _falter(self, step: Step) -> None:
+        """A part of what members do in the background fails for a while by a fault of our own."""
+        holder, name = FALTERS[step.which]
+        real, times = getattr(holder, name), 0
+
+        def fail(*_: object, **__: object) -> None:
+            nonlocal times
+            times += 1
+            raise UnexpectedError(name)
+
+        setattr(holder, name, fail)
+        try:
+            await asyncio.sleep(step.for_s)
+            if times and not await self._somebody_tells():
+                self.account.add("health", f"{step.which} failed {times} times, and no client tells")
+        finally:
+            setattr(holder, name, real)
+
+    async def _somebody_tells(self) -> bool:
+        for member in self._members.values():
+            try:
+                await member.client.check_health()
+            except RedisError:
+                return True
+        return False
+
     async def _misuse(self, _: Step) -> None:
         """What can't be has an error of the library's own, and nothing comes of it."""
         producer = self._senders.producers["raise"]
@@ -370,6 +471,29 @@ class Course:
                 MQClient(redis_url=self._servers.members_url).consumer(TOPIC, READER, name)
                 self.account.add("errors", f"a consumer may be called {name!r}, as what is set aside is")
         await self._from_another_thread()
+        await self._from_two_loops()
+
+    async def _from_two_loops(self) -> None:
+        """A client that is used in two loops by turns has one connection in each, and keeps it."""
+        client, eyes = MQClient(redis_url=self._servers.members_url, client_name="both"), self._servers.eyes
+        other = asyncio.new_event_loop()
+        thread = threading.Thread(target=other.run_forever)
+        thread.start()
+        seen: set[str] = set()
+        try:
+            for _ in range(5):
+                with contextlib.suppress(RedisError):  # another fault is on
+                    await client.check_health()
+                    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(client.check_health(), other))
+                    seen |= {row["id"] for row in await eyes.client_list() if row["name"] == "both"}
+            if len(seen) > 2 and not self.plan.loses_connections:
+                self.account.add("kept", f"a client in two loops had {len(seen)} connections")
+        finally:
+            await client.aclose()
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_done(asyncio.sleep(0.05)), other))
+            other.call_soon_threadsafe(other.stop)
+            await asyncio.to_thread(thread.join)
+            other.close()
 
     async def _from_another_thread(self) -> None:
         """A producer of this loop is used by a loop of another thread: it refuses, and nothing is stored."""
@@ -436,7 +560,18 @@ class Course:
                 found[f"{group} pending on {stream}"] = info["pending"]
                 found[f"{group} postponed on {stream}"] = await eyes.zcard(f"{stream}:delayed:{group}")
             found[f"delayed on {stream}"] = await eyes.zcard(f"{stream}:delayed")
+            if last := await eyes.xrevrange(stream, count=1):
+                is_read = self._watcher.reached.get(stream, (0, 0)) >= Place.of(stream, last[0][0]).id
+                found[f"{WATCHER} was not given {stream}"] = not (is_read or self.account.may_lose_writes)
         return +found
+
+    async def _stay_quiet(self) -> None:
+        """When all is well, nobody asks the Sentinels again and again."""
+        if isinstance(self._servers, Watched):
+            before = await self._servers.questions()
+            await asyncio.sleep(QUIET_S)
+            if asked := await self._servers.questions() - before:
+                self.account.add("quiet", f"the Sentinel was asked {asked} times in {QUIET_S:g} s when all was well")
 
     async def _end_all(self) -> None:
         for group, place, holder in self._destroyed:
@@ -454,6 +589,7 @@ class Course:
                 self.account.add("ended", f"{len(late)} of {len(runs)} runners went on after SIGTERM")
         for member in members:
             await self._within(member.stop(), f"to end {member}")
+        await self._within(self._watcher.stop(), "to end a reader without a group")
         await self._within(self._senders.close(), "to close the producers")
 
     async def _look(self) -> End:
@@ -469,6 +605,8 @@ class Course:
                 reconnects[member.group] += statistics.consumer.reconnects
                 told_letters[member.group] += statistics.dead_lettered
                 told_deleted[member.group] += statistics.deleted + statistics.consumer.deleted
+            elif isinstance(member, StreamMember):
+                told_deleted[member.group] += member.deleted
             elif isinstance(member, ReaderMember):
                 told_deleted[member.group] += member.consumer.statistics().deleted
                 reconnects[member.group] += member.consumer.statistics().reconnects
@@ -479,8 +617,8 @@ class Course:
         for stream in STREAMS:
             for _, fields in await self._servers.eyes.xrange(f"{stream}:dlq"):
                 place = Place.of(stream, fields[b"x-id"])
-                deliveries = int(fields[b"x-deliveries"])
-                found.append(Letter(fields[b"x-group"].decode(), place, _number(fields), deliveries))
+                group, consumer = fields[b"x-group"].decode(), fields[b"x-consumer"].decode()
+                found.append(Letter(group, place, _number(fields), int(fields[b"x-deliveries"]), consumer))
         return found
 
 

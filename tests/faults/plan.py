@@ -69,6 +69,10 @@ MOTIFS: Mapping[str, Motif] = {
     ),
     "busy": Motif((Step("send", count=20), Step("busy", for_s=1.0), Step("send", count=30))),
     "full": Motif((Step("full", for_s=1.0), Step("send", count=30), Step("send", count=30))),
+    "no replica": Motif((Step("lonely", for_s=1.0), Step("send", "fails", 20), Step("send", count=20))),
+    "small replies": Motif(
+        (Step("squeeze", for_s=3.0), Step("send", "large", 20, then_s=0.5), Step("send", "large", 10))
+    ),
     "stored, lost, refused": Motif(
         (Step("full", "after a loss", for_s=1.0), Step("send", count=20, by="idempotent"), Step("send", count=10))
     ),
@@ -112,6 +116,18 @@ MOTIFS: Mapping[str, Motif] = {
     "later": Motif((Step("later", count=10), Step("send", count=10)), where=EVERYWHERE),
     "wide": Motif((Step("send", "wide", 10, by="idempotent"), Step("send", count=10))),
     "strangers": Motif((Step("misuse"), Step("send", count=10))),
+    "hasty": Motif((Step("hasty", count=8), Step("send", count=10)), where=EVERYWHERE),
+    "a fault of ours": Motif(
+        (
+            Step("send", "slow", 20),
+            Step("falter", "renew", for_s=0.6),
+            Step("falter", "look", for_s=1.0),
+            Step("falter", "read", for_s=0.5),
+            Step("send", count=20),
+        ),
+        where=EVERYWHERE,
+    ),
+    "a hung primary and little space": Motif((Step("hang", for_s=5.0), Step("narrow", count=30)), where=("cluster",)),
     "stall": Motif((Step("send", count=20, then_s=0.3), Step("stall", for_s=5.5), Step("send", count=10))),
     "come and go": Motif(
         (Step("join", "pool"), Step("send", "slow", 40), Step("leave", "pool"), Step("send", count=20)),
@@ -186,11 +202,11 @@ class Plan(NamedTuple):
         return bool(hit & LOSING) or self.topology != "standalone"
 
 
-LOSING = frozenset(["cut", "lose", "halve", "swallow", "hang"])
+LOSING = frozenset(["cut", "lose", "halve", "swallow", "hang", "squeeze"])
 """Steps that take connections away, or hold them up for so long that they are given up."""
 OUTAGES = frozenset(["full", "refuse", "hang", "swallow", "stall"])
 """Steps in which the server refuses for good, or does not answer for as long as a message may take."""
-UNTOLD = frozenset(["kill", "cancel", "busy", "full", "stall", "stop"])
+UNTOLD = frozenset(["kill", "cancel", "busy", "full", "stall", "stop", "falter", "lonely"])
 """Steps after which nobody may know what became of a command, though no connection was lost."""
 
 
@@ -232,7 +248,9 @@ def _go_together(names: list[str]) -> bool:
     """Whether none of them takes away what another one needs, or what is known of it."""
     steps = [step for name in names for step in MOTIFS[name].steps]
     does, needs = {step.do for step in steps}, " ".join(MOTIFS[name].needs for name in names)
-    if "bounded" in needs and ("exact" in needs or does & {"kill", "cancel", "hang", "swallow", "stop", "stall"}):
+    if "bounded" in needs and (
+        "exact" in needs or does & {"kill", "cancel", "hang", "swallow", "stop", "stall", "falter", "lonely", "squeeze"}
+    ):
         return False  # a group without a live member may be cut into
     if sum(step.do == "move" for step in steps) > 1:
         return False  # the slot of the second may be on its way already

@@ -114,6 +114,14 @@ class Standalone(Servers):
         """Has enough of it."""
         await self.eyes.config_set("maxmemory", 0)
 
+    async def ask_for_replicas(self, count: int) -> None:
+        """Refuses writes without so many replicas, of which there are none."""
+        await self.eyes.config_set("min-replicas-to-write", count)
+
+    async def bound_replies(self, size: int) -> None:
+        """Closes connections that are owed more bytes of replies; 0 for any number."""
+        await self.eyes.config_set("client-output-buffer-limit", f"normal {size} 0 0")
+
     async def occupy(self, for_s: float) -> None:
         """Runs a script for so long, in which all others hear BUSY."""
         async with _client(self._port) as other:
@@ -156,6 +164,12 @@ class Watched(Servers):
         self.eyes, self._port = client, int(port)
         self.pids.sort(key=lambda pid: pid != self._by_port[int(port)])
         return True
+
+    async def questions(self) -> int:
+        """How often the Sentinel was asked for a master so far."""
+        told = await self._sentinel.info("commandstats")
+        asked = ("cmdstat_sentinel|masters", "cmdstat_sentinel|get-master-addr-by-name", "cmdstat_sentinel|sentinels")
+        return sum(row["calls"] for name, row in told.items() if name in asked)
 
     async def aclose(self) -> None:
         """Closes the Sentinel's client."""

@@ -17,7 +17,7 @@ class Case:
     """One message after the other, each of which a runner's group handles unless the case spoils it.
 
     Attributes:
-        account: of the case, of groups `g` (a runner's, in order) and `h`.
+        account: of the case, of groups `g` (a runner's, in order) and `h`, and of a reader `w` without a group.
         entries: what stands in the end.
         letters: the dead letters in the end.
         told_letters: what the runners of `g` have counted.
@@ -26,17 +26,19 @@ class Case:
 
     def __init__(self, **options: bool) -> None:
         runner = frozenset({"g"})
-        self.account = Account(("g", "h"), runners=runner, ordered=runner, max_deliveries=3, **options)
+        self.account = Account(("g", "h"), ("w",), runners=runner, ordered=runner, max_deliveries=3, **options)
         self.entries: dict[Place, int] = {}
         self.letters: list[Letter] = []
         self.told_letters = self.told_deleted = 0
 
-    def store(self, *places: Place, kind: str = "ok") -> None:
-        """A message for each place, told to be stored there."""
+    def store(self, *places: Place, kind: str = "ok", read: bool = True) -> None:
+        """A message for each place, told to be stored there; who reads without a group is given it."""
         for place in places:
             number = self.account.offer(kind, once=True)
             self.account.tell(number, STORED, place)
             self.entries[place] = number
+            if read:
+                self.account.read("w", place, number)
 
     def begin(self, place: Place, count: int, *, group: str = "g", who: str = "one", now: float = 0.0) -> None:
         """A handler begins with what stands at a place."""
@@ -108,6 +110,7 @@ def spoil_place(case: Case) -> None:
 def spoil_twice(case: Case) -> None:
     """What is to be stored once stands twice."""
     case.entries[again := Place("{t:0}", (2, 0))] = case.entries[FIRST]
+    case.account.read("w", again, case.entries[again])
     case.handle(again)
 
 
@@ -178,7 +181,23 @@ def spoil_letters(case: Case) -> None:
 
 def spoil_rejected(case: Case) -> None:
     """A rejection is told, and there is no dead letter."""
-    case.account.reject("g", case.entries[FIRST])
+    case.account.reject("g", FIRST, case.entries[FIRST], "one", told=True)
+
+
+def spoil_not_rejected(case: Case) -> None:
+    """A rejection is told to have come to nothing, and there is a dead letter of it by that member."""
+    case.account.reject("g", THIRD, case.entries[THIRD], "", told=False)
+
+
+def spoil_read_again(case: Case) -> None:
+    """Who reads without a group is given an entry twice."""
+    case.account.read("w", SECOND, case.entries[SECOND])
+
+
+def spoil_not_read(case: Case) -> None:
+    """Who reads without a group is not given an entry that stands."""
+    case.store(place := Place("{t:1}", (1, 0)), read=False)
+    case.handle(place)
 
 
 def spoil_deleted(case: Case) -> None:
@@ -207,6 +226,9 @@ SPOILT: Mapping[Callable[[Case], None], str] = {
     spoil_letters: "letters",
     spoil_rejected: "letters",
     spoil_deleted: "deleted",
+    spoil_not_rejected: "letters",
+    spoil_read_again: "order",
+    spoil_not_read: "lost",
 }
 
 

@@ -333,6 +333,7 @@ class MultiSlotReader:
     def __init__(self, router: Router) -> None:
         self._router = router
         self._reads: dict[int, _PlainRead] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._pace, self._size = EmptyReadPace(), ReadSize()
         self._is_closed = False
 
@@ -358,7 +359,7 @@ class MultiSlotReader:
             for number, keys in enumerate(groups):
                 if number not in ended:
                     asked = tuple((key, streams[key]) for key in keys), count if asks_for == MANY else asks_for
-                    reads[await self._reply(asked, block_part(left_ms))] = number
+                    reads[self._reply(asked, block_part(left_ms))] = number
             limit_s = None if left_s is None else left_s + LATE_S
             done, _ = await asyncio.wait(reads, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             found = [pair for read in done if not read.exception() for pair in read.result().streams]
@@ -384,7 +385,7 @@ class MultiSlotReader:
             if not is_over and all(read.done() and not read.exception() for read in reads):
                 await asyncio.sleep(self._pace.pause_s(block_part(left_ms) / 1000, time.monotonic() - began))
 
-    async def _reply(self, asked: "_Asked", block_ms: int) -> "asyncio.Future[ReadReply]":
+    def _reply(self, asked: "_Asked", block_ms: int) -> "asyncio.Future[ReadReply]":
         """The reply of a read for this that is under way, or of a new one."""
         if self._is_closed:
             raise ClosedError("the consumer was closed")
@@ -392,7 +393,7 @@ class MultiSlotReader:
         slot = self._router.slot(first)
         read = self._reads.get(slot)
         if read is not None and read.asked != asked and read.reply is not None and not read.reply.done():
-            await read.channel.aclose()  # it waits for what nobody wants any more
+            self._close_soon(self._reads.pop(slot).channel)  # it waits for what nobody wants any more
             read = None
         if read is None:
             read = self._reads[slot] = _PlainRead(self._router.blocking(first))
@@ -404,10 +405,16 @@ class MultiSlotReader:
             read.reply.add_done_callback(ignore_outcome)
         return read.reply
 
+    def _close_soon(self, channel: Channel) -> None:
+        """Closes a channel whoever is cancelled meanwhile; nobody waits for it but `aclose`."""
+        closing = asyncio.get_running_loop().create_task(channel.aclose())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
     async def aclose(self) -> None:
         """Closes the connections. A read that still waits ends with an error."""
         self._is_closed = True
-        await asyncio.gather(*(read.channel.aclose() for read in self._reads.values()))
+        await asyncio.gather(*(read.channel.aclose() for read in self._reads.values()), *self._closing)
 
 
 _Asked = tuple[tuple[tuple[bytes, Id], ...], int | None]

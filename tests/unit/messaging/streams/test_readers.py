@@ -203,3 +203,26 @@ async def test_a_plain_read_whose_reply_ends_its_connection_asks_for_less() -> N
             await read
         assert counts == [100, 1, 1, 1]
         await reader.aclose()
+
+
+@pytest.mark.parametrize("later", range(8))
+async def test_a_plain_read_that_is_cancelled_as_it_takes_anothers_place_leaves_the_next_one_its_way(
+    later: int,
+) -> None:
+    """Whenever that is: the connection of the read that nobody wants is closed, and the next read has its own."""
+    async with FakeServer() as server:
+        reader = MultiSlotReader(cast(Router, OneServer({b"a": server})))
+        unwanted = asyncio.ensure_future(reader.read({b"a": "0"}, 100, 0))
+        await until(lambda: asked(server.peers[0], b"XREAD") if server.peers else None)
+        unwanted.cancel()
+        cancelled = asyncio.ensure_future(reader.read({b"a": "0"}, 5, 0))
+        await turns(later)
+        cancelled.cancel()
+
+        read = asyncio.ensure_future(reader.read({b"a": "0"}, 7, 0))
+        await until(lambda: [each for each in server.peers if any(b"7" in one for one in asked(each, b"XREAD"))])
+        for peer in server.peers:
+            peer.send(MESSAGE.replace(b"$1\r\nb", b"$1\r\na"))
+
+        assert await asyncio.wait_for(read, 10) == [["a", [("1-0", {"f": "v"})]]]
+        await reader.aclose()
