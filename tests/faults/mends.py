@@ -263,8 +263,7 @@ MENDS: Mapping[str, Mend] = {
         (
             Edit(
                 READERS,
-                "            self._close_soon(self._reads.pop(slot).channel)  # it waits for what nobody wants any more\n"
-                "            read = None\n",
+                "            self._close_soon(self._reads.pop(slot).channel)\n            read = None\n",
                 "            read.reply = None\n",
             ),
         ),
@@ -276,8 +275,7 @@ MENDS: Mapping[str, Mend] = {
         (
             Edit(
                 READERS,
-                "            self._close_soon(self._reads.pop(slot).channel)  # it waits for what nobody wants any more\n"
-                "            read = None\n",
+                "            self._close_soon(self._reads.pop(slot).channel)\n            read = None\n",
                 "            await self._reads[slot].channel.aclose()\n            read = None\n",
             ),
             Edit(READERS, "    def _reply(self, asked:", "    async def _reply(self, asked:"),

@@ -393,7 +393,8 @@ class MultiSlotReader:
         slot = self._router.slot(first)
         read = self._reads.get(slot)
         if read is not None and read.asked != asked and read.reply is not None and not read.reply.done():
-            self._close_soon(self._reads.pop(slot).channel)  # it waits for what nobody wants any more
+            # It waits for what nobody wants any more.
+            self._close_soon(self._reads.pop(slot).channel)
             read = None
         if read is None:
             read = self._reads[slot] = _PlainRead(self._router.blocking(first))
