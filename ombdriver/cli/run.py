@@ -161,7 +161,8 @@ def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fa
         failed = outcome.code not in (EXIT_VALID, EXIT_VERDICT, EXIT_THRESHOLD)
         failure = redact_text("; ".join(outcome.messages)) if failed else None
         figures = series.figures_of(results[0]) if results else None
-        rows.append(series.RunRow(*names, outcome.status, outcome.run_id, failure, figures))
+        verdict = results[0].verdict if results else None
+        rows.append(series.RunRow(*names, outcome.status, outcome.run_id, failure, figures, verdict))
         codes.append(outcome.gate_code)
         repetitions.ended(request, outcome)
     series.show(rows, requests[0].output, sys.stdout)

@@ -49,7 +49,7 @@ def plan_backlog(
     on_the_way = max(1, round(rate * ON_THE_WAY_S))
     if messages <= on_the_way:
         raise ValueError(
-            f"makes a backlog of {messages:,} messages for each subscription, what comes in {ON_THE_WAY_S:g} s at"
+            f"makes a backlog of {messages:,} messages for each group, what comes in {ON_THE_WAY_S:g} s at"
             f" {rate:,} msg/s; write a larger consumerBacklogSizeGB, or a lower producerRate"
         )
     left = messages - int(messages * drain_ratio)

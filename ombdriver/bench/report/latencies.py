@@ -48,12 +48,12 @@ def blocks(result: Result, groups: Sequence[Subscription]) -> Iterator[Renderabl
 def response_times(result: Result) -> Iterator[RenderableType]:
     """From the intended send, over all groups; a table of two rows."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("intended send to", min_width=_NAME + 3, no_wrap=True)
+    table.add_column("response time", min_width=_NAME + 3, no_wrap=True)
     for column in _COLUMNS:
         table.add_column(column, justify="right", no_wrap=True, min_width=_WIDTH)
     rows = {
-        "acknowledgement": _figures(result, "publishResponse"),
-        "delivery": _figures(result, "endToEndResponse"),
+        "publish": _figures(result, "publishResponse"),
+        "end-to-end": _figures(result, "endToEndResponse"),
     }
     for label, row in rows.items():
         table.add_row(Text(label), *row)
@@ -127,9 +127,9 @@ def _time_parts(result: Result) -> Table:
     rows = (
         ("schedule lag, the harness's", delay.get("scheduleLag")),
         ("blocked, until there was room", delay.get("blocked")),
-        ("sent until the acknowledgement", result.latency["publish"]),
-        ("sent until the delivery", result.latency["endToEnd"]),
-        ("delivery until its own ack", delay.get("consumerAck")),
+        ("publish, from the actual send", result.latency["publish"]),
+        ("end-to-end, from the actual send", result.latency["endToEnd"]),
+        ("consumer's ack, from the arrival", delay.get("consumerAck")),
     )
     for label, summary in rows:
         if summary is not None and summary.count:

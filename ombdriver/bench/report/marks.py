@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.results.result import Result
 
+HOLLOW = "○"
+"""Stands at the figures of a run that is not VALID, as hollow marks do in plots."""
 AT_FLOOR = "*"
 OWN_PART = "†"
 LEGENDS = {

@@ -3,6 +3,8 @@
 Knows rich and plain words; must not know how a run came about. Reads the same at 80 columns and in a pipe.
 """
 
+import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +18,12 @@ from rich.text import Text
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.report import units
 from ombdriver.bench.report.console import print_all, unwrapped
+from ombdriver.bench.report.marks import HOLLOW
+from ombdriver.bench.results.compare.comparison import NO_WHOLE_RUN
 from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.result import Result, Standing
+from ombdriver.bench.verdict.advice import series_advice
+from ombdriver.bench.verdict.model import VALID, Verdict
 
 NOT_BEGUN = "not run"
 FIGURES = (Figure("publishRate", ""), *DECLARED)
@@ -39,6 +45,7 @@ class RunRow:
         run_id: of its result; None when there is none.
         failure: what it failed with; None when it did not.
         figures: of its result, by how each of `FIGURES` is written; a figure without a sample is None.
+        verdict: of its result; None without one.
     """
 
     workload: str
@@ -48,6 +55,7 @@ class RunRow:
     run_id: str | None = None
     failure: str | None = None
     figures: Mapping[str, float | None] | None = None
+    verdict: Verdict | None = None
 
 
 def figures_of(result: Result) -> dict[str, float | None]:
@@ -89,7 +97,15 @@ def show(rows: Sequence[RunRow], folder: Path, stream: TextIO, width: int | None
         of = f"run{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}: "
         parts.append(Padding(Text.assemble((of, "bold"), failure), (0, 0, 0, 2), expand=False))
     if any(row.figures for row in rows):
-        parts += ["", _figures(rows)]
+        # Of several setups their comparison, which comes next, has medians and spread.
+        alone = len({row.setup for row in rows}) == 1
+        groups = [group for group in _by_workload(rows) if alone]
+        parts += ["", _figures(rows, groups), *(Text(line) for group in groups for line in _basis(group))]
+        if any(row.verdict is not None and row.verdict.status != VALID for row in rows):
+            parts.append(Text(f"{HOLLOW} before a number: the run is not VALID, so its figures are not what they seem"))
+    first, *others = series_advice([(row.standing.run, row.verdict) for row in rows if row.verdict]) or [""]
+    if first:
+        parts += ["", Text(first, style="bold"), *(Padding(Text(each), (0, 0, 0, 2), expand=False) for each in others)]
     print_all(parts, stream, width)
 
 
@@ -114,18 +130,68 @@ def _table(rows: Sequence[RunRow]) -> Table:
     return table
 
 
-def _figures(rows: Sequence[RunRow]) -> Table:
-    """Published messages per second and response times of each run that has a result."""
+def _by_workload(rows: Sequence[RunRow]) -> list[list[RunRow]]:
+    """The runs of each workload that went to their end, of those that several did."""
+    found: dict[str, list[RunRow]] = {}
+    for row in rows:
+        if row.figures is not None and row.verdict is not None and row.verdict.status not in NO_WHOLE_RUN:
+            found.setdefault(row.workload, []).append(row)
+    return [group for group in found.values() if len(group) > 1]
+
+
+def _compared(group: Sequence[RunRow]) -> Sequence[RunRow]:
+    """Those whose figures count, as in a comparison: the VALID ones; all where none is."""
+    return [row for row in group if row.verdict is not None and row.verdict.status == VALID] or group
+
+
+def _basis(group: Sequence[RunRow]) -> list[str]:
+    """Which runs median and spread are of, where not of all, or not of VALID ones."""
+    compared = _compared(group)
+    workload, count = group[0].workload, len(compared)
+    statuses = Counter(row.verdict.status for row in group if row.verdict is not None)
+    others = ", ".join(f"{many} {status}" for status, many in statuses.most_common() if status != VALID)
+    if not statuses[VALID]:
+        return [f"{workload}: median and spread are not claimed, since none of the {count} runs is VALID ({others})"]
+    return [f"{workload}: median and spread of {units.many(count, 'VALID run')}; left out: {others}"] if others else []
+
+
+def _summary_rows(group: Sequence[RunRow]) -> list[list[str]]:
+    """Median and spread of each figure over the runs of a workload."""
+    median, spread = ["median"], ["spread"]
+    for figure in FIGURES:
+        told = [row.figures[str(figure)] for row in _compared(group) if row.figures is not None]
+        known = [value for value in told if value is not None]
+        middle = statistics.median(known) if known else None
+        median.append(_cell(str(figure), middle))
+        spread.append(units.percent((max(known) - min(known)) / middle if middle and len(known) > 1 else None))
+    return [median, spread]
+
+
+def _cell(figure: str, value: float | None) -> str:
+    if value is None:
+        return units.NOTHING
+    return units.rate(value) if figure == "publishRate" else units.latency(value)
+
+
+def _figures(rows: Sequence[RunRow], groups: Sequence[Sequence[RunRow]]) -> Table:
+    """Published messages per second and response times of each run that has a result.
+
+    Args:
+        rows: the runs in their order.
+        groups: of whose runs median and spread are told, after the last of them.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("run", *(f"{_NAMES[figure.family]} {figure.statistic}".strip() for figure in FIGURES)):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         if row.figures is not None:
-            cells = [
-                units.NOTHING if value is None else units.rate(value) if name == "publishRate" else units.latency(value)
-                for name, value in row.figures.items()
-            ]
-            table.add_row(str(row.standing.run), *cells)
+            cells = [_cell(name, value) for name, value in row.figures.items()]
+            valid = row.verdict is None or row.verdict.status == VALID
+            table.add_row(f"{'' if valid else f'{HOLLOW} '}{row.standing.run}", *cells)
+        for group in groups:
+            if group[-1] is row:
+                for name, *summary in _summary_rows(group):
+                    table.add_row(name, *summary, style="bold")
     return table
 
 

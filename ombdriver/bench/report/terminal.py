@@ -109,6 +109,12 @@ def _reasons(verdict: Verdict) -> Iterator[RenderableType]:
     if verdict.not_judged:
         rules = ", ".join(each.rule for each in verdict.not_judged)
         yield _indented(Text(f"not judged (why: verdict.notJudged of the result): {rules}", style="dim"))
+    if verdict.measured:
+        yield _indented(Text.assemble(("this machine: ", "bold"), verdict.measured))
+    if verdict.advice:
+        yield _indented(Text("for a quiet run:", style="bold"))
+        for each in verdict.advice:
+            yield Padding(Text(each.message), (0, 0, 0, 4), expand=False)
 
 
 def _indented(text: Text) -> Padding:
@@ -277,7 +283,7 @@ def _search_block(search: Mapping[str, Any]) -> Iterator[RenderableType]:
         heading += f"; {units.rate(failing)} is not" + (f", by {LIMITS[limit]}" if limit else "")
     yield Text(heading, style="bold")
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    for column in ("rate", "held", *_MAIN_COLUMNS, "server"):
+    for column in ("rate", "sustained", *_MAIN_COLUMNS, "server"):
         table.add_column(column, justify="right", no_wrap=True, min_width=7)
     for rate, probes in sorted(_by_rate(search["probes"]).items()):
         last = probes[-1]

@@ -97,8 +97,12 @@ def fit_for(stream: TextIO, text: str) -> str:
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
-        return text.replace("µs", "us").encode(encoding, "replace").decode(encoding)
+        return text.translate(_IN_ASCII).encode(encoding, "replace").decode(encoding)
     return text
+
+
+_IN_ASCII = str.maketrans({"µ": "u", "†": "+", "○": "o", "…": "..."})
+"""The signs of our own that an ASCII stream can't take; the marks stay distinguishable."""
 
 
 def _three_digits(value: float) -> str:

@@ -18,7 +18,7 @@ from ombdriver.bench.results import omb_keys
 from ombdriver.bench.results.versions import upgraded
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.units import camel_case, visible_json
-from ombdriver.bench.verdict.model import Caveat, NotJudged, Reason, Verdict
+from ombdriver.bench.verdict.model import Advice, Caveat, NotJudged, Reason, Verdict
 from ombdriver.errors import InputError
 
 KINDS = ("run", "curve")
@@ -358,6 +358,8 @@ def _read_verdict(data: Mapping[str, Any]) -> Verdict:
         data["status"],
         tuple(from_json(Reason, one) for one in data["reasons"]),
         tuple(from_json(NotJudged, one) for one in data["notJudged"]),
+        data.get("measured", ""),
+        tuple(from_json(Advice, one) for one in data.get("advice", ())),
     )
 
 

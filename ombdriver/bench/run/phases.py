@@ -123,12 +123,12 @@ class Phases:
             if errors := self._collector.errors():
                 raise RunError(f"a probe was refused: {errors.most_common(1)[0][0]}")
             if not missing and not self._collector.in_flight and not self._collector.unsent:
-                logger.info("ready: %d pairs of subscription and partition have had a probe", wanted)
+                logger.info("ready: %d pairs of group and partition have had a probe", wanted)
                 return
             if time.monotonic_ns() > deadline_ns:
                 name, topic, partition = min(missing, default=("-", "-", 0))
                 raise RunError(
-                    f"not ready after {READY_TIMEOUT_S:g} s: {len(missing)} of {wanted} pairs of subscription and"
+                    f"not ready after {READY_TIMEOUT_S:g} s: {len(missing)} of {wanted} pairs of group and"
                     f" partition got no probe, {name} on partition {partition} of {topic} among them;"
                     " use fewer topics, partitions or consumers, or a faster machine"
                 )

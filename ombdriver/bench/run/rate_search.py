@@ -290,7 +290,7 @@ class _ProbeWatcher:
             return f"{overdue:,} messages were due and not sent, {MOST_OVERDUE_S:g} s of the rate"
         backlog = max(self._measurement.backlog().values(), default=0)
         if self._most_backlog is not None and backlog > self._most_backlog:
-            return f"a subscription was {backlog:,} messages behind, and more than that is not kept for it"
+            return f"a group was {backlog:,} messages behind, and more than that is not kept for it"
         return None
 
     def _observe(self, view: PhaseView, overrun: str | None) -> ProbeObservation:

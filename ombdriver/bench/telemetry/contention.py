@@ -1,4 +1,4 @@
-"""What this machine as a whole did not get, or had to wait for: processor time stolen by its host, and pressure (PSI).
+"""What this machine as a whole took, did not get, or waited for: processor time, steal by its host, pressure (PSI).
 
 Reads two small files of /proc, which took 40 µs. Elsewhere than on Linux, and where the kernel does not tell, the
 figures are missing, which is no good value.
@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 _STEAL = 8
 """Where the stolen time stands in a line of /proc/stat, after the name of the processor."""
+_BUSY = (1, 2, 3, 6, 7)
+"""Where the times stand that add up to a processor's work: user, nice, system, irq, softirq; guests are in user."""
 
 
 class Contention(NamedTuple):
@@ -19,10 +21,12 @@ class Contention(NamedTuple):
     Attributes:
         stolen_ns: of each processor that is meant, the time for which it was ready to work and its host ran others.
         pressure_ns: the time for which at least one process waited for a core.
+        busy_ns: the time for which these processors worked, all together, for whatever process.
     """
 
     stolen_ns: tuple[int, ...] = ()
     pressure_ns: int | None = None
+    busy_ns: int | None = None
 
 
 def read_contention(processors: Collection[int], proc: Path = Path("/proc")) -> Contention:
@@ -32,8 +36,9 @@ def read_contention(processors: Collection[int], proc: Path = Path("/proc")) -> 
         processors: the numbers of those that are meant.
         proc: where the kernel's files are.
     """
-    stolen = stolen_ns(_text(proc / "stat"), processors, _ticks_per_second())
-    return Contention(stolen, pressure_ns(_text(proc / "pressure" / "cpu")))
+    stat, ticks = _text(proc / "stat"), _ticks_per_second()
+    pressure = pressure_ns(_text(proc / "pressure" / "cpu"))
+    return Contention(stolen_ns(stat, processors, ticks), pressure, busy_ns(stat, processors, ticks))
 
 
 def usable_processors() -> frozenset[int]:
@@ -45,10 +50,23 @@ def usable_processors() -> frozenset[int]:
 
 def stolen_ns(stat: str, processors: Collection[int], ticks_per_second: int) -> tuple[int, ...]:
     """The stolen time of each of `processors` in the text of /proc/stat (pure)."""
+    ticks = [int(line[_STEAL]) for line in _lines(stat, processors) if len(line) > _STEAL]
+    return tuple(each * 10**9 // ticks_per_second for each in ticks)
+
+
+def busy_ns(stat: str, processors: Collection[int], ticks_per_second: int) -> int | None:
+    """The working time of `processors` together in the text of /proc/stat; None where it does not tell (pure)."""
+    lines = [line for line in _lines(stat, processors) if len(line) > max(_BUSY)]
+    if not lines:
+        return None
+    return sum(int(line[at]) for line in lines for at in _BUSY) * 10**9 // ticks_per_second
+
+
+def _lines(stat: str, processors: Collection[int]) -> list[list[str]]:
+    """The words of the line of each of `processors`."""
     wanted = {f"cpu{number}" for number in processors}
     lines = (line.split() for line in stat.splitlines() if line.startswith("cpu"))
-    ticks = [int(line[_STEAL]) for line in lines if line[0] in wanted and len(line) > _STEAL]
-    return tuple(each * 10**9 // ticks_per_second for each in ticks)
+    return [line for line in lines if line[0] in wanted]
 
 
 def pressure_ns(pressure: str) -> int | None:

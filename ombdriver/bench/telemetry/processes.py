@@ -48,6 +48,8 @@ Counter = tuple[str, str]
 """What a share is of, and the name of the process; none for the machine."""
 STEAL: Counter = ("steal", "")
 PRESSURE: Counter = ("pressure", "")
+MACHINE_CPU: Counter = ("cpu", "")
+"""What the processors that the run may use did for everybody."""
 
 
 def counters(sample: ProcessSample) -> dict[Counter, tuple[int, ...]]:
@@ -62,6 +64,8 @@ def counters(sample: ProcessSample) -> dict[Counter, tuple[int, ...]]:
         found[STEAL] = sample.contention.stolen_ns
     if sample.contention.pressure_ns is not None:
         found[PRESSURE] = (sample.contention.pressure_ns,)
+    if sample.contention.busy_ns is not None:
+        found[MACHINE_CPU] = (sample.contention.busy_ns,)
     return found
 
 
@@ -117,7 +121,7 @@ class ProcessSeries:
         kept = self._kept.items
         return {
             "t": [self._ends.window.seconds(each.at_ns) for each in kept],
-            "machine": {name: self._shares((name, "")) for name, _ in (STEAL, PRESSURE)},
+            "machine": {name: self._shares((name, "")) for name, _ in (STEAL, PRESSURE, MACHINE_CPU)},
             "server": self._outer_series(server) if kept and server in kept[0].outer else None,
             "parent": self._outer_series(parent) | self._own_series(parent),
             "workers": [

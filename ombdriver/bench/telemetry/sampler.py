@@ -21,7 +21,7 @@ from ombdriver.bench.telemetry import process
 from ombdriver.bench.telemetry.contention import read_contention, usable_processors
 from ombdriver.bench.telemetry.event_loop import GcPauses, LoopStalls
 from ombdriver.bench.telemetry.machine import ProcessesMeter, ProcessMeter
-from ombdriver.bench.telemetry.processes import PRESSURE, STEAL, ProcessSample, ProcessSeries
+from ombdriver.bench.telemetry.processes import MACHINE_CPU, PRESSURE, STEAL, ProcessSample, ProcessSeries
 from ombdriver.bench.telemetry.server import MOST_STREAMS, RoundRobin, ServerSeries
 from ombdriver.bench.telemetry.summary import OuterUsage, TelemetrySummary
 from ombdriver.bench.telemetry.window import Window
@@ -223,6 +223,8 @@ class Telemetry:
             busiest_worker_cpu=max(shares, key=lambda share: share.mean or 0, default=None),
             steal=processes.share(STEAL),
             pressure=processes.share(PRESSURE),
+            machine_cpu=processes.share(MACHINE_CPU),
+            parent_cpu=processes.cpu(PARENT),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class TelemetrySummary:
         busiest_worker_cpu: of the worker process that took most.
         steal: for how long a processor was ready to work and this machine's host ran others; of the worst processor.
         pressure: for how long at least one process of this machine waited for a core.
+        machine_cpu: of all processes on the processors that the run may use.
+        parent_cpu: of the process that controls the run.
     """
 
     server_cpu: CpuShare = CpuShare()
@@ -67,6 +69,8 @@ class TelemetrySummary:
     busiest_worker_cpu: CpuShare | None = None
     steal: CpuShare = CpuShare()
     pressure: CpuShare = CpuShare()
+    machine_cpu: CpuShare = CpuShare()
+    parent_cpu: CpuShare = CpuShare()
 
     def to_json(self) -> dict[str, Any]:
         """The `summary` of a result's telemetry."""
@@ -84,6 +88,8 @@ class TelemetrySummary:
             "busiestWorkerCpu": None if busiest is None else busiest.to_json(),
             "steal": self.steal.to_json(),
             "pressure": self.pressure.to_json(),
+            "machineCpu": self.machine_cpu.to_json(),
+            "parentCpu": self.parent_cpu.to_json(),
         }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ombdriver.bench.metrics.summary import FAMILIES, RunMetrics
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.spec.thresholds import Check, Threshold
+from ombdriver.bench.verdict.advice import with_advice
 from ombdriver.bench.verdict.caveats import caveats_of
 from ombdriver.bench.verdict.facts import Facts, phase_facts
 from ombdriver.bench.verdict.floor import at_floor
@@ -59,7 +60,7 @@ def assess(
         loopback: whether the driver lives within one process.
     """
     return Assessment(
-        judge(facts),
+        with_advice(judge(facts), facts),
         tuple(threshold.check(metrics) for threshold in thresholds),
         tuple(at_floor(metrics, calibration, loopback)),
         own_parts(metrics, facts.workers),

@@ -104,7 +104,7 @@ def _trimming_held(facts: Facts) -> list[str]:
     kept = facts.kept_entries
     return _if(
         kept is not None and (facts.furthest_behind > kept or facts.trimming_held),
-        f"a subscription fell {facts.furthest_behind:,} messages behind, so trimming was held until it had caught up:"
+        f"a group fell {facts.furthest_behind:,} messages behind, so trimming was held until it had caught up:"
         " the streams grew past their usual length; lower the rate, or add consumers",
     )
 

@@ -80,6 +80,14 @@ class NotJudged:
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """What would help a run that this machine held up: a `kind` for programs, a `message` for people."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether the figures can be trusted, and mean what they seem to.
 
@@ -87,8 +95,12 @@ class Verdict:
         status: one of `STATUSES`; that of the gravest reason.
         reasons: all of them, the gravest first; none when `VALID`.
         not_judged: the rules that could not be applied.
+        measured: what is known of this machine in the window; empty unless it was the bottleneck.
+        advice: what would get a quiet run, by what was measured; none unless this machine was the bottleneck.
     """
 
     status: str
     reasons: tuple[Reason, ...] = ()
     not_judged: tuple[NotJudged, ...] = ()
+    measured: str = ""
+    advice: tuple[Advice, ...] = ()

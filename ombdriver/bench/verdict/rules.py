@@ -475,7 +475,7 @@ RULES = (
     Rule("errors", "OVERLOADED", "more than 0.1 % of the messages met an error", _errors),
     Rule("undelivered", "OVERLOADED", "a group had not received more than 0.1 % when the drain ended", _undelivered),
     Rule("unanswered", "OVERLOADED", "more than 0.1 % had no reply when the drain ended", _unanswered),
-    Rule("backlogDrained", "OVERLOADED", "a subscription did not drain the backlog that was built", _backlog_drained),
+    Rule("backlogDrained", "OVERLOADED", "a group did not drain the backlog that was built", _backlog_drained),
     Rule(
         "rateTrend",
         "UNSTEADY",

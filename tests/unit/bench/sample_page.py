@@ -1,16 +1,18 @@
 """Results for the tests of pages: two setups with real histograms, telemetry and caveats; and hostile texts."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recorded_result import recorded
+from sample_search import SEARCH
 
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.results.store import ResultFile
 from ombdriver.bench.spec.thresholds import Check
-from ombdriver.bench.verdict.model import Caveat, NotJudged, Reason, Verdict
+from ombdriver.bench.verdict.model import Advice, Caveat, NotJudged, Reason, Verdict
 
 SCRIPT = "<script>window.hacked = 1</script>"
 IMAGE = "<img src=x onerror='window.hacked = 1'>"
@@ -91,6 +93,34 @@ def two_setups() -> list[ResultFile]:
         own_parts={"publishResponse.p99": 0.5},
     )
     return files(run(1), second, run(3, "redis-local"))
+
+
+LONG = "a-name-that-is-longer-than-any-table-is-wide-and-has-no-place-to-break-it-" * 2
+"""As people have them, who write what is in a setup into its name."""
+INVALID = Verdict(
+    "INVALID",
+    (Reason("runDelay", "INVALID", "worker 1 (consume) waited for a core for 47 % of the window"),),
+    measured="this run took 0.84 of 2 cores, others 1.06",
+    advice=(Advice("endOthers", "end what else runs on this machine: it took 1.06 of 2 cores"),),
+)
+VERDICTS = (Verdict("VALID"), INVALID, Verdict("OVERLOADED"), Verdict("LOSS"), Verdict("PARTIAL"), UNSTEADY)
+
+
+def every_kind() -> list[ResultFile]:
+    """Fifteen results on three setups with long names: one VALID, one of some verdicts, one that is always INVALID.
+
+    They are a sweep over two settings, and each has looked for its highest rate.
+    """
+    results = []
+    for number in range(15):
+        at, setup = number // 3, number % 3
+        verdict = (Verdict("VALID"), VERDICTS[at], INVALID)[setup]
+        sweep = {"workload.messageSize": f"{10**at} bytes", "setup.streams.readCount": 10 * (at % 2 + 1)}
+        of = {"workload": "1kb-3groups", "setup": f"{LONG}{setup}"}
+        results.append(
+            run(number, f"{LONG}{setup}", verdict=verdict, sweep=sweep, sweep_of=of, search=deepcopy(SEARCH))
+        )
+    return files(*results)
 
 
 def hostile() -> list[ResultFile]:

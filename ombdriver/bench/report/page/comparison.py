@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RatioBar:
-    """How one figure of a setup relates to that of the reference.
+    """How one figure of a setup relates to that of the baseline.
 
     Attributes:
         metric: which figure, as `endToEndResponse.p99`.
         setup: which setup, by its label.
-        ratio: to the reference; 1 is alike, 1.2 is 20 % higher.
+        ratio: to the baseline; 1 is alike, 1.2 is 20 % higher.
         low, high: the ends of the interval of the ratio; None where there are too few repeats for one.
         words: what can be said of it, as `no detectable difference below 8 %`.
+        valid: whether both setups have VALID runs, so that the figures are of these.
     """
 
     metric: str
@@ -36,6 +37,7 @@ class RatioBar:
     low: float | None
     high: float | None
     words: str
+    valid: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +93,12 @@ def _bars(comparison: Comparison, compared: SetupComparison, several: bool) -> I
     setup = f"{comparison.workload} on {compared.setup}" if several else compared.setup
     for each in compared.effects:
         if each.figure in DECLARED and each.ratio is not None:
-            yield RatioBar(str(each.figure), setup, each.ratio, each.low, each.high, _words(each))
+            yield RatioBar(str(each.figure), setup, each.ratio, each.low, each.high, _words(each), compared.fit)
 
 
 def _words(effect: Effect) -> str:
     times = comparison_text.times(effect)
-    return f"{effect.conclusion}: {times}" if effect.conclusion is not None else f"{times}, no claim"
+    return f"{effect.conclusion}: {times}" if effect.conclusion is not None else f"{times}, not claimed"
 
 
 def _notes(comparison: Comparison) -> Iterable[str]:

@@ -101,7 +101,10 @@ def _text(data: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BacklogTable:
-    """How one run drained a backlog: its name, what became of it in words, and by group a cell for each column."""
+    """How one run drained a backlog: its name, what became of it in words, and by group a cell for each column.
+
+    The name has the verdict with it unless that is VALID.
+    """
 
     run: str
     notes: tuple[str, ...]
@@ -112,7 +115,7 @@ def backlog_tables(runs: Sequence[Run]) -> tuple[BacklogTable, ...]:
     """Of the runs that have drained a backlog."""
     return tuple(
         BacklogTable(
-            run.name,
+            run.label,
             (backlog.describe_drain(drain), backlog.publish_latencies(drain)),
             tuple(backlog.rows(drain, MOST_GROUPS)),
         )
@@ -123,9 +126,10 @@ def backlog_tables(runs: Sequence[Run]) -> tuple[BacklogTable, ...]:
 
 @dataclass(frozen=True, slots=True)
 class RunSection:
-    """A run over time: its name, the plot, what the numbers in it mean, and how it was downsampled."""
+    """A run over time: its name and verdict, the plot, what the numbers in it mean, and how it was downsampled."""
 
     run: str
+    status: str
     plot: Plot
     annotations: tuple[Annotation, ...]
     phases: str
@@ -139,6 +143,7 @@ class Content:
     Attributes:
         title: of the page.
         tally: how many results of what status.
+        has_invalid: whether one is not VALID, so that marks are explained.
         verdicts: of every result.
         rows: of the table of all results.
         legends: what the marks in the table mean.
@@ -156,6 +161,7 @@ class Content:
 
     title: str
     tally: str
+    has_invalid: bool
     verdicts: tuple[VerdictSummary, ...]
     rows: tuple[ResultRow, ...]
     legends: tuple[str, ...]
@@ -190,6 +196,7 @@ def content(files: Sequence["ResultFile"], comparison: ComparisonSection = NO_CO
     return Content(
         _title(setups),
         tally(setups),
+        not all(run.valid for run in runs),
         tuple(summarise_verdict(run) for run in runs),
         rows,
         tuple(legends(rows)),
@@ -225,7 +232,7 @@ def _some(names: Sequence[str], noun: str) -> str:
 
 def _curves(setups: Sequence[Repeats]) -> dict[str, dict[str, Plot]]:
     found = curves(setups)
-    labels = [setup.label for setup in setups]
+    labels = [setup.name for setup in setups]
     plots = {}
     for family in LATENCIES:
         own = [curve for curve in found if curve.family == family]
@@ -240,4 +247,5 @@ def _curves(setups: Sequence[Repeats]) -> dict[str, dict[str, Plot]]:
 def _section(run: Run, most_points: int) -> RunSection:
     line = timeline(run.result, most_points)
     shaded = [phase.name for phase in line.phases if phase.name != "measurement"]
-    return RunSection(run.name, timeline_plot(line), line.annotations, " and ".join(shaded), line.note)
+    plot = timeline_plot(line, valid=run.valid)
+    return RunSection(run.name, run.status, plot, line.annotations, " and ".join(shaded), line.note)

@@ -1,7 +1,7 @@
-"""Percentile curves: of each setup, and of each group on it, over all repeats. Pure.
+"""Percentile curves: of each setup, and of each group on it, over its repeats. Pure.
 
-Histograms of repeats are merged; percentiles are never averaged. The steps of a curve are those of HdrHistogram's
-plots, five for each halving of what is left to 100 %.
+Histograms of repeats are merged, of those that are VALID where any is; percentiles are never averaged. The steps of a
+curve are those of HdrHistogram's plots, five for each halving of what is left to 100 %.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,6 +29,7 @@ class Curve:
         tails: 1/(1-p) of each point, rising from 1; p is the share of samples (0 to 1) that are no higher.
         values_ms: the latency at each point.
         count: samples.
+        valid: whether it is of VALID runs.
     """
 
     family: str
@@ -37,6 +38,7 @@ class Curve:
     tails: tuple[float, ...]
     values_ms: tuple[float, ...]
     count: int
+    valid: bool
 
 
 def curves(setups: Sequence[Repeats]) -> list[Curve]:
@@ -50,9 +52,9 @@ def curves(setups: Sequence[Repeats]) -> list[Curve]:
     for family in FAMILIES:
         for number, setup in enumerate(setups):
             for group in (None, *(drawn if family in GROUP_FAMILIES else ())):
-                merged = Histogram.total(_histograms(setup.runs, family, group))
+                merged = Histogram.total(_histograms(setup.told, family, group))
                 if merged.count:
-                    found.append(_curve(family, number, group, merged))
+                    found.append(_curve(family, number, group, merged, setup.valid))
     return found
 
 
@@ -60,7 +62,7 @@ def groups(setups: Sequence[Repeats]) -> list[str]:
     """The names of the groups that are drawn, in their order; of too many the slowest, by the p99 of any run."""
     worst: dict[str, int] = {}
     for setup in setups:
-        for run in setup.runs:
+        for run in setup.told:
             for each in run.result.subscriptions:
                 worst[each.name] = max(worst.get(each.name, 0), each.latency["endToEndResponse"].p99)
     chosen = set(sorted(worst, key=lambda name: worst[name], reverse=True)[:MOST_GROUPS])
@@ -79,7 +81,7 @@ def _histograms(runs: Sequence[Run], family: str, group: str | None) -> Iterator
             ) from error
 
 
-def _curve(family: str, setup: int, group: str | None, histogram: Histogram) -> Curve:
+def _curve(family: str, setup: int, group: str | None, histogram: Histogram, valid: bool) -> Curve:
     points = [
         (1 / (1 - level / 100), value_ns / 1e6) for value_ns, level, _ in percentile_rows(histogram) if level < 100
     ]
@@ -91,6 +93,7 @@ def _curve(family: str, setup: int, group: str | None, histogram: Histogram) -> 
         tuple(_digits(tail) for tail in tails),
         tuple(_digits(value) for value in values),
         histogram.count,
+        valid,
     )
 
 

@@ -14,6 +14,7 @@ import plotly
 
 from ombdriver.bench.report import units
 from ombdriver.bench.report.backlog import COLUMNS as BACKLOG_COLUMNS
+from ombdriver.bench.report.marks import HOLLOW
 from ombdriver.bench.report.page.content import LATENCIES, Content
 from ombdriver.bench.report.page.summary import COLUMNS
 from ombdriver.bench.report.page.sweep import FIGURES
@@ -83,6 +84,7 @@ def render(content: Content, version: str) -> str:
         figures=figures,
         marks=_MARKS,
         tones=_TONES,
+        hollow=HOLLOW,
         folded=len(content.verdicts) >= _FOLDED_FROM,
         version=version,
         rate=units.rate,

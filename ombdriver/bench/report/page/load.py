@@ -24,6 +24,7 @@ class LoadLine:
         rates: that held, rising, in messages per second.
         values_ms: the latency at each.
         failed_rates, failed_values_ms: the same of those that did not hold.
+        valid: whether the run is VALID.
     """
 
     name: str
@@ -33,19 +34,21 @@ class LoadLine:
     values_ms: tuple[float, ...]
     failed_rates: tuple[float, ...]
     failed_values_ms: tuple[float, ...]
+    valid: bool
 
 
 def load_lines(runs: Sequence[Run]) -> list[LoadLine]:
     """The lines of every run that searched; none of others."""
     lines = []
-    searches = [(run.name, search) for run in runs if (search := run.result.search) is not None]
+    searches = [(run, search) for run in runs if (search := run.result.search) is not None]
     latencies = [(family, word, statistic) for family, word in units.RESPONSES.items() for statistic in HEADLINE]
-    for number, (name, search) in enumerate(searches):
+    for number, (run, search) in enumerate(searches):
         last = {probe["rate"]: probe for probe in search["probes"]}
         for part, (family, word, statistic) in enumerate(latencies):
             held, failed = (_points(last, family, statistic, held=held) for held in (True, False))
             if held or failed:
-                lines.append(LoadLine(f"{name}, {word} {statistic}", number, part, *_split(held), *_split(failed)))
+                name = f"{run.label}, {word} {statistic}"
+                lines.append(LoadLine(name, number, part, *_split(held), *_split(failed), run.valid))
     return lines
 
 

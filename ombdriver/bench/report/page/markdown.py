@@ -38,6 +38,8 @@ def _verdict(verdict: VerdictSummary) -> list[str]:
     mark = _MARKS.get(verdict.status, _OTHERS)
     lines = [f"- {mark} **{_plain(verdict.status)}** {_plain(verdict.run)}: {_plain(verdict.about)}"]
     lines += [f"  - {_plain(rule)}: {_plain(message)}" for rule, message in verdict.reasons]
+    lines += [f"  - this machine: {_plain(verdict.measured)}"] if verdict.measured else []
+    lines += [f"  - for a quiet run: {_plain(message)}" for message in verdict.advice]
     for passed, expression, value in verdict.thresholds:
         lines.append(f"  - {'pass' if passed else '**FAIL**'} {_plain(expression)}: {_plain(value)}")
     if verdict.caveats:

@@ -2,7 +2,8 @@
 
 `meta` of a series is for the page's own legend, which a keyboard can reach: its `name` as it is, and the `panel` that
 it stands in. Text that plotly draws itself is given with `<`, `>` and `&` escaped, since plotly reads some HTML in it.
-Series differ in colour, and for who sees no colours in dash and marker too. The colours are those of Okabe and
+Series differ in colour, and for who sees no colours in dash and marker too; hollow markers are of runs that are not
+VALID, and of rates that were not sustained. The colours are those of Okabe and
 Ito, which people with any kind of colour blindness can tell apart; without their yellow, which can't be seen on white.
 The last is the colour of the page's text, which the page puts in its place.
 """
@@ -35,6 +36,12 @@ class Style:
     symbol: str | None = None
 
 
+def hollow(drawn: Style) -> Style:
+    """The same with hollow markers."""
+    symbol = drawn.symbol or "circle"
+    return drawn if symbol.endswith(_OPEN) else replace(drawn, symbol=symbol + _OPEN)
+
+
 def style(number: int, within: int | None = None) -> Style:
     """The style of a thing by its number, from 0; seven colours with six dashes make 42 that differ.
 
@@ -55,6 +62,12 @@ EDGE_PX = 96
 """What is above and below the panels."""
 BAR_PX = 26
 
+_OPEN = "-open"
+_MOST_MARKERS = 14
+"""On a line of many points."""
+_LONGEST = 44
+"""Characters of a name that plotly draws, where it can't be broken; the legend and the tables have the whole."""
+_LONGEST_TICK = 24
 _NINES = 9
 _DECADES_OF_PANEL, _DECADES_OF_PLOT = 2.0, 3.5
 """Of a logarithmic axis, up to which it has three ticks in each power of ten."""
@@ -62,6 +75,8 @@ _CAVEAT = "#D55E00"
 _SHARE_OF_GAP = 0.28
 _MARGIN = {"l": 56, "r": 14, "t": 40, "b": 44}
 _NUMBER_SHIFT_PX = 16
+_SMALL_MARKER = 6
+_EDGE_OF_MARKER_PX = 1.5
 _TOGETHER = 0.02
 """Annotations that are nearer to each other than this share of the time bear their numbers together."""
 
@@ -85,15 +100,16 @@ def curve_plot(curves: Sequence[Curve], labels: Sequence[str], by_group: bool) -
             name, drawn = str(curve.group), style(within, within)
         else:
             name, drawn = f"{labels[curve.setup]}, {curve.group}", style(curve.setup, within)
-        series = _series(name, curve.tails, curve.values_ms, drawn, "")
-        series["hovertemplate"] = f"{escaped(name)}: %{{y:.4~g}} ms<extra></extra>"
-        if by_group:
-            series["marker"]["maxdisplayed"] = 14
+        series = _series(name, curve.tails, curve.values_ms, drawn if curve.valid else hollow(drawn), "")
+        series["hovertemplate"] = f"{_short(name)}<br>%{{y:.4~g}} ms<extra></extra>"
+        if drawn.symbol is not None or not curve.valid:
+            series["marker"]["maxdisplayed"] = _MOST_MARKERS
         data.append(series)
     nines = range(_NINES)
     x_axis = {
         "type": "log",
         "title": {"text": "percentile"},
+        "automargin": True,
         "tickvals": [10**nine for nine in nines],
         "ticktext": ["0 %", "90 %", *(f"99{'.' if nine > 2 else ''}{'9' * (nine - 2)} %" for nine in nines[2:])],
     }
@@ -103,8 +119,13 @@ def curve_plot(curves: Sequence[Curve], labels: Sequence[str], by_group: bool) -
     return {"data": data, "layout": layout}
 
 
-def timeline_plot(timeline: Timeline) -> Plot:
-    """All panels under each other, over one time axis."""
+def timeline_plot(timeline: Timeline, *, valid: bool) -> Plot:
+    """All panels under each other, over one time axis.
+
+    Args:
+        timeline: of one run.
+        valid: whether the run is VALID.
+    """
     count = len(timeline.panels)
     share = 1 / max(count, 1)
     layout: dict[str, Any] = {"hovermode": "x unified", "shapes": [], "annotations": []}
@@ -115,7 +136,10 @@ def timeline_plot(timeline: Timeline) -> Plot:
         layout[f"yaxis{axis}"] = _value_axis(panel) | {"domain": [top - share * (1 - _SHARE_OF_GAP), top]}
         layout["annotations"].append(_title(f"{panel.title}, {panel.unit}", top))
         for at, line in enumerate(panel.lines):
-            series = _series(line.name, line.times_s, line.values, style(at), panel.title)
+            drawn = style(at) if valid else hollow(style(at))
+            series = _series(line.name, line.times_s, line.values, drawn, panel.title)
+            if not valid:
+                series["marker"] |= {"maxdisplayed": _MOST_MARKERS, "size": _SMALL_MARKER}
             series |= {"yaxis": f"y{axis}", "hovertemplate": f"%{{y:.4~g}} {panel.unit}"}
             data.append(series)
     last = "" if count <= 1 else str(count)
@@ -130,18 +154,19 @@ def timeline_plot(timeline: Timeline) -> Plot:
 
 
 def bar_plot(bars: Sequence[RatioBar]) -> Plot:
-    """The ratios with their intervals, by metric and setup; the line at 1 is the reference."""
+    """The ratios with their intervals, by metric and setup; the line at 1 is the baseline."""
     setups = list(dict.fromkeys(bar.setup for bar in bars))
     data = []
     for number, setup in enumerate(setups):
         own = [bar for bar in bars if bar.setup == setup]
         drawn = style(number, number)
         series = _series(setup, [bar.ratio for bar in own], [escaped(bar.metric) for bar in own], drawn, "")
+        series["marker"] = _markers(drawn, [bar.valid for bar in own])
         series |= {
             "mode": "markers",
             "orientation": "h",
             "text": [escaped(bar.words) for bar in own],
-            "hovertemplate": f"{escaped(setup)}: %{{x:.3~g}} times, %{{text}}<extra></extra>",
+            "hovertemplate": f"{_short(setup)}<br>%{{x:.3~g}} times<br>%{{text}}<extra></extra>",
             "error_x": {
                 "type": "data",
                 "symmetric": False,
@@ -152,11 +177,11 @@ def bar_plot(bars: Sequence[RatioBar]) -> Plot:
         }
         series["marker"]["size"] = 10
         data.append(series)
-    reference = {"type": "line", "xref": "x", "yref": "paper", "x0": 1, "x1": 1, "y0": 0, "y1": 1}
+    baseline = {"type": "line", "xref": "x", "yref": "paper", "x0": 1, "x1": 1, "y0": 0, "y1": 1}
     layout = {
-        "xaxis": {"type": "log", "title": {"text": "ratio to the reference"}, "tickformat": "~g"},
+        "xaxis": {"type": "log", "title": {"text": "ratio to the baseline"}, "tickformat": "~g"},
         "yaxis": {"type": "category", "autorange": "reversed", "automargin": True},
-        "shapes": [reference | {"line": {"color": "rgba(128,128,128,0.8)", "width": 1, "dash": "dot"}}],
+        "shapes": [baseline | {"line": {"color": "rgba(128,128,128,0.8)", "width": 1, "dash": "dot"}}],
         "hovermode": "closest",
         "scattermode": "group",
     }
@@ -165,19 +190,21 @@ def bar_plot(bars: Sequence[RatioBar]) -> Plot:
 
 
 def load_plot(lines: Sequence[LoadLine]) -> Plot:
-    """Latency against load: a line of the rates that held, and open marks for those that did not."""
+    """Latency against load: a line of the rates that held, and hollow marks for those that did not."""
     data = []
     for line in lines:
         drawn = style(line.run * len({each.part for each in lines}) + line.part, line.part)
-        template = f"{escaped(line.name)}: %{{y:.4~g}} ms at %{{x:,.0f}}/s<extra></extra>"
-        data.append(_series(line.name, line.rates, line.values_ms, drawn, "") | {"hovertemplate": template})
+        template = f"{_short(line.name)}<br>%{{y:.4~g}} ms at %{{x:,.0f}}/s<extra></extra>"
+        held = drawn if line.valid else hollow(drawn)
+        data.append(_series(line.name, line.rates, line.values_ms, held, "") | {"hovertemplate": template})
         if line.failed_rates:
-            open_marks = replace(drawn, symbol=f"{drawn.symbol}-open")
-            series = _series(f"{line.name}, not sustained", line.failed_rates, line.failed_values_ms, open_marks, "")
+            failed = hollow(drawn)
+            series = _series(f"{line.name}, not sustained", line.failed_rates, line.failed_values_ms, failed, "")
             data.append(series | {"mode": "markers", "hovertemplate": template.replace("/s<", "/s, not sustained<")})
     values = [value for line in lines for value in (*line.values_ms, *line.failed_values_ms)]
     rates = [rate for line in lines for rate in (*line.rates, *line.failed_rates)]
-    x_axis = {"type": "log", "title": {"text": "load, messages per second"}} | _ticks([rates], _DECADES_OF_PLOT)
+    x_axis = {"type": "log", "title": {"text": "load, messages per second"}, "automargin": True}
+    x_axis |= _ticks([rates], _DECADES_OF_PLOT)
     y_axis = {"type": "log", "title": {"text": "latency, ms"}} | _ticks([values], _DECADES_OF_PLOT)
     return {"data": data, "layout": _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})}
 
@@ -189,8 +216,16 @@ def sweep_plot(sweep: SweepSection) -> Plot:
     for line in sweep.lines:
         drawn = style(together.index(line.name.rpartition(": ")[0]) * len(FIGURES) + line.kind, line.kind)
         series = _series(line.name, [escaped(value) for value in line.values], line.figures_ms, drawn, "")
-        data.append(series | {"hovertemplate": f"{escaped(line.name)}: %{{y:.4~g}} ms at %{{x}}<extra></extra>"})
-    x_axis = {"type": "category", "title": {"text": escaped(sweep.over)}}
+        series["marker"] = _markers(drawn, line.valid)
+        data.append(series | {"hovertemplate": f"{_short(line.name)}<br>%{{y:.4~g}} ms<extra></extra>"})
+    values = list(dict.fromkeys(value for line in sweep.lines for value in line.values))
+    x_axis = {
+        "type": "category",
+        "title": {"text": _short(sweep.over)},
+        "automargin": True,
+        "tickvals": [escaped(value) for value in values],
+        "ticktext": [_short(value, _LONGEST_TICK) for value in values],
+    }
     y_axis = {"type": "log", "title": {"text": "latency, ms"}}
     y_axis |= _ticks([line.figures_ms for line in sweep.lines], _DECADES_OF_PLOT)
     return {"data": data, "layout": _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})}
@@ -199,6 +234,25 @@ def sweep_plot(sweep: SweepSection) -> Plot:
 def escaped(text: str) -> str:
     """`text` as plotly draws it letter by letter: not as HTML, nor as one of its own templates."""
     return html.escape(text, quote=False).replace("%{", "%\u200b{")
+
+
+def _short(text: str, longest: int = _LONGEST) -> str:
+    """`text` as plotly draws it, its middle left out where it is too long to be read there."""
+    if len(text) > longest:
+        half = (longest - 1) // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    return escaped(text)
+
+
+def _markers(drawn: Style, valid: Sequence[bool]) -> dict[str, Any]:
+    """Markers of points, hollow where a point is not of VALID runs; one symbol for all that are alike."""
+    symbols = [str((drawn if each else hollow(drawn)).symbol) for each in valid]
+    return _marker(drawn) | {"symbol": symbols if len(set(symbols)) > 1 else symbols[0]}
+
+
+def _marker(drawn: Style) -> dict[str, Any]:
+    edge = {"color": drawn.colour, "width": _EDGE_OF_MARKER_PX}
+    return {"color": drawn.colour, "symbol": drawn.symbol or "circle", "size": 8, "line": edge}
 
 
 def _series(name: str, x: Sequence[Any], y: Sequence[Any], drawn: Style, panel: str) -> dict[str, Any]:
@@ -210,7 +264,7 @@ def _series(name: str, x: Sequence[Any], y: Sequence[Any], drawn: Style, panel: 
         "x": list(x),
         "y": list(y),
         "line": {"color": drawn.colour, "dash": drawn.dash, "width": 2},
-        "marker": {"color": drawn.colour, "symbol": drawn.symbol or "circle", "size": 8},
+        "marker": _marker(drawn),
     }
 
 

@@ -3,13 +3,18 @@
 Results of the same workload and setup are repeats. The name of a setup says which it is, as long as two of the same
 name are not different ones; then its hash comes with it, and so with workloads. A result holds no password; but what
 is shown to others is looked through once more, since a caveat or a tag may come from anywhere.
+
+Figures of a run that is not VALID are shown with a hollow mark; where repeats are told together they are left out, as
+comparisons do.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ombdriver.bench.results.result import Result
+from ombdriver.bench.verdict.model import VALID
 from ombdriver.secrets import redact_text
 
 if TYPE_CHECKING:
@@ -45,6 +50,29 @@ class Run:
             return self.result.verdict.status
         return "PARTIAL" if self.result.partial else NOT_JUDGED
 
+    @property
+    def valid(self) -> bool:
+        """Whether its figures can be trusted."""
+        return self.status == VALID
+
+    @property
+    def label(self) -> str:
+        """Its name, with the verdict unless that is VALID: for a plot, where no column has it."""
+        return self.name if self.valid else f"{self.name} ({self.status})"
+
+
+def told(runs: Sequence[Run]) -> Sequence[Run]:
+    """Those of some repeats whose figures are told: the VALID ones; all of them where none is."""
+    return [run for run in runs if run.valid] or runs
+
+
+def statuses(runs: Sequence[Run]) -> str:
+    """Their verdicts: `VALID` when all have that one, else with counts: `2 VALID, 1 INVALID`."""
+    counts = Counter(run.status for run in runs)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{count} {status}" for status, count in counts.most_common())
+
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
@@ -52,6 +80,21 @@ class Repeats:
 
     label: str
     runs: tuple[Run, ...]
+
+    @property
+    def told(self) -> Sequence[Run]:
+        """Those whose figures are told together."""
+        return told(self.runs)
+
+    @property
+    def valid(self) -> bool:
+        """Whether these are VALID."""
+        return self.told[0].valid
+
+    @property
+    def name(self) -> str:
+        """The label, with the verdicts where none is VALID."""
+        return self.label if self.valid else f"{self.label} ({statuses(self.runs)})"
 
 
 def group_runs(files: Sequence["ResultFile"]) -> tuple[Repeats, ...]:

@@ -42,6 +42,8 @@ class VerdictSummary:
         status: in a word.
         reasons: rule and message of each, the gravest first; a status of its own stands before the rule.
         not_judged: the rules that could not be applied, with commas; may be empty.
+        measured: what is known of this machine, where it was the bottleneck; else empty.
+        advice: what would get a quiet run then.
         thresholds: of each whether it was met, its text, and the figure.
         caveats: kind and message of each.
     """
@@ -51,6 +53,8 @@ class VerdictSummary:
     status: str
     reasons: tuple[tuple[str, str], ...]
     not_judged: str
+    measured: str
+    advice: tuple[str, ...]
     thresholds: tuple[tuple[bool, str, str], ...]
     caveats: tuple[tuple[str, str], ...]
 
@@ -75,6 +79,8 @@ def summarise_verdict(run: Run) -> VerdictSummary:
         run.status,
         tuple(reasons),
         ", ".join(one.rule for one in verdict.not_judged) if verdict else "",
+        verdict.measured if verdict else "",
+        tuple(one.message for one in verdict.advice) if verdict else (),
         tuple((check.passed, check.expression, units.figure(check.value, check.unit)) for check in result.thresholds),
         tuple((caveat.kind, caveat.message) for caveat in result.caveats),
     )

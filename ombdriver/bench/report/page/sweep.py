@@ -1,7 +1,7 @@
 """A sweep on a page: a row for each combination of values, matrices and lines over the settings that took most values.
 
 Matrices are over the two settings that took the most values, lines over the one that took the most. Of repeats the
-median of each figure is shown, as comparisons take it. Pure.
+median of each figure is shown, of those that are VALID where any is, as comparisons take it. Pure.
 """
 
 import statistics
@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from ombdriver.bench.metrics.figures import MAIN, Figure
 from ombdriver.bench.report import units
-from ombdriver.bench.report.page.runs import Run
+from ombdriver.bench.report.page.runs import Run, statuses, told
 
 FIGURES = {units.title(figure): figure for figure in MAIN}
 """The figures of a combination, by the heads of their columns: response times in ms."""
-_NOTHING = (None,) * len(FIGURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,8 @@ class SweepRow:
         name: workload and setup, without the values.
         values: as texts, in the order of the settings; empty for one that this run did not sweep.
         runs: how many there are.
+        verdict: theirs, with counts where they differ.
+        valid: whether the figures are of VALID runs.
         rate: messages per second that were published.
         figures: in ms, in the order of `FIGURES`; None without a sample.
     """
@@ -32,6 +33,8 @@ class SweepRow:
     name: str
     values: tuple[str, ...]
     runs: int
+    verdict: str
+    valid: bool
     rate: float
     figures: tuple[float | None, ...]
 
@@ -45,12 +48,14 @@ class SweepLine:
         kind: the number of its figure in `FIGURES`.
         values: of the setting, as texts, in the order in which they were swept.
         figures_ms: at each.
+        valid: whether each is of VALID runs.
     """
 
     name: str
     kind: int
     values: tuple[str, ...]
     figures_ms: tuple[float, ...]
+    valid: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class SweepMatrix:
         across: the setting whose values are `columns`.
         rows, columns: values as texts, in the order in which they were swept.
         cells: in ms, by row and column; None where nothing ran or nothing has that figure.
+        valid: whether each is of VALID runs, by row and column.
     """
 
     title: str
@@ -71,6 +77,7 @@ class SweepMatrix:
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: tuple[tuple[float | None, ...], ...]
+    valid: tuple[tuple[bool, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +122,10 @@ def _rows(runs: Sequence[Run], settings: Sequence[str]) -> tuple[SweepRow, ...]:
             name,
             values,
             len(some),
-            statistics.median(run.result.mean_rate("publishRate") for run in some),
-            tuple(_median(some, figure) for figure in FIGURES.values()),
+            statuses(some),
+            told(some)[0].valid,
+            statistics.median(run.result.mean_rate("publishRate") for run in told(some)),
+            tuple(_median(told(some), figure) for figure in FIGURES.values()),
         )
         for (name, values), some in found.items()
     )
@@ -131,11 +140,13 @@ def _matrices(rows: Sequence[SweepRow], settings: Sequence[str], down: int, acro
     found = []
     for rest, group in _alike(rows, settings, (down, across)).items():
         lines, columns = (tuple(dict.fromkeys(row.values[at] for row in group)) for at in (down, across))
-        by_place = {(row.values[down], row.values[across]): row.figures for row in group}
+        by_place = {(row.values[down], row.values[across]): row for row in group}
+        rows_of = [[by_place.get((one, other)) for other in columns] for one in lines]
+        valid = tuple(tuple(row is None or row.valid for row in line) for line in rows_of)
         for kind, figure in enumerate(FIGURES):
-            cells = [[by_place.get((one, other), _NOTHING)[kind] for other in columns] for one in lines]
+            cells = tuple(tuple(row.figures[kind] if row else None for row in line) for line in rows_of)
             title = f"{rest}: {figure}" if rest else figure
-            found.append(SweepMatrix(title, settings[down], settings[across], lines, columns, tuple(map(tuple, cells))))
+            found.append(SweepMatrix(title, settings[down], settings[across], lines, columns, cells, valid))
     return found
 
 
@@ -157,7 +168,7 @@ def _lines(rows: Sequence[SweepRow], settings: Sequence[str], over: int) -> list
     found = []
     for rest, group in _alike(rows, settings, (over,)).items():
         for kind, figure in enumerate(FIGURES):
-            points = [(row.values[over], value) for row in group if (value := row.figures[kind]) is not None]
+            points = [(row.values[over], value, row.valid) for row in group if (value := row.figures[kind]) is not None]
             if points:
                 label = f"{rest}: {figure}" if rest else figure
                 found.append(SweepLine(label, kind, *map(tuple, zip(*points, strict=True))))

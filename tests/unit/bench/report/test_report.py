@@ -19,7 +19,7 @@ from ombdriver.bench.report.backlog import describe_drain, rows
 from ombdriver.bench.results.build import drain_to_json
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.spec.thresholds import Check
-from ombdriver.bench.verdict.model import Caveat, NotJudged, Reason, Verdict
+from ombdriver.bench.verdict.model import Advice, Caveat, NotJudged, Reason, Verdict
 
 Golden = Callable[[str, str], None]
 
@@ -124,6 +124,12 @@ VERDICT = Verdict(
         Reason("achieved", "OVERLOADED", "published: 1,000 of 2,000 messages/s, under 99%; lower the rate"),
     ),
     (NotJudged("rateTrend", "a trend is judged from 30 intervals on"), NotJudged("backlogTrend", "the same")),
+    "this run took 0.84 of 2 cores, others 1.06; worker 1 (consume) ran for 34% of the window and waited for a core for"
+    " 47%",
+    (
+        Advice("endOthers", "end what else runs on this machine: it took 1.06 of 2 cores, this run 0.84"),
+        Advice("lowerRate", "lower the rate to 1,400/s (--rate 1400): worker 0 (produce) took 97% of a core"),
+    ),
 )
 CHECKS = (
     Check("endToEndResponse.p99 < 5ms", 1.06, 5.0, "ms", True),

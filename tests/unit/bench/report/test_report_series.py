@@ -1,7 +1,7 @@
 """All runs of a command as a table: the same at 80 columns, wider, and in a pipe."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from ombdriver.bench.report import series
 from ombdriver.bench.report.series import RunRow
 from ombdriver.bench.results.result import Standing
 from ombdriver.bench.run.run_order import ordered
+from ombdriver.bench.verdict.model import VALID, Advice, Reason, Verdict
 
 Golden = Callable[[str, str], None]
 
@@ -60,6 +61,71 @@ def test_the_table_fits_80_columns_and_is_plain() -> None:
         assert "\x1b" not in text
         assert text.count("*-k3v9qza") == text.count(".json") == 5
     assert len(shown(rows(), 140).splitlines()) == 1 + 2 + 8 + (1 + 1 + 5) + 3
+
+
+INVALID = Verdict(
+    "INVALID",
+    (Reason("runDelay", "INVALID", "..."),),
+    measured="this run took 0.65 of 2 cores, others 1.25",
+    advice=(Advice("endOthers", "end what else runs on this machine: it took 1.25 of 2 cores, this run 0.65"),),
+)
+STOLEN = Verdict(
+    "INVALID",
+    (Reason("steal", "INVALID", "..."),),
+    measured="steal 3.1%",
+    advice=(Advice("ownProcessors", "use a machine whose processors are its own"),),
+)
+
+
+def repeats(*verdicts: Verdict, setups: Sequence[str] = ("embedded",)) -> str:
+    """What is told of runs with these verdicts, the setups in turn; the rates are 1,000, 1,001, ... messages/s."""
+    runs = [
+        RunRow(
+            "w",
+            setups[at % len(setups)],
+            Standing("s", at + 1, len(verdicts), at // len(setups) + 1),
+            verdict.status,
+            f"run{at:05d}",
+            None,
+            FIGURES | {"publishRate": 1000.0 + at},
+            verdict,
+        )
+        for at, verdict in enumerate(verdicts)
+    ]
+    return shown(runs, 120)
+
+
+def test_repeats_of_one_setup_have_their_median_and_spread() -> None:
+    """Of several setups the comparison has them, which comes next; one run alone has none."""
+    told = repeats(*[Verdict(VALID)] * 3)
+
+    assert "\nmedian    1,001/s " in told
+    assert "\nspread      0.2 % " in told
+    assert "claimed" not in told
+    assert "○" not in told
+    assert "median" not in repeats(Verdict(VALID))
+    assert "median" not in repeats(*[Verdict(VALID)] * 4, setups=("a", "b"))
+
+
+def test_a_series_that_is_invalid_throughout_has_figures_that_are_not_claimed_and_advice() -> None:
+    """An answer all the same, with the reason why nothing follows from it."""
+    told = repeats(INVALID, INVALID, STOLEN)
+
+    assert "\nmedian    1,001/s " in told
+    assert "w: median and spread are not claimed, since none of the 3 runs is VALID (3 INVALID)" in told
+    assert told.count("○") == 4  # three runs, and what the mark means
+    assert "3 of 3 runs are INVALID, held up by this machine: runDelay in 2, steal in 1" in told
+    assert "end what else runs on this machine: it took 1.25 of 2 cores" in told
+    assert "(2 of 3; figures of run 2)" in told
+
+
+def test_an_invalid_repeat_is_left_out_of_median_and_spread() -> None:
+    """And what left it out is told."""
+    told = repeats(*[Verdict(VALID)] * 4, INVALID, *[Verdict(VALID)] * 2, Verdict("PARTIAL"))
+
+    assert "\nmedian    1,002/s " in told  # of 1,000 to 1,003, 1,005 and 1,006
+    assert "w: median and spread of 6 VALID runs; left out: 1 INVALID" in told
+    assert "1 of 8 runs are INVALID" in told
 
 
 def test_a_run_is_announced_by_its_number_and_its_names() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from ombdriver.bench.telemetry.contention import (
     Contention,
+    busy_ns,
     pressure_ns,
     read_contention,
     stolen_ns,
@@ -36,6 +37,15 @@ def test_an_older_kernel_tells_of_no_stolen_time(text: str) -> None:
     assert stolen_ns(text, {0}, 100) == ()
 
 
+def test_a_processor_works_for_users_the_kernel_and_interrupts() -> None:
+    """Neither idle nor waiting for a disk, nor while its host ran others; guests are in the users' time."""
+    guests = "cpu0 10 1 2 50 5 1 1 9 4 0\n"
+
+    assert busy_ns(guests, {0}, 100) == 150_000_000
+    assert busy_ns(STAT, {0, 1}, 100) == (47861 + 7138 + 11399 + 3225 + 59192 + 7863 + 14024 + 3533) * 10_000_000
+    assert busy_ns("cpu0 1 2 3\n", {0}, 100) is busy_ns(STAT, {2}, 100) is None
+
+
 def test_pressure_is_the_time_in_which_some_process_waited() -> None:
     """In ns; without PSI, or where it is switched off, nobody knows."""
     assert pressure_ns(PRESSURE) == 324_382_892_000
@@ -56,3 +66,6 @@ def test_this_machine_tells() -> None:
     assert len(before.stolen_ns) == len(processors)
     assert all(then <= now for then, now in zip(before.stolen_ns, after.stolen_ns, strict=True))
     assert (before.pressure_ns is None) == (after.pressure_ns is None)
+    assert before.busy_ns is not None
+    assert after.busy_ns is not None
+    assert before.busy_ns <= after.busy_ns

@@ -2,7 +2,7 @@
 
 from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.telemetry.contention import Contention
-from ombdriver.bench.telemetry.processes import PRESSURE, STEAL, ProcessSample, ProcessSeries
+from ombdriver.bench.telemetry.processes import MACHINE_CPU, PRESSURE, STEAL, ProcessSample, ProcessSeries
 from ombdriver.bench.telemetry.summary import CpuShare, OuterUsage
 from ombdriver.bench.telemetry.window import Window
 
@@ -60,28 +60,35 @@ def test_mean_and_peak_are_of_the_window() -> None:
 
 
 def test_what_a_process_waits_and_the_machine_lacks_is_told_beside() -> None:
-    """Waits of a process, the worst processor's stolen time, and the pressure: each as a share of the time."""
+    """Waits of a process, the worst processor's stolen time, the pressure, and what all worked: per time."""
 
     def at(second: int, waited_ms: int, stolen_ms: tuple[int, int], pressure_ms: int) -> ProcessSample:
         outer = {"server": OuterUsage(0, 1000, waited_ms * MS)}
-        contention = Contention(tuple(each * MS for each in stolen_ms), pressure_ms * MS)
+        busy_ns = 1500 * MS * (second + 1)
+        contention = Contention(tuple(each * MS for each in stolen_ms), pressure_ms * MS, busy_ns)
         return ProcessSample(START + second * SECOND, outer, {}, contention)
 
     made = series(at(-1, 0, (0, 0), 0), at(0, 10, (5, 0), 20), at(1, 60, (6, 40), 320), at(2, 360, (8, 50), 420))
 
     told = made.to_json("server", "parent", {})
     assert told["server"]["waiting"] == [None, 0.01, 0.05, 0.3]
-    assert told["machine"] == {"steal": [None, 0.005, 0.04, 0.01], "pressure": [None, 0.02, 0.3, 0.1]}
+    assert told["machine"] == {
+        "steal": [None, 0.005, 0.04, 0.01],
+        "pressure": [None, 0.02, 0.3, 0.1],
+        "cpu": [None, 1.5, 1.5, 1.5],
+    }
     assert made.waiting("server") == CpuShare(0.175, 0.3)
     assert (made.share(STEAL), made.share(PRESSURE)) == (CpuShare(0.025, 0.04), CpuShare(0.2, 0.3))
+    assert made.share(MACHINE_CPU) == CpuShare(1.5, 1.5)
 
 
 def test_what_the_kernel_does_not_tell_is_no_share() -> None:
     """Neither zero nor full."""
     made = series(*(sample(at, w=0.0) for at in range(3)))
 
-    assert made.waiting("w") == made.share(STEAL) == made.share(PRESSURE) == CpuShare()
-    assert made.to_json("server", "parent", {})["machine"] == {"steal": [None] * 3, "pressure": [None] * 3}
+    shares = [made.waiting("w"), *map(made.share, (STEAL, PRESSURE, MACHINE_CPU))]
+    assert shares == [CpuShare()] * 4
+    assert made.to_json("server", "parent", {})["machine"] == dict.fromkeys(("steal", "pressure", "cpu"), [None] * 3)
 
 
 def test_samples_too_close_together_tell_no_share() -> None:

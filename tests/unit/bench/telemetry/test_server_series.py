@@ -85,6 +85,8 @@ def test_the_summary_is_of_the_window_alone() -> None:
         "busiestWorkerCpu": None,
         "steal": {"mean": None, "peak": None},
         "pressure": {"mean": None, "peak": None},
+        "machineCpu": {"mean": None, "peak": None},
+        "parentCpu": {"mean": None, "peak": None},
     }
     assert summary.longest_fork_ns == 500_000
 

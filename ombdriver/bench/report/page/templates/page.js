@@ -30,7 +30,7 @@
     const ink = colour("--ink");
     return data.map((one) => ({
       ...one, line: { ...one.line, color: inked(one.line.color, ink) },
-      marker: { ...one.marker, color: inked(one.marker.color, ink) },
+      marker: { ...one.marker, color: inked(one.marker.color, ink), line: { ...one.marker.line, color: inked(one.marker.color, ink) } },
       ...(one.error_x && { error_x: { ...one.error_x, color: inked(one.error_x.color, ink) } }),
     }));
   };
@@ -62,8 +62,9 @@
       add("line", { x1: 0, x2: 28, y1: 6, y2: 6, stroke, "stroke-width": 2.500, "stroke-dasharray": DASHES[one.line.dash] });
     }
     if (one.mode.includes("markers")) {
-      const open = one.marker.symbol.endsWith("-open");
-      add("path", { d: SHAPES[one.marker.symbol.replace("-open", "")], fill: open ? "none" : stroke, stroke });
+      const symbols = [one.marker.symbol].flat(); // one for each point where they differ
+      const open = symbols.every((each) => each.endsWith("-open"));
+      add("path", { d: SHAPES[symbols[0].replace("-open", "")], fill: open ? "none" : stroke, stroke });
     }
     return svg;
   };
@@ -135,6 +136,15 @@
   };
 
   const elements = [...document.querySelectorAll("[data-figure]")];
+  // A table that is wider than the screen says so, until its end is seen.
+  const scrolls = [...document.querySelectorAll(".scroll")];
+  const tell = (one) => one.classList.toggle("more", one.scrollLeft + one.clientWidth < one.scrollWidth - 1);
+  const widths = new ResizeObserver((entries) => entries.forEach(({ target }) => tell(target)));
+  for (const one of scrolls) {
+    one.addEventListener("scroll", () => tell(one), { passive: true });
+    widths.observe(one);
+  }
+
   const redrawAll = (wide) => { for (const element of drawn.keys()) redraw(element, wide); };
   let opened = [];
   addEventListener("beforeprint", () => {

@@ -45,7 +45,7 @@ def test_too_few_repeats_have_bars_and_no_claim() -> None:
     """The ratio is drawn all the same, and the repeats to ask for are told."""
     found = comparison_section(blocks(2, "a", "b"))
 
-    assert {bar.words for bar in found.bars} == {"1.000 times, no claim"}
+    assert {bar.words for bar in found.bars} == {"1.000 times, not claimed"}
     assert "--repeats" in found.notes[0]
 
 
@@ -68,7 +68,7 @@ def test_results_that_are_not_valid_are_shown_without_a_claim() -> None:
     found = comparison_section(files(run(1, "a"), run(2, "b", verdict=UNSTEADY)))
     cut = comparison_section(files(run(1, "a"), run(2, "b", verdict=Verdict("PARTIAL"))))
 
-    assert all(bar.words.endswith("no claim") for bar in found.bars)
+    assert all(bar.words.endswith("not claimed") and not bar.valid for bar in found.bars)
     assert "not claimed: none of the 1 of b is VALID (1 UNSTEADY" in found.notes[0]
     assert cut.bars == ()
     assert cut.notes[0] == "No comparison: no workload has whole runs of two setups."

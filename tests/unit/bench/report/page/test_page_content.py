@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from recorded_result import recorded, samples
 from sample_drain import measured_drain
-from sample_page import PASSWORD, files, hostile, run, telemetry, two_setups
+from sample_page import INVALID, LONG, PASSWORD, UNSTEADY, every_kind, files, hostile, run, telemetry, two_setups
+from sample_search import SEARCH
 
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.report.page.comparison import ComparisonSection, RatioBar
@@ -61,7 +62,7 @@ def curve(found: Sequence[Curve], family: str, setup: int, group: str | None = N
 
 def test_a_curve_is_that_of_the_merged_histograms() -> None:
     """Two repeats give twice the samples, and the value at each point is the merged histogram's percentile."""
-    found = curve(curves(group_runs(two_setups())), "endToEnd", 0)
+    found = curve(curves(group_runs(files(run(1), run(2)))), "endToEnd", 0)
     merged = Histogram.total([samples("endToEnd", at) for at in range(5)] * 2)
 
     assert found.count == merged.count == 1000
@@ -70,6 +71,15 @@ def test_a_curve_is_that_of_the_merged_histograms() -> None:
     assert found.values_ms == pytest.approx(expected, rel=2e-3)
     assert list(found.tails) == sorted(found.tails)
     assert (found.tails[0], found.values_ms[-1]) == (1.0, pytest.approx(merged.max_ns / 1e6, rel=1e-3))
+
+
+def test_a_repeat_that_is_not_valid_is_left_out_of_a_curve() -> None:
+    """As it is of comparisons; where none is VALID all are merged, and it is said."""
+    some, none = group_runs(two_setups()), group_runs(files(run(1, verdict=INVALID), run(2, verdict=UNSTEADY)))
+
+    assert (curve(curves(some), "endToEnd", 0).count, curve(curves(none), "endToEnd", 0).count) == (500, 1000)
+    assert [each.valid for found in (some, none) for each in curves(found)[:1]] == [True, False]
+    assert [each.name for each in (*some, *none)] == ["embedded", "redis-local", "embedded (1 INVALID, 1 UNSTEADY)"]
 
 
 def test_groups_have_curves_where_they_have_the_latency() -> None:
@@ -269,6 +279,46 @@ def test_setups_differ_in_colour_and_dash_and_groups_in_their_marker() -> None:
     assert len(set(drawn)) == 4
     assert drawn[0][:2] == drawn[1][:2]
     assert len({(each.colour, each.dash) for each in map(style, range(42))}) == 42
+
+
+def hollow(series: dict[str, Any]) -> set[bool]:
+    """Whether its markers are."""
+    return {
+        symbol.endswith("-open")
+        for symbol in (
+            [series["marker"]["symbol"]] if isinstance(series["marker"]["symbol"], str) else series["marker"]["symbol"]
+        )
+    }
+
+
+def test_every_plot_marks_what_is_not_valid() -> None:
+    """By hollow markers, and its name; a run that is VALID has none but at rates that were not sustained."""
+    bars = [RatioBar("endToEndResponse.p99", "b", 1.2, 1.1, 1.3, "1.2 times, not claimed", False)]
+    swept = {"workload.topics": 1}
+    for verdict, other in ((INVALID, True), (None, False)):
+        changed: dict[str, Any] = {"search": SEARCH, "sweep": swept} | ({"verdict": verdict} if verdict else {})
+        shown = content(files(run(1, **changed)), ComparisonSection(bars if verdict else ()))
+        plots = [shown.sections[0].plot, *(one for of in shown.curves.values() for one in of.values())]
+        plots += [shown.sweep_plot, shown.bar_plot] if shown.bar_plot else [shown.sweep_plot]  # type: ignore[list-item]
+        assert {mark for plot in plots for series in plot["data"] for mark in hollow(series)} == {other}
+        assert all("markers" in series["mode"] for plot in plots for series in plot["data"]) == other
+        assert shown.load_plot is not None
+        held = [each for each in shown.load_plot["data"] if not each["meta"]["name"].endswith("not sustained")]
+        assert {mark for series in held for mark in hollow(series)} == {other}
+        name = "embedded (INVALID)" if other else "embedded"
+        assert held[0]["meta"]["name"] == f"{name}, publish p50"
+        assert shown.curves["publish"]["setup"]["data"][0]["meta"]["name"] == name
+        assert shown.has_invalid is other
+
+
+def test_a_long_name_is_whole_in_the_legend_and_short_where_it_is_drawn() -> None:
+    """What hovers over a plot can't be broken into lines."""
+    shown = content(every_kind())
+    series = shown.curves["publish"]["setup"]["data"][0]
+
+    assert series["meta"]["name"] == f"{LONG}0"
+    assert len(series["hovertemplate"]) < 90
+    assert "…" in series["hovertemplate"]
 
 
 def test_percentiles_stand_on_a_scale_of_nines() -> None:

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from sample_page import files, hostile, run, two_setups
+from sample_page import LONG, every_kind, files, hostile, run, two_setups
 from sample_search import SEARCH
 
 from ombdriver.bench.report.page import html
 from ombdriver.bench.report.page.comparison import NO_COMPARISON, ComparisonSection, RatioBar
 from ombdriver.bench.report.page.content import content
+from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.store import ResultFile
 
 pytestmark = pytest.mark.timeout(180)
@@ -43,12 +44,18 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the pages that are looked at."""
     folder = tmp_path_factory.mktemp("pages")
     bars = ComparisonSection((RatioBar("endToEndResponse.p99", "redis-local", 1.2, 1.1, 1.3, "20 % slower"),))
+    long_bars = tuple(
+        RatioBar(str(figure), f"{LONG}{at}", 1.2 + at / 10, 1.1, 1.7, "1.2 times, not claimed", at != 2)
+        for at in (1, 2)
+        for figure in DECLARED
+    )
     many = files(*(run(number, f"setup-{number % 4}") for number in range(20)))
     several: dict[str, tuple[list[ResultFile], ComparisonSection]] = {
         "two": (two_setups(), bars),
         "many": (many, NO_COMPARISON),
         "hostile": (hostile(), NO_COMPARISON),
         "search": (files(run(1, search=SEARCH)), NO_COMPARISON),
+        "every-kind": (every_kind(), ComparisonSection(long_bars)),
     }
     for name, (results, told) in several.items():
         (folder / f"{name}.html").write_text(html.render(content(results, told), "1.0"), encoding="utf-8")
@@ -175,16 +182,93 @@ def test_the_page_follows_the_colour_scheme_also_in_its_plots(browser: Browser, 
     assert light == ["rgb(255, 255, 255)", "rgb(27, 31, 36)"]
 
 
-@pytest.mark.parametrize("name", ["two", "many", "hostile"])
+@pytest.mark.parametrize("name", ["two", "many", "hostile", "every-kind"])
 def test_a_phone_scrolls_in_one_direction_only(browser: Browser, pages: Path, name: str) -> None:
     """390 px wide, everything unfolded; a wide table scrolls in its own box."""
-    phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-    with Visit(browser, pages / f"{name}.html", **phone) as visit:
+    with Visit(browser, pages / f"{name}.html", **PHONE) as visit:
         visit.drawn(CURVES)
         visit.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
         visit.drawn(TIME)
 
         assert visit.page.evaluate("[document.documentElement.scrollWidth, innerWidth]") == [390, 390]
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+SCREEN = {"viewport": {"width": 1280, "height": 900}}
+EVERY_FIGURE = ('[data-figure="bars"]', '[data-figure="swept"]', LOAD, CURVES, TIME)
+OUTSIDE = """all => all.filter(one => {
+  const own = one.getBoundingClientRect(), of = one.closest('.plot').getBoundingClientRect();
+  return own.width && (own.left < of.left - 1 || own.right > of.right + 1 || own.bottom > of.bottom + 1);
+}).map(one => one.textContent)"""
+"""The texts of plots that reach beyond their plot."""
+TOGETHER = """all => all.flatMap((one, at) => {
+  const a = one.getBoundingClientRect();
+  return all.slice(at + 1).filter(two => {
+    const b = two.getBoundingClientRect();
+    return a.width && b.width && one.closest('.plot') === two.closest('.plot') && a.left < b.right - 1
+      && b.left < a.right - 1 && a.top < b.bottom - 2 && b.top < a.bottom - 2;
+  }).map(two => `${one.textContent} | ${two.textContent}`);
+})"""
+"""Pairs of upright texts of one plot that cover each other."""
+CUT = "all => all.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.textContent.trim().slice(0, 40))"
+"""The elements whose text is wider than they are, so that it stands over what is beside them."""
+
+
+@pytest.mark.parametrize("how", [SCREEN, PHONE], ids=["screen", "phone"])
+def test_long_names_cover_nothing(browser: Browser, pages: Path, how: dict[str, Any]) -> None:
+    """Neither in a table, nor in a legend, nor in a plot."""
+    with Visit(browser, pages / "every-kind.html", **how) as visit:
+        for figure in EVERY_FIGURE:
+            visit.drawn(figure) if figure != EVERY_FIGURE[0] else visit.page.locator(
+                figure
+            ).scroll_into_view_if_needed()
+        visit.page.wait_for_selector(f"{EVERY_FIGURE[0]} .errorbars path", state="attached")
+        texts = ".plot .ytick text, .plot .xtick text, .plot .g-ytitle text, .plot .g-xtitle text"
+
+        assert visit.page.eval_on_selector_all("th, td, caption, .legend button, summary, h1, h3", CUT) == []
+        assert visit.page.eval_on_selector_all(texts, OUTSIDE) == []
+        assert visit.page.eval_on_selector_all(".plot .ytick text, .plot .g-xtitle text", TOGETHER) == []
+
+
+def test_what_is_not_valid_is_marked_in_every_table_and_drawn_hollow_in_every_plot(
+    browser: Browser, pages: Path
+) -> None:
+    """Each table has a column of verdicts, or a mark at the figure; over time the verdict stands above."""
+    with Visit(browser, pages / "every-kind.html") as visit:
+        for figure in EVERY_FIGURE[1:]:
+            visit.drawn(figure)
+        page = visit.page
+
+        assert page.locator("#summary tbody tr:has(.hollow)").count() == 15 - 5 - 1
+        assert page.locator("#sweep table").first.locator("tbody tr:has(.hollow)").count() == 9
+        assert page.locator("#sweep .matrix .hollow").count() > 0
+        assert page.locator("#summary th", has_text="verdict").count() == 1
+        assert page.locator("#sweep th", has_text="verdict").count() == 1
+        assert (
+            page.locator("#time details .badge").all_inner_texts() == page.locator("#verdicts .badge").all_inner_texts()
+        )
+        fills = "all => [...new Set(all.map(one => getComputedStyle(one).fill === 'none'))]"
+        assert page.eval_on_selector_all("#percentiles .trace:nth-of-type(3) path.point", fills) == [True]
+        page.locator("#time details").nth(2).locator("summary").click()
+        visit.drawn('[data-figure="2"]')
+        assert page.eval_on_selector_all('[data-figure="2"] path.point', fills) == [True]
+        assert page.locator('[data-figure="0"] path.point').count() == 0  # the first run is VALID
+        assert set(page.eval_on_selector_all('[data-figure="swept"] path.point', fills)) == {True, False}
+
+
+def test_a_table_that_is_wider_than_a_phone_says_so_until_its_end_is_seen(browser: Browser, pages: Path) -> None:
+    """On a screen where it fits it says nothing."""
+    said = "one => getComputedStyle(one, '::after').display !== 'none'"
+    with Visit(browser, pages / "two.html", **PHONE) as visit:
+        table = visit.page.locator("#summary .scroll")
+        expect(table).to_have_class("scroll more", timeout=WAIT_MS)
+        assert table.evaluate(said)
+        table.evaluate("one => { one.scrollLeft = one.scrollWidth }")
+        expect(table).to_have_class("scroll", timeout=WAIT_MS)
+        assert not table.evaluate(said)
+    with Visit(browser, pages / "two.html", **SCREEN) as visit:
+        visit.drawn(CURVES)
+        assert not visit.page.locator("#summary .scroll").evaluate(said)
 
 
 REACHED = "(one => one.dataset.choose || one.dataset.act || one.className || one.textContent.trim())"

@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
-from sample_page import files, run
+from sample_page import INVALID, files, run
 
 from ombdriver.bench.report.page.content import content
 from ombdriver.bench.report.page.runs import group_runs
 from ombdriver.bench.report.page.sweep import FIGURES, SweepSection, sweep_of
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.results.versions import swept_names
+from ombdriver.bench.verdict.model import Verdict
 
 READ_COUNT = {"setup.streams.readCount": 10}
 
@@ -80,6 +81,27 @@ def test_a_matrix_is_over_the_two_settings_with_the_most_values() -> None:
     assert [[cell is not None for cell in row] for row in first.cells] == [[True, True, False], [True, True, True]]
     figures = list(FIGURES)
     assert [each.title for each in found.matrices] == [f"seed {seed}: {one}" for seed in (0, 1) for one in figures]
+
+
+def test_a_combination_tells_its_verdicts_and_the_medians_of_those_that_are_valid() -> None:
+    """Without a VALID one the figures are of all, and marked in table, matrix and line."""
+    values = [(topics, size) for topics in (1, 2) for size in (10, 20)]
+    runs = [
+        run(number, sweep={"workload.topics": topics, "workload.messageSize": size}, verdict=verdict)
+        for number, ((topics, size), verdict) in enumerate(
+            [*((each, Verdict("VALID")) for each in values[:3]), (values[2], INVALID), *[(values[3], INVALID)] * 2]
+        )
+    ]
+    found = told_of(*runs)
+
+    assert [(row.runs, row.verdict, row.valid) for row in found.rows] == [
+        (1, "VALID", True),
+        (1, "VALID", True),
+        (2, "1 VALID, 1 INVALID", True),
+        (2, "INVALID", False),
+    ]
+    assert found.matrices[0].valid == ((True, True), (True, False))
+    assert [line.valid for line in found.lines if line.kind == 0] == [(True, True), (True, False)]
 
 
 def test_one_setting_makes_no_matrix() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from sample_drain import measured_drain
-from sample_page import IMAGE, LINK, PASSWORD, SCRIPT, files, hostile, run, two_setups
+from sample_page import IMAGE, INVALID, LINK, PASSWORD, SCRIPT, files, hostile, run, two_setups
 
 from ombdriver.bench.report.page import html, markdown
 from ombdriver.bench.report.page.comparison import ComparisonSection, RatioBar
@@ -100,6 +100,16 @@ def test_a_backlog_is_a_table_of_groups() -> None:
     assert "Backlogs and how they were drained" in text
     assert '<tr><th scope="row">group-2</th><td>10,000</td><td>5.0 s</td>' in text
     assert 'id="backlog_tables"' not in html.render(content(two_setups()), "1.0")
+
+
+def test_an_invalid_run_has_what_was_measured_and_what_would_help() -> None:
+    """On the page and in the short form."""
+    for text in (
+        html.render(content(files(run(1, verdict=INVALID))), "1"),
+        markdown.render(files(run(1, verdict=INVALID))),
+    ):
+        assert "his machine: this run took 0.84 of 2 cores, others 1.06" in text
+        assert "end what else runs on this machine: it took 1.06 of 2 cores" in text
 
 
 def test_the_policy_lets_the_pages_own_scripts_run_and_no_other() -> None:
