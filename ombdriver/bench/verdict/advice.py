@@ -357,5 +357,5 @@ def _cores(cores: float) -> str:
 
 def _two_digits(rate: float) -> int:
     """Rounded down to two digits."""
-    step = 10 ** max(0, math.floor(math.log10(rate)) - 1)
-    return max(1, int(rate // step) * step)
+    digits = max(0, math.floor(math.log10(rate)) - 1)
+    return max(1, int(rate / 10.0**digits) * int(10.0**digits))

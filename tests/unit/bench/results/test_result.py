@@ -16,7 +16,7 @@ from ombdriver.bench.results.result import Result
 from ombdriver.bench.results.result import to_json as data_of
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.units import visible
-from ombdriver.bench.verdict.model import STATUSES, Caveat, NotJudged, Reason, Verdict
+from ombdriver.bench.verdict.model import STATUSES, Advice, Caveat, NotJudged, Reason, Verdict
 from ombdriver.errors import InputError
 
 OMB_HEAD = ["workload", "driver", "messageSize", "topics", "partitions", "producersPerTopic", "consumersPerTopic"]
@@ -167,6 +167,8 @@ TEXTS = st.text().map(visible)
                 st.sampled_from(STATUSES),
                 st.lists(st.builds(Reason, TEXTS, st.sampled_from(STATUSES), TEXTS)).map(tuple),
                 st.lists(st.builds(NotJudged, TEXTS, TEXTS)).map(tuple),
+                TEXTS,
+                st.lists(st.builds(Advice, TEXTS, TEXTS)).map(tuple),
             ),
             "thresholds": st.lists(
                 st.builds(Check, TEXTS, st.none() | st.floats(0, 1e9), st.floats(0, 1e9), TEXTS, st.booleans())
@@ -208,13 +210,32 @@ def test_a_file_from_before_there_were_verdicts_is_read() -> None:
 
 def test_the_verdict_stands_in_the_json_with_its_reasons() -> None:
     """Under names that are told in docs/result.md."""
-    verdict = Verdict("INVALID", (Reason("scheduleLag", "INVALID", "late"),), (NotJudged("lost", "no ledger"),))
-
-    assert to_json(verdict=verdict)["verdict"] == {
+    told = {
         "status": "INVALID",
         "reasons": [{"rule": "scheduleLag", "status": "INVALID", "message": "late"}],
         "notJudged": [{"rule": "lost", "message": "no ledger"}],
+        "measured": "others 1.06",
+        "advice": [{"kind": "lowerRate", "message": "lower the rate"}],
     }
+    verdict = Verdict(
+        "INVALID",
+        (Reason("scheduleLag", "INVALID", "late"),),
+        (NotJudged("lost", "no ledger"),),
+        "others 1.06",
+        (Advice("lowerRate", "lower the rate"),),
+    )
+
+    data = to_json(verdict=verdict)
+    assert data["verdict"] == told
+    assert Result.loads(json.dumps(data), "r.json").verdict == verdict
+
+
+def test_a_verdict_from_before_there_was_advice_is_read_without_it() -> None:
+    """As one that has none."""
+    data = to_json(verdict=Verdict("VALID"))
+    data["verdict"] = {key: value for key, value in data["verdict"].items() if key not in ("measured", "advice")}
+
+    assert Result.loads(json.dumps(data), "r.json").verdict == Verdict("VALID")
 
 
 def test_keys_of_a_later_version_are_passed_over() -> None:
