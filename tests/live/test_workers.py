@@ -2,13 +2,18 @@
 
 import asyncio
 import contextlib
+import multiprocessing
 import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -16,7 +21,12 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
+from ombdriver.bench.hosts.launcher import Endpoint, OnGone, OnMessage
+from ombdriver.bench.hosts.local import LocalLauncher
+from ombdriver.bench.load.host_clock import HostClock
 from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.metrics.histogram import Histogram
+from ombdriver.bench.metrics.recorder import Metrics
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.run.calibrate import null_server
@@ -106,6 +116,65 @@ async def test_workers_probe_send_receive_and_leave(valkey_url: str, driver: Red
 
     assert pids() == set()
     assert all([await driver.backlog(plan.topics, name) == 0 for name in plan.subscriptions])
+
+
+class DaysAheadLauncher:
+    """Starts workers on the clocks of other hosts: in time namespaces, where the monotonic clock is days ahead.
+
+    Args:
+        folder: for what is started in place of Python.
+    """
+
+    AHEAD_S = (260_000, 90_000, 0)
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        resource_tracker.ensure_running()  # on the clock of this host
+
+    def launch(self, job: protocol.Job, on_message: OnMessage, on_gone: OnGone) -> Endpoint:
+        """See `launcher.Launcher.launch`."""
+        ahead_s = self.AHEAD_S[job.worker.index]
+        python = self._folder / f"python-{job.worker.index}"
+        unshare = f"unshare --time --monotonic {ahead_s} --fork --kill-child -- "
+        python.write_text(f'#!/bin/sh\nexec {unshare if ahead_s else ""}{sys.executable} "$@"\n')
+        python.chmod(0o755)
+        multiprocessing.set_executable(str(python))
+        try:
+            job = replace(job, host_clock=HostClock(-ahead_s * 10**9))
+            return LocalLauncher().launch(job, on_message, on_gone)
+        finally:
+            multiprocessing.set_executable(sys.executable)
+
+
+def has_time_namespaces() -> bool:
+    """Whether this user may make them."""
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run(["unshare", "--time", "true"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not has_time_namespaces(), reason="this system has no time namespaces, or not for this user")
+async def test_workers_whose_clocks_are_days_apart_measure_as_on_one_host(
+    valkey_url: str, driver: RedisStreamsDriver, tmp_path: Path
+) -> None:
+    """The schedule is kept, and end-to-end latencies are of milliseconds and not of days, and none is negative."""
+    plan = plan_for(valkey_url)
+    launcher = DaysAheadLauncher(tmp_path)
+    found = Metrics()
+    async with Workers(plan, "redis-streams", options(valkey_url), launcher) as workers:
+        workers.send(protocol.BeginPhase(Phase(0, "measure", time.monotonic_ns(), 500_000_000, plan.rate)))
+        async for reports in polled(workers):
+            for report in reports:
+                found += report.metrics
+            if sum(report.received.get(name, 0) for report in reports for name in plan.subscriptions) == 2 * 500:
+                break
+
+    for group in plan.subscriptions:
+        of_group = [each for (_, name, at, _), each in found.histograms.items() if (name, at) == ("endToEnd", group)]
+        latencies = Histogram.total(of_group)
+        assert (latencies.count, latencies.negative, latencies.over_range) == (500, 0, 0)
+        assert latencies.max_ns < 60 * 10**9
+    assert {phase for phase, *_ in found.histograms} == {0}
 
 
 async def test_children_import_nothing_from_the_working_directory(
