@@ -2,8 +2,9 @@
 
 Nothing per message is a task, a future or a timer. The schedule is never re-based and no debt forgiven: what can't be
 sent in time is sent late, and recorded as delay, in two parts. *Blocked* is the time in which there was no room for it,
-and is the system's back-pressure; all the rest is *schedule lag*, and ours. Who has no room holds up its lane alone.
-Knows the schedule, the stamp and the driver's seam; the clock, the pacer and what held this process up are given.
+and is the system's back-pressure; all the rest is *schedule lag*, and ours. Without room, the producers of one send queue
+wait, and no others. Knows the schedule, the stamp and the driver's seam; the clock, the pacer and what held this process
+up are given.
 """
 
 import asyncio
@@ -21,9 +22,9 @@ from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.recorder import Recorder
 from ombdriver.bench.metrics.report import SentReport
 from ombdriver.bench.worker.in_flight import FLUSH_AT, InFlightBatches, SentBatch
-from ombdriver.bench.worker.lane import Lane, lanes_of
 from ombdriver.bench.worker.pacer import Pacer
 from ombdriver.bench.worker.pacing import Pacing
+from ombdriver.bench.worker.send_queue import SendQueue, send_queues
 from ombdriver.bench.worker.sender import Sender
 
 MOST_PER_BATCH = 64
@@ -89,8 +90,8 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._pacing, self._held_up_ns, self._batch_ns = pacing, held_up_ns, batch_ns
         self._writes, self._writes_due = array("q"), array("q")  # how many messages each had, when its first was due
-        self._lanes: list[Lane] = []
-        self._queue: list[tuple[int, int, Lane]] = []  # a heap: lanes with room, by when their next message is due
+        self._queues: list[SendQueue] = []
+        self._due_heap: list[tuple[int, int, SendQueue]] = []  # those with room, by their next message
         self._goes_on = False  # in the next turn of the loop
         self._probes: list[tuple[Sender, int]] = []
         self.sent = 0
@@ -106,15 +107,15 @@ class Publisher:
     @property
     def unsent(self) -> int:
         """Messages of the current phase not sent yet, due or not (of random arrivals about so many), and probes."""
-        return sum(lane.remaining() for lane in self._lanes) + len(self._probes)
+        return sum(queue.remaining() for queue in self._queues) + len(self._probes)
 
     @property
     def overdue(self) -> int:
         """Messages of the current phase that are due and not sent."""
         now_ns = self._clock()
-        late = [lane for lane in self._lanes if lane.waits.since_ns is not None]
-        late += [lane for due_ns, _, lane in self._queue if due_ns <= now_ns]
-        return sum(lane.overdue(now_ns) for lane in late)
+        late = [queue for queue in self._queues if queue.waits.since_ns is not None]
+        late += [queue for due_ns, _, queue in self._due_heap if due_ns <= now_ns]
+        return sum(queue.overdue(now_ns) for queue in late)
 
     def take_report(self) -> SentReport:
         """What the ledger has to know of what was sent, since this was last called."""
@@ -125,30 +126,30 @@ class Publisher:
     def begin_phase(self, phase: Phase) -> None:
         """Starts the schedule of `phase`; the one before must be sent or stopped."""
         self.in_flight.begin_phase(self._clock())
-        self._end_lanes()
-        self._lanes = lanes_of(self._senders, phase, self._producers_total, self._batch_ns)
-        for lane in self._lanes:
-            lane.on_room = partial(self._on_room, lane)
-        self._fill_queue()
+        self._end_queues()
+        self._queues = send_queues(self._senders, phase, self._producers_total, self._batch_ns)
+        for queue in self._queues:
+            queue.on_room = partial(self._on_room, queue)
+        self._fill_heap()
         self._pacer.arm(phase.start_ns)
 
     def extend_phase(self, phase: Phase) -> None:
         """The phase under way ends later, at the end of `phase`; what has been sent of it stays as it was."""
-        for lane in self._lanes:
-            lane.follow(phase)
-        self._fill_queue()
+        for queue in self._queues:
+            queue.follow(phase)
+        self._fill_heap()
         self._on_wake()
 
-    def _fill_queue(self) -> None:
-        lanes = [lane for lane in self._lanes if lane.waits.since_ns is None]
-        each = [(lane.stripe.intended_or_none(lane.next), lane.number, lane) for lane in lanes]
-        self._queue = [(due_ns, number, lane) for due_ns, number, lane in each if due_ns is not None]
-        heapify(self._queue)
+    def _fill_heap(self) -> None:
+        queues = [queue for queue in self._queues if queue.waits.since_ns is None]
+        each = [(queue.stripe.intended_or_none(queue.next), queue.number, queue) for queue in queues]
+        self._due_heap = [(due_ns, number, queue) for due_ns, number, queue in each if due_ns is not None]
+        heapify(self._due_heap)
 
-    def _end_lanes(self) -> None:
-        for lane in self._lanes:
-            lane.waits.end(self._clock(), self._held_up_ns())  # its producer may call back yet
-        self._lanes, self._queue = [], []
+    def _end_queues(self) -> None:
+        for queue in self._queues:
+            queue.waits.end(self._clock(), self._held_up_ns())  # its producer may call back yet
+        self._queues, self._due_heap = [], []
 
     def stop_sending(self) -> None:
         """Ends the schedule now. What is due and was not sent stands in the family `unsent`, as (now - intended).
@@ -157,11 +158,11 @@ class Publisher:
         """
         self._on_wake()  # what has become due since the last wake-up is still sent
         now_ns = self._clock()
-        step = max(1, -(-sum(lane.overdue(now_ns) for lane in self._lanes) // MOST_UNSENT_SAMPLES))
-        for lane in self._lanes:
-            which = range(lane.next, lane.stripe.due(now_ns))
-            self._recorder.record_waiting("unsent", lane.stripe.intended_of, which, now_ns, step)
-        self._end_lanes()
+        step = max(1, -(-sum(queue.overdue(now_ns) for queue in self._queues) // MOST_UNSENT_SAMPLES))
+        for queue in self._queues:
+            which = range(queue.next, queue.stripe.due(now_ns))
+            self._recorder.record_waiting("unsent", queue.stripe.intended_of, which, now_ns, step)
+        self._end_queues()
 
     def finish(self) -> None:
         """Ends the schedule, and waits for no reply any longer."""
@@ -202,53 +203,53 @@ class Publisher:
 
     def _on_wake(self) -> None:
         now_ns = self._clock()
-        queue, left = self._queue, MOST_PER_TURN
-        leaving: list[tuple[int, Lane]] = []
-        of_lane, due = None, 0  # messages of that lane that are due
-        while queue and queue[0][0] <= now_ns and left > 0:
-            due_ns, number, lane = queue[0]
-            start, stripe = lane.next, lane.stripe
+        due_heap, left = self._due_heap, MOST_PER_TURN
+        leaving: list[tuple[int, SendQueue]] = []
+        of_queue, due = None, 0  # so many messages of that queue are due
+        while due_heap and due_heap[0][0] <= now_ns and left > 0:
+            due_ns, number, queue = due_heap[0]
+            start, stripe = queue.next, queue.stripe
             after_ns = None
-            if lane is not of_lane:
+            if queue is not of_queue:
                 after_ns = stripe.intended_or_none(start + 1)
                 is_last = after_ns is None or after_ns > now_ns
-                of_lane, due = lane, start + 1 if is_last else stripe.due(now_ns)
+                of_queue, due = queue, start + 1 if is_last else stripe.due(now_ns)
             end = min(start + MOST_PER_BATCH, due)
-            room = lane.room(end)
+            room = queue.room(end)
             if room <= 0:
-                heappop(queue)
-                lane.waits.begin(self._clock(), self._held_up_ns())
-                lane.senders[stripe.producer(start)].when_room(lane.on_room)
+                heappop(due_heap)
+                queue.waits.begin(self._clock(), self._held_up_ns())
+                queue.senders[stripe.producer(start)].when_room(queue.on_room)
                 continue
             end = min(end, start + room)
             left -= end - start
-            if not lane.leaving:
-                leaving.append((due_ns, lane))
-            lane.leaving += end - start
-            lane.next = end
-            lane.waits.forget(due_ns)
+            if not queue.leaving:
+                leaving.append((due_ns, queue))
+            queue.leaving += end - start
+            queue.next = end
+            queue.waits.forget(due_ns)
             stripe.forget(start)
             if end == start + 1:
                 after_ns = after_ns or stripe.intended_or_none(end)
-                self._send_from(lane, lane.senders[stripe.producer(start)], [due_ns])
+                self._send_from(queue, queue.senders[stripe.producer(start)], [due_ns])
             else:
                 after_ns = stripe.intended_or_none(end)
                 for producer, intended in stripe.by_producer(start, end):
-                    self._send_from(lane, lane.senders[producer], intended)
+                    self._send_from(queue, queue.senders[producer], intended)
             if after_ns is None:
-                heappop(queue)
+                heappop(due_heap)
             else:
-                heapreplace(queue, (after_ns, number, lane))
-        for due_ns, lane in leaving:
+                heapreplace(due_heap, (after_ns, number, queue))
+        for due_ns, queue in leaving:
             self._writes_due.append(due_ns)
-            self._writes.append(lane.leaving)
-            lane.leaving = 0
+            self._writes.append(queue.leaving)
+            queue.leaving = 0
         if len(self._writes) >= FLUSH_AT:
             self._flush_writes()
         if left <= 0:
             self._go_on()
-        elif queue:
-            self._pacer.arm(self._pacing.wake_at(queue[0][0], now_ns, MOST_PER_TURN - left))
+        elif due_heap:
+            self._pacer.arm(self._pacing.wake_at(due_heap[0][0], now_ns, MOST_PER_TURN - left))
 
     def _flush_writes(self) -> None:
         sizes, due = np.frombuffer(self._writes, np.int64), np.frombuffer(self._writes_due, np.int64)
@@ -270,37 +271,37 @@ class Publisher:
         self._goes_on = False
         self._on_wake()
 
-    def _on_room(self, lane: Lane) -> None:
-        if lane.waits.since_ns is not None:
-            lane.waits.end(self._clock(), self._held_up_ns())
-            if (next_ns := lane.stripe.intended_or_none(lane.next)) is not None:
-                heappush(self._queue, (next_ns, lane.number, lane))
+    def _on_room(self, queue: SendQueue) -> None:
+        if queue.waits.since_ns is not None:
+            queue.waits.end(self._clock(), self._held_up_ns())
+            if (next_ns := queue.stripe.intended_or_none(queue.next)) is not None:
+                heappush(self._due_heap, (next_ns, queue.number, queue))
             self._on_wake()
 
-    def _send_from(self, lane: Lane, sender: Sender, intended: Sequence[int]) -> None:
+    def _send_from(self, queue: SendQueue, sender: Sender, intended: Sequence[int]) -> None:
         keys = None if sender.keys is None else sender.keys.keys(len(intended))
         partitions = sender.handle.route(len(intended), keys)
         if partitions is None:
-            self._send_to(lane, sender, 0, intended, keys)
+            self._send_to(queue, sender, 0, intended, keys)
             return
         chosen: dict[int, list[int]] = {}
         for at, partition in enumerate(partitions):
             chosen.setdefault(partition, []).append(at)
         for partition, places in chosen.items():
             some_keys = None if keys is None else [keys[at] for at in places]
-            self._send_to(lane, sender, partition, [intended[at] for at in places], some_keys)
+            self._send_to(queue, sender, partition, [intended[at] for at in places], some_keys)
 
     def _send_to(
         self,
-        lane: Lane | None,
+        queue: SendQueue | None,
         sender: Sender,
         partition: int,
         intended: Sequence[int],
         keys: Sequence[bytes] | None,
     ) -> None:
-        """Sends messages of a lane, or a probe, which has none."""
+        """Sends messages of a queue, or a probe, which stands in none."""
         flow, pack, run, producer = sender.flows[partition], STAMP.pack, self._run, sender.index
-        sequence = PROBE_SEQUENCE if lane is None else flow.sequence
+        sequence = PROBE_SEQUENCE if queue is None else flow.sequence
         bodies = self._pool.next_bodies(len(intended))
         sequences = range(sequence, sequence + len(intended))
         sent_ns = self._clock()  # as late as can be: what is done before is delay, what comes after is service
@@ -313,11 +314,11 @@ class Publisher:
         ]
         if self._pool.checksums:
             payloads = [with_checksum(payload) for payload in payloads]
-        if lane is None:
+        if queue is None:
             flow.batches.append(SentBatch(intended, sent_ns, is_probe=True))
         else:
             flow.sequence += len(intended)
-            blocked = lane.waits.blocked(intended)
+            blocked = queue.waits.blocked(intended)
             if blocked is None:
                 flow.batches.append(SentBatch(intended, sent_ns))
             elif len(blocked) == 1:

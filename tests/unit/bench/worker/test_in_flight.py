@@ -24,7 +24,7 @@ def opened() -> Recorder:
     return recorder
 
 
-def lane_of(*batches: tuple[list[int], int, int]) -> Flow:
+def flow_of(*batches: tuple[list[int], int, int]) -> Flow:
     """A flow with (intended, sent, blocked) batches; all times from the start of the phase."""
     flow = Flow()
     for intended, sent, blocked in batches:
@@ -41,7 +41,7 @@ def one(figures: Metrics, family: str, interval: int = 0) -> Histogram:
 def test_a_reply_in_parts_gives_each_message_its_own_time() -> None:
     """Half of a batch answered now and half later: two arrival times, one sent time, every intended time its own."""
     recorder = opened()
-    replies, flow = InFlightBatches(recorder), lane_of(([0, 10, 20, 30], 100, 50))
+    replies, flow = InFlightBatches(recorder), flow_of(([0, 10, 20, 30], 100, 50))
 
     replies.on_replies(flow, 1, None, START + 1_100)
     replies.on_replies(flow, 3, None, START + 5_100)
@@ -59,7 +59,7 @@ def test_a_reply_in_parts_gives_each_message_its_own_time() -> None:
 
 def test_a_gap_begins_with_the_first_message_that_failed_in_it() -> None:
     """What is due after a failover is answered in time, so what failed in it has to tell of the gap."""
-    replies, flow = InFlightBatches(opened()), lane_of(*(([at * SECOND], 0, 0) for at in range(5)))
+    replies, flow = InFlightBatches(opened()), flow_of(*(([at * SECOND], 0, 0) for at in range(5)))
     replies.begin_phase(START)
     replies.on_replies(flow, 1, None, START + 1_000)
 
@@ -73,7 +73,7 @@ def test_a_gap_begins_with_the_first_message_that_failed_in_it() -> None:
 def test_one_reply_may_cover_several_batches() -> None:
     """All of them share the time of the reply; what had no room all the time has no lag."""
     recorder = opened()
-    replies, flow = InFlightBatches(recorder), lane_of(([0, 1], 10, 5), ([20], 30, 10), ([40, 50], 60, 0))
+    replies, flow = InFlightBatches(recorder), flow_of(([0, 1], 10, 5), ([20], 30, 10), ([40, 50], 60, 0))
 
     replies.on_replies(flow, 4, None, START + 100)
     replies.flush()
@@ -88,7 +88,7 @@ def test_one_reply_may_cover_several_batches() -> None:
 def test_counts_go_by_the_time_of_the_reply_and_latencies_by_the_intended_one() -> None:
     """A reply in the next second counts there."""
     recorder = opened()
-    replies, flow = InFlightBatches(recorder), lane_of(([0, 1], 10, 5))
+    replies, flow = InFlightBatches(recorder), flow_of(([0, 1], 10, 5))
 
     replies.on_replies(flow, 2, None, START + SECOND)
     replies.flush()
@@ -101,7 +101,7 @@ def test_counts_go_by_the_time_of_the_reply_and_latencies_by_the_intended_one() 
 def test_errors_in_between_leave_the_others_as_they_are() -> None:
     """Messages with an error are booked as failed, with their count and text, and take no part in any latency."""
     recorder = opened()
-    replies, flow = InFlightBatches(recorder), lane_of(([0, 1, 2, 3], 10, 5))
+    replies, flow = InFlightBatches(recorder), flow_of(([0, 1, 2, 3], 10, 5))
 
     replies.on_replies(flow, 1, None, START + 20)
     replies.on_replies(flow, 2, OSError("gone"), START + 30)
@@ -120,7 +120,7 @@ def test_very_many_kinds_of_errors_are_counted_but_not_all_told() -> None:
     recorder = opened()
     replies = InFlightBatches(recorder)
     for number in range(50):
-        replies.on_replies(lane_of(([0], 1, 1)), 1, OSError(str(number)), START + 2)
+        replies.on_replies(flow_of(([0], 1, 1)), 1, OSError(str(number)), START + 2)
 
     assert replies.failed == 50
     assert len(replies.errors) == MOST_ERRORS
@@ -131,7 +131,7 @@ def test_thousands_of_replies_are_folded_without_being_asked() -> None:
     recorder = opened()
     replies = InFlightBatches(recorder)
 
-    replies.on_replies(lane_of((list(range(FLUSH_AT)), FLUSH_AT, 0)), FLUSH_AT, None, START + SECOND // 2)
+    replies.on_replies(flow_of((list(range(FLUSH_AT)), FLUSH_AT, 0)), FLUSH_AT, None, START + SECOND // 2)
 
     assert one(recorder.take(), "publish").count == FLUSH_AT
 
@@ -147,7 +147,7 @@ def test_a_flush_of_nothing_records_nothing() -> None:
 def test_a_reply_that_nobody_waits_for_is_a_fault() -> None:
     """More replies than messages: the driver is wrong, and the worker must not go on as if nothing were."""
     with pytest.raises(IndexError):
-        InFlightBatches(opened()).on_replies(lane_of(([0], 1, 1)), 2, None, START + 2)
+        InFlightBatches(opened()).on_replies(flow_of(([0], 1, 1)), 2, None, START + 2)
 
 
 @settings(deadline=None)
@@ -185,7 +185,7 @@ def test_however_replies_are_cut_every_message_is_booked_with_its_own_times(
 def test_what_has_no_reply_at_the_end_is_told_and_later_replies_are_not_counted() -> None:
     """The rest of a batch that was answered in part, and whole batches, as (now - intended)."""
     recorder = opened()
-    replies, flow = InFlightBatches(recorder), lane_of(([0, 10, 20], 100, 50), ([30], 100, 50))
+    replies, flow = InFlightBatches(recorder), flow_of(([0, 10, 20], 100, 50), ([30], 100, 50))
     replies.on_replies(flow, 1, None, START + 1_000)
 
     replies.finish([flow], START + SECOND // 2)

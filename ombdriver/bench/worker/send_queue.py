@@ -1,7 +1,8 @@
-"""Producers that have room together: their part of the schedule, how far they are with it, and what they waited for.
+"""A send queue: the producers that share one room for what is in flight, and their next messages in order of due time.
 
-A producer without room holds up those of its lane, which could not send either, and nobody else. Knows what a sender
-has room for; sends nothing. The clock is given.
+A producer without room holds up those of its queue, which could not send either, and no others. The messages are not
+stored: a queue is a part of the schedule and a cursor in it. Knows what a sender has room for; sends nothing. The clock
+is given.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -14,11 +15,11 @@ from ombdriver.bench.worker.room import RoomWaits
 from ombdriver.bench.worker.sender import Sender
 
 
-class Lane:
-    """Some producers of a worker, whose messages leave in the order in which they are due.
+class SendQueue:
+    """The producers of a worker that share one room; their messages leave in the order in which they are due.
 
     Args:
-        number: its place among the worker's lanes.
+        number: its place among the worker's queues.
         senders: its producers, by rising index.
         phase: whose messages it sends.
         producers_total: how many producers the whole run has.
@@ -45,7 +46,7 @@ class Lane:
         self.follow(phase)
 
     def __repr__(self) -> str:
-        return f"<Lane of {len(self.senders)} producers, {self.next} of {self.next + self.remaining()} sent>"
+        return f"<SendQueue of {len(self.senders)} producers, {self.next} of {self.next + self.remaining()} sent>"
 
     def follow(self, phase: Phase) -> None:
         """Its messages are those of `phase`; those that it has sent are the first of them."""
@@ -74,9 +75,9 @@ class Lane:
         return least
 
 
-def lanes_of(senders: Iterable[Sender], phase: Phase, producers_total: int, batch_ns: int = 0) -> list[Lane]:
-    """The lanes of `senders`, which come by rising index; the other arguments are those of a `Lane`."""
+def send_queues(senders: Iterable[Sender], phase: Phase, producers_total: int, batch_ns: int = 0) -> list[SendQueue]:
+    """The queues of `senders`, which come by rising index; the other arguments are those of a `SendQueue`."""
     together: dict[Hashable, list[Sender]] = {}
     for sender in senders:
         together.setdefault(sender.shared_room(), []).append(sender)
-    return [Lane(number, some, phase, producers_total, batch_ns) for number, some in enumerate(together.values())]
+    return [SendQueue(number, some, phase, producers_total, batch_ns) for number, some in enumerate(together.values())]
