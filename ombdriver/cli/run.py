@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from ombdriver.bench.report.series import RunRow
     from ombdriver.bench.results.compare.trial import Trial
     from ombdriver.bench.results.result import Result
+    from ombdriver.bench.run.events import RunEvent, Subscriber
     from ombdriver.bench.run.request import Request
-    from ombdriver.bench.run.runner import Finished
 
     OnResult = Callable[[Result], None]
 
@@ -265,30 +265,29 @@ def _run(
     request: "Request", options: DisplayOptions, before_table: "Callable[[Result], None]" = lambda _: None
 ) -> RunOutcome:
     from ombdriver.bench.report.terminal import show
+    from ombdriver.bench.run.events import Finished
 
     view = _view(request, options)
     results: list[Result] = []
 
-    def stored(finished: "Finished") -> None:
-        results.append(finished.result)
-        view.__exit__(None, None, None)  # a display is drawn over what comes after it
-        before_table(finished.result)
-        show(finished.result, finished.path, sys.stdout, brief=_is_one_of_many(request))
+    def on_event(event: "RunEvent") -> None:
+        if isinstance(event, Finished):  # what the view has drawn is gone by now
+            results.append(event.result)
+            before_table(event.result)
+            show(event.result, event.path, sys.stdout, brief=_is_one_of_many(request))
 
-    failure, interrupted = asyncio.run(_attempt(request, view, stored))
+    failure, interrupted = asyncio.run(_attempt(request, view, on_event))
     return run_outcome(results[0] if results else None, failure, interrupted, options.gate)
 
 
-async def _attempt(
-    request: "Request", view: "LiveView", stored: "Callable[[Finished], None]"
-) -> tuple[OmbdriverError | None, bool]:
+async def _attempt(request: "Request", view: "LiveView", on_event: "Subscriber") -> tuple[OmbdriverError | None, bool]:
     """What the run failed with, if it did, and whether a signal came."""
     from ombdriver.bench.run import runner
     from ombdriver.bench.run.signals import Interrupt
 
     with Interrupt() as stop, view:
         try:
-            await runner.run(request, view, stop, stored)
+            await runner.run(request, view, stop, on_event)
         except asyncio.CancelledError:
             if not stop.asked:
                 raise

@@ -15,9 +15,9 @@ from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.report.progress import Progress
 from ombdriver.bench.results import environment
 from ombdriver.bench.run import runner
+from ombdriver.bench.run.events import Finished, RunEvent
 from ombdriver.bench.run.phases import LEAD_NS
 from ombdriver.bench.run.request import Request, plan_of
-from ombdriver.bench.run.runner import Finished
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.bench.spec.setup import Setup
@@ -56,11 +56,14 @@ class Times:
         """See `LiveView`."""
         self.first.setdefault(progress.phase, time.monotonic() - progress.elapsed_s)
 
+    def end(self) -> None:
+        """There is nothing to give back."""
+
     def __enter__(self) -> "Times":
         return self
 
     def __exit__(self, *_: object) -> None:
-        """There is nothing to give back."""
+        """See `end`."""
 
 
 async def measured(url: str, shape: str) -> tuple[dict[str, float], str, Plan]:
@@ -68,9 +71,10 @@ async def measured(url: str, shape: str) -> tuple[dict[str, float], str, Plan]:
     text = f"{shape}, {REST}" + "".join(f", {name}: {count}" for name, count in USUAL.items() if name not in shape)
     view, stored = Times(), time.monotonic()
 
-    def note(_finished: Finished) -> None:
+    def note(event: RunEvent) -> None:
         nonlocal stored
-        stored = time.monotonic()
+        if isinstance(event, Finished):
+            stored = time.monotonic()
 
     with tempfile.TemporaryDirectory(prefix="ombdriver-") as folder, Interrupt() as stop:
         workload, setup = Workload.parse(f"{{{text}}}", "width"), Setup.load("embedded").with_url(url)

@@ -16,8 +16,8 @@ from ombdriver.bench.metrics.summary import WindowDelivery
 from ombdriver.bench.report.live import QuietView
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import runner
+from ombdriver.bench.run.events import Finished
 from ombdriver.bench.run.request import Request
-from ombdriver.bench.run.runner import Finished
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload

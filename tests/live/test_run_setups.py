@@ -17,8 +17,8 @@ from ombdriver.bench.report.live import QuietView
 from ombdriver.bench.report.progress import Progress
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import runner
+from ombdriver.bench.run.events import Finished
 from ombdriver.bench.run.request import Request
-from ombdriver.bench.run.runner import Finished
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.topology import MASTER_NAME, ServerPlan

@@ -250,17 +250,19 @@ class Case:
         if server is not None:
             parsed = parsed.with_url(url or server.url)
         began: asyncio.Future[Phase] = asyncio.get_running_loop().create_future()
+        stored: list[events.Finished] = []
 
         def on_event(event: events.RunEvent) -> None:
             if isinstance(event, events.PhaseBegan) and event.state.is_measured:
                 began.set_result(event.phase)
+            elif isinstance(event, events.Finished):
+                stored.append(event)
 
         async with AsyncExitStack() as stack:
             output = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trust-")))
             request = Request(Workload.parse("\n".join(lines), "trust"), parsed, output, None, cores=usable_cores())
             client = await stack.enter_async_context(redis.asyncio.Redis.from_url(server.url if server else "redis://"))
-            stored: list[runner.Finished] = []
-            running = runner.run(request, QuietView(), self.stop, stored.append, on_event)
+            running = runner.run(request, QuietView(), self.stop, on_event)
             rig = Rig(client, asyncio.create_task(running))
             stack.push_async_callback(_ended, rig)
             await asyncio.wait([began, rig.finished], return_when=asyncio.FIRST_COMPLETED)

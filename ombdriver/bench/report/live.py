@@ -27,10 +27,14 @@ Mode = Literal["auto", "plain", "quiet"]
 
 
 class LiveView(Protocol):
-    """Shows a run. A context manager: leaving it, be it by an exception, gives the terminal back as it was."""
+    """Shows a run. A context manager: leaving it, be it by an exception, ends it."""
 
     def update(self, progress: Progress) -> None:
         """Shows how far the run is."""
+        ...
+
+    def end(self) -> None:
+        """Nothing is to be shown any more: gives the terminal back as it was. May be called again."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -62,6 +66,11 @@ class Views:
         for view in self._views:
             view.update(progress)
 
+    def end(self) -> None:
+        """See `LiveView`."""
+        for view in self._views:
+            view.end()
+
     def __enter__(self) -> Self:
         for view in self._views:
             self._entered.enter_context(view)
@@ -82,6 +91,10 @@ class SeriesView:
     def update(self, progress: Progress) -> None:
         """See `LiveView`."""
         self._view.update(replace(progress, series=self._timer.progress()))
+
+    def end(self) -> None:
+        """See `LiveView`."""
+        self._view.end()
 
     def __enter__(self) -> Self:
         self._view.__enter__()
@@ -115,13 +128,16 @@ class _View:
     def _show(self, progress: Progress) -> None:
         raise NotImplementedError
 
+    def end(self) -> None:
+        """See `LiveView`."""
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        self.end()
 
 
 class QuietView(_View):
@@ -156,9 +172,8 @@ class DisplayView(_View):
         self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def end(self) -> None:
+        """See `LiveView`."""
         try:
             self._live.stop()
         except OSError:
@@ -175,6 +190,8 @@ MOST_GROUPS = 8
 MEGABYTE = 1e6
 _LABEL, _NAME = 10, 18
 _COLUMNS = (*HEADLINE, "rate", "backlog", "lag")
+_FIGURE = min(8, (WIDEST - _NAME) // len(_COLUMNS) - 1)
+"""The least width of a column of figures: with one more of them they stand closer, and are still whole."""
 _INTENDED = "from intended send"
 
 
@@ -267,7 +284,7 @@ def _table(progress: Progress) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True, overflow="ellipsis", min_width=_NAME, max_width=_NAME)
     for _ in _COLUMNS:
-        table.add_column(justify="right", no_wrap=True, min_width=8)
+        table.add_column(justify="right", no_wrap=True, min_width=_FIGURE)
     if progress.target_rate is not None:
         table.add_row(_INTENDED, *_COLUMNS, style="dim")
         table.add_row("publish", *_figures(progress.publish), f"{units.short(progress.publish_rate)}/s", "", "")

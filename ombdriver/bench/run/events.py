@@ -4,9 +4,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.phase_view import PhaseView
+from ombdriver.bench.results.result import Result
 from ombdriver.bench.units import SECOND
 
 logger = logging.getLogger(__name__)
@@ -68,7 +70,18 @@ class Waiting:
     state: RunState
 
 
-RunEvent = PhaseBegan | PhaseExtended | IntervalClosed | Polled | Waiting
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The result is on disk, and nothing has been taken down yet, which may fail.
+
+    The last event of a run. One that ends before there is anything to measure has no result, and ends without it.
+    """
+
+    result: Result
+    path: Path
+
+
+RunEvent = PhaseBegan | PhaseExtended | IntervalClosed | Polled | Waiting | Finished
 Subscriber = Callable[[RunEvent], None]
 
 

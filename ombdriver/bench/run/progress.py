@@ -10,7 +10,7 @@ from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.report.progress import GroupProgress, Progress, ServerProgress, TotalsProgress
-from ombdriver.bench.run.events import IntervalClosed, PhaseBegan, RunEvent, RunState, Waiting
+from ombdriver.bench.run.events import Finished, IntervalClosed, PhaseBegan, RunEvent, RunState, Waiting
 from ombdriver.bench.run.measurement import Measurement
 from ombdriver.bench.units import SECOND
 from ombdriver.bench.verdict.live import RunningVerdict
@@ -48,7 +48,7 @@ class ProgressReporter:
         self._latest: PhaseView | None = None
 
     def on_event(self, event: RunEvent) -> None:
-        """Shows each sample interval, and once a second what is waited for."""
+        """Shows each sample interval, and once a second what is waited for; until the result is there."""
         match event:
             case PhaseBegan(state) if state.is_measured:
                 self._verdict.begin()
@@ -62,6 +62,8 @@ class ProgressReporter:
                 if since == now or now >= self._next_wait:
                     self._next_wait = now + WAITING_EVERY_S
                     self._display.update(self._waiting(state, now - since))
+            case Finished():
+                self._display.end()
 
     def _waiting(self, state: RunState, elapsed_s: float) -> Progress:
         later_ns = self._plan.build_ns + self._plan.test_ns

@@ -5,11 +5,10 @@ starts only when the result is on disk.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from ombdriver.bench.drivers.api import Driver, load_driver
 from ombdriver.bench.plan.plan import Plan, memory_estimate
@@ -17,11 +16,11 @@ from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.results import store
 from ombdriver.bench.results.build import RunRecord, build_result, worker_to_json
 from ombdriver.bench.results.environment import fingerprint, host, load_average
-from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import events, preflight
 from ombdriver.bench.run.abort import AbortOnFail
 from ombdriver.bench.run.backlog import Backlog
 from ombdriver.bench.run.controller import Controller
+from ombdriver.bench.run.events import Finished
 from ombdriver.bench.run.measurement import Measurement
 from ombdriver.bench.run.phases import Phases
 from ombdriver.bench.run.progress import ProgressReporter
@@ -47,25 +46,16 @@ READ_BYTES = 1 << 20
 MOST_PER_READ = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A result and where it lies."""
-
-    result: Result
-    path: Path
-
-
 async def run(
     request: Request,
     display: LiveView,
     stop: Interrupt,
-    on_stored: Callable[[Finished], None] = lambda _: None,
     on_event: events.Subscriber = lambda _: None,
 ) -> Finished | None:
     """Carries out one run; None when it was interrupted before there was anything to measure.
 
-    `on_stored` is called when the result is on disk, before anything is taken down: taking down may fail. `on_event` is
-    given the run's events; it must neither fail nor wait.
+    `on_event` is given the run's events, after all others that subscribe to them; it must not fail, and not wait before
+    the last one.
 
     Raises:
         asyncio.CancelledError: if it was interrupted while it was being built up.
@@ -133,7 +123,7 @@ async def run(
             most_of_a_primary=counts.get("mostOfAPrimary", 0),
         )
         finished = _store_result(request, plan, controller, observed, description, telemetry, load_at_start)
-        on_stored(finished)
+        run_events.publish(finished)
         if failure is not None:
             raise failure
         return finished

@@ -2,9 +2,9 @@
 
 Nothing per message is a task, a future or a timer. The schedule is never re-based and no debt forgiven: what can't be
 sent in time is sent late, and recorded as delay, in two parts. *Blocked* is the time in which there was no room for it,
-and is the system's back-pressure; all the rest is *schedule lag*, and ours. Without room, the producers of one send queue
-wait, and no others. Knows the schedule, the stamp and the driver's seam; the clock, the pacer and what held this process
-up are given.
+and is the system's back-pressure; all the rest is *schedule lag*, and ours. Without room, the producers of one send
+queue wait, and no others. Knows the schedule, the stamp and the driver's seam; the clock, the pacer and what held this
+process up are given.
 """
 
 import asyncio

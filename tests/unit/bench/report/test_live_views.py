@@ -11,7 +11,8 @@ from rich.console import Console
 from sample_result import figures
 from terminals import Tty
 
-from ombdriver.bench.report import live
+from ombdriver.bench.metrics.latency import HEADLINE
+from ombdriver.bench.report import live, units
 from ombdriver.bench.report import live as live_display
 from ombdriver.bench.report.live import SeriesTimer, SeriesView
 from ombdriver.bench.report.progress import GroupProgress, Progress, SeriesProgress, ServerProgress
@@ -125,6 +126,20 @@ def test_no_line_of_the_display_is_wider_than_the_terminal_or_80(
     assert max(widths) <= min(width, live_display.WIDEST)
 
 
+@given(st.sampled_from([1, 9, 99, 999]), st.sampled_from([1, 10**3, 10**6, 10**9, 10**12]))
+def test_no_figure_of_the_display_is_cut_at_80_columns(number: int, unit: int) -> None:
+    """However many columns there are: whoever adds one has room for it, or has to make some."""
+    held = {"group-1": GroupProgress(number * unit, number * unit, number, figures(number * unit))}
+    told = replace(progress(0), groups=held)
+    (*_, head, publish, group) = drawn(told).splitlines()
+
+    assert "…" not in head + publish + group
+    assert head.split()[-len(live._COLUMNS) :] == list(live._COLUMNS)
+    for figure in HEADLINE:
+        assert units.latency(figures(number * unit).ms(figure)) in group
+    assert units.short(number * unit) in group
+
+
 # -- lines and silence -------------------------------------------------------------------------------------------------
 
 
@@ -203,22 +218,45 @@ def test_a_stream_that_is_gone_silences_the_view(mode: live.Mode, monkeypatch: p
         view.update(progress(1))
 
 
+class Listening(live.QuietView):
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def update(self, progress: Progress) -> None:
+        """See `LiveView`."""
+        self.told.append(progress)
+
+    def end(self) -> None:
+        """See `LiveView`."""
+        self.told.append("end")
+
+
 @pytest.mark.parametrize("mode", ["auto", "plain", "quiet"])
 def test_several_views_are_told_the_same(mode: live.Mode) -> None:
-    """And each of them is left when all are."""
-    told: list[object] = []
-
-    class Listening(live.QuietView):
-        def update(self, progress: Progress) -> None:
-            told.append(progress)
-
-        def __exit__(self, *_: object) -> None:
-            told.append("left")
-
-    with live.Views((live.make_view(mode, io.StringIO()), Listening())) as views:
+    """And each of them ends when all do, and again when they are left."""
+    listening = Listening()
+    with live.Views((live.make_view(mode, io.StringIO()), listening)) as views:
         views.update(progress(1))
+        views.end()
 
-    assert told == [progress(1), "left"]
+    assert listening.told == [progress(1), "end", "end"]
+
+
+def test_the_terminal_is_given_back_at_the_end_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The display is gone by then, so that a table can take its place; leaving it later writes nothing more."""
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Tty()
+    timer = SeriesTimer([1.0, 1.0], Clock())
+    with SeriesView(live.make_view("auto", stream), timer) as view:
+        view.update(progress(3))
+        view.end()
+        written = stream.getvalue()
+        stream.write("the table")
+
+    assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
+    assert stream.getvalue() == written + "the table"
 
 
 # -- several runs ------------------------------------------------------------------------------------------------------
@@ -260,15 +298,13 @@ def test_a_run_that_takes_longer_than_thought_has_no_time_left() -> None:
 
 def test_a_view_of_one_run_is_told_of_all() -> None:
     """With every update."""
-    told: list[Progress] = []
-
-    class Listening(live.QuietView):
-        def update(self, progress: Progress) -> None:
-            told.append(progress)
-
+    listening = Listening()
     timer = SeriesTimer([1.0, 1.0], Clock())
     timer.begin(1)
-    with SeriesView(Listening(), timer) as view:
+    with SeriesView(listening, timer) as view:
         view.update(Progress("ready", 0.0))
 
-    assert [each.series and each.series.run for each in told] == [2]
+    first, *_ = listening.told
+    assert isinstance(first, Progress)
+    assert first.series is not None
+    assert first.series.run == 2

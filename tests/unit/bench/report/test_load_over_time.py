@@ -34,7 +34,7 @@ from ombdriver.bench.results.compare.trial import trial_of
 from ombdriver.bench.results.export.formats import export
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.run.abort import AbortOnFail
-from ombdriver.bench.run.events import IntervalClosed, PhaseBegan, RunState
+from ombdriver.bench.run.events import Finished, IntervalClosed, PhaseBegan, RunState
 from ombdriver.bench.run.progress import ProgressReporter
 from ombdriver.bench.spec.catalog import workload_path
 from ombdriver.bench.spec.setup import Setup
@@ -152,10 +152,15 @@ class Views:
 
     def __init__(self) -> None:
         self.seen: list[Progress] = []
+        self.ended = False
 
     def update(self, progress: Progress) -> None:
         """Keeps it."""
         self.seen.append(progress)
+
+    def end(self) -> None:
+        """Keeps that, too."""
+        self.ended = True
 
 
 def test_each_sample_is_shown_with_its_own_target() -> None:
@@ -171,6 +176,9 @@ def test_each_sample_is_shown_with_its_own_target() -> None:
         reporter.on_event(IntervalClosed(RunState.MEASURE, PhaseView(collector, PHASE, seconds * SECOND)))
 
     assert [each.target_rate for each in views.seen] == pytest.approx([5, 15, 0])
+    assert not views.ended
+    reporter.on_event(Finished(result(), Path("r.json")))
+    assert views.ended, "the table comes after the display"
 
 
 def test_what_was_asked_for_so_far_is_what_is_judged_so_far() -> None:
