@@ -306,7 +306,7 @@ class Publisher:
         sequences = range(sequence, sequence + len(intended))
         sent_ns = self._clock()  # as late as can be: what is done before is delay, what comes after is service
         due, leaves_ns = intended, sent_ns
-        if self._offset_ns and lane is not None:  # of a probe 0 stays 0
+        if self._offset_ns and queue is not None:  # of a probe 0 stays 0
             due, leaves_ns = [due_ns + self._offset_ns for due_ns in intended], sent_ns + self._offset_ns
         payloads = [
             pack(due_ns, leaves_ns, run, producer, partition, 0, number) + body
