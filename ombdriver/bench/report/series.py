@@ -98,7 +98,7 @@ def show(rows: Sequence[RunRow], folder: Path, stream: TextIO, width: int | None
         parts.append(Padding(Text.assemble((of, "bold"), failure), (0, 0, 0, 2), expand=False))
     if any(row.figures for row in rows):
         # Of several setups their comparison, which comes next, has medians and spread.
-        alone = len({row.setup for row in rows}) == 1
+        alone = len({row.setup for row in rows if row.figures}) == 1
         groups = [group for group in _by_workload(rows) if alone]
         parts += ["", _figures(rows, groups), *(Text(line) for group in groups for line in _basis(group))]
         if any(row.verdict is not None and row.verdict.status != VALID for row in rows):

@@ -18,6 +18,8 @@ COMFORTABLE = 0.7
 """The share of a core, or of all, up to which what comes at random soon finds one that is free."""
 MOST_AT_REST = 0.1
 """Cores; less is what a machine at rest does by itself."""
+FULL = 0.97
+"""Of all cores; a machine of which more is taken has none to spare."""
 LEAST_CHANGE = 0.95
 """Of the rate; a rate that is nearer to it is no other one."""
 LEAST_FACTOR = 0.02
@@ -55,6 +57,16 @@ class Demand:
     def left(self) -> float:
         """What others leave to the run."""
         return self.cores - (self.others or 0.0)
+
+    @property
+    def has_neighbours(self) -> bool:
+        """Whether others do more than a machine at rest does by itself."""
+        return self.others is not None and self.others > MOST_AT_REST
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether others take all that is free, so that what they leave says nothing of what the run could have."""
+        return self.has_neighbours and self.run + (self.others or 0.0) > FULL * self.cores
 
 
 def demand_of(facts: Facts) -> Demand:
@@ -126,7 +138,7 @@ def series_advice(verdicts: Sequence[tuple[int, Verdict]]) -> list[str]:
     rules = Counter(rule for of_run in of_runs for rule in of_run)
     whys = ", ".join(f"{rule} in {count}" for rule, count in rules.most_common())
     last, verdict = held_up[-1]
-    lines = [f"{len(held_up)} of {len(verdicts)} runs are INVALID, held up by this machine: {whys}"]
+    lines = [f"INVALID, held up by this machine: {len(held_up)} of {len(verdicts)} runs ({whys})"]
     if verdict.measured:
         lines.append(f"measured in run {last}: {verdict.measured}")
     by_kind: dict[str, list[tuple[int, str]]] = {}
@@ -159,17 +171,18 @@ class AdviceRow:
 
 
 def _end_others(facts: Facts, demand: Demand) -> str | None:
-    if demand.others is None or demand.others <= MOST_AT_REST:
+    if not demand.has_neighbours:
         return None
+    crowded = "; they take all that is free, so a lower rate alone does not help" if demand.is_crowded else ""
     return (
-        f"end what else runs on this machine: it took {demand.others:.2f} of {_cores(demand.cores)}, this run"
-        f" {demand.run:.2f}"
+        f"end what else runs on this machine: others took {demand.others:.2f} of {_cores(demand.cores)}, this run"
+        f" {demand.run:.2f}{crowded}"
     )
 
 
 def _pin(facts: Facts, demand: Demand) -> str | None:
     processes = _processes(facts)
-    if demand.others is None or demand.others <= MOST_AT_REST or demand.cores <= processes:
+    if not demand.has_neighbours or demand.cores <= processes:
         return None
     return (
         f"or keep it off the cores of this run, which has {processes} processes on {_cores(demand.cores)}: `taskset -c"
@@ -251,8 +264,8 @@ def _lower_rate(facts: Facts, demand: Demand) -> str | None:
         for worker in facts.workers
         if not worker.spins and worker.cpu_ns
     }
-    if demand.run > spinning and demand.cores:
-        leaves = "" if demand.others is None or demand.others <= MOST_AT_REST else " that others leave"
+    if demand.run > spinning and demand.cores and not demand.is_crowded:
+        leaves = " that others leave" if demand.has_neighbours else ""
         cost = 1e6 * (demand.run - spinning) / published
         what = (
             f"a message takes {cost:,.0f} µs of processor time, and all of them {demand.run:.2f} of the"
@@ -326,7 +339,7 @@ ADVICE = (
     AdviceRow(
         "lowerRate",
         "by the processor time of a message, the run would take 70 % of what others leave of the machine, and no worker"
-        " more than 70 % of a core, at a lower rate",
+        " more than 70 % of a core, at a lower rate; what others leave is not asked where they take all that is free",
         _lower_rate,
     ),
     AdviceRow(

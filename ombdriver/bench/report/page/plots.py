@@ -20,6 +20,8 @@ from ombdriver.bench.report.page.load import LoadLine
 from ombdriver.bench.report.page.sweep import FIGURES, SweepSection
 from ombdriver.bench.report.page.timeline import Panel, Timeline, Values
 
+NOT_SUSTAINED = ", not sustained"
+"""At the name of the series of rates that were not."""
 INK = "#000000"
 """Stands for the colour of the text, whatever that is: black on white, white on black."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
@@ -68,6 +70,8 @@ _MOST_MARKERS = 14
 _LONGEST = 44
 """Characters of a name that plotly draws, where it can't be broken; the legend and the tables have the whole."""
 _LONGEST_TICK = 24
+_MOST_LINES = 12
+"""Of more lines over rates or swept values p99 alone is shown at first; a button shows each of the others."""
 _NINES = 9
 _DECADES_OF_PANEL, _DECADES_OF_PLOT = 2.0, 3.5
 """Of a logarithmic axis, up to which it has three ticks in each power of ten."""
@@ -199,8 +203,9 @@ def load_plot(lines: Sequence[LoadLine]) -> Plot:
         data.append(_series(line.name, line.rates, line.values_ms, held, "") | {"hovertemplate": template})
         if line.failed_rates:
             failed = hollow(drawn)
-            series = _series(f"{line.name}, not sustained", line.failed_rates, line.failed_values_ms, failed, "")
+            series = _series(f"{line.name}{NOT_SUSTAINED}", line.failed_rates, line.failed_values_ms, failed, "")
             data.append(series | {"mode": "markers", "hovertemplate": template.replace("/s<", "/s, not sustained<")})
+    _show_p99_of_many(data, len(lines))
     values = [value for line in lines for value in (*line.values_ms, *line.failed_values_ms)]
     rates = [rate for line in lines for rate in (*line.rates, *line.failed_rates)]
     x_axis = {"type": "log", "title": {"text": "load, messages per second"}, "automargin": True}
@@ -218,6 +223,7 @@ def sweep_plot(sweep: SweepSection) -> Plot:
         series = _series(line.name, [escaped(value) for value in line.values], line.figures_ms, drawn, "")
         series["marker"] = _markers(drawn, line.valid)
         data.append(series | {"hovertemplate": f"{_short(line.name)}<br>%{{y:.4~g}} ms<extra></extra>"})
+    _show_p99_of_many(data, len(data))
     values = list(dict.fromkeys(value for line in sweep.lines for value in line.values))
     x_axis = {
         "type": "category",
@@ -229,6 +235,13 @@ def sweep_plot(sweep: SweepSection) -> Plot:
     y_axis = {"type": "log", "title": {"text": "latency, ms"}}
     y_axis |= _ticks([line.figures_ms for line in sweep.lines], _DECADES_OF_PLOT)
     return {"data": data, "layout": _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})}
+
+
+def _show_p99_of_many(data: Sequence[dict[str, Any]], lines: int) -> None:
+    if lines > _MOST_LINES:
+        for series in data:
+            name = series["meta"]["name"].removesuffix(NOT_SUSTAINED)
+            series["visible"] = name.endswith(" p99")
 
 
 def escaped(text: str) -> str:

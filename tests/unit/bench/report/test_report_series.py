@@ -114,7 +114,7 @@ def test_a_series_that_is_invalid_throughout_has_figures_that_are_not_claimed_an
     assert "\nmedian    1,001/s " in told
     assert "w: median and spread are not claimed, since none of the 3 runs is VALID (3 INVALID)" in told
     assert told.count("○") == 4  # three runs, and what the mark means
-    assert "3 of 3 runs are INVALID, held up by this machine: runDelay in 2, steal in 1" in told
+    assert "INVALID, held up by this machine: 3 of 3 runs (runDelay in 2, steal in 1)" in told
     assert "end what else runs on this machine: it took 1.25 of 2 cores" in told
     assert "(2 of 3; figures of run 2)" in told
 
@@ -125,7 +125,7 @@ def test_an_invalid_repeat_is_left_out_of_median_and_spread() -> None:
 
     assert "\nmedian    1,002/s " in told  # of 1,000 to 1,003, 1,005 and 1,006
     assert "w: median and spread of 6 VALID runs; left out: 1 INVALID" in told
-    assert "1 of 8 runs are INVALID" in told
+    assert "INVALID, held up by this machine: 1 of 8 runs" in told
 
 
 def test_a_run_is_announced_by_its_number_and_its_names() -> None:

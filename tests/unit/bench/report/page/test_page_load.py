@@ -40,6 +40,14 @@ def test_every_run_that_searched_has_its_lines() -> None:
     assert content(files(run(1))).load_plot is None
 
 
+def test_of_many_runs_only_p99_is_shown_at_first() -> None:
+    """A hundred lines show nothing; the legend has a button for each of the others."""
+    figures = [content(files(*(run(at, f"s{at}", search=SEARCH) for at in range(count)))).load_plot for count in (2, 3)]
+    shown = [[series.get("visible", True) for series in figure["data"]] for figure in figures if figure]
+
+    assert [(all(each), sum(each)) for each in shown] == [(True, 24), (False, 12)]
+
+
 def test_the_figure_has_a_series_for_what_held_and_one_for_what_did_not() -> None:
     """Each with its name for the legend, and the rate on the horizontal axis."""
     figure = content(files(run(1, search=SEARCH))).load_plot
