@@ -128,7 +128,11 @@ def curve(
 
 @cli.command()
 @click.argument("result", type=click.Path(path_type=Path), metavar="RESULT")
-@click.option("--url", metavar="URL", help="The server; needed when the URL of the run had a password.")
+@click.option(
+    "--url",
+    metavar="URL",
+    help="The server; needed when the URL of the run had a password. Without it a setup's passwordEnv is read again.",
+)
 @click.option("--workers", type=int, help="Processes; as many as the run had when absent.")
 @result_options
 def rerun(result: Path, plain: bool, quiet: bool, prometheus: int | None, gate: str, **options: Any) -> int:
@@ -212,7 +216,12 @@ async def _calibrate() -> dict[str, Any]:
 
 
 @cli.command()
-@click.option("--url", required=True, metavar="URL", help="The server: redis://, rediss:// or unix://.")
+@click.option(
+    "--url",
+    required=True,
+    metavar="URL",
+    help="The server: redis://, rediss:// or unix://; USER:PASSWORD@ before its host.",
+)
 @click.option("--run-id", metavar="ID", help="Only this run, even if it seems to be alive.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
 def clean(url: str, run_id: str | None, dry_run: bool) -> None:

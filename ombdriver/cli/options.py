@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
+USUAL_SETUPS = ("embedded",)
 _OF_ONE_FIELD = ("duration", "warmup", "rate", "rates", "steps", "thresholds", "abort_on_fail")
 
 
@@ -111,6 +112,7 @@ def build_requests(options: Mapping[str, Any], **more: Any) -> "list[Request]":
 
     values = {**options, **more}
     of_one_field = {name: values.pop(name) for name in _OF_ONE_FIELD if name in values}
+    values |= {"setups": values["setups"] or USUAL_SETUPS, "is_named": bool(values["setups"])}
     return request.build_requests(options=option_assignments(**of_one_field), **values)
 
 
@@ -121,8 +123,7 @@ def request_options(verb: Verb) -> Verb:
             "--setup",
             "setups",
             multiple=True,
-            default=("embedded",),
-            show_default=True,
+            show_default=", ".join(USUAL_SETUPS),
             metavar="NAME",
             help="A shipped setup (`ombdriver setups` lists them), or a file; repeatable, each workload runs on each.",
         ),
@@ -156,7 +157,10 @@ def request_options(verb: Verb) -> Verb:
             help="What each of them is called, as 'workload={name}-{messageSize}'; PART is workload or setup.",
         ),
         click.option(
-            "--url", metavar="URL", help="A server of yours in place of the setup's: redis://, rediss://, unix://."
+            "--url",
+            metavar="URL",
+            help="A server of yours in place of the setup's: redis://, rediss://, unix://. Results keep the name of a"
+            " --setup that is given. Others can read a command line: a setup file takes a password by passwordEnv.",
         ),
         click.option("--duration", type=Duration(), help="Measured time, in place of the workload's: 10s, 5m, 1h."),
         click.option("--warmup", type=Duration(), help="Warm-up, in place of the workload's; 0s for none."),

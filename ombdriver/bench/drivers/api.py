@@ -237,6 +237,13 @@ class Driver(Protocol):
         """Counters worth telling in a result (failed acknowledgements, reconnects, trim suspended, ...)."""
         ...
 
+    def way_out(self, error: str) -> str | None:
+        """What a user can do about an error that messages met, by its text as it stands in a result; None if unknown.
+
+        A driver may do without this method.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Closes every connection. What was created stays."""
         ...

@@ -7,7 +7,7 @@ A message is one awaited `xadd` on a connection of redis-py's pool; a read is it
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,9 +18,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from ombdriver.bench.drivers.api import Batch, DriverConsumer, DriverProducer, OnAcknowledged, OnReplies, TopicSpec
 from ombdriver.bench.drivers.redis_streams.consumer import CLOSE_TIMEOUT_S, ack_commands
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, connected
+from ombdriver.bench.drivers.redis_streams.errors import map_errors, with_way_out
+from ombdriver.bench.drivers.redis_streams.missing_group import why_missing
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
 from ombdriver.bench.drivers.redis_streams.producer import TrimBound
-from ombdriver.bench.drivers.redis_streams.server import map_errors
 from ombdriver.bench.drivers.redis_streams.topics import topic_of
 from ombdriver.errors import DriverError
 from ombdriver.messaging.errors import RedisError, lost
@@ -39,6 +40,7 @@ class RedisPyDriver(RedisStreamsDriver):
         super().__init__(options)
         self._sender: Redis | None = None
         self._readers: list[Redis] = []
+        self._opened_s = time.monotonic()
 
     async def create_producer(self, topic: TopicSpec, on_replies: OnReplies) -> DriverProducer:
         """See `api.Driver.create_producer`; all producers of a process share one pool."""
@@ -62,7 +64,14 @@ class RedisPyDriver(RedisStreamsDriver):
         with map_errors(self.server):
             await client.ping()
         group = self._topics.group(topics[0], subscription)
-        return RedisPyConsumer(client, keys, group, name, self._options, self._statistics)
+        return RedisPyConsumer(client, keys, group, name, self._options, self._statistics, self._why)
+
+    async def _why(self, error: Exception, keys: Sequence[str], group: str) -> str:
+        """Why streams can't be read."""
+        if str(error).startswith("NOGROUP"):
+            read_s = time.monotonic() - self._opened_s
+            return f"{error}: {await why_missing(self._router, [key.encode() for key in keys], group, {}, read_s)}"
+        return with_way_out(error, self.server)
 
     def _client(self, connections: int) -> Redis:
         client = open_client(
@@ -203,6 +212,7 @@ class RedisPyConsumer:
         name: the consumer's name.
         options: how to read and acknowledge.
         statistics: counts `failedAcknowledgements`, and `reconnects` as a producer does.
+        why: tells why streams can't be read.
     """
 
     def __init__(
@@ -213,8 +223,10 @@ class RedisPyConsumer:
         name: str,
         options: StreamOptions,
         statistics: Counter[str],
+        why: Callable[[Exception, Sequence[str], str], Awaitable[str]],
     ) -> None:
         self._client, self._options, self._statistics = client, options, statistics
+        self._keys, self._group, self._why = keys, group, why
         count, block_ms = options.read_count, options.block_ms
         self._last: dict[Any, Any] = dict.fromkeys((key.encode() for key in keys), "0" if options.plain else ">")
         self._read: Callable[[], Any] = partial(client.xread, self._last, count, block_ms)
@@ -238,7 +250,9 @@ class RedisPyConsumer:
             reply = self._reading.result()
         except (RedisError, OSError) as error:
             if not _is_loss(error):
-                raise DriverError(f"streams can't be read: {error}") from error
+                raise DriverError(
+                    f"streams can't be read: {await self._why(error, self._keys, self._group)}"
+                ) from error
             self._statistics["reconnects"] += 1
             await asyncio.sleep(RETRY_DELAY_S)
             return None

@@ -16,6 +16,7 @@ from ombdriver.bench.metrics.latency import REPORTED, STATISTICS, UNKNOWN, Laten
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, WindowDelivery
 from ombdriver.bench.results import omb_keys
 from ombdriver.bench.results.versions import upgraded
+from ombdriver.bench.spec.foreign import result_told_as, text_told_as
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.units import camel_case, visible_json
 from ombdriver.bench.verdict.model import Advice, Caveat, NotJudged, Reason, Verdict
@@ -285,9 +286,13 @@ class Result:
         try:
             data = visible_json(json.loads(text))
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{source}: not JSON ({error}); give a result file that ombdriver wrote") from error
+            told = text_told_as(text)
+            what = f"{told}, and no JSON" if told else "empty" if not text.strip() else f"not JSON ({error})"
+            raise InputError(f"{source}: {what}; give a result file that ombdriver wrote") from error
         if not isinstance(data, dict) or str(data.get("kind")) not in KINDS:
-            raise InputError(f"{source}: not the result of a run; give a file that `ombdriver run` wrote")
+            told = result_told_as(data)
+            what = f"not the result of a run, but {told}" if told else "not the result of a run"
+            raise InputError(f"{source}: {what}; give a file that `ombdriver run` wrote")
         try:
             return cls._from_json(upgraded(data, source, FORMAT_VERSION))
         except KeyError as error:

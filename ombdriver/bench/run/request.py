@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ombdriver.bench.drivers.api import load_driver
 from ombdriver.bench.plan.plan import Plan
@@ -101,6 +102,7 @@ def build_requests(
     sweeps: Sequence[str] = (),
     sweep_names: Sequence[str] = (),
     force: bool = False,
+    is_named: bool = True,
     command_line: Sequence[str] = (),
 ) -> list[Request]:
     """Every workload on every setup, in the order of `run_order`.
@@ -118,6 +120,7 @@ def build_requests(
         sweeps: `PATH=VALUE,VALUE`, each, besides those of the workload files; all combinations run.
         sweep_names: `PART=TEMPLATE`, each; see `sweep`.
         force: servers are taken though a run may not fit into their memory.
+        is_named: whether the user named the setups; such a one keeps its name on the server at `url`.
         command_line: as typed.
 
     Raises:
@@ -140,7 +143,8 @@ def build_requests(
         )
         for variant in found or ()
     ]
-    met = _setups(setups, variants, given, url if len(setups) == 1 else None, errors)
+    there = None if url is None or len(setups) > 1 else _Url(url, keeps_name=is_named)
+    met = _setups(setups, variants, given, there, errors)
     errors += of_workloads
     errors += _name_errors(setups, [next(each for (name, *_), each in met.items() if name == one) for one in setups])
     requests = [
@@ -187,7 +191,7 @@ def _setups(
     setups: Sequence[str],
     variants: Sequence[WorkloadVariant],
     assignments: Sequence[Assignment],
-    url: str | None,
+    url: "_Url | None",
     errors: list[str],
 ) -> Mapping[SetupKey, SetupVariant | None]:
     """Every setup that a workload meets, read once; None where that fails, which is added to `errors`."""
@@ -208,13 +212,20 @@ def _setups(
     return dict(zip(wanted, built, strict=True))
 
 
+class _Url(NamedTuple):
+    """A server in place of a setup's own, and whether the setup is still called as before."""
+
+    url: str
+    keeps_name: bool
+
+
 def _setup(
-    name: str, values: Combination, template: str | None, url: str | None, assignments: Sequence[Assignment]
+    name: str, values: Combination, template: str | None, url: _Url | None, assignments: Sequence[Assignment]
 ) -> SetupVariant:
     """Raises InputError with the errors of its file, or if its driver or its password can't be had."""
     variant = setup_variant(name, values, template, assignments)
     if url is not None:
-        variant = replace(variant, setup=variant.setup.with_url(url))
+        variant = replace(variant, setup=variant.setup.with_url(url.url, keep_name=url.keeps_name))
     setup = variant.setup
     try:
         load_driver(setup.driver_used)

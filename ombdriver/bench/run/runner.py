@@ -113,6 +113,7 @@ async def run(
             measurement.facts,
             ending=controller.ending,
             forced=forced,
+            ways_out=_ways_out(driver, [text for text, _ in measurement.facts.send_errors]),
             servers_on_host=await servers_on_host(request.setup, counts.get("primaries", 0)),
             telemetry=telemetry.summary(),
             servers_ended=servers.ended() if servers else (),
@@ -127,6 +128,12 @@ async def run(
         if failure is not None:
             raise failure
         return finished
+
+
+def _ways_out(driver: Driver, errors: Sequence[str]) -> Mapping[str, str]:
+    """What the driver, if it can tell, says is to be done about errors that messages met."""
+    ask: Callable[[str], str | None] = getattr(driver, "way_out", lambda _: None)
+    return {text: advice for text in errors if (advice := ask(text)) is not None}
 
 
 async def servers_on_host(setup: Setup, primaries: int) -> int:
@@ -260,6 +267,8 @@ def driver_options(plan: Plan, setup: Setup, url: str | None) -> Mapping[str, ob
         "wait_timeout_ms": streams.wait_timeout_ms,
         "balanced": streams.placement == "balanced",
         "from_end": plan.existing and not plan.from_beginning,
+        "address_from": setup.origin.address,
+        "login_from": setup.origin.login,
     }
 
 

@@ -14,6 +14,8 @@ from ombdriver.secrets import HIDDEN, ambiguous_login, redact_url
 
 CLUSTER, SENTINEL = "+cluster", "+sentinel"
 """What follows `redis` or `rediss` in the scheme."""
+THE_URL = "the URL"
+"""What messages call an address, or a login, that was given as a URL by itself."""
 EXAMPLE = "write redis://HOST:PORT/DB, rediss://... for TLS, or unix:///PATH"
 
 _OPTIONS = {"db", "username", "password", "client_name", "socket_connect_timeout", "socket_keepalive"}

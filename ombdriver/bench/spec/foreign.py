@@ -1,5 +1,6 @@
 """Files and keys of other tools, known by name: what they are, and what to write here. Pure."""
 
+import re
 from collections.abc import Mapping
 
 SEARCH = "the highest rate is found by producerRate: max, and rates are tried one after the other by probeRates"
@@ -48,9 +49,54 @@ _TOOLS: tuple[tuple[str, frozenset[str]], ...] = (
     ("a result of a run; give it to report, compare, export or rerun", frozenset({"formatVersion"})),
     ("a result of the OpenMessaging Benchmark", frozenset({"publishRate", "aggregatedPublishLatencyAvg"})),
 )
+_REPORTS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("a result of the OpenMessaging Benchmark; `ombdriver compare` reads it", frozenset({"publishRate", "driver"})),
+    ("a summary of k6", frozenset({"metrics", "root_group"})),
+    ("a result of memtier_benchmark", frozenset({"ALL STATS"})),
+    ("a report of pytest-benchmark", frozenset({"machine_info", "benchmarks"})),
+    ("a report of Google Benchmark", frozenset({"context", "benchmarks"})),
+    ("a result of pyperf", frozenset({"benchmarks", "metadata"})),
+    ("a report of oha", frozenset({"summary", "latencyPercentiles"})),
+    ("a report of vegeta", frozenset({"latencies", "bytes_in", "bytes_out"})),
+    ("a report of autocannon", frozenset({"latency", "requests", "throughput"})),
+    ("a report of Artillery", frozenset({"aggregate", "intermediate"})),
+    ("a result of fortio", frozenset({"RunType", "DurationHistogram"})),
+    ("a report of ghz", frozenset({"latencyDistribution", "rps"})),
+)
+"""What JSON files of other tools have at their top."""
+_TEXTS: tuple[tuple[str, str], ...] = (
+    ("lines of k6, one value each", r'\s*\{"(type|metric)":'),
+    ("CSV of redis-benchmark", r'"test","rps"'),
+    ("text of redis-benchmark", r"\s*=+ \w+ =+"),
+    ("text of memtier_benchmark", r"\s*(Writing results|\[RUN #|ALL STATS|\d+ +Threads)"),
+    ("text of wrk", r"Running \S+ test @"),
+    ("CSV of JMeter", r"timeStamp,elapsed"),
+    ("percentiles of an HdrHistogram", r"\s*Value +Percentile"),
+    ("a log of an HdrHistogram", r"#\[.*Histogram"),
+    ("text of Kafka's performance test", r"\d+ records sent|start\.time, end\.time"),
+    ("a page of HTML", r"\s*<(!doctype|html)"),
+    ("YAML; `ombdriver run` takes workloads and setups", r"(#.*\n|\s)*[A-Za-z]+:\s"),
+)
+"""How text of other tools begins."""
 
 
 def told_as(data: Mapping[str, object], *, setup: bool) -> str | None:
     """What a file of these keys is, where it is no workload (with `setup`: no setup); None where it can't be said."""
     tools = (*_TOOLS, _WORKLOAD if setup else _SETUP)
     return next((what for what, keys in tools if keys <= data.keys()), None)
+
+
+def result_told_as(data: object) -> str | None:
+    """What a JSON file is that should be a result, and is none; None where it can't be said."""
+    if isinstance(data, list):
+        return "a list, as some tools write their results" if data else None
+    if not isinstance(data, Mapping):
+        return None
+    if "kind" in data:
+        return f"a {data['kind']} of ombdriver" if data["kind"] in ("calibration", "comparison") else None
+    return next((what for what, keys in _REPORTS if keys <= data.keys()), None)
+
+
+def text_told_as(text: str) -> str | None:
+    """What a text is that should be JSON; None where it can't be said."""
+    return next((what for what, begins in _TEXTS if re.match(begins, text, re.I)), None)

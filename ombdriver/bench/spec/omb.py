@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from ombdriver.bench.servers.url import check_url
 from ombdriver.bench.spec.errors import FieldError, render_errors
+from ombdriver.bench.spec.setup_server import Origin
 from ombdriver.bench.spec.yaml_file import YamlDocument
 from ombdriver.bench.units import nearest, quoted
 from ombdriver.errors import InputError
@@ -89,6 +90,14 @@ def translated(document: YamlDocument) -> tuple[YamlDocument, list[str]]:
     }
     notes = [f"{key} has no meaning here: {why}" for key, why in _MEANINGLESS.items() if key in data]
     return replace(document, data=setup), notes
+
+
+def origin(document: YamlDocument) -> Origin:
+    """What gave address and login: lines of the file, or an option in their place."""
+    if ("server", "url") in document.locations:
+        return Origin(document.place("server", "url"))
+    login = [document.place(key) for key in ("redisUser", "redisPass") if (key,) in document.locations]
+    return Origin(document.place("redisHost"), " and ".join(login))
 
 
 def _is_host(host: str) -> bool:

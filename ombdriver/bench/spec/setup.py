@@ -13,13 +13,13 @@ from pydantic import AfterValidator, Field, PrivateAttr
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.load.retention import LEAST_ENTRIES, RetentionPolicy
-from ombdriver.bench.servers.url import check_url
+from ombdriver.bench.servers.url import THE_URL, check_url, has_login
 from ombdriver.bench.spec import omb
 from ombdriver.bench.spec.checked_model import CheckedModel, FieldRule, unquoted, validated
 from ombdriver.bench.spec.errors import FieldNames, render_errors
 from ombdriver.bench.spec.foreign import told_as
 from ombdriver.bench.spec.overrides import Assignment, assigned
-from ombdriver.bench.spec.setup_server import PASSWORDS, SERVER_RULES, Server
+from ombdriver.bench.spec.setup_server import PASSWORDS, SERVER_RULES, Origin, Server, origin_of
 from ombdriver.bench.spec.yaml_file import YamlDocument, parse_document, read_text
 from ombdriver.bench.units import MS, SECOND, nearest, parse_duration, quoted
 from ombdriver.errors import InputError
@@ -262,6 +262,7 @@ class Setup(CheckedModel):
     client: Annotated[Client, Field(description="How messages are sent.")] = Client.model_validate({})
     streams: Annotated[Streams, Field(description="What streams keep, how they are read.")] = Streams.model_validate({})
     _notes: tuple[str, ...] = PrivateAttr(())
+    _origin: Origin = PrivateAttr(Origin())
 
     @classmethod
     def load(cls, name_or_path: str, given: Sequence[Assignment] = ()) -> Self:
@@ -304,6 +305,8 @@ class Setup(CheckedModel):
                 raise InputError(f"{document.source}: is {what}, and no setup")
             raise InputError(render_errors(document.source, errors))
         setup._notes = tuple(f"{document.source}: {note}" for note in notes)
+        if setup.server is not None and setup.server.url is not None:
+            setup._origin = omb.origin(document) if context else origin_of(document, setup.server)
         return setup
 
     def with_url(self, url: str, *, keep_name: bool = False) -> Self:
@@ -314,7 +317,9 @@ class Setup(CheckedModel):
         """
         if self.loopback:
             raise InputError(f"--url: the setup {self.name} has no server; leave --url out, or choose another --setup")
-        name = {} if keep_name else {"name": URL_SETUP, "description": "a server of the user's"}
+        name: dict[str, object] = {} if keep_name else {"name": URL_SETUP}
+        if not (keep_name and self.is_users_server):
+            name["description"] = "a server of the user's"
         try:
             server = Server.model_validate({"url": check_url(url)}, context={PASSWORDS: True})
         except ValueError as error:
@@ -325,12 +330,18 @@ class Setup(CheckedModel):
         if setup is None:  # what the file says may not go with that server
             raise InputError([f"--url: {error.message}" for error in errors])
         setup._notes = self._notes
+        setup._origin = Origin(THE_URL, THE_URL if has_login(url) else "")
         return setup
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of the file that this was read from."""
         return self._notes
+
+    @property
+    def origin(self) -> Origin:
+        """What gave the address and the login of its server."""
+        return self._origin
 
     @property
     def loopback(self) -> bool:

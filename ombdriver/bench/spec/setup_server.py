@@ -5,6 +5,7 @@ fields: it is named by an environment variable or a file, which `credentials` re
 """
 
 import os
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
@@ -13,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from ombdriver.bench.servers.topology import ServerPlan, Topology, plan_errors
 from ombdriver.bench.servers.url import check_alike, check_url, has_login, join, scheme_kind
 from ombdriver.bench.spec.checked_model import CheckedModel, FieldRule
+from ombdriver.bench.spec.yaml_file import YamlDocument
 from ombdriver.bench.units import quoted
 from ombdriver.secrets import HIDDEN, SECRET_OPTIONS, redact_url
 
@@ -172,6 +174,31 @@ class Server(CheckedModel):
             data["url"] = hidden[0] if isinstance(self.url, str) else hidden
         config = {name: HIDDEN if name.lower() in SECRET_OPTIONS else value for name, value in self.config.items()}
         return {**data, "config": config} if config else data
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What gave a server's address and its login, as messages name it; no part of what a setup is.
+
+    Attributes:
+        address: as `server.url in s.yaml:3`, or the URL; empty for servers that a run starts.
+        login: likewise; empty where nothing gave one.
+    """
+
+    address: str = field(default="", compare=False)
+    login: str = field(default="", compare=False)
+
+
+def origin_of(document: YamlDocument, server: Server) -> Origin:
+    """Of a server that a setup's file names, with what the command line puts into it."""
+    if server.password_env is not None:
+        place = document.place("server", "passwordEnv")
+        login = f"the environment variable {server.password_env} ({place})"
+    elif server.password_file is not None:
+        login = f"the file {server.password_file} ({document.place('server', 'passwordFile')})"
+    else:
+        login = "" if server.username is None else document.place("server", "username")
+    return Origin(document.place("server", "url"), login)
 
 
 def _started_or_running(server: Server) -> str | None:

@@ -18,7 +18,7 @@ from typing import ClassVar
 import yaml  # type: ignore[import-untyped]
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode  # type: ignore[import-untyped]
 
-from ombdriver.bench.spec.errors import FieldError, FieldPath, Location
+from ombdriver.bench.spec.errors import FieldError, FieldPath, Location, Option
 from ombdriver.bench.spec.fields import MAX_MESSAGE_BYTES
 from ombdriver.bench.units import nearest, parse_size, quoted
 from ombdriver.errors import InputError
@@ -94,6 +94,14 @@ class YamlDocument:
     def plain_text(self) -> "YamlDocument":
         """The same, with every scalar as its text: `0123`, `no` and `1.10` are no numbers and no flags."""
         return _parsed(self.text, self.source, _TextLoader)
+
+    def place(self, *path: str) -> str:
+        """What gives the value at `path`, in words: `server.url in FILE:LINE`, or the option that does."""
+        location = self.locations.get(path, 0)
+        if isinstance(location, Option):
+            return location.name
+        line = location if isinstance(location, str) else f"{self.source}:{location}" if location else self.source
+        return f"{'.'.join(path)} in {line}"
 
 
 def read_text(path: Path) -> str:

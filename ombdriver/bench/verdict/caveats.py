@@ -210,7 +210,10 @@ def _lost_replies(facts: Facts) -> list[str]:
 
 
 def _publish_errors(facts: Facts) -> list[str]:
-    return [f"{count:,} messages met the error: {text}" for text, count in facts.send_errors[:MOST_SEND_ERRORS]]
+    return [
+        f"{count:,} messages met the error: {text}{f'; {facts.ways_out[text]}' if text in facts.ways_out else ''}"
+        for text, count in facts.send_errors[:MOST_SEND_ERRORS]
+    ]
 
 
 def _forced(facts: Facts) -> list[str]:

@@ -106,6 +106,7 @@ class Facts:
         due: messages that were due; the messages from here on are those of the window.
         errors: that met an error.
         send_errors: the errors that were met, each with its count, the most frequent ones first.
+        ways_out: what to do about these errors, by their texts, as far as that is known.
         unsent: that were due and never sent.
         unanswered: that had no reply when nothing was waited for any longer.
         under_replicated: that are stored on fewer replicas than was asked for.
@@ -168,6 +169,7 @@ class Facts:
     due: int = 0
     errors: int = 0
     send_errors: Sequence[tuple[str, int]] = ()
+    ways_out: Mapping[str, str] = field(default_factory=dict)
     unsent: int = 0
     unanswered: int = 0
     under_replicated: int = 0

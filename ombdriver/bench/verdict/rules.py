@@ -277,6 +277,8 @@ def _clock(facts: Facts) -> RuleResult:
 
 LEAST_ACHIEVED = 0.99
 MOST_ERRORS = 0.001
+ERRORS_EXPLAIN = 0.5
+"""Errors of more than that share of what is missing are why a rate was not achieved."""
 TREND_EFFECT = 0.1
 TREND_LEVEL = 0.01
 """How likely any trend at all may be found where there is none; the series that are judged share it."""
@@ -295,10 +297,18 @@ def _achieved(facts: Facts) -> RuleResult:
         return NotApplicable("the run was cut short, too soon to tell what the system would have caught up with")
     return [
         f"{name}: {rate:,.0f} of {facts.target_rate:,.0f} messages/s, {rate / facts.target_rate:.1%} of the target,"
-        f" under {LEAST_ACHIEVED:.0%}: the system could not; lower the rate, or give the server more"
+        f" under {LEAST_ACHIEVED:.0%}: {_why_short(facts, rate)}"
         for name, rate in facts.achieved.items()
         if rate < LEAST_ACHIEVED * facts.target_rate and not keeps_up(facts, name)
     ]
+
+
+def _why_short(facts: Facts, rate: float) -> str:
+    """What kept the rate below its target: messages that met an error, or that the system was too slow."""
+    missing = (facts.target_rate - rate) * facts.window_ns / 1e9
+    if facts.errors > ERRORS_EXPLAIN * missing:
+        return f"{facts.errors:,} messages met an error; the caveats tell which, and what to do about it"
+    return "the system could not; lower the rate, or give the server more"
 
 
 def keeps_up(facts: Facts, name: str) -> bool:
@@ -318,7 +328,7 @@ def _errors(facts: Facts) -> RuleResult:
         return []
     return [
         f"{facts.errors:,} of {facts.due:,} messages met an error, {facts.errors / facts.due:.2%}, above"
-        f" {MOST_ERRORS:.1%}; the caveats tell which error it was"
+        f" {MOST_ERRORS:.1%}; the caveats tell which error it was, and what to do about it"
     ]
 
 

@@ -30,7 +30,7 @@ from ombdriver.messaging.transport.connection import (
     pack,
     pack_command,
 )
-from ombdriver.messaging.transport.retry import Backoff, is_of_wrong_server
+from ombdriver.messaging.transport.retry import UNKNOWN_HOSTS, AskError, Backoff, is_of_wrong_server
 
 NEXT_TRY_S = 0.5
 """After a failed attempt to connect, who waits for room is called so many seconds later."""
@@ -426,6 +426,8 @@ class Channel:
             self._suspect()
 
     def _on_error_reply(self, connection: Connection, error: Exception) -> None:
+        if isinstance(error, AskError) and error.host in UNKNOWN_HOSTS:  # it is where the connection is to
+            error.host = connection.address[0] or ""
         if self._is_wrong_server(error) and connection is self._connection:
             self.reconnect()
 
@@ -494,7 +496,7 @@ def connect_error(error: Exception) -> Exception:
     """
     if not isinstance(error, RedisConnectionError | OSError) or isinstance(error, AuthenticationError):
         return error
-    return NotSentError(f"{str(error).rstrip('.')}; is the server up, and the URL right?")
+    return NotSentError(f"{str(error).rstrip('.')}; is the server up, and its address right?")
 
 
 def _has_left() -> NotSentError:

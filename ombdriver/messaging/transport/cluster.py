@@ -9,6 +9,7 @@ from functools import partial
 
 from redis.asyncio import RedisCluster
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
 
 from ombdriver.messaging.errors import NotSentError
 from ombdriver.messaging.transport.channel import Channel, NodeChannels, Tally
@@ -21,6 +22,7 @@ from ombdriver.messaging.transport.retry import (
     is_ask,
     is_loss,
     is_of_wrong_server,
+    is_unreached,
     was_not_carried_out,
 )
 from ombdriver.messaging.transport.topology import ConnectTo, Node, SlotMap, Topology, slot_of
@@ -49,7 +51,7 @@ class ClusterRoutes:
     may_move = True
 
     def __init__(self, client: RedisCluster, max_in_flight: int, backoff: Backoff | None, deadline_s: float) -> None:
-        self._connect_to = node_connection_factory(client)
+        self._connect_to_any = node_connection_factory(client)
         self._max_in_flight, self._backoff, self._deadline_s = max_in_flight, backoff, deadline_s
         self._nodes: dict[Node, NodeChannels] = {}
         self._by_key: dict[bytes, NodeChannels] = {}
@@ -57,12 +59,22 @@ class ClusterRoutes:
         self.leaving: list[NodeChannels] = []
         self.tallies = Tally(), Tally(), Tally()
         self.blocking: weakref.WeakSet[KeyChannel] = weakref.WeakSet()
-        seeds = [Node(node.host, int(node.port)) for node in client.startup_nodes]
+        self._seeds = seeds = [Node(node.host, int(node.port)) for node in client.startup_nodes]
         remap = client.nodes_manager.remap_host_port
         self._topology = Topology(seeds, self._connect_to, self._changed, lambda node: Node(*remap(*node)))
 
     def __repr__(self) -> str:
         return f"<ClusterRoutes {self._topology!r}>"
+
+    async def _connect_to(self, host: str, port: int) -> AbstractConnection:
+        """A connection; where it fails, the error says which server told an address that the user did not give."""
+        node, told_by = Node(host, port), self._topology.informant
+        try:
+            return await self._connect_to_any(host, port)
+        except RedisError as error:
+            if told_by is None or node in self._seeds or not is_unreached(error):
+                raise
+            raise type(error)(f"{node}, a server of the cluster, as {told_by} tells: {error}") from error
 
     @property
     def version(self) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 from hiredis import Reader, ReplyError, pack_command
 from redis._parsers.base import BaseParser
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ResponseError
 
 from ombdriver.messaging.errors import ConnectionLost, MessagingValueError, lost
 
@@ -502,6 +503,25 @@ def server_error(reply: ReplyError) -> Exception:
     """The error class that redis-py raises for this error reply."""
     error: Exception = BaseParser.parse_error(str(reply))  # type: ignore[no-untyped-call]
     return error
+
+
+def note_refusals(redis_connection: AbstractConnection) -> list[str]:
+    """Has a redis-py connection keep what the server refuses while it connects, of which redis-py passes over some.
+
+    Returns a list that is filled meanwhile: the words of each error reply.
+    """
+    refused: list[str] = []
+    read = redis_connection.read_response
+
+    async def noting(*args: Any, **options: Any) -> Any:
+        try:
+            return await read(*args, **options)
+        except ResponseError as error:
+            refused.append(str(error))
+            raise
+
+    setattr(redis_connection, "read_response", noting)  # noqa: B010 - a method, to mypy
+    return refused
 
 
 def take_over(redis_connection: AbstractConnection, protocol: asyncio.Protocol) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -23,6 +23,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from ombdriver.messaging.errors import MessagingValueError, unknown_option
+from ombdriver.messaging.transport.connection import note_refusals
+from ombdriver.messaging.transport.retry import is_unreached
 from ombdriver.secrets import ambiguous_login, redact_url
 
 CONNECT_TIMEOUT_S = 5.0
@@ -177,7 +179,9 @@ def connection_factory(client: Any) -> Callable[[], Awaitable[AbstractConnection
     is_master = isinstance(pool, SentinelConnectionPool) and pool.is_master
 
     async def connect() -> AbstractConnection:
-        return await _connect(pool.connection_class, pool.connection_kwargs, check=_is_master if is_master else None)
+        if is_master:
+            return await _connect(pool.connection_class, pool.connection_kwargs, _is_master, "as the Sentinels tell")
+        return await _connect(pool.connection_class, pool.connection_kwargs)
 
     return connect
 
@@ -197,7 +201,16 @@ async def _connect(
     connection_class: Any,
     settings: Mapping[str, Any],
     check: Callable[[AbstractConnection], Awaitable[None]] | None = None,
+    told: str = "",
 ) -> AbstractConnection:
+    """A new connection.
+
+    Args:
+        connection_class: redis-py's.
+        settings: its arguments.
+        check: whether the server is the right one.
+        told: who told the address, where it is not that of the settings; errors name both.
+    """
     arguments = {key: value for key, value in settings.items() if key not in _OF_THE_POOL}
     limit_s = arguments.get("socket_connect_timeout") or CONNECT_TIMEOUT_S
     arguments |= {
@@ -211,6 +224,7 @@ async def _connect(
         "decode_responses": False,
     }
     connection: AbstractConnection = connection_class(**arguments)
+    refused = note_refusals(connection)
     try:
         async with asyncio.timeout(2 * limit_s):  # redis-py bounds the socket's part alone
             await connection.connect()  # type: ignore[no-untyped-call]
@@ -220,8 +234,18 @@ async def _connect(
         await connection.disconnect(nowait=True)
         if isinstance(error, TimeoutError):
             raise RedisConnectionError(f"no answer to the handshake within {2 * limit_s:g} s") from error
+        if (words := _last_words(refused)) is not None and is_unreached(error):
+            raise RedisConnectionError(f"{words} ({str(error).rstrip('.')})") from error
+        if told and is_unreached(error):
+            at: Any = connection
+            raise type(error)(f"the master {at.host}:{at.port}, {told}: {error}") from error
         raise
     return connection
+
+
+def _last_words(refused: Sequence[str]) -> str | None:
+    """What a server said before it closed a new connection; that it does not know what redis-py sends is nothing."""
+    return next((words for words in refused if "SETINFO" not in words.upper() and "unknown" not in words), None)
 
 
 async def _is_master(connection: AbstractConnection) -> None:

@@ -35,6 +35,9 @@ __all__ = ["AskError", "MovedError"]
 
 T = TypeVar("T")
 
+UNKNOWN_HOSTS = ("", "?")
+"""In place of the host of MOVED, ASK and CLUSTER SLOTS: `cluster-preferred-endpoint-type unknown-endpoint`."""
+
 # -- what an error says --------------------------------------------------------------------------------------------
 
 # MasterDownError is a ClusterDownError, MovedError an AskError.
@@ -62,6 +65,11 @@ def is_loss(error: BaseException) -> bool:
     return isinstance(error, RedisConnectionError | RedisTimeoutError) and not isinstance(
         error, AuthenticationError | ClosedError
     )
+
+
+def is_unreached(error: BaseException) -> bool:
+    """Whether a server could not be reached, or ended the connection, and said nothing that has a class of its own."""
+    return type(error) in (RedisConnectionError, RedisTimeoutError)
 
 
 def is_ask(error: BaseException | None) -> bool:

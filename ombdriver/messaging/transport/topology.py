@@ -19,7 +19,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from ombdriver.messaging.errors import ClosedError, NotSentError
 from ombdriver.messaging.transport.background import shared
 from ombdriver.messaging.transport.channel import connect_error
-from ombdriver.messaging.transport.retry import AskError, Backoff, MovedError
+from ombdriver.messaging.transport.retry import UNKNOWN_HOSTS, AskError, Backoff, MovedError
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +151,7 @@ class Topology:
     Attributes:
         map: the last map; None before the first look.
         version: rises with each change of the map.
+        informant: the server that told the map; None before the first look.
     """
 
     def __init__(
@@ -166,6 +167,7 @@ class Topology:
         self._backoff = backoff or Backoff(first_s=0.05, cap_s=1.0)
         self.map: SlotMap | None = None
         self.version = 0
+        self.informant: Node | None = None
         self._suspects: set[Node] = set()
         self._informed: Node | None = None
         self._task: asyncio.Task[None] | None = None
@@ -200,8 +202,9 @@ class Topology:
 
     def target(self, error: AskError) -> Node:
         """The server that MOVED or ASK names; without a host it is at the host that was asked."""
-        owner = self.map.node_of(error.slot_id) if self.map is not None and not error.host else None
-        return self._remap(Node(error.host or (owner.host if owner else "localhost"), error.port))
+        host = "" if error.host in UNKNOWN_HOSTS else error.host
+        owner = self.map.node_of(error.slot_id) if self.map is not None and not host else None
+        return self._remap(Node(host or (owner.host if owner else "localhost"), error.port))
 
     def moved(self, error: MovedError) -> None:
         """Learns from MOVED where a slot is now, and looks what else has changed."""
@@ -266,6 +269,7 @@ class Topology:
                 if isinstance(fault, AuthenticationError):
                     break
                 continue
+            self.informant = node
             self._adopt(found)
             break
         else:

@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from ombdriver.bench.drivers.api import Batch, OnAcknowledged
+from ombdriver.bench.drivers.redis_streams.errors import Endpoint, with_way_out
+from ombdriver.bench.drivers.redis_streams.missing_group import why_missing
 from ombdriver.errors import DriverError
 from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError, OutcomeUnknownError
 from ombdriver.messaging.streams.entry_ids import is_after, parse_id
@@ -166,6 +168,7 @@ class StreamConsumer:
 
     Args:
         router: learns when a stream has moved.
+        server: how messages name the server.
         channel: what reads go through: a connection of its own, if they block.
         acknowledger: sends the acknowledgements.
         commands: those of an acknowledgement; None to read with NOACK.
@@ -179,6 +182,7 @@ class StreamConsumer:
     def __init__(
         self,
         router: Router,
+        server: Endpoint,
         channel: ReadChannel,
         acknowledger: AckSender,
         commands: Commands | None,
@@ -188,7 +192,7 @@ class StreamConsumer:
         count: int,
         block_ms: int | None,
     ) -> None:
-        self._router, self._channel = router, channel
+        self._router, self._server, self._channel = router, server, channel
         self._acknowledger, self._commands = acknowledger, commands
         self._keys, self._group = tuple(keys), group
         self._head: tuple[str | int, ...] = ("XREADGROUP", "GROUP", group, name, "COUNT")
@@ -205,6 +209,7 @@ class StreamConsumer:
         self._last: dict[bytes, bytes] = {}
         self._statistics = acknowledger.statistics
         self._is_closed = False
+        self._began_s = time.monotonic()
 
     def __repr__(self) -> str:
         return f"<StreamConsumer {self._group} on {len(self._keys)} streams, {self._channel}>"
@@ -240,8 +245,11 @@ class StreamConsumer:
             if self._router.learn(error):  # the stream is elsewhere now; nothing was read
                 await asyncio.sleep(RETRY_DELAY_S)
                 return None
-            gone = "; its stream was deleted, or the server was emptied" if "NOGROUP" in str(error) else ""
-            raise DriverError(f"group {self._group} can't be read: {error}{gone}") from error
+            why = with_way_out(error, self._server)
+            if str(error).startswith("NOGROUP"):
+                read_s = time.monotonic() - self._began_s
+                why = f"{error}: {await why_missing(self._router, self._keys, self._group, self._last, read_s)}"
+            raise DriverError(f"group {self._group} can't be read: {why}") from error
         self._came()
         if batch is None and (pause_s := self._pace.pause_s(self._block_s, time.monotonic() - self._sent_at)):
             self._statistics["earlyReads"] += 1

@@ -14,8 +14,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from ombdriver.bench.drivers.api import DriverConsumer, DriverProducer, OnReplies, TopicSpec
-from ombdriver.bench.drivers.redis_streams import runs
+from ombdriver.bench.drivers.redis_streams import diagnosis, runs
 from ombdriver.bench.drivers.redis_streams.consumer import AckSender
+from ombdriver.bench.drivers.redis_streams.errors import (
+    Endpoint,
+    is_name_mismatch,
+    is_unclear,
+    map_errors,
+    way_out,
+    with_way_out,
+)
 from ombdriver.bench.drivers.redis_streams.inspector import StreamInspector, backlog, observe
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
 from ombdriver.bench.drivers.redis_streams.producer import ReplicatedProducer, StreamProducer, TrimBound
@@ -28,7 +36,6 @@ from ombdriver.bench.drivers.redis_streams.server import (
     count_of,
     facts,
     has_command,
-    map_errors,
     settings,
 )
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
@@ -62,12 +69,12 @@ class RedisStreamsDriver:
         options: what it is to do.
 
     Attributes:
-        server: the URL without its password, for messages.
+        server: how messages name the server.
     """
 
     def __init__(self, options: StreamOptions) -> None:
         self._options = options
-        self.server = redact_url(options.url)
+        self.server = Endpoint(redact_url(options.url), options.address_from, options.login_from)
         self._router = self._open()
         self._sending: list[Router] = [self._router]
         self._producers = 0
@@ -193,8 +200,7 @@ class RedisStreamsDriver:
             keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
             await self._router.discover()
             group = self._topics.group(topics[0], subscription)
-            context = ReaderContext(self._router, self._acknowledger, self._options, group, name)
-
+            context = ReaderContext(self._router, self._acknowledger, self._options, self.server, group, name)
             return await make_consumer(context, [key.encode() for key in keys])
 
     async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int | None:
@@ -265,6 +271,10 @@ class RedisStreamsDriver:
         with map_errors(self.server):
             return await runs.delete(self._router, run.run_id, run.created)
 
+    def way_out(self, error: str) -> str | None:
+        """See `api.Driver.way_out`."""
+        return way_out(error, self.server)
+
     def statistics(self) -> Mapping[str, int]:
         """See `api.Driver.statistics`."""
         found = Counter(self._statistics)
@@ -315,11 +325,27 @@ async def connected(driver: Opened) -> Opened:
         ServerError: if it can't be reached, refuses the login, or is too old for streams.
     """
     try:
-        with map_errors(driver.server):
+        try:
             await driver._router.discover()
             found = await facts(driver._router.controls())
-        check_streams(driver.server, found)
+        except RedisError as error:
+            raise ServerError(await _why_not(driver, error)) from error
+        check_streams(str(driver.server), found)
     except BaseException:
         await driver.aclose()
         raise
     return driver
+
+
+async def _why_not(driver: RedisStreamsDriver, error: RedisError) -> str:
+    """Why a first connection failed: by the error, and where that is unclear, by what is found at the address."""
+    server, url = driver.server, driver._options.url
+    words = with_way_out(error, server)
+    if is_name_mismatch(words):
+        names = await diagnosis.certificate_names(url)
+        return f"{server}: {words}" + (f" (the certificate is for {names})" if names else "")
+    found = await diagnosis.diagnose(url) if is_unclear(error) else None
+    if found is None:
+        return f"{server}: {words}"
+    advice = way_out(found, server)
+    return f"{server}: {found}" + (f"; {advice}" if advice else "")

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from ombdriver.bench.drivers.api import TopicSpec
-from ombdriver.bench.drivers.redis_streams.server import ask, map_errors
+from ombdriver.bench.drivers.redis_streams.errors import Endpoint, map_errors
+from ombdriver.bench.drivers.redis_streams.server import ask
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
 from ombdriver.bench.drivers.sample import CommandSample, GroupSample, ServerSample, StreamSample, TopicPartition
 from ombdriver.messaging.errors import ConnectionLost, RedisError
@@ -26,10 +27,10 @@ class StreamInspector:
     Args:
         router: carry the questions.
         topics: know the keys.
-        server: the URL without its password, for messages.
+        server: how messages name the server.
     """
 
-    def __init__(self, router: Router, topics: StreamTopics, server: str) -> None:
+    def __init__(self, router: Router, topics: StreamTopics, server: Endpoint) -> None:
         self._router, self._topics, self._server = router, topics, server
 
     def reference(self, answer: object) -> IdParts:

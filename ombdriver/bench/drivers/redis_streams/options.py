@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self, get_type_hints
 
+from ombdriver.bench.servers.url import THE_URL
 from ombdriver.errors import InputError
 from ombdriver.secrets import redact_url
 
@@ -30,6 +31,8 @@ class StreamOptions:
         connections: for sending, in this process.
         wait_replicas: replicas that have to have a message before it is acknowledged.
         wait_timeout_ms: how long that may take.
+        address_from: what gave the address, for messages; empty for a server that the run started.
+        login_from: what gave user and password; empty where nothing did.
         from_end: topics that exist are read from where they end, and not from their beginning.
         balanced: on a cluster, give each primary its even share of the partitions.
     """
@@ -53,6 +56,8 @@ class StreamOptions:
     wait_timeout_ms: int = 1000
     balanced: bool = False
     from_end: bool = False
+    address_from: str = THE_URL
+    login_from: str = THE_URL
 
     def __repr__(self) -> str:
         return f"<StreamOptions of run {self.run_id} on {redact_url(self.url)}>"

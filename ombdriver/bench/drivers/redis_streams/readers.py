@@ -21,6 +21,7 @@ from ombdriver.bench.drivers.redis_streams.consumer import (
     ack_commands,
     to_batch,
 )
+from ombdriver.bench.drivers.redis_streams.errors import Endpoint, with_way_out
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
 from ombdriver.bench.drivers.redis_streams.server import ask
 from ombdriver.errors import DriverError
@@ -36,6 +37,7 @@ class PlainConsumer:
 
     Args:
         router: gives a connection, and learns when a stream has moved.
+        server: how messages name the server.
         keys: the streams.
         count: entries per stream that one read may bring.
         block_ms: how long a read waits for the first of them.
@@ -46,6 +48,7 @@ class PlainConsumer:
     def __init__(
         self,
         router: Router,
+        server: Endpoint,
         keys: Sequence[bytes],
         count: int,
         block_ms: int,
@@ -54,7 +57,7 @@ class PlainConsumer:
         from_end: bool = False,
     ) -> None:
         self._from_end = from_end
-        self._router, self._channel = router, router.blocking(keys[0])
+        self._router, self._channel, self._server = router, router.blocking(keys[0]), server
         self._block_s = block_ms / 1000
         self._statistics = statistics
         self._count = count
@@ -94,7 +97,7 @@ class PlainConsumer:
             if self._router.learn(error) or isinstance(error, ConnectionLost):
                 await self._backoff.allows(error)
                 return None
-            raise DriverError(f"streams can't be read: {error}") from error
+            raise DriverError(f"streams can't be read: {with_way_out(error, self._server)}") from error
         self._size.came()
         self._backoff.renew()
         if batch is None and (pause_s := self._pace.pause_s(self._block_s, time.monotonic() - sent_at)):
@@ -252,6 +255,7 @@ class ReaderContext:
         router: of the process.
         acknowledger: of the process.
         options: of the driver.
+        server: how messages name the server.
         group: the subscription.
         name: the consumer's.
     """
@@ -259,6 +263,7 @@ class ReaderContext:
     router: Router
     acknowledger: AckSender
     options: StreamOptions
+    server: Endpoint
     group: str
     name: str
 
@@ -288,7 +293,13 @@ def _plain_reader(context: ReaderContext, keys: list[bytes]) -> PlainConsumer:
     options = context.options
     statistics = context.acknowledger.statistics
     return PlainConsumer(
-        context.router, keys, options.read_count, options.block_ms, statistics, from_end=options.from_end
+        context.router,
+        context.server,
+        keys,
+        options.read_count,
+        options.block_ms,
+        statistics,
+        from_end=options.from_end,
     )
 
 
@@ -296,6 +307,7 @@ def _group_reader(context: ReaderContext, keys: list[bytes], *, polls: bool) -> 
     router, options = context.router, context.options
     return StreamConsumer(
         router,
+        context.server,
         CurrentNode(router, keys[0]) if polls else router.blocking(keys[0]),
         context.acknowledger,
         ack_commands(options.ack, context.group, options.groups),

@@ -1,20 +1,17 @@
-"""What a Redis or Valkey server says of itself, and how its refusals become errors of ours."""
+"""What a Redis or Valkey server, or one that speaks like them, says of itself; and small commands to it.
+
+Nothing is guessed from a version: what it can is asked for, or tried. What it refuses to tell is not known, and keeps
+no run from going on.
+"""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from ombdriver.bench.servers.here import together, where_are
 from ombdriver.errors import ServerError
-from ombdriver.messaging.errors import (
-    AuthenticationError,
-    NoPermissionError,
-    NotSentError,
-    OutcomeUnknownError,
-    RedisError,
-)
+from ombdriver.messaging.errors import OutcomeUnknownError, RedisError
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import Argument, pack
 from ombdriver.messaging.transport.router import Router
@@ -24,8 +21,6 @@ GUARD_S = 10.0
 
 IN_ONE, AT_ONCE = 100, 100
 """Keys in one command, so that no other client waits for long; commands that are on their way together."""
-
-"""The first version that has streams."""
 
 SETTINGS = (
     *("appendonly", "appendfsync", "no-appendfsync-on-rewrite", "save", "repl-diskless-sync", "min-replicas-to-write"),
@@ -42,59 +37,6 @@ SETTINGS = (
 )
 """What of a server's configuration bears on streams, their durability and their latency. Never a password, nor a name
 that a server may keep one under."""
-
-_IS_IT_UP = "is the server up, and the URL right?"
-_PEM_FILES = "name PEM files: the authority's certificate (ssl_ca_certs), our own (ssl_certfile), its key (ssl_keyfile)"
-_ADVICE: Sequence[tuple[bool | None, str, str]] = (
-    (None, "CERTIFICATE_VERIFY_FAILED", "name the authority that signed the certificate: ?ssl_ca_certs=FILE"),
-    (True, "X509", _PEM_FILES),
-    (True, "PEM", _PEM_FILES),
-    (True, "KEY_VALUES_MISMATCH", "name the key that belongs to the certificate (ssl_keyfile)"),
-    (True, "No cipher can be selected", "correct ssl_ciphers"),
-    (True, "cadata", "give PEM text as ssl_ca_data, or a file as ssl_ca_certs"),
-    (True, "Timeout connecting", f"{_IS_IT_UP} if the port has no TLS, write redis://"),
-    (True, "SSL", "if the port has no TLS, write redis://"),
-    (False, "Error while reading", f"{_IS_IT_UP} if the port is one for TLS, write rediss://"),
-    (False, "Connection closed by server", f"{_IS_IT_UP} if the port is one for TLS, write rediss://"),
-    (None, "Timeout connecting", _IS_IT_UP),
-    (None, "No master found", "are the Sentinels up, and is that what they call the master?"),
-    (None, "DB index is out of range", "write a database that the server has, as in redis://HOST:PORT/0"),
-    (None, "Hash slot not served", "assign every slot of the cluster (redis-cli --cluster check HOST:PORT)"),
-    (None, "cluster is down", "look at it with redis-cli --cluster check HOST:PORT"),
-    (None, "cluster support disabled", "the server stands alone: remove cluster: true, or +cluster in the URL"),
-    (None, "unknown command 'CLUSTER'", "this is a Sentinel: write redis+sentinel://HOST:PORT/MASTER"),
-    (None, "unknown command 'SENTINEL'", "this is no Sentinel: give the addresses of Sentinels, or write redis://"),
-    (None, "MOVED", "the server is part of a cluster: write redis+cluster://HOST:PORT, or cluster: true in the setup"),
-    (None, "read only replica", "give the URL of its primary"),
-)
-"""What to do about an error: whether it is one of TLS, a part of the error's text, and the advice; the first counts."""
-
-
-@contextmanager
-def map_errors(server: str) -> Iterator[None]:
-    """Errors of the library and of `server` (a URL without its password) become ours.
-
-    Raises:
-        ServerError: if the server can't be reached, refuses the login or a command.
-    """
-    try:
-        yield
-    except (AuthenticationError, NoPermissionError) as error:
-        way_out = "check user and password in the URL, and what that user may do"
-        raise ServerError(f"{server}: {str(error).rstrip('.')}; {way_out}") from error
-    except RedisError as error:
-        raise ServerError(f"{server}: {with_advice(server, error)}") from error
-
-
-def with_advice(server: str, error: Exception) -> str:
-    """The text of `error`, with what to do about it as far as that is known."""
-    # The library's own advice gives way to one that knows more.
-    text = str(error.__cause__ or error) if isinstance(error, NotSentError) else str(error)
-    text = text.partition(" : <")[0]  # redis-py tells of its Sentinels as Python shows them
-    for tls, part, advice in _ADVICE:
-        if tls in (None, server.startswith("rediss")) and part in text:
-            return f"{text.rstrip('.')}; {advice}"
-    return str(error)
 
 
 async def ask(router: Router, key: bytes, *words: Argument, reply_timeout_s: float = GUARD_S) -> Any:
@@ -127,34 +69,40 @@ async def count_of(router: Router, command: str, keys: Sequence[bytes]) -> int:
 
 
 async def facts(nodes: Sequence[Channel]) -> dict[str, object]:
-    """The plain part of `api.Driver.describe`; from INFO, which a user needs the permission for, and by trying.
+    """The plain part of `api.Driver.describe`, from INFO and by trying.
 
-    Servers that speak the protocol write INFO as they like: a number that is none, or not there, counts as 0. What a
-    server can is not guessed from its version, for it may be that of another program.
+    A server may refuse INFO, and others that speak the protocol write it as they like: what is not there, or is no
+    number, is None.
 
     Args:
         nodes: a channel to each primary; of several, the first speaks, and what adds up is added up.
+
+    Raises:
+        RedisError: if a server can't be reached, or refuses more than to tell of itself.
     """
-    infos = [_lines(reply) for reply in await asyncio.gather(*(node.execute("INFO") for node in nodes))]
+    infos = await asyncio.gather(*map(_info, nodes))
     info = infos[0]
-    valkey = info.get("valkey_version")
-    limits = [_number(each, "maxmemory") for each in infos]
+    engine = next((name for name in ENGINES if f"{name}_version" in info), None)
+    version = info.get("redis_version")
+    used, limits, replicas = (
+        [_number(each, name) for each in infos] for name in ("used_memory", "maxmemory", "connected_slaves")
+    )
     return {
-        "engine": "valkey" if valkey else "redis",
-        "version": valkey or info.get("redis_version", "?"),
-        "redisVersion": info.get("redis_version", "?"),
-        "mode": info.get("redis_mode", info.get("server_mode", "?")),
-        "role": info.get("role", "?"),
+        "engine": engine or ("redis" if version else None),
+        "version": info.get(f"{engine}_version", version),
+        "redisVersion": version,
+        "mode": info.get("redis_mode", info.get("server_mode")),
+        "role": info.get("role"),
         "primaries": len(nodes),
-        "replicas": min(_number(each, "connected_slaves") for each in infos),
-        "os": info.get("os", "?"),
-        "allocator": info.get("mem_allocator", "?"),
+        "replicas": None if None in replicas else min(each or 0 for each in replicas),
+        "os": info.get("os"),
+        "allocator": info.get("mem_allocator"),
         "ioThreads": _number(info, "io_threads_active"),
-        "usedMemoryBytes": sum(_number(each, "used_memory") for each in infos),
-        "maxMemoryBytes": sum(limits) if all(limits) else 0,
+        "usedMemoryBytes": _sum(used),
+        "maxMemoryBytes": 0 if 0 in limits and None not in limits else _sum(limits),
         "systemMemoryBytes": _number(info, "total_system_memory"),
-        "evictionPolicy": info.get("maxmemory_policy", "?"),
-        "appendonly": info.get("aof_enabled", "?") == "1",
+        "evictionPolicy": info.get("maxmemory_policy"),
+        "appendonly": info["aof_enabled"] == "1" if "aof_enabled" in info else None,
         "buildId": info.get("redis_build_id"),
         "gitSha1": _git_sha1(info.get("redis_git_sha1", "")),
         "gccVersion": info.get("gcc_version"),
@@ -166,7 +114,29 @@ async def facts(nodes: Sequence[Channel]) -> dict[str, object]:
     }
 
 
-def _lines(reply: bytes) -> dict[str, str]:
+ENGINES = ("valkey", "kvrocks", "dragonfly", "keydb", "garnet")
+"""Programs that speak the protocol and tell `NAME_version`, beside the version of Redis that they are like."""
+NOT_TOLD = ("ERR", "NOPERM")
+"""Codes of error replies by which a server refuses to tell: it has no such command, or the user may not."""
+
+
+async def _info(node: Channel) -> dict[str, str]:
+    """INFO; empty where the user, or who provides the server, does not have that command."""
+    try:
+        return read_lines(await node.execute("INFO"))
+    except RedisError as error:
+        if getattr(error, "status_code", None) not in NOT_TOLD:
+            raise
+        return {}
+
+
+def _sum(figures: Sequence[int | None]) -> int | None:
+    known = [each for each in figures if each is not None]
+    return sum(known) if len(known) == len(figures) else None
+
+
+def read_lines(reply: bytes) -> dict[str, str]:
+    """The lines of INFO by their names."""
     return dict(line.split(":", 1) for line in reply.decode(errors="replace").splitlines() if ":" in line)
 
 
@@ -188,10 +158,10 @@ async def has_minid(channel: Channel) -> bool:
     return True
 
 
-def _number(info: Mapping[str, str], name: str) -> int:
-    """A figure of INFO; 0 where it is not there, or is none (`maxmemory:unlimited`)."""
+def _number(info: Mapping[str, str], name: str) -> int | None:
+    """A figure of INFO; None where it is not there, or is none (`maxmemory:unlimited`)."""
     text = info.get(name, "").strip()
-    return int(text) if text.isdecimal() else 0
+    return int(text) if text.isdecimal() else None
 
 
 def _git_sha1(commit: str) -> str | None:
@@ -225,4 +195,6 @@ def check_streams(server: str, found: Mapping[str, object]) -> None:
         ServerError: if it has none.
     """
     if found.get("hasStreams") is False:
-        raise ServerError(f"{server} is version {found['version']}, which has no streams; use version 5.0 or later")
+        version = found.get("version")
+        what = f"is version {version}, which" if version else "is one that"
+        raise ServerError(f"{server} {what} has no streams (XADD); use Redis 5.0 or later, or Valkey")

@@ -54,7 +54,7 @@ async def test_the_first_connection_fails_fast(server: FakeServer) -> None:
 
     for error in errors:
         assert type(error) is NotSentError
-        assert str(error) == "nobody there; is the server up, and the URL right?"
+        assert str(error) == "nobody there; is the server up, and its address right?"
         assert isinstance(error.__cause__, ConnectionRefusedError)
     assert server.attempts == 1
     assert await channel.execute("DO", "again") == b"again"
