@@ -18,6 +18,7 @@ import trustme
 from hiredis import Reader
 from seam import ONE, ONE_KEY, RUN_ID, Replies
 
+from ombdriver.bench.drivers.api import DriverConsumer
 from ombdriver.bench.drivers.redis_streams.driver import open_driver
 from ombdriver.bench.servers.certificates import make_certificates
 from ombdriver.errors import DriverError, ServerError
@@ -199,7 +200,8 @@ async def test_an_address_that_a_cluster_tells_and_that_can_not_be_reached_is_na
 
 async def test_an_address_that_sentinels_tell_and_that_can_not_be_reached_is_named(unused_tcp_port: int) -> None:
     """Likewise."""
-    pairs = ["name", "m", "ip", "127.0.0.2", "port", str(unused_tcp_port), "flags", "master", "num-other-sentinels", "2"]
+    state = {"name": "m", "ip": "127.0.0.2", "port": str(unused_tcp_port), "flags": "master"}
+    pairs = [word for pair in (state | {"num-other-sentinels": "2"}).items() for word in pair]
     row = b"".join(b"$%d\r\n%b\r\n" % (len(each), each.encode()) for each in pairs)
     known = {b"CLIENT": OK, b"PING": PONG, b"SENTINEL MASTERS": b"*1\r\n*%d\r\n%b" % (len(pairs), row)}
     async with listening(answers=known) as port:
@@ -224,6 +226,12 @@ async def test_moved_without_a_host_is_followed_to_the_host_that_said_so(host: s
 # -- what becomes of a group -------------------------------------------------------------------------------------------
 
 
+async def received_for_ever(consumer: DriverConsumer) -> None:
+    """Reads on and on."""
+    while True:
+        await consumer.receive()
+
+
 async def lost_group(url: str, lose: Callable[[redis.asyncio.Redis], "asyncio.Future[object]"]) -> str:
     """What a consumer says that has read something, when its group is gone."""
     driver = await open_driver({"url": url, "run_id": RUN_ID, "block_ms": 50})
@@ -239,8 +247,7 @@ async def lost_group(url: str, lose: Callable[[redis.asyncio.Redis], "asyncio.Fu
         async with redis.asyncio.Redis.from_url(url) as client:
             await lose(client)
         with pytest.raises(DriverError) as raised:
-            while True:
-                await consumer.receive()
+            await received_for_ever(consumer)
         await consumer.aclose()
         return str(raised.value)
     finally:
