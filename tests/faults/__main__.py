@@ -22,6 +22,8 @@ from tests.faults.plan import Plan, plan
 
 LIMIT_S = 200.0
 """How long a course may take; its process, a little longer."""
+SEEDS = 200
+"""So many courses are run, or picked from, unless it is said otherwise."""
 
 
 class Outcome(NamedTuple):
@@ -56,13 +58,13 @@ def run_all(seeds: Iterable[int], leave_out: Collection[str], jobs: int) -> Iter
 
 
 def find(without: str, seeds: int, jobs: int) -> int:
-    """Runs courses without a mend until one of them tells a fault of its kinds, those first that have its motifs.
+    """Runs courses without a mend until one tells a fault of its kinds; those first that have its motifs.
 
     Returns:
         0 if one did, 1 otherwise.
     """
     mend, told, tried = MENDS[without], Counter[str](), 0
-    order = sorted(range(seeds), key=lambda seed: not set(mend.motifs) & set(plan(seed).motifs))
+    order = sorted(range(SEEDS), key=lambda seed: not set(mend.motifs) & set(plan(seed).motifs))[:seeds]
     for first in range(0, len(order), jobs):
         some = order[first : first + jobs]
         with ThreadPoolExecutor(jobs) as threads:
@@ -82,8 +84,16 @@ def find_by_tests(without: str) -> int:
     """Runs the tests that are to fail without a mend; 0 if they do, 1 otherwise."""
     import pytest
 
-    take_out(without)
-    failed = pytest.main(["-q", "-p", "no:cacheprovider", "--tb", "line", "-x", *MENDS[without].tests])
+    class Plugin:
+        """Comes after pytest's own way to import the library, which has plugins of it, and before the library."""
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_load_initial_conftests(self) -> None:
+            """As said."""
+            take_out(without)
+
+    words = ["-q", "-p", "no:cacheprovider", "--tb", "line", "-x", *MENDS[without].tests]
+    failed = pytest.main(words, plugins=[Plugin()])
     return failed != pytest.ExitCode.TESTS_FAILED
 
 
@@ -123,7 +133,9 @@ def _way(seed: int) -> str:
 def main() -> int:
     """Runs courses, and tells what was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=200, help="so many, from --first on")
+    parser.add_argument(
+        "--seeds", type=int, default=SEEDS, help="so many, from --first on; so many at most, if --without"
+    )
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="courses at a time")
     parser.add_argument("--seed", type=int, help="only this one, in this process")

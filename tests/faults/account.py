@@ -105,6 +105,7 @@ class Deliveries:
         total: how often a handler began with it.
         begun: the same since the count on the server was set back.
         count: the delivery count that the last one was told.
+        unbegun: how much more that was than there were handlers, the first time: of a read whose reply was lost.
         failed: how often its handler raised.
         handled: how often it was handled to the end.
         failed_by: the member whose handler raised last.
@@ -115,6 +116,7 @@ class Deliveries:
     total: int = 0
     begun: int = 0
     count: int = 0
+    unbegun: int = 0
     failed: int = 0
     handled: int = 0
     failed_by: str = ""
@@ -165,6 +167,8 @@ class Account:
         excused: by group, what was pending for members that ended after their group had been destroyed, or before: of
             these nobody knows.
         may_miscount: a read may count a delivery that no handler began: its reply was lost, or its member died.
+        counts_exactly: nothing but a lost read counts a delivery that no handler began: nobody dies, or hangs so long
+            that others take over what it has just begun with.
         loses_connections: the connections of members are taken away.
         was_slow: this machine was too busy for what is to happen in time.
         found: what was wrong at once.
@@ -177,6 +181,7 @@ class Account:
     max_deliveries: int = 5
     may_lose_writes: bool = False
     may_miscount: bool = False
+    counts_exactly: bool = False
     loses_connections: bool = True
     was_slow: bool = False
     found: list[Fault] = field(default_factory=list)
@@ -232,6 +237,11 @@ class Account:
                 self.add("attempts", f"{what} was told delivery {count} when it was begun for the {known.begun}. time")
             if count > known.total + self.may_miscount + self.deaths[group]:
                 self.add("attempts", f"{what} was told delivery {count} when it was begun for the {known.total}. time")
+            unbegun, is_exact = count - known.total, self.counts_exactly and group not in self._set_back
+            if known.total == 1:
+                known.unbegun = unbegun
+            elif unbegun > known.unbegun and is_exact and not self.was_slow:
+                self.add("attempts", f"{what} was told delivery {count}, and some attempt was counted twice")
             if who == known.failed_by and now < known.not_before:
                 self.add("early", f"{what} was tried again {known.not_before - now:.2f} s too early")
         known.count = count

@@ -87,6 +87,7 @@ class Course:
             ordered=frozenset({KEYED}),
             may_lose_writes=plan.topology == "sentinel",
             may_miscount=plan.may_miscount,
+            counts_exactly=plan.counts_exactly,
             loses_connections=plan.loses_connections,
         )
         may_trim = not plan.trimmer and not any(step.do == "destroy" for step in plan.steps)
@@ -174,11 +175,12 @@ class Course:
             await asyncio.sleep(0.1)
             await self._start(seat)
 
-    async def _replace(self, seat: str, end: Callable[[Member], Awaitable[None]]) -> None:
+    async def _replace(self, seat: str, end: Callable[[Member], Awaitable[None]], after_s: float = 0.0) -> None:
         async with self._changing:
             member = self._members[seat]
             self._over.append(member)
             await self._within(end(member), f"to end {member}")
+            await asyncio.sleep(after_s)
             await self._start(seat)
 
     def _on_death(self, member: Member) -> None:
@@ -331,7 +333,7 @@ class Course:
     async def _kill(self, step: Step) -> None:
         seat = self._seat(step.which)
         self.account.deaths[seat] += 1
-        await self._replace(seat, Member.die)
+        await self._replace(seat, Member.die, step.for_s)
 
     async def _cancel(self, step: Step) -> None:
         self.account.deaths[step.which] += 1

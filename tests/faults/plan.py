@@ -55,6 +55,9 @@ MOTIFS: Mapping[str, Motif] = {
     "lost replies": Motif(
         (Step("send", "gives back", 30), Step("lose", "control", 4), Step("lose", "read", 2), Step("send", "fails", 20))
     ),
+    "lost rejections": Motif(
+        (Step("send", "rejects", 30), Step("lose", "control", 4), Step("send", "rejects", 20), Step("send", "bad", 20))
+    ),
     "lost sends": Motif((Step("lose", "bulk"), Step("send", count=20, by="idempotent"), Step("send", count=20))),
     "half-open reads": Motif(
         (Step("halve", "read", then_s=0.15), Step("send", count=30), Step("halve", "read"), Step("send", count=30))
@@ -88,6 +91,9 @@ MOTIFS: Mapping[str, Motif] = {
     "no XACK": Motif((Step("refuse", "xack", for_s=1.0), Step("send", "bad", 30))),
     "crash loop": Motif((Step("send", "kills", 40, then_s=0.5),), where=EVERYWHERE),
     "death": Motif((Step("send", "slow", 40), Step("kill", "any"), Step("send", count=20)), where=EVERYWHERE),
+    "long death": Motif(
+        (Step("send", "slow", 60), Step("kill", "keyed", for_s=1.5), Step("send", "slow", 30)), where=EVERYWHERE
+    ),
     "stop in the replay": Motif(
         (
             Step("send", "slow", 60),
@@ -191,6 +197,13 @@ class Plan(NamedTuple):
         return self.loses_connections or bool({step.do for step in self.steps} & UNTOLD)
 
     @property
+    def counts_exactly(self) -> bool:
+        """Whether deliveries that no handler began are only those of lost reads."""
+        does = {step.do for step in self.steps}
+        dies = any(step.which == "kills" for step in self.steps)
+        return self.topology == "standalone" and not does & (UNTOLD | {"hang", "swallow", "leave"}) and not dies
+
+    @property
     def keeps_sending(self) -> bool:
         """Whether nothing keeps a producer that sends again from storing a message in time."""
         return self.topology != "sentinel" and not {step.do for step in self.steps} & OUTAGES
@@ -216,10 +229,12 @@ def plan(seed: int) -> Plan:
     topology, engine = SHAPES[seed % len(SHAPES)]
     fitting = [name for name, motif in MOTIFS.items() if topology in motif.where]
     own = [name for name in fitting if len(MOTIFS[name].where) < len(EVERYWHERE)] or fitting
-    # The first by turns, so that few seeds meet all; the rest by chance.
+    # By turns, so that few seeds meet all, as far as they go together; the rest by chance.
     turn = sum(SHAPES[each % len(SHAPES)][0] == topology for each in range(seed))
     names = [own[turn % len(own)]]
-    for name in chance.sample(fitting, len(fitting)):
+    common = [name for name in fitting if name not in own] or fitting
+    others = own[(turn + len(own) // 2) % len(own)], common[seed % len(common)]
+    for name in (*others, *chance.sample(fitting, len(fitting))):
         if len(names) < 3 and name not in names and _go_together([*names, name]):
             names.append(name)
     chance.shuffle(names)

@@ -150,6 +150,15 @@ def spoil_count_above(case: Case) -> None:
     case.handle(place, groups="h")
 
 
+def spoil_counted_twice(case: Case) -> None:
+    """An attempt after the first one is counted twice, where each is counted once."""
+    case.account.counts_exactly = case.account.may_miscount = True
+    case.store(place := Place("{t:1}", (1, 0)))
+    case.begin(place, 1)
+    case.handle(place, 3, groups="g")
+    case.handle(place, groups="h")
+
+
 def spoil_too_few(case: Case) -> None:
     """A message is given up before it had its attempts."""
     case.store(place := Place("{t:1}", (1, 0)), kind="bad")
@@ -220,6 +229,7 @@ SPOILT: Mapping[Callable[[Case], None], str] = {
     spoil_attempts: "attempts",
     spoil_count_below: "attempts",
     spoil_count_above: "attempts",
+    spoil_counted_twice: "attempts",
     spoil_too_few: "attempts",
     spoil_early: "early",
     spoil_innocent: "innocent",

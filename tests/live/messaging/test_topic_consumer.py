@@ -146,6 +146,23 @@ async def test_large_messages_are_buffered_by_their_size(server_url: str, raw: r
         assert most < 32
 
 
+@pytest.mark.parametrize("between", [1, 3])
+async def test_large_messages_are_buffered_by_their_size_whatever_comes_between(
+    server_url: str, raw: redis.asyncio.Redis, between: int
+) -> None:
+    """Small messages among them, at the end of each reply above all, make the buffer no longer."""
+    sizes = [1 if at % (between + 1) else 4 << 20 for at in range(24 * (between + 1))]
+    for size in sizes:
+        await raw.xadd("{t:0}", {"value": bytes(size)})
+    async with MQClient(redis_url=server_url) as client, client.consumer("t", "g", prefetch=1_000) as consumer:
+        most = 0
+        for at in range(len(sizes)):
+            message = await consumer.getone()
+            most = max(most, sum(sizes[at + 1 : at + 1 + consumer.statistics().buffered]))
+            await message.ack()
+        assert most < 32 << 20
+
+
 async def test_a_message_that_is_given_back_comes_again(server_url: str, raw: redis.asyncio.Redis) -> None:
     """After its delay, counted as one more delivery; not before the others."""
     await store(raw, [0, 1])
