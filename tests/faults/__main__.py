@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.faults.account import KINDS, Fault, condensed
 from tests.faults.mends import MENDS, take_out
@@ -105,17 +105,27 @@ def run_here(seed: int, leave_out: Collection[str], *, debug: bool) -> int:
     course = Course(plan(seed))
 
     async def within_limit() -> int:
-        running = asyncio.ensure_future(course.run())
+        running = asyncio.create_task(course.run())
         if (await asyncio.wait([running], timeout=LIMIT_S))[0]:
             return _tell(course.plan, await running, leave_out)
         late = Fault("ended", f"the course did not end within {LIMIT_S:g} s")
         _tell(course.plan, [*course.account.found, late], leave_out)
         waiting = Counter(getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
         sys.stdout.write("".join(f"{count} of {name} had not ended\n" for name, count in waiting.most_common()))
+        sys.stdout.write(f"the course waits at {_place(running.get_coro())}\n")
         sys.stdout.flush()
         os._exit(1)  # whatever holds it up is not asked again; its servers end with it
 
     return asyncio.run(within_limit())
+
+
+def _place(waiting: Any) -> str:
+    """Where a coroutine waits, from the outermost function to the innermost, each with its line."""
+    places = []
+    while (frame := getattr(waiting, "cr_frame", None)) is not None:
+        places.append(f"{waiting.__qualname__}:{frame.f_lineno}")
+        waiting = waiting.cr_await
+    return " > ".join(places)
 
 
 def _tell(course: Plan, faults: Collection[Fault], leave_out: Collection[str]) -> int:

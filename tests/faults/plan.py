@@ -233,7 +233,8 @@ def plan(seed: int) -> Plan:
     turn = sum(SHAPES[each % len(SHAPES)][0] == topology for each in range(seed))
     names = [own[turn % len(own)]]
     common = [name for name in fitting if name not in own] or fitting
-    others = own[(turn + len(own) // 2) % len(own)], common[seed % len(common)]
+    rounds = turn // len(own)  # so that others meet the next time
+    others = own[(turn + len(own) // 2 + 5 * rounds) % len(own)], common[(seed + 3 * rounds) % len(common)]
     for name in (*others, *chance.sample(fitting, len(fitting))):
         if len(names) < 3 and name not in names and _go_together([*names, name]):
             names.append(name)
