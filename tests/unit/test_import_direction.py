@@ -29,6 +29,7 @@ ROOMS = (
     "bench.ledger",
     "bench.plan",
     "bench.spec",
+    "bench.faults",
     "bench.metrics",
     "bench.load",
     "bench.drivers",
@@ -112,6 +113,11 @@ NEVER_IMPORTS = {
 """What a module must not import itself, at the top or inside a function."""
 
 PURE = (
+    "bench.faults.consequences",
+    "bench.faults.durability",
+    "bench.faults.record",
+    "bench.faults.spec",
+    "bench.faults.target",
     "bench.load.*",
     "bench.metrics.*",
     "bench.plan.*",

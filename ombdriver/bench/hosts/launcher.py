@@ -33,6 +33,10 @@ class Endpoint(Protocol):
         """
         ...
 
+    def signal(self, number: int) -> None:
+        """Sends a signal to the worker's process, if it is there."""
+        ...
+
     def fate(self) -> str:
         """What became of a worker that is gone, as the end of a sentence: `died with exit code -9`."""
         ...

@@ -7,10 +7,12 @@ process is gone, since its pipe closes.
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from multiprocessing import resource_tracker
@@ -31,6 +33,8 @@ Pipe: TypeAlias = "Connection[bytes, bytes]"
 OF_OTHER_VERSION = 70
 """Exit code of a worker that was started by another version of this program, which knows that by itself."""
 _SAFE_PATH = "PYTHONSAFEPATH"
+_PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that a process gets when its parent ends."""
 
 
 # -- in the worker -----------------------------------------------------------------------------------------------------
@@ -75,8 +79,16 @@ def _main(pipe: Pipe, parents_signals: Sequence[int]) -> None:
         return
     except OmbdriverError:  # which the parent finds out by itself
         raise SystemExit(OF_OTHER_VERSION) from None
+    if job.plan.faults:
+        _go_on_without_parent()
     uvloop.run(serve(job, PipeLink(pipe)))
     gc.disable()  # the process ends: nothing to collect
+
+
+def _go_on_without_parent() -> None:
+    """When the parent is gone, a worker that is stopped goes on, so that it sees the end of its pipe. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
 
 
 # -- in the parent -----------------------------------------------------------------------------------------------------
@@ -167,6 +179,11 @@ class WorkerProcess:
         self._pipe.close()
         self._read_to_the_end.set()
         self._on_gone()
+
+    def signal(self, number: int) -> None:
+        """See `launcher.Endpoint.signal`."""
+        if self._process.is_alive():
+            os.kill(self._pid, number)
 
     def fate(self) -> str:
         """See `launcher.Endpoint.fate`."""

@@ -12,13 +12,43 @@ import numpy as np
 
 from ombdriver.bench.ledger.received import ReceivedLedger
 from ombdriver.bench.ledger.sent import SentLedger
-from ombdriver.bench.ledger.spans import Spans, between, join_flows, split_flows
+from ombdriver.bench.ledger.spans import Spans, below, between, join_flows, split_flows
 from ombdriver.bench.metrics.histogram import Int64s
 from ombdriver.bench.metrics.report import ReceivedReport, SentReport
 from ombdriver.bench.metrics.summary import BacklogDelivery, WindowDelivery
 
 LogStarts = Mapping[int, int]
 """By flow: the lowest sequence number that was not trimmed (Kafka's log start offset)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerMark:
+    """How far a run was at one time.
+
+    Attributes:
+        at_ns: when, on the monotonic clock.
+        sent: shape (flows,), messages sent by then.
+        repetitions: by subscription: messages redelivered, duplicated, out of order and corrupt by then.
+    """
+
+    at_ns: int
+    sent: Int64s
+    repetitions: Mapping[str, tuple[int, int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class SpanAccount:
+    """What became of the messages that were sent between two marks.
+
+    Attributes:
+        failed: refused, or never sent.
+        indeterminate: nobody knows.
+        groups: by subscription.
+    """
+
+    failed: int
+    indeterminate: int
+    groups: Mapping[str, WindowDelivery]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +84,7 @@ class Ledger:
         self._exclusive, self._checksums = exclusive, checksums
         self._window_starts = np.zeros(flows, np.int64)
         self._backlog_starts: Int64s | None = None
+        self._wiped = Spans()
         self._repetitions_before: dict[str, tuple[int, int, int, int]] = dict.fromkeys(subscriptions, (0, 0, 0, 0))
 
     def __repr__(self) -> str:
@@ -118,6 +149,29 @@ class Ledger:
         for received in self.received.values():
             received.note_log_starts(self._as_array(log_starts))
 
+    # -- faults ----------------------------------------------------------------------------------------------------
+
+    def mark(self, at_ns: int) -> LedgerMark:
+        """How far the run is now."""
+        repetitions = {name: _repetitions(each) for name, each in self.received.items()}
+        return LedgerMark(at_ns, self.sent.sent.copy(), repetitions)
+
+    def note_wiped(self) -> None:
+        """A server has come back without data: what was sent until now and is gone was not trimmed, but lost."""
+        self._wiped = below(self.sent.sent)
+
+    def account(self, first: LedgerMark, last: LedgerMark, findings: AuditFindings) -> SpanAccount:
+        """What became of the messages of the window that were sent from one mark to another."""
+        span = between(np.maximum(first.sent, self._window_starts), last.sent)
+        return SpanAccount(
+            failed=len(self.sent.failed & span),
+            indeterminate=len(self.sent.indeterminate & span),
+            groups={
+                name: self._delivered(name, span, first.repetitions[name], last.repetitions[name], findings)
+                for name in self.received
+            },
+        )
+
     # -- deliveries ------------------------------------------------------------------------------------------------
 
     def indeterminate(self) -> int:
@@ -161,12 +215,21 @@ class Ledger:
         return found
 
     def _delivery(self, name: str, findings: AuditFindings) -> WindowDelivery:
-        received, window = self.received[name], self._window()
-        redelivered, duplicated, out_of_order, corrupt = (
-            now - before for now, before in zip(_repetitions(received), self._repetitions_before[name], strict=True)
-        )
-        acknowledged = self.sent.acknowledged() & window
-        arrived = received.spans & window
+        now, before = _repetitions(self.received[name]), self._repetitions_before[name]
+        return self._delivered(name, self._window(), before, now, findings)
+
+    def _delivered(
+        self,
+        name: str,
+        span: Spans,
+        before: tuple[int, int, int, int],
+        now: tuple[int, int, int, int],
+        findings: AuditFindings,
+    ) -> WindowDelivery:
+        """What became of the messages in `span`, and what came again between two times."""
+        redelivered, duplicated, out_of_order, corrupt = (at - was for at, was in zip(now, before, strict=True))
+        acknowledged = self.sent.acknowledged() & span
+        arrived = self.received[name].spans & span
         missing = acknowledged - arrived
         lost, trimmed = self._losses(name, missing, findings)
         return WindowDelivery(
@@ -189,7 +252,7 @@ class Ledger:
         """Of what is missing: what is lost, and what was trimmed."""
         undelivered = {flow: spans for (whose, flow), spans in findings.undelivered.items() if whose == name}
         gone = missing - join_flows(undelivered)
-        trimmed = self.received[name].trimmed(gone, self._as_array(findings.log_starts))
+        trimmed = self.received[name].trimmed(gone, self._as_array(findings.log_starts)) - self._wiped
         return gone - trimmed, trimmed
 
     def _window(self) -> Spans:

@@ -7,9 +7,11 @@ that, neighbours are merged two by two, and `interval_ns` doubles. Knows no proc
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from ombdriver.bench.load.phase import Phase, TargetRate
-from ombdriver.bench.metrics.histogram import Histogram
-from ombdriver.bench.metrics.recorder import Metrics
+from ombdriver.bench.metrics.histogram import Histogram, Int64s
+from ombdriver.bench.metrics.recorder import Metrics, MomentKey
 from ombdriver.bench.metrics.report import ProcessUsage, Report
 from ombdriver.bench.metrics.summary import GROUP_FAMILIES
 
@@ -21,6 +23,7 @@ Series = tuple[int, str, str | None]
 """(phase index, family or kind, subscription or None)."""
 
 NO_SAMPLES = Histogram.zero()
+NO_MOMENTS: Int64s = np.zeros(0, np.int64)
 
 
 class Collector:
@@ -45,6 +48,7 @@ class Collector:
         self._totals: dict[Series, Histogram] = {}
         self._counts: dict[Series, dict[int, int]] = {}
         self._total_counts: Counter[Series] = Counter()
+        self._moments = Metrics()
         self._last: Sequence[Report] = ()
         self._probed: set[tuple[str, int, int]] = set()
         self._target_rate: tuple[Phase, TargetRate] | None = None
@@ -72,6 +76,8 @@ class Collector:
                 counts = self._counts.setdefault(series, {})
                 counts[interval] = counts.get(interval, 0) + count
                 self._total_counts[series] += count
+            for which, moments in metrics.moments.items():
+                self._moments.add_moments(which, moments)
         while highest >= self._most:
             self._merge_neighbours()
             highest //= 2
@@ -183,6 +189,10 @@ class Collector:
     def count(self, phase: Phase, kind: str, group: str | None, interval: int) -> int:
         """Events of `kind` (`published`, `failed`, `received`, `foreign`) that happened in one interval."""
         return self._counts.get((phase.index, kind, group), {}).get(interval, 0)
+
+    def moments(self, which: MomentKey) -> Int64s:
+        """The moments in which such events happened in any worker, by number, rising; none where none are noted."""
+        return self._moments.moments.get(which, NO_MOMENTS)
 
     def total_count(self, phase: Phase, kind: str, group: str | None = None) -> int:
         """Events of `kind` in all of the phase, and in the drain after it."""

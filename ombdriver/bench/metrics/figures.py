@@ -10,7 +10,14 @@ from dataclasses import dataclass, fields
 from typing import Literal, Protocol
 
 from ombdriver.bench.metrics.latency import REPORTED, LatencySummary
-from ombdriver.bench.metrics.summary import DELAY_PARTS, FAMILIES, GROUP_FAMILIES, Totals, WindowDelivery
+from ombdriver.bench.metrics.summary import (
+    DELAY_PARTS,
+    FAMILIES,
+    GROUP_FAMILIES,
+    FaultTotals,
+    Totals,
+    WindowDelivery,
+)
 from ombdriver.bench.units import camel_case, nearest, quoted
 
 LATENCIES = (*FAMILIES, *DELAY_PARTS)
@@ -18,19 +25,25 @@ RATES = ("publishRate", "publishErrorRate", "consumeRate")
 COUNTS: Mapping[str, Mapping[str, str]] = {
     "totals": {camel_case(each.name): each.name for each in fields(Totals)},
     "delivery": {camel_case(each.name): each.name for each in fields(WindowDelivery) if each.type not in (str, bool)},
+    "faults": {camel_case(each.name): each.name for each in fields(FaultTotals)},
     "backlogDrain": {"drainSeconds": "drain_seconds", "drainRate": "drain_rate", "receiveRate": "receive_rate"},
 }
 """What is counted, or is a plain number: how it is written, and the attribute that it means."""
-OF_GROUP = (*GROUP_FAMILIES, "delivery", "backlogDrain", "consumeRate")
+DURATIONS = ("outage", "deliveryOutage", "detect", "recover", "catchUp")
+"""What faults did, as times: the longest of all injections."""
+OF_FAULTS = (*DURATIONS, "faults")
+"""The families that only a run with faults has."""
+OF_GROUP = (*GROUP_FAMILIES, "delivery", "backlogDrain", "consumeRate", "deliveryOutage", "catchUp")
 """The families that each consumer group has too."""
 GRAMMAR: Mapping[str, Sequence[str]] = {
     **dict.fromkeys(LATENCIES, REPORTED),
     **{name: tuple(counts) for name, counts in COUNTS.items()},
     **dict.fromkeys(RATES, ()),
+    **dict.fromkeys(DURATIONS, ()),
 }
-"""Every family, and the statistics that it has; a rate is one number and has none."""
+"""Every family, and the statistics that it has; a rate or a duration is one number and has none."""
 
-Kind = Literal["latency", "count", "rate"]
+Kind = Literal["latency", "count", "rate", "duration"]
 _FORM = re.compile(r"([A-Za-z]+)(?:\[([^\[\]]*)\])?(?:\.(.+))?")
 
 
@@ -49,6 +62,10 @@ class Source(Protocol):
         """One of `RATES`, in messages per second; None when there was no time."""
         ...
 
+    def duration(self, family: str, group: str | None) -> float | None:
+        """One of `DURATIONS`, in ns; None where there was no fault, or where it did not come to an end."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -56,7 +73,7 @@ class Figure:
 
     Attributes:
         family: a latency, a rate, or what is counted; a key of `GRAMMAR`.
-        statistic: which one of it; empty for a rate.
+        statistic: which one of it; empty for a rate or a duration.
         group: of which consumer group; None for all of them together.
     """
 
@@ -71,7 +88,9 @@ class Figure:
 
     @property
     def kind(self) -> Kind:
-        """A latency is in ns, a rate in messages per second; a count is a number."""
+        """A latency and a duration are in ns, a rate in messages per second; a count is a number."""
+        if self.family in DURATIONS:
+            return "duration"
         return "count" if self.family in COUNTS else "rate" if self.family in RATES else "latency"
 
     @property
@@ -85,6 +104,8 @@ class Figure:
             return source.latency(self.family, self.group).ns(self.statistic)
         if self.kind == "rate":
             return source.rate(self.family, self.group)
+        if self.kind == "duration":
+            return source.duration(self.family, self.group)
         return source.count(self.family, self.group, COUNTS[self.family][self.statistic])
 
     @classmethod

@@ -64,7 +64,9 @@ class PhaseView:
     def __init__(self, collector: Collector, phase: Phase, elapsed_ns: int, ended_ns: int | None = None) -> None:
         self._collector, self.phase, self._elapsed_ns, self._ended_ns = collector, phase, elapsed_ns, ended_ns
         whole = elapsed_ns // collector.interval_ns
-        self.intervals = range(whole if ended_ns is None else max(1, math.ceil(elapsed_ns / collector.interval_ns)))
+        self.intervals: Sequence[int] = range(
+            whole if ended_ns is None else max(1, math.ceil(elapsed_ns / collector.interval_ns))
+        )
         self.begin_ns, self.end_ns = 0, elapsed_ns
         self._is_part = False
         self._summaries: dict[tuple[str, str | None], LatencySummary] = {}
@@ -87,14 +89,20 @@ class PhaseView:
         """The same without the sample intervals before `first`."""
         if not first:
             return self
-        part = self.part(first, max(first, self.intervals.stop))
+        part = self.part(first, max(first, self.intervals[-1] + 1 if self.intervals else 0))
         part.end_ns = self.end_ns
         return part
+
+    def only(self, intervals: Sequence[int]) -> "PhaseView":
+        """These sample intervals alone, rising; its beginning and end stay those of the whole."""
+        chosen = PhaseView(self._collector, self.phase, self._elapsed_ns, self._ended_ns)
+        chosen.intervals, chosen._is_part = intervals, True
+        return chosen
 
     @property
     def last(self) -> "PhaseView":
         """The last of the sample intervals."""
-        return self.part(self.intervals.stop - 1, self.intervals.stop)
+        return self.part(self.intervals[-1], self.intervals[-1] + 1)
 
     def each(self) -> Iterator["PhaseView"]:
         """Every sample interval."""
@@ -115,12 +123,19 @@ class PhaseView:
     @property
     def rated_ns(self) -> int:
         """The time of the sample intervals, which rates are of."""
-        return min(self.intervals.stop * self.interval_ns, self._elapsed_ns) - self.intervals.start * self.interval_ns
+        if not self.intervals:
+            return 0
+        last_ns = min((self.intervals[-1] + 1) * self.interval_ns, self._elapsed_ns)
+        return last_ns - self.intervals[-1] * self.interval_ns + (len(self.intervals) - 1) * self.interval_ns
 
     @property
     def target_rate(self) -> float:
         """Messages per second that the schedule asked for in these intervals."""
-        return self._collector.target_rate(self.phase).rate(self.begin_ns, self.begin_ns + self.rated_ns)
+        target = self._collector.target_rate(self.phase)
+        if isinstance(self.intervals, range) or target.is_constant:
+            return target.rate(self.begin_ns, self.begin_ns + self.rated_ns)
+        parts = [self.part(at, at + 1) for at in self.intervals]
+        return sum(each.target_rate * each.rated_ns for each in parts) / max(1, self.rated_ns)
 
     @property
     def target_changes(self) -> bool:
@@ -194,16 +209,23 @@ class PhaseView:
 
     def count(self, family: str, group: str | None, attribute: str) -> int | None:
         """See `figures.Source`. None for what is known at the end only."""
+        if attribute in WITHOUT_REPLY and self._ended_ns is not None:
+            return self.histogram(attribute).count
         return self.histogram(_TOTALS[attribute], group).count if attribute in _TOTALS else None
 
-    def backlog(self, carried_in: Mapping[str, int]) -> list[int]:
+    def duration(self, family: str, group: str | None) -> float | None:
+        """See `figures.Source`. None: what faults did is known at the end only."""
+        return None
+
+    def backlog(self, carried_in: Mapping[str, int], names: Sequence[str] | None = None) -> list[int]:
         """Messages acknowledged and not received at the end of each interval, over all subscriptions.
 
         Args:
             carried_in: the backlog of each subscription at the beginning of the view.
+            names: of these alone.
         """
         series = [0] * len(self.intervals)
-        for name in self.subscriptions:
+        for name in self.subscriptions if names is None else names:
             backlog = carried_in.get(name, 0)
             for place, at in enumerate(self.intervals):
                 backlog += self._collector.count(self.phase, "published", None, at)

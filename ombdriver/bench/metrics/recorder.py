@@ -16,6 +16,12 @@ from ombdriver.bench.metrics.histogram import Histogram, Int64s
 MetricKey = tuple[int, str, str | None, int]
 """(phase index, family or kind, subscription or None, interval from 0)."""
 
+MomentKey = tuple[str, str | None]
+"""(kind, subscription or None)."""
+
+MOMENT_NS = 10_000_000
+"""How finely it is told for how long nothing was acknowledged or delivered, where faults are injected."""
+
 AFTER_END = -1
 """In place of the interval: after the end of the phase, in its drain. Merging intervals two by two keeps it."""
 
@@ -25,10 +31,17 @@ _MOST_INTERVALS = 1 << 40
 
 @dataclass(slots=True)
 class Metrics:
-    """Histograms of latencies in nanoseconds, and counts of events; `Metrics()` is the neutral element of `+=`."""
+    """Histograms of latencies in nanoseconds, and counts of events; `Metrics()` is the neutral element of `+=`.
+
+    Attributes:
+        histograms: of latencies.
+        counts: of events.
+        moments: the moments, by number and rising, in which events of a kind happened (`Recorder`).
+    """
 
     histograms: dict[MetricKey, Histogram] = field(default_factory=dict)
     counts: dict[MetricKey, int] = field(default_factory=dict)
+    moments: dict[MomentKey, Int64s] = field(default_factory=dict)
 
     def __iadd__(self, other: "Metrics") -> "Metrics":
         """Takes `other` in."""
@@ -36,6 +49,8 @@ class Metrics:
             self.add_histogram(key, histogram)
         for key, count in other.counts.items():
             self.add_count(key, count)
+        for which, moments in other.moments.items():
+            self.add_moments(which, moments)
         return self
 
     def add_histogram(self, key: MetricKey, histogram: Histogram) -> None:
@@ -47,16 +62,23 @@ class Metrics:
         """Adds events."""
         self.counts[key] = self.counts.get(key, 0) + count
 
+    def add_moments(self, which: MomentKey, moments: Int64s) -> None:
+        """Adds moments, which may be there already."""
+        before = self.moments.get(which)
+        self.moments[which] = moments if before is None else np.union1d(before, moments)
+
 
 class Recorder:
     """Sorts samples into phases and intervals.
 
     Args:
         interval_ns: the length of an interval.
+        moment_ns: events are also noted by moments of that length, numbered on the monotonic clock from 0: how long
+            nothing happened is told by those between them. 0 notes none.
     """
 
-    def __init__(self, interval_ns: int) -> None:
-        self._interval_ns = interval_ns
+    def __init__(self, interval_ns: int, moment_ns: int = 0) -> None:
+        self._interval_ns, self._moment_ns = interval_ns, moment_ns
         self._phases: list[Phase] = []
         self._starts = self._ends = np.zeros(0, np.int64)
         self._metrics = Metrics()
@@ -118,6 +140,8 @@ class Recorder:
         What happened after the end of a phase is in none of its intervals: a rate is of the phase alone.
         """
         numbers = np.array(counts, np.int64)
+        if self._moment_ns and len(times):
+            self._metrics.add_moments((kind, group), np.unique(np.array(times, np.int64) // self._moment_ns))
         for phase, interval, chosen in self._split(np.array(times, np.int64)):
             number = int((numbers if chosen is None else numbers[chosen]).sum())
             self._metrics.add_count((phase, kind, group, interval), number)

@@ -283,6 +283,117 @@ class MessagesPerWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultDelivery:
+    """What one injection did to what one subscription was given.
+
+    Attributes:
+        subscription: its name.
+        outage_ns: the longest time in which messages were due and none reached it; 0 for one that is usual.
+        catch_up_ns: from the injection until its backlog was what it had been before; 0 where it did not grow, None
+            where it did not come to that.
+        acknowledged: messages of the fault's time that the system acknowledged.
+        lost: of these, never to be delivered.
+        undelivered: of these, still waiting when the drain ended.
+        recovered: delivered, though the system did not acknowledge them.
+        redelivered, duplicated, reordered: as in `WindowDelivery`, counted when they came.
+    """
+
+    subscription: str
+    outage_ns: int = 0
+    catch_up_ns: int | None = 0
+    acknowledged: int = 0
+    lost: int = 0
+    undelivered: int = 0
+    recovered: int = 0
+    redelivered: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FaultMetrics:
+    """One injection of a fault, and what came of it. Times are from the beginning of the window unless said otherwise.
+
+    Attributes:
+        number: which of the workload's faults, from 1.
+        kind: its key.
+        text: the fault in the file's words.
+        hit: the names of those that were hit.
+        asked_ns: when it was to be injected.
+        injected_ns: when it was.
+        healed_ns: when it was healed; None where there was nothing to heal.
+        error: why it could not be injected or healed; None when it could.
+        data_lost: whether a server came back without anything of before.
+        begin_ns, end_ns: the fault's time, which messages are counted in: from shortly before it, since what was sent
+            then may be lost by it, until everything was as before, or the next fault came.
+        detect_ns: from the injection until the first error, or until a reply was missing; None where nothing was seen.
+        outage_ns: the longest time in which messages were due and none was acknowledged; 0 for one that is usual.
+        recover_ns: from the injection until the p99 of the responses was as before; 0 where it always was, None where
+            it did not come to that.
+        had_effect: whether anything of it was seen.
+        failed: messages of its time that were refused, or never left.
+        indeterminate: messages of its time whose outcome nobody knows.
+        groups: one for each subscription that is read.
+        promises_no_loss: whether an acknowledgement of this setup promises that such a fault loses nothing.
+    """
+
+    number: int
+    kind: str
+    text: str
+    hit: Sequence[str]
+    asked_ns: int
+    injected_ns: int
+    healed_ns: int | None = None
+    error: str | None = None
+    data_lost: bool = False
+    begin_ns: int = 0
+    end_ns: int = 0
+    detect_ns: int | None = None
+    outage_ns: int = 0
+    recover_ns: int | None = 0
+    had_effect: bool = False
+    failed: int = 0
+    indeterminate: int = 0
+    groups: Sequence[FaultDelivery] = ()
+    promises_no_loss: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FaultTotals:
+    """All faults of a run together.
+
+    Attributes:
+        injected: how many were injected.
+        without_effect: of these, of which nothing was seen.
+        failed, indeterminate: messages of their times, as in `FaultMetrics`.
+        lost, redelivered, duplicated, reordered: of all subscriptions together, as in `FaultDelivery`.
+    """
+
+    injected: int = 0
+    without_effect: int = 0
+    failed: int = 0
+    indeterminate: int = 0
+    lost: int = 0
+    redelivered: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+
+    @classmethod
+    def of(cls, faults: Sequence[FaultMetrics]) -> "FaultTotals":
+        """The sums."""
+        done = [each for each in faults if each.error is None or each.hit]
+        groups = [group for each in faults for group in each.groups]
+        of_groups = ("lost", "redelivered", "duplicated", "reordered")
+        return cls(
+            injected=len(done),
+            without_effect=sum(not each.had_effect for each in done),
+            failed=sum(each.failed for each in faults),
+            indeterminate=sum(each.indeterminate for each in faults),
+            **{name: sum(getattr(group, name) for group in groups) for name in of_groups},
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RunMetrics:
     """Everything that was measured (`figures.Source`).
 
@@ -312,6 +423,7 @@ class RunMetrics:
         backlog_drain: how a backlog was built before the window, and drained in it; None when none was.
         stretches: the window by the stretches of its profile; none where the rate does not change.
         messages_per_write: how bunched the load was; None where nothing was sent.
+        faults: each injection of a fault, in their order.
     """
 
     length_ns: int
@@ -334,6 +446,7 @@ class RunMetrics:
     backlog_drain: BacklogMetrics | None = None
     stretches: Sequence[StretchMetrics] = ()
     messages_per_write: MessagesPerWrite | None = None
+    faults: Sequence[FaultMetrics] = ()
 
     def latency(self, family: str, group: str | None) -> LatencySummary:
         """See `figures.Source`."""
@@ -352,6 +465,8 @@ class RunMetrics:
             return None if self.backlog_drain is None else self.backlog_drain.value(group, attribute)
         if family == "totals":
             return int(getattr(self.totals, attribute))
+        if family == "faults":
+            return int(getattr(FaultTotals.of(self.faults), attribute)) if self.faults else None
         counts = [getattr(each, attribute) for each in self.delivery if group in (None, each.subscription)]
         return sum(counts) if counts and None not in counts else None
 
@@ -369,3 +484,15 @@ class RunMetrics:
             return None
         last_ns = self.length_ns - (len(rates) - 1) * self.interval_ns
         return (sum(rates[:-1]) * self.interval_ns + rates[-1] * last_ns) / self.length_ns
+
+    def duration(self, family: str, group: str | None) -> float | None:
+        """See `figures.Source`. The longest of all faults; None where there was none, or one did not come to an end."""
+        if family == "deliveryOutage" or family == "catchUp":
+            name = "outage_ns" if family == "deliveryOutage" else "catch_up_ns"
+            groups = [one for each in self.faults for one in each.groups if group in (None, one.subscription)]
+            found = [getattr(one, name) for one in groups]
+        elif family == "detect":  # what nobody saw took no time to be seen
+            found = [each.detect_ns or 0 for each in self.faults]
+        else:
+            found = [each.outage_ns if family == "outage" else each.recover_ns for each in self.faults]
+        return None if None in found else max(found, default=None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ombdriver.bench.drivers.api import TopicSpec
+from ombdriver.bench.faults.spec import FaultSpec
 from ombdriver.bench.load.flow import Flows
 from ombdriver.bench.load.message import PayloadSpec, run_number
 from ombdriver.bench.load.poisson import PoissonArrivals
@@ -125,6 +126,7 @@ class Plan:
         poisson: that arrivals are random; None when messages are evenly spaced.
         from_beginning: existing topics are read from their beginning, and not from where they end now.
         batch_ns: producers send in batches that are so far apart; 0 for messages that are due one by one.
+        faults: what is broken in the measured time.
     """
 
     run_id: str
@@ -150,6 +152,7 @@ class Plan:
     poisson: PoissonArrivals | None = None
     from_beginning: bool = False
     batch_ns: int = 0
+    faults: tuple[FaultSpec, ...] = ()
 
     @property
     def existing(self) -> bool:

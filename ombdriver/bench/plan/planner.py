@@ -1,9 +1,12 @@
 """A workload and a setup become a plan: who sends and reads what, in which process, at which rate. Pure."""
 
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
 from ombdriver.bench.drivers.api import TopicSpec
+from ombdriver.bench.faults.api import Site
+from ombdriver.bench.faults.spec import FaultSpec, unsupported
 from ombdriver.bench.load.poisson import PoissonArrivals
 from ombdriver.bench.load.retention import KEYED_SKEW, NO_TRIMMING, Trimming, affordable_rate, plan_trimming
 from ombdriver.bench.plan.backlog import BacklogPlan, plan_backlog, retention_error
@@ -94,7 +97,25 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         poisson=PoissonArrivals(workload.seed, len(producers)) if workload.arrivals == "poisson" else None,
         from_beginning=workload.existing_topics_from == "beginning",
         batch_ns=setup.client.batch_ns,
+        faults=_faults(workload, setup),
     )
+
+
+def fault_site(setup: Setup) -> Site:
+    """What there is for faults to act on in a setup."""
+    started = setup.server is not None and setup.server.engine is not None
+    return Site(
+        servers=setup.server.plan if setup.server is not None and started else None,
+        has_server=setup.server is not None,
+        can_pause_workers=sys.platform == "linux",
+    )
+
+
+def _faults(workload: Workload, setup: Setup) -> tuple[FaultSpec, ...]:
+    specs = workload.fault_specs
+    if lacking := unsupported(specs, fault_site(setup)):
+        raise InputError([f"{workload.name} x {setup.name}: {each}" for each in lacking])
+    return specs
 
 
 def _rate(workload: Workload) -> tuple[int, SearchPlan | None]:

@@ -1,5 +1,6 @@
 """A plan as text, for `ombdriver plan`. Pure; connects to nothing."""
 
+from ombdriver.bench.faults.spec import schedule
 from ombdriver.bench.plan.plan import Plan, memory_estimate
 from ombdriver.bench.report.units import many
 from ombdriver.bench.spec.rate_profile import profile_to_json, render_profile
@@ -10,6 +11,8 @@ from ombdriver.bench.units import MS, SECOND, format_duration, format_size
 
 SHOWN_WORKERS = 16
 """Of more workers only the numbers are shown."""
+SHOWN_INJECTIONS = 50
+"""Of more faults the first ones are shown."""
 
 
 def describe(plan: Plan, workload: Workload, setup: Setup) -> str:
@@ -34,8 +37,12 @@ def describe(plan: Plan, workload: Workload, setup: Setup) -> str:
             ("retention", _retention(plan)),
             ("memory", f"about {format_size(memory_estimate(plan))} on the server"),
         ]
+    facts += _faults(plan)
     if workload.thresholds:
         facts += zip(["thresholds", *[""] * len(workload.thresholds)], _thresholds(workload), strict=True)
+    if workload.expect:
+        rows = [f"{many(len(workload.expect), 'condition')} on what the faults do", *workload.expect]
+        facts += zip(["expected then", *[""] * len(workload.expect)], rows, strict=True)
     return "".join(f"{name:<14} {fact}\n" for name, fact in facts)
 
 
@@ -182,6 +189,20 @@ def _workers(plan: Plan) -> list[tuple[str, str]]:
         work += [many(len(worker.consumers), "reader")] if worker.consumers else []
         rows.append(("", f"worker {worker.index}: {worker.role}, {' and '.join(work)}"))
     return rows
+
+
+def _faults(plan: Plan) -> list[tuple[str, str]]:
+    """The timeline: each injection with its heal, from the beginning of the measured time."""
+    found = schedule(plan.faults, plan.test_ns)
+    if not found:
+        return []
+    rows = [f"{many(len(found), 'injection')}, at times of the measured window; all is healed when it ends"]
+    for each in found[:SHOWN_INJECTIONS]:
+        heal = f", healed at {format_duration(each.heal_ns)}" if each.heal_ns is not None else ""
+        rows.append(f"{format_duration(each.at_ns)}: {each.spec}{heal}")
+    if (left := len(found) - SHOWN_INJECTIONS) > 0:
+        rows.append(f"and {left:,} more")
+    return list(zip(["faults", *[""] * (len(rows) - 1)], rows, strict=True))
 
 
 def _thresholds(workload: Workload) -> list[str]:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ombdriver.bench.metrics.figures import MAIN
 from ombdriver.bench.metrics.summary import WindowDelivery
-from ombdriver.bench.report import backlog, latencies, units
+from ombdriver.bench.report import backlog, faults, latencies, units
 from ombdriver.bench.report.console import print_all, unwrapped
 from ombdriver.bench.results.result import Result, Subscription
 from ombdriver.bench.spec.rate_profile import render_profile
@@ -70,6 +70,8 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     if result.delivery:
         yield _heading("Delivery of the messages of the measured window")
         yield _delivery(result.delivery)
+    if result.faults is not None and result.faults["injections"]:
+        yield from faults.block(result.faults)
     left_out = len(result.subscriptions) - len(groups)
     if left_out:
         yield Text(f"(the slowest {len(groups)} groups by p99; the other {left_out} are in the result)")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ombdriver import __version__
+from ombdriver.bench.faults.durability import Durability
 from ombdriver.bench.load.profile import Profile
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import HEADLINE, LatencySummary
@@ -19,6 +20,8 @@ from ombdriver.bench.metrics.summary import (
     BacklogMetrics,
     Distribution,
     DrainMetrics,
+    FaultMetrics,
+    FaultTotals,
     RunMetrics,
     StretchMetrics,
 )
@@ -54,6 +57,7 @@ class RunRecord:
         overrides: what the command line put into the files, without secrets.
         sweep: the values of the settings that were swept, by path; empty when none was.
         sweep_of: the names of workload and setup without those values; empty when nothing was swept.
+        durability: what an acknowledgement means; None where no faults were asked for.
         version: of ombdriver.
     """
 
@@ -73,6 +77,7 @@ class RunRecord:
     overrides: Sequence[str] = ()
     sweep: Mapping[str, Any] = field(default_factory=dict)
     sweep_of: Mapping[str, str] = field(default_factory=dict)
+    durability: Durability | None = None
     version: str = __version__
 
 
@@ -127,6 +132,7 @@ def build_result(metrics: RunMetrics, run: RunRecord, assessment: Assessment) ->
             "receivedOfOthers": totals.received_of_others,
         },
         delivery=tuple(metrics.delivery),
+        faults=None if run.durability is None else faults_to_json(metrics.faults, run.durability),
         messages_per_write=None if metrics.messages_per_write is None else to_json(metrics.messages_per_write),
         counters=dict(counters),
         delay_parts=dict(metrics.delay_parts),
@@ -262,6 +268,63 @@ def stretch_to_json(stretch: StretchMetrics) -> dict[str, Any]:
 
 def _headline(summary: LatencySummary) -> dict[str, float | None]:
     return {name: summary.ms(name) for name in HEADLINE}
+
+
+def faults_to_json(faults: Sequence[FaultMetrics], durability: Durability) -> dict[str, Any]:
+    """The `faults` of a result; times in seconds, from the beginning of the window or from the injection."""
+    return {
+        "durability": durability.kind,
+        "replicas": durability.replicas,
+        "acknowledged": str(durability),
+        "totals": to_json(FaultTotals.of(faults)),
+        "injections": [
+            {
+                "number": each.number,
+                "kind": each.kind,
+                "fault": each.text,
+                "hit": list(each.hit),
+                "askedSeconds": _seconds(each.asked_ns),
+                "injectedSeconds": _seconds(each.injected_ns),
+                "healedSeconds": _seconds_or_none(each.healed_ns),
+                "error": each.error,
+                "dataLost": each.data_lost,
+                "hadEffect": each.had_effect,
+                "detectSeconds": _seconds_or_none(each.detect_ns),
+                "outageSeconds": _seconds(each.outage_ns),
+                "recoverSeconds": _seconds_or_none(each.recover_ns),
+                "beginSeconds": _seconds(each.begin_ns),
+                "endSeconds": _seconds(each.end_ns),
+                "failed": each.failed,
+                "indeterminate": each.indeterminate,
+                "promisesNoLoss": each.promises_no_loss,
+                "groups": [
+                    {
+                        "name": group.subscription,
+                        "outageSeconds": _seconds(group.outage_ns),
+                        "catchUpSeconds": _seconds_or_none(group.catch_up_ns),
+                        **{name: getattr(group, name) for name in _OF_FAULT_GROUP},
+                    }
+                    for group in each.groups
+                ],
+            }
+            for each in faults
+        ],
+    }
+
+
+_OF_FAULT_GROUP = (
+    "acknowledged",
+    "lost",
+    "undelivered",
+    "recovered",
+    "redelivered",
+    "duplicated",
+    "reordered",
+)
+
+
+def _seconds_or_none(ns: int | None) -> float | None:
+    return None if ns is None else _seconds(ns)
 
 
 def drain_to_json(backlog: BacklogMetrics) -> dict[str, Any]:

@@ -127,6 +127,8 @@ class Result:
             of the measured window.
         delivery: what became of the messages of the window, for each subscription that was read; empty in results of
             versions that kept no ledger.
+        faults: what was broken in the window and what came of it, with what an acknowledgement of the setup means; None
+            where nothing was.
         messages_per_write: how bunched the load was: `writes`, `mean` and `p99` (`metrics.summary.MessagesPerWrite`);
             None where nothing was sent, and in results of versions that did not count it.
         counters: what else was counted, by name.
@@ -178,6 +180,7 @@ class Result:
     sample_interval_seconds: float
     totals: Mapping[str, int]
     delivery: tuple[WindowDelivery, ...]
+    faults: Mapping[str, Any] | None
     messages_per_write: Mapping[str, float] | None
     counters: Mapping[str, int]
     subscriptions: tuple[Subscription, ...]

@@ -44,6 +44,7 @@ ADDED: Mapping[str, Callable[[Data], Any]] = {
     "atHarnessFloor": lambda _: [],
     "ownParts": lambda _: {},
     "messagesPerWrite": lambda _: None,
+    "faults": lambda _: None,
     "standing": lambda _: None,
     "overrides": lambda _: [],
     "search": lambda _: None,

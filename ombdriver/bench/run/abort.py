@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ombdriver.bench.metrics.figures import OF_FAULTS
 from ombdriver.bench.metrics.latency import STATISTICS
 from ombdriver.bench.metrics.phase_view import LEAST_ELAPSED_NS, PhaseView, next_check_ns
 from ombdriver.bench.run.events import Polled, RunEvent
@@ -55,6 +56,8 @@ class AbortOnFail:
 def _is_decided(threshold: Threshold, view: PhaseView) -> bool:
     """Whether a threshold that fails now fails for good, or by enough samples to tell."""
     figure, at_most = threshold.figure, threshold.operator in ("<", "<=")
+    if figure.family in OF_FAULTS:
+        return False  # known at the end only
     if figure.kind == "count":
         return at_most and figure.family == "totals" and figure.statistic in ("published", "publishErrors", "received")
     if figure.statistic in ("max", "min"):

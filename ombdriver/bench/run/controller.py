@@ -9,6 +9,7 @@ from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.run.abort import AbortOnFail
 from ombdriver.bench.run.backlog import STEP_NS, Backlog
 from ombdriver.bench.run.events import RunState
+from ombdriver.bench.run.fault_injector import FaultInjector
 from ombdriver.bench.run.measurement import Measurement
 from ombdriver.bench.run.phases import LEAD_NS, LONGEST_POLL_NS, Phases
 from ombdriver.bench.run.rate_search import RateSearch
@@ -33,6 +34,7 @@ class Controller:
         abort: ends the measurement when a threshold fails.
         rate_search: finds the rate; None when the plan has one.
         backlog: is built before the measurement and drained in it; None for nothing.
+        faults: injects what is to be broken in the measurement; None for nothing.
 
     Attributes:
         measurement: as given.
@@ -51,7 +53,9 @@ class Controller:
         abort: AbortOnFail,
         rate_search: RateSearch | None = None,
         backlog: Backlog | None = None,
+        faults: FaultInjector | None = None,
     ) -> None:
+        self._faults = faults
         self._plan, self._phases, self._stop, self._abort = plan, phases, stop, abort
         self.measurement, self._rate_search, self.backlog = measurement, rate_search, backlog
         self.found: SearchResult | None = None
@@ -100,11 +104,15 @@ class Controller:
         self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
         if self.backlog is not None:
             self.backlog.resume(measured)
+        if self._faults is not None:
+            self._faults.begin(measured)
         try:
             await self._measure(measured)
         except OmbdriverError as error:
             self._break_off(self._extended or measured, self._cause(error))
             raise
+        finally:
+            await self._heal()
 
     async def _measure(self, measured: Phase) -> None:
         if self.backlog is not None:
@@ -117,12 +125,21 @@ class Controller:
         self._length_ns = min(measured.duration_ns, time.monotonic_ns() - measured.start_ns)
         if self._length_ns <= 0:
             return  # asked to stop before the first message was due
+        await self._heal()
         await self._phases.settle(RunState.DRAIN)
         await self._phases.poll(protocol.Finish())
         self.ending = self._abort.ending
         if self._stop.asked:
             self.ending = Ending.after(INTERRUPTED, f"interrupted by {self._stop.name}", self._length_ns)
-        await self.measurement.finish(measured, self._length_ns, time.monotonic_ns(), hurried=self._stop.asked)
+        records = self._faults.records if self._faults is not None else ()
+        await self.measurement.finish(
+            measured, self._length_ns, time.monotonic_ns(), hurried=self._stop.asked, records=records
+        )
+
+    async def _heal(self) -> None:
+        """No fault outlives the measured phase: the drain and the audit are of a system that is whole."""
+        if self._faults is not None:
+            await self._faults.end()
 
     async def _catch_up(self, backlog: Backlog, measured: Phase) -> Phase:
         """Follows the drain of a backlog until it is over or has had its time; the phase, which may be longer now."""

@@ -4,19 +4,25 @@ Takes the reports of the workers, and makes the measured window of them. Knows n
 and no server but what it may look at.
 """
 
+import time
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ombdriver.bench.drivers.api import Inspector
+from ombdriver.bench.faults.api import Site
+from ombdriver.bench.faults.consequences import Observed, caught_up, consequences
+from ombdriver.bench.faults.durability import Durability
+from ombdriver.bench.faults.record import FaultRecord
 from ombdriver.bench.ledger.audit import Audit
-from ombdriver.bench.ledger.ledger import Ledger
+from ombdriver.bench.ledger.ledger import AuditFindings, Ledger, LedgerMark
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.phase_view import LedgerSummary, PhaseView, run_metrics
-from ombdriver.bench.metrics.recorder import Recorder
+from ombdriver.bench.metrics.recorder import MOMENT_NS, MomentKey, Recorder
 from ombdriver.bench.metrics.report import ProcessUsage, Report
-from ombdriver.bench.metrics.summary import BacklogDelivery, RunMetrics
+from ombdriver.bench.metrics.summary import BacklogDelivery, FaultDelivery, FaultMetrics, RunMetrics
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.units import SECOND
 from ombdriver.bench.verdict.debt import Debts
@@ -26,6 +32,8 @@ HOLD, RELEASE = 2, 8
 """Trimming is held when a lag passes half of what a stream keeps, and goes on below an eighth of it."""
 MOST_WAITING_SAMPLES = 50_000
 """Samples that stand for the messages without an answer, however many these are."""
+MOST_MARKS = 2_000
+"""Times of a run at which it is noted how far it was; past that, every second one is dropped."""
 AUDIT_S, HURRIED_AUDIT_S = 60.0, 5.0
 """How long what is missing may be looked for; and when something waits for that."""
 
@@ -84,8 +92,11 @@ class Measurement:
     Args:
         plan: the run.
         inspector: looks at the system; None when nothing can be looked at.
+        site: what there is for faults to act on.
+        durability: what an acknowledgement means.
 
     Attributes:
+        durability: as given.
         collector: holds the metrics.
         reading: the subscriptions that somebody reads, in the plan's order.
         debts: of the phase that was looked at last.
@@ -94,8 +105,14 @@ class Measurement:
         backlog_deliveries: what became of a backlog that was built before it.
     """
 
-    def __init__(self, plan: Plan, inspector: Inspector | None) -> None:
-        self._plan = plan
+    def __init__(
+        self,
+        plan: Plan,
+        inspector: Inspector | None,
+        site: Site | None = None,
+        durability: Durability | None = None,
+    ) -> None:
+        self._plan, self._site, self.durability = plan, site or Site(), durability or Durability("unknown")
         self.collector = Collector(plan.subscriptions, plan.sample_interval_ns)
         self.reading = plan.reading
         self._ledger = Ledger(
@@ -113,6 +130,10 @@ class Measurement:
         self.backlog_deliveries: Sequence[BacklogDelivery] = ()
         self.facts = Facts()
         self.view: PhaseView | None = None
+        self._marks: list[LedgerMark] = []
+        self._is_wiped = False
+        self._records: Sequence[FaultRecord] = ()
+        self._faults: Sequence[FaultMetrics] = ()
         self._workers: Sequence[WorkerFacts] = ()
 
     def __repr__(self) -> str:
@@ -124,6 +145,8 @@ class Measurement:
         self._ledger.add(
             (each.sent_report for each in reports), (some for each in reports for some in each.received_reports)
         )
+        if self._plan.faults:
+            self._mark()
         self._backlog = None
         self._audit.check_gaps()
         return self._trimming.update(max(self.lag().values(), default=0))
@@ -164,6 +187,117 @@ class Measurement:
         """Whether every subscription has every acknowledged message."""
         return not any(self._ledger.backlog().values())
 
+    # -- faults ----------------------------------------------------------------------------------------------------
+
+    def _mark(self) -> None:
+        """Notes how far the run is, so that what was sent in the time of a fault can be told."""
+        if self._is_wiped:
+            self._is_wiped = False
+            self._ledger.note_wiped()
+        if len(self._marks) >= MOST_MARKS:
+            del self._marks[1::2]
+        self._marks.append(self._ledger.mark(time.monotonic_ns()))
+
+    def note_wiped(self) -> None:
+        """A server has come back without data; what is gone by the next report is lost."""
+        self._is_wiped = True
+
+    def _observed(self, view: PhaseView) -> Observed:
+        collector, phase = self.collector, view.phase
+        whole = [each for each in view.each() if each.rated_ns == view.interval_ns] or list(view.each())
+        groups = self.reading
+        responses = {"publishResponse": [each.latency("publishResponse").ns("p99") for each in whole]}
+        responses |= {
+            f"endToEndResponse[{name}]": [each.latency("endToEndResponse", name).ns("p99") for each in whole]
+            for name in groups
+        }
+        begin = phase.start_ns // MOMENT_NS
+        which: list[MomentKey] = [("published", None), ("failed", None), *(("received", name) for name in groups)]
+        return Observed(
+            length_ns=view.length_ns,
+            interval_ns=view.interval_ns,
+            spacing_ns=round(SECOND / view.target_rate) if view.target_rate else 0,
+            responses=responses,
+            failures=[each.histogram("failed").count for each in whole],
+            backlogs={name: view.backlog(self._start.backlog, [name]) for name in groups},
+            moments={each: collector.moments(each) - begin for each in which},
+        )
+
+    def _fault_metrics(self, view: PhaseView, findings: AuditFindings) -> list[FaultMetrics]:
+        """What each injection did, and what became of the messages of its time."""
+        observed, start_ns = self._observed(view), view.phase.start_ns
+        found: list[FaultMetrics] = []
+        calm_from_ns = first = 0
+        ones = consequences(observed, self._records)
+        for record, one in zip(self._records, ones, strict=True):
+            first = max(first, self._mark_at(start_ns + one.begin_ns, later=False))
+            last = max(first, self._mark_at(start_ns + one.end_ns, later=True))
+            account = self._ledger.account(self._marks[first], self._marks[last], findings)
+            groups = []
+            for name, delivery in account.groups.items():
+                gone = delivery.lost + delivery.trimmed + delivery.undelivered
+                groups.append(
+                    FaultDelivery(
+                        name,
+                        one.delivery_outages_ns.get(name, 0),
+                        caught_up(observed, name, one, record.injected_ns, calm_from_ns, gone),
+                        acknowledged=delivery.acknowledged,
+                        lost=delivery.lost,
+                        undelivered=delivery.undelivered,
+                        recovered=delivery.recovered,
+                        redelivered=delivery.redelivered + delivery.repeated,
+                        duplicated=delivery.duplicated,
+                        reordered=delivery.reordered,
+                    )
+                )
+            endangers = record.spec.make().endangers(self._site)
+            found.append(
+                FaultMetrics(
+                    number=record.spec.number,
+                    kind=record.spec.kind,
+                    text=str(record.spec),
+                    hit=tuple(record.hit),
+                    asked_ns=record.asked_ns,
+                    injected_ns=record.injected_ns,
+                    healed_ns=record.healed_ns,
+                    error=record.error,
+                    data_lost=record.data_lost,
+                    begin_ns=one.begin_ns,
+                    end_ns=one.end_ns,
+                    detect_ns=one.detect_ns,
+                    outage_ns=one.outage_ns,
+                    recover_ns=one.recover_ns,
+                    had_effect=one.had_effect or any(each.lost or each.redelivered for each in groups),
+                    failed=account.failed,
+                    indeterminate=account.indeterminate,
+                    groups=groups,
+                    promises_no_loss=self.durability.survives(endangers, data_lost=record.data_lost),
+                )
+            )
+            calm_from_ns, first = one.end_ns, last
+        return found
+
+    def _mark_at(self, at_ns: int, *, later: bool) -> int:
+        """The mark nearest to a time: the first one after it, or the last one before it."""
+        times = [each.at_ns for each in self._marks]
+        if later:
+            return min(bisect_left(times, at_ns), len(times) - 1)
+        return max(bisect_right(times, at_ns) - 1, 0)
+
+    @property
+    def calm(self) -> PhaseView | None:
+        """The window without the intervals in which faults were felt; None where there were none, or no others."""
+        view = self.view
+        if view is None or not self._faults:
+            return None
+        felt: set[int] = set()
+        for each in self._faults:
+            caught_up_ns = [each.injected_ns + (one.catch_up_ns or 0) for one in each.groups]
+            last_ns = max([each.end_ns, *caught_up_ns])
+            felt |= {*range(each.injected_ns // view.interval_ns, last_ns // view.interval_ns + 1)}
+        left = [at for at in view.intervals if at not in felt]
+        return view.only(left) if left else None
+
     # -- the measured window ---------------------------------------------------------------------------------------
 
     async def end_warm_up(self) -> None:
@@ -190,7 +324,15 @@ class Measurement:
         """Notes what the workers took so far in the window; what comes later is of the drain."""
         self._workers = worker_facts(self._plan.workers, self._start.processes, self.collector.processes())
 
-    async def finish(self, measured: Phase, length_ns: int, ended_ns: int, *, hurried: bool) -> None:
+    async def finish(
+        self,
+        measured: Phase,
+        length_ns: int,
+        ended_ns: int,
+        *,
+        hurried: bool,
+        records: Sequence[FaultRecord] = (),
+    ) -> None:
         """Makes the measured window, when nothing is waited for any longer.
 
         Args:
@@ -198,13 +340,16 @@ class Measurement:
             length_ns: how much of it was measured.
             ended_ns: when nothing was waited for any longer, on the monotonic clock.
             hurried: somebody waits for this.
+            records: the faults that were injected, in their order.
         """
-        ledger = self._ledger
+        ledger, self._records = self._ledger, tuple(records)
         findings = await self._audit.finish(HURRIED_AUDIT_S if hurried else AUDIT_S)
         self.backlog_deliveries = ledger.backlog_deliveries(findings)
         deliveries = ledger.deliveries(findings) if self._plan.producers else ()
         summary = LedgerSummary(deliveries, ledger.indeterminate(), ledger.warm_up_losses(findings))
         self._make_window(measured, length_ns, ended_ns, summary)
+        if self._records and self.view is not None:
+            self._faults = self._fault_metrics(self.view, findings)
 
     def break_off(self, measured: Phase, length_ns: int, ended_ns: int) -> None:
         """Makes the window of what there is; nobody can be asked what became of what is missing. Args: see `finish`."""
@@ -251,4 +396,5 @@ class Measurement:
         """The metrics of the measured window, which there is."""
         assert self.view is not None
         start, only_reads = self._start, not self._plan.producers
-        return run_metrics(self.view, start.backlog, self._counters, self._summary, only_reads=only_reads)
+        metrics = run_metrics(self.view, start.backlog, self._counters, self._summary, only_reads=only_reads)
+        return replace(metrics, faults=tuple(self._faults))

@@ -11,7 +11,9 @@ from dataclasses import replace
 from functools import partial
 
 from ombdriver.bench.drivers.api import Driver, load_driver
+from ombdriver.bench.faults.durability import Durability
 from ombdriver.bench.plan.plan import Plan, memory_estimate
+from ombdriver.bench.plan.planner import fault_site
 from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.results import store
 from ombdriver.bench.results.build import RunRecord, build_result, worker_to_json
@@ -21,6 +23,7 @@ from ombdriver.bench.run.abort import AbortOnFail
 from ombdriver.bench.run.backlog import Backlog
 from ombdriver.bench.run.controller import Controller
 from ombdriver.bench.run.events import Finished
+from ombdriver.bench.run.fault_injector import FaultInjector, RunSystem
 from ombdriver.bench.run.measurement import Measurement
 from ombdriver.bench.run.phases import Phases
 from ombdriver.bench.run.progress import ProgressReporter
@@ -81,7 +84,8 @@ async def run(
             what = "subscribed to" if plan.existing else "created"
             logger.info("%s %d topics of %d streams in all", what, len(plan.topics), plan.partitions)
             workers = await stack.enter_async_context(Workers(plan, request.setup.driver_used, options))
-        measurement = Measurement(plan, driver.inspector())
+        durability = Durability.of(_text(description.get("config")), request.setup.streams.wait_replicas or 0)
+        measurement = Measurement(plan, driver.inspector(), fault_site(request.setup), durability)
         processes = measurement.collector.processes
         telemetry = Telemetry(plan, driver, processes, workers.pids, servers.pids if servers else ())
         stack.push_async_callback(telemetry.aclose)
@@ -97,7 +101,9 @@ async def run(
         phases = Phases(plan, workers, driver, stop, measurement, run_events, check)
         search = RateSearch(plan, phases, measurement, lambda: telemetry.server_now) if plan.search else None
         backlog = Backlog(plan, phases, measurement) if plan.backlog else None
-        controller = Controller(plan, phases, measurement, stop, abort, search, backlog)
+        system = RunSystem(plan, workers, servers, telemetry.add_server)
+        injector = FaultInjector(plan, system, measurement.note_wiped) if plan.faults else None
+        controller = Controller(plan, phases, measurement, stop, abort, search, backlog, injector)
         failure: OmbdriverError | None = None
         try:
             await controller.run()
@@ -122,6 +128,7 @@ async def run(
             primaries=counts.get("primaries", 0),
             streams=counts.get("streams", 0),
             most_of_a_primary=counts.get("mostOfAPrimary", 0),
+            durability=str(durability),
         )
         finished = _store_result(request, plan, controller, observed, description, telemetry, load_at_start)
         run_events.publish(finished)
@@ -148,6 +155,11 @@ async def servers_on_host(setup: Setup, primaries: int) -> int:
     found = await where_are(setup.server.urls)
     here = [each for each in found if each != "remote"]
     return max(len(here), primaries) if len(here) == len(found) else len(here)
+
+
+def _text(config: object) -> Mapping[str, str]:
+    """The server's options as it tells them; none where it does not."""
+    return {str(name): str(value) for name, value in config.items()} if isinstance(config, Mapping) else {}
 
 
 def _sample(telemetry: Telemetry, event: events.RunEvent) -> None:
@@ -182,8 +194,8 @@ def _store_result(
     machine = host()
     calibration = store.latest_calibration(request.output, machine)
     observed = replace(observed, cores=min(request.cores, machine["cpu"]["coresLimit"] or request.cores))
-    thresholds = [Threshold.parse(text) for text in request.workload.thresholds]
-    facts = run_facts(metrics, plan, observed)
+    thresholds = [Threshold.parse(text) for text in request.workload.conditions]
+    facts = run_facts(metrics, plan, observed, controller.measurement.calm)
     record = RunRecord(
         run_id=plan.run_id,
         workload_spec=request.workload.spec(),
@@ -204,6 +216,7 @@ def _store_result(
         overrides=request.overrides,
         sweep=request.sweep,
         sweep_of=request.sweep_of,
+        durability=controller.measurement.durability if plan.faults else None,
     )
     assessment = assess(metrics, facts, thresholds, calibration, loopback=request.setup.loopback)
     result = build_result(metrics, record, assessment)
@@ -269,6 +282,7 @@ def driver_options(plan: Plan, setup: Setup, url: str | None) -> Mapping[str, ob
         "from_end": plan.existing and not plan.from_beginning,
         "address_from": setup.origin.address,
         "login_from": setup.origin.login,
+        **({"groups_again": True} if plan.faults and not plan.existing else {}),
     }
 
 

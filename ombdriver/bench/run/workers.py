@@ -35,7 +35,7 @@ class _Worker:
     """Set when it has been launched; nothing is heard of it before."""
 
     def __init__(self, plan: WorkerPlan) -> None:
-        self.name = f"worker {plan.index} ({plan.role})"
+        self.index, self.name = plan.index, f"worker {plan.index} ({plan.role})"
         self.awaited: asyncio.Future[protocol.WorkerMessage] | None = None
         self.exiting = False
 
@@ -162,6 +162,12 @@ class Workers:
             await asyncio.wait([self._failure], timeout=sleep_s)
         if self._failure.done():
             self._failure.result()
+
+    def signal(self, index: int, number: signal.Signals) -> None:
+        """Sends a signal to the worker of that number in the plan, if it is there."""
+        for worker in self._workers:
+            if worker.index == index:
+                worker.endpoint.signal(number)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

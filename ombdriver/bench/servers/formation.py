@@ -89,7 +89,7 @@ class ServerNode:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
-    async def ask(self, *commands: Sequence[str]) -> list[Reply]:
+    async def ask(self, *commands: Sequence[str], timeout_s: float = _ANSWER_S) -> list[Reply]:
         """The replies to `commands`, in their order.
 
         Raises:
@@ -97,7 +97,7 @@ class ServerNode:
             NodeLostError: if the server is not there, goes away or is silent.
         """
         try:
-            async with asyncio.timeout(_ANSWER_S):
+            async with asyncio.timeout(timeout_s):
                 return await ask(self.server.socket, *commands, login=self.login)
         except (OSError, EOFError) as error:
             raise NodeLostError(self, error) from error

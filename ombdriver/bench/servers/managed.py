@@ -5,6 +5,7 @@ That nothing is left when we are killed is the reapers' work.
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,8 +36,18 @@ from ombdriver.bench.servers.options import (
 from ombdriver.bench.servers.private_server import describe, find_binary
 from ombdriver.bench.servers.reaper import Reaper, StartError, save_log
 from ombdriver.bench.servers.resp_client import RefusedError
-from ombdriver.bench.servers.topology import ServerPlan, cannot_serve, connect_url, places, plan_errors
+from ombdriver.bench.servers.topology import (
+    MASTER_NAME,
+    ServerPlan,
+    cannot_serve,
+    connect_url,
+    places,
+    plan_errors,
+)
 from ombdriver.errors import InputError, ServerError
+
+ROLE_S = 1.0
+"""How long a server may take to say what it is."""
 
 
 class ManagedServers:
@@ -56,6 +67,7 @@ class ManagedServers:
         self.url = ""
         self._tls: TlsFiles | None = None
         self._directory: Reaper | None = None
+        self._roles: dict[str, str] = {}  # by name, when they were asked last
         self._ended: list[str] | None = None  # once they are being stopped: what had ended before
 
     def __repr__(self) -> str:
@@ -191,6 +203,47 @@ class ManagedServers:
         name = cannot_serve(self.plan, self.ended())
         if name is not None:
             raise ServerError(f"the private server {name} {self.node(name).server.exit_message()}")
+
+    # -- by what they are now --------------------------------------------------------------------------------------
+
+    async def with_role(self, role: str) -> list[ServerNode]:
+        """Those that are a `primary` or a `replica` now, in the plan's order; all Sentinels; all with data (`node`).
+
+        One that does not answer in time is what it was when it was asked last.
+        """
+        if role == "sentinel":
+            return [node for node in self.nodes if node.role == "sentinel"]
+        if role == "node":
+            return self.data_nodes
+        await asyncio.gather(*map(self._ask_role, self.data_nodes))
+        return [node for node in self.data_nodes if self._roles.get(node.name, node.role) == role]
+
+    async def _ask_role(self, node: ServerNode) -> None:
+        with contextlib.suppress(NodeLostError, RefusedError):
+            (reply,) = await node.ask(("ROLE",), timeout_s=ROLE_S)
+            if isinstance(reply, list):
+                self._roles[node.name] = "primary" if reply[0] == "master" else "replica"
+
+    async def fail_over(self, primary: ServerNode) -> ServerNode:
+        """Has a replica take over from `primary` in order; returns whom that was asked of. Does not wait for it.
+
+        Raises:
+            ServerError: if nobody can be asked, or whoever is refuses.
+        """
+        try:
+            if self.plan.topology == "sentinel":
+                asked = (await self.with_role("sentinel"))[0]
+                await asked.ask(("SENTINEL", "FAILOVER", MASTER_NAME))
+                return asked
+            for replica in await self.with_role("replica"):
+                with contextlib.suppress(NodeLostError):
+                    (role,) = await replica.ask(("ROLE",), timeout_s=ROLE_S)
+                    if isinstance(role, list) and role[2:4] == [primary.port, "connected"]:
+                        await replica.ask(("CLUSTER", "FAILOVER"))
+                        return replica
+        except (NodeLostError, RefusedError) as error:
+            raise ServerError(f"{primary.name} can't be failed over: {error}") from error
+        raise ServerError(f"{primary.name} can't be failed over: it has no replica that is connected")
 
     def keep_logs(self) -> Path | None:
         """Writes the ends of all logs, without passwords, to one file that stays; None if there is nothing in them.

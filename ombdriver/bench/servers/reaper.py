@@ -102,6 +102,29 @@ class Reaper:
         """The program's, once it has ended; None while it runs."""
         return self._process.poll()
 
+    async def order(self, order: str) -> int:
+        """Has the reaper do one of the orders of `reaper_process`; returns the program's pid, 0 while it does not run.
+
+        Raises:
+            StartError: if it could not be done, or the program has ended by itself meanwhile.
+        """
+        line = await asyncio.to_thread(self._order, order)
+        answer = line.decode(errors="replace").strip()
+        if not line.endswith(b"\n") or not answer.isdigit():
+            raise StartError(f"could not {order} ({answer or 'it has ended'})")
+        self.pid = int(answer) or self.pid
+        return int(answer)
+
+    def _order(self, order: str) -> bytes:
+        with self._lock:
+            stdin, stdout = _pipe(self._process.stdin), _pipe(self._process.stdout)
+            if stdin.closed or stdout.closed:
+                return b""
+            with contextlib.suppress(BrokenPipeError):
+                stdin.write(order.encode() + b"\n")
+                stdin.flush()
+            return stdout.readline()
+
     def close(self) -> None:
         """Lets it end, and does not wait for that."""
         with contextlib.suppress(BrokenPipeError):

@@ -10,10 +10,13 @@ the server's process and its directory, and ends itself.
 PROCESSORS: numbers with commas, which the server is to stay on; empty for all.
 ARGUMENT: what the program is given after its configuration file.
 With the folder alone there is no server: only a directory, for files that several servers share.
-Standard input: the server's configuration, ended by a NUL byte, then nothing until the end. `{directory}` in it is
-replaced. (Not in the arguments: it may hold a password, and arguments are public.)
-Standard output: one line `PID DIRECTORY` when the server was started (without one, of this process), and at the end the
-last of the server's log.
+Standard input: the server's configuration, ended by a NUL byte, then orders, each a line, until the end. `{directory}`
+in it is replaced. (Not in the arguments: it may hold a password, and arguments are public.)
+Standard output: one line `PID DIRECTORY` when the server was started (without one, of this process), one line for each
+order, and at the end the last of the server's log.
+Orders: `crash` ends the server by SIGKILL, and waits for the next order in place of ending with it; `wipe` removes what
+it has written, but for its log and its configuration; `start` starts it again. The answer is its process id, 0 where
+it does not run, or what went wrong.
 Exit code: the server's own, 128 + the signal that ended it, or 127 when it could not be started at all.
 """
 
@@ -31,6 +34,8 @@ GRACE_S = 5.0
 LOG_TAIL = 32 * 1024
 """Bytes of log handed over at the end: less than a pipe holds, so that nobody has to be reading."""
 PREFIX = "ombdriver-"
+NODES = "nodes.conf"
+"""Who a node is to the others of its cluster: no data, so that it is not wiped."""
 
 
 def read_configuration() -> bytes | None:
@@ -50,12 +55,79 @@ def write(text: bytes) -> None:
         os.write(1, text)
 
 
-def wait_for_end(server: "subprocess.Popen[bytes] | None", wakeup: int) -> None:
-    """Returns when standard input has ended, the server (if there is one) has ended, or somebody sent us SIGTERM."""
-    while server is None or server.poll() is None:
+class Program:
+    """The server: started, and started again where it was ordered to crash.
+
+    Args:
+        command: program, configuration file and arguments.
+        directory: where it works.
+        log: descriptor of the file that what it says is written to.
+        kept: names of files that `wipe` leaves.
+    """
+
+    def __init__(self, command: list[str], directory: str, log: int, kept: tuple[str, ...]) -> None:
+        self._command, self._directory, self._log, self._kept = command, directory, log, kept
+        self._is_down = False  # by an order
+        self.start()
+
+    def start(self) -> None:
+        """Starts it; an OSError if that can't be."""
+        self.process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            cwd=self._directory,
+        )
+        self._is_down = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return not self._is_down and self.process.poll() is not None
+
+    def obey(self, order: bytes) -> bytes:
+        """Carries out one order; returns the answer."""
+        try:
+            if order == b"crash":
+                self._is_down = True
+                self.process.kill()
+                self.process.wait()
+            elif order == b"wipe" and self._is_down:
+                wipe(self._directory, self._kept)
+            elif order == b"start" and self._is_down:
+                self.start()
+            else:
+                return b"this can't be done now: " + order
+        except OSError as error:
+            return str(error).replace("\n", " ").encode()
+        return b"0" if self._is_down else b"%d" % self.process.pid
+
+
+def wipe(directory: str, kept: tuple[str, ...]) -> None:
+    """Removes everything from `directory` but the files `kept`."""
+    for entry in os.scandir(directory):
+        if entry.name in kept:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+
+
+def wait_for_end(program: "Program | None", wakeup: int) -> None:
+    """Obeys until standard input has ended, the server (if there is one) has ended by itself, or SIGTERM came."""
+    given = b""
+    while program is None or not program.has_ended:
         ready, _, _ = select.select([0, wakeup], [], [])
-        if 0 in ready and not os.read(0, 4096):
-            return
+        if 0 in ready:
+            chunk = os.read(0, 4096)
+            if not chunk:
+                return
+            *orders, given = (given + chunk).split(b"\n")
+            for order in orders:
+                if program is not None:
+                    write(program.obey(order) + b"\n")
         if wakeup in ready and signal.SIGTERM in os.read(wakeup, 4096):
             return
 
@@ -64,6 +136,7 @@ def end(server: "subprocess.Popen[bytes]") -> int:
     """Ends the server if it still runs, and returns its exit code as a shell would tell it."""
     if server.poll() is None:
         server.terminate()
+        server.send_signal(signal.SIGCONT)  # one that was stopped acts on SIGTERM only when it goes on
         try:
             server.wait(GRACE_S)
         except subprocess.TimeoutExpired:
@@ -89,21 +162,16 @@ def run_server(directory: str, command: list[str], configuration: bytes, wakeup:
             if processors:
                 # Ours too, since a child takes it over before its first thread; we are asleep all the time.
                 os.sched_setaffinity(0, [int(number) for number in processors.split(",")])
-            server = subprocess.Popen(
-                [program, file.name, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=directory,
-            )
+            kept = name + ".conf", name + ".log", NODES
+            server = Program([program, file.name, *arguments], directory, log.fileno(), kept)
         except OSError as error:
             write(b"0 " + os.fsencode(directory) + b"\n" + str(error).encode())
             return 127
         try:
-            write(b"%d %s\n" % (server.pid, os.fsencode(directory)))
+            write(b"%d %s\n" % (server.process.pid, os.fsencode(directory)))
             wait_for_end(server, wakeup)
         finally:
-            code = end(server)
+            code = end(server.process)
         size = log.seek(0, os.SEEK_END)
         log.seek(max(0, size - LOG_TAIL))
         write(log.read())

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from ombdriver.bench.faults.spec import read_faults
 from ombdriver.bench.load.message import STAMP, parse_distribution
 from ombdriver.bench.load.processing_time import PROCESSING_TIME_PATTERN, ProcessingTime
 from ombdriver.bench.spec.rate_profile import CONSTANT, parse_profile
@@ -272,6 +273,33 @@ def check_conditions(texts: list[str], groups: Sequence[str] | None = None) -> l
 
 Thresholds = Annotated[list[str], BeforeValidator(_list_of_text), AfterValidator(check_conditions)]
 """Conditions as `endToEndResponse.p99 < 5ms`; which groups there are is for the workload to say."""
+
+
+def _faults(given: object) -> list[dict[str, object]] | None:
+    if given is None:
+        return None
+    specs, problems = read_faults(given)
+    if problems:
+        path, message = problems[0]
+        raise ValueError(f"fault {int(path[0]) + 1}: {message}" if path else message)
+    return [spec.to_yaml() for spec in specs] or None
+
+
+Faults = Annotated[
+    list[dict[str, Any]] | None,
+    BeforeValidator(_faults),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": dict.fromkeys(("at", "every", "until", "for", "restartAfter"), DURATION_SCHEMA),
+            },
+        },
+        mode="validation",
+    ),
+]
+"""What is broken when: entries as `{at: 10s, kill: primary, restartAfter: 2s}`; see `bench.faults`."""
 
 
 def group_names(groups: int, consumers: int) -> tuple[str, ...]:

@@ -33,8 +33,9 @@ class Check:
 
 OPERATORS = {"<": float.__lt__, "<=": float.__le__, ">": float.__gt__, ">=": float.__ge__}
 UNITS_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9}
-_CHECK_UNITS = {"latency": "ms", "count": "", "rate": "messages/s"}
+_CHECK_UNITS = {"latency": "ms", "duration": "ms", "count": "", "rate": "messages/s"}
 
+_TIMES = ("latency", "duration")
 _FORM = re.compile(r"\s*([^<>=\s]+)\s*(<=|>=|<|>)\s*(\S+)\s*")
 _VALUE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([A-Za-zµ]*)")
 EXAMPLE = "write it as 'endToEndResponse.p99 < 5ms'"
@@ -48,7 +49,7 @@ class Threshold:
         expression: as written, with single spaces.
         figure: what is checked.
         operator: one of `OPERATORS`.
-        limit: what it is compared with: ns for a latency, else the number.
+        limit: what it is compared with: ns for a latency or a duration, else the number.
     """
 
     expression: str
@@ -80,7 +81,7 @@ class Threshold:
     def check(self, source: Source) -> Check:
         """What became of it, in the units of a result."""
         value = self.figure.value(source)
-        scale = 1e6 if self.figure.kind == "latency" else 1.0
+        scale = 1e6 if self.figure.kind in _TIMES else 1.0
         return Check(
             self.expression,
             None if value is None else round(value / scale, 6),
@@ -95,7 +96,7 @@ def _limit(text: str, figure: Figure, whole: str) -> float:
     if not parts:
         raise ValueError(f"{quoted(whole)}: {quoted(text)} is not a value; {EXAMPLE}")
     number, unit = Decimal(parts[1]), parts[2]
-    if figure.kind != "latency":
+    if figure.kind not in _TIMES:
         if unit:
             raise ValueError(f"{quoted(whole)}: {figure.family} is a plain number; leave out {quoted(unit)}")
         return float(number)

@@ -5,6 +5,7 @@ ours besides is in README. Knows no server, driver, process or plan; what fields
 `workload_rules`.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr
 
+from ombdriver.bench.faults.spec import FaultSpec, read_faults
 from ombdriver.bench.load.message import STAMP, KeyDistributor, PayloadSpec, SizeRange, mean_size, parse_distribution
 from ombdriver.bench.load.processing_time import ProcessingTime
 from ombdriver.bench.load.profile import Profile
@@ -26,6 +28,7 @@ from ombdriver.bench.spec.fields import (
     MAX_STREAMS,
     BacklogSize,
     DrainTimeout,
+    Faults,
     MessageSize,
     Name,
     ProbeDuration,
@@ -51,7 +54,7 @@ from ombdriver.errors import InputError
 
 _CAME_LATER = {"checksum": False, "arrivals": "uniform"}
 """Fields with a default that are younger than the hash; see `Workload.sha256`."""
-_NOT_THE_LOAD = ("thresholds", "abortOnFail")
+_NOT_THE_LOAD = ("thresholds", "abortOnFail", "expect")
 _DURATIONS = ("testDuration", "warmupDuration", "sampleInterval", "drainTimeout")
 
 
@@ -138,6 +141,14 @@ class Workload(CheckedModel):
     )
     seed: int = Field(0, ge=-(2**63), le=2**63 - 1, description="What random payloads and keys come from.")
     thresholds: Thresholds = Field([], description="Conditions that a run is to meet, as endToEndResponse.p99 < 5ms.")
+    faults: Faults = Field(
+        None,
+        description="What is broken in the measured time, as {at: 10s, kill: primary, restartAfter: 2s}; see"
+        " docs/faults.md.",
+    )
+    expect: Thresholds | None = Field(
+        None, description="Conditions on what the faults do, in the form of thresholds, as outage < 5s."
+    )
     sweep: dict[str, list[Any]] | None = Field(
         None,
         exclude=True,
@@ -229,6 +240,16 @@ class Workload(CheckedModel):
     def profile(self) -> Profile | None:
         """How the rate changes over the measured time; None when it does not."""
         return None if self.rate_profile is None else profile_of(self.rate_profile, self.test_ns)
+
+    @property
+    def fault_specs(self) -> tuple[FaultSpec, ...]:
+        """What is broken in the measured time; none where nothing is."""
+        return tuple(read_faults(self.faults)[0]) if self.faults else ()
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """All that is demanded of a run: `thresholds`, then `expect`."""
+        return (*self.thresholds, *(self.expect or ()))
 
     @property
     def warmup_ns(self) -> int:
@@ -340,6 +361,7 @@ def _resolved(document: YamlDocument, folder: Path | None) -> tuple[YamlDocument
     _resolve_size(data)
     _resolve_time_and_rate(data)
     _resolve_interval(data)
+    errors += _resolve_faults(document, data)
     return replace(document, data=data, errors=tuple(errors)), content
 
 
@@ -378,6 +400,28 @@ def _resolve_time_and_rate(data: dict[str, Any]) -> None:
             data.setdefault("testDuration", "10s")
     if data.get("producerRate") is None:
         data["producerRate"] = rate
+
+
+def _resolve_faults(document: YamlDocument, data: dict[str, Any]) -> list[FieldError]:
+    """What is wrong with each of the faults; with any of that the field is taken as if it were not given."""
+    given = data.get("faults")
+    if given is None:
+        return []
+    minutes, test_ns = data.get("testDurationMinutes"), None
+    with contextlib.suppress(ValueError, TypeError):  # the time has an error of its own
+        test_ns = parse_duration(data["testDuration"]) if "testDuration" in data else int(minutes or 0) * MINUTE
+    errors = []
+    for path, message in read_faults(given, test_ns or None)[1]:
+        where = ("faults", *path)
+        places = (document.locations.get(where[:end]) for end in range(len(where), 0, -1))
+        location = next((place for place in places if place is not None), 0)
+        if len(path) == 1:  # the entry as a whole has no key, but its first one has a line
+            first = (at for key, at in document.locations.items() if key[:2] == where and len(key) == 3)
+            location = next(first, location)
+        errors.append(FieldError(location, ".".join(map(str, where)), message))
+    if errors:
+        data["faults"] = None
+    return errors
 
 
 def _resolve_interval(data: dict[str, Any]) -> None:

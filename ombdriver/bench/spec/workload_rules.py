@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ombdriver.bench.load.message import mean_size
+from ombdriver.bench.metrics.figures import OF_FAULTS
 from ombdriver.bench.spec.checked_model import FieldRule
 from ombdriver.bench.spec.fields import FIND_THE_MAXIMUM, MAX_READERS, MAX_STREAMS, check_conditions
 from ombdriver.bench.spec.rate_profile import own_duration, profile_of
@@ -81,6 +82,40 @@ def _thresholds(workload: "Workload") -> str | None:
                 f"{figure.family} is of messages that a run sends itself, and this one only reads; leave it out,"
                 " or ask for consumeRate"
             )
+    return None
+
+
+def _of_faults(workload: "Workload") -> str | None:
+    """Figures of faults are those of a run that has some."""
+    if workload.faults:
+        return None
+    for text in workload.thresholds:
+        if (figure := Threshold.parse(text).figure).family in OF_FAULTS:
+            return f"{figure.family} is what faults do, and there are none; leave it out, or add faults"
+    return None
+
+
+def _fault_groups(workload: "Workload") -> str | None:
+    for spec in workload.fault_specs:
+        target = spec.make().target
+        if target is None or not target.is_client:
+            continue
+        if target.group is not None and target.group not in workload.groups:
+            known = ", ".join(workload.groups) or "none"
+            return f"fault {spec.number}: there is no group {target.group!r}; there are: {known}"
+        if target.role == "consumers" and not workload.groups:
+            return f"fault {spec.number}: nobody reads, so there are no consumers; name another target"
+        if target.role == "producers" and not workload.producers_per_topic:
+            return f"fault {spec.number}: nobody sends, so there are no producers; name another target"
+    return None
+
+
+def _expect(workload: "Workload") -> str | None:
+    if workload.expect is None:
+        return None
+    check_conditions(workload.expect, workload.groups)
+    if not workload.faults:
+        return "is of what faults do, and there are none; add faults, or write it under thresholds"
     return None
 
 
@@ -219,4 +254,19 @@ RULES: tuple[FieldRule["Workload"], ...] = (
         lambda w: f"{format_duration(w.sample_interval_ns)} is too long to find the highest rate by; write 1s or less",
     ),
     FieldRule("thresholds", _thresholds),
+    FieldRule("thresholds", _of_faults),
+    # -- what is broken
+    FieldRule("faults", _fault_groups),
+    FieldRule(
+        "faults",
+        lambda w: w.faults and w.only_reads,
+        "nobody sends, so nothing is known of what is lost; leave them out, or write producersPerTopic",
+    ),
+    FieldRule(
+        "faults",
+        lambda w: w.faults and w.consumer_backlog_size_gb,
+        "times are of a measured window, which has no fixed length while a backlog is drained; leave this out, or"
+        " consumerBacklogSizeGB",
+    ),
+    FieldRule("expect", _expect),
 )

@@ -75,6 +75,11 @@ class ProcessesMeter:
     def __repr__(self) -> str:
         return f"<ProcessesMeter of {self._meters}>"
 
+    def add(self, pid: int) -> None:
+        """Another process that counts from now on."""
+        self._meters.append(ProcessMeter(pid))
+        self._last.append(OuterUsage(0, 0))
+
     def read(self) -> OuterUsage | None:
         """As `ProcessMeter.read`; None when none of them can be seen."""
         found = [meter.read() for meter in self._meters]

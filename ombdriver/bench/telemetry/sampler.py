@@ -117,6 +117,12 @@ class Telemetry:
         """The phase that began last is over."""
         self._window.end(time.monotonic_ns())
 
+    def add_server(self, pid: int) -> None:
+        """A server of the run has been started again, as another process."""
+        meter = self._meters.get(SERVER)
+        if isinstance(meter, ProcessesMeter):
+            meter.add(pid)
+
     async def stop(self) -> None:
         """Ends with a last sample, for which it waits for a second at most."""
         self._stopped = True

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ombdriver.bench.metrics.phase_view import PhaseView
 from ombdriver.bench.metrics.summary import FAMILIES, RunMetrics
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.spec.thresholds import Check, Threshold
@@ -68,25 +69,27 @@ def assess(
     )
 
 
-def run_facts(metrics: RunMetrics, plan: Plan, observed: Facts) -> Facts:
+def run_facts(metrics: RunMetrics, plan: Plan, observed: Facts, calm: PhaseView | None = None) -> Facts:
     """All facts of a run that is over.
 
     Args:
         metrics: what was measured.
         plan: the run.
         observed: the facts that are in neither: the workers, the ending, what happened to servers and to trimming.
+        calm: the window without the intervals in which faults were felt; None where it is all of it.
     """
     first = _first_settled(metrics)
     totals, counters = metrics.totals, metrics.counters
     return replace(
         phase_facts(
             observed,
-            metrics,
+            calm or metrics,
             [each.name for each in metrics.subscriptions],
             window_ns=metrics.length_ns,
             intervals=len(metrics.publish_rate) - first,
-            target_rate=metrics.target_rate,
+            target_rate=calm.target_rate if calm else metrics.target_rate,
         ),
+        faults=metrics.faults,
         rate_changes=plan.profile is not None,
         interval_ns=metrics.interval_ns,
         target_rates=metrics.target_rates,

@@ -137,6 +137,34 @@ def _reordered(facts: Facts) -> list[str]:
     ]
 
 
+def _fault_loss(facts: Facts) -> list[str]:
+    return [
+        f"fault {each.number} ({each.text}): {group.subscription} lost {group.lost:,} of {group.acknowledged:,}"
+        f" acknowledged messages of its time; an acknowledgement of this setup means: {facts.durability}"
+        for each in facts.faults
+        for group in each.groups
+        if group.lost
+    ]
+
+
+def _fault_no_effect(facts: Facts) -> list[str]:
+    return [
+        f"nothing was seen of fault {each.number} ({each.text}), which hit {', '.join(each.hit)}: no error, no outage,"
+        " no slower response; it says nothing of how this setup stands it where it is felt"
+        for each in facts.faults
+        if each.hit and not each.had_effect
+    ]
+
+
+def _fault_not_recovered(facts: Facts) -> list[str]:
+    return [
+        f"after fault {each.number} ({each.text}) the responses were not as before until the next one came, or the"
+        " window ended; run longer"
+        for each in facts.faults
+        if each.recover_ns is None
+    ]
+
+
 def _audit_incomplete(facts: Facts) -> list[str]:
     return _if(
         facts.audit_incomplete,
@@ -493,6 +521,11 @@ CAVEATS = (
         _duplicated,
     ),
     _caveat("reordered", "messages came after later ones of their producer and partition", _reordered),
+    _caveat("faultLoss", "a fault that was ordered lost acknowledged messages", _fault_loss),
+    _caveat("faultNoEffect", "nothing was seen of a fault that was ordered", _fault_no_effect),
+    _caveat(
+        "faultNotRecovered", "after a fault the responses did not come back to what they were", _fault_not_recovered
+    ),
     _caveat(
         "auditIncomplete",
         "not all that is missing could be looked for, so some of it is told as undelivered without proof",

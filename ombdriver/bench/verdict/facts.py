@@ -3,13 +3,14 @@
 They are made once, from the metrics, the plan, and what was observed of the run. Rules and caveats know nothing else.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ombdriver.bench.metrics.figures import Source
 from ombdriver.bench.metrics.latency import LatencySummary, summarise
 from ombdriver.bench.metrics.report import ProcessUsage
-from ombdriver.bench.metrics.summary import DrainMetrics
+from ombdriver.bench.metrics.summary import DrainMetrics, FaultMetrics
 from ombdriver.bench.plan.plan import WorkerPlan
 from ombdriver.bench.telemetry.summary import TelemetrySummary
 from ombdriver.bench.verdict.model import Ending
@@ -144,6 +145,9 @@ class Facts:
         existing_topics: whether the topics are somebody else's.
         max_in_flight: messages that each producer may have without a reply; None leaves it to the driver.
         forced: what would have kept the run from starting without `--force`.
+        faults: each injection of a fault. Where there are some, rates, latencies, errors and what had no answer are of
+            the intervals that none of them was felt in; what they lost is theirs, unless this setup promises otherwise.
+        durability: what an acknowledgement means, in words.
     """
 
     window_ns: int = 0
@@ -209,11 +213,29 @@ class Facts:
     existing_topics: bool = False
     max_in_flight: int | None = None
     forced: Sequence[str] = ()
+    faults: Sequence[FaultMetrics] = ()
+    durability: str = ""
 
     @property
     def explains_repetition(self) -> bool:
         """Whether anything happened after which a message may rightly come twice."""
-        return bool(self.reconnects or self.servers_ended or self.errors or self.unanswered or self.ending)
+        failed = self.reconnects or self.servers_ended or self.errors or self.unanswered
+        return bool(failed or self.ending or self.faults)
+
+    def beyond_faults(self, counts: Mapping[str, int] | None, attribute: str) -> Mapping[str, int] | None:
+        """`counts`, by subscription, without those of faults, of which this setup does not promise the contrary."""
+        if counts is None or not self.faults:
+            return counts
+        excused: Counter[str] = Counter()
+        for each in self.faults:
+            for group in each.groups if not each.promises_no_loss else ():
+                excused[group.subscription] += getattr(group, attribute)
+        return {name: max(0, count - excused[name]) for name, count in counts.items()}
+
+    @property
+    def paused_workers(self) -> set[str]:
+        """The names of workers that a fault has stopped: what held them up was ordered."""
+        return {name for each in self.faults if each.kind == "pause" for name in each.hit}
 
     @property
     def is_late(self) -> bool:

@@ -71,6 +71,16 @@ def _ended_by(kind: str, advice: str) -> Callable[[Facts], RuleResult]:
     return find
 
 
+def _fault_failed(facts: Facts) -> RuleResult:
+    """What was asked of the run was not done, or only in part."""
+    return [
+        f"fault {each.number} ({each.text}) at {each.asked_ns / 1e9:g} s was not carried out as asked: {each.error};"
+        " mend that, and run it again"
+        for each in facts.faults
+        if each.error is not None
+    ]
+
+
 def _missing(of: Callable[[Facts], Mapping[str, int] | None], what: str) -> Callable[[Facts], RuleResult]:
     def find(facts: Facts) -> RuleResult:
         counts = of(facts)
@@ -247,6 +257,8 @@ def _stalls(facts: Facts) -> RuleResult:
     """Event loops were held up, by whatever it was, for long enough or so often that the p99 is theirs."""
     found = []
     for worker in facts.workers:
+        if worker.name in facts.paused_workers:
+            continue
         bound_ns, late = facts.bound_of(worker), worker.lateness
         if worker.longest_stall_ns > bound_ns and worker.stalls_ns > PAUSED_SHARE * facts.window_ns:
             what = (
@@ -317,7 +329,7 @@ def keeps_up(facts: Facts, name: str) -> bool:
     That is the usual time of an answer, or of a pause, whether it is in the middle of the window or at its end.
     """
     growth = facts.debt_growth.get(name, facts.target_rate)
-    never = facts.unsent + facts.unanswered
+    never = 0 if facts.faults else facts.unsent + facts.unanswered
     return growth <= (1 - LEAST_ACHIEVED) * facts.target_rate and never <= (1 - LEAST_ACHIEVED) * facts.due
 
 
@@ -338,7 +350,7 @@ def _undelivered(facts: Facts) -> RuleResult:
     return [
         f"{name} had not received {count:,} of {facts.due:,} messages when the drain ended, {count / facts.due:.2%},"
         f" above {MOST_ERRORS:.1%}; add consumers, lower the rate, or give a longer drainTimeout"
-        for name, count in facts.undelivered.items()
+        for name, count in (facts.beyond_faults(facts.undelivered, "undelivered") or {}).items()
         if facts.due and count > MOST_ERRORS * facts.due
     ]
 
@@ -346,6 +358,8 @@ def _undelivered(facts: Facts) -> RuleResult:
 def _unanswered(facts: Facts) -> RuleResult:
     if facts.ending is not None:
         return NotApplicable("the run was cut short, and the drain with it")
+    if facts.faults:
+        return NotApplicable("faults were injected, and what had no answer may be theirs")
     if facts.unanswered <= MOST_ERRORS * facts.due:
         return []
     return [
@@ -374,6 +388,8 @@ def _change(drain: DrainMetrics) -> str:
 
 def _trend_of(names: Sequence[str], advice: str) -> Callable[[Facts], RuleResult]:
     def find(facts: Facts) -> RuleResult:
+        if facts.faults:
+            return NotApplicable("faults were injected, and what they changed is told of each")
         if facts.rate_changes:
             return NotApplicable("the rate changes by its rateProfile, and so does what depends on it")
         trends = {name: each for name, each in facts.trends.items() if name in names}
@@ -405,12 +421,13 @@ RULES = (
         "`abortOnFail` ended the run",
         _ended_by(THRESHOLD_FAILED, "leave out --abort-on-fail (abortOnFail) for whole figures"),
     ),
+    Rule("faultFailed", "PARTIAL", "a fault could not be injected, or not be healed", _fault_failed),
     Rule(
         "lost",
         "LOSS",
-        "lost > 0",
+        "lost > 0, but for what a fault lost of which this setup does not promise the contrary",
         _missing(
-            lambda facts: facts.lost,
+            lambda facts: facts.beyond_faults(facts.lost, "lost"),
             "acknowledged messages are lost: gone though never trimmed, or passed over; see `delivery` in the result"
             " and the server's log",
         ),

@@ -13,7 +13,7 @@ from typing import Protocol, assert_never
 
 from ombdriver.bench.drivers.api import Driver, load_driver
 from ombdriver.bench.load.message import KeySource, PayloadPool
-from ombdriver.bench.metrics.recorder import Recorder
+from ombdriver.bench.metrics.recorder import MOMENT_NS, Recorder
 from ombdriver.bench.metrics.report import ProcessUsage, Report, SentReport
 from ombdriver.bench.telemetry import process
 from ombdriver.bench.telemetry.event_loop import GcPauses, LoopLateness
@@ -50,7 +50,7 @@ class Worker:
 
     def __init__(self, job: protocol.Job, link: Link) -> None:
         self._job, self._link = job, link
-        self._recorder = Recorder(job.plan.sample_interval_ns)
+        self._recorder = Recorder(job.plan.sample_interval_ns, MOMENT_NS if job.plan.faults else 0)
         self._driver: Driver | None = None
         self._publisher: Publisher | None = None
         self._consumers = Consumers(self.fail)

@@ -18,7 +18,7 @@ from ombdriver.bench.drivers.api import Batch, OnAcknowledged
 from ombdriver.bench.drivers.redis_streams.errors import Endpoint, with_way_out
 from ombdriver.bench.drivers.redis_streams.missing_group import why_missing
 from ombdriver.errors import DriverError
-from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError, OutcomeUnknownError
+from ombdriver.messaging.errors import ClosedError, ConnectionLost, NotSentError, OutcomeUnknownError, RedisError
 from ombdriver.messaging.streams.entry_ids import is_after, parse_id
 from ombdriver.messaging.transport.blocking import TOO_LARGE, EmptyReadPace, ReadSize, ignore_outcome
 from ombdriver.messaging.transport.channel import Channel
@@ -177,6 +177,7 @@ class StreamConsumer:
         name: the consumer's name.
         count: entries per stream that one read may bring.
         block_ms: how long a read waits for the first of them; None not to wait.
+        groups_again: a group that is gone is made again, from the beginning of its stream.
     """
 
     def __init__(
@@ -191,7 +192,10 @@ class StreamConsumer:
         name: str,
         count: int,
         block_ms: int | None,
+        *,
+        groups_again: bool = False,
     ) -> None:
+        self._groups_again = groups_again
         self._router, self._server, self._channel = router, server, channel
         self._acknowledger, self._commands = acknowledger, commands
         self._keys, self._group = tuple(keys), group
@@ -245,6 +249,9 @@ class StreamConsumer:
             if self._router.learn(error):  # the stream is elsewhere now; nothing was read
                 await asyncio.sleep(RETRY_DELAY_S)
                 return None
+            if self._groups_again and "NOGROUP" in str(error):
+                await self._make_groups()
+                return None
             why = with_way_out(error, self._server)
             if str(error).startswith("NOGROUP"):
                 read_s = time.monotonic() - self._began_s
@@ -263,6 +270,17 @@ class StreamConsumer:
                     ignore_outcome
                 )  # it may be closed before anybody asks for the next one
         return self._mark_redelivered(batch)
+
+    async def _make_groups(self) -> None:
+        """The server has come back without the streams, or without the groups: what is sent from now on is read."""
+        self._pending_after = None
+        for key in self._keys:
+            try:
+                await self._router.execute_idempotent(key, "XGROUP", "CREATE", key, self._group, "0", "MKSTREAM")
+                self._statistics["groupsMade"] += 1
+            except RedisError as error:
+                if "BUSYGROUP" not in str(error):  # it is there, or the next read tells what is wrong
+                    await asyncio.sleep(RETRY_DELAY_S)
 
     def _came(self) -> None:
         self._size.came()

@@ -34,6 +34,8 @@ class StreamOptions:
         address_from: what gave the address, for messages; empty for a server that the run started.
         login_from: what gave user and password; empty where nothing did.
         from_end: topics that exist are read from where they end, and not from their beginning.
+        groups_again: a reader whose group is gone makes it again, from the beginning of its stream: a server may come
+            back without data.
         balanced: on a cluster, give each primary its even share of the partitions.
     """
 
@@ -58,6 +60,7 @@ class StreamOptions:
     from_end: bool = False
     address_from: str = THE_URL
     login_from: str = THE_URL
+    groups_again: bool = False
 
     def __repr__(self) -> str:
         return f"<StreamOptions of run {self.run_id} on {redact_url(self.url)}>"

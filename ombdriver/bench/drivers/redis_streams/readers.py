@@ -316,4 +316,5 @@ def _group_reader(context: ReaderContext, keys: list[bytes], *, polls: bool) -> 
         context.name,
         options.read_count,
         None if polls else options.block_ms,
+        groups_again=options.groups_again,
     )

@@ -1,0 +1,260 @@
+"""The seam between a run and its faults: what a fault is told, whom it may ask for, and how more are registered.
+
+A fault is one class: it reads its part of a workload file, says what it needs, injects itself, and heals what it did.
+It knows no plan, figure or verdict. What it acts on is behind `FaultSystem`, which a run makes of its servers and
+workers; a driver of another system brings its own servers to the same interface.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Literal, Protocol
+
+from ombdriver.bench.faults.target import Target
+from ombdriver.bench.servers.topology import ServerPlan
+
+ENTRY_POINT_GROUP = "ombdriver.faults"
+"""Third parties register a `Fault` under this entry-point group; its name is the key in a workload's `faults`."""
+
+SHIPPED: Mapping[str, str] = {
+    "kill": "kill_server:KillServer",
+    "pause": "pause_process:PauseProcess",
+    "failover": "failover_primary:FailoverPrimary",
+    "clientPause": "pause_clients:PauseClients",
+    "maxmemory": "limit_memory:LimitMemory",
+    "bgsave": "save_snapshot:SaveSnapshot",
+    "bgrewriteaof": "rewrite_aof:RewriteAof",
+    "hook": "run_hook:RunHook",
+}
+"""The faults that come with this package, by their key: module and class."""
+
+Endangers = Literal["nothing", "memory", "failover", "unknown"]
+"""What a fault can make a system forget: nothing; what a server has in memory only; what a replica that takes over has
+not got yet; or nobody can say."""
+
+
+# -- what a fault acts on ----------------------------------------------------------------------------------------------
+
+
+class FaultServer(Protocol):
+    """One server process of a run."""
+
+    @property
+    def name(self) -> str:
+        """As in results: `primary-1`."""
+        ...
+
+    async def crash(self) -> None:
+        """Ends it by SIGKILL; it stays down until `start_again`."""
+        ...
+
+    async def start_again(self, *, lose_data: bool = False) -> bool:
+        """Starts it where it was, and returns when it answers; whether it found data of before on its disk.
+
+        Args:
+            lose_data: its files are removed first.
+        """
+        ...
+
+    def pause(self) -> None:
+        """Stops it by SIGSTOP: it hangs, and its connections stay."""
+        ...
+
+    def resume(self) -> None:
+        """Lets it go on."""
+        ...
+
+    async def command(self, *words: str) -> Any:
+        """The reply to one command, as text, whole numbers and lists.
+
+        Raises:
+            FaultError: if it is refused, or not answered in time.
+        """
+        ...
+
+
+class FaultWorker(Protocol):
+    """One worker process of a run."""
+
+    @property
+    def name(self) -> str:
+        """As in results: `worker 1 (consume)`."""
+        ...
+
+    def pause(self) -> None:
+        """Stops it by SIGSTOP; it goes on by itself when the run is gone."""
+        ...
+
+    def resume(self) -> None:
+        """Lets it go on."""
+        ...
+
+
+class FaultSystem(Protocol):
+    """The processes of a run by their roles."""
+
+    async def servers(self, target: Target) -> Sequence[FaultServer]:
+        """Those that have the role now.
+
+        Raises:
+            FaultError: if nobody has it.
+        """
+        ...
+
+    async def fail_over(self, target: Target) -> Sequence[str]:
+        """Has a replica take over from a primary in order; returns the names of those that were asked.
+
+        Raises:
+            FaultError: if nobody can, or the servers refuse.
+        """
+        ...
+
+    def workers(self, target: Target) -> Sequence[FaultWorker]:
+        """The worker processes that do what the target says."""
+        ...
+
+
+class FaultError(Exception):
+    """A fault could not be injected, or not be healed; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What there is for faults to act on, known before anything starts.
+
+    Attributes:
+        servers: those that the run starts; None where it starts none.
+        has_server: whether there is any server, the run's own or a user's.
+        can_pause_workers: whether this system lets a worker that is stopped go on when the run is gone.
+    """
+
+    servers: ServerPlan | None = None
+    has_server: bool = True
+    can_pause_workers: bool = True
+
+
+# -- a fault -----------------------------------------------------------------------------------------------------------
+
+
+class Fault(ABC):
+    """One fault of a workload; made anew for each time that it is injected.
+
+    Args:
+        value: what stands behind its key.
+        options: the other keys that it takes, as the file has them.
+
+    Attributes:
+        target: whom it hits; None where it is nobody of the run.
+        heals_after_ns: how long after the injection it heals by its own rule; None where it does not.
+        most_ns: how long it may last; None for any time.
+        data_lost: whether a server came back without anything of before.
+
+    Raises:
+        ValueError: if they are wrong; the message says how they are written.
+    """
+
+    OPTIONS: ClassVar[Sequence[str]] = ()
+    """The other keys that it takes."""
+    LASTS: ClassVar[Literal["never", "always", "maybe"]] = "never"
+    """Whether `for` belongs to it."""
+
+    target: Target | None = None
+    heals_after_ns: int | None = None
+    most_ns: int | None = None
+    data_lost: bool = False
+
+    @abstractmethod
+    def __init__(self, value: object, options: Mapping[str, object]) -> None: ...
+
+    @abstractmethod
+    def spec(self) -> Mapping[str, object]:
+        """Value and options as a file has them, by their keys, ready for JSON."""
+
+    @abstractmethod
+    def endangers(self, site: Site) -> Endangers:
+        """What it can make the system forget."""
+
+    @abstractmethod
+    def missing(self, site: Site) -> str | None:
+        """What it needs and `site` lacks, with the way out; None for nothing."""
+
+    @abstractmethod
+    async def inject(self, system: FaultSystem) -> Sequence[str]:
+        """Does it; returns the names of those that were hit.
+
+        Raises:
+            FaultError: if it can't be done; what was done of it is for `heal`.
+        """
+
+    @property
+    def heals(self) -> bool:
+        """Whether there is anything to undo."""
+        return type(self).heal is not Fault.heal
+
+    async def heal(self) -> None:  # noqa: B027 - most have something to undo, and some have not
+        """Undoes it; harmless when it was not injected, or is healed already.
+
+        Raises:
+            FaultError: if it can't be undone.
+        """
+
+
+def lacks_target(target: Target, site: Site) -> str | None:
+    """Why `site` has nobody of this role, with the way out; None when it has."""
+    if target.is_client:
+        if site.can_pause_workers:
+            return None
+        return (
+            "this system does not let a stopped worker go on when the run is gone; leave this fault out, or use Linux"
+        )
+    plan = site.servers
+    if plan is None:
+        what = "a server of yours" if site.has_server else "a driver without a server"
+        return (
+            f"{what} is not broken by a run: {target} would be; write engine in place of url, name producers or"
+            " consumers, or write hook: COMMAND"
+        )
+    primaries, replicas = plan.primary_count, plan.primary_count * plan.replica_count
+    there = {
+        "primary": primaries,
+        "replica": replicas,
+        "sentinel": 3 if plan.topology == "sentinel" else 0,
+        "node": primaries + replicas,
+        "servers": primaries + replicas,
+    }[target.role]
+    if target.place < there:
+        return None
+    has = f"has {there} of them" if there else f"has no {target.role}"
+    return f"there is no {target}: a setup of topology {plan.topology} {has}; name another, or change the setup"
+
+
+# -- which faults there are --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FaultTypes:
+    """All faults that are installed.
+
+    Attributes:
+        names: their keys, those of this package first.
+    """
+
+    names: Sequence[str]
+    _others: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def installed(cls) -> "FaultTypes":
+        """Those of this package, and those that others have registered."""
+        others = {each.name: each for each in entry_points(group=ENTRY_POINT_GROUP) if each.name not in SHIPPED}
+        return cls((*SHIPPED, *sorted(others)), others)
+
+    def load(self, name: str) -> type[Fault]:
+        """The class of one of `names`."""
+        if name in self._others:
+            found: type[Fault] = self._others[name].load()
+            return found
+        module, _, attribute = SHIPPED[name].partition(":")
+        shipped: type[Fault] = getattr(import_module(f"ombdriver.bench.faults.{module}"), attribute)
+        return shipped

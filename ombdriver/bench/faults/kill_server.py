@@ -1,0 +1,69 @@
+"""`kill`: a server ends by SIGKILL, as in a crash, and comes back later, with its data or without."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from ombdriver.bench.faults.api import Endangers, Fault, FaultError, FaultServer, FaultSystem, Site, lacks_target
+from ombdriver.bench.faults.target import Target
+from ombdriver.bench.units import format_duration, parse_duration, quoted
+
+_DATA = ("kept", "lost")
+
+
+class KillServer(Fault):
+    """`kill: primary, restartAfter: 2s, data: lost`. Without `restartAfter` it stays down until the window ends.
+
+    What it finds again when it starts is what its configuration had it write to its disk; with `data: lost` nothing.
+    """
+
+    OPTIONS = ("restartAfter", "data")
+
+    def __init__(self, value: object, options: Mapping[str, object]) -> None:
+        self.target = Target.parse(value)
+        if self.target.is_client:
+            raise ValueError(f"{self.target} can't be killed, only servers can; write pause: {self.target}")
+        if "restartAfter" in options:
+            try:
+                self.heals_after_ns = parse_duration(options["restartAfter"])
+            except ValueError as error:
+                raise ValueError(f"restartAfter: {error}") from None
+        self._data = options.get("data", "kept")
+        if self._data not in _DATA:
+            raise ValueError(f"data: {quoted(self._data)} is not known; write kept or lost")
+        self._down: list[FaultServer] = []
+
+    def spec(self) -> Mapping[str, object]:
+        """See `Fault.spec`."""
+        found: dict[str, object] = {"kill": str(self.target)}
+        if self.heals_after_ns is not None:
+            found["restartAfter"] = format_duration(self.heals_after_ns)
+        return found | ({"data": self._data} if self._data == "lost" else {})
+
+    def endangers(self, site: Site) -> Endangers:
+        """A replica that takes over lacks the last messages; a server that starts again what it had not written."""
+        if site.servers is None or self.target is None or self.target.role == "sentinel":
+            return "nothing"
+        if self._data == "lost" or self.target.role == "servers":
+            return "memory"
+        return "failover" if site.servers.topology in ("sentinel", "cluster") else "memory"
+
+    def missing(self, site: Site) -> str | None:
+        """See `Fault.missing`."""
+        assert self.target is not None
+        return lacks_target(self.target, site)
+
+    async def inject(self, system: FaultSystem) -> Sequence[str]:
+        """See `Fault.inject`."""
+        assert self.target is not None
+        self._down = list(await system.servers(self.target))
+        await asyncio.gather(*(server.crash() for server in self._down))
+        return [server.name for server in self._down]
+
+    async def heal(self) -> None:
+        """Starts it again."""
+        down, self._down = self._down, []
+        started = [server.start_again(lose_data=self._data == "lost") for server in down]
+        found = await asyncio.gather(*started, return_exceptions=True)
+        self.data_lost = any(each is False for each in found)
+        if failed := [str(each) for each in found if isinstance(each, BaseException)]:
+            raise FaultError("; ".join(failed))

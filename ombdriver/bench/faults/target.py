@@ -1,0 +1,69 @@
+"""Whom a fault hits: a role, as a workload names it; which process has it is found at the injection. Pure."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from ombdriver.bench.units import nearest, quoted
+
+SERVER_ROLES = ("primary", "replica", "sentinel", "node", "servers")
+CLIENT_ROLES = ("producers", "consumers", "clients")
+_NUMBERED = ("primary", "replica", "sentinel", "node")
+_FORM = re.compile(r"(?P<role>[a-z]+)(?: (?P<number>[0-9]{1,4})| of (?P<group>\S.*))?")
+_KNOWN = "primary, primary N, replica, replica N, sentinel N, node N, servers, producers, consumers, consumers of GROUP"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A role.
+
+    Attributes:
+        role: one of `SERVER_ROLES` or `CLIENT_ROLES`.
+        number: which of several, from 1; None means the first, or all where the role is of several.
+        group: of `consumers`, whose; None means those of all groups.
+    """
+
+    role: str
+    number: int | None = None
+    group: str | None = None
+
+    def __str__(self) -> str:
+        """As it is written."""
+        if self.group is not None:
+            return f"{self.role} of {self.group}"
+        return self.role if self.number is None else f"{self.role} {self.number}"
+
+    @property
+    def is_client(self) -> bool:
+        """Whether it is of the run's own worker processes."""
+        return self.role in CLIENT_ROLES
+
+    @property
+    def place(self) -> int:
+        """Which of those that have the role, from 0."""
+        return (self.number or 1) - 1
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Reads a target.
+
+        Raises:
+            ValueError: if it is none; the message has those that are known.
+        """
+        found = _FORM.fullmatch(value) if isinstance(value, str) else None
+        if found is None or found["role"] not in (*SERVER_ROLES, *CLIENT_ROLES):
+            near = nearest(found["role"], (*SERVER_ROLES, *CLIENT_ROLES)) if found else None
+            hint = f"did you mean {near}?" if near else f"known are: {_KNOWN}"
+            raise ValueError(f"{quoted(value)} is nobody a fault can hit; {hint}")
+        role, number, group = found["role"], found["number"], found["group"]
+        if number is not None and (role not in _NUMBERED or not int(number)):
+            raise ValueError(f"{quoted(value)}: {_advice(role)}")
+        if group is not None and role != "consumers":
+            raise ValueError(f"{quoted(value)}: only consumers are those of a group; write {role}")
+        if number is None and role in ("sentinel", "node"):
+            raise ValueError(f"{quoted(value)} does not say which; write {role} 1")
+        return cls(role, None if number is None else int(number), group)
+
+
+def _advice(role: str) -> str:
+    return f"numbers begin at 1; write {role} 1" if role in _NUMBERED else f"{role} are all of them; write {role}"

@@ -1,0 +1,243 @@
+"""Injects the faults of a run when they are due, heals them, and keeps a record; whatever happens, all is healed.
+
+Knows times, faults and the processes of the run by their roles. What the faults did is for `faults.consequences`.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ombdriver.bench.faults.api import Fault, FaultError, FaultServer
+from ombdriver.bench.faults.record import FaultRecord
+from ombdriver.bench.faults.spec import Injection, schedule
+from ombdriver.bench.faults.target import Target
+from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.plan.plan import Plan, WorkerPlan
+from ombdriver.bench.run.workers import Workers
+from ombdriver.bench.servers.formation import NodeLostError, ServerNode
+from ombdriver.bench.servers.managed import ManagedServers
+from ombdriver.bench.servers.reaper import StartError
+from ombdriver.bench.servers.resp_client import RefusedError
+from ombdriver.bench.units import SECOND
+from ombdriver.errors import OmbdriverError
+
+logger = logging.getLogger(__name__)
+
+FOREVER_NS = 1 << 62
+HEAL_S = 60.0
+"""How long the final heal may take: a server may have much to load."""
+
+
+class NodeOfRun:
+    """One of the run's servers (`faults.api.FaultServer`)."""
+
+    def __init__(self, node: ServerNode, on_start: Callable[[int], None]) -> None:
+        self._node, self._on_start = node, on_start
+
+    @property
+    def name(self) -> str:
+        """See `FaultServer.name`."""
+        return self._node.name
+
+    async def crash(self) -> None:
+        """See `FaultServer.crash`."""
+        try:
+            await self._node.server.crash()
+        except StartError as error:
+            raise FaultError(f"{self.name} {error}") from error
+
+    async def start_again(self, *, lose_data: bool = False) -> bool:
+        """See `FaultServer.start_again`."""
+        try:
+            found = await self._node.server.start_again(lose_data=lose_data)
+        except StartError as error:
+            raise FaultError(f"{self.name} {error}") from error
+        self._on_start(self._node.pid)
+        return found
+
+    def pause(self) -> None:
+        """See `FaultServer.pause`."""
+        self._node.server.pause()
+
+    def resume(self) -> None:
+        """See `FaultServer.resume`."""
+        self._node.server.resume()
+
+    async def command(self, *words: str) -> Any:
+        """See `FaultServer.command`."""
+        try:
+            (reply,) = await self._node.ask(words)
+        except (NodeLostError, RefusedError) as error:
+            raise FaultError(f"{self.name}: {' '.join(words[:2])}: {error}") from error
+        return reply
+
+
+class WorkerOfRun:
+    """One of the run's workers (`faults.api.FaultWorker`)."""
+
+    def __init__(self, plan: WorkerPlan, workers: Workers) -> None:
+        self._plan, self._workers = plan, workers
+
+    @property
+    def name(self) -> str:
+        """See `FaultWorker.name`."""
+        return f"worker {self._plan.index} ({self._plan.role})"
+
+    def pause(self) -> None:
+        """See `FaultWorker.pause`."""
+        self._workers.signal(self._plan.index, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """See `FaultWorker.resume`."""
+        self._workers.signal(self._plan.index, signal.SIGCONT)
+
+
+class RunSystem:
+    """The processes of one run by their roles (`faults.api.FaultSystem`).
+
+    Args:
+        plan: the run.
+        workers: its worker processes.
+        servers: those that it has started; None for none.
+        on_start: called with the process id of a server that was started again.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        workers: Workers,
+        servers: ManagedServers | None,
+        on_start: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._plan, self._workers, self._servers, self._on_start = plan, workers, servers, on_start
+
+    async def servers(self, target: Target) -> Sequence[FaultServer]:
+        """See `FaultSystem.servers`."""
+        return [NodeOfRun(node, self._on_start) for node in await self._nodes(target)]
+
+    async def _nodes(self, target: Target) -> Sequence[ServerNode]:
+        if self._servers is None:
+            raise FaultError("the run has no servers of its own")
+        if target.role == "servers":
+            return self._servers.data_nodes
+        found = await self._servers.with_role(target.role)
+        if target.place >= len(found):
+            raise FaultError(f"there is no {target} now: {len(found)} have that role")
+        return [found[target.place]]
+
+    async def fail_over(self, target: Target) -> Sequence[str]:
+        """See `FaultSystem.fail_over`."""
+        (primary,) = await self._nodes(target)
+        assert self._servers is not None
+        try:
+            asked = await self._servers.fail_over(primary)
+        except OmbdriverError as error:
+            raise FaultError(str(error)) from error
+        return [primary.name, asked.name]
+
+    def workers(self, target: Target) -> Sequence[WorkerOfRun]:
+        """See `FaultSystem.workers`."""
+        return [WorkerOfRun(each, self._workers) for each in self._plan.workers if _does(each, target)]
+
+
+def _does(worker: WorkerPlan, target: Target) -> bool:
+    sends = bool(worker.producers)
+    reads = any(target.group in (None, each.subscription) for each in worker.consumers)
+    return {"producers": sends, "consumers": reads, "clients": sends or reads}[target.role]
+
+
+class FaultInjector:
+    """Injects the faults of one run.
+
+    Args:
+        plan: the run.
+        system: its processes.
+        on_wiped: called when a server has come back without data.
+
+    Attributes:
+        records: what was injected so far, in the order of the injections.
+    """
+
+    def __init__(self, plan: Plan, system: RunSystem, on_wiped: Callable[[], None] = lambda: None) -> None:
+        self._injections = schedule(plan.faults, plan.test_ns)
+        self._system, self._on_wiped = system, on_wiped
+        self._tasks: list[asyncio.Task[None]] = []
+        self._start_ns = 0
+        self._over = asyncio.Event()
+        self._found: list[FaultRecord | None] = [None] * len(self._injections)
+
+    def __repr__(self) -> str:
+        return f"<FaultInjector of {len(self._injections)} injections, {len(self.records)} done>"
+
+    @property
+    def records(self) -> Sequence[FaultRecord]:
+        """See the class."""
+        return sorted((each for each in self._found if each is not None), key=lambda each: each.injected_ns)
+
+    def begin(self, measured: Phase) -> None:
+        """The measured phase has been ordered: its faults are injected from its beginning on."""
+        self._start_ns = measured.start_ns
+        self._tasks = [asyncio.create_task(self._carry_out(number, one)) for number, one in enumerate(self._injections)]
+
+    async def end(self) -> None:
+        """The measured phase is over: what is not due yet is left out, and all that is injected is healed."""
+        self._over.set()
+        if self._tasks:
+            tasks, self._tasks = self._tasks, []
+            _, left = await asyncio.wait(tasks, timeout=HEAL_S)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _now_ns(self) -> int:
+        return time.monotonic_ns() - self._start_ns
+
+    async def _until(self, at_ns: int) -> bool:
+        """Waits; returns whether the phase goes on by then."""
+        while (left_ns := at_ns - self._now_ns()) > 0 and not self._over.is_set():
+            try:
+                await asyncio.wait_for(self._over.wait(), left_ns / SECOND)
+            except TimeoutError:
+                continue
+        return not self._over.is_set()
+
+    async def _carry_out(self, number: int, one: Injection) -> None:
+        if not await self._until(one.at_ns):
+            return
+        fault = one.spec.make()
+        injected_ns, healed_ns = self._now_ns(), None
+        hit: Sequence[str] = ()
+        errors: list[str] = []
+
+        def note() -> None:
+            error = "; ".join(errors) or None
+            self._found[number] = FaultRecord(
+                one.spec, hit, one.at_ns, injected_ns, healed_ns, error, data_lost=fault.data_lost
+            )
+
+        try:
+            try:
+                hit = tuple(await fault.inject(self._system))
+            except FaultError as error:
+                errors.append(str(error))
+            note()
+            logger.info("fault %d, %s: %s", one.spec.number, one.spec, errors[0] if errors else ", ".join(hit))
+            if fault.heals and not errors:
+                await self._until(FOREVER_NS if one.lasts_ns is None else injected_ns + one.lasts_ns)
+        finally:
+            if fault.heals:
+                healed_ns = self._now_ns()
+                await asyncio.shield(self._heal(fault, errors))
+                logger.info("fault %d, %s: healed", one.spec.number, one.spec)
+            note()
+
+    async def _heal(self, fault: Fault, errors: list[str]) -> None:
+        try:
+            await fault.heal()
+        except FaultError as error:
+            errors.append(f"it could not be healed: {error}")
+        if fault.data_lost:
+            self._on_wiped()

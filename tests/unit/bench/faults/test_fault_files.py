@@ -1,0 +1,241 @@
+"""`faults` and `expect` of a workload: what is read, what is refused with its line, and what a plan makes of it."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import yaml
+from requested_runs import requested
+
+from ombdriver.bench.faults.api import FaultTypes, Site
+from ombdriver.bench.faults.spec import read_faults, schedule, unsupported
+from ombdriver.bench.faults.target import Target
+from ombdriver.bench.servers.topology import ServerPlan
+from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.units import SECOND
+from ombdriver.errors import InputError
+
+LOAD = """\
+topics: 1
+partitionsPerTopic: 1
+messageSize: 100
+subscriptionsPerTopic: 1
+producersPerTopic: 1
+consumerPerSubscription: 1
+producerRate: 100
+warmupDuration: 0s
+testDuration: 60s
+"""
+FAULTS = """\
+faults:
+  - {at: 10s, kill: primary, restartAfter: 2s}
+  - {at: 30s, for: 3s, pause: replica 1}
+  - {at: 45s, failover: ordered}
+  - {every: 20s, until: 50s, for: 200ms, pause: consumers of group-1}
+  - {at: 1s, for: 1s, clientPause: write}
+  - {at: 3s, for: 1s, maxmemory: reached}
+  - {at: 5s, bgsave: primary}
+  - {at: 6s, bgrewriteaof: node 2}
+  - {at: 7s, for: 1s, hook: "/bin/true 1", heal: [/bin/true]}
+"""
+EXPECT = "expect: [outage < 5s, 'delivery[group-1].lost <= 0', 'deliveryOutage[group-1] < 6s', faults.injected > 3]\n"
+
+
+def workload(more: str) -> Workload:
+    """A workload with these lines."""
+    return Workload.parse(LOAD + more, "w.yaml")
+
+
+def faults_of(text: str) -> list[str]:
+    """What is wrong with a file that has this list."""
+    with pytest.raises(InputError) as caught:
+        workload(text)
+    return list(caught.value.messages)
+
+
+def test_a_workload_with_faults_is_read_back_from_its_spec() -> None:
+    """The resolved workload is what a result holds, and what a rerun reads."""
+    one = workload(FAULTS + EXPECT)
+
+    again = Workload.parse(yaml.safe_dump(one.spec()), "again.yaml")
+
+    assert again.spec() == one.spec()
+    assert again.sha256 == one.sha256
+    assert [str(each) for each in one.fault_specs][:2] == ["kill: primary, restartAfter: 2s", "pause: replica 1"]
+    assert pickle.loads(pickle.dumps(one.fault_specs)) == one.fault_specs
+
+
+def test_faults_are_of_the_load_and_expectations_are_not() -> None:
+    """A workload without faults has the hash that it always had."""
+    plain = Workload.parse(LOAD, "w.yaml").sha256
+
+    assert workload("faults: []\n").sha256 == plain
+    assert workload(FAULTS).sha256 != plain
+    assert workload(FAULTS + EXPECT).sha256 == workload(FAULTS).sha256
+
+
+def test_a_schedule_has_every_injection_in_its_order() -> None:
+    """Repeated ones too, up to `until`."""
+    found = schedule(workload(FAULTS).fault_specs, 60 * SECOND)
+
+    times = [(each.at_ns // SECOND, each.spec.kind) for each in found]
+    assert times == sorted(times, key=lambda each: each[0])
+    assert [at for at, kind in times if kind == "pause"] == [20, 30, 40]
+    kill = next(each for each in found if each.spec.kind == "kill")
+    assert (kill.at_ns, kill.heal_ns) == (10 * SECOND, 12 * SECOND)
+
+
+def test_all_that_is_wrong_with_all_faults_is_told_with_lines() -> None:
+    """One error, a sentence for each, and what else is wrong beside it."""
+    said = faults_of(
+        """\
+faults:
+  - {at: 10s, kil: primary}
+  - {at: 70s, kill: primary}
+  - at: 5s
+    pause: replika
+    for: 1s
+  - {at: 5s, pause: primary}
+  - {at: 5s, for: 1s, failover: ordered}
+  - {kill: primary, restartAfter: soon, colour: red}
+sampleInterval: never
+"""
+    )
+
+    assert [each.split(" ")[0] for each in said if "faults." in each] == [
+        "w.yaml:11:",
+        "w.yaml:12:",
+        "w.yaml:14:",
+        "w.yaml:16:",
+        "w.yaml:17:",
+        "w.yaml:18:",
+        "w.yaml:18:",
+        "w.yaml:18:",
+    ]
+    assert any("sampleInterval" in each for each in said)
+    assert any("not known: 'kil'; did you mean kill?" in each for each in said)
+    assert any("'replika' is nobody a fault can hit; did you mean replica?" in each for each in said)
+
+
+@pytest.mark.parametrize(
+    ("entry", "word"),
+    [
+        ("kill", "holds no settings"),
+        ({"at": "1s"}, "names no fault; add one as kill: primary (known are: kill, pause"),
+        ({"at": "1s", "link": {}}, "not known: 'link'; known are: kill"),
+        ({"at": "1s", "kill": "primary", "pause": "primary"}, "is given beside kill"),
+        ({"kill": "primary"}, "does not say when"),
+        ({"at": 5, "kill": "primary"}, "5 has no unit"),
+        ({"at": "1s", "until": "5s", "kill": "primary"}, "has no meaning without every"),
+        ({"every": "10s", "until": "5s", "kill": "primary"}, "is before the first one"),
+        ({"every": "1s", "for": "1s", "pause": "primary"}, "write a longer every"),
+        ({"at": "1s", "kill": "consumers"}, "can't be killed, only servers can; write pause: consumers"),
+        ({"at": "1s", "for": "2s", "kill": "primary"}, "kill does not last; write restartAfter"),
+        ({"at": "1s", "kill": "primary", "data": "half"}, "write kept or lost"),
+        ({"at": "1s", "kill": "primary 0"}, "numbers begin at 1; write primary 1"),
+        ({"at": "1s", "kill": "sentinel"}, "does not say which; write sentinel 1"),
+        ({"at": "1s", "pause": "primary"}, "does not say for how long; add for: 3s"),
+        ({"at": "1s", "for": "21s", "pause": "clients"}, "21s is too long; write 20s or less"),
+        ({"at": "1s", "failover": True}, "write failover: ordered"),
+        ({"at": "1s", "failover": "ordered", "on": "replica"}, "on: 'replica' is no primary"),
+        ({"at": "1s", "for": "1s", "clientPause": "read"}, "write clientPause: write, or all"),
+        ({"at": "1s", "for": "1s", "maxmemory": "lots"}, "or reached, for what the server has then"),
+        ({"at": "1s", "bgsave": "sentinel 1"}, "holds no data; write bgsave: primary"),
+        ({"at": "1s", "hook": ""}, "is no command"),
+        ({"at": "55s", "for": "10s", "pause": "primary"}, "is healed after 65s, and the test ends after 1m"),
+    ],
+)
+def test_an_entry_that_is_wrong_is_told_with_the_way_out(entry: object, word: str) -> None:
+    """Whatever is wrong with it."""
+    specs, problems = read_faults([entry], 60 * SECOND)
+
+    assert [message for _, message in problems if word in message], problems
+    assert all(";" in message for _, message in problems)
+    assert specs == [] or "healed after" in word
+
+
+def test_two_faults_that_do_the_same_to_the_same_at_a_time_are_refused() -> None:
+    """The heal of the first would end the second."""
+    entries = [{"at": "1s", "for": "5s", "pause": "primary"}, {"at": "3s", "for": "5s", "pause": "primary"}]
+
+    assert "begins while fault 1 does the same" in read_faults(entries, 60 * SECOND)[1][0][1]
+    entries[1]["pause"] = "replica"
+    assert read_faults(entries, 60 * SECOND)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("expect: [outage < 5s]\n", "expect: is of what faults do, and there are none"),
+        ("thresholds: [outage < 5s]\n", "thresholds: outage is what faults do, and there are none"),
+        (FAULTS + "expect: [outage < 5]\n", "5 has no unit"),
+        (FAULTS + "expect: [outages < 5s]\n", "did you mean outage?"),
+        (FAULTS + "expect: ['deliveryOutage[group-9] < 5s']\n", "there is no group 'group-9'"),
+        ("faults: [{at: 1s, for: 1s, pause: consumers of group-7}]\n", "there is no group 'group-7'"),
+        ("faults: kill\n", "must be a list of faults, not 'kill'"),
+        (FAULTS + "consumerBacklogSizeGB: 1\n", "times are of a measured window"),
+    ],
+)
+def test_what_does_not_agree_with_the_rest_of_the_workload_is_refused(text: str, word: str) -> None:
+    """Before anything starts."""
+    said = faults_of(text)
+
+    assert [each for each in said if word in each], said
+
+
+STANDALONE = Site(ServerPlan())
+SENTINEL = Site(ServerPlan(topology="sentinel"))
+CLUSTER = Site(ServerPlan(topology="cluster", replicas=0))
+YOURS = Site(None)
+
+
+@pytest.mark.parametrize(
+    ("entry", "site", "word"),
+    [
+        ({"kill": "primary"}, STANDALONE, None),
+        ({"kill": "replica"}, STANDALONE, "there is no replica: a setup of topology standalone has no replica"),
+        ({"kill": "replica 2"}, SENTINEL, "has 1 of them"),
+        ({"kill": "sentinel 3"}, SENTINEL, None),
+        ({"kill": "primary 3"}, CLUSTER, None),
+        ({"failover": "ordered"}, STANDALONE, "clients do not follow a failover"),
+        ({"failover": "ordered"}, SENTINEL, None),
+        ({"failover": "ordered"}, CLUSTER, "there is no replica that could take over"),
+        ({"kill": "primary"}, YOURS, "a server of yours is not broken by a run"),
+        ({"kill": "primary"}, Site(None, has_server=False), "a driver without a server"),
+        ({"pause": "consumers", "for": "1s"}, YOURS, None),
+        ({"pause": "consumers", "for": "1s"}, Site(None, can_pause_workers=False), "use Linux"),
+        ({"hook": "/bin/true"}, YOURS, None),
+        ({"hook": "./is-not-there"}, YOURS, "there is no program './is-not-there'"),
+    ],
+)
+def test_what_a_setup_lacks_is_refused(entry: dict[str, object], site: Site, word: str | None) -> None:
+    """By the planner, which `plan` and `run` share."""
+    specs, problems = read_faults([{"at": "1s", **entry}], 60 * SECOND)
+    assert problems == []
+
+    found = unsupported(specs, site)
+
+    assert bool(found) == (word is not None)
+    assert all(word and word in each and each.startswith("fault 1 (") for each in found)
+
+
+def test_a_plan_has_the_faults_and_refuses_what_the_setup_lacks(tmp_path: Path) -> None:
+    """With the names of workload and setup."""
+    text = LOAD + "faults: [{at: 1s, kill: replica}]\n"
+
+    with pytest.raises(InputError, match=r"w x embedded: fault 1 .kill: replica.: there is no replica"):
+        requested(tmp_path, text, setups=["embedded"])
+
+
+@pytest.mark.parametrize("text", ["primary", "replica 2", "sentinel 1", "servers", "producers", "consumers of a b"])
+def test_a_target_is_written_as_it_is_read(text: str) -> None:
+    """In results and messages."""
+    assert str(Target.parse(text)) == text
+
+
+def test_every_shipped_fault_can_be_loaded() -> None:
+    """Each says what it is in its own words."""
+    types = FaultTypes.installed()
+
+    assert {types.load(name).__name__ for name in types.names} >= {"KillServer", "RunHook"}
+    assert all(types.load(name).__doc__ for name in types.names)
