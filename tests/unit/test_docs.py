@@ -11,7 +11,7 @@ import pytest
 HOUSE = Path(__file__).parents[2]
 PAGES = sorted([*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md"), *(HOUSE / "tests").rglob("*.md")])
 PACKAGE = sorted((HOUSE / "ombdriver").rglob("*.py"))
-GROUPS = {"ombdriver.drivers"}
+GROUPS = {"ombdriver.drivers", "ombdriver.faults"}
 """Entry-point groups, which are no modules."""
 FOREIGN = ("redis.", "asyncio.", "msgspec.", "signal.", "socket.")
 

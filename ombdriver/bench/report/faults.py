@@ -15,6 +15,7 @@ from ombdriver.bench.report import units
 
 MOST_SHOWN = 20
 """Of more injections the worst are shown: those with the longest outages."""
+_COLUMNS = ("detect", "outage", "delivery", "recover", "catch-up", "failed", "unknown", "lost")
 _COUNTS = {
     "lost": "lost",
     "undelivered": "undelivered",
@@ -36,7 +37,7 @@ def block(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("at", justify="right", no_wrap=True)
     table.add_column("hit", min_width=10, overflow="fold")
-    for column in ("detect", "outage", "delivery", "recover", "catch-up", "failed", "unknown", "lost"):
+    for column in _COLUMNS:
         table.add_column(column, justify="right", no_wrap=True)
     shown = shown_of(injections)
     for each in shown:
@@ -78,6 +79,8 @@ def _hit(each: Mapping[str, Any]) -> str:
 
 def _figures(each: Mapping[str, Any]) -> list[str]:
     groups = each["groups"]
+    if not each["hit"]:
+        return [units.NOTHING] * len(_COLUMNS)
     catch_up = [group["catchUpSeconds"] for group in groups]
     return [
         _seconds(each["detectSeconds"]),

@@ -343,3 +343,43 @@ def test_without_a_backlog_there_is_no_account_of_one() -> None:
 
     assert run.ledger.backlog_deliveries(AuditFindings()) == []
     assert run.ledger.warm_up_losses(AuditFindings()) == {GROUP: (10, 0)}
+
+
+# -- faults ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_gone_with_the_memory_of_a_server_is_lost_and_not_trimmed() -> None:
+    """The stream begins behind it now, as it does after a trim."""
+    run = Run()
+    run.sent(1000)
+    run.given([*range(900), *range(950, 1000)])
+    trimmed = AuditFindings(log_starts={0: 950})
+    assert (run.account(trimmed).lost, run.account(trimmed).trimmed) == (0, 50)
+
+    run.ledger.note_wiped()
+
+    assert (run.account(trimmed).lost, run.account(trimmed).trimmed) == (50, 0)
+
+
+def test_messages_between_two_marks_have_an_account_of_their_own() -> None:
+    """The accounts of a window that is divided add up to that of the window."""
+    run = Run()
+    marks = [run.ledger.mark(0)]
+    run.sent(100)
+    run.given([*range(90), *range(80, 85)])
+    run.report()
+    marks.append(run.ledger.mark(1))
+    run.sent(300, failed=runs((0, 120, 10)), indeterminate=runs((0, 140, 5)))
+    run.given([*range(100, 120), *range(142, 300)])
+    run.report()
+    marks.append(run.ledger.mark(2))
+
+    first, second = (run.ledger.account(*each, AuditFindings()) for each in itertools.pairwise(marks))
+
+    assert (first.failed, first.indeterminate) == (0, 0)
+    assert (second.failed, second.indeterminate) == (10, 5)
+    assert (first.groups[GROUP].lost, first.groups[GROUP].duplicated) == (10, 5)
+    assert (second.groups[GROUP].lost, second.groups[GROUP].recovered) == (10, 3)
+    whole = run.account()
+    assert whole.lost == first.groups[GROUP].lost + second.groups[GROUP].lost
+    assert whole.acknowledged == first.groups[GROUP].acknowledged + second.groups[GROUP].acknowledged

@@ -148,3 +148,26 @@ def test_what_happens_in_what_a_phase_was_prolonged_by_belongs_to_it() -> None:
         (1, "published", None, 4): 2,
         (1, "published", None, AFTER_END): 4,
     }
+
+
+def test_moments_of_events_unite_without_loss() -> None:
+    """Whoever reports them, and in whatever order; without a length of moments there are none."""
+    first, second = Recorder(INTERVAL, 10), Recorder(INTERVAL, 10)
+    for made in (first, second):
+        made.begin_phase(MEASURE)
+    first.count("published", None, [20_001, 20_009, 20_030], [1, 2, 3])
+    second.count("published", None, [20_011, 20_031], [1, 1])
+    second.count("received", "g", [20_055], [4])
+
+    both = Metrics()
+    both += second.take()
+    both += first.take()
+
+    assert {which: moments.tolist() for which, moments in both.moments.items()} == {
+        ("published", None): [2000, 2001, 2003],
+        ("received", "g"): [2005],
+    }
+    assert first.take().moments == {}
+    plain = recorder()
+    plain.count("published", None, [20_001], [1])
+    assert plain.take().moments == {}

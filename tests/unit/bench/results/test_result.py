@@ -27,7 +27,7 @@ OUR_LATENCIES = ["publishResponseLatency", "endToEndResponseLatency"]
 # fmt: off
 OURS = [
     "kind", "formatVersion", "version", "runId", "tags", "standing", "overrides", "sweep", "sweepOf", "search",
-    "backlogDrain", "beginTime", "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate",
+    "backlogDrain", "faults", "beginTime", "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate",
     "partial",
     "rateProfile", "stretches", "targetRates",
     "partialReason", "verdict", "thresholds", "atHarnessFloor", "ownParts", "confidence", "messagesPerWrite",

@@ -1,0 +1,289 @@
+"""Runs with faults, on real servers: what was done is in the result to the message, and nothing of it is left."""
+
+import signal
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+from processes import Place, sound
+
+LOAD = """
+topics: 1
+partitionsPerTopic: 1
+messageSize: 100
+subscriptionsPerTopic: 1
+consumerPerSubscription: 1
+producersPerTopic: 1
+producerRate: 500
+warmupDuration: 1s
+sampleInterval: 200ms
+drainTimeout: 20s
+"""
+ENGINES = ("valkey", "redis")
+pytestmark = pytest.mark.timeout(180)
+
+
+def faults(place: Place, entries: str, duration: str = "7s", server: str = "engine: valkey") -> dict[str, Any]:
+    """The result of a run with these faults."""
+    place.write(f"{LOAD}testDuration: {duration}\nfaults: {entries}\n")
+    place.write(f"name: s\ndriver: redis-streams\nserver: {{{server}}}\n", "s.yaml")
+    finished = place.run("run", "w.yaml", "--setup", "s.yaml", "--plain")
+    assert sound(finished.returncode), finished.stderr
+    (result,) = place.results()
+    for path in (place.folder / "results").iterdir():
+        path.unlink()
+    return result
+
+
+def only(result: dict[str, Any]) -> dict[str, Any]:
+    """Its only injection, which went well."""
+    (one,) = result["faults"]["injections"]
+    assert one["error"] is None
+    assert accounts_add_up(result)
+    return dict(one)
+
+
+def accounts_add_up(result: dict[str, Any]) -> bool:
+    """Whether every message of each group has become something."""
+    return all(
+        each["acknowledged"] + each["recovered"]
+        == each["received"] + each["lost"] + each["trimmed"] + each["undelivered"]
+        for each in result["delivery"]
+    )
+
+
+def rules(result: dict[str, Any]) -> set[str]:
+    """The rules that say something of a run, but those of this machine."""
+    return {each["rule"] for each in result["verdict"]["reasons"] if each["status"] != "INVALID"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("config", "data", "lost_allowed"),
+    [
+        ("{}", "kept", True),
+        ("{appendonly: yes, appendfsync: always}", "kept", False),
+        ("{appendonly: yes, appendfsync: always}", "lost", True),
+    ],
+)
+def test_a_server_that_is_killed_comes_back(
+    place: Place, engine: str, config: str, data: str, lost_allowed: bool
+) -> None:
+    """With what it had on its disk; the outage is as long as it was down, and what was synced is not lost."""
+    entry = f"{{at: 2s, kill: primary, restartAfter: 1s, data: {data}}}"
+
+    result = faults(place, f"[{entry}]", server=f"engine: {engine}, config: {config}")
+
+    one = only(result)
+    assert one["hit"] == ["primary-1"]
+    assert one["dataLost"] is (config == "{}" or data == "lost")
+    assert one["healedSeconds"] - one["injectedSeconds"] >= 1
+    assert one["outageSeconds"] > 0.5
+    assert one["hadEffect"]
+    assert one["failed"] + one["indeterminate"] > 0
+    assert result["delivery"][0]["trimmed"] == 0
+    if not lost_allowed:
+        assert one["promisesNoLoss"]
+        assert result["delivery"][0]["lost"] == 0
+    assert not rules(result) & {"lost", "achieved", "errors", "rateTrend", "latencyTrend"}
+    assert result["delivery"][0]["lost"] == sum(group["lost"] for group in one["groups"])
+
+
+def test_messages_that_nobody_had_read_are_lost_with_the_memory_of_a_server(place: Place) -> None:
+    """To the message: consumers stand still while the server dies and comes back empty."""
+    entries = "[{at: 2s, for: 3s, pause: consumers}, {at: 3s, kill: primary, restartAfter: 200ms}]"
+
+    result = faults(place, entries, "8s")
+
+    (delivery,) = result["delivery"]
+    assert delivery["lost"] > 100
+    assert delivery["trimmed"] == 0
+    assert accounts_add_up(result)
+    assert delivery["lost"] == result["faults"]["totals"]["lost"]
+    assert {each["kind"] for each in result["caveats"]} >= {"faultLoss"}
+    assert "lost" not in rules(result)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_pause_is_an_outage_of_its_length_and_loses_nothing(place: Place, engine: str) -> None:
+    """The server hangs, and answers all when it goes on."""
+    result = faults(place, "[{at: 2s, for: 1500ms, pause: primary}]", server=f"engine: {engine}")
+
+    one = only(result)
+    assert one["outageSeconds"] == pytest.approx(1.5, abs=0.6)
+    assert one["groups"][0]["outageSeconds"] == pytest.approx(1.5, abs=0.6)
+    assert (one["failed"], one["indeterminate"], one["groups"][0]["lost"]) == (0, 0, 0)
+    assert one["promisesNoLoss"]
+
+
+def test_consumers_that_are_paused_catch_up(place: Place) -> None:
+    """Publishing goes on, delivery does not."""
+    result = faults(place, "[{at: 2s, for: 1500ms, pause: consumers of group-1}]")
+
+    one = only(result)
+    assert [name.split(" ")[2] for name in one["hit"]] == ["(consume)"]
+    assert one["groups"][0]["outageSeconds"] == pytest.approx(1.5, abs=0.6)
+    assert one["outageSeconds"] < one["groups"][0]["outageSeconds"]
+    assert result["delivery"][0]["lost"] == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "{at: 2s, for: 1s, clientPause: write}",
+        "{at: 2s, for: 1s, clientPause: all}",
+        "{at: 2s, for: 1s, maxmemory: reached}",
+        "{at: 2s, bgsave: primary}",
+        "{at: 2s, bgrewriteaof: node 1}",
+    ],
+)
+def test_what_commands_of_the_server_do_is_undone(place: Place, engine: str, entry: str) -> None:
+    """Messages are held up or refused meanwhile; none that was acknowledged is lost."""
+    result = faults(place, f"[{entry}]", server=f"engine: {engine}, config: {{appendonly: yes}}")
+
+    one = only(result)
+    assert result["delivery"][0]["lost"] == 0
+    assert one["promisesNoLoss"]
+    if "clientPause" in entry:
+        assert one["outageSeconds"] > 0.5
+    if "maxmemory" in entry:
+        assert one["failed"] > 100
+    assert "lost" not in rules(result)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("topology", ["sentinel", "cluster, replicas: 1"])
+def test_a_replica_takes_over_in_order(place: Place, engine: str, topology: str) -> None:
+    """Those that were asked are named, and the run goes on."""
+    result = faults(place, "[{at: 3s, failover: ordered}]", "12s", server=f"engine: {engine}, topology: {topology}")
+
+    one = only(result)
+    assert one["hit"][0] == "primary-1"
+    assert len(one["hit"]) == 2
+    assert result["totals"]["published"] > 3000
+    assert "lost" not in rules(result)
+
+
+@pytest.mark.parametrize("topology", ["sentinel", "cluster, replicas: 1"])
+def test_a_replica_takes_over_from_a_primary_that_is_killed(place: Place, topology: str) -> None:
+    """And the old primary comes back behind it."""
+    result = faults(
+        place, "[{at: 3s, kill: primary, restartAfter: 8s}]", "16s", server=f"engine: valkey, topology: {topology}"
+    )
+
+    one = only(result)
+    assert one["hit"] == ["primary-1"]
+    assert result["totals"]["published"] > 3000
+    assert result["delivery"][0]["trimmed"] == 0
+
+
+def test_a_replica_that_is_paused_is_told_as_no_effect(place: Place) -> None:
+    """Nobody waits for it."""
+    server = "engine: valkey, topology: replicated"
+    result = faults(place, "[{at: 3s, for: 500ms, pause: replica 1}]", server=server)
+
+    one = only(result)
+    if result["verdict"]["status"] != "INVALID":  # else this machine's own pauses may look like an effect
+        assert not one["hadEffect"]
+        assert "faultNoEffect" in {each["kind"] for each in result["caveats"]}
+
+
+def test_a_hook_that_fails_is_told_and_the_run_is_partial(place: Place) -> None:
+    """What was asked for was not done; what it said is in the message."""
+    script = place.write("#!/bin/sh\necho no such bridge >&2\nexit 7\n", "break.sh")
+    script.chmod(0o755)
+
+    result = faults(place, "[{at: 1s, hook: ./break.sh}]", "3s")
+
+    (one,) = result["faults"]["injections"]
+    assert one["error"] == "./break.sh ended with exit code 7: no such bridge"
+    assert result["verdict"]["status"] == "PARTIAL"
+    assert "faultFailed" in rules(result)
+
+
+def test_a_hook_breaks_and_mends_on_a_server_of_the_users(place: Place, valkey_url: str) -> None:
+    """There a run breaks nothing itself."""
+    place.write(
+        f"{LOAD}testDuration: 4s\nfaults: [{{at: 1s, for: 1s, hook: touch broken, heal: touch mended}}]\n"
+        "expect: [faults.injected >= 1, outage < 60s]\n"
+    )
+
+    finished = place.run("run", "w.yaml", "--url", valkey_url, "--plain")
+
+    assert sound(finished.returncode), finished.stderr
+    assert (place.folder / "broken").exists()
+    assert (place.folder / "mended").exists()
+    (result,) = place.results()
+    assert [check["passed"] for check in result["thresholds"]] == [True, True]
+
+
+def test_a_fault_that_a_users_server_can_not_have_is_refused(place: Place, valkey_url: str) -> None:
+    """Before anything starts, with the way out."""
+    place.write(f"{LOAD}testDuration: 4s\nfaults: [{{at: 1s, kill: primary}}]\n")
+
+    finished = place.run("run", "w.yaml", "--url", valkey_url, "--plain")
+
+    assert finished.returncode == 2
+    assert "a server of yours is not broken by a run" in finished.stderr
+    assert "write hook: COMMAND" in finished.stderr
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "{at: 0s, for: 20s, pause: clients}",
+        "{at: 0s, for: 500s, pause: primary}",
+        "{at: 0s, kill: primary}",
+    ],
+)
+def test_nothing_is_left_when_the_parent_is_killed_in_mid_fault(place: Place, entry: str) -> None:
+    """Stopped workers go on and end; a stopped server, or one that is down, is taken away by its reaper."""
+    place.write(f"{LOAD}testDuration: 10m\nfaults: [{entry}]\n")
+    with place.start("-v", "run", "w.yaml", "--plain") as run:
+        run.until_said("fault 1,")
+        family: list[psutil.Process] = run.family()
+        assert len(family) >= 3
+        run.send(signal.SIGKILL)
+
+        assert run.end()[0] == -signal.SIGKILL
+        assert run.alone()
+
+
+def test_an_interrupt_heals_what_is_broken_and_keeps_the_result(place: Place) -> None:
+    """The server that is down is started again, so that what is missing can be looked for."""
+    place.write(f"{LOAD}testDuration: 10m\nfaults: [{{at: 1s, kill: primary, restartAfter: 9m}}]\n")
+    with place.start("-v", "run", "w.yaml", "--plain") as run:
+        run.until_said("fault 1,")
+        run.send(signal.SIGINT)
+
+        code, _, said = run.end()
+
+        assert code == 130, said
+        assert "Traceback" not in said
+        assert run.alone()
+    (result,) = place.results()
+    assert result["faults"]["injections"][0]["healedSeconds"] is not None
+
+
+def test_a_plan_prints_the_timeline(place: Place) -> None:
+    """Each injection with its heal."""
+    place.write(f"{LOAD}testDuration: 1m\nfaults: [{{every: 20s, for: 1s, pause: primary}}]\nexpect: [outage < 2s]\n")
+
+    said = place.run("plan", "w.yaml").stdout
+
+    assert "faults         2 injections, at times of the measured window; all is healed when it ends\n" in said
+    assert "               20s: pause: primary, healed at 21s\n" in said
+    assert "               outage < 2s\n" in said
+
+
+def test_the_command_line_puts_faults_into_a_workload(place: Place) -> None:
+    """In place of those of the file; and a value that is wrong names the option."""
+    assert "5s: kill: primary" in place.run("plan", "w.yaml", "--set", "workload.testDuration=9s", "--set", SET).stdout
+    wrong = place.run("plan", "w.yaml", "--set", "workload.faults=[{at: 5s, kil: primary}]")
+    assert wrong.returncode == 2
+    assert "--set workload.faults" in wrong.stderr
+    assert "did you mean kill?" in wrong.stderr
+
+
+SET = "workload.faults=[{at: 5s, kill: primary}]"
