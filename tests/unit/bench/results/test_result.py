@@ -27,8 +27,8 @@ OUR_LATENCIES = ["publishResponseLatency", "endToEndResponseLatency"]
 # fmt: off
 OURS = [
     "kind", "formatVersion", "version", "runId", "tags", "standing", "overrides", "sweep", "sweepOf", "search",
-    "backlogDrain", "faults", "beginTime", "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate",
-    "partial",
+    "backlogDrain", "beginTime", "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate",
+    "partial", "faults",
     "rateProfile", "stretches", "targetRates",
     "partialReason", "verdict", "thresholds", "atHarnessFloor", "ownParts", "confidence", "messagesPerWrite",
     "caveats", "totals", "delivery", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",
