@@ -65,8 +65,9 @@ class Demand:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether others take all that is free, so that what they leave says nothing of what the run could have."""
-        return self.has_neighbours and self.run + (self.others or 0.0) > FULL * self.cores
+        """Whether others take half of a full machine: what they leave says nothing of what the run could have."""
+        others = self.others or 0.0
+        return self.has_neighbours and others >= self.cores / 2 and self.run + others > FULL * self.cores
 
 
 def demand_of(facts: Facts) -> Demand:
@@ -339,7 +340,8 @@ ADVICE = (
     AdviceRow(
         "lowerRate",
         "by the processor time of a message, the run would take 70 % of what others leave of the machine, and no worker"
-        " more than 70 % of a core, at a lower rate; what others leave is not asked where they take all that is free",
+        " more than 70 % of a core, at a lower rate; what others leave is not asked where they take half of a machine"
+        " that is full",
         _lower_rate,
     ),
     AdviceRow(
