@@ -20,7 +20,7 @@ from ombdriver.bench.report import backlog, faults, latencies, units
 from ombdriver.bench.report.console import print_all, unwrapped
 from ombdriver.bench.results.result import Result, Subscription
 from ombdriver.bench.spec.rate_profile import render_profile
-from ombdriver.bench.units import format_size
+from ombdriver.bench.units import format_size, visible
 from ombdriver.bench.verdict.model import Verdict
 
 MOST_GROUPS = 12
@@ -244,6 +244,9 @@ def _processes_block(result: Result, table: Table) -> Iterator[RenderableType]:
     counts = [*_server_counts(summary), *_worker_counts(result.environment.get("workers", ()))]
     if counts:
         yield Text("; ".join(counts))
+    unseen = (result.telemetry.get("server") or {}).get("unseen") or ()
+    if unseen:
+        yield Text(f"the server did not tell: {'; '.join(map(visible, unseen))}")
 
 
 def _server_counts(summary: Mapping[str, Any]) -> Iterator[str]:

@@ -134,9 +134,14 @@ class ServerSeries:
             evicted_keys=self._increase("evictedKeys"),
             expired_keys=self._increase("expiredKeys"),
             delayed_fsyncs=self._increase("delayedFsyncs"),
-            forks=self._forks if self.samples else None,
+            forks=self._forks if self._tells_forks else None,
             longest_fork_ns=round(self._longest_fork_micros * 1000) if self._forks else None,
         )
+
+    @property
+    def _tells_forks(self) -> bool:
+        """Whether the server tells of forks at all."""
+        return self._last is not None and bool({"forks", "lastForkMicros"} & self._last.sample.figures.keys())
 
     def _increase(self, name: str) -> int | None:
         """By how much a figure grew in the window."""

@@ -16,6 +16,7 @@ from ombdriver.bench.verdict.rules import (
     PAUSED_SHARE,
     WORKERS_BOUND,
     Rule,
+    errors_explain,
     keeps_up,
     milliseconds,
 )
@@ -56,7 +57,7 @@ def _answered_later(facts: Facts) -> list[str]:
         f"{name}: {rate:,.0f} of {target:,.0f} messages/s in the window; the rest was due too shortly before its end,"
         " or in a pause that it had not made up for, and came after it; run longer, and look at the greatest latencies"
         for name, rate in facts.achieved.items()
-        if rate < LEAST_ACHIEVED * target and keeps_up(facts, name)
+        if rate < LEAST_ACHIEVED * target and keeps_up(facts, name) and not errors_explain(facts, rate)
     ]
 
 

@@ -315,10 +315,15 @@ def _achieved(facts: Facts) -> RuleResult:
     ]
 
 
+def errors_explain(facts: Facts, rate: float) -> bool:
+    """Whether messages that met an error are most of what a rate lacks."""
+    missing = (facts.target_rate - rate) * facts.window_ns / 1e9
+    return facts.errors > ERRORS_EXPLAIN * missing
+
+
 def _why_short(facts: Facts, rate: float) -> str:
     """What kept the rate below its target: messages that met an error, or that the system was too slow."""
-    missing = (facts.target_rate - rate) * facts.window_ns / 1e9
-    if facts.errors > ERRORS_EXPLAIN * missing:
+    if errors_explain(facts, rate):
         return f"{facts.errors:,} messages met an error; the caveats tell which, and what to do about it"
     return "the system could not; lower the rate, or give the server more"
 

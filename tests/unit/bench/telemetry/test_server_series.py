@@ -103,6 +103,13 @@ def test_a_window_that_was_cut_short_ends_with_the_sample_nearest_to_it() -> Non
     assert made.summary().server_cpu == CpuShare(0.5, 0.5)
 
 
+def test_a_server_that_tells_nothing_of_forks_has_none_that_are_known() -> None:
+    """As one that refuses INFO: not 0."""
+    made = series(seen(0), seen(1))
+
+    assert made.summary().forks is None
+
+
 def test_without_a_sample_everything_is_null() -> None:
     """No number that nobody saw."""
     made = series()

@@ -177,6 +177,17 @@ def test_the_three_most_frequent_errors_are_told() -> None:
     assert [each.message for each in found] == [f"{10 - at} messages met the error: error {at}" for at in range(3)]
 
 
+def test_an_error_is_told_with_its_way_out() -> None:
+    """As far as the driver knows one; and what errors explain was not due too late."""
+    found = caveats(send_errors=[("OOM", 3)], ways_out={"OOM": "raise maxmemory"})
+    refused = caveats(
+        window_ns=10**10, target_rate=500.0, achieved={"published": 250.0}, debt_growth={"published": 0.0}, errors=2500
+    )
+
+    assert found == {"publishErrors": "3 messages met the error: OOM; raise maxmemory"}
+    assert refused == {}
+
+
 def test_what_vanishes_from_a_result_on_existing_topics_is_told() -> None:
     """Messages of others have no stamp; those of the run stay where they are."""
     reads = caveats(existing_topics=True, sends=False, of_others=1234)

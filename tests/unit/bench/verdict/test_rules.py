@@ -340,3 +340,16 @@ def test_a_run_cut_short_soon_does_not_blame_the_system_for_what_it_had_no_time_
     assert verdict.status == "PARTIAL"
     assert ("achieved" in [each.rule for each in verdict.reasons]) is blamed
     assert ("achieved" in [each.rule for each in verdict.not_judged]) is not blamed
+
+
+def test_refused_messages_are_no_reason_to_lower_the_rate() -> None:
+    """Where errors are most of what is missing, they are told; where they are few, the system was too slow."""
+    low = {"achieved": {"published": 1000.0}, "debt_growth": {"published": 900.0}, "window_ns": 40 * 10**9}
+
+    refused = judge(facts(**low, errors=39_000)).reasons
+    slow = judge(facts(**low, errors=500)).reasons
+
+    assert [reason.rule for reason in refused] == ["achieved", "errors"]
+    assert "39,000 messages met an error; the caveats tell which" in refused[0].message
+    assert not any("lower the rate" in reason.message for reason in refused)
+    assert "lower the rate" in slow[0].message
