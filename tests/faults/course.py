@@ -16,7 +16,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from ombdriver import BufferFullError, MQClient, OutcomeUnknownError
+from ombdriver import BufferFullError, MQClient, OutcomeUnknownError, Producer
 from ombdriver.messaging.errors import MessagingError
 from ombdriver.messaging.topics.consumer import leases
 from ombdriver.messaging.topics.consumer.fetcher import BlockingFetch
@@ -63,6 +63,8 @@ FALTERS: Mapping[str, tuple[object, str]] = {
     "read": (BlockingFetch, "send"),
 }
 """What members do in the background, and a part of it that can be made to fail."""
+NARROW_BLOCK_MS = 3_000
+"""So long a message waits for space that others have for 1 s at most."""
 QUIET_S = 1.5
 """A while in which nobody asks Sentinels for a master that is well."""
 
@@ -386,22 +388,32 @@ class Course:
             await senders.close()
 
     async def _narrow(self, step: Step) -> None:
-        """A producer with little space sends to each partition in turn, of which one has a primary that hangs."""
+        """A primary hangs that has all of a producer's space; what goes to another one finds some in time."""
         async with MQClient(redis_url=self._servers.senders_url) as client:
-            producer = client.producer(TOPIC, buffer_messages=20, delivery_timeout_ms=1_000, max_block_ms=5_000)
-            with contextlib.suppress(RedisError):  # it can't connect, as that primary has hung too long
+            producer = client.producer(
+                TOPIC, buffer_messages=step.count, delivery_timeout_ms=1_000, max_block_ms=NARROW_BLOCK_MS
+            )
+            with contextlib.suppress(RedisError):  # another fault is on, and it can't connect
                 await producer.start()
-                for at in range(step.count):
-                    number = self.account.offer("ok", once=True)
-                    value = b'{"n": %d, "kind": "ok"}' % number
-                    try:
-                        (await producer.send(value, partition=at % TOPIC.partitions)).add_done_callback(
-                            lambda done, number=number: self._tell(number, done)
-                        )
-                    except BufferFullError as error:
-                        self.account.tell(number, NOT_STORED)
-                        self.account.add("full", f"message {number} found no space, though each has 1 s: {error}")
+                await self._hang(step)
+                await self._send_narrow(producer, step.count, partition=0)
+                for _ in range(3):
+                    await self._send_narrow(producer, 1, partition=1)
                 await producer.close()
+
+    async def _send_narrow(self, producer: Producer[bytes], count: int, partition: int) -> None:
+        numbers = [self.account.offer("ok", once=True) for _ in range(count)]
+        try:
+            futures = await producer.send_batch(
+                [b'{"n": %d, "kind": "ok"}' % number for number in numbers], partition=partition
+            )
+        except BufferFullError as error:
+            for number in numbers:
+                self.account.tell(number, NOT_STORED)
+            self.account.add("full", f"message {numbers[0]} found no space, though each has 1 s: {error}")
+            return
+        for number, future in zip(numbers, futures, strict=True):
+            future.add_done_callback(lambda done, number=number: self._tell(number, done))
 
     def _tell(self, number: int, done: asyncio.Future[Any]) -> None:
         error = done.exception()

@@ -133,7 +133,7 @@ MOTIFS: Mapping[str, Motif] = {
         ),
         where=EVERYWHERE,
     ),
-    "a hung primary and little space": Motif((Step("hang", for_s=5.0), Step("narrow", count=30)), where=("cluster",)),
+    "a hung primary and little space": Motif((Step("narrow", count=20, for_s=5.0),), where=("cluster",)),
     "stall": Motif((Step("send", count=20, then_s=0.3), Step("stall", for_s=5.5), Step("send", count=10))),
     "come and go": Motif(
         (Step("join", "pool"), Step("send", "slow", 40), Step("leave", "pool"), Step("send", count=20)),
@@ -215,9 +215,9 @@ class Plan(NamedTuple):
         return bool(hit & LOSING) or self.topology != "standalone"
 
 
-LOSING = frozenset(["cut", "lose", "halve", "swallow", "hang", "squeeze"])
+LOSING = frozenset(["cut", "lose", "halve", "swallow", "hang", "narrow", "squeeze"])
 """Steps that take connections away, or hold them up for so long that they are given up."""
-OUTAGES = frozenset(["full", "refuse", "hang", "swallow", "stall"])
+OUTAGES = frozenset(["full", "refuse", "hang", "narrow", "swallow", "stall"])
 """Steps in which the server refuses for good, or does not answer for as long as a message may take."""
 UNTOLD = frozenset(["kill", "cancel", "busy", "full", "stall", "stop", "falter", "lonely"])
 """Steps after which nobody may know what became of a command, though no connection was lost."""
@@ -265,7 +265,8 @@ def _go_together(names: list[str]) -> bool:
     steps = [step for name in names for step in MOTIFS[name].steps]
     does, needs = {step.do for step in steps}, " ".join(MOTIFS[name].needs for name in names)
     if "bounded" in needs and (
-        "exact" in needs or does & {"kill", "cancel", "hang", "swallow", "stop", "stall", "falter", "lonely", "squeeze"}
+        "exact" in needs
+        or does & {"kill", "cancel", "hang", "narrow", "swallow", "stop", "stall", "falter", "lonely", "squeeze"}
     ):
         return False  # a group without a live member may be cut into
     if sum(step.do == "move" for step in steps) > 1:
