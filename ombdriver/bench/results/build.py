@@ -227,7 +227,9 @@ def worker_to_json(worker: WorkerFacts) -> dict[str, Any]:
 
 def search_to_json(found: SearchResult) -> dict[str, Any]:
     """The `search` of a result."""
-    limits = [probe.limit for probe in found.probes if probe.rate == found.failing and probe.limit is not None]
+    failed = [probe for probe in found.probes if probe.rate == found.failing]
+    judged = [probe for probe in failed if not probe.is_spoilt]
+    limits = [probe.limit for probe in judged or failed if probe.limit is not None]
     return {
         "sustainedRate": found.sustained,
         "failingRate": found.failing,
@@ -243,6 +245,7 @@ def search_to_json(found: SearchResult) -> dict[str, Any]:
                 "backlogGrowth": {name: round(rate, 3) for name, rate in probe.growth.items()},
                 "publishResponse": _headline(probe.publish),
                 "endToEndResponse": _headline(probe.end_to_end),
+                "ownParts": {name: part for name, part in probe.own_parts.items() if name in _OF_PROBES},
                 "serverCpu": None if probe.server_cpu is None else round(probe.server_cpu, 4),
             }
             for probe in found.probes
@@ -264,6 +267,10 @@ def stretch_to_json(stretch: StretchMetrics) -> dict[str, Any]:
         "publishResponse": _headline(stretch.publish),
         "endToEndResponse": _headline(stretch.end_to_end),
     }
+
+
+_OF_PROBES = {f"{family}.{name}" for family in ("publishResponse", "endToEndResponse") for name in HEADLINE}
+"""The percentiles that a result tells of each probe."""
 
 
 def _headline(summary: LatencySummary) -> dict[str, float | None]:

@@ -1,17 +1,19 @@
 """Looks for the highest rate that a system sustains: which rates are probed, and the probes themselves.
 
 A rate is probed by a phase of its own, which is judged after the time that it needs to settle; between two, everything
-is drained. A rate that is far too high is given up early, before what it leaves behind fills the server. Which rate
-comes next is decided by `Bisection`, which knows no phase.
+is drained. A rate that is far too high is given up early, before what it leaves behind fills the server. A probe that
+this machine has spoilt says nothing of the system, and is made again. Which rate comes next is decided by `Bisection`,
+which knows no phase.
 """
 
 import logging
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ombdriver.bench.drivers.sample import ServerStatus
+from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.phase_view import PhaseView
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.run.events import RunState
@@ -20,7 +22,9 @@ from ombdriver.bench.run.phases import Phases
 from ombdriver.bench.spec.fields import MAX_RATE
 from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.units import SECOND
+from ombdriver.bench.verdict.facts import with_latencies
 from ombdriver.bench.verdict.live import running_facts
+from ombdriver.bench.verdict.own_parts import own_parts
 from ombdriver.bench.verdict.probe import Probe, ProbeObservation, SearchResult, is_inconclusive, judge_probe
 from ombdriver.errors import RunError
 
@@ -38,6 +42,9 @@ MAJORITY = 2
 """Of three probes, so many decide."""
 MOST_PROBES = 60
 """A system whose probes come out at random would be probed for ever."""
+MOST_UNJUDGED = 3
+"""Rates that this machine keeps from being judged before the search ends, when none has been found to hold: a tenth of
+the rate, and a tenth of that, would have been a load for any machine that had its time to itself."""
 
 
 @dataclass(slots=True)
@@ -65,6 +72,9 @@ class Bisection:
     higher. If one of these holds after all, then a probe had failed by chance, and the search goes on from there; if
     the lower end does not, it goes on below. So a probe that was spoilt costs time, and does not move the result.
 
+    A rate that can't be judged (`pass_over`) has no vote: what is known of it stays, and it is tried no more. One of
+    which nothing is known is an upper end like one that does not hold, until a rate above it holds.
+
     Args:
         start: the rate to begin with, messages per second.
         least: rates below are not tried.
@@ -73,7 +83,7 @@ class Bisection:
     Attributes:
         probes: how many outcomes there are.
         sustained: the highest rate that is said to hold; 0 when none does.
-        failing: the lowest rate above it that is said not to hold; None when none is known.
+        failing: the lowest rate above it that is said not to hold, or could not be judged; None when none is known.
         rate: what is to be tried next; None when the search is over.
     """
 
@@ -85,6 +95,7 @@ class Bisection:
     failing: int | None = None
     rate: int | None = None
     _votes: dict[int, _Votes] = field(default_factory=dict)
+    _unjudged: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.start = min(max(self.start, self.least), self.most)
@@ -95,6 +106,16 @@ class Bisection:
         assert self.rate is not None
         votes = self._votes.setdefault(self.rate, _Votes())
         votes.held, votes.failed = votes.held + held, votes.failed + (not held)
+        self._go_on()
+
+    def pass_over(self) -> None:
+        """What probes at `rate` showed says nothing of the system."""
+        assert self.rate is not None
+        self._votes.setdefault(self.rate, _Votes())
+        self._unjudged.add(self.rate)
+        self._go_on()
+
+    def _go_on(self) -> None:
         self.probes += 1
         self._count_votes()
         self.rate = None if self.probes >= MOST_PROBES else self._next()
@@ -103,18 +124,27 @@ class Bisection:
         """The interval by all votes; where a rate surely holds, those below it hold as well."""
         floor = max((rate for rate, votes in self._votes.items() if votes.surely_held), default=0)
         failing = [rate for rate, votes in self._votes.items() if votes.failed > votes.held and rate > floor]
-        self.failing = min(failing, default=None)
+        lowest = min(failing, default=None)
         holding = [rate for rate, votes in self._votes.items() if votes.held > votes.failed]
-        self.sustained = max((rate for rate in holding if self.failing is None or rate < self.failing), default=0)
+        self.sustained = max((rate for rate in holding if lowest is None or rate < lowest), default=0)
+        unjudged = [rate for rate in self._unjudged if self._is_open(rate) and rate > self.sustained]
+        self.failing = min([*failing, *unjudged], default=None)
+
+    def _is_open(self, rate: int) -> bool:
+        """Whether as many probes held as did not: none, most often."""
+        votes = self._votes[rate]
+        return votes.held == votes.failed
 
     def _next(self) -> int | None:
-        for rate, votes in self._votes.items():
-            if votes.held == votes.failed:
+        for rate in self._votes:
+            if self._is_open(rate) and rate not in self._unjudged:
                 return rate
         if self.failing is None:
             return None if self.sustained >= self.most else min(self.most, self.sustained * 2)
         if not self.sustained:
-            return None if self.failing <= self.least else max(self.least, self.failing // DOWN)
+            if self.failing <= self.least or len(self._unjudged) >= MOST_UNJUDGED:
+                return None
+            return max(self.least, self.failing // DOWN)
         if self.failing > max(self.sustained * NARROW, self.sustained + 1):
             return max(self.sustained + 1, math.isqrt(self.sustained * self.failing))
         return self._unconfirmed()
@@ -122,10 +152,10 @@ class Bisection:
     def _unconfirmed(self) -> int | None:
         """What has to be probed again before the interval is believed."""
         assert self.failing is not None
-        if not self._votes[self.sustained].surely_held:
+        if not self._votes[self.sustained].surely_held and self.sustained not in self._unjudged:
             return self.sustained
         for rate in (self.failing, self.step):
-            if not self._votes.get(rate, _Votes()).surely_failed:
+            if not self._votes.get(rate, _Votes()).surely_failed and rate not in self._unjudged:
                 return rate
         return None
 
@@ -145,6 +175,10 @@ LONGEST = 3
 """A probe of which it can't be said whether a debt grows goes on for up to so many times its length."""
 MOST_OVERDUE_S = 1.0
 """Seconds of the rate that may be overdue before a probe is given up."""
+MOST_TRIES = 3
+"""Of a probe that this machine spoils; it may be others that were there for a moment."""
+MOST_SPOILT = 20
+"""Probes that are made again in a search; a rate whose probe is spoilt after that is not judged."""
 MOST_BACKLOG = 8
 """A probe is given up when the backlog of a subscription is above this part of what the streams keep."""
 
@@ -178,7 +212,7 @@ class RateSearch:
         """The rate; None when somebody asked to stop.
 
         Raises:
-            RunError: if no rate is sustained.
+            RunError: if no rate is sustained, or none could be judged.
         """
         found = await (self._try_each() if self._search.rates else self._bisect())
         if found is None or self._search.steps is None:
@@ -195,32 +229,48 @@ class RateSearch:
             probe = await self._try(bisection.rate)
             if probe is None:
                 return None
-            bisection.add(probe.held)
+            if probe.is_spoilt:
+                bisection.pass_over()
+            else:
+                bisection.add(probe.held)
         return self._found(bisection.sustained, bisection.failing)
 
     async def _try_each(self) -> SearchResult | None:
-        """The given rates, up to the first that is not sustained: beyond it latencies grow with the time alone."""
-        sustained = 0
+        """The given rates, up to the first that is not sustained: beyond it latencies grow with the time alone.
+
+        A rate that can't be judged is passed over, up to so many in a row.
+        """
+        sustained, failing, unjudged = 0, None, 0
         for rate in self._search.rates:
             probe = await self._try(rate)
             if probe is None:
                 return None
-            if not probe.held:
-                return self._found(sustained, rate)
-            sustained = rate
-        return self._found(sustained, None)
+            if probe.held:
+                sustained, failing, unjudged = rate, None, 0
+                continue
+            failing = failing or rate
+            unjudged += 1
+            if not probe.is_spoilt or unjudged >= MOST_UNJUDGED:
+                break
+        return self._found(sustained, failing)
 
     def _found(self, sustained: int, failing: int | None) -> SearchResult:
         if not sustained:
-            raise RunError(f"no rate is sustained, not even {failing} msg/s: {'; '.join(self.probes[-1].reasons)}")
+            raise RunError(nothing_held(self.probes))
         return SearchResult(tuple(self.probes), sustained, failing)
 
     async def _try(self, rate: int) -> Probe | None:
-        probe = await self._probe(rate)
-        if probe is not None:
+        """A probe, again and again while this machine spoils it; the last one of them."""
+        while True:
+            probe = await self._probe(rate)
+            if probe is None:
+                return None
             self.probes.append(probe)
-            logger.info("%d msg/s %s: %s", rate, "holds" if probe.held else "fails", "; ".join(probe.reasons))
-        return probe
+            how = "holds" if probe.held else "could not be judged" if probe.is_spoilt else "fails"
+            logger.info("%d msg/s %s: %s", rate, how, "; ".join(probe.reasons))
+            spoilt = [each.rate for each in self.probes if each.is_spoilt]
+            if not probe.is_spoilt or spoilt.count(rate) >= MOST_TRIES or len(spoilt) > MOST_SPOILT:
+                return probe
 
     async def _probe(self, rate: int) -> Probe | None:
         before = self._measurement.backlog()
@@ -231,14 +281,32 @@ class RateSearch:
             self._phases.stop_sending()
         if self._phases.interrupted:
             return None
-        observed = watcher.observed
-        assert observed is not None
         await self._phases.settle(RunState.SEARCH)
         if self._phases.interrupted:
             return None
+        observed = watcher.drained(phase, self._phases.polled_ns)
         left = self._measurement.backlog()
         missing = {name: max(0, count - before.get(name, 0)) for name, count in left.items()}
         return judge_probe(replace(observed, missing=missing), rate)
+
+
+def nothing_held(probes: Sequence[Probe]) -> str:
+    """Why a search has found no rate, and what it knows all the same."""
+    judged = {each.rate: each for each in probes if not each.is_spoilt}
+    unjudged = {each.rate: each for each in probes if each.rate not in judged}
+    if not unjudged:
+        lowest = judged[min(judged)]
+        return f"no rate is sustained, not even {lowest.rate} msg/s: {'; '.join(lowest.reasons)}"
+    spoilt = sum(each.is_spoilt for each in probes)
+    known = [f"{min(judged):,} msg/s is not sustained"] if judged else []
+    if kept_up := [each.rate for each in probes if each.kept_up]:
+        known.append(f"at {max(kept_up):,} msg/s the system kept up all the same")
+    lowest, rates = unjudged[min(unjudged)], ", ".join(f"{rate:,}" for rate in sorted(unjudged))
+    return (
+        f"this machine, not the system, was the cause in {spoilt} of {len(probes)} probes, so no rate is known to be"
+        f" sustained: {rates} msg/s could not be judged{''.join(f'; {each}' for each in known)}; at"
+        f" {lowest.rate:,} msg/s: {'; '.join(lowest.reasons)}"
+    )
 
 
 class _ProbeWatcher:
@@ -261,10 +329,11 @@ class _ProbeWatcher:
         self._cpu: list[float] = []
         self._has_settled = False
         self._before = self._collector.processes()
-        self.observed: ProbeObservation | None = None
+        self._observed: ProbeObservation | None = None
+        self._length_seen_ns = 0
 
     def enough(self, view: PhaseView) -> bool:
-        """Whether the probe is over; what it showed is in `observed` then."""
+        """Whether the probe is over; `drained` has what it showed, once what is on its way has come."""
         elapsed_ns = view.length_ns
         overrun = self._overrun(view.phase.rate)
         if elapsed_ns < SETTLE_NS and overrun is None:
@@ -277,8 +346,8 @@ class _ProbeWatcher:
             self._cpu.append(now.cpu)
         last = elapsed_ns >= view.phase.duration_ns - STEP_NS
         if elapsed_ns - SETTLE_NS >= self._length_ns or last or overrun is not None:
-            self.observed = self._observe(view, overrun)
-            if overrun is None and not last and is_inconclusive(self.observed, view.phase.rate):
+            self._observed, self._length_seen_ns = self._observe(view, overrun), elapsed_ns
+            if overrun is None and not last and is_inconclusive(self._observed, view.phase.rate):
                 self._length_ns += self._length_ns // 2
                 return False
             return True
@@ -293,9 +362,28 @@ class _ProbeWatcher:
             return f"a group was {backlog:,} messages behind, and more than that is not kept for it"
         return None
 
+    def drained(self, phase: Phase, ended_ns: int) -> ProbeObservation:
+        """What the probe showed, with the latencies of all that was due in it.
+
+        Of one that was given up nothing may have been answered that was due after it had settled; by now it has.
+
+        Args:
+            phase: the probe's.
+            ended_ns: when nothing was waited for any longer, on the monotonic clock.
+        """
+        assert self._observed is not None
+        settled = _settled(PhaseView(self._collector, phase, self._length_seen_ns, ended_ns))
+        return replace(
+            self._observed,
+            facts=with_latencies(self._observed.facts, settled),
+            publish=settled.latency("publishResponse"),
+            end_to_end=settled.latency("endToEndResponse"),
+            own_parts=own_parts(settled, (), self._observed.facts.workers),
+            slo=None if self._slo is None else self._slo.check(settled),
+        )
+
     def _observe(self, view: PhaseView, overrun: str | None) -> ProbeObservation:
-        given_up_before_it_had_settled = view.length_ns < SETTLE_NS + view.interval_ns
-        settled = view if given_up_before_it_had_settled else view.since(SETTLE_NS // view.interval_ns)
+        settled = _settled(view)
         debts = self._measurement.debts
         usual = debts.usual_growth(SETTLE_NS / SECOND)
         return ProbeObservation(
@@ -307,3 +395,9 @@ class _ProbeWatcher:
             server_cpu=statistics.median(self._cpu) if self._cpu else None,
             overrun=overrun,
         )
+
+
+def _settled(view: PhaseView) -> PhaseView:
+    """What is looked at of a probe: from when it had settled on; all of one that was given up before."""
+    given_up = view.length_ns < SETTLE_NS + view.interval_ns
+    return view if given_up else view.since(SETTLE_NS // view.interval_ns)

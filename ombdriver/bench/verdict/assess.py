@@ -64,7 +64,7 @@ def assess(
         with_advice(judge(facts), facts),
         tuple(threshold.check(metrics) for threshold in thresholds),
         tuple(at_floor(metrics, calibration, loopback)),
-        own_parts(metrics, facts.workers),
+        own_parts(metrics, [each.name for each in metrics.subscriptions], facts.workers),
         tuple(caveats_of(facts)),
     )
 

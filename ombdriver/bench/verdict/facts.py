@@ -316,23 +316,30 @@ def phase_facts(
         intervals: sample intervals that are complete.
         target_rate: messages per second that were asked for.
     """
-    families = ("scheduleLag", "publishDelay", "publishResponse")
-    lag, delay, response = (source.latency(family, None) for family in families)
     totals = ("published", "publish_errors", "unsent", "unanswered")
     due = {name: int(source.count("totals", None, name) or 0) for name in totals}
     return replace(
-        observed,
+        with_latencies(observed, source),
         window_ns=window_ns,
-        schedule_lag_p99_ns=lag.ns("p99"),
-        publish_delay_p99_ns=delay.ns("p99"),
-        responses={family: source.latency(family, None) for family in ("publishResponse", "endToEndResponse")},
-        publish_response_p99_ns=response.ns("p99"),
         target_rate=target_rate,
         achieved=_achieved(source, subscriptions),
         due=sum(due.values()),
         errors=due["publish_errors"],
         workers=[_within(each, window_ns) for each in observed.workers],
         intervals=intervals,
+    )
+
+
+def with_latencies(facts: Facts, source: Source) -> Facts:
+    """The same facts with the latencies of `source`, over all groups."""
+    families = ("scheduleLag", "publishDelay", "publishResponse")
+    lag, delay, response = (source.latency(family, None) for family in families)
+    return replace(
+        facts,
+        schedule_lag_p99_ns=lag.ns("p99"),
+        publish_delay_p99_ns=delay.ns("p99"),
+        publish_response_p99_ns=response.ns("p99"),
+        responses={family: source.latency(family, None) for family in ("publishResponse", "endToEndResponse")},
     )
 
 

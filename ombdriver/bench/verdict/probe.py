@@ -9,11 +9,13 @@ say; when nothing is missing after the drain; and when the SLO is met, if there 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.debt import Growth
 from ombdriver.bench.verdict.facts import Facts
+from ombdriver.bench.verdict.model import INVALID
 from ombdriver.bench.verdict.rules import judge
 
 MOST_GROWTH = 0.005
@@ -22,6 +24,10 @@ SURE_GROWTH = 0.001
 """Of the rate: nor is one that surely grows by more; a steady system is told apart from its limit that finely."""
 BUSY_CORE = 0.9
 """A server that takes more of a core has no more to give."""
+
+
+OWN_LIMITS = frozenset({"coreBusy", "collections"})
+"""Rules by which this machine was the bottleneck, and will be the next time: the harness itself takes so much."""
 
 
 class Limit(Enum):
@@ -42,6 +48,7 @@ class ProbeObservation:
         facts: for the rules of the verdict.
         growth: of what was due and not `published`, or not received by a subscription; without those of too few looks.
         publish, end_to_end: response times.
+        own_parts: the harness's own share of each percentile of which it is more than a third (`own_parts`).
         slo: what became of it; None when there is none.
         server_cpu: cores that the server took; None when it was not sampled.
         overrun: why the probe was ended early; None when it was not.
@@ -52,6 +59,7 @@ class ProbeObservation:
     growth: Mapping[str, Growth]
     publish: LatencySummary
     end_to_end: LatencySummary
+    own_parts: Mapping[str, float] = field(default_factory=dict)
     slo: Check | None = None
     server_cpu: float | None = None
     overrun: str | None = None
@@ -69,10 +77,14 @@ class Probe:
         growth: messages per second by which what was due and not `published`, or not received by a subscription,
             grew at most.
         publish, end_to_end: response times.
+        own_parts: of these, as in a result.
         server_cpu: cores that the server took; None when it was not sampled.
         held: whether the rate is sustained.
         reasons: why not.
         limit: what kept it from being; None when it is.
+        is_spoilt: whether this machine was the cause, by what need not come again: such a probe says nothing against
+            the system, and is worth repeating.
+        kept_up: whether nothing but this machine speaks against the rate.
     """
 
     rate: int
@@ -85,6 +97,9 @@ class Probe:
     held: bool
     reasons: Sequence[str] = ()
     limit: Limit | None = None
+    is_spoilt: bool = False
+    kept_up: bool = False
+    own_parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +109,8 @@ class SearchResult:
     Attributes:
         probes: all of them, in order.
         sustained: the highest rate that is sustained, in messages per second.
-        failing: the lowest rate above it that is not; None when none was found.
+        failing: the lowest rate above it that is not, or that could not be judged on this machine; None when none was
+            found.
     """
 
     probes: Sequence[Probe]
@@ -122,7 +138,9 @@ def judge_probe(observed: ProbeObservation, rate: int) -> Probe:
         limit, what = (Limit.PUBLISHING, name) if name == "published" else (Limit.CONSUMERS, f"received by {name}")
         sure_of_it = f"grows by {each.slope:,.1f} messages/s, above {SURE_GROWTH:.1%} of the rate"
         in_doubt = f"may grow by up to {each.upper:,.1f} messages/s, above {MOST_GROWTH:.1%} of the rate"
-        failures.append((limit, f"what is due and not {what} {sure_of_it if each.lower > sure else in_doubt}"))
+        reason = f"what is due and not {what} {sure_of_it if each.lower > sure else in_doubt}"
+        failures.append(_Failure(limit, reason))
+    rules = {each.rule for each in failures if each.limit is Limit.GENERATOR}
     return Probe(
         rate=rate,
         seconds=observed.facts.window_ns / 1e9,
@@ -132,9 +150,20 @@ def judge_probe(observed: ProbeObservation, rate: int) -> Probe:
         end_to_end=observed.end_to_end,
         server_cpu=observed.server_cpu,
         held=not failures,
-        reasons=tuple(reason for _, reason in failures),
-        limit=_limit([limit for limit, _ in failures], observed.server_cpu),
+        reasons=tuple(each.reason for each in failures),
+        limit=_limit([each.limit for each in failures], observed.server_cpu),
+        is_spoilt=bool(rules) and not rules & OWN_LIMITS,
+        own_parts=observed.own_parts,
+        kept_up=all(each.limit is Limit.GENERATOR for each in failures),
     )
+
+
+class _Failure(NamedTuple):
+    """Something that speaks against a rate; `rule` is that of the verdict, if there is one."""
+
+    limit: Limit
+    reason: str
+    rule: str = ""
 
 
 def _bounds(observed: ProbeObservation, rate: int) -> tuple[float, float]:
@@ -143,24 +172,24 @@ def _bounds(observed: ProbeObservation, rate: int) -> tuple[float, float]:
     return max(MOST_GROWTH * rate, one), max(SURE_GROWTH * rate, one)
 
 
-def _failures(observed: ProbeObservation) -> list[tuple[Limit, str]]:
+def _failures(observed: ProbeObservation) -> list[_Failure]:
     """Why the rate is not sustained, but for the growth of backlogs."""
-    found: list[tuple[Limit, str]] = []
+    found: list[_Failure] = []
     for reason in judge(observed.facts).reasons:
-        limit = Limit.GENERATOR if reason.status == "INVALID" else Limit.PUBLISHING
+        limit = Limit.GENERATOR if reason.status == INVALID else Limit.PUBLISHING
         if reason.rule == "achieved" and not reason.message.startswith("published"):
             limit = Limit.CONSUMERS
-        found.append((limit, reason.message))
+        found.append(_Failure(limit, reason.message, reason.rule))
     if observed.overrun is not None:
-        found.append((Limit.PUBLISHING, observed.overrun))
+        found.append(_Failure(Limit.PUBLISHING, observed.overrun))
     found += [
-        (Limit.CONSUMERS, f"{name} did not get {count:,} messages that were acknowledged")
+        _Failure(Limit.CONSUMERS, f"{name} did not get {count:,} messages that were acknowledged")
         for name, count in observed.missing.items()
         if count
     ]
     if observed.slo is not None and not observed.slo.passed:
         value = "no sample" if observed.slo.value is None else f"{observed.slo.value:.4g} {observed.slo.unit}".strip()
-        found.append((Limit.SLO, f"{observed.slo.expression} is not met: {value}"))
+        found.append(_Failure(Limit.SLO, f"{observed.slo.expression} is not met: {value}"))
     return found
 
 

@@ -67,6 +67,50 @@ def test_a_system_that_degrades_is_found_as_it_is_at_the_end() -> None:
     assert 0.95 * 20_000 <= search.sustained <= 20_000
 
 
+@given(st.integers(1, 1_000_000), st.integers(1, 1_000_000), st.integers(0, 2**32), st.floats(0.0, 0.9))
+def test_rates_that_could_not_be_judged_move_nothing_that_is_known(
+    knee: int, start: int, seed: int, unjudged: float
+) -> None:
+    """What held stays, nothing above the knee is found, and the lowest rate that is not known to hold is told."""
+    chance, held, failed = random.Random(seed), set(), set()
+    search = Bisection(start)
+    while search.rate is not None:
+        if chance.random() < unjudged:
+            search.pass_over()
+            continue
+        (held if search.rate <= knee else failed).add(search.rate)
+        search.add(search.rate <= knee)
+
+    assert search.sustained == max(held, default=0)
+    assert search.failing is None or search.failing > search.sustained
+    assert not failed or (search.failing or 0) <= min(failed)
+    assert search.probes <= MOST_PROBES
+
+
+def test_a_search_ends_when_nothing_can_be_judged() -> None:
+    """At the first rate, a tenth and a hundredth of it: not at 1 message a second."""
+    search, tried = Bisection(10_000), []
+    while search.rate is not None:
+        tried.append(search.rate)
+        search.pass_over()
+
+    assert tried == [10_000, 1_000, 100]
+    assert (search.sustained, search.failing) == (0, 100)
+
+
+def test_a_rate_that_can_t_be_judged_bounds_the_search_from_above() -> None:
+    """As where this machine needs all of its cores for the load: it is told apart from what the system did."""
+    search = Bisection(1000)
+    while search.rate is not None:
+        if search.rate > 37_000:
+            search.pass_over()
+        else:
+            search.add(True)
+
+    assert search.sustained <= 37_000 < (search.failing or 0) <= search.sustained * NARROW + 1
+    assert search.probes <= 20
+
+
 def test_a_system_that_holds_nothing_is_told() -> None:
     """Down to the least rate."""
     search = searched(lambda _: False)

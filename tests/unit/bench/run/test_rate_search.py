@@ -1,5 +1,7 @@
 """`RateSearch`: which rates a run tries, and what it makes of them; the probes themselves are given."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -7,7 +9,7 @@ from sample_result import figures
 
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
-from ombdriver.bench.run.rate_search import RateSearch
+from ombdriver.bench.run.rate_search import MOST_SPOILT, MOST_TRIES, RateSearch
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.verdict.probe import Limit, Probe
@@ -33,18 +35,35 @@ def planned(**fields: Any) -> Plan:
 
 
 class Given(RateSearch):
-    """A search whose probes hold up to the knee; after `most` of them somebody asks to stop."""
+    """A search whose probes hold up to the knee; after `most` of them somebody asks to stop.
 
-    def __init__(self, plan: Plan, knee: int = KNEE, most: int = 1000) -> None:
+    This machine spoils those of which `spoils` says so: by their rate, and by how many there were at it before.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        knee: int = KNEE,
+        most: int = 1000,
+        spoils: Callable[[int, int], bool] = lambda _rate, _before: False,
+    ) -> None:
         super().__init__(plan, cast("Any", None), cast("Any", None), lambda: None)
-        self._knee, self._most = knee, most
+        self._knee, self._most, self._spoils = knee, most, spoils
 
     async def _probe(self, rate: int) -> Probe | None:
         if len(self.probes) >= self._most:
             return None
+        if self._spoils(rate, self.tried(rate)):
+            late, limit = ("worker 0 waited for a core",), Limit.GENERATOR
+            probe = Probe(rate, 5.0, {}, {}, figures(1000), figures(1000), None, False, late, limit, is_spoilt=True)
+            return replace(probe, kept_up=rate <= self._knee)
         held = rate <= self._knee
         reasons, limit = ((), None) if held else (("too much",), Limit.CONSUMERS)
-        return Probe(rate, 5.0, {}, {}, figures(1000), figures(1000), None, held, reasons, limit)
+        return Probe(rate, 5.0, {}, {}, figures(1000), figures(1000), None, held, reasons, limit, kept_up=held)
+
+    def tried(self, rate: int) -> int:
+        """How many probes there were at a rate."""
+        return sum(probe.rate == rate for probe in self.probes)
 
 
 async def test_the_highest_rate_is_searched_for() -> None:
@@ -87,6 +106,62 @@ async def test_a_system_that_sustains_nothing_ends_the_run() -> None:
         await Given(planned(), knee=0).find()
     with pytest.raises(RunError, match="not even 500 msg/s"):
         await Given(planned(probeRates="[500, 600]"), knee=0).find()
+
+
+async def test_a_probe_that_this_machine_spoils_is_made_again() -> None:
+    """The first at each rate, and the rate that is found is the same."""
+    search = Given(planned(), spoils=lambda _rate, before: before == 0)
+    found = await search.find()
+
+    assert found is not None
+    assert 0.97 * KNEE <= found.sustained <= KNEE < (found.failing or 0)
+    assert sum(probe.is_spoilt for probe in found.probes) == len({probe.rate for probe in found.probes})
+
+
+async def test_rates_that_this_machine_keeps_from_being_judged_bound_what_is_found() -> None:
+    """Each is tried three times, as long as so many may be made again."""
+    search = Given(planned(), knee=10**6, spoils=lambda rate, _before: rate > 5000)
+    found = await search.find()
+
+    assert found is not None
+    assert found.sustained <= 5000 < (found.failing or 0) <= 1.02 * found.sustained + 1
+    assert search.tried(8000) == MOST_TRIES
+    assert sum(probe.is_spoilt for probe in found.probes) <= MOST_SPOILT + len({each.rate for each in found.probes})
+
+
+async def test_a_machine_that_spoils_every_probe_ends_the_search_as_the_cause() -> None:
+    """Long before 1 message a second; with what is known all the same."""
+    search = Given(planned(), spoils=lambda _rate, _before: True)
+    with pytest.raises(RunError) as told:
+        await search.find()
+
+    assert [(rate, search.tried(rate)) for rate in (1000, 100, 10, 1)] == [(1000, 3), (100, 3), (10, 3), (1, 0)]
+    assert str(told.value) == (
+        "this machine, not the system, was the cause in 9 of 9 probes, so no rate is known to be sustained: 10, 100,"
+        " 1,000 msg/s could not be judged; at 1,000 msg/s the system kept up all the same; at 10 msg/s: worker 0 waited"
+        " for a core"
+    )
+
+
+async def test_what_a_system_did_not_sustain_is_told_beside_what_could_not_be_judged() -> None:
+    """Both are known of it then."""
+    search = Given(planned(probeRates="[500, 600, 700]"), knee=0, spoils=lambda rate, _before: rate == 500)
+    with pytest.raises(RunError, match=r": 500 msg/s could not be judged; 600 msg/s is not sustained; at 500 msg/s: "):
+        await search.find()
+
+
+async def test_given_rates_go_on_past_one_that_can_t_be_judged() -> None:
+    """Up to three of them in a row; it does not bound what is found, if a higher rate holds."""
+    rates = "[1000, 2000, 3000, 40000, 50000]"
+    past = await Given(planned(probeRates=rates), spoils=lambda rate, _before: rate == 2000).find()
+    assert past is not None
+    assert [probe.rate for probe in past.probes] == [1000, 2000, 2000, 2000, 3000, 40_000]
+    assert (past.sustained, past.failing) == (3000, 40_000)
+
+    up_to = await Given(planned(probeRates=rates), 10**6, spoils=lambda rate, _before: rate > 1000).find()
+    assert up_to is not None
+    assert {probe.rate for probe in up_to.probes} == {1000, 2000, 3000, 40_000}
+    assert (up_to.sustained, up_to.failing) == (1000, 2000)
 
 
 @pytest.mark.parametrize("fields", [{}, {"probeRates": "[1, 2, 3, 4]"}, {"probeSteps": 9}])

@@ -45,6 +45,21 @@ async def test_a_latency_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told.verdict.status == "VALID"
 
 
+@pytest.mark.parametrize("rate", [2 * 3000, 20 * 3000])
+async def test_a_probe_that_is_given_up_has_the_latencies_of_what_was_due_in_it(
+    rate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that was due after it had settled was answered by then; of what was never sent the wait is known."""
+    told = await simulate(monkeypatch, System(3000), producerRate="max", probeRates=f"[1000, {rate}]")
+
+    assert told.found is not None
+    given_up = told.found.probes[-1]
+    assert not given_up.held
+    assert given_up.publish.count > 0
+    assert (given_up.publish.ms("p50") or 0) > 100
+    assert (given_up.end_to_end.ms("p50") or 0) > 100
+
+
 @pytest.mark.parametrize(("at_s", "held"), [(1.1, True), (3.1, False)])
 async def test_what_holds_a_worker_up_before_a_probe_has_settled_is_not_of_it(
     at_s: float, held: bool, monkeypatch: pytest.MonkeyPatch
@@ -54,5 +69,5 @@ async def test_what_holds_a_worker_up_before_a_probe_has_settled_is_not_of_it(
     told = await simulate(monkeypatch, system, producerRate="max", probeRates="[500, 1000]")
 
     assert told.found is not None
-    assert [probe.held for probe in told.found.probes] == [True, held]
+    assert [probe.held for probe in told.found.probes] == ([True, True] if held else [True, False, True])
     assert told.found.probes[1].limit is (None if held else Limit.GENERATOR)

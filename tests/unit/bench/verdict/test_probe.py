@@ -92,6 +92,29 @@ def test_a_server_without_a_core_left_is_the_cause_of_what_is_slow() -> None:
     assert judge_probe(late, RATE).limit is Limit.GENERATOR
 
 
+@pytest.mark.parametrize(
+    ("observed", "is_spoilt", "kept_up"),
+    [
+        (WELL, False, True),
+        (facts(schedule_lag_p99_ns=9_000_000), True, True),
+        (facts(workers=[WorkerFacts(0, "produce", SECOND, run_delay_ns=2 * SECOND)]), True, True),
+        (facts(negative=1000), True, True),
+        (replace(facts(schedule_lag_p99_ns=9_000_000), overrun="12,000 messages were due and not sent"), True, False),
+        (facts(workers=[WorkerFacts(0, "produce", int(4.9 * SECOND))], schedule_lag_p99_ns=9_000_000), False, True),
+        (facts(errors=1000), False, False),
+        (replace(WELL, growth={"published": Growth(14.0, 1.0, 14.0)}), False, False),
+    ],
+)
+def test_a_probe_that_this_machine_has_spoilt_says_nothing_of_the_system(
+    observed: ProbeObservation, is_spoilt: bool, kept_up: bool
+) -> None:
+    """Whatever else it showed; but a worker that needs all of a core will need it the next time."""
+    probe = judge_probe(observed, RATE)
+
+    assert (probe.is_spoilt, probe.kept_up) == (is_spoilt, kept_up)
+    assert not probe.is_spoilt or (not probe.held and probe.limit is Limit.GENERATOR)
+
+
 def test_a_debt_that_may_grow_asks_for_a_longer_look() -> None:
     """It can't be said that it grows, nor that it does not; with another fault there is nothing to wait for."""
     doubtful = replace(WELL, growth={"group-1": Growth(30.0, 20.0, 30.0)})
