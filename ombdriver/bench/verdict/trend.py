@@ -40,8 +40,13 @@ FEWEST_INTERVALS = 30
 """No trend is judged from fewer."""
 MOST = 240
 """Longer series are averaged into so many parts at most: all pairs are compared."""
-LEAST_PART = 4
-"""A step has a quarter of the series on each side at least; what is shorter is a pause at an edge."""
+LEAST_PART = 8
+"""A step has an eighth of the series on each side at least."""
+SURE_PART = 4
+"""From a quarter on that is another level; what is shorter may be a pause at an edge, after which each message has
+waited less than the one before it."""
+MOST_SLOPING = 0.4
+"""A shorter side is a level when the pairs in it that rise, less those that fall, are at most that part of them all."""
 CLEARLY = 0.7
 """A step is taken for the trend when it leaves less than that part of what a line leaves."""
 STEPS = 2.0**40
@@ -112,11 +117,24 @@ def _steps(values: Floats) -> list[tuple[float, Floats]]:
     at = np.arange(n // LEAST_PART, n - n // LEAST_PART + 1)
     before = np.cumsum(ranks)[at - 1]
     gain = before**2 / at + (int(ranks.sum()) - before) ** 2 / (n - at)
+    best = at[gain == gain.max()]
+    if not all(
+        _has_levels(values, int(first)) for first in best
+    ):  # a pause at an edge: whether there is a step besides
+        inner = (at >= n // SURE_PART) & (at <= n - n // SURE_PART)
+        best = at[inner & (gain == gain[inner].max())]
     found = []
-    for first in at[gain == gain.max()]:
+    for first in best:
         low, high = np.median(values[:first]), np.median(values[first:])
         found.append((float(high - low), np.concatenate((values[:first] - low, values[first:] - high))))
     return found
+
+
+def _has_levels(values: Floats, first: int) -> bool:
+    """Whether both sides of a step before the value numbered `first` may be levels, and neither a pause."""
+    shorter = min((values[:first], values[first:]), key=len)
+    pairs = len(shorter) * (len(shorter) - 1) / 2
+    return len(shorter) >= len(values) // SURE_PART or abs(_score(shorter)) <= MOST_SLOPING * pairs
 
 
 def _left(residuals: Floats) -> float:
