@@ -162,7 +162,10 @@ def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fa
         failure = redact_text("; ".join(outcome.messages)) if failed else None
         figures = series.figures_of(results[0]) if results else None
         verdict = results[0].verdict if results else None
-        rows.append(series.RunRow(*names, outcome.status, outcome.run_id, failure, figures, verdict))
+        of_harness = series.harness_figures_of(results[0]) if results else {}
+        rows.append(
+            series.RunRow(*names, outcome.status, outcome.run_id, failure, figures, verdict, of_harness=of_harness)
+        )
         codes.append(outcome.gate_code)
         repetitions.ended(request, outcome)
     series.show(rows, requests[0].output, sys.stdout)

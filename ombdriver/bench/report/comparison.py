@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.report import units
-from ombdriver.bench.results.compare.comparison import Comparison, Effect, SetupComparison
+from ombdriver.bench.report.marks import LEGENDS, legends, mark_of, marked
+from ombdriver.bench.results.compare.comparison import Comparison, Effect, SetupComparison, Spread
 from ombdriver.bench.results.compare.conditions import Outcome
 from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.compare.trial import Trial
@@ -70,6 +71,28 @@ def figure_value(figure: Figure, value: float | None) -> str:
     if value is None:
         return units.NOTHING
     return units.rate(value) if figure.kind == "rate" else units.latency(value)
+
+
+def median_of(figure: Figure, spread: Spread) -> str:
+    """The median of it with its unit, and with a mark where it says more of the harness than of the system."""
+    return marked(figure_value(figure, spread.median), mark_of(spread.of_harness))
+
+
+def marks_of(comparison: Comparison) -> list[str]:
+    """What the marks of its medians mean."""
+    effects = [effect for compared in comparison.setups for effect in compared.effects]
+    return legends(mark_of(spread.of_harness) for each in effects for spread in (each.baseline, each.other))
+
+
+def marked_medians(comparison: Comparison) -> list[str]:
+    """The same in words, of the tested figures, for where the medians themselves are not shown."""
+    found: dict[str, dict[str, None]] = {}
+    for compared in comparison.setups:
+        for effect in compared.effects:
+            for setup, spread in ((comparison.baseline, effect.baseline), (compared.setup, effect.other)):
+                if effect.figure in DECLARED and spread.of_harness is not None:
+                    found.setdefault(LEGENDS[mark_of(spread.of_harness)], {})[f"{effect.figure} of {setup}"] = None
+    return [f"{', '.join(names)}: {what}" for what, names in found.items()]
 
 
 def families(effects: Sequence[Effect]) -> list[tuple[str, list[Effect]]]:
@@ -158,16 +181,16 @@ def _parts(comparison: Comparison) -> Iterator[str]:
             "95 % interval",
         )
         yield "\n".join([_row(head), _row(["---", *["---:"] * 6]), *(_row(_cells(each)) for each in compared.effects)])
-    if caveats := caveats_of(comparison):
+    if caveats := [*marks_of(comparison), *caveats_of(comparison)]:
         yield "\n".join(f"- {_safe(caveat)}" for caveat in caveats)
 
 
 def _cells(effect: Effect) -> list[str]:
     return [
         f"`{str(effect.figure).replace('|', '&#124;')}`",
-        figure_value(effect.figure, effect.baseline.median),
+        _safe(median_of(effect.figure, effect.baseline)),
         units.percent(effect.baseline.relative),
-        figure_value(effect.figure, effect.other.median),
+        _safe(median_of(effect.figure, effect.other)),
         units.percent(effect.other.relative),
         ratio(effect.ratio),
         interval(effect),

@@ -54,8 +54,8 @@ def _parts(comparison: Comparison) -> Iterator[RenderableType]:
             yield Padding(_findings(compared), (0, 0, 0, 2), expand=False)
         yield Text()
         yield _figures(compared.effects)
-    for caveat in text.caveats_of(comparison):
-        yield Text(caveat)
+    for line in (*text.marks_of(comparison), *text.caveats_of(comparison)):
+        yield Text(line)
     yield Text()
 
 
@@ -81,9 +81,9 @@ def _figures(effects: Sequence[Effect]) -> Table:
             name = str(effect.figure) if not above else f"  {effect.figure.statistic}"
             table.add_row(
                 Text(name, style="bold" if effect.figure in DECLARED else ""),
-                text.figure_value(effect.figure, effect.baseline.median),
+                text.median_of(effect.figure, effect.baseline),
                 units.percent(effect.baseline.relative),
-                text.figure_value(effect.figure, effect.other.median),
+                text.median_of(effect.figure, effect.other),
                 units.percent(effect.other.relative),
                 Text(text.ratio(effect.ratio), style=_STYLES.get(effect.conclusion or "", "")),
                 text.interval(effect),

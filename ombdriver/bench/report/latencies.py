@@ -11,7 +11,7 @@ from ombdriver.bench.metrics.confidence import TOLD
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import HEADLINE
 from ombdriver.bench.report import units
-from ombdriver.bench.report.marks import LEGENDS, mark, marks_in
+from ombdriver.bench.report.marks import legends, mark, marked
 from ombdriver.bench.results.result import Result, Subscription
 
 _COLUMNS = (*HEADLINE, "max")
@@ -63,8 +63,7 @@ def response_times(result: Result) -> Iterator[RenderableType]:
 def _with_legends(table: Table, cells: Sequence[str]) -> Iterator[RenderableType]:
     """The table, and what the marks in its cells mean."""
     yield table
-    for each in marks_in(cells):
-        yield Text(f"{each} before a unit: {LEGENDS[each]}")
+    yield from map(Text, legends(cells))
 
 
 def _side_by_side(result: Result, groups: Sequence[Subscription]) -> tuple[Table, list[str]]:
@@ -86,7 +85,7 @@ def _side_by_side(result: Result, groups: Sequence[Subscription]) -> tuple[Table
 def _figures(result: Result, family: str, group: str | None = None) -> list[str]:
     """The figures of one half of a row, with their marks."""
     figures = [Figure(family, column, group) for column in _COLUMNS]
-    return [units.latency(result.value(each)).replace(" ", mark(result, each) or " ") for each in figures]
+    return [marked(units.latency(result.value(each)), mark(result, each)) for each in figures]
 
 
 def _intervals(result: Result) -> Table:

@@ -18,8 +18,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import HEADLINE, LatencySummary
 from ombdriver.bench.report import units
+from ombdriver.bench.report.marks import OWN_PART, marked
 from ombdriver.bench.report.progress import GroupProgress, Progress, SeriesProgress, ServerProgress
 from ombdriver.bench.verdict.model import VALID
 
@@ -208,9 +210,9 @@ def plain_line(progress: Progress) -> str:
         if progress.target_rate is not None or any(group.rate for group in progress.groups.values()):
             parts.append(f"received {_span(progress.groups)}")
         parts.append(f"backlog {units.count(sum(group.backlog for group in progress.groups.values()))}")
-    for name, figures in (("publish", progress.publish), ("end-to-end", progress.end_to_end)):
+    for family, figures in (("publishResponse", progress.publish), ("endToEndResponse", progress.end_to_end)):
         if figures:
-            parts.append(f"{name} {'/'.join(_figures(figures))}")
+            parts.append(f"{units.RESPONSES[family]} {'/'.join(_figures(figures, progress, family))}")
     if progress.server and progress.server.cpu is not None:
         parts.append(f"server {_server(progress.server)}")
     if progress.verdict is not None and progress.verdict.status != VALID:
@@ -287,7 +289,8 @@ def _table(progress: Progress) -> RenderableType:
         table.add_column(justify="right", no_wrap=True, min_width=_FIGURE)
     if progress.target_rate is not None:
         table.add_row(_INTENDED, *_COLUMNS, style="dim")
-        table.add_row("publish", *_figures(progress.publish), f"{units.short(progress.publish_rate)}/s", "", "")
+        figures = _figures(progress.publish, progress, "publishResponse")
+        table.add_row("publish", *figures, f"{units.short(progress.publish_rate)}/s", "", "")
     else:  # between phases nothing is sent
         table.add_row("", *_COLUMNS, style="dim")
     drawn = sorted(progress.groups, key=lambda name: -progress.groups[name].backlog)[:MOST_GROUPS]
@@ -296,7 +299,8 @@ def _table(progress: Progress) -> RenderableType:
             lag = units.NOTHING if group.lag is None else units.short(group.lag)
             has_rate = progress.target_rate is not None or group.rate
             rate = f"{units.short(group.rate)}/s" if has_rate else units.NOTHING
-            table.add_row(Text(name), *_figures(group.end_to_end), rate, units.short(group.backlog), lag)
+            figures = _figures(group.end_to_end, progress, "endToEndResponse", name)
+            table.add_row(Text(name), *figures, rate, units.short(group.backlog), lag)
     return table
 
 
@@ -307,10 +311,14 @@ def _cut(line: Text) -> Text:
     return line
 
 
-def _figures(figures: LatencySummary | None) -> tuple[str, ...]:
+def _figures(
+    figures: LatencySummary | None, progress: Progress, family: str, group: str | None = None
+) -> tuple[str, ...]:
+    """With the marks of those that are the harness's own in good part, by the phase so far."""
     if figures is None or not figures.count:
         return (units.NOTHING,) * len(HEADLINE)
-    return tuple(units.latency(figures.ms(each)) for each in HEADLINE)
+    signs = [OWN_PART if str(Figure(family, each, group)) in progress.own_parts else "" for each in HEADLINE]
+    return tuple(marked(units.latency(figures.ms(each)), sign) for each, sign in zip(HEADLINE, signs, strict=True))
 
 
 def _server(server: ServerProgress) -> str:

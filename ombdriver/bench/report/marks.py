@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 
 from ombdriver.bench.metrics.figures import Figure
+from ombdriver.bench.report import units
+from ombdriver.bench.results.of_harness import FLOOR, OWN, OfHarness, of_harness
 from ombdriver.bench.results.result import Result
+from ombdriver.bench.spec.thresholds import Check
 
 HOLLOW = "○"
 """Stands at the figures of a run that is not VALID, as hollow marks do in plots."""
@@ -16,13 +19,42 @@ LEGENDS = {
 """What each mark means, in one line."""
 
 
+_MARKS = {FLOOR: AT_FLOOR, OWN: OWN_PART, None: ""}
+
+
+def mark_of(kind: OfHarness | None) -> str:
+    """The mark for that; empty for none."""
+    return _MARKS[kind]
+
+
 def mark(result: Result, figure: Figure) -> str:
-    """The mark of a figure; empty for one that has none. One at the floor is the harness's in any case."""
-    name = str(figure)
-    return AT_FLOOR if name in result.at_harness_floor else OWN_PART if name in result.own_parts else ""
+    """The mark of a figure; empty for one that has none."""
+    return mark_of(of_harness(result, figure))
+
+
+def threshold_figure(result: Result, check: Check) -> str:
+    """The figure of a threshold that was checked, with its mark."""
+    name = check.expression.split()[0]
+    kind = FLOOR if name in result.at_harness_floor else OWN if name in result.own_parts else None
+    return marked(units.figure(check.value, check.unit), mark_of(kind))
+
+
+def marked(latency: str, mark: str) -> str:
+    """A latency as `units.latency` writes it, with its mark in place of the space: no column becomes wider by it."""
+    return latency.replace(" ", mark or " ")
 
 
 def marks_in(cells: Iterable[str]) -> list[str]:
     """The marks that stand in these cells and have to be explained."""
     texts = list(cells)
     return [each for each in LEGENDS if any(each in text for text in texts)]
+
+
+def legends(cells: Iterable[str]) -> list[str]:
+    """What the marks before the units of these cells mean, a line each."""
+    return [f"{each} before a unit: {LEGENDS[each]}" for each in marks_in(cells)]
+
+
+def sentences(cells: Iterable[str]) -> list[str]:
+    """The same as sentences, for marks that stand anywhere in a cell."""
+    return [f"{each}: {LEGENDS[each]}." for each in marks_in(cells)]

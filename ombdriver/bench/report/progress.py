@@ -106,6 +106,8 @@ class Progress:
         groups: by subscription, in the plan's order; none before the first interval is over.
         server: None when there is none, or nothing is known of it yet.
         verdict: what the verdict would be by what there is so far; None when it is too soon to tell.
+        own_parts: the harness's own share of each percentile of which it is more than a third, as
+            `publishResponse.p50`: 0.6, by what there is so far; none when it is too soon to tell.
         totals: the phase so far.
         series: the runs of the command; None when it has but one.
         message: a word on what is being waited for, if any.
@@ -123,6 +125,7 @@ class Progress:
     groups: Mapping[str, GroupProgress] = field(default_factory=dict)
     server: ServerProgress | None = None
     verdict: Verdict | None = None
+    own_parts: Mapping[str, float] = field(default_factory=dict)
     totals: TotalsProgress = TotalsProgress()
     series: SeriesProgress | None = None
     message: str | None = None

@@ -124,6 +124,12 @@ def metrics(labels: Labels, progress: Progress) -> "Iterator[Metric]":
     if progress.verdict is not None:
         verdict = GaugeMetricFamily("ombdriver_verdict", "What the verdict would be by now", labels=["status"])
         yield _gauge(verdict, [progress.verdict.status], 1)
+    if progress.own_parts:
+        text = "What part of a percentile may be the harness's own, where it is more than a third"
+        parts = GaugeMetricFamily("ombdriver_own_part", text, labels=["figure"])
+        for figure, part in progress.own_parts.items():
+            parts.add_metric([figure], part)
+        yield parts
     server = progress.server or ServerProgress()
     for name, text, value in (
         ("ombdriver_target_messages_per_second", "What the schedule asks for", progress.target_rate or 0.0),

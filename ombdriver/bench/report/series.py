@@ -6,7 +6,7 @@ Knows rich and plain words; must not know how a run came about. Reads the same a
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -18,9 +18,10 @@ from rich.text import Text
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.report import units
 from ombdriver.bench.report.console import print_all, unwrapped
-from ombdriver.bench.report.marks import HOLLOW
+from ombdriver.bench.report.marks import HOLLOW, legends, mark_of, marked
 from ombdriver.bench.results.compare.comparison import NO_WHOLE_RUN
 from ombdriver.bench.results.compare.metrics import DECLARED
+from ombdriver.bench.results.of_harness import OfHarness, of_harness, of_most
 from ombdriver.bench.results.result import Result, Standing
 from ombdriver.bench.verdict.advice import series_advice
 from ombdriver.bench.verdict.model import VALID, Verdict
@@ -46,6 +47,7 @@ class RunRow:
         failure: what it failed with; None when it did not.
         figures: of its result, by how each of `FIGURES` is written; a figure without a sample is None.
         verdict: of its result; None without one.
+        of_harness: those of its figures that say more of the harness than of the system, and why.
     """
 
     workload: str
@@ -56,11 +58,17 @@ class RunRow:
     failure: str | None = None
     figures: Mapping[str, float | None] | None = None
     verdict: Verdict | None = None
+    of_harness: Mapping[str, OfHarness] = field(default_factory=dict)
 
 
 def figures_of(result: Result) -> dict[str, float | None]:
     """What the table of figures tells of a result."""
     return {str(figure): result.value(figure) for figure in FIGURES}
+
+
+def harness_figures_of(result: Result) -> dict[str, OfHarness]:
+    """Which of these say more of the harness than of the system."""
+    return {str(figure): kind for figure in FIGURES if (kind := of_harness(result, figure)) is not None}
 
 
 def title(workload: str, setup: str, standing: Standing) -> str:
@@ -100,7 +108,8 @@ def show(rows: Sequence[RunRow], folder: Path, stream: TextIO, width: int | None
         # Of several setups their comparison, which comes next, has medians and spread.
         alone = len({row.setup for row in rows if row.figures}) == 1
         groups = [group for group in _by_workload(rows) if alone]
-        parts += ["", _figures(rows, groups), *(Text(line) for group in groups for line in _basis(group))]
+        table, cells = _figures(rows, groups)
+        parts += ["", table, *map(Text, legends(cells)), *(Text(line) for group in groups for line in _basis(group))]
         if any(row.verdict is not None and row.verdict.status != VALID for row in rows):
             parts.append(Text(f"{HOLLOW} before a number: the run is not VALID, so its figures are not what they seem"))
     first, *others = series_advice([(row.standing.run, row.verdict) for row in rows if row.verdict]) or [""]
@@ -159,40 +168,44 @@ def _summary_rows(group: Sequence[RunRow]) -> list[list[str]]:
     """Median and spread of each figure over the runs of a workload."""
     median, spread = ["median"], ["spread"]
     for figure in FIGURES:
-        told = [row.figures[str(figure)] for row in _compared(group) if row.figures is not None]
-        known = [value for value in told if value is not None]
+        told = [(row, row.figures[str(figure)]) for row in _compared(group) if row.figures is not None]
+        known = [value for _, value in told if value is not None]
+        kind = of_most([row.of_harness.get(str(figure)) for row, value in told if value is not None])
         middle = statistics.median(known) if known else None
-        median.append(_cell(str(figure), middle))
+        median.append(_cell(str(figure), middle, kind))
         spread.append(units.percent((max(known) - min(known)) / middle if middle and len(known) > 1 else None))
     return [median, spread]
 
 
-def _cell(figure: str, value: float | None) -> str:
+def _cell(figure: str, value: float | None, kind: OfHarness | None) -> str:
     if value is None:
         return units.NOTHING
-    return units.rate(value) if figure == "publishRate" else units.latency(value)
+    return units.rate(value) if figure == "publishRate" else marked(units.latency(value), mark_of(kind))
 
 
-def _figures(rows: Sequence[RunRow], groups: Sequence[Sequence[RunRow]]) -> Table:
-    """Published messages per second and response times of each run that has a result.
+def _figures(rows: Sequence[RunRow], groups: Sequence[Sequence[RunRow]]) -> tuple[Table, list[str]]:
+    """Published messages per second and response times of each run that has a result, and the cells with figures.
 
     Args:
         rows: the runs in their order.
         groups: of whose runs median and spread are told, after the last of them.
     """
+    told: list[str] = []
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("run", *(f"{_NAMES[figure.family]} {figure.statistic}".strip() for figure in FIGURES)):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         if row.figures is not None:
-            cells = [_cell(name, value) for name, value in row.figures.items()]
+            cells = [_cell(name, value, row.of_harness.get(name)) for name, value in row.figures.items()]
+            told += cells
             valid = row.verdict is None or row.verdict.status == VALID
             table.add_row(f"{'' if valid else f'{HOLLOW} '}{row.standing.run}", *cells)
         for group in groups:
             if group[-1] is row:
                 for name, *summary in _summary_rows(group):
                     table.add_row(name, *summary, style="bold")
-    return table
+                    told += summary
+    return table, told
 
 
 def _failures(rows: Sequence[RunRow]) -> dict[str, list[int]]:

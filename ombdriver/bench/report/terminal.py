@@ -18,6 +18,8 @@ from ombdriver.bench.metrics.figures import MAIN
 from ombdriver.bench.metrics.summary import WindowDelivery
 from ombdriver.bench.report import backlog, faults, latencies, units
 from ombdriver.bench.report.console import print_all, unwrapped
+from ombdriver.bench.report.marks import legends, marked, threshold_figure
+from ombdriver.bench.report.search import GENERATOR, by_rate, mark_of_probe, shown
 from ombdriver.bench.results.result import Result, Subscription
 from ombdriver.bench.spec.rate_profile import render_profile
 from ombdriver.bench.units import format_size, visible
@@ -99,7 +101,9 @@ def _headline(result: Result) -> Iterator[RenderableType]:
     elif result.partial:
         yield Text(f"PARTIAL: {result.partial_reason}", style=_OTHERS)
     if result.thresholds:
-        yield _thresholds(result)
+        table, cells = _thresholds(result)
+        yield table
+        yield from (_indented(Text(each, style="dim")) for each in legends(cells))
     if result.verdict is not None or result.partial or result.thresholds:
         yield Text()
 
@@ -123,15 +127,17 @@ def _indented(text: Text) -> Padding:
     return Padding(text, (0, 0, 0, 2), expand=False)
 
 
-def _thresholds(result: Result) -> Table:
+def _thresholds(result: Result) -> tuple[Table, list[str]]:
+    """The table, and the figures in it with their marks."""
+    cells = [threshold_figure(result, check) for check in result.thresholds]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_column(no_wrap=True, justify="right")
-    for check in result.thresholds:
+    for check, cell in zip(result.thresholds, cells, strict=True):
         word = Text("  pass", style="green") if check.passed else Text("  FAIL", style="bold red")
-        table.add_row(word, Text(check.expression), units.figure(check.value, check.unit))
-    return table
+        table.add_row(word, Text(check.expression), cell)
+    return table, cells
 
 
 # -- what ran, rates and delivery ----------------------------------------------------------------------------------
@@ -267,7 +273,7 @@ def _worker_counts(workers: Any) -> Iterator[str]:
 
 
 LIMITS = {
-    "generator": "this machine's generator",
+    GENERATOR: "this machine's generator",
     "serverCpu": "the server's CPU",
     "publishing": "publishing",
     "consumers": "the consumers",
@@ -290,17 +296,23 @@ def _search_block(search: Mapping[str, Any]) -> Iterator[RenderableType]:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for column in ("rate", "sustained", *_MAIN_COLUMNS, "server"):
         table.add_column(column, justify="right", no_wrap=True, min_width=7)
-    for rate, probes in sorted(_by_rate(search["probes"]).items()):
-        last = probes[-1]
+    told: list[str] = []
+    for rate, probes in by_rate(search["probes"]).items():
+        last = shown(probes)
         held = sum(probe["held"] for probe in probes)
         cpu = last["serverCpu"]
+        cells = [
+            marked(units.latency(last[figure.family][figure.statistic]), mark_of_probe(last, figure)) for figure in MAIN
+        ]
+        told += cells
         table.add_row(
             units.rate(rate),
             f"{held} of {len(probes)}",
-            *(units.latency(last[figure.family][figure.statistic]) for figure in MAIN),
+            *cells,
             units.NOTHING if cpu is None else f"{cpu:.2f}",
         )
     yield table
+    yield from map(Text, legends(told))
     for rate, reason in _why(search):
         yield Padding(Text.assemble((f"{units.rate(rate)}: ", "bold"), reason), (0, 0, 0, 2), expand=False)
 
@@ -308,18 +320,14 @@ def _search_block(search: Mapping[str, Any]) -> Iterator[RenderableType]:
 _MAIN_COLUMNS = [units.title(each) if each.statistic == MAIN[0].statistic else each.statistic for each in MAIN]
 
 
-def _by_rate(probes: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
-    found: dict[int, list[Mapping[str, Any]]] = {}
-    for probe in probes:
-        found.setdefault(probe["rate"], []).append(probe)
-    return found
-
-
 def _why(search: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
-    """Why the lowest rate that is not sustained is not: the reasons of its last probe that failed."""
-    failed = [probe for probe in search["probes"] if probe["rate"] == search["failingRate"] and not probe["held"]]
-    for reason in failed[-1]["reasons"] if failed else ():
-        yield search["failingRate"], reason
+    """Why the lowest rate that is not sustained is not, and why a lower one could not be judged."""
+    for rate, probes in by_rate(search["probes"]).items():
+        of_the_machine = all(probe["limit"] == GENERATOR for probe in probes)
+        if rate == search["failingRate"] or (of_the_machine and rate < search["sustainedRate"]):
+            failed = [probe for probe in probes if not probe["held"]]
+            for reason in shown(failed)["reasons"] if failed else ():
+                yield rate, reason
 
 
 def _stretches_block(stretches: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:

@@ -81,6 +81,7 @@ class ProgressReporter:
             groups={} if self._latest is None else self._groups(None, now),
             server=_server(now),
             verdict=self._verdict.latest if state is RunState.DRAIN else None,
+            own_parts=self._verdict.own_parts if state is RunState.DRAIN else {},
             totals=self._totals(),
         )
 
@@ -102,6 +103,7 @@ class ProgressReporter:
             groups=self._groups(last, now),
             server=_server(now),
             verdict=self._verdict.update(view) if state.is_measured else None,
+            own_parts=self._verdict.own_parts if state.is_measured else {},
             totals=self._totals(),
         )
 

@@ -11,6 +11,7 @@ from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.verdict.facts import Facts, phase_facts, worker_facts
 from ombdriver.bench.verdict.model import Verdict
+from ombdriver.bench.verdict.own_parts import own_parts
 from ombdriver.bench.verdict.rules import judge
 
 
@@ -24,6 +25,7 @@ class RunningVerdict:
 
     Attributes:
         latest: what was judged last; None when it was too soon until now.
+        own_parts: the harness's own share of percentiles, by what was judged last (`own_parts`).
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class RunningVerdict:
         self._before: Sequence[ProcessUsage] = ()
         self._next_ns = LEAST_ELAPSED_NS
         self.latest: Verdict | None = None
+        self.own_parts: Mapping[str, float] = {}
 
     def __repr__(self) -> str:
         return f"<RunningVerdict {self.latest.status if self.latest else 'not yet'}>"
@@ -48,7 +51,9 @@ class RunningVerdict:
         """The verdict by `view`, which is of the measured phase so far; None when that is too little."""
         if view.length_ns >= self._next_ns:
             self._next_ns = next_check_ns(view.length_ns)
-            self.latest = judge(running_facts(view, self._plan, self._before, self._processes(), self._debt_growth()))
+            facts = running_facts(view, self._plan, self._before, self._processes(), self._debt_growth())
+            self.latest = judge(facts)
+            self.own_parts = own_parts(view, self._plan.reading, facts.workers)
         return self.latest
 
 

@@ -105,3 +105,4 @@ def _notes(comparison: Comparison) -> Iterable[str]:
     for compared in comparison.setups:
         claim = f"; {compared.no_claim}" if compared.no_claim is not None else ""
         yield f"{comparison_text.title(comparison, compared)}: {comparison_text.basis(compared)}{claim}."
+    yield from (*comparison_text.caveats_of(comparison), *comparison_text.marked_medians(comparison))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ombdriver.bench.report import backlog
+from ombdriver.bench.report.marks import sentences
 from ombdriver.bench.report.page.comparison import NO_COMPARISON, ComparisonSection, RatioBar
 from ombdriver.bench.report.page.curves import curves
 from ombdriver.bench.report.page.load import load_lines
@@ -153,6 +154,7 @@ class Content:
         sweep: what was swept, with its table; None when nothing was.
         sweep_plot: the same over the setting with the most values.
         load_plot: latency against load, of runs that searched their rate; None when there is none.
+        load_legends: what the marks at its points mean.
         backlogs: that runs have drained.
         curves: by family the plots `setup` and, where groups have that latency, `group`.
         sections: every run over time.
@@ -171,6 +173,7 @@ class Content:
     sweep: SweepSection | None
     sweep_plot: Plot | None
     load_plot: Plot | None
+    load_legends: tuple[str, ...]
     backlogs: tuple[BacklogTable, ...]
     curves: dict[str, dict[str, Plot]]
     sections: tuple[RunSection, ...]
@@ -206,6 +209,7 @@ def content(files: Sequence["ResultFile"], comparison: ComparisonSection = NO_CO
         sweep,
         sweep_plot(sweep) if sweep and sweep.lines else None,
         load_plot(loads) if loads else None,
+        tuple(sentences(sign for line in loads for sign in (*line.marks, *line.failed_marks))),
         backlog_tables(runs),
         _curves(setups),
         tuple(_section(run, most) for run in runs),

@@ -88,7 +88,6 @@ def render(content: Content, version: str) -> str:
         folded=len(content.verdicts) >= _FOLDED_FROM,
         version=version,
         rate=units.rate,
-        ms=units.latency,
         style=style,
         library=library,
         own=own,

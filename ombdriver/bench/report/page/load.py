@@ -1,6 +1,6 @@
 """Latency against load: what the probes of rate searches showed, as lines over the rate. Pure.
 
-Of a rate that was tried several times the last probe counts, as it did for the search. Rates that held make the line;
+Of a rate that was tried several times the last probe is shown that this machine did not spoil. Rates that held make the line;
 those that did not are points beyond it, for their latency grows with the length of the probe.
 """
 
@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import HEADLINE
 from ombdriver.bench.report import units
 from ombdriver.bench.report.page.runs import Run
+from ombdriver.bench.report.search import by_rate, mark_of_probe, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class LoadLine:
         values_ms: the latency at each.
         failed_rates, failed_values_ms: the same of those that did not hold.
         valid: whether the run is VALID.
+        marks, failed_marks: of each of these latencies; empty for one that says no more of the harness.
     """
 
     name: str
@@ -35,6 +38,8 @@ class LoadLine:
     failed_rates: tuple[float, ...]
     failed_values_ms: tuple[float, ...]
     valid: bool
+    marks: tuple[str, ...]
+    failed_marks: tuple[str, ...]
 
 
 def load_lines(runs: Sequence[Run]) -> list[LoadLine]:
@@ -43,22 +48,30 @@ def load_lines(runs: Sequence[Run]) -> list[LoadLine]:
     searches = [(run, search) for run in runs if (search := run.result.search) is not None]
     latencies = [(family, word, statistic) for family, word in units.RESPONSES.items() for statistic in HEADLINE]
     for number, (run, search) in enumerate(searches):
-        last = {probe["rate"]: probe for probe in search["probes"]}
+        last = {rate: shown(probes) for rate, probes in by_rate(search["probes"]).items()}
         for part, (family, word, statistic) in enumerate(latencies):
             held, failed = (_points(last, family, statistic, held=held) for held in (True, False))
             if held or failed:
                 name = f"{run.label}, {word} {statistic}"
-                lines.append(LoadLine(name, number, part, *_split(held), *_split(failed), run.valid))
+                rates, values, marks = _split(held)
+                *of_failed, failed_marks = _split(failed)
+                lines.append(LoadLine(name, number, part, rates, values, *of_failed, run.valid, marks, failed_marks))
     return lines
+
+
+_Point = tuple[float, float, str]
+"""Rate, latency in ms, and its mark."""
 
 
 def _points(
     probes: Mapping[int, Mapping[str, Any]], family: str, statistic: str, *, held: bool
-) -> list[tuple[float, float]]:
-    """Rate and latency of each probe; a statistic that an older result lacks has no point."""
-    values = {rate: probe[family].get(statistic) for rate, probe in sorted(probes.items()) if probe["held"] is held}
-    return [(rate, value) for rate, value in values.items() if value is not None]
+) -> list[_Point]:
+    """Of each probe; a statistic that an older result lacks has no point."""
+    some = {rate: probe for rate, probe in sorted(probes.items()) if probe["held"] is held}
+    found = [(rate, probe[family].get(statistic), probe) for rate, probe in some.items()]
+    figure = Figure(family, statistic)
+    return [(rate, value, mark_of_probe(probe, figure)) for rate, value, probe in found if value is not None]
 
 
-def _split(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    return tuple(rate for rate, _ in points), tuple(value for _, value in points)
+def _split(points: Sequence[_Point]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[str, ...]]:
+    return tuple(each[0] for each in points), tuple(each[1] for each in points), tuple(each[2] for each in points)

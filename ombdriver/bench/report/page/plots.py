@@ -198,13 +198,16 @@ def load_plot(lines: Sequence[LoadLine]) -> Plot:
     data = []
     for line in lines:
         drawn = style(line.run * len({each.part for each in lines}) + line.part, line.part)
-        template = f"{_short(line.name)}<br>%{{y:.4~g}} ms at %{{x:,.0f}}/s<extra></extra>"
+        template = f"{_short(line.name)}<br>%{{y:.4~g}} ms%{{customdata}} at %{{x:,.0f}}/s<extra></extra>"
         held = drawn if line.valid else hollow(drawn)
-        data.append(_series(line.name, line.rates, line.values_ms, held, "") | {"hovertemplate": template})
+        series = _series(line.name, line.rates, line.values_ms, held, "")
+        data.append(series | {"hovertemplate": template, "customdata": list(line.marks)})
         if line.failed_rates:
             failed = hollow(drawn)
             series = _series(f"{line.name}{NOT_SUSTAINED}", line.failed_rates, line.failed_values_ms, failed, "")
-            data.append(series | {"mode": "markers", "hovertemplate": template.replace("/s<", "/s, not sustained<")})
+            template = template.replace("/s<", "/s, not sustained<")
+            told = {"mode": "markers", "hovertemplate": template, "customdata": list(line.failed_marks)}
+            data.append(series | told)
     _show_p99_of_many(data, len(lines))
     values = [value for line in lines for value in (*line.values_ms, *line.failed_values_ms)]
     rates = [rate for line in lines for rate in (*line.rates, *line.failed_rates)]
@@ -222,7 +225,8 @@ def sweep_plot(sweep: SweepSection) -> Plot:
         drawn = style(together.index(line.name.rpartition(": ")[0]) * len(FIGURES) + line.kind, line.kind)
         series = _series(line.name, [escaped(value) for value in line.values], line.figures_ms, drawn, "")
         series["marker"] = _markers(drawn, line.valid)
-        data.append(series | {"hovertemplate": f"{_short(line.name)}<br>%{{y:.4~g}} ms<extra></extra>"})
+        template = f"{_short(line.name)}<br>%{{y:.4~g}} ms%{{customdata}}<extra></extra>"
+        data.append(series | {"hovertemplate": template, "customdata": list(line.marks)})
     _show_p99_of_many(data, len(data))
     values = list(dict.fromkeys(value for line in sweep.lines for value in line.values))
     x_axis = {

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from ombdriver.bench.metrics.figures import MAIN, Figure
 from ombdriver.bench.report import units
-from ombdriver.bench.report.marks import LEGENDS, mark, marks_in
+from ombdriver.bench.report.marks import mark, sentences, threshold_figure
 from ombdriver.bench.report.page.runs import Repeats, Run
 from ombdriver.bench.results.result import Result
 
 INTERVALS = "In brackets: the 95 % interval of that run, by batch means."
+PER_WRITE = "messages/write"
+BUNCHED = f"{PER_WRITE}: how many left together, on average; loads that were bunched unlike are not the same load."
 
 FIGURES = (*MAIN, Figure("endToEndResponse", "p99.9"), Figure("endToEndResponse", "max"))
 COLUMNS = (
@@ -18,6 +20,7 @@ COLUMNS = (
     "published",
     "of target",
     "received",
+    PER_WRITE,
     *map(units.title, FIGURES),
     "lost",
 )
@@ -81,7 +84,7 @@ def summarise_verdict(run: Run) -> VerdictSummary:
         ", ".join(one.rule for one in verdict.not_judged) if verdict else "",
         verdict.measured if verdict else "",
         tuple(one.message for one in verdict.advice) if verdict else (),
-        tuple((check.passed, check.expression, units.figure(check.value, check.unit)) for check in result.thresholds),
+        tuple((check.passed, check.expression, threshold_figure(result, check)) for check in result.thresholds),
         tuple((caveat.kind, caveat.message) for caveat in result.caveats),
     )
 
@@ -96,6 +99,7 @@ def result_row(run: Run) -> ResultRow:
         units.rate(published),
         units.percent(published / target) if target else units.NOTHING,
         units.rate(result.mean_rate("consumeRate")),
+        units.NOTHING if result.messages_per_write is None else f"{result.messages_per_write['mean']:,.2f}",
         *(_latency(result, figure) for figure in FIGURES),
         _lost(result),
     ]
@@ -105,8 +109,12 @@ def result_row(run: Run) -> ResultRow:
 def legends(rows: Sequence[ResultRow]) -> list[str]:
     """What their marks and brackets mean, a sentence for each kind."""
     cells = [cell for row in rows for cell in row.cells[_LATENCIES]]
-    marks = [f"{each}: {LEGENDS[each]}." for each in marks_in(cells)]
-    return marks + [INTERVALS] * any(cell.endswith(")") for cell in cells)
+    return [*sentences(cells), *_bunched(rows)] + [INTERVALS] * any(cell.endswith(")") for cell in cells)
+
+
+def _bunched(rows: Sequence[ResultRow]) -> list[str]:
+    at = COLUMNS.index(PER_WRITE)
+    return [BUNCHED] if any(row.cells[at] != units.NOTHING for row in rows) else []
 
 
 def _rule_label(status: str, whole: str, rule: str) -> str:

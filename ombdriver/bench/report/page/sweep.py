@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from ombdriver.bench.metrics.figures import MAIN, Figure
 from ombdriver.bench.report import units
+from ombdriver.bench.report.marks import mark_of, sentences
 from ombdriver.bench.report.page.runs import Run, statuses, told
+from ombdriver.bench.results.of_harness import of_harness, of_most
 
 FIGURES = {units.title(figure): figure for figure in MAIN}
 """The figures of a combination, by the heads of their columns: response times in ms."""
@@ -28,6 +30,7 @@ class SweepRow:
         valid: whether the figures are of VALID runs.
         rate: messages per second that were published.
         figures: in ms, in the order of `FIGURES`; None without a sample.
+        marks: of each of these; empty for one that says no more of the harness than of the system.
     """
 
     name: str
@@ -37,6 +40,12 @@ class SweepRow:
     valid: bool
     rate: float
     figures: tuple[float | None, ...]
+    marks: tuple[str, ...]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The figures with their units and marks."""
+        return tuple(f"{units.latency(ms)}{sign}" for ms, sign in zip(self.figures, self.marks, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,7 @@ class SweepLine:
         values: of the setting, as texts, in the order in which they were swept.
         figures_ms: at each.
         valid: whether each is of VALID runs.
+        marks: of each, as in a row.
     """
 
     name: str
@@ -56,6 +66,7 @@ class SweepLine:
     values: tuple[str, ...]
     figures_ms: tuple[float, ...]
     valid: tuple[bool, ...]
+    marks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ class SweepMatrix:
         down: the setting whose values are `rows`.
         across: the setting whose values are `columns`.
         rows, columns: values as texts, in the order in which they were swept.
-        cells: in ms, by row and column; None where nothing ran or nothing has that figure.
+        cells: with their units and marks, by row and column; `-` where nothing ran or nothing has that figure.
         valid: whether each is of VALID runs, by row and column.
     """
 
@@ -76,7 +87,7 @@ class SweepMatrix:
     across: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
-    cells: tuple[tuple[float | None, ...], ...]
+    cells: tuple[tuple[str, ...], ...]
     valid: tuple[tuple[bool, ...], ...]
 
 
@@ -90,6 +101,7 @@ class SweepSection:
         matrices: none when fewer than two settings took several values.
         over: the setting of the lines.
         lines: figures over its values.
+        legends: what the marks mean.
     """
 
     settings: tuple[str, ...]
@@ -97,6 +109,7 @@ class SweepSection:
     matrices: tuple[SweepMatrix, ...]
     over: str
     lines: tuple[SweepLine, ...]
+    legends: tuple[str, ...]
 
 
 def sweep_of(runs: Sequence[Run]) -> SweepSection | None:
@@ -109,7 +122,8 @@ def sweep_of(runs: Sequence[Run]) -> SweepSection | None:
     taken = [len({row.values[at] for row in rows}) for at in range(len(settings))]
     over, *others = sorted(range(len(settings)), key=lambda at: -taken[at])
     matrices = _matrices(rows, settings, others[0], over) if others and taken[others[0]] > 1 else []
-    return SweepSection(settings, rows, tuple(matrices), settings[over], tuple(_lines(rows, settings, over)))
+    legends = tuple(sentences(sign for row in rows for sign in row.marks))
+    return SweepSection(settings, rows, tuple(matrices), settings[over], tuple(_lines(rows, settings, over)), legends)
 
 
 def _rows(runs: Sequence[Run], settings: Sequence[str]) -> tuple[SweepRow, ...]:
@@ -126,6 +140,7 @@ def _rows(runs: Sequence[Run], settings: Sequence[str]) -> tuple[SweepRow, ...]:
             told(some)[0].valid,
             statistics.median(run.result.mean_rate("publishRate") for run in told(some)),
             tuple(_median(told(some), figure) for figure in FIGURES.values()),
+            tuple(_mark(told(some), figure) for figure in FIGURES.values()),
         )
         for (name, values), some in found.items()
     )
@@ -136,6 +151,10 @@ def _median(runs: Sequence[Run], figure: Figure) -> float | None:
     return statistics.median(known) if known else None
 
 
+def _mark(runs: Sequence[Run], figure: Figure) -> str:
+    return mark_of(of_most([of_harness(run.result, figure) for run in runs]))
+
+
 def _matrices(rows: Sequence[SweepRow], settings: Sequence[str], down: int, across: int) -> list[SweepMatrix]:
     found = []
     for rest, group in _alike(rows, settings, (down, across)).items():
@@ -144,7 +163,7 @@ def _matrices(rows: Sequence[SweepRow], settings: Sequence[str], down: int, acro
         rows_of = [[by_place.get((one, other)) for other in columns] for one in lines]
         valid = tuple(tuple(row is None or row.valid for row in line) for line in rows_of)
         for kind, figure in enumerate(FIGURES):
-            cells = tuple(tuple(row.figures[kind] if row else None for row in line) for line in rows_of)
+            cells = tuple(tuple(row.cells[kind] if row else units.NOTHING for row in line) for line in rows_of)
             title = f"{rest}: {figure}" if rest else figure
             found.append(SweepMatrix(title, settings[down], settings[across], lines, columns, cells, valid))
     return found
@@ -168,7 +187,8 @@ def _lines(rows: Sequence[SweepRow], settings: Sequence[str], over: int) -> list
     found = []
     for rest, group in _alike(rows, settings, (over,)).items():
         for kind, figure in enumerate(FIGURES):
-            points = [(row.values[over], value, row.valid) for row in group if (value := row.figures[kind]) is not None]
+            known = [(row, value) for row in group if (value := row.figures[kind]) is not None]
+            points = [(row.values[over], value, row.valid, row.marks[kind]) for row, value in known]
             if points:
                 label = f"{rest}: {figure}" if rest else figure
                 found.append(SweepLine(label, kind, *map(tuple, zip(*points, strict=True))))

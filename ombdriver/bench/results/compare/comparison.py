@@ -28,6 +28,7 @@ from ombdriver.bench.results.compare.statistics import (
     unpaired,
 )
 from ombdriver.bench.results.compare.trial import Trial
+from ombdriver.bench.results.of_harness import OfHarness, of_most
 from ombdriver.bench.units import nearest
 from ombdriver.errors import InputError, NotComparable
 
@@ -45,12 +46,15 @@ class Spread:
     Attributes:
         count: runs that have it.
         median, least, most: over these; None without any.
+        of_harness: whether the median says more of the harness than of the system, as the figure does in half of the
+            runs at least.
     """
 
     count: int
     median: float | None = None
     least: float | None = None
     most: float | None = None
+    of_harness: OfHarness | None = None
 
     @property
     def relative(self) -> float | None:
@@ -274,7 +278,7 @@ def _effect(figure: Figure, pairing: Pairing) -> tuple[Effect, float | None]:
         base, other = [one for one, _ in both], [two for _, two in both]
     else:
         base, other = [one for one in first if one is not None], [two for two in second if two is not None]
-    effect = Effect(figure, _spread(base), _spread(other))
+    effect = Effect(figure, _spread(base, pairing.baseline, figure), _spread(other, pairing.other, figure))
     if not base or not other:
         return effect, None
     logs = np.log(base), np.log(other)
@@ -357,5 +361,8 @@ def _no_claim(pairing: Pairing, tests: int, effects: Sequence[tuple[Effect, floa
     return f"no claim can be made: {many}, and {tests} tests need {needed}; {ask}"
 
 
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(len(values), median(values), min(values), max(values)) if values else Spread(0)
+def _spread(values: Sequence[float], trials: Sequence[Trial], figure: Figure) -> Spread:
+    if not values:
+        return Spread(0)
+    kinds = [each.of_harness.get(str(figure)) for each in trials if str(figure) in each.figures]
+    return Spread(len(values), median(values), min(values), max(values), of_most(kinds))

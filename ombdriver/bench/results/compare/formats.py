@@ -39,6 +39,8 @@ COLUMNS = (
     "p",
     "correctedP",
     "word",
+    "baselineOfHarness",
+    "ofHarness",
 )
 
 
@@ -88,6 +90,8 @@ def _cells(comparison: Comparison, compared: SetupComparison, effect: Effect) ->
         _bool(effect.p is not None),
         *map(_rounded, (effect.p, effect.corrected_p)),
         effect.conclusion,
+        base.of_harness,
+        other.of_harness,
     ]
     unit = _unit(effect)
     head = [comparison.workload, comparison.baseline, compared.setup, _bool(compared.paired), str(effect.figure), unit]
@@ -146,6 +150,7 @@ def _spread(spread: Spread) -> dict[str, Any]:
         "median": _rounded(spread.median),
         "least": _rounded(spread.least),
         "most": _rounded(spread.most),
+        "ofHarness": spread.of_harness,
     }
 
 

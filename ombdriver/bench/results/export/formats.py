@@ -7,6 +7,7 @@ from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
 from ombdriver.bench.results.export import hdr_histogram, omb, series_csv
 from ombdriver.bench.results.histograms import encoded_total, interval_s
+from ombdriver.bench.results.of_harness import FLOOR, OWN
 from ombdriver.bench.results.result import Result
 from ombdriver.errors import InputError
 
@@ -48,6 +49,12 @@ def export(
         raise InputError(f"{source}: a value can't be used ({error}); the file is damaged, run again") from error
 
 
+_OF_HARNESS = {
+    FLOOR: "at the harness floor, what `ombdriver calibrate` found with no server; this format has no mark for it",
+    OWN: "more than a third of each may be the harness's own (ownParts of the result); this format has no mark for it",
+}
+
+
 def is_single(name: str, family: str | None, group: str | None) -> bool:
     """Whether what is asked for is one text, which can go to standard output."""
     return name != HGRM or family is not None
@@ -65,6 +72,8 @@ def caveats(result: Result, name: str) -> list[str]:
             f"this run was so long that its histograms are of {seconds:g} s:"
             f" elements of {omb.ELEMENT_S:g} s in the same {seconds:g} s have the same latencies"
         )
+    names = {FLOOR: result.at_harness_floor, OWN: tuple(result.own_parts)}
+    found += [f"{', '.join(those)}: {_OF_HARNESS[kind]}" for kind, those in names.items() if those]
     if result.partial:
         found.append(f"this result is partial: {result.partial_reason}")
     return found

@@ -116,7 +116,7 @@ def test_a_run_without_a_sample_has_no_curve() -> None:
     shown = content(files(recorded(1, silent=(0,))))
 
     assert shown.curves == {}
-    assert shown.rows[0].cells[5:] == ("-",) * 7
+    assert shown.rows[0].cells[5:] == ("-",) * 8
 
 
 # -- time --------------------------------------------------------------------------------------------------------------

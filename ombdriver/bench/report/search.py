@@ -1,0 +1,32 @@
+"""The probes of a rate search by their rates, and which of several probes at a rate is shown. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ombdriver.bench.metrics.figures import Figure
+from ombdriver.bench.report.marks import mark_of
+from ombdriver.bench.results.of_harness import OWN
+
+Probe = Mapping[str, Any]
+"""One of the `probes` of a result's `search`."""
+GENERATOR = "generator"
+"""The `limit` of a probe that this machine kept from showing anything of the system."""
+
+
+def mark_of_probe(probe: Probe, figure: Figure) -> str:
+    """The mark of a percentile of a probe; none in results of before probes told it."""
+    return mark_of(OWN if str(figure) in probe.get("ownParts", {}) else None)
+
+
+def by_rate(probes: Sequence[Probe]) -> dict[int, list[Probe]]:
+    """The probes at each rate, rates rising."""
+    found: dict[int, list[Probe]] = {}
+    for probe in sorted(probes, key=lambda each: each["rate"]):
+        found.setdefault(probe["rate"], []).append(probe)
+    return found
+
+
+def shown(probes: Sequence[Probe]) -> Probe:
+    """Of the probes at one rate the last, but none for which this machine was the cause if there is another."""
+    of_the_system = [each for each in probes if each["limit"] != GENERATOR]
+    return (of_the_system or probes)[-1]
