@@ -1,7 +1,7 @@
 """Latency against load: what the probes of rate searches showed, as lines over the rate. Pure.
 
-Of a rate that was tried several times the last probe is shown that this machine did not spoil. Rates that held make the line;
-those that did not are points beyond it, for their latency grows with the length of the probe.
+Of a rate that was tried several times the last probe is shown that this machine did not spoil. Rates that held make the
+line; those that did not are points beyond it, for their latency grows with the length of the probe.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,12 +50,14 @@ def load_lines(runs: Sequence[Run]) -> list[LoadLine]:
     for number, (run, search) in enumerate(searches):
         last = {rate: shown(probes) for rate, probes in by_rate(search["probes"]).items()}
         for part, (family, word, statistic) in enumerate(latencies):
-            held, failed = (_points(last, family, statistic, held=held) for held in (True, False))
-            if held or failed:
+            points, failed_points = (_points(last, family, statistic, held=held) for held in (True, False))
+            if points or failed_points:
                 name = f"{run.label}, {word} {statistic}"
-                rates, values, marks = _split(held)
-                *of_failed, failed_marks = _split(failed)
-                lines.append(LoadLine(name, number, part, rates, values, *of_failed, run.valid, marks, failed_marks))
+                rates, values, marks = _split(points)
+                failed_rates, failed, failed_marks = _split(failed_points)
+                lines.append(
+                    LoadLine(name, number, part, rates, values, failed_rates, failed, run.valid, marks, failed_marks)
+                )
     return lines
 
 
@@ -63,9 +65,7 @@ _Point = tuple[float, float, str]
 """Rate, latency in ms, and its mark."""
 
 
-def _points(
-    probes: Mapping[int, Mapping[str, Any]], family: str, statistic: str, *, held: bool
-) -> list[_Point]:
+def _points(probes: Mapping[int, Mapping[str, Any]], family: str, statistic: str, *, held: bool) -> list[_Point]:
     """Of each probe; a statistic that an older result lacks has no point."""
     some = {rate: probe for rate, probe in sorted(probes.items()) if probe["held"] is held}
     found = [(rate, probe[family].get(statistic), probe) for rate, probe in some.items()]

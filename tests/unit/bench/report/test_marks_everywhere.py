@@ -54,16 +54,9 @@ def shown(show: Callable[[io.StringIO], None]) -> str:
 
 def of_series(told: Result) -> str:
     """The closing table."""
-    row = series.RunRow(
-        "w",
-        "s",
-        Standing("ab12cd34", 1, 1, 1, 1, 1),
-        "VALID",
-        "id",
-        None,
-        series.figures_of(told),
-        series.marks_of(told),
-    )
+    figures, kinds = series.figures_of(told), series.harness_figures_of(told)
+    standing = Standing("ab12cd34", 1, 1, 1, 1, 1)
+    row = series.RunRow("w", "s", standing, "VALID", "id", None, figures, of_harness=kinds)
     return shown(lambda stream: series.show([row], Path("results"), stream))
 
 
