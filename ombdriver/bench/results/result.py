@@ -6,7 +6,7 @@ JSON. Where there was no sample there is `null`, never 0 and never NaN.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -301,7 +301,8 @@ class Result:
         except KeyError as error:
             raise InputError(f"{source}: the key {error} is missing; the file is damaged, run again") from error
         except (TypeError, AttributeError) as error:
-            raise InputError(f"{source}: a value has a wrong type ({error}); the file is damaged, run again") from error
+            where = error.key if isinstance(error, _WrongTypeError) else "a value"
+            raise InputError(f"{source}: {where} has a wrong type; the file is damaged, run again") from error
 
     @classmethod
     def _from_json(cls, data: Mapping[str, Any]) -> "Result":
@@ -312,31 +313,29 @@ class Result:
             keys = _FLAT.get(each.name)
             read[each.name] = data[camel_case(each.name)] if keys is None else {key: data[key] for key in keys}
             if each.name in _OBJECTS and not isinstance(read[each.name], dict):
-                raise TypeError(f"{camel_case(each.name)} is no object")
-        for name in ("overrides", "stretches", "target_rates", "at_harness_floor"):
-            read[name] = tuple(read[name])
-        read["standing"] = None if read["standing"] is None else from_json(Standing, BEFORE_ORDERS | read["standing"])
-        read["verdict"] = None if read["verdict"] is None else _read_verdict(read["verdict"])
-        read["thresholds"] = tuple(from_json(Check, one) for one in read["thresholds"])
-        read["delivery"] = tuple(from_json(WindowDelivery, one) for one in read["delivery"])
-        read["caveats"] = tuple(from_json(Caveat, one) for one in read["caveats"])
-        read["latency"] = {
-            family: _read_summary(
-                read["latency"][family],
-                omb_keys.to_ns(family, data[omb_keys.aggregated(f"{family}Latency99999pct")]),
-            )
-            for family in FAMILIES
+                raise _WrongTypeError(camel_case(each.name))
+        readers: dict[str, Callable[[Any], Any]] = {
+            **dict.fromkeys(("overrides", "stretches", "target_rates", "at_harness_floor"), tuple),
+            "standing": lambda one: None if one is None else from_json(Standing, BEFORE_ORDERS | one),
+            "verdict": lambda one: None if one is None else _read_verdict(one),
+            "thresholds": lambda some: tuple(from_json(Check, one) for one in some),
+            "delivery": lambda some: tuple(from_json(WindowDelivery, one) for one in some),
+            "caveats": lambda some: tuple(from_json(Caveat, one) for one in some),
+            "latency": lambda by_family: {
+                family: _read_summary(
+                    by_family[family],
+                    omb_keys.to_ns(family, data[omb_keys.aggregated(f"{family}Latency99999pct")]),
+                )
+                for family in FAMILIES
+            },
+            "delay_parts": lambda parts: {part: _read_summary(each) for part, each in parts.items()},
+            "subscriptions": lambda some: tuple(map(_read_subscription, some)),
         }
-        read["delay_parts"] = {part: _read_summary(each) for part, each in read["delay_parts"].items()}
-        read["subscriptions"] = tuple(
-            Subscription(
-                one["name"],
-                one["received"],
-                one["consumeRate"],
-                {family: _read_summary(one[family]) for family in GROUP_FAMILIES},
-            )
-            for one in read["subscriptions"]
-        )
+        for name, reader in readers.items():
+            try:
+                read[name] = reader(read[name])
+            except (TypeError, AttributeError) as error:
+                raise _WrongTypeError(camel_case(name)) from error
         return cls(**read)
 
 
@@ -359,6 +358,23 @@ def to_json(value: Any) -> Any:
 def from_json(cls: type[Data], data: Mapping[str, Any]) -> Data:
     """What `to_json` made of a dataclass without others in it; a missing key is a KeyError."""
     return cls(**{each.name: data[camel_case(each.name)] for each in fields(cls)})  # type: ignore[arg-type]
+
+
+class _WrongTypeError(TypeError):
+    """The value of a key has another type than it is to have."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _read_subscription(data: Mapping[str, Any]) -> Subscription:
+    return Subscription(
+        data["name"],
+        data["received"],
+        data["consumeRate"],
+        {family: _read_summary(data[family]) for family in GROUP_FAMILIES},
+    )
 
 
 def _read_verdict(data: Mapping[str, Any]) -> Verdict:

@@ -182,11 +182,17 @@ def load_all(names: Sequence[str]) -> list[ResultFile]:
     read: dict[str, ResultFile] = {}
     for name in names:
         try:
-            for path in _paths(name):
-                result = load(path)
-                read.setdefault(result.run_id, ResultFile(path.name, result))
+            paths = list(_paths(name))
         except InputError as error:
             faults += error.messages
+            continue
+        for path in paths:
+            try:
+                result = load(path)
+            except InputError as error:
+                faults += error.messages
+            else:
+                read.setdefault(result.run_id, ResultFile(path.name, result))
     if faults:
         raise InputError(faults)
     return sorted(read.values(), key=lambda each: (each.result.begin_time, each.source))
@@ -205,7 +211,7 @@ def results_in(folder: Path) -> list[ResultFile]:
 def _paths(name: str) -> Iterator[Path]:
     path = Path(name)
     if path.is_dir():
-        yield from _some(name, [each for each in path.glob("*.json") if _is_result(each)])
+        yield from _some(name, [each for each in path.iterdir() if each.suffix in ("", ".json") and _is_result(each)])
     elif _PATTERN & set(name) and not path.exists():  # a shell that knows patterns leaves none to us
         yield from _some(name, [each for each in map(Path, glob.glob(name, recursive=True)) if _is_result(each)])
     else:
@@ -220,6 +226,8 @@ def _some(name: str, paths: Sequence[Path]) -> Sequence[Path]:
 
 def _is_result(path: Path) -> bool:
     """True for the result of a run, also for one that turns out to be damaged."""
+    if path.name.startswith(".") or not path.is_file():
+        return False
     try:
         with path.open(encoding="utf-8-sig") as file:
             head = file.read(200)

@@ -2,6 +2,7 @@
 
 import glob
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,14 @@ from pathlib import Path
 from ombdriver.bench.results import store
 from ombdriver.bench.results.compare.trial import Trial, is_omb_result, trial_of, trial_of_omb
 from ombdriver.bench.results.result import Result
+from ombdriver.bench.spec.foreign import result_told_as
 from ombdriver.bench.units import visible, visible_json
 from ombdriver.errors import InputError
 
 OTHER_KINDS = ("calibration", "comparison")
 """What else ombdriver writes into the folder of results: passed over, since a shell's `*.json` names it too."""
+MOST_NAMED = 5
+"""Of files that are no results, where there is no other."""
 _PATTERN = frozenset("*?[")
 
 
@@ -37,27 +41,37 @@ def read_trials(given: Sequence[str], labels: Sequence[str] = ()) -> list[Trial]
     faults: list[str] = []
     found: dict[str, Trial] = {}
     origins: dict[str, int] = {}
+    paths: dict[str, Path] = {}
+    passed_over: list[str] = []
     for at, name in enumerate(given):
         try:
             for path, named in _paths(name):
                 try:
-                    trial = _read(path, named)
+                    trial = _read(path, named, passed_over)
                 except InputError as error:
                     faults += error.messages
                     continue
                 if trial is not None:
                     key = trial.run_id or str(path.resolve())
                     origins.setdefault(key, at)
+                    paths.setdefault(key, path)
                     found.setdefault(key, trial)
         except InputError as error:
             faults += error.messages
     if not faults and not found:
-        faults.append(f"no result in {', '.join(given)}; give files that `ombdriver run` or OMB wrote")
+        others = f" ({', '.join(passed_over[:MOST_NAMED])})" if passed_over else ""
+        faults.append(f"no result in {', '.join(given)}{others}; give files that `ombdriver run` or OMB wrote")
     if faults:
         raise InputError(faults)
+    names = Counter(path.name for path in paths.values())
+    found = {
+        key: trial if names[paths[key].name] == 1 else replace(trial, source=visible(str(paths[key])))
+        for key, trial in found.items()
+    }
     one_setup = len({trial.setup for trial in found.values()}) == 1 and len(set(origins.values())) > 1
     if not labels and one_setup and (len(given) == 2 or not any(Path(name).is_file() for name in given)):
-        labels = [visible(Path(name).name or name) for name in given]
+        short = [Path(name).name or name for name in given]
+        labels = [visible(each) for each in (short if len(set(short)) == len(short) else given)]
     if not labels:
         return list(found.values())
     return [_labelled(trial, labels[origins[key]], found.values()) for key, trial in found.items()]
@@ -93,8 +107,8 @@ def _may_be_result(path: Path) -> bool:
         return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
 
 
-def _read(path: Path, named: bool) -> Trial | None:
-    """The run that the file is of; None for what else lies in such folders."""
+def _read(path: Path, named: bool, passed_over: list[str]) -> Trial | None:
+    """The run that the file is of; None for what else lies in such folders, which is added to `passed_over`."""
     text = store.read(path)
     try:
         data = json.loads(text)
@@ -102,9 +116,11 @@ def _read(path: Path, named: bool) -> Trial | None:
         data = None  # said by `Result.loads`
     if isinstance(data, dict):
         if data.get("kind") in OTHER_KINDS:
+            passed_over.append(f"{visible(path.name)} is a {data['kind']}")
             return None
         if is_omb_result(data):
             return trial_of_omb(visible_json(data), visible(path.name))
         if "kind" not in data and not named:
+            passed_over.append(f"{visible(path.name)} is {result_told_as(data) or 'something else'}")
             return None
     return trial_of(Result.loads(text, visible(str(path))), visible(path.name))
