@@ -45,7 +45,8 @@ class GroupConsumerStatistics(ConnectionStatistics):
 class GroupConsumer(MQClient):
     """A member of a group: each message of a stream goes to one member, and stays pending until acknowledged.
 
-    A read that is cancelled loses nothing: what the server gave to it is what the next read of this object returns.
+    A read that is cancelled loses nothing: what the server gave to it is what the next read of this object returns, and
+    if that was lost with its connection, the next read raises `OutcomeUnknownError`.
 
     Args:
         stream_key: key of the stream that `block_read_messages` always reads, and that acknowledgements go to.

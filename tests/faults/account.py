@@ -373,7 +373,7 @@ class Account:
                 yield Fault("innocent", f"{what} is among the dead letters, and never failed")
             elif self._kind(letter.number) in REJECTED or group in self._set_back or self.may_lose_writes:
                 continue
-            elif known.begun + self.may_miscount < self.max_deliveries:
+            elif known.begun + self.may_miscount + self.deaths[group] < self.max_deliveries:
                 yield Fault("attempts", f"{what} was given up after {known.begun} of {self.max_deliveries} attempts")
         letters = Counter(group for group, _ in ever)
         for group, told in end.told_letters.items():

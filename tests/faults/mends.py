@@ -258,6 +258,15 @@ MENDS: Mapping[str, Mend] = {
             ),
         ),
     ),
+    "the loss of a cancelled read is told": Mend(
+        ("settled", "lost"),
+        (
+            "swallowed reads",
+            "lost replies",
+        ),
+        (Edit(READERS, "            if parked.loss is not None:\n", "            if False:\n"),),
+        ("tests/unit/messaging/streams/test_readers.py::test_the_loss_of_a_cancelled_read_is_told_to_the_next_one",),
+    ),
     "a cancelled read holds up no other": Mend(
         (),
         (),

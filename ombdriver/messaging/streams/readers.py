@@ -118,20 +118,23 @@ class MultiSlotGroupReader:
             read = asyncio.ensure_future(reader.read(words, new, count, block_ms))
             read.add_done_callback(ignore_outcome)
             reads[read] = reader, new
-        given: list[ReadReply] = []
+        told: list[ReadReply | BaseException] = []
         try:
             found = await (asyncio.gather(*reads) if block_ms is None else _first(reads))
             await _end(reads)
-            given = found
+            told += found
+        except RedisError as error:
+            told.append(error)
+            raise
         finally:  # without a wait, so that no second cancel comes in between
             for read, (reader, new) in reads.items():
                 if not read.done():
                     read.cancel()  # parks its reply by itself
-                elif new and not read.cancelled() and not read.exception():
-                    reply = read.result()
-                    if not any(reply is each for each in given):
-                        reader.park(new, reply)
-        return _together(given, streams)
+                elif new and not read.cancelled():
+                    outcome = read.exception() or read.result()
+                    if not any(outcome is each for each in told):
+                        reader.park(new, outcome)
+        return _together(found, streams)
 
     def _reader(self, keys: list[bytes]) -> "GroupReader":
         slot = self._router.slot(keys[0])
@@ -165,7 +168,7 @@ async def _first(reads: Iterable["asyncio.Task[ReadReply]"]) -> list[ReadReply]:
             elif fault is None or isinstance(fault, RedisError):
                 fault = error
         if any(entries for reply in replies for _, entries in reply.streams):
-            return replies  # a fault is met again by the next read
+            return replies  # a fault is met again by the next read, or is parked
         empty += replies
         if fault is not None:
             raise fault
@@ -258,12 +261,16 @@ class GroupReader:
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
-    def park(self, new: frozenset[bytes], reply: ReadReply) -> None:
-        """Keeps a reply that was not handed over, for the next read of `new`."""
-        self._parked.append(_Parked.of(new, reply))
+    def park(self, new: frozenset[bytes], outcome: ReadReply | BaseException) -> None:
+        """Keeps a reply that was not handed over, or a loss that was not told, for the next read of `new`."""
+        self._parked.append(_Parked.of(new, outcome))
 
     async def _from_parked(self, new: frozenset[bytes], count: int | None) -> ReadReply:
-        """The first parked reply with messages of `new`; replies without any are cleared away."""
+        """The first parked reply with messages of `new`; replies without any are cleared away.
+
+        Raises:
+            OutcomeUnknownError: if one was lost: what the server delivered is pending, and nobody has told.
+        """
         for parked in list(self._parked):
             if not parked.fits(new):
                 continue
@@ -272,6 +279,8 @@ class GroupReader:
             if parked not in self._parked or not parked.fits(new):
                 continue  # another read of this consumer took it meanwhile
             self._parked.remove(parked)
+            if parked.loss is not None:
+                raise parked.loss
             if parked.reply.cancelled() or parked.reply.exception() is not None or not parked.reply.result().streams:
                 continue
             found, rest = _split(parked.reply.result(), count)
@@ -288,21 +297,33 @@ class GroupReader:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Parked:
-    """The reply of a read of `new` that nobody waits for."""
+    """The outcome of a read of `new` that nobody waits for."""
 
     new: frozenset[bytes]
     reply: "asyncio.Future[ReadReply]"
 
     @classmethod
-    def of(cls, new: frozenset[bytes], reply: ReadReply) -> "_Parked":
+    def of(cls, new: frozenset[bytes], outcome: ReadReply | BaseException) -> "_Parked":
         future: asyncio.Future[ReadReply] = asyncio.get_running_loop().create_future()
-        future.set_result(reply)
+        if isinstance(outcome, BaseException):
+            future.set_exception(outcome)
+            future.exception()  # it need not be asked for
+        else:
+            future.set_result(outcome)
         return cls(new, future)
+
+    @property
+    def loss(self) -> OutcomeUnknownError | None:
+        """The error, if the reply may have been lost."""
+        error = None if not self.reply.done() or self.reply.cancelled() else self.reply.exception()
+        return error if isinstance(error, OutcomeUnknownError) else None
 
     def fits(self, keys: frozenset[bytes]) -> bool:
         """Whether a read of `keys` may be given this reply, as far as is known now."""
         if not self.reply.done():
             return self.new <= keys
+        if self.loss is not None:
+            return bool(self.new & keys)
         if self.reply.cancelled() or self.reply.exception() is not None:
             return True  # to be cleared away
         return all(key_bytes(stream) in keys for stream, _ in self.reply.result().streams)

@@ -10,6 +10,7 @@ from fake_server import FakeServer, Peer, turns, until
 from ombdriver.messaging.errors import OutcomeUnknownError
 from ombdriver.messaging.streams import commands, readers
 from ombdriver.messaging.streams.readers import MultiSlotGroupReader, MultiSlotReader
+from ombdriver.messaging.streams.replies import ReadReply
 from ombdriver.messaging.transport.blocking import LONGEST_BLOCK_MS
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.retry import Backoff, RetryBudget
@@ -102,6 +103,61 @@ class OneServer(TwoSlots):
 def asked(peer: Peer, word: bytes) -> list[list[bytes]]:
     """The reads that a server got."""
     return [command for command in peer.commands if command[0] == word]
+
+
+@pytest.mark.parametrize("between", [None, *range(6)])
+async def test_the_loss_of_a_cancelled_read_is_told_to_the_next_one(between: int | None) -> None:
+    """Once, whichever comes first: what the server gave to it is pending, and nobody else could know."""
+    async with FakeServer() as server:
+        reader = MultiSlotGroupReader(cast(Router, OneServer({b"a": server})))
+        read = asyncio.ensure_future(reader.read({b"a": ">"}, xreadgroup, None, 0))
+        peer = await server.peer()
+        await reading(peer)
+        if between is not None:
+            peer.cut()
+            await turns(between)
+        read.cancel()
+        await asyncio.wait([read])
+        peer.cut()
+        told = [] if read.cancelled() else [type(read.exception())]
+        if read.cancelled():
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await reader.read({b"a": ">"}, xreadgroup, None, 0)
+            told.append(caught.type)
+        assert told == [OutcomeUnknownError]
+
+        again = asyncio.ensure_future(reader.read({b"a": ">"}, xreadgroup, None, 0))
+        peer = await server.peer(1)
+        for number, reply in enumerate((b":1\r\n", b"+id=2 addr=127.0.0.1:2\r\n"), 1):  # CLIENT KILL and INFO
+            await until(lambda number=number: len(peer.commands) == number)
+            peer.send(reply)
+        await until(lambda: asked(peer, b"XREADGROUP"))
+        peer.send(MESSAGE.replace(b"$1\r\nb", b"$1\r\na"))
+        assert (await again).streams == [["a", [("1-0", {"f": "v"})]]]
+        await reader.aclose()
+
+
+@pytest.mark.parametrize("between", range(6))
+async def test_the_loss_of_one_slot_is_told_though_another_one_brings_messages(between: int) -> None:
+    """In whatever order they come: the message is given, and the loss is told, once each."""
+    async with FakeServer() as a, FakeServer() as b:
+        reader = MultiSlotGroupReader(cast(Router, TwoSlots({b"a": a, b"b": b})))
+        read = asyncio.ensure_future(reader.read({b"a": ">", b"b": ">"}, xreadgroup, None, 0))
+        of_a, of_b = await a.peer(), await b.peer()
+        await asyncio.gather(reading(of_a), reading(of_b))
+        of_b.send(MESSAGE)
+        await turns(between)
+        of_a.cut()
+        told = [await _outcome(read), await _outcome(reader.read({b"a": ">", b"b": ">"}, xreadgroup, None, 1))]
+        assert sorted(told) == ["OutcomeUnknownError", "b"]
+        await reader.aclose()
+
+
+async def _outcome(read: Awaitable[ReadReply]) -> str:
+    try:
+        return ", ".join(str(stream) for stream, _ in (await read).streams)
+    except OutcomeUnknownError as error:
+        return type(error).__name__
 
 
 async def test_a_long_block_is_sent_in_parts() -> None:
