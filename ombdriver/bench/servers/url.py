@@ -18,6 +18,18 @@ THE_URL = "the URL"
 """What messages call an address, or a login, that was given as a URL by itself."""
 EXAMPLE = "write redis://HOST:PORT/DB, rediss://... for TLS, or unix:///PATH"
 
+_OTHER_SCHEMES = {
+    **dict.fromkeys(
+        ("redis-sentinel", "redis-sentinels", "sentinel", "valkey-sentinel"), "redis+sentinel://HOST:PORT/MASTER"
+    ),
+    **dict.fromkeys(("redis-cluster", "cluster", "valkey-cluster"), "redis+cluster://HOST:PORT,HOST:PORT"),
+    **dict.fromkeys(("rediss-sentinel", "valkeys-sentinel"), "rediss+sentinel://HOST:PORT/MASTER"),
+    **dict.fromkeys(("rediss-cluster", "valkeys-cluster"), "rediss+cluster://HOST:PORT,HOST:PORT"),
+    **dict.fromkeys(("valkeys", "tls", "ssl", "redis+ssl", "redis+tls", "redis-ssl"), "rediss://HOST:PORT"),
+    **dict.fromkeys(("redis-socket", "redis+socket", "redis+unix", "valkey+unix", "unixs"), "unix:///PATH"),
+    **dict.fromkeys(("valkey", "tcp", "http"), "redis://HOST:PORT"),
+}
+"""What other clients write, and what to write here."""
 _OPTIONS = {"db", "username", "password", "client_name", "socket_connect_timeout", "socket_keepalive"}
 _SENTINEL_OPTIONS = {"sentinel_username", "sentinel_password"}
 _TLS_OPTIONS = {f"ssl_{name}" for name in ("ca_certs", "ca_path", "ca_data", "certfile", "keyfile", "password")} | {
@@ -60,13 +72,15 @@ def check_url(url: str) -> str:
             raise ValueError(f"{shown} is not a URL; {EXAMPLE}") from None
     tls, kind = parts.scheme.startswith("rediss"), scheme_kind(parts.scheme)
     if kind is None:
-        raise ValueError(f"{shown} does not begin with redis://, rediss:// or unix://; {EXAMPLE}")
+        here = _OTHER_SCHEMES.get(parts.scheme)
+        way_out = f"here that is {here}" if here else EXAMPLE
+        raise ValueError(f"{shown} does not begin with redis://, rediss:// or unix://; {way_out}")
     known = _OPTIONS | (_TLS_OPTIONS if tls else set()) | (_SENTINEL_OPTIONS if kind == SENTINEL else set())
     for option, value in parse_qsl(parts.query, keep_blank_values=True):
         if option not in known:
-            raise ValueError(
-                f"{shown} has the option {quoted(option)} that there is not; there are: {', '.join(sorted(known))}"
-            )
+            is_tls = not tls and (option in _TLS_OPTIONS or option.lower() in ("ssl", "tls", "use_ssl", "usetls"))
+            way_out = "TLS is asked for by rediss://" if is_tls else f"there are: {', '.join(sorted(known))}"
+            raise ValueError(f"{shown} has the option {quoted(option)} that there is not; {way_out}")
         if option == "db" and not value.isdecimal():
             raise ValueError(f"{shown} names database {quoted(value)}, which is no number; {EXAMPLE}")
         form, what = _VALUES.get(option, (".*", ""))
