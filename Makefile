@@ -20,7 +20,7 @@ $(shell test -x $(BIN)/python || rm -f $(VENV)/.installed $(VENV)/.installed-dev
 run: $(VENV)/.installed
 	@echo "$(BIN)/ombdriver run 1kb-3groups"
 	@$(BIN)/ombdriver run 1kb-3groups || { code=$$?; [ $$code -ne 3 ] || \
-	  echo "Exit code 3: the run went through, and its verdict is not VALID; the table above says why." >&2; exit $$code; }
+	  echo "Exit code 3: the run went through, and its verdict is not VALID; the table above says why, and what would help." >&2; exit $$code; }
 
 # Three ways of persistence, held against each other: 30 runs taking turns, in some 10 minutes, and a page of them.
 DEMO := results/demo-$(shell date -u +%Y%m%dT%H%M%SZ)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     OnResult = Callable[[Result], None]
 
 
+_TRACEBACK = "\nTraceback (most recent call last):"
 MOST_IN_FULL = 4
 """With more runs of one command than that, each is reported in brief."""
 
@@ -237,7 +238,10 @@ def _block_of(request: "Request") -> tuple[str, int]:
 def print_errors(messages: Sequence[str]) -> None:
     """Prints errors to standard error, without passwords."""
     for message in messages:
-        _print(f"ombdriver: {visible(redact_text(message))}")
+        text = redact_text(message)
+        # A traceback is of several lines by nature; none of them can pass for another message.
+        lines = text.splitlines() if _TRACEBACK in text else [text]
+        _print("ombdriver: " + "\n  ".join(map(visible, lines)))
 
 
 def _print(line: str) -> None:

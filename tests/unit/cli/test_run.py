@@ -9,7 +9,7 @@ from sample_result import result
 from ombdriver.bench.run.request import Request, build_requests
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.model import Reason, Verdict
-from ombdriver.cli.run import Repetitions, RunOutcome, run_outcome
+from ombdriver.cli.run import Repetitions, RunOutcome, print_errors, run_outcome
 from ombdriver.errors import InputError, OmbdriverError, WorkerError
 
 VALID: dict[str, Any] = {"verdict": Verdict("VALID")}
@@ -131,3 +131,19 @@ def test_what_was_not_valid_is_repeated_at_the_end_of_its_block(
     assert ran == done
     assert repetitions.codes == last
     assert told in repetitions.describe()
+
+
+def test_a_traceback_keeps_its_lines_and_no_other_message_breaks_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever writes a driver reads it; what is foreign in a message can't pass for a message of ours."""
+    fault = (
+        "worker 1 (consume): an unexpected fault:\nTraceback (most recent call last):\n  File \x1b[31m\nTypeError: no"
+    )
+    print_errors([fault, "a\nombdriver: all is well"])
+
+    assert capsys.readouterr().err.splitlines() == [
+        "ombdriver: worker 1 (consume): an unexpected fault:",
+        "  Traceback (most recent call last):",
+        "    File \\x1b[31m",
+        "  TypeError: no",
+        "ombdriver: a\\x0aombdriver: all is well",
+    ]

@@ -266,7 +266,9 @@ def _unfit(both: Iterable[Sequence[Trial]]) -> str | None:
             words.append(f"none of the {len(trials)} of {trials[0].setup} is VALID ({told})")
     if not words:
         return None
-    return f"not claimed: {', and '.join(words)}; see the caveats of these runs for what was in the way"
+    return (
+        f"not claimed: {', and '.join(words)}; the reports of these runs tell what was in the way, and what would help"
+    )
 
 
 def _effect(figure: Figure, pairing: Pairing) -> tuple[Effect, float | None]:

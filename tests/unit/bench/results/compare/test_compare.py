@@ -301,8 +301,8 @@ def test_a_setup_without_a_valid_run_is_shown_and_nothing_is_claimed() -> None:
 
     assert (compared.runs, compared.fit) == (8, False)
     assert compared.no_claim == (
-        "not claimed: none of the 9 of b is VALID (8 INVALID by coreBusy, 1 PARTIAL by coreBusy); see the caveats of"
-        " these runs for what was in the way"
+        "not claimed: none of the 9 of b is VALID (8 INVALID by coreBusy, 1 PARTIAL by coreBusy); the reports of"
+        " these runs tell what was in the way, and what would help"
     )
     assert all(each.conclusion is None for each in compared.effects)
     assert any(each.ratio is not None and each.ratio > 2 for each in compared.effects)
