@@ -29,6 +29,8 @@ _FLOAT = struct.Struct("<d")
 _FEW = 24
 """An array of no more numbers than that is written number by number: numpy takes some microseconds an array."""
 _WIDTHS = (np.dtype("<u1"), np.dtype("<u2"), np.dtype("<u4"), np.dtype("<u8"))
+_WRONG = (TypeError, AttributeError, ValueError, struct.error)
+"""What writing a value of another type than the declared one meets."""
 _PLAIN = "None, a flag, a number, text, bytes, or a tuple, list or dict of these"
 
 
@@ -89,8 +91,8 @@ def to_bytes(codec: Codec[Value], value: Value) -> bytes:
     writer = Writer()
     try:
         codec.write(writer, value)
-    except (TypeError, AttributeError, ValueError, struct.error) as error:
-        raise FormatError(f"{type(value).__name__} can't be written: {error}") from error
+    except _WRONG as error:
+        raise FormatError(f"{type(value).__name__}: {error}; give what its type says") from error
     return bytes(writer.buffer)
 
 
@@ -336,8 +338,12 @@ class Codecs:
         def write(writer: Writer, value: Any) -> None:
             if type(value) is not of:
                 raise TypeError(f"{type(value).__name__} in place of {of.__name__}")
-            for name, each in writes:
-                each(writer, getattr(value, name))
+            name = ""
+            try:
+                for name, each in writes:
+                    each(writer, getattr(value, name))
+            except _WRONG as error:
+                raise FormatError(f"{of.__name__}.{name}: {error}; give what its type says") from error
 
         def read(reader: Reader) -> Any:
             return of(*[each(reader) for each in reads])

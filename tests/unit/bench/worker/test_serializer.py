@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ CODECS = Codecs(numbered={Point})
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
     lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
+    max_leaves=8,
 )
 
 
@@ -57,6 +57,7 @@ def test_a_whole_number_takes_as_many_bytes_as_it_needs(number: int, size: int) 
     assert len(to_bytes(CODECS.of(int), number)) == size
 
 
+@settings(max_examples=50)
 @given(PLAIN)
 def test_plain_data_crosses_with_its_types(value: object) -> None:
     """A flag stays a flag, a tuple a tuple, and a number that is whole but no int a float."""
@@ -123,6 +124,12 @@ def test_what_is_not_of_its_declared_type_is_refused(of: Any, value: object) -> 
     """When it is written, by whoever has it in hand; never does anything else come out at the other side."""
     with pytest.raises(FormatError):
         to_bytes(CODECS.of(of), value)
+
+
+def test_what_is_wrong_is_told_with_its_field() -> None:
+    """The innermost one, as a number of a driver that is none."""
+    with pytest.raises(FormatError, match=r"^Point\.x: 'float' object .* integer; give what its type says$"):
+        to_bytes(CODECS.of(Line), Line((Point(1, "a"), Point(0.5, "b"))))  # type: ignore[arg-type]
 
 
 def test_what_can_not_cross_is_told_with_what_can() -> None:
