@@ -237,10 +237,10 @@ class Account:
                 self.add("attempts", f"{what} was told delivery {count} when it was begun for the {known.begun}. time")
             if count > known.total + self.may_miscount + self.deaths[group]:
                 self.add("attempts", f"{what} was told delivery {count} when it was begun for the {known.total}. time")
-            unbegun, is_exact = count - known.total, self.counts_exactly and group not in self._set_back
+            unbegun = count - known.total
             if known.total == 1:
                 known.unbegun = unbegun
-            elif unbegun > known.unbegun and is_exact and not self.was_slow:
+            elif unbegun > known.unbegun and self._is_exact(group):
                 self.add("attempts", f"{what} was told delivery {count}, and some attempt was counted twice")
             if who == known.failed_by and now < known.not_before:
                 self.add("early", f"{what} was tried again {known.not_before - now:.2f} s too early")
@@ -304,6 +304,9 @@ class Account:
         """What must not be."""
         kept = () if self.loses_connections else self._kept(end)
         return [*self.found, *self._told(end), *self._lost(end), *self._given_up(end), *self._vanished(end), *kept]
+
+    def _is_exact(self, group: str) -> bool:
+        return self.counts_exactly and not self.was_slow and group not in self._set_back
 
     def _kind(self, number: int) -> str:
         return self.sent[number].kind if number in self.sent else "of nobody"
@@ -371,6 +374,10 @@ class Account:
             what = f"{group}: message {letter.number} ({self._kind(letter.number)})"
             if self._kind(letter.number) not in GUILTY:
                 yield Fault("innocent", f"{what} is among the dead letters, and never failed")
+            elif self._is_exact(group) and known.total and letter.deliveries > known.total + known.unbegun:
+                yield Fault(
+                    "attempts", f"{what} was begun {known.total} times, and its dead letter says {letter.deliveries}"
+                )
             elif self._kind(letter.number) in REJECTED or group in self._set_back or self.may_lose_writes:
                 continue
             elif known.begun + self.may_miscount + self.deaths[group] < self.max_deliveries:

@@ -194,7 +194,7 @@ class Course:
 
     async def _replace_dead(self, seat: str, dead: Member) -> None:
         if self._members[seat] is dead and not dead.is_over:
-            await self._replace(seat, Member.die)
+            await self._replace(seat, lambda member: member.die())
 
     def _background(self, work: Awaitable[Any]) -> None:
         # In a context of its own: a handler that ends its process leaves nothing to the next one.
@@ -335,14 +335,14 @@ class Course:
     async def _kill(self, step: Step) -> None:
         seat = self._seat(step.which)
         self.account.deaths[seat] += 1
-        await self._replace(seat, Member.die, step.for_s)
+        await self._replace(seat, lambda member: member.die(), step.for_s)
 
     async def _cancel(self, step: Step) -> None:
         self.account.deaths[step.which] += 1
-        await self._replace(step.which, Member.cancel)
+        await self._replace(step.which, lambda member: member.cancel())
 
     async def _stop(self, step: Step) -> None:
-        await self._replace(step.which, Member.stop)
+        await self._replace(step.which, lambda member: member.stop())
 
     async def _join(self, step: Step) -> None:
         await self._start(f"{step.which} 2")

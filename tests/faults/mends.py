@@ -161,7 +161,7 @@ MENDS: Mapping[str, Mend] = {
     ),
     "a handling that begins is counted once": Mend(
         ("attempts",),
-        ("lost replies",),
+        ("lost rejections",),
         (
             Edit(
                 LEASES,
@@ -186,9 +186,10 @@ MENDS: Mapping[str, Mend] = {
         (Edit(BLOCKING, "        if self._channel.address != self._address:\n", "        if True:\n"),),
     ),
     "reclaim never overtakes replay": Mend(
-        ("order",),
-        ("long death",),
+        (),
+        (),
         (Edit(MAINTENANCE, "return None if self._replayed.is_set() else NOT_REPLAYED", "return None"),),
+        ("tests/live/messaging/test_maintenance.py::test_reclaim_never_overtakes_replay",),
     ),
     # -- hanging
     "a connection has a deadline": Mend(

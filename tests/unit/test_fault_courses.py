@@ -159,6 +159,14 @@ def spoil_counted_twice(case: Case) -> None:
     case.handle(place, groups="h")
 
 
+def spoil_letter_counted_twice(case: Case) -> None:
+    """A dead letter tells of more attempts than there were."""
+    case.account.counts_exactly = True
+    case.store(place := Place("{t:1}", (1, 0)), kind="bad")
+    case.give_up(place)
+    case.letters[-1] = case.letters[-1]._replace(deliveries=4)
+
+
 def spoil_too_few(case: Case) -> None:
     """A message is given up before it had its attempts."""
     case.store(place := Place("{t:1}", (1, 0)), kind="bad")
@@ -230,6 +238,7 @@ SPOILT: Mapping[Callable[[Case], None], str] = {
     spoil_count_below: "attempts",
     spoil_count_above: "attempts",
     spoil_counted_twice: "attempts",
+    spoil_letter_counted_twice: "attempts",
     spoil_too_few: "attempts",
     spoil_early: "early",
     spoil_innocent: "innocent",
