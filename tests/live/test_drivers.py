@@ -273,7 +273,7 @@ class OtherServer:
     """A channel to a server that writes INFO as it likes."""
 
     def __init__(self, info: str) -> None:
-        self._info = info.encode()
+        self._info = info.encode("latin-1")
 
     async def execute(self, *words: str) -> object:
         """INFO as given; no other command is known."""
@@ -288,6 +288,7 @@ class OtherServer:
         "",
         "maxmemory:unlimited\r\nused_memory:\r\nmaxclients:-1\r\n",
         "redis_version:v7.2-managed\r\nconnected_slaves:none\r\narch_bits:sixty-four\r\n",
+        "os:caf\xe9 \xff\r\nmaxmemory:\xb2\r\n",
         "# Server\r\nversion:4.0.0\r\nkvrocks_version:2.7.0\r\ntotal_system_memory:1.5e9\r\n",
     ],
 )

@@ -1,5 +1,7 @@
 """The permissions that README gives a user are enough, and what a setup adds to them is needed."""
 
+import asyncio
+import io
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 from rig import WORKLOAD
 
 from ombdriver.bench.report.live import QuietView
+from ombdriver.bench.report.terminal import show
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import runner
 from ombdriver.bench.run.cleanup import clean
@@ -83,6 +86,54 @@ async def test_the_permissions_of_readme_are_enough(
     assert not {"trimmingFailed", "auditIncomplete", "publishErrors"} & {each.kind for each in result.caveats}
     (keys,) = await servers.nodes[0].ask(["KEYS", "*"])
     assert keys == []
+
+
+async def test_a_server_that_tells_nothing_of_itself_is_used_all_the_same(
+    tmp_path: Path, servers: ManagedServers
+) -> None:
+    """A user without INFO, CONFIG, CLIENT, COMMAND: a whole run, and what is not known is null, and said so."""
+    url = await as_user(servers)
+    for name in ("info", "config", "client", "command", "debug"):
+        await servers.nodes[0].ask(["ACL", "SETUSER", "bench", f"-{name}"])
+
+    result = await run(tmp_path, url)
+
+    assert [(each.received, each.lost) for each in result.delivery] == [(3000, 0)]
+    server = result.environment["server"]
+    assert {server[name] for name in ("engine", "version", "role", "usedMemoryBytes", "maxMemoryBytes")} == {None}
+    assert result.telemetry is not None
+    assert result.telemetry["summary"]["forks"] is None
+    (unseen,) = (each for each in result.telemetry["server"]["unseen"] if each.startswith("INFO"))
+    assert "no permissions" in unseen
+    out = io.StringIO()
+    show(result, tmp_path / "r.json", out)
+    assert "the server did not tell: INFO: " in " ".join(out.getvalue().split())
+
+
+async def test_what_is_refused_in_mid_run_is_told_as_that(tmp_path: Path, servers: ManagedServers) -> None:
+    """XADD is taken away: the messages met an error, with the way out; the rate is not to blame."""
+    url = await as_user(servers)
+    node = servers.nodes[0]
+
+    async def revoke() -> None:
+        stream = ""
+        while not stream:
+            (keys,) = await node.ask(["KEYS", "{ombdriver-*"])
+            stream = str(keys[0]) if isinstance(keys, list) and keys else ""
+        while (await node.ask(["XLEN", stream]))[0] in (0, 1):  # a probe is sent first
+            pass
+        await node.ask(["ACL", "SETUSER", "bench", "-xadd"])
+
+    revoking = asyncio.create_task(revoke())
+    result = await run(tmp_path, url)
+    await revoking
+
+    assert result.totals["publishErrors"] > 1000
+    (told,) = [each.message for each in result.caveats if each.kind == "publishErrors"]
+    assert "'xadd' command; let that user do it (ACL SETUSER)" in told
+    assert "answeredLater" not in {each.kind for each in result.caveats}
+    assert result.verdict is not None
+    assert not any("lower the rate" in each.message for each in result.verdict.reasons if each.rule == "achieved")
 
 
 @pytest.mark.parametrize("servers", ["replicated"], indirect=True)
