@@ -5,6 +5,7 @@ reached. The rest are real servers.
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -282,3 +283,33 @@ async def test_a_key_that_holds_something_else_is_told(server_url: str) -> None:
     message = await lost_group(server_url, lambda client: client.set(ONE_KEY, "x"))
 
     assert "another program has put something else there" in message or f"{ONE_KEY} holds a string now" in message
+
+
+async def test_a_stream_that_was_evicted_is_not_told_as_deleted(server_url: str) -> None:
+    """With the policy that made it so."""
+
+    async def evict(client: redis.asyncio.Redis) -> None:
+        await client.config_set("maxmemory-policy", "allkeys-random")
+        await client.config_set("maxmemory", 1)
+        while await client.exists(ONE_KEY):
+            with contextlib.suppress(redis.ResponseError):  # it is full
+                await client.set("other", 1)
+        await client.config_set("maxmemory", 0)
+
+    try:
+        message = await lost_group(server_url, evict)
+    finally:
+        with redis.Redis.from_url(server_url) as client:
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", 0)
+            client.delete("other")
+
+    assert f"the stream {ONE_KEY} was evicted" in message
+    assert "(maxmemory-policy allkeys-random); set maxmemory-policy noeviction" in message
+
+
+async def test_a_server_that_was_emptied_is_told(server_url: str) -> None:
+    """Nothing is left in any database."""
+    message = await lost_group(server_url, lambda client: client.flushall())
+
+    assert "the server was emptied (FLUSHALL or FLUSHDB)" in message

@@ -23,6 +23,8 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_PART = 60
 _TIME = "%Y%m%dT%H%M%SZ"
 _PATTERN = frozenset("*?[")
+MOVE_IT = "move it away, or give another --output"
+"""What to do about a file that is there."""
 
 
 def file_name(result: Result) -> str:
@@ -94,17 +96,18 @@ def latest_calibration(folder: Path, host: Mapping[str, Any]) -> Mapping[str, An
     return None
 
 
-def write(folder: Path, name: str, text: str, *, replace: bool = False) -> Path:
+def write(folder: Path, name: str, text: str, *, replace: bool = False, way_out: str = MOVE_IT) -> Path:
     """Writes `text` as a new file of the folder and returns its path.
 
-    The file has its name only once all of it is on disk. A file of that name is replaced only when that is asked for.
+    The file has its name only once all of it is on disk. A file of that name is replaced only when that is asked for;
+    else the error tells `way_out`.
 
     Raises:
         RunError: if it can't be written; nothing is left then.
     """
     path = folder / name
     if not replace:
-        _refuse_existing(path)
+        _refuse_existing(path, way_out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
@@ -136,9 +139,9 @@ def write_all(folder: Path, texts: Mapping[str, str]) -> list[Path]:
     return [write(folder, name, text) for name, text in texts.items()]
 
 
-def _refuse_existing(path: Path) -> None:
+def _refuse_existing(path: Path, way_out: str = MOVE_IT) -> None:
     if path.exists():
-        raise RunError(f"{path} exists already and is not replaced; move it away, or give another --output")
+        raise RunError(f"{path} exists already and is not replaced; {way_out}")
 
 
 def _cannot_write(folder: Path, error: OSError) -> RunError:
