@@ -4,6 +4,10 @@
 # One stamp per set of requirements: installed anew only when pyproject.toml changed (a new version of ombdriver itself
 # needs nothing: it is installed in place).
 
+# A run of the tests starts hundreds of processes, and each would compile the package anew: bytecode is written, whatever
+# the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := run
 .PHONY: run demo picture test lint types wheel check-wheel bench width soak faults trust clean
 
@@ -38,18 +42,19 @@ picture: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.picture $(PAGE) $(SECTION) docs/$(SECTION).png
 
 # Runs that are judged by their latencies, or by whether they had the machine, have it to themselves; all other tests
-# run side by side. With PYTEST_ARGS it is one process, which runs what they name.
-ALONE := $(wildcard tests/live/test_honesty_latency.py tests/live/test_honesty_verdict.py tests/live/test_run_search.py \
-  tests/live/test_run_scale.py tests/live/test_calibrate.py tests/live/test_trust.py)
+# run side by side, each in the next process that is free; those that share a fixture of their file stay in one
+# (`tests/conftest.py`). With PYTEST_ARGS it is one process, which runs what they name.
+ALONE := $(wildcard tests/live/test_honesty_latency.py tests/live/test_honesty_verdict.py tests/live/test_trust.py)
 
 # With SEED=NUMBER, properties try the examples that they tried with that number before.
 PYTEST := $(BIN)/python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED))
+SIDE_BY_SIDE := --numprocesses 4 --dist loadgroup
 
 test: $(VENV)/.installed-dev
 ifdef PYTEST_ARGS
 	$(PYTEST) $(PYTEST_ARGS)
 else
-	$(PYTEST) --numprocesses 4 --dist loadfile tests $(ALONE:%=--ignore=%)
+	$(PYTEST) $(SIDE_BY_SIDE) tests $(ALONE:%=--ignore=%)
 	$(PYTEST) $(ALONE)
 endif
 
@@ -71,7 +76,7 @@ check-wheel: wheel
 	$(BIN)/check-wheel-contents dist/*.whl
 	rm -rf build/sdist && mkdir -p build/sdist
 	tar -xzf dist/*.tar.gz -C build/sdist --strip-components 1
-	cd build/sdist && $(CURDIR)/$(PYTEST) --numprocesses 4 --dist loadfile tests/unit
+	cd build/sdist && $(CURDIR)/$(PYTEST) $(SIDE_BY_SIDE) tests/unit
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)

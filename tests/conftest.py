@@ -64,6 +64,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     item.obj = limited
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a fixture of their module are run by one process, so that it is made once; all others by any."""
+    for item in items:
+        info = getattr(item, "_fixtureinfo", None)
+        if info is not None and any(
+            made.scope == "module" for every in info.name2fixturedefs.values() for made in every
+        ):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Runs what asks for `server_url` on both private servers, or on the one given."""
     if "server_url" in metafunc.fixturenames:

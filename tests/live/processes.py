@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
 
+from ombdriver.bench.run.signals import ENDING
 from ombdriver.cli.exit_codes import EXIT_VALID, EXIT_VERDICT
 
 COMMAND = (sys.executable, "-m", "ombdriver")
@@ -87,15 +88,16 @@ class Started:
     """
 
     def __init__(self, place: Place, arguments: tuple[str, ...]) -> None:
-        self._process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            cwd=place.folder,
-            env=place.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        with _default_signals():
+            self._process = subprocess.Popen(
+                [*COMMAND, *arguments],
+                cwd=place.folder,
+                env=place.environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
         self._psutil = psutil.Process(self._process.pid)
         self._family: dict[int, psutil.Process] = {}
         self.told: list[str] = []
@@ -164,6 +166,19 @@ class Started:
             if not alive:
                 return True
         return False
+
+
+@contextlib.contextmanager
+def _default_signals() -> Iterator[None]:
+    """What is started here heeds every signal that ends a run, though the tests themselves may run under `nohup`."""
+    ignored = [each for each in ENDING if signal.getsignal(each) is signal.SIG_IGN]
+    for each in ignored:
+        signal.signal(each, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for each in ignored:
+            signal.signal(each, signal.SIG_IGN)
 
 
 def _is_zombie(process: psutil.Process) -> bool:
