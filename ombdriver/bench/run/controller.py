@@ -167,7 +167,8 @@ class Controller:
         if length_ns > 0:
             kind = WORKER_DIED if isinstance(cause, WorkerError) else RUN_FAILED
             self.ending = Ending.after(kind, str(cause).splitlines()[0], length_ns)
-            self.measurement.break_off(measured, length_ns, self._phases.polled_ns)
+            records = self._faults.records if self._faults is not None else ()
+            self.measurement.break_off(measured, length_ns, self._phases.polled_ns, records)
 
     def _cause(self, error: OmbdriverError) -> OmbdriverError:
         """What the run stands on may be gone, which then is the cause."""

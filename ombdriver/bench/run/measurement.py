@@ -223,8 +223,8 @@ class Measurement:
             moments={each: collector.moments(each) - begin for each in which},
         )
 
-    def _fault_metrics(self, view: PhaseView, findings: AuditFindings) -> list[FaultMetrics]:
-        """What each injection did, and what became of the messages of its time."""
+    def _fault_metrics(self, view: PhaseView, findings: AuditFindings | None) -> list[FaultMetrics]:
+        """What each injection did, and what became of the messages of its time; without findings nothing of groups."""
         observed, start_ns = self._observed(view), view.phase.start_ns
         found: list[FaultMetrics] = []
         calm_from_ns = first = 0
@@ -232,9 +232,9 @@ class Measurement:
         for record, one in zip(self._records, ones, strict=True):
             first = max(first, self._mark_at(start_ns + one.begin_ns, later=False))
             last = max(first, self._mark_at(start_ns + one.end_ns, later=True))
-            account = self._ledger.account(self._marks[first], self._marks[last], findings)
+            account = self._ledger.account(self._marks[first], self._marks[last], findings or AuditFindings())
             groups = []
-            for name, delivery in account.groups.items():
+            for name, delivery in account.groups.items() if findings is not None else ():
                 gone = delivery.lost + delivery.trimmed + delivery.undelivered
                 groups.append(
                     FaultDelivery(
@@ -286,7 +286,7 @@ class Measurement:
 
     @property
     def calm(self) -> PhaseView | None:
-        """The window without the intervals in which faults were felt; None where there were none, or no others."""
+        """The window without the intervals in which faults were felt, which may leave none; None without faults."""
         view = self.view
         if view is None or not self._faults:
             return None
@@ -295,8 +295,7 @@ class Measurement:
             caught_up_ns = [each.injected_ns + (one.catch_up_ns or 0) for one in each.groups]
             last_ns = max([each.end_ns, *caught_up_ns])
             felt |= {*range(each.injected_ns // view.interval_ns, last_ns // view.interval_ns + 1)}
-        left = [at for at in view.intervals if at not in felt]
-        return view.only(left) if left else None
+        return view.only([at for at in view.intervals if at not in felt])
 
     # -- the measured window ---------------------------------------------------------------------------------------
 
@@ -351,12 +350,15 @@ class Measurement:
         if self._records and self.view is not None:
             self._faults = self._fault_metrics(self.view, findings)
 
-    def break_off(self, measured: Phase, length_ns: int, ended_ns: int) -> None:
+    def break_off(self, measured: Phase, length_ns: int, ended_ns: int, records: Sequence[FaultRecord] = ()) -> None:
         """Makes the window of what there is; nobody can be asked what became of what is missing. Args: see `finish`."""
+        self._records = tuple(records)
         if not self._workers:
             self.note_workers()
         self._account_for_the_rest(measured, ended_ns)
         self._make_window(measured, length_ns, ended_ns, LedgerSummary(indeterminate=self._ledger.indeterminate()))
+        if self._records and self.view is not None:
+            self._faults = self._fault_metrics(self.view, None)
 
     def _account_for_the_rest(self, measured: Phase, ended_ns: int) -> None:
         """What was due at the last poll and had no answer, which the workers can't be asked for any more.

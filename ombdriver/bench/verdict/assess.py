@@ -76,18 +76,19 @@ def run_facts(metrics: RunMetrics, plan: Plan, observed: Facts, calm: PhaseView 
         metrics: what was measured.
         plan: the run.
         observed: the facts that are in neither: the workers, the ending, what happened to servers and to trimming.
-        calm: the window without the intervals in which faults were felt; None where it is all of it.
+        calm: the window without the intervals in which faults were felt; None without faults. Where no interval is
+            left, nothing is judged by rates and latencies.
     """
     first = _first_settled(metrics)
     totals, counters = metrics.totals, metrics.counters
     return replace(
         phase_facts(
             observed,
-            calm or metrics,
+            metrics if calm is None else calm,
             [each.name for each in metrics.subscriptions],
             window_ns=metrics.length_ns,
             intervals=len(metrics.publish_rate) - first,
-            target_rate=calm.target_rate if calm else metrics.target_rate,
+            target_rate=metrics.target_rate if calm is None else calm.target_rate if calm.intervals else 0.0,
         ),
         faults=metrics.faults,
         rate_changes=plan.profile is not None,

@@ -48,7 +48,12 @@ class RunningVerdict:
         self._before = self._processes()
 
     def update(self, view: PhaseView) -> Verdict | None:
-        """The verdict by `view`, which is of the measured phase so far; None when that is too little."""
+        """The verdict by `view`, which is of the measured phase so far; None when that is too little.
+
+        With faults there is none before the end, which alone tells what of it was ordered.
+        """
+        if self._plan.faults:
+            return None
         if view.length_ns >= self._next_ns:
             self._next_ns = next_check_ns(view.length_ns)
             facts = running_facts(view, self._plan, self._before, self._processes(), self._debt_growth())

@@ -1,13 +1,16 @@
 """`faults` and `expect` of a workload: what is read, what is refused with its line, and what a plan makes of it."""
 
 import pickle
+from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 import yaml
 from requested_runs import requested
 
-from ombdriver.bench.faults.api import FaultTypes, Site
+from ombdriver.bench.faults import api
+from ombdriver.bench.faults.api import Endangers, Fault, FaultSystem, FaultTypes, Site
 from ombdriver.bench.faults.spec import read_faults, schedule, unsupported
 from ombdriver.bench.faults.target import Target
 from ombdriver.bench.servers.topology import ServerPlan
@@ -239,3 +242,45 @@ def test_every_shipped_fault_can_be_loaded() -> None:
 
     assert {types.load(name).__name__ for name in types.names} >= {"KillServer", "RunHook"}
     assert all(types.load(name).__doc__ for name in types.names)
+
+
+class CutTheCable(Fault):
+    """A fault of somebody else's."""
+
+    OPTIONS = ("length",)
+
+    def __init__(self, value: object, options: Mapping[str, object]) -> None:
+        if value != "blue":
+            raise ValueError(f"{value!r} is no cable; write blue")
+        self._length = options.get("length", 1)
+
+    def spec(self) -> Mapping[str, object]:
+        """See `Fault.spec`."""
+        return {"cable": "blue", "length": self._length}
+
+    def endangers(self, site: Site) -> Endangers:
+        """Nobody knows."""
+        return "unknown"
+
+    def missing(self, site: Site) -> str | None:
+        """Nothing."""
+        return None
+
+    async def inject(self, system: FaultSystem) -> Sequence[str]:
+        """Does nothing."""
+        return ["cable"]
+
+
+def test_a_package_can_register_faults_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the entry point `ombdriver.faults`; they are read, told and refused like those that ship."""
+    registered = EntryPoint("cable", f"{__name__}:CutTheCable", api.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(EntryPoint, "load", lambda _: CutTheCable)
+    monkeypatch.setattr(api, "entry_points", lambda group: [registered] if group == api.ENTRY_POINT_GROUP else [])
+
+    (spec,), problems = read_faults([{"at": "1s", "cable": "blue", "length": 3}])
+
+    assert problems == []
+    assert str(spec) == "cable: blue, length: 3"
+    assert spec.to_yaml() == {"at": "1s", "cable": "blue", "length": 3}
+    assert "'red' is no cable" in read_faults([{"at": "1s", "cable": "red"}])[1][0][1]
+    assert "hook, cable" in read_faults([{"at": "1s"}])[1][0][1]
