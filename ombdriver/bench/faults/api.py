@@ -104,10 +104,10 @@ class FaultSystem(Protocol):
         ...
 
     async def fail_over(self, target: Target) -> Sequence[str]:
-        """Has a replica take over from a primary in order; returns the names of those that were asked.
+        """Has a replica take over from a primary in order; returns the names of both.
 
         Raises:
-            FaultError: if nobody can, or the servers refuse.
+            FaultError: if nobody can, the servers refuse, or nobody takes over in time.
         """
         ...
 

@@ -5,7 +5,8 @@ Knows series and moments of one window; no server, worker or ledger. Times are n
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,10 +56,18 @@ class Observed:
     moments: Mapping[tuple[str, str | None], Int64s] = field(default_factory=dict)
 
 
+class Calm(NamedTuple):
+    """A time before an injection in which no fault was felt: what came later is compared with it."""
+
+    begin_ns: int
+    end_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Consequence:
     """What one injection did; times as in `FaultMetrics`."""
 
+    calm: Calm
     begin_ns: int
     end_ns: int
     detect_ns: int | None
@@ -68,34 +77,50 @@ class Consequence:
     delivery_outages_ns: Mapping[str, int] = field(default_factory=dict)
 
 
-def consequences(observed: Observed, records: Sequence[FaultRecord]) -> list[Consequence]:
-    """What each of `records` did, which are in the order of their injection."""
+def consequences(
+    observed: Observed, records: Sequence[FaultRecord], harmless: Sequence[bool] = ()
+) -> list[Consequence]:
+    """What each of `records` did, which are in the order of their injection; their times do not overlap.
+
+    Args:
+        observed: the window.
+        records: the injections.
+        harmless: which of them lose nothing, so that their time begins with them; none of them without it.
+    """
     found: list[Consequence] = []
+    calm = Calm(0, 0)
     calm_from_ns = 0
     for place, record in enumerate(records):
         later = [each.injected_ns for each in records[place + 1 :] if each.injected_ns > record.injected_ns]
         limit_ns = min([*later, observed.length_ns])
-        one = _consequence(observed, record, calm_from_ns, limit_ns)
-        found.append(one)
-        calm_from_ns = one.end_ns
+        if not place or record.injected_ns - calm_from_ns >= LEAST_BEFORE * observed.interval_ns:
+            calm = Calm(calm_from_ns, record.injected_ns)  # else it came into what others did: as was before these
+        one = _consequence(observed, record, calm, limit_ns)
+        begin_ns = record.injected_ns
+        if not (harmless and harmless[place]):
+            begin_ns = max(begin_ns - LOOK_BACK_NS, records[place - 1].injected_ns if place else 0)
+        calm_from_ns = max(calm_from_ns, one.end_ns)
+        if found:
+            found[-1] = replace(found[-1], end_ns=min(found[-1].end_ns, max(begin_ns, found[-1].begin_ns)))
+        found.append(replace(one, begin_ns=begin_ns))
     return found
 
 
-def _consequence(observed: Observed, record: FaultRecord, calm_from_ns: int, limit_ns: int) -> Consequence:
+def _consequence(observed: Observed, record: FaultRecord, calm: Calm, limit_ns: int) -> Consequence:
     at_ns = record.injected_ns
-    disturbed = _disturbed(observed, calm_from_ns, at_ns, limit_ns)
-    recover_ns = _recovered(observed, record, disturbed, limit_ns)
-    until_ns = limit_ns if recover_ns is None else max(at_ns + recover_ns, record.healed_ns or 0)
-    silence = _outage(observed, ("published", None), calm_from_ns, at_ns, limit_ns)
+    disturbed = _disturbed(observed, calm, at_ns)
+    recover_ns = _recovered(observed, record, disturbed)
+    until_ns = observed.length_ns if recover_ns is None else max(at_ns + recover_ns, record.healed_ns or 0)
+    silence = _outage(observed, ("published", None), calm, at_ns, limit_ns)
     deliveries = {
-        name: _outage(observed, (kind, name), calm_from_ns, at_ns, limit_ns)
+        name: _outage(observed, (kind, name), calm, at_ns, limit_ns)
         for kind, name in observed.moments
         if kind == "received" and name is not None
     }
     failed = _first_failure(observed, at_ns, limit_ns)
     late = [begin for begin, length in (silence, *deliveries.values()) if length]
     seen = [] if failed is None else [max(0, failed - at_ns)]
-    usual_ns = _usual_p99(observed, calm_from_ns, at_ns)
+    usual_ns = _usual_p99(observed, calm)
     seen += [max(0, begin - at_ns) + usual_ns for begin in late]
     if not seen and recover_ns != 0 and disturbed:
         seen.append(max(0, disturbed[0] * observed.interval_ns - at_ns) + usual_ns)
@@ -103,7 +128,8 @@ def _consequence(observed: Observed, record: FaultRecord, calm_from_ns: int, lim
     ends = [begin + length for begin, length in (silence, *deliveries.values())]
     end_ns = min(observed.length_ns, max(until_ns, *ends))
     return Consequence(
-        begin_ns=max(calm_from_ns, at_ns - LOOK_BACK_NS),
+        calm=calm,
+        begin_ns=at_ns,
         end_ns=max(end_ns, at_ns),
         detect_ns=min(seen, default=None),
         outage_ns=silence[1],
@@ -117,13 +143,13 @@ def _consequence(observed: Observed, record: FaultRecord, calm_from_ns: int, lim
 
 
 def _outage(
-    observed: Observed, which: tuple[str, str | None], calm_from_ns: int, at_ns: int, limit_ns: int
+    observed: Observed, which: tuple[str, str | None], calm: Calm, at_ns: int, limit_ns: int
 ) -> tuple[int, int]:
     """Where the longest silence that begins after an injection begins, and how long it is; 0 for one that is usual."""
     moments = observed.moments.get(which)
     if moments is None or not len(moments):
         return 0, 0
-    usual_ns = max((length for _, length in silences(moments, observed, calm_from_ns, at_ns, ended=True)), default=0)
+    usual_ns = max((length for _, length in silences(moments, observed, *calm, ended=True)), default=0)
     begin_ns, length_ns = max(
         silences(moments, observed, at_ns, limit_ns), key=lambda each: each[1], default=(at_ns, 0)
     )
@@ -162,28 +188,28 @@ def _first_failure(observed: Observed, at_ns: int, limit_ns: int) -> int | None:
 # -- when all was as before --------------------------------------------------------------------------------------------
 
 
-def _before(observed: Observed, calm_from_ns: int, at_ns: int) -> range:
-    """The intervals before an injection that are whole and without an earlier fault."""
-    end = at_ns // observed.interval_ns
-    return range(max(-(-calm_from_ns // observed.interval_ns), end - MOST_BEFORE), end)
+def _before(observed: Observed, calm: Calm) -> range:
+    """The whole intervals of a calm time, of which the last ones count."""
+    end = calm.end_ns // observed.interval_ns
+    return range(max(-(-calm.begin_ns // observed.interval_ns), end - MOST_BEFORE), end)
 
 
-def _usual_p99(observed: Observed, calm_from_ns: int, at_ns: int) -> int:
+def _usual_p99(observed: Observed, calm: Calm) -> int:
     values = observed.responses.get("publishResponse", ())
-    known = [value for at in _before(observed, calm_from_ns, at_ns) if at < len(values) and (value := values[at])]
+    known = [value for at in _before(observed, calm) if at < len(values) and (value := values[at])]
     return max(known, default=0)
 
 
-def _disturbed(observed: Observed, calm_from_ns: int, at_ns: int, limit_ns: int) -> list[int]:
+def _disturbed(observed: Observed, calm: Calm, at_ns: int) -> list[int]:
     """The intervals from an injection on that are not as before: messages failed, or a p99 was above its band."""
-    before = _before(observed, calm_from_ns, at_ns)
+    before = _before(observed, calm)
     bands = {}
     for name, values in observed.responses.items():
         known = [value for at in before if at < len(values) and (value := values[at]) is not None]
         if len(known) >= LEAST_BEFORE:
             bands[name] = max(max(known) * BAND, max(known) + BAND_NS)
     found = []
-    for at in range(at_ns // observed.interval_ns, -(-limit_ns // observed.interval_ns)):
+    for at in range(at_ns // observed.interval_ns, -(-observed.length_ns // observed.interval_ns)):
         failed = at < len(observed.failures) and observed.failures[at] > 0
         above = any(
             at < len(values) and (value := values[at]) is not None and value > bands[name]
@@ -195,11 +221,11 @@ def _disturbed(observed: Observed, calm_from_ns: int, at_ns: int, limit_ns: int)
     return found
 
 
-def _recovered(observed: Observed, record: FaultRecord, disturbed: Sequence[int], limit_ns: int) -> int | None:
+def _recovered(observed: Observed, record: FaultRecord, disturbed: Sequence[int]) -> int | None:
     """From the injection until some intervals in a row are as before, and stay so until it is healed."""
     interval_ns, at_ns = observed.interval_ns, record.injected_ns
     healed_ns = at_ns if record.healed_ns is None else record.healed_ns
-    end = -(-limit_ns // interval_ns)
+    end = -(-observed.length_ns // interval_ns)
     known = {*disturbed}
     # What begins long after it was healed is of something else.
     due = [at for at in disturbed if at <= healed_ns // interval_ns + STEADY_INTERVALS]
@@ -215,7 +241,7 @@ def _recovered(observed: Observed, record: FaultRecord, disturbed: Sequence[int]
             return max(0, calm * interval_ns - at_ns)
 
 
-def caught_up(observed: Observed, name: str, one: Consequence, at_ns: int, calm_from_ns: int, gone: int) -> int | None:
+def caught_up(observed: Observed, name: str, one: Consequence, at_ns: int, gone: int) -> int | None:
     """From an injection until a subscription's backlog was as before; 0 where it did not grow, None without an end.
 
     Args:
@@ -223,11 +249,10 @@ def caught_up(observed: Observed, name: str, one: Consequence, at_ns: int, calm_
         name: of the subscription.
         one: what the injection did.
         at_ns: when it was.
-        calm_from_ns: where the time before it begins.
         gone: messages that will never come, and so stay in the backlog.
     """
     series = observed.backlogs.get(name, ())
-    before = [series[at] for at in _before(observed, calm_from_ns, at_ns) if at < len(series)]
+    before = [series[at] for at in _before(observed, one.calm) if at < len(series)]
     level = max(before, default=0) * BAND + ALL_BACKLOG + gone
     first = at_ns // observed.interval_ns
     last = min(len(series), -(-max(one.end_ns, at_ns + 1) // observed.interval_ns))

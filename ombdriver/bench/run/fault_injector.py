@@ -123,6 +123,11 @@ class RunSystem:
             raise FaultError("the run has no servers of its own")
         if target.role == "servers":
             return self._servers.data_nodes
+        if target == Target("primary"):
+            first = await self._servers.primary_with_streams()
+            if first is None:
+                raise FaultError("there is no primary now")
+            return [first]
         found = await self._servers.with_role(target.role)
         if target.place >= len(found):
             raise FaultError(f"there is no {target} now: {len(found)} have that role")
@@ -130,13 +135,13 @@ class RunSystem:
 
     async def fail_over(self, target: Target) -> Sequence[str]:
         """See `FaultSystem.fail_over`."""
-        (primary,) = await self._nodes(target)
+        primary = (await self._nodes(target))[0]
         assert self._servers is not None
         try:
-            asked = await self._servers.fail_over(primary)
+            after = await self._servers.fail_over(primary)
         except OmbdriverError as error:
             raise FaultError(str(error)) from error
-        return [primary.name, asked.name]
+        return [primary.name, after.name]
 
     def workers(self, target: Target) -> Sequence[WorkerOfRun]:
         """See `FaultSystem.workers`."""

@@ -131,7 +131,7 @@ class Measurement:
         self.facts = Facts()
         self.view: PhaseView | None = None
         self._marks: list[LedgerMark] = []
-        self._is_wiped = False
+        self._wiped_ns: int | None = None
         self._records: Sequence[FaultRecord] = ()
         self._faults: Sequence[FaultMetrics] = ()
         self._workers: Sequence[WorkerFacts] = ()
@@ -139,14 +139,19 @@ class Measurement:
     def __repr__(self) -> str:
         return f"<Measurement {self.collector}, {self._ledger}>"
 
-    def add(self, reports: Sequence[Report]) -> bool | None:
-        """Adds one report of every worker; returns what is to be done about trimming (`TrimmingHold.update`)."""
+    def add(self, reports: Sequence[Report], asked_ns: int = 0) -> bool | None:
+        """Adds one report of every worker; returns what is to be done about trimming (`TrimmingHold.update`).
+
+        Args:
+            reports: one of each worker.
+            asked_ns: when they were asked for; some of them may be of then, however late others came.
+        """
         self.collector.add(reports)
         self._ledger.add(
             (each.sent_report for each in reports), (some for each in reports for some in each.received_reports)
         )
         if self._plan.faults:
-            self._mark()
+            self._mark(asked_ns)
         self._backlog = None
         self._audit.check_gaps()
         return self._trimming.update(max(self.lag().values(), default=0))
@@ -189,18 +194,18 @@ class Measurement:
 
     # -- faults ----------------------------------------------------------------------------------------------------
 
-    def _mark(self) -> None:
-        """Notes how far the run is, so that what was sent in the time of a fault can be told."""
-        if self._is_wiped:
-            self._is_wiped = False
+    def _mark(self, asked_ns: int) -> None:
+        """Notes how far the run was at least, so that what was sent in the time of a fault can be told."""
+        if self._wiped_ns is not None and asked_ns >= self._wiped_ns:
+            self._wiped_ns = None
             self._ledger.note_wiped()
         if len(self._marks) >= MOST_MARKS:
             del self._marks[1::2]
-        self._marks.append(self._ledger.mark(time.monotonic_ns()))
+        self._marks.append(self._ledger.mark(asked_ns))
 
     def note_wiped(self) -> None:
-        """A server has come back without data; what is gone by the next report is lost."""
-        self._is_wiped = True
+        """A server has come back without data; what was sent until workers are asked the next time is lost."""
+        self._wiped_ns = time.monotonic_ns()
 
     def _observed(self, view: PhaseView) -> Observed:
         collector, phase = self.collector, view.phase
@@ -227,20 +232,26 @@ class Measurement:
         """What each injection did, and what became of the messages of its time; without findings nothing of groups."""
         observed, start_ns = self._observed(view), view.phase.start_ns
         found: list[FaultMetrics] = []
-        calm_from_ns = first = 0
-        ones = consequences(observed, self._records)
-        for record, one in zip(self._records, ones, strict=True):
-            first = max(first, self._mark_at(start_ns + one.begin_ns, later=False))
+        before, gone = 0, Counter[str]()
+        promised = [
+            self.durability.survives(each.spec.make().endangers(self._site), data_lost=each.data_lost)
+            for each in self._records
+        ]
+        ones = consequences(observed, self._records, promised)
+        for record, one, promises_no_loss in zip(self._records, ones, promised, strict=True):
+            first = max(before, self._mark_at(start_ns + one.begin_ns, later=False))
+            if not promises_no_loss and self._loses(before, first, findings):
+                first = before  # what had not been delivered for long
             last = max(first, self._mark_at(start_ns + one.end_ns, later=True))
             account = self._ledger.account(self._marks[first], self._marks[last], findings or AuditFindings())
             groups = []
             for name, delivery in account.groups.items() if findings is not None else ():
-                gone = delivery.lost + delivery.trimmed + delivery.undelivered
+                gone[name] += delivery.lost + delivery.trimmed + delivery.undelivered
                 groups.append(
                     FaultDelivery(
                         name,
                         one.delivery_outages_ns.get(name, 0),
-                        caught_up(observed, name, one, record.injected_ns, calm_from_ns, gone),
+                        caught_up(observed, name, one, record.injected_ns, gone[name]),
                         acknowledged=delivery.acknowledged,
                         lost=delivery.lost,
                         undelivered=delivery.undelivered,
@@ -250,7 +261,6 @@ class Measurement:
                         reordered=delivery.reordered,
                     )
                 )
-            endangers = record.spec.make().endangers(self._site)
             found.append(
                 FaultMetrics(
                     number=record.spec.number,
@@ -262,7 +272,7 @@ class Measurement:
                     healed_ns=record.healed_ns,
                     error=record.error,
                     data_lost=record.data_lost,
-                    begin_ns=one.begin_ns,
+                    begin_ns=min(one.begin_ns, max(0, self._marks[first].at_ns - start_ns)),
                     end_ns=one.end_ns,
                     detect_ns=one.detect_ns,
                     outage_ns=one.outage_ns,
@@ -271,11 +281,18 @@ class Measurement:
                     failed=account.failed,
                     indeterminate=account.indeterminate,
                     groups=groups,
-                    promises_no_loss=self.durability.survives(endangers, data_lost=record.data_lost),
+                    promises_no_loss=promises_no_loss,
                 )
             )
-            calm_from_ns, first = one.end_ns, last
+            before = last
         return found
+
+    def _loses(self, first: int, last: int, findings: AuditFindings | None) -> bool:
+        """Whether anything that was sent between two marks is lost."""
+        if findings is None or first >= last:
+            return False
+        account = self._ledger.account(self._marks[first], self._marks[last], findings)
+        return any(each.lost for each in account.groups.values())
 
     def _mark_at(self, at_ns: int, *, later: bool) -> int:
         """The mark nearest to a time: the first one after it, or the last one before it."""
@@ -292,8 +309,9 @@ class Measurement:
             return None
         felt: set[int] = set()
         for each in self._faults:
-            caught_up_ns = [each.injected_ns + (one.catch_up_ns or 0) for one in each.groups]
-            last_ns = max([each.end_ns, *caught_up_ns])
+            lengths_ns = [each.recover_ns, *(one.catch_up_ns for one in each.groups)]
+            ends_ns = [view.length_ns if some is None else each.injected_ns + some for some in lengths_ns]
+            last_ns = max([each.end_ns, each.healed_ns or 0, *ends_ns])
             felt |= {*range(each.injected_ns // view.interval_ns, last_ns // view.interval_ns + 1)}
         return view.only([at for at in view.intervals if at not in felt])
 

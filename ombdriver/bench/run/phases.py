@@ -280,5 +280,5 @@ class Phases:
         asked_ns = time.monotonic_ns()
         reports = await self._workers.poll(command)
         self.polled_ns = asked_ns
-        if (hold := self._measurement.add(reports)) is not None:
+        if (hold := self._measurement.add(reports, asked_ns)) is not None:
             self._workers.send(protocol.HoldTrimming(hold))

@@ -48,6 +48,8 @@ from ombdriver.errors import InputError, ServerError
 
 ROLE_S = 1.0
 """How long a server may take to say what it is."""
+FAILOVER_S = 15.0
+"""How long a failover that was ordered may take."""
 
 
 class ManagedServers:
@@ -207,16 +209,19 @@ class ManagedServers:
     # -- by what they are now --------------------------------------------------------------------------------------
 
     async def with_role(self, role: str) -> list[ServerNode]:
-        """Those that are a `primary` or a `replica` now, in the plan's order; all Sentinels; all with data (`node`).
+        """Those that are a `primary` or a `replica` now, shard by shard; all Sentinels; all with data (`node`).
 
-        One that does not answer in time is what it was when it was asked last.
+        A shard is a primary of the plan with its replicas, whichever of them is the primary now. One that does not
+        answer in time is what it was when it was asked last.
         """
         if role == "sentinel":
             return [node for node in self.nodes if node.role == "sentinel"]
         if role == "node":
             return self.data_nodes
         await asyncio.gather(*map(self._ask_role, self.data_nodes))
-        return [node for node in self.data_nodes if self._roles.get(node.name, node.role) == role]
+        found = [node for node in self.data_nodes if self._roles.get(node.name, node.role) == role]
+        shards = [place.name for place in places(self.plan) if place.role == "primary"]
+        return sorted(found, key=lambda node: shards.index(node.place.follows or node.name))
 
     async def _ask_role(self, node: ServerNode) -> None:
         with contextlib.suppress(NodeLostError, RefusedError):
@@ -224,25 +229,46 @@ class ManagedServers:
             if isinstance(reply, list):
                 self._roles[node.name] = "primary" if reply[0] == "master" else "replica"
 
-    async def fail_over(self, primary: ServerNode) -> ServerNode:
-        """Has a replica take over from `primary` in order; returns whom that was asked of. Does not wait for it.
+    async def primary_with_streams(self) -> ServerNode | None:
+        """The first primary that holds a stream, so that whoever hits it is felt; the first one where none does."""
+        primaries = await self.with_role("primary")
+        for node in primaries if len(primaries) > 1 else ():
+            with contextlib.suppress(NodeLostError, RefusedError):
+                (reply,) = await node.ask(("SCAN", "0", "COUNT", "1000", "TYPE", "stream"), timeout_s=ROLE_S)
+                if isinstance(reply, list) and reply[1]:
+                    return node
+        return primaries[0] if primaries else None
+
+    async def fail_over(self, primary: ServerNode, timeout_s: float = FAILOVER_S) -> ServerNode:
+        """Has a replica take over from `primary` in order; returns the new primary.
 
         Raises:
-            ServerError: if nobody can be asked, or whoever is refuses.
+            ServerError: if nobody can be asked, whoever is refuses, or nobody takes over in time.
         """
+        before = {node.name for node in await self.with_role("primary")}
         try:
-            if self.plan.topology == "sentinel":
-                asked = (await self.with_role("sentinel"))[0]
-                await asked.ask(("SENTINEL", "FAILOVER", MASTER_NAME))
-                return asked
-            for replica in await self.with_role("replica"):
-                with contextlib.suppress(NodeLostError):
-                    (role,) = await replica.ask(("ROLE",), timeout_s=ROLE_S)
-                    if isinstance(role, list) and role[2:4] == [primary.port, "connected"]:
-                        await replica.ask(("CLUSTER", "FAILOVER"))
-                        return replica
+            await self._order_failover(primary)
         except (NodeLostError, RefusedError) as error:
             raise ServerError(f"{primary.name} can't be failed over: {error}") from error
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    for node in await self.with_role("primary"):
+                        if node.name not in before:
+                            return node
+                    await asyncio.sleep(0.02)
+        raise ServerError(f"the failover of {primary.name} was ordered, and nobody took over within {timeout_s:g} s")
+
+    async def _order_failover(self, primary: ServerNode) -> None:
+        if self.plan.topology == "sentinel":
+            await (await self.with_role("sentinel"))[0].ask(("SENTINEL", "FAILOVER", MASTER_NAME))
+            return
+        for replica in await self.with_role("replica"):
+            with contextlib.suppress(NodeLostError):
+                (role,) = await replica.ask(("ROLE",), timeout_s=ROLE_S)
+                if isinstance(role, list) and role[2:4] == [primary.port, "connected"]:
+                    await replica.ask(("CLUSTER", "FAILOVER"))
+                    return
         raise ServerError(f"{primary.name} can't be failed over: it has no replica that is connected")
 
     def keep_logs(self) -> Path | None:

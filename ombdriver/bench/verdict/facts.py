@@ -227,9 +227,11 @@ class Facts:
         if counts is None or not self.faults:
             return counts
         excused: Counter[str] = Counter()
-        for each in self.faults:
-            for group in each.groups if not each.promises_no_loss else ():
-                excused[group.subscription] += getattr(group, attribute)
+        for place, each in enumerate(self.faults):
+            # What was sent in the time of one may be lost by a later one.
+            if not all(later.promises_no_loss for later in self.faults[place:]):
+                for group in each.groups:
+                    excused[group.subscription] += getattr(group, attribute)
         return {name: max(0, count - excused[name]) for name, count in counts.items()}
 
     @property

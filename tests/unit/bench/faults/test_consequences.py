@@ -158,7 +158,7 @@ def test_a_group_has_caught_up_when_its_backlog_is_what_it_was(
     observed = window(backlog=backlog, slow=(10, 30))
     found = one(observed)
 
-    catch_up = caught_up(observed, "group-1", found, 10 * SECOND, 0, gone)
+    catch_up = caught_up(observed, "group-1", found, 10 * SECOND, gone)
 
     assert catch_up == (None if seconds is None else seconds * SECOND)
 
@@ -184,3 +184,24 @@ def test_what_an_acknowledgement_promises(
     assert found.survives("nothing", data_lost=True)
     assert not any(found.survives(each, data_lost=True) for each in ("memory", "failover", "unknown"))  # type: ignore[arg-type]
     assert str(found)
+
+
+def test_what_a_later_fault_may_lose_is_of_its_time() -> None:
+    """Messages that were sent while consumers stood still go with the server that dies then."""
+    records = [injected(10), injected(11)]
+
+    pause, kill = consequences(window(), records, [True, False])
+    assert (pause.begin_ns, pause.end_ns, kill.begin_ns) == (10 * SECOND, 10 * SECOND, 10 * SECOND)
+
+    first, second = consequences(window(), records, [True, True])
+    assert (first.begin_ns, second.begin_ns) == (10 * SECOND, 11 * SECOND)
+
+
+def test_a_fault_in_the_time_of_another_is_compared_with_what_was_before_both() -> None:
+    """And the first one has recovered only when all is as before."""
+    records = [injected(10, 14), injected(12, 12.5)]
+
+    first, second = consequences(window(slow=(10, 16)), records)
+
+    assert (first.recover_ns, second.recover_ns) == (6 * SECOND, 4 * SECOND)
+    assert first.calm == second.calm
