@@ -43,6 +43,8 @@ def report(results: tuple[str, ...], name: str, baseline: str | None, output: Pa
         raise InputError("a page is megabytes of HTML; name a file for it, as -o report.html")
     if name == "markdown" and baseline is not None:
         raise InputError("--baseline is for the page; `ombdriver compare --format markdown` compares as Markdown")
+    if output is not None and not stdout and not force and output.exists():
+        raise InputError(f"{output} exists already and is not replaced; replace it by --force, or give another -o")
     files = load_all(results)
     if name == "html":
         from ombdriver.bench.report.page import comparison, html
