@@ -1,6 +1,6 @@
 """The formats that a result is exported in: texts by name. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
 from ombdriver.bench.metrics.histogram import Histogram
@@ -55,6 +55,16 @@ _OF_HARNESS = {
 }
 
 
+_MOST_NAMED = 6
+"""Of more figures their number is told; the result has them all."""
+
+
+def _some(names: Sequence[str]) -> str:
+    named = ", ".join(names[:_MOST_NAMED])
+    left = len(names) - _MOST_NAMED
+    return f"{named} and {left} more" if left > 0 else named
+
+
 def is_single(name: str, family: str | None, group: str | None) -> bool:
     """Whether what is asked for is one text, which can go to standard output."""
     return name != HGRM or family is not None
@@ -73,7 +83,7 @@ def caveats(result: Result, name: str) -> list[str]:
             f" elements of {omb.ELEMENT_S:g} s in the same {seconds:g} s have the same latencies"
         )
     names = {FLOOR: result.at_harness_floor, OWN: tuple(result.own_parts)}
-    found += [f"{', '.join(those)}: {_OF_HARNESS[kind]}" for kind, those in names.items() if those]
+    found += [f"{_some(those)}: {_OF_HARNESS[kind]}" for kind, those in names.items() if those]
     if result.partial:
         found.append(f"this result is partial: {result.partial_reason}")
     return found

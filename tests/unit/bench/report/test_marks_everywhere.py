@@ -155,6 +155,8 @@ def test_programs_and_other_formats_are_told_too() -> None:
     for name in exports.NAMES:
         assert any("publishResponse.p50: more than a third" in each for each in exports.caveats(told, name))
         assert not any("third" in each for each in exports.caveats(plain, name))
+    many = replace(told, own_parts={f"publish.p{at}": 0.5 for at in range(10)})
+    assert any("publish.p5 and 4 more: more than" in each for each in exports.caveats(many, "csv"))
 
 
 @pytest.mark.parametrize(
