@@ -4,6 +4,7 @@ The package installs as a library; the harness needs the packages of the extra `
 either way, imports none of them at its top. A spawned worker imports it too.
 """
 
+import os
 import sys
 from importlib.util import find_spec
 from typing import NoReturn
@@ -25,7 +26,7 @@ HARNESS = (
 )
 """What the extra `bench` brings, by the names that are imported."""
 
-EXIT_INPUT, EXIT_INTERRUPTED = 2, 130  # those of cli.exit_codes, which needs what may be missing
+EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130  # those of cli.exit_codes, which needs what may be missing
 
 
 def main() -> None:
@@ -33,6 +34,8 @@ def main() -> None:
 
     All packages are looked for before anything starts: otherwise a missing one would end a run in its last step.
     """
+    # Nothing here multiplies matrices; and where no thread may be started, numpy would end the process by SIGINT.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     missing = [name for name in HARNESS if find_spec(name) is None]
     if missing:
         names = ", ".join(missing[:3]) + (", …" if missing[3:] else "")
@@ -41,6 +44,12 @@ def main() -> None:
         from ombdriver.cli import main as command_line
     except KeyboardInterrupt:
         _end("interrupted", EXIT_INTERRUPTED)
+    except (OSError, MemoryError, ImportError) as error:
+        from ombdriver.bench.limits import limit_reached
+
+        if (limit := limit_reached(error)) is None:
+            raise
+        _end(limit, EXIT_FAILED)
     command_line()
 
 

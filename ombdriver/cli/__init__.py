@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from ombdriver import __version__
+from ombdriver.bench.limits import limit_reached
 from ombdriver.bench.run.signals import heeded
+from ombdriver.bench.units import visible
 from ombdriver.cli import files, report
 from ombdriver.cli.compare import compare
 from ombdriver.cli.exit_codes import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_VALID, for_error
@@ -285,7 +287,14 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         return _end([str(error)], EXIT_INTERRUPTED)
     except OmbdriverError as error:
         return _end(error.messages if isinstance(error, InputError) else [str(error)], for_error(error))
-    except OSError as error:  # files have errors of ours by now, so this is our output
+    except (OSError, RuntimeError, MemoryError, ImportError) as error:
+        if (limit := limit_reached(error)) is not None:
+            return _end([limit], EXIT_FAILED)
+        if not isinstance(error, OSError):
+            raise
+        if error.filename is not None:
+            return _end([f"{visible(str(error.filename))}: {error.strerror}; free it, or name another"], EXIT_FAILED)
+        # Files have errors of ours by now, so this is our output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # whoever read it has had enough
             return EXIT_FAILED

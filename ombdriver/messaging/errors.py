@@ -7,7 +7,7 @@ them; server replies reach the caller as redis-py's own classes (`ResponseError`
 import difflib
 from collections.abc import Iterable
 
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ombdriver.errors import OmbdriverError, OutcomeUnknown
@@ -27,6 +27,7 @@ __all__ = [
     "MessagingValueError",
     "NoPermissionError",
     "NotSentError",
+    "OutOfMemoryError",
     "OutcomeUnknownError",
     "RedisError",
     "WouldBlock",

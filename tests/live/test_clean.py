@@ -114,7 +114,7 @@ async def test_a_mark_is_renewed_on_a_server_that_is_full(server_url: str, runs:
     raw.expire("ombdriver:alive:alive002", 1000)
     raw.config_set("maxmemory", 1)
     try:
-        await renew(runs.drivers[0]._router, "alive002")
+        await renew(runs.drivers[0]._control, "alive002")
         assert 0 < raw.ttl("ombdriver:alive:alive002") <= ALIVE_S
     finally:
         raw.config_set("maxmemory", 0)

@@ -1,8 +1,10 @@
 """What is particular to `redis-streams`, and how a third party's driver is found."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -12,12 +14,13 @@ from redis.exceptions import ResponseError
 from seam import ONE, ONE_KEY, RUN_ID, THREE, Replies, acknowledged, ignored, payloads, receive, send
 
 from ombdriver.bench.drivers.api import load_driver
+from ombdriver.bench.drivers.redis_streams.control import Control
 from ombdriver.bench.drivers.redis_streams.driver import open_driver
 from ombdriver.bench.drivers.redis_streams.server import check_streams, facts
 from ombdriver.bench.servers.configuration import TlsFiles
 from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.errors import DriverError, InputError, ServerError
-from ombdriver.messaging.transport.channel import Channel
+from ombdriver.messaging.transport.router import Router
 
 THIRD_PARTY = """
 async def open_driver(options):
@@ -294,7 +297,8 @@ class OtherServer:
 )
 async def test_info_as_other_servers_have_it_is_read(info: str) -> None:
     """What is missing, or is no number, counts as not known; nothing is guessed from it."""
-    found = await facts([cast(Channel, OtherServer(info))])
+    router = cast(Router, SimpleNamespace(controls=lambda: [OtherServer(info)]))
+    found = await facts(Control(router, Counter()))
 
     assert (found["maxMemoryBytes"], found["usedMemoryBytes"], found["maxClients"]) == (None, None, None)
     assert found["replicas"] is None

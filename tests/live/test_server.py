@@ -253,3 +253,60 @@ async def test_a_server_can_speak_tls(tls_files: TlsFiles) -> None:
         writer.close()
         await writer.wait_closed()
         assert running.url == f"rediss://127.0.0.1:{running.port}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"a b",
+        b'q"q',
+        b"q'q",
+        b"n\nn",
+        "caf\u00e9".encode(),
+        b"\xff\xfe",
+        b"[x]",
+        b"a*b",
+        b"a?b",
+        b"b\\s",
+        b"p%41#",
+        b"l" * 150,
+    ],
+)
+async def test_a_server_lives_in_a_folder_of_any_name(
+    name: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or in another one, where it can't: its socket is found by its URL, and nothing is left."""
+    inner = os.fsdecode(os.fsencode(folder) + b"/" + name)
+    os.mkdir(inner)
+    monkeypatch.setattr(tempfile, "tempdir", inner)
+
+    async with await PrivateServer.start() as running:
+        with redis.Redis.from_url(running.unix_url) as client:
+            assert client.info("server")["process_id"] == running.pid
+
+    assert os.listdir(inner) == []
+    os.rmdir(inner)
+
+
+async def test_a_folder_that_is_named_from_here_is_found_by_the_server(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server works in another directory than ours."""
+    (folder / "inner").mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(tempfile, "tempdir", "inner")
+
+    async with await PrivateServer.start() as running:
+        assert running.socket.is_relative_to(folder / "inner")
+    (folder / "inner").rmdir()
+
+
+async def test_a_folder_that_takes_no_file_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the reason and the way out, and without a traceback."""
+    monkeypatch.setattr(tempfile, "tempdir", "/proc")
+
+    with pytest.raises(ServerError) as failed:
+        await PrivateServer.start()
+
+    assert str(failed.value).startswith("the folder for temporary files, /proc, can't be written to (")
+    assert str(failed.value).endswith("free it, or set TMPDIR to another one")

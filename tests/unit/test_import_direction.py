@@ -36,6 +36,8 @@ ROOMS = (
     "pytest_plugin",
     "testing",
     "bench.servers",
+    "bench.files",
+    "bench.limits",
     "bench.units",
     "messaging.prometheus",
     "messaging",

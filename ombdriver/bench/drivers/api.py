@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
-from ombdriver.bench.drivers.sample import ServerSample, TopicPartition
+from ombdriver.bench.drivers.sample import ServerMemory, ServerSample, TopicPartition
 from ombdriver.errors import InputError
 
 ENTRY_POINT_GROUP = "ombdriver.drivers"
@@ -226,10 +226,29 @@ class Driver(Protocol):
         """
         ...
 
+    async def memory(self) -> Sequence[ServerMemory]:
+        """The memory of each server that takes messages, as far as they tell.
+
+        Asked for some times a second at most, in the parent alone, never while an earlier one is under way, and by the
+        connection of `observe`. A driver may do without this method.
+
+        Raises:
+            DriverError: if a server can't be reached.
+        """
+        ...
+
     async def delete_created(self) -> int:
         """Deletes exactly what this driver's `create_topics` made; returns how many topics' partitions that were.
 
         Of topics that existed, these are the partitions on which it had subscriptions.
+        """
+        ...
+
+    def may_pass(self, error: BaseException) -> bool:
+        """Whether a message that met `error` may be taken a little later, as by a server that loads or fails over.
+
+        Asked for probes alone, which are sent again then; what is measured never is. A driver may do without this
+        method: then only what is an `errors.OutcomeUnknown` may pass.
         """
         ...
 

@@ -17,6 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ombdriver.bench.drivers.api import Batch, DriverConsumer, DriverProducer, OnAcknowledged, OnReplies, TopicSpec
 from ombdriver.bench.drivers.redis_streams.consumer import CLOSE_TIMEOUT_S, ack_commands
+from ombdriver.bench.drivers.redis_streams.control import may_pass
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, connected
 from ombdriver.bench.drivers.redis_streams.errors import map_errors, with_way_out
 from ombdriver.bench.drivers.redis_streams.missing_group import why_missing
@@ -48,7 +49,7 @@ class RedisPyDriver(RedisStreamsDriver):
         if self._sender is None:
             self._sender = self._client(options.connections)
         with map_errors(self.server):
-            await self._sender.ping()
+            await self._control.outlast(self._sender.ping)
         cut = TrimBound(options.max_entries, options.max_age_ms, options.exact_trim)
         room = min(options.connections, options.max_in_flight)
         return RedisPyProducer(self._sender, topic_of(topic), cut, on_replies, room, self._statistics)
@@ -62,7 +63,7 @@ class RedisPyDriver(RedisStreamsDriver):
         client = self._client(2)
         self._readers.append(client)
         with map_errors(self.server):
-            await client.ping()
+            await self._control.outlast(client.ping)
         group = self._topics.group(topics[0], subscription)
         return RedisPyConsumer(client, keys, group, name, self._options, self._statistics, self._why)
 
@@ -249,11 +250,11 @@ class RedisPyConsumer:
         try:
             reply = self._reading.result()
         except (RedisError, OSError) as error:
-            if not _is_loss(error):
+            if not _is_loss(error) and not may_pass(error):
                 raise DriverError(
                     f"streams can't be read: {await self._why(error, self._keys, self._group)}"
                 ) from error
-            self._statistics["reconnects"] += 1
+            self._statistics["reconnects"] += _is_loss(error)
             await asyncio.sleep(RETRY_DELAY_S)
             return None
         arrival_ns = time.monotonic_ns()

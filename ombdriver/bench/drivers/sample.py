@@ -81,6 +81,25 @@ class ServerSample:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerMemory:
+    """The memory of one server at one moment, in bytes.
+
+    Attributes:
+        name: which server, as messages call it: `HOST:PORT`.
+        used: what counts towards its limit.
+        limit: above which it refuses messages; None when there is none, or when it evicts keys instead.
+        resident: what its process takes of its machine.
+        machine: what its machine has; None when it does not say.
+    """
+
+    name: str
+    used: int
+    limit: int | None = None
+    resident: int = 0
+    machine: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TimedSample:
     """A sample, and when it was asked for and answered, on the monotonic clock.
 

@@ -23,6 +23,7 @@ from typing import Any, TypeAlias, TypeVar
 import uvloop
 
 from ombdriver.bench.hosts.launcher import OnGone, OnMessage
+from ombdriver.bench.limits import limit_reached
 from ombdriver.bench.worker import protocol, wire_format
 from ombdriver.bench.worker.worker import serve
 from ombdriver.errors import OmbdriverError, RunError
@@ -81,7 +82,13 @@ def _main(pipe: Pipe, parents_signals: Sequence[int]) -> None:
         raise SystemExit(OF_OTHER_VERSION) from None
     if job.plan.faults:
         _go_on_without_parent()
-    uvloop.run(serve(job, PipeLink(pipe)))
+    link = PipeLink(pipe)
+    try:
+        uvloop.run(serve(job, link))
+    except (OSError, RuntimeError, MemoryError) as error:
+        if (limit := limit_reached(error)) is None:
+            raise
+        link.send(protocol.Failed(limit, known=True))
     gc.disable()  # the process ends: nothing to collect
 
 

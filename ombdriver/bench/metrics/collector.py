@@ -12,7 +12,7 @@ import numpy as np
 from ombdriver.bench.load.phase import Phase, TargetRate
 from ombdriver.bench.metrics.histogram import Histogram, Int64s
 from ombdriver.bench.metrics.recorder import Metrics, MomentKey
-from ombdriver.bench.metrics.report import ProcessUsage, Report
+from ombdriver.bench.metrics.report import ProbeFailure, ProcessUsage, Report
 from ombdriver.bench.metrics.summary import GROUP_FAMILIES
 
 MOST_INTERVALS = 2048
@@ -51,6 +51,7 @@ class Collector:
         self._moments = Metrics()
         self._last: Sequence[Report] = ()
         self._probed: set[tuple[str, int, int]] = set()
+        self._probe_failures: list[ProbeFailure] = []
         self._target_rate: tuple[Phase, TargetRate] | None = None
 
     def __repr__(self) -> str:
@@ -60,6 +61,7 @@ class Collector:
         """Adds one report of every worker."""
         self._last = reports
         self._probed.update(*(report.probed for report in reports))
+        self._probe_failures += [each for report in reports for each in report.probe_failures]
         self.add_metrics(report.metrics for report in reports)
 
     def add_metrics(self, every: Iterable[Metrics]) -> None:
@@ -138,6 +140,11 @@ class Collector:
     def take_probed(self) -> set[tuple[str, int, int]]:
         """(subscription, producer, partition) of the probes that arrived since the last call."""
         taken, self._probed = self._probed, set()
+        return taken
+
+    def take_probe_failures(self) -> list[ProbeFailure]:
+        """The probes that were not acknowledged, since the last call."""
+        taken, self._probe_failures = self._probe_failures, []
         return taken
 
     def errors(self) -> Counter[str]:

@@ -81,6 +81,23 @@ class ProcessUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeFailure:
+    """A probe that was not acknowledged.
+
+    Attributes:
+        producer: which sent it.
+        partition: where to.
+        error: the text of what it met.
+        may_pass: whether another one may be taken a little later.
+    """
+
+    producer: int
+    partition: int
+    error: str
+    may_pass: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """One report of a worker: metrics since the last one, and totals over all phases and probes.
 
@@ -103,6 +120,7 @@ class Report:
         process: the process.
         longest_ack_gap_ns: the longest time of the current phase in which a message was due and none acknowledged.
         overdue: messages of the current phase that are due and not sent.
+        probe_failures: probes that were not acknowledged, since the last report.
     """
 
     metrics: Metrics
@@ -122,3 +140,4 @@ class Report:
     process: ProcessUsage = field(default_factory=ProcessUsage)
     longest_ack_gap_ns: int = 0
     overdue: int = 0
+    probe_failures: Sequence[ProbeFailure] = ()

@@ -33,6 +33,9 @@ TRIM_SLACK = 100
 KEPT_UNACKNOWLEDGED_S = 10
 """Seconds of traffic that lie there when what was acknowledged is cut, as long as the groups keep up."""
 
+MARGIN = 1.2
+"""Of what entries and streams take: a server has fragmentation and buffers besides."""
+
 USUAL_PROBES = 20
 
 Role = Literal["produce", "consume", "both"]
@@ -228,6 +231,9 @@ class Plan:
 def memory_estimate(plan: Plan) -> int:
     """Bytes that the server needs for a run whose groups keep up, but for a backlog that is built.
 
+    The one figure of it: `ombdriver plan` prints it, a server without room for it is refused, and a run that a server
+    has no memory for is told with it.
+
     That is what the streams keep at most, and the streams; and with a backlog all of it, with as much again at most
     that comes in while it is drained: by consumers that are less than twice as fast as producers more would come.
     """
@@ -239,4 +245,4 @@ def memory_estimate(plan: Plan) -> int:
     if plan.backlog is not None:
         fresh = min(plan.backlog.messages, -(-plan.test_ns * plan.rate // 10**9))
         kept = min(plan.messages, kept + plan.backlog.messages + fresh)
-    return kept * entry_bytes(plan.payload.size) + plan.partitions * STREAM_OVERHEAD
+    return int(MARGIN * (kept * entry_bytes(plan.payload.size) + plan.partitions * STREAM_OVERHEAD))

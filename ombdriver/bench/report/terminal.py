@@ -275,6 +275,7 @@ def _worker_counts(workers: Any) -> Iterator[str]:
 LIMITS = {
     GENERATOR: "this machine's generator",
     "serverCpu": "the server's CPU",
+    "serverMemory": "the server's memory",
     "publishing": "publishing",
     "consumers": "the consumers",
     "slo": "the SLO",

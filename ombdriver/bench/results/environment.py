@@ -135,6 +135,8 @@ VOLATILE = (
     "server.usedMemoryBytes",
 )
 """Keys, and all below them, that are of a moment or of one run."""
+LIMIT_BY_DEFAULT = "maxMemoryByDefault"
+"""A fact of a server: its limit on memory is what this machine had left, and nobody's choice."""
 NOTHING = "nothing"
 """What stands for null in a sentence."""
 
@@ -154,14 +156,30 @@ class Drift:
 def drift(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Drift]:
     """Every fact that both have, and not alike, in the order of `before`.
 
-    What only one of them has is no drift: older versions knew fewer facts, and a server may have refused to tell.
+    What only one of them has is no drift: older versions knew fewer facts, and a server may have refused to tell. Nor
+    is a limit on memory that was not chosen.
 
     Args:
         before: the environment of a result, or any part of one.
         after: the same of another, or of this machine.
     """
-    now = dict(_leaves(after))
-    return [Drift(key, then, now[key]) for key, then in _leaves(before) if key in now and now[key] != then]
+    now = dict(_leaves(_chosen(after)))
+    return [Drift(key, then, now[key]) for key, then in _leaves(_chosen(before)) if key in now and now[key] != then]
+
+
+def chosen_facts(server: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a server, with no limit on memory where that was not chosen: as it was in older versions."""
+    facts = dict(server)
+    if facts.pop(LIMIT_BY_DEFAULT, False):
+        facts["maxMemoryBytes"] = 0
+        if isinstance(config := facts.get("config"), Mapping):
+            facts["config"] = {**config, "maxmemory": "0"}
+    return facts
+
+
+def _chosen(environment: Mapping[str, Any]) -> Mapping[str, Any]:
+    server = environment.get("server")
+    return {**environment, "server": chosen_facts(server)} if isinstance(server, Mapping) else environment
 
 
 def _leaves(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ombdriver.bench.files import read_regular
 from ombdriver.bench.results.result import KINDS, Result
 from ombdriver.bench.units import visible
 from ombdriver.errors import InputError, RunError
@@ -65,7 +66,7 @@ def read(path: Path) -> str:
         InputError: if it is not there, or can't be read.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_regular(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not text, so not a result; give a file that `ombdriver run` wrote") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -88,7 +89,7 @@ def latest_calibration(folder: Path, host: Mapping[str, Any]) -> Mapping[str, An
     """The newest calibration in the folder that was made on `host` (`environment.host`); None if there is none."""
     for path in sorted(folder.glob("*-calibration.json"), reverse=True):
         try:
-            report = json.loads(path.read_text(encoding="utf-8"))
+            report = json.loads(read_regular(path).decode())
         except (OSError, ValueError):  # not readable: not a calibration that could be used
             continue
         if isinstance(report, dict) and report.get("kind") == "calibration" and report.get("host") == host:
@@ -232,8 +233,7 @@ def _is_result(path: Path) -> bool:
     if path.name.startswith(".") or not path.is_file():
         return False
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            head = file.read(200)
-    except (OSError, UnicodeDecodeError):
+        head = read_regular(path, 200).decode("utf-8-sig", errors="replace")
+    except OSError:
         return False
     return any(f'"kind": {json.dumps(kind)}' in head for kind in KINDS)

@@ -132,6 +132,7 @@ class Backlog:
         if not phases.interrupted and least < LEAST_BUILT * self._plan.messages:
             errors = self._collector.errors().most_common(1)
             why = f"messages met the error: {errors[0][0]}" if errors else "the server did not take more in time"
+            why = phases.shortage or why
             raise RunError(
                 f"the backlog was not built: {least:,} of {self._plan.messages:,} messages were acknowledged, {why};"
                 " lower the producerRate or consumerBacklogSizeGB, or give a longer drainTimeout"

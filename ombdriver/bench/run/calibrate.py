@@ -7,11 +7,13 @@ latency near the floor says little about the server, and a rate near the ceiling
 
 import asyncio
 import contextlib
+import os
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,9 +29,11 @@ from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import runner
 from ombdriver.bench.run.request import Request
 from ombdriver.bench.run.signals import Interrupt
+from ombdriver.bench.servers.reaper import FolderError
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.worker.pacer import make_pacer
+from ombdriver.errors import RunError
 
 KIND = "calibration"
 FORMAT_VERSION = 1
@@ -63,7 +67,7 @@ async def calibrate(
     """
     say("ticker and recorder")
     figures: dict[str, Any] = {"tickerLatenessUs": await pacer_lateness(), "recordNsPerSample": record_cost()}
-    with tempfile.TemporaryDirectory(prefix="ombdriver-") as folder:
+    with _temporary_folder() as folder:
         trials = _Trials(Path(folder), stop, say, trial_ms)
         memory = Setup.load("memory")
         both = await trials.run(memory, FLAT_OUT, groups=1)
@@ -99,6 +103,27 @@ async def calibrate(
     }
 
 
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """A folder for the results of the trials.
+
+    Raises:
+        RunError: if there is no room for it.
+    """
+    try:
+        folder = tempfile.mkdtemp(prefix="ombdriver-")
+    except OSError as error:
+        raise _no_room(error) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _no_room(error: OSError) -> RunError:
+    return RunError(str(FolderError(os.environ.get("TMPDIR", "/tmp"), error.strerror or str(error))))
+
+
 class _Trials:
     """Short runs whose results are looked at and thrown away."""
 
@@ -117,7 +142,12 @@ class _Trials:
             sampleInterval: 100ms, drainTimeout: 100ms}}"""
         workload = Workload.parse(text, "calibrate")
         request = Request(workload, setup, self._folder, None, environment.usable_cores())
-        finished = await runner.run(request, QuietView(), self._stop)
+        try:
+            finished = await runner.run(request, QuietView(), self._stop)
+        except RunError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            raise _no_room(error.__cause__) from error  # where results go is not the user's choice here
         if finished is None or finished.result.partial:
             raise asyncio.CancelledError
         return finished.result

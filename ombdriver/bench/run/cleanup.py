@@ -2,6 +2,7 @@
 
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
 from ombdriver.bench.drivers.redis_streams.runs import Created, OrphanedRun
+from ombdriver.bench.spec.credentials import connect_url
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.errors import RunError
 
@@ -17,7 +18,7 @@ async def clean(url: str, run_id: str | None, *, dry_run: bool) -> list[str]:
     """
     setup = Setup.load("embedded").with_url(url)
     assert setup.server is not None
-    driver = await open_driver({"url": setup.server.joined_url, "run_id": "clean"})
+    driver = await open_driver({"url": connect_url(setup.server), "run_id": "clean"})
     try:
         runs = await driver.orphaned_runs()
         chosen = [run for run in runs if run_id in (None, run.run_id)]

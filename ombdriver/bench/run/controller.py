@@ -14,7 +14,7 @@ from ombdriver.bench.run.measurement import Measurement
 from ombdriver.bench.run.phases import LEAD_NS, LONGEST_POLL_NS, Phases
 from ombdriver.bench.run.rate_search import RateSearch
 from ombdriver.bench.run.signals import Interrupt
-from ombdriver.bench.verdict.model import INTERRUPTED, RUN_FAILED, WORKER_DIED, Ending
+from ombdriver.bench.verdict.model import INTERRUPTED, RUN_FAILED, SERVER_MEMORY, WORKER_DIED, Ending
 from ombdriver.bench.verdict.probe import SearchResult
 from ombdriver.bench.worker import protocol
 from ombdriver.errors import OmbdriverError, WorkerError
@@ -87,8 +87,8 @@ class Controller:
         await phases.ready()
         if self._stop.asked:
             return
-        if plan.warmup_ns:
-            await phases.run(RunState.WARM_UP, phases.begin("warm-up", plan.warmup_ns, plan.warmup_rate))
+        if plan.warmup_ns and await self._warm_up():
+            return
         if self._rate_search is not None and (found := await self._rate_search.find()) is not None:
             self.found, rate = found, found.sustained
         await phases.settle(RunState.CUT)
@@ -101,7 +101,7 @@ class Controller:
                 return
         self.measurement.begin_window()
         measured = phases.begin("measure", plan.test_ns, rate, plan.profile)
-        self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
+        self._note_begin()
         if self.backlog is not None:
             self.backlog.resume(measured)
         if self._faults is not None:
@@ -114,6 +114,23 @@ class Controller:
         finally:
             await self._heal()
 
+    async def _warm_up(self) -> bool:
+        """Warms up; whether that was the end of the run.
+
+        It is when memory was short, for the measurement would go the same way: then the warm-up is what was measured.
+        A search goes on, with lower rates.
+        """
+        self.measurement.begin_window()
+        warm_up = self._phases.begin("warm-up", self._plan.warmup_ns, self._plan.warmup_rate)
+        self._note_begin()
+        if not await self._phases.run(RunState.WARM_UP, warm_up) or self._rate_search is not None:
+            return False
+        await self._finish(warm_up, "warm-up")
+        return True
+
+    def _note_begin(self) -> None:
+        self.begin_time = datetime.now(UTC) + timedelta(microseconds=LEAD_NS // 1000)
+
     async def _measure(self, measured: Phase) -> None:
         if self.backlog is not None:
             measured = await self._catch_up(self.backlog, measured)
@@ -121,6 +138,11 @@ class Controller:
         step_ns = interval_ns // max(1, -(-LEAST_LOOKS * interval_ns // self._plan.test_ns))
         if not self._aborted() and await self._phases.run(RunState.MEASURE, measured, self._aborted, step_ns):
             self._phases.stop_sending()
+        await self._finish(measured, "measurement")
+
+    async def _finish(self, measured: Phase, what: str) -> None:
+        """Waits for what is on its way after the phase that is measured, which messages call `what`."""
+        shortage = self._phases.shortage
         self.measurement.note_workers()
         self._length_ns = min(measured.duration_ns, time.monotonic_ns() - measured.start_ns)
         if self._length_ns <= 0:
@@ -129,6 +151,8 @@ class Controller:
         await self._phases.settle(RunState.DRAIN)
         await self._phases.poll(protocol.Finish())
         self.ending = self._abort.ending
+        if shortage is not None:
+            self.ending = Ending.after(SERVER_MEMORY, shortage, self._length_ns, what)
         if self._stop.asked:
             self.ending = Ending.after(INTERRUPTED, f"interrupted by {self._stop.name}", self._length_ns)
         records = self._faults.records if self._faults is not None else ()
@@ -159,7 +183,7 @@ class Controller:
         return measured
 
     def _aborted(self, _view: PhaseView | None = None) -> bool:
-        return self._abort.ending is not None
+        return self._abort.ending is not None or self._phases.shortage is not None
 
     def _break_off(self, measured: Phase, cause: OmbdriverError) -> None:
         """Keeps what was measured until the last poll."""

@@ -7,13 +7,14 @@ sleeps. Knows phases, commands and the measurement; no server, file or terminal.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from ombdriver.bench.drivers.api import Driver
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.profile import Profile
 from ombdriver.bench.metrics.phase_view import PhaseView
+from ombdriver.bench.metrics.report import ProbeFailure
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.run.events import (
     IntervalClosed,
@@ -25,6 +26,7 @@ from ombdriver.bench.run.events import (
     Waiting,
 )
 from ombdriver.bench.run.measurement import Measurement
+from ombdriver.bench.run.memory import MemoryMonitor
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.run.workers import Workers
 from ombdriver.bench.units import SECOND
@@ -37,6 +39,10 @@ LEAD_NS = 300_000_000
 """From a command to the first message of its phase: time for every worker to get ready."""
 READY_TIMEOUT_S = 60.0
 READY_POLL_S = 0.02
+PROBE_AGAIN_S, PROBE_LOST_S = 0.2, 5.0
+"""Until a probe that failed is sent again; and until one that was acknowledged and came nowhere counts as lost."""
+PROBE_REFUSED_S = 30.0
+"""How long probes may be refused."""
 SETTLE_POLL_S = 0.05
 LONGEST_POLL_NS = SECOND
 """Polls are at most so far apart, so that trimming is held in time when a subscription falls behind."""
@@ -47,6 +53,77 @@ PAUSE_NS = 60 * SECOND
 INTERRUPTED_DRAIN_NS = 5 * SECOND
 ASK_S = 2.0
 """How long the drain waits for an answer to whether anything is left."""
+
+
+class _Probes:
+    """Which probes are to arrive yet, and which are to be sent again. Pure.
+
+    Args:
+        producers: the topic of each, by its number.
+        missing: (subscription, topic, partition) that have to receive one.
+
+    Attributes:
+        wanted: how many these are.
+        refused_s: for how long some were refused or lost, in seconds.
+    """
+
+    def __init__(self, producers: Mapping[int, str], missing: set[tuple[str, str, int]]) -> None:
+        self._producers, self._missing = producers, missing
+        self.wanted = len(missing)
+        self.refused_s = 0.0
+        self._failed: set[tuple[int, int]] = set()
+        self._error: str | None = None
+        self._refused_since_s: float | None = None
+        self._begun_s: float | None = None
+        self._sent_s = self._progress_s = 0.0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all have arrived, and none has failed."""
+        return not self._missing and not self._failed
+
+    def add(self, now_s: float, arrived: Iterable[tuple[str, int, int]], failures: Iterable[ProbeFailure]) -> None:
+        """Takes in (subscription, producer, partition) of those that came, and those that failed.
+
+        Raises:
+            RunError: if one was refused for good, or for too long, or they have taken too long.
+        """
+        if self._begun_s is None:
+            self._begun_s = self._sent_s = self._progress_s = now_s
+        before = len(self._missing)
+        self._missing -= {(name, self._producers[producer], at) for name, producer, at in arrived}
+        if len(self._missing) < before:
+            self._progress_s = now_s
+        for each in failures:
+            if self._refused_since_s is None:
+                self._refused_since_s = now_s
+                logger.warning("a probe met %s; trying again for %g s", each.error, PROBE_REFUSED_S)
+            if not each.may_pass or now_s > self._refused_since_s + PROBE_REFUSED_S:
+                raise RunError(f"a probe was refused: {each.error}")
+            self._failed.add((each.producer, each.partition))
+            self._error = each.error
+            self.refused_s = now_s - self._refused_since_s + PROBE_AGAIN_S
+        if now_s > self._begun_s + READY_TIMEOUT_S:
+            name, topic, partition = min(self._missing, default=("-", "-", 0))
+            why = f" (one met {self._error})" if self._error else ""
+            raise RunError(
+                f"not ready after {READY_TIMEOUT_S:g} s: {len(self._missing)} of {self.wanted} pairs of subscription"
+                f" and partition got no probe, {name} on partition {partition} of {topic} among them{why};"
+                " use fewer topics, partitions or consumers, or a faster machine"
+            )
+
+    def again(self, now_s: float, is_idle: bool) -> frozenset[tuple[int, int]]:
+        """(producer, partition) of the probes that are to be sent again now: those that failed, soon; and where all
+        were acknowledged and none has arrived for a while, one for each partition that misses one.
+        """
+        chosen = self._failed
+        if not chosen and is_idle and now_s > max(self._progress_s, self._sent_s) + PROBE_LOST_S:
+            first = {topic: number for number, topic in sorted(self._producers.items(), reverse=True)}
+            chosen = {(first[topic], partition) for _, topic, partition in self._missing if topic in first}
+        if not chosen or now_s < self._sent_s + PROBE_AGAIN_S:
+            return frozenset()
+        self._sent_s, self._failed = now_s, set()
+        return frozenset(chosen)
 
 
 class Phases:
@@ -60,9 +137,12 @@ class Phases:
         measurement: takes the reports.
         events: publishes what happens.
         check: raises when what the run stands on is gone; called with every poll.
+        memory: ends a phase before there is no memory left; None when nobody looks.
 
     Attributes:
         check: as given.
+        shortage: what memory was short, which ended the phase that ran last; None when that is not what ended it.
+        refused_s: for how long probes were refused, or lost, before the run was ready, in seconds.
         polled_ns: when the workers were last asked; what they did after that may be missing.
     """
 
@@ -75,9 +155,13 @@ class Phases:
         measurement: Measurement,
         events: RunEvents,
         check: Callable[[], None] = lambda: None,
+        memory: MemoryMonitor | None = None,
     ) -> None:
         self._plan, self._workers, self._driver, self._stop = plan, workers, driver, stop
         self._measurement, self._events, self.check = measurement, events, check
+        self._memory = memory
+        self.shortage: str | None = None
+        self.refused_s = 0.0
         self._collector = measurement.collector
         self._begun = 0  # so many phases
         self._published: Phase | None = None  # the last one that an event was about
@@ -98,6 +182,8 @@ class Phases:
 
         There it is enough that the groups were made and the consumers have connected.
 
+        A probe that was lost, or refused for a while, is sent again.
+
         Raises:
             RunError: if that does not come about.
         """
@@ -106,32 +192,29 @@ class Phases:
             self._events.publish(Waiting(RunState.READY))
             await self.poll()
             return
-        topic_of = {each.index: each.topic.name for worker in plan.workers for each in worker.producers}
-        missing = {
-            (name, topic.name, partition)
-            for name in self._measurement.reading
-            for topic in plan.topics
-            for partition in range(topic.partitions)
-        }
-        wanted = len(missing)
+        producers = {each.index: each.topic.name for worker in plan.workers for each in worker.producers}
+        probes = _Probes(
+            producers,
+            {
+                (name, topic.name, partition)
+                for name in self._measurement.reading
+                for topic in plan.topics
+                for partition in range(topic.partitions)
+            },
+        )
         self._workers.send(protocol.SendProbes())
-        deadline_ns = time.monotonic_ns() + int(READY_TIMEOUT_S * SECOND)
         while not self._stop.asked:
             self._events.publish(Waiting(RunState.READY))
             await self.poll()
-            missing -= {(name, topic_of[producer], at) for name, producer, at in self._collector.take_probed()}
-            if errors := self._collector.errors():
-                raise RunError(f"a probe was refused: {errors.most_common(1)[0][0]}")
-            if not missing and not self._collector.in_flight and not self._collector.unsent:
-                logger.info("ready: %d pairs of group and partition have had a probe", wanted)
+            collector, now_s = self._collector, time.monotonic_ns() / SECOND
+            probes.add(now_s, collector.take_probed(), collector.take_probe_failures())
+            is_idle = not collector.in_flight and not collector.unsent
+            if is_idle and probes.is_ready:
+                logger.info("ready: %d pairs of subscription and partition have had a probe", probes.wanted)
+                self.refused_s = probes.refused_s
                 return
-            if time.monotonic_ns() > deadline_ns:
-                name, topic, partition = min(missing, default=("-", "-", 0))
-                raise RunError(
-                    f"not ready after {READY_TIMEOUT_S:g} s: {len(missing)} of {wanted} pairs of group and"
-                    f" partition got no probe, {name} on partition {partition} of {topic} among them;"
-                    " use fewer topics, partitions or consumers, or a faster machine"
-                )
+            if again := probes.again(now_s, is_idle):
+                self._workers.send(protocol.SendProbes(again))
             await self._sleep(READY_POLL_S)
 
     # -- a phase ---------------------------------------------------------------------------------------------------
@@ -141,6 +224,7 @@ class Phases:
         start_ns = time.monotonic_ns() + LEAD_NS
         phase = Phase(self._begun, name, start_ns, duration_ns, rate, profile, self._plan.poisson)
         self._begun += 1
+        self.shortage = None
         if not self._stop.asked:
             self._workers.send(protocol.BeginPhase(phase))
         return phase
@@ -152,7 +236,10 @@ class Phases:
         enough: Callable[[PhaseView], bool] = lambda _view: False,
         step_ns: int = LONGEST_POLL_NS,
     ) -> bool:
-        """Polls until the last message of `phase` is due, or somebody asks to stop; or `enough`, which it returns.
+        """Polls until the last message of `phase` is due, or somebody asks to stop; or it has to end before its time.
+
+        That is when `enough` says so, or when memory is short (`shortage`), after which nothing is sent any more; it
+        returns whether one of these is why it ended.
 
         Args:
             state: what the phase is for.
@@ -169,7 +256,10 @@ class Phases:
         closed_ns = self._closed_ns(time.monotonic_ns() - phase.start_ns)
         next_ns = phase.start_ns + step_ns * (1 + max(0, time.monotonic_ns() - phase.start_ns) // step_ns)
         while not self._stop.asked and time.monotonic_ns() < phase.end_ns:
-            await self._sleep((min(next_ns, phase.end_ns) - time.monotonic_ns()) / SECOND)
+            await self._sleep_unless_short((min(next_ns, phase.end_ns) - time.monotonic_ns()) / SECOND)
+            if self._memory is not None and self._memory.shortage is not None:
+                self.shortage = self._memory.shortage
+                self.stop_sending()
             await self.poll()
             self._measurement.look(phase, self.polled_ns - phase.start_ns)
             now_ns = time.monotonic_ns()
@@ -179,7 +269,7 @@ class Phases:
                 self._events.publish(IntervalClosed(state, PhaseView(self._collector, phase, closed_ns)))
             view = PhaseView(self._collector, phase, elapsed_ns)
             self._events.publish(Polled(state, view))
-            if enough(view):
+            if enough(view) or self.shortage is not None:
                 return True
             next_ns = max(next_ns + step_ns, now_ns - elapsed_ns % step_ns + step_ns)
         return False
@@ -273,6 +363,19 @@ class Phases:
     async def _sleep(self, seconds: float) -> None:
         """Sleeps, but not past a signal; a dead worker is noticed by the poll that follows."""
         await self._stop.wait(seconds)
+
+    async def _sleep_unless_short(self, seconds: float) -> None:
+        """As `_sleep`, and not past the time when memory is short."""
+        if self._memory is None or seconds <= 0:
+            await self._sleep(seconds)
+            return
+        waiting = [asyncio.ensure_future(each) for each in (self._sleep(seconds), self._memory.wait())]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def poll(self, command: protocol.Finish | None = None) -> None:
         """Asks the workers for what they have done; or for the last time, with the command to finish."""

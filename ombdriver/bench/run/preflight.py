@@ -10,8 +10,6 @@ from ombdriver.bench.units import format_size
 
 SAFE_POLICY = "noeviction"
 FORCED = "--force starts the run all the same"
-MARGIN = 1.2
-"""Memory asked for, as a multiple of the estimate: it knows nothing of fragmentation and client buffers."""
 
 
 def safety_errors(facts: Mapping[str, object]) -> Sequence[str]:
@@ -32,16 +30,15 @@ def safety_errors(facts: Mapping[str, object]) -> Sequence[str]:
     return found
 
 
-def memory_errors(facts: Mapping[str, object], needed_bytes: int, *, backlog: bool = False) -> Sequence[str]:
+def memory_errors(facts: Mapping[str, object], needed: int, *, backlog: bool = False) -> Sequence[str]:
     """Why the run may not fit on this server; empty when it does.
 
     Args:
         facts: what `Driver.describe` gave; what is missing is not checked.
-        needed_bytes: what the run's streams are estimated to take.
+        needed: bytes that the run is estimated to take (`plan.memory_estimate`).
         backlog: whether a backlog is built, which a smaller one would do, too.
     """
     less = f"lower the rate, the message size{', consumerBacklogSizeGB' if backlog else ''} or the duration"
-    needed = int(needed_bytes * MARGIN)
     used = _number(facts, "usedMemoryBytes")
     limit = _number(facts, "maxMemoryBytes")
     total = _number(facts, "systemMemoryBytes")

@@ -281,13 +281,16 @@ class RateSearch:
             self._phases.stop_sending()
         if self._phases.interrupted:
             return None
+        shortage = self._phases.shortage
+        if shortage is not None:
+            watcher.end(PhaseView(self._measurement.collector, phase, self._phases.polled_ns - phase.start_ns))
         await self._phases.settle(RunState.SEARCH)
         if self._phases.interrupted:
             return None
         observed = watcher.drained(phase, self._phases.polled_ns)
         left = self._measurement.backlog()
         missing = {name: max(0, count - before.get(name, 0)) for name, count in left.items()}
-        return judge_probe(replace(observed, missing=missing), rate)
+        return judge_probe(replace(observed, shortage=shortage, missing=missing), rate)
 
 
 def nothing_held(probes: Sequence[Probe]) -> str:
@@ -352,6 +355,11 @@ class _ProbeWatcher:
                 return False
             return True
         return False
+
+    def end(self, view: PhaseView) -> None:
+        """The probe was ended before enough was seen."""
+        if self._observed is None:
+            self._observed, self._length_seen_ns = self._observe(view, None), view.length_ns
 
     def _overrun(self, rate: int) -> str | None:
         overdue = self._collector.overdue

@@ -17,7 +17,7 @@ from ombdriver.bench.plan.planner import fault_site
 from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.results import store
 from ombdriver.bench.results.build import RunRecord, build_result, worker_to_json
-from ombdriver.bench.results.environment import fingerprint, host, load_average
+from ombdriver.bench.results.environment import LIMIT_BY_DEFAULT, fingerprint, host, load_average
 from ombdriver.bench.run import events, preflight
 from ombdriver.bench.run.abort import AbortOnFail
 from ombdriver.bench.run.backlog import Backlog
@@ -25,6 +25,7 @@ from ombdriver.bench.run.controller import Controller
 from ombdriver.bench.run.events import Finished
 from ombdriver.bench.run.fault_injector import FaultInjector, RunSystem
 from ombdriver.bench.run.measurement import Measurement
+from ombdriver.bench.run.memory import MemoryMonitor
 from ombdriver.bench.run.phases import Phases
 from ombdriver.bench.run.progress import ProgressReporter
 from ombdriver.bench.run.rate_search import RateSearch
@@ -33,10 +34,11 @@ from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.run.workers import Workers
 from ombdriver.bench.servers.here import where_are
 from ombdriver.bench.servers.managed import ManagedServers
-from ombdriver.bench.servers.topology import places
+from ombdriver.bench.servers.topology import places, with_memory_limit
 from ombdriver.bench.spec.credentials import connect_url, started_url
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.thresholds import Threshold
+from ombdriver.bench.telemetry.machine import available_memory
 from ombdriver.bench.telemetry.sampler import Telemetry
 from ombdriver.bench.verdict.assess import assess, run_facts
 from ombdriver.bench.verdict.facts import Facts
@@ -76,6 +78,8 @@ async def run(
             driver = await load_driver(request.setup.driver_used)(options)
             stack.push_async_callback(driver.aclose)
             description = await driver.describe()
+            if servers is not None and request.setup.server is not None and servers.plan != request.setup.server.plan:
+                description = {**description, LIMIT_BY_DEFAULT: True}
             logger.info("run %s on %s %s", plan.run_id, description.get("engine"), description.get("version", ""))
             forced = _check(description, plan, request)
             if request.setup.is_users_server:
@@ -98,7 +102,13 @@ async def run(
         run_events.subscribe(abort.on_event)
         run_events.subscribe(on_event)
         check = servers.check if servers else lambda: None
-        phases = Phases(plan, workers, driver, stop, measurement, run_events, check)
+        on_host = await servers_on_host(request.setup, driver.statistics().get("primaries", 0))
+        memory = MemoryMonitor(
+            plan, getattr(driver, "memory", None), available_memory if on_host else None, _copies(description)
+        )
+        stack.push_async_callback(memory.aclose)
+        run_events.subscribe(memory.on_event)
+        phases = Phases(plan, workers, driver, stop, measurement, run_events, check, memory)
         search = RateSearch(plan, phases, measurement, lambda: telemetry.server_now) if plan.search else None
         backlog = Backlog(plan, phases, measurement) if plan.backlog else None
         system = RunSystem(plan, workers, servers, telemetry.add_server)
@@ -114,17 +124,19 @@ async def run(
         if measurement.view is None:
             return None
         await telemetry.stop()
+        await memory.aclose()
         counts = driver.statistics()
         observed = replace(
             measurement.facts,
             ending=controller.ending,
             forced=forced,
             ways_out=_ways_out(driver, [text for text, _ in measurement.facts.send_errors]),
-            servers_on_host=await servers_on_host(request.setup, counts.get("primaries", 0)),
+            servers_on_host=on_host,
             telemetry=telemetry.summary(),
             servers_ended=servers.ended() if servers else (),
             cut_unacknowledged=counts.get("trimmedUnacknowledged", 0),
             failed_trims=counts.get("failedTrims", 0),
+            refused_ms=_refused_ms(phases, measurement, counts),
             primaries=counts.get("primaries", 0),
             streams=counts.get("streams", 0),
             most_of_a_primary=counts.get("mostOfAPrimary", 0),
@@ -160,6 +172,18 @@ async def servers_on_host(setup: Setup, primaries: int) -> int:
 def _text(config: object) -> Mapping[str, str]:
     """The server's options as it tells them; none where it does not."""
     return {str(name): str(value) for name, value in config.items()} if isinstance(config, Mapping) else {}
+
+
+def _refused_ms(phases: Phases, measurement: Measurement, counts: Mapping[str, int]) -> int:
+    """For how long the server refused what was no message: of the parent, of workers that connected, and probes."""
+    of_workers = measurement.collector.counters().get("refusedMs", 0)
+    return counts.get("refusedMs", 0) + of_workers + round(phases.refused_s * 1000)
+
+
+def _copies(description: Mapping[str, object]) -> int:
+    """How many servers have each message."""
+    replicas = description.get("replicas")
+    return 1 + replicas if isinstance(replicas, int) else 1
 
 
 def _sample(telemetry: Telemetry, event: events.RunEvent) -> None:
@@ -232,7 +256,8 @@ async def _servers(setup: Setup, stack: AsyncExitStack) -> tuple[ManagedServers 
         return None, None
     if setup.server.url is not None:
         return None, connect_url(setup.server)
-    servers = await ManagedServers.start(setup.server.plan)
+    memory = available_memory()
+    servers = await ManagedServers.start(with_memory_limit(setup.server.plan, memory.available if memory else None))
     stack.push_async_callback(servers.stop)
     stack.enter_context(_keeping_logs(servers))
     logger.info("started %s", ", ".join(f"{node.name} (port {node.port}, pid {node.pid})" for node in servers.nodes))

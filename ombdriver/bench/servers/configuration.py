@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ombdriver.bench.servers.options import ServerConfig, unquoted, values_of
+from ombdriver.bench.servers.reaper_process import quotable
 from ombdriver.bench.servers.resp_client import Login
 from ombdriver.bench.servers.topology import HOST, MASTER_NAME, Place, ServerPlan
 
@@ -87,17 +88,17 @@ def render_configuration(
         "bind": HOST,
         "protected-mode": "yes",
         "port": str(0 if tls else port),
-        "unixsocket": "{directory}/" + SOCKET_NAME,
+        "unixsocket": '"{directory}/' + SOCKET_NAME + '"',
         "unixsocketperm": "700",
-        "dir": "{directory}",
+        "dir": '"{directory}"',
         "daemonize": "no",
     }
     if tls:
         lines |= {
             "tls-port": str(port),
-            "tls-cert-file": str(tls.certificate.absolute()),
-            "tls-key-file": str(tls.key.absolute()),
-            "tls-ca-cert-file": str(tls.authority.absolute()),
+            "tls-cert-file": _quoted(tls.certificate),
+            "tls-key-file": _quoted(tls.key),
+            "tls-ca-cert-file": _quoted(tls.authority),
             "tls-auth-clients": "no",
         }
     text = ""
@@ -107,6 +108,10 @@ def render_configuration(
                 raise ValueError(f"the server setting {key!r} holds a line break or NUL; write it in one line")
             text += f"{key} {value}\n" if value else f'{key} ""\n'
     return text
+
+
+def _quoted(path: Path) -> str:
+    return f'"{quotable(str(path.absolute()))}"'
 
 
 def login_of(config: ServerConfig) -> Login | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ombdriver.bench.limits import limit_reached
 from ombdriver.bench.servers.certificates import make_certificates
 from ombdriver.bench.servers.configuration import TlsFiles
 from ombdriver.bench.servers.formation import (
@@ -165,7 +166,8 @@ class ManagedServers:
             case TimeoutError():
                 what = "the servers did not tell their options in time; run again when this machine has less to do"
             case OSError():
-                what = f"the servers could not be started ({error}); see what this machine is short of"
+                limit = limit_reached(error)
+                what = limit or f"the servers could not be started ({error}); see what this machine is short of"
             case _:
                 return None
         path = self.keep_logs()

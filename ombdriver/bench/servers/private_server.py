@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
+from urllib.parse import quote
 
 from ombdriver.bench.servers.configuration import EMBEDDED, SOCKET_NAME, TlsFiles
 from ombdriver.bench.servers.configuration import render_configuration as render
 from ombdriver.bench.servers.options import ServerConfig, hide_secrets
-from ombdriver.bench.servers.reaper import Reaper, StartError, last_lines, save_log
+from ombdriver.bench.servers.reaper import FolderError, Reaper, StartError, last_lines, save_log
 from ombdriver.bench.servers.resp_client import answers
 from ombdriver.bench.servers.topology import HOST
 from ombdriver.errors import ServerError
@@ -86,7 +87,7 @@ class PrivateServer:
         self.pid = reaper.pid
         self.url = f"{'rediss' if tls else 'redis'}://{HOST}:{self.port}"
         self.socket = (reaper.directory or Path()) / SOCKET_NAME
-        self.unix_url = f"unix://{self.socket}"
+        self.unix_url = f"unix://{quote(os.fsencode(self.socket))}"
 
     def __repr__(self) -> str:
         state = "running" if self.exit_code is None else "ended"
@@ -154,6 +155,8 @@ class PrivateServer:
                 reaper = await Reaper.start(binary, text, arguments, processors)
                 server = cls(reaper, ports, tls is not None, config)
                 await server._until_awake(timeout_s)
+            except FolderError:
+                raise
             except StartError as error:
                 last = attempt == _PORT_ATTEMPTS
                 if own_bus_port and "'cluster-port " in error.log and not last:
@@ -279,11 +282,25 @@ class PrivateServer:
         await self.stop()
 
 
+_LIMITS = (
+    ("is not enough for the server to start", "more open files than it may have; raise that limit (ulimit -n 65535)"),
+    ("Can't initialize Background Jobs", "more threads than this user may have; raise that limit (ulimit -u)"),
+)
+"""What a server says in its log when it ends for a limit of its process, and what it needs then."""
+
+
 def describe(binary: Path, error: StartError) -> str:
     """The message of a failed start; the log, which would go with the directory, is kept in a file of its own."""
+    if isinstance(error, FolderError):
+        return str(error)
+    for mark, limit in _LIMITS:
+        if mark in error.log:
+            return f"{binary} needs {limit}"
     if not error.log.strip():
         return f"{binary} {error}, and left no log; start it by hand to see why, or start a server and pass its --url"
-    return f"{binary} {error}; its log is kept in {save_log(error.log)} and ends so:\n{last_lines(error.log)}"
+    kept = save_log(error.log)
+    where = f"is kept in {kept} and ends so" if kept else "could not be kept and ends so"
+    return f"{binary} {error}; its log {where}:\n{last_lines(error.log)}"
 
 
 def _what(what: str, log: str, tls: TlsFiles | None) -> str:

@@ -18,8 +18,11 @@ from typing import IO, Self
 
 from ombdriver.bench.servers import reaper_process
 from ombdriver.bench.servers.configuration import SOCKET_NAME
+from ombdriver.bench.units import visible
 
 _SOCKET_PATH_LIMIT = 100  # bytes: sun_path holds 107 on Linux and 103 on macOS
+_PATTERN = frozenset("*?[]")
+_PLAIN_FOLDER = "/tmp"
 _NAME = "server"
 MESSAGE_LINES = 10
 """Lines of the end of a log that a message holds."""
@@ -35,6 +38,16 @@ class StartError(Exception):
     def __init__(self, what: str, log: str = "") -> None:
         super().__init__(what)
         self.log = log
+
+
+class FolderError(StartError):
+    """The folder for temporary files can't be used; the text is the whole message."""
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(
+            f"the folder for temporary files, {visible(folder)}, can't be written to ({reason}); free it, or set TMPDIR"
+            " to another one"
+        )
 
 
 class Reaper:
@@ -61,6 +74,7 @@ class Reaper:
         """Starts `program CONFIGURATION_FILE ARGUMENTS`, on these processors if there are any.
 
         Raises:
+            FolderError: if there is no place for its files.
             StartError: if it can't be started.
         """
         command = [str(program), _NAME, ",".join(map(str, processors)), *arguments]
@@ -77,7 +91,8 @@ class Reaper:
 
     @classmethod
     async def _start(cls, command: list[str], given: bytes) -> Self:
-        process = _start_process(command)
+        folder = _parent_folder()
+        process = _start_process([folder, *command])
         reaper = cls(process)
         try:
             with contextlib.suppress(BrokenPipeError):  # if it is gone already, what it said tells why
@@ -85,14 +100,16 @@ class Reaper:
                 _pipe(process.stdin).flush()
             line = await asyncio.to_thread(_pipe(process.stdout).readline)
             pid, _, directory = line.decode(errors="replace").strip().partition(" ")
+            if pid == "!":
+                raise FolderError(folder, directory)
             if not pid.isdigit() or not directory:
                 raise StartError("could not be guarded", line.decode(errors="replace"))
             if pid == "0":
                 raise StartError("could not be started")
-            reaper.pid, reaper.directory = int(pid), Path(directory)
+            reaper.pid, reaper.directory = int(pid), Path(os.fsdecode(bytes.fromhex(directory)))
         except BaseException as error:
             log = await asyncio.shield(asyncio.to_thread(reaper.finish))
-            if isinstance(error, StartError):
+            if isinstance(error, StartError) and not isinstance(error, FolderError):
                 error.log += log
             raise
         return reaper
@@ -158,11 +175,14 @@ class Reaper:
             return ""  # it ends just now
 
 
-def save_log(text: str) -> Path:
-    """Writes a log, which would go with its directory, to a file of its own that stays."""
-    handle, path = tempfile.mkstemp(prefix=reaper_process.PREFIX, suffix=".log")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
+def save_log(text: str) -> Path | None:
+    """Writes a log, which would go with its directory, to a file of its own that stays; None if there is no room."""
+    try:
+        handle, path = tempfile.mkstemp(prefix=reaper_process.PREFIX, suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError:
+        return None
     return Path(path)
 
 
@@ -173,7 +193,7 @@ def last_lines(log: str) -> str:
 
 def _start_process(command: list[str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", reaper_process.__file__, _parent_folder(), *command],
+        [sys.executable, "-I", "-S", reaper_process.__file__, *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -182,10 +202,21 @@ def _start_process(command: list[str]) -> "subprocess.Popen[bytes]":
 
 
 def _parent_folder() -> str:
-    """Where the directory goes: the usual place, unless the socket's path would be too long there."""
-    usual = tempfile.gettempdir()
+    """Where the directory goes: the usual place, unless a server could not live there.
+
+    Its socket's path may be too long, or no UTF-8, as a URL is; and some servers take `*`, `?` and `[` in the path of
+    their configuration file for a pattern.
+
+    Raises:
+        FolderError: if there is no place at all.
+    """
+    try:
+        usual = os.path.abspath(tempfile.gettempdir())
+    except OSError as error:
+        raise FolderError(os.environ.get("TMPDIR", _PLAIN_FOLDER), error.strerror or str(error)) from error
     path = os.path.join(usual, reaper_process.PREFIX + "x" * 8, SOCKET_NAME)
-    return usual if len(os.fsencode(path)) <= _SOCKET_PATH_LIMIT else "/tmp"
+    is_plain = path.encode(errors="replace") == os.fsencode(path) and not _PATTERN & set(usual)
+    return usual if is_plain and len(os.fsencode(path)) <= _SOCKET_PATH_LIMIT else _PLAIN_FOLDER
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

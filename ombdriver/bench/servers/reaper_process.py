@@ -11,9 +11,10 @@ PROCESSORS: numbers with commas, which the server is to stay on; empty for all.
 ARGUMENT: what the program is given after its configuration file.
 With the folder alone there is no server: only a directory, for files that several servers share.
 Standard input: the server's configuration, ended by a NUL byte, then orders, each a line, until the end. `{directory}`
-in it is replaced. (Not in the arguments: it may hold a password, and arguments are public.)
+in it is replaced, and stands in quotes there. (Not in the arguments: it may hold a password, and arguments are public.)
 Standard output: one line `PID DIRECTORY` when the server was started (without one, of this process), one line for each
-order, and at the end the last of the server's log.
+order, and at the end the last of the server's log. DIRECTORY is in hexadecimal, since a name may hold anything. Where
+the directory can't be made or written to, the line is `! REASON`.
 Orders: `crash` ends the server by SIGKILL, and waits for the next order in place of ending with it; `wipe` removes what
 it has written, but for its log and its configuration; `start` starts it again. The answer is its process id, 0 where
 it does not run, or what went wrong.
@@ -53,6 +54,17 @@ def write(text: bytes) -> None:
     """Writes to standard output; it is no fault when nobody reads any more."""
     with contextlib.suppress(BrokenPipeError):
         os.write(1, text)
+
+
+def quotable(path: str) -> str:
+    """A path as it may stand between double quotes in a server's configuration file."""
+    safe = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\x{byte:02x}" for byte in os.fsencode(path))
+    return "".join(safe)
+
+
+def tell(pid: int, directory: str) -> None:
+    """Says what has been started, and where."""
+    write(f"{pid} {os.fsencode(directory).hex()}\n".encode())
 
 
 class Program:
@@ -147,7 +159,7 @@ def end(server: "subprocess.Popen[bytes]") -> int:
 
 def hold(directory: str, wakeup: int) -> int:
     """Holds `directory`, without a server, until there is a reason not to; returns the exit code 0."""
-    write(b"%d %s\n" % (os.getpid(), os.fsencode(directory)))
+    tell(os.getpid(), directory)
     wait_for_end(None, wakeup)
     return 0
 
@@ -156,7 +168,7 @@ def run_server(directory: str, command: list[str], configuration: bytes, wakeup:
     """Runs the server in `directory` until there is a reason to end it; returns its exit code."""
     program, name, processors, *arguments = command
     with open(os.path.join(directory, name + ".conf"), "xb") as file:
-        file.write(configuration.replace(b"{directory}", os.fsencode(directory)))
+        file.write(configuration.replace(b"{directory}", quotable(directory).encode()))
     with open(os.path.join(directory, name + ".log"), "xb+") as log:
         try:
             if processors:
@@ -165,10 +177,11 @@ def run_server(directory: str, command: list[str], configuration: bytes, wakeup:
             kept = name + ".conf", name + ".log", NODES
             server = Program([program, file.name, *arguments], directory, log.fileno(), kept)
         except OSError as error:
-            write(b"0 " + os.fsencode(directory) + b"\n" + str(error).encode())
+            tell(0, directory)
+            write(str(error).encode(errors="backslashreplace"))
             return 127
         try:
-            write(b"%d %s\n" % (server.process.pid, os.fsencode(directory)))
+            tell(server.process.pid, directory)
             wait_for_end(server, wakeup)
         finally:
             code = end(server.process)
@@ -192,11 +205,16 @@ def main(arguments: list[str]) -> int:
     configuration = read_configuration() if command else b""
     if configuration is None:
         return 0
-    directory = tempfile.mkdtemp(prefix=PREFIX, dir=parent_folder)
+    directory = None
     try:
+        directory = tempfile.mkdtemp(prefix=PREFIX, dir=parent_folder)
         return run_server(directory, command, configuration, wakeup) if command else hold(directory, wakeup)
+    except OSError as error:  # of our own files: what hinders the server is in its log
+        write(f"! {error.strerror}\n".encode())
+        return 127
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        if directory is not None:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

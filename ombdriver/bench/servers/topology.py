@@ -4,8 +4,9 @@ Starts nothing, and knows no server's configuration file; `plan_errors` says wha
 """
 
 import itertools
+import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import quote
@@ -92,6 +93,28 @@ def places(plan: ServerPlan) -> list[Place]:
     return found
 
 
+MEMORY_LIMIT, EVICTION_POLICY = "maxmemory", "maxmemory-policy"
+MEMORY_SHARE = 0.5
+"""Of what this machine has left, all private servers of a run may take so much together."""
+
+
+def with_memory_limit(plan: ServerPlan, available: int | None) -> ServerPlan:
+    """`plan` with a limit on the memory of its servers, above which they refuse messages; unless it has a limit.
+
+    Args:
+        plan: which.
+        available: bytes that this machine has left; None when nobody knows, and then there is no limit.
+    """
+    given = {name.lower() for name in plan.config}
+    if available is None or MEMORY_LIMIT in given:
+        return plan
+    servers = sum(place.role != "sentinel" for place in places(plan))
+    limit = {MEMORY_LIMIT: str(max(1, int(available * MEMORY_SHARE) // servers))}
+    if EVICTION_POLICY not in given:
+        limit[EVICTION_POLICY] = "noeviction"
+    return replace(plan, config={**plan.config, **limit})
+
+
 def plan_errors(plan: ServerPlan, processors: Collection[int]) -> list[str]:
     """What can't be, as sentences that end with the way out; empty for a plan that can be tried.
 
@@ -143,7 +166,7 @@ def connect_url(plan: ServerPlan, ports: Sequence[int], authority: Path | None =
         authority: the PEM file of the authority that signed the servers' certificates, with TLS.
     """
     scheme = "rediss" if plan.tls else "redis"
-    options = f"?ssl_ca_certs={quote(str(authority))}" if authority else ""
+    options = f"?ssl_ca_certs={quote(os.fsencode(authority))}" if authority else ""
     hosts = ",".join(f"{HOST}:{port}" for port in ports)
     match plan.topology:
         case "sentinel":

@@ -23,8 +23,7 @@ def connect_url(server: Server, environment: Mapping[str, str] = os.environ) -> 
     """
     for given in server.urls:
         for option, name in files_of(given).items():
-            if not Path(name).is_file():
-                raise InputError(f"{option}: there is no file {name}; check the path")
+            _check_file(option, name)
     password = _secret(server.password_env, server.password_file, "server.password", environment)
     url = with_login(server.joined_url, server.username, password)
     sentinels = _secret(
@@ -35,8 +34,8 @@ def connect_url(server: Server, environment: Mapping[str, str] = os.environ) -> 
         return url
     tls = server.tls
     for name, path in (("caFile", tls.ca_file), ("certFile", tls.cert_file), ("keyFile", tls.key_file)):
-        if path is not None and not Path(path).is_file():
-            raise InputError(f"server.tls.{name}: there is no file {path}; check the path")
+        if path is not None:
+            _check_file(f"server.tls.{name}", path)
     return with_options(
         url,
         {
@@ -46,6 +45,13 @@ def connect_url(server: Server, environment: Mapping[str, str] = os.environ) -> 
             "ssl_check_hostname": None if tls.check_hostname else "false",
         },
     )
+
+
+def _check_file(field: str, name: str) -> None:
+    """Whoever reads it later would wait for ever at a pipe into which nobody writes."""
+    if not Path(name).is_file():
+        what = f"{name} is no regular file" if Path(name).exists() else f"there is no file {name}"
+        raise InputError(f"{field}: {what}; check the path")
 
 
 def started_url(url: str, config: ServerConfig) -> str:

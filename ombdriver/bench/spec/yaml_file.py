@@ -8,7 +8,6 @@ Knows no field: what keys mean is for the caller to say.
 
 import codecs
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import ClassVar
 import yaml  # type: ignore[import-untyped]
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode  # type: ignore[import-untyped]
 
+from ombdriver.bench.files import NotRegularError, read_regular
 from ombdriver.bench.spec.errors import FieldError, FieldPath, Location, Option
 from ombdriver.bench.spec.fields import MAX_MESSAGE_BYTES
 from ombdriver.bench.units import nearest, parse_size, quoted
@@ -111,14 +111,12 @@ def read_text(path: Path) -> str:
         InputError: if there is no such file, or it is unreadable, no UTF-8, or larger than 1 MiB.
     """
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise InputError(f"{path}: is no regular file; write its content into one, and name that")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_regular(path, MAX_BYTES + 1)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file{_hint(path)}") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; name a file in it") from None
+    except NotRegularError as error:
+        way_out = "name a file in it" if path.is_dir() else "write its content into one, and name that"
+        raise InputError(f"{path}: is {error.strerror}; {way_out}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({_reason(error)}); name a readable file") from error
     if len(content) > MAX_BYTES:
@@ -299,18 +297,12 @@ def read_payload(name: str, folder: Path | None) -> bytes:
     folders = [Path(), *([folder, folder.resolve().parent] if folder is not None else [])]
     for candidate in [place / name for place in folders]:
         try:
-            mode = candidate.stat().st_mode
+            content = read_regular(candidate, MAX_MESSAGE_BYTES + 1)
         except (FileNotFoundError, NotADirectoryError):
             continue
+        except NotRegularError as error:
+            raise ValueError(f"{candidate} is {error.strerror}; name a file with the bytes of a message") from error
         except (OSError, ValueError) as error:
-            raise ValueError(f"{candidate} cannot be read ({_reason(error)}); name a readable file") from error
-        if not stat.S_ISREG(mode):
-            what = "a folder" if stat.S_ISDIR(mode) else "no regular file (a pipe, a socket or a device)"
-            raise ValueError(f"{candidate} is {what}; name a file with the bytes of a message")
-        try:
-            with candidate.open("rb") as file:
-                content = file.read(MAX_MESSAGE_BYTES + 1)
-        except OSError as error:
             raise ValueError(f"{candidate} cannot be read ({_reason(error)}); name a readable file") from error
         if not content:
             raise ValueError(f"{candidate} is empty; name a file with the bytes of a message")

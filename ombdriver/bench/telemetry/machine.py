@@ -7,7 +7,7 @@ version 2 and 1, that this process is in; the limits of the groups above count t
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import psutil  # type: ignore[import-untyped]
 
@@ -132,6 +132,42 @@ def limits(root: Path = ROOT, own: Path = OWN) -> tuple[float | None, int | None
             if "memory" in controllers:
                 memory.append(memory_limit(_cgroup_text(root / "memory" / each / "memory.limit_in_bytes")))
     return _least(cores), _least(memory)
+
+
+class Memory(NamedTuple):
+    """How much memory processes here may still take, and of how much, in bytes."""
+
+    available: int
+    total: int
+
+
+def available_memory(root: Path = ROOT, own: Path = OWN) -> Memory | None:
+    """That of this machine, or of the control group that has the least left; None when nobody tells.
+
+    Files that the kernel has read count as available: it gives them up when memory is wanted.
+
+    Args: see `limits`.
+    """
+    found = []
+    try:
+        machine = psutil.virtual_memory()
+        found.append(Memory(int(machine.available), int(machine.total)))
+    except (OSError, AttributeError, psutil.Error):
+        pass
+    for controllers, folder in _groups(own):
+        if controllers and "memory" not in controllers:
+            continue
+        above, most, now, files = (
+            (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            if controllers
+            else (root, "memory.max", "memory.current", "inactive_file")
+        )
+        for each in _upwards(folder):
+            limit, used = memory_limit(_cgroup_text(above / each / most)), _cgroup_text(above / each / now)
+            if limit is not None and used.isdecimal():
+                cached = re.search(rf"^{files} (\d+)$", _cgroup_text(above / each / "memory.stat"), re.MULTILINE)
+                found.append(Memory(max(0, limit - int(used) + int(cached[1] if cached else 0)), limit))
+    return min(found, default=None)
 
 
 def cpu_limit(quota_and_period: str) -> float | None:

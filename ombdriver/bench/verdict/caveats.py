@@ -271,6 +271,14 @@ def _trimming_failed(facts: Facts) -> list[str]:
     )
 
 
+def _refused(facts: Facts) -> list[str]:
+    return _if(
+        facts.refused_ms,
+        f"the server refused commands of the run itself, which were no messages, for {facts.refused_ms / 1e3:.1f} s in"
+        " all; they were sent again until it took them; look at its log",
+    )
+
+
 # -- samples, and the machine ------------------------------------------------------------------------------------------
 
 LEAST_OF_TARGET = 0.9
@@ -584,6 +592,12 @@ CAVEATS = (
     ),
     _caveat("unevenPlacement", "a primary of the cluster has more than twice its share of the streams", _uneven),
     _caveat("trimmingFailed", "streams could not be trimmed by acknowledgements, so they grew", _trimming_failed),
+    _caveat(
+        "refused",
+        "the server refused commands of the run itself for a while, as one that loads, can't save, is full or fails"
+        " over; they were sent again until it took them",
+        _refused,
+    ),
     _caveat(
         "fewSamples",
         "fewer than 10 samples beyond a percentile: 1,000 are needed for p99, 10,000 for p99.9, 100,000 for p99.99",

@@ -137,6 +137,7 @@ class Facts:
         trimming_held: whether trimming was still held when the run ended.
         cut_unacknowledged: entries that were trimmed before a group without live consumers had acknowledged them.
         failed_trims: attempts to trim that failed.
+        refused_ms: for how long the server refused commands that were no messages, and took them later.
         primaries: of the cluster; 0 when it is none.
         streams: that the run has on it.
         most_of_a_primary: of these, how many one primary has at most.
@@ -204,6 +205,7 @@ class Facts:
     trimming_held: bool = False
     cut_unacknowledged: int = 0
     failed_trims: int = 0
+    refused_ms: int = 0
     primaries: int = 0
     streams: int = 0
     most_of_a_primary: int = 0

@@ -36,6 +36,7 @@ INTERRUPTED = "interrupted"
 WORKER_DIED = "workerDied"
 RUN_FAILED = "runFailed"
 THRESHOLD_FAILED = "thresholdFailed"
+SERVER_MEMORY = "serverMemory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ class Ending:
     """Why a run ended before its time.
 
     Attributes:
-        kind: `INTERRUPTED`, `WORKER_DIED`, `RUN_FAILED` or `THRESHOLD_FAILED`; the name of the verdict's rule as well.
+        kind: `INTERRUPTED`, `WORKER_DIED`, `RUN_FAILED`, `THRESHOLD_FAILED` or `SERVER_MEMORY`; the name of the
+            verdict's rule as well.
         reason: what happened and when, for people.
     """
 
@@ -51,9 +53,9 @@ class Ending:
     reason: str
 
     @classmethod
-    def after(cls, kind: str, what: str, measured_ns: int) -> "Ending":
-        """`what` ended the run when so much had been measured."""
-        return cls(kind, f"{what} after {measured_ns / 1e9:.1f} s of the measurement")
+    def after(cls, kind: str, what: str, measured_ns: int, phase: str = "measurement") -> "Ending":
+        """`what` ended the run when so much of a phase had passed."""
+        return cls(kind, f"{what} after {measured_ns / 1e9:.1f} s of the {phase}")
 
 
 @dataclass(frozen=True, slots=True)

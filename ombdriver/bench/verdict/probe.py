@@ -34,6 +34,7 @@ class Limit(Enum):
     """What kept a rate from being sustained."""
 
     GENERATOR = "generator"
+    SERVER_MEMORY = "serverMemory"
     SERVER_CPU = "serverCpu"
     PUBLISHING = "publishing"
     CONSUMERS = "consumers"
@@ -52,6 +53,7 @@ class ProbeObservation:
         slo: what became of it; None when there is none.
         server_cpu: cores that the server took; None when it was not sampled.
         overrun: why the probe was ended early; None when it was not.
+        shortage: what memory was short, so that the probe was ended early; None when none was.
         missing: acknowledged messages that a subscription had not got when everything was drained, by its name.
     """
 
@@ -63,6 +65,7 @@ class ProbeObservation:
     slo: Check | None = None
     server_cpu: float | None = None
     overrun: str | None = None
+    shortage: str | None = None
     missing: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -152,7 +155,7 @@ def judge_probe(observed: ProbeObservation, rate: int) -> Probe:
         held=not failures,
         reasons=tuple(each.reason for each in failures),
         limit=_limit([each.limit for each in failures], observed.server_cpu),
-        is_spoilt=bool(rules) and not rules & OWN_LIMITS,
+        is_spoilt=bool(rules) and not rules & OWN_LIMITS and observed.shortage is None,
         own_parts=observed.own_parts,
         kept_up=all(each.limit is Limit.GENERATOR for each in failures),
     )
@@ -182,6 +185,8 @@ def _failures(observed: ProbeObservation) -> list[_Failure]:
         found.append(_Failure(limit, reason.message, reason.rule))
     if observed.overrun is not None:
         found.append(_Failure(Limit.PUBLISHING, observed.overrun))
+    if observed.shortage is not None:
+        found.append(_Failure(Limit.SERVER_MEMORY, observed.shortage))
     found += [
         _Failure(Limit.CONSUMERS, f"{name} did not get {count:,} messages that were acknowledged")
         for name, count in observed.missing.items()
@@ -197,6 +202,8 @@ def _limit(limits: Sequence[Limit], server_cpu: float | None) -> Limit | None:
     """The one that is the cause of the others: a server without a core left slows down all that ask it."""
     if not limits:
         return None
+    if Limit.SERVER_MEMORY in limits:
+        return Limit.SERVER_MEMORY
     if Limit.GENERATOR in limits:
         return Limit.GENERATOR
     if server_cpu is not None and server_cpu >= BUSY_CORE:

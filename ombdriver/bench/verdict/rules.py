@@ -13,6 +13,7 @@ from ombdriver.bench.verdict.facts import LEAST_LAG_NS, SHORT_NS, Facts, NotAppl
 from ombdriver.bench.verdict.model import (
     INTERRUPTED,
     RUN_FAILED,
+    SERVER_MEMORY,
     STATUSES,
     THRESHOLD_FAILED,
     VALID,
@@ -497,6 +498,12 @@ RULES = (
         _stalls,
     ),
     Rule("clock", "INVALID", "latencies below 0, more than 0.1 % of the messages: a clock went backwards", _clock),
+    Rule(
+        SERVER_MEMORY,
+        "OVERLOADED",
+        "a phase was ended since hardly any memory was left to a server, or to its machine",
+        _ended_by(SERVER_MEMORY, "more came in than was read and trimmed; lower the rate, or give it more memory"),
+    ),
     Rule(
         "achieved",
         "OVERLOADED",

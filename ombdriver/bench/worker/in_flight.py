@@ -83,6 +83,7 @@ class InFlightBatches:
         self.longest_ack_gap_ns = self._last_ack_ns = 0
         self._failed_due_ns: int | None = None  # when the first was due that has failed since the last acknowledgement
         self._finished = False
+        self._failed_probes: list[tuple[int, Exception]] = []
         self._failed: list[tuple[int, int, int]] = []
         self._indeterminate: list[tuple[int, int, int]] = []
         self._checkpoints: list[tuple[int, int, object]] = []
@@ -127,7 +128,9 @@ class InFlightBatches:
                 self._intended.extend(intended)
             else:
                 self._note_error(error, intended, time_ns)
-                if not batch.is_probe:
+                if batch.is_probe:
+                    self._failed_probes.append((flow.number, error))
+                else:
                     self._note_failure(error, flow, taken)
             if not batch.is_probe:
                 flow.replied += taken
@@ -194,6 +197,11 @@ class InFlightBatches:
             self._recorder.count("failed", None, self._failed_at_ns, self._failed_counts)
         if self._counts or self._failed_counts:
             self._clear()
+
+    def take_failed_probes(self) -> list[tuple[int, Exception]]:
+        """(flow, error) of the probes that were not acknowledged, since this was last called."""
+        taken, self._failed_probes = self._failed_probes, []
+        return taken
 
     def take_report(self, flows: Sequence[Flow]) -> SentReport:
         """What the ledger has to know of `flows`, which are all of this worker's, since this was last called."""

@@ -36,7 +36,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class SendProbes:
-    """Send one message to every partition of every producer's topic."""
+    """Send one message to every partition of every producer's topic.
+
+    Attributes:
+        wanted: (producer, partition) of those that are meant; None for all.
+    """
+
+    wanted: frozenset[tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ process up are given.
 
 import asyncio
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Protocol
@@ -183,10 +183,17 @@ class Publisher:
 
     # -- probes ----------------------------------------------------------------------------------------------------
 
-    def send_probes(self) -> None:
-        """Sends one message outside of every phase to each partition of each producer's topic; not all at once."""
-        self._probes = [(sender, at) for sender in reversed(self._senders) for at in reversed(range(len(sender.flows)))]
-        self._send_next_probes()
+    def send_probes(self, wanted: Collection[tuple[int, int]] | None = None) -> None:
+        """Sends one message outside of every phase to each partition of each producer's topic; not all at once.
+
+        Args:
+            wanted: (producer, partition) of those that are meant; None for all.
+        """
+        going, each = bool(self._probes), ((s, at) for s in self._senders for at in range(len(s.flows)))
+        chosen = [(sender, at) for sender, at in each if wanted is None or (sender.index, at) in wanted]
+        self._probes = chosen[::-1] + self._probes
+        if not going:
+            self._send_next_probes()
 
     def _send_next_probes(self) -> None:
         for _ in range(min(PROBES_PER_TURN, len(self._probes))):

@@ -12,9 +12,10 @@ from collections.abc import Callable, Coroutine
 from typing import Protocol, assert_never
 
 from ombdriver.bench.drivers.api import Driver, load_driver
+from ombdriver.bench.limits import limit_reached
 from ombdriver.bench.load.message import KeySource, PayloadPool
 from ombdriver.bench.metrics.recorder import MOMENT_NS, Recorder
-from ombdriver.bench.metrics.report import ProcessUsage, Report, SentReport
+from ombdriver.bench.metrics.report import ProbeFailure, ProcessUsage, Report, SentReport
 from ombdriver.bench.telemetry import process
 from ombdriver.bench.telemetry.event_loop import GcPauses, LoopLateness
 from ombdriver.bench.worker import protocol
@@ -23,7 +24,7 @@ from ombdriver.bench.worker.pacer import SpinPacer, make_pacer
 from ombdriver.bench.worker.pacing import AdaptivePacing, EachPacing
 from ombdriver.bench.worker.publisher import Publisher
 from ombdriver.bench.worker.sender import Sender
-from ombdriver.errors import OmbdriverError
+from ombdriver.errors import OmbdriverError, OutcomeUnknown
 
 CLOSE_TIMEOUT_S = 1.0
 """How long a worker that has failed may take to close what it holds."""
@@ -128,9 +129,9 @@ class Worker:
     def _handle(self, command: protocol.Command) -> None:
         publisher, consumers, clock = self._publisher, self._consumers, self._job.host_clock
         match command:
-            case protocol.SendProbes():
+            case protocol.SendProbes(wanted):
                 if publisher:
-                    publisher.send_probes()
+                    publisher.send_probes(wanted)
             case protocol.BeginPhase(of_run):
                 phase = clock.phase_from_run(of_run)
                 self._gc_pauses.freeze()
@@ -216,8 +217,15 @@ class Worker:
                 active_consumers=consumers.active,
                 process=self._process_usage(),
                 longest_ack_gap_ns=in_flight.longest_ack_gap_ns if in_flight else 0,
+                probe_failures=[self._probe_failure(*each) for each in in_flight.take_failed_probes()]
+                if in_flight
+                else (),
             )
         )
+
+    def _probe_failure(self, flow: int, error: Exception) -> ProbeFailure:
+        may_pass = isinstance(error, OutcomeUnknown) or getattr(self._driver, "may_pass", lambda _: False)(error)
+        return ProbeFailure(*self._job.plan.flows.ends(flow), f"{type(error).__name__}: {error}", may_pass)
 
     def _process_usage(self) -> ProcessUsage:
         rss, peak = process.resident_bytes()
@@ -279,8 +287,9 @@ async def serve(job: protocol.Job, link: Link) -> None:
     except OmbdriverError as error:
         link.send(protocol.Failed(str(error), known=True))
         await _close_in_time(worker)
-    except Exception:
-        link.send(protocol.Failed(traceback.format_exc(), known=False))
+    except Exception as error:
+        limit = limit_reached(error)
+        link.send(protocol.Failed(limit or traceback.format_exc(), known=limit is not None))
         await _close_in_time(worker)
 
 

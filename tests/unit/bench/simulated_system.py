@@ -4,6 +4,7 @@ The clock, the worker processes and the messaging system are simulated; phases, 
 and verdict are those of a run. So a search takes a second, and no busy machine moves it.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -96,6 +97,7 @@ class System:
         seed: of the jitter.
         ends: what ends the run in the measured window, and after how many seconds of it: `interrupted`, `serverDied` or
             `workerDied`; None for nothing.
+        memory_short: at rates above this one memory is short, after so many seconds of a phase; None for never.
     """
 
     capacity: float
@@ -108,6 +110,7 @@ class System:
     stalls: Callable[[str], Sequence[tuple[float, float]]] = lambda _phase: ()
     seed: int = 0
     ends: tuple[str, float] | None = None
+    memory_short: tuple[float, float] | None = None
 
 
 class Clock:
@@ -183,6 +186,18 @@ class SimulatedWorkers:
         if ends is None or phase is None or phase.name != "measure" or ends[0] != by:
             return False
         return self._clock.now_ns >= phase.start_ns + ends[1] * SECOND
+
+    @property
+    def shortage(self) -> str | None:
+        """As of a `MemoryMonitor`: what memory is short in this phase."""
+        short, phase = self._system.memory_short, self._phase
+        if short is None or phase is None or phase.rate <= short[0]:
+            return None
+        return "the server is full" if self._clock.now_ns >= phase.start_ns + short[1] * SECOND else None
+
+    async def wait(self) -> None:
+        """As of a `MemoryMonitor`: nothing wakes who waits for the clock, which jumps."""
+        await asyncio.get_running_loop().create_future()
 
     def check(self) -> None:
         """Whether the server is still there."""
@@ -368,7 +383,7 @@ async def simulate(
     events = RunEvents()
     if watch is not None:
         events.subscribe(watch(plan, measurement))
-    carried = Phases(plan, workers, cast("Any", None), stop, measurement, events, workers.check)
+    carried = Phases(plan, workers, cast("Any", None), stop, measurement, events, workers.check, workers)
     search = None if plan.search is None else RateSearch(plan, carried, measurement, lambda: None)
     run = Controller(plan, carried, measurement, stop, AbortOnFail(()), search)
     began_ns = clock.now_ns

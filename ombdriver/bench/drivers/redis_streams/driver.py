@@ -8,7 +8,6 @@ messages nor holds them up.
 
 import asyncio
 import contextlib
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 from ombdriver.bench.drivers.api import DriverConsumer, DriverProducer, OnReplies, TopicSpec
 from ombdriver.bench.drivers.redis_streams import diagnosis, runs
 from ombdriver.bench.drivers.redis_streams.consumer import AckSender
+from ombdriver.bench.drivers.redis_streams.control import Control, may_pass
 from ombdriver.bench.drivers.redis_streams.errors import (
     Endpoint,
     is_name_mismatch,
@@ -24,26 +24,23 @@ from ombdriver.bench.drivers.redis_streams.errors import (
     way_out,
     with_way_out,
 )
-from ombdriver.bench.drivers.redis_streams.inspector import StreamInspector, backlog, observe
+from ombdriver.bench.drivers.redis_streams.inspector import StreamInspector, backlog, memory, observe
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
 from ombdriver.bench.drivers.redis_streams.producer import ReplicatedProducer, StreamProducer, TrimBound
 from ombdriver.bench.drivers.redis_streams.readers import ReaderContext, make_consumer
 from ombdriver.bench.drivers.redis_streams.runs import Created
 from ombdriver.bench.drivers.redis_streams.server import (
     address,
-    ask,
     check_streams,
-    count_of,
     facts,
     has_command,
     settings,
 )
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
-from ombdriver.bench.drivers.sample import ServerSample, TopicPartition
+from ombdriver.bench.drivers.sample import ServerMemory, ServerSample, TopicPartition
 from ombdriver.errors import DriverError, ServerError
-from ombdriver.messaging.errors import AuthenticationError, NoPermissionError, NotSentError, RedisError
+from ombdriver.messaging.errors import AuthenticationError, ConnectionLost, NoPermissionError, NotSentError, RedisError
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
-from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.factory import open_client
 from ombdriver.messaging.transport.retry import Backoff
 from ombdriver.messaging.transport.router import Router, open_router
@@ -58,8 +55,6 @@ DEAD_AFTER_S = 10.0
 """Seconds after its BLOCK from which on a consumer that has asked for nothing no longer holds trimming at a bound."""
 DELETE_TIMEOUT_S = 30.0
 """How long deleting everything may take."""
-DELETE_RETRY_S = 0.5
-"""Between attempts to delete what a server refuses for a while."""
 
 
 class RedisStreamsDriver:
@@ -79,6 +74,7 @@ class RedisStreamsDriver:
         self._sending: list[Router] = [self._router]
         self._producers = 0
         self._statistics: Counter[str] = Counter()
+        self._control = Control(self._router, self._statistics)
         self._acknowledger = AckSender(self._router, self._statistics)
         self._topics = StreamTopics(self._router, options.balanced, options.run_id)
         self._created = Created()
@@ -98,16 +94,16 @@ class RedisStreamsDriver:
 
     async def create_topics(self, topics: Sequence[TopicSpec], subscriptions: Sequence[str]) -> None:
         """See `api.Driver.create_topics`; every subscription is a group, on new topics from the beginning."""
-        run_id, router = self._options.run_id, self._router
+        run_id, control = self._options.run_id, self._control
         groups = () if self._options.plain else [self._topics.group(topics[0], name) for name in subscriptions]
         start = ("$" if self._options.from_end else "0",) if topics[0].existing else ("0", "MKSTREAM")
         with map_errors(self.server):
             place = self._place_existing if topics[0].existing else self._place_new
             keys = await place(topics, groups)
             self._note_spread(keys)
-            self._renewing = asyncio.create_task(runs.keep_renewing(router, run_id, self._statistics))
-            made = ((key, pack(("XGROUP", "CREATE", key, group, *start))) for key in keys for group in groups)
-            await asyncio.gather(*(router.send(key, words, bulk=False) for key, words in made))
+            self._renewing = asyncio.create_task(runs.keep_renewing(control, run_id, self._statistics))
+            made = ((key, ("XGROUP", "CREATE", key, group, *start)) for key in keys for group in groups)
+            await asyncio.gather(*(control.ask(key, *words, idempotent=False) for key, words in made))
         if self._options.keep_unacknowledged and not topics[0].existing:
             self._trimmer = self._trimmer_of(keys)
             await self._trimmer.__aenter__()
@@ -122,30 +118,35 @@ class RedisStreamsDriver:
 
     async def _place_new(self, topics: Sequence[TopicSpec], _groups: Sequence[str]) -> list[bytes]:
         """The keys of topics, which are written down before anything of them is there."""
-        run_id, router, balanced = self._options.run_id, self._router, self._options.balanced
-        await runs.register(router, run_id, Created(tuple(topics)))
-        keys = await self._topics.place(topics)
+        run_id, control, balanced = self._options.run_id, self._control, self._options.balanced
+        self._created = Created(tuple(topics))  # of which nothing is there yet but the record
+        await runs.register(control, run_id, Created(tuple(topics)))
+        keys = await self._place(topics)
         made = Created(tuple(topics), tuple(keys), placed=balanced)
         if balanced:
-            await runs.register(router, run_id, made)
-        if await count_of(router, "EXISTS", keys):
-            await runs.forget(router, run_id, topics)
-            found = [key.decode() for key in keys if await count_of(router, "EXISTS", [key])]
+            await runs.register(control, run_id, made)
+        if await control.count_of("EXISTS", keys):
+            await runs.forget(control, run_id, topics)
+            found = [key.decode() for key in keys if await control.count_of("EXISTS", [key])]
             raise DriverError(f"{found[0]} exists already on {self.server}; run again, for another run id")
         self._created = made
         return keys
 
     async def _place_existing(self, topics: Sequence[TopicSpec], groups: Sequence[str]) -> list[bytes]:
         """The keys of topics of others; the groups that are to come are written down."""
-        keys = await self._topics.place(topics)
+        keys = await self._place(topics)
         await self._check_existing(keys)
         if groups:
             self._created = Created(joined=tuple(keys), groups=tuple(groups))
-            await runs.register(self._router, self._options.run_id, self._created)
+            await runs.register(self._control, self._options.run_id, self._created)
         return keys
 
+    async def _place(self, topics: Sequence[TopicSpec]) -> list[bytes]:
+        """The keys of all partitions of `topics`. Where they lie is recorded once, however often it is asked for."""
+        return await self._control.outlast(lambda: self._topics.place(topics))
+
     async def _check_existing(self, keys: Sequence[bytes]) -> None:
-        kinds = await asyncio.gather(*(ask(self._router, key, "TYPE", key) for key in keys))
+        kinds = await asyncio.gather(*(self._control.ask(key, "TYPE", key) for key in keys))
         for key, kind in zip(keys, kinds, strict=True):
             if kind != b"stream":
                 what = "nothing" if kind == b"none" else f"a {kind.decode()}"
@@ -170,37 +171,35 @@ class RedisStreamsDriver:
         options = self._options
         cut = TrimBound(options.max_entries, options.max_age_ms, options.exact_trim)
         with map_errors(self.server):
-            placed = await self._topics.topic(topic)
-            router = await self._router_for_sending([key.encode() for key in placed.keys])
+            placed = await self._control.outlast(lambda: self._topics.topic(topic))
+            router = self._next_router()
+            await self._control.outlast(lambda: _connect(router, [key.encode() for key in placed.keys]))
         if options.wait_replicas:
             wait = options.wait_replicas, options.wait_timeout_ms
             return ReplicatedProducer(router, placed, cut, on_replies, *wait, self._statistics)
         return StreamProducer(router, placed, cut, on_replies)
 
-    async def _router_for_sending(self, keys: Sequence[bytes]) -> Router:
-        """Connected to every node of `keys`. Dealt out in turn; but what waits for replicas shares with nobody, since
-        it holds up what is behind it.
+    def _next_router(self) -> Router:
+        """For sending. Dealt out in turn; but what waits for replicas shares with nobody, since it holds up what is
+        behind it.
         """
         number, self._producers = self._producers, self._producers + 1
         at = number if self._options.wait_replicas else number % self._options.connections
         if at == len(self._sending):
             self._sending.append(self._open())
-        router = self._sending[at]
-        await router.discover()
-        for channel in dict.fromkeys(router.bulk_for(key) for key in keys):
-            await channel.ready()
-        return router
+        return self._sending[at]
 
     async def create_consumer(
         self, topics: Sequence[TopicSpec], subscription: str, name: str, partitions: Sequence[int] | None = None
     ) -> DriverConsumer:
         """See `api.Driver.create_consumer`."""
         with map_errors(self.server):
+            await self._place(topics)
             placed = [await self._topics.topic(topic) for topic in topics]
             keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
-            await self._router.discover()
+            await self._control.outlast(self._router.discover)
             group = self._topics.group(topics[0], subscription)
-            context = ReaderContext(self._router, self._acknowledger, self._options, self.server, group, name)
+            context = ReaderContext(self._control, self._acknowledger, self._options, self.server, group, name)
             return await make_consumer(context, [key.encode() for key in keys])
 
     async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int | None:
@@ -208,33 +207,40 @@ class RedisStreamsDriver:
         if self._options.plain:
             return None
         with map_errors(self.server):
-            keys = [key.encode() for topic in topics for key in (await self._topics.topic(topic)).keys]
-            return await backlog(self._router, keys, self._topics.group(topics[0], subscription))
+            keys = await self._place(topics)
+            return await backlog(self._control, keys, self._topics.group(topics[0], subscription))
 
     def inspector(self) -> StreamInspector:
         """See `api.Driver.inspector`."""
-        return StreamInspector(self._router, self._topics, self.server)
+        return StreamInspector(self._control, self._topics, self.server)
 
     async def describe(self) -> Mapping[str, object]:
         """See `api.Driver.describe`; of a cluster, its first primary, and sums over all."""
         with map_errors(self.server):
-            await self._router.discover()
-            nodes = self._router.controls()
+            await self._control.outlast(self._router.discover)
             asked = self._options.ack == "delete" and self._options.groups > 1
             return {
-                **await facts(nodes),
+                **await facts(self._control),
                 **await address(self._options.url),
-                **({"hasXackdel": await has_command(nodes[0], "XACKDEL")} if asked else {}),
-                "config": await settings(nodes[0]),
+                **({"hasXackdel": await has_command(self._control, "XACKDEL")} if asked else {}),
+                "config": await settings(self._control),
             }
 
     async def observe(self, streams: Sequence[TopicPartition]) -> ServerSample:
         """See `api.Driver.observe`."""
         with map_errors(self.server):
-            if self._observing is None:
-                self._observing = self._open()
             placed = [(name, self._topics.key(name, partition)) for name, partition in streams]
-            return await observe(self._observing, streams, [key for _, key in placed], self._topics.subscription)
+            return await observe(self._observer(), streams, [key for _, key in placed], self._topics.subscription)
+
+    async def memory(self) -> Sequence[ServerMemory]:
+        """See `api.Driver.memory`."""
+        with map_errors(self.server):
+            return await memory(self._observer())
+
+    def _observer(self) -> Router:
+        if self._observing is None:
+            self._observing = self._open()
+        return self._observing
 
     async def delete_created(self) -> int:
         """See `api.Driver.delete_created`."""
@@ -242,34 +248,35 @@ class RedisStreamsDriver:
         if not self._created:
             return 0
         with map_errors(self.server):
-            deleted = await self._delete(time.monotonic() + DELETE_TIMEOUT_S)
+            deleted = await self._delete()
         self._created = Created()
         return deleted
 
-    async def _delete(self, until_s: float) -> int:
-        """Deletes what this run made; a refusal that may pass (BUSY, MISCONF, LOADING) is waited out."""
-        while True:
-            try:
-                async with asyncio.timeout(until_s - time.monotonic()):
-                    return await runs.delete(self._router, self._options.run_id, self._created)
-            except TimeoutError as error:
-                raise ServerError(f"{self.server} has not answered for {DELETE_TIMEOUT_S:g} s") from error
-            except (NotSentError, AuthenticationError, NoPermissionError):
-                raise
-            except RedisError:
-                if time.monotonic() + DELETE_RETRY_S > until_s:
-                    raise
-                await asyncio.sleep(DELETE_RETRY_S)
+    async def _delete(self) -> int:
+        """Deletes what this run made; whatever the server says to it may be gone soon, but for what it forbids."""
+        control, run_id = self._control, self._options.run_id
+        try:
+            async with asyncio.timeout(DELETE_TIMEOUT_S):
+                deleted = await control.outlast(lambda: runs.delete(control, run_id, self._created), _is_not_for_good)
+        except TimeoutError as error:
+            why = control.refusal or "it has not answered"
+            raise ServerError(f"{self.server}: {why}, for {DELETE_TIMEOUT_S:g} s") from error
+        await runs.until_freed(control)
+        return deleted
 
     async def orphaned_runs(self) -> Sequence[runs.OrphanedRun]:
         """Runs that left a record on this server; see `ombdriver clean`."""
         with map_errors(self.server):
-            return await runs.orphaned_runs(self._router)
+            return await runs.orphaned_runs(self._control)
 
     async def delete_orphaned(self, run: runs.OrphanedRun) -> int:
         """Deletes what `run` left; returns how many streams that were, those that had groups of it among them."""
         with map_errors(self.server):
-            return await runs.delete(self._router, run.run_id, run.created)
+            return await runs.delete(self._control, run.run_id, run.created)
+
+    def may_pass(self, error: BaseException) -> bool:
+        """See `api.Driver.may_pass`."""
+        return may_pass(error) or isinstance(error, ConnectionLost)
 
     def way_out(self, error: str) -> str | None:
         """See `api.Driver.way_out`."""
@@ -299,10 +306,24 @@ class RedisStreamsDriver:
         await self._stop_tasks()
         if self._created:  # what is not deleted by now is for `ombdriver clean`
             with contextlib.suppress(Exception):
-                await runs.hand_back(self._router, self._options.run_id)
+                await runs.hand_back(self._control, self._options.run_id)
         everything: list[Any] = [*self._sending, *([self._observing] if self._observing else [])]
         with map_errors(self.server):
             await asyncio.gather(*(router.aclose() for router in everything))
+
+
+async def _connect(router: Router, keys: Sequence[bytes]) -> None:
+    """Connects a router to every node of `keys`, for sending."""
+    await router.discover()
+    for channel in dict.fromkeys(router.bulk_for(key) for key in keys):
+        await channel.ready()
+
+
+def _is_not_for_good(error: BaseException) -> bool:
+    """Whether deleting is worth another attempt: it may be carried out twice."""
+    if isinstance(error, NotSentError):
+        return may_pass(error)
+    return not isinstance(error, AuthenticationError | NoPermissionError)
 
 
 async def open_driver(options: Mapping[str, object]) -> RedisStreamsDriver:
@@ -326,8 +347,8 @@ async def connected(driver: Opened) -> Opened:
     """
     try:
         try:
-            await driver._router.discover()
-            found = await facts(driver._router.controls())
+            await driver._control.outlast(driver._router.discover)
+            found = await facts(driver._control)
         except RedisError as error:
             raise ServerError(await _why_not(driver, error)) from error
         check_streams(str(driver.server), found)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from ombdriver.bench.limits import limit_reached
 from ombdriver.bench.servers.url import THE_URL
 from ombdriver.errors import ServerError
 from ombdriver.messaging.errors import AuthenticationError, NotSentError, RedisError
@@ -202,6 +203,8 @@ def map_errors(endpoint: Endpoint) -> Iterator[None]:
 
 def with_way_out(error: BaseException, endpoint: Endpoint) -> str:
     """What the server said, or what became of the connection, with what to do about it as far as that is known."""
+    if (limit := limit_reached(error)) is not None:
+        return limit
     # The library's own advice gives way to one that knows more.
     cause = error.__cause__ if isinstance(error, NotSentError) else None
     said = words_of(cause or error)

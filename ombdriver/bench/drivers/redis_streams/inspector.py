@@ -11,10 +11,17 @@ from dataclasses import replace
 from typing import Any
 
 from ombdriver.bench.drivers.api import TopicSpec
+from ombdriver.bench.drivers.redis_streams.control import Control
 from ombdriver.bench.drivers.redis_streams.errors import Endpoint, map_errors
-from ombdriver.bench.drivers.redis_streams.server import ask
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
-from ombdriver.bench.drivers.sample import CommandSample, GroupSample, ServerSample, StreamSample, TopicPartition
+from ombdriver.bench.drivers.sample import (
+    CommandSample,
+    GroupSample,
+    ServerMemory,
+    ServerSample,
+    StreamSample,
+    TopicPartition,
+)
 from ombdriver.messaging.errors import ConnectionLost, RedisError
 from ombdriver.messaging.streams.entry_ids import IdParts, format_id, parse_id
 from ombdriver.messaging.transport.channel import Channel
@@ -25,13 +32,13 @@ class StreamInspector:
     """Looks at streams.
 
     Args:
-        router: carry the questions.
+        control: carries the questions.
         topics: know the keys.
         server: how messages name the server.
     """
 
-    def __init__(self, router: Router, topics: StreamTopics, server: Endpoint) -> None:
-        self._router, self._topics, self._server = router, topics, server
+    def __init__(self, control: Control, topics: StreamTopics, server: Endpoint) -> None:
+        self._control, self._topics, self._server = control, topics, server
 
     def reference(self, answer: object) -> IdParts:
         """The id that XADD gave."""
@@ -54,7 +61,7 @@ class StreamInspector:
         """The group's last delivered id; see `api.Inspector.position`."""
         key, name = self._key(topic, partition), self._topics.group(topic, subscription)
         with map_errors(self._server):
-            groups = await ask(self._router, key, "XINFO", "GROUPS", key)
+            groups = await self._control.ask(key, "XINFO", "GROUPS", key)
         for fields in (dict(zip(group[::2], group[1::2], strict=True)) for group in groups):
             if fields[b"name"].decode() == name:
                 reached = parse_id(fields[b"last-delivered-id"])
@@ -72,13 +79,13 @@ class StreamInspector:
 
     async def _ask(self, name: str, key: bytes, *words: str | bytes | int) -> Any:
         with map_errors(self._server):
-            return await ask(self._router, key, name, key, *words)
+            return await self._control.ask(key, name, key, *words)
 
     def _key(self, topic: TopicSpec, partition: int) -> bytes:
         return self._topics.key(topic.name, partition).encode()
 
 
-async def backlog(router: Router, keys: Sequence[bytes], subscription: str) -> int | None:
+async def backlog(control: Control, keys: Sequence[bytes], subscription: str) -> int | None:
     """Lag and pending of a group over the streams `keys`; None where the server can't tell.
 
     A group that has been given the newest entry has no lag, whatever the server says: redis 7.0 goes on to tell one
@@ -87,9 +94,9 @@ async def backlog(router: Router, keys: Sequence[bytes], subscription: str) -> i
     Raises:
         RedisError: if a stream can't be asked.
     """
-    asked = (ask(router, key, "XINFO", "STREAM", key) for key in keys)
+    asked = (control.ask(key, "XINFO", "STREAM", key) for key in keys)
     streams = await asyncio.gather(*asked, return_exceptions=True)  # a user may lack the permission
-    replies = await asyncio.gather(*(ask(router, key, "XINFO", "GROUPS", key) for key in keys))
+    replies = await asyncio.gather(*(control.ask(key, "XINFO", "GROUPS", key) for key in keys))
     total = 0
     for stream, groups in zip(streams, replies, strict=True):
         known = {} if isinstance(stream, BaseException) else dict(zip(stream[::2], stream[1::2], strict=True))
@@ -178,6 +185,51 @@ async def observe(
         },
         unseen=[f"{command}: {why}" for command, why in unseen.items()],
         commands_sent=len(asked),
+    )
+
+
+async def memory(router: Router) -> list[ServerMemory]:
+    """The memory of each primary; those that refuse to tell are left out.
+
+    Raises:
+        RedisError: if the connection can't be made, or is lost.
+    """
+    await router.discover()
+    nodes = router.controls()
+    replies = await asyncio.gather(*(node.execute("INFO", "memory") for node in nodes), return_exceptions=True)
+    found = []
+    for node, reply in zip(nodes, replies, strict=True):
+        if isinstance(reply, BaseException):
+            router.learn(reply)
+            if isinstance(reply, ConnectionLost) or not isinstance(reply, RedisError):
+                raise reply
+        elif (one := read_memory(reply.decode(errors="replace"), _name_of(node))) is not None:
+            found.append(one)
+    return found
+
+
+def _name_of(node: Channel) -> str:
+    host, port = node.address or (None, None)
+    return f"{host}:{port}" if host and port else "at the socket"
+
+
+def read_memory(text: str, name: str) -> ServerMemory | None:
+    """What the memory section of INFO says of the server `name`; None when it does not say what is used (pure).
+
+    A server that evicts keys of any kind is never full; the keys of streams don't expire, so one that evicts only those
+    that do is. What it keeps for its replicas does not count towards its limit.
+    """
+    lines = {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+    used = _number(lines.get("used_memory"))
+    if used is None:
+        return None
+    limit = 0 if lines.get("maxmemory_policy", "").startswith("allkeys") else int(_number(lines.get("maxmemory")) or 0)
+    return ServerMemory(
+        name,
+        int(used - (_number(lines.get("mem_not_counted_for_evict")) or 0)),
+        limit or None,
+        int(_number(lines.get("used_memory_rss")) or 0),
+        int(_number(lines.get("total_system_memory")) or 0) or None,
     )
 
 

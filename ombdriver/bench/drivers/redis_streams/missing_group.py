@@ -5,11 +5,13 @@ that refuses to tell leaves several reasons possible, and then all of them are t
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ombdriver.bench.drivers.redis_streams.server import ask, read_lines
+from ombdriver.bench.drivers.redis_streams.control import Control
+from ombdriver.bench.drivers.redis_streams.server import read_lines
 from ombdriver.messaging.errors import RedisError
 from ombdriver.messaging.transport.router import Router
 
@@ -125,7 +127,7 @@ async def _is_same(router: Router, key: bytes, last: bytes | None) -> bool | Non
 async def _told(router: Router, key: bytes, *words: bytes | str | int) -> Any:
     """What the server answers; None where it refuses, or is gone."""
     try:
-        return await ask(router, key, *words, reply_timeout_s=1.0)
+        return await Control(router, Counter()).ask(key, *words, bound_s=0, reply_timeout_s=1.0)
     except RedisError:
         return None
 

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ombdriver.bench.drivers.api import Batch, DriverConsumer, OnAcknowledged
@@ -21,9 +22,9 @@ from ombdriver.bench.drivers.redis_streams.consumer import (
     ack_commands,
     to_batch,
 )
+from ombdriver.bench.drivers.redis_streams.control import Control
 from ombdriver.bench.drivers.redis_streams.errors import Endpoint, with_way_out
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
-from ombdriver.bench.drivers.redis_streams.server import ask
 from ombdriver.errors import DriverError
 from ombdriver.messaging.errors import ClosedError, ConnectionLost, OutcomeUnknownError
 from ombdriver.messaging.transport.blocking import TOO_LARGE, EmptyReadPace, ReadSize
@@ -36,7 +37,7 @@ class PlainConsumer:
     """A reader of some streams (`api.DriverConsumer`).
 
     Args:
-        router: gives a connection, and learns when a stream has moved.
+        control: its router gives a connection, and learns when a stream has moved.
         server: how messages name the server.
         keys: the streams.
         count: entries per stream that one read may bring.
@@ -47,7 +48,7 @@ class PlainConsumer:
 
     def __init__(
         self,
-        router: Router,
+        control: Control,
         server: Endpoint,
         keys: Sequence[bytes],
         count: int,
@@ -57,7 +58,8 @@ class PlainConsumer:
         from_end: bool = False,
     ) -> None:
         self._from_end = from_end
-        self._router, self._channel, self._server = router, router.blocking(keys[0]), server
+        self._control, self._router, self._server = control, control.router, server
+        self._channel = self._router.blocking(keys[0])
         self._block_s = block_ms / 1000
         self._statistics = statistics
         self._count = count
@@ -73,7 +75,7 @@ class PlainConsumer:
         """Connects, and finds out where to begin."""
         await self._channel.ready()
         if self._from_end:
-            asked = [ask(self._router, key, "XREVRANGE", key, "+", "-", "COUNT", 1) for key in self._last]
+            asked = [self._control.ask(key, "XREVRANGE", key, "+", "-", "COUNT", 1) for key in self._last]
             for key, newest in zip(self._last, await asyncio.gather(*asked), strict=True):
                 self._last[key] = newest[0][0] if newest else b"0"
 
@@ -252,7 +254,7 @@ class ReaderContext:
     """What a consumer reads with.
 
     Attributes:
-        router: of the process.
+        control: of the process.
         acknowledger: of the process.
         options: of the driver.
         server: how messages name the server.
@@ -260,7 +262,7 @@ class ReaderContext:
         name: the consumer's.
     """
 
-    router: Router
+    control: Control
     acknowledger: AckSender
     options: StreamOptions
     server: Endpoint
@@ -274,26 +276,31 @@ async def make_consumer(context: ReaderContext, keys: list[bytes]) -> DriverCons
     On one server one read covers all of them. On a cluster a read can't cross slots: each partition has a connection,
     up to `MOST_BLOCKING`; past that they are asked in turn, which statistics count as `pollingRounds`.
     """
-    router, options = context.router, context.options
+    control, options = context.control, context.options
+    router = control.router
     together = router.by_slot(keys)
     if len(together) > MOST_BLOCKING and not options.plain:
         parts = [_group_reader(context, part, polls=True) for part in together]
         return PollingConsumer(parts, options.block_ms / 1000, context.acknowledger.statistics)
     for key in keys:
-        await router.control_for(key).ready()
+        await control.outlast(partial(_connect, router, key))
     blocking: list[PlainConsumer | StreamConsumer] = []
     for part in together:
         one = _plain_reader(context, part) if options.plain else _group_reader(context, part, polls=False)
-        await one.ready()
+        await control.outlast(one.ready)
         blocking.append(one)
     return blocking[0] if len(blocking) == 1 else JoinedConsumer(blocking, options.block_ms / 1000)
+
+
+async def _connect(router: Router, key: bytes) -> None:
+    await router.control_for(key).ready()
 
 
 def _plain_reader(context: ReaderContext, keys: list[bytes]) -> PlainConsumer:
     options = context.options
     statistics = context.acknowledger.statistics
     return PlainConsumer(
-        context.router,
+        context.control,
         context.server,
         keys,
         options.read_count,
@@ -304,7 +311,7 @@ def _plain_reader(context: ReaderContext, keys: list[bytes]) -> PlainConsumer:
 
 
 def _group_reader(context: ReaderContext, keys: list[bytes], *, polls: bool) -> StreamConsumer:
-    router, options = context.router, context.options
+    router, options = context.control.router, context.options
     return StreamConsumer(
         router,
         context.server,

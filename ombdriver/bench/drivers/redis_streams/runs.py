@@ -20,11 +20,10 @@ from itertools import chain
 from typing import Any
 
 from ombdriver.bench.drivers.api import TopicSpec
-from ombdriver.bench.drivers.redis_streams.server import ask, count_of
+from ombdriver.bench.drivers.redis_streams.control import Control
 from ombdriver.messaging.errors import RedisError
 from ombdriver.messaging.streams import placement
 from ombdriver.messaging.streams.topic import Topic
-from ombdriver.messaging.transport.router import Router
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +35,9 @@ READ_S = 10
 """A consumer that is there asks more often than that: no BLOCK is longer than 5 s."""
 LOOKED_AT = 16
 """So many streams of a run are looked at for consumers; each consumer reads many, if not all of them."""
+FREED_LOOKS, FREED_LOOK_S = 50, 0.2
+"""How often, and in which seconds, it is looked whether a server has freed what was unlinked."""
+_NOTHING_PENDING = b"lazyfree_pending_objects:0\r"
 TOPIC_PREFIX = "ombdriver-"
 
 
@@ -80,7 +82,7 @@ class OrphanedRun:
     created: Created
 
 
-async def register(router: Router, run_id: str, made: Created) -> None:
+async def register(control: Control, run_id: str, made: Created) -> None:
     """Writes the run's record, before anything is created."""
     fields: dict[str, str | int] = {
         "host": socket.gethostname(),
@@ -93,8 +95,8 @@ async def register(router: Router, run_id: str, made: Created) -> None:
     if made.joined:
         fields["joined"] = json.dumps([key.decode() for key in made.joined])
         fields["groups"] = json.dumps(made.groups)
-    await renew(router, run_id)
-    await ask(router, record(run_id), "HSET", record(run_id), *chain.from_iterable(fields.items()))
+    await control.outlast(lambda: renew(control, run_id))
+    await control.ask(record(run_id), "HSET", record(run_id), *chain.from_iterable(fields.items()))
 
 
 def record(run_id: str) -> bytes:
@@ -102,30 +104,30 @@ def record(run_id: str) -> bytes:
     return (RECORD + run_id).encode()
 
 
-async def renew(router: Router, run_id: str) -> None:
+async def renew(control: Control, run_id: str) -> None:
     """Marks the run as alive for another `ALIVE_S` seconds.
 
     A server that is full refuses SET; EXPIRE of a mark that is there needs no memory.
     """
-    for node in router.controls():
+    for node in control.router.controls():
         with contextlib.suppress(RedisError):  # not every server has CLIENT for every user
             await node.execute("CLIENT", "SETNAME", RECORD + run_id)
     alive = (ALIVE + run_id).encode()
     try:
-        await ask(router, alive, "SET", alive, 1, "EX", ALIVE_S)
+        await control.ask(alive, "SET", alive, 1, "EX", ALIVE_S, bound_s=0)
     except RedisError:
         with contextlib.suppress(RedisError):  # the reason why not is the first one
-            if await ask(router, alive, "EXPIRE", alive, ALIVE_S):
+            if await control.ask(alive, "EXPIRE", alive, ALIVE_S, bound_s=0):
                 return
         raise
 
 
-async def keep_renewing(router: Router, run_id: str, statistics: "Counter[str]") -> None:
+async def keep_renewing(control: Control, run_id: str, statistics: "Counter[str]") -> None:
     """Renews until cancelled. A failure is counted, the first one told, and tried again."""
     while True:
         await asyncio.sleep(RENEW_S)
         try:
-            await renew(router, run_id)
+            await renew(control, run_id)
         except Exception as error:
             if not statistics["failedRenewals"]:
                 logger.warning(
@@ -136,51 +138,61 @@ async def keep_renewing(router: Router, run_id: str, statistics: "Counter[str]")
             statistics["failedRenewals"] += 1
 
 
-async def hand_back(router: Router, run_id: str) -> None:
+async def hand_back(control: Control, run_id: str) -> None:
     """Takes the run's mark away, so that what it could not delete may be cleaned at once."""
-    await count_of(router, "UNLINK", [(ALIVE + run_id).encode()])
+    await control.count_of("UNLINK", [(ALIVE + run_id).encode()])
 
 
-async def delete(router: Router, run_id: str, made: Created) -> int:
+async def delete(control: Control, run_id: str, made: Created) -> int:
     """Deletes what a run made, and its record; returns how many streams it had made something of."""
-    deleted = await count_of(router, "UNLINK", made.keys)
+    deleted = await control.count_of("UNLINK", made.keys)
     ended = [("XGROUP", "DESTROY", key, group) for key in made.joined for group in made.groups]
-    replies = await asyncio.gather(*(ask(router, words[2], *words) for words in ended), return_exceptions=True)
+    replies = await asyncio.gather(*(control.ask(words[2], *words) for words in ended), return_exceptions=True)
     for (_, _, key, _), reply in zip(ended, replies, strict=True):
-        if isinstance(reply, BaseException) and await count_of(router, "EXISTS", [key]):  # else it is gone with it
+        if isinstance(reply, BaseException) and await control.count_of("EXISTS", [key]):  # else it is gone with it
             raise reply
-    await forget(router, run_id, made.topics)
+    await forget(control, run_id, made.topics)
     return deleted + len(made.joined)
 
 
-async def forget(router: Router, run_id: str, topics: Sequence[TopicSpec]) -> None:
+async def until_freed(control: Control) -> None:
+    """Waits until the memory of what was unlinked is free, so that a run that comes next finds it; not for long."""
+    for _ in range(FREED_LOOKS):
+        with contextlib.suppress(RedisError):
+            infos = await asyncio.gather(*(node.execute("INFO", "memory") for node in control.router.controls()))
+            if not any(b"lazyfree_pending_objects:" in each and _NOTHING_PENDING not in each for each in infos):
+                return
+        await asyncio.sleep(FREED_LOOK_S)
+
+
+async def forget(control: Control, run_id: str, topics: Sequence[TopicSpec]) -> None:
     """Deletes what was written of a run, and nothing that it created."""
     placed = (placement.placement_key(topic.name).encode() for topic in topics)
-    await count_of(router, "UNLINK", [record(run_id), (ALIVE + run_id).encode(), *placed])
+    await control.count_of("UNLINK", [record(run_id), (ALIVE + run_id).encode(), *placed])
 
 
-async def orphaned_runs(router: Router) -> list[OrphanedRun]:
+async def orphaned_runs(control: Control) -> list[OrphanedRun]:
     """The runs that have a record on this server or cluster, in the order of their start."""
     found: set[str] = set()
-    for node in router.controls():
+    for node in control.router.controls():
         cursor = b"0"
         while True:
-            cursor, keys = await node.execute("SCAN", cursor, "MATCH", RECORD + "*", "COUNT", 1000)
+            cursor, keys = await control.ask_node(node, "SCAN", cursor, "MATCH", RECORD + "*", "COUNT", 1000)
             names = [key.decode(errors="replace") for key in keys]
             found |= {name for name, key in zip(names, keys, strict=True) if name.encode() == key}  # else not ours
             if cursor == b"0":
                 break
-    runs = [await _read(router, key.removeprefix(RECORD)) for key in sorted(found)]
+    runs = [await _read(control, key.removeprefix(RECORD)) for key in sorted(found)]
     return sorted((run for run in runs if run is not None), key=lambda run: run.started)
 
 
-async def _read(router: Router, run_id: str) -> OrphanedRun | None:
+async def _read(control: Control, run_id: str) -> OrphanedRun | None:
     """None for what is no record of ours: it is left as it is."""
     key = record(run_id)
-    if await ask(router, key, "TYPE", key) != b"hash":
+    if await control.ask(key, "TYPE", key) != b"hash":
         return None
-    *fields, placed, joined, groups = await ask(
-        router, key, "HMGET", key, "host", "pid", "started", "topics", "keys", "joined", "groups"
+    *fields, placed, joined, groups = await control.ask(
+        key, "HMGET", key, "host", "pid", "started", "topics", "keys", "joined", "groups"
     )
     if None in fields:
         return None
@@ -203,33 +215,33 @@ async def _read(router: Router, run_id: str) -> OrphanedRun | None:
     )
     if not made:
         return None
-    return OrphanedRun(run_id, host, started, await _sign_of_life(router, run_id, made), made)
+    return OrphanedRun(run_id, host, started, await _sign_of_life(control, run_id, made), made)
 
 
-async def _sign_of_life(router: Router, run_id: str, made: Created) -> str:
+async def _sign_of_life(control: Control, run_id: str, made: Created) -> str:
     """What shows that the run may still be there, for a message; empty when nothing does."""
     mark = (ALIVE + run_id).encode()
-    if await ask(router, mark, "EXISTS", mark):
+    if await control.ask(mark, "EXISTS", mark):
         return f"it was alive less than {ALIVE_S} s ago"
     name = f" name={RECORD}{run_id} ".encode()
-    for node in router.controls():
+    for node in control.router.controls():
         with contextlib.suppress(RedisError):
-            if name in await node.execute("CLIENT", "LIST"):
+            if name in await control.ask_node(node, "CLIENT", "LIST"):
                 return "it has a connection to the server"
     for key in (made.joined or made.keys)[:LOOKED_AT]:
         with contextlib.suppress(RedisError):
-            if await _has_readers(router, key, made.groups):
+            if await _has_readers(control, key, made.groups):
                 return f"consumers of it have read less than {READ_S} s ago"
     return ""
 
 
-async def _has_readers(router: Router, key: bytes, only: Sequence[str]) -> bool:
+async def _has_readers(control: Control, key: bytes, only: Sequence[str]) -> bool:
     """Whether a consumer of a group on the stream (of `only`, if there are any) was active within `READ_S`."""
-    for group in await ask(router, key, "XINFO", "GROUPS", key):
+    for group in await control.ask(key, "XINFO", "GROUPS", key):
         name = _pairs(group)[b"name"]
         if only and name.decode(errors="replace") not in only:
             continue
-        for consumer in await ask(router, key, "XINFO", "CONSUMERS", key, name):
+        for consumer in await control.ask(key, "XINFO", "CONSUMERS", key, name):
             if _pairs(consumer)[b"idle"] < READ_S * 1000:
                 return True
     return False

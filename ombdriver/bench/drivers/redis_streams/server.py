@@ -6,21 +6,14 @@ no run from going on.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
+from ombdriver.bench.drivers.redis_streams.control import Control
 from ombdriver.bench.servers.here import together, where_are
 from ombdriver.errors import ServerError
-from ombdriver.messaging.errors import OutcomeUnknownError, RedisError
+from ombdriver.messaging.errors import RedisError
 from ombdriver.messaging.transport.channel import Channel
-from ombdriver.messaging.transport.connection import Argument, pack
-from ombdriver.messaging.transport.router import Router
-
-GUARD_S = 10.0
-"""Seconds without the reply to a small command after which a server counts as gone."""
-
-IN_ONE, AT_ONCE = 100, 100
-"""Keys in one command, so that no other client waits for long; commands that are on their way together."""
+from ombdriver.messaging.transport.retry import is_of_wrong_server
 
 SETTINGS = (
     *("appendonly", "appendfsync", "no-appendfsync-on-rewrite", "save", "repl-diskless-sync", "min-replicas-to-write"),
@@ -39,48 +32,19 @@ SETTINGS = (
 that a server may keep one under."""
 
 
-async def ask(router: Router, key: bytes, *words: Argument, reply_timeout_s: float = GUARD_S) -> Any:
-    """A small command, to where `key` lies; it may be carried out twice when the connection is lost meanwhile.
-
-    Raises:
-        OutcomeUnknownError: if there is no answer within `reply_timeout_s` seconds.
-        RedisError: what the server says.
-    """
-    try:
-        async with asyncio.timeout(reply_timeout_s):
-            return await router.send(key, pack(words), bulk=False, idempotent=True)
-    except TimeoutError as error:
-        raise OutcomeUnknownError(
-            f"no reply within {reply_timeout_s:g} s, the server or the network is gone"
-        ) from error
-
-
-async def count_of(router: Router, command: str, keys: Sequence[bytes]) -> int:
-    """The sum of what `command` (EXISTS, UNLINK) says of `keys`: many in one command where one may cover them.
-
-    Raises: as `ask`.
-    """
-    parts = [part[at : at + IN_ONE] for part in router.by_slot(keys) for at in range(0, len(part), IN_ONE)]
-    total = 0
-    for first in range(0, len(parts), AT_ONCE):
-        some = parts[first : first + AT_ONCE]
-        total += sum(await asyncio.gather(*(ask(router, part[0], command, *part) for part in some)))
-    return total
-
-
-async def facts(nodes: Sequence[Channel]) -> dict[str, object]:
+async def facts(control: Control) -> dict[str, object]:
     """The plain part of `api.Driver.describe`, from INFO and by trying.
 
     A server may refuse INFO, and others that speak the protocol write it as they like: what is not there, or is no
     number, is None.
 
-    Args:
-        nodes: a channel to each primary; of several, the first speaks, and what adds up is added up.
+    Of several primaries the first speaks, and what adds up is added up.
 
     Raises:
         RedisError: if a server can't be reached, or refuses more than to tell of itself.
     """
-    infos = await asyncio.gather(*map(_info, nodes))
+    nodes = control.router.controls()
+    infos = await asyncio.gather(*(_info(control, node) for node in nodes))
     info = infos[0]
     engine = next((name for name in ENGINES if f"{name}_version" in info), None)
     version = info.get("redis_version")
@@ -109,8 +73,8 @@ async def facts(nodes: Sequence[Channel]) -> dict[str, object]:
         "architectureBits": _number(info, "arch_bits") or None,
         "eventLoop": info.get("multiplexing_api"),
         "maxClients": _number(info, "maxclients") or None,
-        "hasStreams": await has_command(nodes[0], "XADD"),
-        "hasMinid": await has_minid(nodes[0]),
+        "hasStreams": await has_command(control, "XADD"),
+        "hasMinid": await has_minid(control),
     }
 
 
@@ -120,10 +84,10 @@ NOT_TOLD = ("ERR", "NOPERM")
 """Codes of error replies by which a server refuses to tell: it has no such command, or the user may not."""
 
 
-async def _info(node: Channel) -> dict[str, str]:
+async def _info(control: Control, node: Channel) -> dict[str, str]:
     """INFO; empty where the user, or who provides the server, does not have that command."""
     try:
-        return read_lines(await node.execute("INFO"))
+        return read_lines(await control.ask_node(node, "INFO"))
     except RedisError as error:
         if getattr(error, "status_code", None) not in NOT_TOLD:
             raise
@@ -140,22 +104,31 @@ def read_lines(reply: bytes) -> dict[str, str]:
     return dict(line.split(":", 1) for line in reply.decode(errors="replace").splitlines() if ":" in line)
 
 
-async def has_command(channel: Channel, name: str) -> bool:
+async def has_command(control: Control, name: str) -> bool:
     """Whether the server knows a command; True when it does not say."""
     try:
-        found = await channel.execute("COMMAND", "INFO", name)
+        found = await control.ask_node(control.router.controls()[0], "COMMAND", "INFO", name)
     except RedisError:
         return True
     return bool(found and found[0])
 
 
-async def has_minid(channel: Channel) -> bool:
+async def has_minid(control: Control) -> bool:
     """Whether XTRIM knows MINID, by trying it on a key that is not there; True when the server does not say."""
+    node = control.router.controls()[0]
+
+    async def tried() -> bool:
+        try:
+            await node.execute("XTRIM", "ombdriver:none", "MINID", "0-1")
+        except RedisError as error:
+            if not is_of_wrong_server(error):  # a replica, which is for others to refuse
+                raise
+        return True
+
     try:
-        await channel.execute("XTRIM", "ombdriver:none", "MINID", "0-1")
+        return await control.outlast(tried)
     except RedisError as error:
         return "syntax" not in str(error).lower()
-    return True
 
 
 def _number(info: Mapping[str, str], name: str) -> int | None:
@@ -169,14 +142,15 @@ def _git_sha1(commit: str) -> str | None:
     return commit if commit.strip("0") else None
 
 
-async def settings(channel: Channel) -> Mapping[str, str | None] | None:
+async def settings(control: Control) -> Mapping[str, str | None] | None:
     """`SETTINGS` by their names, None for those that this server does not have; None where CONFIG is not to be had.
 
     It may be forbidden to the user, renamed, or blocked by the provider. One refused command is enough.
     """
+    node = control.router.controls()[0]
     try:
-        replies = [await channel.execute("CONFIG", "GET", SETTINGS[0])]
-        replies += await asyncio.gather(*(channel.execute("CONFIG", "GET", name) for name in SETTINGS[1:]))
+        replies = [await control.ask_node(node, "CONFIG", "GET", SETTINGS[0])]
+        replies += await asyncio.gather(*(control.ask_node(node, "CONFIG", "GET", name) for name in SETTINGS[1:]))
     except RedisError:
         return None
     found = [reply[1].decode(errors="replace") if len(reply) > 1 else None for reply in replies]

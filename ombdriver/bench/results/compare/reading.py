@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ombdriver.bench.files import read_regular
 from ombdriver.bench.results import store
 from ombdriver.bench.results.compare.trial import Trial, is_omb_result, trial_of, trial_of_omb
 from ombdriver.bench.results.result import Result
@@ -103,8 +104,7 @@ def _may_be_result(path: Path) -> bool:
         return False
     if path.suffix:
         return path.suffix == ".json"
-    with path.open("rb") as file:
-        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+    return read_regular(path, 64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
 
 
 def _read(path: Path, named: bool, passed_over: list[str]) -> Trial | None:

@@ -14,6 +14,7 @@ from typing import Any
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import COMPARED
 from ombdriver.bench.results.compare.metrics import RATES, of_groups, overall
+from ombdriver.bench.results.environment import chosen_facts
 from ombdriver.bench.results.of_harness import OfHarness, of_harness
 from ombdriver.bench.results.omb_keys import ENDINGS, aggregated
 from ombdriver.bench.results.result import Result, Standing
@@ -73,7 +74,7 @@ def trial_of(result: Result, source: str) -> Trial:
     environment = result.environment
     versions = environment.get("versions") or {}
     workload = {key: value for key, value in result.workload_spec.items() if key not in NOT_OF_LOAD}
-    server = environment.get("server") or {}
+    server = chosen_facts(environment.get("server") or {})
     groups = tuple(each.name for each in result.subscriptions)
     compared = overall() + of_groups(groups)
     return Trial(

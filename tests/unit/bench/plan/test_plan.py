@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ombdriver.bench.load.retention import LEAST_ENTRIES, MAX_KEPT_BYTES, entry_bytes, plan_trimming
-from ombdriver.bench.plan.plan import STREAMS_PER_READER, USUAL_READERS, Plan, memory_estimate
+from ombdriver.bench.plan.plan import MARGIN, STREAMS_PER_READER, USUAL_READERS, Plan, memory_estimate
 from ombdriver.bench.plan.planner import MAX_WORKERS, make_plan
 from ombdriver.bench.report.plan import describe
 from ombdriver.bench.spec.catalog import workload_path
@@ -309,7 +309,7 @@ def test_the_memory_of_a_run_is_what_it_keeps() -> None:
 
     assert short.messages == 10_000
     assert 10_000 * 1024 < memory_estimate(short) < 2 * 10_000 * 1024
-    assert memory_estimate(long) == memory_estimate(longer) < MAX_KEPT_BYTES
+    assert memory_estimate(long) == memory_estimate(longer) < MARGIN * MAX_KEPT_BYTES
     assert memory_estimate(plan(setup=kept, testDuration="10h")) > 36_000_000 * 1024
 
 
@@ -388,7 +388,7 @@ def test_memory_is_estimated_for_the_backlog_and_what_comes_while_it_is_drained(
     more = memory_estimate(planned) - without
 
     assert planned.backlog is not None
-    assert more == 2 * planned.backlog.messages * entry_bytes(1024)
+    assert more == pytest.approx(MARGIN * 2 * planned.backlog.messages * entry_bytes(1024), abs=2)
 
 
 @pytest.mark.parametrize(

@@ -73,3 +73,15 @@ def test_drift_is_the_same_seen_from_both_sides(one: dict[str, Any], other: dict
     assert sorted((each.key, str(each.then), str(each.now)) for each in there) == sorted(
         (each.key, str(each.now), str(each.then)) for each in back
     )
+
+
+@pytest.mark.parametrize("earlier", [{"maxMemoryByDefault": True, "maxMemoryBytes": 7}, {"maxMemoryBytes": 0}])
+def test_a_limit_on_memory_that_nobody_chose_does_not_count(earlier: dict[str, Any]) -> None:
+    """Private servers get half of what a machine has left, another figure for each run; older versions gave none."""
+    then = {"server": {**earlier, "config": {"maxmemory": str(earlier["maxMemoryBytes"]), "hz": "10"}}}
+    now = {"server": {"maxMemoryByDefault": True, "maxMemoryBytes": 9, "config": {"maxmemory": "9", "hz": "20"}}}
+    chosen = {"server": {"maxMemoryBytes": 9, "config": {"maxmemory": "9", "hz": "20"}}}
+
+    assert [each.key for each in drift(then, now)] == ["server.config.hz"]
+    assert [each.key for each in drift(now, then)] == ["server.config.hz"]
+    assert [each.key for each in drift(now, chosen)] == ["server.maxMemoryBytes", "server.config.maxmemory"]

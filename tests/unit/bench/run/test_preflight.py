@@ -2,7 +2,7 @@
 
 import pytest
 
-from ombdriver.bench.run.preflight import MARGIN, memory_errors, missing_requirements, safety_errors
+from ombdriver.bench.run.preflight import memory_errors, missing_requirements, safety_errors
 from ombdriver.bench.spec.setup import Requirements
 from ombdriver.bench.verdict.caveats import caveats_of
 from ombdriver.bench.verdict.facts import Facts
@@ -23,14 +23,14 @@ def facts(**changed: object) -> dict[str, object]:
 
 
 def test_a_server_with_room_is_taken() -> None:
-    """Also right up to its limit, the margin included."""
+    """Also right up to its limit."""
     assert memory_errors(facts(), 200 * MIB) == []
-    assert memory_errors(facts(), int(924 * MIB / MARGIN)) == []
+    assert memory_errors(facts(), 924 * MIB) == []
 
 
 def test_too_small_a_limit_is_a_fault() -> None:
-    """The limit, what is used, and what the run needs with its margin are told, and the way out."""
-    (fault,) = memory_errors(facts(), 800 * MIB)
+    """The limit, what is used, and what the run needs are told, and the way out."""
+    (fault,) = memory_errors(facts(), 960 * MIB)
 
     assert "maxmemory is 1 GiB" in fault
     assert "100 MiB" in fault
@@ -40,8 +40,8 @@ def test_too_small_a_limit_is_a_fault() -> None:
 
 def test_without_a_limit_the_machine_is_the_limit() -> None:
     """A server without maxmemory takes what its machine has."""
-    assert memory_errors(facts(maxMemoryBytes=0), 12 * GIB) == []
-    (fault,) = memory_errors(facts(maxMemoryBytes=0), 15 * GIB)
+    assert memory_errors(facts(maxMemoryBytes=0), 15 * GIB) == []
+    (fault,) = memory_errors(facts(maxMemoryBytes=0), 16 * GIB)
 
     assert "the server's machine has 16 GiB" in fault
 
@@ -79,8 +79,8 @@ def test_what_a_driver_does_not_tell_is_not_judged() -> None:
 
 def test_for_a_backlog_a_smaller_one_would_do() -> None:
     """That is a way out then; so is --force, for whatever needs the memory."""
-    (without,) = memory_errors(facts(), 800 * MIB)
-    (fault,) = memory_errors(facts(), 800 * MIB, backlog=True)
+    (without,) = memory_errors(facts(), 960 * MIB)
+    (fault,) = memory_errors(facts(), 960 * MIB, backlog=True)
 
     assert "consumerBacklogSizeGB" not in without
     assert "lower the rate, the message size, consumerBacklogSizeGB or the duration" in fault
@@ -89,7 +89,7 @@ def test_for_a_backlog_a_smaller_one_would_do() -> None:
 
 def test_what_was_forced_is_a_caveat() -> None:
     """With the figures, and without the ways out."""
-    (caveat,) = caveats_of(Facts(window_ns=60 * 10**9, forced=memory_errors(facts(), 800 * MIB)))
+    (caveat,) = caveats_of(Facts(window_ns=60 * 10**9, forced=memory_errors(facts(), 960 * MIB)))
 
     assert caveat.kind == "forced"
     assert caveat.message.startswith("started by --force, though the server's maxmemory is 1 GiB")

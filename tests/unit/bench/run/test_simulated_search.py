@@ -71,3 +71,45 @@ async def test_what_holds_a_worker_up_before_a_probe_has_settled_is_not_of_it(
     assert told.found is not None
     assert [probe.held for probe in told.found.probes] == ([True, True] if held else [True, False, True])
     assert told.found.probes[1].limit is (None if held else Limit.GENERATOR)
+
+
+async def test_a_rate_that_fills_the_server_fails_and_the_search_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The probe is ended early, and told so; what is measured in the end is a rate that fits."""
+    system = System(50_000, memory_short=(1000, 1.5))
+    told = await simulate(monkeypatch, system, producerRate="max", probeRates="[500, 2000]", warmupDuration="5s")
+
+    assert told.found is not None
+    assert [(probe.rate, probe.held, probe.limit) for probe in told.found.probes] == [
+        (500, True, None),
+        (2000, False, Limit.SERVER_MEMORY),
+    ]
+    assert "the server is full" in told.found.probes[1].reasons
+    assert told.found.probes[1].seconds < 3
+    assert told.verdict.status == "VALID"
+    assert told.facts.ending is None
+
+
+@pytest.mark.parametrize(("warm_up", "phase"), [("0s", "measurement"), ("20s", "warm-up")])
+async def test_a_run_that_fills_the_server_ends_in_order(
+    warm_up: str, phase: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In whatever phase: nothing is lost or left, and the result is of that phase."""
+    system = System(50_000, memory_short=(1000, 3.0))
+    told = await simulate(monkeypatch, system, producerRate=2000, warmupDuration=warm_up, testDuration="30s")
+
+    (reason,) = told.verdict.reasons
+    (delivery,) = told.metrics.delivery
+    assert (told.verdict.status, reason.rule) == ("OVERLOADED", "serverMemory")
+    assert f"of the {phase}; more came in than was read and trimmed" in reason.message
+    assert 3 * 2000 <= told.metrics.totals.published <= 4.1 * 2000
+    assert delivery.received == delivery.acknowledged == told.metrics.totals.published
+
+
+async def test_a_search_whose_warm_up_fills_the_server_begins_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first rate is one that nobody has chosen by what the server holds."""
+    system = System(50_000, memory_short=(5000, 0.5))
+    told = await simulate(monkeypatch, system, producerRate="max", warmupDuration="10s")
+
+    assert told.found is not None
+    assert 0.97 * 5000 <= told.found.sustained <= 5000
+    assert {probe.limit for probe in told.found.probes if not probe.held} == {Limit.SERVER_MEMORY}

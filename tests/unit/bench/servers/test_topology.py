@@ -15,6 +15,7 @@ from ombdriver.bench.servers.topology import (
     places,
     plan_errors,
     slot_ranges,
+    with_memory_limit,
 )
 
 
@@ -142,3 +143,23 @@ def test_a_cluster_is_over_when_a_primary_and_all_its_replicas_have_ended() -> N
 def test_the_repr_of_a_plan_holds_no_password() -> None:
     """Its configuration may."""
     assert "sesame" not in repr(ServerPlan(config={"requirepass": "sesame"}))
+
+
+@pytest.mark.parametrize(
+    ("plan", "limit"),
+    [
+        (ServerPlan(), {"maxmemory": "500", "maxmemory-policy": "noeviction"}),
+        (ServerPlan(topology="replicated", replicas=1), {"maxmemory": "250", "maxmemory-policy": "noeviction"}),
+        (ServerPlan(topology="sentinel", replicas=1), {"maxmemory": "250", "maxmemory-policy": "noeviction"}),
+        (ServerPlan(topology="cluster", replicas=1), {"maxmemory": "83", "maxmemory-policy": "noeviction"}),
+        (ServerPlan(config={"MaxMemory": "1gb"}), {"MaxMemory": "1gb"}),
+        (
+            ServerPlan(config={"maxmemory-policy": "allkeys-lru"}),
+            {"maxmemory": "500", "maxmemory-policy": "allkeys-lru"},
+        ),
+    ],
+)
+def test_servers_share_half_of_what_the_machine_has_left(plan: ServerPlan, limit: dict[str, str]) -> None:
+    """Each that holds data has the same limit; what the setup says of it stays, in any spelling."""
+    assert with_memory_limit(plan, 1000).config == limit
+    assert with_memory_limit(plan, None) == plan

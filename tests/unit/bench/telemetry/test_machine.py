@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ombdriver.bench.telemetry.machine import cpu_limit, limits, memory_limit
+from ombdriver.bench.telemetry.machine import available_memory, cpu_limit, limits, memory_limit
 
 
 def made(folder: Path, own: str, files: dict[str, str]) -> tuple[float | None, int | None]:
@@ -59,3 +59,41 @@ def test_the_least_limit_of_the_groups_counts(
 def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
     """Elsewhere than on Linux there are none."""
     assert limits(tmp_path / "nowhere", tmp_path / "none") == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "expected"),
+    [
+        (
+            "0::/\n",
+            {"memory.max": "1000", "memory.current": "900", "memory.stat": "file 50\ninactive_file 30"},
+            (130, 1000),
+        ),
+        ("0::/a\n", {"memory.max": "1000", "memory.current": "999", "a/memory.max": "max"}, (1, 1000)),
+        ("0::/\n", {"memory.max": "1000", "memory.current": "2000"}, (0, 1000)),
+        (
+            "4:memory:/box\n",
+            {
+                "memory/box/memory.limit_in_bytes": "1000",
+                "memory/box/memory.usage_in_bytes": "600",
+                "memory/box/memory.stat": "total_inactive_file 100",
+            },
+            (500, 1000),
+        ),
+    ],
+)
+def test_a_container_has_what_its_limit_leaves(
+    own: str, files: dict[str, str], expected: tuple[int, int], tmp_path: Path
+) -> None:
+    """Files that were read count as available; where the machine has less, that is what there is."""
+    made(tmp_path, own, files)
+
+    assert available_memory(tmp_path / "cgroup", tmp_path / "own") == expected
+
+
+def test_without_a_container_the_machine_says_what_is_left(tmp_path: Path) -> None:
+    """Of all that it has."""
+    found = available_memory(tmp_path / "nowhere", tmp_path / "none")
+
+    assert found is not None
+    assert 0 < found.available <= found.total

@@ -91,6 +91,11 @@ def test_a_sound_run_has_none() -> None:
         ),
         ({"cut_unacknowledged": 9}, "retentionBreached", "9 entries were cut"),
         ({"failed_trims": 9}, "trimmingFailed", "9 attempts to trim failed"),
+        (
+            {"refused_ms": 1240},
+            "refused",
+            "which were no messages, for 1.2 s in all",
+        ),
         ({"samples": {"publish": 10**6, "endToEnd": 999}}, "fewSamples", "999 samples of endToEnd are too few for p99"),
         ({"samples": {"publish": 99_999}}, "fewSamples", "too few for p99.99, which takes 100,000"),
         ({"window_ns": SECOND}, "shortRun", "1 s were measured"),
