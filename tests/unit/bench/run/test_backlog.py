@@ -42,6 +42,8 @@ def planned(test_ns: int = 10 * SECOND, drain_timeout_ns: int = 30 * SECOND) -> 
 class GivenPhases:
     """Phases after which so many messages are acknowledged; it tells in which order they were asked for."""
 
+    shortage: str | None = None
+
     def __init__(self, built: int, interrupted_after: str = "") -> None:
         self.built, self._last = built, interrupted_after
         self.order: list[str] = []
