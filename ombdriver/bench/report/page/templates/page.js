@@ -138,7 +138,7 @@
   const elements = [...document.querySelectorAll("[data-figure]")];
   // A table that is wider than the screen says so, until its end is seen.
   const scrolls = [...document.querySelectorAll(".scroll")];
-  const tell = (one) => one.classList.toggle("more", one.scrollLeft + one.clientWidth < one.scrollWidth - 1);
+  const tell = (one) => one.toggleAttribute("data-more", one.scrollLeft + one.clientWidth < one.scrollWidth - 1);
   const widths = new ResizeObserver((entries) => entries.forEach(({ target }) => tell(target)));
   for (const one of scrolls) {
     one.addEventListener("scroll", () => tell(one), { passive: true });

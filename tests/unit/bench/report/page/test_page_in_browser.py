@@ -261,10 +261,10 @@ def test_a_table_that_is_wider_than_a_phone_says_so_until_its_end_is_seen(browse
     said = "one => getComputedStyle(one, '::after').display !== 'none'"
     with Visit(browser, pages / "two.html", **PHONE) as visit:
         table = visit.page.locator("#summary .scroll")
-        expect(table).to_have_class("scroll more", timeout=WAIT_MS)
+        expect(table).to_have_attribute("data-more", "", timeout=WAIT_MS)
         assert table.evaluate(said)
         table.evaluate("one => { one.scrollLeft = one.scrollWidth }")
-        expect(table).to_have_class("scroll", timeout=WAIT_MS)
+        expect(table).not_to_have_attribute("data-more", "", timeout=WAIT_MS)
         assert not table.evaluate(said)
     with Visit(browser, pages / "two.html", **SCREEN) as visit:
         visit.drawn(CURVES)
