@@ -192,7 +192,7 @@ def _print_notes(requests: Sequence["Request"]) -> None:
     help="Folder of the result files; runs that write there carry these figures.",
 )
 def calibrate(output: Path) -> None:
-    """Measure what this machine's harness can do, in about a minute, with no real server in the way."""
+    """Measure what this machine's harness can do, in some 90 seconds, with no real server in the way."""
     from ombdriver.bench.hosts.local import run_fast
     from ombdriver.bench.report.calibration import describe_calibration
     from ombdriver.bench.results import store

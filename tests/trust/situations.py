@@ -288,6 +288,8 @@ async def changing(case: Case, how: str) -> None:
     """A server whose latency changes over the window, or waves: that of publishing, or of delivery."""
     of_reads = case.random.random() < 0.5
     base_ms = case.random.choice((4, 8, 16))
+    # A step near an edge is surely found only in a longer window.
+    seconds = 8 if how.startswith("late") else 4
     began: list[Scene] = []
 
     def delay_ms() -> float:
@@ -297,6 +299,8 @@ async def changing(case: Case, how: str) -> None:
             "drift down": 2 - x,
             "step up": 1 + (x > 0.5),
             "step down": 2 - (x > 0.5),
+            "late step up": 1 + (x > 0.8),
+            "late step down": 2 - (x > 0.8),
             "oscillation": 1.5 + 0.5 * math.sin(2 * math.pi * 8 * x),
         }
         return base_ms * times[how]
@@ -304,7 +308,7 @@ async def changing(case: Case, how: str) -> None:
     async with (
         case.server() as server,
         DelayingProxy(server.url, delay_ms, of_reads=of_reads) as proxy,
-        case.run(server, proxy.url, producerRate=1000, testDuration="4s") as scene,
+        case.run(server, proxy.url, producerRate=1000, testDuration=f"{seconds}s") as scene,
     ):
         began.append(scene)
     if how == "oscillation":
@@ -551,7 +555,7 @@ SITUATIONS = (
     ),
     *(
         Situation("the server's latency drifts, or steps", how, UNSTEADY, partial(changing, how=how))
-        for how in ("drift up", "drift down", "step up", "step down")
+        for how in ("drift up", "drift down", "step up", "step down", "late step up", "late step down")
     ),
     Situation("the server's latency waves", "oscillation", VALID, partial(changing, how="oscillation")),
     *(

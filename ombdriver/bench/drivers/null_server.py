@@ -4,8 +4,11 @@ Speaks as much of RESP 2 as the driver `redis-streams` needs. XREADGROUP is answ
 that were kept, again and again as new entries. A program of its own: prints its port, and ends with its standard input.
 """
 
-import asyncio
+import os
+import selectors
+import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -17,6 +20,10 @@ NOTHING = b"*0\r\n"
 INFO = b"redis_version:7.0.0\r\nredis_mode:null\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n"
 XADD = b"\r\nXADD\r\n"
 _PAYLOAD = b"\r\n$1\r\np\r\n$"
+READ = 1 << 16
+"""Bytes that are read at once; memory for more is had from the system anew each time."""
+SPIN_S = 0.1
+"""For how long after it was asked something a server that spins looks for more without a pause."""
 KEPT = 500
 """Entries of one reply to XREADGROUP, at most."""
 
@@ -71,34 +78,52 @@ class NullServer:
         return b"*1\r\n*2\r\n$%d\r\n%b\r\n*%d\r\n" % (len(key), key, len(entries)) + b"".join(entries)
 
 
-class _NullConnection(asyncio.Protocol):
+class _Connection:
     """One client. A connection that has begun to send XADD sends nothing else, so from then on commands are counted by
     their name and not parsed: parsing took twice as long as the harness takes to send.
     """
 
-    def __init__(self, server: NullServer) -> None:
-        self._server = server
+    def __init__(self, server: NullServer, client: socket.socket) -> None:
+        self._server, self._client = server, client
         self._reader = Reader()
         self._counting = False
-        self._tail = b""
+        self._tail = self._unsent = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+    def close(self) -> None:
+        """Gives it up."""
+        self._client.close()
 
-    def data_received(self, data: bytes) -> None:
+    def on_event(self) -> int:
+        """Reads, and answers; the events to wait for next, or 0 when the client has gone."""
+        data = b""
+        try:
+            if not self._unsent:  # who does not read gets no more answers
+                data = self._client.recv(READ)
+                if not data:
+                    return 0
+                self._unsent = self._answer(data)
+            if self._unsent:
+                self._unsent = self._unsent[self._client.send(self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            return 0
+        if data and self._counting:
+            self._server.keep(last_payload(data))
+        return selectors.EVENT_WRITE if self._unsent else selectors.EVENT_READ
+
+    def _answer(self, data: bytes) -> bytes:
         if self._counting:
             count = (self._tail + data).count(XADD)
             self._tail = data[-len(XADD) + 1 :]
-            self._transport.write(ENTRY_ID * count)
-            self._server.keep(last_payload(data))
-            return
+            return ENTRY_ID * count
         self._reader.feed(data)
         gets = self._reader.gets
         commands = []
         while (words := gets()) is not False:
             commands.append(words)
-        self._transport.write(self._server.answer(commands))
         self._counting = bool(commands) and commands[-1][0] == b"XADD" and not self._reader.has_data()
+        return self._server.answer(commands)
 
 
 def last_payload(data: bytes) -> bytes:
@@ -112,16 +137,43 @@ def last_payload(data: bytes) -> bytes:
     return payload if len(payload) == size else b""
 
 
-async def serve() -> None:
-    """Serves on a free loopback port, until standard input ends."""
-    loop = asyncio.get_running_loop()
-    null = NullServer()
-    server = await loop.create_server(lambda: _NullConnection(null), "127.0.0.1", 0)
-    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
-    sys.stdout.flush()
-    await loop.run_in_executor(None, sys.stdin.read)
-    server.close()
+def serve(*, spins: bool) -> None:
+    """Serves on a free loopback port, until standard input ends.
+
+    On a selector alone: a turn of an event loop takes longer than a real server does to answer, and this is to be the
+    floor of what one can be seen to take.
+
+    Args:
+        spins: while it is asked things it never sleeps, so that it takes a core, and answers at once: most of what a
+            server takes for an answer it takes to wake up.
+    """
+    asked_s = 0.0
+    null, waiting = NullServer(), selectors.DefaultSelector()
+    with socket.create_server(("127.0.0.1", 0)) as listening, waiting:
+        waiting.register(sys.stdin, selectors.EVENT_READ)
+        waiting.register(listening, selectors.EVENT_READ)
+        sys.stdout.write(f"{listening.getsockname()[1]}\n")
+        sys.stdout.flush()
+        while True:
+            found = waiting.select(0 if spins and time.monotonic() < asked_s + SPIN_S else None)
+            if found:
+                asked_s = time.monotonic()
+            for key, _ in found:
+                if key.fileobj is sys.stdin:
+                    if not os.read(key.fd, READ):
+                        return
+                elif key.fileobj is listening:
+                    client, _ = listening.accept()
+                    client.setblocking(False)
+                    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    waiting.register(client, selectors.EVENT_READ, _Connection(null, client))
+                elif (events := key.data.on_event()) != key.events:
+                    if events:
+                        waiting.modify(key.fileobj, events, key.data)
+                    else:
+                        waiting.unregister(key.fileobj)
+                        key.data.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    serve(spins="--spin" in sys.argv[1:])
