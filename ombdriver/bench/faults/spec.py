@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ombdriver.bench.faults.api import Fault, FaultTypes, Site
+from ombdriver.bench.faults.target import Target
 from ombdriver.bench.units import format_duration, nearest, parse_duration, quoted
 
 MOST_FAULTS = 1_000
@@ -178,6 +179,8 @@ def _lasting(
     if made.LASTS == "never" and "for" in entry:
         other = [name for name in made.OPTIONS if name == "restartAfter"]
         return [(("for",), f"{kind} does not last; {'write restartAfter' if other else 'remove it'}")]
+    if isinstance(made, Fault) and "for" in entry and not made.heals:
+        return [(("for",), f"{kind} has nothing to undo then; remove it, or add heal: COMMAND")]
     if made.LASTS == "always" and "for" not in entry:
         return [((kind,), "does not say for how long; add for: 3s")]
     if made.most_ns is not None and lasts_ns is not None and lasts_ns > made.most_ns:
@@ -200,20 +203,27 @@ def _late(spec: FaultSpec, test_ns: int) -> list[Problem]:
     return []
 
 
+def _held(spec: FaultSpec) -> Target | None:
+    """Whom a fault holds until it is healed; None where it holds nobody."""
+    fault = spec.make()
+    return fault.target if fault.heals else None
+
+
 def _overlaps(specs: Sequence[FaultSpec], test_ns: int) -> list[Problem]:
     """Two faults of one kind on one target at a time: the heal of the first would end the second."""
     spans = sorted(
-        (at_ns, at_ns + (spec.lasts_ns or 0), spec.number, (spec.kind, str(spec.make().target)))
+        (at_ns, at_ns + (test_ns if spec.lasts_ns is None else spec.lasts_ns), spec.number, (spec.kind, str(target)))
         for spec in specs
+        for target in [_held(spec)]
+        if target is not None
         for at_ns in spec.injections(test_ns)
-        if spec.lasts_ns is not None
     )
     found: dict[int, Problem] = {}
     ends: dict[tuple[str, str], tuple[int, int]] = {}
     for begin_ns, end_ns, number, which in spans:
         before_ns, other = ends.get(which, (0, 0))
         if other and begin_ns < before_ns:
-            message = f"begins while fault {other} does the same to the same; write another time"
+            message = f"begins while fault {other} does the same to the same; write another time, or an earlier end"
             found.setdefault(number, ((number - 1,), message))
         ends[which] = max((end_ns, number), ends.get(which, (0, 0)))
     return list(found.values())

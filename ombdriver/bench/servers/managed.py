@@ -213,23 +213,27 @@ class ManagedServers:
     async def with_role(self, role: str) -> list[ServerNode]:
         """Those that are a `primary` or a `replica` now, shard by shard; all Sentinels; all with data (`node`).
 
-        A shard is a primary of the plan with its replicas, whichever of them is the primary now. One that does not
-        answer in time is what it was when it was asked last.
+        A shard is a primary of the plan with its replicas, whichever of them is the primary now. One that is down by
+        order is nothing; one that hangs is what it was when it was asked last, and comes after those that answer.
         """
         if role == "sentinel":
             return [node for node in self.nodes if node.role == "sentinel"]
         if role == "node":
             return self.data_nodes
-        await asyncio.gather(*map(self._ask_role, self.data_nodes))
-        found = [node for node in self.data_nodes if self._roles.get(node.name, node.role) == role]
+        up = [node for node in self.data_nodes if not node.server.is_down]
+        answered = dict(zip(up, await asyncio.gather(*map(self._ask_role, up)), strict=True))
+        found = [node for node in up if self._roles.get(node.name, node.role) == role]
         shards = [place.name for place in places(self.plan) if place.role == "primary"]
-        return sorted(found, key=lambda node: shards.index(node.place.follows or node.name))
+        return sorted(found, key=lambda node: (shards.index(node.place.follows or node.name), not answered[node]))
 
-    async def _ask_role(self, node: ServerNode) -> None:
+    async def _ask_role(self, node: ServerNode) -> bool:
+        """Notes what a server is now; whether it answered."""
         with contextlib.suppress(NodeLostError, RefusedError):
             (reply,) = await node.ask(("ROLE",), timeout_s=ROLE_S)
             if isinstance(reply, list):
                 self._roles[node.name] = "primary" if reply[0] == "master" else "replica"
+                return True
+        return False
 
     async def primary_with_streams(self) -> ServerNode | None:
         """The first primary that holds a stream, so that whoever hits it is felt; the first one where none does."""

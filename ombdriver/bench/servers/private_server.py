@@ -75,6 +75,7 @@ class PrivateServer:
         port: the TCP port on 127.0.0.1.
         bus_port: the port for the other nodes of a cluster; 0 for a server that is in none.
         pid: the process id of the server itself.
+        is_down: whether it is down since `crash`.
         url: `redis://127.0.0.1:PORT`, or `rediss://` with TLS; without a password, whatever the configuration says.
         socket: the path of its unix socket, which never speaks TLS.
         unix_url: the same server by this socket.
@@ -85,6 +86,7 @@ class PrivateServer:
         self._config = config
         self.port, self.bus_port = ports
         self.pid = reaper.pid
+        self.is_down = False
         self.url = f"{'rediss' if tls else 'redis'}://{HOST}:{self.port}"
         self.socket = (reaper.directory or Path()) / SOCKET_NAME
         self.unix_url = f"unix://{quote(os.fsencode(self.socket))}"
@@ -194,6 +196,7 @@ class PrivateServer:
             StartError: if it has ended by itself before.
         """
         await self._reaper.order("crash")
+        self.is_down = True
 
     async def start_again(self, *, lose_data: bool = False, timeout_s: float = 60.0) -> bool:
         """Starts it after `crash`, on the same port and directory, and returns when it answers.
@@ -212,6 +215,7 @@ class PrivateServer:
             await self._reaper.order("wipe")
         has_data = await asyncio.to_thread(self._has_data)
         self.pid = await self._reaper.order("start")
+        self.is_down = False
         try:
             async with asyncio.timeout(timeout_s):
                 while self.exit_code is None:
@@ -236,7 +240,7 @@ class PrivateServer:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self.exit_code is None:
+        if self.exit_code is None and not self.is_down:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
