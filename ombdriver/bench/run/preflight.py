@@ -16,13 +16,13 @@ def safety_errors(facts: Mapping[str, object]) -> Sequence[str]:
     """Why the run should not start on this server, whatever room it has; empty when it may.
 
     Args:
-        facts: what `Driver.describe` gave; what is missing is not checked.
+        facts: what `Driver.describe` gave; what is missing, or None, is not checked.
     """
-    limit, policy = _number(facts, "maxMemoryBytes"), facts.get("evictionPolicy", SAFE_POLICY)
+    limit, policy = _number(facts, "maxMemoryBytes"), facts.get("evictionPolicy")
     found = []
     if facts.get("role") == "slave":
-        found.append("the server is a replica, which takes no messages; give the URL of its primary")
-    if limit and policy != SAFE_POLICY:
+        found.append("the server is a replica, which takes no messages; give the address of its primary")
+    if limit and policy not in (SAFE_POLICY, None):
         found.append(
             f"the server evicts keys when it is full (maxmemory-policy {policy}), so messages could vanish;"
             f" set maxmemory-policy {SAFE_POLICY} on it, or use another server"
@@ -64,8 +64,10 @@ def missing_requirements(facts: Mapping[str, object], requirements: Requirements
     """
     found = []
     if requirements.minid and facts.get("hasMinid") is False:
+        version = facts.get("version")
+        what = f"is version {version}" if version else "has no MINID"
         found.append(
-            f"the server is version {facts.get('version', '?')}, and trimming by age or by acknowledgement (MINID) came"
+            f"the server {what}, and trimming by age or by acknowledgement (MINID) came"
             " with Redis 6.2; use that, or a retention by maxlen"
         )
     if requirements.xackdel and facts.get("hasXackdel") is False:

@@ -80,7 +80,8 @@ async def run(
             description = await driver.describe()
             if servers is not None and request.setup.server is not None and servers.plan != request.setup.server.plan:
                 description = {**description, LIMIT_BY_DEFAULT: True}
-            logger.info("run %s on %s %s", plan.run_id, description.get("engine"), description.get("version", ""))
+            engine, version = (description.get(name) or "?" for name in ("engine", "version"))
+            logger.info("run %s on %s %s", plan.run_id, engine, version)
             forced = _check(description, plan, request)
             if request.setup.is_users_server:
                 stack.push_async_callback(_delete_created, driver, request.setup, plan.run_id)

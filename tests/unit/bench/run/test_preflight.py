@@ -56,11 +56,23 @@ def test_a_server_that_evicts_is_a_fault(policy: str) -> None:
     assert safety_errors(facts(evictionPolicy=policy, maxMemoryBytes=0)) == []
 
 
+def test_what_a_server_does_not_tell_is_no_fault() -> None:
+    """One that refuses INFO may be used; nothing is guessed."""
+    unknown = dict.fromkeys(("usedMemoryBytes", "maxMemoryBytes", "systemMemoryBytes", "evictionPolicy", "role"))
+    replicas = {"replicas": None, "mode": None, "version": None}
+
+    assert [*safety_errors(unknown), *safety_errors(facts(evictionPolicy=None))] == []
+    assert memory_errors(unknown, 10 * GIB) == []
+    assert missing_requirements(replicas, Requirements(minid=True, replicas=2)) == []
+    (fault,) = missing_requirements({**replicas, "hasMinid": False}, Requirements(minid=True))
+    assert "None" not in fault
+
+
 def test_a_replica_is_a_fault() -> None:
     """It could only fail later."""
     (fault,) = safety_errors(facts(role="slave"))
 
-    assert "give the URL of its primary" in fault
+    assert "give the address of its primary" in fault
     assert safety_errors(facts(mode="standalone", role="master")) == []
 
 
