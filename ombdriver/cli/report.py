@@ -8,8 +8,6 @@ import click
 from ombdriver import __version__
 from ombdriver.errors import InputError
 
-REPLACE_IT = "replace it by --force, or give another --output"
-
 
 @click.command()
 @click.argument("results", nargs=-1, required=True, metavar="RESULT...")
@@ -55,4 +53,4 @@ def report(results: tuple[str, ...], name: str, baseline: str | None, output: Pa
     if output is None or stdout:
         click.echo(text.encode(), nl=False)  # UTF-8 wherever it goes, as the page says of itself
     else:
-        click.echo(store.write(output.parent, output.name, text, replace=force, way_out=REPLACE_IT))
+        click.echo(store.write(output.parent, output.name, text, replace=force))

@@ -24,8 +24,6 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_PART = 60
 _TIME = "%Y%m%dT%H%M%SZ"
 _PATTERN = frozenset("*?[")
-MOVE_IT = "move it away, or give another --output"
-"""What to do about a file that is there."""
 
 
 def file_name(result: Result) -> str:
@@ -97,18 +95,17 @@ def latest_calibration(folder: Path, host: Mapping[str, Any]) -> Mapping[str, An
     return None
 
 
-def write(folder: Path, name: str, text: str, *, replace: bool = False, way_out: str = MOVE_IT) -> Path:
+def write(folder: Path, name: str, text: str, *, replace: bool = False) -> Path:
     """Writes `text` as a new file of the folder and returns its path.
 
-    The file has its name only once all of it is on disk. A file of that name is replaced only when that is asked for;
-    else the error tells `way_out`.
+    The file has its name only once all of it is on disk. A file of that name is replaced only when that is asked for.
 
     Raises:
         RunError: if it can't be written; nothing is left then.
     """
     path = folder / name
     if not replace:
-        _refuse_existing(path, way_out)
+        _refuse_existing(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
@@ -140,9 +137,9 @@ def write_all(folder: Path, texts: Mapping[str, str]) -> list[Path]:
     return [write(folder, name, text) for name, text in texts.items()]
 
 
-def _refuse_existing(path: Path, way_out: str = MOVE_IT) -> None:
+def _refuse_existing(path: Path) -> None:
     if path.exists():
-        raise RunError(f"{path} exists already and is not replaced; {way_out}")
+        raise RunError(f"{path} exists already and is not replaced; move it away, or give another --output")
 
 
 def _cannot_write(folder: Path, error: OSError) -> RunError:
