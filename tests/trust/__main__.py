@@ -1,6 +1,6 @@
 """`make trust`: plays situations, and tells how often the verdict was right; ends with 1 if one was a false VALID.
 
-Every case is a run of 2 to 4 seconds with the machine to itself, one after the other: 250 take some 25 minutes. Ctrl-C
+Nearly every case is a run of 2 to 4 seconds with the machine to itself, one after the other: 260 take half an hour. Ctrl-C
 ends it, and tells what there is.
 """
 

@@ -289,7 +289,7 @@ async def changing(case: Case, how: str) -> None:
     of_reads = case.random.random() < 0.5
     base_ms = case.random.choice((4, 8, 16))
     # A step near an edge is surely found only in a longer window.
-    seconds = 8 if how.startswith("late") else 4
+    seconds = 24 if how.startswith("late") else 4
     began: list[Scene] = []
 
     def delay_ms() -> float:
