@@ -158,7 +158,13 @@ def test_a_replica_takes_over_in_order(place: Place, engine: str, topology: str)
     """Those that were asked are named, and the run goes on."""
     result = faults(place, "[{at: 3s, failover: ordered}]", "12s", server=f"engine: {engine}, topology: {topology}")
 
-    one = only(result)
+    (one,) = result["faults"]["injections"]
+    if topology == "sentinel" and one["error"]:  # this machine has stalled, and Sentinels do nothing for a while (tilt)
+        assert one["error"].endswith("nobody took over within 15 s")
+        assert "faultFailed" in rules(result)
+        return
+    assert one["error"] is None
+    assert accounts_add_up(result)
     old, new = one["hit"]
     assert old.startswith("primary-")
     assert new == f"replica-{old.partition('-')[2]}-1"
