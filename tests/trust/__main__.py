@@ -1,7 +1,7 @@
 """`make trust`: plays situations, and tells how often the verdict was right; ends with 1 if one was a false VALID.
 
-Nearly every case is a run of 2 to 4 seconds with the machine to itself, one after the other: 260 take half an hour. Ctrl-C
-ends it, and tells what there is.
+Nearly every case is a run of 2 to 4 seconds with the machine to itself, one after the other: 260 take half an hour.
+Ctrl-C ends it, and tells what there is.
 """
 
 import argparse
