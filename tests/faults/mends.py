@@ -52,7 +52,6 @@ LETTERS, LEASES = "topics.recovery.dead_letters", "topics.consumer.leases"
 SENDER, IDEMPOTENCE = "topics.producer.partition_sender", "topics.producer.idempotence"
 CONNECTION, BLOCKING, RETRY = "transport.connection", "transport.blocking", "transport.retry"
 READERS = "streams.readers"
-RUN_LOOP = "topics.runner.runner"
 
 MENDS: Mapping[str, Mend] = {
     # -- messages lost or given up wrongly
@@ -198,15 +197,17 @@ MENDS: Mapping[str, Mend] = {
         (Edit(CONNECTION, "        if self.overdue_s >= self._deadline_s:\n", "        if False:\n"),),
     ),
     "the deadline counts looks": Mend(
-        ("kept",),
-        ("stall",),
+        (),
+        (),
         (
             Edit(
                 CONNECTION,
                 "        self._silent_s += self._look_every_s\n",
-                "        self._silent_s = (time.monotonic_ns() - self.last_progress_ns) / 1e9\n",
+                "        self._silent_s = self._loop.time() - self.last_progress_ns / 1e9\n",
             ),
-            Edit(CONNECTION, "REPLY_DEADLINE_S = 10.0\n", "REPLY_DEADLINE_S = 4.0\n"),
+        ),
+        (
+            "tests/unit/messaging/transport/test_channel_deadline.py::test_an_event_loop_that_stood_still_ends_no_connection",
         ),
     ),
     "a message that comes after expired ones begins a batch": Mend(
@@ -401,20 +402,7 @@ MENDS: Mapping[str, Mend] = {
                 "        self._idle.set()\n",
             ),
         ),
-    ),
-    "a run that is cancelled twice ends its tasks": Mend(
-        ("left", "ended"),
-        ("cancel",),
-        (
-            Edit(
-                RUN_LOOP,
-                "            try:\n"
-                "                await _cancel([reading, *working])\n"
-                "            finally:  # also when the run is cancelled once more: no task outlives it\n"
-                "                await _cancel(maintaining)\n",
-                "            await _cancel([reading, *working])\n            await _cancel(maintaining)\n",
-            ),
-        ),
+        ("tests/live/messaging/test_runner_end.py::test_after_the_order_to_stop_no_handler_begins",),
     ),
     "the end of shared work cancels no caller": Mend(
         ("errors",),
@@ -426,6 +414,7 @@ MENDS: Mapping[str, Mend] = {
                 "        if False:\n",
             ),
         ),
+        ("tests/unit/messaging/transport/test_shared_work.py",),
     ),
     # -- sizes
     "reads go by the bytes of whole replies": Mend(

@@ -165,12 +165,6 @@ class Watched(Servers):
         self.pids.sort(key=lambda pid: pid != self._by_port[int(port)])
         return True
 
-    async def questions(self) -> int:
-        """How often the Sentinel was asked for a master so far."""
-        told = await self._sentinel.info("commandstats")
-        asked = ("cmdstat_sentinel|masters", "cmdstat_sentinel|get-master-addr-by-name", "cmdstat_sentinel|sentinels")
-        return sum(row["calls"] for name, row in told.items() if name in asked)
-
     async def aclose(self) -> None:
         """Closes the Sentinel's client."""
         await self._sentinel.aclose()
