@@ -65,12 +65,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a fixture of their module are run by one process, so that it is made once; all others by any."""
+    """Tests that share a fixture of their module, or may write one page, are run by one process; all others by any."""
     for item in items:
         info = getattr(item, "_fixtureinfo", None)
-        if info is not None and any(
-            made.scope == "module" for every in info.name2fixturedefs.values() for made in every
-        ):
+        found = {} if info is None else info.name2fixturedefs
+        if "golden_table" in found or any(made.scope == "module" for every in found.values() for made in every):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
