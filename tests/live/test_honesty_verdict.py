@@ -81,7 +81,10 @@ def messages(result: Result, *rules: str) -> list[str]:
 async def test_a_producer_without_its_core_makes_the_run_invalid(
     tmp_path: Path, valkey_url: str, contested_core: int, setup: str | None, rate: int
 ) -> None:
-    """Whatever it could not publish is no fault of the system: on the memory driver, and on a server."""
+    """Whatever it could not publish is no fault of the system: on the memory driver, and on a server.
+
+    What took its core is told by what others took, and advised to be ended.
+    """
     load = {"producerRate": rate, "warmupDuration": "500ms", "drainTimeout": "3s", "testDuration": "3s"}
     async with running(tmp_path, valkey_url, setup=setup and Setup.load(setup), **load) as rig:
 
@@ -93,6 +96,9 @@ async def test_a_producer_without_its_core_makes_the_run_invalid(
         result = await rig.result()
 
     assert any(message.startswith("worker 0") for message in messages(result, "runDelay", "starved"))
+    assert result.verdict is not None
+    assert "worker 0" in result.verdict.measured
+    assert any(each.kind == "endOthers" for each in result.verdict.advice)
 
 
 @pytest.mark.parametrize(("held_s", "every_s"), [(0.010, 0.65), (0.020, 0.4), (0.020, 0.1), (0.035, 0.1)])
