@@ -97,7 +97,7 @@ class DelayedMessages(Generic[Value]):
     ) -> None:
         """Has `value` delivered in `delay_s` seconds or a little later. On return the server has it.
 
-        When the reply is lost it is sent again, and stored once; unless it was moved in the meantime.
+        When the reply is lost it is sent again, and stored once, also if it was moved in the meantime.
 
         Args:
             value: what the codec takes.
