@@ -28,5 +28,5 @@ def by_rate(probes: Sequence[Probe]) -> dict[int, list[Probe]]:
 
 def shown(probes: Sequence[Probe]) -> Probe:
     """Of the probes at one rate the last, but none for which this machine was the cause if there is another."""
-    of_the_system = [each for each in probes if each["limit"] != GENERATOR]
+    of_the_system = [each for each in probes if each.get("limit") != GENERATOR]
     return (of_the_system or probes)[-1]
