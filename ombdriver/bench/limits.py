@@ -21,7 +21,9 @@ _WAYS_OUT = {
 
 def limit_reached(error: BaseException | None) -> str | None:
     """What `error`, or what it came of, says of a limit that was reached; None when it is about none."""
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:  # redis-py raises errors again that came of one another
+        seen.add(id(error))
         number = _number(error)
         if number in _WAYS_OUT:
             text, which, unit = _WAYS_OUT[number]
