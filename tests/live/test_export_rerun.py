@@ -34,8 +34,13 @@ def exported(measured: tuple[Place, str], *arguments: str) -> str:
     """What `ombdriver export` prints."""
     place, path = measured
     finished = place.run("export", path, *arguments)
-    assert (finished.returncode, finished.stderr) == (0, "")
+    assert (finished.returncode, told_besides_marks(finished)) == (0, [])
     return finished.stdout
+
+
+def told_besides_marks(finished: "subprocess.CompletedProcess[str]") -> list[str]:
+    """Lines of the error output but those about figures that are this machine's own, which a busy machine has."""
+    return [line for line in finished.stderr.splitlines() if not line.endswith("this format has no mark for it")]
 
 
 def test_the_log_holds_every_sample_of_the_run(measured: tuple[Place, str], tmp_path: Path) -> None:
@@ -100,7 +105,10 @@ def test_percentile_texts_go_into_a_folder_or_one_by_one_to_the_output(measured:
         (["{path}", "--format", "xml"], "'xml' is not one of 'csv', 'hgrm', 'hlog', 'omb'"),
         (["nowhere.json", "--format", "csv"], "nowhere.json can't be read (No such file or directory); give a result"),
         (["results", "--format", "csv"], "results can't be read (Is a directory)"),
-        (["w.yaml", "--format", "csv"], "w.yaml: not JSON"),
+        (
+            ["w.yaml", "--format", "csv"],
+            "w.yaml: YAML (workloads and setups are for `ombdriver run`), not JSON; give a result",
+        ),
         (["{path}", "--format", "hgrm"], "name a folder for them with --output, or one latency with --family"),
         (["{path}", "--format", "csv", "--group", "group-1"], "csv holds them all, leave both out"),
         (["{path}", "--format", "hgrm", "--group", "g", "--output", "x"], "there are: group-1, group-2"),
@@ -127,7 +135,7 @@ def test_a_full_disk_and_a_closed_pipe(measured: tuple[Place, str], name: str) -
         finished = subprocess.run(
             command, cwd=place.folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
-    assert (finished.returncode, finished.stderr.count("\n")) == (1, 1)
+    assert (finished.returncode, len(told_besides_marks(finished))) == (1, 1)
     assert "can't be written (No space left on device)" in finished.stderr
 
     piped = subprocess.run(
@@ -137,7 +145,7 @@ def test_a_full_disk_and_a_closed_pipe(measured: tuple[Place, str], name: str) -
         text=True,
         check=False,
     )
-    assert piped.stderr == ""
+    assert told_besides_marks(piped) == []
 
 
 def test_a_result_of_the_first_version_is_exported_with_a_remark(place: Place) -> None:

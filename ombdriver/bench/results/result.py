@@ -290,7 +290,7 @@ class Result:
             data = visible_json(json.loads(text))
         except (ValueError, RecursionError) as error:
             told = text_told_as(text)
-            what = f"{told}, and no JSON" if told else "empty" if not text.strip() else f"not JSON ({error})"
+            what = f"{told}, not JSON" if told else "empty" if not text.strip() else f"not JSON ({error})"
             raise InputError(f"{source}: {what}; give a result file that ombdriver wrote") from error
         if not isinstance(data, dict) or str(data.get("kind")) not in KINDS:
             told = result_told_as(data)

@@ -27,7 +27,7 @@ _OTHER_SCHEMES = {
     **dict.fromkeys(("rediss-cluster", "valkeys-cluster"), "rediss+cluster://HOST:PORT,HOST:PORT"),
     **dict.fromkeys(("valkeys", "tls", "ssl", "redis+ssl", "redis+tls", "redis-ssl"), "rediss://HOST:PORT"),
     **dict.fromkeys(("redis-socket", "redis+socket", "redis+unix", "valkey+unix", "unixs"), "unix:///PATH"),
-    **dict.fromkeys(("valkey", "tcp", "http"), "redis://HOST:PORT"),
+    **dict.fromkeys(("valkey", "tcp"), "redis://HOST:PORT"),
 }
 """What other clients write, and what to write here."""
 _OPTIONS = {"db", "username", "password", "client_name", "socket_connect_timeout", "socket_keepalive"}
@@ -73,7 +73,7 @@ def check_url(url: str) -> str:
     tls, kind = parts.scheme.startswith("rediss"), scheme_kind(parts.scheme)
     if kind is None:
         here = _OTHER_SCHEMES.get(parts.scheme)
-        way_out = f"here that is {here}" if here else EXAMPLE
+        way_out = f"write {here}" if here else EXAMPLE
         raise ValueError(f"{shown} does not begin with redis://, rediss:// or unix://; {way_out}")
     known = _OPTIONS | (_TLS_OPTIONS if tls else set()) | (_SENTINEL_OPTIONS if kind == SENTINEL else set())
     for option, value in parse_qsl(parts.query, keep_blank_values=True):

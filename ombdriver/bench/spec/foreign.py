@@ -75,7 +75,7 @@ _TEXTS: tuple[tuple[str, str], ...] = (
     ("a log of an HdrHistogram", r"#\[.*Histogram"),
     ("text of Kafka's performance test", r"\d+ records sent|start\.time, end\.time"),
     ("a page of HTML", r"\s*<(!doctype|html)"),
-    ("YAML; `ombdriver run` takes workloads and setups", r"(#.*\n|\s)*[A-Za-z]+:\s"),
+    ("YAML (workloads and setups are for `ombdriver run`)", r"(#.*\n|\s)*[A-Za-z]+:\s"),
 )
 """How text of other tools begins."""
 

@@ -118,7 +118,7 @@ def test_with_tls_there_is_no_plain_port() -> None:
     """The port speaks TLS alone."""
     lines = render_configuration({}, 6000, TlsFiles(Path("/c"), Path("/k"), Path("/a"))).splitlines()
 
-    assert {"port 0", "tls-port 6000", "tls-cert-file /c", "tls-key-file /k", "tls-ca-cert-file /a"} <= set(lines)
+    assert {"port 0", "tls-port 6000", 'tls-cert-file "/c"', 'tls-key-file "/k"', 'tls-ca-cert-file "/a"'} <= set(lines)
 
 
 def test_a_setting_cannot_smuggle_in_another_line() -> None:

@@ -12,6 +12,8 @@ from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import InputError
 
 PROMISED = {"1kb-3groups", "100b-1group", "1kb-16partitions", "1kb-keyed", "64kb-1group"}
+SETUPS = {"1kb-failover": "valkey-sentinel"}
+"""Those that not every setup can run, and one that can."""
 
 
 def test_the_promised_workloads_are_there() -> None:
@@ -21,14 +23,14 @@ def test_the_promised_workloads_are_there() -> None:
 
 @pytest.mark.parametrize("name", catalog.workload_names())
 def test_a_shipped_workload_loads_says_what_it_shows_and_fits_a_laptop(name: str) -> None:
-    """Each bears its file's name, begins with a comment, and needs no more than two cores and 1 GiB."""
+    """Each bears its file's name, begins with a comment, and needs no more than two cores and 1.25 GiB, of which a part is kept free."""
     workload = Workload.load(catalog.workload_path(name))
-    plan = make_plan(workload, Setup.load("embedded"), "ab12cd34", workers=None, cores=2)
+    plan = make_plan(workload, Setup.load(SETUPS.get(name, "embedded")), "ab12cd34", workers=None, cores=2)
 
     assert workload.name == name
     assert 20 < len(catalog.workload_summary(name)) < 140
     assert len(plan.workers) <= 2
-    assert memory_estimate(plan) < 1 << 30
+    assert memory_estimate(plan) < 5 << 28
     assert plan.rate * max(1, len(plan.subscriptions)) <= 50_000
 
 
