@@ -23,7 +23,7 @@ def test_the_promised_workloads_are_there() -> None:
 
 @pytest.mark.parametrize("name", catalog.workload_names())
 def test_a_shipped_workload_loads_says_what_it_shows_and_fits_a_laptop(name: str) -> None:
-    """Each bears its file's name, begins with a comment, and needs no more than two cores and 1.25 GiB, of which a part is kept free."""
+    """Each bears its file's name, begins with a comment, and needs at most two cores and 1.25 GiB with its margin."""
     workload = Workload.load(catalog.workload_path(name))
     plan = make_plan(workload, Setup.load(SETUPS.get(name, "embedded")), "ab12cd34", workers=None, cores=2)
 
