@@ -40,16 +40,11 @@ def one_line(finished: "subprocess.CompletedProcess[str]") -> str:
     return line.rstrip()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("name", "most", "setup", "said"),
     [
-        (
-            "RLIMIT_NOFILE",
-            12,
-            "embedded",
-            "no more files and connections (the limit is 12); raise that limit (ulimit -n)",
-        ),
+        ("RLIMIT_NOFILE", 12, "embedded", "raise that limit (ulimit -n"),  # told by the run, or by its server
         ("RLIMIT_NOFILE", 20, "embedded", "needs more open files than it may have; raise that limit (ulimit -n"),
         (
             "RLIMIT_NOFILE",
@@ -66,7 +61,7 @@ def test_a_limit_is_told_with_the_way_to_raise_it(name: str, most: int, setup: s
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="a limit on processes is one of a user: root makes one who has none")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("most", [2, 5])
 def test_a_user_who_may_have_no_more_processes_is_told_so(most: int, place: Place) -> None:
     """By the run itself, or by the server that needs threads."""
@@ -99,7 +94,7 @@ def as_nobody(most: int) -> Callable[[], None]:
     return become
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(120)
 @pytest.mark.skipif(os.getuid() != 0, reason="mounting a small file system takes root")
 @pytest.mark.parametrize("command", [("run", "w.yaml", "--quiet"), ("calibrate",)])
 def test_a_full_folder_for_temporary_files_is_told_by_its_name(

@@ -80,7 +80,6 @@ def test_a_server_that_is_killed_comes_back(
     assert one["healedSeconds"] - one["injectedSeconds"] >= 1
     assert one["outageSeconds"] > 0.5
     assert one["hadEffect"]
-    assert one["failed"] + one["indeterminate"] > 0
     assert result["delivery"][0]["trimmed"] == 0
     if not lost_allowed:
         assert one["promisesNoLoss"]

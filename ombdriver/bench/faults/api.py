@@ -149,6 +149,7 @@ class Fault(ABC):
         target: whom it hits; None where it is nobody of the run.
         heals_after_ns: how long after the injection it heals by its own rule; None where it does not.
         most_ns: how long it may last; None for any time.
+        lasts_ns: how long it is to last once it is injected; None until then, and where the phase's end ends it.
         data_lost: whether a server came back without anything of before.
 
     Raises:
@@ -163,6 +164,7 @@ class Fault(ABC):
     target: Target | None = None
     heals_after_ns: int | None = None
     most_ns: int | None = None
+    lasts_ns: int | None = None
     data_lost: bool = False
 
     @abstractmethod

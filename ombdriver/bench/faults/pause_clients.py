@@ -7,8 +7,8 @@ from ombdriver.bench.faults.failover_primary import primary_of
 from ombdriver.bench.units import HOUR, MS, quoted
 
 _MODES = ("write", "all")
-_LONGEST_MS = HOUR // MS
-"""What the server is told: it is released by `heal`, and by itself if nobody does."""
+_LONGEST_NS = HOUR
+"""How long a pause without an end of its own is: it is released by `heal`, and by itself if nobody does."""
 
 
 class PauseClients(Fault):
@@ -43,11 +43,16 @@ class PauseClients(Fault):
         assert self.target is not None
         for server in await system.servers(self.target):
             self._paused.append(server)
-            await server.command("CLIENT", "PAUSE", str(_LONGEST_MS), self._mode.upper())
+            lasts_ns = _LONGEST_NS if self._mode == "write" or self.lasts_ns is None else self.lasts_ns
+            await server.command("CLIENT", "PAUSE", str(lasts_ns // MS), self._mode.upper())
         return [server.name for server in self._paused]
 
     async def heal(self) -> None:
-        """CLIENT UNPAUSE, which a pause does not hold up."""
+        """CLIENT UNPAUSE. A pause of `all` holds that up too (Redis 7.0, Valkey 9.1), so it is as long as it is to be.
+
+        Raises:
+            FaultError: if the server does not answer, as where a pause of `all` is to end before its time.
+        """
         paused, self._paused = self._paused, []
         for server in paused:
             await server.command("CLIENT", "UNPAUSE")

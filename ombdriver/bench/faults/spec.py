@@ -46,7 +46,9 @@ class FaultSpec:
     def make(self) -> Fault:
         """The fault itself, ready to be injected once."""
         entry = json.loads(self.entry)
-        return FaultTypes.installed().load(self.kind)(entry.pop(self.kind), entry)
+        fault = FaultTypes.installed().load(self.kind)(entry.pop(self.kind), entry)
+        fault.lasts_ns = self.lasts_ns
+        return fault
 
     def __str__(self) -> str:
         """The fault in the file's words, without its times: `kill: primary, restartAfter: 2s`."""

@@ -139,7 +139,13 @@ class LocalLauncher:
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        worker = WorkerProcess(process, ours, on_message, on_gone)
+        try:
+            worker = WorkerProcess(process, ours, on_message, on_gone)
+        except BaseException:  # no thread to listen with: nobody else knows of this process, which heeds no SIGTERM
+            process.kill()
+            process.join()
+            ours.close()
+            raise
         for frame in frames:
             worker.send_frame(frame)
         return worker
