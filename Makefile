@@ -44,7 +44,8 @@ picture: $(VENV)/.installed-dev
 # Runs that are judged by their latencies, or by whether they had the machine, have it to themselves; all other tests
 # run side by side, each in the next process that is free; those that share a fixture of their file stay in one
 # (`tests/conftest.py`). With PYTEST_ARGS it is one process, which runs what they name.
-ALONE := $(wildcard tests/live/test_honesty_latency.py tests/live/test_honesty_verdict.py tests/live/test_trust.py)
+ALONE := $(wildcard tests/live/test_honesty_latency.py tests/live/test_honesty_verdict.py tests/live/test_run_search.py \
+  tests/live/test_trust.py)
 
 # With SEED=NUMBER, properties try the examples that they tried with that number before.
 PYTEST := $(BIN)/python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED))

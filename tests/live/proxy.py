@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from typing import Self
 from urllib.parse import urlsplit
 
 CHUNK = 1 << 16
+SEND = re.compile(rb"\*[0-9]+\r\n\$4\r\nXADD\r\n")
+"""How a send begins. The name alone also stands in what asks for commands, and in scripts."""
 
 
 class Link:
@@ -79,7 +82,7 @@ class Proxy:
         """From the harness to the server; whole requests where they are sends."""
         rest = b""
         while data := await link.near_reader.read(CHUNK):
-            link.sends = link.sends or b"XADD" in data
+            link.sends = link.sends or SEND.search(data) is not None
             link.reads = link.reads or b"XREADGROUP" in data
             if link.sends:
                 whole, rest = split(rest + data)

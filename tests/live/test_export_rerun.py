@@ -104,7 +104,7 @@ def test_percentile_texts_go_into_a_folder_or_one_by_one_to_the_output(measured:
         (["{path}"], "Missing option '--format'"),
         (["{path}", "--format", "xml"], "'xml' is not one of 'csv', 'hgrm', 'hlog', 'omb'"),
         (["nowhere.json", "--format", "csv"], "nowhere.json can't be read (No such file or directory); give a result"),
-        (["results", "--format", "csv"], "results can't be read (Is a directory)"),
+        (["results", "--format", "csv"], "results can't be read (a folder); give a result file"),
         (
             ["w.yaml", "--format", "csv"],
             "w.yaml: YAML (workloads and setups are for `ombdriver run`), not JSON; give a result",

@@ -5,11 +5,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pytest
 from processes import Place, sound
 
 from ombdriver.bench.load.poisson import PoissonArrivals, PoissonStripe
-from ombdriver.bench.load.profile import constant
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.units import SECOND
 
@@ -73,19 +71,3 @@ def test_random_arrivals_by_a_profile_are_the_same_in_any_workers(place: Place) 
     check(result, counts)
     assert len(result["environment"]["workers"]) == 4
     assert result["workloadSha256"] == json.loads(stored.read_text())["workloadSha256"]
-
-
-@pytest.mark.timeout(120)
-def test_rates_are_tried_with_random_arrivals_too(place: Place) -> None:
-    """The highest that is sustained is measured then, and its target is what was due."""
-    place.write(WORKLOAD[: WORKLOAD.index("rateProfile")] + "producerRate: max\nprobeDuration: 2s\ntestDuration: 1s\n")
-    finished = place.run("curve", "w.yaml", "--rates", "200,400", "--setup", "memory", "--warmup", "0s", "--quiet")
-    if "no rate is sustained, not even 200 msg/s: " in finished.stderr:
-        return  # this machine was too busy, which is told
-
-    assert sound(finished.returncode), finished.stderr
-    (result,) = place.results()
-    rate = result["search"]["sustainedRate"]
-    stripe = PoissonStripe(0, constant(rate, SECOND), PoissonArrivals(0, 3), range(3), "measure")
-    assert result["targetRates"] == [result["targetPublishRate"]] == [stripe.due(SECOND - 1)]
-    assert result["totals"]["published"] == stripe.due(SECOND - 1) != rate

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from tests.live.proxy import CHUNK, Link, Proxy
+from tests.live.proxy import CHUNK, SEND, Link, Proxy
 
 BURST_S = 0.004
 
@@ -81,8 +81,9 @@ class CorruptingProxy(Proxy):
     async def sends(self, link: Link, whole: list[bytes]) -> bool:
         """See `Proxy.sends`."""
         for request in whole:
-            link.far_writer.write(self.change(request) if self._sends in self.which else request)
-            self._sends += 1
+            is_send = SEND.match(request) is not None
+            link.far_writer.write(self.change(request) if is_send and self._sends in self.which else request)
+            self._sends += is_send
         return True
 
     def change(self, request: bytes) -> bytes:

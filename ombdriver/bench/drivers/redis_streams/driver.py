@@ -119,7 +119,7 @@ class RedisStreamsDriver:
     async def _place_new(self, topics: Sequence[TopicSpec], _groups: Sequence[str]) -> list[bytes]:
         """The keys of topics, which are written down before anything of them is there."""
         run_id, control, balanced = self._options.run_id, self._control, self._options.balanced
-        self._created = Created(tuple(topics))  # of which nothing is there yet but the record
+        before, self._created = self._created, Created(tuple(topics))  # of which nothing is there yet but the record
         await runs.register(control, run_id, Created(tuple(topics)))
         keys = await self._place(topics)
         made = Created(tuple(topics), tuple(keys), placed=balanced)
@@ -127,6 +127,7 @@ class RedisStreamsDriver:
             await runs.register(control, run_id, made)
         if await control.count_of("EXISTS", keys):
             await runs.forget(control, run_id, topics)
+            self._created = before
             found = [key.decode() for key in keys if await control.count_of("EXISTS", [key])]
             raise DriverError(f"{found[0]} exists already on {self.server}; run again, for another run id")
         self._created = made

@@ -54,7 +54,7 @@ def test_a_drift_of_30_per_cent_is_found(length: int, phi: float, deviation: flo
         (60, 0.5, 0.99),
         (60, 0.3, 0.95),
         (60, 0.7, 0.95),
-        (60, 0.8, 0.8),
+        (60, 0.8, 0.75),
         (120, 0.85, 0.9),
         (240, 0.87, 0.9),
     ],
