@@ -137,6 +137,7 @@ def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fa
     from ombdriver.bench.report import series
     from ombdriver.bench.report.live import SeriesTimer
     from ombdriver.bench.results.compare.trial import trial_of
+    from ombdriver.bench.results.harness_share import harness_shares
 
     timer = SeriesTimer([one.expected_s for one in requests], time.monotonic)
     options = replace(options, timer=timer)
@@ -163,9 +164,9 @@ def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fa
         failure = redact_text("; ".join(outcome.messages)) if failed else None
         figures = series.figures_of(results[0]) if results else None
         verdict = results[0].verdict if results else None
-        of_harness = series.harness_figures_of(results[0]) if results else {}
+        shares = harness_shares(results[0], series.FIGURES) if results else {}
         rows.append(
-            series.RunRow(*names, outcome.status, outcome.run_id, failure, figures, verdict, of_harness=of_harness)
+            series.RunRow(*names, outcome.status, outcome.run_id, failure, figures, verdict, harness_share=shares)
         )
         codes.append(outcome.gate_code)
         repetitions.ended(request, outcome)

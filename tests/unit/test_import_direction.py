@@ -117,7 +117,6 @@ NEVER_IMPORTS = {
 PURE = (
     "bench.faults.consequences",
     "bench.faults.durability",
-    "bench.faults.record",
     "bench.faults.spec",
     "bench.faults.target",
     "bench.load.*",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ombdriver.bench.faults.record import FaultRecord
+from ombdriver.bench.faults.spec import FaultRecord
 from ombdriver.bench.metrics.histogram import Int64s
 from ombdriver.bench.metrics.recorder import MOMENT_NS
 

@@ -237,7 +237,7 @@ def unsupported(specs: Sequence[FaultSpec], site: Site) -> list[str]:
     return [f"fault {spec.number} ({spec}): {message}" for spec, message in found if message]
 
 
-# -- the schedule ------------------------------------------------------------------------------------------------------
+# -- the schedule, and what became of it -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +261,29 @@ class Injection:
     def heal_ns(self) -> int | None:
         """When it is to be healed, if it is injected in time."""
         return None if self.lasts_ns is None else self.at_ns + self.lasts_ns
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRecord:
+    """What became of one injection. Times are from the beginning of the measured window, in nanoseconds.
+
+    Attributes:
+        spec: which fault.
+        hit: the names of those that were hit; none where it could not be injected.
+        asked_ns: when it was to be injected.
+        injected_ns: when it was.
+        healed_ns: when it was healed; None where it was not, or there was nothing to heal.
+        error: why it could not be injected, or not be healed; None when it could.
+        data_lost: whether a server came back without anything of before.
+    """
+
+    spec: FaultSpec
+    hit: Sequence[str]
+    asked_ns: int
+    injected_ns: int
+    healed_ns: int | None = None
+    error: str | None = None
+    data_lost: bool = False
 
 
 def schedule(specs: Sequence[FaultSpec], test_ns: int) -> list[Injection]:

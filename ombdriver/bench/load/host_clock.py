@@ -18,11 +18,9 @@ class HostClock:
 
     Attributes:
         offset_ns: what a time of this host is to be given to be the run's, in nanoseconds; 0 on the host that commands.
-        error_ns: the true offset is no further from that.
     """
 
     offset_ns: int = 0
-    error_ns: int = 0
 
     def from_run(self, run_ns: int) -> int:
         """A time of the run, on this host's clock."""

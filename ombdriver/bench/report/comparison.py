@@ -75,13 +75,13 @@ def figure_value(figure: Figure, value: float | None) -> str:
 
 def median_of(figure: Figure, spread: Spread) -> str:
     """The median of it with its unit, and with a mark where it says more of the harness than of the system."""
-    return marked(figure_value(figure, spread.median), mark_of(spread.of_harness))
+    return marked(figure_value(figure, spread.median), mark_of(spread.harness_share))
 
 
 def marks_of(comparison: Comparison) -> list[str]:
     """What the marks of its medians mean."""
     effects = [effect for compared in comparison.setups for effect in compared.effects]
-    return legends(mark_of(spread.of_harness) for each in effects for spread in (each.baseline, each.other))
+    return legends(mark_of(spread.harness_share) for each in effects for spread in (each.baseline, each.other))
 
 
 def marked_medians(comparison: Comparison) -> list[str]:
@@ -90,8 +90,8 @@ def marked_medians(comparison: Comparison) -> list[str]:
     for compared in comparison.setups:
         for effect in compared.effects:
             for setup, spread in ((comparison.baseline, effect.baseline), (compared.setup, effect.other)):
-                if effect.figure in DECLARED and spread.of_harness is not None:
-                    found.setdefault(LEGENDS[mark_of(spread.of_harness)], {})[f"{effect.figure} of {setup}"] = None
+                if effect.figure in DECLARED and spread.harness_share is not None:
+                    found.setdefault(LEGENDS[mark_of(spread.harness_share)], {})[f"{effect.figure} of {setup}"] = None
     return [f"{', '.join(names)}: {what}" for what, names in found.items()]
 
 

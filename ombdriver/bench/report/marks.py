@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.report import units
-from ombdriver.bench.results.of_harness import FLOOR, OWN, OfHarness, of_harness
+from ombdriver.bench.results.harness_share import FLOOR, OWN, HarnessShare, harness_share
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.spec.thresholds import Check
 
@@ -22,14 +22,14 @@ LEGENDS = {
 _MARKS = {FLOOR: AT_FLOOR, OWN: OWN_PART, None: ""}
 
 
-def mark_of(kind: OfHarness | None) -> str:
+def mark_of(kind: HarnessShare | None) -> str:
     """The mark for that; empty for none."""
     return _MARKS[kind]
 
 
 def mark(result: Result, figure: Figure) -> str:
     """The mark of a figure; empty for one that has none."""
-    return mark_of(of_harness(result, figure))
+    return mark_of(harness_share(result, figure))
 
 
 def threshold_figure(result: Result, check: Check) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.report.marks import mark_of
-from ombdriver.bench.results.of_harness import OWN
+from ombdriver.bench.results.harness_share import OWN
 
 Probe = Mapping[str, Any]
 """One of the `probes` of a result's `search`."""
@@ -18,7 +18,12 @@ def mark_of_probe(probe: Probe, figure: Figure) -> str:
     return mark_of(OWN if str(figure) in probe.get("ownParts", {}) else None)
 
 
-def by_rate(probes: Sequence[Probe]) -> dict[int, list[Probe]]:
+def is_of_machine(probe: Probe) -> bool:
+    """Whether this machine kept a probe from showing anything; never in results of before probes told their limit."""
+    return bool(probe.get("limit") == GENERATOR)
+
+
+def probes_by_rate(probes: Sequence[Probe]) -> dict[int, list[Probe]]:
     """The probes at each rate, rates rising."""
     found: dict[int, list[Probe]] = {}
     for probe in sorted(probes, key=lambda each: each["rate"]):
@@ -26,7 +31,7 @@ def by_rate(probes: Sequence[Probe]) -> dict[int, list[Probe]]:
     return found
 
 
-def shown(probes: Sequence[Probe]) -> Probe:
+def shown_probe(probes: Sequence[Probe]) -> Probe:
     """Of the probes at one rate the last, but none for which this machine was the cause if there is another."""
-    of_the_system = [each for each in probes if each.get("limit") != GENERATOR]
+    of_the_system = [each for each in probes if not is_of_machine(each)]
     return (of_the_system or probes)[-1]

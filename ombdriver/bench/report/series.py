@@ -21,7 +21,7 @@ from ombdriver.bench.report.console import print_all, unwrapped
 from ombdriver.bench.report.marks import HOLLOW, legends, mark_of, marked
 from ombdriver.bench.results.compare.comparison import NO_WHOLE_RUN
 from ombdriver.bench.results.compare.metrics import DECLARED
-from ombdriver.bench.results.of_harness import OfHarness, of_harness, of_most
+from ombdriver.bench.results.harness_share import HarnessShare, harness_share_of_median
 from ombdriver.bench.results.result import Result, Standing
 from ombdriver.bench.verdict.advice import series_advice
 from ombdriver.bench.verdict.model import VALID, Verdict
@@ -47,7 +47,7 @@ class RunRow:
         failure: what it failed with; None when it did not.
         figures: of its result, by how each of `FIGURES` is written; a figure without a sample is None.
         verdict: of its result; None without one.
-        of_harness: those of its figures that say more of the harness than of the system, and why.
+        harness_share: those of its figures that say more of the harness than of the system, and why.
     """
 
     workload: str
@@ -58,17 +58,12 @@ class RunRow:
     failure: str | None = None
     figures: Mapping[str, float | None] | None = None
     verdict: Verdict | None = None
-    of_harness: Mapping[str, OfHarness] = field(default_factory=dict)
+    harness_share: Mapping[str, HarnessShare] = field(default_factory=dict)
 
 
 def figures_of(result: Result) -> dict[str, float | None]:
     """What the table of figures tells of a result."""
     return {str(figure): result.value(figure) for figure in FIGURES}
-
-
-def harness_figures_of(result: Result) -> dict[str, OfHarness]:
-    """Which of these say more of the harness than of the system."""
-    return {str(figure): kind for figure in FIGURES if (kind := of_harness(result, figure)) is not None}
 
 
 def title(workload: str, setup: str, standing: Standing) -> str:
@@ -170,14 +165,14 @@ def _summary_rows(group: Sequence[RunRow]) -> list[list[str]]:
     for figure in FIGURES:
         told = [(row, row.figures[str(figure)]) for row in _compared(group) if row.figures is not None]
         known = [value for _, value in told if value is not None]
-        kind = of_most([row.of_harness.get(str(figure)) for row, value in told if value is not None])
+        kind = harness_share_of_median([row.harness_share.get(str(figure)) for row, value in told if value is not None])
         middle = statistics.median(known) if known else None
         median.append(_cell(str(figure), middle, kind))
         spread.append(units.percent((max(known) - min(known)) / middle if middle and len(known) > 1 else None))
     return [median, spread]
 
 
-def _cell(figure: str, value: float | None, kind: OfHarness | None) -> str:
+def _cell(figure: str, value: float | None, kind: HarnessShare | None) -> str:
     if value is None:
         return units.NOTHING
     return units.rate(value) if figure == "publishRate" else marked(units.latency(value), mark_of(kind))
@@ -196,7 +191,7 @@ def _figures(rows: Sequence[RunRow], groups: Sequence[Sequence[RunRow]]) -> tupl
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         if row.figures is not None:
-            cells = [_cell(name, value, row.of_harness.get(name)) for name, value in row.figures.items()]
+            cells = [_cell(name, value, row.harness_share.get(name)) for name, value in row.figures.items()]
             told += cells
             valid = row.verdict is None or row.verdict.status == VALID
             table.add_row(f"{'' if valid else f'{HOLLOW} '}{row.standing.run}", *cells)

@@ -19,7 +19,7 @@ from ombdriver.bench.metrics.summary import WindowDelivery
 from ombdriver.bench.report import backlog, faults, latencies, units
 from ombdriver.bench.report.console import print_all, unwrapped
 from ombdriver.bench.report.marks import legends, marked, threshold_figure
-from ombdriver.bench.report.search import GENERATOR, by_rate, mark_of_probe, shown
+from ombdriver.bench.report.search import GENERATOR, is_of_machine, mark_of_probe, probes_by_rate, shown_probe
 from ombdriver.bench.results.result import Result, Subscription
 from ombdriver.bench.spec.rate_profile import render_profile
 from ombdriver.bench.units import format_size, visible
@@ -298,8 +298,8 @@ def _search_block(search: Mapping[str, Any]) -> Iterator[RenderableType]:
     for column in ("rate", "sustained", *_MAIN_COLUMNS, "server"):
         table.add_column(column, justify="right", no_wrap=True, min_width=7)
     told: list[str] = []
-    for rate, probes in by_rate(search["probes"]).items():
-        last = shown(probes)
+    for rate, probes in probes_by_rate(search["probes"]).items():
+        last = shown_probe(probes)
         held = sum(probe["held"] for probe in probes)
         cpu = last["serverCpu"]
         cells = [
@@ -323,11 +323,11 @@ _MAIN_COLUMNS = [units.title(each) if each.statistic == MAIN[0].statistic else e
 
 def _why(search: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
     """Why the lowest rate that is not sustained is not, and why a lower one could not be judged."""
-    for rate, probes in by_rate(search["probes"]).items():
-        of_the_machine = all(probe["limit"] == GENERATOR for probe in probes)
+    for rate, probes in probes_by_rate(search["probes"]).items():
+        of_the_machine = all(is_of_machine(probe) for probe in probes)
         if rate == search["failingRate"] or (of_the_machine and rate < search["sustainedRate"]):
             failed = [probe for probe in probes if not probe["held"]]
-            for reason in shown(failed)["reasons"] if failed else ():
+            for reason in shown_probe(failed)["reasons"] if failed else ():
                 yield rate, reason
 
 

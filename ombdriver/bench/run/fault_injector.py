@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ombdriver.bench.faults.api import Fault, FaultError, FaultServer
-from ombdriver.bench.faults.record import FaultRecord
-from ombdriver.bench.faults.spec import Injection, schedule
+from ombdriver.bench.faults.spec import FaultRecord, Injection, schedule
 from ombdriver.bench.faults.target import Target
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.plan.plan import Plan, WorkerPlan

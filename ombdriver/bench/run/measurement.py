@@ -14,7 +14,7 @@ from ombdriver.bench.drivers.api import Inspector
 from ombdriver.bench.faults.api import Site
 from ombdriver.bench.faults.consequences import Observed, caught_up, consequences
 from ombdriver.bench.faults.durability import Durability
-from ombdriver.bench.faults.record import FaultRecord
+from ombdriver.bench.faults.spec import FaultRecord
 from ombdriver.bench.ledger.audit import Audit
 from ombdriver.bench.ledger.ledger import AuditFindings, Ledger, LedgerMark
 from ombdriver.bench.load.phase import Phase

@@ -12,7 +12,7 @@ from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import HEADLINE
 from ombdriver.bench.report import units
 from ombdriver.bench.report.page.runs import Run
-from ombdriver.bench.report.search import by_rate, mark_of_probe, shown
+from ombdriver.bench.report.search import mark_of_probe, probes_by_rate, shown_probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def load_lines(runs: Sequence[Run]) -> list[LoadLine]:
     searches = [(run, search) for run in runs if (search := run.result.search) is not None]
     latencies = [(family, word, statistic) for family, word in units.RESPONSES.items() for statistic in HEADLINE]
     for number, (run, search) in enumerate(searches):
-        last = {rate: shown(probes) for rate, probes in by_rate(search["probes"]).items()}
+        last = {rate: shown_probe(probes) for rate, probes in probes_by_rate(search["probes"]).items()}
         for part, (family, word, statistic) in enumerate(latencies):
             points, failed_points = (_points(last, family, statistic, held=held) for held in (True, False))
             if points or failed_points:

@@ -12,7 +12,7 @@ from ombdriver.bench.metrics.figures import MAIN, Figure
 from ombdriver.bench.report import units
 from ombdriver.bench.report.marks import mark_of, sentences
 from ombdriver.bench.report.page.runs import Run, statuses, told
-from ombdriver.bench.results.of_harness import of_harness, of_most
+from ombdriver.bench.results.harness_share import harness_share, harness_share_of_median
 
 FIGURES = {units.title(figure): figure for figure in MAIN}
 """The figures of a combination, by the heads of their columns: response times in ms."""
@@ -152,7 +152,7 @@ def _median(runs: Sequence[Run], figure: Figure) -> float | None:
 
 
 def _mark(runs: Sequence[Run], figure: Figure) -> str:
-    return mark_of(of_most([of_harness(run.result, figure) for run in runs]))
+    return mark_of(harness_share_of_median([harness_share(run.result, figure) for run in runs]))
 
 
 def _matrices(rows: Sequence[SweepRow], settings: Sequence[str], down: int, across: int) -> list[SweepMatrix]:

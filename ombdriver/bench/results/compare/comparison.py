@@ -28,7 +28,7 @@ from ombdriver.bench.results.compare.statistics import (
     unpaired,
 )
 from ombdriver.bench.results.compare.trial import Trial
-from ombdriver.bench.results.of_harness import OfHarness, of_most
+from ombdriver.bench.results.harness_share import HarnessShare, harness_share_of_median
 from ombdriver.bench.units import nearest
 from ombdriver.errors import InputError, NotComparable
 
@@ -46,7 +46,7 @@ class Spread:
     Attributes:
         count: runs that have it.
         median, least, most: over these; None without any.
-        of_harness: whether the median says more of the harness than of the system, as the figure does in half of the
+        harness_share: whether the median says more of the harness than of the system, as the figure does in half of the
             runs at least.
     """
 
@@ -54,7 +54,7 @@ class Spread:
     median: float | None = None
     least: float | None = None
     most: float | None = None
-    of_harness: OfHarness | None = None
+    harness_share: HarnessShare | None = None
 
     @property
     def relative(self) -> float | None:
@@ -366,5 +366,5 @@ def _no_claim(pairing: Pairing, tests: int, effects: Sequence[tuple[Effect, floa
 def _spread(values: Sequence[float], trials: Sequence[Trial], figure: Figure) -> Spread:
     if not values:
         return Spread(0)
-    kinds = [each.of_harness.get(str(figure)) for each in trials if str(figure) in each.figures]
-    return Spread(len(values), median(values), min(values), max(values), of_most(kinds))
+    kinds = [each.harness_share.get(str(figure)) for each in trials if str(figure) in each.figures]
+    return Spread(len(values), median(values), min(values), max(values), harness_share_of_median(kinds))

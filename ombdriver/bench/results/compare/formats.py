@@ -90,8 +90,8 @@ def _cells(comparison: Comparison, compared: SetupComparison, effect: Effect) ->
         _bool(effect.p is not None),
         *map(_rounded, (effect.p, effect.corrected_p)),
         effect.conclusion,
-        base.of_harness,
-        other.of_harness,
+        base.harness_share,
+        other.harness_share,
     ]
     unit = _unit(effect)
     head = [comparison.workload, comparison.baseline, compared.setup, _bool(compared.paired), str(effect.figure), unit]
@@ -150,7 +150,7 @@ def _spread(spread: Spread) -> dict[str, Any]:
         "median": _rounded(spread.median),
         "least": _rounded(spread.least),
         "most": _rounded(spread.most),
-        "ofHarness": spread.of_harness,
+        "ofHarness": spread.harness_share,
     }
 
 

@@ -15,7 +15,7 @@ from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import COMPARED
 from ombdriver.bench.results.compare.metrics import RATES, of_groups, overall
 from ombdriver.bench.results.environment import chosen_facts
-from ombdriver.bench.results.of_harness import OfHarness, of_harness
+from ombdriver.bench.results.harness_share import HarnessShare, harness_shares
 from ombdriver.bench.results.omb_keys import ENDINGS, aggregated
 from ombdriver.bench.results.result import Result, Standing
 from ombdriver.bench.verdict.model import VALID
@@ -47,7 +47,7 @@ class Trial:
         reasons: the rules of the verdict that exclude it.
         has_verdict: whether there was a verdict.
         messages_per_write: how bunched its load was, on average; None when its file does not say.
-        of_harness: the figures that say more of the harness than of the system, and why.
+        harness_share: the figures that say more of the harness than of the system, and why.
         facts: what must be alike in all runs that are compared, by dotted key.
         setup_facts: what must be alike in all runs of one setup.
     """
@@ -64,7 +64,7 @@ class Trial:
     reasons: tuple[str, ...] = ()
     has_verdict: bool = True
     messages_per_write: float | None = None
-    of_harness: Mapping[str, OfHarness] = field(default_factory=dict)
+    harness_share: Mapping[str, HarnessShare] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     setup_facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -88,7 +88,7 @@ def trial_of(result: Result, source: str) -> Trial:
         begun=datetime.fromisoformat(result.begin_time),
         excluded=_exclusion(result),
         messages_per_write=(result.messages_per_write or {}).get("mean"),
-        of_harness={str(each): kind for each in compared if (kind := of_harness(result, each)) is not None},
+        harness_share=harness_shares(result, compared),
         reasons=() if result.verdict is None else tuple(each.rule for each in result.verdict.reasons),
         facts={
             **flatten(workload, "workload."),

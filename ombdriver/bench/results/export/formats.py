@@ -6,8 +6,8 @@ from urllib.parse import quote
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
 from ombdriver.bench.results.export import hdr_histogram, omb, series_csv
+from ombdriver.bench.results.harness_share import FLOOR, OWN
 from ombdriver.bench.results.histograms import encoded_total, interval_s
-from ombdriver.bench.results.of_harness import FLOOR, OWN
 from ombdriver.bench.results.result import Result
 from ombdriver.errors import InputError
 

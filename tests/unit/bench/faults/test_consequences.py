@@ -5,8 +5,7 @@ import pytest
 
 from ombdriver.bench.faults.consequences import Consequence, Observed, caught_up, consequences
 from ombdriver.bench.faults.durability import Durability
-from ombdriver.bench.faults.record import FaultRecord
-from ombdriver.bench.faults.spec import read_faults
+from ombdriver.bench.faults.spec import FaultRecord, read_faults
 from ombdriver.bench.units import MS, SECOND
 
 SPEC = read_faults([{"at": "10s", "kill": "primary"}])[0][0]

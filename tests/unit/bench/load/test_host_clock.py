@@ -11,7 +11,7 @@ PHASE = Phase(3, "measure", 5_000, 10**9, 100, constant(100, 10**9))
 
 def test_orders_and_stamps_are_moved_by_the_offset() -> None:
     """A host whose clock is 1,000 ns behind that of the run has to be given 1,000."""
-    clock = HostClock(1_000, 10)
+    clock = HostClock(1_000)
 
     assert clock.from_run(5_000) == 4_000
     assert clock.phase_from_run(PHASE) == Phase(3, "measure", 4_000, 10**9, 100, constant(100, 10**9))

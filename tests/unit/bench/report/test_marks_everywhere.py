@@ -22,7 +22,7 @@ from ombdriver.bench.results.compare import formats
 from ombdriver.bench.results.compare.comparison import Comparison, compare
 from ombdriver.bench.results.compare.trial import trial_of
 from ombdriver.bench.results.export import formats as exports
-from ombdriver.bench.results.of_harness import FLOOR, OWN, OfHarness, of_most
+from ombdriver.bench.results.harness_share import FLOOR, OWN, HarnessShare, harness_share_of_median, harness_shares
 from ombdriver.bench.results.result import Result, Standing
 from ombdriver.bench.spec.thresholds import Check
 
@@ -54,9 +54,9 @@ def shown(show: Callable[[io.StringIO], None]) -> str:
 
 def of_series(told: Result) -> str:
     """The closing table."""
-    figures, kinds = series.figures_of(told), series.harness_figures_of(told)
+    figures, kinds = series.figures_of(told), harness_shares(told, series.FIGURES)
     standing = Standing("ab12cd34", 1, 1, 1, 1, 1)
-    row = series.RunRow("w", "s", standing, "VALID", "id", None, figures, of_harness=kinds)
+    row = series.RunRow("w", "s", standing, "VALID", "id", None, figures, harness_share=kinds)
     return shown(lambda stream: series.show([row], Path("results"), stream))
 
 
@@ -171,7 +171,7 @@ def test_programs_and_other_formats_are_told_too() -> None:
     ],
 )
 def test_a_median_is_marked_where_the_figure_is_in_half_of_the_runs(
-    kinds: list[OfHarness | None], mark: OfHarness | None
+    kinds: list[HarnessShare | None], mark: HarnessShare | None
 ) -> None:
     """By what it is in most of them."""
-    assert of_most(kinds) is mark
+    assert harness_share_of_median(kinds) is mark

@@ -99,7 +99,7 @@ async def test_stamps_of_the_run_are_translated_to_the_clock_of_the_host(offset_
     here = batch(1_000, message(0, 100), message(200, 1_300), probe(0, 3))
     there = batch(1_000, message(offset_ns, offset_ns + 100), message(offset_ns + 200, offset_ns + 1_300), probe(0, 3))
 
-    reader, _, figures = await consumed(there, host_clock=HostClock(offset_ns, 100))
+    reader, _, figures = await consumed(there, host_clock=HostClock(offset_ns))
     _, _, expected = await consumed(here)
 
     assert reader.take_probes() == {(0, 3)}

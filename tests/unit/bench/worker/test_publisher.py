@@ -33,7 +33,7 @@ async def test_nothing_is_sent_before_its_time() -> None:
 @pytest.mark.parametrize("offset_ns", [3 * 86_400 * SECOND, -START // 2])
 async def test_stamps_are_of_the_clock_of_the_run_and_latencies_of_the_host(offset_ns: int) -> None:
     """A host whose clock is days off stamps what the host that commands would; the stamp of a probe stays 0."""
-    there, here = Bench(host_clock=HostClock(offset_ns, 100)), Bench()
+    there, here = Bench(host_clock=HostClock(offset_ns)), Bench()
     for bench in (there, here):
         bench.publisher.send_probes()
         bench.handle.reply(1)
