@@ -27,6 +27,7 @@ OMB_FIELDS = [
 """Every field of OMB's TestResult."""
 
 ON_FIGURES = {
+    "answeredLater",
     "carriedIn",
     "fewSamples",
     "shortRun",

@@ -9,6 +9,7 @@ sees, and later ones would overtake them. Knows no stream command.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError, ResponseError
@@ -179,7 +180,8 @@ class ReadSize:
 
     def __init__(self) -> None:
         self._now = self._bound = _ANY
-        self._replies = self._lost_in_a_row = 0
+        self._replies = 0
+        self._losses = RepeatedLoss()
 
     def of(self, count: int) -> int:
         """What to ask for, of `count`."""
@@ -187,7 +189,7 @@ class ReadSize:
 
     def came(self) -> None:
         """A reply came."""
-        self._lost_in_a_row = 0
+        self._losses.came()
         if self._now != _ANY:
             self._replies += 1
             if self._replies % BOUND_REPLIES == 0:
@@ -195,13 +197,40 @@ class ReadSize:
             self._now = min(2 * self._now, self._bound)
 
     def lost(self, asked: int, after_s: float) -> bool:
-        """The reply to a read of `asked` entries was lost; whether one entry must be too much for the server.
-
-        A read that was under way for long may have waited for a message, and the connection been lost for any reason.
-        """
+        """The reply to a read of `asked` entries was lost; whether one entry must be too much for the server."""
         self._now, self._bound, self._replies = 1, max(1, asked // 2), 0
-        self._lost_in_a_row += asked <= 1 and after_s < AT_ONCE_S
-        return self._lost_in_a_row >= LOST_IN_A_ROW
+        return self._losses.lost("one entry" if asked <= 1 else None, after_s)
+
+
+class RepeatedLoss:
+    """Tells a reply that a server can't give from connections that are lost by chance.
+
+    What a server can't give is lost at once, and again each time it is asked for. Another request, a reply, or a loss
+    after a while say that it was chance: the request may have waited for a message, and the connection been cut.
+    """
+
+    def __init__(self) -> None:
+        self._request: Hashable = None
+        self._in_a_row = 0
+
+    def came(self) -> None:
+        """A reply came."""
+        self._in_a_row = 0
+
+    def lost(self, request: Hashable, after_s: float) -> bool:
+        """The reply to `request` was lost after so many seconds; whether the server can't give it.
+
+        Args:
+            request: what was asked for, the same value if it is asked for again; None if it could be asked for in
+                smaller parts.
+            after_s: seconds from sending it to the loss.
+        """
+        if request is None or after_s >= AT_ONCE_S:
+            self._in_a_row = 0
+        else:
+            self._in_a_row = self._in_a_row + 1 if request == self._request else 1
+        self._request = request
+        return self._in_a_row >= LOST_IN_A_ROW
 
 
 TOO_LARGE = (
@@ -212,7 +241,7 @@ TOO_LARGE = (
 BOUND_REPLIES = 64
 """After so many replies twice as much may be asked for as after one that was lost."""
 LOST_IN_A_ROW, AT_ONCE_S = 3, 0.5
-"""So many replies of one entry in a row, each lost within so many seconds, are no loss by chance."""
+"""So many replies in a row to the same small request, each lost within so many seconds, are no loss by chance."""
 _ANY = 1 << 40
 
 

@@ -11,7 +11,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ombdriver.messaging.errors import ClosedError, ConnectionLost, OutcomeUnknownError, RedisError
 from ombdriver.messaging.streams.entry_ids import is_after
@@ -22,7 +22,6 @@ from ombdriver.messaging.topics.consumer.partition import FlowControl, Partition
 from ombdriver.messaging.topics.consumer.receive_buffer import RecordSink
 from ombdriver.messaging.transport.background import tell
 from ombdriver.messaging.transport.blocking import (
-    AT_ONCE_S,
     LONGEST_PAUSE_S,
     LOSS_MARGIN_S,
     LOST_IN_A_ROW,
@@ -30,11 +29,20 @@ from ombdriver.messaging.transport.blocking import (
     TOO_LARGE,
     BlockingReader,
     EmptyReadPace,
+    RepeatedLoss,
     block_part,
     ignore_outcome,
 )
 from ombdriver.messaging.transport.connection import pack
 from ombdriver.messaging.transport.retry import Backoff, RetryBudget, is_loss
+
+
+class _Claiming(NamedTuple):
+    """Entries that are claimed, by their ids, and when that was sent (`time.monotonic`)."""
+
+    partition: Partition
+    entries: Sequence[bytes]
+    sent_at: float
 
 
 class FetchTransport(Protocol):
@@ -204,8 +212,9 @@ class Fetcher:
         self._member, self._partitions, self._flow, self._sink = member, partitions, flow, sink
         self._transport = transport
         self._read: asyncio.Future[Any] | None = None
-        self._asked = self._turn = self._lost_in_a_row = 0
-        self._asked_at = 0.0
+        self._asked = self._turn = 0
+        self._claiming: _Claiming | None = None
+        self._losses = RepeatedLoss()
         self._covered: list[Partition] = []
         self._interrupts: set[asyncio.Task[None]] = set()
         self._suspensions = 0
@@ -250,7 +259,7 @@ class Fetcher:
         if self._flow.bound < len(active):
             active = self._take_turns(active, self._flow.bound)
         count = -(-credit // len(active))
-        self._covered, self._asked, self._asked_at = active, count * len(active), time.monotonic()
+        self._covered, self._asked = active, count * len(active)
         self._read = self._transport.send(active, count)
         self._read.add_done_callback(ignore_outcome)
         self._flow.is_asking = True
@@ -260,7 +269,6 @@ class Fetcher:
             self._read = None
             self._flow.is_asking = False
             self._flow.changed.set()
-        self._lost_in_a_row = 0
         if reply:
             count = sum([len(entries) for _, entries in reply])
             for key, entries in reply:
@@ -312,9 +320,10 @@ class Fetcher:
                 count = max(1, min(leases.AT_ONCE, credit))
                 ids = await leases.list_pending(self._member, partition, self._replay_after[partition], count)
                 if lost := partition.unknown(ids):
-                    self._asked, self._asked_at = len(lost), time.monotonic()
+                    self._asked, self._claiming = len(lost), _Claiming(partition, lost, time.monotonic())
                     claimed = await leases.claim(self._member, partition, lost, once=True)
-                    self._lost_in_a_row = 0
+                    self._claiming = None
+                    self._losses.came()
                     self._sink.replay(partition, claimed)
                 if len(ids) < count:
                     del self._replay_after[partition]
@@ -357,15 +366,21 @@ class Fetcher:
         await self._sleep(wait_s)
 
     def _on_lost_reply(self, error: OutcomeUnknownError) -> None:
-        """The next reads ask for less; where one message is too much, that is told to whoever waits for it."""
+        """The next reads ask for less; where one message is too much, that is told to whoever waits for it.
+
+        Of a read nobody knows what it would have brought; but what it brought is claimed after it, by its id.
+        """
         self._member.statistics.lost_replies += 1
-        self._lost_in_a_row += time.monotonic() - self._asked_at < AT_ONCE_S
         self._flow.lose(self._asked)
-        if self._asked <= 1 and self._lost_in_a_row >= LOST_IN_A_ROW:
-            streams = ", ".join(partition.stream for partition in self._partitions[:3])
+        claiming, self._claiming = self._claiming, None
+        if claiming is None:
+            return
+        (partition, entries, sent_at), only = claiming, len(claiming.entries) == 1
+        request = (partition.key, entries[0]) if only else None
+        if self._losses.lost(request, time.monotonic() - sent_at):
             told = OutcomeUnknownError(
-                f"{self._lost_in_a_row} times in a row the connection was lost in place of one message of {streams}: "
-                f"{TOO_LARGE} ({error})"
+                f"{LOST_IN_A_ROW} times in a row the connection was lost in place of message {entries[0].decode()} of "
+                f"{partition.stream}: {TOO_LARGE} ({error})"
             )
             told.__cause__ = error
             self._sink.fault(told)
