@@ -21,7 +21,7 @@ def test_only_the_same_small_request_lost_at_once_and_each_time_is_told(
             continue
         told = losses.lost(*event)
         last = events[max(0, number + 1 - LOST_IN_A_ROW) : number + 1]
-        request, after_s = event
+        request = event[0]
         expected = len(last) == LOST_IN_A_ROW and set(last) <= {(request, 0.0), (request, AT_ONCE_S / 2)}
         assert told == (expected and request is not None)
 
