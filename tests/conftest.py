@@ -64,6 +64,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     item.obj = limited
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook, and would find none
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a fixture of their module, or may write one page, are run by one process; all others by any."""
     for item in items:
