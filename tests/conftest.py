@@ -64,14 +64,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     item.obj = limited
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook, and would find none
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)  # xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Tests that share a fixture of their module, or may write one page, are run by one process; all others by any."""
     for item in items:
         info = getattr(item, "_fixtureinfo", None)
         found = {} if info is None else info.name2fixturedefs
         if "golden_table" in found or any(made.scope == "module" for every in found.values() for made in every):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    yield
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

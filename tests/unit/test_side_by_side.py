@@ -38,3 +38,12 @@ def test_what_asks_for_it_by_way_of_another_fixture_stays_as_well(
 def test_what_shares_nothing_is_run_by_any_process(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """So that no process is left with a long file at the end."""
     assert group(request) is None
+
+
+def test_the_groups_are_known_to_what_deals_out_tests(request: pytest.FixtureRequest) -> None:
+    """pytest-xdist reads them from the ids of tests, where it has put them itself; some versions of pytest lose them."""
+    if not request.config.getoption("loadgroup", default=False):
+        pytest.skip("only where several processes run tests by group")
+    for item in request.session.items:
+        marker = item.get_closest_marker("xdist_group")
+        assert ("@" in item.nodeid.rpartition("]")[2]) == (marker is not None), item.nodeid
