@@ -41,7 +41,7 @@ def test_what_shares_nothing_is_run_by_any_process(request: pytest.FixtureReques
 
 
 def test_the_groups_are_known_to_what_deals_out_tests(request: pytest.FixtureRequest) -> None:
-    """pytest-xdist reads them from the ids of tests, where it has put them itself; some versions of pytest lose them."""
+    """pytest-xdist reads them from the ids of tests, where it has put them; some versions of pytest lose them."""
     if not request.config.getoption("loadgroup", default=False):
         pytest.skip("only where several processes run tests by group")
     for item in request.session.items:
