@@ -6,6 +6,7 @@ first, and ends with the first course that finds that.
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import subprocess
@@ -14,7 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tests.faults.account import KINDS, Fault, condensed
 from tests.faults.mends import MENDS, take_out
@@ -64,7 +65,12 @@ def find(without: str, seeds: int, jobs: int) -> int:
         0 if one did, 1 otherwise.
     """
     mend, told, tried = MENDS[without], Counter[str](), 0
-    order = sorted(range(SEEDS), key=lambda seed: not set(mend.motifs) & set(plan(seed).motifs))[:seeds]
+
+    def is_unlikely(seed: int) -> tuple[bool, bool]:
+        course = plan(seed)
+        return mend.where not in ("", course.topology), not set(mend.motifs) & set(course.motifs)
+
+    order = sorted(range(SEEDS), key=is_unlikely)[:seeds]
     for first in range(0, len(order), jobs):
         some = order[first : first + jobs]
         with ThreadPoolExecutor(jobs) as threads:
@@ -99,7 +105,8 @@ def find_by_tests(without: str) -> int:
 
 def run_here(seed: int, leave_out: Collection[str], *, debug: bool) -> int:
     """Runs one course in this process, and tells what was wrong; the exit code."""
-    from tests.faults.course import Course  # whoever runs others needs none of it
+    from tests.faults.cast import place_of  # whoever runs others needs none of it
+    from tests.faults.course import Course
 
     logging.basicConfig(level=logging.INFO if debug else logging.CRITICAL)
     course = Course(plan(seed))
@@ -107,32 +114,25 @@ def run_here(seed: int, leave_out: Collection[str], *, debug: bool) -> int:
     async def within_limit() -> int:
         running = asyncio.create_task(course.run())
         if (await asyncio.wait([running], timeout=LIMIT_S))[0]:
-            return _tell(course.plan, await running, leave_out)
+            return _tell(course.plan, await running, leave_out, course.state)
         late = Fault("ended", f"the course did not end within {LIMIT_S:g} s")
-        _tell(course.plan, [*course.account.found, late], leave_out)
-        waiting = Counter(getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
-        sys.stdout.write("".join(f"{count} of {name} had not ended\n" for name, count in waiting.most_common()))
-        sys.stdout.write(f"the course waits at {_place(running.get_coro())}\n")
+        with contextlib.suppress(Exception):  # servers may hang, too
+            async with asyncio.timeout(10):
+                await course.look_closely()
+        _tell(course.plan, [*course.account.found, late], leave_out, course.state)
+        waiting = Counter(place_of(task.get_coro()) for task in asyncio.all_tasks())
+        sys.stdout.write("".join(f"{count} had not ended: {place}\n" for place, count in waiting.most_common()))
         sys.stdout.flush()
         os._exit(1)  # whatever holds it up is not asked again; its servers end with it
 
     return asyncio.run(within_limit())
 
 
-def _place(waiting: Any) -> str:
-    """Where a coroutine waits, from the outermost function to the innermost, each with its line."""
-    places = []
-    while (frame := getattr(waiting, "cr_frame", None)) is not None:
-        places.append(f"{waiting.__qualname__}:{frame.f_lineno}")
-        waiting = waiting.cr_await
-    return " > ".join(places)
-
-
-def _tell(course: Plan, faults: Collection[Fault], leave_out: Collection[str]) -> int:
+def _tell(course: Plan, faults: Collection[Fault], leave_out: Collection[str], state: Collection[str]) -> int:
     if told := Counter(fault.kind for fault in faults if fault.kind in leave_out):
         sys.stdout.write("left out: " + ", ".join(f"{count} of {kind}" for kind, count in told.items()) + "\n")
     if counted := [fault for fault in faults if fault.kind not in leave_out]:
-        sys.stdout.write("\n".join([*condensed(counted), str(course), _way(course.seed)]))
+        sys.stdout.write("\n".join([*condensed(counted), str(course), *state, _way(course.seed)]))
     return bool(counted)
 
 

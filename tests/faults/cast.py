@@ -18,6 +18,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from ombdriver import (
+    Consumer,
     GroupConsumer,
     GroupManager,
     Message,
@@ -111,6 +112,11 @@ class Member:
 
     def __repr__(self) -> str:
         return f"<{self._who} {self.called}>"
+
+    def state(self) -> list[str]:
+        """What it is about, for people: where its task waits, and what it has in hand."""
+        place = place_of(self.task.get_coro()) if self.task is not None else "not started"
+        return [f"{self!r}: {place}"]
 
     @property
     def is_over(self) -> bool:
@@ -222,6 +228,11 @@ class RunnerMember(Member):
         self.runner.handler(self.handle)
         self.called = self.runner.name
 
+    def state(self) -> list[str]:
+        """See `Member`."""
+        parts = self.runner._parts[:1] if self.runner._parts is not None else ()
+        return [*super().state(), *map(repr, parts), *_state_of(self.runner._consumer)]
+
     async def start(self) -> None:
         """Runs, until the end or a signal."""
         self.task = asyncio.create_task(self._run())
@@ -257,6 +268,10 @@ class ReaderMember(Member):
             TOPIC, READER, name, visibility_timeout_ms=VISIBILITY_MS, block_ms=BLOCK_MS
         )
         self.called = self.consumer.name
+
+    def state(self) -> list[str]:
+        """See `Member`."""
+        return [*super().state(), *_state_of(self.consumer)]
 
     async def start(self) -> None:
         """Reads."""
@@ -407,6 +422,28 @@ class StreamMember(Member):
         await asyncio.wait([self.task])
         if not self.task.cancelled() and (error := self.task.exception()):
             self._cast.account.add("ended", f"{self.group}: a consumer of the stream level ended with {error!r}")
+
+
+def _state_of(consumer: Consumer[Any]) -> list[str]:
+    session = consumer._session
+    if session is None:
+        return ["not started"]
+    parts = (*session._fetchers, *session.maintenance, session.buffer, session.acks, *session.partitions)
+    return [
+        *map(repr, parts),
+        repr(session._redelivery),
+        repr(session.member.router.health),
+        repr(consumer.statistics()),
+    ]
+
+
+def place_of(waiting: Any) -> str:
+    """Where a coroutine waits, from the outermost function to the innermost, each with its line."""
+    places = []
+    while (frame := getattr(waiting, "cr_frame", None)) is not None:
+        places.append(f"{waiting.__qualname__}:{frame.f_lineno}")
+        waiting = waiting.cr_await
+    return " > ".join(places) or "at its end"
 
 
 class Watcher:

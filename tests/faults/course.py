@@ -40,6 +40,7 @@ from tests.faults.cast import (
     StreamMember,
     UnexpectedError,
     Watcher,
+    place_of,
 )
 from tests.faults.plan import Plan, Step
 from tests.faults.servers import Cluster, Servers, Standalone, Watched, servers, until
@@ -64,8 +65,12 @@ FALTERS: Mapping[str, tuple[object, str]] = {
     "read": (BlockingFetch, "send"),
 }
 """What members do in the background, and a part of it that can be made to fail."""
+COUNTING = str(leases._UPDATE.words(by_text=False)[1]).encode()
+"""In the command that has the server count a handling."""
 NARROW_BLOCK_MS = 3_000
 """So long a message waits for space that others have for 1 s at most."""
+SHOWN = 12
+"""So many entries of a kind are shown at most."""
 QUIET_S, QUIET_TRIES = 1.5, 6
 """A while in which nobody asks Sentinels for a master that is well."""
 
@@ -78,6 +83,7 @@ class Course:
 
     Attributes:
         account: what was seen.
+        state: of servers and members, for people, when not everything came to its end in time.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -95,6 +101,7 @@ class Course:
         )
         may_trim = not plan.trimmer and not any(step.do == "destroy" for step in plan.steps)
         self._cast = Cast(self.account, plan.far, self._trim_stream if may_trim else None, self._on_death)
+        self.state: list[str] = []
         self._members: dict[str, Member] = {}
         self._over: list[Member] = []
         self._destroyed: list[tuple[str, Place, Member | None]] = []
@@ -266,7 +273,10 @@ class Course:
 
     async def _lose(self, step: Step) -> None:
         for _ in range(max(1, step.count)):
-            self._proxy(step.which).lose(reads=step.which == "read")
+            if step.which == "counts":
+                self._one.members.lose_answer(COUNTING)
+            else:
+                self._proxy(step.which).lose(reads=step.which == "read")
 
     async def _halve(self, step: Step) -> None:
         self._proxy(step.which).halve(reads=step.which == "read")
@@ -557,6 +567,23 @@ class Course:
             await until(self._is_settled, DRAIN_S)
             return
         self.account.add("settled", f"not everything was handled within {DRAIN_S:g} s: {await self._unsettled()}")
+        await self.look_closely()
+
+    async def look_closely(self) -> None:
+        """Notes how servers and members stand, so that one course that failed can be explained."""
+        eyes = self._servers.eyes
+        self.state = [f"{place_of(task.get_coro())} goes on" for task in self._tasks]
+        for stream in STREAMS:
+            self.state.append(f"{stream}: {await eyes.xlen(stream)} entries")
+            for info in await eyes.xinfo_groups(stream):
+                group = info["name"].decode()
+                self.state.append(f"{group} on {stream}: {info}")
+                rows = await eyes.xpending_range(stream, group, "-", "+", SHOWN)
+                self.state += [f"  pending: {row}" for row in rows]
+                waiting = await eyes.zrange(f"{stream}:delayed:{group}", 0, SHOWN, withscores=True)
+                self.state += [f"  waits: {row}" for row in waiting]
+        for member in self._members.values():
+            self.state += [line if at == 0 else f"  {line}" for at, line in enumerate(member.state())]
 
     async def _is_settled(self) -> bool:
         return not self._tasks and not await self._unsettled()

@@ -37,16 +37,18 @@ class Mend(NamedTuple):
         motifs: what is most likely to show it: courses that have one of them are tried first.
         edits: take it out.
         tests: those that fail without it, as pytest names them; where no course is known to find it.
+        where: the topology that it is for, whose courses are tried first; empty for any.
     """
 
     told: tuple[str, ...]
     motifs: tuple[str, ...]
     edits: tuple[Edit, ...]
     tests: tuple[str, ...] = ()
+    where: str = ""
 
 
 TRIMMER, IN_FLIGHT = "streams.trimmer", "topics.runner.in_flight"
-EXECUTOR, DELAYED = "topics.runner.executor", "topics.recovery.delayed"
+EXECUTOR, GROUP = "topics.runner.executor", "topics.consumer.group"
 JANITOR, MAINTENANCE = "topics.recovery.janitor", "topics.recovery.maintenance"
 LETTERS, LEASES = "topics.recovery.dead_letters", "topics.consumer.leases"
 SENDER, IDEMPOTENCE = "topics.producer.partition_sender", "topics.producer.idempotence"
@@ -102,7 +104,7 @@ MENDS: Mapping[str, Mend] = {
     "what waits outlives its group": Mend(
         ("lost",),
         ("destroyed while postponed", "redriven"),
-        (Edit(DELAYED, "  if made == 1 then\n", "  if false then\n"),),
+        (Edit(GROUP, "  if made == 1 then\n", "  if false then\n"),),
     ),
     "what is trimmed while it waits is told": Mend(
         ("deleted",),
@@ -128,7 +130,7 @@ MENDS: Mapping[str, Mend] = {
     "no member has a reserved name": Mend(
         ("errors",),
         ("strangers",),
-        (Edit("topics.consumer.group", "    if data in (POSTPONED, REDRIVEN):\n", "    if False:\n"),),
+        (Edit(GROUP, "    if data in (POSTPONED, REDRIVEN):\n", "    if False:\n"),),
     ),
     "what refuses the number refuses the batch": Mend(
         ("twice",),
@@ -310,6 +312,7 @@ MENDS: Mapping[str, Mend] = {
                 "on_suspect=self._monitor.suspect if self._monitor else None)",
             ),
         ),
+        where="sentinel",
     ),
     # -- process
     "runners of a loop share its signals": Mend(

@@ -12,7 +12,7 @@ class Step(NamedTuple):
 
     Attributes:
         do: what; the name of a method of the course, without its underscore.
-        which: of what kind, or to whom.
+        which: of what kind, or to whom; of lost replies, on which connections, or to which commands.
         count: how many messages, or replies to lose, or how many entries are left.
         for_s: for how long, in seconds, while the course goes on.
         by: the producer that sends; empty for each in turn.
@@ -56,7 +56,13 @@ MOTIFS: Mapping[str, Motif] = {
         (Step("send", "gives back", 30), Step("lose", "control", 4), Step("lose", "read", 2), Step("send", "fails", 20))
     ),
     "lost rejections": Motif(
-        (Step("send", "rejects", 30), Step("lose", "control", 4), Step("send", "rejects", 20), Step("send", "bad", 20))
+        (
+            Step("send", "rejects", 30),
+            Step("lose", "control", 4),
+            Step("send", "rejects", 20),
+            Step("lose", "counts", 6, then_s=0.05),
+            Step("send", "bad", 20),
+        )
     ),
     "lost sends": Motif((Step("lose", "bulk"), Step("send", count=20, by="idempotent"), Step("send", count=20))),
     "half-open reads": Motif(

@@ -23,12 +23,14 @@ class Link:
         far: to the server.
         reads: XREADGROUP was seen on it.
         swallows: nothing goes through any more, and neither side is told.
+        loses: its next reply is lost, and then the connection.
     """
 
     near: asyncio.StreamWriter
     far: asyncio.StreamWriter
     reads: bool = False
     swallows: bool = False
+    loses: bool = False
 
 
 class FaultProxy:
@@ -46,6 +48,7 @@ class FaultProxy:
         self._links: list[Link] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._losses: list[tuple[bool, Callable[[], Awaitable[object]] | None]] = []
+        self._words: list[bytes] = []
         self.port = 0
 
     async def __aenter__(self) -> Self:
@@ -77,6 +80,10 @@ class FaultProxy:
         """The next reply to one connection of that kind is lost, and then the connection; `then` comes in between."""
         self._losses.append((reads, then))
 
+    def lose_answer(self, word: bytes) -> None:
+        """The next reply is lost to a connection that asks for something with this word in it, and the connection."""
+        self._words.append(word)
+
     async def _serve(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -101,6 +108,9 @@ class FaultProxy:
     async def _up(self, link: Link, reader: asyncio.StreamReader) -> None:
         while data := await reader.read(CHUNK):
             link.reads = link.reads or b"XREADGROUP" in data
+            if word := next((each for each in self._words if each in data), None):
+                self._words.remove(word)
+                link.loses = True
             if not link.swallows:
                 link.far.write(data)
                 await link.far.drain()
@@ -109,6 +119,8 @@ class FaultProxy:
         while data := await reader.read(CHUNK):
             if link.swallows:
                 continue
+            if link.loses:
+                return
             for at, (reads, then) in enumerate(self._losses):
                 # A read that brings nothing is no loss; one that brings something holds strings.
                 if reads == link.reads and (not reads or b"$" in data.replace(b"$-1", b"")):
