@@ -9,13 +9,14 @@ Knows ids, contents and commands; nothing of who reads.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from redis.exceptions import NoPermissionError, ResponseError
 
 from ombdriver.messaging.streams.entry_ids import IdParts, format_id, parse_id
 from ombdriver.messaging.streams.scripts import Script
+from ombdriver.messaging.transport.connection import Argument
 from ombdriver.messaging.transport.router import Router
 
 BEGINNING = b"0"
@@ -67,18 +68,37 @@ def place_after(last: bytes, held: Collection[bytes] = ()) -> bytes:
     return before(min([(parse_id(last)[0], 0), *map(parse_id, held)]))
 
 
-# ARGV: group, id and digest of the mark, the place if the stream is the same. Gives the place where the group was made,
-# nil if it is there; and what is at the mark. Looking and making are one step: the stream may be deleted in between.
-_MAKE = Script("""
-local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
-local found = not entry and 'nothing' or redis.sha1hex(table.concat(entry[2], '\\0')) == ARGV[3] and 'same' or 'other'
-local place = found == 'same' and ARGV[4] or '0'
-local create = {'XGROUP', 'CREATE', KEYS[1], ARGV[1], place, 'MKSTREAM'}
-local reply = redis.pcall(unpack(create))
-if not reply.err then return {place, found} end
-if string.find(reply.err, 'BUSYGROUP', 1, true) then return {false, found} end
-return redis.call(unpack(create))
-""")
+CREATE = """
+local function create(place)
+  local words = {'XGROUP', 'CREATE', KEYS[1], ARGV[1], place, 'MKSTREAM'}
+  local reply = redis.pcall(unpack(words))
+  if not reply.err then return true end
+  if string.find(reply.err, 'BUSYGROUP', 1, true) then return false end
+  return redis.call(unpack(words))
+end
+"""
+"""Lua for scripts: makes the group ARGV[1] on the stream KEYS[1] after the id `place`; false if it is there."""
+
+# Looking and making are one step: the stream may be deleted in between.
+MAKE = (
+    CREATE
+    + """
+local function make()
+  local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
+  local digest = entry and redis.sha1hex(table.concat(entry[2], '\\0'))
+  local found = not entry and 'nothing' or digest == ARGV[3] and 'same' or 'other'
+  local place = found == 'same' and ARGV[4] or '0'
+  return create(place) and place, found
+end
+"""
+)
+"""Lua for scripts with the words of `make_again`: makes the group unless it is there.
+
+ARGV: group, id and digest of the mark, the place if the stream is the same. Gives the place where the group was made,
+false if it is there; and what is at the mark.
+"""
+
+_MAKE = Script(MAKE + "return {make()}")
 
 
 class Made(NamedTuple):
@@ -93,7 +113,15 @@ class Made(NamedTuple):
     is_new_stream: bool
 
 
-async def make_again(router: Router, key: bytes, group: bytes, last: EntryMark, held: Collection[bytes] = ()) -> Made:
+async def make_again(
+    router: Router,
+    key: bytes,
+    group: bytes,
+    last: EntryMark,
+    held: Collection[bytes] = (),
+    *,
+    run: Callable[[Sequence[Argument]], Awaitable[Any]] | None = None,
+) -> Made:
     """Makes a group again unless it is there.
 
     Args:
@@ -102,32 +130,38 @@ async def make_again(router: Router, key: bytes, group: bytes, last: EntryMark, 
         group: the group's name.
         last: the mark of the last entry that the group was given, as far as this reader knows.
         held: ids of entries that are to come again, since nobody has them pending any more.
+        run: runs a script that does more in the same step, with these words as ARGV; gives what `MAKE` gives.
 
     Raises:
         redis.exceptions.RedisError: if the server can't be reached, or refuses.
     """
-    arguments = (group, last.entry_id, last.digest, place_after(last.entry_id, held))
+    arguments: Sequence[Argument] = (group, last.entry_id, last.digest, place_after(last.entry_id, held))
     try:
-        place, found = await _MAKE.run(router, (key,), arguments)
+        place, found = await (run(arguments) if run is not None else _MAKE.run(router, (key,), arguments))
     except ResponseError as error:
-        if not _is_forbidden(error):
+        if not is_forbidden(error):
             raise
-        place, found = await _make_at_the_beginning(router, key, group), b"nothing"
+        is_made = await create_plainly(router, key, group, BEGINNING)
+        place, found = BEGINNING if is_made else None, b"nothing"
     return Made(place, found == b"other" or (place is not None and found != b"same"))
 
 
-async def _make_at_the_beginning(router: Router, key: bytes, group: bytes) -> bytes | None:
-    """For users who may not look; if they may not make groups either, this is refused in the server's own words."""
+async def create_plainly(router: Router, key: bytes, group: bytes, place: bytes) -> bool:
+    """Makes a group for users who may not run scripts; whether it was not there.
+
+    Raises:
+        redis.exceptions.RedisError: the server's, in its own words, if they may not make groups either.
+    """
     try:
-        await router.execute_idempotent(key, "XGROUP", "CREATE", key, group, BEGINNING, "MKSTREAM")
+        await router.execute_idempotent(key, "XGROUP", "CREATE", key, group, place, "MKSTREAM")
     except ResponseError as error:
         if not str(error).startswith("BUSYGROUP"):
             raise
-        return None
-    return BEGINNING
+        return False
+    return True
 
 
-def _is_forbidden(error: ResponseError) -> bool:
+def is_forbidden(error: ResponseError) -> bool:
     """Whether the user may not run scripts, or a command of the script: each server words the latter in its own way."""
     told = str(error)
     return isinstance(error, NoPermissionError) or "no permissions" in told or "can't run this command" in told

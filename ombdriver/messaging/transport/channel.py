@@ -180,6 +180,11 @@ class Channel:
         return self._connections > 0
 
     @property
+    def is_connecting(self) -> bool:
+        """Whether a connection is being made."""
+        return self._connecting is not None
+
+    @property
     def is_open(self) -> bool:
         """Whether it has a connection, be it one that takes no new commands."""
         return bool(self._open)

@@ -92,6 +92,11 @@ class ClusterRoutes:
         return self._topology.map is not None
 
     @property
+    def is_asking(self) -> bool:
+        """Whether servers are asked where keys are."""
+        return self._topology.is_asking
+
+    @property
     def was_reached(self) -> bool:
         """Whether a server of the cluster was ever reached."""
         return self._topology.map is not None

@@ -43,6 +43,11 @@ class Resources:
             for pool in self.pools
         )
 
+    def is_at_work(self) -> bool:
+        """Whether a connection is being made, or servers are asked where keys are: a task of the loop does that."""
+        channels = (*self.routes.lasting(), *self.routes.blocking)
+        return self.routes.is_asking or any(channel.is_connecting for channel in channels)
+
     async def close(self) -> None:
         """Closes all of it; what one part raises does not keep the others open."""
         await self.routes.aclose()
@@ -60,8 +65,11 @@ _abandoned: dict[Resources, asyncio.Task[None] | None] = {}
 
 
 def abandon(resources: Resources) -> None:
-    """The last holder is gone without closing: no connection may stay open for the rest of the loop's life."""
-    if resources.loop.is_closed() or not resources.is_connected():
+    """The last holder is gone without closing: no connection may stay open, and no task go on, for want of a holder."""
+    if resources.loop.is_closed():
+        return
+    is_connected = resources.is_connected()
+    if not is_connected and not resources.is_at_work():
         return
     _abandoned[resources] = None
 
@@ -70,7 +78,8 @@ def abandon(resources: Resources) -> None:
             _abandoned[resources] = resources.loop.create_task(resources.close())
 
     resources.loop.call_soon_threadsafe(close)
-    warnings.warn("a client was dropped without aclose(); its connections are being closed", ResourceWarning, 2)
+    if is_connected:
+        warnings.warn("a client was dropped without aclose(); its connections are being closed", ResourceWarning, 2)
 
 
 async def close_abandoned() -> None:

@@ -33,6 +33,11 @@ class SentinelMonitor:
     def __repr__(self) -> str:
         return f"<SentinelMonitor {'polling' if self._polling else 'idle'}>"
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether the Sentinels are asked at this moment."""
+        return self._polling is not None
+
     def suspect(self) -> None:
         """A connection was lost or owes replies: asks the Sentinels, unless that is under way."""
         if self._polling is None and not self._closed:

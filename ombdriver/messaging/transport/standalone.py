@@ -63,6 +63,11 @@ class StandaloneRoutes:
         return True
 
     @property
+    def is_asking(self) -> bool:
+        """Whether Sentinels are asked where the master is."""
+        return self._monitor is not None and self._monitor.is_asking
+
+    @property
     def was_reached(self) -> bool:
         """Whether there was ever a connection."""
         return any(channel.has_connected for channel in self._all())

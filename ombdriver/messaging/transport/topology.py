@@ -179,6 +179,11 @@ class Topology:
     def __repr__(self) -> str:
         return f"<Topology {self.version} {self.map!r}{' refreshing' if self._task else ''}>"
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether servers are asked for the map at this moment."""
+        return self._task is not None or self._discovery is not None
+
     async def discover(self) -> SlotMap:
         """The map; looked for if there is none yet, which fails fast.
 

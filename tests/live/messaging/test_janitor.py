@@ -10,8 +10,10 @@ from pending import GROUP, PARTITION, STREAM, abandon, deliver, holds, member
 from topologies import until
 
 from ombdriver import MQClient
-from ombdriver.messaging.topics.consumer.group import GroupMember
+from ombdriver.messaging.streams.resumption import mark_at
+from ombdriver.messaging.topics.consumer.group import GroupMember, ensure_group, recreate_group
 from ombdriver.messaging.topics.consumer.leases import Claim, ClaimedEntry
+from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.recovery import delayed
 from ombdriver.messaging.topics.recovery.janitor import NOT_REPLAYED, PAUSED, Janitor, Look
 
@@ -245,6 +247,7 @@ async def test_a_delayed_retry_outlives_its_group(client: MQClient, raw: redis.a
 
     assert [one.id for one in sweep.due] == [waiting]
     assert sweep.gone == ([] if anew == "another retry" else [trimmed])
+    assert me.statistics.deleted == (anew == "another retry"), "it was told where it was found"
 
 
 async def test_only_what_is_ours_can_be_delayed(client: MQClient, raw: redis.asyncio.Redis) -> None:
@@ -262,3 +265,51 @@ async def test_only_what_is_ours_can_be_delayed(client: MQClient, raw: redis.asy
     await sweep.look()
     assert (sweep.due, sweep.gone) == ([], [trimmed])
     assert await holds(raw) == {claimed: ("other", 2)}
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, "$"])
+@pytest.mark.parametrize("who", ["a member that had it", "a new member", "somebody else"])
+async def test_a_group_that_is_made_anew_gives_each_waiting_message_once(
+    client: MQClient, raw: redis.asyncio.Redis, who: str, place: int | str
+) -> None:
+    """Whoever makes it and wherever: what the group gives again waits no more, also when it was handled meanwhile."""
+    ids = await deliver(raw, 4, "me")
+    me, partition = member(client, "me"), Partition(0, "{t:0}")
+    for entry in ids[:3]:
+        assert await delayed.delay_retry(me, PARTITION, entry, 3_600_000) == delayed.Delayed.WAITS
+    await raw.xgroup_destroy(STREAM, GROUP)
+    start = b"$" if place == "$" else b"0" if place == 0 else ids[int(place) - 1]
+    given = [] if place == "$" else ids[int(place) :]
+    if who == "a member that had it":
+        later = await raw.xadd(STREAM, {"value": "4"}, id=int(ids[-1].partition(b"-")[0]) + 1)
+        partition.last_delivered = await mark_at(me.router, STREAM, later)
+        partition.leased.update(given)
+        given = [*given, later]  # of the last millisecond all comes again
+        await recreate_group(me, [partition])
+    elif who == "a new member":
+        await ensure_group(me, [partition], start)
+    else:
+        await raw.xgroup_create(STREAM, GROUP, start)
+
+    rows = await raw.xreadgroup(GROUP, "me", {STREAM: ">"})
+    assert [entry for entry, _ in (rows[0][1] if rows else [])] == given
+    if given and who != "somebody else":  # nobody can tell what a group of unknown making was given and is done with
+        await raw.xack(STREAM, GROUP, *given)
+    await Sweep(me).look()
+
+    waiting = [entry for entry in ids[:3] if entry not in given]
+    held = given if who == "somebody else" else []
+    assert await holds(raw) == {**dict.fromkeys(waiting, ("postponed", 1)), **dict.fromkeys(held, ("me", 1))}
+    assert await raw.zrange("{t:0}:delayed:g", 0, -1) == waiting
+
+
+async def test_what_a_group_that_was_set_back_is_given_anew_is_left(client: MQClient, raw: redis.asyncio.Redis) -> None:
+    """It comes by a read, after what is older: to take it over would give it before."""
+    ids = await deliver(raw, 4, "dead")
+    await abandon(raw, ids, "dead")
+    await raw.xgroup_setid(STREAM, GROUP, ids[1])
+    sweep = Sweep(member(client, "me"))
+
+    assert [one.id for one in await sweep.all()] == ids[:2]
+    ((_, entries),) = await raw.xreadgroup(GROUP, "me", {STREAM: ">"})
+    assert [entry for entry, _ in entries] == ids[2:]

@@ -18,7 +18,9 @@ from running import met, running, send, settled
 from topologies import until
 
 from ombdriver import MessagingError, MQClient
+from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.messaging.errors import ClosedError
+from ombdriver.messaging.topics.consumer import session
 from ombdriver.messaging.topics.consumer.message import Message
 from ombdriver.messaging.topics.runner.retry import RetryPolicy
 
@@ -546,3 +548,38 @@ async def test_a_client_that_is_closed_leaves_no_error_of_a_runner_unasked_for(
     gc.collect()
     await asyncio.sleep(0)
     assert told == []
+
+
+@pytest.mark.parametrize("ordering", ["none", "key"])
+async def test_a_runner_whose_server_hangs_ends_in_its_time(
+    engine: str, monkeypatch: pytest.MonkeyPatch, ordering: str
+) -> None:
+    """All that it tells the server at its end shares the time that a consumer's closing has; handlers have theirs."""
+    monkeypatch.setattr(session, "CLOSE_S", 0.5)
+    ended, go_on = 0, asyncio.Event()
+
+    async def handle(_: Message[bytes]) -> None:
+        nonlocal ended
+        await go_on.wait()
+        await asyncio.sleep(0.6)  # longer than the server has, and in the handlers' time
+        ended += 1
+
+    async with (
+        await PrivateServer.start(engine) as server,
+        redis.asyncio.Redis.from_url(server.url) as raw,
+        MQClient(redis_url=server.url) as client,
+    ):
+        await send(raw, *range(40))
+        runner = client.runner("t", "g", ordering=ordering, concurrency=4, block_ms=50)  # type: ignore[arg-type]
+        runner.handler(handle)
+        run = asyncio.create_task(runner.run(signals=False))
+        await until(lambda: met(runner.statistics().running == 4))
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            runner.stop()
+            go_on.set()
+            async with asyncio.timeout(5):
+                await run
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        assert ended == 4

@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 from records import TOPIC, pending, store, take
 
-from ombdriver import ClosedError, MessagingError, MessagingValueError, MQClient
+from ombdriver import ClosedError, MessagingError, MessagingValueError, MQClient, Topic
 from ombdriver.messaging.topics.codec import JsonCodec
 from ombdriver.messaging.topics.consumer.lag import Lag, PartitionLag
 from ombdriver.messaging.topics.record import record_fields
@@ -372,6 +372,29 @@ async def test_seek_back_leaves_what_is_in_hand_where_it_is(server_url: str, raw
         assert await pending(raw) == 0
         assert consumer.statistics().repeated == 1
         assert consumer.statistics().late_acknowledgements == 0
+
+
+@pytest.mark.parametrize("taken", [0, 1, 5, 17])
+async def test_seek_back_keeps_the_order_whatever_connection_is_lost(
+    server_url: str, raw: redis.asyncio.Redis, cut: Callable[[], Awaitable[None]], taken: int
+) -> None:
+    """What was buffered is pending, and comes when what is older has come: it is not mistaken for a lost reply."""
+    for n in range(60):
+        await raw.xadd("{t:0}", {"value": n})
+    async with MQClient(redis_url=server_url) as client, client.consumer("t", "g", prefetch=12) as consumer:
+        assert await take(consumer, 30) == list(range(30))
+        await consumer.flush()
+        consumer.pause()
+        await consumer.seek("earliest")
+        if not taken:
+            await cut()
+        consumer.resume()
+        found = await take(consumer, taken)
+        await cut()
+        found += await take(consumer, 60 - taken)
+        assert found == list(range(60))
+        await consumer.flush()
+        assert await pending(raw, topic=Topic("t")) == 0
 
 
 async def test_lag_is_exact_or_marked_as_not(server_url: str, raw: redis.asyncio.Redis) -> None:

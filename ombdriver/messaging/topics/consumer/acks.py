@@ -46,7 +46,7 @@ class AckBatcher:
         self._member, self._partitions, self._on_fault = member, tuple(partitions), on_fault
         self._home = HomeLoop()
         self._loop = self._home.loop
-        self._pending = 0
+        self._pending = self._sends = self._refused = 0
         self._timer: asyncio.TimerHandle | None = None
         self._replies: set[asyncio.Future[int]] = set()
         self._linger_s = LINGER_S
@@ -85,6 +85,7 @@ class AckBatcher:
         if not self._pending:
             return
         self._pending = 0
+        self._sends += 1
         for partition in self._partitions:
             if partition.acks_pending:
                 ids, partition.acks_pending = partition.acks_pending, []
@@ -109,6 +110,7 @@ class AckBatcher:
         elif error is not None:
             assert isinstance(error, Exception)
             partition.acks_pending[:0] = ids
+            self._refused += 1
             self._pending += len(ids)
             if self._timer is None:
                 self._timer = self._loop.call_later(self._budget.wait_s(error) or 0.0, self.send)
@@ -121,13 +123,20 @@ class AckBatcher:
             self._member.statistics.late_acknowledgements += len(ids) - acknowledged
 
     async def flush(self) -> None:
-        """Waits until everything is answered; without end, while the server can't be reached."""
+        """Waits until all that was acknowledged so far is answered; without end, while the server can't be reached.
+
+        What others acknowledge meanwhile is not waited for: there may be no end of that.
+        """
         self.send()
-        while self._pending or self._replies:
-            if self._replies:
-                await asyncio.wait(self._replies, return_when=asyncio.FIRST_COMPLETED)
-            else:
-                await asyncio.sleep(LINGER_S)  # what failed is sent again by its timer
+        refused = self._refused
+        while True:
+            if replies := set(self._replies):
+                await asyncio.wait(replies)
+            if refused == self._refused:
+                return
+            refused, sends = self._refused, self._sends
+            while self._pending and self._sends == sends:  # noqa: ASYNC110 - what failed is sent again by its timer
+                await asyncio.sleep(LINGER_S)
 
     def stop_lingering(self) -> None:
         """From now on each is sent at once: the consumer is closed, and nobody flushes any more."""

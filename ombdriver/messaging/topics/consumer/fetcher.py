@@ -17,7 +17,7 @@ from ombdriver.messaging.errors import ClosedError, ConnectionLost, OutcomeUnkno
 from ombdriver.messaging.streams.entry_ids import is_after
 from ombdriver.messaging.streams.resumption import mark_of
 from ombdriver.messaging.topics.consumer import leases
-from ombdriver.messaging.topics.consumer.group import GroupMember, is_group_missing, recreate_group
+from ombdriver.messaging.topics.consumer.group import GroupMember, group_info, is_group_missing, recreate_group
 from ombdriver.messaging.topics.consumer.partition import FlowControl, Partition
 from ombdriver.messaging.topics.consumer.receive_buffer import RecordSink
 from ombdriver.messaging.transport.background import tell
@@ -227,7 +227,11 @@ class Fetcher:
 
     def __repr__(self) -> str:
         state = "stopping" if self._stopping else "reading" if self._read else "waiting"
-        return f"<Fetcher {len(self._partitions)} partitions, {state}, {self._transport}>"
+        replays = ", replays" if self._replay_after else ""
+        failed = f", failed {self._budget.failures} times" if self._budget.failures else ""
+        return (
+            f"<Fetcher {len(self._partitions)} partitions, {state}{replays}{failed}, {self._flow!r}, {self._transport}>"
+        )
 
     async def run(self) -> None:
         """Reads until `stop`."""
@@ -313,12 +317,17 @@ class Fetcher:
     # -- replay ----------------------------------------------------------------------------------------------------
 
     async def _replay(self) -> None:
-        """Claims what is pending for the member and not known here, oldest first, as there is credit."""
+        """Claims what is pending for the member and not known here, oldest first, as there is credit.
+
+        Not what is above the group's place, which was set back then: that comes by a read, after what is older.
+        """
         for partition in self._partitions:
             while partition in self._replay_after and not self._stopping:
                 _, credit = await self._wait_for_credit()
                 count = max(1, min(leases.AT_ONCE, credit))
-                ids = await leases.list_pending(self._member, partition, self._replay_after[partition], count)
+                place = await group_info(self._member, partition)
+                last = None if place is None else place[b"last-delivered-id"]
+                ids = await leases.list_pending(self._member, partition, self._replay_after[partition], last, count)
                 if lost := partition.unknown(ids):
                     self._asked, self._claiming = len(lost), _Claiming(partition, lost, time.monotonic())
                     claimed = await leases.claim(self._member, partition, lost, once=True)

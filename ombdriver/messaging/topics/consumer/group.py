@@ -13,10 +13,11 @@ from redis.exceptions import ResponseError
 
 from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams.commands import key_bytes
-from ombdriver.messaging.streams.resumption import make_again, mark_at
+from ombdriver.messaging.streams.resumption import CREATE, MAKE, create_plainly, is_forbidden, make_again, mark_at
 from ombdriver.messaging.streams.scripts import COMPARE_IDS, OnceScript, Script
 from ombdriver.messaging.topics.consumer.config import ConsumerStatistics
 from ombdriver.messaging.topics.consumer.partition import Partition
+from ombdriver.messaging.topics.record import helper_key
 from ombdriver.messaging.transport.connection import Argument, pack
 from ombdriver.messaging.transport.router import Router
 
@@ -102,6 +103,7 @@ def group_script(text: str) -> Script:
             XCLAIM of an entry that is gone would end that it is pending, unseen.
             `gone_key(id)` is the key that stands for some minutes after an entry turned out to be trimmed while it was
             pending, and is pending no more: who has it in memory may go on with it.
+            `last_given()` gives the last id that the group was given, nil if there is no such group.
             `at(key)` makes `key` the stream of all these, in place of KEYS[1]; it is in `stream`.
     """
     return Script(_FUNCTIONS + text)
@@ -133,6 +135,13 @@ local function is_trimmed(id)
   end
   return not lowest or is_below(id, lowest)
 end
+local function last_given()
+  for _, row in ipairs(attempt('XINFO', 'GROUPS', stream) or {}) do
+    local info = {}
+    for i = 1, #row, 2 do info[row[i]] = row[i + 1] end
+    if info.name == ARGV[1] then return info['last-delivered-id'] end
+  end
+end
 local now_ms
 local function now()
   if not now_ms then
@@ -152,6 +161,72 @@ local function claim(row)
 end
 """
 )
+
+
+RESTORE = """
+local function restore(retries, postponed, gone)
+  local made = attempt('XGROUP', 'CREATECONSUMER', stream, ARGV[1], postponed)
+  if made == 1 then
+    local given = last_given()
+    for _, id in ipairs(redis.call('ZRANGE', retries, 0, -1)) do
+      if pending_row(id) then
+        redis.call('ZREM', retries, id)
+      elseif not fields(id) then
+        redis.call('ZREM', retries, id)
+        gone[#gone + 1] = id
+      elseif is_below(given, id) then
+        redis.call('ZREM', retries, id)
+      else
+        redis.call('XCLAIM', stream, ARGV[1], postponed, 0, id, 'RETRYCOUNT', 1, 'FORCE', 'JUSTID')
+      end
+    end
+  end
+  return made
+end
+"""
+"""Lua for scripts of `group_script`, to be called before anything is done with the set `retries`: nil if the group does
+not exist. One that was destroyed has lost the consumer `postponed` with all that was pending for it; what is in the set
+is made pending again then, as delivered once, and what is in the stream no more is added to `gone`. What the new group
+was given already, or is given yet, waits no more: it is delivered as new. Otherwise what is in the set and not pending
+was acknowledged meanwhile.
+"""
+
+# Making the group and restoring what waits are one step: what is given and acknowledged in between would wait again.
+# KEYS: stream, delayed retries. ARGV: the words of `MAKE`, the consumer of delayed retries. Gives what `MAKE` gives,
+# and the ids that were found gone from what waits.
+_MAKE = group_script(
+    RESTORE
+    + MAKE
+    + """
+local gone = {}
+local place, found = make()
+if place and redis.call('EXISTS', KEYS[2]) == 1 then restore(KEYS[2], ARGV[5], gone) end
+return {place, found, gone}
+"""
+)
+
+# KEYS: as above. ARGV: group, member, the place, the consumer of delayed retries. Gives the ids that were found gone.
+_CREATE = group_script(
+    RESTORE
+    + CREATE
+    + """
+local gone = {}
+if create(ARGV[3]) and redis.call('EXISTS', KEYS[2]) == 1 then restore(KEYS[2], ARGV[4], gone) end
+return gone
+"""
+)
+
+
+def retries_key(member: GroupMember, partition: Partition) -> bytes:
+    """The key of the delayed retries of the member's group on a partition."""
+    return helper_key(partition.key, "delayed", member.group)
+
+
+def tell_gone(member: GroupMember, partition: Partition, gone: Sequence[bytes]) -> None:
+    """Counts retries that waited and were trimmed or deleted meanwhile, and logs them."""
+    if gone:
+        member.statistics.deleted += len(gone)
+        logger.warning("%s: %d messages that waited for a retry were gone from it", partition.stream, len(gone))
 
 
 def is_group_missing(error: Exception) -> bool:
@@ -189,7 +264,11 @@ async def recreate_group(member: GroupMember, partitions: Iterable[Partition]) -
     """
     for partition in partitions:
         unsettled = partition.leased | partition.nacked
-        made = await make_again(member.router, partition.key, member.group, partition.last_delivered, unsettled)
+        make = _MakeAndRestore(member, partition)
+        made = await make_again(
+            member.router, partition.key, member.group, partition.last_delivered, unsettled, run=make
+        )
+        tell_gone(member, partition, make.gone)
         if made.is_new_stream:
             partition.begin_anew()
         if made.place is not None:
@@ -202,12 +281,28 @@ async def recreate_group(member: GroupMember, partitions: Iterable[Partition]) -
             )
 
 
+class _MakeAndRestore:
+    """Runs `_MAKE` for `make_again`, and keeps which retries it has found gone."""
+
+    def __init__(self, member: GroupMember, partition: Partition) -> None:
+        self._member, self._partition = member, partition
+        self.gone: list[bytes] = []
+
+    async def __call__(self, words: Sequence[Argument]) -> tuple[Any, Any]:
+        keys = (self._partition.key, retries_key(self._member, self._partition))
+        place, found, self.gone = await _MAKE.run(self._member.router, keys, (*words, POSTPONED))
+        return place, found
+
+
 async def _create(member: GroupMember, partition: Partition, start: bytes) -> None:
     try:
-        await member.send(partition.key, "XGROUP", "CREATE", partition.key, member.group, start, "MKSTREAM")
+        gone = await member.run(_CREATE, (partition.key, retries_key(member, partition)), start, POSTPONED)
     except ResponseError as error:
-        if not str(error).startswith("BUSYGROUP"):
+        if not is_forbidden(error):
             raise
+        await create_plainly(member.router, partition.key, member.group, start)
+    else:
+        tell_gone(member, partition, gone)
 
 
 async def group_info(member: GroupMember, partition: Partition) -> dict[bytes, Any] | None:

@@ -106,10 +106,16 @@ def make_claim(partition: Partition, rows: Iterable[Any], gone: list[bytes]) -> 
     return Claim([ClaimedEntry(*row) for row in rows], gone)
 
 
-async def list_pending(member: GroupMember, partition: Partition, after: bytes | None, count: int) -> list[bytes]:
-    """Ids that are pending for the member above `after` (None: from the lowest), `count` of them at most."""
-    low = b"-" if after is None else b"(" + after
-    words = ("XPENDING", partition.key, member.group, low, "+", count, member.name)
+async def list_pending(
+    member: GroupMember, partition: Partition, after: bytes | None, last: bytes | None, count: int
+) -> list[bytes]:
+    """Ids that are pending for the member above `after` and up to `last`, `count` of them at most; None for no bound.
+
+    Raises:
+        redis.exceptions.RedisError: the server's error, or that of the connection.
+    """
+    low, high = b"-" if after is None else b"(" + after, last or b"+"
+    words = ("XPENDING", partition.key, member.group, low, high, count, member.name)
     return [row[0] for row in await member.send(partition.key, *words)]
 
 

@@ -27,6 +27,9 @@ class FlowControl:
     connection for it. So the first read asks for a few messages, each later one for twice as many at most, up to what
     the bounds allow by the size of late messages; after a reply that was lost it begins with one, up to half of that.
 
+    Whatever makes room where there was none sets `changed`: what is buffered sinks to the low water mark, or the mark
+    rises to it.
+
     Args:
         most: messages that may be buffered, if they are not large.
         most_bytes: as much may be buffered, by the size of late messages.
@@ -64,6 +67,10 @@ class FlowControl:
         self.high_water = most if low_water is not None else min(most, FIRST_CREDIT)
         self.low_water = low_water if low_water is not None else self.high_water // 2
 
+    def __repr__(self) -> str:
+        asks = ", asks" if self.is_asking else ""
+        return f"<FlowControl {self.buffered} of {self.high_water}, more at {self.low_water}{asks}>"
+
     def adapt(self, message_size: float) -> None:
         """A reply has come, with messages of `message_size` bytes on average, and they are buffered."""
         self._size = max(message_size, FADES * self._size)
@@ -73,6 +80,8 @@ class FlowControl:
         fit = int(self._most_bytes // max(1.0, self._size))
         self.high_water = max(1, min(self._most, self.bound, 2 * max(self.high_water, self.buffered), fit))
         self.low_water = self.high_water // 2
+        if self.buffered <= self.low_water:  # the mark has risen above what is here, and nothing will sink to it
+            self.changed.set()
 
     def lose(self, asked: int) -> None:
         """The reply to a read of `asked` messages was lost: it may have been more than the server lets anybody have."""

@@ -7,7 +7,10 @@ Acknowledgements go last, since messages that were handed out may be settled unt
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -43,6 +46,31 @@ COUNT_AHEAD = 32
 """So many redelivered messages are counted by one command, where they are handed out one by one."""
 
 
+class EndTime:
+    """How long the end of a consumer may wait for its server, all in all.
+
+    Only waiting for the server counts: handlers of a runner have a time of their own in between.
+
+    Args:
+        seconds: as said.
+
+    Attributes:
+        left_s: what is left of it.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.left_s = seconds
+
+    @contextmanager
+    def counted(self, at_most_s: float = math.inf) -> Iterator[float]:
+        """Counts the time in the block; gives how long it may take, in seconds, no longer than `at_most_s`."""
+        began = time.monotonic()
+        try:
+            yield min(at_most_s, self.left_s)
+        finally:
+            self.left_s = max(0.0, self.left_s - (time.monotonic() - began))
+
+
 class Session:
     """What a consumer has while it is open; reads from the moment that it is made.
 
@@ -61,6 +89,7 @@ class Session:
         maintenance: what looks after the partitions, some of them each.
         acks: sends the acknowledgements.
         acknowledger: settles messages.
+        end_time: of `close`, and of what a runner asks of the server before that.
     """
 
     def __init__(
@@ -82,6 +111,7 @@ class Session:
         # By what one command may cover: a server, or a slot of a cluster.
         self._colocated = [[by_key[key] for key in keys] for keys in member.router.by_slot(by_key)]
         self._beginning: asyncio.Task[None] | None = None
+        self.end_time = EndTime(CLOSE_S)
         self._fetchers: list[Fetcher] = []
         self.maintenance: list[Maintenance] = []
         for group in self._colocated:
@@ -202,22 +232,21 @@ class Session:
     # -- end -------------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Ends everything, within `CLOSE_S`; what the server could not be told stays pending, and comes again."""
-        deadline = asyncio.get_running_loop().time() + CLOSE_S
+        """Ends everything, within `end_time`; what the server could not be told stays pending, and comes again."""
         for fetcher in self._fetchers:
             fetcher.stop()
         for maintenance in self.maintenance:
             maintenance.stop()
-        await self._within(deadline, *(fetcher.interrupt() for fetcher in self._fetchers))
+        await self._within(*(fetcher.interrupt() for fetcher in self._fetchers))
         await asyncio.gather(*(fetcher.aclose() for fetcher in self._fetchers))
-        await self._within(deadline, *self._fetching, *(task for each in self.maintenance for task in each.tasks))
-        await self._within(deadline, self._redelivery.aclose(), *([self._beginning] if self._beginning else []))
-        await self._within(deadline, self.release_buffer())
-        await self._within(deadline, *(maintenance.release() for maintenance in self.maintenance))
+        await self._within(*self._fetching, *(task for each in self.maintenance for task in each.tasks))
+        await self._within(self._redelivery.aclose(), *([self._beginning] if self._beginning else []))
+        await self._within(self.release_buffer())
+        await self._within(*(maintenance.release() for maintenance in self.maintenance))
         self.acks.stop_lingering()
-        await self._within(deadline, self.acks.flush())
+        await self._within(self.acks.flush())
         if self.member.is_ephemeral:
-            await self._within(deadline, *(leases.leave_group(self.member, each) for each in self.partitions))
+            await self._within(*(leases.leave_group(self.member, each) for each in self.partitions))
 
     async def release_buffer(self) -> None:
         """Leaves what is buffered to others, at once, as if it had not been delivered."""
@@ -230,10 +259,10 @@ class Session:
         released = await leases.release(self.member, partition, deliveries)
         self.member.statistics.given_back += len(released)
 
-    async def _within(self, deadline: float, *steps: Awaitable[object]) -> None:
+    async def _within(self, *steps: Awaitable[object]) -> None:
         tasks = [asyncio.ensure_future(step) for step in steps]
-        left_s = max(0.0, deadline - asyncio.get_running_loop().time())
-        done, late = await asyncio.wait(tasks, timeout=left_s) if tasks else (set(), set())
+        with self.end_time.counted() as left_s:
+            done, late = await asyncio.wait(tasks, timeout=left_s) if tasks else (set(), set())
         for task in late:
             task.cancel()
         if late:

@@ -16,7 +16,15 @@ from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams.commands import Key, key_bytes
 from ombdriver.messaging.streams.topic import Partitioner, Topic
 from ombdriver.messaging.topics.codec import Codec, Value
-from ombdriver.messaging.topics.consumer.group import POSTPONED, GroupMember, group_script, once_script
+from ombdriver.messaging.topics.consumer.group import (
+    POSTPONED,
+    RESTORE,
+    GroupMember,
+    group_script,
+    once_script,
+    retries_key,
+    tell_gone,
+)
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.record import MOST_SCRIPT_FIELDS, helper_key, record_fields, too_many_fields
 from ombdriver.messaging.transport.connection import Argument
@@ -46,30 +54,6 @@ stream; gives in how many ms the next one is due, or nil, and how many were move
 """
 
 _MOVE_DUE = once_script(MOVE + "local _, moved = move(KEYS[2], tonumber(ARGV[1])) return moved")
-
-RESTORE = """
-local function restore(retries, postponed, gone)
-  local made = attempt('XGROUP', 'CREATECONSUMER', stream, ARGV[1], postponed)
-  if made == 1 then
-    for _, id in ipairs(redis.call('ZRANGE', retries, 0, -1)) do
-      if pending_row(id) then
-        -- it comes again as it is
-      elseif fields(id) then
-        redis.call('XCLAIM', stream, ARGV[1], postponed, 0, id, 'RETRYCOUNT', 1, 'FORCE', 'JUSTID')
-      else
-        redis.call('ZREM', retries, id)
-        gone[#gone + 1] = id
-      end
-    end
-  end
-  return made
-end
-"""
-"""Lua for scripts of `group_script`, to be called before anything is done with the set `retries`: nil if the group does
-not exist. One that was destroyed has lost the consumer `postponed` with all that was pending for it; what is in the set
-is made pending again then, as delivered once, and what is in the stream no more is added to `gone`. Otherwise what is
-in the set and not pending was acknowledged meanwhile.
-"""
 
 
 class DelayedMessages(Generic[Value]):
@@ -153,26 +137,22 @@ async def move_due(router: Router, streams: Sequence[bytes]) -> int:
 
 
 # KEYS: stream, delayed retries. ARGV: group, member, id, delay in ms, the consumer of delayed retries. Gives 1 if it
-# waits, 0 if it was not the member's, 2 if the entry is gone.
+# waits, 0 if it was not the member's, 2 if the entry is gone; and the ids that were found gone from what waits.
 _DELAY = group_script(
     RESTORE
     + """
 local row = pending_row(ARGV[3])
-if row and row[2] == ARGV[5] and redis.call('ZSCORE', KEYS[2], ARGV[3]) then return 1 end
-if not row and redis.call('EXISTS', gone_key(ARGV[3])) == 1 then return 2 end
-if not row or row[2] ~= ARGV[2] then return 0 end
-if not fields(ARGV[3]) then return 2 end
-restore(KEYS[2], ARGV[5], {})
+if row and row[2] == ARGV[5] and redis.call('ZSCORE', KEYS[2], ARGV[3]) then return {1, {}} end
+if not row and redis.call('EXISTS', gone_key(ARGV[3])) == 1 then return {2, {}} end
+if not row or row[2] ~= ARGV[2] then return {0, {}} end
+if not fields(ARGV[3]) then return {2, {}} end
+local gone = {}
+restore(KEYS[2], ARGV[5], gone)
 redis.call('ZADD', KEYS[2], now() + ARGV[4], ARGV[3])
 redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[5], 0, ARGV[3], 'JUSTID')
-return 1
+return {1, gone}
 """
 )
-
-
-def delayed_key(member: GroupMember, partition: Partition) -> bytes:
-    """The key of the delayed retries of the member's group on a partition."""
-    return helper_key(partition.key, "delayed", member.group)
 
 
 class Delayed(IntEnum):
@@ -188,5 +168,7 @@ async def delay_retry(member: GroupMember, partition: Partition, entry_id: bytes
 
     One whose content was trimmed or deleted can't wait on the server, and stays as it is.
     """
-    keys = (partition.key, delayed_key(member, partition))
-    return Delayed(await member.run(_DELAY, keys, entry_id, delay_ms, POSTPONED))
+    keys = (partition.key, retries_key(member, partition))
+    became, gone = await member.run(_DELAY, keys, entry_id, delay_ms, POSTPONED)
+    tell_gone(member, partition, gone)
+    return Delayed(became)

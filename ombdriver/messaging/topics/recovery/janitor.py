@@ -7,11 +7,11 @@ partitions. So what a group costs while it is idle does not depend on how many m
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from ombdriver.messaging.topics.consumer.group import POSTPONED, GroupMember, group_script
+from ombdriver.messaging.topics.consumer.group import POSTPONED, RESTORE, GroupMember, group_script, retries_key
 from ombdriver.messaging.topics.consumer.leases import Claim, make_claim
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.record import helper_key
-from ombdriver.messaging.topics.recovery.delayed import MOVE, RESTORE, delayed_key
+from ombdriver.messaging.topics.recovery.delayed import MOVE
 
 COUNT = 100
 """Entries of a partition that one script claims, and that it moves; the server scans ten times as many."""
@@ -81,6 +81,7 @@ local function take_over(cursor, retries, found, gone)
     gone[#gone + 1] = id
     redis.call('SET', gone_key(id), '', 'PX', 600000)
   end
+  local given = reply[2][1] and last_given()
   for _, id in ipairs(reply[2]) do
     local entry, due = fields(id), redis.call('ZSCORE', retries, id)
     if not entry then
@@ -88,6 +89,8 @@ local function take_over(cursor, retries, found, gone)
       gone[#gone + 1] = id
     elseif due and tonumber(due) > now() then
       redis.call('XCLAIM', stream, group, postponed, 0, id, 'JUSTID')
+    elseif given and is_below(given, id) then
+      -- the group was set back, and is given it anew, after what is older
     else
       found[#found + 1] = {id, pending_row(id)[4], entry}
       credit = credit - 1
@@ -234,7 +237,7 @@ class Janitor:
 
     def _keys(self, partition: Partition) -> Sequence[bytes]:
         stream, member = partition.key, self._member
-        return stream, _lease_key(member, partition), delayed_key(member, partition), helper_key(stream, "delayed")
+        return stream, _lease_key(member, partition), retries_key(member, partition), helper_key(stream, "delayed")
 
 
 def _lease_key(member: GroupMember, partition: Partition) -> bytes:

@@ -36,8 +36,8 @@ logger = logging.getLogger(__name__)
 
 END_TAKEOVER_S = 1.0
 """How long a claim that is under way may take to end; then it is cancelled."""
-RELEASE_S = 5.0
-"""How long the server may take to hear what is released."""
+RELEASE_S = 3.0
+"""How long the server may take to hear what is released, each time."""
 
 
 class RunLoop:
@@ -84,7 +84,8 @@ class RunLoop:
             await _first([stop.wait(), halt.wait()], [*maintaining, reading, *working])
             self._executor.stop()
             ending = [task for each in self._session.maintenance for task in each.stop_takeover()]
-            await asyncio.wait(ending, timeout=END_TAKEOVER_S)
+            with session.end_time.counted(END_TAKEOVER_S) as left_s:
+                await asyncio.wait(ending, timeout=left_s)
             await _cancel([reading, *ending])
             self._consumer.pause()
             self._in_flight.withdraw()
@@ -123,13 +124,17 @@ class RunLoop:
     async def _release(self, *, waiting_only: bool) -> None:
         """Leaves messages to others, and what is in the consumer's buffer."""
         try:
-            async with asyncio.timeout(RELEASE_S):
-                self.released += await self._in_flight.release(waiting_only=waiting_only)
-                await self._session.release_buffer()
-                for each in self._session.maintenance:
-                    await each.release()
+            with self._session.end_time.counted(RELEASE_S) as left_s:
+                async with asyncio.timeout(left_s):
+                    await self._release_all(waiting_only=waiting_only)
         except (RedisError, OSError, TimeoutError) as error:
             logger.warning("what was not handled could not be given back, and comes to others later: %s", error)
+
+    async def _release_all(self, *, waiting_only: bool) -> None:
+        self.released += await self._in_flight.release(waiting_only=waiting_only)
+        await self._session.release_buffer()
+        for each in self._session.maintenance:
+            await each.release()
 
 
 async def _first(events: Iterable[Awaitable[object]], tasks: Iterable["asyncio.Task[None]"]) -> None:
@@ -273,7 +278,8 @@ class Runner(Generic[Value]):
         """Handles messages until `stop`, SIGTERM or SIGINT. A runner runs once.
 
         After the first signal no message is begun any more; what has not begun is released, and what has may come to
-        its end, for `drain_timeout_s` seconds. After the second one, or when this is cancelled, handlers are cancelled
+        its end, for `drain_timeout_s` seconds; a server that does not answer holds the end up for 10 s more at most.
+        After the second one, or when this is cancelled, handlers are cancelled
         at once, and their messages stay pending: other runners take them over.
 
         Args:

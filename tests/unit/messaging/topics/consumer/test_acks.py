@@ -107,6 +107,26 @@ def test_each_is_answered_in_the_end(steps: list[str]) -> None:
     asyncio.run(course())
 
 
+@pytest.mark.parametrize("errors", [[], [NotSentError("no"), ResponseError("no")]])
+async def test_a_flush_does_not_wait_for_what_others_acknowledge_meanwhile(errors: list[Exception]) -> None:
+    """There may be no end of that; what was acknowledged before is answered when it returns, whatever failed."""
+    member, partitions = FakeMember(), [Partition(n, f"{{t:{n}}}") for n in range(2)]
+    found = AckBatcher(member, partitions, lambda _: None)  # type: ignore[arg-type]
+    before = [b"%d-0" % n for n in range(1, 9)]
+    for n, entry in enumerate(before):
+        found.add(partitions[n % 2], entry)
+    flushing = asyncio.create_task(found.flush())
+    others = 100
+    async with asyncio.timeout(5):
+        while not flushing.done():
+            for partition in partitions:
+                found.add(partition, b"%d-0" % (others := others + 1))
+            if member.sent:
+                await member.answer(errors.pop() if errors else None)
+            await asyncio.sleep(0)
+    assert set(before) <= set(member.acknowledged)
+
+
 async def test_after_closing_each_leaves_at_once(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody flushes any more. When the client is closed too, the log says what was not acknowledged."""
     member, partition = FakeMember(), Partition(0, "{t:0}")

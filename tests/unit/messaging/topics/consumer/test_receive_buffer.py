@@ -87,12 +87,60 @@ async def test_the_fetcher_is_called_when_half_of_the_buffer_is_used() -> None:
     assert flow.credit() == 10
     buffer.add(partition, messages(partition, 0, 10))
     assert flow.credit() == 0
+    flow.changed.clear()  # as whoever waits for room does
     buffer.take(4)
     assert not flow.changed.is_set()
     buffer.take(1)
     assert flow.changed.is_set()
     assert buffer.wants_turn
     assert flow.credit() == 5
+
+
+ROOM_STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["add", "add", "pop", "pop", "drop", "pause", "resume", "withdraw", "lose", "lose", "adapt"]),
+        st.integers(0, 1),
+        st.integers(1, 6),
+    ),
+    max_size=60,
+)
+
+
+@given(ROOM_STEPS)
+def test_whatever_makes_room_tells_who_waits_for_it(steps: list[tuple[str, int, int]]) -> None:
+    """A fetcher that has found no room is woken by each step after which there is some, or it would sleep for ever."""
+    buffer, flow = ReceiveBuffer(), FlowControl(10)
+    partitions = [Partition(n, f"{{t:{n}}}") for n in range(2)]
+    for partition in partitions:
+        partition.flow = flow
+    stored = 0
+
+    def has_room() -> bool:
+        return flow.credit() > 0 and any(not partition.paused for partition in partitions)
+
+    for step, number, count in steps:
+        partition, waits = partitions[number], not has_room()
+        if waits:
+            flow.changed.clear()  # as `wait_for_change` does
+        if step == "add":  # what was given back or left by others comes besides reads, and is as large as it is
+            buffer.add(partition, messages(partition, stored, count))
+            flow.adapt(10.0**count)
+            stored += count
+        elif step == "pop":
+            buffer.take(count)
+        elif step == "drop":
+            buffer.drop(partition, b"%d-0" % max(0, stored - count))
+        elif step == "pause":
+            buffer.pause([partition])
+        elif step == "resume":
+            buffer.resume([partition])
+        elif step == "withdraw":
+            buffer.withdraw(partition)
+        elif step == "lose":
+            flow.lose(8 * count)
+        else:
+            flow.adapt(10.0**count)
+        assert flow.changed.is_set() or not waits or not has_room()
 
 
 SIZES = st.lists(st.sampled_from([1, 1_000, 1 << 16, 1 << 23]), max_size=200)
