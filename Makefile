@@ -9,7 +9,7 @@
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := run
-.PHONY: run demo picture test lint types wheel check-wheel bench width soak faults trust clean
+.PHONY: run demo picture test lint types wheel check-wheel bench instructions width soak faults trust clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -81,6 +81,12 @@ check-wheel: wheel
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
+
+# Instructions per message of the library, of two revisions, where clocks are too noisy to compare times; takes valgrind
+# and some 15 minutes: make instructions AGAINST=main
+AGAINST ?= HEAD
+instructions: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.benchmarks.instructions $(AGAINST) $(INSTRUCTIONS_ARGS)
 
 # The widest shapes: ten thousand topics or partitions, a hundred consumers; about 3 minutes.
 width: $(VENV)/.installed-dev

@@ -251,6 +251,7 @@ class Fetcher:
 
     async def _fetch(self) -> None:
         """Replays what is pending and not known, then sends one read."""
+        self._claiming = None
         if await self._transport.ready():
             self._member.statistics.reconnects += 1
             received: dict[Partition, bytes | None] = {p: p.last_delivered.entry_id for p in self._partitions}
