@@ -1,4 +1,4 @@
-"""The permissions that README gives a user are enough, and what a setup adds to them is needed."""
+"""The permissions that docs/how-to/your-server.md gives a user are enough, and what a setup adds to them is needed."""
 
 import asyncio
 import io
@@ -22,10 +22,10 @@ from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import RunError
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-(RULES,) = re.findall(r"ACL SETUSER bench on >PASSWORD (.*)", README)
-MORE = dict(re.findall(r"^\| (.*?) \| `(\+.*)$", README, re.M))
-"""What README lets one add, by what it is for; the first column to the rest of the row."""
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "your-server.md").read_text(encoding="utf-8")
+(RULES,) = re.findall(r"ACL SETUSER bench on >PASSWORD (.*)", PAGE)
+MORE = dict(re.findall(r"^\| (.*?) \| `(\+.*)$", PAGE, re.M))
+"""What the page lets one add, by what it is for; the first column to the rest of the row."""
 
 
 def more(what: str) -> list[str]:
@@ -35,7 +35,7 @@ def more(what: str) -> list[str]:
 
 
 async def as_user(servers: ManagedServers, *rows: str) -> str:
-    """A URL of a user with README's permissions, and those of more rows."""
+    """A URL of a user with the page's permissions, and those of more rows."""
     added = [rule.replace("\\|", "|") for row in rows for rule in more(row)]
     for node in servers.data_nodes:
         await node.ask(["ACL", "SETUSER", "bench", "on", ">pw", *RULES.split(), *added])
@@ -73,7 +73,7 @@ async def servers(request: pytest.FixtureRequest) -> AsyncIterator[ManagedServer
         (["`retention: acknowledged`"], "{retention: {acknowledged: true, maxlen: 100000, maxage: 1h}}"),
     ],
 )
-async def test_the_permissions_of_readme_are_enough(
+async def test_the_permissions_of_the_page_are_enough(
     tmp_path: Path, servers: ManagedServers, rows: list[str], streams: str
 ) -> None:
     """Everything arrives, nothing is refused, and no caveat tells of something that was not allowed."""
@@ -149,7 +149,7 @@ async def test_waiting_for_replicas_needs_wait(tmp_path: Path, servers: ManagedS
 
 
 @pytest.mark.parametrize("servers", ["cluster"], indirect=True)
-async def test_the_permissions_of_readme_are_enough_on_a_cluster(tmp_path: Path, servers: ManagedServers) -> None:
+async def test_the_permissions_of_the_page_are_enough_on_a_cluster(tmp_path: Path, servers: ManagedServers) -> None:
     """With partitions balanced, which are recorded."""
     url = await as_user(servers, "a cluster")
 
@@ -162,7 +162,7 @@ async def test_the_permissions_of_readme_are_enough_on_a_cluster(tmp_path: Path,
 
 
 @pytest.mark.parametrize("servers", ["sentinel"], indirect=True)
-async def test_the_permissions_of_readme_are_enough_behind_sentinels(tmp_path: Path, servers: ManagedServers) -> None:
+async def test_the_permissions_of_the_page_are_enough_behind_sentinels(tmp_path: Path, servers: ManagedServers) -> None:
     """The user is one of the servers, not of the Sentinels."""
     url = await as_user(servers, "Sentinel")
 
@@ -171,7 +171,7 @@ async def test_the_permissions_of_readme_are_enough_behind_sentinels(tmp_path: P
     assert [(each.received, each.lost) for each in result.delivery] == [(3000, 0)]
 
 
-async def test_cleaning_up_needs_what_readme_says(servers: ManagedServers) -> None:
+async def test_cleaning_up_needs_what_the_page_says(servers: ManagedServers) -> None:
     """What a killed run left is found and deleted by such a user."""
     record = "ombdriver:run:abcdefgh"
     fields = (

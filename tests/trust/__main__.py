@@ -156,7 +156,7 @@ def main() -> None:
         help="a case is not counted when others took more of the machine's processors",
     )
     parser.add_argument("--output", type=Path, default=Path("results"), help="the folder for the outcomes as JSON")
-    parser.add_argument("--page", type=Path, metavar="README.md", help="a page to put the table into")
+    parser.add_argument("--page", type=Path, metavar="PAGE", help="a page to put the table into")
     options = parser.parse_args()
     chosen = list(cases(options.cases, options.only))
     if options.list or not chosen:

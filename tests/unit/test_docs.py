@@ -101,6 +101,24 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "", each).lower()).replace(" ", "-") for each in headings}
 
 
+def test_every_page_is_found_from_the_index() -> None:
+    """By links: from docs/index.md to a page, and from there on, so that none is an orphan."""
+    waiting, found = [HOUSE / "docs" / "index.md"], set[Path]()
+    while waiting:
+        page = waiting.pop()
+        if page not in found and page.suffix == ".md" and page.exists():
+            found.add(page)
+            links = re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8"))
+            waiting += [(page.parent / link).resolve() for link in links if "://" not in link]
+
+    assert [named(page) for page in sorted((HOUSE / "docs").rglob("*.md")) if page not in found] == []
+
+
+def test_readme_is_short() -> None:
+    """All else has a page."""
+    assert len((HOUSE / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
+
+
 def test_the_architecture_page_is_short() -> None:
     """Why things are as they are stands elsewhere."""
     assert len((HOUSE / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()) <= 150

@@ -158,7 +158,7 @@ _ADVICE: Sequence[_Row] = (
     _Row("invalid username-password pair|invalid password|WRONGPASS", "check {login}"),
     _Row(
         "no permissions",
-        "let that user do it (ACL SETUSER); README lists what a run needs",
+        "let that user do it (ACL SETUSER); docs/how-to/your-server.md lists what a run needs",
     ),
     _Row("DB index is out of range", "write a database that the server has, as in redis://HOST:PORT/0"),
     # -- the server is another one than was thought

@@ -88,8 +88,8 @@ def test_every_field_is_read_by_who_carries_it_out(part: str, name: str) -> None
 
 @pytest.mark.parametrize(("part", "name"), FIELDS)
 def test_every_field_is_documented(part: str, name: str) -> None:
-    """Those of workloads in README, those of setups in docs/setups.md, by the name that they have in the file."""
-    page = ROOT / ("README.md" if part == "workload" else "docs/setups.md")
+    """By the name that it has in the file: those of workloads on their page, those of setups on theirs."""
+    page = ROOT / "docs" / ("reference/workload.md" if part == "workload" else "setups.md")
     key = PARTS[part].model_fields[name].alias
 
     assert re.search(rf"`[^`\n]*\b{key}\b[^`\n]*`", page.read_text(encoding="utf-8")), f"{key} is not in {page.name}"
