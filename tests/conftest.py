@@ -5,7 +5,7 @@ give a URL whose server was emptied. `--url` puts a server of yours in the place
 emptied; the tests get a database that was found empty, and only that one is emptied again.
 
 `golden` holds a text against a file in `tests/golden`; run with GOLDEN=write to write the files anew, then read them.
-`golden_table` does the same with a table of a page in `docs`.
+`golden_table` does the same with a table of a page in `docs`, `golden_page` with a whole page.
 """
 
 import asyncio
@@ -153,6 +153,19 @@ def golden_table() -> Callable[[str, str, Sequence[str]], None]:
             there = list(rows)
             path.write_text("".join((before, found, "\n".join((rule, *rows)), end, rest)), encoding="utf-8")
         assert there == list(rows)
+
+    return hold
+
+
+@pytest.fixture
+def golden_page() -> Callable[[str, str], None]:
+    """`golden_page(page, text)`: fails unless docs/page is `text`."""
+
+    def hold(name: str, text: str) -> None:
+        path = Path(__file__).parents[1] / "docs" / name
+        if os.environ.get("GOLDEN") == "write":
+            path.write_text(text, encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == text
 
     return hold
 

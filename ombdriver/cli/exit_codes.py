@@ -7,17 +7,24 @@ from ombdriver.bench.verdict.model import INVALID, THRESHOLD_FAILED, UNSTEADY, V
 from ombdriver.errors import InputError, OmbdriverError
 
 EXIT_VALID = 0
-"""All is well: every result is VALID, and every threshold was met."""
 EXIT_FAILED = 1
-"""The run failed: the server can't be reached, a worker died, a file can't be written."""
 EXIT_INPUT = 2
-"""What could be known from the files and the command line alone; nothing was started."""
 EXIT_VERDICT = 3
-"""A verdict is not VALID."""
 EXIT_THRESHOLD = 4
-"""A threshold was missed."""
 EXIT_INTERRUPTED = 130
-"""Ended by Ctrl-C or SIGTERM."""
+
+MEANINGS = {
+    EXIT_VALID: "every verdict is `VALID`, every threshold was met, and no `--fail-if`",
+    EXIT_FAILED: "failed: the server can't be reached or refuses, a worker died, the result can't be written; when a"
+    " worker died during the measurement there is a partial result",
+    EXIT_INPUT: "something in the files or on the command line is wrong; nothing was started",
+    EXIT_VERDICT: "a verdict is not `VALID`; with `--gate thresholds` only one that is neither `INVALID` nor"
+    " `UNSTEADY`",
+    EXIT_THRESHOLD: "a threshold was missed, or a `--fail-if` was met",
+    EXIT_INTERRUPTED: "interrupted by Ctrl-C, SIGTERM, SIGHUP, SIGQUIT or SIGXCPU; the result, if there is one, is"
+    " partial",
+}
+"""As docs/reference/exit-codes.md tells them."""
 
 SEVERITY = (EXIT_INTERRUPTED, EXIT_FAILED, EXIT_INPUT, EXIT_VERDICT, EXIT_THRESHOLD, EXIT_VALID)
 """The earlier one counts: whoever was interrupted has not got what was asked for; a run that failed, or could not be

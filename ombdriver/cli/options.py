@@ -159,8 +159,10 @@ def request_options(verb: Verb) -> Verb:
         click.option(
             "--url",
             metavar="URL",
-            help="A server of yours in place of the setup's: redis://, rediss://, unix://. Results keep the name of a"
-            " --setup that is given. Others can read a command line: a setup file takes a password by passwordEnv.",
+            help="A server of yours in place of the setup's: redis://, rediss:// (TLS; ?ssl_ca_certs=FILE for its"
+            " authority), unix://, redis+cluster://HOST:PORT,..., redis+sentinel://HOST:PORT,.../MASTER. Results"
+            " keep the name of a --setup that is given, else they call it url. Others can read a command line: a setup"
+            " file takes a password by passwordEnv.",
         ),
         click.option("--duration", type=Duration(), help="Measured time, in place of the workload's: 10s, 5m, 1h."),
         click.option("--warmup", type=Duration(), help="Warm-up, in place of the workload's; 0s for none."),
@@ -169,7 +171,12 @@ def request_options(verb: Verb) -> Verb:
             type=Rate(),
             help="Messages per second, in place of the workload's producerRate; max finds the highest sustained.",
         ),
-        click.option("--workers", type=int, help="Processes; chosen by the machine's cores when absent."),
+        click.option(
+            "--workers",
+            type=int,
+            help="Processes, 2 or more, since none both produces and consumes; chosen by the machine's cores when"
+            " absent.",
+        ),
         click.option(
             "--threshold",
             "thresholds",

@@ -3,7 +3,8 @@
 Knows one field at a time; what fields must agree on is in `workload_rules`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -40,16 +41,37 @@ DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN}
 SIZE_SCHEMA = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": SIZE_PATTERN}]}
 
 
-def _within(least_ns: int, most_ns: int) -> Callable[[int], int]:
-    def check(duration_ns: int) -> int:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the reference says that a value is written; where a type has none, its JSON Schema tells. Checks nothing."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Checks that a duration is within bounds, which are nanoseconds."""
+
+    least_ns: int
+    most_ns: int
+
+    def __call__(self, duration_ns: int) -> int:
+        """The duration.
+
+        Raises:
+            ValueError: if it is too short or too long.
+        """
         text = format_duration(duration_ns)
-        if duration_ns < least_ns:
-            raise ValueError(f"{text} is too short; write {format_duration(least_ns)} or more")
-        if duration_ns > most_ns:
-            raise ValueError(f"{text} is too long; write {format_duration(most_ns)} or less")
+        if duration_ns < self.least_ns:
+            raise ValueError(f"{text} is too short; write {format_duration(self.least_ns)} or more")
+        if duration_ns > self.most_ns:
+            raise ValueError(f"{text} is too long; write {format_duration(self.most_ns)} or less")
         return duration_ns
 
-    return check
+    @property
+    def text(self) -> str:
+        """As `Form.text`."""
+        return f"duration, {format_duration(self.least_ns)} to {format_duration(self.most_ns)}"
 
 
 def _message_size(size: int) -> int:
@@ -79,6 +101,7 @@ SizeDistribution = Annotated[
     dict[str, int],
     BeforeValidator(_distribution),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}}, mode="validation"),
+    Form("ranges with weights, as `{100-1KiB: 3, 1KiB-64KiB: 1}`"),
 ]
 """Ranges of sizes and their weights."""
 
@@ -95,11 +118,17 @@ def _topic_names(names: list[str]) -> list[str]:
     return names
 
 
-TopicList = Annotated[list[Name], Field(min_length=1, max_length=10_000), AfterValidator(_topic_names)]
+TopicList = Annotated[
+    list[Name], Field(min_length=1, max_length=10_000), AfterValidator(_topic_names), Form("up to 10,000 names")
+]
 """Names of topics that exist, each once."""
 
 MessageSize = Annotated[
-    int, BeforeValidator(parse_size), AfterValidator(_message_size), WithJsonSchema(SIZE_SCHEMA, mode="validation")
+    int,
+    BeforeValidator(parse_size),
+    AfterValidator(_message_size),
+    WithJsonSchema(SIZE_SCHEMA, mode="validation"),
+    Form(f"size, {STAMP.size}B to {MAX_MESSAGE_BYTES >> 20}MiB"),
 ]
 """Bytes, from the stamp's size to 512 MiB."""
 
@@ -141,6 +170,7 @@ ProducerRate = Annotated[
         },
         mode="validation",
     ),
+    Form(f"rate, 1 to {MAX_RATE:,}; 0 or `max`"),
 ]
 """Messages per second; 0, or `max`, to find the highest that is sustained."""
 
@@ -153,6 +183,7 @@ ProcessingTimeText = Annotated[
     str,
     BeforeValidator(_processing_time),
     WithJsonSchema({"type": "string", "pattern": PROCESSING_TIME_PATTERN}, mode="validation"),
+    Form("`1us` to `60s`, or as `2ms exponential`"),
 ]
 """A time per message, as `1ms` or `2ms exponential`."""
 
@@ -216,6 +247,7 @@ RateProfileField = Annotated[
         },
         mode="validation",
     ),
+    Form("a list of stages, a ramp, steps, a spike"),
 ]
 """Stages, or a shape that is laid over the measured time; see `rate_profile`."""
 
@@ -232,19 +264,20 @@ ProbeRate = Annotated[
         },
         mode="validation",
     ),
+    Form(f"rate, 1 to {MAX_RATE:,}"),
 ]
 """Messages per second."""
 
-ProbeDuration = Annotated[_Duration, AfterValidator(_within(2 * SECOND, 10 * MINUTE))]
+ProbeDuration = Annotated[_Duration, AfterValidator(Within(2 * SECOND, 10 * MINUTE))]
 """Nanoseconds, from 2 s to 10 min."""
 
-TestDuration = Annotated[_Duration, AfterValidator(_within(100 * MS, 31 * 24 * HOUR))]
+TestDuration = Annotated[_Duration, AfterValidator(Within(100 * MS, 31 * 24 * HOUR))]
 """Nanoseconds, from 100 ms to 31 days."""
-WarmupDuration = Annotated[_Duration, AfterValidator(_within(0, 24 * HOUR))]
+WarmupDuration = Annotated[_Duration, AfterValidator(Within(0, 24 * HOUR))]
 """Nanoseconds, up to a day; 0 for none."""
-SampleInterval = Annotated[_Duration, AfterValidator(_within(100 * MS, HOUR))]
+SampleInterval = Annotated[_Duration, AfterValidator(Within(100 * MS, HOUR))]
 """Nanoseconds, from 100 ms to an hour."""
-DrainTimeout = Annotated[_Duration, AfterValidator(_within(100 * MS, 24 * HOUR))]
+DrainTimeout = Annotated[_Duration, AfterValidator(Within(100 * MS, 24 * HOUR))]
 """Nanoseconds, from 100 ms to a day."""
 
 
@@ -271,7 +304,9 @@ def check_conditions(texts: list[str], groups: Sequence[str] | None = None) -> l
     return texts
 
 
-Thresholds = Annotated[list[str], BeforeValidator(_list_of_text), AfterValidator(check_conditions)]
+Thresholds = Annotated[
+    list[str], BeforeValidator(_list_of_text), AfterValidator(check_conditions), Form("a list of conditions")
+]
 """Conditions as `endToEndResponse.p99 < 5ms`; which groups there are is for the workload to say."""
 
 
@@ -298,6 +333,7 @@ Faults = Annotated[
         },
         mode="validation",
     ),
+    Form("a list of faults"),
 ]
 """What is broken when: entries as `{at: 10s, kill: primary, restartAfter: 2s}`; see `bench.faults`."""
 

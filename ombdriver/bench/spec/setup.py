@@ -90,19 +90,34 @@ class Client(CheckedModel):
 
     pipelining: Literal["channel", "redis-py"] = Field(
         "channel",
-        description="channel: many commands share one write. redis-py: its own client and pool, as a yardstick.",
+        description="`channel`: commands of one turn of the event loop share one write, and replies are counted."
+        " `redis-py`: redis-py's own client, as a yardstick: one awaited command a message, on a pool."
+        " It keeps the order within a partition with `connections: 1` alone, and speaks to one server"
+        " only, neither a cluster nor Sentinels.",
     )
     connections: int | None = Field(
-        None, ge=1, le=1000, description="For sending, in each producing process: 1 when absent, 50 with redis-py."
+        None,
+        ge=1,
+        le=1000,
+        description="Connections for sending, in each producing process (on a cluster: to each primary): 1 when"
+        " absent, 50 with `redis-py`. Not with `waitReplicas`.",
     )
-    max_in_flight: int = Field(10_000, ge=1, le=1_000_000, description="Messages without a reply, on each connection.")
+    max_in_flight: int = Field(
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="Messages without a reply on each connection. A producer that meets this limit waits, which is"
+        " told as `blocked`.",
+    )
     pacing: Literal["adaptive", "spin", "batched"] = Field(
         "adaptive",
-        description="adaptive: wakes for each message while cores allow. spin: never sleeps, on a core of its own."
-        " batched: messages leave together, every batchInterval.",
+        description="When producing processes wake. `adaptive`: for each message while their cores have room; as"
+        " their load rises, for several together. `spin`: they never sleep, so that messages are late"
+        " by microseconds only; each takes a core, and a run is refused where none is left for server"
+        " and consumers. `batched`: messages leave in batches, one each `batchInterval`.",
     )
     batch_interval: Annotated[str | None, AfterValidator(_batch_interval)] = Field(
-        None, description="With pacing: batched, the time between two batches, as 5ms."
+        None, description="With `pacing: batched`: the time between two batches, as `5ms`."
     )
 
     @property
@@ -151,27 +166,44 @@ class Streams(CheckedModel):
                 },
             ]
         },
-        description="What a partition keeps: auto derives it from the rate, acknowledged waits for every group.",
+        description="What a partition keeps: `auto` derives it from the rate, `none` keeps all, `acknowledged`"
+        " waits for every group; or a length or an age.",
     )
-    read: Literal["group", "plain"] = Field("group", description="group: XREADGROUP. plain: XREAD, each sees all.")
+    read: Literal["group", "plain"] = Field(
+        "group",
+        description="`group`: XREADGROUP. `plain`: XREAD without a group; every consumer sees all messages, and is"
+        " a subscription of its own in the result (`group-1.2` is the second consumer of `group-1`).",
+    )
     ack: Literal["batch", "each", "none", "delete"] = Field(
         "batch",
-        description="batch: one XACK for what a read brought. each: one a message. none: NOACK. delete: and XDEL.",
+        description="`batch`: one XACK for what a read brought. `each`: one for each message. `none`: NOACK, at"
+        " most once. `delete`: acknowledge and delete; with more than one group by XACKDEL, which"
+        " needs Redis 8.2.",
     )
     read_count: int | None = Field(
-        None, ge=1, le=100_000, description="Entries per stream that a read asks for (COUNT)."
+        None,
+        ge=1,
+        le=100_000,
+        description="Entries per stream that a read asks for (COUNT). When absent, so many that a reply is 1 MiB"
+        " at most, and 500 at most.",
     )
-    block_ms: int = Field(1000, ge=1, le=60_000, description="How long a read waits for the first entry (BLOCK).")
+    block_ms: int = Field(
+        1000, ge=1, le=60_000, description="How long a read waits for the first entry (BLOCK), in milliseconds."
+    )
     assignment: Literal["shared", "exclusive"] = Field(
-        "shared", description="shared: each consumer of a group reads all partitions. exclusive: partitions are dealt."
+        "shared",
+        description="`shared`: every consumer of a group reads all partitions. `exclusive`: partitions are dealt"
+        " to the consumers of a group, so that the order within a partition holds.",
     )
     placement: Literal["natural", "balanced"] = Field(
-        "natural", description="Of partitions on a cluster. balanced: each primary gets its even share."
+        "natural",
+        description="On a cluster. `natural`: the hash of the key `{topic:P}`, fair but not even, and different in"
+        " each run. `balanced`: tags are chosen so that every primary gets its share.",
     )
     wait_replicas: int = Field(
-        0, ge=0, le=64, description="Replicas that have to have a message before it counts (WAIT)."
+        0, ge=0, le=64, description="So many replicas must have a message before it counts (WAIT)."
     )
-    wait_timeout_ms: int = Field(1000, ge=1, le=60_000, description="How long WAIT may take.")
+    wait_timeout_ms: int = Field(1000, ge=1, le=60_000, description="How long WAIT may take, in milliseconds.")
 
     @property
     def retention_policy(self) -> RetentionPolicy:
@@ -252,11 +284,13 @@ class Setup(CheckedModel):
     """A setup as validated. `load` finds it by name or path; `with_url` puts a server of the user's in it."""
 
     name: Annotated[str, AfterValidator(_short_name)] = Field(
-        min_length=1, max_length=60, description="What results call this setup."
+        min_length=1, max_length=60, description="What results call this setup: letters, digits, dots and dashes."
     )
     description: str = Field("", description="What it is for.")
     driver: Annotated[str, AfterValidator(_not_by_pipelining)] = Field(
-        min_length=1, description="redis-streams, memory, or one that a package registers."
+        min_length=1,
+        description="`redis-streams`; `memory` (no server: messages pass within one process); or one that an"
+        " installed package registers.",
     )
     server: Server | None = Field(None, validate_default=True, description="Where to connect to.")
     client: Annotated[Client, Field(description="How messages are sent.")] = Client.model_validate({})

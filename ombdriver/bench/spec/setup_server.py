@@ -23,9 +23,9 @@ PASSWORDS = "passwords"
 
 LEAST_PRIMARIES, MOST_NODES = 3, 64
 
-_OF_STARTED = ("topology", "primaries", "replicas", "config", "unix_socket", "cpus")
-_OF_RUNNING = ("cluster", "master", "username", "password_env", "password_file")
-_OF_SENTINELS = ("sentinel_username", "sentinel_password_env", "sentinel_password_file")
+STARTED = ("topology", "primaries", "replicas", "config", "unix_socket", "cpus")
+RUNNING = ("cluster", "master", "username", "password_env", "password_file")
+SENTINELS = ("sentinel_username", "sentinel_password_env", "sentinel_password_file")
 
 Config = dict[str, str | list[str]]
 
@@ -91,19 +91,38 @@ class Server(CheckedModel):
     engine: str | None = Field(
         None,
         min_length=1,
-        description="Starts servers: valkey (comes with ombdriver), redis (redis-server), or a path.",
+        description="Starts servers. `valkey` comes with ombdriver; `redis` is the `redis-server` on the PATH; or"
+        " the path of a server program.",
     )
-    topology: Topology = Field("standalone", description="How the servers that are started stand to each other.")
-    primaries: int = Field(LEAST_PRIMARIES, ge=LEAST_PRIMARIES, le=MOST_NODES, description="Of a cluster.")
+    topology: Topology = Field(
+        "standalone",
+        description="`standalone`: one server. `replicated`: a primary with replicas. `sentinel`: that, and three"
+        " Sentinels. `cluster`: primaries that share the slots.",
+    )
+    primaries: int = Field(LEAST_PRIMARIES, ge=LEAST_PRIMARIES, le=MOST_NODES, description="Primaries of a cluster.")
     replicas: int | None = Field(
-        None, ge=0, le=MOST_NODES, description="Of the one primary (1 when absent), or of each of a cluster (0)."
+        None,
+        ge=0,
+        le=MOST_NODES,
+        description="Replicas of the one primary (1 when absent), or of each primary of a cluster (0 when absent).",
     )
     config: Annotated[Config, BeforeValidator(_config), WithJsonSchema(_CONFIG_SCHEMA)] = Field(
-        {}, description="Options of the server, by their names."
+        {},
+        description="Options of the server by their names, for every server that holds data: `appendonly`,"
+        " `appendfsync`, `save`, `io-threads`, `maxmemory`, `stream-node-max-entries` and so on. A"
+        " list is an option that is written several times. Nothing is saved unless this says so."
+        " Without `maxmemory` all servers that hold data share half of what this machine has left, and"
+        " refuse what is more (`noeviction`).",
     )
-    tls: bool | Tls = Field(False, description="true: servers that are started speak TLS. Of a URL: files and checks.")
-    unix_socket: bool = Field(False, description="Whether a server that is started is reached by its unix socket.")
-    cpus: list[Annotated[int, Field(ge=0)]] = Field([], description="Processors that the servers are pinned to.")
+    tls: bool | Tls = Field(
+        False,
+        description="Of servers that are started, `true`: they speak TLS alone, with certificates made for the"
+        " run. Of those that run already: files and checks, as below.",
+    )
+    unix_socket: bool = Field(False, description="Whether a single server is reached by its unix socket.")
+    cpus: list[Annotated[int, Field(ge=0)]] = Field(
+        [], description="Numbers of the processors that all of them stay on (Linux)."
+    )
     url: (
         Annotated[
             str | list[str],
@@ -112,15 +131,26 @@ class Server(CheckedModel):
             WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
         ]
         | None
-    ) = Field(None, repr=False, description="A server that runs already; several: seeds, or Sentinels.")
+    ) = Field(
+        None,
+        repr=False,
+        description="`redis://HOST:PORT/DB`, `rediss://` (TLS), `unix:///PATH`; or a list: the seeds of a cluster,"
+        " or Sentinels, with database and options in the first alone.",
+    )
     cluster: bool = Field(False, description="Whether the URLs are seeds of a cluster.")
-    master: str | None = Field(None, min_length=1, description="The URLs are Sentinels, which call their master so.")
+    master: str | None = Field(
+        None, min_length=1, description="The name of a master: the URLs are Sentinels, which call it so."
+    )
     username: str | None = Field(None, min_length=1, description="Who logs in.")
-    password_env: str | None = Field(None, min_length=1, description="The environment variable with the password.")
-    password_file: str | None = Field(None, min_length=1, description="The file with the password.")
+    password_env: str | None = Field(
+        None, min_length=1, description="The environment variable with the password, which never stands in a setup."
+    )
+    password_file: str | None = Field(
+        None, min_length=1, description="The file that holds the password and nothing else."
+    )
     sentinel_username: str | None = Field(None, min_length=1, description="Who logs in to the Sentinels.")
-    sentinel_password_env: str | None = Field(None, min_length=1, description="As passwordEnv, for the Sentinels.")
-    sentinel_password_file: str | None = Field(None, min_length=1, description="As passwordFile, for the Sentinels.")
+    sentinel_password_env: str | None = Field(None, min_length=1, description="As `passwordEnv`, for the Sentinels.")
+    sentinel_password_file: str | None = Field(None, min_length=1, description="As `passwordFile`, for the Sentinels.")
 
     @property
     def urls(self) -> list[str]:
@@ -205,13 +235,13 @@ def _started_or_running(server: Server) -> str | None:
     if (server.engine is None) == (server.url is None):
         return "needs one of engine and url; write engine: valkey, or url: redis://HOST:PORT"
     started, given = server.engine is not None, server.model_fields_set
-    foreign = (*_OF_RUNNING, *_OF_SENTINELS) if started else _OF_STARTED
+    foreign = (*RUNNING, *SENTINELS) if started else STARTED
     if wrong := [to_camel(name) for name in foreign if name in given and getattr(server, name)]:
         what = "a server that is started (engine)" if started else "a server that runs already (url)"
         return f"{', '.join(wrong)}: not for {what}; remove it"
     if isinstance(server.tls, Tls) if started else server.tls is True:
         return "tls is true for servers that are started, and holds caFile and the like for a url"
-    if not server.master and (alone := [to_camel(name) for name in _OF_SENTINELS if name in given]):
+    if not server.master and (alone := [to_camel(name) for name in SENTINELS if name in given]):
         return f"{', '.join(alone)}: needs master, the name that Sentinels know; add it"
     return _started(server) if started else _running(server)
 

@@ -1,8 +1,8 @@
 """Workload: what is sent and read, how fast and for how long. Strict and frozen; all errors of a file in one.
 
 Field names, meanings and defaults are those of the OpenMessaging Benchmark (OMB), so its files run unchanged; what is
-ours besides is in README. Knows no server, driver, process or plan; what fields must agree on is in
-`workload_rules`.
+ours besides is in docs/reference/workload.md. Knows no server, driver, process or plan; what fields must agree on is
+in `workload_rules`.
 """
 
 import contextlib
@@ -65,97 +65,170 @@ class Workload(CheckedModel):
     """
 
     name: Name = Field(description="What results call this workload; the file's name when absent.")
-    existing_topic_list: TopicList | None = Field(None, description="Topics that exist, in place of new ones.")
-    existing_produce_topic_list: TopicList | None = Field(None, description="Those of them that are only sent to.")
-    existing_consume_topic_list: TopicList | None = Field(None, description="Those of them that are only read.")
+    existing_topic_list: TopicList | None = Field(
+        None, description="Topics that exist, to send to and to read, in place of new ones."
+    )
+    existing_produce_topic_list: TopicList | None = Field(None, description="Topics that exist and are only sent to.")
+    existing_consume_topic_list: TopicList | None = Field(None, description="Topics that exist and are only read.")
     existing_topics_from: Literal["end", "beginning"] | None = Field(
-        None, description="Whether existing topics are read from where they end, or from their beginning; else end."
+        None,
+        description="Where existing topics are read from: `end` (when absent) is what comes once the run has"
+        " begun, `beginning` what is there, too.",
     )
     topics: int = Field(ge=0, le=MAX_STREAMS, description="Topics to create; 0 where existing ones are named.")
-    partitions_per_topic: int = Field(ge=1, le=MAX_STREAMS, description="Partitions of each topic; each is a stream.")
-    key_distributor: KeyDistributor = Field("NO_KEY", description="How messages get their keys.")
-    message_size: MessageSize = Field(description="Size of a message, stamp included: bytes, or 1KiB, 64KB (64,000).")
+    partitions_per_topic: int = Field(
+        ge=1,
+        le=MAX_STREAMS,
+        description="Partitions of each topic; each is a stream of its own. Times `topics` at most 100,000.",
+    )
+    key_distributor: KeyDistributor = Field(
+        "NO_KEY",
+        description="How messages get their keys. `NO_KEY`: none, partitions take turns. The others have 10,000"
+        " keys, in turn or at random; a key chooses its partition by murmur2, as in Kafka.",
+    )
+    message_size: MessageSize = Field(
+        description="Bytes of a message; the stamp takes the first 40. Need not be given beside a `payloadFile` or"
+        " a `messageSizeDistribution`."
+    )
     message_size_distribution: SizeDistribution | None = Field(
-        None, description="Ranges of sizes with their weights, in place of one size: {100-1KiB: 3, 1KiB-64KiB: 1}."
+        None,
+        description="Messages of several sizes: ranges of sizes with their weights. Sizes within a range are"
+        " equally likely; `messageSize` is the mean of all. What is below 40 bytes becomes 40.",
     )
     use_randomized_payloads: bool = Field(False, description="Whether payloads are random, in part or wholly.")
     random_bytes_ratio: float = Field(0.0, ge=0, le=1, description="The random share of a payload; the rest is zeros.")
     randomized_payload_pool_size: int = Field(
-        0, ge=0, le=1_000_000, validate_default=True, description="How many different randomized payloads there are."
+        0,
+        ge=0,
+        le=1_000_000,
+        validate_default=True,
+        description="How many different random payloads there are; 1 or more with `useRandomizedPayloads`.",
     )
     payload_file: str | None = Field(
-        None, min_length=1, description="A file with the bytes of a message; not read when payloads are randomized."
+        None,
+        min_length=1,
+        description="A file with the bytes of a message, exactly `messageSize` of them. It is looked for in the"
+        " working directory, the workload file's folder, and the folder above; it is not read when"
+        " payloads are random.",
     )
-    subscriptions_per_topic: int = Field(ge=0, le=1_000, description="Consumer groups; each receives every message.")
-    producers_per_topic: int = Field(ge=0, le=10_000, description="Producers of each topic.")
-    consumer_per_subscription: int = Field(ge=0, le=10_000, description="Consumers that share a group's messages.")
+    subscriptions_per_topic: int = Field(
+        ge=0, le=1_000, description="Consumer groups; each receives every message. 0 for a run that only sends."
+    )
+    producers_per_topic: int = Field(
+        ge=0, le=10_000, description="Producers of each topic. 0, with existing topics, for a run that only reads."
+    )
+    consumer_per_subscription: int = Field(
+        ge=0,
+        le=10_000,
+        description="Consumers that share a group's messages. Times `subscriptionsPerTopic` at most 10,000.",
+    )
     producer_rate: ProducerRate = Field(
-        description="Messages per second, of all producers together; 0 or max: the highest that is sustained is found."
+        description="Messages per second, of all producers together. 0, as in OMB, or `max` finds the highest rate"
+        " that is sustained. With a `rateProfile` it is the mean of that, and need not be given."
     )
     arrivals: Literal["uniform", "poisson"] = Field(
-        "uniform", description="Whether messages are evenly spaced, or each producer's arrivals are random."
+        "uniform",
+        description="Whether messages are evenly spaced, or those of each producer come at random times (a Poisson"
+        " process).",
     )
     slo: str | None = Field(
-        None, description="A condition that a rate must meet to be sustained, as endToEndResponse.p99 < 10ms."
+        None,
+        description="With `producerRate: max`: a condition that a rate must meet besides, as `endToEndResponse.p99"
+        " < 10ms`.",
     )
     probe_duration: ProbeDuration | None = Field(
-        None, description="How long each rate is tried when the highest one is to be found; else 5s."
+        None, description="With `producerRate: max`: how long each rate is tried once it has settled; 5s when absent."
     )
     probe_rates: list[ProbeRate] | None = Field(
-        None, min_length=1, description="Rates to try, rising, in place of a search: the latency at each of them."
+        None, min_length=1, description="With `producerRate: max`: the rates to try, rising, in place of a search."
     )
     probe_steps: int | None = Field(
-        None, ge=2, le=100, description="So many rates, evenly spaced up to the highest, are tried after the search."
+        None,
+        ge=2,
+        le=100,
+        description="With `producerRate: max`: how many rates, evenly spaced up to the highest, are tried after"
+        " the search.",
     )
     consumer_backlog_size_gb: BacklogSize = Field(
         0,
         alias="consumerBacklogSizeGB",
-        description="GiB, over all groups, that paused consumers are to have before them and to drain; 0: none.",
+        description="GiB, over all groups together as in OMB, that are stored while consumers pause, and that they"
+        " then drain; 0 for no backlog.",
     )
     backlog_drain_ratio: float = Field(
         1.0, ge=0, le=1, description="The share of the backlog that is drained when it counts as drained."
     )
-    test_duration_minutes: int | None = Field(None, ge=1, le=44_640, description="The measured time in minutes.")
+    test_duration_minutes: int | None = Field(
+        None,
+        ge=1,
+        le=44_640,
+        description="The measured time in minutes. This or `testDuration` is required, unless a `rateProfile` has"
+        " stages.",
+    )
     test_duration: TestDuration | None = Field(
-        None, validate_default=True, description="The measured time, instead of testDurationMinutes."
+        None, validate_default=True, description="The measured time, instead of `testDurationMinutes`."
     )
     rate_profile: RateProfileField = Field(
         None,
-        description="How the rate changes over the measured time, in place of producerRate: stages as"
-        " {duration: 30s, rate: 1000} and {duration: 10s, from: 1000, to: 5000}, or a ramp, steps or a spike.",
+        description="How the rate changes over the measured time; constant when absent.",
     )
-    warmup_duration_minutes: int | None = Field(None, ge=0, le=1_440, description="The warm-up in minutes; else 1.")
-    warmup_duration: WarmupDuration | None = Field(None, description="The warm-up, instead of warmupDurationMinutes.")
+    warmup_duration_minutes: int | None = Field(
+        None, ge=0, le=1_440, description="The warm-up in minutes; 1 when absent."
+    )
+    warmup_duration: WarmupDuration | None = Field(None, description="The warm-up, instead of `warmupDurationMinutes`.")
     sample_interval: SampleInterval = Field(
-        "1s", validate_default=True, description="The time that one sample of a series covers."
+        "1s",
+        validate_default=True,
+        description="The time that one sample of a series covers; not longer than the test. A test that is shorter"
+        " than a second is one sample when this is absent.",
     )
     drain_timeout: DrainTimeout = Field(
-        "30s", validate_default=True, description="How long what is in flight at the end is waited for."
+        "30s", validate_default=True, description="How long the end of a phase waits for what is on its way."
     )
-    checksum: bool = Field(False, description="Whether each message carries a checksum, which consumers look at.")
+    checksum: bool = Field(
+        False,
+        description="Whether each message carries a CRC-32 of itself, which consumers check. It costs about a"
+        " microsecond a KiB on both sides.",
+    )
     max_in_flight: int | None = Field(
-        None, ge=1, le=1_000_000, description="Messages that a producer may have without a reply; 1 is a closed loop."
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Messages that each producer may have without a reply; when absent, only the driver's limit"
+        " holds (10,000 a process). 1 makes a closed loop: the next message waits for the reply to the"
+        " last one.",
     )
     consumer_work: ProcessingTimeText | None = Field(
-        None, description="How long a consumer is at work on each message, as 1ms, 250us or 2ms exponential."
+        None,
+        description="How long a consumer works on each message, one after the other, between its arrival and its"
+        " acknowledgement. A message that waits in its batch for those before it arrives when it is"
+        " its turn.",
     )
-    seed: int = Field(0, ge=-(2**63), le=2**63 - 1, description="What random payloads and keys come from.")
-    thresholds: Thresholds = Field([], description="Conditions that a run is to meet, as endToEndResponse.p99 < 5ms.")
+    seed: int = Field(
+        0,
+        ge=-(2**63),
+        le=2**63 - 1,
+        description="What random payloads, keys and arrivals are made from: the same seed gives the same ones.",
+    )
+    thresholds: Thresholds = Field([], description="Conditions that a run is to meet, as `endToEndResponse.p99 < 5ms`.")
     faults: Faults = Field(
         None,
-        description="What is broken in the measured time, as {at: 10s, kill: primary, restartAfter: 2s}; see"
-        " docs/faults.md.",
+        description="What is broken in the measured time, as `{at: 10s, kill: primary, restartAfter: 2s}`.",
     )
     expect: Thresholds | None = Field(
-        None, description="Conditions on what the faults do, in the form of thresholds, as outage < 5s."
+        None, description="Conditions on what the faults do, in the form of thresholds, as `outage < 5s`."
     )
     sweep: dict[str, list[Any]] | None = Field(
         None,
         exclude=True,
-        description="Settings that take values in turn, as workload.messageSize: [100, 1KiB]; all combinations run.",
+        description="Settings that take several values in turn, as `workload.messageSize: [100, 1KiB]`; all"
+        " combinations run.",
     )
     sweep_name: dict[Literal["workload", "setup"], str] | None = Field(
-        None, exclude=True, description="What the combinations of a sweep are called: workload: '{name}-{messageSize}'."
+        None,
+        exclude=True,
+        description="What the combinations of a sweep are called: a template for `workload` and one for `setup`,"
+        " as `{name}-{messageSize}`.",
     )
     abort_on_fail: bool = Field(False, description="Whether a run ends as soon as a threshold fails.")
 
