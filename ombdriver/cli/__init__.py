@@ -21,6 +21,7 @@ from ombdriver.bench.run.signals import heeded
 from ombdriver.bench.units import visible
 from ombdriver.cli import files, report
 from ombdriver.cli.compare import compare
+from ombdriver.cli.completion import completion
 from ombdriver.cli.exit_codes import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_VALID, for_error
 from ombdriver.cli.options import Rates, build_requests, request_options, result_options
 from ombdriver.cli.run import display, execute_run, execute_runs, print_errors
@@ -36,13 +37,28 @@ USUAL_STEPS = 12
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="ombdriver")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda context, _option, asked: _tell_version(context) if asked else None,
+    help="Print the version, with the commit where it is known, and exit.",
+)
 @click.option("-v", "--verbose", count=True, help="Log to standard error; twice for more.")
 def cli(verbose: int) -> None:
     """How does Redis Streams behave as a message queue, in this setup, under this load?"""
     if verbose:
         level = logging.DEBUG if verbose > 1 else logging.INFO
         logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+def _tell_version(context: click.Context) -> None:
+    from ombdriver.bench.results.environment import commit
+
+    of = commit()
+    click.echo(f"ombdriver, version {__version__}" + (f", commit {of[:12]}" if of else ""))
+    context.exit()
 
 
 @cli.command()
@@ -234,7 +250,7 @@ def clean(url: str, run_id: str | None, dry_run: bool) -> None:
         click.echo(line)
 
 
-for _verb in (*files.COMMANDS, compare, report.report):
+for _verb in (*files.COMMANDS, compare, report.report, completion):
     cli.add_command(_verb)
 
 

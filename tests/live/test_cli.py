@@ -1,6 +1,7 @@
 """The command line as a user meets it: its verbs, and what becomes of wrong input."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,10 +50,10 @@ def faults(place: Place, call: Call) -> Faults:
 
 @pytest.mark.parametrize("command", [COMMAND, (str(Path(sys.executable).with_name("ombdriver")),)])
 def test_the_module_and_the_script_are_one_program(place: Place, command: tuple[str, ...]) -> None:
-    """Each tells its version under the same name."""
+    """Each tells its version under the same name, and the commit where there is one."""
     told = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True, cwd=place.folder)
 
-    assert told.stdout == f"ombdriver, version {__version__}\n"
+    assert re.fullmatch(rf"ombdriver, version {re.escape(__version__)}(, commit [0-9a-f]{{12}})?\n", told.stdout)
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,7 @@ PAGES = {
     "export": "[Use results in other tools](../how-to/export.md)",
     "compare": "[Compare two setups](../tutorials/compare.md), [the method](../compare.md)",
     "report": "[Make a page of results](../how-to/report.md)",
+    "completion": "[Install](../how-to/install.md#shell-completion)",
 }
 """Where each verb is explained."""
 

@@ -5,12 +5,13 @@ be found out is None: a fingerprint never fails a run. Its keys count as facts t
 that change from one run to the next whatever is done.
 """
 
+import json
 import os
 import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def fingerprint(
     """
     return {
         **host(),
-        "gitCommit": git_commit(Path(ombdriver.__file__).parents[1]),
+        "gitCommit": commit(),
         "loadAverageAtStart": load_at_start,
         "loadAverage": load_average(),
         "seeds": dict(seeds or {}),
@@ -94,6 +95,19 @@ def cpu_model(cpuinfo: str) -> str | None:
     """The processor's name in the text of `/proc/cpuinfo`."""
     found = re.search(r"^(?:model name|Hardware|Model)\s*:\s*(.+?)\s*$", cpuinfo, re.MULTILINE)
     return found[1] if found else None
+
+
+def commit() -> str | None:
+    """The commit that this installation was made from: of its checkout, or as pip was given it (`git+https:…`)."""
+    checked_out = git_commit(Path(ombdriver.__file__).parents[1])
+    if checked_out is not None:
+        return checked_out
+    try:
+        origin = json.loads(distribution("ombdriver").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, OSError, ValueError):
+        return None
+    found = origin.get("vcs_info", {}).get("commit_id")
+    return found if isinstance(found, str) else None
 
 
 def git_commit(folder: Path) -> str | None:
