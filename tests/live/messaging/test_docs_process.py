@@ -35,7 +35,7 @@ async def test_the_first_example_handles_what_is_published(server_url: str) -> N
 
 def test_every_option_and_figure_is_told() -> None:
     """By its name."""
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 6
     told = set(re.findall(r"`(\w+)`", PAGE))
     assert set(RunnerOptions.__annotations__) <= told
     (row,) = re.findall(r"`runner.statistics\(\)` \| (.*?) \|", PAGE)
