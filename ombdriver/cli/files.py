@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
+from ombdriver.bench.metrics.families import TABLE
 from ombdriver.errors import InputError
 
 _FORMATS = ("csv", "hgrm", "hlog", "omb")
-_FAMILIES = ("publish", "publishDelay", "endToEnd", "publishResponse", "endToEndResponse")
 
 
 @click.group(invoke_without_command=True)
@@ -91,7 +91,7 @@ def show_setup_schema() -> None:
     help="csv: the series. hgrm: percentiles, for HdrHistogram's plotters. hlog: HdrHistogram's log of intervals."
     " omb: OMB's own result.",
 )
-@click.option("--family", type=click.Choice(_FAMILIES), help="Of hgrm: this latency alone.")
+@click.option("--family", type=click.Choice([each.name for each in TABLE]), help="Of hgrm: this latency alone.")
 @click.option("--group", metavar="NAME", help="Of hgrm: this consumer group alone.")
 @click.option(
     "--output",

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import ombdriver
+from ombdriver.bench.metrics.families import TABLE
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.report.progress import GroupProgress, Progress, ServerProgress, TotalsProgress
 from ombdriver.bench.report.prometheus import COUNTS, FAMILIES, Labels, metrics
@@ -264,6 +265,13 @@ def test_the_metrics_are_those_that_are_served(golden_table: GoldenTable) -> Non
         "| metric | type | labels | meaning |",
         [row.replace("|  |", "| |") for row in rows],
     )
+
+
+def test_the_latency_families_are_the_codes(golden_table: GoldenTable) -> None:
+    """From when to when each is."""
+    rows = [f"| `{each.name}` | {each.begins} | {each.ends} | {each.counted} |" for each in TABLE]
+
+    golden_table("result.md", "| family | from | to | counted |", rows)
 
 
 # -- the library -------------------------------------------------------------------------------------------------------

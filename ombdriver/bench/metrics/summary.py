@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ombdriver.bench.load.profile import Stretch
+from ombdriver.bench.metrics.families import TABLE
 from ombdriver.bench.metrics.latency import LatencySummary
 
-FAMILIES = ("publish", "publishDelay", "endToEnd", "publishResponse", "endToEndResponse")
+FAMILIES = tuple(each.name for each in TABLE)
 """The latency families: service times, the delay against the schedule, and response times (from the intended send)."""
-GROUP_FAMILIES = ("endToEnd", "endToEndResponse")
+GROUP_FAMILIES = tuple(each.name for each in TABLE if each.of_groups)
 """Those that are measured per subscription too."""
 
 DELAY_PARTS = ("scheduleLag", "blocked", "consumerAck")

@@ -4,12 +4,14 @@ Knows Progress and prometheus_client (an extra of this package). The loop only p
 never changed after; the samples are made in the thread that answers a scrape.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ombdriver import __version__
+from ombdriver.bench.metrics.families import TABLE
 from ombdriver.bench.report.live import QuietView
 from ombdriver.bench.report.progress import HistogramSource, Progress, ServerProgress
 from ombdriver.errors import InputError
@@ -22,11 +24,11 @@ ADDRESS = "127.0.0.1"
 BOUNDS_NS = (*(step * 10**power for power in range(4, 11) for step in (1, 2, 5)), 10**11)
 """The upper bounds of the histograms' buckets: 10 µs to 100 s."""
 FAMILIES = {
-    "publish": ("ombdriver_publish_seconds", "From the actual send to the reply"),
-    "publishDelay": ("ombdriver_publish_delay_seconds", "From the intended send to the actual one"),
-    "publishResponse": ("ombdriver_publish_response_seconds", "From the intended send to the reply"),
-    "endToEnd": ("ombdriver_end_to_end_seconds", "From the actual send to the arrival at a consumer"),
-    "endToEndResponse": ("ombdriver_end_to_end_response_seconds", "From the intended send to the arrival"),
+    each.name: (
+        "ombdriver_" + re.sub("([A-Z])", r"_\1", each.name).lower() + "_seconds",
+        f"From the {each.begins} of a message to its {each.ends}",
+    )
+    for each in TABLE
 }
 """The latency families of a result, by metric."""
 COUNTS = {

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ombdriver.bench.metrics.families import TABLE
 from ombdriver.bench.report import backlog
 from ombdriver.bench.report.marks import sentences
 from ombdriver.bench.report.page.comparison import NO_COMPARISON, ComparisonSection, RatioBar
@@ -28,13 +29,12 @@ if TYPE_CHECKING:
 
 
 LATENCIES = {
-    "endToEndResponse": "End-to-end response (from the intended send)",
-    "publishResponse": "Publish response (from the intended send)",
-    "endToEnd": "End-to-end service (from the actual send)",
-    "publish": "Publish service (from the actual send)",
-    "publishDelay": "Publish delay (intended until actual send)",
+    each.name: each.title
+    for each in sorted(
+        TABLE, key=lambda one: (one.ends == "actual send", one.begins == "actual send", not one.of_groups)
+    )
 }
-"""What the families are called on a page, in the order of importance to who reads it."""
+"""What the families are called on a page, in the order of importance to who reads it: responses first."""
 
 POINTS_OF_ALL = 4800
 """In the series of one kind, over all results: of one result more than a screen has columns, of twenty still 240."""
