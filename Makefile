@@ -9,7 +9,7 @@
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := run
-.PHONY: run demo picture test lint types wheel check-wheel bench instructions width soak faults trust clean
+.PHONY: run demo picture test lint types docs docs-serve wheel check-wheel bench instructions width soak faults trust clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,7 +35,7 @@ demo: $(VENV)/.installed
 	  --output $(DEMO) $(DEMO_ARGS); code=$$?; \
 	  $(BIN)/ombdriver report $(DEMO) -o $(DEMO).html && exit $$code
 
-# A section of a page (comparison, load or sweep), as README shows it: make picture PAGE=results/demo-….html
+# A section of a page (comparison, load or sweep), as the documentation shows it: make picture PAGE=results/demo-….html
 SECTION := comparison
 
 picture: $(VENV)/.installed-dev
@@ -65,6 +65,16 @@ lint: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
+
+# The documentation as a site, in build/site. Nothing is fetched, and whatever is wrong with a page (a link, an anchor, a
+# page that no other leads to) is an error.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --jobs auto -c docs . build/site
+	@echo "build/site/index.html"
+
+PORT ?= 8000
+docs-serve: docs
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site $(PORT)
 
 # sdist and wheel, in dist/; the wheel is built from the sdist.
 wheel: $(VENV)/.installed-dev
@@ -104,7 +114,7 @@ faults: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.faults --seeds $(SOAK_SEEDS) $(FAULT_ARGS)
 
 # How often the verdict is right, about runs to which something known is done; some 25 minutes, on a machine that does
-# nothing else. For the table of README.md: make trust TRUST_ARGS="--page README.md"
+# nothing else. For the table of its page: make trust TRUST_ARGS="--page docs/explanation/trust.md"
 trust: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.trust $(TRUST_ARGS)
 

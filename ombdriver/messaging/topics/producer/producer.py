@@ -42,12 +42,13 @@ class Producer(Generic[Value]):
     MOVED, READONLY, LOADING or a lost connection; none of that reaches a caller within `delivery_timeout_ms`. An error
     of one message, as OOM or WRONGTYPE, fails its own future only.
 
-    A future fails with:
-        OutcomeUnknownError: if the message may have been stored: the connection was lost after it had left, with
-            `on_unknown` `raise`; or there was no reply in time.
-        NotSentError: if it could not be sent in time. It is not stored.
-        ClosedError: if the client was closed before it was sent. It is not stored.
-        redis.exceptions.RedisError: the server's error reply to it. It is not stored.
+    A future fails with
+
+    - `OutcomeUnknownError` if the message may have been stored: the connection was lost after it had left, with
+      `on_unknown` `raise`; or there was no reply in time.
+    - `NotSentError` if it could not be sent in time. It is not stored.
+    - `ClosedError` if the client was closed before it was sent. It is not stored.
+    - `redis.exceptions.RedisError`, the server's error reply to it. It is not stored.
 
     To cancel a future drops the message if it has not left; afterwards it has no effect on it.
 
