@@ -37,7 +37,7 @@ DOORS = ("docs/index", "docs/library/README")
 def add_navigation(_app: Sphinx, page: str, source: list[str]) -> None:
     """Appends a table of contents to a page of `DOORS`: one for each section that has links to pages.
 
-    Decisions stand in the table of their own page (a test holds it) and not in the navigation, which every page repeats.
+    Decisions stand in the table of their own page, which a test holds, and not in the navigation of every page.
     """
     if page.startswith("docs/decisions/0"):
         source[0] = f"---\norphan: true\n---\n{source[0]}"
