@@ -71,9 +71,9 @@ def compare(
 
     RESULT is a file, a pattern, or a folder; OMB's own result files are read too.
 
-    A claim takes repeats, and some to spare, since runs that are not VALID are left out: make results by `ombdriver run
-    WORKLOAD --setup A --setup B --repeats 10 --until-valid`. With fewer than 6 there are ratios only, and so there are
-    where the setups did not take turns, or lack runs unequally.
+    Make results by `ombdriver run WORKLOAD --setup A --setup B --repeats 10 --until-valid`: to call a setup faster or
+    slower takes at least 8 VALID runs of each, made in turns. With fewer runs, where the setups did not take turns, or
+    where one lacks more runs than the other, there are ratios, and nothing is claimed.
     """
     from ombdriver.bench.report import comparison
     from ombdriver.bench.results.compare.comparison import compare as compared

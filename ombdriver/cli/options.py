@@ -132,8 +132,8 @@ def request_options(verb: Verb) -> Verb:
             type=int,
             default=1,
             metavar="N",
-            help="Run everything N times, the setups taking turns in a balanced order. 10 for a comparison: 8 blocks of"
-            " two setups are the fewest that a claim can be made of, and runs that are not VALID are left out.",
+            help="Run everything N times, the setups taking turns. Take 10 for a comparison: to call a setup faster or"
+            " slower takes 8 VALID runs of each, and runs that are not VALID are left out.",
         ),
         click.option(
             "--set",
