@@ -6,7 +6,7 @@ Each table has a head of its own, by which it is found in its page; the prose ar
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from pydantic_core import PydanticUndefined
 
 import ombdriver
 from ombdriver.bench.metrics.families import TABLE
+from ombdriver.bench.metrics.figures import COUNTS as COUNTED
+from ombdriver.bench.metrics.figures import DURATIONS, LATENCIES, OF_GROUP, RATES
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.report.progress import GroupProgress, Progress, ServerProgress, TotalsProgress
 from ombdriver.bench.report.prometheus import COUNTS, FAMILIES, Labels, metrics
@@ -145,6 +147,30 @@ def test_the_keys_of_setups_are_the_models(golden_table: GoldenTable) -> None:
     golden_table("setups.md", "| key of `tls` | value | default | meaning |", field_rows(Tls))
     golden_table("setups.md", "| key of `client` | value | default | meaning |", field_rows(Client))
     golden_table("setups.md", "| key of `streams` | value | default | meaning |", field_rows(Streams))
+
+
+# -- figures -----------------------------------------------------------------------------------------------------------
+
+
+def names(each: Iterable[str]) -> str:
+    """As a list of code."""
+    return ", ".join(f"`{one}`" for one in each)
+
+
+def test_the_figures_of_thresholds_are_those_of_the_grammar(golden_table: GoldenTable) -> None:
+    """By kind, with the unit of their values."""
+    counts = [f"| {names(f'{family}.{name}' for name in of)} | a plain number |" for family, of in COUNTED.items()]
+    rows = [
+        f"| {names(LATENCIES)}, each with one of the [statistics](result.md#summaries), as `.p99.9` | with a unit:"
+        " `ns`, `us` (`µs`), `ms`, `s` |",
+        f"| {names(DURATIONS)} of [faults](faults.md), the longest of all injections | with a unit, as latencies |",
+        f"| {names(RATES)} | messages per second: a plain number |",
+        *counts,
+    ]
+
+    golden_table("verdict.md", "| figure | values |", rows)
+    page = (DOCS / "verdict.md").read_text(encoding="utf-8")
+    assert [family for family in OF_GROUP if not re.search(rf"`{family}`.* or of one:", page)] == []
 
 
 # -- the command line --------------------------------------------------------------------------------------------------

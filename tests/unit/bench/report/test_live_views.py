@@ -1,8 +1,12 @@
 """What people see while a run runs: a display, lines, or nothing; texts are held against golden ones."""
 
 import io
+import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -67,6 +71,27 @@ def drawn(told: Progress, width: int = 80) -> str:
 def test_the_display(golden: Golden) -> None:
     """Phase, bar and time left, the verdict so far, rates, server, and a line for publishing and for each group."""
     golden("live-display.txt", drawn(progress(3)))
+
+
+def test_the_picture_in_the_documentation_is_the_display() -> None:
+    """By its text; GOLDEN=write draws it anew."""
+    path = Path(__file__).parents[4] / "docs" / "display.svg"
+    if os.environ.get("GOLDEN") == "write":
+        console = Console(file=io.StringIO(), width=80, record=True, force_terminal=True, color_system="truecolor")
+        console.print(live_display.display(progress(3)))
+        drawing = console.export_svg(title="ombdriver run 1kb-3groups", unique_id="display")
+        # A font from elsewhere would be fetched.
+        path.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawing, flags=re.DOTALL), encoding="utf-8")
+    lines: dict[str, str] = {}
+    for row, text in re.findall(
+        r'<text class="display-r\d+" x="[^"]*" y="([^"]*)"[^>]*>(.*?)</text>', path.read_text("utf-8")
+    ):
+        lines[row] = lines.get(row, "") + unescape(text).replace("\xa0", " ")
+
+    def words(text: str) -> str:
+        return " ".join(re.sub("[━╸╺]", " ", text).split())  # in colour the bar is drawn to its end
+
+    assert words(drawn(progress(3))) in words(" ".join(lines.values()))
 
 
 def test_the_display_of_many_groups_shows_those_furthest_behind(golden: Golden) -> None:
