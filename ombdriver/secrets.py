@@ -20,9 +20,11 @@ SECRET_OPTIONS = ("requirepass", "masterauth", "primaryauth", "user", "tls-key-f
 
 _ASSIGNMENT = re.compile(r"(?P<path>(?:--set=)?setup\.[^=]*)=.*", re.S)
 _NAMES_SECRET = re.compile(rf"(?<![a-z-])(?:{'|'.join(SECRET_OPTIONS)})(?![a-z-])", re.I)
+# A path makes one slash of two.
+_SCHEME = r"(?:[a-z][a-z0-9+.-]*://|(?:rediss?|valkeys?|unix)[a-z+-]*:/)"
 # The user part ends at the LAST '@': a password in which '@', '/' or '#' was left unescaped is hidden whole.
-_USER_AND_PASSWORD = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^:/?#@\s]*):(?P<password>.*)@", re.I | re.S)
-_USER_ALONE = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^:/?#@]+)@", re.I)
+_USER_AND_PASSWORD = re.compile(rf"(?P<scheme>{_SCHEME})(?P<user>[^:/?#@\s]*):(?P<password>.*)@", re.I | re.S)
+_USER_ALONE = re.compile(rf"(?P<scheme>{_SCHEME})(?P<user>[^:/?#@]+)@", re.I)
 # A port that is no number: the '@' after a password was forgotten.
 _NO_PORT = re.compile(
     r"(?P<start>[a-z][a-z0-9+.-]*://[^:/?#@\[\]]*:)"
@@ -31,8 +33,11 @@ _NO_PORT = re.compile(
     re.I,
 )
 _QUERY = re.compile(r"(?P<key>[?&;](?:[a-z_]*password|[a-z_]*passwd|auth|token)=)[^&;#\s]*", re.I)
+# Options behind the host that are no password. All others may be one that is mistyped.
+_PLAIN = r"db|client_name|protocol|(?:sentinel_)?username|ssl_(?!password)[a-z_]+|socket_[a-z_]+|[a-z_]*timeout"
+_MISTYPED = re.compile(rf"(?P<key>[?&](?!(?:{_PLAIN})=)[^=&#\s]*=)[^&#\s]*", re.I)
 _LOGIN_OPTION = re.compile(r"[?&;](?:[a-z_]*password|[a-z_]*passwd|[a-z_]*username|auth|token)=[^&;@]*$", re.I)
-_URL_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.I)
+_URL_IN_TEXT = re.compile(rf"{_SCHEME}\S+", re.I)
 
 
 def ambiguous_login(url: str) -> str | None:
@@ -74,6 +79,11 @@ def redact_url(url: str) -> str:
     return shown if found else _NO_PORT.sub(rf"\g<start>{HIDDEN}", shown)
 
 
+def redact_host(host: str) -> str:
+    """What was given as a host, without the login that somebody may have written before it."""
+    return redact_url(host) if "://" in host else re.sub(".*@", f"{HIDDEN}@", host, flags=re.S)
+
+
 def redact_text(text: str) -> str:
     """`text` with the login of every URL in it hidden; a URL ends at the first white space.
 
@@ -90,7 +100,7 @@ def redact_argument(argument: str) -> str:
     found = _ASSIGNMENT.fullmatch(argument)
     if found and _NAMES_SECRET.search(argument):
         return f"{found['path']}={HIDDEN}"
-    return redact_url(argument) if "://" in argument else argument
+    return redact_url(argument) if re.search(_SCHEME, argument, re.I) else argument
 
 
 def _without_login(url: str) -> tuple[str, bool]:
@@ -99,4 +109,4 @@ def _without_login(url: str) -> tuple[str, bool]:
     url, found = _USER_AND_PASSWORD.subn(rf"\g<scheme>\g<user>:{HIDDEN}@", url)
     if not found:
         url, found = _USER_ALONE.subn(rf"\g<scheme>{HIDDEN}@", url)
-    return url, found > 0
+    return _MISTYPED.sub(rf"\g<key>{HIDDEN}", url), found > 0

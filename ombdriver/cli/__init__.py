@@ -5,6 +5,7 @@ Imports of the harness stand in the verbs: a spawned worker imports this module 
 
 import asyncio
 import io
+import itertools
 import logging
 import os
 import signal
@@ -282,11 +283,24 @@ def _main(arguments: Sequence[str] | None) -> int:
             signal.signal(number, handler)
 
 
+def _empty_one(arguments: Sequence[str]) -> str | None:
+    """What of a command line is empty, in words; no option and no file may be."""
+    for before, each in itertools.pairwise(("", *arguments)):
+        if not each:
+            return before if before.startswith("--") else "an argument"
+        if each.startswith("--") and each.count("=") == 1 and each.endswith("="):
+            return each[:-1]
+    return None
+
+
 def _null_device() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8")
 
 
 def _exit_code(arguments: Sequence[str] | None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
+    if (empty := _empty_one(given)) is not None:
+        return _end([f"{empty}: is empty; is a variable of the shell not set?"], EXIT_INPUT)
     try:
         code = cli.main(arguments, prog_name="ombdriver", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

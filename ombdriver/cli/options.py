@@ -33,6 +33,17 @@ class Duration(click.ParamType[str]):
         return str(value)
 
 
+def _as_in_a_file(text: object) -> object:
+    """The number that `text` is behind a key of a file (`1e4`, `0x10`, `01750`); `text` where it is none there."""
+    from ombdriver.bench.spec.yaml_file import parse_value
+
+    try:
+        value = parse_value(text) if isinstance(text, str) else text
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else text
+
+
 class Rate(click.ParamType[int | str]):
     """`10000`, `10k`, or `max`, as a workload file has it."""
 
@@ -45,7 +56,7 @@ class Rate(click.ParamType[int | str]):
         if is_maximum(value):
             return "max"
         try:
-            return parse_rate(value)
+            return parse_rate(_as_in_a_file(value))
         except ValueError as error:
             self.fail(f"{error}, or max", param, ctx)
 
@@ -62,7 +73,7 @@ class Rates(click.ParamType[Sequence[int]]):
         if not isinstance(value, str):
             return value
         try:
-            return sorted({parse_rate(part) for part in value.split(",")})
+            return sorted({parse_rate(_as_in_a_file(part)) for part in value.split(",")})
         except ValueError as error:
             self.fail(f"{error}; several as 1k,5k,10000", param, ctx)
 

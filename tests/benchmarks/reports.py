@@ -68,7 +68,7 @@ def main() -> None:
     lines = ["| a worker's second | | bytes | write, µs | read, µs |", "|---|---|---|---|---|"]
     for rate, groups, partitions in SHAPES:
         given = report(rate, groups, partitions)
-        shape = f"{rate:,} msg/s, groups: {groups}, partitions: {partitions:,}"
+        shape = f"{rate:,} messages/s, groups: {groups}, partitions: {partitions:,}"
         pickled, encoded = pickle.dumps(given), encode(given)
         for name, data, write, read in (
             ("pickle", pickled, lambda given=given: pickle.dumps(given), lambda data=pickled: pickle.loads(data)),

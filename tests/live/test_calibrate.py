@@ -25,7 +25,7 @@ async def test_a_calibration_measures_what_it_tells() -> None:
         assert all(each["publish"]["p50"] > 0 for each in floors.values())
     assert "endToEnd" in figures["floorMs"]["memory"]["1000"]
     assert figures["floorMs"]["nullServer"]["1000"]["publish"]["p99"] is None  # 300 samples are too few
-    assert "null server, 1,000 msg/s, publish" in describe_calibration(told)
+    assert "null server, 1,000 messages/s, publish" in describe_calibration(told)
 
 
 def test_a_floor_is_the_least_of_several_runs() -> None:

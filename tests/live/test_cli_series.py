@@ -263,7 +263,7 @@ def test_a_plan_is_of_every_combination_once(setups: Place) -> None:
     finished = setups.run("plan", "w.yaml", "v.yaml", "--setup", "memory", "--setup", "c.yaml", *values)
 
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert finished.stdout.count("4,321 msg/s in all") == 4
+    assert finished.stdout.count("4,321 messages/s in all") == 4
     assert finished.stdout.splitlines()[-4:-1] == [
         "runs           12, one after the other",
         "order          w: memory, closed; closed, memory; and so on, 3 blocks in all",

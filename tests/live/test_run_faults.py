@@ -171,7 +171,7 @@ def test_a_server_that_dies_ends_the_run_with_a_partial_result(place: Place) -> 
 def test_a_signal_before_the_first_message_is_due_leaves_no_result(place: Place) -> None:
     """Between the order to begin and the beginning there is nothing to measure, and no figure is made up."""
     with place.start("-v", "run", "w.yaml", "--plain") as run:
-        run.until_said(": measure: 500 msg/s")
+        run.until_said(": measure: 500 messages/s")
         run.send(signal.SIGINT)
 
         code, stdout, said = run.end()

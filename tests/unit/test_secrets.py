@@ -20,6 +20,13 @@ from ombdriver.secrets import redact_text, redact_url
         ("redis://hunter2@host", "redis://***@host"),
         ("redis://ann:hunter2", "redis://ann:***"),
         ("redis://ann:6379/0", "redis://ann:6379/0"),
+        ("redis://host?pasword=hunter2&db=1", "redis://host?pasword=***&db=1"),
+        ("redis://host?pw=hunter2", "redis://host?pw=***"),
+        (
+            "rediss://host?ssl_ca_certs=ca.pem&ssl_password=hunter2",
+            "rediss://host?ssl_ca_certs=ca.pem&ssl_password=***",
+        ),
+        ("redis:/ann:hunter2@host", "redis:/ann:***@host"),
         ("--url=redis://ann:hunter2@host", "--url=redis://ann:***@host"),
     ],
 )

@@ -50,7 +50,7 @@ def plan_backlog(
     if messages <= on_the_way:
         raise ValueError(
             f"makes a backlog of {messages:,} messages for each group, what comes in {ON_THE_WAY_S:g} s at"
-            f" {rate:,} msg/s; write a larger consumerBacklogSizeGB, or a lower producerRate"
+            f" {rate:,} messages/s; write a larger consumerBacklogSizeGB, or a lower producerRate"
         )
     left = messages - int(messages * drain_ratio)
     return BacklogPlan(size_bytes, messages, max(left, on_the_way), messages * 10**9 // rate)

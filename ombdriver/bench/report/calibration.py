@@ -16,19 +16,19 @@ def describe_calibration(calibration: Mapping[str, Any]) -> str:
         f"This harness on {cpu['model'] or 'this processor'}, {cpu['usableCores']} cores,"
         f" with messages of {units.count(calibration['messageSize'])} bytes",
         "",
-        f"{'one worker at most':<42}{'sends':>11}{'receives':>11}",
+        f"{'one worker at most':<46}{'sends':>11}{'receives':>11}",
     ]
     for where, name in (("memory", "  memory driver, both at once"), ("nullServer", "  null server")):
         sends, receives = (units.rate(figures[what][where]) for what in ("sendPerSecond", "receivePerSecond"))
-        lines.append(f"{name:<42}{sends:>11}{receives:>11}")
-    lines += ["", f"{'latency floor':<42}{''.join(f'{each:>11}' for each in HEADLINE)}"]
+        lines.append(f"{name:<46}{sends:>11}{receives:>11}")
+    lines += ["", f"{'latency floor':<46}{''.join(f'{each:>11}' for each in HEADLINE)}"]
     for where, name in (("nullServer", "null server"), ("memory", "memory driver")):
         for rate, families in figures["floorMs"][where].items():
             for family, label in (("publish", "publish"), ("endToEnd", "end-to-end")):
                 if family in families:
                     figures_ms = families[family]
                     columns = "".join(f"{units.latency(figures_ms[each]):>11}" for each in HEADLINE)
-                    lines.append(f"  {name}, {int(rate):,} msg/s, {label}".ljust(42) + columns)
+                    lines.append(f"  {name}, {int(rate):,} messages/s, {label}".ljust(46) + columns)
     lines += [
         "",
         f"wake-ups a millisecond apart are late by {units.latency(late['mean'] / 1e3)} on average,"

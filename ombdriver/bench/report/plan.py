@@ -65,14 +65,14 @@ def _rate(plan: Plan) -> str:
     bytes_per_second = format_size(plan.rate * plan.payload.size)
     random = "" if plan.poisson is None else "; random arrivals (Poisson)"
     if plan.profile is not None:
-        mean = f"a mean of {plan.profile.mean:,.6g} msg/s, at most {plan.rate:,} msg/s, {bytes_per_second}/s"
+        mean = f"a mean of {plan.profile.mean:,.6g} messages/s, at most {plan.rate:,} messages/s, {bytes_per_second}/s"
         return f"{mean}: {render_profile(profile_to_json(plan.profile))}{random}"
     if plan.search is None:
-        return f"{plan.rate:,} msg/s in all, {bytes_per_second}/s{random}"
+        return f"{plan.rate:,} messages/s in all, {bytes_per_second}/s{random}"
     slo = f" with {plan.search.slo}" if plan.search.slo else ""
     return (
-        f"the highest that is sustained{slo}, from {plan.search.start:,} msg/s on; laid out for {plan.rate:,} msg/s"
-        f" in all, {bytes_per_second}/s{random}"
+        f"the highest that is sustained{slo}, from {plan.search.start:,} messages/s on; laid out for"
+        f" {plan.rate:,} messages/s in all, {bytes_per_second}/s{random}"
     )
 
 
@@ -80,7 +80,7 @@ def _producers(plan: Plan) -> str:
     if not plan.producers:
         return "none"
     rate = plan.rate if plan.profile is None else plan.profile.mean
-    each = "" if plan.search else f", {rate / plan.producers:,.6g} msg/s each"
+    each = "" if plan.search else f", {rate / plan.producers:,.6g} messages/s each"
     batches = f", in batches every {format_duration(plan.batch_ns)}" if plan.batch_ns else ""
     spins = ", in processes that spin" if any(worker.spins for worker in plan.workers) else ""
     return f"{plan.producers:,}{each}{batches}{spins}"
@@ -154,7 +154,7 @@ def _backlog(plan: Plan) -> list[tuple[str, str]]:
 def _phases(plan: Plan) -> str:
     warmup = f"warm-up {format_duration(plan.warmup_ns)}" if plan.warmup_ns else "no warm-up"
     if plan.warmup_ns and plan.profile is not None:
-        warmup += f" at {plan.warmup_rate:,} msg/s"
+        warmup += f" at {plan.warmup_rate:,} messages/s"
     test, drain = format_duration(plan.test_ns), format_duration(plan.drain_timeout_ns)
     search = "" if plan.search is None else f"search by probes of {format_duration(plan.search.probe_ns)}, "
     build = "" if plan.backlog is None else f"build {_rounded(plan.build_ns)}, "
@@ -231,5 +231,5 @@ def _retention(plan: Plan) -> str:
     about = "" if trimming.exact else "about "
     if plan.profile is not None:
         return f"{about}{trimming.max_entries:,} entries per partition, {text} s of its even share at the highest rate"
-    of = "its even share of the traffic" if plan.search is None else f"its even share of {plan.rate:,} msg/s"
+    of = "its even share of the traffic" if plan.search is None else f"its even share of {plan.rate:,} messages/s"
     return f"{about}{trimming.max_entries:,} entries per partition, {text} s of {of}"

@@ -15,6 +15,7 @@ from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import REPORTED, STATISTICS, UNKNOWN, LatencySummary
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, WindowDelivery
 from ombdriver.bench.results import omb_keys
+from ombdriver.bench.results.field_types import misfit
 from ombdriver.bench.results.versions import upgraded
 from ombdriver.bench.spec.foreign import result_told_as, text_told_as
 from ombdriver.bench.spec.thresholds import Check
@@ -336,7 +337,12 @@ class Result:
                 read[name] = reader(read[name])
             except (TypeError, AttributeError) as error:
                 raise _WrongTypeError(camel_case(name)) from error
-        return cls(**read)
+        result = cls(**read)
+        if (key := misfit(result)) is not None:
+            raise _WrongTypeError(key)
+        for key in ("begin_time", "end_time"):
+            _check_time(camel_case(key), getattr(result, key))
+        return result
 
 
 def to_json(value: Any) -> Any:
@@ -366,6 +372,15 @@ class _WrongTypeError(TypeError):
     def __init__(self, key: str) -> None:
         super().__init__(key)
         self.key = key
+
+
+def _check_time(key: str, text: str) -> None:
+    try:
+        has_zone = datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        has_zone = False
+    if not has_zone:
+        raise _WrongTypeError(key)
 
 
 def _read_subscription(data: Mapping[str, Any]) -> Subscription:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ombdriver.bench.files import read_regular
+from ombdriver.bench.files import is_wide_text, read_regular
 from ombdriver.bench.results.result import KINDS, Result
 from ombdriver.bench.units import visible
 from ombdriver.errors import InputError, RunError
@@ -64,7 +64,10 @@ def read(path: Path) -> str:
         InputError: if it is not there, or can't be read.
     """
     try:
-        return read_regular(path).decode("utf-8-sig")
+        content = read_regular(path)
+        if is_wide_text(content):
+            raise InputError(f"{path}: text in UTF-16; save it as UTF-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not text, so not a result; give a file that `ombdriver run` wrote") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

@@ -137,7 +137,7 @@ class _Trials:
         self._folder, self._stop, self._say, self._trial_ms = folder, stop, say, trial_ms
 
     async def run(self, setup: Setup, rate: int, *, groups: int) -> Result:
-        what = "flat out" if rate == FLAT_OUT else f"{rate:,} msg/s"
+        what = "flat out" if rate == FLAT_OUT else f"{rate:,} messages/s"
         where = "the memory driver" if setup.loopback else "the null server"
         self._say(f"{what} against {where}, {'with' if groups else 'without'} a consumer")
         warm_up_ms = min(WARM_UP_MS, self._trial_ms // 2)

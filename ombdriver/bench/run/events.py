@@ -109,4 +109,4 @@ def log(event: RunEvent) -> None:
     if isinstance(event, PhaseBegan | PhaseExtended):
         phase = event.phase
         at_most = "up to " if phase.profile is not None else ""
-        logger.info("%s: %s%d msg/s for %g s", phase.name, at_most, phase.rate, phase.duration_ns / SECOND)
+        logger.info("%s: %s%d messages/s for %g s", phase.name, at_most, phase.rate, phase.duration_ns / SECOND)

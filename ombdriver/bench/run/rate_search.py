@@ -267,7 +267,7 @@ class RateSearch:
                 return None
             self.probes.append(probe)
             how = "holds" if probe.held else "could not be judged" if probe.is_spoilt else "fails"
-            logger.info("%d msg/s %s: %s", rate, how, "; ".join(probe.reasons))
+            logger.info("%d messages/s %s: %s", rate, how, "; ".join(probe.reasons))
             spoilt = [each.rate for each in self.probes if each.is_spoilt]
             if not probe.is_spoilt or spoilt.count(rate) >= MOST_TRIES or len(spoilt) > MOST_SPOILT:
                 return probe
@@ -299,16 +299,16 @@ def nothing_held(probes: Sequence[Probe]) -> str:
     unjudged = {each.rate: each for each in probes if each.rate not in judged}
     if not unjudged:
         lowest = judged[min(judged)]
-        return f"no rate is sustained, not even {lowest.rate} msg/s: {'; '.join(lowest.reasons)}"
+        return f"no rate is sustained, not even {lowest.rate:,} messages/s: {'; '.join(lowest.reasons)}"
     spoilt = sum(each.is_spoilt for each in probes)
-    known = [f"{min(judged):,} msg/s is not sustained"] if judged else []
+    known = [f"{min(judged):,} messages/s is not sustained"] if judged else []
     if kept_up := [each.rate for each in probes if each.kept_up]:
-        known.append(f"at {max(kept_up):,} msg/s the system kept up all the same")
+        known.append(f"at {max(kept_up):,} messages/s the system kept up all the same")
     lowest, rates = unjudged[min(unjudged)], ", ".join(f"{rate:,}" for rate in sorted(unjudged))
     return (
         f"this machine, not the system, was the cause in {spoilt} of {len(probes)} probes, so no rate is known to be"
-        f" sustained: {rates} msg/s could not be judged{''.join(f'; {each}' for each in known)}; at"
-        f" {lowest.rate:,} msg/s: {'; '.join(lowest.reasons)}"
+        f" sustained: {rates} messages/s could not be judged{''.join(f'; {each}' for each in known)}; at"
+        f" {lowest.rate:,} messages/s: {'; '.join(lowest.reasons)}"
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from ombdriver.bench.units import quoted
-from ombdriver.secrets import HIDDEN, ambiguous_login, redact_url
+from ombdriver.secrets import HIDDEN, ambiguous_login, redact_host, redact_url
 
 CLUSTER, SENTINEL = "+cluster", "+sentinel"
 """What follows `redis` or `rediss` in the scheme."""
@@ -53,7 +53,7 @@ def check_url(url: str) -> str:
     Raises:
         ValueError: if its scheme is unknown, or a part is missing, malformed or unknown.
     """
-    shown = quoted(redact_url(url) if "://" in url else re.sub(r".*@", f"{HIDDEN}@", url, flags=re.S))
+    shown = quoted(redact_host(url))
     if (unclear := ambiguous_login(url)) is not None:
         raise ValueError(f"{shown} {unclear}")
     try:

@@ -4,6 +4,7 @@ The one place that reads a password. What it gives goes to a driver, and never i
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,6 +48,12 @@ def connect_url(server: Server, environment: Mapping[str, str] = os.environ) -> 
     )
 
 
+_VARIABLE = re.compile("[A-Z_][A-Z0-9_]*")
+_PATH = re.compile("[/.]")
+_MAY_BE_PASSWORD = "there is none of that name, which is not shown, for it may be the password itself"
+"""What does not look like a name, and is none, is what people write who take the key for the password's."""
+
+
 def _check_file(field: str, name: str) -> None:
     """Whoever reads it later would wait for ever at a pipe into which nobody writes."""
     if not Path(name).is_file():
@@ -65,6 +72,8 @@ def started_url(url: str, config: ServerConfig) -> str:
 def _secret(variable: str | None, path: str | None, field: str, environment: Mapping[str, str]) -> str | None:
     if variable is not None:
         if variable not in environment:
+            if not _VARIABLE.fullmatch(variable):
+                raise InputError(f"{field}Env: {_MAY_BE_PASSWORD}; write the name of an environment variable")
             raise InputError(f"{field}Env: the environment variable {variable} is not set; set it to the password")
         return environment[variable]
     if path is None:
@@ -72,5 +81,7 @@ def _secret(variable: str | None, path: str | None, field: str, environment: Map
     try:
         return read_secret(Path(path)).decode().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, FileNotFoundError) and not _PATH.search(path):
+            raise InputError(f"{field}File: {_MAY_BE_PASSWORD}; write the path of a file with the password") from None
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise InputError(f"{field}File: {path} can't be read ({reason}); name a file with the password") from error

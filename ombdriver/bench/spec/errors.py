@@ -3,6 +3,7 @@
 Turns pydantic's errors into these. Knows no single field, and reads no file.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ombdriver.bench.units import nearest, quoted
+
+TEMPLATE = re.compile(r"\{\{.*\}\}|\$\{.*\}|\$\(.*\)|<[A-Za-z_ -]+>|%\w+%")
+"""What tools and people write where a value is to be filled in."""
 
 FieldPath = tuple[str | int, ...]
 """The path of a key from the top of a file."""
@@ -89,7 +93,7 @@ class FieldNames:
         parts: the path of the mapping in the file that each model validates.
         valid: the keys of each of these mappings, by its path.
         in_file: a model's attribute -> its key; pydantic names the error of a default by the attribute.
-        replaced: keys at the top that other tools have -> what replaces them here.
+        replaced: keys at the top that other tools have -> what is said of them.
     """
 
     __slots__ = ("in_file", "parts", "replaced", "valid")
@@ -127,15 +131,18 @@ def _field_error(details: ErrorDetails, locations: Mapping[FieldPath, Location],
         message = names.replaced.get(str(path[-1])) if len(path) == 1 else None
         if message is None:
             message = _unknown(path, names.valid.get(path[:-1], ()), locations)
-        else:
-            message = f"is a key of another version of OMB; {message}"
         return FieldError(locations.get(path, 0), ".".join(map(str, path)), message)
     path = tuple(names.in_file.get(str(part), part) for part in path)
     field = ".".join(map(str, path))
     if details["type"] == "missing":
         # A key that is missing inside another stands in the line of that one.
         return FieldError(locations.get(path[:-1], 0), field, f"is missing; add a line {path[-1]}: ...")
-    return FieldError(locations.get(path, 0), field, _message(details))
+    return FieldError(_nearest_location(path, locations), field, _message(details))
+
+
+def _nearest_location(path: FieldPath, locations: Mapping[FieldPath, Location]) -> Location:
+    """Of the key at `path`; of an item of a list, that of the list."""
+    return next((locations[path[:end]] for end in range(len(path), 0, -1) if path[:end] in locations), 0)
 
 
 def _unknown(path: FieldPath, valid: Sequence[str], locations: Mapping[FieldPath, Location]) -> str:
@@ -150,6 +157,8 @@ def _unknown(path: FieldPath, valid: Sequence[str], locations: Mapping[FieldPath
 
 def _message(details: ErrorDetails) -> str:
     value, context = details["input"], details.get("ctx", {})
+    if isinstance(value, str) and TEMPLATE.search(value):  # not quoted: in a URL it may be beside a password
+        return "has a place of a template in it, as ${...} or {{ ... }}; put the value in its place"
     if value is None and details["type"] != "value_error":
         return "has no value; give one, or remove the line"
     match details["type"]:
@@ -163,6 +172,8 @@ def _message(details: ErrorDetails) -> str:
             return f"must be text, not {quoted(value)}; put it in quotes"
         case "model_type" | "dict_type" | "model_attributes_type":
             return f"must hold settings of its own, not {quoted(value)}; write them below it, indented"
+        case "list_type" | "tuple_type":
+            return f"must be a list, not {quoted(value)}; write [{quoted(value)}]"
         case "literal_error" | "enum":
             return f"{quoted(value)} is not one of {context['expected']}; write one of these"
         case "greater_than_equal":

@@ -33,6 +33,24 @@ FORK_KEYS: Mapping[str, str] = {
     "testDurationMs": "write testDuration: 30s",
 }
 """Keys of OMB's known forks and earlier versions, and what replaces them here."""
+_OF_A_DRIVER: Mapping[str, str] = {
+    "redisHost": "server.url: redis://HOST:PORT",
+    "redisPort": "server.url: redis://HOST:PORT",
+    "redisUser": "server.username",
+    "redisPass": "server.passwordEnv or server.passwordFile",
+    "redisNodes": "server.url with a list of them, and server.cluster: true",
+    "driverClass": "driver",
+}
+"""Keys of OMB's driver files, and what replaces them in a setup."""
+WORKLOAD_KEYS: Mapping[str, str] = {
+    **{key: f"is a key of another version of OMB; {way_out}" for key, way_out in FORK_KEYS.items()},
+    **dict.fromkeys(_OF_A_DRIVER, "is a key of OMB's driver files; remove it, and give that file with --setup"),
+}
+"""What is said of keys in a workload that other tools have."""
+SETUP_KEYS: Mapping[str, str] = {
+    key: f"is a key of OMB's driver files; in a setup write {here}" for key, here in _OF_A_DRIVER.items()
+}
+"""What is said of keys in a setup that other tools have."""
 HOLDS_A_WORKLOAD = ("topicGroups",)
 """Of these, the keys that hold what else stands at the top: beside them nothing else is missing."""
 

@@ -9,11 +9,12 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from ombdriver.bench.servers.url import check_url
-from ombdriver.bench.spec.errors import FieldError, render_errors
+from ombdriver.bench.spec.errors import TEMPLATE, FieldError, render_errors
 from ombdriver.bench.spec.setup_server import Origin
 from ombdriver.bench.spec.yaml_file import YamlDocument
 from ombdriver.bench.units import nearest, quoted
 from ombdriver.errors import InputError
+from ombdriver.secrets import redact_host
 
 DRIVER_CLASS = "driverClass"
 _REDIS_CLASS = re.compile(r".*\.redis\.\w*")
@@ -25,16 +26,15 @@ _MEANINGLESS = {
 _KNOWN = ("name", DRIVER_CLASS, "redisHost", "redisPort", "redisUser", "redisPass", *_MEANINGLESS)
 _IN_A_SETUP = {
     "redisNodes": "names several servers, which OMB's driver does not take; write a setup of ombdriver with "
-    "server: {topology: cluster, url: [redis://HOST:PORT, ...]}",
+    "server: {cluster: true, url: [redis://HOST:PORT, ...]}",
     "redisSentinels": "names Sentinels, which OMB's driver does not take; write a setup of ombdriver with "
-    "server: {topology: sentinel, url: [redis://HOST:PORT, ...], master: NAME}",
+    "server: {master: NAME, url: [redis://HOST:PORT, ...]}",
     "redisDb": "names a database, which OMB's driver does not take; give --url redis://HOST:PORT/DB",
     "redisTls": "asks for TLS, which OMB's driver does not take; give --url rediss://HOST:PORT",
 }
 """Keys of other versions of that driver, and what to write here."""
 _HOST = "write the name or the address of one server, without scheme and port"
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
-_TEMPLATE = re.compile(r"\{\{.*\}\}|\$\{.*\}|\$\(.*\)|<[A-Za-z_ -]+>|%\w+%")
 
 
 def is_one(data: Mapping[str, object]) -> bool:
@@ -67,14 +67,15 @@ def translated(document: YamlDocument) -> tuple[YamlDocument, list[str]]:
             near = nearest(key, [each for each in _KNOWN if each not in data])
             hint = f"did you mean {near}?" if near else f"remove it (known: {', '.join(_KNOWN)})"
             wrong(key, f"unknown key in a driver file of OMB; {hint}")
-        elif isinstance(value, str) and _TEMPLATE.search(value) and key != "redisPass":
+        elif isinstance(value, str) and TEMPLATE.search(value) and key != "redisPass":
             wrong(key, f"{quoted(value)} is a place of a template; put the value in its place")
         elif isinstance(value, dict | list) and key not in {error.field for error in errors}:
             wrong(key, "holds more than one value; write one, in quotes if it has braces or brackets")
     told = {error.field for error in errors}
     host, port = data.get("redisHost"), data.get("redisPort") or "6379"
     if "redisHost" not in told and not (isinstance(host, str) and _is_host(host)):
-        wrong("redisHost", f"{quoted(host)} is no host; {_HOST}" if host else "is missing; add a line redisHost: HOST")
+        shown = quoted(redact_host(str(host)))
+        wrong("redisHost", f"{shown} is no host; {_HOST}" if host else "is missing; add a line redisHost: HOST")
     if "redisPort" not in told and not (_PORT.fullmatch(str(port)) and 0 < int(str(port)) < 65536):
         wrong("redisPort", f"{quoted(port)} is no port; write a number from 1 to 65535")
     if errors:

@@ -5,12 +5,12 @@ it has in the file, and its errors are those of the file, with the option in pla
 and those of a workload that have an option of their own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ombdriver.bench.spec.errors import FieldPath, Location, Option
-from ombdriver.bench.spec.yaml_file import YamlDocument, parse_value
+from ombdriver.bench.spec.yaml_file import YamlDocument, parse_value_and_numbers
 from ombdriver.bench.units import nearest, quoted
 from ombdriver.errors import InputError
 from ombdriver.secrets import redact_argument, redact_text
@@ -33,6 +33,7 @@ class Assignment:
         by: the option that it was given by.
         appends: the value is a list, which comes after that of the file.
         clears: keys at the top of a file that have no meaning beside this one, and give way.
+        numbers: each number of the value as it is written, by its path within the value.
     """
 
     part: Part
@@ -42,6 +43,7 @@ class Assignment:
     by: str = "--set"
     appends: bool = False
     clears: tuple[str, ...] = ()
+    numbers: Mapping[FieldPath, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def setting(self) -> str:
@@ -80,12 +82,12 @@ def parse(text: str, by: str = "--set") -> Assignment:
     if len(keys) == 1:
         raise ValueError(f"{by} {name}: names no setting of the {part}; {_EXAMPLE}")
     try:
-        value = parse_value(written)
+        value, numbers = parse_value_and_numbers(written)
     except ValueError as error:
         if redact_argument(text) != text:  # the error quotes the value
             raise ValueError(f"{by} {name}: is no single value of YAML; put it in quotes if it is text") from None
         raise ValueError(f"{by} {name}: {error}") from error
-    return Assignment(part, tuple(keys[1:]), value, text, by)
+    return Assignment(part, tuple(keys[1:]), value, text, by, numbers=numbers)
 
 
 def parse_all(texts: Iterable[str]) -> list[Assignment]:
@@ -153,7 +155,7 @@ def option_assignments(
 
 def assigned(document: YamlDocument, assignments: Sequence[Assignment], part: Part) -> YamlDocument:
     """`document` with what is meant for `part` in it, in that order; options are the locations of these keys."""
-    data, locations = document.data, dict(document.locations)
+    data, locations, numbers = document.data, dict(document.locations), dict(document.numbers)
     for one in assignments:
         if one.part != part:
             continue
@@ -161,7 +163,9 @@ def assigned(document: YamlDocument, assignments: Sequence[Assignment], part: Pa
             if isinstance(locations.get((key,)), int):  # what another option gives does not give way
                 data = {name: value for name, value in data.items() if name != key}
         data = _with(data, one, (), locations, document.source)
-    return replace(document, data=data, locations=locations)
+        numbers = {path: text for path, text in numbers.items() if path[: len(one.path)] != one.path or one.appends}
+        numbers |= {(*one.path, *path): text for path, text in one.numbers.items()}
+    return replace(document, data=data, locations=locations, numbers=numbers)
 
 
 def _with(

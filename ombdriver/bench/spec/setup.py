@@ -5,7 +5,7 @@ Knows no workload and starts nothing. A password stands in a server's URL only: 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,7 +17,7 @@ from ombdriver.bench.servers.url import THE_URL, check_url, has_login
 from ombdriver.bench.spec import omb
 from ombdriver.bench.spec.checked_model import CheckedModel, FieldRule, unquoted, validated
 from ombdriver.bench.spec.errors import FieldNames, render_errors
-from ombdriver.bench.spec.foreign import told_as
+from ombdriver.bench.spec.foreign import SETUP_KEYS, told_as
 from ombdriver.bench.spec.overrides import Assignment, assigned
 from ombdriver.bench.spec.setup_server import PASSWORDS, SERVER_RULES, Origin, Server, origin_of
 from ombdriver.bench.spec.yaml_file import YamlDocument, parse_document, read_text
@@ -30,12 +30,29 @@ _KEYS = ("maxlen", "maxage", "exact", "acknowledged")
 _FORMS = "write auto, none, acknowledged, a number of entries from 1000, or maxlen or maxage below it"
 
 
+def _with_options_as_written(document: YamlDocument) -> YamlDocument:
+    """`document` with the numbers among the options of its server as text: `0123` and `1e9` are no 123 and 1e+09."""
+    server = document.data.get("server")
+    config = server.get("config") if isinstance(server, dict) else None
+    if not isinstance(server, dict) or not isinstance(config, dict):
+        return document
+
+    def written(value: object, *path: str | int) -> object:
+        if isinstance(value, list):
+            return [written(each, *path, at) for at, each in enumerate(value)]
+        return document.numbers.get(("server", "config", *path), value)
+
+    options = {name: written(value, name) for name, value in config.items()}
+    return replace(document, data={**document.data, "server": {**server, "config": options}})
+
+
 def parse_retention(value: object) -> RetentionPolicy:
     """A retention as a setup writes it.
 
     Raises:
         ValueError: if it is none.
     """
+    value = _whole(value)
     if value in ("auto", "none", "acknowledged"):
         return RetentionPolicy(value)
     if isinstance(value, int) and not isinstance(value, bool):
@@ -58,10 +75,18 @@ def parse_retention(value: object) -> RetentionPolicy:
 
 def _retention(value: object) -> object:
     parse_retention(value)
-    return value
+    return _whole(value)
+
+
+def _whole(value: object) -> object:
+    """A number of entries in quotes, or with an exponent or a point, as the whole number that it is."""
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _length(value: object) -> int:
+    value = _whole(value)
     if not isinstance(value, int) or isinstance(value, bool) or not LEAST_ENTRIES <= value <= 10**9:
         raise ValueError(f"{quoted(value)} is not a retention; {_FORMS}")
     return value
@@ -332,7 +357,7 @@ class Setup(CheckedModel):
         if omb.is_one(document.data):
             document, notes = omb.translated(document.plain_text())
             context = {PASSWORDS: True}
-        document = unquoted(assigned(document, given, "setup"), _NAMES)
+        document = unquoted(_with_options_as_written(assigned(document, given, "setup")), _NAMES)
         setup, errors = validated(cls, document, _NAMES, _RULES, context)
         if setup is None:
             if what := told_as(document.data, setup=True):
@@ -478,7 +503,7 @@ def setup_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-_NAMES = FieldNames(Setup, server=Server, client=Client, streams=Streams)
+_NAMES = FieldNames(Setup, SETUP_KEYS, server=Server, client=Client, streams=Streams)
 _RULES: dict[type[CheckedModel], Sequence[FieldRule[Any]]] = {
     Setup: _SETUP,
     Server: SERVER_RULES,

@@ -44,7 +44,8 @@ def _word(name: str, value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, str | int | float):
         return str(value)
-    raise ValueError(f"{name} is {quoted(value)}; give it one value, or a list of them")
+    shown = "no text or number" if str(name).lower() in SECRET_OPTIONS else quoted(value)
+    raise ValueError(f"{name} is {shown}; give it one value, or a list of them")
 
 
 _CONFIG_SCHEMA: dict[str, Any] = {

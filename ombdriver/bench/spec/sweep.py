@@ -31,6 +31,8 @@ Combination = tuple[Assignment, ...]
 
 MOST_COMBINATIONS = 1000
 _OPTION = "--sweep"
+_AFTER_COMMA = re.compile("0[0-9]{2}")
+"""The rest of a number such as 1,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,32 +72,34 @@ class Sweep:
         return cls._of_texts(name, written.split(","))
 
     @classmethod
-    def of(cls, name: str, values: object) -> "Sweep":
-        """From a list, as a file has it.
+    def of(cls, name: str, values: object, by: str = _OPTION) -> "Sweep":
+        """From a list, as a file has it; `by` is what messages call the place.
 
         Raises:
             ValueError: if it is none.
         """
         if not isinstance(values, list):
-            raise ValueError(f"{_OPTION} {name}: must be a list, not {quoted(values)}; write [{quoted(values)}]")
-        return cls._of_texts(name, [_written(value) for value in values])
+            raise ValueError(f"{by} {name}: must be a list, not {quoted(values)}; write [{quoted(values)}]")
+        return cls._of_texts(name, [_written(value) for value in values], by)
 
     @classmethod
-    def _of_texts(cls, name: str, texts: Sequence[str]) -> "Sweep":
+    def _of_texts(cls, name: str, texts: Sequence[str], by: str = _OPTION) -> "Sweep":
         if not any(text.strip() for text in texts):
-            raise ValueError(f"{_OPTION} {name}: has no value to take; write workload.messageSize=100,1KiB")
+            raise ValueError(f"{by} {name}: has no value to take; write workload.messageSize=100,1KiB")
+        if any(_AFTER_COMMA.fullmatch(text) for text in texts[1:]):
+            raise ValueError(f"{by} {name}: a comma parts two values; write digits only, or 1k for 1,000")
         if len(set(texts)) < len(texts):
             twice = next(text for text in texts if texts.count(text) > 1)
-            raise ValueError(f"{_OPTION} {name}: {twice} is given twice; leave it out, --repeats 2 runs it twice")
+            raise ValueError(f"{by} {name}: {twice} is given twice; leave it out, --repeats 2 runs it twice")
         if redact_argument(f"{name}={texts[0]}") != f"{name}={texts[0]}":
-            raise ValueError(
-                f"{_OPTION} {name}: is a password, which would stand in the names of results; leave it out"
-            )
-        return cls(tuple(parse(f"{name}={text.strip()}", _OPTION) for text in texts))
+            raise ValueError(f"{by} {name}: is a password, which would stand in the names of results; leave it out")
+        return cls(tuple(parse(f"{name}={text.strip()}", by) for text in texts))
 
 
-def parse_sweeps(texts: Iterable[str], in_file: Mapping[str, object] | None = None) -> list[Sweep]:
-    """The sweeps of a command line and of a workload file.
+def parse_sweeps(
+    texts: Iterable[str], in_file: Mapping[str, object] | None = None, source: str = "the file"
+) -> list[Sweep]:
+    """The sweeps of a command line, and of a workload file that messages call `source`.
 
     Raises:
         InputError: with the errors of all; or if two sweep the same setting.
@@ -103,22 +107,24 @@ def parse_sweeps(texts: Iterable[str], in_file: Mapping[str, object] | None = No
     found: dict[str, Sweep] = {}
     errors: list[str] = []
     if in_file == {}:
-        errors.append("sweep: names no setting; leave it out, or write workload.messageSize: [100, 1KiB] below it")
+        errors.append(
+            f"{source}: sweep: names no setting; leave it out, or write workload.messageSize: [100, 1KiB] below it"
+        )
 
-    def add(make: Callable[[], Sweep]) -> None:
+    def add(make: Callable[[], Sweep], by: str = _OPTION) -> None:
         try:
             one = make()
         except ValueError as error:
             errors.append(str(error))
             return
         if one.setting in found:
-            errors.append(f"{_OPTION} {one.setting}: is swept twice; leave one of them out")
+            errors.append(f"{by} {one.setting}: is swept twice; leave one of them out")
         found[one.setting] = one
 
     for text in texts:
         add(partial(Sweep.parse, text))
     for name, values in (in_file or {}).items():
-        add(partial(Sweep.of, name, values))
+        add(partial(Sweep.of, name, values, f"{source}: sweep"), f"{source}: sweep")
     if errors:
         raise InputError(errors)
     return list(found.values())
@@ -268,7 +274,7 @@ def workload_variants(
     path = catalog.find_workload(name)
     document = parse_document(read_text(path), str(path))
     own = _SweepFields.of(document, path.parent, assignments)
-    swept = parse_sweeps(sweeps, own.sweep)
+    swept = parse_sweeps(sweeps, own.sweep, str(path))
     single = {one.setting for one in assignments if one.option.is_shorthand and not one.appends}
     if twice := single & {one.setting for one in swept}:
         raise InputError(f"{_OPTION} {min(twice)}: leave out the option that gives it a single value")

@@ -91,14 +91,22 @@ class Threshold:
         )
 
 
+_THOUSANDS = {"k": 10**3, "K": 10**3, "M": 10**6}
+"""As of a rate in a workload."""
+
+
 def _limit(text: str, figure: Figure, whole: str) -> float:
     parts = _VALUE.fullmatch(text)
     if not parts:
         raise ValueError(f"{quoted(whole)}: {quoted(text)} is not a value; {EXAMPLE}")
     number, unit = Decimal(parts[1]), parts[2]
     if figure.kind not in _TIMES:
+        if unit in _THOUSANDS:
+            return float(number * _THOUSANDS[unit])
         if unit:
-            raise ValueError(f"{quoted(whole)}: {figure.family} is a plain number; leave out {quoted(unit)}")
+            raise ValueError(
+                f"{quoted(whole)}: {figure.family} is a number; leave out {quoted(unit)}, or write 1k for 1,000"
+            )
         return float(number)
     if unit not in UNITS_NS:
         fault = f"{quoted(unit)} is not a unit of a latency" if unit else f"{parts[1]} has no unit"

@@ -44,7 +44,7 @@ from ombdriver.bench.spec.fields import (
     WarmupDuration,
     group_names,
 )
-from ombdriver.bench.spec.foreign import FORK_KEYS, HOLDS_A_WORKLOAD, told_as
+from ombdriver.bench.spec.foreign import HOLDS_A_WORKLOAD, WORKLOAD_KEYS, told_as
 from ombdriver.bench.spec.overrides import Assignment, assigned
 from ombdriver.bench.spec.rate_profile import own_duration, parse_profile, profile_of
 from ombdriver.bench.spec.workload_rules import RULES
@@ -508,4 +508,4 @@ def _resolve_interval(data: dict[str, Any]) -> None:
         pass  # testDuration has an error of its own
 
 
-_NAMES = FieldNames(Workload, FORK_KEYS)
+_NAMES = FieldNames(Workload, WORKLOAD_KEYS)

@@ -6,9 +6,8 @@ date. Stricter than YAML: one document, a mapping at the top, text keys, no key 
 Knows no field: what keys mean is for the caller to say.
 """
 
-import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import ClassVar
 import yaml  # type: ignore[import-untyped]
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode  # type: ignore[import-untyped]
 
-from ombdriver.bench.files import NotRegularError, read_regular
+from ombdriver.bench.files import NotRegularError, is_wide_text, read_regular
 from ombdriver.bench.spec.errors import FieldError, FieldPath, Location, Option
 from ombdriver.bench.spec.fields import MAX_MESSAGE_BYTES
 from ombdriver.bench.units import nearest, parse_size, quoted
@@ -82,6 +81,7 @@ class YamlDocument:
         data: its top-level mapping; keys are text, values are what YAML makes of them.
         locations: where each key stands, by its path from the top; of a file as read, lines (from 1).
         errors: of single entries: a key twice, a key that is not text, a value that can't be read.
+        numbers: each number as it is written, by its path: `0123` is another password than 123.
         text: what it was read from; empty where there is no file.
     """
 
@@ -89,6 +89,7 @@ class YamlDocument:
     data: dict[str, object]
     locations: dict[FieldPath, Location] = field(default_factory=dict)
     errors: tuple[FieldError, ...] = ()
+    numbers: dict[FieldPath, str] = field(default_factory=dict, repr=False)
     text: str = field(default="", repr=False)
 
     def plain_text(self) -> "YamlDocument":
@@ -121,7 +122,7 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({_reason(error)}); name a readable file") from error
     if len(content) > MAX_BYTES:
         raise InputError(f"{path}: is larger than 1 MiB; name a YAML file of settings")
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+    if is_wide_text(content) or b"\0" in content:
         raise InputError(f"{path}: holds zero bytes, as UTF-16 text has; save it as UTF-8")
     try:
         return content.decode("utf-8-sig")
@@ -146,6 +147,8 @@ def parse_document(text: str, source: str) -> YamlDocument:
 
 
 def _parsed(text: str, source: str, schema: type[yaml.SafeLoader]) -> YamlDocument:
+    if text.lstrip().startswith("{"):  # JSON may be indented by tabs, and PyYAML takes none
+        text = re.sub(r"(?m)^\t+", lambda found: " " * len(found[0]), text)
     try:
         with _reader(text, source, schema) as reader:
             root = reader.loader.get_single_node()
@@ -153,13 +156,16 @@ def _parsed(text: str, source: str, schema: type[yaml.SafeLoader]) -> YamlDocume
                 raise InputError(f"{source}: is empty; write one setting per line, for example topics: 1")
             if not isinstance(root, MappingNode):
                 raise InputError(f"{source}: holds no settings; write one per line, for example topics: 1")
-            return YamlDocument(source, reader.mapping(root, ()), reader.locations, tuple(reader.errors), text)
+            data = reader.mapping(root, ())
+            return YamlDocument(source, data, reader.locations, tuple(reader.errors), reader.numbers, text)
     except yaml.MarkedYAMLError as error:
         if found := _ODD_SPACE.search(text):
             line = text.count("\n", 0, found.start()) + 1
             raise InputError(f"{source}:{line}: {_odd_space(found[0])}") from error
         mark = error.problem_mark or error.context_mark
         place = f"{source}:{mark.line + 1}" if mark else source
+        if "'\\t'" in str(error.problem):
+            raise InputError(f"{place}: holds a tab where YAML has none; write spaces in its place") from error
         raise InputError(f"{place}: is not valid YAML: {error.problem or error.context}; mend this line") from error
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
@@ -172,6 +178,11 @@ def parse_value(text: str) -> object:
     Raises:
         ValueError: if it is anything else, or nothing.
     """
+    return parse_value_and_numbers(text)[0]
+
+
+def parse_value_and_numbers(text: str) -> tuple[object, Mapping[FieldPath, str]]:
+    """As `parse_value`, with each number in it as it is written, by its path within the value."""
     advice = "put it in quotes if it is text"
     try:
         with _reader(text, "the value") as reader:
@@ -186,7 +197,7 @@ def parse_value(text: str) -> object:
     if reader.errors:
         texts = (f"{each.field}: {each.message}" if each.field else each.message for each in reader.errors)
         raise ValueError("; and ".join(texts))
-    return value
+    return value, reader.numbers
 
 
 def _odd_space(text: str) -> str:
@@ -211,7 +222,8 @@ def _check_shape(text: str, source: str) -> None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             line = event.start_mark.line + 1
-            raise InputError(f"{source}:{line}: has a YAML alias (*{event.anchor}); write the value out")
+            way_out = "write the value out, or in quotes if it is text"
+            raise InputError(f"{source}:{line}: has a YAML alias, which begins with *; {way_out}")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             line = event.start_mark.line + 1
@@ -225,6 +237,7 @@ class _Reader:
         self.loader = loader
         self.locations: dict[FieldPath, Location] = {}
         self.errors: list[FieldError] = []
+        self.numbers: dict[FieldPath, str] = {}
 
     def mapping(self, node: MappingNode, path: FieldPath) -> dict[str, object]:
         data: dict[str, object] = {}
@@ -252,8 +265,10 @@ class _Reader:
 
     def value(self, node: Node, path: FieldPath) -> object:
         if node.tag.removeprefix(_CORE) not in _TAGS:
-            tag = node.tag.replace(_CORE, "!!")
-            message = f"has the tag {quoted(tag)}, which has no meaning here; remove it"
+            # A tag of one's own may be the beginning of a password without its quotes.
+            known = node.tag.startswith(_CORE)
+            tag = f"the tag {quoted(node.tag.replace(_CORE, '!!'))}" if known else "a tag of its own"
+            message = f"has {tag}, which has no meaning here; remove it, or put all of it in quotes if it is text"
             self.errors.append(FieldError(node.start_mark.line + 1, ".".join(map(str, path)), message))
             return None
         if isinstance(node, MappingNode):
@@ -271,6 +286,8 @@ class _Reader:
             message = f"{problem}; put the value in quotes if it is text"
             self.errors.append(FieldError(node.start_mark.line + 1, ".".join(map(str, path)), message))
             return None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            self.numbers[path] = node.value
         return value
 
 

@@ -18,8 +18,8 @@ MOST_APART_NS = 275_000
 250 µs after each wake-up, which is late itself."""
 CLOSE_NS = 40_000
 """A timer wakes about so late, so messages that are closer come together in any case, and wake-ups for them are as far
-apart as may be: at 50,000 msg/s, 150 µs apart took 1.3 times the processor time of 275 µs, and 20 µs took 0.94 of a
-core, with messages no less late than with 50 µs."""
+apart as may be: at 50,000 messages/s, 150 µs apart took 1.3 times the processor time of 275 µs, and 20 µs took 0.94
+of a core, with messages no less late than with 50 µs."""
 STEP_NS = 25_000
 LOOK_NS = 50_000_000
 """The load is looked at so often, and wake-ups move by one step."""

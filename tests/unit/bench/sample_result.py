@@ -76,7 +76,7 @@ def family(scale: int, intervals: int = 3, count: int = 60_000) -> FamilyMetrics
 
 
 def measurements(groups: int = 3, **changed: Any) -> RunMetrics:
-    """What a run of `groups` groups at 2,000 msg/s for 30 s measured."""
+    """What a run of `groups` groups at 2,000 messages/s for 30 s measured."""
     scales = dict(zip(FAMILIES, (61_000, 31_400, 180_000, 95_000, 212_000), strict=True))
     values: dict[str, Any] = {
         "length_ns": 30 * SECOND,

@@ -33,8 +33,8 @@ from ombdriver.bench.units import nearest
 from ombdriver.errors import InputError, NotComparable
 
 BUNCHED_MORE = 1.25
-"""Loads of which one has so many times the messages of the other in a write were not alike. At 10,000 msg/s a server
-took 0.26 of a core for three in a write, and 0.47 for one."""
+"""Loads of which one has so many times the messages of the other in a write were not alike. At 10,000 messages/s a
+server took 0.26 of a core for three in a write, and 0.47 for one."""
 NO_WHOLE_RUN = ("PARTIAL",)
 """Verdicts of runs that did not go to their end."""
 

@@ -288,9 +288,12 @@ def test_how_much_is_kept_follows_from_rate_and_size(
 @pytest.mark.parametrize(
     ("client", "told"),
     [
-        ("{}", "producers      1, 2,000 msg/s each\n"),
-        ("{pacing: spin}", "producers      1, 2,000 msg/s each, in processes that spin\n"),
-        ("{pacing: batched, batchInterval: 2.5ms}", "producers      1, 2,000 msg/s each, in batches every 2.5ms\n"),
+        ("{}", "producers      1, 2,000 messages/s each\n"),
+        ("{pacing: spin}", "producers      1, 2,000 messages/s each, in processes that spin\n"),
+        (
+            "{pacing: batched, batchInterval: 2.5ms}",
+            "producers      1, 2,000 messages/s each, in batches every 2.5ms\n",
+        ),
     ],
 )
 def test_a_plan_tells_how_messages_are_paced(client: str, told: str) -> None:

@@ -102,9 +102,9 @@ async def test_steps_up_to_the_highest_are_tried_after_the_search() -> None:
 
 async def test_a_system_that_sustains_nothing_ends_the_run() -> None:
     """With why."""
-    with pytest.raises(RunError, match="no rate is sustained, not even 1 msg/s: too much"):
+    with pytest.raises(RunError, match="no rate is sustained, not even 1 messages/s: too much"):
         await Given(planned(), knee=0).find()
-    with pytest.raises(RunError, match="not even 500 msg/s"):
+    with pytest.raises(RunError, match="not even 500 messages/s"):
         await Given(planned(probeRates="[500, 600]"), knee=0).find()
 
 
@@ -138,15 +138,16 @@ async def test_a_machine_that_spoils_every_probe_ends_the_search_as_the_cause() 
     assert [(rate, search.tried(rate)) for rate in (1000, 100, 10, 1)] == [(1000, 3), (100, 3), (10, 3), (1, 0)]
     assert str(told.value) == (
         "this machine, not the system, was the cause in 9 of 9 probes, so no rate is known to be sustained: 10, 100,"
-        " 1,000 msg/s could not be judged; at 1,000 msg/s the system kept up all the same; at 10 msg/s: worker 0 waited"
-        " for a core"
+        " 1,000 messages/s could not be judged; at 1,000 messages/s the system kept up all the same; at"
+        " 10 messages/s: worker 0 waited for a core"
     )
 
 
 async def test_what_a_system_did_not_sustain_is_told_beside_what_could_not_be_judged() -> None:
     """Both are known of it then."""
     search = Given(planned(probeRates="[500, 600, 700]"), knee=0, spoils=lambda rate, _before: rate == 500)
-    with pytest.raises(RunError, match=r": 500 msg/s could not be judged; 600 msg/s is not sustained; at 500 msg/s: "):
+    said = ": 500 messages/s could not be judged; 600 messages/s is not sustained; at 500 messages/s: "
+    with pytest.raises(RunError, match=said):
         await search.find()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from ombdriver.bench.servers import secret_file
 from ombdriver.bench.spec.credentials import connect_url, started_url
+from ombdriver.bench.spec.overrides import parse
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.setup_server import Server
 from ombdriver.errors import InputError
@@ -247,3 +248,18 @@ def test_a_password_may_come_through_a_pipe(tmp_path: Path) -> None:
         patch.setattr(secret_file, "PIPE_S", 0.05)
         with pytest.raises(InputError, match="a pipe into which nobody writes"):
             connect_url(server)
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [("0123", "0123"), ("1e9", "1e9"), ("0x10", "0x10"), ("1.10", "1.10"), ("-1", "-1"), ("true", "yes"), ("a", "a")],
+)
+def test_numbers_among_options_reach_a_server_as_they_are_written(written: str, text: str) -> None:
+    """Also in a list, and by `--set`, where what the file has gives way."""
+    given = [parse(f"setup.server.config.hz={written}")]
+    config = f"{{a: {written}, b: [x, {written}], hz: 7}}"
+    document = f"{{name: s, driver: redis-streams, server: {{engine: valkey, config: {config}}}}}"
+    server = Setup.parse(document, "s", given).server
+
+    assert server is not None
+    assert server.config == {"a": text, "b": ["x", text], "hz": text}

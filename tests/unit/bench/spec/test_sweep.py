@@ -31,9 +31,9 @@ def test_values_are_separated_by_commas_or_a_list(text: str) -> None:
         (["workload.messageSize=1,2,1"], None, "--sweep workload.messageSize: 1 is given twice; leave it out"),
         (["setup.server.config.requirepass=a,b"], None, "--sweep setup.server.config.requirepass: is a password"),
         (["messageSize=1,2"], None, "--sweep messageSize: begins with neither workload. nor setup."),
-        ([], {}, "sweep: names no setting; leave it out"),
-        ([], {"workload.messageSize": []}, "--sweep workload.messageSize: has no value to take"),
-        (["workload.topics=1,2"], {"workload.topics": [1]}, "--sweep workload.topics: is swept twice"),
+        ([], {}, "the file: sweep: names no setting; leave it out"),
+        ([], {"workload.messageSize": []}, "the file: sweep workload.messageSize: has no value to take"),
+        (["workload.topics=1,2"], {"workload.topics": [1]}, "the file: sweep workload.topics: is swept twice"),
     ],
 )
 def test_what_is_no_sweep_is_refused(texts: list[str], in_file: dict[str, object] | None, fault: str) -> None:

@@ -92,7 +92,7 @@ def test_a_figure_without_a_sample_fails(text: str) -> None:
         ("endToEnd[group-4].p99 < 5ms", "there is no group 'group-4'; did you mean group-"),
         ("publish[group-1].p99 < 5ms", r"not told per group; leave out \[group-1\]"),
         ("publishRate.p99 < 5", "publishRate is one number; leave out .p99"),
-        ("publishRate >= 5ms", "publishRate is a plain number; leave out 'ms'"),
+        ("publishRate >= 5ms", "publishRate is a number; leave out 'ms'"),
         ("totals.errors <= 0", "did you mean totals.publishErrors?"),
         ("delivery.orderExact <= 0", "delivery has no figure 'orderExact'"),
         ("weather > 5", "there is no figure 'weather'; there are: publish"),

@@ -215,7 +215,7 @@ def test_a_payload_file_shorter_than_a_stamp_is_a_fault(tmp_path: Path) -> None:
         ("topics: 1\n  name: x\n", "w.yaml:2: is not valid YAML: "),
         ("topics: [1\n", "is not valid YAML: "),
         ("topics: 1\n---\ntopics: 2\n", "w.yaml:2: is not valid YAML: but found another document"),
-        ("topics: &a 1\nname: *a\n", "w.yaml:2: has a YAML alias (*a); write the value out"),
+        ("topics: &a 1\nname: *a\n", "w.yaml:2: has a YAML alias, which begins with *; write the value out"),
         ("name: \x00\n", "is not valid YAML: "),
         ("[" * 100_000, "w.yaml:1: is nested too deeply"),
     ],

@@ -107,7 +107,7 @@ def test_histograms_that_crossed_merge_as_those_that_did_not() -> None:
 
 
 def test_a_report_takes_a_fraction_of_what_it_took_as_a_pickle() -> None:
-    """Of a second at 10,000 msg/s with three groups."""
+    """Of a second at 10,000 messages/s with three groups."""
     random = np.random.default_rng(1)
     metrics = Metrics()
     families = [("publish", None), ("publishDelay", None), ("publishResponse", None), ("scheduleLag", None)]

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -90,12 +91,11 @@ def test_what_can_not_be_chosen_is_refused(name: str, family: str | None, group:
 )
 def test_a_damaged_value_is_told_or_left_alone_but_never_a_crash(name: str, key: str, value: object) -> None:
     """The file may have been edited, or cut and mended."""
-    damaged = Result.loads(json.dumps(RESULT.to_json() | {key: value}), "r.json")
-
     try:
+        damaged = Result.loads(json.dumps(RESULT.to_json() | {key: value}), "r.json")
         texts = export(damaged, "r.json", name)
     except InputError as error:
-        assert str(error).startswith("r.json: a value can't be used (")  # noqa: PT017
+        assert re.fullmatch("r.json: .*; the file is damaged, run again", str(error))  # noqa: PT017
     else:
         assert texts
 
