@@ -24,7 +24,7 @@ from ombdriver.cli import files, report
 from ombdriver.cli.compare import compare
 from ombdriver.cli.completion import completion
 from ombdriver.cli.exit_codes import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_VALID, for_error
-from ombdriver.cli.options import Rates, build_requests, request_options, result_options
+from ombdriver.cli.options import Rates, WholeNumber, build_requests, request_options, result_options
 from ombdriver.cli.run import display, execute_run, execute_runs, print_errors
 from ombdriver.errors import InputError, OmbdriverError
 from ombdriver.secrets import redact_text
@@ -75,7 +75,7 @@ def _tell_version(context: click.Context) -> None:
 )
 @click.option(
     "--extra-runs",
-    type=click.IntRange(1, 1000),
+    type=WholeNumber(1, 1000),
     default=10,
     show_default=True,
     metavar="N",
@@ -116,7 +116,7 @@ def run(
 @click.option("--rates", type=Rates(), help="Rates to try, as 1k,5k,10k; up to the first that is not sustained.")
 @click.option(
     "--steps",
-    type=click.IntRange(2, 100),
+    type=WholeNumber(2, 100),
     help="So many rates, evenly spaced up to the highest that is sustained, which is looked for first; 12 when neither"
     " this nor --rates is given.",
 )
@@ -152,7 +152,7 @@ def curve(
     metavar="URL",
     help="The server; needed when the URL of the run had a password. Without it a setup's passwordEnv is read again.",
 )
-@click.option("--workers", type=int, help="Processes; as many as the run had when absent.")
+@click.option("--workers", type=WholeNumber(), help="Processes; as many as the run had when absent.")
 @result_options
 def rerun(result: Path, plain: bool, quiet: bool, prometheus: int | None, gate: str, **options: Any) -> int:
     """Repeat the run that a result is of, and tell what has changed since: versions, machine, server, settings."""
@@ -187,11 +187,17 @@ def plan(**options: Any) -> None:
     _print_notes(requests)
     for request in requests:
         if request.standing is not None and request.standing.block == 1:
-            click.echo(describe(plan_of(request, "RUNID"), request.workload, request.setup))
+            _echo_lines(describe(plan_of(request, "RUNID"), request.workload, request.setup))
     if len(requests) > 1:
-        click.echo(
+        _echo_lines(
             describe_order([(one.workload.name, one.setup.name, one.standing) for one in requests if one.standing])
         )
+
+
+def _echo_lines(text: str) -> None:
+    """Prints lines in which text of files stands."""
+    for line in text.split("\n"):
+        click.echo(visible(line))
 
 
 def _print_notes(requests: Sequence["Request"]) -> None:

@@ -44,6 +44,33 @@ def _as_in_a_file(text: object) -> object:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else text
 
 
+class WholeNumber(click.ParamType[int]):
+    """A whole number as a workload file has it.
+
+    Args:
+        least, most: the bounds of what may be written; None where whoever uses it knows them.
+    """
+
+    name = "integer"
+
+    def __init__(self, least: int | None = None, most: int | None = None) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, if it is within the bounds."""
+        from ombdriver.bench.units import quoted
+
+        found = _as_in_a_file(value)
+        bounds = "digits only" if self.least is None else f"{self.least} to {self.most}"
+        if isinstance(found, float) and found.is_integer():
+            found = int(found)
+        if not isinstance(found, int):
+            self.fail(f"{quoted(value)} is no whole number; write {bounds}", param, ctx)
+        if (self.least is not None and found < self.least) or (self.most is not None and found > self.most):
+            self.fail(f"{found} is out of range; write {bounds}", param, ctx)
+        return found
+
+
 class Rate(click.ParamType[int | str]):
     """`10000`, `10k`, or `max`, as a workload file has it."""
 
@@ -140,7 +167,7 @@ def request_options(verb: Verb) -> Verb:
         ),
         click.option(
             "--repeats",
-            type=int,
+            type=WholeNumber(),
             default=1,
             metavar="N",
             help="Run everything N times, the setups taking turns. Take 10 for a comparison: to call a setup faster or"
@@ -184,7 +211,7 @@ def request_options(verb: Verb) -> Verb:
         ),
         click.option(
             "--workers",
-            type=int,
+            type=WholeNumber(),
             help="Processes, 2 or more, since none both produces and consumes; chosen by the machine's cores when"
             " absent.",
         ),
@@ -234,7 +261,7 @@ def result_options(verb: Verb) -> Verb:
         click.option("--quiet", is_flag=True, help="No progress; only the table at the end."),
         click.option(
             "--prometheus",
-            type=click.IntRange(0, 65535),
+            type=WholeNumber(0, 65535),
             metavar="PORT",
             help="Serve live figures for Prometheus on this port of 127.0.0.1, as long as it runs; 0 for a free one.",
         ),
