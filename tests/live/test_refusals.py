@@ -16,6 +16,9 @@ from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.errors import ServerError
 
 Client = Any
+TO_LOAD = 10_000
+SLOW_TO_LOAD = {"appendonly": "yes", "appendfsync": "always", "key-load-delay": "100"}
+"""So many microseconds for each entry; between a thousand of them the server tells that it is loading."""
 
 
 class Refusal:
@@ -24,6 +27,7 @@ class Refusal:
     def __init__(self, server: PrivateServer, client: Client) -> None:
         self.server, self.client = server, client
         self._script: asyncio.Task[object] | None = None
+        self._start: asyncio.Task[bool] | None = None
 
     async def busy(self) -> None:
         """BUSY to all: a script does not end."""
@@ -56,8 +60,22 @@ class Refusal:
         """READONLY to writes."""
         await self.client.execute_command("REPLICAOF", "127.0.0.1", "1")
 
+    async def a_replica_without_primary(self) -> None:
+        """MASTERDOWN to all: a replica may tell nothing old."""
+        await self.client.config_set("replica-serve-stale-data", "no")
+        await self.a_replica()
+
+    async def loading(self) -> None:
+        """LOADING to all: the server was started again, and takes its time over what it has on its disk."""
+        await self.server.crash()
+        self._start = asyncio.create_task(self.server.start_again())
+        await self._until("LOADING", "GET", "never")
+
     async def over(self) -> None:
         """The server takes everything again."""
+        if self._start is not None:
+            await self._start
+            self._start = None
         if self._script is not None:
             await self.client.script_kill()
             await self._script
@@ -71,6 +89,11 @@ class Refusal:
         while True:
             try:
                 await self.client.execute_command(*words)
+            except redis.BusyLoadingError:
+                if refused == "LOADING":
+                    return
+            except redis.ConnectionError:  # not started yet
+                pass
             except redis.ResponseError as error:
                 if str(error).startswith(refused):
                     return
@@ -79,16 +102,22 @@ class Refusal:
 
 @pytest.fixture
 async def refusal() -> AsyncIterator[Refusal]:
-    """Of a server of its own."""
+    """Of a server of its own, which takes a second to load what it has on its disk."""
     async with (
-        await PrivateServer.start("valkey") as server,
+        await PrivateServer.start("valkey", SLOW_TO_LOAD) as server,
         redis.asyncio.Redis.from_url(server.url) as client,
     ):
+        async with redis.asyncio.Redis.from_url(f"{server.url}/9") as other, other.pipeline(transaction=False) as many:
+            for number in range(TO_LOAD):
+                many.set(str(number), "x")
+            await many.execute()
         yield Refusal(server, client)
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("kind", ["busy", "full", "alone", "unsaved", "a_replica"])
+@pytest.mark.parametrize(
+    "kind", ["busy", "full", "alone", "unsaved", "a_replica", "a_replica_without_primary", "loading"]
+)
 async def test_every_command_of_the_harness_outlasts_a_refusal(
     kind: str, refusal: Refusal, caplog: pytest.LogCaptureFixture
 ) -> None:

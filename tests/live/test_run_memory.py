@@ -104,6 +104,30 @@ async def test_a_server_of_a_user_that_fills_is_left_empty_for_the_next_run(
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("verb", "keys"),
+    [(("run",), "producerRate: max\n"), (("curve", "--rates", "100,200,20k,30k"), "producerRate: max\n")],
+    ids=["run", "curve"],
+)
+def test_a_search_on_a_server_that_becomes_full_finds_what_fits(verb: tuple[str, ...], keys: str, place: Place) -> None:
+    """A rate that fills the server is not sustained, by the limit `serverMemory`; the search goes on below."""
+    kept = TOO_MUCH.replace("producerRate: 10000\n", keys).replace("testDuration: 120s", "testDuration: 2s")
+    place.write(kept + "probeDuration: 3s\nconsumerWork: 2ms\n")
+    place.write(KEPT.format(server="{engine: valkey, config: {maxmemory: 32mb}}").replace("none", "auto"), "s.yaml")
+    name, *options = verb
+
+    finished = place.run(name, "w.yaml", *options, "--setup", "s.yaml", "--quiet", "--force")
+
+    assert "Traceback" not in finished.stderr
+    assert finished.returncode in (0, 3), finished.stderr
+    (result,) = place.results()
+    limits = [each["limit"] for each in result["search"]["probes"]]
+    assert "serverMemory" in limits
+    (told,) = {each["reasons"][0] for each in result["search"]["probes"] if each["limit"] == "serverMemory"}
+    assert "(its maxmemory)" in told
+
+
+@pytest.mark.timeout(300)
 def test_a_backlog_that_does_not_fit_is_not_built(place: Place) -> None:
     """Forced past the refusal, which speaks of the limit of a private server too; the reason is the memory."""
     place.write(TOO_MUCH + "consumerBacklogSizeGB: 0.5\n")

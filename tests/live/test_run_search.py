@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import redis
 from processes import Place, sound
 from proxy import CapacityProxy
 from rig import OF_THE_MACHINE, running
@@ -33,7 +34,7 @@ testDuration: 2s
 
 def was_busy(told: str) -> bool:
     """Whether this machine had no core for the workers of a search, which is told."""
-    busy = ("this machine, not the system, was the cause", "no rate is sustained, not even 200 msg/s: ")
+    busy = ("this machine, not the system, was the cause", "no rate is sustained, not even 200 messages/s: ")
     return any(each in told for each in busy)
 
 
@@ -79,7 +80,7 @@ def test_a_rate_that_misses_its_slo_is_not_sustained(place: Place) -> None:
     finished = place.run("run", "w.yaml", "--setup", "memory", "--quiet")
 
     assert finished.returncode == 1
-    assert "no rate is sustained, not even 1 msg/s: " in finished.stderr
+    assert "no rate is sustained, not even 1 messages/s: " in finished.stderr
     assert "endToEndResponse.p50 < 1ns is not met: " in finished.stderr
     assert place.results() == []
 
@@ -95,6 +96,26 @@ def test_a_signal_ends_a_search(place: Place) -> None:
         assert code == 130
         assert run.alone()
     assert "interrupted before anything was measured; there is no result" in stderr
+
+
+@pytest.mark.parametrize("verb", [("run",), ("curve", "--rates", "200,400,800")], ids=["run", "curve"])
+def test_a_worker_that_dies_in_a_search_ends_it(verb: tuple[str, ...], place: Place, valkey_url: str) -> None:
+    """The message names it; there is no result, and nothing is left, neither here nor on the server."""
+    place.write(WORKLOAD)
+    name, *options = verb
+    with place.start(name, "w.yaml", *options, "--plain", "--url", valkey_url) as run:
+        run.until("search")
+        worker = run.worker()
+        worker.kill()
+        code, stdout, stderr = run.end()
+
+        assert (code, stdout) == (1, "")
+        assert f"pid {worker.pid}, died with exit code -9" in stderr
+        assert "Traceback" not in stderr
+        assert run.alone()
+    assert place.results() == []
+    with redis.Redis.from_url(valkey_url) as client:
+        assert client.dbsize() == 0
 
 
 def test_a_curve_tries_the_given_rates_up_to_the_first_that_fails(place: Place) -> None:

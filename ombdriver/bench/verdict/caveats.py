@@ -192,7 +192,7 @@ def _failed_acks(facts: Facts) -> list[str]:
     return _if(
         facts.failed_acks,
         f"{facts.failed_acks:,} acknowledgements were refused or never answered, so their messages stay pending;"
-        " may this user run XACK?",
+        " may this user run XACK (with ack: delete XDEL or XACKDEL), and does the server have it?",
     )
 
 
@@ -267,7 +267,8 @@ def _retention_breached(facts: Facts) -> list[str]:
 def _trimming_failed(facts: Facts) -> list[str]:
     return _if(
         facts.failed_trims,
-        f"{facts.failed_trims:,} attempts to trim failed, so streams grew; may this user run XTRIM?",
+        f"{facts.failed_trims:,} attempts to trim failed, so streams grew; may this user run XTRIM (with"
+        " retention: acknowledged EVAL and EVALSHA), and does the server have it?",
     )
 
 

@@ -170,5 +170,8 @@ def check_streams(server: str, found: Mapping[str, object]) -> None:
     """
     if found.get("hasStreams") is False:
         version = found.get("version")
-        what = f"is version {version}, which" if version else "is one that"
-        raise ServerError(f"{server} {what} has no streams (XADD); use Redis 5.0 or later, or Valkey")
+        what = f"is version {version}, and does" if version else "does"
+        raise ServerError(
+            f"{server} {what} not know XADD: it has no streams, or the command was renamed there; use another one,"
+            " Redis 5.0 or later, or Valkey"
+        )

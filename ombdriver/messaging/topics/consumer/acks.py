@@ -11,6 +11,8 @@ from functools import partial
 from threading import get_ident
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from ombdriver.messaging.errors import ClosedError, MessagingValueError
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer import leases
@@ -21,7 +23,7 @@ from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetterPolicy, move_to_dead_letters
 from ombdriver.messaging.topics.recovery.delayed import Delayed, delay_retry
 from ombdriver.messaging.transport.per_loop import HomeLoop
-from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget
+from ombdriver.messaging.transport.retry import ENDLESS_BACKOFF, RetryBudget, was_not_carried_out
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class AckBatcher:
         self._replies: set[asyncio.Future[int]] = set()
         self._linger_s = LINGER_S
         self._budget = RetryBudget(lambda _: True, ENDLESS_BACKOFF)  # each attempt goes on for 30 s by itself
+        self._refusal: ResponseError | None = None
 
     def __repr__(self) -> str:
         return f"<AckBatcher pending={self._pending} commands={len(self._replies)}>"
@@ -115,6 +118,8 @@ class AckBatcher:
             if self._timer is None:
                 self._timer = self._loop.call_later(self._budget.wait_s(error) or 0.0, self.send)
             self._member.statistics.faults += 1
+            if isinstance(error, ResponseError) and not was_not_carried_out(error):
+                self._refusal = error
             self._on_fault(error)
         else:
             self._budget.renew()
@@ -126,7 +131,12 @@ class AckBatcher:
         """Waits until all that was acknowledged so far is answered; without end, while the server can't be reached.
 
         What others acknowledge meanwhile is not waited for: there may be no end of that.
+
+        Raises:
+            redis.exceptions.ResponseError: what the server says, if it refuses meanwhile and that won't pass by itself,
+                as a permission that is missing. What was refused is kept, and sent again all the same.
         """
+        self._refusal = None
         self.send()
         refused = self._refused
         while True:
@@ -134,6 +144,8 @@ class AckBatcher:
                 await asyncio.wait(replies)
             if refused == self._refused:
                 return
+            if self._refusal is not None:
+                raise self._refusal
             refused, sends = self._refused, self._sends
             while self._pending and self._sends == sends:  # noqa: ASYNC110 - what failed is sent again by its timer
                 await asyncio.sleep(LINGER_S)

@@ -225,7 +225,12 @@ class Consumer(Generic[Value]):
     async def flush(self) -> None:
         """Returns when the server has answered all acknowledgements made so far.
 
-        They are sent again while connections get lost or the server refuses, so this takes as long as that does.
+        They are sent again while connections get lost or the server refuses what passes by itself (it loads, it fails
+        over), so this takes as long as that does.
+
+        Raises:
+            redis.exceptions.ResponseError: if the server refuses them otherwise, as for a permission that is missing;
+                they are kept, and sent again.
         """
         self._check_home()
         if self._session is not None:

@@ -1,6 +1,7 @@
 """Calls the handler for messages in hand, and decides what becomes of each: acknowledged, tried again, given up."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -119,7 +120,8 @@ class Executor:
         if message._state <= LOST:  # else its handler has settled it
             message.ack()
         if delivery.is_suspect:
-            await self._acks.flush()  # the next one may kill the process, and this one would have no delivery left
+            with contextlib.suppress(RedisError):  # which the session tells, and which says nothing of this message
+                await self._acks.flush()  # the next one may kill the process, and this one would have no delivery left
         return self._in_flight.done(delivery)
 
     async def _count(self, message: Message[Any]) -> bool:

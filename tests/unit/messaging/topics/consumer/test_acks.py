@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from redis.exceptions import ResponseError
+from redis.exceptions import BusyLoadingError, NoPermissionError, ReadOnlyError, ResponseError
 
 from ombdriver.messaging.errors import ClosedError, NotSentError
 from ombdriver.messaging.topics.consumer import acks
@@ -137,3 +137,37 @@ async def test_after_closing_each_leaves_at_once(caplog: pytest.LogCaptureFixtur
     await member.answer(ClosedError("closed"))
     assert found.unanswered == 0
     assert "1 acknowledgements were not answered" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "raises"),
+    [
+        (ResponseError("unknown command 'XACK'"), True),
+        (NoPermissionError("this user has no permissions to run the 'xack' command"), True),
+        (NotSentError("no"), False),
+        (BusyLoadingError("loading the dataset"), False),
+        (ReadOnlyError("a read only replica"), False),
+        (ResponseError("MISCONF can't save"), False),
+    ],
+)
+async def test_a_flush_tells_of_a_refusal_that_does_not_pass_by_itself(error: Exception, raises: bool) -> None:
+    """It does not wait for ever; what was refused is kept, and sent again when the server takes it."""
+    member, partition = FakeMember(), Partition(0, "{t:0}")
+    found = AckBatcher(member, [partition], lambda _: None)  # type: ignore[arg-type]
+    found.add(partition, b"1-0")
+    flushing = asyncio.create_task(found.flush())
+    await asyncio.sleep(0)
+    await member.answer(error)
+
+    if raises:
+        with pytest.raises(ResponseError, match=r"(?i)xack"):
+            await flushing
+    again = asyncio.create_task(found.flush())
+    async with asyncio.timeout(5):
+        while not member.sent:  # noqa: ASYNC110 - its timer's doing
+            await asyncio.sleep(0)
+    await member.answer()
+    await again
+    if not raises:
+        await flushing
+    assert member.acknowledged == [b"1-0"]
