@@ -107,7 +107,7 @@ def test_each_is_answered_in_the_end(steps: list[str]) -> None:
     asyncio.run(course())
 
 
-@pytest.mark.parametrize("errors", [[], [NotSentError("no"), ResponseError("no")]])
+@pytest.mark.parametrize("errors", [[], [NotSentError("no"), BusyLoadingError("no")]])
 async def test_a_flush_does_not_wait_for_what_others_acknowledge_meanwhile(errors: list[Exception]) -> None:
     """There may be no end of that; what was acknowledged before is answered when it returns, whatever failed."""
     member, partitions = FakeMember(), [Partition(n, f"{{t:{n}}}") for n in range(2)]
