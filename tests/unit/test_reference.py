@@ -164,7 +164,7 @@ def test_the_figures_of_thresholds_are_those_of_the_grammar(golden_table: Golden
         f"| {names(LATENCIES)}, each with one of the [statistics](result.md#summaries), as `.p99.9` | with a unit:"
         " `ns`, `us` (`µs`), `ms`, `s` |",
         f"| {names(DURATIONS)} of [faults](faults.md), the longest of all injections | with a unit, as latencies |",
-        f"| {names(RATES)} | messages per second: a plain number |",
+        f"| {names(RATES)} | messages per second: a plain number, or `1k`, `2.5k`, `1M` |",
         *counts,
     ]
 
