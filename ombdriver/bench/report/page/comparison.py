@@ -41,6 +41,31 @@ class RatioBar:
 
 
 @dataclass(frozen=True, slots=True)
+class RatioRow:
+    """A setup in the table of ratios: its label, whether its figures are of VALID runs, and a cell for each metric."""
+
+    setup: str
+    valid: bool
+    cells: tuple[str, ...]
+
+
+def ratio_table(bars: Sequence[RatioBar]) -> tuple[tuple[str, ...], tuple[RatioRow, ...]]:
+    """The metrics of some bars, and a row for each setup with what is said of each of them; empty where nothing is."""
+    metrics = tuple(dict.fromkeys(bar.metric for bar in bars))
+    setups: dict[str, dict[str, RatioBar]] = {}
+    for bar in bars:
+        setups.setdefault(bar.setup, {})[bar.metric] = bar
+    return metrics, tuple(
+        RatioRow(
+            setup,
+            all(bar.valid for bar in own.values()),
+            tuple(own[metric].words if metric in own else "" for metric in metrics),
+        )
+        for setup, own in setups.items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ComparisonSection:
     """What a page shows of a comparison.
 
@@ -102,7 +127,10 @@ def _words(effect: Effect) -> str:
 
 
 def _notes(comparison: Comparison) -> Iterable[str]:
+    said: dict[str, list[str]] = {}
     for compared in comparison.setups:
         claim = f"; {compared.no_claim}" if compared.no_claim is not None else ""
-        yield f"{comparison_text.title(comparison, compared)}: {comparison_text.basis(compared)}{claim}."
+        said.setdefault(f"{comparison_text.basis(compared)}{claim}.", []).append(compared.setup)
+    for text, setups in said.items():
+        yield f"{comparison.workload}: {', '.join(setups)} against {comparison.baseline}: {text}"
     yield from (*comparison_text.caveats_of(comparison), *comparison_text.marked_medians(comparison))

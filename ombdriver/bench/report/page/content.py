@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ombdriver.bench.metrics.families import TABLE
 from ombdriver.bench.report import backlog
 from ombdriver.bench.report.marks import sentences
-from ombdriver.bench.report.page.comparison import NO_COMPARISON, ComparisonSection, RatioBar
+from ombdriver.bench.report.page.comparison import NO_COMPARISON, ComparisonSection, RatioBar, RatioRow, ratio_table
 from ombdriver.bench.report.page.curves import curves
 from ombdriver.bench.report.page.load import load_lines
 from ombdriver.bench.report.page.plots import Plot, bar_plot, curve_plot, load_plot, sweep_plot, timeline_plot
@@ -18,6 +18,7 @@ from ombdriver.bench.report.page.summary import (
     VerdictSummary,
     legends,
     result_row,
+    shared_caveats,
     summarise_verdict,
     tally,
 )
@@ -145,10 +146,12 @@ class Content:
         title: of the page.
         tally: how many results of what status.
         has_invalid: whether one is not VALID, so that marks are explained.
-        verdicts: of every result.
+        shared_caveats: kind and message of those that all results have, when there are several.
+        verdicts: of every result, with the caveats that are its own.
         rows: of the table of all results.
         legends: what the marks in the table mean.
         bars: of the comparison; empty without one.
+        ratios: the metrics of these, and the same as a table.
         bar_plot: the same as a plot; None without a comparison.
         comparison_notes: what was compared with what, or why nothing was.
         sweep: what was swept, with its table; None when nothing was.
@@ -164,10 +167,12 @@ class Content:
     title: str
     tally: str
     has_invalid: bool
+    shared_caveats: tuple[tuple[str, str], ...]
     verdicts: tuple[VerdictSummary, ...]
     rows: tuple[ResultRow, ...]
     legends: tuple[str, ...]
     bars: tuple[RatioBar, ...]
+    ratios: tuple[tuple[str, ...], tuple[RatioRow, ...]]
     bar_plot: Plot | None
     comparison_notes: tuple[str, ...]
     sweep: SweepSection | None
@@ -200,10 +205,11 @@ def content(files: Sequence["ResultFile"], comparison: ComparisonSection = NO_CO
         _title(setups),
         tally(setups),
         not all(run.valid for run in runs),
-        tuple(summarise_verdict(run) for run in runs),
+        *shared_caveats([summarise_verdict(run) for run in runs]),
         rows,
         tuple(legends(rows)),
         bars,
+        ratio_table(bars),
         bar_plot(bars) if bars else None,
         tuple(without_logins(note) for note in comparison.notes),
         sweep,

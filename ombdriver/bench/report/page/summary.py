@@ -1,7 +1,7 @@
 """The verdicts and the table of all results, as text in cells. Pure; HTML and Markdown show the same."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ombdriver.bench.metrics.figures import MAIN, Figure
 from ombdriver.bench.report import units
@@ -86,6 +86,19 @@ def summarise_verdict(run: Run) -> VerdictSummary:
         tuple(one.message for one in verdict.advice) if verdict else (),
         tuple((check.passed, check.expression, threshold_figure(result, check)) for check in result.thresholds),
         tuple((caveat.kind, caveat.message) for caveat in result.caveats),
+    )
+
+
+def shared_caveats(
+    verdicts: Sequence[VerdictSummary],
+) -> tuple[tuple[tuple[str, str], ...], tuple[VerdictSummary, ...]]:
+    """The caveats that all of several results have, and the results' verdicts with the others; none of one result."""
+    if len(verdicts) < 2:
+        return (), tuple(verdicts)
+    first, *others = verdicts
+    shared = tuple(each for each in first.caveats if all(each in other.caveats for other in others))
+    return shared, tuple(
+        replace(one, caveats=tuple(each for each in one.caveats if each not in shared)) for one in verdicts
     )
 
 

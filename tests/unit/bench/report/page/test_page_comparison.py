@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from sample_page import UNSTEADY, files, hostile, run
 
 from ombdriver.bench.report.page import comparison
-from ombdriver.bench.report.page.comparison import comparison_section
+from ombdriver.bench.report.page.comparison import RatioBar, comparison_section, ratio_table
 from ombdriver.bench.report.page.content import content
 from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.result import Standing
@@ -30,6 +32,26 @@ def blocks(count: int, *setups: str) -> list[ResultFile]:
     return files(*runs)
 
 
+def test_what_is_said_of_several_setups_alike_is_said_once() -> None:
+    """A refusal of a claim names all setups that it is of."""
+    few = comparison_section(blocks(3, "a", "b", "c", "d"))
+
+    assert len(few.notes) == 1
+    assert few.notes[0].startswith("1kb-3groups: b, c, d against a: 3 blocks, compared within each; ")
+
+
+@given(st.lists(st.tuples(st.sampled_from("bcd"), st.sampled_from(["p50", "p99"])), unique=True))
+def test_the_table_of_ratios_has_the_words_of_every_bar(named: list[tuple[str, str]]) -> None:
+    """In its setup's row and its metric's column; an empty cell where there is no bar."""
+    bars = [RatioBar(metric, setup, 1.0, None, None, f"{setup} {metric}") for setup, metric in named]
+    metrics, rows = ratio_table(bars)
+    told = {(row.setup, metric): words for row in rows for metric, words in zip(metrics, row.cells, strict=True)}
+
+    assert {where: words for where, words in told.items() if words} == {
+        (bar.setup, bar.metric): bar.words for bar in bars
+    }
+
+
 def test_each_setup_has_a_bar_for_each_tested_metric() -> None:
     """In blocks of one series, with an interval and the words of `ombdriver compare`."""
     found = comparison_section(blocks(8, "a", "b", "c"))
@@ -38,7 +60,7 @@ def test_each_setup_has_a_bar_for_each_tested_metric() -> None:
         (each, str(figure)) for each in "bc" for figure in DECLARED
     ]
     assert all(bar.low is not None and bar.words for bar in found.bars)
-    assert "b against a: 8 blocks, compared within each" in found.notes[0]
+    assert "b, c against a: 8 blocks, compared within each" in found.notes[0]
 
 
 def test_too_few_repeats_have_bars_and_no_claim() -> None:

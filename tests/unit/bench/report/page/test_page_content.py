@@ -51,6 +51,19 @@ def test_two_setups_of_one_name_are_told_apart_by_their_hash() -> None:
     assert names(group_runs(files(first, second))) == ["embedded (ababab)", "embedded (cdcdcd)"]
 
 
+def test_a_caveat_of_all_results_is_said_once() -> None:
+    """And is then no caveat of each; what one of them lacks, or one result has alone, stays with its result."""
+    shared, own = Caveat("colocated", "2 cores"), Caveat("stalls", "7.4 ms at once")
+    one, both = (run(number, caveats=caveats) for number, caveats in ((1, (shared,)), (2, (shared, own))))
+    several = content(files(one, both))
+    alone = content(files(both))
+
+    assert several.shared_caveats == (("colocated", "2 cores"),)
+    assert [verdict.caveats for verdict in several.verdicts] == [(), (("stalls", "7.4 ms at once"),)]
+    assert alone.shared_caveats == ()
+    assert [len(verdict.caveats) for verdict in alone.verdicts] == [2]
+
+
 # -- curves ------------------------------------------------------------------------------------------------------------
 
 

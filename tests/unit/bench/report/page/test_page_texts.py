@@ -143,7 +143,17 @@ def test_a_comparison_is_shown_when_it_is_given() -> None:
 
     assert 'id="comparison"' not in without
     assert 'id="comparison"' in with_bars
-    assert "endToEndResponse.p99: 20 % slower" in with_bars
+    assert '<th scope="col">endToEndResponse.p99</th>' in with_bars
+    assert "<td>20 % slower</td>" in with_bars
+
+
+def test_the_answer_comes_first() -> None:
+    """The table of all runs, then the comparison, the curves, and what is said of each run."""
+    text = html.render(content(two_setups(), ComparisonSection((BAR,))), "1.0")
+    parts = re.findall(r'<section id="(\w+)"', text)
+
+    assert parts == ["summary", "comparison", "percentiles", "verdicts", "time", "texts"]
+    assert re.findall(r'<a href="#(\w+)">', text.partition("<nav")[2].partition("</nav>")[0]) == parts
 
 
 def test_the_page_of_one_result_is_small_enough_to_send() -> None:
