@@ -192,7 +192,76 @@ MENDS: Mapping[str, Mend] = {
         (Edit(MAINTENANCE, "return None if self._replayed.is_set() else NOT_REPLAYED", "return None"),),
         ("tests/live/messaging/test_maintenance.py::test_reclaim_never_overtakes_replay",),
     ),
+    "a replay ends at the group's place": Mend(
+        (),
+        (),
+        (
+            Edit(
+                "topics.consumer.fetcher",
+                'last = None if place is None else place[b"last-delivered-id"]\n',
+                "last = None\n",
+            ),
+        ),
+        ("tests/live/messaging/test_topic_consumer.py::test_seek_back_keeps_the_order_whatever_connection_is_lost",),
+    ),
+    "a sweep leaves what is above the group's place": Mend(
+        (),
+        (),
+        (Edit(JANITOR, "    elseif given and is_below(given, id) then\n", "    elseif false then\n"),),
+        ("tests/live/messaging/test_janitor.py::test_what_a_group_that_was_set_back_is_given_anew_is_left",),
+    ),
+    "what waits is restored in the step that makes its group": Mend(
+        (),
+        (),
+        (Edit(GROUP, "if place and redis.call('EXISTS', KEYS[2]) == 1 then", "if false then"),),
+        ("tests/live/messaging/test_janitor.py::test_a_group_that_is_made_anew_gives_each_waiting_message_once",),
+    ),
     # -- hanging
+    "whatever makes room tells who waits for it": Mend(
+        ("settled", "lost", "ended"),
+        ("lost replies", "small replies"),
+        (
+            Edit(
+                "topics.consumer.partition",
+                "        if self.buffered <= self.low_water:  # the mark has risen",
+                "        if False:  # the mark has risen",
+            ),
+        ),
+        (
+            "tests/unit/messaging/topics/consumer/test_receive_buffer.py",
+            "tests/live/messaging/test_topic_consumer_faults.py::test_what_was_given_back_keeps_no_lost_reply_waiting",
+        ),
+    ),
+    "a flush waits for no later acknowledgement": Mend(
+        (),
+        (),
+        (
+            Edit(
+                "topics.consumer.acks",
+                "            if refused == self._refused:\n",
+                "            if not self._pending:\n",
+            ),
+        ),
+        ("tests/unit/messaging/topics/consumer/test_acks.py",),
+    ),
+    "a runner's end has one time for its server": Mend(
+        (),
+        (),
+        (Edit("topics.runner.runner", "asyncio.timeout(left_s)", "asyncio.timeout(5)"),),
+        ("tests/live/messaging/test_runner_end.py::test_a_runner_whose_server_hangs_ends_in_its_time",),
+    ),
+    "a dropped client leaves no task": Mend(
+        (),
+        (),
+        (
+            Edit(
+                "transport.resources",
+                "    if not is_connected and not resources.is_at_work():\n",
+                "    if not is_connected:\n",
+            ),
+        ),
+        ("tests/unit/messaging/transport/test_resources.py",),
+    ),
     "a connection has a deadline": Mend(
         ("settled", "ended"),
         ("swallowed reads", "swallowed commands", "swallowed sends"),

@@ -17,8 +17,9 @@ import redis.asyncio
 from proxy import ReadLosingProxy
 from records import TOPIC, pending, store, take
 from restarting import restarting
+from topologies import until
 
-from ombdriver import MQClient, NotSentError, OutcomeUnknownError
+from ombdriver import MQClient, NotSentError, OutcomeUnknownError, Topic
 from ombdriver.messaging.topics.consumer import session
 from ombdriver.messaging.topics.consumer.consumer import Consumer
 
@@ -55,6 +56,35 @@ async def test_a_reply_that_is_lost_comes_again(server_url: str, raw: redis.asyn
         assert await consumer.getmany(timeout_ms=20) == []
         await consumer.flush()
         assert await pending(raw) == 0
+
+
+async def test_what_was_given_back_keeps_no_lost_reply_waiting(server_url: str, raw: redis.asyncio.Redis) -> None:
+    """It comes while the consumer waits for room to ask for what was lost, and makes that room: whoever waits hears."""
+    async with (
+        ReadLosingProxy(server_url) as proxy,
+        MQClient(redis_url=proxy.url) as client,
+        client.consumer("t", "g", prefetch=20) as consumer,
+    ):
+        for n in range(100):
+            await raw.xadd("{t:0}", {"value": n})
+        given_back = await consumer.getone()
+        found = await take(consumer, 59)  # by now a read asks for as many as may be buffered
+        await until(lambda: _is(consumer.statistics().buffered > 10))
+        proxy.losing = 1
+        found += await take(consumer, consumer.statistics().buffered - 10)  # at half of the buffer it asks for more
+        await until(lambda: _is(proxy.lost == 1 and consumer.statistics().reconnects == 1))
+        found += await take(consumer, 9)
+        assert consumer.statistics().buffered == 1
+        await given_back.nack()
+        await until(lambda: _is(consumer.statistics().redelivered > 0))
+        found += await take(consumer, 100 - len(found))
+        assert sorted(found) == list(range(100))
+        await consumer.flush()
+        assert await pending(raw, topic=Topic("t")) == 0
+
+
+async def _is(answer: bool) -> bool:
+    return answer
 
 
 async def test_what_is_in_hand_does_not_come_again_after_a_loss(server_url: str, raw: redis.asyncio.Redis) -> None:
