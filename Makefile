@@ -9,7 +9,7 @@
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := run
-.PHONY: run demo picture test lint types docs docs-serve wheel check-wheel bench instructions width soak faults trust clean
+.PHONY: run demo picture test lint types docs docs-serve wheel check-wheel bench instructions width soak faults trust chaos clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,7 +45,7 @@ picture: $(VENV)/.installed-dev
 # run side by side, each in the next process that is free; those that share a fixture of their file stay in one
 # (`tests/conftest.py`). With PYTEST_ARGS it is one process, which runs what they name.
 ALONE := $(wildcard tests/live/test_honesty_latency.py tests/live/test_honesty_verdict.py tests/live/test_run_search.py \
-  tests/live/test_trust.py)
+  tests/live/test_honesty_faults.py tests/live/test_trust.py)
 
 # With SEED=NUMBER, properties try the examples that they tried with that number before.
 PYTEST := $(BIN)/python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED))
@@ -117,6 +117,14 @@ faults: $(VENV)/.installed-dev
 # nothing else. For the table of its page: make trust TRUST_ARGS="--page docs/explanation/trust.md"
 trust: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.trust $(TRUST_ARGS)
+
+# What five setups lose when the primary dies, and for how long they are away; some 12 minutes. Other faults, or more
+# repeats: make chaos CHAOS_ARGS='--fault hang --repeats 10'
+CHAOS_ARGS ?= --fault kill --repeats 5
+CHAOS_SETUPS = valkey-no-persistence valkey-aof-everysec valkey-aof-always valkey-replicated-wait valkey-sentinel
+chaos: $(VENV)/.installed-dev
+	$(BIN)/ombdriver chaos 1kb-low-rate $(CHAOS_SETUPS:%=--setup %) --warmup 3s --duration 20s \
+	  $(CHAOS_ARGS) --plain --output results/chaos
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null; then \

@@ -44,7 +44,7 @@ class OutcomeUnknown(OmbdriverError):  # noqa: N818 - a state
 
 
 class UnderReplicated(OutcomeUnknown):
-    """A message is stored, but fewer replicas than asked for have it: a failover may lose it."""
+    """A message is stored, but not on the replicas and disks that were asked for: a failover or a crash may lose it."""
 
 
 class DriverError(RunError):

@@ -21,6 +21,7 @@ from ombdriver.bench.limits import limit_reached
 from ombdriver.bench.run.signals import heeded
 from ombdriver.bench.units import visible
 from ombdriver.cli import files, report
+from ombdriver.cli.chaos import chaos
 from ombdriver.cli.compare import compare
 from ombdriver.cli.completion import completion
 from ombdriver.cli.exit_codes import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_VALID, for_error
@@ -257,7 +258,7 @@ def clean(url: str, run_id: str | None, dry_run: bool) -> None:
         click.echo(line)
 
 
-for _verb in (*files.COMMANDS, compare, report.report, completion):
+for _verb in (*files.COMMANDS, compare, chaos, report.report, completion):
     cli.add_command(_verb)
 
 

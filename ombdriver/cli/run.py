@@ -119,7 +119,15 @@ def execute_run(
     return outcome.gate_code
 
 
-def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fast: bool, extra_runs: int = 0) -> int:
+def execute_runs(
+    requests: "Sequence[Request]",
+    options: DisplayOptions,
+    fail_fast: bool,
+    extra_runs: int = 0,
+    *,
+    on_result: "OnResult" = lambda _: None,
+    compares: bool = True,
+) -> int:
     """All runs of a command, one after the other, to the gravest of their exit codes.
 
     A run that fails does not keep the others from being run, unless with `fail_fast`; then so does one with any exit
@@ -131,9 +139,11 @@ def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fa
         fail_fast: see above.
         extra_runs: how often at most a run that failed or was not VALID is repeated, over all of them; see
             `Repetitions`. What was repeated counts by its last attempt.
+        on_result: is called with each result.
+        compares: setups are compared at the end.
     """
     if len(requests) == 1 and not extra_runs:
-        return execute_run(requests[0], options)
+        return execute_run(requests[0], options, on_result)
     from ombdriver.bench.report import series
     from ombdriver.bench.report.live import SeriesTimer
     from ombdriver.bench.results.compare.trial import trial_of
@@ -158,7 +168,9 @@ def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fa
             _print(series.announcement(*names, left_s=timer.progress().left_s))
         results: list[Result] = []
         outcome = _run(request, options, results.append)
-        trials += [trial_of(result, f"*-{result.run_id}.json") for result in results]
+        for result in results:
+            trials.append(trial_of(result, f"*-{result.run_id}.json"))
+            on_result(result)
         print_errors([f"{series.title(*names)}: {message}" for message in outcome.messages])
         failed = outcome.code not in (EXIT_VALID, EXIT_VERDICT, EXIT_THRESHOLD)
         failure = redact_text("; ".join(outcome.messages)) if failed else None
@@ -173,7 +185,7 @@ def execute_runs(requests: "Sequence[Request]", options: DisplayOptions, fail_fa
     series.show(rows, requests[0].output, sys.stdout)
     if extra_runs:
         click.echo(repetitions.describe())
-    if codes[-1] != EXIT_INTERRUPTED and len({request.setup.name for request in requests}) > 1:
+    if compares and codes[-1] != EXIT_INTERRUPTED and len({request.setup.name for request in requests}) > 1:
         print_comparison(trials)
     return worst(repetitions.codes if extra_runs else codes)
 

@@ -291,6 +291,63 @@ async def test_what_the_replicas_have_is_acknowledged() -> None:
         await driver.aclose()
 
 
+async def test_what_the_disks_have_is_acknowledged() -> None:
+    """One WAITAOF at a time: the first messages wait for one, and all that came meanwhile for the next."""
+    plan = ServerPlan(topology="replicated", config={"appendonly": "yes"})
+    async with await ManagedServers.start(plan) as servers, redis.asyncio.Redis.from_url(servers.url) as raw:
+        options = {"url": servers.url, "run_id": RUN_ID, "block_ms": 20, "wait_replicas": 1, "wait_timeout_ms": 20_000}
+        driver = await load_driver("redis-streams")(options | {"wait_aof": "all"})
+        assert (await driver.describe())["hasWaitaof"]
+        await driver.create_topics([ONE], ["g"])
+        replies = Replies()
+        producer = await driver.create_producer(ONE, replies)
+
+        for n in range(20):
+            producer.send(0, [b"%d" % n], None)
+            await asyncio.sleep(0.001)
+        await replies.until(20)
+
+        assert replies.indices(0) == list(range(20))
+        assert await calls(raw, "waitaof") == 2
+        assert await calls(raw, "wait") == 0
+        await driver.delete_created()
+        await driver.aclose()
+
+
+async def test_a_consumer_that_comes_back_gets_what_was_pending_for_it(opening: Opening) -> None:
+    """It may have been delivered, or not: nobody knows any more."""
+    driver = await opening()
+    await driver.create_topics([ONE], ["g"])
+    await sent(driver, [b"%d" % n for n in range(5)])
+    first = await driver.create_consumer([ONE], "g", "c1")
+    (batch,) = await receive(first, 5)
+    assert not batch.claimed
+
+    first.abandon()
+    second = await driver.create_consumer([ONE], "g", "c1")
+    (again,) = await receive(second, 5)
+
+    assert (again.payloads, again.claimed) == (batch.payloads, True)
+    await sent(driver, [b"new"])
+    (new,) = await receive(second, 1)
+    assert (new.payloads, new.claimed) == ([b"new"], False)
+
+
+async def test_what_a_consumer_has_left_is_taken_over_by_others(opening: Opening) -> None:
+    """Once it has been idle for long enough."""
+    driver = await opening(reclaim_ms=200)
+    await driver.create_topics([ONE], ["g"])
+    await sent(driver, [b"%d" % n for n in range(5)])
+    first = await driver.create_consumer([ONE], "g", "c1")
+    (batch,) = await receive(first, 5)
+
+    first.abandon()
+    second = await driver.create_consumer([ONE], "g", "c2")
+    (again,) = await receive(second, 5)
+
+    assert (again.payloads, again.claimed) == (batch.payloads, True)
+
+
 async def test_producers_that_wait_for_replicas_share_no_connection(opening: Opening, raw: Any) -> None:
     """A WAIT holds up what is behind it on its connection."""
     driver = await opening(wait_replicas=1, wait_timeout_ms=20)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from ombdriver.bench.run.events import Finished
 from ombdriver.bench.run.request import Request
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.servers.managed import ManagedServers
+from ombdriver.bench.servers.private_server import find_binary
 from ombdriver.bench.servers.topology import MASTER_NAME, ServerPlan
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
@@ -83,8 +85,8 @@ async def running(
     """Starts a run of a small workload."""
     started: list[ManagedServers] = []
 
-    async def start(plan: ServerPlan) -> ManagedServers:
-        started.append(await ManagedServers.start(plan))
+    async def start(plan: ServerPlan, *, with_links: bool) -> ManagedServers:
+        started.append(await ManagedServers.start(plan, with_links=with_links))
         return started[-1]
 
     monkeypatch.setattr(runner, "ManagedServers", SimpleNamespace(start=start))
@@ -106,6 +108,12 @@ def setup_of(server: str, streams: str = "{}") -> Setup:
     return Setup.parse(f"name: s\ndriver: redis-streams\nserver: {server}\nstreams: {streams}\n", "s.yaml")
 
 
+def version_of(engine: str) -> tuple[int, ...]:
+    """Of the server program."""
+    said = subprocess.run([find_binary(engine), "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(map(int, said.partition("v=")[2].split()[0].split(".")))
+
+
 def all_arrived(result: Result, messages: int) -> bool:
     """Whether every subscription has received every message, once."""
     return all(
@@ -118,6 +126,11 @@ def all_arrived(result: Result, messages: int) -> bool:
     ("server", "streams"),
     [
         ("{engine: valkey, topology: replicated, replicas: 2}", "{waitReplicas: 2}"),
+        ("{engine: valkey, config: {appendonly: yes}}", "{waitAof: primary}"),
+        (
+            "{engine: valkey, topology: replicated, config: {appendonly: yes, appendfsync: always}}",
+            "{waitReplicas: 1, waitAof: all}",
+        ),
         ("{engine: redis, topology: sentinel}", "{}"),
         ("{engine: valkey, topology: cluster}", "{placement: balanced}"),
         ("{engine: redis, topology: cluster, replicas: 1}", "{ack: each, assignment: exclusive}"),
@@ -283,6 +296,31 @@ async def test_a_feature_that_the_server_lacks_is_refused_before_the_run(
         tmp_path, setup_of("{engine: valkey}", "{ack: delete}"), monkeypatch, subscriptionsPerTopic=2
     ) as run:
         with pytest.raises(RunError, match="XACKDEL, which Redis has from"):
+            await run.finished
+
+
+async def test_a_server_without_waitaof_is_refused_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one line, with its version."""
+    if version_of(present("redis")) >= (7, 2):
+        pytest.skip("the Redis of this machine has WAITAOF")
+    async with running(
+        tmp_path, setup_of("{engine: redis, config: {appendonly: yes}}", "{waitAof: primary}"), monkeypatch
+    ) as run:
+        with pytest.raises(RunError, match=r"waitAof needs WAITAOF, which Redis and Valkey have from 7\.2 on; use"):
+            await run.finished
+
+
+async def test_a_server_without_an_append_only_file_is_refused_where_disks_are_waited_for(
+    tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of servers that are started, the file tells it already."""
+    setup = Setup.parse(
+        f"{{name: s, driver: redis-streams, server: {{url: '{valkey_url}'}}, streams: {{waitAof: primary}}}}", "s"
+    )
+    async with running(tmp_path, setup, monkeypatch) as run:
+        with pytest.raises(RunError, match="waitAof waits for the append-only file, and the server has appendonly no"):
             await run.finished
 
 

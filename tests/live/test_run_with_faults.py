@@ -12,21 +12,29 @@ topics: 1
 partitionsPerTopic: 1
 messageSize: 100
 subscriptionsPerTopic: 1
-consumerPerSubscription: 1
 producersPerTopic: 1
 producerRate: 500
 warmupDuration: 1s
 sampleInterval: 200ms
 drainTimeout: 20s
 """
+ONE_CONSUMER = "consumerPerSubscription: 1\n"
+WORK = "consumerPerSubscription: 2\nconsumerWork: 1ms\n"
 ENGINES = ("valkey", "redis")
 pytestmark = pytest.mark.timeout(180)
 
 
-def faults(place: Place, entries: str, duration: str = "7s", server: str = "engine: valkey") -> dict[str, Any]:
+def faults(
+    place: Place,
+    entries: str,
+    duration: str = "7s",
+    server: str = "engine: valkey",
+    streams: str = "{}",
+    more: str = ONE_CONSUMER,
+) -> dict[str, Any]:
     """The result of a run with these faults."""
-    place.write(f"{LOAD}testDuration: {duration}\nfaults: {entries}\n")
-    place.write(f"name: s\ndriver: redis-streams\nserver: {{{server}}}\n", "s.yaml")
+    place.write(f"{LOAD}{more}testDuration: {duration}\nfaults: {entries}\n")
+    place.write(f"name: s\ndriver: redis-streams\nserver: {{{server}}}\nstreams: {streams}\n", "s.yaml")
     finished = place.run("run", "w.yaml", "--setup", "s.yaml", "--plain")
     assert sound(finished.returncode), finished.stderr
     (result,) = place.results()
@@ -88,6 +96,23 @@ def test_a_server_that_is_killed_comes_back(
     assert result["delivery"][0]["lost"] == sum(group["lost"] for group in one["groups"])
 
 
+def test_what_waited_for_the_disk_survives_a_crash_between_two_fsyncs(place: Place) -> None:
+    """With `appendfsync: everysec`, by WAITAOF: a message is acknowledged when it is on disk, and is not lost then."""
+    result = faults(
+        place,
+        "[{at: 2s, for: 3s, pause: consumers}, {at: 4s, kill: primary, restartAfter: 500ms}]",
+        "9s",
+        server="engine: valkey, config: {appendonly: yes}",
+        streams="{waitAof: primary}",
+    )
+
+    assert [one["error"] for one in result["faults"]["injections"]] == [None, None]
+    assert [one["promisesNoLoss"] for one in result["faults"]["injections"]] == [True, True]
+    assert result["delivery"][0]["lost"] == 0
+    assert accounts_add_up(result)
+    assert (result["faults"]["durability"], result["faults"]["replicas"]) == ("fsync", 0)
+
+
 def test_messages_that_nobody_had_read_are_lost_with_the_memory_of_a_server(place: Place) -> None:
     """To the message: consumers stand still while the server dies and comes back empty."""
     entries = "[{at: 2s, for: 3s, pause: consumers}, {at: 3s, kill: primary, restartAfter: 200ms}]"
@@ -124,6 +149,27 @@ def test_consumers_that_are_paused_catch_up(place: Place) -> None:
     assert one["groups"][0]["outageSeconds"] == pytest.approx(1.5, abs=0.6)
     assert one["outageSeconds"] < one["groups"][0]["outageSeconds"]
     assert result["delivery"][0]["lost"] == 0
+
+
+@pytest.mark.parametrize(
+    ("streams", "engine"), [("{reclaimAfterMs: 500}", "valkey"), ("{reclaimAfterMs: 500}", "redis"), ("{}", "valkey")]
+)
+def test_what_a_consumer_had_when_it_was_killed_is_delivered_by_others_or_when_it_is_back(
+    place: Place, streams: str, engine: str
+) -> None:
+    """A backlog has given it a batch that takes a while; nothing is lost, and what had been delivered comes twice."""
+    entries = "[{at: 2s, for: 1s, pause: consumers}, {at: 3100ms, kill: consumer 1 of group-1, restartAfter: 2s}]"
+
+    result = faults(place, entries, "8s", server=f"engine: {engine}", streams=streams, more=WORK)
+
+    pause, kill = result["faults"]["injections"]
+    assert (pause["error"], kill["error"], kill["hit"]) == (None, None, ["consumer 1 of group-1"])
+    assert kill["promisesNoLoss"]
+    assert kill["healedSeconds"] - kill["injectedSeconds"] >= 2
+    (delivery,) = result["delivery"]
+    assert (delivery["lost"], delivery["undelivered"]) == (0, 0)
+    assert accounts_add_up(result)
+    assert ("claimed" in result["counters"]) is (streams != "{}")
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -184,6 +230,53 @@ def test_a_replica_takes_over_from_a_primary_that_is_killed(place: Place, topolo
     assert result["delivery"][0]["trimmed"] == 0
 
 
+LINK = "link: {between: [clients, primary]"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("shape", "outage_s", "unknown"),
+    [
+        ("for: 1500ms, " + LINK + ", down: true}", 1.5, None),
+        ("for: 100ms, " + LINK + ", reset: true}", None, None),
+        ("for: 1500ms, " + LINK + ", swallow: true}", 1.5, True),
+        ("for: 1500ms, " + LINK + ", latency: 60ms, jitter: 10ms}", None, False),
+    ],
+)
+def test_a_link_of_clients_is_broken_and_mended(
+    place: Place, engine: str, shape: str, outage_s: float | None, unknown: bool | None
+) -> None:
+    """Nothing that was acknowledged is lost, and an outage is as long as the link was away."""
+    result = faults(place, f"[{{at: 2s, {shape}}}]", "9s", server=f"engine: {engine}")
+
+    one = only(result)
+    assert one["hit"] == ["clients - primary-1"]
+    assert one["hadEffect"]
+    assert (one["promisesNoLoss"], result["delivery"][0]["lost"]) == (True, 0)
+    if outage_s is not None:
+        assert one["outageSeconds"] == pytest.approx(outage_s, abs=0.7)
+    if unknown is not None:
+        assert bool(one["indeterminate"]) is unknown
+
+
+def test_a_replica_that_is_cut_off_holds_up_what_waits_for_it(place: Place) -> None:
+    """The primary goes on, and messages are stored on too few replicas."""
+    entry = "{at: 2s, for: 1500ms, link: {between: [primary, replica 1], swallow: true}}"
+
+    result = faults(
+        place,
+        f"[{entry}]",
+        "9s",
+        server="engine: valkey, topology: replicated",
+        streams="{waitReplicas: 1, waitTimeoutMs: 200}",
+    )
+
+    one = only(result)
+    assert one["hit"] == ["primary-1 - replica-1-1"]
+    assert result["totals"]["underReplicated"] > 0
+    assert result["delivery"][0]["lost"] == 0
+
+
 def test_a_replica_that_is_paused_is_told_as_no_effect(place: Place) -> None:
     """Nobody waits for it."""
     server = "engine: valkey, topology: replicated"
@@ -211,7 +304,7 @@ def test_a_hook_that_fails_is_told_and_the_run_is_partial(place: Place) -> None:
 def test_a_hook_breaks_and_mends_on_a_server_of_the_users(place: Place, valkey_url: str) -> None:
     """There a run breaks nothing itself."""
     place.write(
-        f"{LOAD}testDuration: 4s\nfaults: [{{at: 1s, for: 1s, hook: touch broken, heal: touch mended}}]\n"
+        f"{LOAD}{ONE_CONSUMER}testDuration: 4s\nfaults: [{{at: 1s, for: 1s, hook: touch broken, heal: touch mended}}]\n"
         "expect: [faults.injected >= 1, outage < 60s]\n"
     )
 
@@ -226,7 +319,7 @@ def test_a_hook_breaks_and_mends_on_a_server_of_the_users(place: Place, valkey_u
 
 def test_a_fault_that_a_users_server_can_not_have_is_refused(place: Place, valkey_url: str) -> None:
     """Before anything starts, with the way out."""
-    place.write(f"{LOAD}testDuration: 4s\nfaults: [{{at: 1s, kill: primary}}]\n")
+    place.write(f"{LOAD}{ONE_CONSUMER}testDuration: 4s\nfaults: [{{at: 1s, kill: primary}}]\n")
 
     finished = place.run("run", "w.yaml", "--url", valkey_url, "--plain")
 
@@ -241,11 +334,12 @@ def test_a_fault_that_a_users_server_can_not_have_is_refused(place: Place, valke
         "{at: 0s, for: 20s, pause: clients}",
         "{at: 0s, for: 500s, pause: primary}",
         "{at: 0s, kill: primary}",
+        "{at: 0s, for: 500s, link: {between: [clients, primary], swallow: true}}",
     ],
 )
 def test_nothing_is_left_when_the_parent_is_killed_in_mid_fault(place: Place, entry: str) -> None:
     """Stopped workers go on and end; a stopped server, or one that is down, is taken away by its reaper."""
-    place.write(f"{LOAD}testDuration: 10m\nfaults: [{entry}]\n")
+    place.write(f"{LOAD}{ONE_CONSUMER}testDuration: 10m\nfaults: [{entry}]\n")
     with place.start("-v", "run", "w.yaml", "--plain") as run:
         run.until_said("fault 1,")
         family: list[psutil.Process] = run.family()
@@ -258,7 +352,7 @@ def test_nothing_is_left_when_the_parent_is_killed_in_mid_fault(place: Place, en
 
 def test_an_interrupt_heals_what_is_broken_and_keeps_the_result(place: Place) -> None:
     """The server that is down is started again, so that what is missing can be looked for."""
-    place.write(f"{LOAD}testDuration: 10m\nfaults: [{{at: 1s, kill: primary, restartAfter: 9m}}]\n")
+    place.write(f"{LOAD}{ONE_CONSUMER}testDuration: 10m\nfaults: [{{at: 1s, kill: primary, restartAfter: 9m}}]\n")
     with place.start("-v", "run", "w.yaml", "--plain") as run:
         run.until_said("fault 1,")
         run.send(signal.SIGINT)
@@ -272,9 +366,46 @@ def test_an_interrupt_heals_what_is_broken_and_keeps_the_result(place: Place) ->
     assert result["faults"]["injections"][0]["healedSeconds"] is not None
 
 
+def test_chaos_tells_what_each_setup_loses_by_each_fault(place: Place) -> None:
+    """One row for each; what a setup can't have is told with its reason, and Markdown has the same figures."""
+    place.write(f"{LOAD}{ONE_CONSUMER}testDuration: 6s\n")
+    command = ("chaos", "w.yaml", "--setup", "embedded", "--setup", "valkey-aof-always", "--plain")
+
+    finished = place.run(*command, "--fault", "restart", "--fault", "failover", "--markdown", "table.md")
+
+    assert sound(finished.returncode), finished.stderr
+    rows = [line.split() for line in finished.stdout.splitlines() if line.split()[1:2] == ["restart"]]
+    assert [(row[0], row[2]) for row in rows] == [("embedded", "1"), ("valkey-aof-always", "1")]
+    assert rows[1][3] == "0"
+    assert rows[1][-1] == "kept"
+    assert "failover on embedded: not injected, " in finished.stdout
+    assert (place.folder / "table.md").read_text().splitlines()[0] == "| | restart | failover |"
+    assert {result["tags"]["chaos"] for result in place.results()} == {"restart"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--fault", "kil"), "did you mean kill?"),
+        (("--url", "redis://127.0.0.1:1"), "a server of yours is not broken by a run"),
+        (("--sweep", "workload.messageSize=1,2"), "the faults are what changes here"),
+        (("--duration", "5s"), "needs 15s of measured time; write --duration 15s or more"),
+    ],
+)
+def test_chaos_refuses_what_it_can_not_do(place: Place, words: tuple[str, ...], said: str) -> None:
+    """Before anything starts, with the way out."""
+    place.write(f"{LOAD}{ONE_CONSUMER}testDuration: 30s\n")
+
+    finished = place.run("chaos", "w.yaml", *words)
+
+    assert finished.returncode == 2
+    assert said in " ".join(finished.stderr.split())
+
+
 def test_a_plan_prints_the_timeline(place: Place) -> None:
     """Each injection with its heal."""
-    place.write(f"{LOAD}testDuration: 1m\nfaults: [{{every: 20s, for: 1s, pause: primary}}]\nexpect: [outage < 2s]\n")
+    entries = "[{every: 20s, for: 1s, pause: primary}]"
+    place.write(f"{LOAD}{ONE_CONSUMER}testDuration: 1m\nfaults: {entries}\nexpect: [outage < 2s]\n")
 
     said = place.run("plan", "w.yaml").stdout
 

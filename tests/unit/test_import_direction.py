@@ -78,7 +78,7 @@ IMPORTERS = {
     "yaml": {"bench.spec.yaml_file"},
     # Of the standard library: whoever starts processes decides how they die.
     "multiprocessing": {"bench.hosts.local"},
-    "subprocess": {"bench.servers.reaper", "bench.servers.reaper_process"},
+    "subprocess": {"bench.servers.links", "bench.servers.reaper", "bench.servers.reaper_process"},
 }
 """Who may import a package from outside. Every foreign package has a row."""
 
@@ -128,6 +128,7 @@ PURE = (
     "bench.report.page.*",
     "bench.report.plan",
     "bench.report.comparison",
+    "bench.report.fault_words",
     "bench.report.units",
     "bench.spec.*",
     "bench.units",

@@ -56,7 +56,8 @@ READ_ON = {
     "expect": "[faults](../faults.md)",
     "sweep": "[sweeps](../how-to/sweep.md#many-values)",
     "retention": "[below](#retention)",
-    "waitReplicas": "[below](#waitreplicas)",
+    "waitReplicas": "[below](#waitreplicas-and-waitaof)",
+    "waitAof": "[below](#waitreplicas-and-waitaof)",
     "driver": "[write a driver](drivers.md)",
 }
 """Where a field has more to it than its meaning."""
@@ -178,6 +179,7 @@ def test_the_figures_of_thresholds_are_those_of_the_grammar(golden_table: Golden
 PAGES = {
     "run": "[Run several workloads and setups](../how-to/several-runs.md), [sweeps](../how-to/sweep.md)",
     "curve": "[Find the highest rate](../how-to/highest-rate.md#latency-against-load)",
+    "chaos": "[Faults against setups](../faults.md#faults-against-setups-ombdriver-chaos)",
     "rerun": "[Repeat a run](../how-to/rerun.md)",
     "plan": "[See what a workload would do](../how-to/own-workload.md#see-what-it-would-do)",
     "calibrate": "[Find the floor of a machine](../how-to/calibrate.md)",

@@ -59,12 +59,14 @@ class Batch:
         receipt: what the driver needs to acknowledge the batch; opaque to the harness.
         again: indexes into `payloads`, rising, of those that came of an entry that is not new: this consumer was given
             that entry, or a later one of its partition, by an earlier batch.
+        claimed: all of them were given to a consumer that is gone, which may have delivered them or not.
     """
 
     payloads: list[bytes]
     arrival_ns: int
     receipt: object
     again: Sequence[int] = ()
+    claimed: bool = False
 
 
 class DriverProducer(Protocol):
@@ -130,6 +132,17 @@ class DriverConsumer(Protocol):
 
     async def aclose(self) -> None:
         """Ends the consumer, after the acknowledgements given so far have been answered."""
+        ...
+
+
+class KillableConsumer(DriverConsumer, Protocol):
+    """A consumer that faults can kill: it ends alone, in a process that goes on."""
+
+    def abandon(self) -> None:
+        """Ends the consumer as a crash would: its connections are closed, and nothing is acknowledged any more.
+
+        The next consumer that is made with its name begins with what is pending for it (`Batch.claimed`).
+        """
         ...
 
 

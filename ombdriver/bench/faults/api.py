@@ -13,19 +13,21 @@ from importlib.metadata import entry_points
 from typing import Any, ClassVar, Literal, Protocol
 
 from ombdriver.bench.faults.target import Target
+from ombdriver.bench.servers.link_shape import LinkShape
 from ombdriver.bench.servers.topology import ServerPlan
 
 ENTRY_POINT_GROUP = "ombdriver.faults"
 """Third parties register a `Fault` under this entry-point group; its name is the key in a workload's `faults`."""
 
 SHIPPED: Mapping[str, str] = {
-    "kill": "kill_server:KillServer",
+    "kill": "kill_target:KillTarget",
     "pause": "pause_process:PauseProcess",
     "failover": "failover_primary:FailoverPrimary",
     "clientPause": "pause_clients:PauseClients",
     "maxmemory": "limit_memory:LimitMemory",
     "bgsave": "save_snapshot:SaveSnapshot",
     "bgrewriteaof": "rewrite_aof:RewriteAof",
+    "link": "shape_link:ShapeLink",
     "hook": "run_hook:RunHook",
 }
 """The faults that come with this package, by their key: module and class."""
@@ -92,6 +94,40 @@ class FaultWorker(Protocol):
         ...
 
 
+class FaultConsumer(Protocol):
+    """One consumer of a group, with its connections, in a worker process that it shares with others."""
+
+    @property
+    def name(self) -> str:
+        """As in results: `consumer 1 of group-1`."""
+        ...
+
+    async def crash(self) -> None:
+        """Ends it as a crash would: what it was given and has not acknowledged stays pending."""
+        ...
+
+    async def start_again(self, *, lose_data: bool = False) -> bool:
+        """Starts it under its name, and with what is pending for it; as `FaultServer.start_again`, always True."""
+        ...
+
+
+class FaultLink(Protocol):
+    """What lies between two sides, as long as a run has faults of links."""
+
+    @property
+    def name(self) -> str:
+        """As in results: `clients - primary-1`."""
+        ...
+
+    async def shape(self, shape: LinkShape) -> None:
+        """Shapes what goes through from now on; one without anything lets it go as it is.
+
+        Raises:
+            FaultError: if it can't be.
+        """
+        ...
+
+
 class FaultSystem(Protocol):
     """The processes of a run by their roles."""
 
@@ -115,6 +151,18 @@ class FaultSystem(Protocol):
         """The worker processes that do what the target says."""
         ...
 
+    def consumers(self, target: Target) -> Sequence[FaultConsumer]:
+        """The single consumer of that number and group."""
+        ...
+
+    def links(self, client: Target, server: Target) -> Sequence[FaultLink]:
+        """What lies between who calls and who is called: clients and the primary, or the primary and a replica.
+
+        Raises:
+            FaultError: if the run has no such link.
+        """
+        ...
+
 
 class FaultError(Exception):
     """A fault could not be injected, or not be healed; the message says why."""
@@ -128,11 +176,15 @@ class Site:
         servers: those that the run starts; None where it starts none.
         has_server: whether there is any server, the run's own or a user's.
         can_pause_workers: whether this system lets a worker that is stopped go on when the run is gone.
+        can_kill_consumers: whether a consumer can end by itself, and come back to what is pending for it.
+        at_most_once: whether what a consumer was given is gone with it.
     """
 
     servers: ServerPlan | None = None
     has_server: bool = True
     can_pause_workers: bool = True
+    can_kill_consumers: bool = True
+    at_most_once: bool = False
 
 
 # -- a fault -----------------------------------------------------------------------------------------------------------
@@ -195,6 +247,11 @@ class Fault(ABC):
         """Whether there is anything to undo."""
         return type(self).heal is not Fault.heal
 
+    @property
+    def needs_links(self) -> bool:
+        """Whether clients and servers are to reach each other by links."""
+        return False
+
     async def heal(self) -> None:  # noqa: B027 - most have something to undo, and some have not
         """Undoes it; harmless when it was not injected, or is healed already.
 
@@ -205,6 +262,13 @@ class Fault(ABC):
 
 def lacks_target(target: Target, site: Site) -> str | None:
     """Why `site` has nobody of this role, with the way out; None when it has."""
+    if target.is_consumer:
+        if site.can_kill_consumers:
+            return None
+        return (
+            "only the consumers of groups of the driver redis-streams can end alone (read: group, pipelining: channel);"
+            " use such a setup, or write pause: consumers"
+        )
     if target.is_client:
         if site.can_pause_workers:
             return None

@@ -13,14 +13,20 @@ class Durability:
     Attributes:
         kind: `memory`, `everysec` or `fsync`; `unknown` where the server does not tell.
         replicas: that have the message besides.
+        replicas_sync: on their disks.
     """
 
     kind: str
     replicas: int = 0
+    replicas_sync: bool = False
 
     @classmethod
-    def of(cls, config: Mapping[str, str], wait_replicas: int) -> "Durability":
-        """By the server's options and by how many replicas a producer waits for."""
+    def of(cls, config: Mapping[str, str], wait_replicas: int, wait_aof: str = "none") -> "Durability":
+        """By the server's options, and by how many replicas and whose disks (`none`, `primary`, `all`) a producer
+        waits for.
+        """
+        if wait_aof != "none":
+            return cls("fsync", wait_replicas, replicas_sync=wait_aof == "all")
         if "appendonly" not in config:
             return cls("unknown", wait_replicas)
         if config["appendonly"] != "yes":
@@ -39,7 +45,8 @@ class Durability:
         }[self.kind]
         if not self.replicas:
             return where
-        return f"{where}, and in the memory of {self.replicas} replica{'s' if self.replicas > 1 else ''}"
+        kept = "on the disk" if self.replicas_sync else "in the memory"
+        return f"{where}, and {kept} of {self.replicas} replica{'s' if self.replicas > 1 else ''}"
 
     def survives(self, endangers: Endangers, *, data_lost: bool) -> bool:
         """Whether it promises that a fault loses nothing that was acknowledged.

@@ -25,6 +25,11 @@ class PauseProcess(Fault):
 
     def __init__(self, value: object, options: Mapping[str, object]) -> None:
         self.target = Target.parse(value)
+        if self.target.is_consumer:
+            raise ValueError(
+                f"{self.target} shares its process; write pause: consumers of {self.target.group}, or"
+                f" kill: {self.target}"
+            )
         if self.target.is_client:
             self.most_ns = MOST_WORKERS_NS
         self._stopped: list[FaultServer | FaultWorker] = []

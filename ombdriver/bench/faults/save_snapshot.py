@@ -14,7 +14,7 @@ class SaveSnapshot(Fault):
 
     def __init__(self, value: object, options: Mapping[str, object]) -> None:
         self.target = Target.parse(value)
-        if self.target.is_client or self.target.role == "sentinel":
+        if not self.target.is_server or self.target.role == "sentinel":
             raise ValueError(f"{self.target} holds no data; write {self.KEY}: primary")
 
     def spec(self) -> Mapping[str, object]:

@@ -293,4 +293,8 @@ def schedule(specs: Sequence[FaultSpec], test_ns: int) -> list[Injection]:
 
 
 def _word(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_word(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_word, value)) + "]"
     return value if isinstance(value, str) else quoted(value)

@@ -20,7 +20,7 @@ from ombdriver.bench.plan.plan import (
     SearchPlan,
     WorkerPlan,
 )
-from ombdriver.bench.spec.setup import Setup
+from ombdriver.bench.spec.setup import STREAMS_DRIVER, Setup
 from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import InputError
@@ -108,6 +108,8 @@ def fault_site(setup: Setup) -> Site:
         servers=setup.server.plan if setup.server is not None and started else None,
         has_server=setup.server is not None,
         can_pause_workers=sys.platform == "linux",
+        can_kill_consumers=setup.driver_used == STREAMS_DRIVER and setup.streams.read == "group",
+        at_most_once=setup.streams.ack == "none",
     )
 
 

@@ -188,7 +188,7 @@ def _rates(result: Result, groups: Sequence[Subscription]) -> Table:
     if totals.get("indeterminate"):
         table.add_row("  outcome unknown", "", "", _n(totals["indeterminate"]))
     if totals.get("underReplicated"):
-        table.add_row("    on too few replicas", "", "", _n(totals["underReplicated"]))
+        table.add_row("    on too few replicas or disks", "", "", _n(totals["underReplicated"]))
     if target:
         table.add_row("never sent", "", "", _n(totals["unsent"]))
     if totals.get("unanswered"):

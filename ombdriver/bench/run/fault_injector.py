@@ -7,7 +7,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ombdriver.bench.faults.api import Fault, FaultError, FaultServer
@@ -17,10 +17,13 @@ from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.plan.plan import Plan, WorkerPlan
 from ombdriver.bench.run.workers import Workers
 from ombdriver.bench.servers.formation import NodeLostError, ServerNode
+from ombdriver.bench.servers.link_shape import LinkShape
+from ombdriver.bench.servers.links import LinkError, Links
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.reaper import StartError
 from ombdriver.bench.servers.resp_client import RefusedError
 from ombdriver.bench.units import SECOND
+from ombdriver.bench.worker import protocol
 from ombdriver.errors import OmbdriverError
 
 logger = logging.getLogger(__name__)
@@ -94,6 +97,60 @@ class WorkerOfRun:
         self._workers.signal(self._plan.index, signal.SIGCONT)
 
 
+class ConsumerOfRun:
+    """One of the run's consumers (`faults.api.FaultConsumer`).
+
+    Args:
+        target: which.
+        places: where it is: workers by their number in the plan, and its places among their consumers.
+        workers: all of them.
+    """
+
+    def __init__(self, target: Target, places: Mapping[int, frozenset[int]], workers: Workers) -> None:
+        self._target, self._places, self._workers = target, places, workers
+
+    @property
+    def name(self) -> str:
+        """See `FaultConsumer.name`."""
+        return str(self._target)
+
+    async def crash(self) -> None:
+        """See `FaultConsumer.crash`."""
+        for index, places in self._places.items():
+            self._workers.send_to(index, protocol.CrashConsumers(places))
+
+    async def start_again(self, *, lose_data: bool = False) -> bool:
+        """See `FaultConsumer.start_again`."""
+        for index, places in self._places.items():
+            self._workers.send_to(index, protocol.RestartConsumers(places))
+        return True
+
+
+class LinkOfRun:
+    """One of the run's links (`faults.api.FaultLink`).
+
+    Args:
+        links: all of them.
+        port: of this one.
+        name: what it lies between.
+    """
+
+    def __init__(self, links: Links, port: int, name: str) -> None:
+        self._links, self._port, self._name = links, port, name
+
+    @property
+    def name(self) -> str:
+        """See `FaultLink.name`."""
+        return self._name
+
+    async def shape(self, shape: LinkShape) -> None:
+        """See `FaultLink.shape`."""
+        try:
+            await self._links.shape(self._port, shape)
+        except LinkError as error:
+            raise FaultError(f"{self._name}: {error}") from error
+
+
 class RunSystem:
     """The processes of one run by their roles (`faults.api.FaultSystem`).
 
@@ -112,6 +169,20 @@ class RunSystem:
         on_start: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._plan, self._workers, self._servers, self._on_start = plan, workers, servers, on_start
+
+    def links(self, client: Target, server: Target) -> Sequence[LinkOfRun]:
+        """See `FaultSystem.links`."""
+        linked = None if self._servers is None else self._servers.linked
+        if linked is None:
+            raise FaultError("the run has no links")
+        assert self._servers is not None
+        primary, *others = self._servers.data_nodes
+        if server == Target("primary"):
+            return [LinkOfRun(linked.links, linked.of_clients, f"clients - {primary.name}")]
+        if server.place >= len(others):
+            raise FaultError(f"there is no {server}")
+        name = others[server.place].name
+        return [LinkOfRun(linked.links, linked.of_replicas[name], f"{primary.name} - {name}")]
 
     async def servers(self, target: Target) -> Sequence[FaultServer]:
         """See `FaultSystem.servers`."""
@@ -146,11 +217,26 @@ class RunSystem:
         """See `FaultSystem.workers`."""
         return [WorkerOfRun(each, self._workers) for each in self._plan.workers if _does(each, target)]
 
+    def consumers(self, target: Target) -> Sequence[ConsumerOfRun]:
+        """See `FaultSystem.consumers`."""
+        places = {worker.index: _places(worker, target) for worker in self._plan.workers}
+        return [ConsumerOfRun(target, {index: each for index, each in places.items() if each}, self._workers)]
+
 
 def _does(worker: WorkerPlan, target: Target) -> bool:
     sends = bool(worker.producers)
     reads = any(target.group in (None, each.subscription) for each in worker.consumers)
     return {"producers": sends, "consumers": reads, "clients": sends or reads}[target.role]
+
+
+def _places(worker: WorkerPlan, target: Target) -> frozenset[int]:
+    """Which of a worker's consumers are the one that is meant; one of many streams has several readers."""
+    name = f"consumer-{target.number}"
+    return frozenset(
+        place
+        for place, each in enumerate(worker.consumers)
+        if each.subscription == target.group and (each.name == name or each.name.startswith(f"{name}-"))
+    )
 
 
 class FaultInjector:

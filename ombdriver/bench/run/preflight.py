@@ -63,8 +63,14 @@ def missing_requirements(facts: Mapping[str, object], requirements: Requirements
         requirements: of the setup.
     """
     found = []
+    version = facts.get("version")
+    if requirements.xautoclaim and facts.get("hasMinid") is False:  # which came with the same version
+        what = f"is version {version}" if version else "is older than that"
+        found.append(
+            f"reclaimAfterMs needs XAUTOCLAIM, which came with Redis 6.2, and the server {what}; use that, or remove"
+            " reclaimAfterMs"
+        )
     if requirements.minid and facts.get("hasMinid") is False:
-        version = facts.get("version")
         what = f"is version {version}" if version else "has no MINID"
         found.append(
             f"the server {what}, and trimming by age or by acknowledgement (MINID) came"
@@ -81,6 +87,8 @@ def missing_requirements(facts: Mapping[str, object], requirements: Requirements
             f"waitReplicas is {requirements.replicas}, and the server has {replicas} replicas that are connected;"
             " lower it, or connect more"
         )
+    if requirements.waitaof:
+        found += _without_waitaof(facts)
     mode = facts.get("mode")
     if mode == "cluster" and not requirements.cluster:
         found.append("the server is part of a cluster; write redis+cluster://HOST:PORT, or cluster: true in the setup")
@@ -91,6 +99,24 @@ def missing_requirements(facts: Mapping[str, object], requirements: Requirements
     if mode == "sentinel":
         found.append("this is a Sentinel; write redis+sentinel://HOST:PORT/MASTER, or master: NAME in the setup")
     return found
+
+
+def _without_waitaof(facts: Mapping[str, object]) -> Sequence[str]:
+    """Why WAITAOF can't be had, in one sentence: the command is not there, or it would wait for nothing."""
+    if facts.get("hasWaitaof") is False:
+        return [
+            "waitAof needs WAITAOF, which Redis and Valkey have from 7.2 on; use such a server, or remove waitAof"
+            + (" (this one is version {version})".format(**facts) if facts.get("version") else "")
+        ]
+    config = facts.get("config")
+    told = config if isinstance(config, Mapping) else {}
+    for name, wrong, right in (("appendonly", "no", "yes"), ("appendfsync", "no", "everysec or always")):
+        if told.get(name) == wrong:
+            return [
+                f"waitAof waits for the append-only file, and the server has {name} {wrong};"
+                f" set {name} {right} on it, or remove waitAof"
+            ]
+    return []
 
 
 def _number(facts: Mapping[str, object], name: str) -> int:

@@ -73,7 +73,8 @@ async def run(
     load_at_start = load_average()
     async with AsyncExitStack() as stack:
         with stop.cancels():
-            servers, url = await _servers(request.setup, stack)
+            with_links = any(spec.make().needs_links for spec in plan.faults)
+            servers, url = await _servers(request.setup, stack, with_links=with_links)
             options = driver_options(plan, request.setup, url)
             driver = await load_driver(request.setup.driver_used)(options)
             stack.push_async_callback(driver.aclose)
@@ -88,8 +89,11 @@ async def run(
             await driver.create_topics(plan.topics, plan.subscriptions)
             what = "subscribed to" if plan.existing else "created"
             logger.info("%s %d topics of %d streams in all", what, len(plan.topics), plan.partitions)
-            workers = await stack.enter_async_context(Workers(plan, request.setup.driver_used, options))
-        durability = Durability.of(_text(description.get("config")), request.setup.streams.wait_replicas or 0)
+            workers = await stack.enter_async_context(
+                Workers(plan, request.setup.driver_used, options | _by_links(servers, request.setup))
+            )
+        streams = request.setup.streams
+        durability = Durability.of(_text(description.get("config")), streams.wait_replicas, streams.wait_aof)
         measurement = Measurement(plan, driver.inspector(), fault_site(request.setup), durability)
         processes = measurement.collector.processes
         telemetry = Telemetry(plan, driver, processes, workers.pids, servers.pids if servers else ())
@@ -251,18 +255,29 @@ def _store_result(
 # -- what is built up --------------------------------------------------------------------------------------------------
 
 
-async def _servers(setup: Setup, stack: AsyncExitStack) -> tuple[ManagedServers | None, str | None]:
+async def _servers(
+    setup: Setup, stack: AsyncExitStack, *, with_links: bool
+) -> tuple[ManagedServers | None, str | None]:
     """The servers that the setup wants started, and the URL to use, if the driver needs one."""
     if setup.server is None:
         return None, None
     if setup.server.url is not None:
         return None, connect_url(setup.server)
     memory = available_memory()
-    servers = await ManagedServers.start(with_memory_limit(setup.server.plan, memory.available if memory else None))
+    servers = await ManagedServers.start(
+        with_memory_limit(setup.server.plan, memory.available if memory else None), with_links=with_links
+    )
     stack.push_async_callback(servers.stop)
     stack.enter_context(_keeping_logs(servers))
     logger.info("started %s", ", ".join(f"{node.name} (port {node.port}, pid {node.pid})" for node in servers.nodes))
     return servers, started_url(servers.url, setup.server.config)
+
+
+def _by_links(servers: ManagedServers | None, setup: Setup) -> dict[str, object]:
+    """The option by which the workers' driver is given a link, if there is one; this process goes past it."""
+    if servers is None or servers.linked is None or setup.server is None:
+        return {}
+    return {"url": started_url(servers.linked.url, setup.server.config)}
 
 
 @contextmanager
@@ -276,7 +291,7 @@ def _keeping_logs(servers: ManagedServers) -> Iterator[None]:
         raise RunError(f"{error}\n(the logs of the servers are kept in {path})") from error
 
 
-def driver_options(plan: Plan, setup: Setup, url: str | None) -> Mapping[str, object]:
+def driver_options(plan: Plan, setup: Setup, url: str | None) -> dict[str, object]:
     """What the driver's factory is given in every process of the run."""
     if url is None:
         return {}
@@ -302,8 +317,10 @@ def driver_options(plan: Plan, setup: Setup, url: str | None) -> Mapping[str, ob
         "block_ms": streams.block_ms,
         "max_in_flight": setup.client.max_in_flight,
         "connections": setup.client.sending_connections,
+        "reclaim_ms": streams.reclaim_after_ms or 0,
         "wait_replicas": streams.wait_replicas,
-        "wait_timeout_ms": streams.wait_timeout_ms,
+        "wait_aof": streams.wait_aof,
+        "wait_timeout_ms": streams.longest_wait_ms,
         "balanced": streams.placement == "balanced",
         "from_end": plan.existing and not plan.from_beginning,
         "address_from": setup.origin.address,

@@ -120,6 +120,13 @@ class Workers:
         for worker in self._workers:
             worker.endpoint.send(command)
 
+    def send_to(self, index: int, command: protocol.Command) -> None:
+        """Sends `command` to the worker of that number in the plan."""
+        logger.debug("order to worker %d: %s", index, command)
+        for worker in self._workers:
+            if worker.index == index:
+                worker.endpoint.send(command)
+
     async def poll(self, command: protocol.Poll | protocol.Finish | None = None) -> Sequence[Report]:
         """A report of each worker, of now; or its last one, with the command to finish.
 

@@ -120,8 +120,7 @@ class LaunchError(Exception):
 async def start_nodes(
     plan: ServerPlan,
     binary: Path,
-    chosen: Sequence[Place],
-    primary_port: int | None,
+    chosen: Mapping[Place, int | None],
     tls: TlsFiles | None,
     timeout_s: float,
     keep: Callable[[ServerNode], None],
@@ -131,8 +130,7 @@ async def start_nodes(
     Args:
         plan: what they belong to.
         binary: their program.
-        chosen: which of them.
-        primary_port: what replicas and Sentinels follow.
+        chosen: which of them, each with the port of what replicas and Sentinels follow.
         tls: certificates, if their ports are to speak TLS.
         timeout_s: how long each may take to answer.
         keep: is given every server that runs, also when another one fails or this is cancelled.
@@ -141,7 +139,7 @@ async def start_nodes(
         LaunchError: if one of them does not start; the others are given up.
     """
 
-    async def one(place: Place) -> None:
+    async def one(place: Place, primary_port: int | None) -> None:
         kind, config = _part(plan, place, primary_port)
         try:
             server = await PrivateServer.launch(
@@ -153,8 +151,8 @@ async def start_nodes(
 
     try:
         async with asyncio.TaskGroup() as group:
-            for place in chosen:
-                group.create_task(one(place))
+            for place, primary_port in chosen.items():
+                group.create_task(one(place, primary_port))
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None  # the first; the others were cancelled for it, or say the same
 

@@ -7,7 +7,8 @@ That nothing is left when we are killed is the reapers' work.
 import asyncio
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +26,7 @@ from ombdriver.bench.servers.formation import (
     start_nodes,
     watch_primary,
 )
+from ombdriver.bench.servers.links import LinkError, Links
 from ombdriver.bench.servers.options import (
     PASSWORD_OPTIONS,
     UNTOLD_OPTIONS,
@@ -39,6 +41,7 @@ from ombdriver.bench.servers.reaper import Reaper, StartError, save_log
 from ombdriver.bench.servers.resp_client import RefusedError
 from ombdriver.bench.servers.topology import (
     MASTER_NAME,
+    Place,
     ServerPlan,
     cannot_serve,
     connect_url,
@@ -53,6 +56,23 @@ FAILOVER_S = 15.0
 """How long a failover that was ordered may take."""
 
 
+@dataclass(frozen=True, slots=True)
+class LinkedPorts:
+    """The links of a primary, by which others reach it.
+
+    Attributes:
+        links: all of them.
+        of_clients: the link of its clients.
+        of_replicas: those of its replicas, by their names.
+        url: what its clients connect to; without a password, as `ManagedServers.url`.
+    """
+
+    links: Links
+    of_clients: int
+    of_replicas: Mapping[str, int]
+    url: str
+
+
 class ManagedServers:
     """All servers of a plan, running. Made by `start`; `async with` stops them.
 
@@ -62,7 +82,10 @@ class ManagedServers:
         plan: what they were started by.
         nodes: all of them: primaries, then replicas, then Sentinels.
         url: what a driver connects to; without a password, whatever the configuration says.
+        linked: the links by which the primary is reached too; None without any.
     """
+
+    linked: LinkedPorts | None = None
 
     def __init__(self, plan: ServerPlan) -> None:
         self.plan = plan
@@ -70,6 +93,7 @@ class ManagedServers:
         self.url = ""
         self._tls: TlsFiles | None = None
         self._directory: Reaper | None = None
+        self._links: Links | None = None
         self._roles: dict[str, str] = {}  # by name, when they were asked last
         self._ended: list[str] | None = None  # once they are being stopped: what had ended before
 
@@ -78,12 +102,14 @@ class ManagedServers:
         return f"<ManagedServers {self.plan.topology}: {running} of {len(self.nodes)} running>"
 
     @classmethod
-    async def start(cls, plan: ServerPlan, *, timeout_s: float = 20.0) -> Self:
+    async def start(cls, plan: ServerPlan, *, timeout_s: float = 20.0, with_links: bool = False) -> Self:
         """Starts the servers of `plan`, and returns when they are a whole and are what it says.
 
         Args:
             plan: which servers.
             timeout_s: how long one server may take to answer; to become a whole, 2 s more for each of them.
+            with_links: replicas reach the primary by links, and clients may (`linked`); for one primary without
+                Sentinels.
 
         Raises:
             InputError: if the plan can't be, see `plan_errors`.
@@ -97,6 +123,8 @@ class ManagedServers:
             raise ServerError("this system can't keep a server on given processors; leave cpus out")
         servers, binary = cls(plan), find_binary(plan.engine)
         try:
+            if with_links:
+                servers._links = Links.start()
             await servers._start(binary, timeout_s)
         except BaseException as error:
             try:
@@ -117,9 +145,13 @@ class ManagedServers:
         wanted = places(plan)
         data = [place for place in wanted if place.role != "sentinel"]
         # The first alone: what is wrong with it is wrong with all, and others need its port.
-        for chosen in (data[:1], data[1:]):
-            port = self.nodes[0].port if self.nodes else None
-            await start_nodes(plan, binary, chosen, port, self._tls, timeout_s, self.nodes.append)
+        await start_nodes(plan, binary, dict.fromkeys(data[:1]), self._tls, timeout_s, self.nodes.append)
+        port = self.nodes[0].port
+        if self._links is not None:
+            self.linked = await self._link(self._links, port, data[1:])
+        of_replicas = {} if self.linked is None else self.linked.of_replicas
+        followed = {place: of_replicas.get(place.name, port) for place in data[1:]}
+        await start_nodes(plan, binary, followed, self._tls, timeout_s, self.nodes.append)
         self.nodes.sort(key=lambda node: data.index(node.place))
         patience_s = timeout_s + 2.0 * len(wanted)
         primary, *replicas = running = list(self.nodes)
@@ -129,13 +161,18 @@ class ManagedServers:
             await link_replicas(primary, replicas, patience_s)
         if plan.topology == "sentinel":
             # Not earlier: a Sentinel looks for replicas every ten seconds only.
-            sentinels = wanted[len(data) :]
-            await start_nodes(plan, binary, sentinels, primary.port, self._tls, timeout_s, self.nodes.append)
+            sentinels = dict.fromkeys(wanted[len(data) :], primary.port)
+            await start_nodes(plan, binary, sentinels, self._tls, timeout_s, self.nodes.append)
             self.nodes.sort(key=lambda node: wanted.index(node.place))
             await watch_primary(self.nodes[len(data) :], running, patience_s)
         async with asyncio.timeout(timeout_s):
             await self._check_configuration(running)
         self.url = self._url(running)
+
+    async def _link(self, links: Links, port: int, replicas: Sequence[Place]) -> LinkedPorts:
+        of_clients = await links.open(port)
+        url = connect_url(self.plan, [of_clients], self._tls.authority if self._tls else None)
+        return LinkedPorts(links, of_clients, {place.name: await links.open(port) for place in replicas}, url)
 
     async def _check_configuration(self, data: list[ServerNode]) -> None:
         found = [sentence for node in data for sentence in await config_differences(node, self.plan.config)]
@@ -165,6 +202,8 @@ class ManagedServers:
                 what = f"the servers did not come together: {error}"
             case TimeoutError():
                 what = "the servers did not tell their options in time; run again when this machine has less to do"
+            case LinkError():
+                what = f"{error}; run again"
             case OSError():
                 limit = limit_reached(error)
                 what = limit or f"the servers could not be started ({error}); see what this machine is short of"
@@ -294,8 +333,12 @@ class ManagedServers:
             node.server.close()  # all of them before the first is waited for
         if self._directory:
             self._directory.close()
+        if self._links:
+            self._links.close()
         for node in self.nodes:
             await node.server.stop()
+        if self._links:
+            await self._links.aclose()
         if self._directory:
             await asyncio.to_thread(self._directory.finish)
 

@@ -4,7 +4,7 @@ Knows no workload and starts nothing. A password stands in a server's URL only: 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -27,6 +27,8 @@ from ombdriver.errors import InputError
 LEAST_AGE_NS = 8 * SECOND
 """A stream must not be trimmed faster than a backlog is noticed; see `load.retention.LEAST_SECONDS`."""
 _KEYS = ("maxlen", "maxage", "exact", "acknowledged")
+WAIT_MS, WAIT_AOF_MS = 1000, 5000
+"""How long WAIT may take, and WAITAOF, unless a setup says it."""
 _FORMS = "write auto, none, acknowledged, a number of entries from 1000, or maxlen or maxage below it"
 
 
@@ -125,7 +127,7 @@ class Client(CheckedModel):
         ge=1,
         le=1000,
         description="Connections for sending, in each producing process (on a cluster: to each primary): 1 when"
-        " absent, 50 with `redis-py`. Not with `waitReplicas`.",
+        " absent, 50 with `redis-py`. Not with `waitReplicas` or `waitAof`.",
     )
     max_in_flight: int = Field(
         10_000,
@@ -215,6 +217,14 @@ class Streams(CheckedModel):
     block_ms: int = Field(
         1000, ge=1, le=60_000, description="How long a read waits for the first entry (BLOCK), in milliseconds."
     )
+    reclaim_after_ms: int | None = Field(
+        None,
+        ge=100,
+        le=3_600_000,
+        description="What a consumer was given so many milliseconds ago, and has not acknowledged, the others of its"
+        " group take over (XAUTOCLAIM, Redis 6.2); longer than a consumer is at work on two batches. When absent, it"
+        " waits until its consumer is back.",
+    )
     assignment: Literal["shared", "exclusive"] = Field(
         "shared",
         description="`shared`: every consumer of a group reads all partitions. `exclusive`: partitions are dealt"
@@ -228,12 +238,32 @@ class Streams(CheckedModel):
     wait_replicas: int = Field(
         0, ge=0, le=64, description="So many replicas must have a message before it counts (WAIT)."
     )
-    wait_timeout_ms: int = Field(1000, ge=1, le=60_000, description="How long WAIT may take, in milliseconds.")
+    wait_aof: Literal["none", "primary", "all"] = Field(
+        "none",
+        description="Whose append-only files must have a message on disk before it counts (WAITAOF, Redis and Valkey"
+        " 7.2): the `primary`'s, or `all`, those of `waitReplicas` replicas too.",
+    )
+    wait_timeout_ms: int | None = Field(
+        None,
+        ge=1,
+        le=60_000,
+        description="How long WAIT or WAITAOF may take, in milliseconds: 1,000 when absent, 5,000 with `waitAof`.",
+    )
 
     @property
     def retention_policy(self) -> RetentionPolicy:
         """The retention, read."""
         return parse_retention(self.retention)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a message counts only when more than the primary's memory has it."""
+        return bool(self.wait_replicas) or self.wait_aof != "none"
+
+    @property
+    def longest_wait_ms(self) -> int:
+        """How long replicas and disks may take; a second passes between two fsyncs of `appendfsync: everysec`."""
+        return self.wait_timeout_ms or (WAIT_MS if self.wait_aof == "none" else WAIT_AOF_MS)
 
     def spec(self) -> dict[str, Any]:
         """What was said of them, ready for JSON; the retention always."""
@@ -252,9 +282,24 @@ _STREAMS: tuple[FieldRule[Streams], ...] = (
         "with plain reads every consumer sees all; remove this line, or write read: group",
     ),
     FieldRule(
+        "reclaim_after_ms",
+        lambda s: s.reclaim_after_ms is not None and (s.read == "plain" or s.ack == "none"),
+        "nothing is pending with plain reads or ack: none; remove this line",
+    ),
+    FieldRule(
+        "reclaim_after_ms",
+        lambda s: s.reclaim_after_ms is not None and s.assignment == "exclusive",
+        "with assignment: exclusive nobody else reads a partition; remove this line, or write assignment: shared",
+    ),
+    FieldRule(
         "wait_timeout_ms",
-        lambda s: not s.wait_replicas and "wait_timeout_ms" in s.model_fields_set,
-        "means nothing without waitReplicas; add that, or remove this line",
+        lambda s: not s.waits and "wait_timeout_ms" in s.model_fields_set,
+        "means nothing without waitReplicas or waitAof; add one of them, or remove this line",
+    ),
+    FieldRule(
+        "wait_aof",
+        lambda s: s.wait_aof == "all" and not s.wait_replicas,
+        "all does not say how many replicas; add waitReplicas: 1, or write waitAof: primary",
     ),
     FieldRule(
         "",
@@ -272,6 +317,8 @@ class Requirements:
         minid: trimming by id (MINID), for retention by age or by acknowledgements.
         xackdel: XACKDEL, to delete what several groups have acknowledged.
         replicas: how many must have a message before it is acknowledged.
+        waitaof: WAITAOF, and an append-only file that is synced.
+        xautoclaim: XAUTOCLAIM, to take over what others have left.
         cluster: whether the setup speaks to a cluster.
     """
 
@@ -279,6 +326,8 @@ class Requirements:
     xackdel: bool = False
     replicas: int = 0
     cluster: bool = False
+    waitaof: bool = False
+    xautoclaim: bool = False
 
 
 FOLDER = Path(__file__).parent / "setups"
@@ -425,6 +474,8 @@ class Setup(CheckedModel):
             xackdel=self.streams.ack == "delete" and groups > 1,
             replicas=self.streams.wait_replicas,
             cluster=self.in_cluster,
+            waitaof=self.streams.wait_aof != "none",
+            xautoclaim=self.streams.reclaim_after_ms is not None,
         )
 
     @property
@@ -478,13 +529,20 @@ _SETUP: tuple[FieldRule[Setup], ...] = (
     ),
     FieldRule(
         "streams",
-        lambda s: s.streams.wait_replicas and s.client.pipelining == "redis-py",
-        "waitReplicas needs client.pipelining: channel; write that, or remove waitReplicas",
+        lambda s: s.streams.reclaim_after_ms is not None and s.client.pipelining == "redis-py",
+        "reclaimAfterMs needs client.pipelining: channel; write that, or remove reclaimAfterMs",
     ),
     FieldRule(
         "streams",
-        lambda s: s.streams.wait_replicas and s.client.pipelining == "channel" and s.client.connections is not None,
-        "waitReplicas gives each producer connections of its own; remove it, or client.connections",
+        lambda s: s.streams.waits and s.client.pipelining == "redis-py",
+        lambda s: (
+            f"{_waiting(s.streams)} needs client.pipelining: channel; write that, or remove {_waiting(s.streams)}"
+        ),
+    ),
+    FieldRule(
+        "streams",
+        lambda s: s.streams.waits and s.client.pipelining == "channel" and s.client.connections is not None,
+        lambda s: f"{_waiting(s.streams)} gives each producer connections of its own; remove it, or client.connections",
     ),
     FieldRule(
         "streams",
@@ -495,7 +553,23 @@ _SETUP: tuple[FieldRule[Setup], ...] = (
             " many replicas"
         ),
     ),
+    FieldRule(
+        "streams",
+        lambda s: s.streams.wait_aof != "none" and s.server and s.server.engine and not _syncs(s.server.config),
+        "waitAof waits for an append-only file, and the servers that are started sync none; add appendonly: yes below"
+        " server.config, with appendfsync: always or everysec",
+    ),
 )
+
+
+def _waiting(streams: Streams) -> str:
+    return "waitReplicas" if streams.wait_replicas else "waitAof"
+
+
+def _syncs(config: Mapping[str, object]) -> bool:
+    """Whether servers with these options write an append-only file, and sync it themselves."""
+    given = {name.lower(): str(value).lower() for name, value in config.items()}
+    return given.get("appendonly") == "yes" and given.get("appendfsync") != "no"
 
 
 def setup_names() -> list[str]:

@@ -98,8 +98,13 @@ def _of_faults(workload: "Workload") -> str | None:
 def _fault_groups(workload: "Workload") -> str | None:
     for spec in workload.fault_specs:
         target = spec.make().target
-        if target is None or not target.is_client:
+        if target is None or target.is_server:
             continue
+        if target.is_consumer and target.place >= workload.consumer_per_subscription:
+            return (
+                f"fault {spec.number}: there is no {target}; write 1 to {workload.consumer_per_subscription}, or a"
+                " larger consumerPerSubscription"
+            )
         if target.group is not None and target.group not in workload.groups:
             known = ", ".join(workload.groups) or "none"
             return f"fault {spec.number}: there is no group {target.group!r}; there are: {known}"

@@ -209,8 +209,8 @@ def _reconnects(facts: Facts) -> list[str]:
 def _under_replicated(facts: Facts) -> list[str]:
     return _if(
         facts.under_replicated,
-        f"{facts.under_replicated:,} messages are stored, but fewer replicas than waitReplicas asks for had them in"
-        " time: they don't count as published, and a failover may lose them",
+        f"{facts.under_replicated:,} messages are stored, but the replicas or disks that waitReplicas or waitAof ask"
+        " for had them not in time: they don't count as published, and a failover or a crash may lose them",
     )
 
 
@@ -556,7 +556,7 @@ CAVEATS = (
     ),
     _caveat(
         "underReplicated",
-        "messages are stored, but fewer replicas than `waitReplicas` asks for had them in time",
+        "messages are stored, but the replicas or disks that `waitReplicas` or `waitAof` ask for had them not in time",
         _under_replicated,
     ),
     _caveat(

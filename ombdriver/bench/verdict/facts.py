@@ -110,7 +110,7 @@ class Facts:
         ways_out: what to do about these errors, by their texts, as far as that is known.
         unsent: that were due and never sent.
         unanswered: that had no reply when nothing was waited for any longer.
-        under_replicated: that are stored on fewer replicas than was asked for.
+        under_replicated: that are stored, but not on the replicas and disks that were asked for.
         lost, trimmed: acknowledged messages that a subscription never got, by its name; None without a ledger.
         corrupt: messages whose checksum did not fit, by subscription; None without a ledger or without checksums.
         duplicated: times that a message came again, by subscription: as another entry, or the same one.

@@ -7,12 +7,13 @@ the driver's seam; no command, report or process.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import cast
 
 import numpy as np
 
-from ombdriver.bench.drivers.api import Batch, DriverConsumer
+from ombdriver.bench.drivers.api import Batch, DriverConsumer, KillableConsumer
 from ombdriver.bench.ledger.received import DeliveryRecorder
 from ombdriver.bench.load.flow import Flows, is_probe
 from ombdriver.bench.load.host_clock import SAME_HOST, HostClock
@@ -130,9 +131,10 @@ class Receiver:
         self._counts: list[int] = []
         self._arrivals_ns: list[int] = []
         self._redelivered: list[int] = []
+        self._claimed: list[bool] = []
         self._acknowledged: list[tuple[int, int, int]] = []
         self._gathered = 0
-        self._in_turn: tuple[bytes, Sequence[int]] | None = None  # stamps, and which of them came before
+        self._in_turn: tuple[bytes, Sequence[int], bool] | None = None  # stamps, which came before, whether claimed
         self._stopping = False
         self._pausing = False
         self._resumed: asyncio.Event | None = None
@@ -169,28 +171,30 @@ class Receiver:
             if len(stamps) != size * count or batch.again:
                 stamps, count, again = self._stamps_of_irregular(batch)
             if self._processing is None:
-                self._take(stamps, count, again, batch.arrival_ns)
+                self._take(stamps, count, again, batch.arrival_ns, claimed=batch.claimed)
             else:
-                await self._take_in_turn(self._processing, stamps, again, batch.arrival_ns)
+                in_turn = (stamps, again, batch.claimed) if stamps else None
+                await self._take_in_turn(self._processing, in_turn, batch.arrival_ns)
             consumer.acknowledge(batch, partial(self._on_acknowledged, batch.arrival_ns, count))
             if self._gathered >= FLUSH_AT:
                 self.flush()
 
-    def _take(self, stamps: bytes, count: int, again: Sequence[int], at_ns: int) -> None:
-        """Messages have come at `at_ns`; those at the places `again` had come before."""
+    def _take(self, stamps: bytes, count: int, again: Sequence[int], at_ns: int, *, claimed: bool) -> None:
+        """Messages have come at `at_ns`; those at the places `again` had come before, those `claimed` may have."""
         if again:
             self._redelivered += [self._gathered + place for place in again]
         self._stamps.append(stamps)
         self._counts.append(count)
         self._arrivals_ns.append(at_ns)
+        self._claimed.append(claimed)
         self.received += count
         self._gathered += count
 
     async def _take_in_turn(
-        self, processing: SimulatedProcessing, stamps: bytes, again: Sequence[int], arrival_ns: int
+        self, processing: SimulatedProcessing, in_turn: tuple[bytes, Sequence[int], bool] | None, arrival_ns: int
     ) -> None:
         """A message that waits in its batch for those before it comes when it is its turn; when stopping, at once."""
-        self._in_turn, now_ns = (stamps, again) if stamps else None, arrival_ns
+        self._in_turn, now_ns = in_turn, arrival_ns
         while self._in_turn is not None:
             count = min(processing.per_wait, len(self._in_turn[0]) // STAMP.size)
             for begin in range(0, count, processing.at_once):
@@ -202,11 +206,12 @@ class Receiver:
         """It is the turn of the next `count` messages of the batch."""
         if self._in_turn is None:
             return
-        stamps, again = self._in_turn
+        stamps, again, claimed = self._in_turn
         size = count * STAMP.size
-        self._take(stamps[:size], len(stamps[:size]) // STAMP.size, [at for at in again if at < count], at_ns)
+        now = [at for at in again if at < count]
+        self._take(stamps[:size], len(stamps[:size]) // STAMP.size, now, at_ns, claimed=claimed)
         later = [at - count for at in again if at >= count]
-        self._in_turn = (stamps[size:], later) if len(stamps) > size else None
+        self._in_turn = (stamps[size:], later, claimed) if len(stamps) > size else None
 
     def _stamps_of_irregular(self, batch: Batch) -> tuple[bytes, int, Sequence[int]]:
         """Of a batch with messages too short for a stamp, or with entries that were delivered before; which these are.
@@ -255,6 +260,10 @@ class Receiver:
         await self._resumed.wait()
         self._resumed = None
 
+    def crash(self) -> None:
+        """`run` was cancelled: what waits for its turn has not come, and `run` may be called again."""
+        self._in_turn = self._resumed = None
+
     def stop(self) -> None:
         """Ends `run` after the read that is under way; what waits for its turn has been delivered, and comes now."""
         self._stopping = True
@@ -277,16 +286,19 @@ class Receiver:
             self._recorder.record(None, arrived, {"consumerAck": acknowledged - arrived}, counts)
         if self._gathered:
             stamps = np.frombuffer(b"".join(self._stamps), STAMP_DTYPE)
-            arrived = np.repeat(np.array(self._arrivals_ns), np.array(self._counts))
+            counts = np.array(self._counts)
+            arrived = np.repeat(np.array(self._arrivals_ns), counts)
+            claimed = np.repeat(np.array(self._claimed), counts) if any(self._claimed) else None
             redelivered = None
             if self._redelivered:
                 redelivered = np.zeros(len(stamps), np.bool_)
                 redelivered[self._redelivered] = True
-            self._record(stamps, arrived, redelivered)
+            self._record(stamps, arrived, redelivered, claimed)
         self._stamps.clear()
         self._counts.clear()
         self._arrivals_ns.clear()
         self._redelivered.clear()
+        self._claimed.clear()
         self._gathered = 0
 
     def _record(
@@ -294,6 +306,7 @@ class Receiver:
         stamps: "np.typing.NDArray[np.void]",
         arrived: Int64s,
         redelivered: "np.typing.NDArray[np.bool_] | None",
+        claimed: "np.typing.NDArray[np.bool_] | None",
     ) -> None:
         own, probes = self._flows.owns(stamps), is_probe(stamps)
         if not own.all() or probes.any():
@@ -305,7 +318,10 @@ class Receiver:
             kept = own & ~probes
             stamps, arrived = stamps[kept], arrived[kept]
             redelivered = None if redelivered is None else redelivered[kept]
-        self.deliveries.add(self._flows.numbers(stamps), stamps["sequence"].astype(np.int64), redelivered)
+            claimed = None if claimed is None else claimed[kept]
+        # Which of those that were claimed have come before, the ledger finds out.
+        before = redelivered if claimed is None else claimed if redelivered is None else claimed | redelivered
+        self.deliveries.add(self._flows.numbers(stamps), stamps["sequence"].astype(np.int64), before)
         if redelivered is not None:  # the same entry once more counts once
             self.received -= int(np.count_nonzero(redelivered))
             stamps, arrived = stamps[~redelivered], arrived[~redelivered]
@@ -327,7 +343,9 @@ class Consumers:
         self._failed = failed
         self._receivers: list[Receiver] = []
         self._consumers: list[DriverConsumer] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._down: set[int] = set()
+        self._restarting: dict[int, asyncio.Task[None]] = {}
         self._start_timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -342,11 +360,14 @@ class Consumers:
 
     def start(self) -> None:
         """All of them read from now on, each in a task."""
-        loop = asyncio.get_running_loop()
-        for receiver, consumer in zip(self._receivers, self._consumers, strict=True):
-            task = loop.create_task(receiver.run(consumer))
-            task.add_done_callback(self._on_end)
-            self._tasks.append(task)
+        for place in range(len(self._receivers)):
+            if place not in self._down:
+                self._read(place)
+
+    def _read(self, place: int) -> None:
+        task = asyncio.get_running_loop().create_task(self._receivers[place].run(self._consumers[place]))
+        task.add_done_callback(self._on_end)
+        self._tasks[place] = task
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -357,6 +378,30 @@ class Consumers:
         if not self._tasks and self._consumers:
             lead_s = (at_ns - time.monotonic_ns()) / 1e9
             self._start_timer = asyncio.get_running_loop().call_later(max(0.0, lead_s), self.start)
+
+    def crash(self, places: Iterable[int]) -> None:
+        """Some of them end at once, and acknowledge nothing more."""
+        for place in {*places} - self._down:
+            if (restarting := self._restarting.pop(place, None)) is not None:
+                restarting.cancel()
+            if (task := self._tasks.pop(place, None)) is not None:
+                task.cancel()
+            self._receivers[place].crash()
+            cast(KillableConsumer, self._consumers[place]).abandon()  # where there are others, no fault asks for it
+            self._down.add(place)
+
+    def restart(self, places: Iterable[int], create: Callable[[int], Awaitable[DriverConsumer]]) -> None:
+        """Those of them that have crashed read again, by new consumers of the same names."""
+        for place in self._down & {*places}:
+            task = asyncio.get_running_loop().create_task(self._restart(place, create))
+            task.add_done_callback(self._on_end)
+            self._restarting[place] = task
+
+    async def _restart(self, place: int, create: Callable[[int], Awaitable[DriverConsumer]]) -> None:
+        self._consumers[place] = await create(place)
+        self._down.discard(place)
+        self._restarting.pop(place, None)
+        self._read(place)
 
     def pause(self) -> None:
         """They stop reading once a read brings nothing; what was read is recorded and acknowledged by then."""
@@ -381,16 +426,25 @@ class Consumers:
 
     async def close_consumers(self) -> None:
         """Ends reads under way, and has acknowledgements answered."""
+        await self._end_restarts()
         await asyncio.gather(*(consumer.aclose() for consumer in self._consumers))
         self._consumers.clear()
 
+    async def _end_restarts(self) -> None:
+        restarting, self._restarting = [*self._restarting.values()], {}
+        for task in restarting:
+            task.cancel()
+        await asyncio.gather(*restarting, return_exceptions=True)
+
     async def aclose(self) -> None:
         """Ends everything."""
+        await self._end_restarts()
         for consumer in self._consumers:
             await consumer.aclose()
-        for task in self._tasks:
+        tasks = [*self._tasks.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- what they have been given ---------------------------------------------------------------------------------
 

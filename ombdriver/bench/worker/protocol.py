@@ -89,6 +89,28 @@ class ResumeConsumers:
 
 
 @dataclass(frozen=True, slots=True)
+class CrashConsumers:
+    """Some of the worker's consumers end as by a crash: what they have not acknowledged stays pending.
+
+    Attributes:
+        places: which, by their places in the worker's plan.
+    """
+
+    places: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class RestartConsumers:
+    """Consumers that have crashed read again, beginning with what is pending for them.
+
+    Attributes:
+        places: as in `CrashConsumers`.
+    """
+
+    places: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class StopSending:
     """Stop sending; what was due and is not sent is recorded as unsent."""
 
@@ -112,6 +134,8 @@ Command = (
     | HoldTrimming
     | PauseConsumers
     | ResumeConsumers
+    | CrashConsumers
+    | RestartConsumers
     | StopSending
     | Finish
     | Exit

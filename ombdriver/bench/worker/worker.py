@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Coroutine
 from typing import Protocol, assert_never
 
-from ombdriver.bench.drivers.api import Driver, load_driver
+from ombdriver.bench.drivers.api import Driver, DriverConsumer, load_driver
 from ombdriver.bench.limits import limit_reached
 from ombdriver.bench.load.message import KeySource, PayloadPool
 from ombdriver.bench.metrics.recorder import MOMENT_NS, Recorder
@@ -73,8 +73,7 @@ class Worker:
         job, plan = self._job, self._job.plan
         self._driver = driver = await load_driver(job.driver)(job.options)
         for number, planned in enumerate(job.worker.consumers, start=1):
-            assigned = {} if planned.partitions is None else {"partitions": planned.partitions}
-            consumer = await driver.create_consumer(planned.topics, planned.subscription, planned.name, **assigned)
+            consumer = await self._create_consumer(number - 1)
             receiver = Receiver(
                 plan.flows,
                 planned.subscription,
@@ -110,6 +109,13 @@ class Worker:
             plan.batch_ns,
             job.host_clock,
         )
+
+    async def _create_consumer(self, place: int) -> DriverConsumer:
+        """The consumer at that place in the worker's plan, connected."""
+        assert self._driver is not None
+        planned = self._job.worker.consumers[place]
+        assigned = {} if planned.partitions is None else {"partitions": planned.partitions}
+        return await self._driver.create_consumer(planned.topics, planned.subscription, planned.name, **assigned)
 
     def _processing(self, consumer: int) -> SimulatedProcessing | None:
         plan, worker = self._job.plan, self._job.worker.index
@@ -156,6 +162,10 @@ class Worker:
                 consumers.pause()
             case protocol.ResumeConsumers(at_ns):
                 consumers.resume_at(clock.from_run(at_ns))
+            case protocol.CrashConsumers(places):
+                consumers.crash(places)
+            case protocol.RestartConsumers(places):
+                consumers.restart(places, self._create_consumer)
             case protocol.StopSending():
                 self._recorder.end_phase(time.monotonic_ns())
                 if publisher:

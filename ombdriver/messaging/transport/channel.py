@@ -185,6 +185,11 @@ class Channel:
         return self._connecting is not None
 
     @property
+    def generation(self) -> int:
+        """How many connections it has had: what one of them was sent, the next one does not know of."""
+        return self._connections
+
+    @property
     def is_open(self) -> bool:
         """Whether it has a connection, be it one that takes no new commands."""
         return bool(self._open)

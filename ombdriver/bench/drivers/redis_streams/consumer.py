@@ -30,6 +30,8 @@ CLOSE_TIMEOUT_S = 2.0
 """How long the last acknowledgements may take."""
 AFTER_A_LOSS = Backoff(first_s=0.005, cap_s=1.0, give_up_s=math.inf)
 """Pauses of a reader whose replies get lost, one after another."""
+LEAST_CLAIM_S = 0.05
+"""Seconds between two looks for what others have left, at least; it is a quarter of the time that it has to be idle."""
 RETRY_DELAY_S = 0.005
 """Seconds until a command is sent again, after a loss or when a stream has moved."""
 
@@ -178,6 +180,8 @@ class StreamConsumer:
         count: entries per stream that one read may bring.
         block_ms: how long a read waits for the first of them; None not to wait.
         groups_again: a group that is gone is made again, from the beginning of its stream.
+        reclaim_ms: what others of the group were given so long ago and have not acknowledged is taken over; 0: not.
+        returns: what is pending for its name is read first: a consumer called so has ended without a word.
     """
 
     def __init__(
@@ -194,6 +198,8 @@ class StreamConsumer:
         block_ms: int | None,
         *,
         groups_again: bool = False,
+        reclaim_ms: int = 0,
+        returns: bool = False,
     ) -> None:
         self._groups_again = groups_again
         self._router, self._server, self._channel = router, server, channel
@@ -209,7 +215,13 @@ class StreamConsumer:
         block = () if block_ms is None else ("BLOCK", block_ms)
         self._tail: Words = (*block, *noack, "STREAMS", *self._keys, *new)
         self._read = pack((*self._head, count, *self._tail))
-        self._pending_after: dict[bytes, bytes] | None = None
+        self._returns = returns and commands is not None
+        self._pending_after = dict.fromkeys(self._keys, b"0") if self._returns else None
+        self._claim_head = ("XAUTOCLAIM", group, name, reclaim_ms)
+        self._claim_every_s = max(LEAST_CLAIM_S, reclaim_ms / 4000) if reclaim_ms and commands is not None else math.inf
+        self._claim_at_s = time.monotonic() + self._claim_every_s
+        self._claiming: dict[bytes, bytes] = {}
+        self._closing: asyncio.Future[None] | None = None
         self._last: dict[bytes, bytes] = {}
         self._statistics = acknowledger.statistics
         self._is_closed = False
@@ -227,6 +239,8 @@ class StreamConsumer:
         try:
             if self._pending_after is not None:
                 return await self._receive_pending(self._pending_after)
+            if time.monotonic() >= self._claim_at_s and (claimed := await self._claim()) is not None:
+                return claimed
             prefetched, self._prefetched = self._prefetched, None
             batch: Batch | None = await (prefetched or self._send_read())
         except ClosedError as error:
@@ -304,7 +318,14 @@ class StreamConsumer:
         self._read = pack((*self._head, asked, *self._tail))
         reply: Any = await self._channel.submit(pack(words))
         self._came()
+        claims = self._returns
         self._pending_after = {key: entries[-1][0] for key, entries in reply or () if entries} or None
+        self._returns = claims and self._pending_after is not None
+        if claims:  # of the one before, which has delivered them or not
+            batch = to_batch([part for part in reply or () if part[1]])
+            if batch is not None:
+                batch.claimed = True
+            return batch
         missed = []
         for key, entries in reply or ():
             last = parse_id(self._last.get(key, b"0-0"))
@@ -313,6 +334,30 @@ class StreamConsumer:
             if len(known) < len(entries):
                 missed.append([key, entries[len(known) :]])  # ids rise
         return self._mark_redelivered(to_batch(missed))
+
+    async def _claim(self) -> Batch | None:
+        """Takes over what is idle, of one stream at a time; None when there is nothing more, and then it has time."""
+        if not self._claiming:
+            self._claiming = dict.fromkeys(self._keys, b"0-0")
+        command, group, name, idle_ms = self._claim_head
+        while self._claiming:
+            key, cursor = next(iter(self._claiming.items()))
+            asked = self._asked = self._size.of(self._count)
+            self._sent_at = time.monotonic()
+            words = (command, key, group, name, idle_ms, cursor, "COUNT", asked)
+            reply: Any = await self._channel.submit(pack(words))
+            self._came()
+            if reply[0] == b"0-0":
+                del self._claiming[key]
+            else:
+                self._claiming[key] = reply[0]
+            entries = [entry for entry in reply[1] if entry is not None]  # 6.2 tells of deleted ones so
+            if entries and (batch := to_batch([[key, entries]])) is not None:
+                self._statistics["claimed"] += len(batch.payloads)
+                batch.claimed = True
+                return batch
+        self._claim_at_s = time.monotonic() + self._claim_every_s
+        return None
 
     def _mark_redelivered(self, batch: Batch | None) -> Batch | None:
         """Remembers the last id handed over of each stream, and marks entries up to that as not new (`Batch.again`)."""
@@ -346,10 +391,16 @@ class StreamConsumer:
         for key, ids in parts:
             self._acknowledger.send(key, self._commands(key, ids), part_done)
 
+    def abandon(self) -> None:
+        """See `api.DriverConsumer.abandon`; acknowledgements that have left have left."""
+        self._prefetched, self._is_closed = None, True
+        self._closing = asyncio.ensure_future(self._channel.aclose())
+
     async def aclose(self) -> None:
         """See `api.DriverConsumer.aclose`; the read under way is given up with its connection."""
         self._prefetched, self._is_closed = None, True
-        await self._acknowledger.flush()
+        if self._closing is None:
+            await self._acknowledger.flush()
         await self._channel.aclose()
 
 

@@ -26,7 +26,7 @@ from ombdriver.bench.drivers.redis_streams.errors import (
 )
 from ombdriver.bench.drivers.redis_streams.inspector import StreamInspector, backlog, memory, observe
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
-from ombdriver.bench.drivers.redis_streams.producer import ReplicatedProducer, StreamProducer, TrimBound
+from ombdriver.bench.drivers.redis_streams.producer import StreamProducer, TrimBound, WaitingProducer, waits_for
 from ombdriver.bench.drivers.redis_streams.readers import ReaderContext, make_consumer
 from ombdriver.bench.drivers.redis_streams.runs import Created
 from ombdriver.bench.drivers.redis_streams.server import (
@@ -81,6 +81,7 @@ class RedisStreamsDriver:
         self._renewing: asyncio.Task[None] | None = None
         self._trimmer: AcknowledgedTrimmer | None = None
         self._observing: Router | None = None
+        self._consumers: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} run {self._options.run_id}, {self._router}>"
@@ -175,17 +176,17 @@ class RedisStreamsDriver:
             placed = await self._control.outlast(lambda: self._topics.topic(topic))
             router = self._next_router()
             await self._control.outlast(lambda: _connect(router, [key.encode() for key in placed.keys]))
-        if options.wait_replicas:
-            wait = options.wait_replicas, options.wait_timeout_ms
-            return ReplicatedProducer(router, placed, cut, on_replies, *wait, self._statistics)
+        if options.waits:
+            waits = waits_for(options.wait_replicas, options.wait_aof, options.wait_timeout_ms)
+            return WaitingProducer(router, placed, cut, on_replies, waits, self._statistics)
         return StreamProducer(router, placed, cut, on_replies)
 
     def _next_router(self) -> Router:
-        """For sending. Dealt out in turn; but what waits for replicas shares with nobody, since it holds up what is
-        behind it.
+        """For sending. Dealt out in turn; but what waits for replicas or disks shares with nobody, since it holds up
+        what is behind it.
         """
         number, self._producers = self._producers, self._producers + 1
-        at = number if self._options.wait_replicas else number % self._options.connections
+        at = number if self._options.waits else number % self._options.connections
         if at == len(self._sending):
             self._sending.append(self._open())
         return self._sending[at]
@@ -200,7 +201,9 @@ class RedisStreamsDriver:
             keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
             await self._control.outlast(self._router.discover)
             group = self._topics.group(topics[0], subscription)
-            context = ReaderContext(self._control, self._acknowledger, self._options, self.server, group, name)
+            returns = (group, name) in self._consumers
+            self._consumers.add((group, name))
+            context = ReaderContext(self._control, self._acknowledger, self._options, self.server, group, name, returns)
             return await make_consumer(context, [key.encode() for key in keys])
 
     async def backlog(self, topics: Sequence[TopicSpec], subscription: str) -> int | None:
@@ -219,11 +222,15 @@ class RedisStreamsDriver:
         """See `api.Driver.describe`; of a cluster, its first primary, and sums over all."""
         with map_errors(self.server):
             await self._control.outlast(self._router.discover)
-            asked = self._options.ack == "delete" and self._options.groups > 1
+            commands = {
+                "XACKDEL": self._options.ack == "delete" and self._options.groups > 1,
+                "WAITAOF": self._options.wait_aof != "none",
+            }
+            asked = [name for name, is_needed in commands.items() if is_needed]
             return {
                 **await facts(self._control),
                 **await address(self._options.url),
-                **({"hasXackdel": await has_command(self._control, "XACKDEL")} if asked else {}),
+                **{f"has{name.title()}": await has_command(self._control, name) for name in asked},
                 "config": await settings(self._control),
             }
 

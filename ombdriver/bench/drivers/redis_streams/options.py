@@ -30,10 +30,13 @@ class StreamOptions:
         max_in_flight: commands without a reply, on each connection.
         connections: for sending, in this process.
         wait_replicas: replicas that have to have a message before it is acknowledged.
+        wait_aof: whose append-only files have to have it on disk: `none`, `primary` or `all` (those replicas' too).
         wait_timeout_ms: how long that may take.
         address_from: what gave the address, for messages; empty for a server that the run started.
         login_from: what gave user and password; empty where nothing did.
         from_end: topics that exist are read from where they end, and not from their beginning.
+        reclaim_ms: a reader takes over what others of its group were given so long ago, and have not acknowledged; 0
+            for never.
         groups_again: a reader whose group is gone makes it again, from the beginning of its stream: a server may come
             back without data.
         balanced: on a cluster, give each primary its even share of the partitions.
@@ -54,7 +57,9 @@ class StreamOptions:
     block_ms: int = 1000
     max_in_flight: int = 10_000
     connections: int = 1
+    reclaim_ms: int = 0
     wait_replicas: int = 0
+    wait_aof: str = "none"
     wait_timeout_ms: int = 1000
     balanced: bool = False
     from_end: bool = False
@@ -64,6 +69,11 @@ class StreamOptions:
 
     def __repr__(self) -> str:
         return f"<StreamOptions of run {self.run_id} on {redact_url(self.url)}>"
+
+    @property
+    def waits(self) -> bool:
+        """Whether a message counts only when more than the primary's memory has it."""
+        return bool(self.wait_replicas) or self.wait_aof != "none"
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:

@@ -1,11 +1,12 @@
-"""Sends the payloads of one topic as XADD commands, by block; with WAIT they count only once replicas have them.
+"""Sends the payloads of one topic as XADD commands, by block; with WAIT or WAITAOF they count once others have them.
 
 The head of a command is the same for all messages of a partition and size, so it is packed once and payloads are joined
 with it. Entries: field `p` is the payload and comes first; field `k`, if there is one, the key.
 
-WAIT covers what its own connection has sent, and holds up what comes behind it: a `ReplicatedProducer` has connections
-of its own, and asks once for everything that it sent in a turn of the loop. Replies of XADD are held back until the
-WAIT behind them is answered, so the latency ends there.
+WAIT and WAITAOF cover what their own connection has sent, and hold up what comes behind them: a `WaitingProducer` has
+connections of its own, and asks once for everything that it sent in a turn of the loop; by WAITAOF, which waits for a
+disk, once for everything that came while it waited. Replies of XADD are held back until what waits behind them is
+answered, so the latency ends there.
 """
 
 import asyncio
@@ -134,15 +135,22 @@ class StreamProducer:
             except NotSentError:  # nobody has a partition, for the moment
                 return 0
         distinct = self._distinct_channels
-        return distinct[0].room() if len(distinct) == 1 else min([channel.room() for channel in distinct])
+        room = self._room_of
+        return room(distinct[0]) if len(distinct) == 1 else min([room(channel) for channel in distinct])
+
+    def _room_of(self, channel: Channel) -> int:
+        return channel.room()
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """See `api.DriverProducer.when_room`."""
         if self._version != self._router.version:
             asyncio.get_running_loop().call_later(LOOKUP_DELAY_S, callback)
             return
-        full = (channel for channel in self._distinct_channels if channel.room() <= 0)
-        next(full, self._distinct_channels[0]).when_room(callback)
+        full = (channel for channel in self._distinct_channels if self._room_of(channel) <= 0)
+        self._when_room_of(next(full, self._distinct_channels[0]), callback)
+
+    def _when_room_of(self, channel: Channel, callback: Callable[[], None]) -> None:
+        channel.when_room(callback)
 
     def shared_room(self) -> frozenset[Channel]:
         """See `api.DriverProducer.shared_room`."""
@@ -216,17 +224,74 @@ _Added = tuple[int, int, int, Exception | None, Any]
 """Replies of XADD: partition, index of the first, count, error, and the id that the last of them gave."""
 
 
-class ReplicatedProducer(StreamProducer):
-    """Sends to one topic (`api.DriverProducer`).
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A command that is answered when replicas or disks have what its connection has sent before.
+
+    Attributes:
+        command: packed.
+        timeout_ms: after which it is answered in any case.
+        shortfall: by its reply, what is missing; None for nothing.
+        gathers: it takes long, so that one is under way at a time, and the next one is for all that came meanwhile.
+    """
+
+    command: bytes
+    timeout_ms: int
+    shortfall: Callable[[Any], str | None]
+    gathers: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the command."""
+        return self.command.split(b"\r\n", 3)[2].decode()
+
+
+def waits_for(replicas: int, aof: str, timeout_ms: int) -> Sequence[Wait]:
+    """What a message waits for.
+
+    Args:
+        replicas: how many have to have it.
+        aof: whose append-only files have to have it on disk: `none`, `primary`, or `all` of these.
+        timeout_ms: how long that may take.
+    """
+    found = []
+    if replicas and aof != "all":
+        found.append(
+            Wait(
+                pack(("WAIT", replicas, timeout_ms)),
+                timeout_ms,
+                lambda reply: f"{reply} of {replicas} replicas" if reply < replicas else None,
+            )
+        )
+    if aof != "none":
+        synced = replicas if aof == "all" else 0
+        found.append(
+            Wait(
+                pack(("WAITAOF", 1, synced, timeout_ms)),
+                timeout_ms,
+                lambda reply: (
+                    "no disk of the primary"
+                    if not reply[0]
+                    else f"the disks of {reply[1]} of {synced} replicas"
+                    if reply[1] < synced
+                    else None
+                ),
+                gathers=True,
+            )
+        )
+    return found
+
+
+class WaitingProducer(StreamProducer):
+    """Sends to one topic (`api.DriverProducer`); a message counts when replicas or disks have it.
 
     Args:
         router: connections that nobody else sends on.
         topic: where to.
         cut: what sending trims.
         on_replies: gets the replies.
-        replicas: how many have to have a message.
-        timeout_ms: how long that may take.
-        statistics: counts `underReplicated`: messages that are stored, but not on that many replicas.
+        waits: what a message waits for, 1 or more.
+        statistics: counts `underReplicated`: messages that are stored, but not as safely as was asked for.
     """
 
     def __init__(
@@ -235,20 +300,31 @@ class ReplicatedProducer(StreamProducer):
         topic: Topic,
         cut: TrimBound,
         on_replies: OnReplies,
-        replicas: int,
-        timeout_ms: int,
+        waits: Sequence[Wait],
         statistics: Counter[str],
     ) -> None:
         super().__init__(router, topic, cut, on_replies)
         self._statistics = statistics
-        self._replicas, self._timeout_ms = replicas, timeout_ms
-        self._waiting: dict[Channel, _WaitChannel] = {}
+        self._waits = waits
+        self._waiting: dict[Channel, _WaitingConnection] = {}
 
     def _put(self, channel: Channel, data: bytes, count: int, partition: int, first: int) -> None:
         waiting = self._waiting.get(channel)
-        if waiting is None:
-            waiting = self._waiting[channel] = _WaitChannel(channel, self._count, self._replicas, self._timeout_ms)
+        if waiting is None or waiting.generation != channel.generation:
+            waiting = self._waiting[channel] = _WaitingConnection(channel, self._count, self._waits)
         waiting.put(data, count, partition, first)
+
+    def _room_of(self, channel: Channel) -> int:
+        """What is stored and still waited for takes room, too."""
+        waiting = self._waiting.get(channel)
+        return channel.room() - (0 if waiting is None else waiting.held)
+
+    def _when_room_of(self, channel: Channel, callback: Callable[[], None]) -> None:
+        waiting = self._waiting.get(channel)
+        if waiting is not None and channel.room() > 0 >= channel.room() - waiting.held:
+            waiting.when_reported(callback)
+        else:
+            channel.when_room(callback)
 
     def _count(self, partition: int, first: int, count: int, error: Exception | None, time_ns: int, last: Any) -> None:
         if isinstance(error, UnderReplicated):
@@ -256,21 +332,37 @@ class ReplicatedProducer(StreamProducer):
         self._on_replies(partition, first, count, error, time_ns, last)
 
 
-class _WaitChannel:
-    """Messages on one channel, each turn of the loop with a WAIT behind them."""
+class _WaitingConnection:
+    """Messages on one connection, with waits behind them: those of a turn of the loop, or of the time of a wait.
 
-    def __init__(self, channel: Channel, on_replies: OnReplies, replicas: int, timeout_ms: int) -> None:
-        self._channel, self._on_replies, self._replicas = channel, on_replies, replicas
-        self._wait, self._block_s = pack(("WAIT", replicas, timeout_ms)), timeout_ms / 1000
+    A wait on the channel's next connection would cover none of them.
+
+    Attributes:
+        generation: which of the channel's connections it is.
+        held: messages that are answered, and waited for.
+    """
+
+    def __init__(self, channel: Channel, on_replies: OnReplies, waits: Sequence[Wait]) -> None:
+        self._channel, self._on_replies, self._waits = channel, on_replies, waits
+        self.generation, self.held = channel.generation, 0
+        self._when_reported: list[Callable[[], None]] = []
+        self._gathers = any(wait.gathers for wait in waits)
         self._added: deque[_Added] = deque()
-        self._asking = self._has_left = False
+        self._asking = self._has_left = self._unasked = False
+        self._asked = 0
+        self._short: Exception | None = None
 
     def put(self, data: bytes, count: int, partition: int, first: int) -> None:
-        """Sends; what else is sent in this turn shares the WAIT."""
-        if not self._asking:
+        """Sends; what else is sent in this turn shares the waits."""
+        self._ask_soon()
+        self._channel.send_block(data, count, self._on_added, partition, first)
+
+    def _ask_soon(self) -> None:
+        if self._gathers and self._asked:
+            self._unasked = True
+        elif not self._asking:
             self._asking = True
             asyncio.get_running_loop().call_soon(self._ask)
-        self._channel.send_block(data, count, self._on_added, partition, first)
 
     def _on_added(
         self, partition: int, first: int, count: int, error: Exception | None, time_ns: int, last: Any
@@ -278,35 +370,55 @@ class _WaitChannel:
         if self._has_left and error is None:
             error, last = lost(was_sent=True, cause=None), None
         is_lost = self._has_left or isinstance(error, ConnectionLost)
-        if is_lost:  # no WAIT will be answered for what came before on this connection
+        if is_lost:  # no wait will be answered for what came before on this connection
             self._report(lost(was_sent=True, cause=error), time_ns)
         self._added.append((partition, first, count, error, last))
+        self.held += count
         if is_lost:
             self._report(None, time_ns)
 
     def _ask(self) -> None:
-        self._asking = False
+        self._asking = self._unasked = False
         try:
-            self._channel.send_block(self._wait, 1, self._on_waited, 0, 0, block_s=self._block_s)
-        except NotSentError:  # the server is no primary any more; it may still answer what it was sent
+            if self._channel.generation != self.generation:
+                raise NotSentError("the connection was given up before the command was sent")
+            for place, wait in enumerate(self._waits):
+                self._channel.send_block(wait.command, 1, self._on_waited, place, 0, block_s=wait.timeout_ms / 1000)
+                self._asked += 1
+        except MessagingError as error:  # lost or given up; it may still answer what it was sent, but no wait
             self._has_left = True
-        except MessagingError:  # the connection is lost, and every XADD gets that error
-            pass
+            self._report(lost(was_sent=True, cause=error), time.monotonic_ns())
 
     def _on_waited(
-        self, _token: int, _first: int, _count: int, error: Exception | None, time_ns: int, last: Any
+        self, place: int, _first: int, _count: int, error: Exception | None, time_ns: int, last: Any
     ) -> None:
+        wait = self._waits[place]
+        self._asked -= 1
         if isinstance(error, ConnectionLost):  # stored, but by how many?
             error = lost(was_sent=True, cause=error)
         elif error is not None:
-            error = UnderReplicated(f"the server refused WAIT: {error}")
-        elif last < self._replicas:
-            error = UnderReplicated(f"{last} of {self._replicas} replicas had the message in time")
-        self._report(error, time_ns)
+            error = UnderReplicated(f"the server refused {wait.name}: {error}")
+        elif (shortfall := wait.shortfall(last)) is not None:
+            error = UnderReplicated(f"{shortfall} had the message in time")
+        self._short = self._short or error
+        if place + 1 == len(self._waits):
+            short, self._short = self._short, None
+            self._report(short, time_ns)
+        if self._unasked and not self._asked:
+            self._unasked = False
+            self._ask_soon()
 
     def _report(self, error: Exception | None, time_ns: int) -> None:
         """Reports all that was answered so far; messages without an error of their own get `error`."""
         while self._added:
             partition, first, count, own, last = self._added.popleft()
             failure = own or error
+            self.held -= count
             self._on_replies(partition, first, count, failure, time_ns, last if failure is None else None)
+        callbacks, self._when_reported = self._when_reported, []
+        for callback in callbacks:
+            asyncio.get_running_loop().call_soon(callback)
+
+    def when_reported(self, callback: Callable[[], None]) -> None:
+        """Calls `callback` once, in a later turn, when something that was held is reported."""
+        self._when_reported.append(callback)

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from ombdriver.bench.drivers.api import Batch, DriverConsumer, OnAcknowledged
+from ombdriver.bench.drivers.api import Batch, DriverConsumer, KillableConsumer, OnAcknowledged
 from ombdriver.bench.drivers.redis_streams.consumer import (
     AFTER_A_LOSS,
     AckSender,
@@ -168,6 +168,14 @@ class JoinedConsumer:
         """See `api.DriverConsumer.acknowledge`; a batch names its streams, so any part can acknowledge it."""
         self._parts[0].acknowledge(batch, done)
 
+    def abandon(self) -> None:
+        """See `api.DriverConsumer.abandon`."""
+        for task in self._reading:
+            task.cancel()
+        self._reading = {}
+        for part in self._parts:
+            cast(KillableConsumer, part).abandon()
+
     async def aclose(self) -> None:
         """See `api.DriverConsumer.aclose`."""
         await asyncio.gather(*(part.aclose() for part in self._parts))
@@ -239,6 +247,11 @@ class PollingConsumer:
         """See `api.DriverConsumer.acknowledge`; a batch names its streams, so any part can acknowledge it."""
         self._parts[0].acknowledge(batch, done)
 
+    def abandon(self) -> None:
+        """See `api.DriverConsumer.abandon`."""
+        for part in self._parts:
+            part.abandon()
+
     async def aclose(self) -> None:
         """See `api.DriverConsumer.aclose`."""
         for part in self._parts:
@@ -260,6 +273,7 @@ class ReaderContext:
         server: how messages name the server.
         group: the subscription.
         name: the consumer's.
+        returns: there was a consumer of that name, which was abandoned.
     """
 
     control: Control
@@ -268,6 +282,7 @@ class ReaderContext:
     server: Endpoint
     group: str
     name: str
+    returns: bool = False
 
 
 async def make_consumer(context: ReaderContext, keys: list[bytes]) -> DriverConsumer:
@@ -324,4 +339,6 @@ def _group_reader(context: ReaderContext, keys: list[bytes], *, polls: bool) -> 
         options.read_count,
         None if polls else options.block_ms,
         groups_again=options.groups_again,
+        reclaim_ms=options.reclaim_ms,
+        returns=context.returns,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ombdriver.bench.metrics.families import TABLE
-from ombdriver.bench.report import backlog
+from ombdriver.bench.report import backlog, fault_words
 from ombdriver.bench.report.marks import sentences
 from ombdriver.bench.report.page.comparison import NO_COMPARISON, ComparisonSection, RatioBar, RatioRow, ratio_table
 from ombdriver.bench.report.page.curves import curves
@@ -127,6 +127,39 @@ def backlog_tables(runs: Sequence[Run]) -> tuple[BacklogTable, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultTable:
+    """What the faults of one run did.
+
+    Attributes:
+        run: its name, with the verdict unless that is VALID.
+        rows: of each injection that is shown: its time in seconds, what was done to whom, and a cell for each of
+            `fault_words.COLUMNS`.
+        notes: what became of the messages of each of them, and what an acknowledgement means.
+    """
+
+    run: str
+    rows: tuple[tuple[str, str, Sequence[str]], ...]
+    notes: tuple[str, ...]
+
+
+def fault_tables(runs: Sequence[Run]) -> tuple[FaultTable, ...]:
+    """Of the runs that had faults."""
+    found = []
+    for run in runs:
+        if run.result.faults is None:
+            continue
+        every = run.result.faults["injections"]
+        shown = fault_words.shown_of(every)
+        notes = [fault_words.sentence(each) for each in shown]
+        if len(shown) < len(every):
+            notes.append(f"the {len(shown)} with the longest outages of {len(every)}; the others are in the result")
+        notes.append(f"acknowledged means here: {run.result.faults['acknowledged']}")
+        rows = ((f"{each['injectedSeconds']:g}", fault_words.hit(each), fault_words.figures(each)) for each in shown)
+        found.append(FaultTable(run.label, tuple(rows), tuple(notes)))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
 class RunSection:
     """A run over time: its name and verdict, the plot, what the numbers in it mean, and how it was downsampled."""
 
@@ -159,6 +192,7 @@ class Content:
         load_plot: latency against load, of runs that searched their rate; None when there is none.
         load_legends: what the marks at its points mean.
         backlogs: that runs have drained.
+        faults: what was broken on cue, and what came of it.
         curves: by family the plots `setup` and, where groups have that latency, `group`.
         sections: every run over time.
         documents: the texts that are folded away.
@@ -180,6 +214,7 @@ class Content:
     load_plot: Plot | None
     load_legends: tuple[str, ...]
     backlogs: tuple[BacklogTable, ...]
+    faults: tuple[FaultTable, ...]
     curves: dict[str, dict[str, Plot]]
     sections: tuple[RunSection, ...]
     documents: tuple[Document, ...]
@@ -217,6 +252,7 @@ def content(files: Sequence["ResultFile"], comparison: ComparisonSection = NO_CO
         load_plot(loads) if loads else None,
         tuple(sentences(sign for line in loads for sign in (*line.marks, *line.failed_marks))),
         backlog_tables(runs),
+        fault_tables(runs),
         _curves(setups),
         tuple(_section(run, most) for run in runs),
         tuple(documents(setups)),
@@ -257,5 +293,7 @@ def _curves(setups: Sequence[Repeats]) -> dict[str, dict[str, Plot]]:
 def _section(run: Run, most_points: int) -> RunSection:
     line = timeline(run.result, most_points)
     shaded = [phase.name for phase in line.phases if phase.name != "measurement"]
+    if line.faults:
+        shaded.append("faults, darker until each was healed and lighter until all was as before")
     plot = timeline_plot(line, valid=run.valid)
     return RunSection(run.name, run.status, plot, line.annotations, " and ".join(shaded), line.note)

@@ -14,6 +14,7 @@ import plotly
 
 from ombdriver.bench.report import units
 from ombdriver.bench.report.backlog import COLUMNS as BACKLOG_COLUMNS
+from ombdriver.bench.report.fault_words import COLUMNS as FAULT_COLUMNS
 from ombdriver.bench.report.marks import HOLLOW
 from ombdriver.bench.report.page.content import LATENCIES, Content
 from ombdriver.bench.report.page.summary import COLUMNS
@@ -80,6 +81,7 @@ def render(content: Content, version: str) -> str:
         columns=COLUMNS,
         sweep_columns=list(FIGURES),
         backlog_columns=BACKLOG_COLUMNS,
+        fault_columns=FAULT_COLUMNS,
         latencies={family: LATENCIES[family] for family in content.curves},
         figures=figures,
         marks=_MARKS,

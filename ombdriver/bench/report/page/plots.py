@@ -76,6 +76,8 @@ _NINES = 9
 _DECADES_OF_PANEL, _DECADES_OF_PLOT = 2.0, 3.5
 """Of a logarithmic axis, up to which it has three ticks in each power of ten."""
 _CAVEAT = "#D55E00"
+_BROKEN, _FELT = "rgba(213,94,0,0.28)", "rgba(213,94,0,0.12)"
+"""Of the time of a fault, and of that in which it was felt."""
 _SHARE_OF_GAP = 0.28
 _MARGIN = {"l": 56, "r": 14, "t": 40, "b": 44}
 _NUMBER_SHIFT_PX = 16
@@ -320,13 +322,20 @@ def _title(text: str, top: float) -> dict[str, Any]:
 
 
 def _add_annotations(layout: dict[str, Any], timeline: Timeline) -> None:
-    """Phases as shades; events and caveats as lines, with their numbers at the top."""
+    """Phases and faults as shades; events and caveats as lines, with their numbers at the top."""
     for phase in timeline.phases:
         if phase.name != "measurement":
             layout["shapes"].append(
                 {"type": "rect", "xref": "x", "yref": "paper", "x0": phase.begin_s, "x1": phase.end_s, "y0": 0, "y1": 1}
                 | {"fillcolor": "rgba(128,128,128,0.18)", "line": {"width": 0}, "layer": "below"}
             )
+    for band in timeline.faults:
+        for begin_s, end_s, colour in ((band.begin_s, band.end_s, _BROKEN), (band.end_s, band.felt_s, _FELT)):
+            if end_s > begin_s:
+                layout["shapes"].append(
+                    {"type": "rect", "xref": "x", "yref": "paper", "x0": begin_s, "x1": end_s, "y0": 0, "y1": 1}
+                    | {"fillcolor": colour, "line": {"width": 0}, "layer": "below"}
+                )
     for each in timeline.annotations:
         line = {"color": _CAVEAT if each.caveat else INK, "width": 1, "dash": "dash" if each.caveat else "dot"}
         span = {"type": "line", "xref": "x", "yref": "paper", "x0": each.time_s, "x1": each.time_s, "y0": 0, "y1": 1}

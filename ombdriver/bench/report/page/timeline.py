@@ -12,6 +12,7 @@ from typing import Any
 
 from ombdriver.bench.metrics.latency import HEADLINE
 from ombdriver.bench.report.backlog import describe_drain
+from ombdriver.bench.report.fault_words import sentence, shown_of
 from ombdriver.bench.results.omb_keys import ENDINGS
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.verdict.model import Caveat
@@ -36,12 +37,27 @@ class TimelinePhase:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultBand:
+    """The time of one fault, from its injection until it was healed and all was as before, in seconds as above.
+
+    Attributes:
+        begin_s: of the injection.
+        end_s: when it was healed; the same where there is nothing to heal.
+        felt_s: until when its effect was felt.
+    """
+
+    begin_s: float
+    end_s: float
+    felt_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Annotation:
     """Something at one time, in seconds from the window's beginning.
 
     Attributes:
         time_s: when.
-        kind: of the server's event or the caveat.
+        kind: of the server's event or the caveat; `fault` of what was broken on cue.
         text: what it was.
         caveat: True for a caveat of the result.
     """
@@ -68,7 +84,7 @@ def phases(result: Result) -> tuple[TimelinePhase, ...]:
 
 
 def annotations(result: Result) -> tuple[Annotation, ...]:
-    """Events of the server, and caveats whose time is known, in the order of time."""
+    """Events of the server, caveats whose time is known, and faults, in the order of time."""
     server = (result.telemetry or {}).get("server") or {}
     found = [Annotation(each["t"], each["kind"], each["text"], False) for each in server.get("events") or []]
     for caveat in result.caveats:
@@ -78,8 +94,26 @@ def annotations(result: Result) -> tuple[Annotation, ...]:
     if result.backlog_drain is not None and result.backlog_drain["caughtUp"]:
         text = f"all groups have caught up: {describe_drain(result.backlog_drain)}"
         found.append(Annotation(result.backlog_drain["drainSeconds"], "caughtUp", text, False))
+    faults = shown_of(injections(result))
+    found += [Annotation(each["injectedSeconds"], "fault", sentence(each), False) for each in faults]
     found.sort(key=lambda each: (each.time_s, each.kind))
     return tuple(found[:MOST_ANNOTATIONS])
+
+
+def fault_bands(result: Result) -> tuple[FaultBand, ...]:
+    """Of all injections, in their order."""
+    found = []
+    for each in injections(result):
+        begin_s = each["injectedSeconds"]
+        end_s = begin_s if each["healedSeconds"] is None else max(begin_s, each["healedSeconds"])
+        found.append(FaultBand(begin_s, end_s, max(end_s, each["endSeconds"]) if each["hadEffect"] else end_s))
+    return tuple(found)
+
+
+def injections(result: Result) -> Sequence[Mapping[str, Any]]:
+    """Of a result's faults; none without faults."""
+    found: Sequence[Mapping[str, Any]] = result.faults["injections"] if result.faults else ()
+    return found
 
 
 def _time(result: Result, caveat: Caveat) -> float | None:
@@ -201,12 +235,14 @@ class Timeline:
     Attributes:
         panels: those that have a series, the client's first, the server's and the processes' under them.
         phases: what of the time was what.
+        faults: what was broken when.
         annotations: what happened at one time.
         note: how the series were downsampled; empty when they were not.
     """
 
     panels: tuple[Panel, ...]
     phases: tuple[TimelinePhase, ...]
+    faults: tuple[FaultBand, ...]
     annotations: tuple[Annotation, ...]
     note: str
 
@@ -217,7 +253,7 @@ def timeline(result: Result, most_points: int) -> Timeline:
     panels = [panel for panel in (*_measured(result, by, most_points), *_observed(result, most_points)) if panel.lines]
     seconds = by * result.sample_interval_seconds
     note = f"One point stands for {seconds:g} s: rates are means, the rest is the highest." if by > 1 else ""
-    return Timeline(tuple(panels), phases(result), annotations(result), note)
+    return Timeline(tuple(panels), phases(result), fault_bands(result), annotations(result), note)
 
 
 def _measured(result: Result, by: int, most_points: int) -> Iterator[Panel]:

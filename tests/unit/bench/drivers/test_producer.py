@@ -4,7 +4,13 @@ import asyncio
 from collections import Counter
 from typing import Any, cast
 
-from ombdriver.bench.drivers.redis_streams.producer import MOST_HEADS, ReplicatedProducer, StreamProducer, TrimBound
+from ombdriver.bench.drivers.redis_streams.producer import (
+    MOST_HEADS,
+    StreamProducer,
+    TrimBound,
+    WaitingProducer,
+    waits_for,
+)
 from ombdriver.messaging.errors import NotSentError, OutcomeUnknownError
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.transport.router import Router
@@ -12,6 +18,8 @@ from ombdriver.messaging.transport.router import Router
 
 class Server:
     """A channel whose replies come when the test says so."""
+
+    generation = 1
 
     def __init__(self) -> None:
         self.sink: Any = None
@@ -68,8 +76,9 @@ async def test_messages_without_a_wait_have_an_unknown_outcome() -> None:
     told: list[tuple[Any, ...]] = []
     router = Moving()
     leaving = router.server = Leaving()
-    producer = ReplicatedProducer(
-        cast(Router, router), Topic("t"), TrimBound(), lambda *reply: told.append(reply), 1, 100, Counter()
+    waits = waits_for(1, "none", 100)
+    producer = WaitingProducer(
+        cast(Router, router), Topic("t"), TrimBound(), lambda *reply: told.append(reply), waits, Counter()
     )
     producer.send(0, [b"a"] * 2, None)
     await asyncio.sleep(0)

@@ -163,20 +163,22 @@ def test_a_group_has_caught_up_when_its_backlog_is_what_it_was(
 
 
 @pytest.mark.parametrize(
-    ("config", "replicas", "kind", "survives"),
+    ("config", "replicas", "aof", "kind", "survives"),
     [
-        ({"appendonly": "no", "appendfsync": "everysec"}, 0, "memory", ()),
-        ({"appendonly": "yes", "appendfsync": "everysec"}, 0, "everysec", ()),
-        ({"appendonly": "yes", "appendfsync": "always"}, 0, "fsync", ("memory",)),
-        ({"appendonly": "no"}, 1, "memory", ("failover",)),
-        ({}, 0, "unknown", ()),
+        ({"appendonly": "no", "appendfsync": "everysec"}, 0, "none", "memory", ()),
+        ({"appendonly": "yes", "appendfsync": "everysec"}, 0, "none", "everysec", ()),
+        ({"appendonly": "yes", "appendfsync": "always"}, 0, "none", "fsync", ("memory",)),
+        ({"appendonly": "no"}, 1, "none", "memory", ("failover",)),
+        ({}, 0, "none", "unknown", ()),
+        ({"appendonly": "yes", "appendfsync": "everysec"}, 0, "primary", "fsync", ("memory",)),
+        ({}, 1, "all", "fsync", ("memory", "failover")),
     ],
 )
 def test_what_an_acknowledgement_promises(
-    config: dict[str, str], replicas: int, kind: str, survives: tuple[str, ...]
+    config: dict[str, str], replicas: int, aof: str, kind: str, survives: tuple[str, ...]
 ) -> None:
-    """By the server's options and by WAIT; what ends nothing is survived by all, and an empty disk by none."""
-    found = Durability.of(config, replicas)
+    """By the server's options, WAIT and WAITAOF; what ends nothing is survived by all, an empty disk by none."""
+    found = Durability.of(config, replicas, aof)
 
     kept = [each for each in ("memory", "failover") if found.survives(each, data_lost=False)]  # type: ignore[arg-type]
     assert (found.kind, tuple(kept)) == (kind, survives)

@@ -29,6 +29,7 @@ producerRate: 100
 warmupDuration: 0s
 testDuration: 60s
 """
+LINK = {"between": ["clients", "primary"]}
 FAULTS = """\
 faults:
   - {at: 10s, kill: primary, restartAfter: 2s}
@@ -39,6 +40,8 @@ faults:
   - {at: 3s, for: 1s, maxmemory: reached}
   - {at: 5s, bgsave: primary}
   - {at: 6s, bgrewriteaof: node 2}
+  - {at: 8s, for: 1s, link: {between: [primary, clients], latency: 20ms, jitter: 5ms, bandwidth: 1MB}}
+  - {at: 9s, for: 1s, link: {between: [primary, replica 1], down: true}}
   - {at: 7s, for: 1s, hook: "/bin/true 1", heal: [/bin/true]}
 """
 EXPECT = "expect: [outage < 5s, 'delivery[group-1].lost <= 0', 'deliveryOutage[group-1] < 6s', faults.injected > 3]\n"
@@ -125,14 +128,29 @@ sampleInterval: never
     [
         ("kill", "holds no settings"),
         ({"at": "1s"}, "names no fault; add one as kill: primary (known are: kill, pause"),
-        ({"at": "1s", "link": {}}, "not known: 'link'; known are: kill"),
+        ({"at": "1s", "lnk": {}}, "not known: 'lnk'; did you mean link?"),
+        ({"at": "1s", "for": "1s", "link": "down"}, "holds no settings; write it as link: {between"),
+        ({"at": "1s", "for": "1s", "link": {"down": True}}, "between: null are no two"),
+        ({"at": "1s", "for": "1s", "link": {**LINK}}, "nothing can't be what becomes of a link; write latency"),
+        ({"at": "1s", "for": "1s", "link": {**LINK, "down": True, "latency": "1ms"}}, "down, latency can't be"),
+        ({"at": "1s", "for": "1s", "link": {**LINK, "down": "yes"}}, "write down: true"),
+        ({"at": "1s", "for": "1s", "link": {**LINK, "latncy": "1ms"}}, "did you mean latency?"),
+        ({"at": "1s", "for": "1s", "link": {**LINK, "latency": 5}}, "5 has no unit"),
+        ({"at": "1s", "for": "1s", "link": {**LINK, "latency": "1ms", "jitter": "2ms"}}, "is more than the latency"),
+        ({"at": "1s", "for": "1s", "link": {**LINK, "bandwidth": 0}}, "lets nothing through"),
+        ({"at": "1s", "for": "1s", "link": {"between": ["clients", "replica 1"], "down": True}}, "there is no link"),
+        ({"at": "1s", "link": {**LINK, "down": True}}, "does not say for how long"),
         ({"at": "1s", "kill": "primary", "pause": "primary"}, "is given beside kill"),
         ({"kill": "primary"}, "does not say when"),
         ({"at": 5, "kill": "primary"}, "5 has no unit"),
         ({"at": "1s", "until": "5s", "kill": "primary"}, "has no meaning without every"),
         ({"every": "10s", "until": "5s", "kill": "primary"}, "is before the first one"),
         ({"every": "1s", "for": "1s", "pause": "primary"}, "write a longer every"),
-        ({"at": "1s", "kill": "consumers"}, "can't be killed, only servers can; write pause: consumers"),
+        ({"at": "1s", "kill": "consumers"}, "only servers and single consumers can; write pause: consumers"),
+        ({"at": "1s", "kill": "consumer 1"}, "does not say which, or of which group; write consumer 1 of group-1"),
+        ({"at": "1s", "kill": "consumer 0 of g"}, "numbers begin at 1"),
+        ({"at": "1s", "kill": "consumer 1 of g", "data": "lost"}, "has none; remove it"),
+        ({"at": "1s", "for": "1s", "pause": "consumer 2 of g"}, "shares its process; write pause: consumers of g"),
         ({"at": "1s", "for": "2s", "kill": "primary"}, "kill does not last; write restartAfter"),
         ({"at": "1s", "kill": "primary", "data": "half"}, "write kept or lost"),
         ({"at": "1s", "kill": "primary 0"}, "numbers begin at 1; write primary 1"),
@@ -178,6 +196,8 @@ def test_two_faults_that_do_the_same_to_the_same_at_a_time_are_refused() -> None
         (FAULTS + "expect: ['deliveryOutage[group-9] < 5s']\n", "there is no group 'group-9'"),
         ("faults: [{at: 1s, for: 1s, pause: consumers of group-7}]\n", "there is no group 'group-7'"),
         ("faults: kill\n", "must be a list of faults, not 'kill'"),
+        ("faults: [{at: 1s, kill: consumer 1 of group-7}]\n", "there is no group 'group-7'"),
+        ("faults: [{at: 1s, kill: consumer 2 of group-1}]\n", "there is no consumer 2 of group-1; write 1 to 1"),
         (FAULTS + "consumerBacklogSizeGB: 1\n", "times are of a measured window"),
     ],
 )
@@ -209,6 +229,13 @@ YOURS = Site(None)
         ({"kill": "primary"}, Site(None, has_server=False), "a driver without a server"),
         ({"pause": "consumers", "for": "1s"}, YOURS, None),
         ({"pause": "consumers", "for": "1s"}, Site(None, can_pause_workers=False), "use Linux"),
+        ({"kill": "consumer 1 of group-1"}, YOURS, None),
+        ({"kill": "consumer 1 of group-1"}, Site(None, can_kill_consumers=False), "write pause: consumers"),
+        ({"link": {**LINK, "down": True}, "for": "1s"}, STANDALONE, None),
+        ({"link": {**LINK, "down": True}, "for": "1s"}, SENTINEL, "servers tell clients of each other, past a link"),
+        ({"link": {**LINK, "down": True}, "for": "1s"}, YOURS, "a server of yours is not broken by a run"),
+        ({"link": {**LINK, "down": True}, "for": "1s"}, Site(ServerPlan(unix_socket=True)), "leave unixSocket out"),
+        ({"link": {"between": ["primary", "replica 1"], "reset": True}, "for": "1s"}, STANDALONE, "no replica"),
         ({"hook": "/bin/true"}, YOURS, None),
         ({"hook": "./is-not-there"}, YOURS, "there is no program './is-not-there'"),
     ],
@@ -232,7 +259,9 @@ def test_a_plan_has_the_faults_and_refuses_what_the_setup_lacks(tmp_path: Path) 
         requested(tmp_path, text, setups=["embedded"])
 
 
-@pytest.mark.parametrize("text", ["primary", "replica 2", "sentinel 1", "servers", "producers", "consumers of a b"])
+@pytest.mark.parametrize(
+    "text", ["primary", "replica 2", "sentinel 1", "servers", "producers", "consumers of a b", "consumer 2 of c 1"]
+)
 def test_a_target_is_written_as_it_is_read(text: str) -> None:
     """In results and messages."""
     assert str(Target.parse(text)) == text
@@ -242,7 +271,7 @@ def test_every_shipped_fault_can_be_loaded() -> None:
     """Each says what it is in its own words."""
     types = FaultTypes.installed()
 
-    assert {types.load(name).__name__ for name in types.names} >= {"KillServer", "RunHook"}
+    assert {types.load(name).__name__ for name in types.names} >= {"KillTarget", "RunHook"}
     assert all(types.load(name).__doc__ for name in types.names)
 
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_drain import measured_drain
+from sample_faults import sample_faults
 from sample_result import SPEC, TELEMETRY, measurements, result
 from sample_search import SEARCH
 from terminals import Tty
 
-from ombdriver.bench.faults.durability import Durability
 from ombdriver.bench.metrics.latency import LatencySummary
-from ombdriver.bench.metrics.summary import FaultDelivery, FaultMetrics, MessagesPerWrite, Totals
+from ombdriver.bench.metrics.summary import MessagesPerWrite, Totals
 from ombdriver.bench.report import terminal, units
 from ombdriver.bench.report.backlog import describe_drain, rows
-from ombdriver.bench.results.build import drain_to_json, faults_to_json
+from ombdriver.bench.results.build import drain_to_json
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.model import Advice, Caveat, NotJudged, Reason, Verdict
@@ -269,28 +269,4 @@ def test_the_mean_rate_weighs_a_short_last_interval_by_its_length() -> None:
 
 def test_the_report_of_faults(golden: Golden) -> None:
     """A row for each injection, then what became of the messages of its time."""
-    lost = FaultDelivery("group-1", SECOND, 2 * SECOND, acknowledged=61_022, lost=1_204, redelivered=3)
-    killed = FaultMetrics(
-        1,
-        "kill",
-        "kill: primary, restartAfter: 2s",
-        ("primary-1",),
-        10 * SECOND,
-        10 * SECOND + 1_400_000,
-        12 * SECOND,
-        data_lost=True,
-        begin_ns=8 * SECOND,
-        end_ns=15 * SECOND,
-        detect_ns=3_000_000,
-        outage_ns=2_310_000_000,
-        recover_ns=4 * SECOND,
-        had_effect=True,
-        failed=2_311,
-        indeterminate=17,
-        groups=(lost, FaultDelivery("group-2", catch_up_ns=None, acknowledged=61_022)),
-    )
-    idle = FaultMetrics(2, "pause", "pause: replica 1", ("replica-1-1",), 30 * SECOND, 30 * SECOND, 31 * SECOND)
-    failed = FaultMetrics(3, "failover", "failover: ordered", (), 45 * SECOND, 45 * SECOND, error="NOGOODSLAVE")
-    found = faults_to_json((killed, idle, failed), Durability("everysec"))
-
-    golden("report-faults.txt", shown(replace(result(), faults=found)))
+    golden("report-faults.txt", shown(replace(result(), faults=sample_faults())))

@@ -118,6 +118,18 @@ def test_what_was_forced_is_a_caveat() -> None:
         ),
         ({"hasXackdel": False}, Requirements(xackdel=True), "which Redis has from 8.2 on (Valkey has not)"),
         ({"replicas": 1}, Requirements(replicas=2), "waitReplicas is 2, and the server has 1 replicas"),
+        ({"hasWaitaof": False, "version": "7.0.15"}, Requirements(waitaof=True), "from 7.2 on; use such a server"),
+        ({"config": {"appendonly": "no"}}, Requirements(waitaof=True), "set appendonly yes on it, or remove waitAof"),
+        (
+            {"hasWaitaof": True, "config": {"appendonly": "yes", "appendfsync": "no"}},
+            Requirements(waitaof=True),
+            "set appendfsync everysec or always on it",
+        ),
+        (
+            {"hasMinid": False, "version": "6.0.16"},
+            Requirements(xautoclaim=True),
+            "XAUTOCLAIM, which came with Redis 6.2, and the server is version 6.0.16",
+        ),
         ({"mode": "cluster"}, Requirements(), "write redis+cluster://HOST:PORT"),
         ({"mode": "standalone"}, Requirements(cluster=True), "stands alone"),
         ({"mode": "sentinel"}, Requirements(), "write redis+sentinel://HOST:PORT/MASTER"),
@@ -135,7 +147,9 @@ def test_what_a_server_lacks_is_told_with_the_way_out(
 @pytest.mark.parametrize(
     ("facts", "requirements"),
     [
-        ({}, Requirements(minid=True, xackdel=True, replicas=1, cluster=True)),
+        ({}, Requirements(minid=True, xackdel=True, replicas=1, cluster=True, waitaof=True)),
+        ({"hasWaitaof": True, "config": {"appendonly": "yes", "appendfsync": "always"}}, Requirements(waitaof=True)),
+        ({"hasWaitaof": True, "config": None}, Requirements(waitaof=True)),
         (
             {"hasMinid": True, "hasXackdel": True, "replicas": 2, "mode": "cluster"},
             Requirements(True, True, 2, True),

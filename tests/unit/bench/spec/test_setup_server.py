@@ -196,7 +196,15 @@ def test_a_setup_says_again_what_it_was_read_from() -> None:
         ("streams: {waitReplicas: 1}\nclient: {pipelining: redis-py}", "waitReplicas needs client.pipelining: channel"),
         ("streams: {waitReplicas: 1}", "waitReplicas is 1, and each primary that is started has 0 replicas; lower it"),
         ("streams: {waitReplicas: 1}\nclient: {connections: 2}", "waitReplicas gives each producer connections of its"),
-        ("streams: {waitTimeoutMs: 50}", "streams.waitTimeoutMs: means nothing without waitReplicas"),
+        ("streams: {waitTimeoutMs: 50}", "streams.waitTimeoutMs: means nothing without waitReplicas or waitAof"),
+        ("streams: {read: plain, reclaimAfterMs: 500}", "nothing is pending with plain reads or ack: none"),
+        ("streams: {assignment: exclusive, reclaimAfterMs: 500}", "nobody else reads a partition"),
+        ("streams: {reclaimAfterMs: 500}\nclient: {pipelining: redis-py}", "reclaimAfterMs needs client.pipelining"),
+        ("streams: {waitAof: all}", "streams.waitAof: all does not say how many replicas; add waitReplicas: 1"),
+        ("streams: {waitAof: disk}", "streams.waitAof"),
+        ("streams: {waitAof: primary}", "the servers that are started sync none; add appendonly: yes"),
+        ("streams: {waitAof: primary}\nclient: {pipelining: redis-py}", "waitAof needs client.pipelining: channel"),
+        ("streams: {waitAof: primary}\nclient: {connections: 2}", "waitAof gives each producer connections of its own"),
     ],
 )
 def test_faults_of_streams_and_client_are_told(part: str, fault: str) -> None:

@@ -77,7 +77,7 @@ def test_a_sound_run_has_none() -> None:
         ({"failed_acks": 7}, "failedAcknowledgements", "7 acknowledgements were refused"),
         ({"reconnects": 2}, "reconnects", "the longest gap in the acknowledgements was below 0.5 s"),
         ({"reconnects": 2, "longest_silence_ms": 1500}, "reconnects", "acknowledgements was 1.5 s"),
-        ({"under_replicated": 3}, "underReplicated", "3 messages are stored, but fewer replicas"),
+        ({"under_replicated": 3}, "underReplicated", "3 messages are stored, but the replicas or disks"),
         ({"polling_rounds": 90}, "pollingReads", "up to 20 ms apart, 90 times"),
         ({"early_reads": 1234}, "earlyReads", "answered 1,234 reads at once"),
         ({"lost_replies": 7}, "lostReplies", "7 replies to reads were lost"),

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from recorded_result import recorded, samples
 from sample_drain import measured_drain
+from sample_faults import sample_faults
 from sample_page import INVALID, LONG, PASSWORD, UNSTEADY, every_kind, files, hostile, run, telemetry, two_setups
 from sample_search import SEARCH
 
 from ombdriver.bench.metrics.histogram import Histogram
+from ombdriver.bench.report import fault_words
 from ombdriver.bench.report.page.comparison import ComparisonSection, RatioBar
 from ombdriver.bench.report.page.content import LATENCIES, backlog_tables, content
 from ombdriver.bench.report.page.curves import MOST_GROUPS, Curve, curves
@@ -403,3 +405,37 @@ def test_no_password_in_a_url_gets_onto_a_page() -> None:
 
     assert PASSWORD not in shown
     assert "redis://user:***@example.invalid" in shown
+
+
+def test_faults_are_bands_over_time_with_a_number_and_a_table() -> None:
+    """Darker until each was healed, lighter as long as it was felt; one that did nothing has no lighter one."""
+    told = replace(run(1), faults=sample_faults())
+
+    shown = content(files(told))
+
+    (table,) = shown.faults
+    assert [(at, hit) for at, hit, _ in table.rows] == [
+        ("10.001", "kill primary-1"),
+        ("30", "pause replica-1-1"),
+        ("45", "failover"),
+    ]
+    assert [len(cells) for *_, cells in table.rows] == [len(fault_words.COLUMNS)] * 3
+    assert table.notes[0].startswith("1, kill: primary, restartAfter: 2s: group-1 lost 1,204 of 61,022 acknowledged")
+    assert table.notes[-1].startswith("acknowledged means here: in the memory of a server")
+    (section,) = shown.sections
+    bands = [
+        (shape["x0"], shape["x1"])
+        for shape in section.plot["layout"]["shapes"]
+        if shape["type"] == "rect" and shape["fillcolor"].startswith("rgba(213")
+    ]
+    assert bands == [(10.001, 12.0), (12.0, 15.0), (30.0, 31.0)]
+    assert [each.text for each in section.annotations if each.kind == "fault"] == list(table.notes[:3])
+    assert "faults, darker until each was healed" in section.phases
+
+
+def test_a_page_without_faults_says_nothing_of_them() -> None:
+    """No table, and no band."""
+    shown = content(files(run(1)))
+
+    assert shown.faults == ()
+    assert "faults" not in shown.sections[0].phases

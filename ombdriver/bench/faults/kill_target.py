@@ -1,19 +1,32 @@
-"""`kill`: a server ends by SIGKILL, as in a crash, and comes back later, with its data or without."""
+"""`kill`: a server ends by SIGKILL, as in a crash, and comes back later, with its data or without; or a consumer.
+
+A single consumer ends without a word to anybody, and comes back to what is pending for it.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from ombdriver.bench.faults.api import Endangers, Fault, FaultError, FaultServer, FaultSystem, Site, lacks_target
+from ombdriver.bench.faults.api import (
+    Endangers,
+    Fault,
+    FaultConsumer,
+    FaultError,
+    FaultServer,
+    FaultSystem,
+    Site,
+    lacks_target,
+)
 from ombdriver.bench.faults.target import Target
 from ombdriver.bench.units import format_duration, parse_duration, quoted
 
 _DATA = ("kept", "lost")
 
 
-class KillServer(Fault):
+class KillTarget(Fault):
     """`kill: primary, restartAfter: 2s, data: lost`. Without `restartAfter` it stays down until the window ends.
 
-    What it finds again when it starts is what its configuration had it write to its disk; with `data: lost` nothing.
+    What a server finds again when it starts is what its configuration had it write to its disk; with `data: lost`
+    nothing. `kill: consumer 1 of group-1` ends a consumer alone.
     """
 
     OPTIONS = ("restartAfter", "data")
@@ -21,7 +34,10 @@ class KillServer(Fault):
     def __init__(self, value: object, options: Mapping[str, object]) -> None:
         self.target = Target.parse(value)
         if self.target.is_client:
-            raise ValueError(f"{self.target} can't be killed, only servers can; write pause: {self.target}")
+            raise ValueError(
+                f"{self.target} can't be killed, only servers and single consumers can; write pause: {self.target}, or"
+                " kill: consumer 1 of group-1"
+            )
         if "restartAfter" in options:
             try:
                 self.heals_after_ns = parse_duration(options["restartAfter"])
@@ -30,7 +46,9 @@ class KillServer(Fault):
         self._data = options.get("data", "kept")
         if self._data not in _DATA:
             raise ValueError(f"data: {quoted(self._data)} is not known; write kept or lost")
-        self._down: list[FaultServer] = []
+        if self.target.is_consumer and "data" in options:
+            raise ValueError(f"data: {self.target} has none; remove it")
+        self._down: list[FaultServer | FaultConsumer] = []
 
     def spec(self) -> Mapping[str, object]:
         """See `Fault.spec`."""
@@ -41,7 +59,10 @@ class KillServer(Fault):
 
     def endangers(self, site: Site) -> Endangers:
         """A replica that takes over lacks the last messages; a server that starts again what it had not written."""
-        if site.servers is None or self.target is None or self.target.role == "sentinel":
+        assert self.target is not None
+        if self.target.is_consumer:
+            return "unknown" if site.at_most_once else "nothing"
+        if site.servers is None or self.target.role == "sentinel":
             return "nothing"
         if self._data == "lost" or self.target.role == "servers":
             return "memory"
@@ -55,14 +76,17 @@ class KillServer(Fault):
     async def inject(self, system: FaultSystem) -> Sequence[str]:
         """See `Fault.inject`."""
         assert self.target is not None
-        self._down = list(await system.servers(self.target))
-        await asyncio.gather(*(server.crash() for server in self._down))
-        return [server.name for server in self._down]
+        if self.target.is_consumer:
+            self._down = [*system.consumers(self.target)]
+        else:
+            self._down = [*await system.servers(self.target)]
+        await asyncio.gather(*(each.crash() for each in self._down))
+        return [each.name for each in self._down]
 
     async def heal(self) -> None:
         """Starts it again."""
         down, self._down = self._down, []
-        started = [server.start_again(lose_data=self._data == "lost") for server in down]
+        started = [each.start_again(lose_data=self._data == "lost") for each in down]
         found = await asyncio.gather(*started, return_exceptions=True)
         self.data_lost = any(each is False for each in found)
         if failed := [str(each) for each in found if isinstance(each, BaseException)]:
