@@ -4,6 +4,7 @@ Skips where there is no Chromium, and fails there when CI is set. Nothing is dow
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -322,6 +323,15 @@ def test_on_paper_everything_is_unfolded_and_drawn_in_ink(browser: Browser, page
         assert printed == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
         assert visit.page.locator("details.run:not([open])").count() == 2
         assert visit.page.evaluate(PAPER) == "rgb(15, 19, 24)"
+
+
+def test_twenty_results_are_printed_on_few_sheets(browser: Browser, pages: Path) -> None:
+    """With all of their plots: small ones, four on a sheet."""
+    with Visit(browser, pages / "many.html") as visit:
+        visit.drawn(CURVES)
+        printed = visit.page.pdf(format="A4")
+
+    assert len(re.findall(rb"/Type /Page\b", printed)) <= 12
 
 
 def test_a_hostile_result_is_shown_and_does_nothing(browser: Browser, pages: Path) -> None:
