@@ -193,8 +193,8 @@ was acknowledged meanwhile.
 
 # Making the group and restoring what waits are one step: what is given and acknowledged in between would wait again.
 # KEYS: stream, delayed retries. ARGV: the words of `MAKE`, the consumer of delayed retries. Gives what `MAKE` gives,
-# and the ids that were found gone from what waits.
-_MAKE = group_script(
+# and the ids that were found gone from what waits. Carried out again it would tell that somebody else has made it.
+_MAKE = once_script(
     RESTORE
     + MAKE
     + """
@@ -206,7 +206,7 @@ return {place, found, gone}
 )
 
 # KEYS: as above. ARGV: group, member, the place, the consumer of delayed retries. Gives the ids that were found gone.
-_CREATE = group_script(
+_CREATE = once_script(
     RESTORE
     + CREATE
     + """
