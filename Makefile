@@ -9,7 +9,8 @@
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := run
-.PHONY: run demo picture test lint types docs docs-serve wheel check-wheel bench instructions width soak faults trust chaos clean
+.PHONY: run demo picture test cluster-test lint types docs docs-serve wheel check-wheel bench instructions width soak faults trust chaos \
+  clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -55,9 +56,13 @@ test: $(VENV)/.installed-dev
 ifdef PYTEST_ARGS
 	$(PYTEST) $(PYTEST_ARGS)
 else
-	$(PYTEST) $(SIDE_BY_SIDE) tests $(ALONE:%=--ignore=%)
+	$(PYTEST) $(SIDE_BY_SIDE) tests --ignore=tests/cluster $(ALONE:%=--ignore=%)
 	$(PYTEST) $(ALONE)
 endif
+
+# Three hosts in network and time namespaces of this machine, with a real scheduler of Dask; as root on Linux.
+cluster-test: $(VENV)/.installed-dev
+	$(PYTEST) tests/cluster
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

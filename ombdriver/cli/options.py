@@ -1,5 +1,6 @@
 """The options that several verbs of the command line have in common, and how their values are read."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,11 +10,14 @@ import click
 from ombdriver.cli.exit_codes import GATES
 
 if TYPE_CHECKING:
+    from ombdriver.bench.hosts.cluster import Cluster
+    from ombdriver.bench.plan.host_layout import Placement
     from ombdriver.bench.run.request import Request
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 USUAL_SETUPS = ("embedded",)
+_OF_CLUSTER = ("scheduler", "hosts", "workers_per_host", "placement", "insecure")
 _OF_ONE_FIELD = ("duration", "warmup", "rate", "rates", "steps", "thresholds", "abort_on_fail")
 
 
@@ -149,9 +153,27 @@ def build_requests(options: Mapping[str, Any], **more: Any) -> "list[Request]":
     from ombdriver.bench.spec.overrides import option_assignments
 
     values = {**options, **more}
+    of_cluster = {name: values.pop(name) for name in _OF_CLUSTER if name in values}
+    values["cluster"] = _cluster(**of_cluster)
     of_one_field = {name: values.pop(name) for name in _OF_ONE_FIELD if name in values}
     values |= {"setups": values["setups"] or USUAL_SETUPS, "is_named": bool(values["setups"])}
     return request.build_requests(options=option_assignments(**of_one_field), **values)
+
+
+def _cluster(
+    scheduler: str | None, hosts: int | None, workers_per_host: int, placement: "Placement", insecure: bool
+) -> "Cluster | None":
+    """The hosts that are asked for; None for this machine."""
+    if scheduler is None and hosts is None:
+        return None
+    from ombdriver.bench.hosts.cluster import Cluster, find_scheduler
+    from ombdriver.bench.plan.host_layout import HostLayout
+    from ombdriver.errors import InputError
+
+    if hosts is None:
+        raise InputError("--scheduler: how many hosts? Say it with --hosts")
+    layout = HostLayout(hosts, workers_per_host, placement)
+    return Cluster(find_scheduler(scheduler, os.environ), layout, insecure)
 
 
 def request_options(verb: Verb) -> Verb:
@@ -214,6 +236,26 @@ def request_options(verb: Verb) -> Verb:
             type=WholeNumber(),
             help="Processes, 2 or more, since none both produces and consumes; chosen by the machine's cores when"
             " absent.",
+        ),
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Workers on the hosts of this scheduler of Dask (docs/cluster.md): tls://HOST:8786, or a scheduler"
+            " file; DASK_SCHEDULER_ADDRESS when absent.",
+        ),
+        click.option("--hosts", type=int, metavar="N", help="So many hosts of the scheduler."),
+        click.option(
+            "--workers-per-host", type=int, default=2, show_default=True, metavar="N", help="Processes on each host."
+        ),
+        click.option(
+            "--placement",
+            type=click.Choice(("mixed", "split")),
+            default="mixed",
+            show_default=True,
+            help="Each host sends and reads, or some send and the others read.",
+        ),
+        click.option(
+            "--insecure", is_flag=True, help="Talk to a scheduler on another machine though it is not encrypted."
         ),
         click.option(
             "--threshold",

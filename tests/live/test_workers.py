@@ -30,6 +30,7 @@ from ombdriver.bench.metrics.recorder import Metrics
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.run.calibrate import null_server
+from ombdriver.bench.run.phases import LEAD_NS
 from ombdriver.bench.run.workers import Workers
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
@@ -102,7 +103,7 @@ async def test_workers_probe_send_receive_and_leave(valkey_url: str, driver: Red
             probed |= frozenset().union(*(report.probed for report in reports))  # each tells of what is new
             if len(probed) == 2 * 8:
                 break
-        workers.send(protocol.BeginPhase(Phase(0, "measure", time.monotonic_ns(), 500_000_000, plan.rate)))
+        workers.send(protocol.BeginPhase(Phase(0, "measure", time.monotonic_ns() + LEAD_NS, 500_000_000, plan.rate)))
         async for reports in polled(workers):
             for name in plan.subscriptions:
                 received[name] = sum(report.received.get(name, 0) for report in reports)
@@ -162,7 +163,7 @@ async def test_workers_whose_clocks_are_days_apart_measure_as_on_one_host(
     launcher = DaysAheadLauncher(tmp_path)
     found = Metrics()
     async with Workers(plan, "redis-streams", options(valkey_url), launcher) as workers:
-        workers.send(protocol.BeginPhase(Phase(0, "measure", time.monotonic_ns(), 500_000_000, plan.rate)))
+        workers.send(protocol.BeginPhase(Phase(0, "measure", time.monotonic_ns() + LEAD_NS, 500_000_000, plan.rate)))
         async for reports in polled(workers):
             for report in reports:
                 found += report.metrics
@@ -252,7 +253,7 @@ async def test_a_worker_that_meets_an_unexpected_fault_shows_it(valkey_url: str)
         await driver.create_topics(plan.topics, plan.subscriptions)
         stack.push_async_callback(driver.delete_created)
         workers = await stack.enter_async_context(Workers(plan, "redis-streams", options(valkey_url)))
-        workers.send(protocol.ExtendPhase(Phase(0, "measure", time.monotonic_ns(), 500_000_000, plan.rate)))
+        workers.send(protocol.ExtendPhase(Phase(0, "measure", time.monotonic_ns() + LEAD_NS, 500_000_000, plan.rate)))
 
         with pytest.raises(WorkerError, match=r"(?s)worker \d .*an unexpected fault:.*Traceback.*extend_phase"):
             await workers.poll()

@@ -55,6 +55,8 @@ has the same rows, and says what each room is."""
 
 IMPORTERS = {
     "click": {"cli.*"},
+    # Loading it takes a second, and it is an extra of its own.
+    "distributed": {"bench.hosts.dask_hosts"},
     "hdrh": {"bench.metrics.histogram"},
     "hiredis": {"messaging.transport.*"},
     "jinja2": {"bench.report.page.html"},
@@ -78,7 +80,12 @@ IMPORTERS = {
     "yaml": {"bench.spec.yaml_file"},
     # Of the standard library: whoever starts processes decides how they die.
     "multiprocessing": {"bench.hosts.local"},
-    "subprocess": {"bench.servers.links", "bench.servers.reaper", "bench.servers.reaper_process"},
+    "subprocess": {
+        "bench.hosts.agent_process",
+        "bench.servers.links",
+        "bench.servers.reaper",
+        "bench.servers.reaper_process",
+    },
 }
 """Who may import a package from outside. Every foreign package has a row."""
 
@@ -119,6 +126,8 @@ PURE = (
     "bench.faults.durability",
     "bench.faults.spec",
     "bench.faults.target",
+    "bench.hosts.agent_protocol",
+    "bench.hosts.clock_bounds",
     "bench.load.*",
     "bench.metrics.*",
     "bench.plan.*",

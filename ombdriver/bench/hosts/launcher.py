@@ -7,10 +7,13 @@ pipe, socket or host.
 from collections.abc import Callable
 from typing import Protocol
 
-from ombdriver.bench.worker import protocol
+from ombdriver.bench.worker import protocol, wire_format
+from ombdriver.errors import OmbdriverError
 
 OnMessage = Callable[[protocol.WorkerMessage], None]
 """Is called with each message of a worker, in the running loop, once `launch` has returned."""
+OnFrame = Callable[[bytes], None]
+"""Is called with each frame of a worker, the greeting first."""
 OnGone = Callable[[], None]
 """Is called once, after the last message of a worker, when nothing more can come of it."""
 
@@ -64,3 +67,27 @@ class Launcher(Protocol):
             FormatError: if something in `job` is no plain data.
         """
         ...
+
+
+def opening(job: protocol.Job) -> tuple[bytes, ...]:
+    """The first frames for a worker: a greeting, and what it is for.
+
+    Raises:
+        FormatError: if something in `job` is no plain data.
+    """
+    return wire_format.greeting(), wire_format.encode(job)
+
+
+def reading(on_message: OnMessage) -> OnFrame:
+    """Reads the frames of one worker; what can't be read is told as `protocol.Failed`."""
+    decoder = wire_format.Decoder()
+
+    def on_frame(frame: bytes) -> None:
+        try:
+            message = decoder.decode(frame)
+        except OmbdriverError as error:
+            message = protocol.Failed(str(error), known=True)
+        if message is not None:
+            on_message(message)
+
+    return on_frame

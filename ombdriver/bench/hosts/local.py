@@ -22,7 +22,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import uvloop
 
-from ombdriver.bench.hosts.launcher import OnGone, OnMessage
+from ombdriver.bench.hosts.launcher import OnFrame, OnGone, OnMessage, opening, reading
 from ombdriver.bench.limits import limit_reached
 from ombdriver.bench.worker import protocol, wire_format
 from ombdriver.bench.worker.worker import serve
@@ -121,13 +121,23 @@ class LocalLauncher:
 
     def launch(self, job: protocol.Job, on_message: OnMessage, on_gone: OnGone) -> "WorkerProcess":
         """See `launcher.Launcher.launch`."""
-        frames = wire_format.greeting(), wire_format.encode(job)
+        return self.start(job.worker.index, opening(job), reading(on_message), on_gone)
+
+    def start(self, number: int, frames: Sequence[bytes], on_frame: OnFrame, on_gone: OnGone) -> "WorkerProcess":
+        """Starts a worker whose frames nobody reads here: they may be another host's.
+
+        Args:
+            number: names the process.
+            frames: what it is given first; see `launcher.opening`.
+            on_frame: is called with each frame of it, the greeting first.
+            on_gone: see `launcher.OnGone`.
+        """
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
             target=_main,
             args=(theirs, self._parents_signals),
-            name=f"ombdriver-worker-{job.worker.index}",
+            name=f"ombdriver-worker-{number}",
             daemon=True,
         )
         # Inherited, so that no signal hits the worker's start-up; and none that comes meanwhile is lost to us.
@@ -140,7 +150,7 @@ class LocalLauncher:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         try:
-            worker = WorkerProcess(process, ours, on_message, on_gone)
+            worker = WorkerProcess(process, ours, on_frame, on_gone)
         except BaseException:  # no thread to listen with: nobody else knows of this process, which heeds no SIGTERM
             process.kill()
             process.join()
@@ -154,13 +164,12 @@ class LocalLauncher:
 class WorkerProcess:
     """The parent's end of the pipe to a worker process (`launcher.Endpoint`)."""
 
-    def __init__(self, process: BaseProcess, pipe: Pipe, on_message: OnMessage, on_gone: OnGone) -> None:
-        self._process, self._pipe, self._on_message, self._on_gone = process, pipe, on_message, on_gone
+    def __init__(self, process: BaseProcess, pipe: Pipe, on_frame: OnFrame, on_gone: OnGone) -> None:
+        self._process, self._pipe, self._on_gone = process, pipe, on_gone
         self._pid = process.pid or 0
-        self._decoder = wire_format.Decoder()
         self._loop = asyncio.get_running_loop()
         self._read_to_the_end = asyncio.Event()
-        _listen(pipe, self._on_frame, self._on_pipe_end)
+        _listen(pipe, on_frame, self._on_pipe_end)
 
     def __repr__(self) -> str:
         return f"<WorkerProcess {self._pid}>"
@@ -178,14 +187,6 @@ class WorkerProcess:
         """Writes a frame to the worker, if it is there."""
         with contextlib.suppress(OSError):  # dead, which the end of its pipe shows
             self._pipe.send_bytes(frame)
-
-    def _on_frame(self, frame: bytes) -> None:
-        try:
-            message = self._decoder.decode(frame)
-        except OmbdriverError as error:
-            message = protocol.Failed(str(error), known=True)
-        if message is not None:
-            self._on_message(message)
 
     def _on_pipe_end(self) -> None:
         """The pipe ends when the process does, after its last words."""

@@ -70,7 +70,7 @@ class ConsumerAssignment:
 class WorkerPlan:
     """One process. `producers` rise by index; `role` is `both` only with a driver that lives within one process.
 
-    One that `spins` never sleeps while it sends (`pacing: spin`).
+    One that `spins` never sleeps while it sends (`pacing: spin`). `host`: where it is, of the run's hosts from 0 on.
     """
 
     index: int
@@ -78,6 +78,7 @@ class WorkerPlan:
     producers: tuple[ProducerAssignment, ...] = ()
     consumers: tuple[ConsumerAssignment, ...] = ()
     spins: bool = False
+    host: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from ombdriver.bench.faults.spec import FaultSpec, unsupported
 from ombdriver.bench.load.poisson import PoissonArrivals
 from ombdriver.bench.load.retention import KEYED_SKEW, NO_TRIMMING, Trimming, affordable_rate, plan_trimming
 from ombdriver.bench.plan.backlog import BacklogPlan, plan_backlog, retention_error
+from ombdriver.bench.plan.host_layout import HostLayout
 from ombdriver.bench.plan.plan import (
     STREAMS_PER_READER,
     TOPIC_PREFIX,
@@ -37,7 +38,15 @@ started below that. With more it sends several together (`worker.pacing`), so wh
 """
 
 
-def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | None, cores: int) -> Plan:
+def make_plan(
+    workload: Workload,
+    setup: Setup,
+    run_id: str,
+    *,
+    workers: int | None,
+    cores: int,
+    layout: HostLayout | None = None,
+) -> Plan:
     """Decides who does what.
 
     Producer i sends to topic i mod topics, so that messages in turn go to topics in turn. A driver that lives within
@@ -49,6 +58,7 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         run_id: names the run.
         workers: how many processes to use at most; None leaves it to `cores`.
         cores: of this machine.
+        layout: the hosts that the workers are on; None for this machine.
 
     Raises:
         InputError: if that number of workers can't do it, or workload and setup don't agree.
@@ -80,7 +90,7 @@ def make_plan(workload: Workload, setup: Setup, run_id: str, *, workers: int | N
         topics=topics,
         subscriptions=subscriptions,
         producers=len(producers),
-        workers=_workers(setup, producers, readers, rate, workers, cores),
+        workers=_workers(setup, producers, readers, rate, workers, cores, layout),
         payload=workload.payload,
         rate=rate,
         warmup_ns=workload.warmup_ns,
@@ -146,20 +156,41 @@ def _workers(
     rate: int,
     workers: int | None,
     cores: int,
+    layout: HostLayout | None,
 ) -> tuple[WorkerPlan, ...]:
     """The processes, each with its share of producers or of readers."""
+    copies = len({each.subscription for each in readers})
+    if layout is not None:
+        sending, reading = layout.places(copies, len(producers), len(readers))
+        return _dealt(producers, readers, sending, reading)
     spins = setup.client.pacing == "spin" and bool(producers)
     if setup.loopback:
         if workers not in (None, 1):
             raise InputError(f"--workers: {workers} is too many: this driver lives in one process; leave it out")
         _check_spinning(setup, 1, 0, cores)
         return (WorkerPlan(0, "both", tuple(producers), tuple(readers), spins),)
-    copies = len({each.subscription for each in readers})
     producing, consuming = split_workers(workers, cores, rate, copies, len(producers), len(readers))
     _check_spinning(setup, producing, consuming, cores)
+    return _dealt(producers, readers, [0] * producing, [0] * consuming, spins)
+
+
+def _dealt(
+    producers: Sequence[ProducerAssignment],
+    readers: Sequence[ConsumerAssignment],
+    sending: Sequence[int],
+    reading: Sequence[int],
+    spins: bool = False,
+) -> tuple[WorkerPlan, ...]:
+    """Producers and readers in turn to the processes, whose hosts are given."""
     return (
-        *(WorkerPlan(n, "produce", tuple(producers[n::producing]), spins=spins) for n in range(producing)),
-        *(WorkerPlan(producing + n, "consume", (), tuple(readers[n::consuming])) for n in range(consuming)),
+        *(
+            WorkerPlan(n, "produce", tuple(producers[n :: len(sending)]), spins=spins, host=host)
+            for n, host in enumerate(sending)
+        ),
+        *(
+            WorkerPlan(len(sending) + n, "consume", (), tuple(readers[n :: len(reading)]), host=host)
+            for n, host in enumerate(reading)
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.report import units
-from ombdriver.bench.results.harness_share import FLOOR, OWN, HarnessShare, harness_share
+from ombdriver.bench.results.harness_share import CLOCK, FLOOR, OWN, HarnessShare, harness_share
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.spec.thresholds import Check
 
@@ -12,14 +12,16 @@ HOLLOW = "○"
 """Stands at the figures of a run that is not VALID, as hollow marks do in plots."""
 AT_FLOOR = "*"
 OWN_PART = "†"
+BELOW_CLOCKS = "‡"
 LEGENDS = {
+    BELOW_CLOCKS: "not resolved: the clocks of the hosts may be wrong by as much",
     AT_FLOOR: "at the harness floor, what `ombdriver calibrate` found with no server",
     OWN_PART: "more than a third of it may be the harness's own: schedule lag, and event loops that came late",
 }
 """What each mark means, in one line."""
 
 
-_MARKS = {FLOOR: AT_FLOOR, OWN: OWN_PART, None: ""}
+_MARKS = {CLOCK: BELOW_CLOCKS, FLOOR: AT_FLOOR, OWN: OWN_PART, None: ""}
 
 
 def mark_of(kind: HarnessShare | None) -> str:
@@ -34,9 +36,11 @@ def mark(result: Result, figure: Figure) -> str:
 
 def threshold_figure(result: Result, check: Check) -> str:
     """The figure of a threshold that was checked, with its mark."""
-    name = check.expression.split()[0]
-    kind = FLOOR if name in result.at_harness_floor else OWN if name in result.own_parts else None
-    return marked(units.figure(check.value, check.unit), mark_of(kind))
+    try:
+        sign = mark(result, Figure.parse(check.expression.split()[0]))
+    except ValueError:  # of a later version, or of somebody else
+        sign = ""
+    return marked(units.figure(check.value, check.unit), sign)
 
 
 def marked(latency: str, mark: str) -> str:

@@ -187,7 +187,8 @@ def _workers(plan: Plan) -> list[tuple[str, str]]:
     for worker in plan.workers:
         work = [many(len(worker.producers), "producer")] if worker.producers else []
         work += [many(len(worker.consumers), "reader")] if worker.consumers else []
-        rows.append(("", f"worker {worker.index}: {worker.role}, {' and '.join(work)}"))
+        where = f", on host {worker.host + 1}" if max(each.host for each in plan.workers) else ""
+        rows.append(("", f"worker {worker.index}: {worker.role}, {' and '.join(work)}{where}"))
     return rows
 
 

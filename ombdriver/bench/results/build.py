@@ -58,6 +58,7 @@ class RunRecord:
         sweep: the values of the settings that were swept, by path; empty when none was.
         sweep_of: the names of workload and setup without those values; empty when nothing was swept.
         durability: what an acknowledgement means; None where no faults were asked for.
+        clock_error_ms: how wrong an end-to-end latency may be by the clocks of several hosts; None on one host.
         version: of ombdriver.
     """
 
@@ -78,6 +79,7 @@ class RunRecord:
     sweep: Mapping[str, Any] = field(default_factory=dict)
     sweep_of: Mapping[str, str] = field(default_factory=dict)
     durability: Durability | None = None
+    clock_error_ms: float | None = None
     version: str = __version__
 
 
@@ -105,6 +107,7 @@ def build_result(metrics: RunMetrics, run: RunRecord, assessment: Assessment) ->
         thresholds=assessment.thresholds,
         at_harness_floor=assessment.at_harness_floor,
         own_parts=assessment.own_parts,
+        clock_error_ms=run.clock_error_ms,
         caveats=assessment.caveats,
         workload=run.workload_spec["name"],
         driver=run.driver,

@@ -109,6 +109,7 @@ class Result:
         thresholds: what became of each, in the user's order.
         at_harness_floor: the percentiles that are no higher than the harness's own, as `publish.p50`.
         own_parts: the harness's own share of each percentile of which it may be more than a third, by the same names.
+        clock_error_ms: how wrong an end-to-end latency may be by the clocks of several hosts; None on one host.
         caveats: in the order found.
         workload, driver: names.
         message_size: bytes, stamp included.
@@ -163,6 +164,7 @@ class Result:
     thresholds: tuple[Check, ...]
     at_harness_floor: tuple[str, ...]
     own_parts: Mapping[str, float]
+    clock_error_ms: float | None
     caveats: tuple[Caveat, ...]
     workload: str
     driver: str

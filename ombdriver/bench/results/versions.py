@@ -43,6 +43,7 @@ ADDED: Mapping[str, Callable[[Data], Any]] = {
     "thresholds": lambda _: [],
     "atHarnessFloor": lambda _: [],
     "ownParts": lambda _: {},
+    "clockErrorMs": lambda _: None,
     "messagesPerWrite": lambda _: None,
     "faults": lambda _: None,
     "standing": lambda _: None,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ombdriver.bench.drivers.api import load_driver
+from ombdriver.bench.hosts.cluster import Cluster, unreachable
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.results.environment import usable_cores
@@ -33,6 +34,7 @@ from ombdriver.bench.spec.sweep import (
 )
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import InputError
+from ombdriver.secrets import redact_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Request:
         sweep: the values that swept settings have in this run, by path.
         sweep_of: what the swept `workload` and `setup` call themselves without those values; empty without a sweep.
         force: a server is taken though the run may not fit into its memory.
+        cluster: the hosts that its workers are on; None for this machine.
         overrides: what the command line has put into the files, without passwords; workload and setup have it already.
     """
 
@@ -66,6 +69,7 @@ class Request:
     sweep: Mapping[str, object] = field(default_factory=dict)
     sweep_of: Mapping[str, str] = field(default_factory=dict)
     force: bool = False
+    cluster: Cluster | None = None
 
     @property
     def expected_s(self) -> float:
@@ -80,7 +84,10 @@ def plan_of(request: Request, run_id: str) -> Plan:
     Raises:
         InputError: if that number of workers can't do it.
     """
-    return make_plan(request.workload, request.setup, run_id, workers=request.workers, cores=request.cores)
+    layout = None if request.cluster is None else request.cluster.layout
+    return make_plan(
+        request.workload, request.setup, run_id, workers=request.workers, cores=request.cores, layout=layout
+    )
 
 
 def new_run_id() -> str:
@@ -102,6 +109,7 @@ def build_requests(
     sweeps: Sequence[str] = (),
     sweep_names: Sequence[str] = (),
     force: bool = False,
+    cluster: Cluster | None = None,
     is_named: bool = True,
     command_line: Sequence[str] = (),
 ) -> list[Request]:
@@ -120,6 +128,7 @@ def build_requests(
         sweeps: `PATH=VALUE,VALUE`, each, besides those of the workload files; all combinations run.
         sweep_names: `PART=TEMPLATE`, each; see `sweep`.
         force: servers are taken though a run may not fit into their memory.
+        cluster: the hosts that workers are on; None for this machine.
         is_named: whether the user named the setups; such a one keeps its name on the server at `url`.
         command_line: as typed.
 
@@ -135,6 +144,12 @@ def build_requests(
     if not 1 <= repeats <= MOST_REPEATS:
         errors.append(f"--repeats: {repeats} is out of range; write 1 to {MOST_REPEATS}")
     errors += _url_errors(url, setups, given)
+    if cluster is not None:
+        errors += cluster.errors()
+        if workers is not None:
+            errors.append("--workers: is of one machine; with --scheduler, say --workers-per-host")
+        if errors:
+            raise InputError(errors)
     of_workloads: list[str] = []
     variants = [
         variant
@@ -161,6 +176,7 @@ def build_requests(
                 sweep=swept_values(values),
                 sweep_of={"workload": variant.own_name, "setup": setup.own_name} if values else {},
                 force=force,
+                cluster=cluster,
             )
             for name in setups
             for combination in variant.setups
@@ -170,6 +186,8 @@ def build_requests(
         for variant in variants
     ]
     every = [request for some in requests for request in some]
+    if cluster is not None:
+        errors += dict.fromkeys(error for one in every for error in _host_errors(one.setup, cluster))
     build_each(every, lambda one: plan_of(one, "check"), errors, lambda one: f"{one.workload.name} x {one.setup.name}")
     if errors:
         raise InputError(errors)
@@ -237,6 +255,24 @@ def _setup(
         except InputError as error:
             raise InputError([f"{'--url' if url else name}: {message}" for message in error.messages]) from error
     return variant
+
+
+def _host_errors(setup: Setup, cluster: Cluster) -> list[str]:
+    """Why workers on the hosts of `cluster` can't use this setup."""
+    if setup.loopback:
+        return [f"{setup.name}: its driver lives in one process, and a cluster has many; choose another --setup"]
+    if setup.server is None:
+        return []
+    if setup.server.engine is not None:
+        return [f"{setup.name}: starts a server of this machine's own, which other hosts can't reach; give --url"]
+    errors = []
+    if setup.client.pacing == "spin":
+        errors.append(f"{setup.name}: client.pacing: spin is for one machine, whose cores are known; write adaptive")
+    if not cluster.on_this_machine and (here := unreachable(setup.server.urls)):
+        what = "it means" if len(here) == 1 else "they mean"
+        named = redact_text(", ".join(here))
+        errors.append(f"{setup.name}: {named}: {what} another machine on each host; give the address of this one")
+    return errors
 
 
 def _url_errors(url: str | None, setups: Sequence[str], assignments: Sequence[Assignment]) -> list[str]:

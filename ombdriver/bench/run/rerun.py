@@ -45,6 +45,8 @@ def request_of(
         InputError: if the result can't be read, or the run can't be repeated from it; with what is missing.
     """
     result = store.load(path)
+    if result.environment.get("hosts"):
+        raise InputError(f"{path}: its workers were on several hosts; run it anew with `ombdriver run --scheduler`")
     setup = _setup(result, str(path), url)
     workload = _workload(result, path)
     load_driver(setup.driver_used)

@@ -12,6 +12,7 @@ from functools import partial
 
 from ombdriver.bench.drivers.api import Driver, load_driver
 from ombdriver.bench.faults.durability import Durability
+from ombdriver.bench.hosts import dask_hosts
 from ombdriver.bench.plan.plan import Plan, memory_estimate
 from ombdriver.bench.plan.planner import fault_site
 from ombdriver.bench.report.live import LiveView
@@ -86,17 +87,21 @@ async def run(
             forced = _check(description, plan, request)
             if request.setup.is_users_server:
                 stack.push_async_callback(_delete_created, driver, request.setup, plan.run_id)
+            hosts = None
+            if request.cluster is not None:
+                hosts = await stack.enter_async_context(dask_hosts.connected(request.cluster))
             await driver.create_topics(plan.topics, plan.subscriptions)
             what = "subscribed to" if plan.existing else "created"
             logger.info("%s %d topics of %d streams in all", what, len(plan.topics), plan.partitions)
-            workers = await stack.enter_async_context(
-                Workers(plan, request.setup.driver_used, options | _by_links(servers, request.setup))
-            )
+            of_workers = options | _by_links(servers, request.setup)
+            launcher = None if hosts is None else hosts.coordinator
+            workers = await stack.enter_async_context(Workers(plan, request.setup.driver_used, of_workers, launcher))
         streams = request.setup.streams
         durability = Durability.of(_text(description.get("config")), streams.wait_replicas, streams.wait_aof)
         measurement = Measurement(plan, driver.inspector(), fault_site(request.setup), durability)
         processes = measurement.collector.processes
-        telemetry = Telemetry(plan, driver, processes, workers.pids, servers.pids if servers else ())
+        local = workers.pids if hosts is None else [None] * len(plan.workers)
+        telemetry = Telemetry(plan, driver, processes, local, servers.pids if servers else ())
         stack.push_async_callback(telemetry.aclose)
         thresholds = request.workload.thresholds if request.workload.abort_on_fail else ()
         abort = AbortOnFail([Threshold.parse(text) for text in thresholds])
@@ -136,7 +141,7 @@ async def run(
             ending=controller.ending,
             forced=forced,
             ways_out=_ways_out(driver, [text for text, _ in measurement.facts.send_errors]),
-            servers_on_host=on_host,
+            servers_on_host=on_host if hosts is None else 0,  # no worker shares this machine with them
             telemetry=telemetry.summary(),
             servers_ended=servers.ended() if servers else (),
             cut_unacknowledged=counts.get("trimmedUnacknowledged", 0),
@@ -146,8 +151,10 @@ async def run(
             streams=counts.get("streams", 0),
             most_of_a_primary=counts.get("mostOfAPrimary", 0),
             durability=str(durability),
+            clock_error_ns=0 if hosts is None else hosts.coordinator.clock_error_ns(),
         )
-        finished = _store_result(request, plan, controller, observed, description, telemetry, load_at_start)
+        of_hosts = [] if hosts is None else hosts.to_json()
+        finished = _store_result(request, plan, controller, observed, description, telemetry, load_at_start, of_hosts)
         run_events.publish(finished)
         if failure is not None:
             raise failure
@@ -210,6 +217,7 @@ def _store_result(
     description: Mapping[str, object],
     telemetry: Telemetry,
     load_at_start: Sequence[float] | None,
+    of_hosts: Sequence[Mapping[str, object]],
 ) -> Finished:
     """Assesses a run that has been measured, and stores its result.
 
@@ -221,7 +229,7 @@ def _store_result(
     if controller.backlog is not None:
         metrics = replace(metrics, backlog_drain=controller.backlog.metrics())
     machine = host()
-    calibration = store.latest_calibration(request.output, machine)
+    calibration = None if of_hosts else store.latest_calibration(request.output, machine)
     observed = replace(observed, cores=min(request.cores, machine["cpu"]["coresLimit"] or request.cores))
     thresholds = [Threshold.parse(text) for text in request.workload.conditions]
     facts = run_facts(metrics, plan, observed, controller.measurement.calm)
@@ -238,7 +246,8 @@ def _store_result(
         environment=fingerprint(
             description, request.command_line, load_at_start=load_at_start, seeds={"workload": request.workload.seed}
         )
-        | {"workers": [worker_to_json(each) for each in facts.workers], "harness": calibration},
+        | {"workers": [worker_to_json(each) for each in facts.workers], "harness": calibration}
+        | ({"hosts": of_hosts} if of_hosts else {}),
         telemetry=telemetry.to_json(),
         tags=request.tags,
         standing=request.standing,
@@ -246,6 +255,7 @@ def _store_result(
         sweep=request.sweep,
         sweep_of=request.sweep_of,
         durability=controller.measurement.durability if plan.faults else None,
+        clock_error_ms=observed.clock_error_ns / 1e6 if of_hosts else None,
     )
     assessment = assess(metrics, facts, thresholds, calibration, loopback=request.setup.loopback)
     result = build_result(metrics, record, assessment)

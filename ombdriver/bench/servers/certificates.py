@@ -1,6 +1,7 @@
-"""Certificates for one run: an authority of its own, and one certificate for loopback. Only importer of trustme."""
+"""Certificates for one run: an authority of its own, and what it signs. Only importer of trustme."""
 
 import os
+import ssl
 from pathlib import Path
 
 from ombdriver.bench.servers.configuration import TlsFiles
@@ -24,6 +25,19 @@ def make_certificates(folder: Path) -> TlsFiles:
     _write(files.key, issued.private_key_pem.bytes())
     _write(files.authority, authority.cert_pem.bytes())
     return files
+
+
+def server_side(name: str) -> tuple[ssl.SSLContext, str]:
+    """The context of a server called `name`, and the certificate (PEM) by which its clients know it.
+
+    No file outlives the call. Blocks for some milliseconds.
+    """
+    import trustme
+
+    authority = trustme.CA(organization_name="ombdriver")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name, organization_name="ombdriver").configure_cert(context)
+    return context, authority.cert_pem.bytes().decode("ascii")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -45,7 +45,7 @@ class Telemetry:
         plan: the run.
         driver: gives samples; one without `observe`, or whose samples are None, has no server.
         reports: what each worker last said of its process, in the plan's order.
-        workers: process ids, in the plan's order.
+        workers: process ids, in the plan's order; None for one on another host, which only its reports tell of.
         servers: the process ids of servers on this machine that are the run's own; they count as one process.
         every_ns: between two samples.
     """
@@ -55,7 +55,7 @@ class Telemetry:
         plan: Plan,
         driver: Driver,
         reports: Callable[[], Sequence[ProcessUsage]],
-        workers: Sequence[int],
+        workers: Sequence[int | None],
         servers: Sequence[int] = (),
         every_ns: int = EVERY_NS,
     ) -> None:
@@ -68,9 +68,9 @@ class Telemetry:
         self._next_streams = RoundRobin(self._streams)
         self._reports, self._every_ns = reports, every_ns
         self._roles = {f"worker {worker.index}": worker.role for worker in plan.workers}
-        self._meters: dict[str, ProcessMeter | ProcessesMeter] = dict(
-            zip(self._roles, map(ProcessMeter, workers), strict=True)
-        )
+        self._meters: dict[str, ProcessMeter | ProcessesMeter] = {
+            name: ProcessMeter(pid) for name, pid in zip(self._roles, workers, strict=True) if pid is not None
+        }
         if servers:
             self._meters[SERVER] = ProcessesMeter(servers)
         self._server, self._processes = ServerSeries(every_ns), ProcessSeries()

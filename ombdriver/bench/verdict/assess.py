@@ -60,8 +60,9 @@ def assess(
         calibration: the figures of one of this machine; None without one.
         loopback: whether the driver lives within one process.
     """
+    verdict = judge(facts)
     return Assessment(
-        with_advice(judge(facts), facts),
+        verdict if facts.clock_error_ns else with_advice(verdict, facts),  # the advice is for this machine
         tuple(threshold.check(metrics) for threshold in thresholds),
         tuple(at_floor(metrics, calibration, loopback)),
         own_parts(metrics, [each.name for each in metrics.subscriptions], facts.workers),

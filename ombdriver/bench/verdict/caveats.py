@@ -322,9 +322,18 @@ def _over_range(facts: Facts) -> list[str]:
     )
 
 
+def _clocks_of_hosts(facts: Facts) -> list[str]:
+    below = f"; {facts.negative:,} were below 0 and stand at 0" if facts.negative else ""
+    return _if(
+        facts.clock_error_ns,
+        f"end-to-end latencies are between hosts, whose clocks may be wrong by {milliseconds(facts.clock_error_ns)}"
+        f"{below}; take no difference for real that is smaller",
+    )
+
+
 def _clock_backwards(facts: Facts) -> list[str]:
     return _if(
-        facts.negative,
+        facts.negative and not facts.clock_error_ns,
         f"{facts.negative:,} latencies were below 0 and stand at 0: a clock went backwards; run on one host, with a"
         " steady clock source",
     )
@@ -606,6 +615,7 @@ CAVEATS = (
     ),
     _caveat("shortRun", "less than 10 s were measured", _short_run),
     _caveat("overRange", "latencies above 24 h; they stand at 24 h", _over_range),
+    _caveat("clocksOfHosts", "workers were on several hosts; how wrong their clocks may be", _clocks_of_hosts),
     _caveat("clockBackwards", "latencies below 0; they stand at 0", _clock_backwards),
     _caveat(
         "behindTarget",

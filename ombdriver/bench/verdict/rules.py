@@ -280,6 +280,12 @@ def _clock(facts: Facts) -> RuleResult:
     """Arrivals came before their sends: the clock of this machine can't tell latencies."""
     if facts.negative <= MOST_BELOW_ZERO * facts.due:
         return []
+    if facts.clock_error_ns:
+        return [
+            f"{facts.negative:,} latencies were below 0, more than {MOST_BELOW_ZERO:.1%} of the {facts.due:,} messages:"
+            f" the clocks of the hosts may be wrong by {milliseconds(facts.clock_error_ns)}, which hides the latency of"
+            " this system; measure on one host, or on a network with shorter round trips"
+        ]
     return [
         f"{facts.negative:,} latencies were below 0, more than {MOST_BELOW_ZERO:.1%} of the {facts.due:,} messages: a"
         " clock went backwards, and no latency can be trusted; run on one host, with a steady clock source"

@@ -111,6 +111,7 @@ class Receiver:
         received: messages, each entry once.
         foreign: messages that were not of this run; none with shared topics.
         empty_reads: reads that brought nothing, one after the other and until now.
+        host_clock: as given; another one may be set.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class Receiver:
         shared_topics: bool = False,
         host_clock: HostClock = SAME_HOST,
     ) -> None:
-        self._host_clock = host_clock
+        self.host_clock = host_clock
         self._flows, self.subscription, self._recorder = flows, subscription, recorder
         self._processing, self._checksums, self._shared_topics = processing, checksums, shared_topics
         self._stamps: list[bytes] = []
@@ -325,8 +326,8 @@ class Receiver:
         if redelivered is not None:  # the same entry once more counts once
             self.received -= int(np.count_nonzero(redelivered))
             stamps, arrived = stamps[~redelivered], arrived[~redelivered]
-        intended = self._host_clock.stamps_from_run(stamps["intended_ns"])
-        sent = self._host_clock.stamps_from_run(stamps["sent_ns"])
+        intended = self.host_clock.stamps_from_run(stamps["intended_ns"])
+        sent = self.host_clock.stamps_from_run(stamps["sent_ns"])
         latencies = {"endToEnd": arrived - sent, "endToEndResponse": arrived - intended}
         self._recorder.record(self.subscription, intended, latencies)
         self._recorder.count("received", self.subscription, arrived, np.ones(len(arrived), np.int64))
@@ -445,6 +446,12 @@ class Consumers:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def set_clock(self, host_clock: HostClock) -> None:
+        """How this host's clock stands to the run's from now on; what came before is recorded first."""
+        for receiver in self._receivers:
+            receiver.flush()
+            receiver.host_clock = host_clock
 
     # -- what they have been given ---------------------------------------------------------------------------------
 

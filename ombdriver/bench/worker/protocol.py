@@ -21,7 +21,7 @@ class Job:
         worker: this worker's part of it.
         driver: the driver's registered name.
         options: what its factory is given.
-        host_clock: of the host that it is on.
+        host_clock: of the host that it is on, as far as it is known before anything starts.
     """
 
     plan: Plan
@@ -50,6 +50,13 @@ class BeginPhase:
     """A phase begins, a little in the future."""
 
     phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class SetClock:
+    """How the clock of the host stands to the run's from now on: more is known of it than before."""
+
+    host_clock: HostClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,7 @@ class Exit:
 
 Command = (
     SendProbes
+    | SetClock
     | BeginPhase
     | ExtendPhase
     | Settled

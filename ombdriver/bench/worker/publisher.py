@@ -63,6 +63,7 @@ class Publisher:
     Attributes:
         in_flight: what was sent, and its replies.
         sent: messages sent, probes among them.
+        host_clock: as given; another one may be set.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Publisher:
         batch_ns: int = 0,
         host_clock: HostClock = SAME_HOST,
     ) -> None:
-        self._offset_ns = host_clock.offset_ns
+        self.host_clock = host_clock
         self._run, self._senders, self._producers_total = run, senders, producers_total
         self._flows = [flow for sender in senders for flow in sender.flows]
         self._pool, self._recorder, self._clock = pool, recorder, clock
@@ -313,8 +314,8 @@ class Publisher:
         sequences = range(sequence, sequence + len(intended))
         sent_ns = self._clock()  # as late as can be: what is done before is delay, what comes after is service
         due, leaves_ns = intended, sent_ns
-        if self._offset_ns and queue is not None:  # of a probe 0 stays 0
-            due, leaves_ns = [due_ns + self._offset_ns for due_ns in intended], sent_ns + self._offset_ns
+        if (offset_ns := self.host_clock.offset_ns) and queue is not None:  # of a probe 0 stays 0
+            due, leaves_ns = [due_ns + offset_ns for due_ns in intended], sent_ns + offset_ns
         payloads = [
             pack(due_ns, leaves_ns, run, producer, partition, 0, number) + body
             for due_ns, number, body in zip(due, sequences, bodies, strict=True)

@@ -51,6 +51,7 @@ class Worker:
 
     def __init__(self, job: protocol.Job, link: Link) -> None:
         self._job, self._link = job, link
+        self._host_clock = job.host_clock
         self._recorder = Recorder(job.plan.sample_interval_ns, MOMENT_NS if job.plan.faults else 0)
         self._driver: Driver | None = None
         self._publisher: Publisher | None = None
@@ -81,7 +82,7 @@ class Worker:
                 self._processing(number),
                 checksums=plan.payload.checksums,
                 shared_topics=plan.existing,
-                host_clock=job.host_clock,
+                host_clock=self._host_clock,
             )
             self._consumers.add(consumer, receiver)
         if not plan.from_beginning:
@@ -107,7 +108,7 @@ class Worker:
             EachPacing() if job.worker.spins or plan.batch_ns else AdaptivePacing(self._run_delay.busy_ns),
             self._run_delay.ns,
             plan.batch_ns,
-            job.host_clock,
+            self._host_clock,
         )
 
     async def _create_consumer(self, place: int) -> DriverConsumer:
@@ -133,11 +134,16 @@ class Worker:
             self.fail(error)
 
     def _handle(self, command: protocol.Command) -> None:
-        publisher, consumers, clock = self._publisher, self._consumers, self._job.host_clock
+        publisher, consumers, clock = self._publisher, self._consumers, self._host_clock
         match command:
             case protocol.SendProbes(wanted):
                 if publisher:
                     publisher.send_probes(wanted)
+            case protocol.SetClock(host_clock):
+                self._host_clock = host_clock
+                consumers.set_clock(host_clock)
+                if publisher:
+                    publisher.host_clock = host_clock
             case protocol.BeginPhase(of_run):
                 phase = clock.phase_from_run(of_run)
                 self._gc_pauses.freeze()

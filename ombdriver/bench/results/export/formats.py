@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
+from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.histogram import Histogram
+from ombdriver.bench.metrics.latency import HEADLINE
 from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES
 from ombdriver.bench.results.export import hdr_histogram, omb, series_csv
-from ombdriver.bench.results.harness_share import FLOOR, OWN
+from ombdriver.bench.results.harness_share import CLOCK, FLOOR, OWN, is_below_clocks
 from ombdriver.bench.results.histograms import encoded_total, interval_s
 from ombdriver.bench.results.result import Result
 from ombdriver.errors import InputError
@@ -50,6 +52,8 @@ def export(
 
 
 _OF_HARNESS = {
+    CLOCK: "not resolved: the clocks of the hosts may be wrong by as much (clockErrorMs of the result); this format has"
+    " no mark for it",
     FLOOR: "at the harness floor, what `ombdriver calibrate` found with no server; this format has no mark for it",
     OWN: "more than a third of each may be the harness's own (ownParts of the result); this format has no mark for it",
 }
@@ -82,11 +86,23 @@ def caveats(result: Result, name: str) -> list[str]:
             f"this run was so long that its histograms are of {seconds:g} s:"
             f" elements of {omb.ELEMENT_S:g} s in the same {seconds:g} s have the same latencies"
         )
-    names = {FLOOR: result.at_harness_floor, OWN: tuple(result.own_parts)}
+    below = [each for each in _percentiles(result) if is_below_clocks(result, each)]
+    names = {CLOCK: tuple(map(str, below)), FLOOR: result.at_harness_floor, OWN: tuple(result.own_parts)}
     found += [f"{_some(those)}: {_OF_HARNESS[kind]}" for kind, those in names.items() if those]
     if result.partial:
         found.append(f"this result is partial: {result.partial_reason}")
     return found
+
+
+def _percentiles(result: Result) -> list[Figure]:
+    """The headline percentiles of all families, over all groups and of each."""
+    groups = [None, *(each.name for each in result.subscriptions)]
+    return [
+        Figure(family, name, group)
+        for family in FAMILIES
+        for group in (groups if family in GROUP_FAMILIES else [None])
+        for name in HEADLINE
+    ]
 
 
 def _hgrm(result: Result, source: str, family: str | None, group: str | None) -> dict[str, str]:

@@ -13,7 +13,7 @@ from sample_search import SEARCH
 
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.latency import summarise
-from ombdriver.bench.report import comparison, comparison_table, live, prometheus, series, terminal
+from ombdriver.bench.report import comparison, comparison_table, live, marks, prometheus, series, terminal
 from ombdriver.bench.report.page import markdown
 from ombdriver.bench.report.page.comparison import comparison_section
 from ombdriver.bench.report.page.content import content
@@ -22,7 +22,14 @@ from ombdriver.bench.results.compare import formats
 from ombdriver.bench.results.compare.comparison import Comparison, compare
 from ombdriver.bench.results.compare.trial import trial_of
 from ombdriver.bench.results.export import formats as exports
-from ombdriver.bench.results.harness_share import FLOOR, OWN, HarnessShare, harness_share_of_median, harness_shares
+from ombdriver.bench.results.harness_share import (
+    CLOCK,
+    FLOOR,
+    OWN,
+    HarnessShare,
+    harness_share_of_median,
+    harness_shares,
+)
 from ombdriver.bench.results.result import Result, Standing
 from ombdriver.bench.spec.thresholds import Check
 
@@ -138,6 +145,33 @@ def test_a_percentile_at_the_floor_is_marked(output: str) -> None:
     assert "†" not in text
 
 
+@pytest.mark.parametrize("output", [each for each in OF_WHOLE_RUNS if each != "thresholds"])
+def test_an_end_to_end_percentile_that_the_clocks_of_hosts_hide_is_marked(output: str) -> None:
+    """By a sign of its own, before any other reason; publish latencies are of one clock, and have none."""
+    told = replace(run(1, telemetry=None), clock_error_ms=1e6)
+
+    assert "‡" in OUTPUTS[output](told)
+    assert "‡" not in OUTPUTS[output](replace(told, clock_error_ms=0.0))
+
+
+def test_a_threshold_that_the_clocks_of_hosts_hide_is_marked() -> None:
+    """One on end-to-end latency, and none on publish latency."""
+    told = replace(run(1, telemetry=None), clock_error_ms=1e6)
+    end_to_end = replace(CHECK, expression="endToEndResponse.p50 < 5ms")
+
+    assert [marks.threshold_figure(told, each) for each in (end_to_end, CHECK)] == ["1.50‡ms", "1.50 ms"]
+
+
+def test_exports_tell_what_the_clocks_of_hosts_hide() -> None:
+    """Their formats have no marks."""
+    told = replace(run(1, telemetry=None), clock_error_ms=1e6)
+
+    for name in exports.NAMES:
+        (found,) = [each for each in exports.caveats(told, name) if "clocks" in each]
+        assert "endToEnd.p50" in found
+        assert "publish" not in found
+
+
 def test_programs_and_other_formats_are_told_too() -> None:
     """CSV and JSON by a word, a page's comparison in words, Prometheus by a gauge, exports beside the text."""
     told = replace(run(1, telemetry=None), own_parts=OWN_PARTS)
@@ -168,6 +202,7 @@ def test_programs_and_other_formats_are_told_too() -> None:
         ([OWN, None, None], None),
         ([FLOOR, OWN, None, None], FLOOR),
         ([OWN, OWN, FLOOR], OWN),
+        ([CLOCK, OWN, None, None], CLOCK),
     ],
 )
 def test_a_median_is_marked_where_the_figure_is_in_half_of_the_runs(

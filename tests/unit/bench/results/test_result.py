@@ -30,7 +30,8 @@ OURS = [
     "backlogDrain", "beginTime", "endTime", "sampleIntervalSeconds", "subscriptionsPerTopic", "targetPublishRate",
     "partial", "faults",
     "rateProfile", "stretches", "targetRates",
-    "partialReason", "verdict", "thresholds", "atHarnessFloor", "ownParts", "confidence", "messagesPerWrite",
+    "partialReason", "verdict", "thresholds", "atHarnessFloor", "ownParts", "clockErrorMs",
+    "confidence", "messagesPerWrite",
     "caveats", "totals", "delivery", "counters", "subscriptions", "latency", "delayParts", "workloadSpec",
     "workloadSha256", "setup", "setupSha256", "environment", "telemetry", "histograms",
 ]
@@ -174,6 +175,7 @@ TEXTS = st.text().map(visible)
                 st.builds(Check, TEXTS, st.none() | st.floats(0, 1e9), st.floats(0, 1e9), TEXTS, st.booleans())
             ),
             "at_harness_floor": st.lists(TEXTS),
+            "clock_error_ms": st.none() | st.floats(0, 1e9),
             "own_parts": st.dictionaries(TEXTS, st.floats(0, 1)),
             "messages_per_write": st.none()
             | st.builds(MessagesPerWrite, st.integers(1, 2**53), st.floats(1, 4096), st.integers(1, 4096)),
@@ -202,7 +204,7 @@ def test_what_was_written_is_read_back(
 def test_a_file_from_before_there_were_verdicts_is_read() -> None:
     """It has none, and no thresholds."""
     data = to_json()
-    for key in ("verdict", "thresholds", "atHarnessFloor", "ownParts", "messagesPerWrite"):
+    for key in ("verdict", "thresholds", "atHarnessFloor", "ownParts", "clockErrorMs", "messagesPerWrite"):
         del data[key]
 
     assert Result.loads(json.dumps(data), "r.json") == result()

@@ -101,6 +101,11 @@ def test_a_sound_run_has_none() -> None:
         ({"window_ns": SECOND}, "shortRun", "1 s were measured"),
         ({"over_range": 2}, "overRange", "2 latencies were above 24 h"),
         ({"negative": 2}, "clockBackwards", "2 latencies were below 0"),
+        (
+            {"clock_error_ns": 200_000, "negative": 2},
+            "clocksOfHosts",
+            "whose clocks may be wrong by 0.2 ms; 2 were below 0 and stand at 0; take no difference",
+        ),
         ({"workers": [WorkerFacts(0, "produce", longest_stall_ns=7_000_000)]}, "stalls", "worker 0 (produce) was held"),
         (
             {

@@ -1,0 +1,141 @@
+"""The agent of a host: a process that starts workers for a coordinator elsewhere, and relays what they say.
+
+`python -m ombdriver.bench.hosts.agent`, with its orders as JSON on standard input. It dials in, so a host needs no port
+that is open. What it started ends with it: when the coordinator says so by closing the connection, when that breaks,
+and when the coordinator is silent for too long. It answers exchanges of stamps, and reads nothing of what it relays.
+"""
+
+import asyncio
+import contextlib
+import json
+import signal
+import ssl
+import sys
+import time
+from functools import partial
+from typing import Any
+
+from ombdriver.bench.hosts import agent_protocol
+from ombdriver.bench.hosts.connection import Connection
+from ombdriver.bench.hosts.local import LocalLauncher, WorkerProcess, run_fast
+from ombdriver.bench.limits import limit_reached
+from ombdriver.errors import OmbdriverError, RunError
+
+CONNECT_TIMEOUT_S = 10.0
+SERVER_NAME = "coordinator.ombdriver"
+"""What the coordinator's certificate is for, wherever it is."""
+
+
+class Agent:
+    """Carries out what the coordinator says; see `main`.
+
+    Attributes:
+        ended: done, with the reason, when the coordinator is gone.
+    """
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.connection = Connection(self._on_message, self._on_lost)
+        self._launcher = LocalLauncher()
+        self._workers: dict[int, WorkerProcess] = {}
+        self._endings: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<Agent of {len(self._workers)} workers>"
+
+    def _on_lost(self, reason: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(reason)
+
+    def _on_message(self, message: Any, arrived_ns: int) -> None:
+        match message:
+            case agent_protocol.Ask(sent_ns):
+                self.connection.send(agent_protocol.Answer(sent_ns, arrived_ns, time.monotonic_ns()))
+            case agent_protocol.Launch(worker, frames):
+                self._launch(worker, frames)
+            case agent_protocol.Forward(worker, frame):
+                if (process := self._workers.get(worker)) is not None:
+                    process.send_frame(frame)
+            case agent_protocol.Signal(worker, number):
+                if (process := self._workers.get(worker)) is not None:
+                    process.signal(number)
+            case _:
+                self.connection.lose(f"the coordinator said {type(message).__name__}")
+
+    def _launch(self, worker: int, frames: tuple[bytes, ...]) -> None:
+        try:
+            process = self._launcher.start(worker, frames, partial(self._on_frame, worker), partial(self._end, worker))
+        except (OSError, RuntimeError, MemoryError) as error:
+            self.connection.send(agent_protocol.Gone(worker, f"could not be started: {limit_reached(error) or error}"))
+            return
+        self._workers[worker] = process
+        self.connection.send(agent_protocol.Started(worker, process.pid))
+
+    def _on_frame(self, worker: int, frame: bytes) -> None:
+        self.connection.send(agent_protocol.Said(worker, frame))
+
+    def _end(self, worker: int) -> None:
+        ending = asyncio.get_running_loop().create_task(self._ended(worker))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+
+    async def _ended(self, worker: int) -> None:
+        """The worker's pipe has ended, so it ends by itself, or not at all."""
+        process = self._workers[worker]
+        fate = process.fate()
+        with contextlib.suppress(RunError):
+            await process.end(asyncio.get_running_loop().time() + 1.0)
+            del self._workers[worker]
+        self.connection.send(agent_protocol.Gone(worker, fate))
+
+    async def aclose(self) -> None:
+        """Ends all workers, at once."""
+        for process in list(self._workers.values()):
+            process.signal(signal.SIGKILL)
+        for process in list(self._workers.values()):
+            with contextlib.suppress(RunError, ValueError):
+                await process.end(asyncio.get_running_loop().time())
+        if self._endings:
+            await asyncio.wait(self._endings, timeout=5.0)
+
+
+async def main(orders: dict[str, Any]) -> str:
+    """Dials in, serves the coordinator until it is gone, and ends all workers; the reason why it ended.
+
+    Args:
+        orders: `address` and `port` of the coordinator, `host` (this one's number), `token`, and `authority`, a
+            certificate in PEM.
+
+    Raises:
+        OSError: if there is no coordinator at the address.
+    """
+    agent = Agent()
+    loop = asyncio.get_running_loop()
+    context = ssl.create_default_context(cadata=orders["authority"])
+    async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        await loop.create_connection(
+            lambda: agent.connection, orders["address"], orders["port"], ssl=context, server_hostname=SERVER_NAME
+        )
+    agent.connection.send(agent_protocol.Hello(orders["host"], orders["token"]))
+    watching = loop.create_task(agent.connection.watch(0.5))
+    try:
+        return await agent.ended
+    finally:
+        watching.cancel()
+        await agent.aclose()
+
+
+def _run() -> None:
+    orders = json.load(sys.stdin)
+    for number in (signal.SIGINT, signal.SIGHUP):  # of the terminal that the engine was started in
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        run_fast(main(orders))
+    except (OSError, OmbdriverError, TimeoutError) as error:
+        where = f"{orders['address']}:{orders['port']}"
+        text = f"the coordinator can't be reached at {where} ({type(error).__name__}: {error})"
+        raise SystemExit(text) from None
+
+
+if __name__ == "__main__":
+    _run()

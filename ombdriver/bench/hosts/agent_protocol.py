@@ -1,0 +1,151 @@
+"""What crosses between the coordinator of a run and the agent of a host, and its form in bytes. Pure.
+
+Frames follow each other on one connection, each after its length. What workers and `Workers` say to each other
+(`worker.protocol`) passes as bytes: an agent reads none of it. Bytes from elsewhere can make nothing but these types.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ombdriver.bench.worker import wire_format
+from ombdriver.bench.worker.serializer import Codec, Codecs, FormatError, from_bytes, to_bytes
+
+LENGTH = struct.Struct("<I")
+MOST_BYTES = 1 << 28
+"""No frame is longer: a job has its whole workload, payload file and all."""
+SILENCE_S = 10.0
+"""Either side takes the other for gone when it has heard nothing for so long."""
+
+
+# -- what the coordinator says -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Start worker number `worker`, and give it `frames`: its greeting and its job."""
+
+    worker: int
+    frames: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Give `frame` to a worker."""
+
+    worker: int
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Send a signal to a worker's process."""
+
+    worker: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is the time? Sent at `sent_ns` of the run's clock."""
+
+    sent_ns: int
+
+
+# -- what an agent says ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first of an agent: that it is the one that was started for host `host`, by the run's secret."""
+
+    host: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A worker has been started, with this process id."""
+
+    worker: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A worker says `frame`."""
+
+    worker: int
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A worker has ended, and nothing of it is left; `fate`: `died with exit code -9`."""
+
+    worker: int
+    fate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to an `Ask`: when that arrived, and when this left, by the host's clock."""
+
+    sent_ns: int
+    arrived_ns: int
+    answered_ns: int
+
+
+Message = Launch | Forward | Signal | Ask | Hello | Started | Said | Gone | Answer
+
+_MESSAGE: Codec[Any] = Codecs({}).of(Message)
+OWN = wire_format.Version(
+    wire_format.OWN.program, f"{zlib.crc32(f'{wire_format.OWN.form} {_MESSAGE.schema}'.encode()):08x}"
+)
+"""What a host must have in common with the coordinator: the version, and the form of all that crosses."""
+
+
+def pack(message: Message) -> bytes:
+    """A frame, with its length before it.
+
+    Raises:
+        FormatError: if something in it is not of its declared type.
+    """
+    frame = to_bytes(_MESSAGE, message)
+    return LENGTH.pack(len(frame)) + frame
+
+
+class Unpacker:
+    """Makes messages of the bytes of a connection, however these are cut.
+
+    Args:
+        on_message: called with each message.
+    """
+
+    def __init__(self, on_message: Callable[[Any], None]) -> None:
+        self._on_message, self._bytes = on_message, bytearray()
+
+    def __repr__(self) -> str:
+        return f"<Unpacker, {len(self._bytes)} bytes of a frame>"
+
+    def feed(self, data: bytes) -> None:
+        """Takes what came.
+
+        Raises:
+            FormatError: if it is no frame.
+        """
+        self._bytes += data
+        at = 0
+        while len(self._bytes) >= at + LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._bytes, at)
+            if length > MOST_BYTES:
+                raise FormatError(f"a frame of {length:,} bytes; the other side is no ombdriver")
+            end = at + LENGTH.size + length
+            if len(self._bytes) < end:
+                break
+            frame = bytes(self._bytes[at + LENGTH.size : end])
+            at = end
+            self._on_message(from_bytes(_MESSAGE, frame))
+        del self._bytes[:at]

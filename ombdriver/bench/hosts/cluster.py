@@ -1,0 +1,93 @@
+"""The hosts that a run asks for: where their scheduler is, how many, and what is refused before anything is connected.
+
+Knows Dask's addresses and nothing else of Dask.
+"""
+
+import ipaddress
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ombdriver.bench.files import read_regular
+from ombdriver.bench.plan.host_layout import HostLayout
+from ombdriver.errors import InputError
+
+ADDRESS_VARIABLE = "DASK_SCHEDULER_ADDRESS"
+ENCRYPTED = ("tls", "wss")
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Hosts that a scheduler of Dask offers.
+
+    Attributes:
+        scheduler: its address, as `tls://host:8786`.
+        layout: how many hosts, and what is on each.
+        insecure: whether a scheduler elsewhere may be talked to in the clear.
+    """
+
+    scheduler: str
+    layout: HostLayout
+    insecure: bool = False
+
+    @property
+    def host(self) -> str:
+        """The host of the scheduler's address; empty where there is none."""
+        return urlsplit(self.scheduler).hostname or ""
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether the scheduler is reached by a loopback address."""
+        return is_loopback(self.host)
+
+    def errors(self) -> list[str]:
+        """What speaks against it, for the command line."""
+        found = self.layout.errors()
+        if not self.host:
+            found.append(f"--scheduler: {self.scheduler!r} names no host; write tls://HOST:8786, or a scheduler file")
+        elif urlsplit(self.scheduler).scheme not in ENCRYPTED and not self.on_this_machine and not self.insecure:
+            found.append(
+                f"--scheduler: {self.scheduler} is not encrypted, and whoever reaches it runs code on every host; start"
+                " it with TLS and write tls://, or say --insecure on a network of your own"
+            )
+        return found
+
+
+def find_scheduler(given: str | None, environment: Mapping[str, str]) -> str:
+    """The scheduler's address: as given, from the scheduler file that is given, or from the environment.
+
+    Raises:
+        InputError: if there is none, or the file has none.
+    """
+    address = given or environment.get(ADDRESS_VARIABLE)
+    if not address:
+        raise InputError(f"--hosts: no scheduler is named; give --scheduler, or set {ADDRESS_VARIABLE}")
+    if "://" in address:
+        return address
+    if not Path(address).exists():
+        return f"tcp://{address}"
+    try:
+        found = json.loads(read_regular(Path(address)))["address"]
+    except OSError as error:
+        raise InputError(f"--scheduler: {address} can't be read ({error.strerror}); give another file") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"--scheduler: {address} is no scheduler file of Dask; give the one that `dask scheduler` was told to write"
+        ) from error
+    return str(found)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether that name or address is of the machine that asks."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def unreachable(urls: Iterable[str]) -> list[str]:
+    """Those of a server's `urls` that mean another machine on each host: loopback addresses and unix sockets."""
+    parts = [(url, urlsplit(url)) for url in urls]
+    return [url for url, each in parts if each.scheme == "unix" or is_loopback(each.hostname or "localhost")]

@@ -1,0 +1,360 @@
+"""The run's end of its hosts: agents dial in, are asked for the time, and start workers (`launcher.Launcher`).
+
+Knows connections and clocks; not who has started the agents. A host that is silent for too long is gone, and so are its
+workers. Of each phase a host is told how its clock stands to the run's; how wrong that was is known afterwards.
+"""
+
+import asyncio
+import secrets
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ombdriver.bench.hosts import agent_protocol
+from ombdriver.bench.hosts.agent import SERVER_NAME
+from ombdriver.bench.hosts.clock_bounds import ClockBounds, Exchange
+from ombdriver.bench.hosts.connection import Connection
+from ombdriver.bench.hosts.launcher import OnFrame, OnGone, OnMessage, opening, reading
+from ombdriver.bench.load.host_clock import HostClock
+from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.servers.certificates import server_side
+from ombdriver.bench.worker import protocol, wire_format
+from ombdriver.errors import RunError
+
+CONNECT_TIMEOUT_S = 30.0
+FIRST_EXCHANGES, FIRST_EVERY_S = 50, 0.04
+"""Before anything is started: how a clock stands for the first phase follows from these."""
+EVERY_S, LEAST_EVERY_S = 0.1, 0.002
+"""Between two exchanges with one host, and between two with any."""
+KILLED_S = 2.0
+
+
+class Host:
+    """One host as the coordinator sees it.
+
+    Args:
+        number: its place among the hosts.
+        name: what messages call it.
+
+    Attributes:
+        gone: why it can't be reached any more; None while it can.
+        connected: done when its agent has dialled in; with an error when it is gone before that.
+    """
+
+    def __init__(self, number: int, name: str) -> None:
+        self.number, self.name = number, name
+        self.gone: str | None = None
+        self.connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._connection: Connection | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._workers: dict[int, RemoteWorker] = {}
+        self._exchanges: list[Exchange] = []
+        self._phase: Phase | None = None
+        self._clock = HostClock()
+
+    def __repr__(self) -> str:
+        return f"<Host {self.name}: {'gone' if self.gone else len(self._workers)}>"
+
+    # -- the connection --------------------------------------------------------------------------------------------
+
+    def attach(self, connection: Connection) -> None:
+        """Its agent has dialled in on that connection."""
+        self._connection = connection
+        self._tasks.append(asyncio.get_running_loop().create_task(connection.watch(0.25)))
+        self.connected.set_result(None)
+
+    def on_message(self, message: Any, arrived_ns: int) -> None:
+        """Takes what the agent says."""
+        match message:
+            case agent_protocol.Answer(sent_ns, arrived_there_ns, answered_ns):
+                self._exchanges.append(Exchange(sent_ns, arrived_there_ns, answered_ns, arrived_ns))
+            case agent_protocol.Said(number, frame):
+                if (worker := self._workers.get(number)) is not None:
+                    worker.on_frame(frame)
+            case agent_protocol.Started(number, pid):
+                if (worker := self._workers.get(number)) is not None:
+                    worker.pid = pid
+            case agent_protocol.Gone(number, fate):
+                if (worker := self._workers.get(number)) is not None:
+                    worker.lose(f"{fate} on host {self.name}")
+            case _:
+                self.lose(f"it said {type(message).__name__}")
+
+    def send(self, message: agent_protocol.Message) -> None:
+        """Gives `message` to the agent, if it is there."""
+        if self._connection is not None and self.gone is None:
+            self._connection.send(message)
+
+    def lose(self, reason: str) -> None:
+        """It is gone, with its workers."""
+        if self.gone is not None:
+            return
+        self.gone = reason
+        if not self.connected.done():
+            self.connected.set_exception(RunError(f"host {self.name}: {reason}"))
+        if self._connection is not None:
+            self._connection.close()
+        for worker in self._workers.values():
+            worker.lose(f"was on host {self.name}, which is gone: {reason}")
+
+    async def aclose(self) -> None:
+        """Closes the connection, by which the agent ends all that it has started."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._connection is not None:
+            self._connection.close()
+        self.gone = self.gone or "the run is over"
+        if not self.connected.done():
+            self.connected.cancel()
+
+    # -- its workers -----------------------------------------------------------------------------------------------
+
+    def launch(self, job: protocol.Job, on_message: OnMessage, on_gone: OnGone) -> "RemoteWorker":
+        """See `launcher.Launcher.launch`."""
+        number = job.worker.index
+        worker = self._workers[number] = RemoteWorker(self, number, reading(on_message), on_gone)
+        if self.gone is not None:
+            reason = f"was to be on host {self.name}, which is gone: {self.gone}"
+            asyncio.get_running_loop().call_soon(worker.lose, reason)
+            return worker
+        self._clock = HostClock(-self.bounds().offset_at(time.monotonic_ns()))
+        self.send(agent_protocol.Launch(number, opening(replace(job, host_clock=self._clock))))
+        return worker
+
+    # -- its clock -------------------------------------------------------------------------------------------------
+
+    @property
+    def exchanges(self) -> int:
+        """How many exchanges of stamps came back."""
+        return len(self._exchanges)
+
+    def ask(self) -> None:
+        """Asks for the time."""
+        self.send(agent_protocol.Ask(time.monotonic_ns()))
+
+    def bounds(self) -> ClockBounds:
+        """What is known of its clock."""
+        return ClockBounds.of(self._exchanges)
+
+    def clock_of(self, phase: Phase) -> HostClock:
+        """How its clock stands to the run's in the middle of a phase, for all of its workers the same."""
+        if self._phase is None or self._phase.start_ns != phase.start_ns:
+            self._clock = HostClock(-self.bounds().offset_at(phase.start_ns + phase.duration_ns // 2))
+        self._phase = phase
+        return self._clock
+
+    def clock_error_ns(self) -> int:
+        """How wrong times of the last phase are at most, for what its workers were told of their clock.
+
+        Of a host that is gone, as long as it was there.
+        """
+        if self._phase is None:
+            return 0
+        end_ns = min(self._phase.end_ns, time.monotonic_ns())
+        if self.gone is not None:
+            end_ns = max(self._phase.start_ns, min(end_ns, self._exchanges[-1].back_ns))
+        return self.bounds().error_ns(-self._clock.offset_ns, self._phase.start_ns, end_ns)
+
+    def clock_to_json(self) -> dict[str, Any]:
+        """What a result tells of its clock; times in ms."""
+        bounds = self.bounds()
+        return {
+            "aheadMs": bounds.offset_at(time.monotonic_ns()) / 1e6,
+            "errorMs": self.clock_error_ns() / 1e6,
+            "driftPpm": round(bounds.drift * 1e6, 3),
+            "steered": bounds.steered,
+            "exchanges": self.exchanges,
+            "roundTripMs": bounds.round_trip_ns / 1e6,
+        }
+
+
+class RemoteWorker:
+    """A worker on another host (`launcher.Endpoint`).
+
+    Args:
+        host: where it is.
+        number: of the plan.
+        on_frame: reads what it says.
+        on_gone: see `launcher.OnGone`.
+
+    Attributes:
+        pid: its process id on its host; 0 until that is known.
+    """
+
+    def __init__(self, host: Host, number: int, on_frame: OnFrame, on_gone: OnGone) -> None:
+        self._host, self._number, self.on_frame, self._on_gone = host, number, on_frame, on_gone
+        self.pid = 0
+        self._fate = ""
+        self._gone = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<RemoteWorker {self._number} on {self._host.name}>"
+
+    def send(self, command: protocol.Command) -> None:
+        """See `launcher.Endpoint.send`."""
+        if self._gone.is_set():
+            return
+        if isinstance(command, protocol.BeginPhase | protocol.ExtendPhase):
+            self._forward(protocol.SetClock(self._host.clock_of(command.phase)))
+        self._forward(command)
+
+    def _forward(self, command: protocol.Command) -> None:
+        self._host.send(agent_protocol.Forward(self._number, wire_format.encode(command)))
+
+    def signal(self, number: int) -> None:
+        """See `launcher.Endpoint.signal`."""
+        self._host.send(agent_protocol.Signal(self._number, number))
+
+    def fate(self) -> str:
+        """See `launcher.Endpoint.fate`."""
+        return self._fate
+
+    def lose(self, fate: str) -> None:
+        """It has ended, or its host is gone."""
+        if not self._gone.is_set():
+            self._fate = fate
+            self._gone.set()
+            self._on_gone()
+
+    async def end(self, deadline: float) -> None:
+        """See `launcher.Endpoint.end`; on a host that is gone its agent ends it."""
+        loop = asyncio.get_running_loop()
+        for left_s in (deadline - loop.time(), KILLED_S):
+            try:
+                async with asyncio.timeout(max(0.0, left_s)):
+                    await self._gone.wait()
+                return
+            except TimeoutError:
+                self.signal(signal.SIGKILL)
+        raise RunError(f"worker process {self.pid} on host {self._host.name} can't be ended; end it by hand")
+
+
+class Coordinator:
+    """All hosts of a run; an async context manager, and the launcher of the run's workers (`launcher.Launcher`).
+
+    Args:
+        names: of the hosts; a worker's plan says by number which of them it is on.
+        address: the address of this machine at which the hosts reach it.
+    """
+
+    def __init__(self, names: Sequence[str], address: str) -> None:
+        self.hosts = [Host(number, name) for number, name in enumerate(names)]
+        self._address, self._token = address, secrets.token_urlsafe(32)
+        self._context, self._authority = server_side(SERVER_NAME)
+        self._server: asyncio.Server | None = None
+        self._unknown: set[Connection] = set()
+        self._asking: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Coordinator of {self.hosts}>"
+
+    async def __aenter__(self) -> "Coordinator":
+        """Listens for agents.
+
+        Raises:
+            RunError: if it can't at that address.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(self._accept, self._address, 0, ssl=self._context)
+        except OSError as error:
+            raise RunError(f"can't listen at {self._address} for the hosts: {error.strerror}") from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+        for host in self.hosts:
+            await host.aclose()
+        for connection in self._unknown:
+            connection.close()
+        if self._server is not None:
+            self._server.close()
+
+    def orders(self, host: Host) -> Mapping[str, Any]:
+        """What the agent of `host` is given; see `agent.main`. No password is in it."""
+        assert self._server is not None
+        port = self._server.sockets[0].getsockname()[1]
+        return {
+            "address": self._address,
+            "port": port,
+            "host": host.number,
+            "token": self._token,
+            "authority": self._authority,
+        }
+
+    def _accept(self) -> Connection:
+        """Whoever dials in is nobody until it has said the run's secret, which is the first that an agent says."""
+        attached: list[Host] = []
+
+        def on_message(message: Any, arrived_ns: int) -> None:
+            if attached:
+                attached[0].on_message(message, arrived_ns)
+                return
+            host = self._host_of(message)
+            if host is None:
+                connection.close()
+                return
+            attached.append(host)
+            self._unknown.discard(connection)
+            host.attach(connection)
+
+        def on_lost(reason: str) -> None:
+            self._unknown.discard(connection)
+            for host in attached:
+                host.lose(reason)
+
+        connection = Connection(on_message, on_lost)
+        self._unknown.add(connection)
+        return connection
+
+    def _host_of(self, message: Any) -> Host | None:
+        if not isinstance(message, agent_protocol.Hello) or not secrets.compare_digest(message.token, self._token):
+            return None
+        known = [each for each in self.hosts if each.number == message.host and not each.connected.done()]
+        return known[0] if known else None
+
+    async def connected(self) -> None:
+        """Until every agent has dialled in, and how each clock stands is known.
+
+        Raises:
+            RunError: if that takes too long, or a host is gone before.
+        """
+        waiting = [host.connected for host in self.hosts]
+        await asyncio.wait(waiting, timeout=CONNECT_TIMEOUT_S, return_when=asyncio.FIRST_EXCEPTION)
+        for host in self.hosts:
+            if not host.connected.done():
+                raise RunError(
+                    f"host {host.name} did not connect to {self._address} within {CONNECT_TIMEOUT_S:g} s; let it reach"
+                    " this machine there, on any port"
+                )
+            host.connected.result()
+        self._asking = asyncio.get_running_loop().create_task(self._ask())
+        while min(host.exchanges for host in self.hosts) < FIRST_EXCHANGES:
+            for host in self.hosts:
+                if host.gone is not None:
+                    raise RunError(f"host {host.name}: {host.gone}")
+            await asyncio.sleep(FIRST_EVERY_S)
+
+    async def _ask(self) -> None:
+        """Asks all hosts for the time, one after the other, as long as the run goes on."""
+        while True:
+            is_first = min(host.exchanges for host in self.hosts) < FIRST_EXCHANGES
+            every_s = FIRST_EVERY_S if is_first else EVERY_S
+            for host in self.hosts:
+                host.ask()
+                await asyncio.sleep(max(LEAST_EVERY_S, every_s / len(self.hosts)))
+
+    def launch(self, job: protocol.Job, on_message: OnMessage, on_gone: OnGone) -> RemoteWorker:
+        """See `launcher.Launcher.launch`."""
+        return self.hosts[job.worker.host].launch(job, on_message, on_gone)
+
+    def clock_error_ns(self) -> int:
+        """How wrong a latency between any two hosts is at most, in the last phase; on one host nothing."""
+        if len(self.hosts) == 1:
+            return 0
+        return sum(sorted(host.clock_error_ns() for host in self.hosts)[-2:])

@@ -1,0 +1,193 @@
+"""Hosts from a scheduler of Dask: chosen, compared, and given an agent each. Only importer of distributed.
+
+Dask places the agents, and has no part in what they do: orders, reports and clocks cross on connections of the agents'
+own. When the scheduler goes away while a run goes on, the run goes on too.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ombdriver.bench.hosts import agent_protocol
+from ombdriver.bench.hosts.agent_process import AgentProcess, host_facts
+from ombdriver.bench.hosts.cluster import Cluster
+from ombdriver.bench.hosts.coordinator import Coordinator
+from ombdriver.errors import InputError, RunError
+
+logger = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S, CALL_TIMEOUT_S, END_TIMEOUT_S = 10.0, 30.0, 15.0
+LOOK_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The hosts of a run that goes on.
+
+    Attributes:
+        coordinator: launches workers on them.
+        facts: what each of them is, in the coordinator's order.
+    """
+
+    coordinator: Coordinator
+    facts: Sequence[Mapping[str, Any]]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The `environment.hosts` of a result."""
+        hosts = zip(self.coordinator.hosts, self.facts, strict=True)
+        return [{**facts, "name": host.name, "clock": host.clock_to_json()} for host, facts in hosts]
+
+
+@contextlib.asynccontextmanager
+async def connected(cluster: Cluster) -> AsyncIterator[Hosts]:
+    """The hosts that `cluster` asks for, each with an agent that has dialled in; nothing of them is left afterwards.
+
+    Raises:
+        InputError: if Dask is not installed here.
+        RunError: if there is no scheduler, too few hosts, one of another version, or one that can't be reached.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        client = await _client(cluster, stack)
+        try:
+            offered = (await client.scheduler.identity(n_workers=-1))["workers"]
+        except OSError as error:
+            raise RunError(f"the scheduler at {cluster.scheduler} is gone: {error}") from error
+        chosen = one_per_host(list(offered), cluster.layout.hosts, cluster.scheduler)
+        facts = [await _facts(client, worker) for worker in chosen]
+        names = names_of([str(each["name"]) for each in facts], [_host_of(worker) for worker in chosen])
+        _compare_versions(names, facts)
+        agents: list[Any] = []
+        stack.push_async_callback(_end, agents)
+        coordinator = await stack.enter_async_context(Coordinator(names, _address_towards(cluster)))
+        for worker, host in zip(chosen, coordinator.hosts, strict=True):
+            made = client.submit(
+                AgentProcess,
+                coordinator.orders(host),
+                workers=[worker],
+                allow_other_workers=False,
+                actor=True,
+                pure=False,
+            )
+            agents.append(await _result(made, f"host {host.name}: its agent could not be started"))
+        looking = asyncio.create_task(_look(agents, coordinator))
+        try:
+            await coordinator.connected()
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+        logger.info("connected: %s", ", ".join(names))
+        yield Hosts(coordinator, facts)
+
+
+async def _client(cluster: Cluster, stack: contextlib.AsyncExitStack) -> Any:
+    try:
+        import distributed
+    except ModuleNotFoundError as error:
+        raise InputError("--scheduler: Dask is not installed; install it: pip install 'ombdriver[cluster]'") from error
+    if not logger.isEnabledFor(logging.INFO):
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters of it is told by our errors
+    make: Any = distributed.Client  # which has no types
+    client = make(
+        cluster.scheduler, asynchronous=True, set_as_default=False, timeout=CONNECT_TIMEOUT_S, name="ombdriver"
+    )
+    try:
+        await client
+    except (OSError, TypeError, ValueError, RuntimeError) as error:
+        await client.close(timeout=1)
+        raise RunError(
+            f"no scheduler of Dask answers at {cluster.scheduler} ({str(error).splitlines()[0]}); see whether it is up,"
+            " and for tls:// whether Dask's own settings (distributed.comm.tls) name the certificates"
+        ) from error
+    stack.push_async_callback(client.close, timeout=2)
+    return client
+
+
+def one_per_host(workers: Sequence[str], wanted: int, scheduler: str) -> list[str]:
+    """The addresses of `wanted` workers of Dask on as many hosts.
+
+    Raises:
+        RunError: if there are not so many.
+    """
+    found: dict[str, str] = {}
+    for worker in sorted(workers):
+        found.setdefault(_host_of(worker), worker)
+    if not found:
+        raise RunError(f"the scheduler at {scheduler} has no workers; start `dask worker {scheduler}` on each host")
+    if len(found) < wanted:
+        raise RunError(
+            f"--hosts: {wanted} asked for, and the scheduler has workers on {len(found)} ({', '.join(found)}); start"
+            " a worker of Dask on each host, or ask for fewer"
+        )
+    return list(found.values())[:wanted]
+
+
+def _host_of(worker: str) -> str:
+    return urlsplit(worker).hostname or worker
+
+
+def names_of(names: Sequence[str], addresses: Sequence[str]) -> list[str]:
+    """What messages call the hosts: by their own names where these differ, and else by their addresses."""
+    return list(names) if len(set(names)) == len(names) else list(addresses)
+
+
+async def _result(future: Any, what: str) -> Any:
+    """What became of a call on a worker of Dask, whose errors may be of any kind."""
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            return await future
+    except Exception as error:
+        raise RunError(f"{what} ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})") from error
+
+
+async def _facts(client: Any, worker: str) -> Mapping[str, Any]:
+    future = client.submit(host_facts, workers=[worker], allow_other_workers=False, pure=False)
+    found: Mapping[str, Any] = await _result(
+        future, f"host {_host_of(worker)} has no {agent_protocol.OWN} with the extra cluster; install it there"
+    )
+    return found
+
+
+def _compare_versions(names: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> None:
+    own = str(agent_protocol.OWN)
+    found = {name: each["version"] for name, each in zip(names, facts, strict=True)}
+    others = [f"{name} has {version}" for name, version in found.items() if version != own]
+    if others:
+        raise RunError(f"host {', '.join(others)}, and this machine {own}; install one version on all hosts")
+
+
+def _address_towards(cluster: Cluster) -> str:
+    """The address of this machine on the way to the scheduler; connecting a socket for datagrams sends nothing."""
+    parts = urlsplit(cluster.scheduler)
+    try:
+        family, _, _, _, address = socket.getaddrinfo(parts.hostname, parts.port or 8786, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(address)
+            return str(probe.getsockname()[0])
+    except OSError as error:
+        raise RunError(f"the hosts can't be told an address of this machine: {error.strerror}") from error
+
+
+async def _look(agents: Sequence[Any], coordinator: Coordinator) -> None:
+    """An agent that ends before it has dialled in is not waited for."""
+    while True:
+        for agent, host in zip(agents, coordinator.hosts, strict=True):
+            if host.gone is None and (fate := await agent.ended()) is not None:
+                host.lose(fate)
+        await asyncio.sleep(LOOK_S)
+
+
+async def _end(agents: Sequence[Any]) -> None:
+    """Agents end by their connections, which are closed; what is left of one on a host that answers is ended there."""
+
+    async def end(agent: Any) -> None:
+        async with asyncio.timeout(END_TIMEOUT_S):
+            logger.debug("%s", await agent.end(END_TIMEOUT_S / 2))
+
+    for error in await asyncio.gather(*map(end, agents), return_exceptions=True):
+        if error is not None:  # its host is gone: the agent ends by itself
+            logger.info("an agent could not be seen to end: %r", error)

@@ -1,0 +1,202 @@
+"""Agents as processes, and the coordinator that they dial in to: workers on hosts, and hosts that go away."""
+
+import asyncio
+import contextlib
+import signal
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
+from ombdriver.bench.hosts import agent_protocol
+from ombdriver.bench.hosts.agent import SERVER_NAME
+from ombdriver.bench.hosts.agent_process import AgentProcess
+from ombdriver.bench.hosts.coordinator import Coordinator
+from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.metrics.histogram import Histogram
+from ombdriver.bench.metrics.recorder import Metrics
+from ombdriver.bench.plan.host_layout import HostLayout
+from ombdriver.bench.plan.plan import Plan
+from ombdriver.bench.plan.planner import make_plan
+from ombdriver.bench.run.phases import LEAD_NS
+from ombdriver.bench.run.workers import Workers
+from ombdriver.bench.spec.setup import Setup
+from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.worker import protocol
+from ombdriver.errors import RunError, WorkerError
+
+RUN_ID = "hosts"
+WORKLOAD = """
+topics: 2
+partitionsPerTopic: 1
+messageSize: 64
+subscriptionsPerTopic: 2
+consumerPerSubscription: 1
+producersPerTopic: 1
+producerRate: 1000
+testDuration: 1s
+"""
+
+
+def plan_for(url: str) -> Plan:
+    """A run on two hosts, each of which sends and reads."""
+    setup = Setup.load("embedded").with_url(url)
+    layout = HostLayout(2, 2, "mixed")
+    return make_plan(Workload.parse(WORKLOAD, "w.yaml"), setup, RUN_ID, workers=None, cores=2, layout=layout)
+
+
+def options(url: str) -> Mapping[str, object]:
+    """What the driver is given."""
+    return {"url": url, "run_id": RUN_ID, "block_ms": 50}
+
+
+@pytest.fixture
+async def driver(valkey_url: str) -> AsyncIterator[RedisStreamsDriver]:
+    """The parent's driver, with the topics made."""
+    made = await open_driver(options(valkey_url))
+    plan = plan_for(valkey_url)
+    await made.create_topics(plan.topics, plan.subscriptions)
+    yield made
+    await made.delete_created()
+    await made.aclose()
+
+
+@contextlib.asynccontextmanager
+async def hosts(*names: str) -> AsyncIterator[tuple[Coordinator, list[psutil.Process]]]:
+    """A coordinator with an agent for each host, and the agents; none of them, and nothing of theirs, is left."""
+    agents: list[AgentProcess] = []
+    family: list[psutil.Process] = []
+    try:
+        async with Coordinator(names, "127.0.0.1") as coordinator:
+            agents += [AgentProcess(coordinator.orders(host)) for host in coordinator.hosts]
+            await coordinator.connected()
+            processes = [psutil.Process(agent._process.pid) for agent in agents]
+            yield coordinator, processes
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    family += process.children(recursive=True)
+                    process.resume()
+    finally:
+        for agent in agents:
+            await asyncio.to_thread(agent.end, 15.0)
+    _, left = await asyncio.to_thread(psutil.wait_procs, family, 15.0)
+    assert left == []
+
+
+async def test_workers_on_hosts_probe_send_receive_and_leave(valkey_url: str, driver: RedisStreamsDriver) -> None:
+    """To the message, as on one machine; latencies between hosts are not below what their clocks may be wrong by."""
+    plan, found = plan_for(valkey_url), Metrics()
+    async with (
+        hosts("alpha", "beta") as (coordinator, agents),
+        Workers(plan, "redis-streams", options(valkey_url), coordinator) as workers,
+    ):
+        assert sorted({worker.host for worker in plan.workers}) == [0, 1]
+        grandchildren = {child.pid for agent in agents for child in agent.children(recursive=True)}
+        assert set(workers.pids) <= grandchildren
+        workers.send(protocol.BeginPhase(Phase(0, "measure", time.monotonic_ns() + LEAD_NS, 500_000_000, plan.rate)))
+        while True:
+            reports = await workers.poll()
+            for report in reports:
+                found += report.metrics
+            if sum(report.received.get(name, 0) for report in reports for name in plan.subscriptions) == 2 * 500:
+                break
+        error_ns = coordinator.clock_error_ns()
+        told = [host.clock_to_json() for host in coordinator.hosts]
+
+    assert 0 < error_ns < 10**9
+    assert [abs(each["aheadMs"]) <= each["errorMs"] + 1 for each in told] == [True, True]
+    of_groups = [each for (_, name, group, _), each in found.histograms.items() if name == "endToEnd" and group]
+    latencies = Histogram.total(of_groups)
+    assert latencies.count == 2 * 500
+    assert latencies.max_ns < 60 * 10**9
+
+
+async def test_an_agent_that_is_killed_ends_every_wait_with_the_name_of_its_host(
+    valkey_url: str, driver: RedisStreamsDriver
+) -> None:
+    """Its workers end with it, and those of the other host with the run."""
+    async with hosts("alpha", "beta") as (coordinator, agents):
+        async with Workers(plan_for(valkey_url), "redis-streams", options(valkey_url), coordinator) as workers:
+            killed = agents[1].children(recursive=True)
+            agents[1].kill()
+            with pytest.raises(WorkerError, match=r"worker \d \(\w+\), pid \d+, was on host beta, which is gone: "):
+                await workers.watch(30.0)
+        _, left = await asyncio.to_thread(psutil.wait_procs, killed, 10.0)
+        assert left == []
+
+
+async def test_a_worker_that_is_killed_on_a_host_is_told_with_it(valkey_url: str, driver: RedisStreamsDriver) -> None:
+    """As on one machine, and where it was."""
+    async with (
+        hosts("alpha", "beta") as (coordinator, _),
+        Workers(plan_for(valkey_url), "redis-streams", options(valkey_url), coordinator) as workers,
+    ):
+        workers.signal(0, signal.SIGKILL)
+        with pytest.raises(WorkerError, match=r"worker 0 \(produce\), pid \d+, died with exit code -9 on host alpha"):
+            await workers.watch(30.0)
+
+
+async def test_a_host_that_is_silent_is_gone(
+    valkey_url: str, driver: RedisStreamsDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that is cut, or a host that hangs, says nothing: it is noticed by that."""
+    monkeypatch.setattr(agent_protocol, "SILENCE_S", 1.0)
+    async with (
+        hosts("alpha", "beta") as (coordinator, agents),
+        Workers(plan_for(valkey_url), "redis-streams", options(valkey_url), coordinator) as workers,
+    ):
+        agents[0].suspend()
+        with pytest.raises(WorkerError, match="was on host alpha, which is gone: nothing was heard of it for 1 s"):
+            await workers.watch(30.0)
+
+
+async def test_an_agent_whose_coordinator_is_silent_ends_its_processes(
+    valkey_url: str, driver: RedisStreamsDriver
+) -> None:
+    """By itself, after 10 s: nobody may be there to end them."""
+    async with (
+        hosts("alpha") as (coordinator, (agent,)),
+        Workers(one_host(valkey_url), "redis-streams", options(valkey_url), coordinator),
+    ):
+        family = [agent, *agent.children(recursive=True)]
+        assert coordinator._asking is not None
+        coordinator._asking.cancel()
+        _, left = await asyncio.to_thread(psutil.wait_procs, family, agent_protocol.SILENCE_S + 15.0)
+        assert left == []
+
+
+def one_host(url: str) -> Plan:
+    """The same run with all workers on the first host."""
+    plan = plan_for(url)
+    return replace(plan, workers=tuple(replace(each, host=0) for each in plan.workers))
+
+
+async def test_an_agent_that_can_not_reach_its_coordinator_says_so(unused_tcp_port: int) -> None:
+    """In one line, as its last word."""
+    async with Coordinator(["alpha"], "127.0.0.1") as coordinator:
+        agent = AgentProcess({**coordinator.orders(coordinator.hosts[0]), "port": unused_tcp_port})
+        fate = await asyncio.to_thread(agent.end, 20.0)
+
+    assert f"exit code 1: the coordinator can't be reached at 127.0.0.1:{unused_tcp_port} (" in fate
+
+
+async def test_a_stranger_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever does not say the run's secret first is no host, whatever it says."""
+    monkeypatch.setattr("ombdriver.bench.hosts.coordinator.CONNECT_TIMEOUT_S", 0.5)
+    async with Coordinator(["alpha"], "127.0.0.1") as coordinator:
+        orders = coordinator.orders(coordinator.hosts[0])
+        context = ssl.create_default_context(cadata=orders["authority"])
+        for said in (agent_protocol.Hello(0, "guessed"), agent_protocol.Answer(1, 2, 3)):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", orders["port"], ssl=context, server_hostname=SERVER_NAME
+            )
+            writer.write(agent_protocol.pack(said))
+            assert await reader.read() == b""
+            writer.close()
+
+        with pytest.raises(RunError, match=r"host alpha did not connect to 127\.0\.0\.1 within 0\.5 s"):
+            await coordinator.connected()

@@ -1,0 +1,103 @@
+"""`ombdriver run` on hosts of a real scheduler of Dask: loopback addresses of this machine stand for hosts."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dask_processes import cluster
+from processes import Place, sound
+
+pytest.importorskip("distributed", reason="Dask is not installed: pip install 'ombdriver[cluster]'")
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8 as loopback"),
+]
+
+WORKLOAD = """
+topics: 1
+partitionsPerTopic: 1
+messageSize: 100
+subscriptionsPerTopic: 2
+consumerPerSubscription: 1
+producersPerTopic: 2
+producerRate: 500
+warmupDuration: 1s
+testDuration: 2s
+"""
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The file of a scheduler with workers on two hosts."""
+    with cluster(tmp_path_factory.mktemp("dask"), ("127.0.0.2", "127.0.0.3")) as file:
+        yield file
+
+
+def test_a_run_on_two_hosts_is_a_run(place: Place, valkey_url: str, scheduler: Path) -> None:
+    """Its ledger is exact, and it tells of its hosts, their clocks, and what can't be resolved with these."""
+    place.write(WORKLOAD)
+
+    finished = place.run("run", "w.yaml", "--url", valkey_url, "--scheduler", str(scheduler), "--hosts", "2", "--plain")
+
+    assert sound(finished.returncode), finished.stderr
+    (result,) = place.results()
+    assert result["totals"]["published"] == 1000
+    assert [(each["received"], each["lost"]) for each in result["delivery"]] == [(1000, 0)] * 2
+    told = result["environment"]["hosts"]
+    assert [each["name"] for each in told] == ["127.0.0.2", "127.0.0.3"]
+    errors = sorted(each["clock"]["errorMs"] for each in told)
+    assert result["clockErrorMs"] == pytest.approx(sum(errors[-2:]))
+    assert 0 < result["clockErrorMs"] < 1000
+    assert "clocksOfHosts" in [each["kind"] for each in result["caveats"]]
+    assert "clocks may be wrong by" in " ".join(finished.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("--hosts", "3"), 1, "--hosts: 3 asked for, and the scheduler has workers on 2 (127.0.0.2, 127.0.0.3)"),
+        (("--hosts", "2", "--workers", "2"), 2, "--workers: is of one machine; with --scheduler, say"),
+        ((), 2, "--scheduler: how many hosts? Say it with --hosts"),
+    ],
+)
+def test_what_can_not_be_is_refused_in_one_line(
+    place: Place, valkey_url: str, scheduler: Path, arguments: tuple[str, ...], code: int, told: str
+) -> None:
+    """Before anything is started anywhere."""
+    place.write(WORKLOAD.replace("producersPerTopic: 2", "producersPerTopic: 3"))
+    finished = place.run("run", "w.yaml", "--url", valkey_url, "--scheduler", str(scheduler), *arguments)
+
+    assert finished.returncode == code, finished.stderr
+    assert told in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1
+    assert place.results() == []
+
+
+def test_a_server_of_this_machine_is_refused_for_other_hosts(place: Place) -> None:
+    """One that the setup starts, and one whose address means another machine there."""
+    there = ("--scheduler", "tls://10.0.0.1:8786", "--hosts", "2")
+    started = place.run("run", "w.yaml", *there)
+    loopback = place.run("run", "w.yaml", "--url", "redis://127.0.0.1:6379", *there)
+
+    assert (started.returncode, loopback.returncode) == (2, 2)
+    assert "embedded: starts a server of this machine's own, which other hosts can't reach" in started.stderr
+    assert "redis://127.0.0.1:6379: it means another machine on each host" in loopback.stderr
+
+
+def test_without_a_scheduler_there_is_one_line(place: Place, valkey_url: str, unused_tcp_port: int) -> None:
+    """And no trace of Dask's own words."""
+    address = f"tcp://127.0.0.1:{unused_tcp_port}"
+    finished = place.run("run", "w.yaml", "--url", valkey_url, "--scheduler", address, "--hosts", "1")
+
+    assert finished.returncode == 1
+    assert f"ombdriver: no scheduler of Dask answers at {address}" in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1
+
+
+def test_a_scheduler_in_the_clear_elsewhere_is_refused(place: Place) -> None:
+    """Without --insecure; nothing is connected."""
+    finished = place.run("run", "w.yaml", "--url", "redis://10.0.0.9", "--scheduler", "10.0.0.1:8786", "--hosts", "1")
+
+    assert finished.returncode == 2
+    assert "--scheduler: tcp://10.0.0.1:8786 is not encrypted" in finished.stderr

@@ -1,0 +1,44 @@
+"""What crosses between coordinator and agent: however its bytes are cut, the same messages come out."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ombdriver.bench.hosts import agent_protocol as protocol
+from ombdriver.bench.worker.serializer import FormatError
+
+NUMBERS = st.integers(-(2**63), 2**63)
+MESSAGES = st.one_of(
+    st.builds(protocol.Launch, st.integers(0, 300), st.lists(st.binary(), max_size=3).map(tuple)),
+    st.builds(protocol.Forward, st.integers(0, 300), st.binary(max_size=3000)),
+    st.builds(protocol.Signal, st.integers(0, 300), st.integers(1, 64)),
+    st.builds(protocol.Ask, NUMBERS),
+    st.builds(protocol.Hello, st.integers(0, 1000), st.text()),
+    st.builds(protocol.Started, st.integers(0, 300), st.integers(1, 2**22)),
+    st.builds(protocol.Said, st.integers(0, 300), st.binary(max_size=3000)),
+    st.builds(protocol.Gone, st.integers(0, 300), st.text()),
+    st.builds(protocol.Answer, NUMBERS, NUMBERS, NUMBERS),
+)
+
+
+@given(st.lists(MESSAGES, max_size=10), st.lists(st.integers(1, 500), min_size=1))
+def test_messages_come_out_as_they_went_in(messages: list[Any], cuts: list[int]) -> None:
+    """In their order, whatever part of the bytes a read brings."""
+    data, found = b"".join(map(protocol.pack, messages)), []
+    unpacker = protocol.Unpacker(found.append)
+    at = 0
+    while at < len(data):
+        cut = cuts[at % len(cuts)]
+        unpacker.feed(data[at : at + cut])
+        at += cut
+
+    assert found == messages
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", b"\x01\x00\x00\x00\xff", b"\x00\x00\x00\x00"])
+def test_what_is_no_frame_is_refused(data: bytes) -> None:
+    """Whoever dials in by mistake, or on purpose."""
+    with pytest.raises(FormatError):
+        protocol.Unpacker(lambda _: None).feed(data)

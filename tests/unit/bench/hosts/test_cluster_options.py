@@ -1,0 +1,94 @@
+"""Which schedulers and layouts are taken, and what is said of those that are not."""
+
+from pathlib import Path
+
+import pytest
+
+from ombdriver.bench.hosts.cluster import Cluster, find_scheduler, unreachable
+from ombdriver.bench.plan.host_layout import HostLayout
+from ombdriver.errors import InputError
+
+LAYOUT = HostLayout(3, 2, "mixed")
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "insecure", "refused"),
+    [
+        ("tls://10.0.0.1:8786", False, False),
+        ("wss://example.org/dask", False, False),
+        ("tcp://127.0.0.1:8786", False, False),
+        ("tcp://localhost:8786", False, False),
+        ("tcp://[::1]:8786", False, False),
+        ("tcp://10.0.0.1:8786", False, True),
+        ("ws://example.org:8786", False, True),
+        ("tcp://10.0.0.1:8786", True, False),
+    ],
+)
+def test_a_scheduler_elsewhere_is_encrypted_or_said_to_be_insecure(
+    scheduler: str, insecure: bool, refused: bool
+) -> None:
+    """Whoever reaches one in the clear runs code on every host."""
+    found = Cluster(scheduler, LAYOUT, insecure).errors()
+
+    assert [("is not encrypted" in each) for each in found] == [True] * refused
+
+
+def test_an_address_without_a_host_is_refused() -> None:
+    """With what to write."""
+    (error,) = Cluster("tls://", LAYOUT).errors()
+
+    assert error == "--scheduler: 'tls://' names no host; write tls://HOST:8786, or a scheduler file"
+
+
+@pytest.mark.parametrize(
+    ("layout", "option"),
+    [
+        (HostLayout(0, 2, "mixed"), "--hosts"),
+        (HostLayout(2000, 2, "mixed"), "--hosts"),
+        (HostLayout(2, 0, "split"), "--workers-per-host"),
+        (HostLayout(2, 1, "mixed"), "--workers-per-host"),
+        (HostLayout(1, 2, "split"), "--hosts"),
+    ],
+)
+def test_a_layout_that_can_not_be_is_refused_by_its_option(layout: HostLayout, option: str) -> None:
+    """Before anything is connected."""
+    (error,) = layout.errors()
+
+    assert error.startswith(f"{option}: ")
+
+
+def test_the_scheduler_is_given_named_by_a_file_or_by_the_environment(tmp_path: Path) -> None:
+    """In that order."""
+    file = tmp_path / "scheduler.json"
+    file.write_text('{"type": "Scheduler", "address": "tls://10.0.0.1:8786"}')
+    environment = {"DASK_SCHEDULER_ADDRESS": "tls://10.0.0.2:8786"}
+
+    assert find_scheduler("tls://10.0.0.3:8786", environment) == "tls://10.0.0.3:8786"
+    assert find_scheduler("10.0.0.3:8786", environment) == "tcp://10.0.0.3:8786"
+    assert find_scheduler(str(file), environment) == "tls://10.0.0.1:8786"
+    assert find_scheduler(None, environment) == "tls://10.0.0.2:8786"
+
+
+def test_without_a_scheduler_nothing_is_guessed(tmp_path: Path) -> None:
+    """One line that names both ways."""
+    with pytest.raises(InputError, match=r"^--hosts: no scheduler is named; give --scheduler, or set DASK_SCHEDULER"):
+        find_scheduler(None, {})
+    (tmp_path / "other.json").write_text("[]")
+    with pytest.raises(InputError, match=r"is no scheduler file of Dask"):
+        find_scheduler(str(tmp_path / "other.json"), {})
+
+
+@pytest.mark.parametrize(
+    ("url", "is_unreachable"),
+    [
+        ("redis://127.0.0.1:6379", True),
+        ("redis://localhost", True),
+        ("redis://user:secret@[::1]:6379/0", True),
+        ("unix:///run/redis.sock", True),
+        ("redis://10.0.0.1:6379", False),
+        ("rediss://example.org", False),
+    ],
+)
+def test_addresses_that_mean_another_machine_on_each_host(url: str, is_unreachable: bool) -> None:
+    """A server there is not the server that was meant."""
+    assert unreachable([url]) == [url] * is_unreachable
