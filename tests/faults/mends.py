@@ -381,6 +381,7 @@ MENDS: Mapping[str, Mend] = {
                 "on_suspect=self._monitor.suspect if self._monitor else None)",
             ),
         ),
+        tests=("tests/live/messaging/test_sentinel.py::test_sentinels_are_left_alone_once_a_loss_is_mended",),
         where="sentinel",
     ),
     # -- process

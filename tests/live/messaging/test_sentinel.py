@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 import redis.asyncio
+from running import met
 from sending import Sending, account
-from topologies import HOST, MASTER, Watched, sentinel
+from topologies import HOST, MASTER, Watched, sentinel, until
 
 from ombdriver import GroupConsumer, GroupManager, MQClient, MQConsumer, MQProducer, NotSentError, OutcomeUnknownError
+from ombdriver.messaging.transport import sentinel as asking
 
 
 @pytest.fixture
@@ -93,6 +95,27 @@ async def test_sends_go_on_when_a_master_hangs(watched: Watched) -> None:
             assert await client.get_stream_length("s") == 11
         finally:
             watched.resume(0)
+
+
+async def test_sentinels_are_left_alone_once_a_loss_is_mended(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that waits for ever has a command in flight for ever: that is no reason to ask for another master."""
+    monkeypatch.setattr(asking, "POLL_S", 0.01)
+    raw = watched.raw[0]
+    async with MQConsumer("s", redis_url=watched.url) as plain:
+        reading = asyncio.ensure_future(plain.block_read_messages(block=0))
+        await until(lambda: met(plain.statistics().reading.in_flight > 0))
+        await plain.check_health()
+        for one in await raw.client_list():
+            if one["cmd"] == "ping" and not one["name"].startswith("sentinel"):  # what it has besides
+                await raw.client_kill_filter(_id=one["id"])
+        await until(lambda: met(not plain.statistics().control.connected))
+        await plain.check_health()
+        assert plain.statistics().control.reconnects == 1
+        monitor = plain._router()._routes._monitor  # type: ignore[union-attr]
+        await until(lambda: met(monitor is not None and not monitor.is_asking), 4.0)
+        reading.cancel()
 
 
 async def test_a_connection_is_checked_to_lead_to_a_master(watched: Watched) -> None:
