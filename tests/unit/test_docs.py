@@ -114,6 +114,24 @@ def test_every_page_is_found_from_the_index() -> None:
     assert [named(page) for page in sorted((HOUSE / "docs").rglob("*.md")) if page not in found] == []
 
 
+def test_readme_shows_outputs_that_a_tutorial_has_as_a_whole() -> None:
+    """Line by line; an ellipsis stands for lines that are left out."""
+    shown, whole = (
+        [
+            line
+            for block in re.findall(r"^```console\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+            for line in block.splitlines()
+        ]
+        for text in (
+            (HOUSE / "README.md").read_text(encoding="utf-8"),
+            "".join(page.read_text(encoding="utf-8") for page in (HOUSE / "docs" / "tutorials").glob("*.md")),
+        )
+    )
+
+    assert shown
+    assert [line for line in shown if line.strip(" …") and line not in whole] == []
+
+
 def test_readme_is_short() -> None:
     """All else has a page."""
     assert len((HOUSE / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
