@@ -46,6 +46,7 @@ def test_a_run_on_two_hosts_is_a_run(place: Place, valkey_url: str, scheduler: P
     assert [(each["received"], each["lost"]) for each in result["delivery"]] == [(1000, 0)] * 2
     told = result["environment"]["hosts"]
     assert [each["name"] for each in told] == ["127.0.0.2", "127.0.0.3"]
+    assert [each["host"] for each in result["environment"]["workers"]] == ["127.0.0.2", "127.0.0.3"] * 2
     errors = sorted(each["clock"]["errorMs"] for each in told)
     assert result["clockErrorMs"] == pytest.approx(sum(errors[-2:]))
     assert 0 < result["clockErrorMs"] < 1000

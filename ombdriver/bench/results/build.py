@@ -214,6 +214,7 @@ def worker_to_json(worker: WorkerFacts) -> dict[str, Any]:
     """One of the `environment.workers` of a result."""
     return {
         "role": worker.role,
+        **({"host": worker.host} if worker.host else {}),
         "windowCpuSeconds": worker.cpu_ns / 1e9,
         "peakRssBytes": worker.peak_rss_bytes,
         "rssGrowthBytes": worker.rss_growth_bytes,

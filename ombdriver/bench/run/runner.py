@@ -13,6 +13,7 @@ from functools import partial
 from ombdriver.bench.drivers.api import Driver, load_driver
 from ombdriver.bench.faults.durability import Durability
 from ombdriver.bench.hosts import dask_hosts
+from ombdriver.bench.hosts.dask_hosts import Hosts
 from ombdriver.bench.plan.plan import Plan, memory_estimate
 from ombdriver.bench.plan.planner import fault_site
 from ombdriver.bench.report.live import LiveView
@@ -42,7 +43,7 @@ from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.telemetry.machine import available_memory
 from ombdriver.bench.telemetry.sampler import Telemetry
 from ombdriver.bench.verdict.assess import assess, run_facts
-from ombdriver.bench.verdict.facts import Facts
+from ombdriver.bench.verdict.facts import Facts, WorkerFacts
 from ombdriver.errors import OmbdriverError, RunError, ServerError
 
 logger = logging.getLogger(__name__)
@@ -151,6 +152,7 @@ async def run(
             streams=counts.get("streams", 0),
             most_of_a_primary=counts.get("mostOfAPrimary", 0),
             durability=str(durability),
+            workers=_on_hosts(measurement.facts.workers, plan, hosts),
             clock_error_ns=0 if hosts is None else hosts.coordinator.clock_error_ns(),
         )
         of_hosts = [] if hosts is None else hosts.to_json()
@@ -159,6 +161,14 @@ async def run(
         if failure is not None:
             raise failure
         return finished
+
+
+def _on_hosts(workers: Sequence[WorkerFacts], plan: Plan, hosts: Hosts | None) -> Sequence[WorkerFacts]:
+    """The workers, with the names of the hosts that they were on, if these are others."""
+    if hosts is None:
+        return workers
+    names = {each.index: hosts.coordinator.hosts[each.host].name for each in plan.workers}
+    return [replace(each, host=names[each.index]) for each in workers]
 
 
 def _ways_out(driver: Driver, errors: Sequence[str]) -> Mapping[str, str]:

@@ -39,6 +39,7 @@ class WorkerFacts:
     Attributes:
         index: its number in the plan.
         role: what it does: `produce`, `consume` or `both`.
+        host: the name of the host that it is on; empty for this machine.
         cpu_ns: processor time.
         run_delay_ns: time that it was ready to run and had no core; 0 where the system does not tell.
         throttled_ns: time that a limit of its cgroup kept it from running; None where the system does not tell.
@@ -69,10 +70,16 @@ class WorkerFacts:
     peak_rss_bytes: int = 0
     rss_growth_bytes: int = 0
     spins: bool = False
+    host: str = ""
 
     @property
     def name(self) -> str:
         """As messages have it."""
+        return f"{self.planned_name} on host {self.host}" if self.host else self.planned_name
+
+    @property
+    def planned_name(self) -> str:
+        """As the plan has it, which knows no host by name."""
         return f"worker {self.index} ({self.role})"
 
 

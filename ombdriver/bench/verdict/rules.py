@@ -258,7 +258,7 @@ def _stalls(facts: Facts) -> RuleResult:
     """Event loops were held up, by whatever it was, for long enough or so often that the p99 is theirs."""
     found = []
     for worker in facts.workers:
-        if worker.name in facts.paused_workers:
+        if worker.planned_name in facts.paused_workers:
             continue
         bound_ns, late = facts.bound_of(worker), worker.lateness
         if worker.longest_stall_ns > bound_ns and worker.stalls_ns > PAUSED_SHARE * facts.window_ns:

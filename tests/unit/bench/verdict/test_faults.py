@@ -75,6 +75,7 @@ def test_a_worker_that_a_fault_stopped_is_not_judged_by_its_stalls() -> None:
 
     assert "stalls" in rules(replace(FACTS, workers=(stalled,)))
     assert "stalls" not in rules(replace(FACTS, workers=(stalled,), faults=(paused,)))
+    assert "stalls" not in rules(replace(FACTS, workers=(replace(stalled, host="node-7"),), faults=(paused,)))
 
 
 def test_trends_and_repetitions_are_not_held_against_a_run_with_faults() -> None:

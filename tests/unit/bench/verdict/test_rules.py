@@ -101,6 +101,28 @@ def told(**changed: Any) -> list[tuple[str, str]]:
     return [(reason.rule, reason.status) for reason in judge(facts(**changed)).reasons]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"cpu_ns": 39 * SECOND},
+        {"run_delay_ns": 4 * SECOND},
+        {"throttled_ns": 4 * SECOND},
+        {"collections_ns": 4 * SECOND, "longest_collection_ns": SECOND},
+        {"stalls_ns": 4 * SECOND, "longest_stall_ns": SECOND},
+    ],
+)
+def test_a_worker_that_starves_on_a_host_is_named_with_it(changed: dict[str, Any]) -> None:
+    """In every reason that names it, so that one knows where to look."""
+    there = judge(facts(workers=[worker(host="node-7", **changed)]))
+    here = judge(facts(workers=[worker(**changed)]))
+
+    assert there.status == "INVALID"
+    assert all("worker 0 (produce) on host node-7 " in each.message for each in there.reasons)
+    assert [each.message.replace(" on host node-7", "") for each in there.reasons] == [
+        each.message for each in here.reasons
+    ]
+
+
 def test_a_sound_run_is_valid_without_a_reason() -> None:
     """And every rule could be applied."""
     assert judge(facts()) == Verdict(VALID)
