@@ -259,6 +259,17 @@ def test_a_plan_has_the_faults_and_refuses_what_the_setup_lacks(tmp_path: Path) 
         requested(tmp_path, text, setups=["embedded"])
 
 
+def test_faults_can_be_swept(tmp_path: Path) -> None:
+    """A run for each list of them, under a name of its own."""
+    lists = "[[{at: 1s, kill: primary}], [{at: 1s, for: 1s, pause: primary}, {at: 5s, bgsave: primary}]]"
+
+    first, second = requested(tmp_path, LOAD, setups=["embedded"], sweeps=[f"workload.faults={lists}"])
+
+    assert [str(each) for each in first.workload.fault_specs] == ["kill: primary"]
+    assert [str(each) for each in second.workload.fault_specs] == ["pause: primary", "bgsave: primary"]
+    assert first.workload.name != second.workload.name
+
+
 @pytest.mark.parametrize(
     "text", ["primary", "replica 2", "sentinel 1", "servers", "producers", "consumers of a b", "consumer 2 of c 1"]
 )
