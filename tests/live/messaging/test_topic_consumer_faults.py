@@ -19,7 +19,7 @@ from records import TOPIC, pending, store, take
 from restarting import restarting
 from topologies import until
 
-from ombdriver import MQClient, NotSentError, OutcomeUnknownError, Topic
+from ombdriver import ClosedError, MQClient, NotSentError, OutcomeUnknownError, Topic
 from ombdriver.messaging.topics.consumer import session
 from ombdriver.messaging.topics.consumer.consumer import Consumer
 
@@ -278,6 +278,29 @@ async def test_closing_ends_without_a_server(
         async with MQClient(redis_url=server.url) as other:
             with pytest.raises(NotSentError, match="is the server up"):
                 await other.consumer(TOPIC, "g").start()
+
+
+async def test_a_seek_ends_with_its_consumer(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And sets no place any more once the server is there again: the consumer is closed."""
+    monkeypatch.setattr(session, "CLOSE_S", 0.2)
+    async with restarting(engine, tmp_path) as server, MQClient(redis_url=server.url) as client:
+        async with redis.asyncio.Redis.from_url(server.url) as raw:
+            await raw.xadd("{t:0}", {"value": 0})
+        consumer = client.consumer("t", "g")
+        await consumer.start()
+        assert await take(consumer, 1) == [0]
+        await consumer.flush()
+        await server.down(keep=True)
+        seeking = asyncio.create_task(consumer.seek("earliest"))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await consumer.close()
+            with pytest.raises(ClosedError):
+                await seeking
+        await server.up()
+        assert await client.get_stream_length("{t:0}") == 1
+        async with redis.asyncio.Redis.from_url(server.url) as raw:
+            assert (await raw.xinfo_groups("{t:0}"))[0]["last-delivered-id"] != b"0-0"
 
 
 async def test_flushall_while_blocked(server_url: str, raw: redis.asyncio.Redis, blocked: Waits) -> None:

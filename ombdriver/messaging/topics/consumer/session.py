@@ -112,6 +112,7 @@ class Session:
         self._colocated = [[by_key[key] for key in keys] for keys in member.router.by_slot(by_key)]
         self._beginning: asyncio.Task[None] | None = None
         self.end_time = EndTime(CLOSE_S)
+        self._closed = asyncio.Event()
         self._fetchers: list[Fetcher] = []
         self.maintenance: list[Maintenance] = []
         for group in self._colocated:
@@ -203,7 +204,20 @@ class Session:
             fetcher.include(partitions)
 
     async def seek(self, partitions: Iterable[Partition], offset: bytes) -> None:
-        """See `Consumer.seek`; `offset` is an id as XGROUP SETID takes it."""
+        """See `Consumer.seek`; `offset` is an id as XGROUP SETID takes it. It ends with the consumer."""
+        seeking = asyncio.ensure_future(self._seek(partitions, offset))
+        seeking.add_done_callback(ignore_outcome)
+        closed = asyncio.ensure_future(self._closed.wait())
+        try:
+            await asyncio.wait([seeking, closed], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            seeking.cancel()
+            closed.cancel()
+        if self._closed.is_set():
+            raise ClosedError("the consumer was closed; make a new one")
+        seeking.result()
+
+    async def _seek(self, partitions: Iterable[Partition], offset: bytes) -> None:
         for fetcher in self._fetchers:
             fetcher.suspend()
         try:
@@ -233,6 +247,7 @@ class Session:
 
     async def close(self) -> None:
         """Ends everything, within `end_time`; what the server could not be told stays pending, and comes again."""
+        self._closed.set()
         for fetcher in self._fetchers:
             fetcher.stop()
         for maintenance in self.maintenance:
