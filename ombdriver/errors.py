@@ -6,6 +6,10 @@ Every message ends with the way out, and none carries a password.
 
 from collections.abc import Sequence
 
+LINE = "\n  "
+"""Between the lines of one message. The command line breaks a message here alone: a line break in foreign text is shown
+by its number, and can't pass for a message of ours."""
+
 
 class OmbdriverError(Exception):
     """Root of every error that this package raises on purpose."""

@@ -255,7 +255,7 @@ def clean(url: str, run_id: str | None, dry_run: bool) -> None:
     from ombdriver.bench.run.cleanup import clean as clean_server
 
     for line in asyncio.run(clean_server(url, run_id, dry_run=dry_run)):
-        click.echo(line)
+        click.echo(visible(line))
 
 
 for _verb in (*files.COMMANDS, compare, chaos, report.report, completion):

@@ -26,7 +26,7 @@ from ombdriver.cli.exit_codes import (
     is_warning,
     worst,
 )
-from ombdriver.errors import InputError, OmbdriverError
+from ombdriver.errors import LINE, InputError, OmbdriverError
 from ombdriver.secrets import redact_text
 
 if TYPE_CHECKING:
@@ -253,8 +253,8 @@ def print_errors(messages: Sequence[str]) -> None:
     for message in messages:
         text = redact_text(message)
         # A traceback is of several lines by nature; none of them can pass for another message.
-        lines = text.splitlines() if _TRACEBACK in text else [text]
-        _print("ombdriver: " + "\n  ".join(map(visible, lines)))
+        lines = text.splitlines() if _TRACEBACK in text else text.split(LINE)
+        _print("ombdriver: " + LINE.join(map(visible, lines)))
 
 
 def _print(line: str) -> None:

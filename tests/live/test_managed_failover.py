@@ -105,7 +105,7 @@ async def test_where_nobody_watches_the_end_of_the_primary_is_an_error(topology:
         servers.nodes[0].kill()
         await eventually(gone(servers.nodes[0]))
 
-        with pytest.raises(ServerError, match=r"(?s)primary-1 has ended by itself .* the end of its log:\n\d+:[CM] "):
+        with pytest.raises(ServerError, match=r"(?s)primary-1 has ended by itself .* the end of its log:\n +\d+:[CM] "):
             servers.check()
         servers.nodes[0].kill()
 

@@ -21,8 +21,11 @@ from seam import ONE, ONE_KEY, RUN_ID, Replies
 
 from ombdriver.bench.drivers.api import DriverConsumer
 from ombdriver.bench.drivers.redis_streams.driver import open_driver
+from ombdriver.bench.run.cleanup import clean
 from ombdriver.bench.servers.certificates import make_certificates
-from ombdriver.errors import DriverError, ServerError
+from ombdriver.bench.servers.managed import ManagedServers
+from ombdriver.bench.servers.topology import ServerPlan
+from ombdriver.errors import DriverError, RunError, ServerError
 from ombdriver.messaging.client import MQClient
 from ombdriver.messaging.errors import RedisError
 from ombdriver.messaging.transport.topology import slot_of
@@ -313,3 +316,42 @@ async def test_a_server_that_was_emptied_is_told(server_url: str) -> None:
     message = await lost_group(server_url, lambda client: client.flushall())
 
     assert "the server was emptied (FLUSHALL or FLUSHDB)" in message
+
+
+# -- a login or a database that is refused, and servers of another kind ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("://", "://:secret@"), "give it none: see user and password in the URL"),
+        (("://", "://bob:secret@"), "check user and password in the URL"),
+        (("", ""), "DB index is out of range; write a database that the server has"),
+    ],
+    ids=["password for none", "unknown user", "database"],
+)
+async def test_a_refused_login_or_database_is_told_before_anything_is_made(
+    change: tuple[str, str], told: str, server_url: str
+) -> None:
+    """By the first connection: a server that refuses them is none that only tells nothing of itself."""
+    url = server_url.replace(*change) if change[0] else f"{server_url}/999"
+
+    assert told in await said(url)
+
+
+async def test_a_sentinel_is_told_as_one() -> None:
+    """It has no streams either, but that is not why."""
+    async with await ManagedServers.start(ServerPlan(topology="sentinel")) as servers:
+        sentinel = next(node for node in servers.nodes if node not in servers.data_nodes)
+
+        message = await said(f"redis://127.0.0.1:{sentinel.port}")
+
+    assert "is a Sentinel; write redis+sentinel://HOST:PORT/MASTER" in message
+
+
+async def test_clean_asks_all_of_a_cluster_or_none() -> None:
+    """One of its servers knows its own keys alone, so that nothing would be found for the wrong reason."""
+    async with await ManagedServers.start(ServerPlan(topology="cluster")) as servers:
+        with pytest.raises(RunError, match=r"is part of a cluster; write redis\+cluster://HOST:PORT"):
+            await clean(f"redis://127.0.0.1:{servers.data_nodes[0].port}", None, dry_run=True)
+        assert await clean(servers.url, None, dry_run=True) == [f"{servers.url}: no run has left anything"]

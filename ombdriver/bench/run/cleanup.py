@@ -1,9 +1,13 @@
 """`ombdriver clean`: deletes what runs that were killed outright left on a server, and nothing else."""
 
+from urllib.parse import urlsplit
+
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
 from ombdriver.bench.drivers.redis_streams.runs import Created, OrphanedRun
+from ombdriver.bench.run.preflight import missing_requirements
+from ombdriver.bench.servers.url import CLUSTER, scheme_kind
 from ombdriver.bench.spec.credentials import connect_url
-from ombdriver.bench.spec.setup import Setup
+from ombdriver.bench.spec.setup import Requirements, Setup
 from ombdriver.errors import RunError
 
 
@@ -20,6 +24,9 @@ async def clean(url: str, run_id: str | None, *, dry_run: bool) -> list[str]:
     assert setup.server is not None
     driver = await open_driver({"url": connect_url(setup.server), "run_id": "clean"})
     try:
+        is_cluster = scheme_kind(urlsplit(url).scheme) == CLUSTER
+        if found := missing_requirements(await driver.describe(), Requirements(cluster=is_cluster)):
+            raise RunError(f"{driver.server}: {found[0]}")  # a server of a cluster knows its own keys alone
         runs = await driver.orphaned_runs()
         chosen = [run for run in runs if run_id in (None, run.run_id)]
         if run_id is not None and not chosen:

@@ -44,7 +44,7 @@ from ombdriver.bench.telemetry.machine import available_memory
 from ombdriver.bench.telemetry.sampler import Telemetry
 from ombdriver.bench.verdict.assess import assess, run_facts
 from ombdriver.bench.verdict.facts import Facts, WorkerFacts
-from ombdriver.errors import OmbdriverError, RunError, ServerError
+from ombdriver.errors import LINE, OmbdriverError, RunError, ServerError
 
 logger = logging.getLogger(__name__)
 
@@ -308,7 +308,7 @@ def _keeping_logs(servers: ManagedServers) -> Iterator[None]:
     except RunError as error:
         if (path := servers.keep_logs()) is None:
             raise
-        raise RunError(f"{error}\n(the logs of the servers are kept in {path})") from error
+        raise RunError(f"{error}{LINE}(the logs of the servers are kept in {path})") from error
 
 
 def driver_options(plan: Plan, setup: Setup, url: str | None) -> dict[str, object]:
@@ -365,7 +365,7 @@ def _check(description: Mapping[str, object], plan: Plan, request: Request) -> S
     if setup.is_users_server:
         found += preflight.safety_errors(description)
     if found:
-        raise ServerError("this server can't take the run:\n" + "\n".join(found))
+        raise ServerError(f"this server can't take the run:{LINE}{LINE.join(found)}")
     return room
 
 

@@ -48,7 +48,7 @@ from ombdriver.bench.servers.topology import (
     places,
     plan_errors,
 )
-from ombdriver.errors import InputError, ServerError
+from ombdriver.errors import LINE, InputError, ServerError
 
 ROLE_S = 1.0
 """How long a server may take to say what it is."""
@@ -210,7 +210,7 @@ class ManagedServers:
             case _:
                 return None
         path = self.keep_logs()
-        return f"{what}\n(all their logs are kept in {path})" if path else what
+        return f"{what}{LINE}(all their logs are kept in {path})" if path else what
 
     @property
     def data_nodes(self) -> list[ServerNode]:

@@ -23,7 +23,7 @@ from ombdriver.bench.servers.options import ServerConfig, hide_secrets
 from ombdriver.bench.servers.reaper import FolderError, Reaper, StartError, last_lines, save_log
 from ombdriver.bench.servers.resp_client import answers
 from ombdriver.bench.servers.topology import HOST
-from ombdriver.errors import ServerError
+from ombdriver.errors import LINE, ServerError
 
 ENGINES = ("valkey", "redis")
 Kind = Literal["data", "cluster", "sentinel"]
@@ -224,7 +224,7 @@ class PrivateServer:
                     await asyncio.sleep(0.01)
         except TimeoutError as error:
             raise StartError(f"did not answer PING within {timeout_s:g} s") from error
-        raise StartError(f"ended at once; the end of its log:\n{last_lines(self.log_end())}")
+        raise StartError(f"ended at once; the end of its log:{LINE}{last_lines(self.log_end())}")
 
     def _has_data(self) -> bool:
         """Whether there is a snapshot or an append-only file."""
@@ -261,7 +261,7 @@ class PrivateServer:
     def exit_message(self) -> str:
         """Of a server that has ended by itself: how, and the end of its log."""
         log = last_lines(self.log_end())
-        end = f"; the end of its log:\n{log}" if log else ""
+        end = f"; the end of its log:{LINE}{log}" if log else ""
         return f"has ended by itself (exit code {self.exit_code}); run again{end}"
 
     def log_end(self) -> str:
@@ -304,7 +304,7 @@ def describe(binary: Path, error: StartError) -> str:
         return f"{binary} {error}, and left no log; start it by hand to see why, or start a server and pass its --url"
     kept = save_log(error.log)
     where = f"is kept in {kept} and ends so" if kept else "could not be kept and ends so"
-    return f"{binary} {error}; its log {where}:\n{last_lines(error.log)}"
+    return f"{binary} {error}; its log {where}:{LINE}{last_lines(error.log)}"
 
 
 def _what(what: str, log: str, tls: TlsFiles | None) -> str:

@@ -19,6 +19,7 @@ from typing import IO, Self
 from ombdriver.bench.servers import reaper_process
 from ombdriver.bench.servers.configuration import SOCKET_NAME
 from ombdriver.bench.units import visible
+from ombdriver.errors import LINE
 
 _SOCKET_PATH_LIMIT = 100  # bytes: sun_path holds 107 on Linux and 103 on macOS
 _PATTERN = frozenset("*?[]")
@@ -188,7 +189,7 @@ def save_log(text: str) -> Path | None:
 
 def last_lines(log: str) -> str:
     """As much of the end of a log as a message holds."""
-    return "\n".join(log.strip().splitlines()[-MESSAGE_LINES:])
+    return LINE.join(log.strip().splitlines()[-MESSAGE_LINES:])
 
 
 def _start_process(command: list[str]) -> "subprocess.Popen[bytes]":

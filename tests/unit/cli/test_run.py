@@ -10,7 +10,7 @@ from ombdriver.bench.run.request import Request, build_requests
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.model import Reason, Verdict
 from ombdriver.cli.run import Repetitions, RunOutcome, print_errors, run_outcome
-from ombdriver.errors import InputError, OmbdriverError, WorkerError
+from ombdriver.errors import LINE, InputError, OmbdriverError, WorkerError
 
 VALID: dict[str, Any] = {"verdict": Verdict("VALID")}
 MISSED: dict[str, Any] = VALID | {"thresholds": [Check("publish.p99 < 5ms", 6.0, 5.0, "ms", False)]}
@@ -138,7 +138,7 @@ def test_a_traceback_keeps_its_lines_and_no_other_message_breaks_one(capsys: pyt
     fault = (
         "worker 1 (consume): an unexpected fault:\nTraceback (most recent call last):\n  File \x1b[31m\nTypeError: no"
     )
-    print_errors([fault, "a\nombdriver: all is well"])
+    print_errors([fault, "a\nombdriver: all is well", f"two reasons:{LINE}one{LINE}\x1b[2Jtwo"])
 
     assert capsys.readouterr().err.splitlines() == [
         "ombdriver: worker 1 (consume): an unexpected fault:",
@@ -146,4 +146,7 @@ def test_a_traceback_keeps_its_lines_and_no_other_message_breaks_one(capsys: pyt
         "    File \\x1b[31m",
         "  TypeError: no",
         "ombdriver: a\\x0aombdriver: all is well",
+        "ombdriver: two reasons:",
+        "  one",
+        "  \\x1b[2Jtwo",
     ]

@@ -8,6 +8,7 @@ messages nor holds them up.
 
 import asyncio
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -327,11 +328,19 @@ async def _connect(router: Router, keys: Sequence[bytes]) -> None:
         await channel.ready()
 
 
+async def _logged_in(router: Router) -> None:
+    """Connects, so that a refused login or database is told as that, and not as a server that tells nothing."""
+    await asyncio.gather(*(channel.ready() for channel in router.controls()))
+
+
+_FOR_GOOD = re.compile("unknown (sub)?command|DB index is out of range|without any password configured", re.I)
+
+
 def _is_not_for_good(error: BaseException) -> bool:
     """Whether deleting is worth another attempt: it may be carried out twice."""
     if isinstance(error, NotSentError):
         return may_pass(error)
-    return not isinstance(error, AuthenticationError | NoPermissionError)
+    return not isinstance(error, AuthenticationError | NoPermissionError) and not _FOR_GOOD.search(str(error))
 
 
 async def open_driver(options: Mapping[str, object]) -> RedisStreamsDriver:
@@ -356,6 +365,7 @@ async def connected(driver: Opened) -> Opened:
     try:
         try:
             await driver._control.outlast(driver._router.discover)
+            await driver._control.outlast(lambda: _logged_in(driver._router))
             found = await facts(driver._control)
         except RedisError as error:
             raise ServerError(await _why_not(driver, error)) from error

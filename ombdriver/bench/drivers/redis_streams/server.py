@@ -168,6 +168,10 @@ def check_streams(server: str, found: Mapping[str, object]) -> None:
     Raises:
         ServerError: if it has none.
     """
+    if found.get("mode") == "sentinel":
+        raise ServerError(
+            f"{server} is a Sentinel; write redis+sentinel://HOST:PORT/MASTER, or master: NAME in the setup"
+        )
     if found.get("hasStreams") is False:
         version = found.get("version")
         what = f"is version {version}, and does" if version else "does"
