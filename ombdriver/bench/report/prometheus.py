@@ -122,7 +122,9 @@ def metrics(labels: Labels, progress: Progress) -> "Iterator[Metric]":
 
     about = {"workload": labels.workload, "setup": labels.setup, "run": str(labels.run), "version": __version__}
     yield _gauge(GaugeMetricFamily("ombdriver_run_info", "What is being run", labels=list(about)), about.values(), 1)
-    yield _gauge(GaugeMetricFamily("ombdriver_phase", "Where the run is", labels=["phase"]), [progress.phase], 1)
+    yield _gauge(
+        GaugeMetricFamily("ombdriver_phase", "Phase that the run is in", labels=["phase"]), [progress.phase], 1
+    )
     if progress.verdict is not None:
         verdict = GaugeMetricFamily("ombdriver_verdict", "What the verdict would be by now", labels=["status"])
         yield _gauge(verdict, [progress.verdict.status], 1)
@@ -134,15 +136,23 @@ def metrics(labels: Labels, progress: Progress) -> "Iterator[Metric]":
         yield parts
     server = progress.server or ServerProgress()
     for name, text, value in (
-        ("ombdriver_target_messages_per_second", "What the schedule asks for", progress.target_rate or 0.0),
-        ("ombdriver_server_cpu_cores", "Processor time of the server", server.cpu),
-        ("ombdriver_server_memory_bytes", "Its data", server.memory_bytes),
+        ("ombdriver_target_messages_per_second", "Rate that the schedule asks for", progress.target_rate or 0.0),
+        ("ombdriver_server_cpu_cores", "Processor time of the server, in cores", server.cpu),
+        ("ombdriver_server_memory_bytes", "Memory that the server uses", server.memory_bytes),
     ):
         if value is not None:
             yield GaugeMetricFamily(name, text, value=value)
     for name, text, values in (
-        ("ombdriver_backlog_messages", "Acknowledged and not received", _of(progress, "backlog")),
-        ("ombdriver_lag_entries", "Not delivered yet, by the server's count", _of(progress, "lag")),
+        (
+            "ombdriver_backlog_messages",
+            "Messages acknowledged that the group has not received",
+            _of(progress, "backlog"),
+        ),
+        (
+            "ombdriver_lag_entries",
+            "Entries that the server has not delivered to the group, by its own count",
+            _of(progress, "lag"),
+        ),
     ):
         gauge = GaugeMetricFamily(name, text, labels=["group"])
         for group, number in values.items():
