@@ -97,7 +97,8 @@ def test_what_can_not_be_read_is_refused_without_its_password(url: str) -> None:
         ),
         (f"redis+sentinel://h1/m?sentinel_password={SECRET}", "redis+sentinel://h1/m?sentinel_password=***"),
         ("redis+cluster://h1:1,h2:2", "redis+cluster://h1:1,h2:2"),
-        ("redis+cluster://h1:1,h2,[::1]:3?x=1", "redis+cluster://h1:1,h2,[::1]:3?x=1"),
+        ("redis+cluster://h1:1,h2,[::1]:3?db=1", "redis+cluster://h1:1,h2,[::1]:3?db=1"),
+        ("redis+cluster://h1:1,h2,[::1]:3?x=1", "redis+cluster://h1:1,h2,[::1]:3?x=***"),  # it may be a mistyped name
         ("redis+sentinel://h1:1,h2:2/m", "redis+sentinel://h1:1,h2:2/m"),
         (f"redis+cluster://u:{SECRET},h2:2", "redis+cluster://u:***"),
     ],
