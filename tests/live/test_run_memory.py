@@ -8,7 +8,9 @@ import pytest
 import redis
 from processes import Place
 
+from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.private_server import PrivateServer
+from ombdriver.bench.servers.topology import ServerPlan
 
 SMALL = {"maxmemory": "64mb"}
 KEPT = "name: small\ndriver: redis-streams\nserver: {server}\nstreams: {{retention: none}}\n"
@@ -158,3 +160,21 @@ def test_private_servers_have_a_limit_that_is_no_part_of_their_setup(place: Plac
     assert "maxmemory" not in json.dumps(result["setup"])
     assert "maxmemory" not in again.stderr.lower(), again.stderr
     assert first.returncode in (0, 3), first.stderr
+
+
+@pytest.mark.timeout(300)
+async def test_the_limit_of_a_replica_ends_no_run(place: Place) -> None:
+    """It passes over a limit of its own while it is a replica, so what its primary has left is what counts."""
+    place.write(TOO_MUCH.replace("10000", "1000").replace("120s", "4s"))
+    async with await ManagedServers.start(ServerPlan(topology="replicated")) as servers:
+        (replica,) = await servers.with_role("replica")
+        await replica.ask(["CONFIG", "SET", "maxmemory", "4mb"])
+        place.write(KEPT.format(server=json.dumps({"url": servers.url})), "s.yaml")
+
+        finished = await asyncio.to_thread(place.run, "run", "w.yaml", "--setup", "s.yaml", "--quiet")
+
+    assert finished.returncode in (0, 3), finished.stderr
+    (result,) = place.results()
+    assert "serverMemory" not in by_rule(result)
+    assert result["totals"]["published"] * 4096 > 8 << 20
+    check_account(result)
