@@ -1,11 +1,14 @@
 """`ombdriver run` on hosts of a real scheduler of Dask: loopback addresses of this machine stand for hosts."""
 
+import contextlib
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
-from dask_processes import cluster
+from dask_processes import cluster, scheduler_command, started, wait_for, wait_for_workers, worker_command
 from processes import Place, sound
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install 'ombdriver[cluster]'")
@@ -52,6 +55,56 @@ def test_a_run_on_two_hosts_is_a_run(place: Place, valkey_url: str, scheduler: P
     assert 0 < result["clockErrorMs"] < 1000
     assert "clocksOfHosts" in [each["kind"] for each in result["caveats"]]
     assert "clocks may be wrong by" in " ".join(finished.stdout.split())
+
+
+def test_a_run_goes_on_when_its_scheduler_is_gone(place: Place, valkey_url: str, tmp_path: Path) -> None:
+    """Dask has placed the agents, and has no part in the run after that; nor does it say anything."""
+    place.write(WORKLOAD.replace("testDuration: 2s", "testDuration: 6s"))
+    file = tmp_path / "scheduler.json"
+    with started([scheduler_command("127.0.0.1", file)], tmp_path) as (its_scheduler,):
+        wait_for(file)
+        with started([worker_command("127.0.0.2", file, tmp_path)], tmp_path):
+            wait_for_workers(file, 1)
+            there = ("--url", valkey_url, "--scheduler", str(file), "--hosts", "1", "--plain")
+            with place.start("run", "w.yaml", *there) as running:
+                running.until("measure")
+                its_scheduler.kill()
+                code, _, told = running.end()
+
+    assert sound(code), told
+    assert "Traceback" not in told
+    (result,) = place.results()
+    assert not result["partial"]
+    assert [(each["received"], each["lost"]) for each in result["delivery"]] == [(3000, 0)] * 2
+
+
+def test_a_run_that_is_killed_leaves_no_process_on_its_hosts(place: Place, valkey_url: str, scheduler: Path) -> None:
+    """Its agents' connections end with it."""
+    there = ("--url", valkey_url, "--scheduler", str(scheduler), "--hosts", "2", "--plain")
+    place.write(WORKLOAD.replace("testDuration: 2s", "testDuration: 60s"))
+    with place.start("run", "w.yaml", *there) as running:
+        running.until("measure")
+        agents = [each for each in psutil.process_iter() if is_agent(each)]
+        family = [each for agent in agents for each in (agent, *agent.children(recursive=True))]
+        running.send(signal.SIGKILL)
+        running.end()
+
+    assert len(family) > 2 * 2
+    assert [each for each in psutil.wait_procs(family, timeout=15)[1] if runs(each)] == []
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it has not ended; one that nobody has waited for yet has."""
+    with contextlib.suppress(psutil.Error):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def is_agent(process: psutil.Process) -> bool:
+    """Whether it is the agent of a host."""
+    with contextlib.suppress(psutil.Error):
+        return "ombdriver.bench.hosts.agent" in process.cmdline()
+    return False
 
 
 @pytest.mark.parametrize(

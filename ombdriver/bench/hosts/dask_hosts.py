@@ -90,7 +90,8 @@ async def _client(cluster: Cluster, stack: contextlib.AsyncExitStack) -> Any:
     except ModuleNotFoundError as error:
         raise InputError("--scheduler: Dask is not installed; install it: pip install 'ombdriver[cluster]'") from error
     if not logger.isEnabledFor(logging.INFO):
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters of it is told by our errors
+        for name in ("distributed", "distributed.client"):  # what matters of what they say is told by our errors
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     make: Any = distributed.Client  # which has no types
     client = make(
         cluster.scheduler, asynchronous=True, set_as_default=False, timeout=CONNECT_TIMEOUT_S, name="ombdriver"
