@@ -16,36 +16,49 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import redis
+
 from ombdriver.bench.servers.private_server import PrivateServer
+from tests.benchmarks import library
 
 FEW, MANY = 4_000, 16_000
 """Messages of the two runs of a row: what both do alike, starting up above all, is in the difference no more."""
 ROWS = {
-    "send_message, 500 callers": "library.ours(url, count, 500)",
-    "Producer.send_and_wait, 500 callers": "library.topic(url, count, 500)",
-    "Producer.send, one caller": "library.topic_unwaited(url, count)",
-    "GroupConsumer, read 500 and ack": "library.consume_ours(url)",
-    "Consumer, each handed out and acked": "library.consume_topic(url)",
-    "Runner, each handled and acked": "library.run_topic(url)",
-    "driver, read 500 and ack": "library.consume_driver(url)",
+    "send_message, 500 callers": ("library.ours(url, count, 500)", ""),
+    "Producer.send_and_wait, 500 callers": ("library.topic(url, count, 500)", ""),
+    "Producer.send, one caller": ("library.topic_unwaited(url, count)", ""),
+    "GroupConsumer, read 500 and ack": ("library.consume_ours(url)", "p"),
+    "Consumer, each handed out and acked": ("library.consume_topic(url)", "value"),
+    "Runner, each handled and acked": ("library.run_topic(url)", "value"),
+    "driver, read 500 and ack": ("library.consume_driver(url)", "p"),
 }
-"""What is counted, by what calls it in a revision's own `tests.benchmarks.library`."""
-READERS = tuple(name for name, call in ROWS.items() if "count" not in call)
-"""They fill a stream first, which is no work of the library: it is taken off."""
+"""What is counted, by what calls it in a revision's own `tests.benchmarks.library`, and the field of the messages that
+are to be in the stream before; none where nothing is read.
+"""
 PROGRAM = """
 import gc, sys
 import uvloop
+from redis.asyncio import Redis
 from tests.benchmarks import library
 
-async def fill(url):
-    async with await library.filled(url):
-        pass
+async def filled(url, field="p"):
+    return Redis.from_url(url)
 
 url, count = sys.argv[1], int(sys.argv[2])
-library.FILLED = count
+library.FILLED, library.filled = count, filled
 gc.disable()
 uvloop.run({call})
 """
+
+
+def fill(url: str, field: str, count: int) -> None:
+    """Makes the stream that readers read, outside of what is counted."""
+    with redis.Redis.from_url(url) as client:
+        client.delete("filled")
+        pipeline = client.pipeline(transaction=False)
+        for _ in range(count):
+            pipeline.xadd("filled", {field: library.PAYLOAD})
+        pipeline.execute()
 
 
 def counted(tree: Path, url: str, call: str, count: int) -> int:
@@ -71,9 +84,15 @@ def counted(tree: Path, url: str, call: str, count: int) -> int:
     return int(found[1].replace(",", ""))
 
 
-def per_message(tree: Path, url: str, call: str) -> float:
-    """Instructions for one more message."""
-    return (counted(tree, url, call, MANY) - counted(tree, url, call, FEW)) / (MANY - FEW)
+def per_message(tree: Path, url: str, name: str) -> float:
+    """Instructions for one more message of a row."""
+    call, field = ROWS[name]
+    found = []
+    for count in (FEW, MANY):
+        if field:
+            fill(url, field, count)
+        found.append(counted(tree, url, call, count))
+    return (found[1] - found[0]) / (MANY - FEW)
 
 
 def row(name: str, before: float, now: float) -> str:
@@ -114,16 +133,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with checked_out(options.against) as before_tree, asyncio.Runner() as runner:
         server = runner.run(PrivateServer.start())
         try:
-            trees, fill = (before_tree, now_tree), 0.0
-            if set(names) & set(READERS):
-                fill = per_message(now_tree, server.url, "fill(url)")
             tell(f"{'instructions per message':<40}{'before':>12}{'now':>12}{'ratio':>9}")
             for name in names:
-                part = fill if name in READERS else 0.0
-                before, now = (per_message(tree, server.url, ROWS[name]) - part for tree in trees)
+                before, now = (per_message(tree, server.url, name) for tree in (before_tree, now_tree))
                 tell(row(name, before, now))
-            if fill:
-                tell(f"Left out of the rows that read: {fill:,.0f}, for filling a stream through redis-py.")
         finally:
             runner.run(server.stop())
 
