@@ -330,6 +330,7 @@ class Course:
         async with self._changing:
             by_name = {member.called: member for member in self._members.values() if member.group == group}
             for stream in STREAMS:
+                self.account.destroy(group)  # as soon as it is, its members make it again, and are given all anew
                 rows = await self._servers.destroy(stream, group)
                 self._destroyed += [
                     (group, Place.of(stream, each), by_name.get(name)) for each, name in rows if name not in SET_ASIDE
