@@ -54,12 +54,15 @@ def chaos(
     messages that were lost, the outage and the time until all was as before.
     """
     from ombdriver.bench.report import chaos as report
+    from ombdriver.bench.results import store
     from ombdriver.bench.run.chaos import TAG, chaos_requests
 
     if options["url"] is not None:
         raise click.UsageError("--url: a server of yours is not broken by a run; leave it out")
     if options["sweeps"]:
         raise click.UsageError("--sweep: the faults are what changes here; leave it out")
+    if markdown is not None:
+        store.prepare(markdown.parent)  # rather than after all runs
     base = build_requests({**options, "workloads": [workload]}, command_line=sys.argv)
     requests, left_out = chaos_requests(base, _chosen(names), repeats)
     runs: list[ChaosRun] = []
@@ -74,8 +77,13 @@ def chaos(
     if runs:
         report.show(runs, reasons, sys.stdout)
     if markdown is not None:
-        markdown.write_text(report.to_markdown(runs, reasons), encoding="utf-8")
+        store.write(markdown.parent, markdown.name, report.to_markdown(runs, reasons), replace=True)
     return code
+
+
+for _option in chaos.params:
+    if _option.name in {"url", "sweeps", "sweep_names"} and isinstance(_option, click.Option):
+        _option.hidden = True  # refused with a reason of its own
 
 
 def _chosen(names: Sequence[str]) -> "Sequence[StandardFault]":

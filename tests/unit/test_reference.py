@@ -208,7 +208,7 @@ def option_rows(command: click.Command) -> list[str]:
     context = click.Context(command)
     rows = []
     for option in command.params:
-        if not isinstance(option, click.Option):
+        if not isinstance(option, click.Option) or option.hidden:
             continue
         metavar = "" if option.is_flag or option.count else " " + option.make_metavar(context)
         names = ", ".join(f"`{name}{metavar if name == option.opts[-1] else ''}`" for name in option.opts)
