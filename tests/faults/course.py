@@ -612,22 +612,23 @@ class Course:
         """When all is well, nobody asks the Sentinels again and again; on a busy machine it takes a while to be so."""
         if not isinstance(self._servers, Watched):
             return
-        real, asked = Sentinel.discover_master, 0
+        real, asked = Sentinel.discover_master, Counter[str]()
 
         def counted(*words: Any) -> Awaitable[Any]:
-            nonlocal asked
-            asked += 1
+            task = asyncio.current_task()
+            asked[place_of(task.get_coro()) if task is not None else "no task"] += 1
             return real(*words)
 
         Sentinel.discover_master = counted
         for _ in range(QUIET_TRIES):
-            asked = 0
+            asked.clear()
             await asyncio.sleep(QUIET_S)
             if not asked:
                 break
         Sentinel.discover_master = real
         if asked:
-            self.account.add("quiet", f"the Sentinel was asked {asked} times in {QUIET_S:g} s when all was well")
+            told = f"the Sentinel was asked {asked.total()} times in {QUIET_S:g} s when all was well: {dict(asked)}"
+            self.account.add("quiet", told)
 
     async def _end_all(self) -> None:
         for group, place, holder in self._destroyed:
