@@ -1,7 +1,8 @@
 """Which worker is on which host, where a run has several. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from ombdriver.errors import InputError
 
@@ -24,6 +25,10 @@ class HostLayout:
     hosts: int
     workers_per_host: int
     placement: Placement
+
+    def to_json(self) -> dict[str, Any]:
+        """The `environment.layout` of a result."""
+        return {"hosts": self.hosts, "workersPerHost": self.workers_per_host, "placement": self.placement}
 
     def errors(self) -> list[str]:
         """What is wrong with it by itself, for the command line."""
@@ -74,3 +79,10 @@ class HostLayout:
                 f" readers: {readers:,}); ask for fewer hosts, or give the workload more of both"
             )
         return places
+
+
+def told_layout(layout: Mapping[str, Any] | None) -> str:
+    """Where the workers of a result were, by its `environment.layout`; a result without one is of one machine."""
+    if not layout:
+        return "this machine"
+    return f"{layout['hosts']} hosts ({layout['placement']}, {layout['workersPerHost']} workers each)"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ombdriver.bench.drivers.api import load_driver
 from ombdriver.bench.hosts.cluster import Cluster, unreachable
+from ombdriver.bench.plan.host_layout import told_layout
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.results.environment import usable_cores
@@ -305,15 +306,15 @@ def _name_errors(given: Sequence[str], setups: Sequence[SetupVariant | None]) ->
     return list(errors)
 
 
-RunKey = tuple[str, str, int]
-"""(hash of the workload, hash of the setup, number of the repeat)."""
+RunKey = tuple[str, str, int, str]
+"""(hash of the workload, hash of the setup, number of the repeat, where the workers are)."""
 
 
 def remaining_runs(requests: Sequence[Request], folder: Path) -> list[Request]:
     """`requests` without those of which `folder` has a whole result, whatever its verdict.
 
-    A run is known by its workload, its setup and the number of its repeat. What is left goes on in the series of the
-    results that are there, so that a comparison pairs them within their blocks.
+    A run is known by its workload, its setup, the number of its repeat, and the hosts that it asks for. What is left
+    goes on in the series of the results that are there, so that a comparison pairs them within their blocks.
 
     Raises:
         InputError: if a result in the folder can't be read.
@@ -329,7 +330,12 @@ def remaining_runs(requests: Sequence[Request], folder: Path) -> list[Request]:
 
 def _done(folder: Path) -> dict[RunKey, Result]:
     return {
-        (result.workload_sha256, result.setup_sha256, result.standing.block): result
+        (
+            result.workload_sha256,
+            result.setup_sha256,
+            result.standing.block,
+            told_layout(result.environment.get("layout")),
+        ): result
         for result in (each.result for each in results_in(folder))
         if result.standing is not None and not result.partial
     }
@@ -338,4 +344,5 @@ def _done(folder: Path) -> dict[RunKey, Result]:
 def _run_key(request: Request) -> RunKey:
     assert request.standing is not None
     setup = json.loads(json.dumps(request.setup.spec()))  # as a result has it
-    return request.workload.sha256, content_sha256(setup), request.standing.block
+    layout = told_layout(None if request.cluster is None else request.cluster.layout.to_json())
+    return request.workload.sha256, content_sha256(setup), request.standing.block, layout

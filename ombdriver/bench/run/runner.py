@@ -257,7 +257,7 @@ def _store_result(
             description, request.command_line, load_at_start=load_at_start, seeds={"workload": request.workload.seed}
         )
         | {"workers": [worker_to_json(each) for each in facts.workers], "harness": calibration}
-        | ({"hosts": of_hosts} if of_hosts else {}),
+        | ({} if request.cluster is None else {"layout": request.cluster.layout.to_json(), "hosts": of_hosts}),
         telemetry=telemetry.to_json(),
         tags=request.tags,
         standing=request.standing,

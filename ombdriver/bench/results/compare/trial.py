@@ -6,13 +6,14 @@ run's own, from all of its samples.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import COMPARED
+from ombdriver.bench.plan.host_layout import told_layout
 from ombdriver.bench.results.compare.metrics import RATES, of_groups, overall
 from ombdriver.bench.results.environment import chosen_facts
 from ombdriver.bench.results.harness_share import HarnessShare, harness_shares
@@ -25,6 +26,8 @@ VERSIONS = ("ombdriver", "python", "uvloop", "redis", "hiredis", "numpy")
 """What measures: another version of it may measure otherwise. What else is installed only writes or serves."""
 HOST = ("platform", "kernel", "machine", "cpu", "memoryBytes", "memoryLimitBytes")
 """Keys of the environment that are of the machine."""
+OF_HOSTS = ("cores", "memoryBytes", "kernel", "python")
+"""What each of several hosts says of its machine."""
 NOT_OF_LOAD = ("name", "thresholds", "abortOnFail")
 """Keys of a workload that do not bear on the figures."""
 NOT_OF_SETUP = ("name", "description")
@@ -95,6 +98,8 @@ def trial_of(result: Result, source: str) -> Trial:
             "workloadSha256": result.workload_sha256,
             **flatten({name: versions[name] for name in VERSIONS if name in versions}, "versions."),
             **flatten({key: environment[key] for key in HOST if key in environment}, ""),
+            "workersOn": told_layout(environment.get("layout")),
+            **_facts_of_hosts(environment.get("hosts") or ()),
         },
         setup_facts={
             **flatten({key: value for key, value in result.setup.items() if key not in NOT_OF_SETUP}, "setup."),
@@ -102,6 +107,15 @@ def trial_of(result: Result, source: str) -> Trial:
             **({"workers": len(environment["workers"])} if environment.get("workers") else {}),
         },
     )
+
+
+def _facts_of_hosts(hosts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What is alike in two runs whose hosts are of one kind, in whatever order they came."""
+    return {
+        f"hosts.{key}": ", ".join(sorted({str(host[key]) for host in hosts if key in host}))
+        for key in OF_HOSTS
+        if any(key in host for host in hosts)
+    }
 
 
 def flatten(data: Mapping[str, Any], above: str) -> dict[str, Any]:

@@ -3,9 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from requested_runs import requested
 from sample_result import result
 
+from ombdriver.bench.hosts.cluster import Cluster
+from ombdriver.bench.plan.host_layout import HostLayout
 from ombdriver.bench.results import store
 from ombdriver.bench.results.versions import content_sha256
 from ombdriver.bench.run.request import Request, remaining_runs
@@ -53,6 +56,21 @@ def test_a_workload_that_was_changed_is_run_again(tmp_path: Path) -> None:
 
     assert remaining_runs(changed, tmp_path / "results") == changed
     assert remaining_runs(before, tmp_path / "results") == []
+
+
+@pytest.mark.parametrize(
+    "other", [None, HostLayout(3, 2, "split"), HostLayout(2, 2, "mixed"), HostLayout(3, 4, "mixed")], ids=repr
+)
+def test_a_run_elsewhere_is_another_run(tmp_path: Path, other: HostLayout | None) -> None:
+    """On this machine, on other numbers of hosts or workers, or placed otherwise."""
+    (local,) = requested(tmp_path)
+    on_hosts = replace(local, cluster=Cluster("tls://10.0.0.1:8786", HostLayout(3, 2, "mixed")))
+    elsewhere = replace(local, cluster=None if other is None else Cluster("tls://10.0.0.2:8786", other))
+    assert on_hosts.cluster is not None
+    finish(on_hosts, tmp_path / "results", environment={"layout": on_hosts.cluster.layout.to_json()})
+
+    assert remaining_runs([elsewhere], tmp_path / "results") == [elsewhere]
+    assert remaining_runs([on_hosts], tmp_path / "results") == []
 
 
 def test_without_a_folder_everything_is_left(tmp_path: Path) -> None:

@@ -73,3 +73,27 @@ def test_what_is_of_the_moment_or_of_the_judge_does_not_keep_runs_apart() -> Non
     )
 
     assert differences([trial_of(first, "1.json"), trial_of(second, "2.json")]) == []
+
+
+HOSTS = [{"name": name, "cores": cores, "kernel": "Linux 6.1"} for name, cores in (("a", 4), ("b", 8), ("c", 4))]
+MIXED = {"layout": {"hosts": 3, "workersPerHost": 2, "placement": "mixed"}, "hosts": HOSTS}
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({}, ["workersOn is 3 hosts (mixed, 2 workers each) in 1.json, this machine in 2.json"]),
+        (
+            {**MIXED, "layout": {**MIXED["layout"], "placement": "split"}},  # type: ignore[dict-item]
+            ["workersOn is 3 hosts (mixed, 2 workers each) in 1.json, 3 hosts (split, 2 workers each) in 2.json"],
+        ),
+        ({**MIXED, "hosts": HOSTS[::2]}, ["hosts.cores is 4, 8 in 1.json, 4 in 2.json"]),
+        ({**MIXED, "hosts": HOSTS[::-1]}, []),
+        (MIXED, []),
+    ],
+)
+def test_workers_must_be_on_alike_hosts(other: dict[str, Any], told: list[str]) -> None:
+    """As many, of the same kind, with the same placement; which of them is which does not matter."""
+    runs = [trial_of(result(environment=each), name) for each, name in ((MIXED, "1.json"), (other, "2.json"))]
+
+    assert [str(each) for each in differences(runs)] == told
