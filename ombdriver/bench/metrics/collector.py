@@ -155,8 +155,8 @@ class Collector:
         """What else was counted: by the drivers, by the processes, and samples that don't fit a histogram.
 
         Args:
-            before: what to leave out, as this gave it earlier. Collections of garbage and the longest gap between
-                acknowledgements are of the phase in any case.
+            before: what to leave out, as this gave it earlier. Collections of garbage, the longest gap between
+                acknowledgements and the most negative sample are of the phase in any case.
         """
         found: Counter[str] = Counter()
         for report in self._last:
@@ -168,6 +168,9 @@ class Collector:
         found.subtract(before or {})
         gap_ms = max((report.longest_ack_gap_ns for report in self._last), default=0) // 10**6
         found["longestSilenceMs"] = gap_ms if gap_ms >= LEAST_ACK_GAP_MS else 0
+        last = max((phase for phase, _, _ in self._totals), default=0)
+        below = (each.below_ns for (phase, _, _), each in self._totals.items() if phase == last)
+        found["mostNegativeNs"] = max(below, default=0)
         found["garbageCollections"] = sum(report.process.gc_pauses for report in self._last)
         return {name: count for name, count in sorted(found.items()) if count}
 

@@ -81,6 +81,7 @@ class Histogram:
         max_ns: the exact greatest sample; 0 when there is none.
         negative: how many were below 0, and stand at 0.
         over_range: how many were above `HIGHEST_NS`, and stand at it.
+        below_ns: how far the least of the negative ones was below 0; 0 without any.
     """
 
     index: Buckets
@@ -91,6 +92,7 @@ class Histogram:
     max_ns: int
     negative: int = 0
     over_range: int = 0
+    below_ns: int = 0
 
     @classmethod
     def zero(cls) -> "Histogram":
@@ -103,10 +105,10 @@ class Histogram:
         if not len(values):
             return cls.zero()
         least, greatest = int(values.min()), int(values.max())
-        negative = over_range = 0
+        negative = over_range = below_ns = 0
         if least < 0 or greatest > HIGHEST_NS:
             weights = np.ones(len(values), np.int64) if repeats is None else repeats
-            negative = int(weights[values < 0].sum())
+            negative, below_ns = int(weights[values < 0].sum()), max(0, -least)
             over_range = int(weights[values > HIGHEST_NS].sum())
             values = np.clip(values, 0, HIGHEST_NS)
             least, greatest = int(values.min()), int(values.max())
@@ -120,7 +122,7 @@ class Histogram:
             dense = np.bincount(index - first, weights=repeats).astype(np.int64)
             count, total = int(repeats.sum()), int((values.astype(np.float64) * repeats).sum())
         held = np.flatnonzero(dense)
-        return cls(*_compact(held + first, dense[held]), count, total, least, greatest, negative, over_range)
+        return cls(*_compact(held + first, dense[held]), count, total, least, greatest, negative, over_range, below_ns)
 
     @classmethod
     def of_buckets(cls, index: Buckets, counts: Counts, *numbers: int) -> "Histogram":
@@ -150,6 +152,7 @@ class Histogram:
             max(each.max_ns for each in some),
             sum(each.negative for each in some),
             sum(each.over_range for each in some),
+            max(each.below_ns for each in some),
         )
 
     def percentiles(self, of: Sequence[float]) -> list[int]:

@@ -101,6 +101,7 @@ def run_facts(metrics: RunMetrics, plan: Plan, observed: Facts, calm: PhaseView 
         tails={family: metrics.families[family].tail for family in ("publishResponse", "endToEndResponse")},
         over_range=counters.get("overRangeSamples", 0),
         negative=counters.get("negativeSamples", 0),
+        most_negative_ns=counters.get("mostNegativeNs", 0),
         unsent=totals.unsent,
         unanswered=totals.unanswered,
         under_replicated=counters.get("underReplicated", 0),

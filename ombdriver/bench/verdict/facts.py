@@ -110,6 +110,7 @@ class Facts:
         responses: the latencies from the intended send, by family.
         tails: by family of `responses`: samples beyond the p99.9 in each sample interval.
         over_range, negative: samples that were above the greatest latency, or below 0.
+        most_negative_ns: how far below 0 the least of them was.
         clock_error_ns: how wrong an end-to-end latency may be by the clocks of other hosts; 0 on this machine.
 
         due: messages that were due; the messages from here on are those of the window.
@@ -178,6 +179,7 @@ class Facts:
     tails: Mapping[str, Sequence[int]] = field(default_factory=dict)
     over_range: int = 0
     negative: int = 0
+    most_negative_ns: int = 0
     clock_error_ns: int = 0
 
     due: int = 0

@@ -278,6 +278,12 @@ def _stalls(facts: Facts) -> RuleResult:
 
 def _clock(facts: Facts) -> RuleResult:
     """Arrivals came before their sends: the clock of this machine can't tell latencies."""
+    if 0 < facts.clock_error_ns < facts.most_negative_ns:
+        return [
+            f"an end-to-end latency was {milliseconds(facts.most_negative_ns)} below 0, more than the"
+            f" {milliseconds(facts.clock_error_ns)} that the clocks of the hosts may be wrong by: this bound does not"
+            " hold, so no latency between hosts can be trusted; look for what steps their clocks, and run again"
+        ]
     if facts.negative <= MOST_BELOW_ZERO * facts.due:
         return []
     if facts.clock_error_ns:
@@ -503,7 +509,13 @@ RULES = (
         " window; or a stall longer than that bound, and all of its stalls more than 1 % of the window",
         _stalls,
     ),
-    Rule("clock", "INVALID", "latencies below 0, more than 0.1 % of the messages: a clock went backwards", _clock),
+    Rule(
+        "clock",
+        "INVALID",
+        "latencies below 0, more than 0.1 % of the messages: a clock went backwards; or, on several hosts, one that is"
+        " further below 0 than their clocks may be wrong by",
+        _clock,
+    ),
     Rule(
         SERVER_MEMORY,
         "OVERLOADED",

@@ -7,7 +7,7 @@ anything here. Knows no pipe, socket or process. Pure.
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,8 @@ def _write_histogram(writer: Writer, value: Histogram) -> None:
     write_int(writer, len(value.index))
     if not len(value.index):
         return
-    for number in (value.count, value.sum_ns, value.min_ns, value.max_ns, value.negative, value.over_range):
+    told = (value.count, value.sum_ns, value.min_ns, value.max_ns, value.negative, value.over_range, value.below_ns)
+    for number in told:
         write_int(writer, number)
     writer.buffer += value.index.astype(_BUCKET).tobytes()
     write_unsigned(writer, value.counts)
@@ -58,7 +59,7 @@ def _read_histogram(reader: Reader) -> Histogram:
     buckets = read_int(reader)
     if not buckets:
         return Histogram.zero()
-    numbers = [read_int(reader) for _ in range(6)]
+    numbers = [read_int(reader) for _ in range(7)]
     index = np.frombuffer(reader.take(buckets * _BUCKET.itemsize), _BUCKET)
     counts = read_unsigned(reader)
     if len(counts) != buckets:
@@ -66,7 +67,8 @@ def _read_histogram(reader: Reader) -> Histogram:
     return Histogram.of_buckets(index, counts, *numbers)
 
 
-_CODECS = Codecs({Histogram: Codec(_write_histogram, _read_histogram, "histogram")}, numbered={TopicSpec})
+_SCHEMA = f"histogram ({', '.join(each.name for each in fields(Histogram))})"
+_CODECS = Codecs({Histogram: Codec(_write_histogram, _read_histogram, _SCHEMA)}, numbered={TopicSpec})
 _MESSAGE: Codec[Any] = _CODECS.of(Message)
 
 

@@ -116,7 +116,20 @@ def test_samples_that_do_not_fit_are_told() -> None:
     made = collector()
     made.add([report(recorder)])
 
-    assert made.counters() == {"negativeSamples": 1, "overRangeSamples": 1}
+    assert made.counters() == {"mostNegativeNs": 1, "negativeSamples": 1, "overRangeSamples": 1}
+
+
+def test_the_most_negative_sample_is_of_the_last_phase() -> None:
+    """How wrong clocks may be is told of the measured phase, and of no other."""
+    recorder = Recorder(SECOND)
+    made = collector()
+    later = Phase(PHASE.index + 1, "measure", PHASE.end_ns, PHASE.duration_ns, PHASE.profile)
+    for phase, value in ((PHASE, -900), (later, -30)):
+        recorder.begin_phase(phase)
+        recorder.record("group-1", np.array([phase.start_ns]), {"endToEnd": np.array([value])})
+    made.add([report(recorder)])
+
+    assert made.counters(before={"negativeSamples": 1}) == {"mostNegativeNs": 30, "negativeSamples": 1}
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(7, 1), (8, 2), (15, 2), (16, 4), (63, 8), (64, 16)])

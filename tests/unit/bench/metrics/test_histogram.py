@@ -57,6 +57,7 @@ def told(histogram: Histogram) -> tuple[object, ...]:
         histogram.max_ns,
         histogram.negative,
         histogram.over_range,
+        histogram.below_ns,
     )
 
 
@@ -165,9 +166,11 @@ def test_a_value_over_range_stands_at_the_top_and_is_told() -> None:
 
 
 def test_a_negative_value_stands_at_zero_and_is_told() -> None:
-    """HdrHistogram would refuse it in silence."""
+    """HdrHistogram would refuse it in silence; how far below 0 the least was is kept, also when merged."""
     histogram = of([-1, -(10**15), 7])
 
+    some = (histogram, of([5]), of([2**60]), of([-3]) + histogram + of([-2]))
+    assert [each.below_ns for each in some] == [10**15, 0, 0, 10**15]
     assert (histogram.count, histogram.negative, histogram.over_range) == (3, 2, 0)
     assert (histogram.min_ns, histogram.sum_ns) == (0, 7)
     assert spread(histogram) == dense(reference([0, 0, 7]))
@@ -227,7 +230,7 @@ def test_many_at_once_are_what_they_are_one_by_one(some: list[Histogram]) -> Non
     at_once, one_by_one = Histogram.total(some), sum(some, start=Histogram.zero())
 
     assert (at_once.index.tolist(), at_once.counts.tolist()) == (one_by_one.index.tolist(), one_by_one.counts.tolist())
-    for name in ("count", "sum_ns", "min_ns", "max_ns", "negative", "over_range"):
+    for name in ("count", "sum_ns", "min_ns", "max_ns", "negative", "over_range", "below_ns"):
         assert getattr(at_once, name) == getattr(one_by_one, name)
 
 

@@ -172,6 +172,7 @@ def test_a_sound_run_is_valid_without_a_reason() -> None:
         ),
         ({"workers": [worker(stalls_ns=401 * MS, longest_stall_ns=3 * MS)]}, "stalls"),
         ({"negative": 81}, "clock"),
+        ({"negative": 1, "most_negative_ns": 201_000, "clock_error_ns": 200_000}, "clock"),
         ({"achieved": {"published": 1979.0, "group-1": 1999.0}}, "achieved"),
         ({"achieved": {"published": 2000.0, "group-1": 1979.0}}, "achieved"),
         ({"achieved": {"published": 1000.0}, "debt_growth": {"published": 20.1}}, "achieved"),
@@ -197,6 +198,8 @@ def test_each_rule_tells_its_own(changed: dict[str, Any], rule: str) -> None:
     "changed",
     [
         {"negative": 80},
+        {"negative": 80, "most_negative_ns": 200_000, "clock_error_ns": 200_000},
+        {"negative": 1, "most_negative_ns": 201_000},  # on one machine: two processors' clocks
         {"schedule_lag_p99_ns": 2 * MS},
         {"schedule_lag_p99_ns": 5 * MS, "publish_response_p99_ns": 11 * MS},
         {
