@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ombdriver.bench.spec.thresholds import Check
-from ombdriver.bench.verdict.model import INVALID, THRESHOLD_FAILED, UNSTEADY, Verdict
+from ombdriver.bench.verdict.model import INVALID, THRESHOLD_FAILED, UNSTEADY, VALID, Verdict
 from ombdriver.errors import InputError, OmbdriverError
 
 EXIT_VALID = 0
@@ -45,9 +45,19 @@ WARNINGS = (INVALID, UNSTEADY)
 """Statuses of which a gate on thresholds only warns: they are of the machine and of the length of the run."""
 
 
-def is_warning(verdict: Verdict | None, gate: str) -> bool:
-    """Whether a verdict that is not VALID is none of the gate's business."""
-    return gate == "thresholds" and verdict is not None and verdict.status in WARNINGS
+def _own_status(verdict: Verdict | None) -> str:
+    """The status of a verdict but for a failed threshold that ended the run, which is the thresholds' to tell."""
+    if verdict is None:
+        return VALID
+    if not verdict.reasons:
+        return verdict.status
+    return next((reason.status for reason in verdict.reasons if reason.rule != THRESHOLD_FAILED), VALID)
+
+
+def warned_of(verdict: Verdict | None, gate: str) -> str | None:
+    """The status that is none of the gate's business, and is told as a warning; None when there is none."""
+    status = _own_status(verdict)
+    return status if gate == "thresholds" and status in WARNINGS else None
 
 
 def for_result(verdict: Verdict | None, thresholds: Sequence[Check], gate: str = "verdict") -> int:
@@ -55,14 +65,12 @@ def for_result(verdict: Verdict | None, thresholds: Sequence[Check], gate: str =
 
     With the gate `thresholds`, a result that is INVALID or UNSTEADY counts by its thresholds alone.
 
-    A run that a failed threshold ended is PARTIAL; when that is all that its verdict has to say, the code is that of
-    the threshold, which is the cause.
+    A run that a failed threshold ended is PARTIAL; that is the threshold's, whatever else the verdict has to say.
     """
-    warned = is_warning(verdict, gate)
-    if verdict is not None and not warned and any(reason.rule != THRESHOLD_FAILED for reason in verdict.reasons):
+    if _own_status(verdict) != VALID and warned_of(verdict, gate) is None:
         return EXIT_VERDICT
-    aborted = verdict is not None and not warned and bool(verdict.reasons)
-    return EXIT_THRESHOLD if aborted or not all(check.passed for check in thresholds) else EXIT_VALID
+    was_aborted = verdict is not None and any(reason.rule == THRESHOLD_FAILED for reason in verdict.reasons)
+    return EXIT_THRESHOLD if was_aborted or not all(check.passed for check in thresholds) else EXIT_VALID
 
 
 def worst(codes: Sequence[int]) -> int:

@@ -23,7 +23,7 @@ from ombdriver.cli.exit_codes import (
     EXIT_VERDICT,
     for_error,
     for_result,
-    is_warning,
+    warned_of,
     worst,
 )
 from ombdriver.errors import LINE, InputError, OmbdriverError
@@ -332,13 +332,15 @@ def run_outcome(
     assert result is not None
     missed = [] if all(check.passed for check in result.thresholds) else ["threshold missed"]
     code, gate_code = (for_result(result.verdict, result.thresholds, each) for each in ("verdict", gate))
-    warning = f"warning: the result is {verdict[0]}; --gate thresholds judges it by its thresholds all the same"
+    warned = warned_of(result.verdict, gate)
+    by = "its thresholds" if result.thresholds else "its thresholds, of which it has none,"
+    warning = f"warning: the result is {warned}; --gate thresholds judges it by {by} all the same"
     return RunOutcome(
         code,
         gate_code,
         ", ".join([*verdict, *missed]),
         run_id,
-        [warning] if is_warning(result.verdict, gate) else [],
+        [warning] if warned else [],
     )
 
 

@@ -17,13 +17,14 @@ from ombdriver.messaging.streams.replies import ReplyDecoder
 from ombdriver.messaging.streams.retention import Retention
 from ombdriver.messaging.streams.topic import Topic
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
-from ombdriver.messaging.topics.codec import BytesCodec, Codec, Value
+from ombdriver.messaging.topics.codec import Codec, Value, checked_codec
 from ombdriver.messaging.topics.consumer.config import ConsumerOptions, ConsumerSettings
 from ombdriver.messaging.topics.consumer.consumer import Consumer
 from ombdriver.messaging.topics.consumer.group import observer
 from ombdriver.messaging.topics.consumer.lag import Lag, read_lag
 from ombdriver.messaging.topics.consumer.message import Message
 from ombdriver.messaging.topics.consumer.partition import Partition
+from ombdriver.messaging.topics.foreign_options import WAYS_OUT
 from ombdriver.messaging.topics.producer.config import ProducerOptions, ProducerSettings
 from ombdriver.messaging.topics.producer.producer import Producer
 from ombdriver.messaging.topics.recovery.dead_letters import DeadLetters
@@ -267,7 +268,7 @@ class MQClient:
             MessagingValueError: if one of them can't be.
         """
         settings = _settings(ProducerSettings, options, "client.producer()")
-        return Producer(self._router, topic, BytesCodec() if codec is None else codec, settings)
+        return Producer(self._router, topic, checked_codec(codec), settings)
 
     @overload
     def consumer(
@@ -300,8 +301,7 @@ class MQClient:
         arguments and errors are those of `Consumer` and `ConsumerSettings`. Close it before this client.
         """
         settings = _settings(ConsumerSettings, options, "client.consumer()")
-        codec = BytesCodec() if codec is None else codec
-        return Consumer(self._router, topic, group, name, codec=codec, settings=settings)
+        return Consumer(self._router, topic, group, name, codec=checked_codec(codec), settings=settings)
 
     @overload
     def runner(
@@ -350,7 +350,7 @@ class MQClient:
             MessagingValueError: if one of them can't be.
         """
         settings = _settings(RunnerSettings, options, "client.runner()")
-        runner = Runner(self._router, topic, group, name, BytesCodec() if codec is None else codec, settings)
+        runner = Runner(self._router, topic, group, name, checked_codec(codec), settings)
         if handler is not None:
             runner.handler(handler)
         return runner
@@ -389,7 +389,7 @@ class MQClient:
         Raises:
             MessagingValueError: if `topic` is no name of one.
         """
-        return DelayedMessages(self._router, topic, BytesCodec() if codec is None else codec)
+        return DelayedMessages(self._router, topic, checked_codec(codec))
 
     # -- ways to the server ----------------------------------------------------------------------------------------
 
@@ -421,5 +421,6 @@ def _settings(kind: type[Settings], options: Mapping[str, Any], of: str) -> Sett
     known = {field.name for field in fields(kind)}
     for name in options:
         if name not in known:
-            raise unknown_option(name, {*known, "codec"}, of)
+            more = {"codec", "handler"} if kind is RunnerSettings else {"codec"}
+            raise unknown_option(name, {*known, *more}, of, ours=WAYS_OUT[of].get(name.lower(), ""))
     return kind(**options)

@@ -81,7 +81,7 @@ AioGroupCreateError = GroupCreateError
 # The names of aio-redis-mq: public aliases, for code that was written for it.
 
 
-def unknown_option(name: str, known: Iterable[str], of: str, way_out: str = "") -> MessagingValueError:
+def unknown_option(name: str, known: Iterable[str], of: str, way_out: str = "", ours: str = "") -> MessagingValueError:
     """The error of an option that there is not.
 
     Args:
@@ -89,10 +89,13 @@ def unknown_option(name: str, known: Iterable[str], of: str, way_out: str = "") 
         known: those that there are.
         of: what takes them, as in "client.producer()".
         way_out: where none is near; without, all are told.
+        ours: what stands for it here, where it is an option of other clients.
     """
     known = sorted(known)
     near = difflib.get_close_matches(name.lower(), known, n=1)
-    if near:
+    if ours:
+        way_out = ours
+    elif near:
         way_out = f"did you mean {near[0]!r}?"
     return MessagingValueError(f"{of} has no option {name!r}; {way_out or 'it has ' + ', '.join(known)}")
 

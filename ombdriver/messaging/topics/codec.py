@@ -24,6 +24,23 @@ class Codec(Protocol[Value]):
         ...
 
 
+def checked_codec(codec: Codec[Value] | None) -> "Codec[Value] | BytesCodec":
+    """`codec`, or the default one for None.
+
+    Raises:
+        MessagingValueError: if it has not the two methods, or is the class of a codec in place of a codec.
+    """
+    if codec is None:
+        return BytesCodec()
+    if isinstance(codec, type):
+        raise MessagingValueError(f"codec is the class {codec.__name__}; give a codec: {codec.__name__}(…)")
+    if not all(callable(getattr(codec, name, None)) for name in ("encode", "decode")):
+        raise MessagingValueError(
+            f"codec is {codec!r}, which has not both encode and decode; give a codec (StrCodec(), JsonCodec(), …)"
+        )
+    return codec
+
+
 class BytesCodec:
     """Bytes as they are; the default codec."""
 

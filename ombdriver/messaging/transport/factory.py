@@ -84,11 +84,13 @@ def open_client(url: str, options: Mapping[str, Any]) -> Redis | RedisCluster:
         pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, **settings)
         pool.connection_class(**pool.connection_kwargs)  # connects to nothing, but knows which arguments it takes
     except (TypeError, ValueError, AttributeError, RedisError) as error:
-        if (unknown := _UNKNOWN.search(str(error))) is not None and unknown[1] in options:
-            raise unknown_option(unknown[1], _known_options(), "a client", WAY_OUT_OF_OPTIONS) from None
+        if (unknown := _UNKNOWN.search(str(error))) is not None:
+            of = "a client" if unknown[1] in options else f"{redact_url(url)!r}: a URL"
+            if of == "a client" or f"{unknown[1]}=" in redact_url(url):  # else a part of a password, perhaps
+                raise unknown_option(unknown[1], _known_options(), of, WAY_OUT_OF_OPTIONS) from None
+        given = f" with the options {', '.join(sorted(options))}" if options else ""
         raise MessagingValueError(
-            f"{redact_url(url)!r} can't be opened with the options {sorted(options)}: {_first_line(error, url)}; "
-            f"{WAY_OUT_OF_OPTIONS}"
+            f"{redact_url(url)!r} can't be opened{given}: {_first_line(error, url)}; {WAY_OUT_OF_OPTIONS}"
         ) from None  # the cause might quote a part of the URL
     return Redis(connection_pool=pool)
 

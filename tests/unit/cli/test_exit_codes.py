@@ -6,7 +6,7 @@ import pytest
 
 from ombdriver.bench.spec.thresholds import Check
 from ombdriver.bench.verdict.model import Reason, Verdict
-from ombdriver.cli.exit_codes import for_error, for_result, worst
+from ombdriver.cli.exit_codes import GATES, for_error, for_result, warned_of, worst
 from ombdriver.errors import InputError, RunError, WorkerError
 
 PASSED = Check("publish.p99 < 5ms", 1.0, 5.0, "ms", True)
@@ -34,6 +34,26 @@ BOTH = Verdict("PARTIAL", (*ABORTED.reasons, *INVALID.reasons))
 def test_a_verdict_counts_before_a_threshold(verdict: Verdict | None, checks: list[Check], code: int) -> None:
     """But a run that a threshold ended is the threshold's."""
     assert for_result(verdict, checks) == code
+
+
+STATUS_CODES = {"VALID": 0, "PARTIAL": 3, "LOSS": 3, "CORRUPT": 3, "INVALID": 3, "OVERLOADED": 3, "UNSTEADY": 3}
+
+
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("missed", [False, True])
+@pytest.mark.parametrize("aborted", [False, True])
+@pytest.mark.parametrize("status", STATUS_CODES)
+def test_the_code_by_status_threshold_and_gate(status: str, aborted: bool, missed: bool, gate: str) -> None:
+    """3 for what the gate counts, whether or not a threshold ended the run; else 4 for a threshold, else 0."""
+    reasons = [Reason("thresholdFailed", "PARTIAL", "failed")] if aborted else []
+    reasons += [] if status == "VALID" else [Reason("some", status, "for some reason")]
+    verdict = Verdict(reasons[0].status if reasons else "VALID", tuple(reasons))
+    warned = gate == "thresholds" and status in ("INVALID", "UNSTEADY")
+
+    code = for_result(verdict, [PASSED, FAILED if missed else PASSED], gate)
+
+    assert code == ((0 if warned else STATUS_CODES[status]) or (4 if aborted or missed else 0))
+    assert warned_of(verdict, gate) == (status if warned else None)
 
 
 def test_the_gravest_code_counts() -> None:

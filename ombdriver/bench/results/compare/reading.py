@@ -34,8 +34,8 @@ def read_trials(given: Sequence[str], labels: Sequence[str] = ()) -> list[Trial]
         labels: what the setups of each of `given` are called; none to let their results say.
 
     Raises:
-        InputError: with every file that is not there, can't be read or is no result; when there is none at all, or not
-            a label for each that is given.
+        InputError: with every file that is not there, can't be read or is no result; when there is none at all, not a
+            label for each that is given, or one result by two labels.
     """
     if labels and len(labels) != len(given):
         raise InputError(f"--label: {len(labels)} for {len(given)} that are given; write one for each, in their order")
@@ -44,6 +44,7 @@ def read_trials(given: Sequence[str], labels: Sequence[str] = ()) -> list[Trial]
     origins: dict[str, int] = {}
     paths: dict[str, Path] = {}
     passed_over: list[str] = []
+    twice: dict[tuple[int, int], Path] = {}
     for at, name in enumerate(given):
         try:
             for path, named in _paths(name):
@@ -54,11 +55,17 @@ def read_trials(given: Sequence[str], labels: Sequence[str] = ()) -> list[Trial]
                     continue
                 if trial is not None:
                     key = trial.run_id or str(path.resolve())
-                    origins.setdefault(key, at)
+                    first = origins.setdefault(key, at)
+                    if labels and labels[first] != labels[at]:
+                        twice.setdefault((first, at), path)
                     paths.setdefault(key, path)
                     found.setdefault(key, trial)
         except InputError as error:
             faults += error.messages
+    faults += [
+        f"{visible(str(path))}: this result is given twice, as {labels[first]} and as {labels[at]}; give it once"
+        for (first, at), path in twice.items()
+    ]
     if not faults and not found:
         others = f" ({', '.join(passed_over[:MOST_NAMED])})" if passed_over else ""
         faults.append(f"no result in {', '.join(given)}{others}; give files that `ombdriver run` or OMB wrote")
