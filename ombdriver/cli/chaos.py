@@ -54,8 +54,9 @@ def chaos(
     messages that were lost, the outage and the time until all was as before.
     """
     from ombdriver.bench.report import chaos as report
+    from ombdriver.bench.report.chaos_table import show
     from ombdriver.bench.results import store
-    from ombdriver.bench.run.chaos import TAG, chaos_requests
+    from ombdriver.bench.run.chaos import chaos_requests
 
     if options["url"] is not None:
         raise click.UsageError("--url: a server of yours is not broken by a run; leave it out")
@@ -68,14 +69,13 @@ def chaos(
     runs: list[ChaosRun] = []
 
     def on_result(result: "Result") -> None:
-        if (run := report.ChaosRun.of(result, result.tags[TAG])) is not None:
-            runs.append(run)
+        runs.extend(report.runs_of([result]))
 
     with display(plain, quiet, prometheus, gate) as display_options:
         code = execute_runs(requests, display_options, fail_fast=False, on_result=on_result, compares=False)
     reasons = {(each.setup, each.fault): each.why for each in left_out}
     if runs:
-        report.show(runs, reasons, sys.stdout)
+        show(runs, reasons, sys.stdout)
     if markdown is not None:
         store.write(markdown.parent, markdown.name, report.to_markdown(runs, reasons), replace=True)
     return code

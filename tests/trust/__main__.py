@@ -23,6 +23,7 @@ from pathlib import Path
 from ombdriver import __version__
 from ombdriver.bench.hosts.local import run_fast
 from ombdriver.bench.run.signals import Interrupt
+from tests.marked import put_into
 from tests.trust import account, driver
 from tests.trust.account import MOST_OF_OTHERS, Outcome
 from tests.trust.scene import Case, NotSetUpError, StoppedError
@@ -31,8 +32,6 @@ from tests.trust.situations import SITUATIONS, Situation
 DEFAULT_CASES = 3 * sum(each.times for each in SITUATIONS)
 LONGEST_S = 60.0
 """A case that takes longer is given up."""
-MARKS = ("<!-- trust: made by `make trust`, not by hand -->", "<!-- /trust -->")
-"""Between these lines of a page the table stands."""
 
 
 def cases(most: int, only: str = "") -> Iterator[tuple[Situation, str]]:
@@ -128,19 +127,6 @@ def summary(outcomes: Sequence[Outcome], counted: Sequence[Outcome], seed: int) 
     )
 
 
-def put_into(page: Path, text: str) -> None:
-    """Puts `text` between the marks of a page.
-
-    Raises:
-        SystemExit: if it has none.
-    """
-    before, first, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
-    _, last, after = rest.partition(MARKS[1])
-    if not first or not last:
-        sys.exit(f"{page} has no place for the table; put these lines into it: {MARKS[0]} and {MARKS[1]}")
-    page.write_text(f"{before}{first}\n\n{text}\n{last}{after}", encoding="utf-8")
-
-
 def main() -> None:
     """Plays cases, prints the table, writes it and the outcomes."""
     parser = argparse.ArgumentParser(prog="make trust", description=__doc__)
@@ -174,7 +160,7 @@ def main() -> None:
     path.write_text(json.dumps([asdict(each) | {"counted": each in counted} for each in outcomes], indent=1) + "\n")
     sys.stderr.write(f"outcomes: {path}\n")
     if options.page is not None:
-        put_into(options.page, text)
+        put_into(options.page, "trust", text)
     sys.exit(any(each.false_valid for each in counted))
 
 

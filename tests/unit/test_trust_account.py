@@ -1,7 +1,6 @@
 """What judges the verdict (`make trust`): the waits that must come of what was done, and the account of the cases."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from ombdriver.bench.run.signals import Interrupt
 from tests.trust import truth
-from tests.trust.__main__ import MARKS, cases, play, put_into, told
+from tests.trust.__main__ import cases, play, told
 from tests.trust.account import HEAD, Outcome, markdown, rows
 from tests.trust.scene import Case, NotSetUpError, StoppedError
 from tests.trust.situations import SITUATIONS, Situation
@@ -107,19 +106,6 @@ def test_a_case_is_found_by_its_name_and_cases_go_in_rounds() -> None:
         assert len(in_first) == situation.times
     assert [name for _, name in cases(500, names[-1])] == [names[-1]]
     assert not list(cases(500, "no such words"))
-
-
-def test_the_table_is_put_between_the_marks_of_a_page(tmp_path: Path) -> None:
-    """As often as one likes; a page without marks is left as it is."""
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")
-    put_into(page, "new\n")
-    put_into(page, "newer\n")
-    assert page.read_text() == f"before\n{MARKS[0]}\n\nnewer\n\n{MARKS[1]}\nafter\n"
-    page.write_text("nothing")
-    with pytest.raises(SystemExit, match="no place for the table"):
-        put_into(page, "new\n")
-    assert page.read_text() == "nothing"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from ombdriver.bench.units import SECOND, format_duration
 
+TAG = "chaos"
+"""The tag of results that names their standard fault."""
 LATEST_NS = 10 * SECOND
 """A fault is injected so long after the window begins, or after a quarter of it where that is less."""
 ROOM_NS = 3 * SECOND

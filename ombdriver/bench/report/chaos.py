@@ -1,22 +1,27 @@
-"""What each setup lost by each standard fault, and for how long it was away: a table for the terminal, or Markdown.
+"""What each setup lost by each standard fault, and for how long it was away: rows of a table, and Markdown. Pure.
 
-Knows the `faults` of results, and rich; nothing of how they were injected. Ranges are over the repeats.
+Knows the `faults` of results; nothing of how they were injected. Ranges are over the repeats.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from types import MappingProxyType
+from typing import Any
 
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
-
+from ombdriver.bench.faults.standard import TAG
 from ombdriver.bench.report import units
-from ombdriver.bench.report.console import print_all
 from ombdriver.bench.results.result import Result
 
 NEVER = "not yet"
 """In place of a time: when the window ended it was not as before."""
+HEAD = ("setup", "fault", "runs", "lost", "unknown", "outage s", "recover s", "promise")
+"""The columns of the table."""
+ORDER = (
+    "Messages that were acknowledged and lost, of unknown outcome, and times: from the least to the most of all runs."
+)
+"""What a row tells."""
+FIGURES = HEAD[2:-1]
+"""Those that are figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,12 @@ class ChaosRun:
             recover_s=one["recoverSeconds"],
             promises=one["promisesNoLoss"],
         )
+
+
+def runs_of(results: Iterable[Result]) -> list[ChaosRun]:
+    """Those of the results that have a standard fault, which their tag names."""
+    tagged = (ChaosRun.of(result, str(result.tags[TAG])) for result in results if TAG in result.tags)
+    return [run for run in tagged if run is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,57 +133,42 @@ def cells(runs: Iterable[ChaosRun]) -> dict[tuple[str, str], ChaosCell]:
     }
 
 
-def show(runs: Sequence[ChaosRun], left_out: Mapping[tuple[str, str], str], stream: TextIO) -> None:
-    """Prints a row for each fault on each setup.
+def rows(runs: Iterable[ChaosRun]) -> list[tuple[str, ...]]:
+    """A row for each fault on each setup, by setup: a cell for each of `HEAD`."""
+    return [
+        (setup, fault, str(len(cell.runs)), *_figures(cell))
+        for (setup, fault), cell in sorted(cells(runs).items(), key=lambda each: each[0][0])
+    ]
+
+
+def _figures(cell: ChaosCell) -> tuple[str, ...]:
+    if not cell.runs:
+        return (units.NOTHING,) * 5
+    return cell.lost, cell.unknown, cell.outage, cell.recover, cell.promise
+
+
+def notes(runs: Iterable[ChaosRun], left_out: Mapping[tuple[str, str], str] = MappingProxyType({})) -> list[str]:
+    """What is not in the rows, and why.
 
     Args:
         runs: all of them.
         left_out: why a setup can't have a fault, by setup and fault.
-        stream: where to.
     """
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("setup", overflow="fold")
-    table.add_column("fault", no_wrap=True)
-    for name in ("runs", "lost", "unknown", "outage s", "recover s"):
-        table.add_column(name, justify="right")
-    table.add_column("promise", no_wrap=True)
-    for (setup, fault), cell in sorted(cells(runs).items(), key=lambda each: each[0][0]):
-        if not cell.runs:
-            table.add_row(Text(setup), fault, "0", *[units.NOTHING] * 5)
-            continue
-        told = (cell.lost, cell.unknown, cell.outage, cell.recover, cell.promise)
-        table.add_row(Text(setup), fault, str(len(cell.runs)), *told)
-    parts: list[RenderableType] = [
-        Text("\nAcknowledged messages lost, and times, from the least to the most of all runs", style="bold"),
-        table,
-    ]
-    parts += [Text(f"{fault} on {setup}: not injected, {why}") for (setup, fault), why in left_out.items()]
-    parts += [
-        Text(
-            f"{fault} on {setup}: {units.many(cell.failed, 'run')} left out, the fault could not be injected or healed"
-        )
+    found = [f"{fault} on {setup}: not injected, {why}" for (setup, fault), why in left_out.items()]
+    return found + [
+        f"{fault} on {setup}: {units.many(cell.failed, 'run')} left out, the fault could not be injected or healed"
         for (setup, fault), cell in cells(runs).items()
         if cell.failed
     ]
-    print_all(parts, stream)
 
 
-def to_markdown(runs: Sequence[ChaosRun], left_out: Mapping[tuple[str, str], str]) -> str:
-    """A table with a row for each setup and a column for each fault; times are seconds."""
-    found = cells(runs)
-    setups = sorted({*(run.setup for run in runs), *(setup for setup, _ in left_out)})
-    faults = list(dict.fromkeys([*(run.fault for run in runs), *(fault for _, fault in left_out)]))
-    lines = [f"| | {' | '.join(faults)} |", f"|---|{'---|' * len(faults)}"]
-    for setup in setups:
-        told = [_in_markdown(found.get((setup, fault))) for fault in faults]
-        lines.append(f"| `{setup}` | {' | '.join(told)} |")
+def to_markdown(runs: Sequence[ChaosRun], left_out: Mapping[tuple[str, str], str] = MappingProxyType({})) -> str:
+    """The same as Markdown."""
+    lines = [f"| {' | '.join(HEAD)} |", f"|{'|'.join('--:' if name in FIGURES else '---' for name in HEAD)}|"]
+    lines += [f"| `{setup}` | {' | '.join(told)} |" for setup, *told in rows(runs)]
+    if found := notes(runs, left_out):
+        lines += ["", *(f"- {each}" for each in found)]
     return "\n".join(lines) + "\n"
-
-
-def _in_markdown(cell: ChaosCell | None) -> str:
-    if cell is None or not cell.runs:
-        return units.NOTHING
-    return f"lost {cell.lost}; away {cell.outage}; recovered {cell.recover}"
 
 
 def _range(values: Sequence[Any], told: Any) -> str:

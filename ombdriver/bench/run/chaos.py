@@ -5,16 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ombdriver.bench.faults.spec import read_faults, unsupported
-from ombdriver.bench.faults.standard import StandardFault
+from ombdriver.bench.faults.standard import TAG, StandardFault
 from ombdriver.bench.plan.planner import fault_site
 from ombdriver.bench.run.request import Request, new_run_id, plan_of
 from ombdriver.bench.run.run_order import ordered
 from ombdriver.bench.spec.sweep import build_each
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import InputError
-
-TAG = "chaos"
-"""The tag of results that names their standard fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ombdriver.bench.metrics.families import TABLE
-from ombdriver.bench.report import backlog, fault_words
+from ombdriver.bench.report import backlog, chaos, fault_words
 from ombdriver.bench.report.marks import sentences
 from ombdriver.bench.report.page.comparison import NO_COMPARISON, ComparisonSection, RatioBar, RatioRow, ratio_table
 from ombdriver.bench.report.page.curves import curves
@@ -160,6 +160,25 @@ def fault_tables(runs: Sequence[Run]) -> tuple[FaultTable, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class ChaosTable:
+    """What setups lost by standard faults.
+
+    Attributes:
+        rows: of each fault on each setup, a cell for each of `chaos.HEAD`.
+        notes: what is not in the rows, and why.
+    """
+
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def chaos_table(runs: Sequence[Run]) -> ChaosTable | None:
+    """Of the runs that `ombdriver chaos` made; None without any."""
+    met = chaos.runs_of(run.result for run in runs)
+    return ChaosTable(tuple(chaos.rows(met)), tuple(chaos.notes(met))) if met else None
+
+
+@dataclass(frozen=True, slots=True)
 class RunSection:
     """A run over time: its name and verdict, the plot, what the numbers in it mean, and how it was downsampled."""
 
@@ -192,6 +211,7 @@ class Content:
         load_plot: latency against load, of runs that searched their rate; None when there is none.
         load_legends: what the marks at its points mean.
         backlogs: that runs have drained.
+        chaos: what setups lost by standard faults; None where no run has one.
         faults: what was broken on cue, and what came of it.
         curves: by family the plots `setup` and, where groups have that latency, `group`.
         sections: every run over time.
@@ -214,6 +234,7 @@ class Content:
     load_plot: Plot | None
     load_legends: tuple[str, ...]
     backlogs: tuple[BacklogTable, ...]
+    chaos: ChaosTable | None
     faults: tuple[FaultTable, ...]
     curves: dict[str, dict[str, Plot]]
     sections: tuple[RunSection, ...]
@@ -252,6 +273,7 @@ def content(files: Sequence["ResultFile"], comparison: ComparisonSection = NO_CO
         load_plot(loads) if loads else None,
         tuple(sentences(sign for line in loads for sign in (*line.marks, *line.failed_marks))),
         backlog_tables(runs),
+        chaos_table(runs),
         fault_tables(runs),
         _curves(setups),
         tuple(_section(run, most) for run in runs),
@@ -259,11 +281,13 @@ def content(files: Sequence["ResultFile"], comparison: ComparisonSection = NO_CO
     )
 
 
-def summary(files: Sequence["ResultFile"]) -> tuple[str, tuple[VerdictSummary, ...], tuple[ResultRow, ...]]:
-    """What a short form shows: the tally, the verdicts, and the rows of the table."""
+def summary(
+    files: Sequence["ResultFile"],
+) -> tuple[str, tuple[VerdictSummary, ...], tuple[ResultRow, ...], ChaosTable | None]:
+    """What a short form shows: the tally, the verdicts, the rows of the table, and what was lost by standard faults."""
     setups = group_runs(files)
     runs = [run for setup in setups for run in setup.runs]
-    return tally(setups), tuple(map(summarise_verdict, runs)), tuple(map(result_row, runs))
+    return tally(setups), tuple(map(summarise_verdict, runs)), tuple(map(result_row, runs)), chaos_table(runs)
 
 
 def _title(setups: Sequence[Repeats]) -> str:

@@ -14,6 +14,8 @@ import plotly
 
 from ombdriver.bench.report import units
 from ombdriver.bench.report.backlog import COLUMNS as BACKLOG_COLUMNS
+from ombdriver.bench.report.chaos import HEAD as CHAOS_COLUMNS
+from ombdriver.bench.report.chaos import ORDER as CHAOS_ORDER
 from ombdriver.bench.report.fault_words import COLUMNS as FAULT_COLUMNS
 from ombdriver.bench.report.marks import HOLLOW
 from ombdriver.bench.report.page.content import LATENCIES, Content
@@ -81,6 +83,8 @@ def render(content: Content, version: str) -> str:
         columns=COLUMNS,
         sweep_columns=list(FIGURES),
         backlog_columns=BACKLOG_COLUMNS,
+        chaos_columns=CHAOS_COLUMNS,
+        chaos_order=CHAOS_ORDER,
         fault_columns=FAULT_COLUMNS,
         latencies={family: LATENCIES[family] for family in content.curves},
         figures=figures,

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ombdriver.bench.report.page.content import summary
+from ombdriver.bench.report.chaos import HEAD, ORDER
+from ombdriver.bench.report.page.content import ChaosTable, summary
 from ombdriver.bench.report.page.summary import COLUMNS, VerdictSummary, legends
 
 if TYPE_CHECKING:
@@ -20,18 +21,31 @@ _OTHERS = "⚠️"
 
 def render(files: Sequence["ResultFile"]) -> str:
     """The text; what comes from results stands in it letter by letter, never as markup or as a mention."""
-    tally, verdicts, rows = summary(files)
+    tally, verdicts, rows, chaos = summary(files)
     lines = ["### ombdriver: " + _plain(tally), ""]
     for each in verdicts:
         lines += _verdict(each)
     if verdicts:
         lines.append("")
-    lines.append(f"| {' | '.join(COLUMNS)} |")
-    lines.append(f"|{'|'.join('---' if at < _FIGURES_FROM else '---:' for at in range(len(COLUMNS)))}|")
-    lines += [f"| {' | '.join(_plain(cell) for cell in row.cells)} |" for row in rows]
+    lines += _table(COLUMNS, [row.cells for row in rows])
     lines += ["", "Latencies are response times, counted from the intended send."]
     lines[-1] += "".join(" " + each.replace("*", "\\*") for each in legends(rows))
+    if chaos is not None:
+        lines += _chaos(chaos)
     return "\n".join(lines) + "\n"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    head = [
+        f"| {' | '.join(columns)} |",
+        f"|{'|'.join('---' if at < _FIGURES_FROM else '---:' for at in range(len(columns)))}|",
+    ]
+    return [*head, *(f"| {' | '.join(map(_plain, cells))} |" for cells in rows)]
+
+
+def _chaos(chaos: ChaosTable) -> list[str]:
+    lines = ["", "What was lost by standard faults:", "", *_table(HEAD, chaos.rows), "", ORDER]
+    return lines + [f"- {_plain(note)}" for note in chaos.notes]
 
 
 def _verdict(verdict: VerdictSummary) -> list[str]:

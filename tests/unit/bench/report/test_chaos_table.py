@@ -1,10 +1,15 @@
 """The table of `ombdriver chaos`: what each setup lost by each fault, as ranges over the repeats."""
 
 import io
+from dataclasses import replace
 
 import pytest
+from sample_faults import sample_faults
+from sample_page import run as page_run
 
-from ombdriver.bench.report.chaos import ChaosRun, cells, show, to_markdown
+from ombdriver.bench.faults.standard import TAG
+from ombdriver.bench.report.chaos import ChaosRun, cells, runs_of, to_markdown
+from ombdriver.bench.report.chaos_table import show
 
 
 def run(
@@ -64,11 +69,25 @@ def test_the_table_has_each_fault_of_each_setup_and_what_is_missing() -> None:
     ]
 
 
-def test_markdown_has_a_row_for_each_setup_and_a_column_for_each_fault() -> None:
+def test_markdown_has_the_rows_and_notes_of_the_table() -> None:
     """For a page of documentation."""
     assert to_markdown(RUNS, LEFT_OUT).splitlines() == [
-        "| | kill | cut | failover |",
-        "|---|---|---|---|",
-        "| `always` | lost 0; away 1.0; recovered 2.0, not yet | - | - |",
-        "| `everysec` | lost 12-1,204; away 8.0-8.3; recovered 2.0-8.5 | - | - |",
+        "| setup | fault | runs | lost | unknown | outage s | recover s | promise |",
+        "|---|---|--:|--:|--:|--:|--:|---|",
+        "| `always` | kill | 2 | 0 | 3 | 1.0 | 2.0, not yet | kept |",
+        "| `always` | cut | 0 | - | - | - | - | - |",
+        "| `everysec` | kill | 2 | 12-1,204 | 3 | 8.0-8.3 | 2.0-8.5 | none |",
+        "",
+        "- failover on everysec: not injected, clients do not follow a failover",
+        "- cut on always: 1 run left out, the fault could not be injected or healed",
     ]
+
+
+def test_results_of_standard_faults_are_known_by_their_tag() -> None:
+    """Another run with faults, and one that ended before its own, are none of them."""
+    with_faults = replace(page_run(1), faults=sample_faults())
+    early = replace(page_run(2), faults={**sample_faults(), "injections": []}, tags={TAG: "kill"})
+
+    (found,) = runs_of([with_faults, early, replace(with_faults, tags={TAG: "kill"}), page_run(3)])
+
+    assert (found.setup, found.fault, found.lost, found.outage_s) == ("embedded", "kill", 1_204, 2.31)

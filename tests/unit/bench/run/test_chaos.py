@@ -6,8 +6,8 @@ import pytest
 from requested_runs import requested
 
 from ombdriver.bench.faults.spec import read_faults
-from ombdriver.bench.faults.standard import STANDARD, StandardFault
-from ombdriver.bench.run.chaos import TAG, chaos_requests
+from ombdriver.bench.faults.standard import STANDARD, TAG, StandardFault
+from ombdriver.bench.run.chaos import chaos_requests
 from ombdriver.bench.units import MINUTE, SECOND
 from ombdriver.errors import InputError
 

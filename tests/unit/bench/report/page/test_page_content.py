@@ -12,6 +12,7 @@ from sample_faults import sample_faults
 from sample_page import INVALID, LONG, PASSWORD, UNSTEADY, every_kind, files, hostile, run, telemetry, two_setups
 from sample_search import SEARCH
 
+from ombdriver.bench.faults.standard import TAG
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.report import fault_words
 from ombdriver.bench.report.page.comparison import ComparisonSection, RatioBar
@@ -431,6 +432,21 @@ def test_faults_are_bands_over_time_with_a_number_and_a_table() -> None:
     assert bands == [(10.001, 12.0), (12.0, 15.0), (30.0, 31.0)]
     assert [each.text for each in section.annotations if each.kind == "fault"] == list(table.notes[:3])
     assert "faults, darker until each was healed" in section.phases
+
+
+def test_standard_faults_are_a_table_of_setups() -> None:
+    """Of the runs of `ombdriver chaos` alone; a run with faults of a workload's own is in no row."""
+    of_its_own = replace(run(1), faults=sample_faults())
+    met = [replace(run(at, setup), faults=sample_faults(), tags={TAG: "kill"}) for at, setup in ((2, "b"), (3, "a"))]
+
+    shown = content(files(of_its_own, *met)).chaos
+
+    assert shown is not None
+    assert shown.rows == (
+        ("a", "kill", "1", "1,204", "17", "2.3", "4.0", "none"),
+        ("b", "kill", "1", "1,204", "17", "2.3", "4.0", "none"),
+    )
+    assert content(files(of_its_own)).chaos is None
 
 
 def test_a_page_without_faults_says_nothing_of_them() -> None:

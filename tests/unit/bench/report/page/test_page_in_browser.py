@@ -7,14 +7,17 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from sample_faults import sample_faults
 from sample_page import LONG, every_kind, files, hostile, run, two_setups
 from sample_search import SEARCH
 
+from ombdriver.bench.faults.standard import STANDARD, TAG
 from ombdriver.bench.report.page import html
 from ombdriver.bench.report.page.comparison import NO_COMPARISON, ComparisonSection, RatioBar
 from ombdriver.bench.report.page.content import content
@@ -57,10 +60,18 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "hostile": (hostile(), NO_COMPARISON),
         "search": (files(run(1, search=SEARCH)), NO_COMPARISON),
         "every-kind": (every_kind(), ComparisonSection(long_bars)),
+        "chaos": (met_by_faults(), NO_COMPARISON),
     }
     for name, (results, told) in several.items():
         (folder / f"{name}.html").write_text(html.render(content(results, told), "1.0"), encoding="utf-8")
     return folder
+
+
+def met_by_faults() -> list[ResultFile]:
+    """Results of two setups, one with a long name, that have met each standard fault."""
+    met = [(setup, fault.name) for fault in STANDARD for setup in ("embedded", LONG)]
+    runs = [replace(run(at, setup), faults=sample_faults(), tags={TAG: name}) for at, (setup, name) in enumerate(met)]
+    return files(*runs)
 
 
 class Visit:
@@ -139,6 +150,23 @@ def test_latency_against_load_is_drawn_for_a_run_that_searched(browser: Browser,
         assert visit.page.locator(LOAD).count() == 0
 
 
+def test_what_setups_lost_by_faults_is_a_table_that_the_head_of_the_page_leads_to(
+    browser: Browser, pages: Path
+) -> None:
+    """A row for each fault on each setup; of other results there is no such table, and no way to it."""
+    with Visit(browser, pages / "chaos.html") as visit:
+        visit.page.get_by_role("link", name="Faults by setup").click()
+
+        expect(visit.page.locator("#chaos h2")).to_be_in_viewport(timeout=WAIT_MS)
+        assert visit.page.locator("#chaos tbody tr").count() == 2 * len(STANDARD)
+        assert visit.page.locator("#chaos tbody tr").first.inner_text().split("\t")[1:] == [
+            *("restart", "1", "1,204", "17", "2.3", "4.0", "none")
+        ]
+        assert visit.complaints == []
+    with Visit(browser, pages / "two.html") as visit:
+        assert visit.page.locator('#chaos, a[href="#chaos"]').count() == 0
+
+
 def test_a_legend_toggles_its_line_by_mouse_and_by_keyboard(browser: Browser, pages: Path) -> None:
     """The button says which; the line goes and comes back."""
     with Visit(browser, pages / "two.html") as visit:
@@ -183,7 +211,7 @@ def test_the_page_follows_the_colour_scheme_also_in_its_plots(browser: Browser, 
     assert light == ["rgb(255, 255, 255)", "rgb(27, 31, 36)"]
 
 
-@pytest.mark.parametrize("name", ["two", "many", "hostile", "every-kind"])
+@pytest.mark.parametrize("name", ["two", "many", "hostile", "every-kind", "chaos"])
 def test_a_phone_scrolls_in_one_direction_only(browser: Browser, pages: Path, name: str) -> None:
     """390 px wide, everything unfolded; a wide table scrolls in its own box."""
     with Visit(browser, pages / f"{name}.html", **PHONE) as visit:

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from sample_drain import measured_drain
+from sample_faults import sample_faults
 from sample_page import IMAGE, INVALID, LINK, PASSWORD, SCRIPT, files, hostile, run, two_setups
 
+from ombdriver.bench.faults.standard import TAG
 from ombdriver.bench.report.page import html, markdown
 from ombdriver.bench.report.page.comparison import ComparisonSection, RatioBar
 from ombdriver.bench.report.page.content import content
@@ -58,6 +60,17 @@ class Tags(HTMLParser):
 def test_the_markdown_of_several_results(golden: Callable[[str, str], None]) -> None:
     """Verdicts first, then the table."""
     golden("page.md", markdown.render(two_setups()))
+
+
+def test_the_markdown_of_standard_faults_ends_with_what_setups_lost() -> None:
+    """The table of `ombdriver chaos`, with names as they are."""
+    met = [replace(run(1, "a|b"), faults=sample_faults(), tags={TAG: "kill"})]
+
+    lines = markdown.render(files(*met)).splitlines()
+
+    assert lines[-5] == "| setup | fault | runs | lost | unknown | outage s | recover s | promise |"
+    assert lines[-3] == r"| a\|b | kill | 1 | 1,204 | 17 | 2.3 | 4.0 | none |"
+    assert lines[-1].startswith("Messages that were acknowledged and lost")
 
 
 def test_a_figure_whose_interval_is_known_has_it_behind() -> None:
