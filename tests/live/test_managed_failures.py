@@ -52,7 +52,7 @@ async def test_an_option_that_the_server_does_not_know_is_told_once(tidy: Path, 
     told = await failure(ServerPlan(topology=topology, config={"apendonly": "yes"}))
 
     assert told.startswith("primary-1: ")
-    assert ">>> 'apendonly yes'\nBad directive or wrong number of arguments" in told
+    assert ">>> 'apendonly yes'\n  Bad directive or wrong number of arguments" in told
     (log,) = kept_logs(tidy)
     assert f"kept in {log} " in told
 

@@ -162,6 +162,10 @@ async def create_plainly(router: Router, key: bytes, group: bytes, place: bytes)
 
 
 def is_forbidden(error: ResponseError) -> bool:
-    """Whether the user may not run scripts, or a command of the script: each server words the latter in its own way."""
+    """Whether a script can't run: the user may not run scripts, or a command of it, or the server has not got that one.
+
+    Each server words the last two in its own way, and names no command.
+    """
     told = str(error)
-    return isinstance(error, NoPermissionError) or "no permissions" in told or "can't run this command" in told
+    words = ("no permissions", "can't run this command", "command called from")
+    return isinstance(error, NoPermissionError) or any(each in told for each in words)
