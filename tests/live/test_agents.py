@@ -190,7 +190,7 @@ async def test_a_stranger_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None
     async with Coordinator(["alpha"], "127.0.0.1") as coordinator:
         orders = coordinator.orders(coordinator.hosts[0])
         context = ssl.create_default_context(cadata=orders["authority"])
-        for said in (agent_protocol.Hello(0, "guessed"), agent_protocol.Answer(1, 2, 3)):
+        for said in (agent_protocol.Hello(0, "guessed"), agent_protocol.Hello(0, "ü"), agent_protocol.Answer(1, 2, 3)):
             reader, writer = await asyncio.open_connection(
                 "127.0.0.1", orders["port"], ssl=context, server_hostname=SERVER_NAME
             )

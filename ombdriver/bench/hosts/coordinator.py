@@ -109,6 +109,8 @@ class Host:
         self.gone = self.gone or "the run is over"
         if not self.connected.done():
             self.connected.cancel()
+        elif not self.connected.cancelled():
+            self.connected.exception()  # of several hosts that are gone, one has been told
 
     # -- its workers -----------------------------------------------------------------------------------------------
 
@@ -155,8 +157,9 @@ class Host:
             return 0
         end_ns = min(self._phase.end_ns, time.monotonic_ns())
         if self.gone is not None:
-            end_ns = max(self._phase.start_ns, min(end_ns, self._exchanges[-1].back_ns))
-        return self.bounds().error_ns(-self._clock.offset_ns, self._phase.start_ns, end_ns)
+            end_ns = min(end_ns, self._exchanges[-1].back_ns)
+        start_ns = self._phase.start_ns  # which a run that is over early may not have come to
+        return self.bounds().error_ns(-self._clock.offset_ns, start_ns, max(start_ns, end_ns))
 
     def clock_to_json(self) -> dict[str, Any]:
         """What a result tells of its clock; times in ms."""
@@ -262,6 +265,8 @@ class Coordinator:
             self._server = await loop.create_server(self._accept, self._address, 0, ssl=self._context)
         except OSError as error:
             raise RunError(f"can't listen at {self._address} for the hosts: {error.strerror}") from error
+        # From now on: an agent that waits for those of other hosts would else take this silence for our end.
+        self._asking = loop.create_task(self._ask())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -313,7 +318,9 @@ class Coordinator:
         return connection
 
     def _host_of(self, message: Any) -> Host | None:
-        if not isinstance(message, agent_protocol.Hello) or not secrets.compare_digest(message.token, self._token):
+        if not isinstance(message, agent_protocol.Hello) or not secrets.compare_digest(
+            message.token.encode(errors="surrogatepass"), self._token.encode()
+        ):
             return None
         known = [each for each in self.hosts if each.number == message.host and not each.connected.done()]
         return known[0] if known else None
@@ -326,14 +333,15 @@ class Coordinator:
         """
         waiting = [host.connected for host in self.hosts]
         await asyncio.wait(waiting, timeout=CONNECT_TIMEOUT_S, return_when=asyncio.FIRST_EXCEPTION)
+        for host in self.hosts:  # one that is gone is why the others are not waited for
+            if host.connected.done():
+                host.connected.result()
         for host in self.hosts:
             if not host.connected.done():
                 raise RunError(
                     f"host {host.name} did not connect to {self._address} within {CONNECT_TIMEOUT_S:g} s; let it reach"
                     " this machine there, on any port"
                 )
-            host.connected.result()
-        self._asking = asyncio.get_running_loop().create_task(self._ask())
         while min(host.exchanges for host in self.hosts) < FIRST_EXCHANGES:
             for host in self.hosts:
                 if host.gone is not None:
