@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from ombdriver.bench.hosts import agent_protocol
 from ombdriver.bench.hosts.agent_process import AgentProcess, host_facts
-from ombdriver.bench.hosts.cluster import Cluster
+from ombdriver.bench.hosts.cluster import Cluster, is_loopback
 from ombdriver.bench.hosts.coordinator import Coordinator
 from ombdriver.errors import InputError, RunError
 
@@ -63,9 +63,11 @@ async def connected(cluster: Cluster) -> AsyncIterator[Hosts]:
         _compare_versions(names, facts)
         agents: list[Any] = []
         stack.push_async_callback(_end, agents)
-        coordinator = await stack.enter_async_context(Coordinator(names, _address_towards(cluster)))
+        coordinator = await stack.enter_async_context(
+            Coordinator(names, _address_towards(peer_elsewhere(cluster.scheduler, chosen)))
+        )
         for worker, host in zip(chosen, coordinator.hosts, strict=True):
-            made = client.submit(
+            future = client.submit(
                 AgentProcess,
                 coordinator.orders(host),
                 workers=[worker],
@@ -73,7 +75,7 @@ async def connected(cluster: Cluster) -> AsyncIterator[Hosts]:
                 actor=True,
                 pure=False,
             )
-            agents.append(await _result(made, f"host {host.name}: its agent could not be started"))
+            agents.append(await _result(future, host.name, "its agent could not be started"))
         looking = asyncio.create_task(_look(agents, coordinator))
         try:
             await coordinator.connected()
@@ -93,19 +95,27 @@ async def _client(cluster: Cluster, stack: contextlib.AsyncExitStack) -> Any:
         for name in ("distributed", "distributed.client"):  # what matters of what they say is told by our errors
             logging.getLogger(name).setLevel(logging.CRITICAL)
     make: Any = distributed.Client  # which has no types
-    client = make(
-        cluster.scheduler, asynchronous=True, set_as_default=False, timeout=CONNECT_TIMEOUT_S, name="ombdriver"
-    )
+    client = None
     try:
+        client = make(  # reads the certificates that Dask's settings name
+            cluster.scheduler, asynchronous=True, set_as_default=False, timeout=CONNECT_TIMEOUT_S, name="ombdriver"
+        )
         await client
-    except (OSError, TypeError, ValueError, RuntimeError) as error:
-        await client.close(timeout=1)
+    except Exception as error:  # of any kind: of files, TLS, addresses, versions, time
+        if client is not None:
+            await client.close(timeout=1)
         raise RunError(
-            f"no scheduler of Dask answers at {cluster.scheduler} ({str(error).splitlines()[0]}); see whether it is up,"
-            " and for tls:// whether Dask's own settings (distributed.comm.tls) name the certificates"
+            f"no scheduler of Dask answers at {cluster.scheduler} ({_in_a_line(error)}); see whether it is up, and for"
+            " tls:// whether Dask's own settings (distributed.comm.tls) name the certificates"
         ) from error
     stack.push_async_callback(client.close, timeout=2)
     return client
+
+
+def _in_a_line(error: BaseException) -> str:
+    """What an error of Dask says first, which may be nothing, and its kind."""
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
 
 
 def one_per_host(workers: Sequence[str], wanted: int, scheduler: str) -> list[str]:
@@ -136,19 +146,24 @@ def names_of(names: Sequence[str], addresses: Sequence[str]) -> list[str]:
     return list(names) if len(set(names)) == len(names) else list(addresses)
 
 
-async def _result(future: Any, what: str) -> Any:
-    """What became of a call on a worker of Dask, whose errors may be of any kind."""
+async def _result(future: Any, host: str, what: str) -> Any:
+    """What became of a call on a worker of Dask, whose errors may be of any kind; `what` has failed then."""
     try:
-        async with asyncio.timeout(CALL_TIMEOUT_S):
+        async with asyncio.timeout(CALL_TIMEOUT_S) as waiting:
             return await future
     except Exception as error:
-        raise RunError(f"{what} ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})") from error
+        if waiting.expired():
+            raise RunError(
+                f"host {host}: its worker of Dask did not answer within {CALL_TIMEOUT_S:g} s; see whether it is there,"
+                " and has nothing else to do"
+            ) from error
+        raise RunError(f"host {host}: {what} ({_in_a_line(error)})") from error
 
 
 async def _facts(client: Any, worker: str) -> Mapping[str, Any]:
     future = client.submit(host_facts, workers=[worker], allow_other_workers=False, pure=False)
     found: Mapping[str, Any] = await _result(
-        future, f"host {_host_of(worker)} has no {agent_protocol.OWN} with the extra cluster; install it there"
+        future, _host_of(worker), f"it has no {agent_protocol.OWN} with the extra cluster; install it there"
     )
     return found
 
@@ -161,9 +176,19 @@ def _compare_versions(names: Sequence[str], facts: Sequence[Mapping[str, Any]]) 
         raise RunError(f"host {', '.join(others)}, and this machine {own}; install one version on all hosts")
 
 
-def _address_towards(cluster: Cluster) -> str:
-    """The address of this machine on the way to the scheduler; connecting a socket for datagrams sends nothing."""
-    parts = urlsplit(cluster.scheduler)
+def peer_elsewhere(scheduler: str, workers: Sequence[str]) -> str:
+    """Of these addresses, the one towards which this machine has the address that hosts reach it by.
+
+    The scheduler's; or, where that is a loopback address, the first of a worker that is elsewhere.
+    """
+    if not is_loopback(urlsplit(scheduler).hostname or ""):
+        return scheduler
+    return next((each for each in workers if not is_loopback(_host_of(each))), scheduler)
+
+
+def _address_towards(peer: str) -> str:
+    """The address of this machine on the way to `peer`; connecting a socket for datagrams sends nothing."""
+    parts = urlsplit(peer)
     try:
         family, _, _, _, address = socket.getaddrinfo(parts.hostname, parts.port or 8786, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
