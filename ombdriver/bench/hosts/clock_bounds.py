@@ -96,14 +96,19 @@ class ClockBounds:
                     break
         return cls(times, least + slope * at, most + slope * at, base, drift, rate, steered, int(trips.min()))
 
+    @property
+    def _slope(self) -> float:
+        """How the bounds go on beside an exchange: the mean drift of a clock that was steered tells nothing of it."""
+        return 0.0 if self.steered else self.drift
+
     def offset_at(self, run_ns: int) -> int:
         """By how much the host is ahead at a time of the run: the middle of what is possible at the nearest exchanges,
-        and beyond the first and the last of them with the drift that they show.
+        and beyond the first and the last of them with the drift that they show. A clock that jumped will not go on so.
         """
         at = float(min(max(run_ns, int(self.times_ns[0])), int(self.times_ns[-1])) - self.times_ns[0])
         times = (self.times_ns - self.times_ns[0]).astype(np.float64)
         middle = float(np.interp(at, times, (self.low_ns + self.high_ns) / 2))
-        return self.base_ns + round(middle + self.drift * (run_ns - int(self.times_ns[0]) - at))
+        return self.base_ns + round(middle + self._slope * (run_ns - int(self.times_ns[0]) - at))
 
     def error_ns(self, offset_ns: int, start_ns: int, end_ns: int) -> int:
         """How wrong it is at most to take the host for `offset_ns` ahead, at any time from `start_ns` to `end_ns`."""
@@ -119,12 +124,11 @@ class ClockBounds:
     def _low_high(self, run_ns: "NDArray[np.int64]") -> tuple[Floats, Floats]:
         """The bounds at any time, from the exchanges before and after it."""
         after = np.searchsorted(self.times_ns, run_ns).clip(0, len(self.times_ns) - 1)
-        slope = 0.0 if self.steered else self.drift
         lows, highs = [], []
         for each in (after, (after - 1).clip(0)):
             away = (run_ns - self.times_ns[each]).astype(np.float64)
-            lows.append(self.low_ns[each] + slope * away - self.rate_ns * np.abs(away))
-            highs.append(self.high_ns[each] + slope * away + self.rate_ns * np.abs(away))
+            lows.append(self.low_ns[each] + self._slope * away - self.rate_ns * np.abs(away))
+            highs.append(self.high_ns[each] + self._slope * away + self.rate_ns * np.abs(away))
         return np.maximum(*lows), np.minimum(*highs)
 
 

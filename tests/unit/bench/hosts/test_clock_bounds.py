@@ -125,6 +125,14 @@ def test_a_clock_that_jumps_has_a_bound_as_wide_as_its_jump() -> None:
     assert SECOND < bounds.error_ns(bounds.offset_at(5 * SECOND), 0, 19 * SECOND) < 4 * SECOND
 
 
+def test_a_jump_does_not_go_on() -> None:
+    """A clock that jumped by a second before a phase has not drifted: by as much it is ahead in the phase, too."""
+    before = exchanged(FalseClock(DAY), symmetric, 1, 10)
+    after = [each for each in exchanged(FalseClock(DAY + SECOND), symmetric, 2, 20) if each.sent_ns > 10 * SECOND]
+
+    assert abs(ClockBounds.of(before + after).offset_at(80 * SECOND) - (DAY + SECOND)) < SECOND // 1000
+
+
 def test_one_exchange_is_enough() -> None:
     """It bounds its own time by its round trip, and others by what a clock may gain or lose."""
     bounds = ClockBounds.of([Exchange(0, 1_000_050, 1_000_060, 110)])
