@@ -18,6 +18,7 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 USUAL_SETUPS = ("embedded",)
 _OF_CLUSTER = ("scheduler", "hosts", "workers_per_host", "placement", "insecure")
+_WORKERS_PER_HOST = 2
 _OF_ONE_FIELD = ("duration", "warmup", "rate", "rates", "steps", "thresholds", "abort_on_fail")
 
 
@@ -161,18 +162,34 @@ def build_requests(options: Mapping[str, Any], **more: Any) -> "list[Request]":
 
 
 def _cluster(
-    scheduler: str | None, hosts: int | None, workers_per_host: int, placement: "Placement", insecure: bool
+    scheduler: str | None,
+    hosts: int | None,
+    workers_per_host: int | None,
+    placement: "Placement | None",
+    insecure: bool,
 ) -> "Cluster | None":
-    """The hosts that are asked for; None for this machine."""
-    if scheduler is None and hosts is None:
-        return None
-    from ombdriver.bench.hosts.cluster import Cluster, find_scheduler
-    from ombdriver.bench.plan.host_layout import HostLayout
+    """The hosts that are asked for; None for this machine.
+
+    Raises:
+        InputError: if it is not said how many, or there is no scheduler that has them.
+    """
     from ombdriver.errors import InputError
 
     if hosts is None:
-        raise InputError("--scheduler: how many hosts? Say it with --hosts")
-    layout = HostLayout(hosts, workers_per_host, placement)
+        given = {
+            "--scheduler": scheduler,
+            "--workers-per-host": workers_per_host,
+            "--placement": placement,
+            "--insecure": insecure or None,
+        }
+        if of_hosts := [name for name, value in given.items() if value is not None]:
+            raise InputError(f"{of_hosts[0]}: is for several hosts; say how many by --hosts, or leave it out")
+        return None
+    from ombdriver.bench.hosts.cluster import Cluster, find_scheduler
+    from ombdriver.bench.plan.host_layout import HostLayout
+
+    each = _WORKERS_PER_HOST if workers_per_host is None else workers_per_host
+    layout = HostLayout(hosts, each, placement or "mixed")
     return Cluster(find_scheduler(scheduler, os.environ), layout, insecure)
 
 
@@ -243,16 +260,17 @@ def request_options(verb: Verb) -> Verb:
             help="Workers on the hosts of this scheduler of Dask (docs/cluster.md): tls://HOST:8786, or a scheduler"
             " file; DASK_SCHEDULER_ADDRESS when absent.",
         ),
-        click.option("--hosts", type=int, metavar="N", help="So many hosts of the scheduler."),
+        click.option("--hosts", type=WholeNumber(), metavar="N", help="So many hosts of the scheduler."),
         click.option(
-            "--workers-per-host", type=int, default=2, show_default=True, metavar="N", help="Processes on each host."
+            "--workers-per-host",
+            type=WholeNumber(),
+            metavar="N",
+            help=f"Processes on each host; {_WORKERS_PER_HOST} when absent.",
         ),
         click.option(
             "--placement",
             type=click.Choice(("mixed", "split")),
-            default="mixed",
-            show_default=True,
-            help="Each host sends and reads, or some send and the others read.",
+            help="Each host sends and reads (when absent), or some send and the others read.",
         ),
         click.option(
             "--insecure", is_flag=True, help="Talk to a scheduler on another machine though it is not encrypted."

@@ -112,7 +112,7 @@ def is_agent(process: psutil.Process) -> bool:
     [
         (("--hosts", "3"), 1, "--hosts: 3 asked for, and the scheduler has workers on 2 (127.0.0.2, 127.0.0.3)"),
         (("--hosts", "2", "--workers", "2"), 2, "--workers: is of one machine; with --scheduler, say"),
-        ((), 2, "--scheduler: how many hosts? Say it with --hosts"),
+        ((), 2, "--scheduler: is for several hosts; say how many by --hosts, or leave it out"),
     ],
 )
 def test_what_can_not_be_is_refused_in_one_line(

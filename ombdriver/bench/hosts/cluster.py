@@ -67,6 +67,11 @@ def find_scheduler(given: str | None, environment: Mapping[str, str]) -> str:
     if "://" in address:
         return address
     if not Path(address).exists():
+        if ":" not in address:
+            raise InputError(
+                f"--scheduler: {address} is no file that is there, and no address with a port; write tls://HOST:8786,"
+                " or the scheduler file"
+            )
         return f"tcp://{address}"
     try:
         found = json.loads(read_regular(Path(address)))["address"]

@@ -6,6 +6,7 @@ import pytest
 
 from ombdriver.bench.hosts.cluster import Cluster, find_scheduler, unreachable
 from ombdriver.bench.plan.host_layout import HostLayout
+from ombdriver.cli import main
 from ombdriver.errors import InputError
 
 LAYOUT = HostLayout(3, 2, "mixed")
@@ -76,6 +77,24 @@ def test_without_a_scheduler_nothing_is_guessed(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("[]")
     with pytest.raises(InputError, match=r"is no scheduler file of Dask"):
         find_scheduler(str(tmp_path / "other.json"), {})
+    with pytest.raises(InputError, match=r"missing.json is no file that is there, and no address with a port; write"):
+        find_scheduler(str(tmp_path / "missing.json"), {})
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--scheduler", "10.0.0.1:8786"), ("--workers-per-host", "4"), ("--placement", "split"), ("--insecure",)],
+)
+def test_an_option_of_several_hosts_is_never_left_unread(
+    option: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --hosts the run would be on this machine, whatever was asked for."""
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", "1kb-3groups", *option])
+
+    assert ended.value.code == 2
+    told = f"ombdriver: {option[0]}: is for several hosts; say how many by --hosts, or leave it out\n"
+    assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize(
