@@ -62,7 +62,7 @@ def assess(
     """
     verdict = judge(facts)
     return Assessment(
-        verdict if facts.clock_error_ns else with_advice(verdict, facts),  # the advice is for this machine
+        verdict if facts.is_elsewhere else with_advice(verdict, facts),  # the advice is for this machine
         tuple(threshold.check(metrics) for threshold in thresholds),
         tuple(at_floor(metrics, calibration, loopback)),
         own_parts(metrics, [each.name for each in metrics.subscriptions], facts.workers),

@@ -253,6 +253,11 @@ class Facts:
         return {name for each in self.faults if each.kind == "pause" for name in each.hit}
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether the workers were on hosts of a scheduler: what this machine lacks or has to spare is not theirs."""
+        return any(worker.host for worker in self.workers)
+
+    @property
     def is_late(self) -> bool:
         """Whether messages were sent so late that their latencies are not those of their due times alone."""
         return (self.publish_delay_p99_ns or 0) > self.bound_ns

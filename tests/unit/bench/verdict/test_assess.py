@@ -276,3 +276,16 @@ def test_what_was_lost_of_a_backlog_is_a_loss() -> None:
     (reason,) = (each for each in drained(lost=7).verdict.reasons if each.rule == "lost")
 
     assert reason.message.startswith("group-2, of the backlog: 7 acknowledged messages are lost")
+
+
+def test_a_run_on_another_host_gets_no_advice_for_this_machine() -> None:
+    """Be it one host, whose clock is compared with no other: what this machine has to spare is not what it lacks."""
+    held_up = replace(WORKERS[0], run_delay_ns=2 * SECOND)
+    here, there = (
+        assessed(observed=replace(OBSERVED, cores=1, workers=[replace(held_up, host=host)])).verdict
+        for host in ("", "alpha")
+    )
+
+    assert [each.rule for each in here.reasons] == [each.rule for each in there.reasons]
+    assert here.advice
+    assert there.advice == ()
