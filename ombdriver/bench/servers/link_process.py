@@ -250,8 +250,8 @@ class _Near(End):
         """Nothing is read before the other side is connected."""
         super().connection_made(transport)
         assert self.transport is not None
-        if self.link.shape.get("mode") == "reset":
-            self.end(by_reset=True)
+        if (mode := self.link.shape.get("mode")) in ("down", "reset"):  # one may be accepted before that is ordered
+            self.end(by_reset=mode == "reset")
             return
         self.transport.pause_reading()
         self.link.connect(self)
