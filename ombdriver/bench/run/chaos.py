@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ombdriver.bench.faults.spec import read_faults, unsupported
 from ombdriver.bench.faults.standard import TAG, StandardFault
 from ombdriver.bench.plan.planner import fault_site
-from ombdriver.bench.run.request import Request, new_run_id, plan_of
+from ombdriver.bench.run.request import Request, new_run_id, plan_of, repeats_errors
 from ombdriver.bench.run.run_order import ordered
 from ombdriver.bench.spec.sweep import build_each
 from ombdriver.bench.spec.workload import Workload
@@ -34,11 +34,17 @@ def chaos_requests(
         repeats: how often each fault meets each setup.
 
     Raises:
-        InputError: if the workload can't have one of the faults; with all that is wrong.
+        InputError: if the workload can't have one of the faults, or has a sweep; with all that is wrong.
     """
-    errors: list[str] = []
+    errors = repeats_errors(repeats)
+    if swept := dict.fromkeys(path for one in base for path in one.sweep):
+        errors.append(
+            f"{base[0].workload.name}: sweeps {', '.join(swept)}, and the faults are what changes here; leave sweep out"
+        )
     left_out: list[LeftOut] = []
     met: list[list[Request]] = []
+    if errors:
+        raise InputError(errors)
     for fault in faults:
         try:
             entry = fault.entry_in(base[0].workload.test_ns)

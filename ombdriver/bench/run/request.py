@@ -142,8 +142,7 @@ def build_requests(
         given = parse_all(assignments)
     except InputError as error:
         errors += error.messages
-    if not 1 <= repeats <= MOST_REPEATS:
-        errors.append(f"--repeats: {repeats} is out of range; write 1 to {MOST_REPEATS}")
+    errors += repeats_errors(repeats)
     errors += _url_errors(url, setups, given)
     if cluster is not None:
         errors += cluster.errors()
@@ -274,6 +273,13 @@ def _host_errors(setup: Setup, cluster: Cluster) -> list[str]:
         named = redact_text(", ".join(here))
         errors.append(f"{setup.name}: {named}: {what} another machine on each host; give the address of this one")
     return errors
+
+
+def repeats_errors(repeats: int) -> list[str]:
+    """What is wrong with so many repeats."""
+    if 1 <= repeats <= MOST_REPEATS:
+        return []
+    return [f"--repeats: {repeats} is out of range; write 1 to {MOST_REPEATS}"]
 
 
 def _url_errors(url: str | None, setups: Sequence[str], assignments: Sequence[Assignment]) -> list[str]:

@@ -1,5 +1,6 @@
 """The runs of `ombdriver chaos`: each standard fault on each setup that can have it, in turns."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,19 @@ def test_faults_that_a_workload_has_already_give_way(tmp_path: Path) -> None:
 
     assert [str(each) for each in run.workload.fault_specs] == ["pause: primary"]
     assert not run.workload.expect
+
+
+@pytest.mark.parametrize(
+    ("more", "repeats", "told"),
+    [
+        ("", 0, "--repeats: 0 is out of range; write 1 to "),
+        ("", 10**9, "--repeats: 1000000000 is out of range; write 1 to "),
+        ("sweep: {workload.messageSize: [100, 200]}", 1, "workload.messageSize, and the faults are what changes here;"),
+    ],
+)
+def test_what_else_would_change_and_how_often_is_refused(tmp_path: Path, more: str, repeats: int, told: str) -> None:
+    """Before a run begins: nothing is run under the name of a value that it does not have."""
+    base = requested(tmp_path, LOAD + more, setups=["embedded"])
+
+    with pytest.raises(InputError, match=re.escape(told)):
+        chaos_requests(base, named("restart"), repeats)
