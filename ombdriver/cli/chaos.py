@@ -60,6 +60,8 @@ def chaos(
 
     if options["url"] is not None:
         raise click.UsageError("--url: a server of yours is not broken by a run; leave it out")
+    if options["hosts"] is not None:
+        raise click.UsageError("--hosts: servers that a run starts are of this machine; leave it out")
     if options["sweeps"]:
         raise click.UsageError("--sweep: the faults are what changes here; leave it out")
     if markdown is not None:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import warnings
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +95,7 @@ async def _client(cluster: Cluster, stack: contextlib.AsyncExitStack) -> Any:
     if not logger.isEnabledFor(logging.INFO):
         for name in ("distributed", "distributed.client"):  # what matters of what they say is told by our errors
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        warnings.filterwarnings("ignore", module=r"distributed\b")
     make: Any = distributed.Client  # which has no types
     client = None
     try:

@@ -111,3 +111,13 @@ def test_an_option_of_several_hosts_is_never_left_unread(
 def test_addresses_that_mean_another_machine_on_each_host(url: str, is_unreachable: bool) -> None:
     """A server there is not the server that was meant."""
     assert unreachable([url]) == [url] * is_unreachable
+
+
+def test_faults_that_break_servers_are_not_for_other_hosts(capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that a run starts can't be reached from there, and one that can is a user's, which no run breaks."""
+    with pytest.raises(SystemExit) as ended:
+        main(["chaos", "1kb-low-rate", "--hosts", "2", "--scheduler", "tls://10.0.0.1:8786"])
+
+    assert ended.value.code == 2
+    told = "ombdriver: --hosts: servers that a run starts are of this machine; leave it out"
+    assert capsys.readouterr().err.startswith(told)

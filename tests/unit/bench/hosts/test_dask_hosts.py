@@ -1,6 +1,7 @@
 """What is said when Dask fails, in whatever way; without Dask."""
 
 import sys
+import warnings
 from types import ModuleType
 
 import pytest
@@ -23,19 +24,21 @@ from ombdriver.errors import RunError
 async def test_a_client_that_can_not_be_made_is_told_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
 ) -> None:
-    """Whatever Dask raises: it reads certificates, connects, waits and compares versions."""
+    """Whatever Dask raises: it reads certificates, connects, waits and compares versions. Its warnings are not told."""
 
     def make(*_: object, **__: object) -> None:
+        warnings.warn_explicit("Mismatched versions found", UserWarning, "client.py", 1, module="distributed.client")
         raise error
 
     dask = ModuleType("distributed")
     dask.Client = make  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "distributed", dask)
 
-    with pytest.raises(RunError) as raised:
+    with warnings.catch_warnings(record=True) as told_by_dask, pytest.raises(RunError) as raised:
         async with connected(Cluster("tls://10.0.0.1:8786", HostLayout(2, 2, "mixed"))):
             pass
     assert str(raised.value).startswith(f"no scheduler of Dask answers at tls://10.0.0.1:8786 ({told}); see whether")
+    assert told_by_dask == []
 
 
 @pytest.mark.parametrize(
