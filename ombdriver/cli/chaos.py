@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ombdriver.cli.options import build_requests, request_options, result_options
+from ombdriver.cli.options import OF_CLUSTER, build_requests, request_options, result_options
 from ombdriver.cli.run import display, execute_runs
 from ombdriver.errors import InputError
 
@@ -83,8 +83,9 @@ def chaos(
     return code
 
 
+_REFUSED = ("url", "sweeps", "sweep_names", *OF_CLUSTER)
 for _option in chaos.params:
-    if _option.name in {"url", "sweeps", "sweep_names"} and isinstance(_option, click.Option):
+    if _option.name in _REFUSED and isinstance(_option, click.Option):
         _option.hidden = True  # refused with a reason of its own
 
 

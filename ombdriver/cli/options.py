@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 USUAL_SETUPS = ("embedded",)
-_OF_CLUSTER = ("scheduler", "hosts", "workers_per_host", "placement", "insecure")
+OF_CLUSTER = ("scheduler", "hosts", "workers_per_host", "placement", "insecure")
+"""The options of runs on several hosts."""
 _WORKERS_PER_HOST = 2
 _OF_ONE_FIELD = ("duration", "warmup", "rate", "rates", "steps", "thresholds", "abort_on_fail")
 
@@ -154,7 +155,7 @@ def build_requests(options: Mapping[str, Any], **more: Any) -> "list[Request]":
     from ombdriver.bench.spec.overrides import option_assignments
 
     values = {**options, **more}
-    of_cluster = {name: values.pop(name) for name in _OF_CLUSTER if name in values}
+    of_cluster = {name: values.pop(name) for name in OF_CLUSTER if name in values}
     values["cluster"] = _cluster(**of_cluster)
     of_one_field = {name: values.pop(name) for name in _OF_ONE_FIELD if name in values}
     values |= {"setups": values["setups"] or USUAL_SETUPS, "is_named": bool(values["setups"])}

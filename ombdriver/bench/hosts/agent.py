@@ -107,15 +107,20 @@ async def main(orders: dict[str, Any]) -> str:
             certificate in PEM.
 
     Raises:
-        OSError: if there is no coordinator at the address.
+        RunError: if there is no coordinator at the address.
     """
     agent = Agent()
     loop = asyncio.get_running_loop()
     context = ssl.create_default_context(cadata=orders["authority"])
-    async with asyncio.timeout(CONNECT_TIMEOUT_S):
-        await loop.create_connection(
-            lambda: agent.connection, orders["address"], orders["port"], ssl=context, server_hostname=SERVER_NAME
-        )
+    address, port = orders["address"], orders["port"]
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await loop.create_connection(
+                lambda: agent.connection, address, port, ssl=context, server_hostname=SERVER_NAME
+            )
+    except OSError as error:
+        text = f"the coordinator can't be reached at {address}:{port} ({type(error).__name__}: {error})"
+        raise RunError(text) from error
     agent.connection.send(agent_protocol.Hello(orders["host"], orders["token"]))
     watching = loop.create_task(agent.connection.watch(0.5))
     try:
@@ -131,10 +136,8 @@ def _run() -> None:
         signal.signal(number, signal.SIG_IGN)
     try:
         run_fast(main(orders))
-    except (OSError, OmbdriverError, TimeoutError) as error:
-        where = f"{orders['address']}:{orders['port']}"
-        text = f"the coordinator can't be reached at {where} ({type(error).__name__}: {error})"
-        raise SystemExit(text) from None
+    except OmbdriverError as error:
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":
