@@ -315,8 +315,8 @@ def result_options(verb: Verb) -> Verb:
             type=click.Choice(GATES),
             default=GATES[0],
             show_default=True,
-            help="What the exit code tells: of a verdict that is not VALID (3), or of missed thresholds alone (4); then"
-            " INVALID and UNSTEADY only warn.",
+            help="With verdict, each verdict that is not VALID gives exit code 3; with thresholds, INVALID and UNSTEADY"
+            " only warn. A missed threshold gives 4 with both.",
         ),
         click.option("--plain", is_flag=True, help="One line per interval; the default when not on a terminal."),
         click.option("--quiet", is_flag=True, help="No progress; only the table at the end."),
