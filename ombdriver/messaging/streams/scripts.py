@@ -1,8 +1,8 @@
 """Scripts that the server carries out whole, on keys of one slot.
 
 Each of them may be carried out twice without harm, since a lost reply makes it be sent again: what was moved, removed,
-claimed or acknowledged the first time is not there the second time. Where the second time would do more, or tell less,
-the script is a `OnceScript`.
+claimed or acknowledged the first time is not there the second time. Where the second time would do more, or tell less
+of what its caller acts on, the script is a `OnceScript`.
 """
 
 import hashlib

@@ -273,7 +273,7 @@ class Consumer(Generic[Value]):
 
         Raises:
             MessagingValueError: if the topic has no such partition, or it is no position.
-            ClosedError: if the consumer is not open.
+            ClosedError: if the consumer is not open, or is closed meanwhile; some partitions may have been set.
             redis.exceptions.RedisError: if a server refuses, or can't be reached; some partitions may have been set.
         """
         offset = resolve(position)

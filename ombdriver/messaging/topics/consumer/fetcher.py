@@ -320,7 +320,7 @@ class Fetcher:
     async def _replay(self) -> None:
         """Claims what is pending for the member and not known here, oldest first, as there is credit.
 
-        Not what is above the group's place, which was set back then: that comes by a read, after what is older.
+        Not what is above the group's place. The group was set back then, and that comes by a read, after what is older.
         """
         for partition in self._partitions:
             while partition in self._replay_after and not self._stopping:

@@ -187,8 +187,8 @@ end
 """Lua for scripts of `group_script`, to be called before anything is done with the set `retries`: nil if the group does
 not exist. One that was destroyed has lost the consumer `postponed` with all that was pending for it; what is in the set
 is made pending again then, as delivered once, and what is in the stream no more is added to `gone`. What the new group
-was given already, or is given yet, waits no more: it is delivered as new. Otherwise what is in the set and not pending
-was acknowledged meanwhile.
+has been given, or will be given since it is above the group's place, waits no more: it comes as a new message.
+If the consumer was there, then what is in the set and not pending was acknowledged meanwhile.
 """
 
 # Making the group and restoring what waits are one step: what is given and acknowledged in between would wait again.

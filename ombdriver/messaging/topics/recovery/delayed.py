@@ -137,7 +137,8 @@ async def move_due(router: Router, streams: Sequence[bytes]) -> int:
 
 
 # KEYS: stream, delayed retries. ARGV: group, member, id, delay in ms, the consumer of delayed retries. Gives 1 if it
-# waits, 0 if it was not the member's, 2 if the entry is gone; and the ids that were found gone from what waits.
+# waits, 0 if it was not the member's, 2 if the entry is gone; and the ids that were found gone from what waits, which a
+# second time does not tell again: they are counted and logged, and nothing else is made of them.
 _DELAY = group_script(
     RESTORE
     + """
