@@ -118,7 +118,7 @@ soak: $(VENV)/.installed-dev
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.faults --seeds $(SOAK_SEEDS) $(FAULT_ARGS)
 
-# How often the verdict is right, about runs to which something known is done; some 25 minutes, on a machine that does
+# How often the verdict is right, about runs to which something known is done; half an hour, on a machine that does
 # nothing else. For the table of its page: make trust TRUST_ARGS="--page docs/explanation/trust.md"
 trust: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.trust $(TRUST_ARGS)
