@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ombdriver.bench.spec.catalog import workload_names
+from ombdriver.bench.spec.setup import setup_names
+
 HOUSE = Path(__file__).parents[2]
 PAGES = sorted([*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md"), *(HOUSE / "tests").rglob("*.md")])
 PACKAGE = sorted((HOUSE / "ombdriver").rglob("*.py"))
@@ -37,6 +40,28 @@ def test_every_dotted_name_of_a_page_leads_somewhere(page: Path) -> None:
     found = set(re.findall(r"`(ombdriver(?:\.\w+)+)", text)) - GROUPS
 
     assert sorted(name for name in found if not resolves(name)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_workload_and_setup_that_a_command_names_ships(page: Path) -> None:
+    """In the commands of a page; what has a dot is a file of the reader's, and a word in capitals stands for a name."""
+    text = re.sub(r"\\\n\s*", "", page.read_text(encoding="utf-8"))
+    commands = re.findall(r"^(?:    |\$ )ombdriver (.*)$", text, re.MULTILINE)
+    named_workloads = [
+        name
+        for command in commands
+        if (verb := re.match(r"(?:run|curve|chaos|plan|workloads show) ((?:(?!-)\S+ ?)+)", command))
+        for name in verb[1].split()
+    ]
+    named_setups = re.findall(r"(?:--setup|setups show) (\S+)", "\n".join(commands))
+
+    assert [name for name in named_workloads if is_ours(name) and name not in workload_names()] == []
+    assert [name for name in named_setups if is_ours(name) and name not in setup_names()] == []
+
+
+def is_ours(name: str) -> bool:
+    """Whether a word of a command can only be the name of something that ships."""
+    return re.fullmatch(r"[a-z0-9-]+", name) is not None
 
 
 def resolves(name: str) -> bool:
