@@ -3,6 +3,9 @@
 from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.metrics.summary import MessagesPerWrite
 from ombdriver.bench.spec.setup import Setup
+from ombdriver.bench.worker.protocol import Job
+from ombdriver.bench.worker.wire_format import encode
+from tests.benchmarks.coordinator import plan_for, simulate, table
 from tests.benchmarks.harness import SETUP, Trial
 from tests.unit.bench.sample_result import figures, measurements, result
 
@@ -41,3 +44,21 @@ def test_each_pacing_of_a_trial_is_one_of_a_setup() -> None:
     """The text of the setup is made for each."""
     for pacing in ("adaptive", "spin"):
         assert Setup.parse(SETUP.format(pacing=pacing), "bench").client.pacing == pacing
+
+
+async def test_hosts_that_are_simulated_are_read_to_the_message() -> None:
+    """Or their figures would be of something else; the simulation itself holds its accounts."""
+    found = await simulate(3)
+
+    assert {name: figure > 0 for name, figure in found.items()} == dict.fromkeys(found, True)
+    assert table([(3, found)]).splitlines()[-1].startswith("| 3 | ")
+
+
+def test_what_a_worker_has_to_know_of_a_run_does_not_grow_with_its_hosts() -> None:
+    """And says the same of its messages."""
+    few, many = plan_for(2), plan_for(20)
+
+    assert many.for_a_worker().flows == many.flows
+    assert many.for_a_worker().existing == many.existing
+    jobs = [encode(Job(plan.for_a_worker(), plan.workers[0], "redis-streams", {})) for plan in (few, many)]
+    assert len(jobs[1]) - len(jobs[0]) < 20

@@ -67,12 +67,11 @@ class Collector:
     def add_metrics(self, every: Iterable[Metrics]) -> None:
         """Adds what was recorded, in intervals of the length that this began with."""
         highest = 0
+        come: dict[Series, dict[int, list[Histogram]]] = {}
         for metrics in every:
             for (phase, family, group, recorded), histogram in metrics.histograms.items():
-                series, interval = (phase, family, group), recorded // self._merged
-                self._add_histogram(series, interval, histogram)
-                self._totals[series] = self._totals.get(series, NO_SAMPLES) + histogram
-                highest = max(highest, interval)
+                intervals = come.setdefault((phase, family, group), {})
+                intervals.setdefault(recorded // self._merged, []).append(histogram)
             for (phase, kind, group, recorded), count in metrics.counts.items():
                 series, interval = (phase, kind, group), recorded // self._merged
                 counts = self._counts.setdefault(series, {})
@@ -80,6 +79,12 @@ class Collector:
                 self._total_counts[series] += count
             for which, moments in metrics.moments.items():
                 self._moments.add_moments(which, moments)
+        for series, intervals in come.items():  # all of an interval at once: one by one takes ten times as long
+            merged = {interval: Histogram.total(some) for interval, some in intervals.items()}
+            for interval, histogram in merged.items():
+                self._add_histogram(series, interval, histogram)
+            self._totals[series] = Histogram.total((self._totals.get(series, NO_SAMPLES), *merged.values()))
+            highest = max(highest, *merged)
         while highest >= self._most:
             self._merge_neighbours()
             highest //= 2

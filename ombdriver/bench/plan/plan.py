@@ -3,7 +3,7 @@
 Crosses to the workers, so it imports neither YAML nor pydantic. Knows no server, process or clock.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ombdriver.bench.drivers.api import TopicSpec
@@ -157,6 +157,13 @@ class Plan:
     from_beginning: bool = False
     batch_ns: int = 0
     faults: tuple[FaultSpec, ...] = ()
+
+    def for_a_worker(self) -> "Plan":
+        """What each worker has to know of it: not who else does what, and of the topics, which are alike, the first.
+
+        With a thousand hosts the rest is some 100 kB for each of their workers.
+        """
+        return replace(self, workers=(), topics=self.topics[:1])
 
     @property
     def existing(self) -> bool:

@@ -89,7 +89,7 @@ class Workers:
 
     def _launch(self, plan: WorkerPlan) -> None:
         worker = _Worker(plan)
-        job = protocol.Job(self._plan, plan, self._driver, self._options)
+        job = protocol.Job(self._plan.for_a_worker(), plan, self._driver, self._options)
         worker.endpoint = self._launcher.launch(job, partial(self._on_message, worker), partial(self._on_gone, worker))
         self._workers.append(worker)
 

@@ -17,7 +17,7 @@ class Job:
     """What one worker is for.
 
     Attributes:
-        plan: the whole run.
+        plan: the run (`Plan.for_a_worker`).
         worker: this worker's part of it.
         driver: the driver's registered name.
         options: what its factory is given.
