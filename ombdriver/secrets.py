@@ -37,6 +37,8 @@ _QUERY = re.compile(r"(?P<key>[?&;](?:[a-z_]*password|[a-z_]*passwd|auth|token)=
 _PLAIN = r"db|client_name|protocol|(?:sentinel_)?username|ssl_(?!password)[a-z_]+|socket_[a-z_]+|[a-z_]*timeout"
 _MISTYPED = re.compile(rf"(?P<key>[?&](?!(?:{_PLAIN})=)[^=&#\s]*=)[^&#\s]*", re.I)
 _LOGIN_OPTION = re.compile(r"[?&;](?:[a-z_]*password|[a-z_]*passwd|[a-z_]*username|auth|token)=[^&;@]*$", re.I)
+# As our own messages show what to write; a login that anybody has is not called so.
+_EXAMPLE = re.compile(rf"{_SCHEME}(?:USER:PASSWORD@|\[USER:PASSWORD@\]|\[\[USER\]:PASSWORD@\])HOST(?![A-Z])[^@]*")
 _URL_IN_TEXT = re.compile(rf"{_SCHEME}\S+", re.I)
 
 
@@ -87,9 +89,12 @@ def redact_host(host: str) -> str:
 def redact_text(text: str) -> str:
     """`text` with the login of every URL in it hidden; a URL ends at the first white space.
 
-    Unlike `redact_url` it leaves `redis://HOST:PORT` alone: our own messages say such things.
+    Unlike `redact_url` it leaves `redis://HOST:PORT` and `redis://USER:PASSWORD@HOST:PORT` alone: our own messages say
+    such things.
     """
-    return _URL_IN_TEXT.sub(lambda found: _without_login(found[0])[0], text)
+    return _URL_IN_TEXT.sub(
+        lambda found: found[0] if _EXAMPLE.fullmatch(found[0]) else _without_login(found[0])[0], text
+    )
 
 
 def redact_argument(argument: str) -> str:

@@ -51,3 +51,32 @@ def test_every_url_of_a_text_is_redacted() -> None:
     text = "cannot reach redis://:a@one, nor redis://ann:b@two; write to me@example"
 
     assert redact_text(text) == "cannot reach redis://:***@one, nor redis://ann:***@two; write to me@example"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "write redis://USER:PASSWORD@HOST:PORT, or a setup file",
+        "give redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss://… or unix://PATH[?db=DB]",
+        "give redis+cluster://[USER:PASSWORD@]HOST:PORT,HOST:PORT or redis+sentinel://[USER:PASSWORD@]HOST:PORT/MASTER",
+    ],
+)
+def test_what_our_messages_say_to_write_is_no_login(text: str) -> None:
+    """Who copied `***` out of an advice would send it to the server."""
+    assert redact_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://USER:PASSWORD@x@HOST",
+        "redis://USER:PASSWORD@HOST@host",
+        "redis://USER:PASSWORDS@HOST",
+        "redis://ann:PASSWORD@HOST",
+        "redis://USER:PASSWORD@HOSTILE",
+        "redis://USER:PASSWORD@host",
+    ],
+)
+def test_what_only_looks_like_an_example_is_hidden(url: str) -> None:
+    """A password may be any word."""
+    assert "PASSWORD" not in redact_text(f"see {url}")

@@ -67,6 +67,9 @@ class Endpoint:
                 if in_url
                 else f"tls: {{certFile: FILE, keyFile: FILE}} beside {address}"
             ),
+            "alone": (
+                "write redis:// in the URL" if in_url else f"remove cluster: true beside {address}, or +cluster in it"
+            ),
             "no_names": "?ssl_check_hostname=false" if in_url else f"tls: {{checkHostname: false}} beside {address}",
         }
 
@@ -160,11 +163,11 @@ _ADVICE: Sequence[_Row] = (
         "no permissions",
         "let that user do it (ACL SETUSER); docs/how-to/your-server.md lists what a run needs",
     ),
-    _Row("DB index is out of range", "write a database that the server has, as in redis://HOST:PORT/0"),
+    _Row("DB index is out of range", "write a database that the server has, as /0, in {address}"),
     # -- the server is another one than was thought
     _Row("Hash slot not served", "assign every slot of the cluster (redis-cli --cluster check HOST:PORT)"),
     _Row("cluster is down", "look at it with redis-cli --cluster check HOST:PORT"),
-    _Row("cluster support disabled", "the server stands alone: remove cluster: true, or +cluster in the URL"),
+    _Row("cluster support disabled", "the server stands alone: {alone}"),
     _Row("unknown command .?CLUSTER", "this is a Sentinel: write redis+sentinel://HOST:PORT/MASTER, or master: NAME"),
     _Row("unknown command .?SENTINEL", "this is no Sentinel: give the addresses of Sentinels, or write redis://"),
     _Row(

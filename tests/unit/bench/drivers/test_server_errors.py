@@ -50,7 +50,7 @@ OMB = Endpoint("redis://h", "redisHost in d.yaml:3", "redisPass in d.yaml:5")
         (
             "redis+cluster://h",
             "This instance has cluster support disabled",
-            "disabled; the server stands alone: remove",
+            "disabled; the server stands alone: write redis://",
         ),
         ("rediss://h", "Error No cipher can be selected. connecting to h:1", "h:1; correct ssl_ciphers"),
         (
@@ -123,6 +123,18 @@ def test_an_advice_is_given_once() -> None:
             "write redis://USER:PASSWORD@HOST:PORT, or a setup file with username and passwordEnv or passwordFile",
             "name it by passwordEnv or passwordFile beside server.url in s.yaml:3",
             "add redisPass, and redisUser if there is one, beside redisHost in d.yaml:3",
+        ),
+        (
+            RedisError("DB index is out of range"),
+            "write a database that the server has, as /0, in the URL",
+            "write a database that the server has, as /0, in server.url in s.yaml:3",
+            "write a database that the server has, as /0, in redisHost in d.yaml:3",
+        ),
+        (
+            RedisError("This instance has cluster support disabled"),
+            "the server stands alone: write redis:// in the URL",
+            "remove cluster: true beside server.url in s.yaml:3, or +cluster in it",
+            "remove cluster: true beside redisHost in d.yaml:3, or +cluster in it",
         ),
         (
             NoPermissionError("User ann has no permissions to run the 'xadd' command", status_code="NOPERM"),
