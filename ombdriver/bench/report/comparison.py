@@ -8,6 +8,7 @@ from ombdriver.bench.report import units
 from ombdriver.bench.report.marks import LEGENDS, legends, mark_of, marked
 from ombdriver.bench.results.compare.comparison import Comparison, Effect, SetupComparison, Spread
 from ombdriver.bench.results.compare.conditions import Outcome
+from ombdriver.bench.results.compare.faults import FaultSpread
 from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.compare.trial import Trial
 
@@ -16,6 +17,9 @@ NOTES = (
     "Ratios are to the baseline, with a 95 % interval each, of the runs' ratios and not of the medians.",
     "What is claimed is tested by permutations, corrected by Holm; all other figures are exploratory.",
 )
+NOT_ENDED = "not yet"
+"""In place of a time that had not come to its end when the run had."""
+FAULT_COLUMNS = ("", "baseline", "between", "setup", "between")
 
 
 def title(comparison: Comparison, compared: SetupComparison) -> str:
@@ -121,6 +125,34 @@ def caveats_of(comparison: Comparison) -> list[str]:
     return caveats
 
 
+def fault_rows(compared: SetupComparison) -> list[tuple[str, ...]]:
+    """Of each figure of faults a cell for each of `FAULT_COLUMNS`."""
+    return [
+        (
+            f"{each.name}, s" if each.unit == "s" else each.name,
+            *_fault_cells(each.baseline, each.unit),
+            *_fault_cells(each.other, each.unit),
+        )
+        for each in compared.faults
+    ]
+
+
+def _fault_cells(spread: FaultSpread, unit: str) -> tuple[str, str]:
+    def told(value: float | None) -> str:
+        if value is None:
+            return NOT_ENDED
+        return f"{value:.2f}" if unit == "s" and value else f"{value:,.15g}"  # a median may be half a message
+
+    return told(spread.median), units.NOTHING if spread.count < 2 else f"{told(spread.least)} to {told(spread.most)}"
+
+
+def fault_title(compared: SetupComparison) -> str:
+    """What these rows are of."""
+    first = compared.faults[0]
+    runs = f"{units.many(first.other.count, 'whole run')} against {first.baseline.count}"
+    return f"Faults, the worst of each run: medians of {runs}, VALID or not; nothing is claimed of them"
+
+
 def left_out_lines(trials: Sequence[Trial]) -> list[str]:
     """The runs that were not compared, by name: a line for those of each workload, setup and reason."""
     named: dict[tuple[str, str, str | None], list[str]] = {}
@@ -181,6 +213,11 @@ def _parts(comparison: Comparison) -> Iterator[str]:
             "95 % interval",
         )
         yield "\n".join([_row(head), _row(["---", *["---:"] * 6]), *(_row(_cells(each)) for each in compared.effects)])
+        if compared.faults:
+            yield f"{fault_title(compared)}:"
+            of_faults = ("faults", _safe(comparison.baseline), "between", _safe(compared.setup), "between")
+            told = [[f"`{each[0]}`", *each[1:]] for each in fault_rows(compared)]
+            yield "\n".join([_row(of_faults), _row(["---", *["---:"] * 4]), *map(_row, told)])
     if caveats := [*marks_of(comparison), *caveats_of(comparison)]:
         yield "\n".join(f"- {_safe(caveat)}" for caveat in caveats)
 

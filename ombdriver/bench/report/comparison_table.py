@@ -54,6 +54,9 @@ def _parts(comparison: Comparison) -> Iterator[RenderableType]:
             yield Padding(_findings(compared), (0, 0, 0, 2), expand=False)
         yield Text()
         yield _figures(compared.effects)
+        if compared.faults:
+            yield Text(f"\n{text.fault_title(compared)}")
+            yield _faults(compared)
     for line in (*text.marks_of(comparison), *text.caveats_of(comparison)):
         yield Text(line)
     yield Text()
@@ -66,6 +69,15 @@ def _findings(compared: SetupComparison) -> Table:
     words = {str(each.figure): each.conclusion for each in compared.effects}
     for name, finding in text.findings(compared):
         table.add_row(name, Text(finding, style=_STYLES.get(words[name] or "", "")))
+    return table
+
+
+def _faults(compared: SetupComparison) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for at, column in enumerate(text.FAULT_COLUMNS):
+        table.add_column(column, justify="right" if at else "left", no_wrap=True)
+    for row in text.fault_rows(compared):
+        table.add_row(*row)
     return table
 
 

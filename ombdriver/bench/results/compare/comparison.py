@@ -14,6 +14,7 @@ from statistics import median
 import numpy as np
 
 from ombdriver.bench.metrics.figures import Figure
+from ombdriver.bench.results.compare import faults as of_faults
 from ombdriver.bench.results.compare import statistics
 from ombdriver.bench.results.compare.differences import Difference, differences
 from ombdriver.bench.results.compare.metrics import DECLARED, UNTESTED, of_groups, overall
@@ -104,6 +105,7 @@ class SetupComparison:
         no_claim: why no claim can be made, with what to do; None when it can.
         forced: why no claim could have been made without `force`; None when one could.
         fit: whether both have VALID runs; figures of runs that are not are shown, and nothing follows from them.
+        faults: what faults did, in all whole runs of both; empty unless both had some.
     """
 
     setup: str
@@ -115,6 +117,7 @@ class SetupComparison:
     no_claim: str | None = None
     forced: str | None = None
     fit: bool = True
+    faults: tuple[of_faults.FaultEffect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +238,8 @@ def _compare_setups(
         both = [[one for one in every if one.setup == name] for name in (setup, baseline)]
         unfit = _unfit(both)
         unequal = left_out_unequally(*reversed(both)) if unfit is None else None
-        measured.append(_Measured(setup, pairing, [_effect(figure, pairing) for figure in figures], unequal, unfit))
+        effects = [_effect(figure, pairing) for figure in figures]
+        measured.append(_Measured(setup, pairing, effects, unequal, unfit, _of_faults(*reversed(both))))
     return Comparison(
         workload,
         baseline,
@@ -244,6 +248,11 @@ def _compare_setups(
         tuple(trial.source for trial in trials if not trial.has_verdict),
         _messages_per_write(trials, [baseline, *(each.setup for each in measured)]),
     )
+
+
+def _of_faults(baseline: Sequence[Trial], other: Sequence[Trial]) -> tuple[of_faults.FaultEffect, ...]:
+    whole = ([each.faults for each in trials if each.excluded not in NO_WHOLE_RUN] for trials in (baseline, other))
+    return of_faults.effects(*whole)
 
 
 def _messages_per_write(trials: Sequence[Trial], setups: Sequence[str]) -> dict[str, float]:
@@ -305,6 +314,7 @@ class _Measured:
     effects: Sequence[tuple[Effect, float | None]]
     unequal: str | None
     unfit: str | None
+    faults: tuple[of_faults.FaultEffect, ...]
 
 
 def _conclude(measured: Sequence[_Measured], force: bool) -> Iterable[SetupComparison]:
@@ -343,6 +353,7 @@ def _conclude(measured: Sequence[_Measured], force: bool) -> Iterable[SetupCompa
             no_claim,
             no_turns if force else None,
             each.unfit is None,
+            each.faults,
         )
 
 

@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ombdriver.bench.results.compare.trial import Trial
+from ombdriver.bench.results.compare.trial import OF_FAULTS, Trial
 
 NOT_SET = "not set"
 _HASH = "workloadSha256"
 _LOAD = "workload."
 _MOST_VALUES = 4
+_MOST_OF_VALUE, _MOST_OF_FAULTS = 40, 300
+"""Letters of a value; lists of faults often differ in their last entry alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Difference:
     setup: str | None = None
 
     def __str__(self) -> str:
-        shown = [f"{_shown(value)} in {_of(sources)}" for value, sources in self.values[:_MOST_VALUES]]
+        most = _MOST_OF_FAULTS if self.key == OF_FAULTS else _MOST_OF_VALUE
+        shown = [f"{_shown(value, most)} in {_of(sources)}" for value, sources in self.values[:_MOST_VALUES]]
         more = len(self.values) - len(shown)
         within = f"within {self.setup}, " if self.setup is not None else ""
         return f"{within}{self.key} is {', '.join(shown)}{f', and {more} other values' if more > 0 else ''}"
@@ -70,9 +73,9 @@ def _differing(runs: Sequence[tuple[str, Mapping[str, Any]]], setup: str | None 
     return found
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, most: int) -> str:
     text = NOT_SET if value is None else str(value)
-    return text if len(text) <= 40 else text[:12] + "..."
+    return text if len(text) <= most else text[: most - 28] + "..."
 
 
 def _of(sources: Sequence[str]) -> str:

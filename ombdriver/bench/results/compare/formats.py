@@ -12,6 +12,7 @@ from typing import Any
 
 from ombdriver.bench.results.compare.comparison import Comparison, Effect, SetupComparison, Spread
 from ombdriver.bench.results.compare.conditions import Outcome
+from ombdriver.bench.results.compare.faults import FaultEffect, FaultSpread
 from ombdriver.bench.results.compare.statistics import ALPHA
 from ombdriver.bench.results.compare.trial import Trial
 
@@ -78,6 +79,8 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
         for compared in comparison.setups:
             for effect in compared.effects:
                 writer.writerow(_cells(comparison, compared, effect))
+            for of_faults in compared.faults:
+                writer.writerow(_fault_cells(comparison, compared, of_faults))
     return stream.getvalue()
 
 
@@ -93,8 +96,23 @@ def _cells(comparison: Comparison, compared: SetupComparison, effect: Effect) ->
         base.harness_share,
         other.harness_share,
     ]
-    unit = _unit(effect)
-    head = [comparison.workload, comparison.baseline, compared.setup, _bool(compared.paired), str(effect.figure), unit]
+    return _line(comparison, compared, str(effect.figure), _unit(effect), values)
+
+
+def _fault_cells(comparison: Comparison, compared: SetupComparison, effect: FaultEffect) -> list[Any]:
+    sides = [
+        value
+        for each in (effect.baseline, effect.other)
+        for value in (each.count, _rounded(each.median), _rounded(each.least), _rounded(each.most))
+    ]
+    values = [*sides, *[None] * 3, _bool(value=False), *[None] * 5]
+    return _line(comparison, compared, effect.name, effect.unit, values)
+
+
+def _line(
+    comparison: Comparison, compared: SetupComparison, metric: str, unit: str, values: Sequence[Any]
+) -> list[Any]:
+    head = [comparison.workload, comparison.baseline, compared.setup, _bool(compared.paired), metric, unit]
     return [*head, *("" if each is None else each for each in values)]
 
 
@@ -122,6 +140,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
                 "noClaim": each.no_claim,
                 "forced": each.forced,
                 "metrics": [_effect(effect) for effect in each.effects],
+                "faults": [_fault_effect(effect) for effect in each.faults],
             }
             for each in comparison.setups
         ],
@@ -141,6 +160,25 @@ def _effect(effect: Effect) -> dict[str, Any]:
         "p": _rounded(effect.p),
         "correctedP": _rounded(effect.corrected_p),
         "word": effect.conclusion,
+    }
+
+
+def _fault_effect(effect: FaultEffect) -> dict[str, Any]:
+    return {
+        "metric": effect.name,
+        "unit": effect.unit,
+        "baseline": _fault_spread(effect.baseline),
+        "setup": _fault_spread(effect.other),
+    }
+
+
+def _fault_spread(spread: FaultSpread) -> dict[str, Any]:
+    return {
+        "runs": spread.count,
+        "unended": spread.unended,
+        "median": _rounded(spread.median),
+        "least": _rounded(spread.least),
+        "most": _rounded(spread.most),
     }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import COMPARED
 from ombdriver.bench.plan.host_layout import told_layout
+from ombdriver.bench.results.compare.faults import fault_figures, faults_in_words
 from ombdriver.bench.results.compare.metrics import RATES, of_groups, overall
 from ombdriver.bench.results.environment import chosen_facts
 from ombdriver.bench.results.harness_share import HarnessShare, harness_shares
@@ -28,10 +29,14 @@ HOST = ("platform", "kernel", "machine", "cpu", "memoryBytes", "memoryLimitBytes
 """Keys of the environment that are of the machine."""
 OF_HOSTS = ("cores", "memoryBytes", "kernel", "python")
 """What each of several hosts says of its machine."""
-NOT_OF_LOAD = ("name", "thresholds", "abortOnFail")
+NOT_OF_LOAD = ("name", "thresholds", "expect", "abortOnFail")
 """Keys of a workload that do not bear on the figures."""
 NOT_OF_SETUP = ("name", "description")
 OF_THE_MOMENT = ("usedMemoryBytes",)
+
+
+OF_FAULTS = "workload.faults"
+"""The fact that tells which faults a run was to have; that it was to have none is told, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Trial:
         has_verdict: whether there was a verdict.
         messages_per_write: how bunched its load was, on average; None when its file does not say.
         harness_share: the figures that say more of the harness than of the system, and why.
+        faults: what faults did, the worst of the run, as `faults.fault_figures` tells it; empty without any.
         facts: what must be alike in all runs that are compared, by dotted key.
         setup_facts: what must be alike in all runs of one setup.
     """
@@ -68,6 +74,7 @@ class Trial:
     has_verdict: bool = True
     messages_per_write: float | None = None
     harness_share: Mapping[str, HarnessShare] = field(default_factory=dict)
+    faults: Mapping[str, float | None] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     setup_facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -93,8 +100,10 @@ def trial_of(result: Result, source: str) -> Trial:
         messages_per_write=(result.messages_per_write or {}).get("mean"),
         harness_share=harness_shares(result, compared),
         reasons=() if result.verdict is None else tuple(each.rule for each in result.verdict.reasons),
+        faults=fault_figures(result.faults),
         facts={
             **flatten(workload, "workload."),
+            OF_FAULTS: faults_in_words(workload),
             "workloadSha256": result.workload_sha256,
             **flatten({name: versions[name] for name in VERSIONS if name in versions}, "versions."),
             **flatten({key: environment[key] for key in HOST if key in environment}, ""),
