@@ -1,6 +1,7 @@
 """`ombdriver run` on hosts of a real scheduler of Dask: loopback addresses of this machine stand for hosts."""
 
 import contextlib
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from dask_processes import cluster, scheduler_command, started, wait_for, wait_for_workers, worker_command
 from processes import Place, sound
+
+from ombdriver.bench.hosts import agent_protocol
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install 'ombdriver[cluster]'")
 pytestmark = [
@@ -125,6 +128,29 @@ def test_what_can_not_be_is_refused_in_one_line(
     assert finished.returncode == code, finished.stderr
     assert told in finished.stderr
     assert len(finished.stderr.splitlines()) == 1
+    assert place.results() == []
+
+
+def test_a_host_of_another_version_is_refused_by_name(place: Place, valkey_url: str, tmp_path: Path) -> None:
+    """Both versions are told, and nothing is started on any host."""
+    place.write(WORKLOAD)
+    file, older = tmp_path / "scheduler.json", tmp_path / "older"
+    older.mkdir()
+    (older / "sitecustomize.py").write_text("import ombdriver\nombdriver.__version__ = '0.0.1'\n")
+    with started([scheduler_command("127.0.0.1", file)], tmp_path):
+        wait_for(file)
+        workers = [worker_command(host, file, tmp_path) for host in ("127.0.0.2", "127.0.0.3")]
+        with started([workers[0], ["env", f"PYTHONPATH={older}", *workers[1]]], tmp_path):
+            wait_for_workers(file, 2)
+            there = ("--url", valkey_url, "--scheduler", str(file), "--hosts", "2")
+            finished = place.run("run", "w.yaml", *there)
+
+    assert finished.returncode == 1, finished.stderr
+    assert re.fullmatch(
+        r"ombdriver: host 127\.0\.0\.3 has ombdriver 0\.0\.1 \(form \w+\), and this machine"
+        rf" {re.escape(str(agent_protocol.OWN))}; install one version on all hosts\n",
+        finished.stderr,
+    )
     assert place.results() == []
 
 
