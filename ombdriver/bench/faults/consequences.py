@@ -109,14 +109,16 @@ def consequences(
 def _consequence(observed: Observed, record: FaultRecord, calm: Calm, limit_ns: int) -> Consequence:
     at_ns = record.injected_ns
     disturbed = _disturbed(observed, calm, at_ns)
-    recover_ns = _recovered(observed, record, disturbed)
-    until_ns = observed.length_ns if recover_ns is None else max(at_ns + recover_ns, record.healed_ns or 0)
     silence = _outage(observed, ("published", None), calm, at_ns, limit_ns)
     deliveries = {
         name: _outage(observed, (kind, name), calm, at_ns, limit_ns)
         for kind, name in observed.moments
         if kind == "received" and name is not None
     }
+    recover_ns = _recovered(observed, record, disturbed)
+    if recover_ns is not None:
+        recover_ns = _heard_again(observed, record, recover_ns, (silence, *deliveries.values()))
+    until_ns = observed.length_ns if recover_ns is None else max(at_ns + recover_ns, record.healed_ns or 0)
     failed = _first_failure(observed, at_ns, limit_ns)
     late = [begin for begin, length in (silence, *deliveries.values()) if length]
     seen = [] if failed is None else [max(0, failed - at_ns)]
@@ -239,6 +241,21 @@ def _recovered(observed: Observed, record: FaultRecord, disturbed: Sequence[int]
         run = range(calm, min(calm + STEADY_INTERVALS, end))
         if not known & {*run} and not any(calm <= at <= healed_ns // interval_ns for at in known):
             return max(0, calm * interval_ns - at_ns)
+
+
+def _heard_again(
+    observed: Observed, record: FaultRecord, recover_ns: int, silent: Sequence[tuple[int, int]]
+) -> int | None:
+    """`recover_ns`, or when the last outage ended where that is later; None where one lasts until the window ends.
+
+    An interval in which nothing was answered has no p99 that could be above its band.
+    """
+    healed_ns = record.injected_ns if record.healed_ns is None else record.healed_ns
+    latest_ns = healed_ns + STEADY_INTERVALS * observed.interval_ns
+    ends_ns = [begin + length for begin, length in silent if length and begin <= latest_ns]
+    if any(end_ns >= observed.length_ns for end_ns in ends_ns):
+        return None
+    return max([recover_ns, *(end_ns - record.injected_ns for end_ns in ends_ns)])
 
 
 def caught_up(observed: Observed, name: str, one: Consequence, at_ns: int, gone: int) -> int | None:
