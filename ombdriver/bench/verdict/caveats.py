@@ -376,6 +376,7 @@ LEAST_OWN_NS = 1_000_000
 
 def _own_part(facts: Facts) -> list[str]:
     """Percentiles that are the harness's for a good part; a pause below 1 % of the window may own the p99.9."""
+    where = " beside the faults" if facts.faults else ""  # the tables have those of the whole window
     found = []
     for family, response in facts.responses.items():
         late = [each for each in facts.workers if family in DELAYED_BY[each.role] and each.lateness.count]
@@ -386,7 +387,8 @@ def _own_part(facts: Facts) -> list[str]:
                 parts.append(f"{name} {milliseconds(value_ns)}, of which {milliseconds(min(own_ns, value_ns))}")
         if parts:
             found.append(
-                f"of {family} more than a third may be this machine's, whose event loops came late: {'; '.join(parts)};"
+                f"of {family}{where} more than a third may be this machine's, whose event loops came late:"
+                f" {'; '.join(parts)};"
                 " end what else runs here, or lower the rate"
             )
     return found
@@ -400,7 +402,9 @@ FEW_INTERVALS = 0.05
 
 
 def _tail_owner(facts: Facts) -> list[str]:
-    """A p99.9 that a pause or two have made, and whose pauses these were."""
+    """A p99.9 that a pause or two have made, and whose pauses these were; with faults these have made it."""
+    if facts.faults:
+        return []
     found = []
     for family, counts in facts.tails.items():
         value_ns = facts.responses[family].ns("p99.9") or 0

@@ -6,6 +6,7 @@ import pytest
 from sample_result import measurements
 
 from ombdriver.bench.metrics.figures import Figure
+from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.metrics.summary import FaultDelivery, FaultMetrics, FaultTotals
 from ombdriver.bench.verdict.caveats import caveats_of
 from ombdriver.bench.verdict.facts import Facts, WorkerFacts
@@ -95,6 +96,21 @@ def test_what_a_reader_has_to_know_of_a_fault(changed: dict[str, object], kind: 
     kinds = {each.kind for each in caveats_of(FACTS)}
     assert kind not in kinds
     assert kind in {each.kind for each in caveats_of(replace(FACTS, faults=(replace(FAULT, **changed),)))}  # type: ignore[arg-type]
+
+
+def test_percentiles_in_caveats_are_told_to_be_those_of_the_calm_intervals() -> None:
+    """The tables have others, of the whole window; and the fault itself has made the tail, which nobody has to find."""
+    slow = LatencySummary(1000, *[9_000_000] * 10)
+    late = WorkerFacts(0, "produce", lateness=slow)
+    tails = {"publishResponse": [0] * 30 + [20] + [0] * 29}
+    facts = replace(FACTS, workers=(late,), responses={"publishResponse": slow}, tails=tails)
+
+    told = {each.kind: each.message for each in caveats_of(facts)}
+    without = {each.kind: each.message for each in caveats_of(replace(facts, faults=()))}
+
+    assert told["ownShare"].startswith("of publishResponse beside the faults more than a third")
+    assert without["ownShare"].startswith("of publishResponse more than a third")
+    assert ("tailOwner" in told, "tailOwner" in without) == (False, True)
 
 
 @pytest.mark.parametrize(
