@@ -110,6 +110,15 @@ async def test_a_server_that_tells_nothing_of_itself_is_used_all_the_same(
     assert "the server did not tell: INFO: " in " ".join(out.getvalue().split())
 
 
+async def test_a_probe_that_is_refused_is_told_with_the_way_out(tmp_path: Path, servers: ManagedServers) -> None:
+    """XADD was never allowed: the server's words, and what to do about them."""
+    url = await as_user(servers)
+    await servers.nodes[0].ask(["ACL", "SETUSER", "bench", "-xadd"])
+
+    with pytest.raises(RunError, match=r"'xadd' command; let that user do it \(ACL SETUSER\)"):
+        await run(tmp_path, url)
+
+
 async def test_what_is_refused_in_mid_run_is_told_as_that(tmp_path: Path, servers: ManagedServers) -> None:
     """XADD is taken away: the messages met an error, with the way out; the rate is not to blame."""
     url = await as_user(servers)

@@ -87,7 +87,7 @@ class ProbeFailure:
     Attributes:
         producer: which sent it.
         partition: where to.
-        error: the text of what it met.
+        error: the text of what it met, with what to do about it as far as that is known.
         may_pass: whether another one may be taken a little later.
     """
 

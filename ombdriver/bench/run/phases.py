@@ -97,7 +97,7 @@ class _Probes:
         for each in failures:
             if self._refused_since_s is None:
                 self._refused_since_s = now_s
-                logger.warning("a probe met %s; trying again for %g s", each.error, PROBE_REFUSED_S)
+                logger.warning("trying again for %g s, since a probe met %s", PROBE_REFUSED_S, each.error)
             if not each.may_pass or now_s > self._refused_since_s + PROBE_REFUSED_S:
                 raise RunError(f"a probe was refused: {each.error}")
             self._failed.add((each.producer, each.partition))

@@ -248,7 +248,9 @@ class Worker:
 
     def _probe_failure(self, flow: int, error: Exception) -> ProbeFailure:
         may_pass = isinstance(error, OutcomeUnknown) or getattr(self._driver, "may_pass", lambda _: False)(error)
-        return ProbeFailure(*self._job.plan.flows.ends(flow), f"{type(error).__name__}: {error}", may_pass)
+        text = f"{type(error).__name__}: {error}"
+        advice = getattr(self._driver, "way_out", lambda _: None)(text)
+        return ProbeFailure(*self._job.plan.flows.ends(flow), f"{text}; {advice}" if advice else text, may_pass)
 
     def _process_usage(self) -> ProcessUsage:
         rss, peak = process.resident_bytes()

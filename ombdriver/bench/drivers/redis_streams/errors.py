@@ -152,6 +152,11 @@ _ADVICE: Sequence[_Row] = (
         " file, or ?sentinel_username=USER&sentinel_password=PASSWORD in a URL",
     ),
     _Row("No master found", "are the Sentinels up, and is that what they call the master?"),
+    _Row(
+        "connection was lost after the command was sent",
+        "see what closes connections there: maxmemory-clients, client-output-buffer-limit, timeout, or what stands"
+        " before the server; {up}",
+    ),
     _Row(f"{_UNREACHED}|Connection refused|connection was lost", "{up}"),
     # -- logging in
     _Row("Authentication required", "the server asks for a password: {give}"),

@@ -11,7 +11,13 @@ from ombdriver.bench.drivers.redis_streams.errors import (
     words_of,
 )
 from ombdriver.errors import ServerError
-from ombdriver.messaging.errors import AuthenticationError, NoPermissionError, NotSentError, RedisError
+from ombdriver.messaging.errors import (
+    AuthenticationError,
+    NoPermissionError,
+    NotSentError,
+    OutcomeUnknownError,
+    RedisError,
+)
 
 FILE = Endpoint("redis://h", "server.url in s.yaml:3", "the environment variable PW (server.passwordEnv in s.yaml:4)")
 OMB = Endpoint("redis://h", "redisHost in d.yaml:3", "redisPass in d.yaml:5")
@@ -106,6 +112,13 @@ def test_an_advice_is_given_once() -> None:
 @pytest.mark.parametrize(
     ("error", "by_url", "by_file", "by_omb"),
     [
+        (
+            OutcomeUnknownError("the connection was lost after the command was sent: [Errno 104] Connection reset"),
+            "see what closes connections there: maxmemory-clients, client-output-buffer-limit, timeout, or what stands"
+            " before the server; is the server up, and the URL right?",
+            "before the server; is the server up, and server.url in s.yaml:3 right?",
+            "before the server; is the server up, and redisHost in d.yaml:3 right?",
+        ),
         (
             NotSentError("Error 111 connecting to h:1"),
             "is the server up, and the URL right?",
