@@ -5,6 +5,7 @@ workers. Of each phase a host is told how its clock stands to the run's; how wro
 """
 
 import asyncio
+import math
 import secrets
 import signal
 import time
@@ -24,11 +25,27 @@ from ombdriver.bench.worker import protocol, wire_format
 from ombdriver.errors import RunError
 
 CONNECT_TIMEOUT_S = 30.0
-FIRST_EXCHANGES, FIRST_EVERY_S = 50, 0.04
-"""Before anything is started: how a clock stands for the first phase follows from these."""
-EVERY_S, LEAST_EVERY_S = 0.1, 0.002
-"""Between two exchanges with one host, and between two with any."""
+FIRST_S = 2.0
+"""Before anything is started clocks are compared for so long: how one stands for the first phase follows from that."""
+FIRST_EXCHANGES, FEWEST_FIRST, MOST_FIRST = 50, 10, 10_000
+"""So many exchanges with each host then; fewer, down to the second number, where all hosts together have more than the
+third."""
+EVERY_S, MOST_A_SECOND = 0.1, 1000
+"""Between two exchanges with one host in a run; more where all hosts together would have more than that a second."""
+WAKE_S = 0.002
+"""Between two times that hosts are asked: with many of them several are asked at once."""
 KILLED_S = 2.0
+LOOK_S = 0.04
+
+
+def first_exchanges(hosts: int) -> int:
+    """How many exchanges each of so many hosts has before anything is started."""
+    return max(FEWEST_FIRST, min(FIRST_EXCHANGES, MOST_FIRST // hosts))
+
+
+def between_exchanges_s(hosts: int, *, is_first: bool) -> float:
+    """How far two exchanges with one of so many hosts are apart, in seconds."""
+    return FIRST_S / first_exchanges(hosts) if is_first else max(EVERY_S, hosts / MOST_A_SECOND)
 
 
 class Host:
@@ -342,20 +359,26 @@ class Coordinator:
                     f"host {host.name} did not connect to {self._address} within {CONNECT_TIMEOUT_S:g} s; let it reach"
                     " this machine there, on any port"
                 )
-        while min(host.exchanges for host in self.hosts) < FIRST_EXCHANGES:
+        while self._is_first:
             for host in self.hosts:
                 if host.gone is not None:
                     raise RunError(f"host {host.name}: {host.gone}")
-            await asyncio.sleep(FIRST_EVERY_S)
+            await asyncio.sleep(LOOK_S)
+
+    @property
+    def _is_first(self) -> bool:
+        return min(host.exchanges for host in self.hosts) < first_exchanges(len(self.hosts))
 
     async def _ask(self) -> None:
         """Asks all hosts for the time, one after the other, as long as the run goes on."""
+        hosts = len(self.hosts)
         while True:
-            is_first = min(host.exchanges for host in self.hosts) < FIRST_EXCHANGES
-            every_s = FIRST_EVERY_S if is_first else EVERY_S
-            for host in self.hosts:
-                host.ask()
-                await asyncio.sleep(max(LEAST_EVERY_S, every_s / len(self.hosts)))
+            every_s = between_exchanges_s(hosts, is_first=self._is_first)
+            at_once = math.ceil(hosts * WAKE_S / every_s)
+            for at in range(0, hosts, at_once):
+                for host in self.hosts[at : at + at_once]:
+                    host.ask()
+                await asyncio.sleep(every_s * at_once / hosts)
 
     def launch(self, job: protocol.Job, on_message: OnMessage, on_gone: OnGone) -> RemoteWorker:
         """See `launcher.Launcher.launch`."""

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import socket
 import warnings
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from ombdriver.bench.hosts import agent_protocol
 from ombdriver.bench.hosts.agent_process import AgentProcess, host_facts
 from ombdriver.bench.hosts.cluster import Cluster, is_loopback
-from ombdriver.bench.hosts.coordinator import Coordinator
+from ombdriver.bench.hosts.coordinator import Coordinator, Host
 from ombdriver.errors import InputError, RunError
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ async def connected(cluster: Cluster) -> AsyncIterator[Hosts]:
         except OSError as error:
             raise RunError(f"the scheduler at {cluster.scheduler} is gone: {error}") from error
         chosen = one_per_host(list(offered), cluster.layout.hosts, cluster.scheduler)
-        facts = [await _facts(client, worker) for worker in chosen]
+        facts = await _side_by_side([_facts(client, worker) for worker in chosen], [])
         names = names_of([str(each["name"]) for each in facts], [_host_of(worker) for worker in chosen])
         _compare_versions(names, facts)
         agents: list[Any] = []
@@ -67,16 +67,8 @@ async def connected(cluster: Cluster) -> AsyncIterator[Hosts]:
         coordinator = await stack.enter_async_context(
             Coordinator(names, _address_towards(peer_elsewhere(cluster.scheduler, chosen)))
         )
-        for worker, host in zip(chosen, coordinator.hosts, strict=True):
-            future = client.submit(
-                AgentProcess,
-                coordinator.orders(host),
-                workers=[worker],
-                allow_other_workers=False,
-                actor=True,
-                pure=False,
-            )
-            agents.append(await _result(future, host.name, "its agent could not be started"))
+        pairs = zip(chosen, coordinator.hosts, strict=True)
+        await _side_by_side([_agent(client, worker, coordinator, host) for worker, host in pairs], agents)
         looking = asyncio.create_task(_look(agents, coordinator))
         try:
             await coordinator.connected()
@@ -160,6 +152,32 @@ async def _result(future: Any, host: str, what: str) -> Any:
                 " and has nothing else to do"
             ) from error
         raise RunError(f"host {host}: {what} ({_in_a_line(error)})") from error
+
+
+async def _side_by_side(calls: Sequence[Coroutine[Any, Any, Any]], found: list[Any]) -> list[Any]:
+    """What the calls return, which is added to `found` also when one of them fails.
+
+    Raises:
+        RunError: the first that any of them raised, when all are over.
+    """
+    ended = await asyncio.gather(*calls, return_exceptions=True)
+    found += [each for each in ended if not isinstance(each, BaseException)]
+    for each in ended:
+        if isinstance(each, BaseException):
+            raise each
+    return found
+
+
+async def _agent(client: Any, worker: str, coordinator: Coordinator, host: Host) -> Any:
+    future = client.submit(
+        AgentProcess,
+        coordinator.orders(host),
+        workers=[worker],
+        allow_other_workers=False,
+        actor=True,
+        pure=False,
+    )
+    return await _result(future, host.name, "its agent could not be started")
 
 
 async def _facts(client: Any, worker: str) -> Mapping[str, Any]:
