@@ -48,7 +48,9 @@ class Condition:
             raise ValueError(f"{quoted(text)} is not METRIC worse than N%; {EXAMPLE}")
         figure = parse(parts[1])
         if not _NUMBER.fullmatch(parts[2]):
-            raise ValueError(f"{quoted(text)}: {quoted(parts[2])} is not a number; {EXAMPLE}")
+            raise ValueError(
+                f"{quoted(text)}: {quoted(parts[2])} is not a number of 0 or more in plain digits; {EXAMPLE}"
+            )
         if not parts[3]:
             raise ValueError(f"{quoted(text)}: {parts[2]} has no unit; write {parts[2]}%")
         if figure.kind == "rate" and Decimal(parts[2]) >= 100:
