@@ -85,7 +85,7 @@ def test_a_server_that_is_killed_comes_back(
     one = only(result)
     assert one["hit"] == ["primary-1"]
     assert one["dataLost"] is (config == "{}" or data == "lost")
-    assert one["healedSeconds"] - one["injectedSeconds"] >= 3
+    assert one["healedSeconds"] - one["injectedSeconds"] > 2.99  # each is told to the ms
     assert one["outageSeconds"] > 2.5
     assert one["hadEffect"]
     assert result["delivery"][0]["trimmed"] == 0
@@ -165,7 +165,7 @@ def test_what_a_consumer_had_when_it_was_killed_is_delivered_by_others_or_when_i
     pause, kill = result["faults"]["injections"]
     assert (pause["error"], kill["error"], kill["hit"]) == (None, None, ["consumer 1 of group-1"])
     assert kill["promisesNoLoss"]
-    assert kill["healedSeconds"] - kill["injectedSeconds"] >= 2
+    assert kill["healedSeconds"] - kill["injectedSeconds"] > 1.99
     (delivery,) = result["delivery"]
     assert (delivery["lost"], delivery["undelivered"]) == (0, 0)
     assert accounts_add_up(result)
@@ -379,7 +379,9 @@ def test_chaos_tells_what_each_setup_loses_by_each_fault(place: Place) -> None:
     assert rows[1][3] == "0"
     assert rows[1][-1] == "kept"
     assert "failover on embedded: not injected, " in finished.stdout
-    assert (place.folder / "table.md").read_text().splitlines()[0] == "| | restart | failover |"
+    written = (place.folder / "table.md").read_text()
+    assert f"| `embedded` | {' | '.join(rows[0][1:])} |" in written
+    assert "- failover on embedded: not injected, " in written
     assert {result["tags"]["chaos"] for result in place.results()} == {"restart"}
 
 
