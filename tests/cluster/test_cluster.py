@@ -22,11 +22,12 @@ import pytest
 
 from ombdriver.bench.servers.private_server import find_binary
 
-HUB, HUB_ADDRESS = "omb-hub", "10.213.0.1"
+HUB, HUB_ADDRESS = f"omb-hub-{os.getpid()}", "10.213.0.1"
 AHEAD_S = (0, 90_000, 260_000)
 """How far the monotonic clock of each host is ahead of the hub's."""
 HOSTS = [f"10.213.0.{number + 11}" for number in range(len(AHEAD_S))]
-NAMES = [f"omb-host{number}" for number in range(len(AHEAD_S))]
+NAMES = [f"omb-host{number}-{os.getpid()}" for number in range(len(AHEAD_S))]
+"""Of this run of the tests alone: another one at the same time has its own."""
 LIMIT_S = 120.0
 WORKLOAD = "1kb-3groups"
 
@@ -37,11 +38,11 @@ def may_make_namespaces() -> str | None:
         return "as root on Linux only"
     if missing := [tool for tool in ("ip", "unshare") if shutil.which(tool) is None]:
         return f"{', '.join(missing)} is not there"
-    for command in (["ip", "netns", "add", "omb-try"], ["unshare", "--time", "true"]):
+    for command in (["ip", "netns", "add", HUB], ["unshare", "--time", "true"]):
         tried = subprocess.run(command, capture_output=True, text=True, check=False)
         if tried.returncode:
             return f"`{' '.join(command)}`: {tried.stderr.strip()}"
-    subprocess.run(["ip", "netns", "del", "omb-try"], check=True)
+    subprocess.run(["ip", "netns", "del", HUB], check=True)
     return None
 
 
@@ -92,8 +93,9 @@ def agents() -> list[psutil.Process]:
     """The agents of all hosts: process ids are those of this machine."""
     found = []
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if "ombdriver.bench.hosts.agent" in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
+        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):
+            is_agent = "ombdriver.bench.hosts.agent" in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
+            if is_agent and any(on_host(process, number) for number in range(len(NAMES))):
                 found.append(process)
     return found
 
