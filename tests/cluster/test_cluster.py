@@ -181,12 +181,13 @@ def test_a_run_on_three_hosts_has_an_exact_ledger_and_latencies_of_milliseconds(
     assert running.returncode in (0, 3), stderr + stdout
     result = network.result(placement)
     assert exact(result) == [(20_000, 0, 0)] * 3
-    ahead = [each["clock"]["aheadMs"] / 1000 for each in result["environment"]["hosts"]]
-    assert ahead == pytest.approx(AHEAD_S, abs=1.0)
+    for ahead_s, host in zip(AHEAD_S, result["environment"]["hosts"], strict=True):
+        clock = host["clock"]  # what a namespace is ahead is known to the nanosecond
+        assert abs(clock["aheadMs"] - 1000 * ahead_s) <= clock["errorMs"] + 0.01
     assert 0 < result["clockErrorMs"] < 20
     for group in result["subscriptions"]:
-        assert -result["clockErrorMs"] <= group["endToEnd"]["p50"] < 1000
-    assert result["counters"].get("negativeSamples", 0) < 0.05 * 60_000
+        assert group["endToEnd"]["p50"] < 1000
+    assert "clock" not in {each["rule"] for each in result["verdict"]["reasons"]}
     until("end of the agents", lambda: agents() == [])
 
 
