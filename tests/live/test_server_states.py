@@ -118,7 +118,7 @@ async def test_a_server_that_loads_for_too_long_is_told(
 ) -> None:
     """In its own words, with the way out; not as if it were down."""
     monkeypatch.setattr("ombdriver.bench.drivers.redis_streams.control.REFUSED_S", 0.3)
-    monkeypatch.setattr("ombdriver.bench.drivers.redis_streams.control.REPLY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("ombdriver.bench.drivers.redis_streams.control.REPLY_TIMEOUT_S", 2.0)
     await slow_to_load.crash()
     starting = asyncio.create_task(slow_to_load.start_again())
     await until_loading(slow_to_load)

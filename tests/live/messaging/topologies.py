@@ -122,9 +122,22 @@ class Cluster(Servers):
             await self.ask(source, "MIGRATE", HOST, self.port(target), "", 0, 5000, "KEYS", *keys)
 
     async def migrate_end(self, slot: int, source: int, target: int) -> None:
-        """The slot belongs to the target from here on."""
+        """The slot belongs to the target from here on, and all primaries know by which configuration.
+
+        A slot that moved on before would be claimed by two primaries with one number, and might end with none of them.
+        """
         for number in (target, source):
             await self.ask(number, "CLUSTER", "SETSLOT", slot, "NODE", self.ids[target])
+        epoch = (await self._epochs(target))[self.ids[target]]
+        for number in range(self.primaries):
+            while (await self._epochs(number))[self.ids[target]] < epoch:  # noqa: ASYNC110 - the server's
+                await asyncio.sleep(0.01)
+
+    async def _epochs(self, number: int) -> dict[str, int]:
+        """The configuration's number of each server, by its id, as one server knows it."""
+        told = await self.ask(number, "CLUSTER", "NODES")
+        rows = [line.split() for line in told.decode().splitlines()]
+        return {row[0]: int(row[6]) for row in rows}
 
     async def calls(self, command: str) -> int:
         """How often all servers together were given `command`."""
