@@ -16,6 +16,8 @@ from ombdriver.bench.worker.serializer import Codec, Codecs, FormatError, from_b
 LENGTH = struct.Struct("<I")
 MOST_BYTES = 1 << 28
 """No frame is longer: a job has its whole workload, payload file and all."""
+HELLO_BYTES = 1 << 10
+"""Nor is a `Hello`: whoever has not said it yet may be anybody."""
 SILENCE_S = 10.0
 """Either side takes the other for gone when it has heard nothing for so long."""
 
@@ -122,10 +124,11 @@ class Unpacker:
 
     Args:
         on_message: called with each message.
+        first_bytes: the first frame is no longer.
     """
 
-    def __init__(self, on_message: Callable[[Any], None]) -> None:
-        self._on_message, self._bytes = on_message, bytearray()
+    def __init__(self, on_message: Callable[[Any], None], first_bytes: int = MOST_BYTES) -> None:
+        self._on_message, self._bytes, self._most_bytes = on_message, bytearray(), first_bytes
 
     def __repr__(self) -> str:
         return f"<Unpacker, {len(self._bytes)} bytes of a frame>"
@@ -140,12 +143,12 @@ class Unpacker:
         at = 0
         while len(self._bytes) >= at + LENGTH.size:
             (length,) = LENGTH.unpack_from(self._bytes, at)
-            if length > MOST_BYTES:
+            if length > self._most_bytes:
                 raise FormatError(f"a frame of {length:,} bytes; the other side is no ombdriver")
             end = at + LENGTH.size + length
             if len(self._bytes) < end:
                 break
             frame = bytes(self._bytes[at + LENGTH.size : end])
-            at = end
+            at, self._most_bytes = end, MOST_BYTES
             self._on_message(from_bytes(_MESSAGE, frame))
         del self._bytes[:at]

@@ -18,15 +18,21 @@ class Connection(asyncio.Protocol):
     Args:
         on_message: see `OnMessage`.
         on_lost: is called once, with the reason, when nothing more can come.
+        first_bytes: the first frame that comes is no longer.
 
     Attributes:
         heard_ns: when something came last, on the monotonic clock.
     """
 
-    def __init__(self, on_message: OnMessage, on_lost: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        on_message: OnMessage,
+        on_lost: Callable[[str], None],
+        first_bytes: int = agent_protocol.MOST_BYTES,
+    ) -> None:
         self._on_lost: Callable[[str], None] | None = on_lost
         self._arrived_ns = 0
-        self._unpacker = agent_protocol.Unpacker(lambda message: on_message(message, self._arrived_ns))
+        self._unpacker = agent_protocol.Unpacker(lambda message: on_message(message, self._arrived_ns), first_bytes)
         self._transport: asyncio.Transport | None = None
         self.heard_ns = time.monotonic_ns()
 

@@ -330,7 +330,7 @@ class Coordinator:
             for host in attached:
                 host.lose(reason)
 
-        connection = Connection(on_message, on_lost)
+        connection = Connection(on_message, on_lost, agent_protocol.HELLO_BYTES)
         self._unknown.add(connection)
         return connection
 

@@ -42,3 +42,16 @@ def test_what_is_no_frame_is_refused(data: bytes) -> None:
     """Whoever dials in by mistake, or on purpose."""
     with pytest.raises(FormatError):
         protocol.Unpacker(lambda _: None).feed(data)
+
+
+def test_whoever_has_not_said_hello_is_kept_no_bytes() -> None:
+    """A stranger's first frame is short, or refused by its length alone; after it frames are as long as jobs are."""
+    found: list[object] = []
+    stranger = protocol.Unpacker(found.append, protocol.HELLO_BYTES)
+    with pytest.raises(FormatError, match="the other side is no ombdriver"):
+        stranger.feed(protocol.LENGTH.pack(protocol.HELLO_BYTES + 1))
+
+    agent = protocol.Unpacker(found.append, protocol.HELLO_BYTES)
+    said = [protocol.Hello(0, "x" * 64), protocol.Said(0, b"y" * 10 * protocol.HELLO_BYTES)]
+    agent.feed(b"".join(protocol.pack(each) for each in said))
+    assert found == said
