@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -143,7 +143,12 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=Path("results"), help="the folder for the outcomes as JSON")
     parser.add_argument("--page", type=Path, metavar="PAGE", help="a page to put the table into")
+    parser.add_argument("--short-page", type=Path, metavar="PAGE", help="a page to put a line for each verdict into")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="play nothing: tables of the outcomes in this file")
     options = parser.parse_args()
+    if options.again is not None:
+        tell(stored(options.again), options)
+        return
     chosen = list(cases(options.cases, options.only))
     if options.list or not chosen:
         sys.stdout.write("".join(f"{name}\n" for _, name in chosen))
@@ -153,14 +158,33 @@ def main() -> None:
         driver.register(Path(folder))
         run_fast(play_all(chosen, options.seed, options.others, outcomes))
     counted = [each for each in outcomes if each.counts(options.others)]
-    text = f"{account.markdown(counted)}\n{summary(outcomes, counted, options.seed)}\n"
-    sys.stdout.write(text)
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / f"trust-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     path.write_text(json.dumps([asdict(each) | {"counted": each in counted} for each in outcomes], indent=1) + "\n")
     sys.stderr.write(f"outcomes: {path}\n")
+    tell(outcomes, options)
+
+
+def stored(path: Path) -> list[Outcome]:
+    """The outcomes that an earlier call wrote."""
+    names = {each.name for each in fields(Outcome)}
+    read = (
+        {name: tuple(value) if isinstance(value, list) else value for name, value in each.items() if name in names}
+        for each in json.loads(path.read_text())
+    )
+    return [Outcome(**each) for each in read]
+
+
+def tell(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
+    """Prints the table, puts it into the pages that were named, and ends with 1 if there was a false VALID."""
+    counted = [each for each in outcomes if each.counts(options.others)]
+    told_of = summary(outcomes, counted, options.seed)
+    text = f"{account.markdown(counted)}\n{told_of}\n"
+    sys.stdout.write(text)
     if options.page is not None:
         put_into(options.page, "trust", text)
+    if options.short_page is not None:
+        put_into(options.short_page, "trust", f"{account.by_verdict(counted)}\n{told_of}\n")
     sys.exit(any(each.false_valid for each in counted))
 
 

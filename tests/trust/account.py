@@ -101,17 +101,32 @@ def _row(kind: str, must: str, outcomes: Sequence[Outcome]) -> Row:
     )
 
 
-HEAD = (
-    "| what is done | must come | cases | came | false `VALID` | false `INVALID` | false `OVERLOADED` | other"
-    " | figures or reason not as predicted |"
-)
+COUNTS = "cases | came | false `VALID` | false `INVALID` | false `OVERLOADED` | other | figures not as predicted"
+HEAD = f"| what is done | must come | {COUNTS} |"
 
 
 def markdown(outcomes: Iterable[Outcome]) -> str:
     """The table."""
     lines = [HEAD, "|---|---|--:|--:|--:|--:|--:|--:|--:|"]
-    for row in rows(outcomes):
-        must = " or ".join(f"`{each}`" for each in row.must.split(" or ")) if row.must else ""
-        counts = (row.cases, row.right, row.false_valid, row.false_invalid, row.false_overloaded, row.other, row.faulty)
-        lines.append(f"| {row.kind} | {must} | {' | '.join(str(count) for count in counts)} |")
+    lines += [f"| {row.kind} | {_named(row.must)} | {_counts(row)} |" for row in rows(outcomes)]
     return "\n".join(lines) + "\n"
+
+
+def by_verdict(outcomes: Iterable[Outcome]) -> str:
+    """A line for each verdict that had to come, and one of all together."""
+    grouped: dict[str, list[Outcome]] = {}
+    for each in outcomes:
+        grouped.setdefault(" or ".join(sorted(each.must)), []).append(each)
+    lines = [f"| must come | {COUNTS} |", "|---|--:|--:|--:|--:|--:|--:|--:|"]
+    lines += [f"| {_named(must)} | {_counts(_row('', must, grouped[must]))} |" for must in sorted(grouped)]
+    every = [each for group in grouped.values() for each in group]
+    return "\n".join([*lines, f"| all | {_counts(_row('all', '', every))} |"]) + "\n"
+
+
+def _named(must: str) -> str:
+    return " or ".join(f"`{each}`" for each in must.split(" or ")) if must else ""
+
+
+def _counts(row: Row) -> str:
+    counts = (row.cases, row.right, row.false_valid, row.false_invalid, row.false_overloaded, row.other, row.faulty)
+    return " | ".join(str(count) for count in counts)

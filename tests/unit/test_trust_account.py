@@ -1,6 +1,8 @@
 """What judges the verdict (`make trust`): the waits that must come of what was done, and the account of the cases."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +11,8 @@ from hypothesis import strategies as st
 
 from ombdriver.bench.run.signals import Interrupt
 from tests.trust import truth
-from tests.trust.__main__ import cases, play, told
-from tests.trust.account import HEAD, Outcome, markdown, rows
+from tests.trust.__main__ import cases, play, stored, told
+from tests.trust.account import HEAD, Outcome, by_verdict, markdown, rows
 from tests.trust.scene import Case, NotSetUpError, StoppedError
 from tests.trust.situations import SITUATIONS, Situation
 
@@ -94,6 +96,30 @@ def test_the_table_has_a_line_for_each_kind_and_what_must_come() -> None:
         "| all |  | 8 | 4 | 1 | 1 | 1 | 1 | 1 |",
     ]
     assert sum(row.cases for row in rows(outcomes)[:-1]) == rows(outcomes)[-1].cases
+
+
+def test_the_short_table_has_a_line_for_each_verdict_that_must_come() -> None:
+    """Whatever was done; the order of several verdicts that may come makes no line of its own."""
+    outcomes = [
+        OUTCOME,
+        replace(OUTCOME, kind="c", status="OVERLOADED"),
+        replace(OUTCOME, must=("INVALID", "VALID"), status="VALID"),
+        replace(OUTCOME, must=("VALID", "INVALID"), status="UNSTEADY"),
+    ]
+
+    assert by_verdict(outcomes).splitlines()[2:] == [
+        "| `INVALID` | 2 | 1 | 0 | 0 | 1 | 0 | 0 |",
+        "| `INVALID` or `VALID` | 2 | 1 | 0 | 0 | 0 | 1 | 0 |",
+        "| all | 4 | 2 | 0 | 0 | 1 | 1 | 0 |",
+    ]
+
+
+def test_stored_outcomes_are_read_again_as_they_were(tmp_path: Path) -> None:
+    """So that tables are made anew without playing anything; whether they counted is judged again."""
+    outcomes = [replace(OUTCOME, rules={"stalls": "2 s"}, caveats=("trend",), faults=("a", "b")), OUTCOME]
+    path = tmp_path / "trust.json"
+    path.write_text(json.dumps([asdict(each) | {"counted": True} for each in outcomes]))
+    assert stored(path) == outcomes
 
 
 def test_a_case_is_found_by_its_name_and_cases_go_in_rounds() -> None:

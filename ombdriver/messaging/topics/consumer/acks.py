@@ -51,7 +51,7 @@ class AckBatcher:
         self._pending = self._sends = self._refused = 0
         self._timer: asyncio.TimerHandle | None = None
         self._replies: set[asyncio.Future[int]] = set()
-        self._linger_s = LINGER_S
+        self._most = BATCH
         self._budget = RetryBudget(lambda _: True, ENDLESS_BACKOFF)  # each attempt goes on for 30 s by itself
         self._refusal: ResponseError | None = None
 
@@ -69,16 +69,21 @@ class AckBatcher:
         Raises:
             MessagingError: if this is another thread than that of the event loop; looked at for the first of a batch.
         """
-        if not self._pending and get_ident() != self._home.thread:
-            self._home.check(self)
+        pending = self._pending
+        if not pending:
+            self._begin_batch()
         partition.leased.discard(entry_id)
         partition.acks_pending.append(entry_id)
-        self._pending = pending = self._pending + 1
-        if pending >= BATCH or not self._linger_s:
+        self._pending = pending = pending + 1
+        if pending >= self._most:
             self.send()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(self._linger_s, self.send)
         return DONE
+
+    def _begin_batch(self) -> None:
+        """The timer runs while anything is pending."""
+        if get_ident() != self._home.thread:
+            self._home.check(self)
+        self._timer = self._loop.call_later(LINGER_S, self.send)
 
     def send(self) -> None:
         """Sends what is pending, now."""
@@ -152,7 +157,7 @@ class AckBatcher:
 
     def stop_lingering(self) -> None:
         """From now on each is sent at once: the consumer is closed, and nobody flushes any more."""
-        self._linger_s = 0.0
+        self._most = 1
         self.send()
 
 
@@ -166,13 +171,13 @@ class Acknowledger:
         redelivery: claims again what was given back.
 
     Attributes:
-        codec: as given.
+        decode: the codec's.
         dead_letter: what becomes of rejected messages.
     """
 
     def __init__(self, member: GroupMember, codec: Codec[Any], acks: AckBatcher, redelivery: RedeliveryTimer) -> None:
         self._member, self._redelivery = member, redelivery
-        self.codec = codec
+        self.decode = codec.decode
         self.acknowledge = acks.add
         self.dead_letter = DeadLetterPolicy()
 

@@ -120,7 +120,7 @@ class Message(Generic[Value_co]):
         if value is _NOT_DECODED:
             fields = self._fields
             raw = fields[1] if fields[0] == VALUE else self.record.value
-            value = self._value = None if raw is None else self._acknowledger.codec.decode(raw)
+            value = self._value = None if raw is None else self._acknowledger.decode(raw)
         return value  # type: ignore[no-any-return]
 
     @property

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from scipy.special import stdtr
 
 from ombdriver.bench.verdict.rules import FEWEST_INTERVALS, TREND_EFFECT, TREND_LEVEL
-from ombdriver.bench.verdict.trend import MOST, Trend, trend
+from ombdriver.bench.verdict.trend import MOST, Trend, _student, trend
 
 SIMULATED = 200
 
@@ -68,6 +69,36 @@ def test_a_step_of_30_per_cent_is_found(length: int, at: float, least: float, di
     assert sum(unsteady(each) for each in found) / SIMULATED >= least
     usual = 1.3 if at < 0.5 else 1.15 if at == 0.5 else 1.0  # the median
     assert np.median([each.change * direction for each in found if each]) == pytest.approx(0.3 / usual, abs=0.04)
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize(("phi", "at", "least"), [(0.0, 0.8, 0.7), (0.5, 0.3, 0.6), (0.5, 0.5, 0.7), (0.7, 0.5, 0.45)])
+def test_a_step_is_found_by_its_height(phi: float, at: float, least: float, direction: int) -> None:
+    """Of six times the level, in 40 intervals whose noise is skewed and lasts: their order alone is no proof then."""
+    random = np.random.default_rng(32)
+    step = 5.5 * (np.arange(40) >= at * 40)
+    series = [np.exp(3 * (np.array(wave(random, 40, phi, 0.2)) - 1)) + step for _ in range(SIMULATED)]
+
+    assert sum(unsteady(trend(each[::direction].tolist())) for each in series) / SIMULATED >= least
+
+
+def test_a_clock_that_steps_is_seen_beside_a_busy_neighbour() -> None:
+    """The medians of a run in whose middle a consumer's clock went on by 5 ms: it was called VALID."""
+    before = "0.99 0.541 0.64 1.543 0.123 0.11 0.109 0.108 0.109 0.11 0.108 0.108 0.112 0.111 0.797 0.83 0.808 1.35"
+    after = "2.021 1.235 9.347 6.431 7.172 7.766 7.553 7.283 9.175 9.486 6.173 5.898 7.148 6.615 5.685 5.984 7.086"
+    end = "6.365 6.349 6.332 6.304 6.468"
+    found = trend([float(each) for each in f"{before} {after} {end}".split()])
+
+    assert found is not None
+    assert found.p_value < TREND_LEVEL / 6  # the series of a run share the level
+    assert found.change > 0.5
+
+
+@given(st.floats(0, 50), st.integers(2, 200))
+def test_a_difference_of_levels_is_judged_as_by_scipy(difference: float, freedom: int) -> None:
+    """Student's distribution, of the even degree of freedom below."""
+    expected = 2 * float(stdtr(freedom - freedom % 2, -difference))
+    assert _student(difference, 1.0, freedom) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(("intervals", "length"), [(40, 7), (120, 20), (240, 40)])
