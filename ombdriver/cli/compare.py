@@ -16,7 +16,7 @@ from ombdriver.errors import InputError
 if TYPE_CHECKING:
     from ombdriver.bench.results.compare.trial import Trial
 
-_FORMATS = ("table", "markdown", "csv", "json")
+FORMATS = ("table", "markdown", "csv", "json")
 
 
 def read_conditions(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> Sequence[str]:
@@ -43,7 +43,7 @@ def read_conditions(_ctx: click.Context, _param: click.Parameter, values: Sequen
 )
 @click.option("--per-group", is_flag=True, help="Each consumer group by itself too.")
 @click.option(
-    "--format", "name", type=click.Choice(_FORMATS), default="table", show_default=True, help="What is printed."
+    "--format", "name", type=click.Choice(FORMATS), default="table", show_default=True, help="What is printed."
 )
 @click.option(
     "--fail-if",

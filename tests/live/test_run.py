@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import redis
+from documented_types import differences, keys
 from hdrh.histogram import HdrHistogram
 from processes import Place, place_in, sound
 
@@ -146,6 +147,15 @@ def test_every_field_of_ombs_result_is_there(ten_seconds: tuple[dict[str, Any], 
     assert (result["workload"], result["driver"], result["targetPublishRate"]) == ("1kb-3groups", "redis-streams", 2000)
     assert result["setup"]["name"] == "embedded"
     assert result["environment"]["workers"]
+
+
+def test_a_result_has_the_keys_that_its_page_tells(ten_seconds: tuple[dict[str, Any], str]) -> None:
+    """By the types that docs/result.md is made from; those of parts that few runs have are held without a server."""
+    result = ten_seconds[0]
+    told_by_others = ("rates", "series", "quantiles", "subscriptions")
+    hints = {name: hint for name, hint in keys(Result).items() if name not in told_by_others}
+
+    assert [each for name, hint in hints.items() for each in differences(result[name], hint, name)] == []
 
 
 def test_the_latencies_agree_with_each_other(ten_seconds: tuple[dict[str, Any], str]) -> None:

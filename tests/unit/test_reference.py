@@ -3,6 +3,7 @@
 Each table has a head of its own, by which it is found in its page; the prose around it is written by hand.
 """
 
+import asyncio
 import re
 import types
 import typing
@@ -13,25 +14,33 @@ from typing import Any
 import click
 import numpy as np
 import pytest
+from documented_types import meanings
+from prometheus_client.core import Metric
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import ombdriver
+from ombdriver.bench.faults.api import SHIPPED, FaultTypes
+from ombdriver.bench.faults.standard import STANDARD
 from ombdriver.bench.metrics.families import TABLE
 from ombdriver.bench.metrics.figures import COUNTS as COUNTED
 from ombdriver.bench.metrics.figures import DURATIONS, LATENCIES, OF_GROUP, RATES
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.report.progress import GroupProgress, Progress, ServerProgress, TotalsProgress
 from ombdriver.bench.report.prometheus import COUNTS, FAMILIES, Labels, metrics
+from ombdriver.bench.results.export.formats import NAMES as EXPORTED
 from ombdriver.bench.spec import setup_server
+from ombdriver.bench.spec.catalog import setup_summaries
 from ombdriver.bench.spec.fields import Form, Within
 from ombdriver.bench.spec.setup import Client, Setup, Streams
 from ombdriver.bench.spec.setup_server import Server, Tls
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.verdict.model import Verdict
 from ombdriver.cli import cli
+from ombdriver.cli.compare import FORMATS as COMPARED_AS
 from ombdriver.cli.exit_codes import MEANINGS
+from ombdriver.messaging.prometheus import KINDS, LABELS, PrometheusCollector
 
 DOCS = Path(__file__).parents[2] / "docs"
 GoldenTable = Callable[[str, str, Sequence[str]], None]
@@ -148,6 +157,64 @@ def test_the_keys_of_setups_are_the_models(golden_table: GoldenTable) -> None:
     golden_table("setups.md", "| key of `tls` | value | default | meaning |", field_rows(Tls))
     golden_table("setups.md", "| key of `client` | value | default | meaning |", field_rows(Client))
     golden_table("setups.md", "| key of `streams` | value | default | meaning |", field_rows(Streams))
+
+
+def test_the_setups_are_those_that_ship(golden_table: GoldenTable) -> None:
+    """With the description in the file of each."""
+    golden_table(
+        "setups.md", "| setup | what it is |", [f"| `{name}` | {text} |" for name, text in setup_summaries().items()]
+    )
+
+
+# -- faults ------------------------------------------------------------------------------------------------------------
+
+FOR = {"never": "never", "always": "must", "maybe": "may"}
+"""How the table of faults says whether one takes `for`."""
+
+
+def test_the_standard_faults_are_the_codes(golden_table: GoldenTable) -> None:
+    """With what each stands for."""
+    golden_table(
+        "faults.md",
+        "| standard fault | what it stands for |",
+        [f"| `{each.name}` | {each.what} |" for each in STANDARD],
+    )
+
+
+def test_every_fault_has_its_rows() -> None:
+    """One or more, each of which says of `for` what the class says, and names the other keys that it takes."""
+    page = (DOCS / "faults.md").read_text(encoding="utf-8")
+    table = page.partition("| key | `for` | what it does |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    rows = [row.strip("| ").split(" | ") for row in table.splitlines()]
+    found: dict[str, list[list[str]]] = {key: [] for key in SHIPPED}
+    for row in rows:
+        for key in re.findall(r"`(\w+): ", row[0]):
+            if key in SHIPPED:
+                found[key].append(row)
+
+    assert [key for key, of in found.items() if not of] == []
+    for key, of in found.items():
+        fault = FaultTypes.installed().load(key)
+        assert {row[1] for row in of} == {FOR[fault.LASTS]}
+        told = " ".join(row[0] for row in of)
+        assert [option for option in fault.OPTIONS if f"{option}:" not in told] == []
+
+
+# -- formats -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("page", "head", "formats"),
+    [
+        ("how-to/export.md", "| format | what it is |", EXPORTED),
+        ("compare.md", "| `--format` | what |", COMPARED_AS),
+    ],
+)
+def test_every_format_has_a_row(page: str, head: str, formats: Sequence[str]) -> None:
+    """And there is none for what is no format."""
+    table = (DOCS / page).read_text(encoding="utf-8").partition(f"{head}\n|---|---|\n")[2].partition("\n\n")[0]
+
+    assert sorted(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == sorted(formats)
 
 
 # -- figures -----------------------------------------------------------------------------------------------------------
@@ -293,6 +360,29 @@ def test_the_metrics_are_those_that_are_served(golden_table: GoldenTable) -> Non
         "| metric | type | labels | meaning |",
         [row.replace("|  |", "| |") for row in rows],
     )
+
+
+def test_the_metrics_of_the_library_are_those_that_are_served(golden_table: GoldenTable) -> None:
+    """With what each statistic counts, by the docstring of its class."""
+    told = {
+        f"ombdriver_{kind}_{name}": text
+        for kind, cls in KINDS.items()
+        for names, text in meanings(cls).items()
+        for name in names
+    }
+    labels = {f"ombdriver_{kind}": names(each) for kind, each in LABELS.items()}
+    rows = [
+        f"| `{family.name}{'_total' if family.type == 'counter' else ''}` | {family.type} |"
+        f" {labels[family.name[: family.name.index('_', 10)]]} | {told[family.name]} |"
+        for family in asyncio.run(described())
+    ]
+
+    golden_table("reference/metrics.md", "| metric of the library | type | labels | meaning |", rows)
+
+
+async def described() -> list[Metric]:
+    """What the collector would serve."""
+    return list(PrometheusCollector().describe())
 
 
 def test_the_latency_families_are_the_codes(golden_table: GoldenTable) -> None:

@@ -104,21 +104,24 @@ class WindowDelivery:
     acknowledged + recovered = received + lost + trimmed + undelivered.
 
     Attributes:
-        subscription: its name.
-        acknowledged: messages that the system acknowledged to the producers.
-        received: different messages that reached the subscription.
-        lost: acknowledged, and never to be delivered: no longer there though never trimmed past, or skipped.
-        trimmed: acknowledged, and cut off before the subscription had read them.
-        undelivered: acknowledged, and still waiting when the drain ended.
+        subscription: the name of the group.
+        acknowledged: messages that the server said it holds; the same as `totals.published`.
+        received: different messages that reached the group.
+        lost: acknowledged, and never to be delivered: no longer in the stream though it was not trimmed that far, or
+            skipped by the group.
+        trimmed: acknowledged, and cut off the stream before the group had read them.
+        undelivered: acknowledged, and still in the stream when the drain ended: not read yet, or pending for a
+            consumer.
         redelivered: times that an entry came again.
         duplicated: times that a message came again as another entry.
-        repeated: times that a message came again, where several consumers share a partition, so that which of the
-            two it was is not known.
-        reordered: messages whose sequence was below the next expected one of their partition (RFC 4737); repetitions
-            are not counted.
-        order_exact: whether `reordered` is exact; else each consumer saw only a part, and it is a lower bound.
-        recovered: delivered, though the system did not acknowledge them to the producer.
-        corrupt: messages whose checksum did not fit; None when there were no checksums.
+        repeated: times that a message came again, in a group whose consumers share partitions: there the two can't be
+            told apart, and both are 0.
+        reordered: messages below the next expected sequence of their producer and partition, as RFC 4737 defines it;
+            repetitions are not counted.
+        order_exact: true when each partition was read by one consumer; else each consumer saw a part only, and
+            `reordered` is a lower bound.
+        recovered: messages that were delivered though their producer was told an error, or nothing.
+        corrupt: messages whose checksum did not fit; None without `checksum: true` in the workload.
     """
 
     subscription: str

@@ -4,7 +4,7 @@ The one place where nanoseconds become the seconds, milliseconds and microsecond
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ from ombdriver.bench.metrics.summary import (
     RunMetrics,
     StretchMetrics,
 )
-from ombdriver.bench.results import omb_keys
+from ombdriver.bench.results import document, omb_keys
 from ombdriver.bench.results.result import Result, Standing, Subscription, to_json
 from ombdriver.bench.results.versions import content_sha256
 from ombdriver.bench.spec.rate_profile import profile_to_json
@@ -210,11 +210,10 @@ def _iso(time: datetime) -> str:
 # -- parts of a result that are plain data -----------------------------------------------------------------------------
 
 
-def worker_to_json(worker: WorkerFacts) -> dict[str, Any]:
+def worker_to_json(worker: WorkerFacts) -> document.WorkerOfRun:
     """One of the `environment.workers` of a result."""
-    return {
+    told: document.WorkerOfRun = {
         "role": worker.role,
-        **({"host": worker.host} if worker.host else {}),
         "windowCpuSeconds": worker.cpu_ns / 1e9,
         "peakRssBytes": worker.peak_rss_bytes,
         "rssGrowthBytes": worker.rss_growth_bytes,
@@ -227,9 +226,10 @@ def worker_to_json(worker: WorkerFacts) -> dict[str, Any]:
         "stalledMs": worker.stalls_ns / 1e6,
         "throttledMs": None if worker.throttled_ns is None else worker.throttled_ns / 1e6,
     }
+    return {**told, "host": worker.host} if worker.host else told
 
 
-def search_to_json(found: SearchResult) -> dict[str, Any]:
+def search_to_json(found: SearchResult) -> document.Search:
     """The `search` of a result."""
     failed = [probe for probe in found.probes if probe.rate == found.failing]
     judged = [probe for probe in failed if not probe.is_spoilt]
@@ -257,7 +257,7 @@ def search_to_json(found: SearchResult) -> dict[str, Any]:
     }
 
 
-def stretch_to_json(stretch: StretchMetrics) -> dict[str, Any]:
+def stretch_to_json(stretch: StretchMetrics) -> document.Stretch:
     """One of the `stretches` of a result."""
     return {
         "beginSeconds": stretch.begin_ns / 10**9,
@@ -281,7 +281,7 @@ def _headline(summary: LatencySummary) -> dict[str, float | None]:
     return {name: summary.ms(name) for name in HEADLINE}
 
 
-def faults_to_json(faults: Sequence[FaultMetrics], durability: Durability) -> dict[str, Any]:
+def faults_to_json(faults: Sequence[FaultMetrics], durability: Durability) -> document.Faults:
     """The `faults` of a result; times in seconds, from the beginning of the window or from the injection."""
     return {
         "durability": durability.kind,
@@ -313,7 +313,13 @@ def faults_to_json(faults: Sequence[FaultMetrics], durability: Durability) -> di
                         "name": group.subscription,
                         "outageSeconds": _seconds(group.outage_ns),
                         "catchUpSeconds": _seconds_or_none(group.catch_up_ns),
-                        **{name: getattr(group, name) for name in _OF_FAULT_GROUP},
+                        "acknowledged": group.acknowledged,
+                        "lost": group.lost,
+                        "undelivered": group.undelivered,
+                        "recovered": group.recovered,
+                        "redelivered": group.redelivered,
+                        "duplicated": group.duplicated,
+                        "reordered": group.reordered,
                     }
                     for group in each.groups
                 ],
@@ -323,22 +329,11 @@ def faults_to_json(faults: Sequence[FaultMetrics], durability: Durability) -> di
     }
 
 
-_OF_FAULT_GROUP = (
-    "acknowledged",
-    "lost",
-    "undelivered",
-    "recovered",
-    "redelivered",
-    "duplicated",
-    "reordered",
-)
-
-
 def _seconds_or_none(ns: int | None) -> float | None:
     return None if ns is None else _seconds(ns)
 
 
-def drain_to_json(backlog: BacklogMetrics) -> dict[str, Any]:
+def drain_to_json(backlog: BacklogMetrics) -> document.BacklogDrain:
     """The `backlogDrain` of a result."""
     messages = backlog.total.messages
     deliveries = {each.subscription: each for each in backlog.delivery}
@@ -364,7 +359,7 @@ def drain_to_json(backlog: BacklogMetrics) -> dict[str, Any]:
     }
 
 
-def _drained(drain: DrainMetrics) -> dict[str, Any]:
+def _drained(drain: DrainMetrics) -> document.Drained:
     return {
         "caughtUp": drain.caught_up,
         "drainSeconds": _seconds(drain.drain_ns),
@@ -376,8 +371,15 @@ def _drained(drain: DrainMetrics) -> dict[str, Any]:
     }
 
 
-def _counts(delivery: BacklogDelivery) -> dict[str, int]:
-    return {each.name: getattr(delivery, each.name) for each in fields(delivery) if each.name != "subscription"}
+def _counts(delivery: BacklogDelivery) -> document.BacklogDelivery:
+    return {
+        "acknowledged": delivery.acknowledged,
+        "received": delivery.received,
+        "lost": delivery.lost,
+        "trimmed": delivery.trimmed,
+        "undelivered": delivery.undelivered,
+        "recovered": delivery.recovered,
+    }
 
 
 def _seconds(ns: int) -> float:

@@ -9,12 +9,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import REPORTED, STATISTICS, UNKNOWN, LatencySummary
-from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, WindowDelivery
-from ombdriver.bench.results import omb_keys
+from ombdriver.bench.metrics.summary import FAMILIES, GROUP_FAMILIES, MessagesPerWrite, WindowDelivery
+from ombdriver.bench.results import document, omb_keys
+from ombdriver.bench.results.document import Bytes, Messages, MessagesPerSecond, Milliseconds, Seconds
 from ombdriver.bench.results.field_types import misfit
 from ombdriver.bench.results.versions import upgraded
 from ombdriver.bench.spec.foreign import result_told_as, text_told_as
@@ -56,11 +57,11 @@ class Standing:
         series: a name for all runs of one command together.
         run: which of the runs it is, in the order in which they are begun.
         runs: how many there are to be.
-        block: which of the blocks of its workload, so the number of its repeat.
+        block: the repeat of its workload; a block holds every setup once.
         position: its place within the block.
         repeats: how many blocks each workload has.
         order: by which rule setups take turns: `balanced` (each follows each about equally often), or `rotated` in
-            results of versions before that; see `run_order`.
+            results of versions before that.
         attempt: 2 or more when the run repeats one of its block that was not VALID.
     """
 
@@ -79,74 +80,84 @@ class Subscription:
     """One consumer group over all topics.
 
     Attributes:
-        name: its name.
-        received: messages of the window that it was given.
-        consume_rate: messages per second that arrived inside the window.
-        latency: a summary for each of `GROUP_FAMILIES`.
+        name: of the group; the same on every topic.
+        received: of the window, be it in the drain.
+        consume_rate: that arrived inside the window.
+        latency: a summary for each of `GROUP_FAMILIES`, under the name of the family.
     """
 
     name: str
-    received: int
-    consume_rate: float
-    latency: Mapping[str, LatencySummary]
+    received: Messages
+    consume_rate: MessagesPerSecond
+    latency: Annotated[Mapping[str, LatencySummary], document.SUMMARIES]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """A run that was measured, whole or in part. In JSON each attribute has its own name in camelCase.
 
+    What is a mapping here has its keys in the type of `document` that annotates it.
+
     Attributes:
         version: of ombdriver.
         run_id: as in the names of the run's topics.
-        tags: what the user gave with `--tag`.
-        standing: where the run stands among those of its command; None in results of versions that did not say.
-        sweep: the values of the settings that were swept, by path as for `--set`; empty when none was.
-        sweep_of: what the swept workload and setup call themselves without those values; empty when nothing was swept.
-        overrides: what `--set` put into the files, as typed, without passwords.
-        begin_time, end_time: of the measured window, ISO 8601 in UTC.
-        partial: True when the run ended before its time, for `partial_reason`.
-        verdict: whether the figures can be trusted; None in results of versions that had none.
+        tags: what was given with `--tag`.
+        standing: where the run stands among those of its command; null in results of versions that did not say.
+        overrides: what `--set` put into the files, as typed (`workload.messageSize=4KiB`); a password in a URL is
+            `***`.
+        sweep: the values of the settings that were swept, by path (`workload.messageSize`); empty when none was.
+        sweep_of: what the swept `workload` and `setup` call themselves without those values; empty when nothing was
+            swept.
+        begin_time, end_time: of the measured window; ISO 8601, UTC, to the millisecond.
+        partial, partial_reason: whether the run ended before its time, and why.
+        verdict: whether the figures can be trusted; null in results of versions that had none.
         thresholds: what became of each, in the user's order.
-        at_harness_floor: the percentiles that are no higher than the harness's own, as `publish.p50`.
+        at_harness_floor: percentiles no higher than the harness's own, as `publish.p50` or `endToEnd[group-1].p99`.
         own_parts: the harness's own share of each percentile of which it may be more than a third, by the same names.
-        clock_error_ms: how wrong an end-to-end latency may be by the clocks of several hosts; None on one host.
-        caveats: in the order found.
-        workload, driver: names.
-        message_size: bytes, stamp included.
-        partitions: per topic.
-        consumers_per_topic: per topic and subscription, as OMB means it.
-        target_publish_rate: messages per second over all producers; with a search, what it found; with a profile or
-            random arrivals, the mean of what the window asked for.
-        rate_profile: how the rate changed over the measured time: stretches with `seconds`, and the rates `from` and
-            `to` at their ends; None when it did not.
-        stretches: the window by these stretches: rates, latencies and the highest backlog of each; none without them.
-        target_rates: messages per second that each sample interval asked for; none when all asked for the same.
-        search: how the rate was found: `sustainedRate`, `failingRate`, `limit`, all `probes`; None when it was given.
+        clock_error_ms: with workers on several hosts, how wrong an end-to-end latency may be by their clocks; null on
+            one host.
+        caveats: what has to be known with the figures, in the order found.
+        workload, driver: their names.
+        message_size: of a message, stamp included.
+        topics: how many.
+        partitions: of each topic.
+        producers_per_topic: how many.
+        consumers_per_topic: consumers of each subscription of a topic, as OMB fills this field.
+        subscriptions_per_topic: consumer groups.
+        target_publish_rate: of all producers together; what the search found, if there was one; with a profile or
+            random arrivals, the mean of what was asked for in the window.
+        rate_profile: how the rate changed over the measured time; null when it did not.
+        stretches: with a `rateProfile` of 2 to 50 stretches, the window by these; else empty.
+        target_rates: what each sample interval asked for: of a profile the mean, of random arrivals what was due in
+            it; empty when all intervals asked for the same.
+        search: how the rate was found; null when it was given.
         backlog_drain: how a backlog was built before the window, and drained in it (`backlog` is a series, as OMB has
-            it); None when none was.
-        sample_interval_seconds: the length of an interval in `rates` and `series`.
-        totals: `published`, `publishErrors`, `indeterminate` (of these), `unsent`, `unanswered`, `received`; messages
-            of the measured window.
-        delivery: what became of the messages of the window, for each subscription that was read; empty in results of
-            versions that kept no ledger.
-        faults: what was broken in the window and what came of it, with what an acknowledgement of the setup means; None
-            where nothing was.
-        messages_per_write: how bunched the load was: `writes`, `mean` and `p99` (`metrics.summary.MessagesPerWrite`);
-            None where nothing was sent, and in results of versions that did not count it.
-        counters: what else was counted, by name.
-        subscriptions: in the plan's order.
-        latency: a summary for each of the five families.
-        confidence: the 95 % intervals of percentiles, by figure (`publish.p99`, `endToEnd[group-1].p50`): lower and
-            upper end in ms; those of which too little is known are not there.
-        delay_parts: a summary of `scheduleLag` and of `blocked`, which add up to the publish delay of a message, and of
-            `consumerAck`.
-        rates, series, quantiles: by OMB's keys, which stand at the top of the JSON.
-        workload_spec, workload_sha256, setup: as resolved.
-        setup_sha256: a hash of `setup`, which holds no password.
-        environment: as found.
-        telemetry: what the server and the processes did during the run; None when it was not sampled.
-        histograms: `unit` (ns), `families` and `subscriptions`: encoded histograms, by family, and by group and family;
-            `intervals`: the same for each interval; not in results of older versions.
+            it); null when none was.
+        sample_interval_seconds: what one element of a series stands for.
+        totals: the messages of the measured window.
+        delivery: what became of them, for each group that was read; empty in results of versions that kept no ledger.
+        faults: what was broken in the window, and what came of it; null where nothing was.
+        messages_per_write: how bunched the load was: how often messages left, and how many left together; null where
+            nothing was sent, and in results of versions that did not count it.
+        counters: what else was counted, by name; only what is not 0.
+        subscriptions: each group by itself, in the order of the plan.
+        latency: of each family; each also has `failed` and `indeterminate`, sends of the window that met an error and
+            sends whose outcome is unknown: `publishResponse` contains the time that they took to fail, the other
+            families leave them out.
+        confidence: 95 % intervals of percentiles, by figure (`publish.p99`, `endToEnd[group-1].p50`): lower and upper
+            end in ms; those of which too little is known are not there.
+        delay_parts: `scheduleLag` and `blocked`, which add up to the publish delay of a message, and `consumerAck`.
+        rates: lists with one element per sample interval.
+        series: the latencies of each sample interval, by OMB's keys.
+        quantiles: curves over the whole window, by OMB's keys.
+        workload_spec: the workload as resolved, under the names of the workload file, with every default and with what
+            the command line changed.
+        workload_sha256: a hash of it, without its thresholds, and of the payload file's content.
+        setup: what the setup says, without its defaults; passwords are `***`.
+        setup_sha256: a hash of `setup` as it stands here, so without passwords.
+        environment: what the run was made with.
+        telemetry: what the server and the processes did during the run; null in results of versions before it.
+        histograms: all samples, as HdrHistogram encodes them.
     """
 
     version: str
@@ -164,42 +175,42 @@ class Result:
     thresholds: tuple[Check, ...]
     at_harness_floor: tuple[str, ...]
     own_parts: Mapping[str, float]
-    clock_error_ms: float | None
+    clock_error_ms: Milliseconds | None
     caveats: tuple[Caveat, ...]
     workload: str
     driver: str
-    message_size: int
+    message_size: Bytes
     topics: int
     partitions: int
     producers_per_topic: int
     consumers_per_topic: int
     subscriptions_per_topic: int
-    target_publish_rate: float
-    rate_profile: list[Mapping[str, float]] | None
-    stretches: tuple[Mapping[str, Any], ...]
-    target_rates: tuple[float, ...]
-    search: Mapping[str, Any] | None
-    backlog_drain: Mapping[str, Any] | None
-    sample_interval_seconds: float
-    totals: Mapping[str, int]
+    target_publish_rate: MessagesPerSecond
+    rate_profile: Annotated[list[Mapping[str, float]] | None, document.StretchOfProfile]
+    stretches: Annotated[tuple[Mapping[str, Any], ...], document.Stretch]
+    target_rates: tuple[MessagesPerSecond, ...]
+    search: Annotated[Mapping[str, Any] | None, document.Search]
+    backlog_drain: Annotated[Mapping[str, Any] | None, document.BacklogDrain]
+    sample_interval_seconds: Seconds
+    totals: Annotated[Mapping[str, int], document.Totals]
     delivery: tuple[WindowDelivery, ...]
-    faults: Mapping[str, Any] | None
-    messages_per_write: Mapping[str, float] | None
-    counters: Mapping[str, int]
+    faults: Annotated[Mapping[str, Any] | None, document.Faults]
+    messages_per_write: Annotated[Mapping[str, float] | None, MessagesPerWrite]
+    counters: Annotated[Mapping[str, int], document.Counters]
     subscriptions: tuple[Subscription, ...]
-    latency: Mapping[str, LatencySummary]
+    latency: Annotated[Mapping[str, LatencySummary], document.SUMMARIES]
     confidence: Mapping[str, list[float]]
-    delay_parts: Mapping[str, LatencySummary]
-    rates: Mapping[str, list[float]]
+    delay_parts: Annotated[Mapping[str, LatencySummary], document.SUMMARIES]
+    rates: Annotated[Mapping[str, list[float]], document.Rates]
     series: Mapping[str, list[float | None]]
     quantiles: Mapping[str, dict[str, float]]
     workload_spec: Mapping[str, Any]
     workload_sha256: str
     setup: Mapping[str, Any]
     setup_sha256: str
-    environment: Mapping[str, Any]
-    telemetry: Mapping[str, Any] | None
-    histograms: Mapping[str, Any]
+    environment: Annotated[Mapping[str, Any], document.Environment]
+    telemetry: Annotated[Mapping[str, Any] | None, document.Telemetry]
+    histograms: Annotated[Mapping[str, Any], document.Histograms]
 
     @property
     def kind(self) -> str:

@@ -20,7 +20,7 @@ class Check:
         expression: as the user wrote it.
         value: the figure, in `unit`; None when there was no sample.
         limit: what it was compared with, in `unit`.
-        unit: `ms`, `messages/s`, or `` for a number.
+        unit: `ms`, `messages/s`, or empty for a number.
         passed: whether it was met; a figure without a sample never meets it.
     """
 

@@ -28,6 +28,20 @@ from ombdriver.bench.units import SECOND
 
 CPU = ("cpuUserSeconds", "cpuSystemSeconds", "childrenCpuSeconds")
 MOST_EVENTS = 1000
+EVENTS = {
+    "fork": "the server forked; it stands still meanwhile",
+    "saveBegan": "a child process writes the data set (RDB)",
+    "saveEnded": "it has written it",
+    "rewriteBegan": "a child process writes the append-only file (AOF) anew",
+    "rewriteEnded": "it has written it",
+    "fsyncDelayed": "writing waited for the disk, and had not at the look before",
+    "evictionsBegan": "keys were evicted, and none at the look before",
+    "replicasChanged": "the number of connected replicas",
+    "restarted": "the server was started anew, or another one answers",
+    "lookLate": "a look took longer than a second; its time is when it was asked for",
+    "lookFailed": "a look failed, and the one before had not",
+}
+"""Every kind of event, and when there is one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,11 +94,11 @@ class Verdict:
     """Whether the figures can be trusted, and mean what they seem to.
 
     Attributes:
-        status: one of `STATUSES`; that of the gravest reason.
-        reasons: all of them, the gravest first; none when `VALID`.
-        not_judged: the rules that could not be applied.
-        measured: what is known of this machine in the window; empty unless it was the bottleneck.
-        advice: what would get a quiet run, by what was measured; none unless this machine was the bottleneck.
+        status: that of the gravest reason, or `VALID`.
+        reasons: why, the gravest first; empty when `VALID`.
+        not_judged: the rules that could not be applied, and why not.
+        measured: in words what is known of this machine in the window; empty unless it was the bottleneck.
+        advice: what would get a quiet run, by what was measured; empty unless this machine was the bottleneck.
     """
 
     status: str
