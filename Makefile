@@ -9,7 +9,7 @@
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := run
-.PHONY: run demo picture test cluster-test lint types docs docs-serve wheel check-wheel bench instructions width soak faults trust chaos \
+.PHONY: run demo picture test test-pythons audit container-test cluster-test lint types docs docs-outputs docs-serve wheel check-wheel bench instructions width soak faults trust chaos \
   clean
 
 VENV := .venv
@@ -60,6 +60,33 @@ else
 	$(PYTEST) $(ALONE)
 endif
 
+# All tests on each Python that is supported and found here, each in an environment of its own; one of them, or some
+# tests: make test-pythons PYTHONS=3.13 PYTEST_ARGS=tests/unit
+PYTHONS ?= 3.11 3.12 3.13
+# On the PATH, and where pyenv keeps them: a shim of it is found on the PATH for each version, and starts few.
+PYENV_VERSIONS := $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
+
+test-pythons:
+	@tested=; for version in $(PYTHONS); do \
+	  for python in "python$$version" $(PYENV_VERSIONS)/$$version.*/bin/python; do \
+	    "$$python" -c '$(NEW_ENOUGH)' >/dev/null 2>&1 || continue; \
+	    echo "== Python $$version: $$python"; \
+	    $(MAKE) test VENV=build/python$$version PYTHON="$$python" || exit; \
+	    tested="$$tested $$version"; continue 2; \
+	  done; \
+	  echo "== Python $$version: not found, left out"; \
+	done; \
+	echo "tested on:$${tested:- none}"; [ -n "$$tested" ]
+
+# Whether a vulnerability is known of a package that ombdriver requires; it asks PyPI, so it is no part of CI.
+audit: $(VENV)/.installed-dev
+	$(BIN)/python -m pip freeze --exclude-editable --exclude ombdriver > build/requirements.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/requirements.txt
+
+# The steps of the Containerfile in a root of their own, where there is nothing to build it with; as root on Linux.
+container-test: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.container
+
 # Three hosts in network and time namespaces of this machine, with a real scheduler of Dask; as root on Linux.
 cluster-test: $(VENV)/.installed-dev
 	$(PYTEST) tests/cluster
@@ -80,6 +107,11 @@ docs: $(VENV)/.installed-dev
 PORT ?= 8000
 docs-serve: docs
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site $(PORT)
+
+# The console blocks of README and docs, by their commands; all of them in half an hour of a machine that does nothing
+# else, or one: make docs-outputs DOCS_OUTPUTS_ARGS='--only several-runs' (--list names them)
+docs-outputs: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.docs_outputs $(DOCS_OUTPUTS_ARGS)
 
 # sdist and wheel, in dist/; the wheel is built from the sdist.
 wheel: $(VENV)/.installed-dev

@@ -4,28 +4,28 @@ import sys
 from pathlib import Path
 
 
-def marks(command: str) -> tuple[str, str]:
-    """The lines before and after what `make COMMAND` makes."""
-    return f"<!-- {command}: made by `make {command}`, not by hand -->", f"<!-- /{command} -->"
+def marks(name: str, command: str | None = None) -> tuple[str, str]:
+    """The lines before and after what `make COMMAND` makes; the name is that of the command where it makes one part."""
+    return f"<!-- {name}: made by `make {command or name}`, not by hand -->", f"<!-- /{name} -->"
 
 
-def put_into(page: Path, command: str, text: str) -> None:
+def put_into(page: Path, name: str, text: str, command: str | None = None) -> None:
     """Puts `text` between the marks of a page.
 
     Raises:
         SystemExit: if it has none.
     """
-    before, after = around(page, command)
+    before, after = around(page, name, command)
     page.write_text(f"{before}\n\n{text}\n{after}", encoding="utf-8")
 
 
-def around(page: Path, command: str) -> tuple[str, str]:
+def around(page: Path, name: str, command: str | None = None) -> tuple[str, str]:
     """What stands before and after that part of a page, with the marks.
 
     Raises:
         SystemExit: if it has none.
     """
-    begins, ends = marks(command)
+    begins, ends = marks(name, command)
     before, first, rest = page.read_text(encoding="utf-8").partition(begins)
     _, last, after = rest.partition(ends)
     if not first or not last:

@@ -162,6 +162,26 @@ def test_readme_is_short() -> None:
     assert len((HOUSE / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
 
 
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "decisions" not in page.parts and page.name != "CHANGELOG.md"], ids=named
+)
+def test_no_sentence_of_a_page_is_long(page: Path) -> None:
+    """Of more than 45 words, outside of programs and tables; names in capitals, as those of commands, are none."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    prose = [line for line in text.splitlines() if not line.startswith(("|", "    "))]
+    sentences = [each for line in prose for each in re.split(r"(?<=[.:?]) ", line)]
+
+    assert [each for each in sentences if len([word for word in each.split() if not word.isupper()]) > 45] == []
+
+
+def test_no_row_has_two_lists_to_be_counted() -> None:
+    """In a table: whoever has to count semicolons to find what belongs together gets rows of their own."""
+    rows = [row for page in PAGES for row in page.read_text(encoding="utf-8").splitlines() if row.startswith("|")]
+    lists = [[cell.count("; ") for cell in row.strip("| ").split(" | ")] for row in rows]
+
+    assert [row for row, counts in zip(rows, lists, strict=True) if sorted(counts)[-2:-1] >= [3]] == []
+
+
 def test_the_architecture_page_is_short() -> None:
     """Why things are as they are stands elsewhere."""
     assert len((HOUSE / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()) <= 150

@@ -6,7 +6,10 @@ The plots are drawn in the browser by plotly.js, as it comes in the wheel of plo
 """
 
 import base64
+import functools
+import gzip
 import hashlib
+from importlib.metadata import distribution
 from pathlib import Path
 
 import jinja2
@@ -36,6 +39,27 @@ def plotly_js() -> str:
     except OSError as error:
         version = plotly.__version__
         raise RunError(f"plotly {version} came without plotly.min.js; install another: pip install plotly") from error
+
+
+@functools.cache
+def packed_plotly_js() -> tuple[str, int]:
+    """plotly.js as a page holds it, a third as long: gzip in base 85, whose `<` is a dot, so that no tag is in it.
+
+    Returns:
+        the text, and the number of bytes that it stands for; what follows these is padding.
+
+    Raises:
+        RunError: see `plotly_js`.
+    """
+    data = gzip.compress(plotly_js().encode(), 9, mtime=0)
+    return base64.b85encode(data, pad=True).decode().replace("<", "."), len(data)
+
+
+@functools.cache
+def plotly_licence() -> str:
+    """The licence of plotly.js, as it comes in the wheel of plotly; empty if that came without it."""
+    found = [path for path in distribution("plotly").files or () if path.name.startswith("LICENSE")]
+    return found[0].read_text(encoding="utf-8") if found else ""
 
 
 _MARKS = {
@@ -71,6 +95,7 @@ def render(content: Content, version: str) -> str:
     )
     # The template takes these as they are; nothing of a result is in them.
     style, own, library = _file(environment, "page.css"), _file(environment, "page.js"), plotly_js()
+    packed, packed_bytes = packed_plotly_js()
     figures = {
         "curves": content.curves,
         "runs": [section.plot for section in content.sections],
@@ -95,7 +120,9 @@ def render(content: Content, version: str) -> str:
         version=version,
         rate=units.rate,
         style=style,
-        library=library,
+        library=packed,
+        library_bytes=packed_bytes,
+        licence=plotly_licence(),
         own=own,
         hashes=" ".join(map(_hash, (library, own))),
     )

@@ -1,6 +1,7 @@
 """Pages as text: Markdown for a pull request, HTML that trusts no result, the files they are made of, and the verb."""
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -130,12 +131,23 @@ def test_the_policy_lets_the_pages_own_scripts_run_and_no_other() -> None:
     page = Tags(html.render(content(hostile()), "1.0"))
     (policy,) = (attributes["content"] for tag, attributes in page.tags if "http-equiv" in attributes)
     assert policy is not None
-    hashes = {base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in page.scripts[1:]}
+    library = next(attributes for _, attributes in page.tags if attributes.get("id") == "library")
+    packed = base64.b85decode(page.scripts[1].replace(".", "<"))[: int(library["data-bytes"] or 0)]
+    scripts = (gzip.decompress(packed), page.scripts[2].encode())
+    hashes = {base64.b64encode(hashlib.sha256(each).digest()).decode() for each in scripts}
 
     assert policy.startswith("default-src 'none';")
     assert set(re.findall(r"'sha256-([^']+)'", policy)) == hashes
     assert "unsafe-inline" not in policy.partition("script-src")[2]
     assert "unsafe-eval" not in policy
+
+
+def test_a_page_of_one_result_is_smaller_than_two_megabytes() -> None:
+    """With the library that draws its plots, and with the licence of that, since the page is given to others."""
+    text = html.render(content(files(run(1))), "1.0")
+
+    assert len(text.encode()) < 2_000_000
+    assert "Permission is hereby granted, free of charge" in text
 
 
 def test_nothing_of_a_result_becomes_a_tag() -> None:
