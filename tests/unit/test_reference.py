@@ -4,6 +4,7 @@ Each table has a head of its own, by which it is found in its page; the prose ar
 """
 
 import asyncio
+import inspect
 import re
 import types
 import typing
@@ -403,6 +404,28 @@ def test_every_public_name_of_the_library_is_in_its_reference() -> None:
 
     assert sorted(told) == sorted(set(ombdriver.__all__) - aliases)
     assert {name for name in aliases if f"`{name}`" not in page} == set()
+
+
+def test_the_types_of_a_message_are_the_codes() -> None:
+    """As `Producer.send` takes them, and as a `Message` has them."""
+    page = (DOCS / "library" / "README.md").read_text(encoding="utf-8").replace("\\|", "or")
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", page.partition("| of a message |")[2], re.MULTILINE)
+    taken = inspect.signature(ombdriver.Producer.send).parameters
+
+    told = {name: cells for name, *cells in rows}
+    assert {"value", *(set(taken) & set(dir(ombdriver.Message)))} <= told.keys() <= set(dir(ombdriver.Message))
+    for name, (sent, received) in told.items():
+        if name in taken and name != "value":
+            assert sent == f"`{written(taken[name].annotation)}`"
+        found = getattr(ombdriver.Message, name)
+        if isinstance(found, property) and name != "value":
+            assert received.partition(": ")[0] == f"`{written(inspect.signature(found.fget).return_annotation)}`"  # type: ignore[arg-type]
+
+
+def written(annotation: Any) -> str:
+    """A type as a page has it in a table."""
+    text = annotation.__name__ if isinstance(annotation, type) and not typing.get_args(annotation) else str(annotation)
+    return text.replace("collections.abc.", "").replace("|", "or")
 
 
 @pytest.mark.parametrize("name", ombdriver.__all__)

@@ -9,9 +9,10 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sample_faults import sample_faults
 from sample_page import LONG, every_kind, files, hostile, run, two_setups
@@ -301,6 +302,23 @@ def test_a_table_that_is_wider_than_a_phone_says_so_until_its_end_is_seen(browse
 
 
 REACHED = "(one => one.dataset.choose || one.dataset.act || one.className || one.textContent.trim())"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390], ids=["desk", "phone"])
+@pytest.mark.parametrize("name", ["two", "search", "every-kind", "chaos", "hostile"])
+def test_a_page_has_nothing_that_axe_finds_wrong(
+    browser: Browser, pages: Path, name: str, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    """By the rules of WCAG 2 and of good practice that a program can look for, with all plots drawn and texts open."""
+    with Visit(browser, pages / f"{name}.html", color_scheme=scheme, viewport={"width": width, "height": 900}) as visit:
+        visit.page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true; })")
+        for figure in visit.page.locator("[data-figure]").all():
+            figure.scroll_into_view_if_needed()
+            figure.locator(".main-svg").first.wait_for()
+        found = Axe().run(visit.page)
+
+        assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in found.response["violations"]] == []
 
 
 def test_the_keyboard_reaches_every_control_in_the_order_of_the_page(browser: Browser, pages: Path) -> None:
