@@ -160,7 +160,8 @@
     redrawAll();
   });
 
-  // -- when: the library takes most of the time, so the text is painted first; plots come as they near the screen --
+  // -- when: the library takes most of the time, so the text is painted first; plots come as they near the screen, and
+  // the others while there is nothing to do, so that a picture of the whole page has them --
 
   // As html.py packs it: gzip, in base 85 with a dot for "<".
   const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;.=>?@^_`{|}~";
@@ -188,6 +189,15 @@
     }
   }, { rootMargin: "300px" });
 
+  const idle = (then) => (window.requestIdleCallback ? requestIdleCallback(then) : setTimeout(then, 200));
+  const drawRest = () => {
+    const next = elements.find((one) => !drawn.has(one) && one.offsetParent);
+    if (next) {
+      draw(next);
+      idle(drawRest);
+    }
+  };
+
   const begin = async () => {
     await load();
     dark.addEventListener("change", () => redrawAll());
@@ -196,6 +206,7 @@
       for (const choice of element.querySelectorAll("[data-choose]")) choice.addEventListener("change", () => draw(element));
       element.querySelector('[data-act="reset"]')?.addEventListener("click", () => reset(element));
     }
+    idle(drawRest);
   };
   requestAnimationFrame(() => setTimeout(begin));
 })();
