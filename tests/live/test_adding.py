@@ -136,7 +136,7 @@ def test_a_field_of_a_workload_takes_two_places(copy_with: Any) -> None:
     result = copy.result("--set", "workload.oneAtATime=true")
     assert result["workloadSpec"]["oneAtATime"] is True
     assert "oneAtATime" in json.loads(copy.run("schema", "workload").stdout)["properties"]
-    assert "oneAtATime: write true or false" in copy.run("plan", "w.yaml", "--set", "workload.oneAtATime=2").stderr
+    assert "oneAtATime: must be true or false" in copy.run("plan", "w.yaml", "--set", "workload.oneAtATime=2").stderr
     assert copy.evaluate(PLAN) == 1
 
 

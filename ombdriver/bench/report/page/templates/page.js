@@ -191,7 +191,7 @@
 
   const idle = (then) => (window.requestIdleCallback ? requestIdleCallback(then) : setTimeout(then, 200));
   const drawRest = () => {
-    const next = elements.find((one) => !drawn.has(one) && one.offsetParent);
+    const next = elements.find((one) => !drawn.has(one) && !one.closest("details:not([open])"));
     if (next) {
       draw(next);
       idle(drawRest);

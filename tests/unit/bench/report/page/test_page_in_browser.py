@@ -304,9 +304,15 @@ def test_a_table_that_is_wider_than_a_phone_says_so_until_its_end_is_seen(browse
 REACHED = "(one => one.dataset.choose || one.dataset.act || one.className || one.textContent.trim())"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390], ids=["desk", "phone"])
-@pytest.mark.parametrize("name", ["two", "search", "every-kind", "chaos", "hostile"])
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"),
+    [
+        ("two", 1280, "dark"),
+        ("search", 390, "dark"),
+        ("every-kind", 1280, "light"),
+        ("chaos", 390, "light"),
+    ],
+)
 def test_a_page_has_nothing_that_axe_finds_wrong(
     browser: Browser, pages: Path, name: str, width: int, scheme: Literal["light", "dark"]
 ) -> None:
