@@ -7,10 +7,13 @@ import contextlib
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import redis
 
 from ombdriver.testing import LocalServer, private_server
 from tests.docs_outputs.blocks import Block, Part
@@ -56,9 +59,14 @@ class Output:
 
 # -- surroundings ------------------------------------------------------------------------------------------------------
 
-RUN_OF_A_SERVER = "ombdriver run 1kb-low-rate --url {url} --duration 1s --warmup 0s --quiet"
 ALIVE_S = 60
 """`ombdriver clean` leaves a run alone that was alive less long ago."""
+
+
+def _run_on(url: str, duration: str = "1s") -> Sequence[str]:
+    """A short run, or a long one, on a server."""
+    options = ["--url", url, "--duration", duration, "--warmup", "0s", "--quiet"]
+    return [sys.executable, "-m", "ombdriver", "run", "1kb-low-rate", *options]
 
 
 @contextlib.contextmanager
@@ -67,10 +75,10 @@ def other_setting(folder: Path) -> Iterator[Mapping[str, str]]:
     with private_server() as server:
         server.ask("CONFIG", "SET", "requirepass", "PASSWORD")
         url = f"redis://:PASSWORD@127.0.0.1:{server.port}/0"
-        subprocess.run(RUN_OF_A_SERVER.format(url=url).split(), cwd=folder, check=False, capture_output=True)
+        subprocess.run(_run_on(url), cwd=folder, check=False, capture_output=True)
         (result,) = (folder / "results").glob("*.json")
-        server.ask("AUTH", "PASSWORD")
-        server.ask("CONFIG", "SET", "hz", "50")
+        with redis.Redis.from_url(url) as client:
+            client.config_set("hz", 50)
         yield {"RESULT": f"results/{result.name}", "URL": url}
 
 
@@ -78,11 +86,10 @@ def other_setting(folder: Path) -> Iterator[Mapping[str, str]]:
 def killed_run(folder: Path) -> Iterator[Mapping[str, str]]:
     """A server on which a run was killed outright, a minute ago."""
     with private_server() as server:
-        command = RUN_OF_A_SERVER.format(url=f"{server.url}/0").replace("1s", "10m")
-        with subprocess.Popen(command.split(), cwd=folder, stderr=subprocess.DEVNULL) as run:
+        with subprocess.Popen(_run_on(f"{server.url}/0", "10m"), cwd=folder, stderr=subprocess.DEVNULL) as run:
             while not _streams(server):
                 if run.poll() is not None:
-                    raise RuntimeError(f"{command} ended with code {run.returncode}")
+                    raise RuntimeError(f"the run that was to be killed ended by itself, with code {run.returncode}")
                 time.sleep(0.1)
             run.send_signal(signal.SIGKILL)
         time.sleep(ALIVE_S + 1)
@@ -102,7 +109,7 @@ def closed_server(folder: Path) -> Iterator[Mapping[str, str]]:
         "name: w\ntopics: 1\npartitionsPerTopic: 1\nmessageSize: 1KiB\nsubscriptionsPerTopic: 1\nproducersPerTopic: 1\n"
         "consumerPerSubscription: 1\nproducerRate: 500\ntestDuration: 5s\nwarmupDuration: 1s\n"
     )
-    (folder / "closed.yaml").write_text("name: closed\nserver:\n  url: redis://127.0.0.1:1\n")
+    (folder / "closed.yaml").write_text("name: closed\ndriver: redis-streams\nserver: {url: redis://127.0.0.1:1}\n")
     yield {}
 
 
