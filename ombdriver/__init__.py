@@ -111,7 +111,7 @@ __all__ = [
     "TrimStatistics",
 ]
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.2.0"
 
 
 if not TYPE_CHECKING:  # for a type checker, a name that is not above is a mistake

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ombdriver import __main__ as program
+from ombdriver import __version__
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -23,6 +24,15 @@ def required(requirements: list[str]) -> set[str]:
 def test_the_library_installs_with_redis_py_alone() -> None:
     """All other packages are extras."""
     assert PROJECT["dependencies"] == ["redis[hiredis]>=8,<9"]
+
+
+def test_the_changelog_begins_with_what_is_unreleased_and_then_with_this_version() -> None:
+    """By its headings, of which each release has a date."""
+    text = (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8")
+    unreleased, newest, *_ = re.findall(r"^## (.*)$", text, re.MULTILINE)
+
+    assert unreleased == "Unreleased"
+    assert re.fullmatch(rf"{re.escape(__version__)} - \d{{4}}-\d{{2}}-\d{{2}}", newest)
 
 
 def test_the_command_looks_for_all_that_its_extra_brings() -> None:
