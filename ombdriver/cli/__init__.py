@@ -1,6 +1,6 @@
 """The command line: one function for each verb; an error becomes one message and an exit code.
 
-Imports of the harness stand in the verbs: a spawned worker imports this module too, and `--help` should be quick.
+Imports of the harness stand in the verbs, since `--help` should be quick.
 """
 
 import asyncio
@@ -217,7 +217,7 @@ def _print_notes(requests: Sequence["Request"]) -> None:
 )
 def calibrate(output: Path) -> None:
     """Measure what this machine's harness can do, in some 90 seconds, with no real server in the way."""
-    from ombdriver.bench.hosts.local import run_fast
+    from ombdriver.bench.hosts.fast_loop import run_fast
     from ombdriver.bench.report.calibration import describe_calibration
     from ombdriver.bench.results import store
 

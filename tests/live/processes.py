@@ -1,4 +1,4 @@
-"""`ombdriver` in a process of its own, as a user starts it: to its end, or up to a line that it prints."""
+"""`ombdriver` in a process of its own: to its end, or up to a line that it prints."""
 
 import contextlib
 import json
@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
+from forked_commands import ForkedCommand
 
-from ombdriver.bench.run.signals import ENDING
 from ombdriver.cli.exit_codes import EXIT_VALID, EXIT_VERDICT
 
 COMMAND = (sys.executable, "-m", "ombdriver")
@@ -57,14 +57,10 @@ class Place:
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Runs `ombdriver` to its end."""
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        process = ForkedCommand(arguments, self.folder, self.environment | environment)
+        stdout, stderr = process.communicate()
+        assert process.returncode is not None
+        return subprocess.CompletedProcess([*COMMAND, *arguments], process.returncode, stdout, stderr)
 
     def start(self, *arguments: str) -> "Started":
         """Starts `ombdriver`."""
@@ -88,17 +84,7 @@ class Started:
     """
 
     def __init__(self, place: Place, arguments: tuple[str, ...]) -> None:
-        with _default_signals():
-            self._process = subprocess.Popen(
-                [*COMMAND, *arguments],
-                cwd=place.folder,
-                env=place.environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-        self._psutil = psutil.Process(self._process.pid)
+        self._process = ForkedCommand(arguments, place.folder, place.environment, session=True)
         self._family: dict[int, psutil.Process] = {}
         self.told: list[str] = []
 
@@ -121,7 +107,6 @@ class Started:
         return self._until(lambda line: part in line, part)
 
     def _until(self, met: Callable[[str], bool], what: str) -> str:
-        assert self._process.stderr is not None
         for line in self._process.stderr:
             self.told.append(line)
             if met(line):
@@ -132,12 +117,14 @@ class Started:
     def family(self) -> list[psutil.Process]:
         """All processes that it has started, as far as they have been seen; by calling this they are."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            self._family |= {child.pid: child for child in self._psutil.children(recursive=True)}
+            children = psutil.Process(self._process.pid).children(recursive=True)
+            self._family |= {child.pid: child for child in children}
         return list(self._family.values())
 
     def worker(self) -> psutil.Process:
-        """One of the workers: they are told from reaper and server by how they are started."""
-        return next(each for each in self.family() if any("spawn_main" in word for word in each.cmdline()))
+        """One of the workers."""
+        self.family()
+        return workers_of(psutil.Process(self._process.pid))[0]
 
     def server(self) -> psutil.Process:
         """The private server."""
@@ -155,30 +142,33 @@ class Started:
         """Waits for the end: exit code, standard output, and all of standard error."""
         stdout, stderr = self._process.communicate()
         self.told.append(stderr)
+        assert self._process.returncode is not None
         return self._process.returncode, stdout, "".join(self.told)
 
     def alone(self) -> bool:
-        """Waits until all that it started has ended; an orphan that nobody has buried yet (a zombie) has ended too."""
-        alive = self.family()
-        for _ in range(400):
-            _, alive = psutil.wait_procs(alive, timeout=0.05)
-            alive = [each for each in alive if not _is_zombie(each)]
-            if not alive:
-                return True
-        return False
+        """Waits until all that it started has ended; whether it has, within 20 s."""
+        return all_ended(self.family())
 
 
-@contextlib.contextmanager
-def _default_signals() -> Iterator[None]:
-    """What is started here heeds every signal that ends a run, though the tests themselves may run under `nohup`."""
-    ignored = [each for each in ENDING if signal.getsignal(each) is signal.SIG_IGN]
-    for each in ignored:
-        signal.signal(each, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        for each in ignored:
-            signal.signal(each, signal.SIG_IGN)
+def all_ended(processes: Sequence[psutil.Process]) -> bool:
+    """Waits until all of them have ended, 20 s at most; an orphan that nobody has buried yet (a zombie) has."""
+    alive = list(processes)
+    for _ in range(400):
+        _, alive = psutil.wait_procs(alive, timeout=0.05)
+        alive = [each for each in alive if not _is_zombie(each)]
+        if not alive:
+            return True
+    return False
+
+
+def workers_of(process: psutil.Process) -> list[psutil.Process]:
+    """The worker processes of a run that goes on in `process`, in the order of their start."""
+    found: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):  # so is one that has ended and was not waited for yet
+        for child in process.children():
+            if any("fork_server" in word for word in child.cmdline()):
+                found += [each for each in child.children() if each.status() != psutil.STATUS_ZOMBIE]
+    return sorted(found, key=lambda each: each.pid)
 
 
 def _is_zombie(process: psutil.Process) -> bool:

